@@ -1,0 +1,57 @@
+# feeder-tui: every target makes the virtual environment it needs, and is quick the second time.
+#   make demo             the embedded exchange, live on this terminal   (ARGS="--no-ui --run-for 60")
+#   make run              the real exchange, with ./config.toml          (ARGS="--symbols BTCUSDT,ETHUSDT")
+#   make test             the test suite                                 (ARGS="-k coverage")
+#   make check            ruff, mypy --strict, import-linter
+#   make bench            every benchmark                                (ARGS="--json")
+ARGS ?=
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check bench format clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(BIN)/python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "feeder-tui needs Python 3.11 or newer; $(PYTHON) is older. Use: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || \
+	  { echo "could not make $(VENV): on Debian and Ubuntu install python3-venv, then run make again"; rm -rf $(VENV); exit 1; }
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing feeder-tui into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing feeder-tui and its test tools into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.run
+
+demo: $(VENV)/.run
+	@$(BIN)/feeder-tui --demo $(ARGS)
+
+run: $(VENV)/.run
+	@$(BIN)/feeder-tui $(ARGS)
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(VENV)/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format --quiet .
+
+bench: $(VENV)/.dev
+	@for b in $$(ls benchmarks/*.py | grep -v '/_'); do $(BIN)/python -m benchmarks.$$(basename $$b .py) $(ARGS) || exit 1; done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -1,0 +1,1 @@
+"""Binance USD-M futures: the only code that knows its addresses, payloads and weights."""

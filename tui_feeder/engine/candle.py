@@ -1,0 +1,161 @@
+"""Candles, their numpy row type, timeframes, and the invariants every candle must keep.
+
+All instants are integer milliseconds since the epoch, UTC. Prices are in quote currency,
+``volume`` and ``taker_buy_volume`` in the base asset, the ``quote`` volumes in the quote asset.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+SECOND_MS = 1_000
+MINUTE_MS = 60_000
+DAY_MS = 86_400_000
+MINUTES_PER_DAY = 1_440
+
+#: A one-dimensional structured array of dtype :data:`ROW`, sorted by ``open_time``, without duplicates.
+Rows: TypeAlias = NDArray[Any]
+
+#: One candle as a numpy record. ``close_time`` follows from ``open_time`` and is not kept.
+ROW = np.dtype(
+    [
+        ("open_time", "<i8"),
+        ("open", "<f8"),
+        ("high", "<f8"),
+        ("low", "<f8"),
+        ("close", "<f8"),
+        ("volume", "<f8"),
+        ("quote_volume", "<f8"),
+        ("trades", "<i8"),
+        ("taker_buy_volume", "<f8"),
+        ("taker_buy_quote_volume", "<f8"),
+    ]
+)
+
+
+class Source(IntEnum):
+    """Where a stored minute came from. A larger value wins where two sources disagree."""
+
+    STREAM = 1
+    REST = 2
+    ARCHIVE_DAY = 3
+    ARCHIVE_MONTH = 4
+
+
+class Candle(msgspec.Struct, frozen=True, gc=False):
+    """One closed or forming candle; units as in the module's docstring."""
+
+    open_time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    quote_volume: float
+    trades: int
+    taker_buy_volume: float
+    taker_buy_quote_volume: float
+
+    def close_time(self, timeframe: int = 60) -> int:
+        """Inclusive end in ms of this candle, taken as one of ``timeframe`` seconds."""
+        return self.open_time + timeframe * SECOND_MS - 1
+
+    def as_tuple(self) -> tuple[Any, ...]:
+        """The fields in the order of :data:`ROW`."""
+        return (
+            self.open_time, self.open, self.high, self.low, self.close, self.volume,
+            self.quote_volume, self.trades, self.taker_buy_volume, self.taker_buy_quote_volume,
+        )  # fmt: skip
+
+
+def to_rows(candles: list[Candle]) -> Rows:
+    """Candles as a structured array of dtype :data:`ROW`, in the order given."""
+    return np.array([c.as_tuple() for c in candles], dtype=ROW)
+
+
+def to_candles(rows: Rows) -> list[Candle]:
+    """Rows as :class:`Candle` objects with plain Python numbers."""
+    return [Candle(*record) for record in rows.tolist()]
+
+
+#: Relative slack for comparing an average price with low and high.
+PRICE_SLACK = 1e-6
+
+
+def fault_of(candle: Candle) -> str | None:
+    """The first invariant of a closed minute that ``candle`` breaks, in words, or None."""
+    c = candle
+    numbers = (
+        c.open, c.high, c.low, c.close, c.volume, c.quote_volume,
+        c.taker_buy_volume, c.taker_buy_quote_volume,
+    )  # fmt: skip
+    if not all(map(math.isfinite, numbers)):
+        return "a value is not finite"
+    if c.open_time % MINUTE_MS:
+        return "open_time is not on a minute"
+    if c.open_time <= 0:
+        return "open_time is not positive"
+    if min(c.open, c.high, c.low, c.close) <= 0:
+        return "a price is not positive"
+    if not c.low <= min(c.open, c.close) or not max(c.open, c.close) <= c.high:
+        return "open or close lies outside low..high"
+    if (
+        c.volume < 0
+        or c.quote_volume < 0
+        or c.trades < 0
+        or c.taker_buy_volume < 0
+        or c.taker_buy_quote_volume < 0
+    ):
+        return "a volume or count is negative"
+    if (c.volume == 0) != (c.trades == 0):
+        return "volume and trade count disagree about zero"
+    if c.volume == 0:
+        return None if c.low == c.high else "no trades, yet the candle is not flat"
+    if c.taker_buy_volume > c.volume:
+        return "taker_buy_volume exceeds volume"
+    average = c.quote_volume / c.volume
+    if not c.low * (1 - PRICE_SLACK) <= average <= c.high * (1 + PRICE_SLACK):
+        return "quote_volume / volume lies outside low..high"
+    return None
+
+
+def faulty(rows: Rows) -> NDArray[np.bool_]:
+    """Mask of the rows that break an invariant; the batch form of :func:`fault_of`."""
+    o, h, low, c = rows["open"], rows["high"], rows["low"], rows["close"]
+    v, q, n = rows["volume"], rows["quote_volume"], rows["trades"]
+    tb, tq, t = rows["taker_buy_volume"], rows["taker_buy_quote_volume"], rows["open_time"]
+    with np.errstate(all="ignore"):
+        good = (
+            np.isfinite(o) & np.isfinite(h) & np.isfinite(low) & np.isfinite(c)
+            & np.isfinite(v) & np.isfinite(q) & np.isfinite(tb) & np.isfinite(tq)
+        )  # fmt: skip
+        good &= (t % MINUTE_MS == 0) & (t > 0)
+        good &= np.minimum(np.minimum(o, h), np.minimum(low, c)) > 0
+        good &= (low <= np.minimum(o, c)) & (np.maximum(o, c) <= h)
+        good &= (v >= 0) & (q >= 0) & (n >= 0) & (tb >= 0) & (tq >= 0)
+        zero = v == 0
+        good &= zero == (n == 0)
+        average = q / v
+        traded = (tb <= v) & (low * (1 - PRICE_SLACK) <= average) & (average <= h * (1 + PRICE_SLACK))
+        good &= np.where(zero, low == h, traded)
+    bad: NDArray[np.bool_] = ~good
+    return bad
+
+
+def timeframe_label(seconds: int) -> str:
+    """Short name of a timeframe: 60 -> ``1m``, 3600 -> ``1h``, 86400 -> ``1d``."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    raise ValueError(f"{seconds} s is not a whole number of minutes")
+
+
+def is_timeframe(seconds: int) -> bool:
+    """Whether ``seconds`` is a multiple of a minute that divides a day."""
+    return 60 <= seconds <= 86_400 and seconds % 60 == 0 and 86_400 % seconds == 0

@@ -1,0 +1,208 @@
+"""What a screen may know: immutable snapshots of the engine, and the protocol that hands them out.
+
+A screen pulls a :class:`Snapshot` a few times a second and asks for bars and profiles when it shows
+them. It cannot tell a live engine from an attached one, a recording, or a fake with a frozen clock.
+Absent values are None, never 0. Instants are exchange time in ms unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from tui_feeder.engine.candle import MINUTE_MS, ROW, Rows, timeframe_label
+
+__all__ = [
+    "MINUTE_MS",
+    "ROW",
+    "Event",
+    "GapView",
+    "Monitor",
+    "ProfileView",
+    "Progress",
+    "Rows",
+    "Snapshot",
+    "StreamView",
+    "SymbolState",
+    "SymbolView",
+    "TimeframeView",
+    "timeframe_label",
+]
+
+
+class SymbolState(StrEnum):
+    """What is true of a symbol right now."""
+
+    WAITING = "waiting"  # nothing asked for yet
+    BACKFILL = "backfill"  # history is being read
+    LIVE = "live"  # frames arrive, minutes close
+    LATE = "late"  # the last minute should have closed more than 5 s ago
+    STALE = "stale"  # no frame and no closed minute for more than 90 s
+    UNKNOWN = "unknown"  # the exchange does not list it
+    FAILED = "failed"  # its pipeline crashed; see the log
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the history of a symbol is."""
+
+    rows_done: int
+    rows_total: int
+    bytes_done: int
+    files_done: int
+    files_total: int
+    source: str  # "monthly files", "daily files", "REST"
+    eta_seconds: float | None
+
+    @property
+    def fraction(self) -> float:
+        """0.0 to 1.0."""
+        return min(1.0, self.rows_done / self.rows_total) if self.rows_total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TimeframeView:
+    """A timeframe of a symbol at its last completed bar."""
+
+    timeframe: int  # seconds
+    bar_time: int | None  # open time of the last completed bar the values rest on
+    close: float | None
+    trend: str | None  # "Buy" | "Sell" | "Neutral", None while unknown
+    emas: tuple[float | None, ...]  # in the order of Snapshot.ema_periods
+    warming: bool  # an EMA is absent or has not converged
+    partial: bool  # the last completed bar lacks minutes
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolView:
+    """One row of the overview."""
+
+    symbol: str
+    state: SymbolState
+    reason: str  # why the state is not LIVE; "" when it is
+    price_decimals: int
+    price: float | None = None  # last price: of the forming candle, else the last close
+    change_1m: float | None = None  # percent against the close of the previous minute
+    change_24h: float | None = None  # percent against the close 24 h before the last closed minute
+    volume_24h: float | None = None  # quote asset
+    timeframes: tuple[TimeframeView, ...] = ()  # in the order of Snapshot.timeframes
+    poc: float | None = None
+    vwap: float | None = None
+    vah: float | None = None
+    val: float | None = None
+    last_frame: int | None = None  # exchange time of the last stream frame
+    last_closed: int | None = None  # open time of the last closed minute
+    missing_minutes: int = 0  # inside the wanted range
+    progress: Progress | None = None  # while history is read
+    messages: int = 0  # published so far
+
+
+@dataclass(frozen=True, slots=True)
+class GapView:
+    """A hole in the candles of a symbol, open or just closed."""
+
+    symbol: str
+    start: int  # open time of its first missing minute
+    end: int  # exclusive
+    missing: int  # minutes still missing of it
+    state: str  # "queued" | "filling" | "filled" | "unavailable"
+    tries: int
+    source: str  # last source asked
+    reason: str  # why it opened, or why the last try failed
+    next_try: int | None
+
+    @property
+    def minutes(self) -> int:
+        """Length of the whole gap in minutes."""
+        return (self.end - self.start) // MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class StreamView:
+    """One socket."""
+
+    name: str
+    state: str  # "connecting" | "live" | "silent" | "backing off"
+    symbols: int
+    last_frame: int | None  # exchange time
+    frames_per_second: float
+    latency_ms: float | None  # event stamp to arrival, exchange time
+    reconnects: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A line for the log screen and the line at the bottom."""
+
+    at: int
+    level: str  # "info" | "warning" | "error"
+    symbol: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the screens show, taken at one instant."""
+
+    sequence: int  # rises with every new snapshot
+    exchange_time: int  # ms
+    clock_rate: float  # exchange seconds in a real second; 1.0 on a real exchange
+    clock_offset_ms: float  # exchange time minus local time
+    taken_at: float  # time.monotonic() of the taking
+    state: str  # "starting" | "backfill" | "live" | "degraded" | "stopping" | "stopped" | "failed"
+    exchange: str  # name for people: host, or "embedded exchange"
+    timeframes: tuple[int, ...]
+    ema_periods: tuple[int, ...]
+    symbols: tuple[SymbolView, ...]
+    streams: tuple[StreamView, ...] = ()
+    gaps: tuple[GapView, ...] = ()  # open ones first, then those closed within the last minutes
+    events: tuple[Event, ...] = ()  # the newest last, at most a few hundred
+    parts: Mapping[str, str] = field(default_factory=dict)  # part -> "running" | "degraded" | ...
+    counters: Mapping[str, int] = field(default_factory=dict)
+    weight_used: int = 0
+    weight_limit: int = 0
+    store_path: str = ""
+    store_bytes: int = 0
+    store_candles: int = 0
+    sinks: Mapping[str, str] = field(default_factory=dict)  # sink -> "ok" | "off" | what is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileView:
+    """The volume profile of a UTC day: a dense grid of rows."""
+
+    symbol: str
+    day: int  # ms, midnight UTC
+    increment: float
+    low_price: float  # price of row 0
+    weights: tuple[float, ...]  # of rows 0.., volume or number of candles
+    poc: float
+    vah: float
+    val: float
+    vwap: float | None
+    total_volume: float
+    candles: int
+    last_minute: int  # open time of the last minute counted
+
+
+class Monitor(Protocol):
+    """Where the screens get what they show. Every call returns at once and never raises."""
+
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot."""
+        ...
+
+    def bars(self, symbol: str, timeframe: int, count: int, end: int | None = None) -> Rows:
+        """At most ``count`` completed bars that end at or before ``end`` (default: the newest)."""
+        ...
+
+    def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
+        """The profile of the UTC day that starts at ``day`` (default: the newest), if known."""
+        ...
+
+    def retry_gaps(self, symbol: str | None = None) -> None:
+        """Ask recovery to try now what it would try later."""
+        ...

@@ -1,0 +1,1 @@
+"""The widgets and painters, one file each."""
