@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tui_feeder.engine.candle import MINUTE_MS, ROW, Rows, timeframe_label
 
 __all__ = [
@@ -197,6 +200,12 @@ class Monitor(Protocol):
 
     def bars(self, symbol: str, timeframe: int, count: int, end: int | None = None) -> Rows:
         """At most ``count`` completed bars that end at or before ``end`` (default: the newest)."""
+        ...
+
+    def ema_lines(
+        self, symbol: str, timeframe: int, count: int, end: int | None = None
+    ) -> tuple[NDArray[np.float64], ...]:
+        """The EMAs aligned with :meth:`bars`, an array a period, NaN where not yet defined."""
         ...
 
     def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:

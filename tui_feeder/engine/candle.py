@@ -42,10 +42,11 @@ ROW = np.dtype(
 class Source(IntEnum):
     """Where a stored minute came from. A larger value wins where two sources disagree."""
 
-    STREAM = 1
-    REST = 2
-    ARCHIVE_DAY = 3
-    ARCHIVE_MONTH = 4
+    ARCHIVE_UNCHECKED = 1  # a file whose .CHECKSUM is missing: usable, never certified
+    STREAM = 2
+    REST = 3
+    ARCHIVE_DAY = 4
+    ARCHIVE_MONTH = 5
 
 
 class Candle(msgspec.Struct, frozen=True, gc=False):

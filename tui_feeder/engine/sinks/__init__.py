@@ -1,1 +1,23 @@
-"""Where messages go."""
+"""Where messages go. A sink is one small class; the engine knows no more of it than this protocol."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Sink(Protocol):
+    """Takes every message once its minute is committed. Calls come from the engine's loop."""
+
+    name: str
+
+    def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
+        """Take a message (one JSON object). Returns at once."""
+        ...
+
+    def status(self) -> str:
+        """``ok``, or what is wrong, for people."""
+        ...
+
+    def close(self, timeout: float) -> None:
+        """Hand over what waits, for at most ``timeout`` seconds."""
+        ...

@@ -1,0 +1,86 @@
+"""``--demo``: the embedded exchange beside the engine, and a configuration that points at it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tui_feeder.simulator.launch import ChildExchange, launch_blocking
+
+#: Without a speed asked for, a minute of the demo lasts this much less: something closes every 6 s.
+DEFAULT_SPEED = 10.0
+
+#: What suits a market of coins from 1e-5 to 1e5; a configuration file, the environment and flags win.
+DEFAULTS: Mapping[str, Any] = {
+    "volume_profile.price_increment_mode": "Adaptive",
+    "volume_profile.min_price_increment": 1e-8,
+    "volume_profile.max_price_increment": 1000.0,
+}
+
+
+class Demo:
+    """A running embedded exchange, its storage, and the settings that follow.
+
+    Args:
+        data: folder of monthly zips with real candles; None for the synthetic market.
+        symbols: what to list and follow; None for all the market has.
+        storage: where the candles are kept between demos; None keeps nothing.
+
+    Raises:
+        ExchangeStartError: the exchange cannot start, with the reason.
+    """
+
+    def __init__(
+        self, data: Path | None, symbols: Sequence[str] | None, speed: float, storage: Path | None
+    ) -> None:
+        self._scratch: Path | None = None
+        if storage is None:
+            self._scratch = Path(tempfile.mkdtemp(prefix="feeder-tui-demo-"))
+        self.storage = storage or self._scratch
+        assert self.storage is not None
+        exchange = launch_blocking(data=data, symbols=symbols, speed=speed)
+        resumed = _stored_until(self.storage)
+        if resumed is not None and resumed > exchange.clock_start:
+            # Candles of an earlier demo must not lie in this one's future: go on where it stopped.
+            exchange.stop()
+            exchange = launch_blocking(data=data, symbols=symbols, speed=speed, start_ms=resumed)
+        self.exchange: ChildExchange = exchange
+
+    def flags(self) -> dict[str, Any]:
+        """Settings that point the engine at the exchange."""
+        urls = self.exchange.urls
+        return {
+            "exchange.rest_url": urls.rest_url,
+            "exchange.stream_url": urls.stream_url,
+            "exchange.archive_url": urls.archive_url,
+            "exchange.clock_rate": self.exchange.rate,
+            "application.storage_path": str(self.storage),
+            "application.symbols": list(self.exchange.symbols),
+            # Simulated candles must never reach a real topic or table.
+            "kafka.enabled": False,
+            "database.enabled": False,
+        }
+
+    def close(self) -> None:
+        """Stop the exchange and remove what was kept only for this run."""
+        self.exchange.stop()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _stored_until(storage: Path) -> int | None:
+    """End of the newest minute in a store, None when there is no store."""
+    if not (storage / "data.mdb").exists():
+        return None
+    from tui_feeder.engine.store import Store
+
+    store = Store(storage, read_only=True)
+    try:
+        return max(
+            (store.present(symbol).end for symbol in store.symbols() if store.present(symbol)), default=None
+        )
+    finally:
+        store.close()

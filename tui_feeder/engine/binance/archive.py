@@ -1,0 +1,168 @@
+"""The public archive: zips of candles by month and day, each with the SHA256 of the zip beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import zipfile
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import aiohttp
+
+from tui_feeder.engine.binance import kline_csv
+from tui_feeder.engine.binance.routes import archive_path
+from tui_feeder.engine.candle import Rows
+from tui_feeder.engine.plan import File
+
+MAX_ZIP = 32 << 20
+MAX_UNPACKED = 64 << 20
+_TRIES = 3
+
+
+class ArchiveError(Exception):
+    """A file cannot be used; the message says why. ``missing`` when it is simply not there."""
+
+    def __init__(self, text: str, *, missing: bool = False) -> None:
+        super().__init__(text)
+        self.missing = missing
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRows:
+    """What an archive held."""
+
+    rows: Rows  # sorted, unique, unchecked for invariants
+    checked: bool  # its SHA256 agreed
+    size: int  # bytes of the zip
+    note: str  # what was odd about it, "" when nothing
+
+
+class ArchiveClient:
+    """Downloads, checks and parses archives.
+
+    Args:
+        base_url: such as ``https://data.binance.vision``.
+        workers: threads that hash, inflate and parse.
+        concurrency: downloads under way at once.
+        timeout: seconds a download may stand still.
+    """
+
+    def __init__(
+        self, base_url: str, workers: ThreadPoolExecutor, *, concurrency: int = 4, timeout: float = 10.0
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.files = 0
+        self.bytes = 0
+        self.refused = 0
+        self._workers = workers
+        self._slots = asyncio.Semaphore(concurrency)
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def fetch(
+        self,
+        file: File,
+        symbol: str,
+        interval: str = "1m",
+        on_bytes: Callable[[int], None] = lambda _: None,
+    ) -> ArchiveRows:
+        """The rows of one archive, hashed before parsing.
+
+        A hash that differs is tried once more (files are replaced without notice), then refused.
+
+        Raises:
+            ArchiveError: not there, damaged, too large, or its SHA256 differs.
+        """
+        path = archive_path(file, symbol, interval)
+        async with self._slots:
+            for attempt in (1, 2):
+                checksum = await self._download(path + ".CHECKSUM", 4096)
+                zipped = await self._download(path, MAX_ZIP, on_bytes)
+                if zipped is None:
+                    raise ArchiveError(f"{path.rpartition('/')[2]} is not there", missing=True)
+                wanted = _digest_of(checksum)
+                loop = asyncio.get_running_loop()
+                try:
+                    rows = await loop.run_in_executor(self._workers, _open, zipped, wanted)
+                except ArchiveError as error:
+                    self.refused += 1
+                    if attempt == 2:
+                        raise ArchiveError(f"{path.rpartition('/')[2]}: {error}") from error
+                    continue
+                self.files += 1
+                note = "" if wanted else f"{path.rpartition('/')[2]} has no checksum: usable, not certified"
+                return ArchiveRows(rows, wanted is not None, len(zipped), note)
+        raise AssertionError("unreachable")
+
+    async def _download(
+        self, path: str, bound: int, on_bytes: Callable[[int], None] = lambda _: None
+    ) -> bytes | None:
+        """The body of ``path``, None for 404 and 403; tried again when the connection breaks."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        name = path.rpartition("/")[2]
+        for attempt in range(1, _TRIES + 1):
+            body = bytearray()
+            try:
+                async with self._session.get(self.base_url + path) as answer:
+                    if answer.status in (403, 404):
+                        return None
+                    if answer.status != 200:
+                        raise aiohttp.ClientError(f"status {answer.status}")
+                    async for chunk in answer.content.iter_chunked(64 * 1024):
+                        body += chunk
+                        on_bytes(len(chunk))
+                        self.bytes += len(chunk)
+                        if len(body) > bound:
+                            raise ArchiveError(f"{name} is larger than {bound >> 10} KiB")
+                return bytes(body)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                if attempt == _TRIES:
+                    text = str(error) or "no answer in time"
+                    raise ArchiveError(f"{name}: {text}, {_TRIES} tries") from error
+                await asyncio.sleep(0.2 * 2**attempt)
+        return None
+
+
+def _digest_of(checksum: bytes | None) -> str | None:
+    """The SHA256 a ``.CHECKSUM`` states: its first token, if that is one."""
+    token = (checksum or b"").split(maxsplit=1)[:1]
+    text = token[0].decode("ascii", "replace").lower() if token else ""
+    return text if len(text) == 64 and all(c in "0123456789abcdef" for c in text) else None
+
+
+def _open(zipped: bytes, wanted: str | None) -> Rows:
+    """Hash, inflate and parse a zip. Runs in a worker thread.
+
+    Raises:
+        ArchiveError: the hash differs, or it is not a zip with one CSV of a sane size.
+    """
+    if wanted is not None and hashlib.sha256(zipped).hexdigest() != wanted:
+        raise ArchiveError("its SHA256 is not the one stated")
+    try:
+        with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
+            members = archive.infolist()
+            if len(members) != 1:
+                raise ArchiveError(f"it has {len(members)} members, not one")
+            # Nothing is ever unpacked to disk, so a name like ../x can do no harm; refuse it anyway.
+            if "/" in members[0].filename or "\\" in members[0].filename:
+                raise ArchiveError("its member has a path in its name")
+            with archive.open(members[0]) as member:
+                text = member.read(MAX_UNPACKED + 1)
+            if len(text) > MAX_UNPACKED:
+                raise ArchiveError(f"it unpacks to more than {MAX_UNPACKED >> 20} MiB")
+        return kline_csv.in_order(kline_csv.parse(text))
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ArchiveError(f"it is not a readable zip: {error}") from error
+    except kline_csv.CsvError as error:
+        raise ArchiveError(str(error)) from error

@@ -1,0 +1,269 @@
+"""The REST side of Binance USD-M futures: time, symbols, klines, and every way it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+import numpy as np
+
+from tui_feeder.engine.binance.weight import WeightLedger
+from tui_feeder.engine.candle import ROW, Rows
+from tui_feeder.engine.clock import ExchangeClock
+
+MAX_LIMIT = 1_500
+MAX_BODY = 32 << 20
+#: A candle read sooner than this after its close has been seen to change between two calls.
+SETTLE_MS = 1_000
+T = TypeVar("T")
+_BANNED_UNTIL = re.compile(r"banned until (\d{13})")
+#: openTime o h l c v closeTime quote count takerBase takerQuote ignore; numbers come as strings.
+_Kline = tuple[int, float, float, float, float, float, int, float, int, float, float, Any]
+_klines = msgspec.json.Decoder(list[_Kline], strict=False)
+
+
+class RestError(Exception):
+    """A request got no usable answer. ``kind`` is the state to show, ``retry_ms`` when to ask again."""
+
+    def __init__(self, kind: str, text: str, retry_ms: int | None = None) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.retry_ms = retry_ms
+
+
+class UnknownSymbolError(RestError):
+    """The exchange does not know the symbol (code -1121)."""
+
+
+class SymbolInfo(msgspec.Struct, frozen=True):
+    """What exchangeInfo says of a symbol. ``listed_hint`` was wrong for many symbols: a hint."""
+
+    symbol: str
+    status: str
+    perpetual: bool
+    quote_asset: str
+    tick_size: float
+    tick_text: str
+    step_size: float
+    listed_hint: int
+
+    @property
+    def price_decimals(self) -> int:
+        """Decimals of the tick size, for showing prices."""
+        text = self.tick_text.rstrip("0")
+        return len(text.partition(".")[2])
+
+
+class _Filter(msgspec.Struct):
+    filterType: str
+    tickSize: str = "0"
+    stepSize: str = "0"
+
+
+class _Symbol(msgspec.Struct):
+    symbol: str
+    status: str
+    quoteAsset: str
+    filters: list[_Filter]
+    contractType: str = "PERPETUAL"
+    onboardDate: int = 0
+
+
+class _RateLimit(msgspec.Struct):
+    rateLimitType: str
+    interval: str
+    intervalNum: int
+    limit: int
+
+
+class _ExchangeInfo(msgspec.Struct):
+    rateLimits: list[_RateLimit]
+    symbols: list[_Symbol]
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+    msg: str = ""
+
+
+class _Time(msgspec.Struct):
+    serverTime: int
+
+
+_time = msgspec.json.Decoder(_Time)
+_exchange_info = msgspec.json.Decoder(_ExchangeInfo)
+
+
+def weight_of(limit: int) -> int:
+    """Request weight of a klines call with this ``limit``."""
+    if limit < 100:
+        return 1
+    if limit < 500:
+        return 2
+    return 5 if limit <= 1000 else 10
+
+
+class RestClient:
+    """Requests within the weight budget; never one during a ban.
+
+    Args:
+        base_url: such as ``https://fapi.binance.com``.
+        clock: exchange time; :meth:`sync_clock` sets it.
+        timeout: seconds for a whole request.
+        banned_until: exchange ms of a ban known from an earlier run.
+    """
+
+    def __init__(
+        self, base_url: str, clock: ExchangeClock, *, timeout: float = 10.0, banned_until: int = 0
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.clock = clock
+        self.ledger = WeightLedger(clock.now, clock.sleep_until)
+        self.banned_until = banned_until
+        self.state = "idle"  # "ok", or the kind of the last refusal
+        self.requests = 0
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _get(self, path: str, weight: int, *, urgent: bool = False) -> bytes:
+        if self.banned_until > self.clock.now():
+            raise self._refusal("banned", "no request during a ban", self.banned_until)
+        await self.ledger.spend(weight, urgent=urgent)
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        self.requests += 1
+        try:
+            async with self._session.get(self.base_url + path) as answer:
+                body = await answer.content.read(MAX_BODY + 1)
+                while not answer.content.at_eof() and len(body) <= MAX_BODY:
+                    body += await answer.content.read(MAX_BODY + 1 - len(body))
+                status, headers = answer.status, answer.headers
+        except TimeoutError:
+            raise self._refusal("timeout", f"no answer within {self._timeout.total:g} s") from None
+        except aiohttp.ClientError as error:
+            raise self._refusal("unreachable", f"{self.base_url} is unreachable: {error}") from error
+        if (used := headers.get("X-MBX-USED-WEIGHT-1M", "")).isdigit():
+            self.ledger.correct(int(used), self.clock.now())
+        if status == 200 and len(body) <= MAX_BODY:
+            self.state = "ok"
+            return body
+        raise self._refused(status, headers.get("Retry-After"), body)
+
+    def _refusal(self, kind: str, text: str, retry_ms: int | None = None) -> RestError:
+        self.state = kind
+        return RestError(kind, text, retry_ms)
+
+    def _refused(self, status: int, retry_after: str | None, body: bytes) -> RestError:
+        """The state that an HTTP status other than 200 stands for."""
+        now = self.clock.now()
+        try:
+            error = msgspec.json.decode(body, type=_Error)
+        except msgspec.MsgspecError:
+            error = _Error(msg=body[:120].decode(errors="replace"))
+        wait_ms = int(retry_after) * 1000 if retry_after and retry_after.isdigit() else None
+        if status == 418:
+            found = _BANNED_UNTIL.search(error.msg)
+            self.banned_until = int(found[1]) if found else now + (wait_ms or 120_000)
+            return self._refusal("banned", f"the address is banned: {error.msg}", self.banned_until)
+        if status == 429:
+            # Without Retry-After the budget is back with the next exchange minute.
+            until = now + wait_ms if wait_ms else (now // 60_000 + 1) * 60_000
+            return self._refusal("rate limited", error.msg or "too many requests", until)
+        if status == 400 and error.code == -1121:
+            self.state = "ok"
+            return UnknownSymbolError("unknown symbol", error.msg)
+        if status == 403:
+            return self._refusal("forbidden", "refused by the exchange's firewall (403)", now + 60_000)
+        if status == 451:
+            return self._refusal("refused here", "refused by country (451): archives may still work")
+        if status >= 500 or status == 408:
+            return self._refusal("exchange error", f"the exchange answers {status}")
+        return self._refusal("bad request", f"status {status}, code {error.code}: {error.msg}")
+
+    def _decoded(self, body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+        try:
+            return decoder.decode(body)
+        except msgspec.MsgspecError as error:
+            raise self._refusal("bad answer", f"an answer cannot be read: {error}") from error
+
+    async def server_time(self) -> int:
+        """The exchange's clock, ms."""
+        return self._decoded(await self._get("/fapi/v1/time", 1, urgent=True), _time).serverTime
+
+    async def sync_clock(self, samples: int = 3) -> None:
+        """Set the clock from the midpoints of a few requests."""
+        taken = []
+        for _ in range(samples):
+            before = time.monotonic()
+            server = await self.server_time()
+            taken.append((before, server, time.monotonic()))
+            await asyncio.sleep(0)
+        self.clock.measure(taken)
+
+    async def symbols(self) -> dict[str, SymbolInfo]:
+        """Every listed symbol; takes over the weight limit the exchange states."""
+        body = await self._get("/fapi/v1/exchangeInfo", 1, urgent=True)
+        info = self._decoded(body, _exchange_info)
+        for limit in info.rateLimits:
+            if limit.rateLimitType == "REQUEST_WEIGHT" and limit.interval == "MINUTE":
+                self.ledger.limit = max(1, limit.limit // max(1, limit.intervalNum))
+        return {one.symbol: _symbol_info(one) for one in info.symbols}
+
+    async def klines(
+        self,
+        symbol: str,
+        *,
+        interval: str = "1m",
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 499,
+        urgent: bool = False,
+    ) -> Rows:
+        """Closed candles of ``[start, end)``, at most ``limit``, sorted; never the unfinished one.
+
+        Raises:
+            RestError: with its kind; UnknownSymbolError where the symbol is not listed.
+        """
+        path = f"/fapi/v1/klines?symbol={quote(symbol)}&interval={interval}&limit={limit}"
+        if start is not None:
+            path += f"&startTime={start}"
+        if end is not None:
+            path += f"&endTime={end - 1}"
+        asked_at = self.clock.now()
+        table = self._decoded(await self._get(path, weight_of(limit), urgent=urgent), _klines)
+        rows = np.array([(*r[:6], *r[7:11]) for r in table], dtype=ROW)
+        if not len(rows):
+            return rows
+        # Closed before the request left: an answer made later can't make a candle of it less final.
+        ends = np.array([r[6] for r in table], dtype=np.int64)
+        rows = rows[(ends + SETTLE_MS < asked_at) & (np.diff(rows["open_time"], prepend=0) > 0)]
+        low, high = start or 0, end if end is not None else 1 << 62
+        inside: Rows = rows[(rows["open_time"] >= low) & (rows["open_time"] < high)]
+        return inside
+
+
+def _symbol_info(raw: _Symbol) -> SymbolInfo:
+    filters = {one.filterType: one for one in raw.filters}
+    tick = filters.get("PRICE_FILTER", _Filter("PRICE_FILTER")).tickSize
+    step = filters.get("LOT_SIZE", _Filter("LOT_SIZE")).stepSize
+    return SymbolInfo(
+        symbol=raw.symbol,
+        status=raw.status,
+        perpetual=raw.contractType in ("PERPETUAL", "TRADIFI_PERPETUAL"),
+        quote_asset=raw.quoteAsset,
+        tick_size=float(tick),
+        tick_text=tick,
+        step_size=float(step),
+        listed_hint=raw.onboardDate,
+    )

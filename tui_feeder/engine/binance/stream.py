@@ -1,0 +1,246 @@
+"""Live klines over WebSocket. Health is data: only a kline frame proves that a socket works."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+
+from tui_feeder.engine.backoff import Backoff
+from tui_feeder.engine.binance.routes import kline_stream, market_url
+from tui_feeder.engine.candle import MINUTE_MS, Candle
+from tui_feeder.engine.clock import ExchangeClock
+
+log = logging.getLogger(__name__)
+
+STREAMS_PER_SOCKET = 200
+_NAMES_PER_MESSAGE = 100
+_BYTES_PER_MESSAGE = 3_500  # the exchange ignores messages beyond about 4,096 without an answer
+_SECONDS_PER_MESSAGE = 0.5
+_MAX_FRAME = 1 << 20
+_FIRST_DATA_SECONDS = 15.0  # an acknowledgement without data for so long means a dead path
+_SILENCE_SECONDS = 60.0
+
+
+class Frame(msgspec.Struct, gc=False):
+    """The ``k`` of a kline frame: the candle so far. Field names as on the wire."""
+
+    t: int
+    T: int
+    s: str
+    i: str
+    o: float
+    c: float
+    h: float
+    l: float  # noqa: E741
+    v: float
+    n: int
+    x: bool
+    q: float
+    V: float
+    Q: float
+
+    def candle(self) -> Candle:
+        """The frame's numbers as a candle; closed if ``x`` says so."""
+        return Candle(self.t, self.o, self.h, self.l, self.c, self.v, self.q, self.n, self.V, self.Q)
+
+
+class _Data(msgspec.Struct, gc=False):
+    e: str = ""
+    E: int = 0
+    k: Frame | None = None
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    data: _Data | None = None
+    id: int | None = None
+    code: int | None = None
+    msg: str = ""
+    error: Any = None
+
+
+_frames = msgspec.json.Decoder(_Envelope, strict=False)
+
+
+@dataclass(slots=True)
+class Handlers:
+    """Who is told. All are called on the loop and must not block."""
+
+    candle: Callable[[str, Candle, bool, int], None]  # symbol, candle, closed, event ms
+    fault: Callable[[str, str], None]  # kind of a frame that could not be used, detail
+
+
+class KlineSocket:
+    """One socket and the symbols on it; connects again for ever.
+
+    Args:
+        name: shown to people.
+        stream_url: such as ``wss://fstream.binance.com``.
+        symbols: at most :data:`STREAMS_PER_SOCKET`.
+        gate: awaited before every connection attempt (one a second in all).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        stream_url: str,
+        symbols: list[str],
+        clock: ExchangeClock,
+        handlers: Handlers,
+        gate: Callable[[], Any],
+    ) -> None:
+        if len(symbols) > STREAMS_PER_SOCKET:
+            raise ValueError(f"{len(symbols)} streams on a socket, at most {STREAMS_PER_SOCKET}")
+        self.name = name
+        self.symbols = symbols
+        self.state = "connecting"
+        self.reason = ""
+        self.frames = 0
+        self.last_frame: int | None = None  # exchange ms
+        self.latency_ms: float | None = None
+        self.reconnects = -1
+        self._names = [kline_stream(symbol) for symbol in symbols]
+        self._known = frozenset(symbols)
+        self._url = market_url(stream_url, self._names)
+        self._clock = clock
+        self._handlers = handlers
+        self._gate = gate
+        self._heard = 0.0  # monotonic time of the last data frame
+        self._rate_from = (time.monotonic(), 0)
+        self._rate = 0.0
+
+    def frames_per_second(self) -> float:
+        """Rate over the time since the last call, at least a second."""
+        now = time.monotonic()
+        since, frames = self._rate_from
+        if now - since >= 1.0:
+            self._rate = (self.frames - frames) / (now - since)
+            self._rate_from = (now, self.frames)
+        return self._rate
+
+    async def run(self) -> None:
+        """Connect, subscribe, read; on any end begin again. Ends only by cancellation."""
+        backoff = Backoff()
+        while True:
+            frames = self.frames
+            try:
+                await self._gate()
+                self.state, self.reconnects = "connecting", self.reconnects + 1
+                async with connect(
+                    self._url, max_size=_MAX_FRAME, compression=None, open_timeout=10, close_timeout=1
+                ) as socket:
+                    await self._serve(socket)
+                self.reason = "closed by the exchange"
+            except (OSError, websockets.WebSocketException, TimeoutError) as error:
+                self.reason = str(error) or type(error).__name__
+            if self.frames > frames:  # reset by data alone, never by an acknowledgement
+                backoff.reset()
+            wait = backoff.next()
+            self.state = "backing off"
+            log.warning("stream %s: %s; connecting again in %.1f s", self.name, self.reason, wait)
+            await asyncio.sleep(wait)
+
+    async def _serve(self, socket: ClientConnection) -> None:
+        self._heard = time.monotonic()
+        frames_before = self.frames
+        subscribing = asyncio.create_task(self._subscribe(socket))
+        try:
+            while True:
+                heard_any = self.frames > frames_before
+                patience = _SILENCE_SECONDS if heard_any else _FIRST_DATA_SECONDS
+                left = self._heard + patience - time.monotonic()
+                if left <= 0:
+                    self.state = "silent"
+                    raise TimeoutError(
+                        f"no data for {patience:.0f} s" + ("" if heard_any else " after subscribing")
+                    )
+                try:
+                    raw = await asyncio.wait_for(socket.recv(), left)
+                except TimeoutError:
+                    continue
+                except websockets.ConnectionClosed as closed:
+                    frame = closed.rcvd
+                    self.reason = (
+                        f"closed {frame.code} {frame.reason}".strip() if frame else "connection lost"
+                    )
+                    raise
+                self._take(raw)
+        finally:
+            subscribing.cancel()
+
+    async def _subscribe(self, socket: ClientConnection) -> None:
+        batch: list[str] = []
+        number = 0
+        for name in [*self._names, None]:
+            size = sum(len(one.encode()) + 3 for one in batch)
+            if batch and (name is None or len(batch) == _NAMES_PER_MESSAGE or size > _BYTES_PER_MESSAGE):
+                if number:
+                    await asyncio.sleep(_SECONDS_PER_MESSAGE)
+                number += 1
+                order = {"method": "SUBSCRIBE", "params": batch, "id": number}
+                await socket.send(msgspec.json.encode(order), text=True)
+                batch = []
+            if name is not None:
+                batch.append(name)
+
+    def _take(self, raw: str | bytes) -> None:
+        try:
+            envelope = _frames.decode(raw)
+        except msgspec.MsgspecError as error:
+            self._handlers.fault("unreadable frame", str(error))
+            return
+        data = envelope.data
+        if data is None or data.k is None:
+            if envelope.code is not None or envelope.error is not None:
+                self._handlers.fault(
+                    "refused order", f"{envelope.code} {envelope.msg} {envelope.error or ''}"
+                )
+            elif envelope.id is None:
+                self._handlers.fault("unknown event", data.e if data else "no data")
+            return
+        frame = data.k
+        if frame.s not in self._known or frame.i != "1m" or frame.t + MINUTE_MS - 1 != frame.T:
+            self._handlers.fault("not ours", f"{frame.s} {frame.i}")
+            return
+        now = self._clock.now()
+        self.state, self.reason = "live", ""
+        self.frames += 1
+        self._heard = time.monotonic()
+        self.last_frame = now
+        latency = float(now - data.E)
+        self.latency_ms = latency if self.latency_ms is None else self.latency_ms * 0.95 + latency * 0.05
+        self._handlers.candle(frame.s, frame.candle(), frame.x, data.E)
+
+
+class MarketStreams:
+    """The sockets of all symbols."""
+
+    def __init__(self, stream_url: str, symbols: list[str], clock: ExchangeClock, handlers: Handlers) -> None:
+        self._turn = asyncio.Lock()
+        self._last_attempt = 0.0
+        shards = [symbols[at : at + STREAMS_PER_SOCKET] for at in range(0, len(symbols), STREAMS_PER_SOCKET)]
+        self.sockets = [
+            KlineSocket(f"market-{number}", stream_url, shard, clock, handlers, self._one_a_second)
+            for number, shard in enumerate(shards, 1)
+        ]
+
+    async def _one_a_second(self) -> None:
+        """Hold a connection attempt until a second has passed since the one before it."""
+        async with self._turn:
+            wait = self._last_attempt + 1.0 - time.monotonic()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            self._last_attempt = time.monotonic()
+
+    async def run(self) -> None:
+        """Run every socket until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for socket in self.sockets:
+                group.create_task(socket.run(), name=socket.name)

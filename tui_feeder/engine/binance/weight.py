@@ -1,0 +1,66 @@
+"""The request-weight ledger: one for the process, since the exchange counts by address.
+
+The exchange grants a weight per minute and states what is used in every answer; that statement is
+the truth, since other programs on the same address spend from the same budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from tui_feeder.engine.candle import MINUTE_MS
+
+DEFAULT_LIMIT = 2_400
+
+
+class WeightLedger:
+    """Grants weight within the exchange's minute.
+
+    Args:
+        now: exchange time in ms.
+        sleep_until: waits until an exchange time in ms.
+        reserve: share of the limit that bulk reads leave for live repair.
+    """
+
+    def __init__(
+        self, now: Callable[[], int], sleep_until: Callable[[int], Awaitable[None]], reserve: float = 0.2
+    ) -> None:
+        self.limit = DEFAULT_LIMIT
+        self.waits = 0  # how often a request had to wait for the next minute
+        self._now = now
+        self._sleep_until = sleep_until
+        self._reserve = reserve
+        self._minute = 0
+        self._used = 0
+
+    @property
+    def used(self) -> int:
+        """Weight used in the current exchange minute, as far as known."""
+        self._roll()
+        return self._used
+
+    def _roll(self) -> None:
+        minute = self._now() // MINUTE_MS
+        if minute != self._minute:
+            self._minute, self._used = minute, 0
+
+    async def spend(self, weight: int, *, urgent: bool = False) -> None:
+        """Take ``weight``, waiting for the next minute when it would go over the limit.
+
+        ``urgent`` requests (live repair) may use the reserve that bulk reads leave alone.
+        """
+        while True:
+            self._roll()
+            bound = self.limit if urgent else int(self.limit * (1 - self._reserve))
+            # A margin for what other programs spend between two of our answers.
+            if self._used + weight <= bound - 10:
+                self._used += weight
+                return
+            self.waits += 1
+            await self._sleep_until((self._minute + 1) * MINUTE_MS)
+
+    def correct(self, used: int, answered_at: int) -> None:
+        """Take the exchange's own figure from an answer given at exchange time ``answered_at``."""
+        self._roll()
+        if answered_at // MINUTE_MS == self._minute:
+            self._used = max(self._used, used)

@@ -1,0 +1,486 @@
+"""The engine: starts, supervises and stops the parts, and brings each symbol from nothing to live."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import fnmatch
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from tui_feeder.config import Config
+from tui_feeder.engine.backoff import Backoff
+from tui_feeder.engine.binance.archive import ArchiveClient
+from tui_feeder.engine.binance.rest import RestClient, RestError, SymbolInfo
+from tui_feeder.engine.binance.stream import Handlers, MarketStreams
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, SECOND_MS, Candle, Source, to_candles, to_rows
+from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.history import History, Tracker
+from tui_feeder.engine.intake import Intake
+from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.message import Message, encode
+from tui_feeder.engine.pipeline import SymbolPipeline, TimeframeState
+from tui_feeder.engine.recovery import Recovery
+from tui_feeder.engine.settings import pipeline_settings
+from tui_feeder.engine.sinks import Sink
+from tui_feeder.engine.store import Store
+from tui_feeder.engine.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+_BRINGING_UP = 6  # symbols whose history is read at the same time
+_CLOSE_DEADLINE_MS = 3 * SECOND_MS
+_NEAR_MS = 3 * MINUTE_MS  # a lane opens when history is this close to now; recovery does the rest
+_CLOCK_SECONDS = 20.0
+
+
+class EngineError(Exception):
+    """The engine cannot do what was asked; the message says why and what to do."""
+
+
+@dataclass(slots=True)
+class Tracked:
+    """What the engine knows of a symbol beside its candles."""
+
+    symbol: str
+    info: SymbolInfo | None = None
+    phase: str = "waiting"  # waiting, backfill, live, unknown, failed
+    reason: str = ""
+    start: int = 0  # first minute wanted
+    tracker: Tracker | None = None
+    message: Message | None = None  # of the last committed minute
+    last: Candle | None = None  # last committed minute
+    before_last: float | None = None  # close of the minute before it
+    states: tuple[TimeframeState, ...] = ()  # of the timeframes at the last committed minute
+    messages: int = 0
+    rebuilding: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Engine:
+    """One run of the feeder. Make it and call :meth:`run` on its own loop.
+
+    Args:
+        config: the whole configuration.
+        store: the opened store; the engine closes it.
+        sinks: where messages go; the engine closes them.
+
+    Raises:
+        EngineError: from :meth:`run`, where the symbols or the store make no sense.
+    """
+
+    def __init__(self, config: Config, store: Store, sinks: Sequence[Sink] = ()) -> None:
+        self.config = config
+        self.store = store
+        self.sinks = tuple(sinks)
+        exchange = config.exchange
+        self.clock = ExchangeClock(exchange.clock_rate)
+        self.journal = Journal(self.clock.now)
+        self.supervisor = Supervisor(self.journal)
+        self.rest = RestClient(exchange.rest_url, self.clock, timeout=exchange.request_timeout_seconds)
+        self.state = "starting"
+        self.tracked: dict[str, Tracked] = {}
+        self.streams: MarketStreams | None = None
+        self._minute_log: dict[int, int] = {}
+        self._workers = ThreadPoolExecutor(2, thread_name_prefix="worker")
+        self._stopping = asyncio.Event()
+        self.archive = ArchiveClient(
+            exchange.archive_url,
+            self._workers,
+            concurrency=exchange.archive_concurrency,
+            timeout=exchange.request_timeout_seconds,
+        )
+        self.history = History(
+            self.rest,
+            self.archive,
+            store,
+            self.journal,
+            self.clock.now,
+            monthly_threshold_months=config.application.monthly_threshold_months,
+            concurrency=exchange.archive_concurrency,
+        )
+        self.intake = Intake(store, self.journal, self, self.history.quarantine)
+        self.recovery = Recovery(
+            self.history,
+            store,
+            self.intake,
+            self.journal,
+            self.clock,
+            deadline_seconds=config.application.recovery_deadline_seconds,
+            rebuild=self._rebuild,
+        )
+        self._bringing_up = asyncio.Semaphore(_BRINGING_UP)
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """Ask for a stop in order. Call it on the engine's loop."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Run until asked to stop, then drain, flush, commit and close."""
+        try:
+            started = asyncio.create_task(self._start())
+            stopping = asyncio.create_task(self._stopping.wait())
+            await asyncio.wait((started, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not started.done():
+                started.cancel()
+            elif (error := started.exception()) is not None:
+                self.state = "failed"
+                raise error
+            await self._stopping.wait()
+            stopping.cancel()
+        finally:
+            await self._stop()
+
+    async def _start(self) -> None:
+        listed = await self._connect()
+        symbols = choose_symbols(self.config.application.symbols, listed)
+        self.tracked = {name: Tracked(name, listed.get(name)) for name in symbols}
+        for one in self.tracked.values():
+            if one.info is None:
+                one.phase, one.reason = "unknown", "the exchange does not list it"
+                near = difflib.get_close_matches(one.symbol, listed, 1)
+                hint = f" (did you mean {near[0]}?)" if near else ""
+                self.journal.note("error", f"the exchange does not list this symbol{hint}", one.symbol)
+        live = [one for one in self.tracked.values() if one.info is not None]
+        if not live:
+            raise EngineError(
+                f"the exchange at {self.rest.base_url} lists none of {', '.join(symbols)}: "
+                "check application.symbols or --symbols"
+            )
+        self._check_store_age([one.symbol for one in live])
+        handlers = Handlers(self._frame, lambda kind, text: self.journal.fault(f"stream: {kind}", text))
+        names = [one.symbol for one in live]
+        self.streams = MarketStreams(self.config.exchange.stream_url, names, self.clock, handlers)
+        self.state = "backfill"
+        self.supervisor.start("streams", self.streams.run)
+        self.supervisor.start("closer", self._close_by_deadline)
+        self.supervisor.start("clock", self._keep_clock)
+        app = self.config.application
+        if app.gap_detection_enabled and app.periodic_gap_detection_enabled:
+            self.supervisor.start("gap check", self._check_gaps)
+        for one in live:
+            self.supervisor.start(f"history {one.symbol}", lambda one=one: self._bring_up(one))  # type: ignore[misc]
+        self.supervisor.start("progress", self._tell_progress)
+
+    async def _connect(self) -> dict[str, SymbolInfo]:
+        """The exchange's clock and symbols; tried for ever."""
+        backoff = Backoff()
+        while True:
+            try:
+                await self.rest.sync_clock()
+                listed = await self.rest.symbols()
+            except RestError as error:
+                wait = backoff.next()
+                if error.retry_ms is not None:
+                    wait = max(wait, self.clock.real_seconds(error.retry_ms - self.clock.now()))
+                self.journal.note("warning", f"exchange not ready: {error}; tried again in {wait:.0f} s")
+                await asyncio.sleep(wait)
+                continue
+            self.journal.note(
+                "info", f"connected to {self.rest.base_url}: {len(listed)} symbols listed, "
+                f"exchange time {_clock_text(self.clock.now())}",
+            )  # fmt: skip
+            return listed
+
+    def _check_store_age(self, symbols: list[str]) -> None:
+        """Refuse candles from the exchange's future: the store is of another (simulated) run."""
+        ahead = [s for s in symbols if (p := self.store.present(s)) and p.end > self.clock.now() + MINUTE_MS]
+        if ahead:
+            end = self.store.present(ahead[0]).end
+            raise EngineError(
+                f"the store {self.store.path} holds minutes of {ahead[0]} up to {_clock_text(end)}, but the "
+                f"exchange's clock is at {_clock_text(self.clock.now())}: name another with --storage"
+            )
+
+    async def _stop(self) -> None:
+        """Stop intake, drain, flush, commit, close, within the time set."""
+        self.state = "stopping" if self.state != "failed" else "failed"
+        deadline = time.monotonic() + self.config.service.shutdown_timeout_seconds
+        await self.supervisor.stop()
+        await self.recovery.stop()
+        try:
+            await asyncio.wait_for(self.intake.drained(), max(0.1, deadline - time.monotonic()))
+        except TimeoutError:
+            self.journal.note("error", "minutes still waited for their commit when the time to stop was over")
+        loop = asyncio.get_running_loop()
+        for sink in self.sinks:
+            await loop.run_in_executor(None, sink.close, max(0.1, deadline - time.monotonic()))
+        await self.rest.close()
+        await self.archive.close()
+        self._workers.shutdown(wait=True, cancel_futures=True)
+        await loop.run_in_executor(None, self.store.close)
+        if self.state != "failed":
+            self.state = "stopped"
+
+    # --- a symbol's way to live ----------------------------------------------------------------
+
+    async def _bring_up(self, one: Tracked) -> None:
+        """History, then the pipeline, then the lane."""
+        async with self._bringing_up:
+            one.phase, one.reason = "backfill", "history is being read"
+            await self._fill_history(one)
+            await self._open(one)
+        one.phase, one.reason = "live", ""
+        self.recovery.resume(one.symbol)
+        left = self.store.present(one.symbol).missing(one.start, self._closed_until())
+        left = left.subtract(self.recovery.unavailable(one.symbol))
+        for start, end in left:
+            self.recovery.need(one.symbol, start, end, "not yet read when history was loaded")
+        if all(other.phase != "backfill" and other.phase != "waiting" for other in self.tracked.values()):
+            self.state = "live"
+            self.journal.note("info", f"live: {len(self.tracked)} symbols")
+
+    async def _fill_history(self, one: Tracked) -> None:
+        """Fill what is missing, until the end of history is near now."""
+        backoff = Backoff()
+        one.start = await self._wanted_start(one)
+        near = self.clock.at_least(_NEAR_MS, 2.0)
+        while True:
+            until = self._closed_until()
+            missing = self.store.present(one.symbol).missing(one.start, until)
+            missing = missing.subtract(self.recovery.unavailable(one.symbol))
+            # A settling minute may not be had by REST yet; the lane and recovery take care of it.
+            if missing.minutes * MINUTE_MS <= near and (not missing or missing.start >= until - near):
+                one.tracker = None
+                return
+            one.tracker = Tracker(missing.minutes)
+            filled = await self.history.fill(one.symbol, missing, one.tracker)
+            if filled.failed:
+                wait = backoff.next()
+                one.reason = filled.reason
+                self.journal.note(
+                    "warning",
+                    f"{filled.failed.minutes} minutes of history could not be read ({filled.reason}); "
+                    f"tried again in {wait:.0f} s",
+                    one.symbol,
+                )
+                await asyncio.sleep(wait)
+            elif filled.absent.clip(one.start, until - near):
+                return  # no source has them: recovery asks again, the live minutes need not wait
+
+    async def _wanted_start(self, one: Tracked) -> int:
+        """The first minute wanted: the configured one, or the first the exchange has."""
+        app, days = self.config.application, self.config.technical_analysis.min_history_days
+        start = (self.clock.now() - days * DAY_MS) // DAY_MS * DAY_MS
+        if app.start_date is not None:
+            stated = int(app.start_date.timestamp() * 1000) // MINUTE_MS * MINUTE_MS
+            start = stated if app.respect_config_start_date else min(stated, start)
+        listed = self.store.listed(one.symbol)
+        if listed is None or listed > start:
+            backoff = Backoff()
+            while True:
+                try:
+                    found = await self.history.first_minute(one.symbol, start)
+                    break
+                except RestError as error:
+                    one.reason = f"{error.kind}: {error}"
+                    wait = backoff.next()
+                    if error.retry_ms is not None:
+                        wait = max(wait, self.clock.real_seconds(error.retry_ms - self.clock.now()))
+                    await asyncio.sleep(wait)
+            if found is None:
+                return self._closed_until()
+            if found > start:
+                await asyncio.wrap_future(self.store.set_listed(one.symbol, found))
+            return max(start, found)
+        return max(start, listed)
+
+    async def _open(self, one: Tracked) -> None:
+        """Load the pipeline from the store and open the lane behind its last minute."""
+        async with one.rebuilding:
+            self.intake.hold(one.symbol)
+            lane = self.intake.lane(one.symbol)
+            present = self.store.present(one.symbol)
+            made = self.store.watermark(one.symbol)
+            if lane.next is not None:
+                end = lane.next
+            elif made is not None:
+                # Minutes that were stored without a message before a stop get theirs now.
+                end = max(made + MINUTE_MS, one.start)
+            else:
+                end = present.end if present else self._closed_until()
+            pipeline = await asyncio.get_running_loop().run_in_executor(
+                self._workers, self._load_pipeline, one, end
+            )
+            if made is None and present:
+                await asyncio.wrap_future(self.store.set_watermark(one.symbol, end - MINUTE_MS))
+            if one.message is None:
+                one.message, one.states = pipeline.message(), pipeline.timeframe_states()
+                for candle in to_candles(self.store.read(one.symbol, end - 2 * MINUTE_MS, end)):
+                    one.before_last, one.last = one.last.close if one.last else None, candle
+            self.intake.open_lane(one.symbol, pipeline, end)
+
+    def _load_pipeline(self, one: Tracked, end: int) -> SymbolPipeline:
+        tick = one.info.tick_size if one.info else None
+        pipeline = SymbolPipeline(one.symbol, pipeline_settings(self.config, one.symbol, tick))
+        pipeline.load(self.store.read(one.symbol, one.start, end))
+        return pipeline
+
+    async def _rebuild(self, symbol: str) -> None:
+        """Minutes that the indicators had passed were repaired: compute everything again."""
+        one = self.tracked[symbol]
+        if one.phase != "live":
+            return
+        self.journal.count("pipelines rebuilt")
+        await self._open(one)
+
+    def _closed_until(self) -> int:
+        """Exclusive end of the last closed minute."""
+        return self.clock.now() // MINUTE_MS * MINUTE_MS
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    def _frame(self, symbol: str, candle: Candle, closed: bool, event_ms: int) -> None:
+        if closed:
+            self.intake.closed(symbol, candle, Source.STREAM, self.clock.now())
+        else:
+            self.intake.forming(symbol, candle, self.clock.now())
+
+    async def _close_by_deadline(self) -> None:
+        """A minute whose closing frame has not come in time is read by REST."""
+        deadline = self.clock.at_least(_CLOSE_DEADLINE_MS, 0.35)
+        while True:
+            minute_end = (self.clock.now() - deadline) // MINUTE_MS * MINUTE_MS + MINUTE_MS
+            await self.clock.sleep_until(minute_end + deadline)
+            for one in self.tracked.values():
+                lane = self.intake.lane(one.symbol)
+                if one.phase == "live" and lane.next is not None and lane.next < minute_end:
+                    self.recovery.need(one.symbol, lane.next, minute_end, "no closing frame in time")
+
+    async def _keep_clock(self) -> None:
+        while True:
+            await asyncio.sleep(_CLOCK_SECONDS)
+            before = self.clock.now()
+            try:
+                await self.rest.sync_clock()
+            except RestError as error:
+                self.journal.fault("clock not measured", str(error))
+                continue
+            if abs(step := self.clock.now() - before) > self.clock.at_least(2_000, 2.0):
+                self.journal.note("warning", f"exchange time stepped by {step / 1000:+.1f} s")
+
+    async def _check_gaps(self) -> None:
+        app = self.config.application
+        while True:
+            pause = app.periodic_gap_check_interval_minutes * MINUTE_MS
+            await self.clock.sleep_until(self.clock.now() + self.clock.at_least(pause, 5.0))
+            end = self._closed_until() - MINUTE_MS
+            for one in self.tracked.values():
+                if one.phase == "live":
+                    low = max(one.start, end - app.periodic_gap_check_window_minutes * MINUTE_MS)
+                    for start, stop in self.store.present(one.symbol).missing(low, end):
+                        self.recovery.need(one.symbol, start, stop, "found by the periodic check")
+
+    async def _tell_progress(self) -> None:
+        """A log line every few seconds while history is read."""
+        shown = time.monotonic()
+        while self.state == "backfill":
+            await asyncio.sleep(0.25)
+            if time.monotonic() - shown >= 3.0:
+                shown = time.monotonic()
+                log.info("%s", self.progress_text())
+
+    def progress_text(self) -> str:
+        """How far history is, for people."""
+        views = [one.tracker.view() for one in self.tracked.values() if one.tracker]
+        live = sum(one.phase == "live" for one in self.tracked.values())
+        done, total = sum(v.rows_done for v in views), sum(v.rows_total for v in views)
+        etas = [v.eta_seconds for v in views if v.eta_seconds is not None]
+        eta = f", about {max(etas):.0f} s left" if etas else ""
+        names = ", ".join(
+            f"{o.symbol} {o.tracker.view().fraction:.0%}" for o in self.tracked.values() if o.tracker
+        )
+        return (
+            f"history: {live} of {len(self.tracked)} symbols live, {done:,} of {total:,} minutes read{eta}"
+            + (f" ({names})" if names else "")
+        )
+
+    # --- what the intake reports ---------------------------------------------------------------
+
+    def committed(self, symbol: str, candle: Candle, message: Message) -> None:
+        """A minute is stored: show it, send it."""
+        one = self.tracked[symbol]
+        one.before_last = one.last.close if one.last is not None else None
+        one.message, one.last = message, candle
+        if (pipeline := self.intake.lane(symbol).pipeline) is not None:
+            one.states = pipeline.timeframe_states()
+        one.messages += 1
+        payload = encode(message)
+        for sink in self.sinks:
+            sink.publish(symbol, message.timestamp, payload)
+        self.journal.count("messages")
+        self._tell_minute(candle.open_time)
+
+    def _tell_minute(self, minute: int) -> None:
+        """One log line for each minute that every live symbol has closed."""
+        closed = self._minute_log[minute] = self._minute_log.get(minute, 0) + 1
+        live = [one for one in self.tracked.values() if one.phase == "live"]
+        if closed < len(live):
+            return
+        for old in [at for at in self._minute_log if at <= minute]:
+            del self._minute_log[old]
+        lag = (self.clock.now() - minute - MINUTE_MS) / 1000
+        prices = "  ".join(f"{o.symbol} {o.last.close:.{_decimals(o)}f}" for o in live[:4] if o.last)
+        more = f"  and {len(live) - 4} more" if len(live) > 4 else ""
+        log.info(
+            "minute %s closed: %d of %d symbols, %.1f s after its end: %s%s",
+            _clock_text(minute)[11:16], closed, len(live), lag, prices, more,
+        )  # fmt: skip
+
+    def hole(self, symbol: str, start: int, end: int) -> None:
+        """Minutes are missing before one that waits."""
+        if self.tracked[symbol].phase == "live":
+            self.recovery.need(symbol, start, end, "the stream went on without these minutes")
+
+    def missed(self, symbol: str, candle: Candle, source: Source) -> None:
+        """A minute came after its lane had gone on without it."""
+        self.journal.count("late minutes")
+
+        async def repair() -> None:
+            await asyncio.wrap_future(self.store.put(symbol, to_rows([candle]), source))
+            await self._rebuild(symbol)
+
+        self.supervisor.start(f"repair {symbol} {candle.open_time}", repair, restart=False)
+
+    def crashed(self, symbol: str, error: BaseException) -> None:
+        """A symbol's pipeline or commit failed: it alone stops, is rebuilt, and tried again."""
+        one = self.tracked[symbol]
+        one.phase, one.reason = "failed", repr(error)
+        self.intake.lane(symbol).next = None  # the watermark tells where to go on
+        log.error("pipeline of %s crashed", symbol, exc_info=error)
+        self.journal.count("pipeline crashes")
+        self.journal.note("error", f"its pipeline crashed: {error!r}; built again in 10 s", symbol)
+
+        async def again() -> None:
+            await asyncio.sleep(10.0)
+            await self._bring_up(one)
+
+        self.supervisor.start(f"history {symbol}", again)
+
+
+def choose_symbols(wanted: Sequence[str], listed: dict[str, SymbolInfo]) -> list[str]:
+    """The symbols that names and patterns stand for, each once, in the order wanted.
+
+    ``ALL`` is every trading perpetual; ``*`` and ``?`` match as in file names.
+    """
+    chosen: dict[str, None] = {}
+    for name in wanted:
+        if name == "ALL" or "*" in name or "?" in name:
+            pattern = "*" if name == "ALL" else name
+            found = (i for i in listed.values() if i.perpetual and i.status == "TRADING")
+            chosen.update(dict.fromkeys(i.symbol for i in found if fnmatch.fnmatchcase(i.symbol, pattern)))
+        else:
+            chosen[name] = None
+    return list(chosen)
+
+
+def _decimals(one: Tracked) -> int:
+    return one.info.price_decimals if one.info else 2
+
+
+def _clock_text(ms: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(ms / 1000))

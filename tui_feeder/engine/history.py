@@ -1,0 +1,222 @@
+"""Fetching what is missing: executes the plan, source by source, until nothing more can be had."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from tui_feeder.engine.binance.archive import ArchiveClient, ArchiveError, ArchiveRows
+from tui_feeder.engine.binance.rest import RestClient, RestError
+from tui_feeder.engine.candle import Candle, Rows, Source, fault_of, faulty
+from tui_feeder.engine.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.plan import File, FileKind, Plan, make_plan, rest_pages
+from tui_feeder.engine.store import Store, Written
+from tui_feeder.monitor import Progress
+
+_REST_TRIES = 3
+_CHECKED = {FileKind.MONTH: Source.ARCHIVE_MONTH, FileKind.DAY: Source.ARCHIVE_DAY}
+
+
+@dataclass(slots=True)
+class Tracker:
+    """Progress of one fill, read by the screen while it grows."""
+
+    rows_total: int
+    rows_done: int = 0
+    bytes_done: int = 0
+    files_done: int = 0
+    files_total: int = 0
+    source: str = ""
+    started: float = field(default_factory=time.monotonic)
+
+    def view(self) -> Progress:
+        """The progress as of now."""
+        elapsed = time.monotonic() - self.started
+        left = self.rows_total - self.rows_done
+        eta = elapsed * left / self.rows_done if self.rows_done and elapsed > 0.5 else None
+        return Progress(
+            min(self.rows_done, self.rows_total), self.rows_total, self.bytes_done,
+            self.files_done, self.files_total, self.source, eta,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Filled:
+    """What a fill came to."""
+
+    got: Coverage = EMPTY
+    absent: Coverage = EMPTY  # every source was asked and none has it
+    failed: Coverage = EMPTY  # a source refused: worth another try
+    reason: str = ""  # of the last failure
+    changed: list[int] = field(default_factory=list)  # open times whose stored values were replaced
+
+
+class History:
+    """Fills missing minutes of a symbol from archives and REST into the store.
+
+    Args:
+        now: exchange time in ms.
+        concurrency: archives of one symbol under way at once.
+    """
+
+    def __init__(
+        self,
+        rest: RestClient,
+        archive: ArchiveClient,
+        store: Store,
+        journal: Journal,
+        now: Callable[[], int],
+        *,
+        monthly_threshold_months: int,
+        concurrency: int = 4,
+    ) -> None:
+        self._rest = rest
+        self._archive = archive
+        self._store = store
+        self._journal = journal
+        self._now = now
+        self._threshold = monthly_threshold_months
+        self._concurrency = concurrency
+
+    async def first_minute(self, symbol: str, start: int) -> int | None:
+        """The first minute at or after ``start`` that the exchange has, None if it has none.
+
+        Raises:
+            RestError: the question could not be asked.
+        """
+        rows = await self._rest.klines(symbol, start=start, limit=1)
+        return int(rows["open_time"][0]) if len(rows) else None
+
+    async def fill(self, symbol: str, missing: Coverage, tracker: Tracker, *, urgent: bool = False) -> Filled:
+        """Fetch ``missing`` (closed minutes) into the store, cheapest source first.
+
+        One bad file or refused request never discards the others: its span falls through to the
+        next source, and is reported if that fails too.
+        """
+        done = Filled()
+        barred: dict[FileKind, Coverage] = {FileKind.MONTH: EMPTY, FileKind.DAY: EMPTY}
+        left = missing
+        while left:
+            plan = make_plan(left, now=self._now(), monthly_threshold_months=self._threshold, without=barred)
+            tracker.files_total = tracker.files_done + len(plan.files)
+            # Files first: what they lack joins the REST part of the next round.
+            if plan.files:
+                await self._fetch_files(symbol, plan, barred, tracker, done)
+                left = missing.subtract(done.got)
+                continue
+            tracker.source = "REST"
+            await self._fetch_pages(symbol, plan.rest, tracker, done, urgent)
+            left = missing.subtract(done.got).subtract(done.absent).subtract(done.failed)
+        return done
+
+    async def _fetch_files(
+        self, symbol: str, plan: Plan, barred: dict[FileKind, Coverage], tracker: Tracker, done: Filled
+    ) -> None:
+        waiting = list(reversed(plan.files))
+
+        async def work() -> None:
+            while waiting:
+                file = waiting.pop()
+                tracker.source = file.kind.value
+                # Tried once is tried: whatever it lacks is planned without this kind of file.
+                barred[file.kind] = barred[file.kind].union(span(file.start, file.end))
+                try:
+                    found = await self._archive.fetch(
+                        file,
+                        symbol,
+                        on_bytes=lambda n: setattr(tracker, "bytes_done", tracker.bytes_done + n),
+                    )
+                except ArchiveError as error:
+                    self._journal.count("archive files missing" if error.missing else "archive files refused")
+                    if not error.missing:
+                        self._journal.note("warning", f"{error}; the next source is asked", symbol)
+                    tracker.files_done += 1
+                    continue
+                if found.note:
+                    self._journal.note("warning", found.note, symbol)
+                await self._keep_file(symbol, file, found, tracker, done)
+                tracker.files_done += 1
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self._concurrency, len(waiting))):
+                group.create_task(work())
+
+    async def _keep_file(
+        self, symbol: str, file: File, found: ArchiveRows, tracker: Tracker, done: Filled
+    ) -> None:
+        source = _CHECKED[file.kind] if found.checked else Source.ARCHIVE_UNCHECKED
+        inside = slice(*np.searchsorted(found.rows["open_time"], (file.start, file.end)))
+        rows = self.sound(symbol, found.rows[inside], source)
+        certify = span(file.start, file.end) if found.checked else EMPTY
+        await self._keep(symbol, rows, source, certify, tracker, done)
+
+    async def _fetch_pages(
+        self, symbol: str, ranges: Coverage, tracker: Tracker, done: Filled, urgent: bool
+    ) -> None:
+        for start, end in rest_pages(ranges):
+            page = span(start, end)
+            try:
+                rows = await self._page(symbol, start, end, urgent)
+            except RestError as error:
+                done.failed = done.failed.union(page)
+                done.reason = f"{error.kind}: {error}"
+                continue
+            rows = self.sound(symbol, rows, Source.REST)
+            await self._keep(symbol, rows, Source.REST, page, tracker, done)
+            absent = page.subtract(Coverage.of_times(rows["open_time"]))
+            if absent:
+                done.absent = done.absent.union(absent)
+                done.reason = "no source has these minutes"
+
+    async def _page(self, symbol: str, start: int, end: int, urgent: bool) -> Rows:
+        limit = (end - start) // 60_000
+        for attempt in range(1, _REST_TRIES + 1):
+            try:
+                return await self._rest.klines(symbol, start=start, end=end, limit=limit, urgent=urgent)
+            except RestError as error:
+                self._journal.fault(f"REST {error.kind}", str(error), symbol)
+                if attempt == _REST_TRIES or error.kind in ("unknown symbol", "refused here", "banned"):
+                    raise
+                if error.retry_ms is not None:
+                    await self._rest.clock.sleep_until(error.retry_ms)
+                else:
+                    await asyncio.sleep(0.25 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    async def _keep(
+        self, symbol: str, rows: Rows, source: Source, certify: Coverage, tracker: Tracker, done: Filled
+    ) -> None:
+        written: Written = await asyncio.wrap_future(self._store.put(symbol, rows, source, certify=certify))
+        if written.conflicts:
+            self._journal.count("source conflicts", written.conflicts)
+            self._journal.note(
+                "warning",
+                f"{written.conflicts} minutes differ between {source.name.lower()} and the store",
+                symbol,
+            )
+        done.changed.extend(written.changed)
+        done.got = done.got.union(Coverage.of_times(rows["open_time"]))
+        tracker.rows_done += len(rows)
+
+    def sound(self, symbol: str, rows: Rows, source: Source) -> Rows:
+        """The rows that keep every invariant; the others go to quarantine, visibly."""
+        bad = faulty(rows)
+        if not bad.any():
+            return rows
+        for record in rows[bad].tolist():
+            candle = Candle(*record)
+            self.quarantine(symbol, candle, source, fault_of(candle) or "refused")
+        kept: Rows = rows[~bad]
+        return kept
+
+    def quarantine(self, symbol: str, candle: Candle, source: Source, reason: str) -> None:
+        """Refuse a candle: stored with its reason, counted, said; its minute stays a gap."""
+        record = {"source": source.name.lower(), "reason": reason, "row": [str(v) for v in candle.as_tuple()]}
+        self._store.quarantine(symbol, candle.open_time, source, msgspec.json.encode(record))
+        self._journal.fault("quarantined candles", f"minute {candle.open_time}: {reason}", symbol)

@@ -1,0 +1,203 @@
+"""The one door for live candles: check, order, de-duplicate, store, pass on.
+
+Each symbol has a lane. A lane takes minutes strictly in order; a later minute waits while recovery
+fills the hole before it, then goes on with the hole marked. The message of a minute is made before
+its candle is committed, so that both can be of one transaction, and is shown and sent only after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from tui_feeder.engine.candle import MINUTE_MS, Candle, Source, fault_of, to_candles
+from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.message import Message
+from tui_feeder.engine.pipeline import SymbolPipeline
+from tui_feeder.engine.store import Store
+
+#: Minutes a lane holds back at most while a hole before them is being filled.
+_HELD = 1_500
+#: A closed candle may seem this early, ms: the two clocks never agree to the last millisecond.
+_EARLY_MS = 5_000
+#: Minutes taken from the store in one go, so that the loop is never held for long.
+_SLICE = 240
+
+
+class Desk(Protocol):
+    """Who the intake reports to."""
+
+    def committed(self, symbol: str, candle: Candle, message: Message) -> None:
+        """A minute is stored: show it, send it."""
+        ...
+
+    def hole(self, symbol: str, start: int, end: int) -> None:
+        """Minutes ``[start, end)`` are missing before one that waits."""
+        ...
+
+    def missed(self, symbol: str, candle: Candle, source: Source) -> None:
+        """A minute arrived that the lane had gone on without."""
+        ...
+
+    def crashed(self, symbol: str, error: BaseException) -> None:
+        """The symbol's pipeline or its commit failed."""
+        ...
+
+
+class Lane:
+    """One symbol: what it expects next, what waits, and its forming candle."""
+
+    __slots__ = ("forming", "held", "last_frame", "next", "pipeline", "symbol")
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.pipeline: SymbolPipeline | None = None  # None: history is not loaded, or being rebuilt
+        self.next: int | None = None  # open time of the minute the lane takes next
+        self.held: dict[int, tuple[Candle, Source]] = {}
+        self.forming: Candle | None = None
+        self.last_frame: int | None = None  # exchange ms of the last frame
+
+
+class Intake:
+    """The door, and the lanes behind it. Runs on the engine's loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        desk: Desk,
+        quarantine: Callable[[str, Candle, Source, str], None],
+    ) -> None:
+        self.lanes: dict[str, Lane] = {}
+        self._store = store
+        self._journal = journal
+        self._desk = desk
+        self._quarantine = quarantine
+        self._loop = asyncio.get_running_loop()
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def lane(self, symbol: str) -> Lane:
+        """The symbol's lane, made when new."""
+        lane = self.lanes.get(symbol)
+        if lane is None:
+            lane = self.lanes[symbol] = Lane(symbol)
+        return lane
+
+    def forming(self, symbol: str, candle: Candle, now: int) -> None:
+        """A forming candle: the latest wins, nothing else is touched."""
+        lane = self.lane(symbol)
+        lane.last_frame = now
+        lane.forming = candle
+
+    def closed(self, symbol: str, candle: Candle, source: Source, now: int) -> None:
+        """A closed minute from anywhere. Never blocks; order and duplication do not matter."""
+        lane = self.lane(symbol)
+        if source is Source.STREAM:
+            lane.last_frame = now
+            # The close of a minute says nothing of the next one: keep showing the last price.
+            lane.forming = candle
+        reason = fault_of(candle)
+        if reason is None and candle.open_time + MINUTE_MS > now + _EARLY_MS:
+            reason = "it closes in the future"
+        if reason is not None:
+            self._quarantine(symbol, candle, source, reason)
+            return
+        if lane.next is not None and candle.open_time < lane.next:
+            if candle.open_time in self._store.present(symbol):
+                self._journal.count("duplicate candles")
+            else:
+                self._desk.missed(symbol, candle, source)
+            return
+        waiting = lane.held.get(candle.open_time)
+        if waiting is not None:
+            self._journal.count("duplicate candles")
+            if waiting[1] >= source:
+                return
+        lane.held[candle.open_time] = (candle, source)
+        while len(lane.held) > _HELD:  # history takes long: REST gives these again, in order
+            lane.held.pop(min(lane.held))
+            self._journal.count("held candles let go")
+        self._drain(lane)
+
+    def open_lane(self, symbol: str, pipeline: SymbolPipeline, next_minute: int) -> None:
+        """History is loaded up to ``next_minute``: take minutes from there on."""
+        lane = self.lane(symbol)
+        lane.pipeline, lane.next = pipeline, next_minute
+        for late in [at for at in lane.held if at < next_minute]:
+            del lane.held[late]
+        self._drain(lane)
+
+    def hold(self, symbol: str) -> None:
+        """Let the lane's minutes wait until :meth:`open_lane` is called again."""
+        self.lane(symbol).pipeline = None
+
+    def skip(self, symbol: str, to: int) -> None:
+        """Go on at ``to`` without the minutes before it."""
+        lane = self.lane(symbol)
+        if lane.next is not None and lane.next < to:
+            lane.next = to
+            self._drain(lane)
+
+    def advance(self, symbol: str) -> None:
+        """Recovery put minutes into the store: take those that are next."""
+        self._drain(self.lane(symbol))
+
+    def _drain(self, lane: Lane) -> None:
+        """Take what is next, from the waiting minutes or from the store, until a minute is missing."""
+        pipeline = lane.pipeline
+        if pipeline is None or lane.next is None:
+            return
+        present = self._store.present(lane.symbol)
+        try:
+            while True:
+                waiting = lane.held.pop(lane.next, None)
+                if waiting is not None:
+                    candle, source = waiting
+                    message = pipeline.update(candle)
+                    self._commit(lane, candle, message, self._store.append(lane.symbol, candle, source))
+                elif lane.next in present:
+                    rows = self._store.read(lane.symbol, lane.next, lane.next + _SLICE * MINUTE_MS)
+                    for candle in to_candles(rows):
+                        if candle.open_time != lane.next:
+                            break
+                        message = pipeline.update(candle)
+                        stored = self._store.set_watermark(lane.symbol, candle.open_time)
+                        self._commit(lane, candle, message, stored)
+                    # Let the loop breathe: after a long outage this goes on for thousands of minutes.
+                    self._loop.call_soon(self._drain, lane)
+                    return
+                else:
+                    break
+        except Exception as error:  # one symbol's fault stays its own
+            lane.pipeline = None
+            self._desk.crashed(lane.symbol, error)
+            return
+        if lane.held:
+            self._desk.hole(lane.symbol, lane.next, min(lane.held))
+
+    def _commit(self, lane: Lane, candle: Candle, message: Message, stored: Future[Any]) -> None:
+        lane.next = candle.open_time + MINUTE_MS
+        self._under_way += 1
+        self._idle.clear()
+
+        def done(future: Future[Any]) -> None:
+            self._loop.call_soon_threadsafe(self._committed, lane.symbol, candle, message, future)
+
+        stored.add_done_callback(done)
+
+    def _committed(self, symbol: str, candle: Candle, message: Message, future: Future[Any]) -> None:
+        self._under_way -= 1
+        if not self._under_way:
+            self._idle.set()
+        if (error := future.exception()) is not None:
+            self._desk.crashed(symbol, error)
+        else:
+            self._desk.committed(symbol, candle, message)
+
+    async def drained(self) -> None:
+        """Wait until every accepted minute is committed and passed on."""
+        await self._idle.wait()

@@ -1,0 +1,227 @@
+"""From holes to filled gaps: what is missing is asked for until it is there or no source has it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS
+from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.history import Filled, History, Tracker
+from tui_feeder.engine.intake import Intake
+from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.store import Store, Unavailable
+from tui_feeder.monitor import GapView
+
+_AT_ONCE = 8  # symbols healed at the same time
+_CLOSED_KEPT = 30
+_FIRST_WAIT_MS = 2 * SECOND_MS
+_LONGEST_WAIT_MS = 60 * MINUTE_MS
+_UNAVAILABLE_AFTER = 4  # tries in which every source said it has nothing
+_FLOOR_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class Gap:
+    """A hole in a symbol's minutes and what was done about it. Instants are exchange ms."""
+
+    symbol: str
+    start: int
+    end: int
+    opened: int
+    reason: str
+    state: str = "queued"
+    tries: int = 0
+    source: str = ""
+    next_try: int = 0
+    missing: int = 0
+    given_up: bool = False  # the lane went on without it
+
+    def view(self) -> GapView:
+        """What a screen may know."""
+        return GapView(
+            self.symbol, self.start, self.end, self.missing, self.state, self.tries, self.source,
+            self.reason, self.next_try if self.state in ("queued", "unavailable") else None,
+        )  # fmt: skip
+
+
+class Recovery:
+    """Heals the gaps of every symbol, a task a symbol while it has any.
+
+    Args:
+        deadline_seconds: exchange seconds a lane waits for the minutes before it goes on.
+        rebuild: called when minutes that a symbol's indicators had passed were filled or changed.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        store: Store,
+        intake: Intake,
+        journal: Journal,
+        clock: ExchangeClock,
+        *,
+        deadline_seconds: float,
+        rebuild: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self.closed: deque[Gap] = deque(maxlen=_CLOSED_KEPT)
+        self._history = history
+        self._store = store
+        self._intake = intake
+        self._journal = journal
+        self._clock = clock
+        self._deadline = clock.at_least(int(deadline_seconds * SECOND_MS), 2.0)
+        self._rebuild = rebuild
+        self._gaps: dict[str, list[Gap]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._wake: dict[str, asyncio.Event] = {}
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    def open_gaps(self) -> list[Gap]:
+        """Every gap that is not filled, by symbol and time."""
+        return [gap for gaps in self._gaps.values() for gap in gaps]
+
+    def missing_minutes(self, symbol: str) -> int:
+        """Minutes of open gaps of a symbol."""
+        return sum(gap.missing for gap in self._gaps.get(symbol, ()))
+
+    def need(self, symbol: str, start: int, end: int, reason: str) -> None:
+        """Minutes ``[start, end)`` are missing. Asking again for the same minutes changes nothing."""
+        gaps = self._gaps.setdefault(symbol, [])
+        asked = Coverage((gap.start, gap.end) for gap in gaps)
+        for low, high in span(start, end).subtract(asked):
+            grown = next((gap for gap in gaps if gap.end == low and gap.state != "unavailable"), None)
+            if grown is not None:
+                grown.end = high
+                grown.missing += (high - low) // MINUTE_MS
+            else:
+                gap = Gap(symbol, low, high, self._clock.now(), reason)
+                gap.missing = gap.view().minutes
+                gaps.append(gap)
+        if gaps and (symbol not in self._tasks or self._tasks[symbol].done()):
+            self._wake[symbol] = asyncio.Event()
+            self._tasks[symbol] = asyncio.create_task(self._heal(symbol), name=f"recovery {symbol}")
+
+    def resume(self, symbol: str) -> None:
+        """Take up ranges that an earlier run found unavailable."""
+        for one in self._store.unavailable(symbol):
+            missing = self._store.present(symbol).missing(one.start, one.end)
+            if missing:
+                self.need(symbol, missing.start, missing.end, one.reason)
+                gap = self._gaps[symbol][-1]
+                gap.state, gap.tries, gap.next_try = "unavailable", one.tries, one.next_try
+                gap.missing, gap.given_up = missing.minutes, True
+
+    def retry(self, symbol: str | None = None) -> None:
+        """Try now what would be tried later."""
+        for name, gaps in self._gaps.items():
+            if symbol in (None, name):
+                for gap in gaps:
+                    gap.next_try = 0
+                if name in self._wake:
+                    self._wake[name].set()
+
+    async def stop(self) -> None:
+        """End every task."""
+        tasks = [task for task in self._tasks.values() if not task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _heal(self, symbol: str) -> None:
+        gaps = self._gaps[symbol]
+        while gaps:
+            gap = min(gaps, key=lambda one: (one.next_try, one.start))
+            wait_ms = gap.next_try - self._clock.now()
+            if wait_ms > 0:
+                self._wake[symbol].clear()
+                seconds = self._clock.real_seconds(wait_ms)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake[symbol].wait(), seconds)
+                continue
+            async with self._slots:
+                await self._attempt(gap)
+            if not gap.missing:
+                gaps.remove(gap)
+                self._ended(gap)
+
+    async def _attempt(self, gap: Gap) -> None:
+        """One try at what is still missing of a gap; sets its state and next try."""
+        symbol = gap.symbol
+        missing = self._store.present(symbol).missing(gap.start, gap.end)
+        gap.state, gap.tries, gap.source = "filling", gap.tries + 1, "REST"
+        filled = Filled()
+        if missing:
+            tracker = Tracker(missing.minutes)
+            try:
+                filled = await self._history.fill(symbol, missing, tracker, urgent=True)
+            except Exception as error:
+                self._journal.note("error", f"recovery failed: {error!r}", symbol)
+                filled.failed, filled.reason = missing, str(error)
+            gap.source = tracker.source or gap.source
+            self._journal.count("minutes recovered", filled.got.minutes)
+        passed = self._intake.lane(symbol).next
+        if passed is not None and (
+            filled.got.clip(gap.start, passed) or any(at < passed for at in filled.changed)
+        ):
+            await self._rebuild(symbol)
+        self._intake.advance(symbol)
+        left = self._store.present(symbol).missing(gap.start, gap.end)
+        gap.missing = left.minutes
+        if left:
+            await self._put_off(gap, filled, left)
+
+    async def _put_off(self, gap: Gap, filled: Filled, left: Coverage) -> None:
+        """What a gap does until its next try, and whether its lane goes on without it."""
+        now = self._clock.now()
+        gap.reason = filled.reason or gap.reason
+        gap.state = "queued"
+        wait = min(_FIRST_WAIT_MS * 2 ** min(gap.tries - 1, 20), _LONGEST_WAIT_MS)
+        if not gap.given_up and now - gap.opened >= self._deadline:
+            gap.given_up = True
+            lane = self._intake.lane(gap.symbol)
+            if lane.next is not None and lane.next in left:
+                self._journal.count("minutes gone on without", left.minutes)
+                self._journal.note(
+                    "warning", f"goes on without {left.minutes} minutes: {gap.reason}", gap.symbol
+                )
+                self._intake.skip(gap.symbol, left.end)
+        elif not gap.given_up:  # a lane waits: its deadline must not be slept over
+            wait = min(wait, max(SECOND_MS, gap.opened + self._deadline - now))
+        if gap.given_up and not filled.failed and gap.tries >= _UNAVAILABLE_AFTER:
+            gap.state = "unavailable"
+        gap.next_try = now + self._clock.at_least(wait, _FLOOR_SECONDS)
+        if gap.state == "unavailable":
+            await self._record(gap.symbol)
+
+    def _ended(self, gap: Gap) -> None:
+        was_known = gap.given_up or gap.tries > 1
+        gap.state = "filled"
+        if was_known or gap.view().minutes > 1:
+            self.closed.append(gap)
+            self._journal.count("gaps filled")
+            self._journal.note(
+                "info", f"gap of {gap.view().minutes} minutes filled from {gap.source}", gap.symbol
+            )
+        else:
+            self._journal.count("minutes closed by REST")
+        if any(one.start < gap.end and one.end > gap.start for one in self._store.unavailable(gap.symbol)):
+            asyncio.get_running_loop().create_task(self._record(gap.symbol))
+
+    async def _record(self, symbol: str) -> None:
+        """Keep in the store what no source has, so that a restart knows."""
+        ranges = tuple(
+            Unavailable(gap.start, gap.end, gap.reason, gap.tries, gap.next_try)
+            for gap in self._gaps.get(symbol, ())
+            if gap.state == "unavailable"
+        )
+        await asyncio.wrap_future(self._store.set_unavailable(symbol, ranges))
+
+    def unavailable(self, symbol: str) -> Coverage:
+        """Minutes recorded as unavailable."""
+        ranges = [(one.start, one.end) for one in self._store.unavailable(symbol)]
+        return Coverage(ranges) if ranges else EMPTY

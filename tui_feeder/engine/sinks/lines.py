@@ -1,0 +1,80 @@
+"""Messages as JSON lines on a stream, such as standard output for a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import BinaryIO
+
+#: Messages that wait at most for a reader that is slow; beyond it the oldest are dropped and counted.
+WAITING = 200_000
+
+
+class LinesSink:
+    """Writes each message as a line, on a thread of its own so that a slow reader stops nothing.
+
+    Args:
+        stream: where the lines go.
+        on_broken: called once, from the writing thread, when the reader has gone away.
+    """
+
+    name = "jsonl"
+
+    def __init__(self, stream: BinaryIO, on_broken: Callable[[], None], waiting: int = WAITING) -> None:
+        self.dropped = 0
+        self._stream = stream
+        self._on_broken = on_broken
+        self._lines: deque[bytes] = deque()
+        self._bound = waiting
+        self._change = threading.Condition()
+        self._closing = False
+        self._broken = False
+        self._thread = threading.Thread(target=self._write, name="jsonl", daemon=True)
+        self._thread.start()
+
+    def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
+        """Queue a line."""
+        with self._change:
+            if self._broken:
+                return
+            if len(self._lines) >= self._bound:
+                self._lines.popleft()
+                self.dropped += 1
+            self._lines.append(message)
+            self._change.notify()
+
+    def status(self) -> str:
+        """``ok``, or that the reader is gone or too slow."""
+        if self._broken:
+            return "the reader is gone"
+        return f"the reader is too slow: {self.dropped} lines dropped" if self.dropped else "ok"
+
+    def close(self, timeout: float) -> None:
+        """Write what waits."""
+        with self._change:
+            self._closing = True
+            self._change.notify()
+        self._thread.join(timeout)
+
+    def _write(self) -> None:
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._lines or self._closing)
+                batch = [self._lines.popleft() for _ in range(min(len(self._lines), 1024))]
+                if not batch and self._closing:
+                    return
+            try:
+                self._stream.write(b"\n".join(batch) + b"\n")
+                self._stream.flush()
+            except (BrokenPipeError, OSError, ValueError):
+                with self._change:
+                    self._broken = True
+                    self._lines.clear()
+                # The interpreter flushes the stream once more at exit: give it nothing to fail on.
+                with contextlib.suppress(OSError, ValueError):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+                self._on_broken()
+                return

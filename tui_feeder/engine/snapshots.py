@@ -1,0 +1,153 @@
+"""Builds what the screens see from the state of a running engine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS
+from tui_feeder.engine.engine import Engine, Tracked
+from tui_feeder.monitor import Snapshot, StreamView, SymbolState, SymbolView, TimeframeView
+
+_LATE_MS = 5 * SECOND_MS
+_STALE_MS = 90 * SECOND_MS
+_PHASES = {
+    "waiting": SymbolState.WAITING,
+    "backfill": SymbolState.BACKFILL,
+    "unknown": SymbolState.UNKNOWN,
+    "failed": SymbolState.FAILED,
+}
+
+
+def take(engine: Engine, sequence: int) -> Snapshot:
+    """A snapshot of ``engine`` now. Called on the engine's loop."""
+    now = engine.clock.now()
+    config = engine.config
+    symbols = tuple(_symbol(engine, one, now) for one in engine.tracked.values())
+    gaps = sorted(engine.recovery.open_gaps(), key=lambda gap: gap.opened)
+    shown = [gap for gap in gaps if gap.tries > 1 or gap.given_up or gap.view().minutes > 1]
+    closed = list(engine.recovery.closed)[::-1]
+    counters = dict(engine.journal.counters)
+    counters["archive files"] = engine.archive.files
+    counters["archive bytes"] = engine.archive.bytes
+    counters["REST requests"] = engine.rest.requests
+    counters["weight waits"] = engine.rest.ledger.waits
+    return Snapshot(
+        sequence=sequence,
+        exchange_time=now,
+        clock_rate=engine.clock.rate,
+        clock_offset_ms=engine.clock.offset_ms,
+        taken_at=time.monotonic(),
+        state=_state(engine, symbols),
+        exchange=_exchange_name(config.exchange.rest_url, engine.clock.rate),
+        timeframes=config.technical_analysis.timeframes,
+        ema_periods=config.technical_analysis.ema_periods,
+        symbols=symbols,
+        streams=_streams(engine),
+        gaps=tuple(gap.view() for gap in [*shown, *closed]),
+        events=tuple(engine.journal.events),
+        parts=dict(engine.supervisor.states),
+        counters=counters,
+        weight_used=engine.rest.ledger.used,
+        weight_limit=engine.rest.ledger.limit,
+        store_path=str(engine.store.path),
+        store_bytes=engine.store.file_bytes(),
+        store_candles=sum(engine.store.present(one.symbol).minutes for one in engine.tracked.values()),
+        sinks={sink.name: sink.status() for sink in engine.sinks},
+    )
+
+
+def _state(engine: Engine, symbols: tuple[SymbolView, ...]) -> str:
+    if engine.state != "live":
+        return engine.state
+    bad = (SymbolState.STALE, SymbolState.FAILED)
+    troubled = any(s.state in bad for s in symbols) or engine.store.pausing is not None
+    return "degraded" if troubled or "degraded" in engine.supervisor.states.values() else "live"
+
+
+def _exchange_name(rest_url: str, rate: float) -> str:
+    host = urlsplit(rest_url).hostname or rest_url
+    if host in ("127.0.0.1", "localhost", "::1"):
+        return "embedded exchange" + (f" x{rate:g}" if rate != 1 else "")
+    return host
+
+
+def _streams(engine: Engine) -> tuple[StreamView, ...]:
+    if engine.streams is None:
+        return ()
+    return tuple(
+        StreamView(
+            name=socket.name,
+            state=socket.state,
+            symbols=len(socket.symbols),
+            last_frame=socket.last_frame,
+            frames_per_second=socket.frames_per_second(),
+            latency_ms=socket.latency_ms,
+            reconnects=max(0, socket.reconnects),
+            reason=socket.reason,
+        )
+        for socket in engine.streams.sockets
+    )
+
+
+def _health(engine: Engine, one: Tracked, now: int) -> tuple[SymbolState, str]:
+    """State of a symbol, from the age of what arrived and nothing else."""
+    if one.phase in _PHASES:
+        return _PHASES[one.phase], one.reason
+    lane = engine.intake.lane(one.symbol)
+    if lane.next is None:
+        return SymbolState.BACKFILL, "its history is being read again"
+    overdue = now - (lane.next + MINUTE_MS)
+    frame_age = now - lane.last_frame if lane.last_frame is not None else None
+    floor = engine.clock.at_least
+    if overdue > floor(_STALE_MS, 5.0):
+        return SymbolState.STALE, f"no closed minute for {(overdue + MINUTE_MS) // 1000} s"
+    if overdue > floor(_LATE_MS, 1.0):
+        return SymbolState.LATE, f"minute {overdue // 1000} s overdue"
+    if frame_age is None or frame_age > floor(_STALE_MS, 5.0):
+        return SymbolState.LATE, "no frame from the stream; minutes are closed by REST"
+    return SymbolState.LIVE, ""
+
+
+def _timeframes(one: Tracked) -> tuple[TimeframeView, ...]:
+    return tuple(
+        TimeframeView(s.timeframe, s.bar_time, s.close, s.trend, s.emas, s.warming, s.partial)
+        for s in one.states
+    )
+
+
+def _symbol(engine: Engine, one: Tracked, now: int) -> SymbolView:
+    state, reason = _health(engine, one, now)
+    lane = engine.intake.lane(one.symbol)
+    last, forming = one.last, lane.forming
+    if last is not None and (forming is None or forming.open_time < last.open_time):
+        forming = last
+    change = None
+    if forming is not None and last is not None and one.before_last is not None:
+        base = last.close if forming.open_time > last.open_time else one.before_last
+        change = (forming.close / base - 1.0) * 100.0
+    profile = one.message.profile if one.message is not None else None
+    return SymbolView(
+        symbol=one.symbol,
+        state=state,
+        reason=reason,
+        price_decimals=one.info.price_decimals if one.info else 2,
+        price=forming.close if forming is not None else None,
+        change_1m=change,
+        timeframes=_timeframes(one),
+        poc=profile.poc if profile is not None else None,
+        vwap=profile.vwap if profile is not None else None,
+        vah=profile.vah if profile is not None else None,
+        val=profile.val if profile is not None else None,
+        last_frame=lane.last_frame,
+        last_closed=last.open_time if last is not None else None,
+        missing_minutes=engine.recovery.missing_minutes(one.symbol),
+        progress=one.tracker.view() if one.tracker is not None else None,
+        messages=one.messages,
+    )
+
+
+def final(last: Snapshot, state: str) -> Snapshot:
+    """The last snapshot of an engine that has ended."""
+    return replace(last, state=state, sequence=last.sequence + 1)

@@ -1,0 +1,60 @@
+"""Each part of the engine as a task with a state and a restart policy; one crash takes nothing else down."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from tui_feeder.engine.backoff import Backoff
+from tui_feeder.engine.journal import Journal
+
+log = logging.getLogger(__name__)
+_DEGRADED_AFTER = 3
+
+
+class Supervisor:
+    """Starts parts, restarts those that crash, and knows their states.
+
+    States: ``starting, running, degraded, failed, stopped``.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.states: dict[str, str] = {}
+        self._journal = journal
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, name: str, part: Callable[[], Awaitable[None]], *, restart: bool = True) -> None:
+        """Run ``part`` as a task. With ``restart`` it is begun again after a crash, with growing waits."""
+        self.states[name] = "starting"
+        self._tasks[name] = asyncio.create_task(self._keep(name, part, restart), name=name)
+
+    async def _keep(self, name: str, part: Callable[[], Awaitable[None]], restart: bool) -> None:
+        backoff = Backoff()
+        while True:
+            self.states[name] = "running" if backoff.tries < _DEGRADED_AFTER else "degraded"
+            try:
+                await part()
+            except asyncio.CancelledError:
+                self.states[name] = "stopped"
+                raise
+            except Exception as error:
+                log.exception("part %s crashed", name)
+                self._journal.count("part crashes")
+                if not restart:
+                    self.states[name] = "failed"
+                    self._journal.note("error", f"{name} failed: {error!r}")
+                    return
+                wait = backoff.next()
+                self._journal.note("error", f"{name} crashed ({error!r}); starts again in {wait:.1f} s")
+                await asyncio.sleep(wait)
+            else:
+                self.states[name] = "stopped"
+                return
+
+    async def stop(self, *names: str) -> None:
+        """Cancel the named parts, or all of them, and wait for their ends."""
+        tasks = [task for name, task in self._tasks.items() if not names or name in names]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
