@@ -119,7 +119,7 @@ def _load(path: Path | None, flags: Mapping[str, Any], *, search: bool = True) -
     from tui_feeder.config import find_config, load
 
     environ = {key: value for key, value in os.environ.items() if key != "FEEDER_DEBUG"}
-    found = path or (find_config(environ, Path.cwd()) if search else None)
+    found = path or (find_config(environ, Path(".")) if search else None)
     loaded = load(
         found, environ=environ, flags={key: value for key, value in flags.items() if value is not None}
     )

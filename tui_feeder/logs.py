@@ -20,7 +20,7 @@ class _Human(logging.Formatter):
     default_msec_format = "%s.%03d"
 
     def __init__(self) -> None:
-        self.converter = time.gmtime  # type: ignore[assignment]
+        self.converter = time.gmtime
         super().__init__("%(asctime)sZ %(levelname)-7s %(message)s", "%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:

@@ -4,59 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import fnmatch
 import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from functools import partial
 
 from tui_feeder.config import Config
 from tui_feeder.engine.backoff import Backoff
 from tui_feeder.engine.binance.archive import ArchiveClient
 from tui_feeder.engine.binance.rest import RestClient, RestError, SymbolInfo
 from tui_feeder.engine.binance.stream import Handlers, MarketStreams
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, SECOND_MS, Candle, Source, to_candles, to_rows
+from tui_feeder.engine.bringup import BringUp
+from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS, Candle, Source, to_rows
 from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.history import History, Tracker
+from tui_feeder.engine.history import History
 from tui_feeder.engine.intake import Intake
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.message import Message, encode
-from tui_feeder.engine.pipeline import SymbolPipeline, TimeframeState
 from tui_feeder.engine.recovery import Recovery
-from tui_feeder.engine.settings import pipeline_settings
+from tui_feeder.engine.roster import Tracked, choose_symbols
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.store import Store
 from tui_feeder.engine.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
-_BRINGING_UP = 6  # symbols whose history is read at the same time
 _CLOSE_DEADLINE_MS = 3 * SECOND_MS
-_NEAR_MS = 3 * MINUTE_MS  # a lane opens when history is this close to now; recovery does the rest
 _CLOCK_SECONDS = 20.0
 
 
 class EngineError(Exception):
     """The engine cannot do what was asked; the message says why and what to do."""
-
-
-@dataclass(slots=True)
-class Tracked:
-    """What the engine knows of a symbol beside its candles."""
-
-    symbol: str
-    info: SymbolInfo | None = None
-    phase: str = "waiting"  # waiting, backfill, live, unknown, failed
-    reason: str = ""
-    start: int = 0  # first minute wanted
-    tracker: Tracker | None = None
-    message: Message | None = None  # of the last committed minute
-    last: Candle | None = None  # last committed minute
-    before_last: float | None = None  # close of the minute before it
-    states: tuple[TimeframeState, ...] = ()  # of the timeframes at the last committed minute
-    messages: int = 0
-    rebuilding: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Engine:
@@ -111,7 +90,9 @@ class Engine:
             deadline_seconds=config.application.recovery_deadline_seconds,
             rebuild=self._rebuild,
         )
-        self._bringing_up = asyncio.Semaphore(_BRINGING_UP)
+        self.bring_up = BringUp(
+            config, store, self.history, self.intake, self.journal, self.clock, self._workers
+        )
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -163,7 +144,7 @@ class Engine:
         if app.gap_detection_enabled and app.periodic_gap_detection_enabled:
             self.supervisor.start("gap check", self._check_gaps)
         for one in live:
-            self.supervisor.start(f"history {one.symbol}", lambda one=one: self._bring_up(one))  # type: ignore[misc]
+            self.supervisor.start(f"history {one.symbol}", partial(self._bring_up, one))
         self.supervisor.start("progress", self._tell_progress)
 
     async def _connect(self) -> dict[str, SymbolInfo]:
@@ -216,121 +197,18 @@ class Engine:
         if self.state != "failed":
             self.state = "stopped"
 
-    # --- a symbol's way to live ----------------------------------------------------------------
-
     async def _bring_up(self, one: Tracked) -> None:
-        """History, then the pipeline, then the lane."""
-        async with self._bringing_up:
-            one.phase, one.reason = "backfill", "history is being read"
-            await self._fill_history(one)
-            await self._open(one)
-        one.phase, one.reason = "live", ""
-        self.recovery.resume(one.symbol)
-        left = self.store.present(one.symbol).missing(one.start, self._closed_until())
-        left = left.subtract(self.recovery.unavailable(one.symbol))
-        for start, end in left:
-            self.recovery.need(one.symbol, start, end, "not yet read when history was loaded")
-        if all(other.phase != "backfill" and other.phase != "waiting" for other in self.tracked.values()):
+        await self.bring_up.run(one, self.recovery)
+        if all(other.phase not in ("waiting", "backfill") for other in self.tracked.values()):
             self.state = "live"
             self.journal.note("info", f"live: {len(self.tracked)} symbols")
-
-    async def _fill_history(self, one: Tracked) -> None:
-        """Fill what is missing, until the end of history is near now."""
-        backoff = Backoff()
-        one.start = await self._wanted_start(one)
-        near = self.clock.at_least(_NEAR_MS, 2.0)
-        while True:
-            until = self._closed_until()
-            missing = self.store.present(one.symbol).missing(one.start, until)
-            missing = missing.subtract(self.recovery.unavailable(one.symbol))
-            # A settling minute may not be had by REST yet; the lane and recovery take care of it.
-            if missing.minutes * MINUTE_MS <= near and (not missing or missing.start >= until - near):
-                one.tracker = None
-                return
-            one.tracker = Tracker(missing.minutes)
-            filled = await self.history.fill(one.symbol, missing, one.tracker)
-            if filled.failed:
-                wait = backoff.next()
-                one.reason = filled.reason
-                self.journal.note(
-                    "warning",
-                    f"{filled.failed.minutes} minutes of history could not be read ({filled.reason}); "
-                    f"tried again in {wait:.0f} s",
-                    one.symbol,
-                )
-                await asyncio.sleep(wait)
-            elif filled.absent.clip(one.start, until - near):
-                return  # no source has them: recovery asks again, the live minutes need not wait
-
-    async def _wanted_start(self, one: Tracked) -> int:
-        """The first minute wanted: the configured one, or the first the exchange has."""
-        app, days = self.config.application, self.config.technical_analysis.min_history_days
-        start = (self.clock.now() - days * DAY_MS) // DAY_MS * DAY_MS
-        if app.start_date is not None:
-            stated = int(app.start_date.timestamp() * 1000) // MINUTE_MS * MINUTE_MS
-            start = stated if app.respect_config_start_date else min(stated, start)
-        listed = self.store.listed(one.symbol)
-        if listed is None or listed > start:
-            backoff = Backoff()
-            while True:
-                try:
-                    found = await self.history.first_minute(one.symbol, start)
-                    break
-                except RestError as error:
-                    one.reason = f"{error.kind}: {error}"
-                    wait = backoff.next()
-                    if error.retry_ms is not None:
-                        wait = max(wait, self.clock.real_seconds(error.retry_ms - self.clock.now()))
-                    await asyncio.sleep(wait)
-            if found is None:
-                return self._closed_until()
-            if found > start:
-                await asyncio.wrap_future(self.store.set_listed(one.symbol, found))
-            return max(start, found)
-        return max(start, listed)
-
-    async def _open(self, one: Tracked) -> None:
-        """Load the pipeline from the store and open the lane behind its last minute."""
-        async with one.rebuilding:
-            self.intake.hold(one.symbol)
-            lane = self.intake.lane(one.symbol)
-            present = self.store.present(one.symbol)
-            made = self.store.watermark(one.symbol)
-            if lane.next is not None:
-                end = lane.next
-            elif made is not None:
-                # Minutes that were stored without a message before a stop get theirs now.
-                end = max(made + MINUTE_MS, one.start)
-            else:
-                end = present.end if present else self._closed_until()
-            pipeline = await asyncio.get_running_loop().run_in_executor(
-                self._workers, self._load_pipeline, one, end
-            )
-            if made is None and present:
-                await asyncio.wrap_future(self.store.set_watermark(one.symbol, end - MINUTE_MS))
-            if one.message is None:
-                one.message, one.states = pipeline.message(), pipeline.timeframe_states()
-                for candle in to_candles(self.store.read(one.symbol, end - 2 * MINUTE_MS, end)):
-                    one.before_last, one.last = one.last.close if one.last else None, candle
-            self.intake.open_lane(one.symbol, pipeline, end)
-
-    def _load_pipeline(self, one: Tracked, end: int) -> SymbolPipeline:
-        tick = one.info.tick_size if one.info else None
-        pipeline = SymbolPipeline(one.symbol, pipeline_settings(self.config, one.symbol, tick))
-        pipeline.load(self.store.read(one.symbol, one.start, end))
-        return pipeline
 
     async def _rebuild(self, symbol: str) -> None:
         """Minutes that the indicators had passed were repaired: compute everything again."""
         one = self.tracked[symbol]
-        if one.phase != "live":
-            return
-        self.journal.count("pipelines rebuilt")
-        await self._open(one)
-
-    def _closed_until(self) -> int:
-        """Exclusive end of the last closed minute."""
-        return self.clock.now() // MINUTE_MS * MINUTE_MS
+        if one.phase == "live":
+            self.journal.count("pipelines rebuilt")
+            await self.bring_up.open_lane(one)
 
     # --- parts ---------------------------------------------------------------------------------
 
@@ -368,7 +246,7 @@ class Engine:
         while True:
             pause = app.periodic_gap_check_interval_minutes * MINUTE_MS
             await self.clock.sleep_until(self.clock.now() + self.clock.at_least(pause, 5.0))
-            end = self._closed_until() - MINUTE_MS
+            end = self.bring_up.closed_until() - MINUTE_MS
             for one in self.tracked.values():
                 if one.phase == "live":
                     low = max(one.start, end - app.periodic_gap_check_window_minutes * MINUTE_MS)
@@ -424,7 +302,7 @@ class Engine:
         for old in [at for at in self._minute_log if at <= minute]:
             del self._minute_log[old]
         lag = (self.clock.now() - minute - MINUTE_MS) / 1000
-        prices = "  ".join(f"{o.symbol} {o.last.close:.{_decimals(o)}f}" for o in live[:4] if o.last)
+        prices = "  ".join(f"{o.symbol} {o.last.close:.{o.price_decimals}f}" for o in live[:4] if o.last)
         more = f"  and {len(live) - 4} more" if len(live) > 4 else ""
         log.info(
             "minute %s closed: %d of %d symbols, %.1f s after its end: %s%s",
@@ -460,26 +338,6 @@ class Engine:
             await self._bring_up(one)
 
         self.supervisor.start(f"history {symbol}", again)
-
-
-def choose_symbols(wanted: Sequence[str], listed: dict[str, SymbolInfo]) -> list[str]:
-    """The symbols that names and patterns stand for, each once, in the order wanted.
-
-    ``ALL`` is every trading perpetual; ``*`` and ``?`` match as in file names.
-    """
-    chosen: dict[str, None] = {}
-    for name in wanted:
-        if name == "ALL" or "*" in name or "?" in name:
-            pattern = "*" if name == "ALL" else name
-            found = (i for i in listed.values() if i.perpetual and i.status == "TRADING")
-            chosen.update(dict.fromkeys(i.symbol for i in found if fnmatch.fnmatchcase(i.symbol, pattern)))
-        else:
-            chosen[name] = None
-    return list(chosen)
-
-
-def _decimals(one: Tracked) -> int:
-    return one.info.price_decimals if one.info else 2
 
 
 def _clock_text(ms: int) -> str:

@@ -40,6 +40,12 @@ class Gap:
     next_try: int = 0
     missing: int = 0
     given_up: bool = False  # the lane went on without it
+    joining: bool = False  # between a loaded history and the live stream
+
+    @property
+    def notable(self) -> bool:
+        """Whether people should see it: not a minute or a join that the first try settles."""
+        return self.given_up or self.tries > 1 or (self.end - self.start > MINUTE_MS and not self.joining)
 
     def view(self) -> GapView:
         """What a screen may know."""
@@ -89,8 +95,12 @@ class Recovery:
         """Minutes of open gaps of a symbol."""
         return sum(gap.missing for gap in self._gaps.get(symbol, ()))
 
-    def need(self, symbol: str, start: int, end: int, reason: str) -> None:
-        """Minutes ``[start, end)`` are missing. Asking again for the same minutes changes nothing."""
+    def need(self, symbol: str, start: int, end: int, reason: str, *, joining: bool = False) -> None:
+        """Minutes ``[start, end)`` are missing. Asking again for the same minutes changes nothing.
+
+        ``joining`` marks the few minutes between a loaded history and the live stream: no gap to
+        speak of unless the first try fails.
+        """
         gaps = self._gaps.setdefault(symbol, [])
         asked = Coverage((gap.start, gap.end) for gap in gaps)
         for low, high in span(start, end).subtract(asked):
@@ -99,7 +109,7 @@ class Recovery:
                 grown.end = high
                 grown.missing += (high - low) // MINUTE_MS
             else:
-                gap = Gap(symbol, low, high, self._clock.now(), reason)
+                gap = Gap(symbol, low, high, self._clock.now(), reason, joining=joining)
                 gap.missing = gap.view().minutes
                 gaps.append(gap)
         if gaps and (symbol not in self._tasks or self._tasks[symbol].done()):
@@ -199,9 +209,8 @@ class Recovery:
             await self._record(gap.symbol)
 
     def _ended(self, gap: Gap) -> None:
-        was_known = gap.given_up or gap.tries > 1
         gap.state = "filled"
-        if was_known or gap.view().minutes > 1:
+        if gap.notable:
             self.closed.append(gap)
             self._journal.count("gaps filled")
             self._journal.note(

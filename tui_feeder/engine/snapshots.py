@@ -7,7 +7,8 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS
-from tui_feeder.engine.engine import Engine, Tracked
+from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.roster import Tracked
 from tui_feeder.monitor import Snapshot, StreamView, SymbolState, SymbolView, TimeframeView
 
 _LATE_MS = 5 * SECOND_MS
@@ -26,7 +27,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
     config = engine.config
     symbols = tuple(_symbol(engine, one, now) for one in engine.tracked.values())
     gaps = sorted(engine.recovery.open_gaps(), key=lambda gap: gap.opened)
-    shown = [gap for gap in gaps if gap.tries > 1 or gap.given_up or gap.view().minutes > 1]
+    shown = [gap for gap in gaps if gap.notable]
     closed = list(engine.recovery.closed)[::-1]
     counters = dict(engine.journal.counters)
     counters["archive files"] = engine.archive.files
@@ -132,7 +133,7 @@ def _symbol(engine: Engine, one: Tracked, now: int) -> SymbolView:
         symbol=one.symbol,
         state=state,
         reason=reason,
-        price_decimals=one.info.price_decimals if one.info else 2,
+        price_decimals=one.price_decimals,
         price=forming.close if forming is not None else None,
         change_1m=change,
         timeframes=_timeframes(one),

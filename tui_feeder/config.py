@@ -1,0 +1,55 @@
+"""The whole configuration, typed, with the origin of every value.
+
+Import it from here: the sections as frozen values, :func:`load` and :func:`find_config` to read them from
+file, environment and flags, :func:`render`, :func:`example` and :func:`init_file` to show and write them.
+"""
+
+from __future__ import annotations
+
+from tui_feeder.configuration.files import find_config
+from tui_feeder.configuration.printing import example, init_file, render
+from tui_feeder.configuration.problems import ConfigError, Problem
+from tui_feeder.configuration.reading import LoadedConfig, load
+from tui_feeder.configuration.rules import NOT_YET
+from tui_feeder.configuration.sections import (
+    Alerts,
+    Application,
+    AssetOverrides,
+    Config,
+    Database,
+    Exchange,
+    Kafka,
+    KafkaSecurity,
+    Reprocessing,
+    Service,
+    TechnicalAnalysis,
+    Ui,
+    VolumeProfile,
+)
+from tui_feeder.configuration.text import Secret
+
+__all__ = [
+    "NOT_YET",
+    "Alerts",
+    "Application",
+    "AssetOverrides",
+    "Config",
+    "ConfigError",
+    "Database",
+    "Exchange",
+    "Kafka",
+    "KafkaSecurity",
+    "LoadedConfig",
+    "Problem",
+    "Reprocessing",
+    "Secret",
+    "Service",
+    "TechnicalAnalysis",
+    "Ui",
+    "VolumeProfile",
+    "example",
+    "find_config",
+    "init_file",
+    "load",
+    "render",
+]

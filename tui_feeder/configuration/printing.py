@@ -1,0 +1,85 @@
+"""Writing the configuration: as it holds with the origin of every value, and as a first file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tui_feeder.configuration.keys import Branch, KeyName, dotted, kind_at, names_in
+from tui_feeder.configuration.problems import ConfigError, Problem
+from tui_feeder.configuration.reading import LoadedConfig
+from tui_feeder.configuration.text import printable, to_toml
+
+EXAMPLE_NAME = "config.toml.example"
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def render(loaded: LoadedConfig, *, show_origin: bool = True) -> str:
+    """Every value as a TOML file, its origin in a comment behind it; secrets are masked.
+
+    What is not set has a line too, as a comment: TOML has no word for it.
+    """
+    lines: list[str] = []
+    for name in names_in(()):
+        lines += _section(loaded, (name,), getattr(loaded.config, name), show_origin)
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _section(loaded: LoadedConfig, key: KeyName, section: object, show_origin: bool) -> Iterator[str]:
+    yield ""
+    yield f"[{'.'.join(part if _BARE.fullmatch(part) else to_toml(part) for part in key)}]"
+    branches = []
+    for name in names_in(key):
+        below, value = (*key, name), getattr(section, name)
+        if isinstance(kind_at(below), Branch):
+            branches.append((below, value))
+            continue
+        origin = printable(loaded.origins.get(dotted(below), "default"))
+        comment = f"  # {origin}" if show_origin else ""
+        if value is not None:
+            yield f"{name} = {to_toml(value)}{comment}"
+        elif "asset_overrides" not in key:
+            yield f"# {name} is not set{comment}"
+    for below, value in branches:
+        if isinstance(value, dict):
+            for symbol, overrides in value.items():
+                yield from _section(loaded, (*below, symbol), overrides, show_origin)
+        else:
+            yield from _section(loaded, below, value, show_origin)
+
+
+def example() -> str:
+    """The text of ``config.toml.example``: every key with its default and what it means."""
+    package = Path(__file__).parent.parent
+    shipped = package / EXAMPLE_NAME
+    # A wheel carries it inside the package; in a checkout it stands beside the package, for people to find.
+    return (shipped if shipped.exists() else package.parent / EXAMPLE_NAME).read_text(encoding="utf-8")
+
+
+def init_file(path: Path, force: bool = False) -> None:
+    """Writes the example as a new file at ``path``, whole or not at all, for its owner's eyes only.
+
+    Raises:
+        ConfigError: There is something at ``path`` and ``force`` is not given, or it can't be written.
+    """
+    if not force and os.path.lexists(path):
+        message = "is there already and was left as it is"
+        raise ConfigError([Problem(str(path), None, None, None, message, hint="to replace it, add --force")])
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # It may come to hold a password, so nobody else may read it.
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(example().encode())
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        hint = "name another place, or check the owner and mode of its directory"
+        problem = Problem(str(path), None, None, None, f"can't be written: {error.strerror}", hint=hint)
+        raise ConfigError([problem]) from error

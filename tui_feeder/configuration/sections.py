@@ -1,0 +1,249 @@
+"""The sections of the configuration as frozen, typed values; every default of the program stands here.
+
+A key is a field; its annotation is its whole rule (see :mod:`.values`). Sections hold only
+checked values: make them through :func:`tui_feeder.config.load`, or directly in tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from tui_feeder.configuration.text import Secret
+from tui_feeder.configuration.values import (
+    Count,
+    Days,
+    EmaPeriods,
+    HttpUrl,
+    Increment,
+    Line,
+    Milliseconds,
+    Minutes,
+    Months,
+    Percentage,
+    Port,
+    RefreshRate,
+    Seconds,
+    Servers,
+    Speed,
+    Symbols,
+    Timeframes,
+    TopicPrefix,
+    WaitMilliseconds,
+    WaitSeconds,
+    WebSocketUrl,
+    ZeroOrMore,
+)
+
+TrendRule: TypeAlias = Literal["closes_vs_ema", "ema_cross"]
+PriceIncrementMode: TypeAlias = Literal["Fixed", "Adaptive"]
+VolumeDistributionMode: TypeAlias = Literal["ClosingPrice", "WeightedOHLC", "HighLowWeighted", "UniformOHLC"]
+ValueAreaCalculationMode: TypeAlias = Literal["Traditional", "Greedy"]
+CalculationMode: TypeAlias = Literal["Volume", "TPO"]
+UpdateFrequency: TypeAlias = Literal["EveryCandle", "Every5Candles", "Every10Candles", "Batched"]
+ReprocessingMode: TypeAlias = Literal["missing_days_only", "today_only", "reprocess_whole_history"]
+SymbolSet: TypeAlias = Literal["auto", "braille", "block", "ascii"]
+Colors: TypeAlias = Literal["auto", "truecolor", "256", "16", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """``[application]``: what is followed, where it is kept, how holes in it are found."""
+
+    symbols: Symbols = ("BTCUSDT",)
+    timeframes: Timeframes = (60,)
+    storage_path: Path = Path("lmdb_data")
+    gap_detection_enabled: bool = True
+    start_date: datetime | None = None
+    """Aware, UTC; without one the history goes back ``technical_analysis.min_history_days``."""
+    respect_config_start_date: bool = False
+    monthly_threshold_months: Months = 3
+    enable_technical_analysis: bool = True
+    health_server_port: Port = 8080
+    reconnection_gap_threshold_minutes: Minutes = 1
+    reconnection_gap_check_delay_seconds: WaitSeconds = 5.0
+    periodic_gap_detection_enabled: bool = True
+    periodic_gap_check_interval_minutes: Minutes = 5
+    periodic_gap_check_window_minutes: Minutes = 30
+    recovery_deadline_seconds: Seconds = 20.0
+    """How long a bar that lacks minutes waits for them before it completes as partial."""
+
+
+@dataclass(frozen=True, slots=True)
+class TechnicalAnalysis:
+    """``[technical_analysis]``: the bars and what is computed from them. Timeframes are in seconds."""
+
+    min_history_days: Days = 60
+    ema_periods: EmaPeriods = (21, 89)
+    timeframes: Timeframes = (60, 300, 900, 3600, 14400)
+    volume_lookback_days: Days = 60
+    trend_rule: TrendRule = "closes_vs_ema"
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSecurity:
+    """``[kafka.security]``: how to prove who we are to the broker, and it to us."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_username: Line | None = None
+    sasl_password: Secret | None = None
+    sasl_password_file: Path | None = None
+    ssl_cafile: Path | None = None
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kafka:
+    """``[kafka]``: the topic of computed messages; the producer's keys mean what they mean in Kafka."""
+
+    enabled: bool = False
+    bootstrap_servers: Servers = ("localhost:9092",)
+    topic_prefix: TopicPrefix = "ta_"
+    client_id: Line = "feeder-tui"
+    acks: Literal["all", "-1", "1", "0"] = "all"
+    retries: ZeroOrMore = 3
+    max_in_flight_requests_per_connection: Count = 1
+    compression_type: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "snappy"
+    batch_size: ZeroOrMore = 16_384
+    """Bytes."""
+    linger_ms: WaitMilliseconds = 10
+    request_timeout_ms: Milliseconds = 30_000
+    delivery_timeout_ms: Milliseconds = 120_000
+    outbox_max_mb: Count = 512
+    security: KafkaSecurity = field(default_factory=KafkaSecurity)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """``[database]``: the PostgreSQL mirror."""
+
+    enabled: bool = False
+    host: Line = "localhost"
+    port: Port = 5432
+    database: Line = "crypto_data"
+    username: Line = "postgres"
+    password: Secret | None = None
+    password_file: Path | None = None
+    max_connections: Count = 10
+    connection_timeout_seconds: Seconds = 30.0
+    batch_size: Count = 1_000
+    """Candles."""
+    batch_timeout_seconds: Seconds = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class AssetOverrides:
+    """``[volume_profile.asset_overrides.SYMBOL]``: what differs from ``[volume_profile]`` for one symbol."""
+
+    enabled: bool | None = None
+    price_increment_mode: PriceIncrementMode | None = None
+    target_price_levels: Count | None = None
+    fixed_price_increment: Increment | None = None
+    min_price_increment: Increment | None = None
+    max_price_increment: Increment | None = None
+    volume_distribution_mode: VolumeDistributionMode | None = None
+    value_area_calculation_mode: ValueAreaCalculationMode | None = None
+    calculation_mode: CalculationMode | None = None
+    update_frequency: UpdateFrequency | None = None
+    batch_size: Count | None = None
+    value_area_percentage: Percentage | None = None
+    historical_days: Days | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reprocessing:
+    """``[volume_profile.reprocessing]``: which stored days are built again at a start."""
+
+    mode: ReprocessingMode = "missing_days_only"
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeProfile:
+    """``[volume_profile]``: the profile of a UTC day. Increments are in quote currency."""
+
+    enabled: bool = True
+    price_increment_mode: PriceIncrementMode = "Fixed"
+    target_price_levels: Count = 200
+    fixed_price_increment: Increment = 0.01
+    min_price_increment: Increment = 0.001
+    max_price_increment: Increment = 1.0
+    volume_distribution_mode: VolumeDistributionMode = "WeightedOHLC"
+    value_area_calculation_mode: ValueAreaCalculationMode = "Traditional"
+    calculation_mode: CalculationMode = "Volume"
+    update_frequency: UpdateFrequency = "EveryCandle"
+    batch_size: Count = 1
+    """Candles between two publications when ``update_frequency`` is ``Batched``."""
+    value_area_percentage: Percentage = 70.0
+    historical_days: Days = 60
+    asset_overrides: Mapping[str, AssetOverrides] = field(default_factory=dict)
+    reprocessing: Reprocessing = field(default_factory=Reprocessing)
+
+    def for_symbol(self, symbol: str) -> VolumeProfile:
+        """These settings as they hold for ``symbol``: its overrides applied, none left over."""
+        changes: dict[str, object] = {"asset_overrides": {}}
+        overrides = self.asset_overrides.get(symbol)
+        if overrides is not None:
+            for entry in dataclasses.fields(overrides):
+                value = getattr(overrides, entry.name)
+                if value is not None:
+                    changes[entry.name] = value
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """``[exchange]``: where the exchange is. The URLs carry no trailing slash; routes are appended."""
+
+    rest_url: HttpUrl = "https://fapi.binance.com"
+    stream_url: WebSocketUrl = "wss://fstream.binance.com"
+    archive_url: HttpUrl = "https://data.binance.vision"
+    clock_rate: Speed = 1.0
+    """Seconds the exchange's clock moves in a second; other than 1 on simulated exchanges only."""
+    request_timeout_seconds: Seconds = 10.0
+    archive_concurrency: Count = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ui:
+    """``[ui]``: the screen."""
+
+    refresh_hz: RefreshRate = 4.0
+    slow: bool = False
+    theme: Line = "feeder-dark"
+    symbol_set: SymbolSet = "auto"
+    colors: Colors = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """``[alerts]``: no keys so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """``[service]``: running as a process."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["human", "json"] = "human"
+    shutdown_timeout_seconds: Seconds = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration, a section a field; attribute names are the keys of the file."""
+
+    application: Application = field(default_factory=Application)
+    technical_analysis: TechnicalAnalysis = field(default_factory=TechnicalAnalysis)
+    kafka: Kafka = field(default_factory=Kafka)
+    database: Database = field(default_factory=Database)
+    volume_profile: VolumeProfile = field(default_factory=VolumeProfile)
+    exchange: Exchange = field(default_factory=Exchange)
+    ui: Ui = field(default_factory=Ui)
+    alerts: Alerts = field(default_factory=Alerts)
+    service: Service = field(default_factory=Service)

@@ -1,0 +1,80 @@
+"""Configuration values as text for people: as TOML, safe for a terminal, secrets masked."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+MASK = "********"
+_SHOWN_CHARACTERS = 120
+
+
+class Secret:
+    """A text that no print, log or error shows; only :meth:`reveal` gives it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself, for the connection that needs it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return MASK
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return MASK
+
+    def __eq__(self, other: object) -> bool:
+        return self._text == other._text if isinstance(other, Secret) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._text))
+
+
+def closest(word: str, choices: Iterable[str]) -> str | None:
+    """The one of ``choices`` that ``word`` was most likely meant to be, or None."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    match = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[match[0]] if match else None
+
+
+def did_you_mean(word: str | None) -> str | None:
+    """The question, where there is a word to suggest."""
+    return f'did you mean "{word}"?' if word else None
+
+
+def printable(text: str) -> str:
+    """``text`` with an escape in place of whatever could confuse a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
+
+
+def to_toml(value: object) -> str:
+    """``value`` as it is written in a TOML file; a secret as its mask."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        return f'"{value.isoformat().replace("+00:00", "Z")}"'
+    if isinstance(value, Secret | Path | str):
+        return printable(json.dumps(str(value), ensure_ascii=False))
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(to_toml, value))}]"
+    if isinstance(value, dict):  # it may hold anything, secrets too
+        return "{...}"
+    return str(value)
+
+
+def show(value: object) -> str:
+    """``value`` for a message: as TOML, cut where it is long."""
+    text = to_toml(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"

@@ -1,0 +1,191 @@
+"""One-minute candles into bars of any timeframe: all at once with NumPy, or one candle at a time.
+
+A bar completes with the candle of its last minute. If that minute is missing, the bar completes, lacking
+minutes, when the first candle of a later bar is seen, before that candle has any effect. A stretch of
+time without a single candle makes no bar. Sums keep the exchange's decimal digits (:mod:`.decimals`);
+:func:`aggregate` and :class:`LiveBar` give the same bits for the same candles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_feeder.engine.candle import ROW, SECOND_MS, Candle, Rows, is_timeframe
+from tui_feeder.engine.decimals import Sum, sums_of
+
+_SUMMED = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Completed bars of one timeframe, ascending."""
+
+    timeframe: int  # seconds
+    rows: Rows  # dtype ROW; open_time is the start of the bar
+    minutes: NDArray[np.int64]  # one-minute candles inside each bar
+
+    @property
+    def partial(self) -> NDArray[np.bool_]:
+        """Mask of the bars that lack minutes."""
+        lacking: NDArray[np.bool_] = self.minutes < self.timeframe // 60
+        return lacking
+
+
+class Bar(msgspec.Struct, frozen=True, gc=False):
+    """One completed bar."""
+
+    candle: Candle
+    timeframe: int  # seconds
+    minutes: int  # one-minute candles inside
+
+    @property
+    def partial(self) -> bool:
+        """Whether minutes are missing inside."""
+        return self.minutes * 60 < self.timeframe
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Where the completed bars of a timeframe begin and end in rows of candles."""
+
+    open_times: NDArray[np.int64]  # of the bars
+    starts: NDArray[np.int64]  # row of the first candle of each bar
+    ends: NDArray[np.int64]  # exclusive
+    rest: int  # row where the bar in progress begins; the number of rows if there is none
+
+
+def _check(timeframe: int, source_timeframe: int = 60) -> None:
+    if not is_timeframe(timeframe) or source_timeframe < 60 or timeframe % source_timeframe:
+        raise ValueError(f"{timeframe} s is no timeframe that can be made of {source_timeframe} s candles")
+
+
+def buckets(rows: Rows, timeframe: int, source_timeframe: int = 60) -> Buckets:
+    """Divide ``rows`` (sorted, unique, of ``source_timeframe`` seconds) into bars of ``timeframe`` seconds.
+
+    Raises:
+        ValueError: the timeframe does not divide a day, or is no multiple of the source's.
+    """
+    _check(timeframe, source_timeframe)
+    span = timeframe * SECOND_MS
+    times: NDArray[np.int64] = rows["open_time"].astype(np.int64)
+    if not len(times):
+        none = np.zeros(0, dtype=np.int64)
+        return Buckets(none, none, none, 0)
+    openings = times - times % span
+    starts = np.flatnonzero(np.diff(openings, prepend=openings[0] - span)).astype(np.int64)
+    ends = np.append(starts[1:], len(times))
+    rest = len(times)
+    if times[-1] + source_timeframe * SECOND_MS < openings[-1] + span:
+        rest = int(starts[-1])
+        starts, ends = starts[:-1], ends[:-1]
+    return Buckets(openings[starts], starts, ends, rest)
+
+
+def sum_in(
+    name: str, rows: Rows, parts: Buckets, timeframe: int, source_timeframe: int = 60
+) -> NDArray[np.float64]:
+    """Sum of the field ``name`` of ``rows`` inside each bar of ``parts``, in order of time."""
+    slots = timeframe // source_timeframe
+    matrix = np.zeros((len(parts.starts), slots))
+    values = rows[name][: parts.rest]
+    if values.size == matrix.size:
+        matrix[...] = values.reshape(matrix.shape)
+    elif values.size:
+        bar = np.repeat(np.arange(len(parts.starts)), parts.ends - parts.starts)
+        offset = rows["open_time"][: parts.rest] % (timeframe * SECOND_MS) // (source_timeframe * SECOND_MS)
+        matrix[bar, offset] = values
+    return sums_of(matrix)
+
+
+def aggregate(rows: Rows, timeframe: int, source_timeframe: int = 60) -> Bars:
+    """Completed bars of ``timeframe`` seconds from ``rows`` of ``source_timeframe`` seconds.
+
+    Args:
+        rows: dtype ROW, sorted by open_time, unique; holes are allowed.
+        timeframe: seconds, a multiple of a minute that divides a day.
+        source_timeframe: seconds of the candles in ``rows``; divides ``timeframe``.
+
+    Raises:
+        ValueError: the timeframes do not fit.
+    """
+    parts = buckets(rows, timeframe, source_timeframe)
+    if timeframe == source_timeframe:
+        return Bars(timeframe, rows.copy(), np.full(len(rows), timeframe // 60))
+    made = np.zeros(len(parts.starts), dtype=ROW)
+    if len(made):
+        done = rows[: parts.rest]
+        made["open_time"] = parts.open_times
+        made["open"] = done["open"][parts.starts]
+        made["close"] = done["close"][parts.ends - 1]
+        made["high"] = np.maximum.reduceat(done["high"], parts.starts)
+        made["low"] = np.minimum.reduceat(done["low"], parts.starts)
+        made["trades"] = np.add.reduceat(done["trades"], parts.starts)
+        for name in _SUMMED:
+            made[name] = sum_in(name, rows, parts, timeframe, source_timeframe)
+    return Bars(timeframe, made, (parts.ends - parts.starts) * (source_timeframe // 60))
+
+
+class LiveBar:
+    """The bar in progress of one timeframe, fed one closed one-minute candle at a time."""
+
+    __slots__ = (
+        "_close", "_end", "_high", "_low", "_minutes", "_open", "_quote", "_span", "_start", "_taker",
+        "_taker_quote", "_trades", "_volume", "timeframe",
+    )  # fmt: skip
+
+    def __init__(self, timeframe: int) -> None:
+        _check(timeframe)
+        self.timeframe = timeframe
+        self._span = timeframe * SECOND_MS
+        self._start = self._end = 0
+        self._minutes = self._trades = 0
+        self._open = self._high = self._low = self._close = 0.0
+        self._volume, self._quote, self._taker, self._taker_quote = Sum(), Sum(), Sum(), Sum()
+
+    def add(self, candle: Candle) -> tuple[Bar, ...]:
+        """Count ``candle``, later than all before; returns the bars it completes: none, one or two."""
+        if self.timeframe == 60:
+            return (Bar(candle, 60, 1),)
+        time = candle.open_time
+        left: Bar | None = None
+        if time >= self._end:
+            if self._minutes:
+                left = self._complete()
+            self._begin(candle)
+        else:
+            if candle.high > self._high:
+                self._high = candle.high
+            if candle.low < self._low:
+                self._low = candle.low
+        self._close = candle.close
+        self._minutes += 1
+        self._trades += candle.trades
+        self._volume.add(candle.volume)
+        self._quote.add(candle.quote_volume)
+        self._taker.add(candle.taker_buy_volume)
+        self._taker_quote.add(candle.taker_buy_quote_volume)
+        if time + 60 * SECOND_MS == self._end:
+            bar = self._complete()
+            return (bar,) if left is None else (left, bar)
+        return () if left is None else (left,)
+
+    def _begin(self, candle: Candle) -> None:
+        self._start = candle.open_time - candle.open_time % self._span
+        self._end = self._start + self._span
+        self._open, self._high, self._low = candle.open, candle.high, candle.low
+        self._trades = 0
+        for total in (self._volume, self._quote, self._taker, self._taker_quote):
+            total.clear()
+
+    def _complete(self) -> Bar:
+        candle = Candle(
+            self._start, self._open, self._high, self._low, self._close, self._volume.value,
+            self._quote.value, self._trades, self._taker.value, self._taker_quote.value,
+        )  # fmt: skip
+        bar = Bar(candle, self.timeframe, self._minutes)
+        self._minutes = 0
+        return bar

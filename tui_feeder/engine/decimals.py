@@ -1,0 +1,161 @@
+"""Sums and grids that keep the exchange's decimal digits, although numbers are binary floats.
+
+The exchange states decimals; a plain float sum of them drifts (0.1 + 0.2). Sums here are compensated
+and rounded to the 15 significant digits a float can hold, so a bar's volume has exactly the digits of
+the exchange's own bar. Scalar and array forms perform the same operations in the same order and give
+the same bits.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Magnitude k is 10**(k - 30) <= x < 10**(k - 29); outside the table a number is left as it is.
+_LOWEST, _HIGHEST = -30, 30
+_POWERS = [float(f"1e{k}") for k in range(_LOWEST, _HIGHEST + 1)]
+_UP = [float(f"1e{max(0, 14 - k)}") for k in range(_LOWEST, _HIGHEST + 1)]
+_DOWN = [float(f"1e{max(0, k - 14)}") for k in range(_LOWEST, _HIGHEST + 1)]
+_POWERS_ARRAY, _UP_ARRAY, _DOWN_ARRAY = np.array(_POWERS), np.array(_UP), np.array(_DOWN)
+
+
+def fifteen_digits(value: float) -> float:
+    """``value`` (>= 0) rounded to 15 significant decimal digits."""
+    k = bisect_right(_POWERS, value) - 1
+    if k < 0 or k == len(_POWERS) - 1:
+        return value
+    return round(value * _UP[k] / _DOWN[k]) * _DOWN[k] / _UP[k]
+
+
+def fifteen_digits_of(values: Floats) -> Floats:
+    """The array form of :func:`fifteen_digits`; any shape."""
+    k = np.searchsorted(_POWERS_ARRAY, values, side="right") - 1
+    inside = (k >= 0) & (k < len(_POWERS) - 1)
+    up, down = _UP_ARRAY[k], _DOWN_ARRAY[k]
+    return np.where(inside, np.rint(values * up / down) * down / up, values)
+
+
+class Sum:
+    """A running compensated sum of floats, one at a time."""
+
+    __slots__ = ("_carry", "_sum")
+
+    def __init__(self) -> None:
+        self._sum = 0.0
+        self._carry = 0.0
+
+    def add(self, value: float) -> None:
+        """Count ``value``."""
+        before = self._sum
+        after = before + value
+        part = after - before
+        self._carry += (before - (after - part)) + (value - part)
+        self._sum = after
+
+    def load(self, values: Floats) -> None:
+        """Start again with ``values``, as if each had been added in order."""
+        self.clear()
+        if len(values):
+            sums, carries = _running(values[None, :])
+            self._sum, self._carry = float(sums[0]), float(carries[0])
+
+    def clear(self) -> None:
+        """Back to zero."""
+        self._sum = self._carry = 0.0
+
+    @property
+    def raw(self) -> float:
+        """The sum with all its bits."""
+        return self._sum + self._carry
+
+    @property
+    def value(self) -> float:
+        """The sum to 15 significant digits."""
+        return fifteen_digits(self._sum + self._carry)
+
+
+def _running(matrix: Floats) -> tuple[Floats, Floats]:
+    # cumsum adds strictly in order, so these are the very sums that Sum.add makes.
+    sums = np.cumsum(matrix, axis=1)
+    before = np.empty_like(sums)
+    before[:, 0] = 0.0
+    before[:, 1:] = sums[:, :-1]
+    part = sums - before
+    carries = np.cumsum((before - (sums - part)) + (matrix - part), axis=1)
+    return sums[:, -1], carries[:, -1]
+
+
+def sums_of(matrix: Floats) -> Floats:
+    """Sum of each line of ``matrix`` (lines, addends), equal to :attr:`Sum.value`; zeros count as nothing."""
+    if not matrix.size:
+        return np.zeros(matrix.shape[0])
+    sums, carries = _running(matrix)
+    return fifteen_digits_of(sums + carries)
+
+
+# A decimal of at most 15 digits survives the way through a float, so it is recovered exactly.
+_EXACT = 1e15
+
+
+@cache
+def _fraction(number: float) -> Fraction:
+    return Fraction(repr(number))
+
+
+class Grid:
+    """Rows of equal height on the price axis: row ``i`` stands for the price ``i * increment``.
+
+    The row of a price is ``price / increment`` rounded half to even, in exact decimal arithmetic on the
+    numbers as they are written (shortest round-trip form), not as they are stored in binary.
+    """
+
+    __slots__ = ("_scales", "increment")
+
+    def __init__(self, increment: float) -> None:
+        if not 0 < increment < float("inf"):
+            raise ValueError(f"a price increment is positive and finite, not {increment}")
+        self.increment = increment
+        exact = _fraction(increment)
+        scales: list[tuple[float, int]] = []
+        for decimals in (7, 12):
+            # Integers of 10**-decimals: quick, right wherever price and increment have that many.
+            step = exact * 10**decimals
+            if step.denominator == 1 and step < 2**62:
+                scales.append((float(10**decimals), int(step)))
+        self._scales = tuple(scales)
+
+    def index(self, price: float) -> int:
+        """The row of ``price``."""
+        for scale, step in self._scales:
+            units = round(price * scale)
+            if units < _EXACT and units / scale == price:
+                row, rest = divmod(units, step)
+                rest += rest
+                return row + 1 if rest > step or (rest == step and row & 1) else row
+        return round(Fraction(repr(price)) / _fraction(self.increment))
+
+    def indices(self, prices: Floats) -> Ints:
+        """The rows of ``prices``; the array form of :meth:`index`."""
+        rows: Ints
+        for scale, step in self._scales:
+            scaled = np.rint(prices * scale)
+            if bool(np.all((scaled < _EXACT) & (scaled / scale == prices))):
+                rows, rest = np.divmod(scaled.astype(np.int64), step)
+                rest += rest - step
+                rows += (rest > 0) | ((rest == 0) & (rows & 1 == 1))
+                return rows
+        rows = np.array([self.index(price) for price in prices.ravel().tolist()], dtype=np.int64)
+        return rows.reshape(prices.shape)
+
+    def price(self, index: int) -> float:
+        """The price of row ``index``: the float nearest to the exact decimal product."""
+        exact: Any = _fraction(self.increment) * index
+        return float(exact)

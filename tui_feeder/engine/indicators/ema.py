@@ -1,0 +1,110 @@
+"""The exponential moving average, seeded by a simple mean (the convention of TA-Lib).
+
+``alpha = 2 / (period + 1)``. There is no value before ``period`` closes; the ``period``-th gives the mean
+of the first ``period``; then ``ema = alpha * close + (1 - alpha) * ema``, in this order of operations
+everywhere, so that every route gives the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: An EMA is warming while its seed still weighs more than this.
+SEED_WEIGHT = 1e-3
+
+
+def settled_after(period: int) -> int:
+    """Bars after the seed until the seed weighs at most :data:`SEED_WEIGHT`."""
+    decay = 1.0 - 2.0 / (period + 1)
+    bars = int(math.log(SEED_WEIGHT) / math.log(decay)) if decay else 1
+    while decay**bars > SEED_WEIGHT:
+        bars += 1
+    return bars
+
+
+class Ema:
+    """One EMA, fed one close at a time or many at once."""
+
+    __slots__ = ("_alpha", "_decay", "_settled", "_sum", "period", "seen", "value")
+
+    def __init__(self, period: int) -> None:
+        if period < 1:
+            raise ValueError(f"an EMA needs a period of at least 1, not {period}")
+        self.period = period
+        self.seen = 0  # closes so far
+        self.value: float | None = None
+        self._alpha = 2.0 / (period + 1)
+        self._decay = 1.0 - self._alpha
+        self._settled = period + settled_after(period)
+        self._sum = 0.0
+
+    def add(self, close: float) -> None:
+        """Count the next close."""
+        self.seen += 1
+        if self.value is not None:
+            self.value = self._alpha * close + self._decay * self.value
+        else:
+            self._sum += close
+            if self.seen == self.period:
+                self.value = self._sum / self.period
+
+    @property
+    def warming(self) -> bool:
+        """There is a value, but the seed still weighs too much in it."""
+        return self.value is not None and self.seen < self._settled
+
+    def load(self, closes: NDArray[np.float64]) -> None:
+        """Start again with ``closes`` (positive), as if each had been added in order; the same bits.
+
+        Only the end of a long series is computed. One step is a non-decreasing function of the EMA, also
+        after rounding; so two runs that start from below and from above every possible value enclose the
+        true one, and where they have met they are equal to it. If they do not meet (a price that hardly
+        moves), more of the series is taken, at last all of it.
+        """
+        self.seen = len(closes)
+        self.value, self._sum = None, 0.0
+        if self.seen < self.period:
+            for close in closes.tolist():
+                self._sum += close
+            return
+        alpha, decay = self._alpha, self._decay
+        needed = 64 + int(2 * 37 / -math.log(decay)) if decay else 1
+        while needed < self.seen - self.period:
+            low, high = float(closes.min()) * (1 - 1e-6), float(closes.max()) * (1 + 1e-6)
+            for close in closes[-needed:].tolist():
+                part = alpha * close
+                low = part + decay * low
+                high = part + decay * high
+            if low == high:
+                self.value = low
+                return
+            needed *= 4
+        self.value = self._from_seed(closes)
+
+    def _from_seed(self, closes: NDArray[np.float64]) -> float:
+        alpha, decay, total = self._alpha, self._decay, 0.0
+        for close in closes[: self.period].tolist():
+            total += close
+        value: float = total / self.period
+        for close in closes[self.period :].tolist():
+            value = alpha * close + decay * value
+        return value
+
+
+def ema(closes: NDArray[np.float64], period: int) -> NDArray[np.float64]:
+    """The EMA at every close, as an array of the same length; NaN before the seed."""
+    values = np.full(len(closes), np.nan)
+    if len(closes) >= period:
+        seed = Ema(period)
+        seed.load(closes[:period])
+        alpha = 2.0 / (period + 1)
+        decay = 1.0 - alpha
+        parts = closes[period:].tolist()
+        values[period - 1 :] = list(
+            accumulate(parts, lambda value, close: alpha * close + decay * value, initial=seed.value or 0.0)
+        )
+    return values

@@ -1,0 +1,299 @@
+"""One symbol: closed minutes in, everything derived from them out, as messages.
+
+A pipeline is a function of the candles it was given: however they are divided between :meth:`load` and
+:meth:`update`, the messages are equal to the last bit. Values rest on completed bars only.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from tui_feeder.engine.aggregate import Bar, LiveBar, buckets, sum_in
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, is_timeframe, to_candles
+from tui_feeder.engine.indicators.ema import Ema
+from tui_feeder.engine.indicators.max_volume import TIMEFRAME as PEAK_TIMEFRAME
+from tui_feeder.engine.indicators.max_volume import MaxVolume
+from tui_feeder.engine.indicators.trend import RULES, Trend, side, trend_of
+from tui_feeder.engine.message import Message, PeakVolume, close_name, ema_name, span_name, trend_name
+from tui_feeder.engine.profile import DayProfile, LiveProfile, ProfileFigures, ProfileSettings
+
+#: The timeframe whose last three closes are held against the price of the largest volume.
+_PEAK_TREND_TIMEFRAME = 14_400
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSettings:
+    """What is derived for a symbol.
+
+    Raises:
+        ValueError: a value that cannot work.
+    """
+
+    timeframes: tuple[int, ...]  # seconds, ascending
+    ema_periods: tuple[int, ...]
+    trend_rule: str  # one of trend.RULES
+    volume_lookback_days: int
+    profile: ProfileSettings | None  # None: no volume profile
+
+    def __post_init__(self) -> None:
+        for timeframe in self.timeframes:
+            if not is_timeframe(timeframe):
+                raise ValueError(f"{timeframe} s is no multiple of a minute that divides a day")
+        if list(self.timeframes) != sorted(set(self.timeframes)):
+            raise ValueError("timeframes ascend and are all different")
+        if (
+            not self.ema_periods
+            or min(self.ema_periods) < 1
+            or len(set(self.ema_periods)) < len(self.ema_periods)
+        ):
+            raise ValueError("ema_periods are positive and all different, and there is at least one")
+        if self.trend_rule not in RULES:
+            raise ValueError(f"trend_rule is one of {', '.join(RULES)}, not {self.trend_rule!r}")
+        if self.trend_rule == "ema_cross" and len(self.ema_periods) < 2:
+            raise ValueError("ema_cross needs two ema_periods")
+        if self.volume_lookback_days < 1:
+            raise ValueError("volume_lookback_days is at least 1")
+
+
+class TimeframeState(msgspec.Struct, frozen=True, gc=False):
+    """A timeframe at its last completed bar."""
+
+    timeframe: int  # seconds
+    bar_time: int | None  # open time of that bar; None while there is none
+    close: float | None
+    trend: Trend | None  # None while the EMA it rests on is absent
+    emas: tuple[float | None, ...]  # in the order of the settings' ema_periods
+    warming: bool  # an EMA is absent or has not converged
+    partial: bool  # that bar lacks minutes
+
+
+class _Line:
+    """One timeframe: its bar in progress, and what its completed bars gave."""
+
+    __slots__ = (
+        "bar", "bar_time", "close_name", "closes", "ema_names", "emas", "longest", "partial", "published",
+        "rule", "shortest", "span", "timeframe", "trend_name",
+    )  # fmt: skip
+
+    def __init__(self, timeframe: int, settings: PipelineSettings) -> None:
+        self.timeframe = timeframe
+        self.published = timeframe in settings.timeframes
+        self.rule = settings.trend_rule
+        self.span = span_name(timeframe)
+        self.close_name = close_name(timeframe)
+        self.trend_name = trend_name(timeframe)
+        periods = settings.ema_periods if self.published else ()
+        self.ema_names = tuple(ema_name(period, timeframe) for period in periods)
+        self.clear(periods)
+
+    def clear(self, periods: tuple[int, ...]) -> None:
+        self.bar = LiveBar(self.timeframe)
+        self.bar_time: int | None = None
+        self.closes: deque[float] = deque(maxlen=3)
+        self.partial = False
+        self.emas = tuple(Ema(period) for period in periods)
+        self.shortest = min(self.emas, key=lambda ema: ema.period, default=None)
+        self.longest = max(self.emas, key=lambda ema: ema.period, default=None)
+
+    def complete(self, bar: Bar) -> None:
+        close = bar.candle.close
+        self.bar_time = bar.candle.open_time
+        self.partial = bar.partial
+        self.closes.append(close)
+        for ema in self.emas:
+            ema.add(close)
+
+    def load(self, rows: Rows, seed: Rows | None) -> None:
+        parts = buckets(rows, self.timeframe)
+        closes = np.ascontiguousarray(rows["close"][parts.ends - 1])
+        if len(closes):
+            self.bar_time = int(parts.open_times[-1])
+            self.partial = int(parts.ends[-1] - parts.starts[-1]) * 60 < self.timeframe
+            self.closes.extend(closes[-3:].tolist())
+        if seed is not None:
+            begin = (
+                rows["open_time"][0] - rows["open_time"][0] % (self.timeframe * 1000)
+                if len(rows)
+                else 1 << 62
+            )
+            earlier = seed["close"][seed["open_time"] < begin]
+            closes = np.concatenate((earlier, closes))
+        for ema in self.emas:
+            ema.load(closes)
+        for candle in to_candles(rows[parts.rest :]):
+            self.bar.add(candle)
+
+    @property
+    def trend(self) -> Trend | None:
+        if self.longest is None or self.shortest is None:
+            return None
+        return trend_of(self.rule, self.closes, self.shortest.value, self.longest.value)
+
+
+class SymbolPipeline:
+    """All derived values of one symbol.
+
+    Args:
+        symbol: as the exchange names it.
+        settings: what to derive.
+    """
+
+    def __init__(self, symbol: str, settings: PipelineSettings) -> None:
+        self.symbol = symbol
+        self.settings = settings
+        self.last_open_time: int | None = None
+        needed = {*settings.timeframes, PEAK_TIMEFRAME, _PEAK_TREND_TIMEFRAME}
+        self._all = {timeframe: _Line(timeframe, settings) for timeframe in sorted(needed)}
+        self._lines = tuple(self._all[timeframe] for timeframe in settings.timeframes)
+        self._peak = MaxVolume(settings.volume_lookback_days)
+        self._profile: LiveProfile | None = None
+        self._figures: ProfileFigures | None = None
+        self._message: Message | None = None
+        if settings.profile is not None:
+            self._profile = LiveProfile(settings.profile)
+
+    def load(self, rows: Rows, *, revision: int = 0, seeds: Mapping[int, Rows] | None = None) -> None:
+        """Start from scratch with ``rows``, as if each had been passed to :meth:`update`, but at once.
+
+        Args:
+            rows: one-minute candles, dtype ROW, sorted, unique; holes are allowed, it may be empty.
+            revision: of the last minute's message.
+            seeds: by timeframe (seconds), the exchange's own bars from before ``rows``; they only seed the
+                EMAs of that timeframe.
+        """
+        seeds = seeds or {}
+        self.last_open_time = int(rows["open_time"][-1]) if len(rows) else None
+        for line in self._all.values():
+            line.clear(self.settings.ema_periods if line.published else ())
+            line.load(rows, seeds.get(line.timeframe))
+        self._load_peak(rows)
+        self._load_profile(rows)
+        self._message = None if self.last_open_time is None else self._publish(self.last_open_time, revision)
+
+    def _load_peak(self, rows: Rows) -> None:
+        last = self.last_open_time or 0
+        # Candles before the window can never count again; whole days keep the bars whole.
+        begin = last // DAY_MS * DAY_MS - (self.settings.volume_lookback_days + 1) * DAY_MS
+        inside = rows[int(np.searchsorted(rows["open_time"], begin)) :]
+        parts = buckets(inside, PEAK_TIMEFRAME)
+        volumes = sum_in("volume", inside, parts, PEAK_TIMEFRAME)
+        self._peak.load(parts.open_times, volumes, inside["close"][parts.ends - 1], last)
+
+    def _load_profile(self, rows: Rows) -> None:
+        self._figures = None
+        if self._profile is None:
+            return
+        last = self.last_open_time or 0
+        today = rows[int(np.searchsorted(rows["open_time"], last - last % DAY_MS)) :]
+        live = self._profile
+        live.load(today)
+        if live.due:
+            self._figures = live.figures()
+        elif len(today):
+            # The values in force are those of the last candle at which they were due.
+            every = live.settings.every
+            live.load(today[: max(1, len(today) // every * every)])
+            self._figures = live.figures()
+            live.load(today)
+
+    def update(self, candle: Candle, *, revision: int = 0) -> Message:
+        """Count the next closed minute.
+
+        Args:
+            candle: its open_time is later than that of any before.
+            revision: of the message.
+
+        Returns:
+            The minute's message.
+
+        Raises:
+            ValueError: the minute is not later than the last.
+        """
+        minute = candle.open_time
+        if self.last_open_time is not None and minute <= self.last_open_time:
+            raise ValueError(f"{self.symbol}: minute {minute} after {self.last_open_time}")
+        self.last_open_time = minute
+        for line in self._all.values():
+            for bar in line.bar.add(candle):
+                line.complete(bar)
+                if line.timeframe == PEAK_TIMEFRAME:
+                    self._peak.add(bar.candle.open_time, bar.candle.volume, bar.candle.close)
+        self._peak.slide(minute)
+        if self._profile is not None:
+            self._profile.add(candle)
+            if self._profile.due:
+                self._figures = self._profile.figures()
+        self._message = self._publish(minute, revision)
+        return self._message
+
+    def _publish(self, minute: int, revision: int) -> Message:
+        closes: dict[str, float] = {}
+        emas: dict[str, float] = {}
+        trends: dict[str, Trend] = {}
+        partial: list[str] = []
+        warming: list[str] = []
+        for line in self._lines:
+            if line.bar_time is not None:
+                closes[line.close_name] = line.closes[-1]
+                if line.partial:
+                    partial.append(line.span)
+            for name, ema in zip(line.ema_names, line.emas, strict=True):
+                if ema.value is not None:
+                    emas[name] = ema.value
+                    if ema.warming:
+                        warming.append(name)
+            trends[line.trend_name] = line.trend or "Neutral"
+        return Message(
+            symbol=self.symbol,
+            timestamp=minute + MINUTE_MS - 1,
+            revision=revision,
+            closes=closes,
+            emas=emas,
+            trends=trends,
+            peak=self._peak_volume(),
+            profile=self._figures,
+            partial=tuple(partial),
+            warming=tuple(warming),
+        )
+
+    def _peak_volume(self) -> PeakVolume | None:
+        largest = self._peak.largest
+        if largest is None:
+            return None
+        open_time, volume, price = largest
+        closes = self._all[_PEAK_TREND_TIMEFRAME].closes
+        trend: Trend = side(closes, price) if len(closes) == 3 else "Neutral"
+        return PeakVolume(volume, price, open_time + PEAK_TIMEFRAME * 1000, trend)
+
+    def timeframe_states(self) -> tuple[TimeframeState, ...]:
+        """Each timeframe at its last completed bar, in the order of the settings."""
+        return tuple(
+            TimeframeState(
+                line.timeframe,
+                line.bar_time,
+                line.closes[-1] if line.closes else None,
+                line.trend,
+                tuple(ema.value for ema in line.emas),
+                any(ema.value is None or ema.warming for ema in line.emas),
+                line.partial,
+            )
+            for line in self._lines
+        )
+
+    def profile_now(self) -> DayProfile | None:
+        """The profile of the last minute's UTC day with its rows, or None if there is none."""
+        return None if self._profile is None else self._profile.profile()
+
+    @property
+    def profile_fault(self) -> str:
+        """Why there is no profile although there are candles; empty if there is nothing to say."""
+        return "" if self._profile is None else self._profile.fault
+
+    def message(self) -> Message | None:
+        """The message of the last minute, or None before the first."""
+        return self._message

@@ -1,0 +1,437 @@
+"""The volume profile of a UTC day: how much was traded at which price.
+
+Rows are a dense grid of prices (:class:`~tui_feeder.engine.decimals.Grid`) from the lowest to the highest
+row that a candle touched. :func:`profile_of` makes the profile of a whole day at once, :class:`LiveProfile`
+keeps it one candle at a time; both give the same bits for the same candles.
+
+The heaviest row is the point of control (POC); ties go to the higher price. The value area grows from it
+until it holds at least ``value_area_percentage`` of the weight (:func:`value_area`).
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows
+from tui_feeder.engine.decimals import Floats, Grid, Ints, Sum, fifteen_digits, fifteen_digits_of
+from tui_feeder.engine.value_area import value_area
+
+#: More rows than this are refused: 32 MB a symbol. 100,000 USDT in steps of 0.01 may move by 40 % in a day.
+MAX_ROWS = 4_000_000
+#: Weights that differ by less than this part of the whole are equal; the rest is rounding.
+NOISE = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileSettings:
+    """What shapes a profile; names and defaults of the configuration's ``[volume_profile]``.
+
+    Raises:
+        ValueError: an unknown mode, or a number out of range.
+    """
+
+    price_increment_mode: Literal["Fixed", "Adaptive"] = "Fixed"
+    target_price_levels: int = 200
+    fixed_price_increment: float = 0.01
+    min_price_increment: float = 0.001
+    max_price_increment: float = 1.0
+    volume_distribution_mode: Literal["ClosingPrice", "WeightedOHLC", "HighLowWeighted", "UniformOHLC"] = (
+        "WeightedOHLC"
+    )
+    value_area_calculation_mode: Literal["Traditional", "Greedy"] = "Traditional"
+    calculation_mode: Literal["Volume", "TPO"] = "Volume"
+    update_frequency: Literal["EveryCandle", "Every5Candles", "Every10Candles", "Batched"] = "EveryCandle"
+    batch_size: int = 1  # candles, for Batched
+    value_area_percentage: float = 70.0
+    tick_size: float | None = None  # of the symbol; Adaptive increments are multiples of it
+
+    def __post_init__(self) -> None:
+        for name, allowed in _MODES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float) and not 0 < value < float("inf"):
+                raise ValueError(f"{field.name} is positive, not {value}")
+        if self.value_area_percentage > 100:
+            raise ValueError(f"value_area_percentage is at most 100, not {self.value_area_percentage}")
+        if self.min_price_increment > self.max_price_increment:
+            raise ValueError("min_price_increment exceeds max_price_increment")
+
+    @property
+    def every(self) -> int:
+        """Candles from one publication of the derived values to the next."""
+        return {"EveryCandle": 1, "Every5Candles": 5, "Every10Candles": 10}.get(
+            self.update_frequency, self.batch_size
+        )
+
+
+_MODES = {
+    "price_increment_mode": ("Fixed", "Adaptive"),
+    "volume_distribution_mode": ("ClosingPrice", "WeightedOHLC", "HighLowWeighted", "UniformOHLC"),
+    "value_area_calculation_mode": ("Traditional", "Greedy"),
+    "calculation_mode": ("Volume", "TPO"),
+    "update_frequency": ("EveryCandle", "Every5Candles", "Every10Candles", "Batched"),
+}
+
+
+class ProfileFigures(msgspec.Struct, frozen=True, gc=False):
+    """The derived values of a profile."""
+
+    day: int  # ms, midnight UTC
+    increment: float
+    poc: float
+    vah: float
+    val: float
+    vwap: float | None  # None while nothing was traded (TPO only)
+    total_volume: float  # base asset
+    value_area_volume: float  # base asset
+    value_area_percent: float  # share of the weight inside, 0..100
+    min_price: float
+    max_price: float
+    candles: int
+    last_minute: int  # open time of the last candle counted
+
+
+class DayProfile(ProfileFigures, frozen=True, gc=False, kw_only=True):
+    """A profile with its rows; row ``i`` of ``weights`` stands for ``(low_index + i) * increment``."""
+
+    low_index: int
+    weights: Floats  # volume (base asset), or the number of candles in TPO
+
+
+def adaptive_increment(low: float, high: float, settings: ProfileSettings) -> float:
+    """The Adaptive increment for a range of prices; exact in decimal.
+
+    The smallest 1, 2, 2.5 or 5 x 10^k that divides the range into at most ``target_price_levels`` and is a
+    multiple of the tick size (for a tick like 0.03, of which none is a multiple: 1, 2 or 5 x 10^k ticks); at
+    least ``min_price_increment``, at most ``max_price_increment``.
+    """
+    least, most = Decimal(repr(settings.min_price_increment)), Decimal(repr(settings.max_price_increment))
+    wanted = (Decimal(repr(high)) - Decimal(repr(low))) / settings.target_price_levels
+    if settings.tick_size is None:
+        step = _round_up(wanted, _NICE) if wanted else least
+    else:
+        tick = Decimal(repr(settings.tick_size))
+        if Decimal(1000).scaleb(tick.adjusted()) % tick == 0:
+            step = _round_up(max(wanted, tick), _NICE)
+            while step % tick:
+                step = _round_up(step.next_plus(), _NICE)
+        else:
+            step = tick * _round_up(max(wanted / tick, Decimal(1)), _NICE_COUNTS)
+    return float(min(max(step, least), most))
+
+
+_NICE = tuple(map(Decimal, ("1", "2", "2.5", "5", "10")))
+_NICE_COUNTS = tuple(map(Decimal, ("1", "2", "5", "10")))
+
+
+def _round_up(value: Decimal, mantissas: tuple[Decimal, ...]) -> Decimal:
+    exponent = value.adjusted()
+    return next(n for m in mantissas if (n := m.scaleb(exponent)) >= value)
+
+
+class _Rows:
+    """The dense rows of a day, and the bookkeeping of their extent."""
+
+    __slots__ = ("_base", "_distribution", "first", "grid", "last", "refused", "tpo", "volumes", "weights")
+
+    def __init__(self, grid: Grid, settings: ProfileSettings) -> None:
+        self.grid = grid
+        self.tpo = settings.calculation_mode == "TPO"
+        self._distribution = settings.volume_distribution_mode
+        self.refused = False
+        self._base = 0  # row of weights[0]
+        self.first, self.last = 1, 0  # rows touched
+        self.weights: Floats = np.zeros(0)
+        self.volumes = self.weights  # the same array but in TPO, where weights count candles
+
+    def load(self, high: Floats, low: Floats, close: Floats, volume: Floats) -> None:
+        """Place many candles, in order, on empty rows."""
+        index = self.grid.indices
+        if self._distribution == "ClosingPrice":
+            touched = index(close)[:, None]
+            parts = volume[:, None]
+        elif self._distribution == "WeightedOHLC":
+            touched = index(np.column_stack((close, high, low)))
+            parts = volume[:, None] * _WEIGHTED
+        else:
+            touched = index(np.column_stack((high, low)))
+            parts = volume[:, None] * _HALVES
+        self._reserve(int(touched.min()), int(touched.max()))
+        if self.refused:
+            return
+        touched -= self._base
+        if self._distribution == "UniformOHLC":
+            self._spread(touched[:, 1], touched[:, 0], volume)
+            return
+        size = len(self.volumes)
+        # bincount adds in the order of its input: candle by candle, as add() does.
+        self.volumes[:] = np.bincount(touched.ravel(), parts.ravel(), size)
+        if self.tpo:
+            once = np.ones(touched.shape, dtype=bool)
+            for i in range(1, touched.shape[1]):
+                for j in range(i):
+                    once[:, i] &= touched[:, i] != touched[:, j]
+            self.weights[:] = np.bincount(touched[once], minlength=size)
+
+    def _spread(self, lows: Ints, highs: Ints, volume: Floats) -> None:
+        counts = highs - lows + 1
+        share = volume / counts
+        total = int(counts.sum())
+        if total <= _SPREAD_AT_ONCE:
+            starts = np.cumsum(counts) - counts
+            rows = np.arange(total) + np.repeat(lows - starts, counts)
+            self.volumes[:] = np.bincount(rows, np.repeat(share, counts), len(self.volumes))
+            if self.tpo:
+                self.weights[:] = np.bincount(rows, minlength=len(self.weights))
+            return
+        for low, high, part in zip(lows.tolist(), highs.tolist(), share.tolist(), strict=True):
+            self.volumes[low : high + 1] += part
+            if self.tpo:
+                self.weights[low : high + 1] += 1.0
+
+    def add(self, high: float, low: float, close: float, volume: float) -> None:
+        """Place one candle."""
+        index = self.grid.index
+        at_high = at_low = at_close = index(close)
+        if self._distribution != "ClosingPrice":
+            at_high, at_low = index(high), index(low)
+        if at_low < self.first or at_high > self.last:
+            self._reserve(at_low, at_high)
+        if self.refused:
+            return
+        base, volumes = self._base, self.volumes
+        at_high, at_low, at_close = at_high - base, at_low - base, at_close - base
+        if self._distribution == "UniformOHLC":
+            volumes[at_low : at_high + 1] += volume / (at_high - at_low + 1)
+            if self.tpo:
+                self.weights[at_low : at_high + 1] += 1.0
+            return
+        if self._distribution == "WeightedOHLC":
+            volumes[at_close] += 0.5 * volume
+            volumes[at_high] += 0.25 * volume
+            volumes[at_low] += 0.25 * volume
+        elif self._distribution == "HighLowWeighted":
+            at_close = at_high
+            volumes[at_high] += 0.5 * volume
+            volumes[at_low] += 0.5 * volume
+        else:
+            volumes[at_close] += volume
+        if self.tpo:
+            for row in {at_high, at_low, at_close}:
+                self.weights[row] += 1.0
+
+    def _reserve(self, low: int, high: int) -> None:
+        """Make room for the rows ``low..high``; keep what is there."""
+        if self.first <= self.last:
+            low, high = min(low, self.first), max(high, self.last)
+        if high - low >= MAX_ROWS:
+            self.refused = True
+            self.weights = self.volumes = np.zeros(0)
+        self.first, self.last = low, high
+        if self.refused or (low >= self._base and high < self._base + len(self.volumes)):
+            return
+        spare = 32 + (high - low) // 4
+        before = self._base
+        self._base = low - spare
+        same = self.weights is self.volumes
+        self.volumes = _moved(self.volumes, before - self._base, high - low + 1 + 2 * spare)
+        if same and not self.tpo:
+            self.weights = self.volumes
+        else:
+            self.weights = _moved(self.weights, before - self._base, len(self.volumes))
+
+    def touched(self) -> tuple[Floats, Floats]:
+        """Weights and volumes of the rows ``first..last``, as views."""
+        part = slice(self.first - self._base, self.last - self._base + 1)
+        return self.weights[part], self.volumes[part]
+
+
+def _moved(values: Floats, by: int, size: int) -> Floats:
+    wider = np.zeros(size)
+    if len(values):
+        wider[by : by + len(values)] = values
+    return wider
+
+
+_WEIGHTED = np.array([0.5, 0.25, 0.25])  # close, high, low
+_HALVES = np.array([0.5, 0.5])  # high, low
+_SPREAD_AT_ONCE = 200_000  # (candle, row) pairs; more are added candle by candle to save memory
+
+
+class LiveProfile:
+    """The profile of the current UTC day, one closed candle at a time."""
+
+    __slots__ = (
+        "_history",
+        "_max",
+        "_min",
+        "_quote",
+        "_rows",
+        "_settled_span",
+        "_volume",
+        "candles",
+        "day",
+        "last_minute",
+        "settings",
+    )  # fmt: skip
+
+    def __init__(self, settings: ProfileSettings) -> None:
+        self.settings = settings
+        self.day = 0
+        self._clear(0)
+
+    def _clear(self, day: int) -> None:
+        self.day = day
+        self.candles = 0
+        self.last_minute = 0
+        self._min, self._max = float("inf"), 0.0
+        self._volume, self._quote = Sum(), Sum()
+        self._settled_span = -1.0
+        # high, low, close, volume of each candle of the day: Adaptive rows are made again from them.
+        self._history = array("d")
+        self._rows = _Rows(Grid(self.settings.fixed_price_increment), self.settings)
+
+    def load(self, rows: Rows) -> None:
+        """Start again with ``rows`` (dtype ROW, one UTC day, in order), as if each had been added."""
+        if not len(rows):
+            self._clear(0)
+            return
+        self._clear(int(rows["open_time"][0]) // DAY_MS * DAY_MS)
+        self.candles = len(rows)
+        self.last_minute = int(rows["open_time"][-1])
+        high, low, close, volume = (np.ascontiguousarray(rows[n]) for n in ("high", "low", "close", "volume"))
+        self._min, self._max = float(low.min()), float(high.max())
+        self._volume.load(volume)
+        self._quote.load(np.ascontiguousarray(rows["quote_volume"]))
+        if self.settings.price_increment_mode == "Adaptive":
+            self._history.frombytes(np.column_stack((high, low, close, volume)).tobytes())
+            self._adapt()
+        self._rows.load(high, low, close, volume)
+
+    def add(self, candle: Candle) -> None:
+        """Count ``candle``, later than all before; the first of another UTC day starts a new profile."""
+        day = candle.open_time - candle.open_time % DAY_MS
+        if day != self.day or not self.candles:
+            self._clear(day)
+        high, low = candle.high, candle.low
+        self.candles += 1
+        self.last_minute = candle.open_time
+        self._volume.add(candle.volume)
+        self._quote.add(candle.quote_volume)
+        grown = high > self._max or low < self._min
+        if grown:
+            self._max, self._min = max(high, self._max), min(low, self._min)
+        if self.settings.price_increment_mode == "Adaptive":
+            self._history.extend((high, low, candle.close, candle.volume))
+            if grown and self._adapt():
+                columns = np.frombuffer(self._history, dtype=np.float64).reshape(-1, 4).T
+                self._rows.load(*(np.ascontiguousarray(column) for column in columns))
+                return
+        self._rows.add(high, low, candle.close, candle.volume)
+
+    def _adapt(self) -> bool:
+        """Empty rows of a new increment if the range of the day asks for one."""
+        span = self._max - self._min
+        if span < self._settled_span:
+            return False
+        increment = adaptive_increment(self._min, self._max, self.settings)
+        # Below this span the same increment follows (margin: float against decimal).
+        self._settled_span = increment * self.settings.target_price_levels * (1 - 1e-9)
+        if increment == self._rows.grid.increment and self._rows.first <= self._rows.last:
+            return False
+        self._rows = _Rows(Grid(increment), self.settings)
+        return True
+
+    @property
+    def due(self) -> bool:
+        """Whether the derived values are to be published after the last candle.
+
+        With the first candle of the day, every ``settings.every`` candles, and with the day's last minute.
+        """
+        n = self.candles
+        return n == 1 or n % self.settings.every == 0 or self.last_minute == self.day + DAY_MS - MINUTE_MS
+
+    @property
+    def fault(self) -> str:
+        """Why there is no profile although there are candles; empty if there is nothing to say."""
+        if not self._rows.refused:
+            return ""
+        return (
+            f"the day's range takes more than {MAX_ROWS:,} rows of {self._rows.grid.increment}: "
+            "choose a larger price increment"
+        )
+
+    def figures(self) -> ProfileFigures | None:
+        """The derived values now, or None while no row has weight."""
+        rows, settings = self._rows, self.settings
+        volume = self._volume.raw
+        total = float(self.candles) if rows.tpo else volume
+        if rows.refused or total <= 0:
+            return None
+        weights, volumes = rows.touched()
+        if rows.tpo:
+            total = float(weights.sum())  # whole numbers: exact in any order
+        noise = total * NOISE
+        poc = point_of_control(weights, noise)
+        low, high, inside = value_area(
+            weights,
+            poc,
+            total * (settings.value_area_percentage / 100) - noise,
+            2 if settings.value_area_calculation_mode == "Traditional" else 1,
+            noise,
+        )
+        grid, first = rows.grid, rows.first
+        traded = float(np.cumsum(volumes[low : high + 1])[-1]) if rows.tpo else inside
+        return ProfileFigures(
+            self.day,
+            grid.increment,
+            grid.price(first + poc),
+            grid.price(first + high),
+            grid.price(first + low),
+            self._quote.raw / volume if volume > 0 else None,
+            self._volume.value,
+            fifteen_digits(traded),
+            min(100.0, fifteen_digits(100 * inside / total)),
+            self._min,
+            self._max,
+            self.candles,
+            self.last_minute,
+        )
+
+    def profile(self) -> DayProfile | None:
+        """The profile now, rows included, or None while no row has weight."""
+        figures = self.figures()
+        if figures is None:
+            return None
+        weights, _ = self._rows.touched()
+        rows = fifteen_digits_of(weights)
+        rows.flags.writeable = False
+        values = {name: getattr(figures, name) for name in ProfileFigures.__struct_fields__}
+        return DayProfile(**values, low_index=self._rows.first, weights=rows)
+
+
+def point_of_control(weights: NDArray[np.float64], noise: float = 0.0) -> int:
+    """The heaviest of ``weights``; among those within ``noise`` of it the last, that is the highest price."""
+    return int(np.flatnonzero(weights >= weights.max() - noise)[-1])
+
+
+def profile_of(rows: Rows, settings: ProfileSettings) -> DayProfile | None:
+    """The profile of ``rows`` (dtype ROW, all of one UTC day, in order), or None if no row has weight.
+
+    Raises:
+        ValueError: the rows span more than one day.
+    """
+    if len(rows) and int(rows["open_time"][0]) // DAY_MS != int(rows["open_time"][-1]) // DAY_MS:
+        raise ValueError("a profile is of one UTC day")
+    profile = LiveProfile(settings)
+    profile.load(rows)
+    return profile.profile()

@@ -1,0 +1,53 @@
+"""The symbols followed: which they are, and what is known of each beside its candles."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tui_feeder.engine.binance.rest import SymbolInfo
+from tui_feeder.engine.candle import Candle
+from tui_feeder.engine.history import Tracker
+from tui_feeder.engine.message import Message
+from tui_feeder.engine.pipeline import TimeframeState
+
+
+@dataclass(slots=True)
+class Tracked:
+    """What the engine knows of a symbol beside its candles."""
+
+    symbol: str
+    info: SymbolInfo | None = None
+    phase: str = "waiting"  # waiting, backfill, live, unknown, failed
+    reason: str = ""
+    start: int = 0  # first minute wanted
+    tracker: Tracker | None = None
+    message: Message | None = None  # of the last committed minute
+    last: Candle | None = None  # last committed minute
+    before_last: float | None = None  # close of the minute before it
+    states: tuple[TimeframeState, ...] = ()  # of the timeframes at the last committed minute
+    messages: int = 0
+    rebuilding: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def price_decimals(self) -> int:
+        """Decimals of its prices."""
+        return self.info.price_decimals if self.info else 2
+
+
+def choose_symbols(wanted: Sequence[str], listed: dict[str, SymbolInfo]) -> list[str]:
+    """The symbols that names and patterns stand for, each once, in the order wanted.
+
+    ``ALL`` is every trading perpetual; ``*`` and ``?`` match as in file names.
+    """
+    chosen: dict[str, None] = {}
+    for name in wanted:
+        if name == "ALL" or "*" in name or "?" in name:
+            pattern = "*" if name == "ALL" else name
+            found = (i for i in listed.values() if i.perpetual and i.status == "TRADING")
+            chosen.update(dict.fromkeys(i.symbol for i in found if fnmatch.fnmatchcase(i.symbol, pattern)))
+        else:
+            chosen[name] = None
+    return list(chosen)
