@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tui_feeder.config import NOT_YET, Config, LoadedConfig, load
+
+HERE = Path(__file__).parent
+EXAMPLE = HERE.parent / "config.toml.example"
+
+#: The contract's keys and defaults, copied by hand from the specification, not from the program.
+CONTRACT: dict[str, dict[str, Any]] = {
+    "application": {
+        "symbols": ("BTCUSDT",),
+        "timeframes": (60,),
+        "storage_path": Path("lmdb_data"),
+        "gap_detection_enabled": True,
+        "start_date": None,
+        "respect_config_start_date": False,
+        "monthly_threshold_months": 3,
+        "enable_technical_analysis": True,
+        "health_server_port": 8080,
+        "reconnection_gap_threshold_minutes": 1,
+        "reconnection_gap_check_delay_seconds": 5,
+        "periodic_gap_detection_enabled": True,
+        "periodic_gap_check_interval_minutes": 5,
+        "periodic_gap_check_window_minutes": 30,
+        "recovery_deadline_seconds": 20,
+    },
+    "technical_analysis": {
+        "min_history_days": 60,
+        "ema_periods": (21, 89),
+        "timeframes": (60, 300, 900, 3600, 14400),
+        "volume_lookback_days": 60,
+        "trend_rule": "closes_vs_ema",
+    },
+    "kafka": {
+        "enabled": False,
+        "bootstrap_servers": ("localhost:9092",),
+        "topic_prefix": "ta_",
+        "client_id": "feeder-tui",
+        "acks": "all",
+        "retries": 3,
+        "max_in_flight_requests_per_connection": 1,
+        "compression_type": "snappy",
+        "batch_size": 16384,
+        "linger_ms": 10,
+        "request_timeout_ms": 30000,
+        "delivery_timeout_ms": 120000,
+        "outbox_max_mb": 512,
+    },
+    "kafka.security": {
+        "protocol": "PLAINTEXT",
+        "sasl_mechanism": "PLAIN",
+        "sasl_username": None,
+        "sasl_password": None,
+        "sasl_password_file": None,
+        "ssl_cafile": None,
+        "ssl_certfile": None,
+        "ssl_keyfile": None,
+    },
+    "database": {
+        "enabled": False,
+        "host": "localhost",
+        "port": 5432,
+        "database": "crypto_data",
+        "username": "postgres",
+        "password": None,
+        "password_file": None,
+        "max_connections": 10,
+        "connection_timeout_seconds": 30,
+        "batch_size": 1000,
+        "batch_timeout_seconds": 5,
+    },
+    "volume_profile": {
+        "enabled": True,
+        "price_increment_mode": "Fixed",
+        "target_price_levels": 200,
+        "fixed_price_increment": 0.01,
+        "min_price_increment": 0.001,
+        "max_price_increment": 1.0,
+        "volume_distribution_mode": "WeightedOHLC",
+        "value_area_calculation_mode": "Traditional",
+        "calculation_mode": "Volume",
+        "update_frequency": "EveryCandle",
+        "batch_size": 1,
+        "value_area_percentage": 70.0,
+        "historical_days": 60,
+    },
+    "volume_profile.reprocessing": {"mode": "missing_days_only"},
+    "exchange": {
+        "rest_url": "https://fapi.binance.com",
+        "stream_url": "wss://fstream.binance.com",
+        "archive_url": "https://data.binance.vision",
+        "clock_rate": 1.0,
+        "request_timeout_seconds": 10,
+        "archive_concurrency": 4,
+    },
+    "ui": {"refresh_hz": 4, "slow": False, "theme": "feeder-dark", "symbol_set": "auto", "colors": "auto"},
+    "alerts": {},
+    "service": {"log_level": "info", "log_format": "human", "shutdown_timeout_seconds": 10},
+}
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def load_text(folder: Path, text: str, **environ: str) -> LoadedConfig:
+    return load(write(folder, text), environ=environ)
+
+
+def leaves(section: object, above: str = "") -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = {}
+    own: dict[str, object] = {}
+    assert is_dataclass(section)
+    for field in fields(section):
+        value = getattr(section, field.name)
+        name = f"{above}.{field.name}" if above else field.name
+        if is_dataclass(value):
+            found |= leaves(value, name)
+        elif field.name != "asset_overrides":
+            own[field.name] = value
+    return found | ({above: own} if above else {})
+
+
+def test_keys_and_defaults_are_those_of_the_contract() -> None:
+    assert leaves(Config()) == CONTRACT
+
+
+def test_no_file_and_no_environment_give_the_defaults() -> None:
+    loaded = load(None, environ={"HOME": "/nowhere", "PATH": "/bin"})
+    assert loaded.config == Config()
+    assert loaded.warnings == ()
+    assert set(loaded.origins.values()) == {"default"}
+    names = {f"{section}.{key}" for section, keys in CONTRACT.items() for key in keys}
+    assert set(loaded.origins) == names
+
+
+def test_a_configuration_is_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Config().application.symbols = ("ETHUSDT",)  # type: ignore[misc]
+
+
+def test_importing_the_configuration_loads_nothing_heavy() -> None:
+    heavy = "{'textual', 'rich', 'numpy', 'typer', 'aiohttp', 'msgspec', 'asyncio', 'lmdb'}"
+    code = f"import sys, tui_feeder.config; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_values_of_every_kind_are_taken(tmp_path: Path) -> None:
+    text = """
+[application]
+symbols = ["币安人生USDT", "1000PEPEUSDT", "BTCUSDT_260327", "ALL", "*USDT"]
+start_date = 2025-01-01T01:00:00+01:00
+storage_path = "~/candles"
+recovery_deadline_seconds = 2
+[technical_analysis]
+ema_periods = [89, 21, 5]
+[kafka]
+bootstrap_servers = ["[::1]:9092", "broker_1.local:9093"]
+topic_prefix = ""
+[exchange]
+rest_url = "http://127.0.0.1:8000/"
+stream_url = "ws://localhost:8000/x/"
+archive_url = "http://[::1]:1"
+clock_rate = 60
+[volume_profile.asset_overrides.'币安人生USDT']
+value_area_percentage = 100
+"""
+    loaded = load_text(tmp_path, text)
+    config = loaded.config
+    assert config.application.symbols == ("币安人生USDT", "1000PEPEUSDT", "BTCUSDT_260327", "ALL", "*USDT")
+    assert config.application.start_date == datetime(2025, 1, 1, tzinfo=UTC)
+    assert config.application.storage_path == Path.home() / "candles"
+    assert type(config.application.recovery_deadline_seconds) is float
+    assert config.technical_analysis.ema_periods == (89, 21, 5)
+    assert config.kafka.bootstrap_servers[0] == "[::1]:9092"
+    assert config.exchange.rest_url == "http://127.0.0.1:8000"
+    assert config.exchange.stream_url == "ws://localhost:8000/x"
+    assert config.volume_profile.asset_overrides["币安人生USDT"].value_area_percentage == 100.0
+    assert loaded.warnings == ()
+
+
+def test_overrides_of_a_symbol_hold_for_it_alone(tmp_path: Path) -> None:
+    text = """[volume_profile]
+target_price_levels = 300
+[volume_profile.asset_overrides]
+ETHUSDT = { price_increment_mode = "Adaptive" }
+[volume_profile.asset_overrides.BTCUSDT]
+calculation_mode = "TPO"
+"""
+    variable = "FEEDER_VOLUME_PROFILE__ASSET_OVERRIDES__BTCUSDT__FIXED_PRICE_INCREMENT"
+    loaded = load_text(tmp_path, text, **{variable: "1.0"})
+    profile = loaded.config.volume_profile
+    plain = replace(profile, asset_overrides={})
+    assert profile.for_symbol("SOLUSDT") == plain
+    assert profile.for_symbol("ETHUSDT") == replace(plain, price_increment_mode="Adaptive")
+    assert profile.for_symbol("BTCUSDT") == replace(plain, calculation_mode="TPO", fixed_price_increment=1.0)
+    above = "volume_profile.asset_overrides.BTCUSDT"
+    assert loaded.origins[f"{above}.fixed_price_increment"] == f"environment {variable}"
+    assert loaded.origins[f"{above}.calculation_mode"].endswith(":6")
+
+
+def test_a_file_of_the_older_program_loads_unchanged() -> None:
+    path = HERE / "data" / "old_config.toml"
+    loaded = load(path, environ={})
+    config = loaded.config
+    assert config.application.symbols == ("BTCUSDT", "ETHUSDT", "1000PEPEUSDT")
+    assert config.application.reconnection_gap_threshold_minutes == 2
+    assert config.application.start_date == datetime(2025, 1, 1, tzinfo=UTC)
+    assert config.database.host == "db.internal"
+    assert config.database.password is not None
+    assert config.database.password.reveal() == "your_password"
+    assert config.kafka.client_id == "data_feeder_rust"
+    assert config.volume_profile.max_price_increment == 1.0
+    assert config.volume_profile.for_symbol("BTCUSDT").fixed_price_increment == 10.0
+    lines = path.read_text().splitlines()
+    dead = [n for n, line in enumerate(lines, 1) if re.match(r"enabled|batch_size|\w+ = ", line)]
+    sections = {n: line for n, line in enumerate(lines, 1) if line.startswith("[")}
+    unused = {"[logging]", "[historical_validation]", "[adaptive]", "[adaptive.overrides]"}
+    expected = [n for n in dead if sections[max(s for s in sections if s < n)] in unused]
+    reprocessing = lines.index("[volume_profile.reprocessing]") + 1
+    expected += [reprocessing + 1, reprocessing + 3]
+    older = [w for w in loaded.warnings if "older program" in w.message]
+    assert sorted(w.line or 0 for w in older) == sorted(expected)
+    assert all(w.hint for w in older)
+    # Keys that this version takes and does not use are told too, and nothing else is.
+    assert {w.key for w in loaded.warnings if w not in older} <= set(NOT_YET)
