@@ -1,0 +1,230 @@
+"""The command as a user runs it: real processes, real sockets, a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from samples import KLINES, real_month
+
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.store import Store
+from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.synthetic import synthetic_market
+
+NOON = 1_773_144_000_000  # 2026-03-10T12:00:00Z
+COMMAND = [sys.executable, "-m", "tui_feeder"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("FEEDER_")}
+    return kept | {"PYTHONUNBUFFERED": "1"} | more
+
+
+def run(
+    *arguments: str | Path, timeout: float = 60, cwd: Path | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=timeout, env=environment(**env), cwd=cwd, check=False,
+    )  # fmt: skip
+
+
+def test_a_demo_on_real_candles_prints_every_minute_with_the_close_of_the_file() -> None:
+    files = {name: real_month(name) for name in ("FILUSDT-1m-2024-11", "AVAXUSDT-1m-2026-02")}
+    done = run(
+        "--demo", "--demo-data", KLINES, "--symbols", "FILUSDT,AVAXUSDT", "--demo-speed", "60",
+        "--output", "jsonl", "--run-for", "20",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    messages = defaultdict(list)
+    for line in done.stdout.splitlines():
+        message = json.loads(line)
+        messages[message["symbol"]].append(message)
+    assert set(messages) == {"FILUSDT", "AVAXUSDT"}
+    shifted = re.search(r"FILUSDT: recorded .* shown (\d+) days later", done.stderr)
+    assert shifted, done.stderr
+    for name, rows in files.items():
+        symbol = name.split("-")[0]
+        shift = int(shifted[1]) * DAY_MS if symbol == "FILUSDT" else 0
+        closes = dict(zip((rows["open_time"] + shift).tolist(), rows["close"].tolist(), strict=True))
+        times = [message["timestamp"] for message in messages[symbol]]
+        assert len(times) >= 5
+        assert {b - a for a, b in pairwise(times)} == {MINUTE_MS}
+        for message in messages[symbol]:
+            assert message["close_1m"] == closes[message["timestamp"] + 1 - MINUTE_MS]
+
+
+def test_headless_loads_no_screen() -> None:
+    tell = (
+        "import atexit, sys\n"
+        "@atexit.register\n"
+        "def told():\n"
+        "    names = {name.split('.')[0] for name in sys.modules}\n"
+        "    print('LOADED', sorted(names & {'textual', 'rich', 'pandas', 'aiokafka', 'asyncpg'}))\n"
+        "from tui_feeder.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", tell, "--demo", "--symbols", "BTCUSDT", "--no-ui", "--run-for", "6"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=environment(), check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "minute" in done.stderr, done.stderr
+    assert "LOADED []" in done.stdout
+
+
+def test_help_is_plain_and_loads_neither_screen_nor_engine() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "tui_feeder", "--no-ui", "--help"],
+        capture_output=True, text=True, timeout=60, env=environment(), check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "--demo" in done.stdout
+    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert "typer" in loaded
+    assert not loaded & {"textual", "rich", "numpy", "lmdb", "aiohttp", "websockets"}
+
+
+def test_a_broken_configuration_tells_all_its_problems_and_exits_2(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        "[application]\n"
+        "symbols = []\n"
+        "storage_pth = 'x'\n"
+        "monthly_threshold_months = 'three'\n"
+        "[volume_profile]\n"
+        "calculation_mode = 'Volum'\n"
+    )
+    done = run("--config", file, "--no-ui")
+    assert done.returncode == 2
+    assert "4 problems" in done.stderr
+    for line, key in enumerate(("symbols", "storage_pth", "monthly_threshold_months"), 2):
+        assert f"{file}:{line}: application.{key}" in done.stderr
+    assert f"{file}:6: volume_profile.calculation_mode" in done.stderr
+    assert 'did you mean "storage_path"' in done.stderr
+    assert 'did you mean "Volume"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_in_order_and_frees_the_store(tmp_path: Path, number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "--demo", "--symbols", "BTCUSDT", "--no-ui", "--storage", str(tmp_path)],
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(),
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "closed" in line:
+            break
+    process.send_signal(number)
+    rest = process.stderr.read()
+    assert process.wait(30) == 0, rest
+    assert "stopped in order" in rest
+    store = Store(tmp_path, exchange="a simulated exchange")  # would refuse if it were still locked
+    assert store.watermark("BTCUSDT") is not None
+    store.close()
+
+
+def test_a_second_engine_on_the_same_store_is_told_who_holds_it(tmp_path: Path) -> None:
+    store = Store(tmp_path, exchange="a simulated exchange")
+    try:
+        done = run("--demo", "--symbols", "BTCUSDT", "--no-ui", "--storage", tmp_path, "--run-for", "5")
+    finally:
+        store.close()
+    assert done.returncode == 1
+    assert f"pid {os.getpid()}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_symbol_nobody_lists_is_refused_with_a_guess() -> None:
+    done = run("--demo", "--symbols", "BTCUSD_NO", "--no-ui", "--run-for", "20")
+    assert done.returncode == 1
+    assert "BTCUSD_NO" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_terminal_means_headless_and_is_said() -> None:
+    done = run("--demo", "--symbols", "BTCUSDT", "--run-for", "3")
+    assert done.returncode == 0
+    assert "no terminal" in done.stderr
+
+
+def test_a_reader_that_leaves_ends_the_run_quietly() -> None:
+    command = " ".join([*COMMAND, "--demo --symbols BTCUSDT --demo-speed 60 --output jsonl | head -n 1"])
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=environment(), check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["symbol"] == "BTCUSDT"
+    assert "Traceback" not in done.stderr
+
+
+async def test_killed_during_backfill_it_goes_on_and_downloads_no_certified_file_again(
+    tmp_path: Path,
+) -> None:
+    market = synthetic_market(["BTCUSDT", "ETHUSDT"], as_of_ms=NOON)
+    async with Exchange(market, clock_for(market, start_ms=NOON)) as exchange:
+        env = environment(
+            FEEDER_EXCHANGE__REST_URL=exchange.rest_url,
+            FEEDER_EXCHANGE__STREAM_URL=exchange.stream_url,
+            FEEDER_EXCHANGE__ARCHIVE_URL=exchange.archive_url,
+        )
+        command = [*COMMAND, "--symbols", "BTCUSDT,ETHUSDT", "--storage", str(tmp_path), "--no-ui"]
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                command, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+
+        def zips() -> list[str]:
+            return [path for path in exchange.archive_log if path.endswith(".zip")]
+
+        process = start()
+        deadline = time.monotonic() + 60
+        while len(zips()) < 40:
+            await asyncio.sleep(0.01)
+            assert time.monotonic() < deadline, "the backfill did not begin in time"
+        process.kill()
+        process.wait()
+        before = len(zips())
+        store = await asyncio.to_thread(Store, tmp_path, read_only=True)
+        certified = {symbol: store.certified(symbol) for symbol in ("BTCUSDT", "ETHUSDT")}
+        for symbol, ranges in certified.items():
+            assert not ranges.subtract(store.present(symbol)), "certified and not stored"
+        store.close()
+        done_files = sum(ranges.minutes for ranges in certified.values()) // 1440
+        assert 5 <= done_files <= before
+
+        process = start()
+        deadline = time.monotonic() + 60
+        while True:
+            await asyncio.sleep(0.5)
+            assert time.monotonic() < deadline, "history was not completed in time"
+            store = await asyncio.to_thread(Store, tmp_path, read_only=True)
+            full = all(store.present(s).minutes >= 60 * 1440 for s in ("BTCUSDT", "ETHUSDT"))
+            store.close()
+            if full:
+                break
+        process.terminate()
+        assert process.wait(30) == 0
+        again = zips()[before:]
+        assert again
+        for path in again:
+            found = re.search(r"/(\w+)-1m-(\d{4}-\d\d-\d\d)\.zip$", path)
+            assert found
+            day = int(time.mktime(time.strptime(found[2], "%Y-%m-%d")) - time.timezone) * 1000
+            assert not certified[found[1]].clip(day, day + DAY_MS), f"{path} was certified already"
