@@ -18,8 +18,9 @@ from tui_feeder.engine.clock import ExchangeClock
 
 MAX_LIMIT = 1_500
 MAX_BODY = 32 << 20
-#: A candle read sooner than this after its close has been seen to change between two calls.
-SETTLE_MS = 1_000
+#: A candle read sooner than this after its close has been seen to change between two calls; the
+#: exchange's own closing frame comes up to 2,005 ms late.
+SETTLE_MS = 2_500
 T = TypeVar("T")
 _BANNED_UNTIL = re.compile(r"banned until (\d{13})")
 #: openTime o h l c v closeTime quote count takerBase takerQuote ignore; numbers come as strings.

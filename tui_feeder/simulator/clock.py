@@ -1,0 +1,73 @@
+"""Exchange time: it runs at a chosen rate, from a chosen moment, and may end."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from tui_feeder.simulator.market import Market
+
+
+class SimulatedClock:
+    """Exchange time in ms, anchored on the monotonic clock of this machine at construction.
+
+    Args:
+        start_ms: exchange time now.
+        rate: exchange seconds in a real second.
+        end_ms: where exchange time stops for ever.
+
+    Raises:
+        ValueError: for a rate that is not positive.
+    """
+
+    def __init__(self, start_ms: int, rate: float = 1.0, end_ms: int | None = None) -> None:
+        if not rate > 0:
+            raise ValueError(f"a clock rate must be above 0, not {rate}")
+        self.start_ms = start_ms
+        self.rate = rate
+        self.end_ms = end_ms
+        self._anchor = time.monotonic()
+
+    def now(self) -> int:
+        """Exchange time, ms."""
+        now = self.start_ms + int((time.monotonic() - self._anchor) * 1000 * self.rate)
+        return now if self.end_ms is None else min(now, self.end_ms)
+
+    @property
+    def ended(self) -> bool:
+        """Whether time has come to its end."""
+        return self.end_ms is not None and self.now() >= self.end_ms
+
+    def real_seconds(self, exchange_ms: float) -> float:
+        """How long ``exchange_ms`` of exchange time takes here, in seconds."""
+        return exchange_ms / 1000 / self.rate
+
+
+#: Exchange ms a clock runs on after recorded data ends, so that the last minute is seen to close.
+_AFTERMATH = 5_000
+
+
+def default_start(market: Market) -> int:
+    """Where a clock for ``market`` starts: inside recorded data, else real time (ms)."""
+    return int(time.time() * 1000) if market.start is None else market.start
+
+
+def clock_for(market: Market, *, start_ms: int | None = None, rate: float = 1.0) -> SimulatedClock:
+    """A clock that fits ``market``; it stops for ever some seconds after recorded data ends.
+
+    Raises:
+        ValueError: for a start after the end of the data, or a rate that is not positive.
+    """
+    start = default_start(market) if start_ms is None else start_ms
+    if market.end is None:
+        return SimulatedClock(start, rate)
+    if start >= market.end:
+        raise ValueError(
+            f"exchange time cannot start at {rfc3339(start)}: the recorded data ends at {rfc3339(market.end)}"
+        )
+    return SimulatedClock(start, rate, market.end + _AFTERMATH)
+
+
+def rfc3339(moment: int) -> str:
+    """A moment in ms as ``2026-03-01T00:00:00Z``."""
+    return datetime.fromtimestamp(moment / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,113 @@
+"""Matrices of integers to decimal text, a whole file at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_feeder.simulator.market import (
+    CLOSE,
+    HIGH,
+    LOW,
+    OPEN,
+    QUOTE,
+    TAKER,
+    TAKER_QUOTE,
+    TRADES,
+    VOLUME,
+    Instrument,
+    Ints,
+    Minutes,
+)
+
+_ZERO = ord("0")
+
+
+def table(
+    columns: Sequence[Ints], decimals: Sequence[int], marks: Sequence[bytes], *, bare_zero: bool
+) -> bytes:
+    """Rows of decimals as text: mark 0, column 0, mark 1, column 1, ... last mark, for each row.
+
+    Args:
+        columns: arrays of one length, of numbers >= 0 in smallest units.
+        decimals: digits after the point, per column.
+        marks: the text before each column, and one more after the last.
+        bare_zero: print a zero as ``0``, as archive files do, instead of ``0.000``.
+    """
+    rows = len(columns[0])
+    if not rows:
+        return b""
+    parts: list[NDArray[np.uint8]] = []
+    keeps: list[NDArray[np.bool_]] = []
+    for column, places, mark in zip(columns, decimals, marks, strict=False):
+        _literal(parts, keeps, mark, rows)
+        _number(parts, keeps, column, places, bare_zero)
+    _literal(parts, keeps, marks[-1], rows)
+    text = np.stack(parts, axis=1)
+    return text[np.stack(keeps, axis=1)].tobytes()
+
+
+def _literal(parts: list[NDArray[np.uint8]], keeps: list[NDArray[np.bool_]], mark: bytes, rows: int) -> None:
+    always = np.broadcast_to(np.True_, rows)
+    for byte in mark:
+        parts.append(np.broadcast_to(np.uint8(byte), rows))
+        keeps.append(always)
+
+
+def _number(
+    parts: list[NDArray[np.uint8]], keeps: list[NDArray[np.bool_]], column: Ints, places: int, bare_zero: bool
+) -> None:
+    width = max(len(str(int(column.max()))), places + 1)
+    always = np.broadcast_to(np.True_, len(column))
+    fraction = column != 0 if bare_zero else always
+    digits: list[NDArray[np.uint8]] = []
+    rest = column
+    for _ in range(width):
+        quotient = rest // 10
+        digits.append((rest - quotient * 10 + _ZERO).astype(np.uint8))
+        rest = quotient
+    for power in range(width - 1, -1, -1):
+        if power == places - 1:
+            parts.append(np.broadcast_to(np.uint8(ord(".")), len(column)))
+            keeps.append(fraction)
+        parts.append(digits[power])
+        if power > places:
+            keeps.append(column >= 10**power)
+        else:
+            keeps.append(always if power == places else fraction)
+
+
+#: Order of the columns in a REST row and in an archive line, between open and close time and after.
+_BEFORE_CLOSE_TIME = (OPEN, HIGH, LOW, CLOSE, VOLUME)
+_AFTER_CLOSE_TIME = (QUOTE, TRADES, TAKER, TAKER_QUOTE)
+_REST_MARKS = (b"[", b',"', b'","', b'","', b'","', b'","', b'",', b',"', b'",', b',"', b'","', b'","0"],')
+_ARCHIVE_MARKS = (b"", *(b",",) * 10, b",0\n")
+
+
+def _columns(block: Minutes, instrument: Instrument, interval: int) -> tuple[list[Ints], list[int]]:
+    price, quantity, quote = (
+        instrument.price_decimals,
+        instrument.quantity_decimals,
+        instrument.quote_decimals,
+    )
+    columns = [
+        block.times,
+        *(block.values[:, c] for c in _BEFORE_CLOSE_TIME),
+        block.times + (interval - 1),
+        *(block.values[:, c] for c in _AFTER_CLOSE_TIME),
+    ]
+    return columns, [0, price, price, price, price, quantity, 0, quote, 0, quantity, quote]
+
+
+def rest_rows(block: Minutes, instrument: Instrument, interval: int) -> bytes:
+    """Body of a klines answer: a JSON list of rows, numbers as strings with the symbol's decimals."""
+    columns, decimals = _columns(block, instrument, interval)
+    return b"[" + table(columns, decimals, _REST_MARKS, bare_zero=False)[:-1] + b"]"
+
+
+def archive_rows(block: Minutes, instrument: Instrument, interval: int) -> bytes:
+    """Lines of an archive file, in the form of the real files: fixed decimals, a zero as ``0``."""
+    columns, decimals = _columns(block, instrument, interval)
+    return table(columns, decimals, _ARCHIVE_MARKS, bare_zero=True)

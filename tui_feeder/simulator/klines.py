@@ -1,0 +1,174 @@
+"""Kline frames: which are due for a stream at a moment, and their bytes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+
+from tui_feeder.simulator import noise
+from tui_feeder.simulator.forming import SLOT
+from tui_feeder.simulator.market import (
+    CLOSE,
+    HIGH,
+    INTERVALS,
+    LOW,
+    MINUTE,
+    OPEN,
+    QUOTE,
+    TAKER,
+    TAKER_QUOTE,
+    TRADES,
+    VOLUME,
+    Instrument,
+    Minutes,
+    aggregate,
+    decimal,
+)
+from tui_feeder.simulator.tape import Tape
+
+
+class Frame:
+    """One event as WebSocket frames ready for the socket, raw and wrapped; made once for all who listen."""
+
+    def __init__(self, name: str, body: bytes) -> None:
+        self._name = name
+        self._body = body
+
+    @cached_property
+    def raw(self) -> bytes:
+        """For connections of the ``/ws`` form."""
+        return text_frame(self._body)
+
+    @cached_property
+    def combined(self) -> bytes:
+        """For connections of the ``/stream`` form."""
+        return text_frame(b'{"stream":"%b","data":%b}' % (self._name.encode(), self._body))
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A final, unmasked text frame (RFC 6455)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    if size < 65_536:
+        return b"\x81\x7e" + struct.pack("!H", size) + payload
+    return b"\x81\x7f" + struct.pack("!Q", size) + payload
+
+
+def stream_of(name: str) -> tuple[str, str] | None:
+    """Symbol in lower case and interval of a kline stream's name, or None for any other name."""
+    symbol, mark, interval = name.partition("@kline_")
+    return (symbol, interval) if mark and symbol and interval in INTERVALS else None
+
+
+class KlineStream:
+    """The events of one symbol and interval, in order: updates as they come about, and every close.
+
+    Args:
+        tape: what can be seen of the market.
+        instrument: the symbol.
+        interval: name of the interval.
+        now: exchange time (ms) from which events are wanted.
+    """
+
+    def __init__(self, tape: Tape, instrument: Instrument, interval: str, now: int) -> None:
+        self._tape = tape
+        self._instrument = instrument
+        self._label = interval
+        self._interval = INTERVALS[interval]
+        self._name = f"{instrument.symbol.lower()}@kline_{interval}"
+        self._open_time = now - now % MINUTE
+        if now < self._tape.settles(instrument.symbol, self._open_time - MINUTE):
+            self._open_time -= MINUTE
+        self._shown = -1  # trades in the latest update of the open minute
+        self._before: list[int] | None = None
+        self._before_known = False
+        self._first_id: int | None = None
+        # The path of the coming minute is made at a moment of this minute that differs by stream: all at its
+        # beginning would hold up the loop.
+        self._prepares_at = noise.key_of(self._name) % MINUTE
+        self._prepared = False
+
+    def due(self, now: int) -> Iterator[Frame]:
+        """Events since the last call: the closes of past minutes, then at most one update."""
+        symbol = self._instrument.symbol
+        while self._open_time + MINUTE <= now:
+            settled = self._tape.settles(symbol, self._open_time)
+            if settled > now:
+                return
+            if (self._open_time + MINUTE) % self._interval == 0:
+                bar = self._bar(self._candle())
+                if bar is not None:
+                    yield self._frame(bar, settled, closed=True)
+            self._step()
+        minute = self._tape.minute(symbol, self._open_time)
+        state = None if minute is None else minute.at(now)
+        if not self._prepared and now >= self._open_time + self._prepares_at:
+            self._prepared = True
+            following = self._tape.minute(symbol, self._open_time + MINUTE)
+            if following is not None:
+                following.prepare()
+        if state is None or state[TRADES] == self._shown:
+            return
+        self._shown = state[TRADES]
+        bar = self._bar(state)
+        if bar is not None:
+            yield self._frame(bar, now - (now - self._open_time) % SLOT, closed=False)
+
+    def _step(self) -> None:
+        self._open_time += MINUTE
+        self._shown = -1
+        self._before_known = False
+        self._first_id = None
+        self._prepared = False
+
+    def _candle(self) -> list[int] | None:
+        minute = self._tape.minute(self._instrument.symbol, self._open_time)
+        return minute.candle if minute is not None and minute.candle[TRADES] else None
+
+    def _bar(self, minute: list[int] | None) -> list[int] | None:
+        """The bar this stream shows, with the open minute as given; None while nothing was traded in it."""
+        if self._interval == MINUTE:
+            return minute
+        if not self._before_known:
+            begin = self._open_time - self._open_time % self._interval
+            block = self._tape.market.minutes(self._instrument.symbol, begin, self._open_time)
+            bars = aggregate(block, self._interval).values
+            self._before = bars[0].tolist() if len(bars) else None
+            self._before_known = True
+        before = self._before
+        if before is None or minute is None:
+            both = minute or before
+            return both if both and both[TRADES] else None
+        times = np.array([self._open_time - self._open_time % self._interval] * 2, np.int64)
+        bar: list[int] = (
+            aggregate(Minutes(times, np.array([before, minute])), self._interval).values[0].tolist()
+        )
+        return bar
+
+    def _frame(self, bar: list[int], event_time: int, *, closed: bool) -> Frame:
+        instrument = self._instrument
+        price, quantity, quote = (
+            instrument.price_decimals,
+            instrument.quantity_decimals,
+            instrument.quote_decimals,
+        )
+        begin = self._open_time - self._open_time % self._interval
+        if self._first_id is None:
+            self._first_id = self._tape.first_trade_id(instrument.symbol, begin)
+        first = self._first_id
+        last = first + bar[TRADES] - 1
+        body = (
+            f'{{"e":"kline","E":{event_time},"s":"{instrument.symbol}",'
+            f'"k":{{"t":{begin},"T":{begin + self._interval - 1},'
+            f'"s":"{instrument.symbol}","i":"{self._label}","f":{first},"L":{last},'
+            f'"o":"{decimal(bar[OPEN], price)}","c":"{decimal(bar[CLOSE], price)}",'
+            f'"h":"{decimal(bar[HIGH], price)}","l":"{decimal(bar[LOW], price)}",'
+            f'"v":"{decimal(bar[VOLUME], quantity)}","n":{bar[TRADES]},"x":{"true" if closed else "false"},'
+            f'"q":"{decimal(bar[QUOTE], quote)}","V":"{decimal(bar[TAKER], quantity)}",'
+            f'"Q":"{decimal(bar[TAKER_QUOTE], quote)}","B":"0"}}}}'
+        )
+        return Frame(self._name, body.encode())

@@ -1,0 +1,177 @@
+"""Runs the embedded exchange as a child process, so that it shares neither loop nor lock with the engine.
+
+Imports nothing but the standard library: a command that starts the child does not load the exchange.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+_START_WITHIN = 60.0
+_STOP_WITHIN = 5.0
+
+
+class ExchangeStartError(RuntimeError):
+    """The exchange did not start; the message says why and is meant for the user."""
+
+
+@dataclass(frozen=True)
+class Urls:
+    """Where the exchange listens: the values of ``[exchange]`` in the configuration."""
+
+    rest_url: str
+    stream_url: str
+    archive_url: str
+
+
+class ChildExchange:
+    """An exchange that runs as a child process; a context manager.
+
+    It ends when :meth:`stop` is called or when this process is gone, however it went. It is in a session
+    of its own, so Ctrl-C on the terminal does not reach it.
+
+    Attributes:
+        urls: where it listens.
+        clock_start: exchange time at its start, ms.
+        rate: exchange seconds in a real second.
+        symbols: the perpetuals in trading.
+        notes: what a user must know about the market.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes], line: dict[str, object]) -> None:
+        self.urls = Urls(str(line["rest_url"]), str(line["stream_url"]), str(line["archive_url"]))
+        self.clock_start = int(str(line["clock_start"]))
+        self.rate = float(str(line["rate"]))
+        symbols, notes = line["symbols"], line["notes"]
+        assert isinstance(symbols, list)
+        assert isinstance(notes, list)
+        self.symbols: tuple[str, ...] = tuple(symbols)
+        self.notes: tuple[str, ...] = tuple(notes)
+        self._process = process
+        self._errors = errors
+
+    @property
+    def pid(self) -> int:
+        """Process id of the child."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the child still lives."""
+        return self._process.poll() is None
+
+    def complaint(self) -> str:
+        """The last lines the child wrote to its stderr; empty if it is well."""
+        return _tail(self._errors)
+
+    def stop(self) -> None:
+        """Asks the child to end, waits, and makes it end if it does not. Safe to call again."""
+        _end(self._process)
+        if not self._errors.closed:
+            self._errors.close()
+
+    def __enter__(self) -> ChildExchange:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def launch_blocking(
+    *,
+    data: Path | None = None,
+    symbols: Sequence[str] | None = None,
+    speed: float = 1.0,
+    start_ms: int | None = None,
+    port: int = 0,
+    seed: int = 1,
+) -> ChildExchange:
+    """Starts an exchange as a child and waits until it listens; for arguments see :func:`serve.run`.
+
+    Raises:
+        ExchangeStartError: if it does not start.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "tui_feeder.simulator",
+        "--attached",
+        f"--port={port}",
+        f"--speed={speed}",
+    ]
+    command.append(f"--seed={seed}")
+    if data is not None:
+        command.append(f"--data={data}")
+    if symbols is not None:
+        command.append(f"--symbols={','.join(symbols)}")
+    if start_ms is not None:
+        command.append(f"--start-ms={start_ms}")
+    errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        start_new_session=True,
+        bufsize=0,
+    )
+    try:
+        line = _first_line(process)
+        if line is None:
+            _end(process)
+            reason = _tail(errors) or f"it ended with code {process.returncode} and said nothing"
+            raise ExchangeStartError(f"the embedded exchange did not start: {reason}")
+        if "error" in line:
+            raise ExchangeStartError(str(line["error"]))
+        return ChildExchange(process, errors, line)
+    except BaseException:
+        _end(process)
+        errors.close()
+        raise
+
+
+def _first_line(process: subprocess.Popen[bytes]) -> dict[str, object] | None:
+    """The JSON line a child says when it listens; None if it ends or takes too long."""
+    assert process.stdout is not None
+    deadline = time.monotonic() + _START_WITHIN
+    text = b""
+    while not text.endswith(b"\n"):
+        ready, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+        chunk = process.stdout.read(65_536) if ready else b""
+        if not chunk:
+            return None
+        text += chunk
+    line: dict[str, object] = json.loads(text)
+    return line
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+    for ask in (None, process.terminate, process.kill):
+        if ask is not None:
+            ask()
+        try:
+            process.wait(_STOP_WITHIN)
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+def _tail(errors: IO[bytes]) -> str:
+    if errors.closed:
+        return ""
+    errors.seek(0)
+    return "\n".join(errors.read().decode(errors="replace").splitlines()[-5:])

@@ -1,0 +1,329 @@
+"""A market of real candles, read from a folder of monthly archive zips.
+
+Recordings of different times are brought together: the symbols whose data ends latest set the era, the others
+are shown whole days later so that all end on the same day. Nothing is invented: where the data ends, time
+ends.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import zipfile
+import zlib
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+
+from tui_feeder.simulator.clock import rfc3339
+from tui_feeder.simulator.listing import LEAVING, quarterly, settling
+from tui_feeder.simulator.market import (
+    CLOSE,
+    COLUMNS,
+    DAY,
+    HIGH,
+    HOUR,
+    LOW,
+    MINUTE,
+    OPEN,
+    QUOTE,
+    QUOTES,
+    TAKER,
+    TAKER_QUOTE,
+    TRADES,
+    VOLUME,
+    Instrument,
+    Ints,
+    Minutes,
+    no_minutes,
+    units,
+)
+
+_NAME = re.compile(r"(?P<symbol>.+)-1m-(?P<month>\d{4}-(?:0[1-9]|1[0-2]))\.zip")
+#: Where the columns of a candle matrix stand in a line, and which numbers are prices, base and quote volumes.
+_FIELDS = {OPEN: 1, HIGH: 2, LOW: 3, CLOSE: 4, VOLUME: 5, QUOTE: 7, TRADES: 8, TAKER: 9, TAKER_QUOTE: 10}
+_PRICES, _BASES, _QUOTES = (1, 2, 3, 4), (5, 9), (7, 10)
+_WIDTH = 12
+#: Times at or above this are in microseconds.
+_MICROSECONDS = 100_000_000_000_000
+#: One line in so many is looked at for decimals and steps.
+_SAMPLE = 25
+#: Parsed months kept, of 3.5 MB each.
+_MOST_MONTHS = 32
+#: The clock starts so long before the end of the data.
+_BEFORE_END = 7 * DAY - 12 * HOUR
+
+
+@dataclass(frozen=True)
+class _File:
+    """A monthly zip and what was seen in it."""
+
+    path: Path
+    symbol: str
+    month: str
+    first: int  # open time of the first and of the last row, ms, as recorded
+    last: int
+    decimals: tuple[int, int, int]  # of prices, base volumes, quote volumes
+    tick: int  # greatest common steps of the sampled prices and volumes, in units of ``decimals``
+    step: int
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """All months of a symbol, and how much later (ms) than recorded they are shown."""
+
+    instrument: Instrument
+    files: Sequence[_File]
+    shift: int
+
+
+class RecordedMarket:
+    """See the module; made by :func:`recorded_market`."""
+
+    def __init__(
+        self, recordings: Mapping[str, _Recording], listed_only: Sequence[Instrument], start: int, end: int
+    ) -> None:
+        self.instruments: Mapping[str, Instrument] = {
+            **{symbol: recording.instrument for symbol, recording in recordings.items()},
+            **{instrument.symbol: instrument for instrument in listed_only},
+        }
+        self.symbols = tuple(recordings)
+        self.start: int | None = start
+        self.end: int | None = end
+        self._recordings = recordings
+        self._months: OrderedDict[Path, Minutes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Which recordings are shown at another time, and where time ends."""
+        shifted = [
+            f"{symbol}: recorded {rfc3339(r.files[0].first)[:10]}..{rfc3339(r.files[-1].last)[:10]}, "
+            f"shown {r.shift // DAY} days later"
+            for symbol, r in self._recordings.items()
+            if r.shift
+        ]
+        assert self.end is not None
+        return (*shifted, f"the recorded data ends at {rfc3339(self.end)}; exchange time stops there")
+
+    def minutes(self, symbol: str, start: int, end: int) -> Minutes:
+        """Recorded candles with ``start <= open time < end``, in the times they are shown at."""
+        recording = self._recordings.get(symbol)
+        if recording is None:
+            return no_minutes()
+        shift = recording.shift
+        parts = []
+        for file in _overlapping(recording, start, end):
+            month = self._parsed(recording.instrument, file)
+            left, right = np.searchsorted(month.times, (start - shift, end - shift))
+            parts.append(Minutes(month.times[left:right] + shift, month.values[left:right]))
+        if not parts:
+            return no_minutes()
+        if len(parts) == 1:
+            return parts[0]
+        return Minutes(np.concatenate([p.times for p in parts]), np.concatenate([p.values for p in parts]))
+
+    def archive_lines(self, symbol: str, start: int, end: int) -> bytes:
+        """The recorded lines of a span; their numbers stay as they are, their times move with the shift."""
+        recording = self._recordings.get(symbol)
+        if recording is None:
+            return b""
+        shift = recording.shift
+        chosen: list[bytes] = []
+        for file in _overlapping(recording, start, end):
+            for line in _lines(_read(file.path)):
+                fields = line.split(b",", _WIDTH - 1)
+                scale = 1000 if int(fields[0]) >= _MICROSECONDS else 1
+                if start - shift <= int(fields[0]) // scale < end - shift:
+                    if shift:
+                        fields[0] = b"%d" % (int(fields[0]) + shift * scale)
+                        fields[6] = b"%d" % (int(fields[6]) + shift * scale)
+                        line = b",".join(fields)
+                    chosen.append(line)
+        return b"\n".join([*chosen, b""])
+
+    def archive_month(self, symbol: str, month: str) -> tuple[bytes, bytes | None] | None:
+        """The zip as it lies in the folder, and its checksum if it has one; None if shifted."""
+        recording = self._recordings.get(symbol)
+        if recording is None or recording.shift:
+            return None
+        for file in recording.files:
+            if file.month == month:
+                checksum = file.path.with_name(file.path.name + ".CHECKSUM")
+                return file.path.read_bytes(), checksum.read_bytes() if checksum.exists() else None
+        return None
+
+    def _parsed(self, instrument: Instrument, file: _File) -> Minutes:
+        with self._lock:
+            if (known := self._months.get(file.path)) is not None:
+                self._months.move_to_end(file.path)
+                return known
+            parsed = _parse(file.path, instrument)
+            self._months[file.path] = parsed
+            if len(self._months) > _MOST_MONTHS:
+                self._months.popitem(last=False)
+            return parsed
+
+
+def _overlapping(recording: _Recording, start: int, end: int) -> list[_File]:
+    shift = recording.shift
+    return [f for f in recording.files if f.first + shift < end and start <= f.last + shift]
+
+
+def _read(path: Path) -> bytes:
+    """The text in a zip.
+
+    Raises:
+        ValueError: if it cannot be read, naming the file.
+    """
+    try:
+        with zipfile.ZipFile(path) as source:
+            names = [name for name in source.namelist() if name.endswith(".csv")]
+            if len(names) != 1:
+                raise ValueError(f"it holds {len(names)} CSV files, not one")
+            return source.read(names[0])
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}): delete it, or download it again from data.binance.vision"
+        ) from error
+
+
+def _lines(text: bytes) -> list[bytes]:
+    lines = text.split()
+    return lines[1:] if lines and not lines[0][:1].isdigit() else lines
+
+
+def _ms(moment: int) -> int:
+    return moment // 1000 if moment >= _MICROSECONDS else moment
+
+
+def _look(path: Path, symbol: str, month: str) -> _File:
+    """Reads a file once for its range, decimals and steps."""
+    lines = _lines(_read(path))
+    try:
+        if not lines:
+            raise ValueError("it holds no candles")
+        sample = [line.decode().split(",") for line in [*lines[::_SAMPLE], lines[-1]]]
+        decimals = [
+            max(units(fields[c])[1] for fields in sample for c in group)
+            for group in (_PRICES, _BASES, _QUOTES)
+        ]
+        steps = [
+            math.gcd(*(_whole(fields[c], places) for fields in sample for c in group))
+            for group, places in ((_PRICES, decimals[0]), (_BASES, decimals[1]))
+        ]
+        times = [int(line.partition(b",")[0]) for line in lines]
+        first, last = _ms(min(times)), _ms(max(times))
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"{path} does not hold candles of a minute ({error}): remove it") from error
+    return _File(
+        path, symbol, month, first, last, (decimals[0], decimals[1], decimals[2]), steps[0], max(steps[1], 1)
+    )
+
+
+def _whole(text: str, places: int) -> int:
+    number, decimals = units(text)
+    return number * int(10 ** (places - decimals))
+
+
+def _parse(path: Path, instrument: Instrument) -> Minutes:
+    """A month as integers of the instrument's units, in order, without duplicates."""
+    lines = _lines(_read(path))
+    try:
+        numbers = np.fromstring(b",".join(lines), sep=",").reshape(len(lines), -1)
+    except ValueError as error:
+        raise ValueError(f"{path} has lines of differing length: remove it") from error
+    times: Ints = numbers[:, 0].astype(np.int64)
+    times = np.where(times >= _MICROSECONDS, times // 1000, times)
+    values = np.empty((len(times), COLUMNS), np.int64)
+    places = {
+        **dict.fromkeys(_PRICES, instrument.price_decimals),
+        **dict.fromkeys(_BASES, instrument.quantity_decimals),
+        **dict.fromkeys(_QUOTES, instrument.quote_decimals),
+    }
+    for column, field in _FIELDS.items():
+        values[:, column] = np.rint(numbers[:, field] * 10.0 ** places.get(field, 0))
+    kept, index = np.unique(times, return_index=True)
+    return Minutes(kept, values[index])
+
+
+def _scan(folder: Path, symbols: Sequence[str] | None) -> dict[str, list[_File]]:
+    """The files of the symbols wanted, months in order."""
+    if not folder.is_dir():
+        raise ValueError(
+            f"there is no folder {folder}: name one that holds monthly zips such as BTCUSDT-1m-2026-02.zip"
+        )
+    named = sorted((m["symbol"], m["month"], p) for p in folder.iterdir() if (m := _NAME.fullmatch(p.name)))
+    if not named:
+        raise ValueError(
+            f"{folder} holds no file named like BTCUSDT-1m-2026-02.zip: put monthly 1m zips from "
+            "data.binance.vision there"
+        )
+    there = list(dict.fromkeys(symbol for symbol, _, _ in named))
+    wanted = list(dict.fromkeys(there if symbols is None else symbols))
+    absent = [symbol for symbol in wanted if symbol not in there]
+    if absent or not wanted:
+        raise ValueError(
+            f"{folder} has no candles of {', '.join(absent) or 'no symbol'}: "
+            f"choose among {', '.join(there)}, or add its monthly zips"
+        )
+    return {
+        symbol: [_look(path, symbol, month) for name, month, path in named if name == symbol]
+        for symbol in wanted
+    }
+
+
+def _instrument(symbol: str, files: Sequence[_File], shift: int) -> Instrument:
+    price, base, quote = (max(f.decimals[i] for f in files) for i in range(3))
+    tick = math.gcd(*(f.tick * 10 ** (price - f.decimals[0]) for f in files))
+    step = math.gcd(*(f.step * 10 ** (base - f.decimals[1]) for f in files))
+    money = next((q for q in QUOTES if symbol.endswith(q)), "")
+    return Instrument(
+        symbol,
+        symbol.removesuffix(money),
+        money,
+        price,
+        base,
+        quote,
+        tick,
+        step,
+        onboard=files[0].first + shift,
+    )
+
+
+def recorded_market(folder: Path, symbols: Sequence[str] | None = None) -> RecordedMarket:
+    """A market of the real candles in ``folder``: ``SYMBOL-1m-YYYY-MM.zip``, with or without ``.CHECKSUM``.
+
+    Args:
+        folder: where the zips lie.
+        symbols: which of them to list; None for all.
+
+    Raises:
+        ValueError: if the folder is not there or holds no such files, a symbol is not among them, or a zip
+            cannot be read; the message says what to do.
+    """
+    found = _scan(folder, symbols)
+    last_day = max(files[-1].last // DAY for files in found.values())
+    recordings: dict[str, _Recording] = {}
+    for symbol, files in found.items():
+        shift = (last_day - files[-1].last // DAY) * DAY
+        recordings[symbol] = _Recording(_instrument(symbol, files, shift), files, shift)
+
+    ends = [r.files[-1].last + r.shift + MINUTE for r in recordings.values()]
+    begin = max(r.instrument.onboard for r in recordings.values())
+    common_end = min(ends)
+    start = common_end - _BEFORE_END
+    if common_end - begin < 7 * DAY:
+        start = begin + (common_end - begin) * 3 // 4
+        start -= start % MINUTE
+    as_of: date = datetime.fromtimestamp(start / 1000, UTC).date()
+    like = next(iter(recordings.values())).instrument
+    listed_only = [quarterly(like, as_of)]
+    if LEAVING not in recordings:
+        listed_only.append(settling(like, as_of))
+    return RecordedMarket(recordings, listed_only, start, max(ends))

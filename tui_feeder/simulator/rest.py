@@ -1,0 +1,234 @@
+"""The REST door: ping, time, exchangeInfo, klines, with the limits, weights, headers and errors."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from tui_feeder.simulator import digits
+from tui_feeder.simulator.clock import SimulatedClock
+from tui_feeder.simulator.limits import WeightLedger, klines_weight
+from tui_feeder.simulator.market import DAY, INTERVALS, MINUTE, Instrument, aggregate, decimal
+from tui_feeder.simulator.tape import Tape
+
+_DEFAULT_LIMIT = 500
+_MOST_ROWS = 1_500
+#: A span of this many minutes is read on the loop; a longer one in a thread.
+_SHORT_SPAN = 2 * DAY
+
+
+class Refusal(Exception):
+    """A request the exchange answers with an error of its own."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Rest:
+    """Answers under ``/fapi/v1``.
+
+    Args:
+        tape: what can be seen of the market.
+        clock: exchange time.
+        requests: counts every request by its last path segment.
+    """
+
+    def __init__(self, tape: Tape, clock: SimulatedClock, requests: Counter[str]) -> None:
+        self.ledger = WeightLedger()
+        self._tape = tape
+        self._clock = clock
+        self._requests = requests
+        self._listing: list[dict[str, Any]] | None = None
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to hang into the server."""
+        return [
+            web.get("/fapi/v1/ping", self._door("ping", self._ping)),
+            web.get("/fapi/v1/time", self._door("time", self._time)),
+            web.get("/fapi/v1/exchangeInfo", self._door("exchangeInfo", self._exchange_info)),
+            web.get("/fapi/v1/klines", self._door("klines", self._klines)),
+            web.get("/fapi/{path:.*}", self._door("unknown", self._unknown)),
+        ]
+
+    def _door(
+        self, name: str, answer: Callable[[Mapping[str, str]], Awaitable[bytes]]
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Weight, ban and error form around an endpoint."""
+
+        async def handle(request: web.Request) -> web.Response:
+            self._requests[name] += 1
+            weight = klines_weight(_limit_of(request.query)) if name == "klines" else 1
+            address = request.remote or "unknown"
+            verdict = self.ledger.charge(address, weight, self._clock.now())
+            headers = {"X-MBX-USED-WEIGHT-1M": str(verdict.used)}
+            if verdict.status != 200:
+                self._requests[str(verdict.status)] += 1
+                headers["Retry-After"] = str(verdict.retry_after)
+                if verdict.status == 418:
+                    message = (
+                        f"Way too many requests; IP({address}) banned until {verdict.banned_until}. "
+                        "Please use the websocket for live updates to avoid bans."
+                    )
+                else:
+                    message = (
+                        f"Too many requests; current limit of IP({address}) is {self.ledger.limit} requests "
+                        "per minute. Please use the websocket for live updates to avoid polling the API."
+                    )
+                return _json(_error(-1003, message), verdict.status, headers)
+            try:
+                return _json(await answer(request.query), 200, headers)
+            except Refusal as refusal:
+                status = 404 if name == "unknown" else 400
+                return _json(_error(refusal.code, refusal.message), status, headers)
+
+        return handle
+
+    async def _ping(self, query: Mapping[str, str]) -> bytes:
+        return b"{}"
+
+    async def _unknown(self, query: Mapping[str, str]) -> bytes:
+        raise Refusal(-5000, "Path is invalid")
+
+    async def _time(self, query: Mapping[str, str]) -> bytes:
+        return b'{"serverTime":%d}' % self._clock.now()
+
+    async def _exchange_info(self, query: Mapping[str, str]) -> bytes:
+        if self._listing is None:
+            self._listing = [_entry(i) for i in self._tape.market.instruments.values()]
+        info = {
+            "timezone": "UTC",
+            "serverTime": self._clock.now(),
+            "futuresType": "U_MARGINED",
+            "rateLimits": [
+                {
+                    "rateLimitType": "REQUEST_WEIGHT",
+                    "interval": "MINUTE",
+                    "intervalNum": 1,
+                    "limit": self.ledger.limit,
+                },
+                {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200},
+                {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 300},
+            ],
+            "exchangeFilters": [],
+            "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
+            "symbols": self._listing,
+        }
+        return orjson.dumps(info)
+
+    async def _klines(self, query: Mapping[str, str]) -> bytes:
+        symbol = _mandatory(query, "symbol")
+        name = _mandatory(query, "interval")
+        interval = INTERVALS.get(name)
+        if interval is None:
+            raise Refusal(-1120, "Invalid interval.")
+        instrument = self._tape.market.instruments.get(symbol)
+        if instrument is None:
+            raise Refusal(-1121, "Invalid symbol.")
+        start, end, limit = _number(query, "startTime"), _number(query, "endTime"), _number(query, "limit")
+        if limit is None:
+            limit = _DEFAULT_LIMIT
+        if not 1 <= limit <= _MOST_ROWS:
+            raise Refusal(-1130, "Data sent for parameter 'limit' is not valid.")
+        if start is not None and end is not None and start > end:
+            raise Refusal(-1023, "Start time is greater than end time.")
+
+        now = self._clock.now()
+        last = now if end is None else min(end, now)
+        if start is None:
+            first = last - last % interval - (limit - 1) * interval
+        else:
+            first = start + -start % interval
+        first = max(first, instrument.onboard - instrument.onboard % interval)
+        after = min(last - last % interval + interval, first + limit * interval)
+        if after - first <= _SHORT_SPAN // MINUTE * MINUTE:
+            return self._rows(instrument, first, after, interval, now)
+        return await asyncio.to_thread(self._rows, instrument, first, after, interval, now)
+
+    def _rows(self, instrument: Instrument, first: int, after: int, interval: int, now: int) -> bytes:
+        block = self._tape.seen(instrument.symbol, first, after, now)
+        return digits.rest_rows(aggregate(block, interval), instrument, interval)
+
+
+def _json(body: bytes, status: int, headers: Mapping[str, str]) -> web.Response:
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+
+
+def _error(code: int, message: str) -> bytes:
+    return orjson.dumps({"code": code, "msg": message})
+
+
+def _mandatory(query: Mapping[str, str], name: str) -> str:
+    value = query.get(name)
+    if not value:
+        raise Refusal(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
+    return value
+
+
+def _number(query: Mapping[str, str], name: str) -> int | None:
+    value = query.get(name)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) < 19):
+        raise Refusal(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
+    return int(value)
+
+
+def _limit_of(query: Mapping[str, str]) -> int:
+    """The limit a request is weighed by, whether it is valid or not."""
+    value = query.get("limit", "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 6 else _DEFAULT_LIMIT
+
+
+def _entry(instrument: Instrument) -> dict[str, Any]:
+    """One symbol of exchangeInfo. The order of its filters is not to be relied on, so it differs."""
+    tick = decimal(instrument.tick, instrument.price_decimals)
+    step = decimal(instrument.step, instrument.quantity_decimals)
+    filters: list[dict[str, Any]] = [
+        {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "1000000", "tickSize": tick},
+        {"filterType": "LOT_SIZE", "minQty": step, "maxQty": "10000000", "stepSize": step},
+        {"filterType": "MARKET_LOT_SIZE", "minQty": step, "maxQty": "1000000", "stepSize": step},
+        {"filterType": "MAX_NUM_ORDERS", "limit": 200},
+        {"filterType": "MAX_NUM_ALGO_ORDERS", "limit": 10},
+        {"filterType": "MIN_NOTIONAL", "notional": "5"},
+        {
+            "filterType": "PERCENT_PRICE",
+            "multiplierUp": "1.1500",
+            "multiplierDown": "0.8500",
+            "multiplierDecimal": "4",
+        },
+    ]
+    random.Random(instrument.symbol).shuffle(filters)
+    return {
+        "symbol": instrument.symbol,
+        "pair": instrument.base + instrument.quote,
+        "contractType": instrument.contract,
+        "deliveryDate": instrument.delivery,
+        "onboardDate": instrument.onboard,
+        "status": instrument.status,
+        "maintMarginPercent": "2.5000",
+        "requiredMarginPercent": "5.0000",
+        "baseAsset": instrument.base,
+        "quoteAsset": instrument.quote,
+        "marginAsset": instrument.quote,
+        "pricePrecision": instrument.price_decimals,
+        "quantityPrecision": instrument.quantity_decimals,
+        "baseAssetPrecision": 8,
+        "quotePrecision": 8,
+        "underlyingType": "COIN",
+        "underlyingSubType": [],
+        "settlePlan": 0,
+        "triggerProtect": "0.0500",
+        "liquidationFee": "0.012000",
+        "marketTakeBound": "0.30",
+        "filters": filters,
+        "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT"],
+        "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
+    }

@@ -1,0 +1,294 @@
+"""The WebSocket door: connections, their control messages and limits, and the broadcast of kline frames.
+
+Kline streams live under ``/market`` alone. The addresses of before April 2026 and those of other traffic
+accept a connection, acknowledge a subscription, and never send a kline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter, deque
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from tui_feeder.simulator.clock import SimulatedClock
+from tui_feeder.simulator.klines import KlineStream, stream_of
+from tui_feeder.simulator.market import DAY, MINUTE
+from tui_feeder.simulator.tape import Tape
+
+#: Streams on one connection, as enforced until 2025 and planned for ever since.
+MOST_STREAMS = 200
+#: A control message of more bytes gets no answer.
+LONGEST_MESSAGE = 4_096
+#: A request line of more bytes is refused: about 107 stream names.
+LONGEST_URL = 2_048
+#: Messages (ping, pong and JSON alike) a connection may send in a second.
+MOST_MESSAGES = 10
+#: Real seconds between pings, and without a pong until the connection is closed.
+PING_EVERY = 180.0
+PONG_WITHIN = 600.0
+#: Connections an address may open in so many exchange ms.
+MOST_ATTEMPTS = 300
+ATTEMPTS_WITHIN = 5 * MINUTE
+#: Exchange ms a connection lives.
+LIFETIME = DAY
+#: Exchange ms between looks at a stream, and the real seconds below which looks never come closer.
+CADENCE = 250
+SHORTEST_TICK = 0.05
+#: Bytes a client may leave unread before it is cut off.
+MOST_UNREAD = 16 * 1024 * 1024
+
+
+class Connection:
+    """One socket of a client: its form, its streams, and how it is written to."""
+
+    def __init__(
+        self, socket: web.WebSocketResponse, transport: asyncio.Transport, *, combined: bool
+    ) -> None:
+        self.socket = socket
+        self.combined = combined
+        self.names: dict[str, None] = {}
+        self.heard = time.monotonic()
+        self._transport = transport
+        self._recent: deque[float] = deque()
+
+    def too_chatty(self) -> bool:
+        """Counts one incoming message; whether there were too many in the last second."""
+        now = time.monotonic()
+        self._recent.append(now)
+        while self._recent and self._recent[0] <= now - 1:
+            self._recent.popleft()
+        return len(self._recent) > MOST_MESSAGES
+
+    def write(self, frames: list[bytes]) -> None:
+        """Hands whole frames to the socket; cuts off a client that does not read."""
+        if self._transport.is_closing() or self.socket.closed:
+            return
+        if self._transport.get_write_buffer_size() > MOST_UNREAD:
+            self._transport.abort()
+            return
+        self._transport.write(b"".join(frames))
+
+
+class Streams:
+    """All connections, and the task that feeds those of the market path.
+
+    Args:
+        tape: what can be seen of the market.
+        clock: exchange time.
+        requests: counts connections ("stream:market", "stream:dead") and frames ("frames").
+    """
+
+    def __init__(self, tape: Tape, clock: SimulatedClock, requests: Counter[str]) -> None:
+        self.connections: set[Connection] = set()
+        self._tape = tape
+        self._clock = clock
+        self._requests = requests
+        self._symbols = {s.lower(): i for s, i in tape.market.instruments.items()}
+        self._listeners: dict[str, set[Connection]] = {}
+        self._klines: dict[str, KlineStream] = {}
+        self._lanes: dict[str, int] = {}
+        self._attempts: dict[str, deque[int]] = {}
+        self._broadcast: asyncio.Task[None] | None = None
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to hang into the server."""
+        routes = []
+        for prefix, live in (("/market", True), ("/public", False), ("/private", False), ("", False)):
+            handler = self._serve_live if live else self._serve_dead
+            routes += [
+                web.get(f"{prefix}/ws", handler),
+                web.get(f"{prefix}/ws/{{names:.+}}", handler),
+                web.get(f"{prefix}/stream", handler),
+            ]
+        return routes
+
+    def start(self) -> None:
+        """Starts the broadcast."""
+        self._broadcast = asyncio.create_task(self._run(), name="kline broadcast")
+
+    async def stop(self) -> None:
+        """Ends the broadcast and says good-bye to all connections."""
+        if self._broadcast is not None:
+            self._broadcast.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._broadcast
+        await asyncio.gather(
+            *(
+                c.socket.close(code=WSCloseCode.GOING_AWAY, message=b"shutdown")
+                for c in list(self.connections)
+            ),
+            return_exceptions=True,
+        )
+
+    # -- connections
+
+    async def _serve_live(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, live=True)
+
+    async def _serve_dead(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, live=False)
+
+    async def _serve(self, request: web.Request, *, live: bool) -> web.StreamResponse:
+        if self._too_many_attempts(request.remote or "unknown"):
+            return web.Response(status=429, text="too many connection attempts")
+        if len(request.raw_path) > LONGEST_URL:
+            return web.Response(status=414, text="URI Too Long")
+        combined = "/stream" in request.path and "names" not in request.match_info
+        wanted = request.query.get("streams", "") if combined else request.match_info.get("names", "")
+        names = [unquote(name) for name in wanted.split("/") if name]
+        if len(names) > MOST_STREAMS:
+            return web.Response(status=400, text="too many streams")
+        socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 20, timeout=2.0)
+        await socket.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return socket
+        self._requests["stream:market" if live else "stream:dead"] += 1
+        connection = Connection(socket, transport, combined=combined)
+        self.connections.add(connection)
+        keeper = asyncio.create_task(self._keep(connection))
+        try:
+            self._subscribe(connection, names, live=live)
+            await self._listen(connection, live=live)
+        finally:
+            keeper.cancel()
+            self.connections.discard(connection)
+            self._unsubscribe(connection, list(connection.names))
+        return socket
+
+    def _too_many_attempts(self, address: str) -> bool:
+        now = self._clock.now()
+        recent = self._attempts.setdefault(address, deque())
+        while recent and recent[0] <= now - ATTEMPTS_WITHIN:
+            recent.popleft()
+        recent.append(now)
+        return len(recent) > MOST_ATTEMPTS
+
+    async def _keep(self, connection: Connection) -> None:
+        """Pings, and ends the connection when its time is over or its client is dead."""
+        begun = self._clock.now()
+        pinged = time.monotonic()
+        while not connection.socket.closed:
+            left = self._clock.real_seconds(begun + LIFETIME - self._clock.now())
+            await asyncio.sleep(min(max(left, 0.0), max(pinged + PING_EVERY - time.monotonic(), 0.0)))
+            if self._clock.now() - begun >= LIFETIME:
+                await connection.socket.close(code=WSCloseCode.OK, message=b"24 hours are over")
+            elif time.monotonic() - connection.heard > PONG_WITHIN:
+                await connection.socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"no pong")
+            elif time.monotonic() - pinged >= PING_EVERY:
+                pinged = time.monotonic()
+                with contextlib.suppress(ConnectionError):
+                    await connection.socket.ping(str(self._clock.now()).encode())
+
+    async def _listen(self, connection: Connection, *, live: bool) -> None:
+        socket = connection.socket
+        async for message in socket:
+            if connection.too_chatty():
+                await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"Too many requests")
+                return
+            if message.type is WSMsgType.PING:
+                await socket.pong(message.data)
+            elif message.type is WSMsgType.PONG:
+                connection.heard = time.monotonic()
+            elif message.type is WSMsgType.TEXT and len(message.data.encode()) <= LONGEST_MESSAGE:
+                answer = self._control(connection, message.data, live=live)
+                await socket.send_str(orjson.dumps(answer).decode())
+
+    # -- control messages
+
+    def _control(self, connection: Connection, text: str, *, live: bool) -> dict[str, Any]:
+        try:
+            body = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            return {"code": 3, "msg": f"Invalid JSON: {error}"}
+        if not isinstance(body, dict):
+            return {"code": 2, "msg": "Invalid request: request must be an object"}
+        ident, method, params = body.get("id"), body.get("method"), body.get("params")
+        if isinstance(ident, bool) or not isinstance(ident, int) or ident < 0:
+            return {"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"}
+
+        def refuse(code: int, message: str) -> dict[str, Any]:
+            return {"code": code, "msg": message, "id": ident}
+
+        if method in ("SUBSCRIBE", "UNSUBSCRIBE"):
+            if not isinstance(params, list) or not all(isinstance(p, str) for p in params):
+                return refuse(2, "Invalid request: params must be an array of strings")
+            if method == "UNSUBSCRIBE":
+                self._unsubscribe(connection, params)
+            elif len(connection.names.keys() | set(params)) > MOST_STREAMS:
+                return refuse(2, f"Invalid request: more than {MOST_STREAMS} streams on a connection")
+            else:
+                self._subscribe(connection, params, live=live)
+            return {"result": None, "id": ident}
+        if method == "LIST_SUBSCRIPTIONS":
+            return {"result": list(connection.names), "id": ident}
+        if method in ("SET_PROPERTY", "GET_PROPERTY"):
+            if not isinstance(params, list) or not params or params[0] != "combined":
+                return refuse(0, "Unknown property")
+            if method == "GET_PROPERTY":
+                return {"result": connection.combined, "id": ident}
+            if len(params) != 2 or not isinstance(params[1], bool):
+                return refuse(1, "Invalid value type: expected Boolean")
+            connection.combined = params[1]
+            return {"result": None, "id": ident}
+        known = "`SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`"
+        return refuse(2, f"Invalid request: unknown variant `{method}`, expected one of {known}")
+
+    def _subscribe(self, connection: Connection, names: Iterable[str], *, live: bool) -> None:
+        for name in names:
+            connection.names[name] = None
+            stream = stream_of(name)
+            if not live or stream is None or stream[0] not in self._symbols:
+                continue  # acknowledged like any other name; nothing will ever come of it
+            self._listeners.setdefault(name, set()).add(connection)
+            if name not in self._klines:
+                instrument = self._symbols[stream[0]]
+                self._klines[name] = KlineStream(self._tape, instrument, stream[1], self._clock.now())
+                self._lanes[name] = len(self._lanes)
+
+    def _unsubscribe(self, connection: Connection, names: Iterable[str]) -> None:
+        for name in names:
+            connection.names.pop(name, None)
+            listeners = self._listeners.get(name)
+            if listeners is None:
+                continue
+            listeners.discard(connection)
+            if not listeners:
+                del self._listeners[name], self._klines[name]
+                self._lanes.pop(name)
+
+    # -- broadcast
+
+    async def _run(self) -> None:
+        """Looks at every stream once a cadence; at low speed in turns, so that work is spread."""
+        cadence = self._clock.real_seconds(CADENCE)
+        turns = max(1, int(cadence / SHORTEST_TICK))
+        tick = max(cadence / turns, SHORTEST_TICK)
+        turn = 0
+        due = time.monotonic()
+        while True:
+            due = max(due + tick, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+            self._push(turn, turns)
+            turn = (turn + 1) % turns
+
+    def _push(self, turn: int, turns: int) -> None:
+        outgoing: dict[Connection, list[bytes]] = {}
+        now = self._clock.now()
+        for name, stream in self._klines.items():
+            if turns > 1 and self._lanes[name] % turns != turn:
+                continue
+            for frame in stream.due(now):
+                for listener in self._listeners[name]:
+                    body = frame.combined if listener.combined else frame.raw
+                    outgoing.setdefault(listener, []).append(body)
+        for connection, frames in outgoing.items():
+            self._requests["frames"] += len(frames)
+            connection.write(frames)

@@ -1,0 +1,114 @@
+"""What can be seen of the market at a moment: closed candles, unsettled ones, and the forming one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict
+
+import numpy as np
+
+from tui_feeder.simulator import noise
+from tui_feeder.simulator.forming import SLOT, FormingMinute
+from tui_feeder.simulator.market import CLOSE, COLUMNS, DAY, MINUTE, TRADES, Ints, Market, Minutes
+
+#: The exchange closes a minute by itself this long after its end, if no trade of the next minute does.
+FORCED_CLOSE = 2_005
+#: A close is never seen sooner after the minute's end.
+SOONEST_CLOSE = 200
+
+#: A day's trades fit between two days' first ids.
+_IDS_PER_DAY = 20_000_000
+_FIRST_DAY = 17_897
+
+
+class _Unknown:
+    pass
+
+
+_UNKNOWN = _Unknown()
+
+
+class Tape:
+    """Reads a market as of a moment, the same for REST and stream. Threads may share it."""
+
+    def __init__(self, market: Market) -> None:
+        self.market = market
+        self._keys: dict[str, int] = {}
+        self._forming: OrderedDict[tuple[str, int], FormingMinute | None] = OrderedDict()
+        self._most_forming = 4 * len(market.instruments) + 64
+
+    def minute(self, symbol: str, open_time: int) -> FormingMinute | None:
+        """The minute of ``symbol`` that begins at ``open_time``; None where the market has none."""
+        place = (symbol, open_time)
+        known = self._forming.get(place, _UNKNOWN)
+        if not isinstance(known, _Unknown):
+            return known
+        block = self.market.minutes(symbol, open_time, open_time + MINUTE)
+        found = None
+        if len(block.times):
+            tick = self.market.instruments[symbol].tick
+            found = FormingMinute(open_time, block.values[0], tick, self._key(symbol))
+        self._forming[place] = found
+        if len(self._forming) > self._most_forming:
+            with contextlib.suppress(KeyError):  # another thread was quicker
+                self._forming.popitem(last=False)
+        return found
+
+    def _key(self, symbol: str) -> int:
+        key = self._keys.get(symbol)
+        if key is None:
+            key = self._keys[symbol] = noise.key_of("path", symbol)
+        return key
+
+    def settles(self, symbol: str, open_time: int) -> int:
+        """The moment (ms) at which the minute is final and its closing frame goes out.
+
+        The first trade of the next minute closes it, 200 ms after its end at the soonest; without one the
+        exchange does so after 2,005 ms.
+        """
+        end = open_time + MINUTE
+        following = self.minute(symbol, end)
+        first = None if following is None else following.first_trade
+        if first is None:
+            return end - 1 + FORCED_CLOSE
+        key = self._key(symbol)
+        delay = float(noise.uniform(key ^ 0x5EED, np.array([open_time // MINUTE]))[0])
+        late = max(SOONEST_CLOSE + 600 * delay, first + SLOT * delay)
+        return end - 1 + min(FORCED_CLOSE, int(late))
+
+    def seen(self, symbol: str, start: int, end: int, now: int) -> Minutes:
+        """Minutes with ``start <= open time < end`` as REST shows them at ``now``.
+
+        The last row may be the unfinished candle. A minute that has just ended may lack its last trades.
+        """
+        times, values = self.market.minutes(symbol, start, min(end, now + 1))
+        final = len(times)
+        while final and times[final - 1] + MINUTE + FORCED_CLOSE > now:
+            final -= 1
+        if final == len(times):
+            return Minutes(times, values)
+        values = values.copy()
+        for row in range(final, len(times)):
+            values[row] = self._seen_row(symbol, int(times[row]), now)
+        return Minutes(times, values)
+
+    def _seen_row(self, symbol: str, open_time: int, now: int) -> list[int]:
+        minute = self.minute(symbol, open_time)
+        assert minute is not None
+        if now >= open_time + MINUTE:
+            state = minute.candle if now >= self.settles(symbol, open_time) else minute.unsettled
+        else:
+            state = minute.at(now)
+        return state or self._untraded(symbol, minute)
+
+    def _untraded(self, symbol: str, minute: FormingMinute) -> list[int]:
+        """A minute before its first trade: flat at the previous close."""
+        before = self.market.minutes(symbol, minute.open_time - MINUTE, minute.open_time)
+        price = int(before.values[0, CLOSE]) if len(before.times) else minute.candle[0]
+        return [price] * 4 + [0] * (COLUMNS - 4)
+
+    def first_trade_id(self, symbol: str, open_time: int) -> int:
+        """Id of the first trade at or after the beginning of the minute."""
+        day = open_time // DAY
+        earlier: Ints = self.market.minutes(symbol, day * DAY, open_time).values
+        return (day - _FIRST_DAY) * _IDS_PER_DAY + int(earlier[:, TRADES].sum()) + 1
