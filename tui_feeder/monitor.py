@@ -44,6 +44,7 @@ class SymbolState(StrEnum):
     LATE = "late"  # the last minute should have closed more than 5 s ago
     STALE = "stale"  # no frame and no closed minute for more than 90 s
     UNKNOWN = "unknown"  # the exchange does not list it
+    DELISTED = "delisted"  # the exchange trades it no longer
     FAILED = "failed"  # its pipeline crashed; see the log
 
 

@@ -39,7 +39,7 @@ def run(loaded: LoadedConfig, options: Options) -> int:
     config = loaded.config
     log_file = None if options.headless else _log_file()
     set_up(config.service.log_level, config.service.log_format, log_file)
-    store = Store(config.application.storage_path, exchange=_market_of(config))
+    store = Store(config.application.storage_path, exchange=market_of(config))
     return (
         _headless(config, store, options)
         if options.headless
@@ -47,7 +47,7 @@ def run(loaded: LoadedConfig, options: Options) -> int:
     )
 
 
-def _market_of(config: Config) -> str:
+def market_of(config: Config) -> str:
     """Whose candles the store holds: simulated ones are marked, whatever port they come from."""
     url = config.exchange.rest_url
     host = url.split("//", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0]

@@ -10,6 +10,9 @@ import asyncio
 import time
 from statistics import median
 
+#: A sleeper looks at the clock this often: after a suspended machine it is found to be hours ahead.
+_LOOK_SECONDS = 5.0
+
 
 class ExchangeClock:
     """Exchange time, kept from measurements against the local monotonic clock.
@@ -20,13 +23,14 @@ class ExchangeClock:
 
     def __init__(self, rate: float = 1.0) -> None:
         self.rate = rate
-        self._anchor_ms = time.time() * 1000
-        self._anchor = time.monotonic()
+        # One attribute, replaced whole: the screen's thread may read while the engine's measures.
+        self._anchor = (time.monotonic(), time.time() * 1000)
         self.measured = False
 
     def now(self) -> int:
         """Exchange time in ms."""
-        return int(self._anchor_ms + (time.monotonic() - self._anchor) * 1000 * self.rate)
+        at, ms = self._anchor
+        return int(ms + (time.monotonic() - at) * 1000 * self.rate)
 
     @property
     def offset_ms(self) -> float:
@@ -34,10 +38,10 @@ class ExchangeClock:
         return self.now() - time.time() * 1000
 
     def measure(self, samples: list[tuple[float, int, float]]) -> None:
-        """Set the clock from ``(monotonic before, server ms, monotonic after)`` samples."""
+        """Set the clock from one or more ``(monotonic before, server ms, monotonic after)`` samples."""
         base = time.monotonic()
         estimates = [ms + (base - (before + after) / 2) * 1000 * self.rate for before, ms, after in samples]
-        self._anchor, self._anchor_ms = base, median(estimates)
+        self._anchor = (base, median(estimates))
         self.measured = True
 
     def real_seconds(self, exchange_ms: float) -> float:
@@ -57,4 +61,4 @@ class ExchangeClock:
             left = exchange_ms - self.now()
             if left <= 0:
                 return
-            await asyncio.sleep(max(0.001, min(self.real_seconds(left), 3600.0)))
+            await asyncio.sleep(max(0.001, min(self.real_seconds(left), _LOOK_SECONDS)))

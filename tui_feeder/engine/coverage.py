@@ -44,10 +44,17 @@ class Coverage:
 
     @classmethod
     def of_times(cls, open_times: NDArray[np.int64]) -> Coverage:
-        """The minutes that begin at ``open_times`` (ms, sorted, multiples of a minute)."""
+        """The minutes that begin at ``open_times`` (ms, sorted, multiples of a minute).
+
+        Raises:
+            ValueError: a time is not on a minute, or the times are not sorted.
+        """
         if not len(open_times):
             return EMPTY
-        breaks = np.flatnonzero(np.diff(open_times) > MINUTE_MS)
+        steps = np.diff(open_times)
+        if (steps < 0).any() or (open_times % MINUTE_MS).any():
+            raise ValueError("the times are not sorted whole minutes")
+        breaks = np.flatnonzero(steps > MINUTE_MS)
         starts = open_times[np.concatenate(([0], breaks + 1))]
         ends = open_times[np.concatenate((breaks, [len(open_times) - 1]))] + MINUTE_MS
         return cls(zip(starts.tolist(), ends.tolist(), strict=True))
@@ -128,8 +135,11 @@ class Coverage:
         return self._from_sorted(tuple(left))
 
     def clip(self, start: int, end: int) -> Coverage:
-        """Minutes of this set inside ``[start, end)``."""
-        kept = [(max(start, a), min(end, b)) for a, b in self.intervals if a < end and b > start]
+        """Minutes of this set that lie wholly inside ``[start, end)``."""
+        low, high = -(-start // MINUTE_MS) * MINUTE_MS, end // MINUTE_MS * MINUTE_MS
+        if low >= high:
+            return EMPTY
+        kept = [(max(low, a), min(high, b)) for a, b in self.intervals if a < high and b > low]
         return self._from_sorted(tuple(kept))
 
     def intersect(self, other: Coverage) -> Coverage:

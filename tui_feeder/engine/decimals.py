@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from fractions import Fraction
-from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,11 +103,6 @@ def sums_of(matrix: Floats) -> Floats:
 _EXACT = 1e15
 
 
-@cache
-def _fraction(number: float) -> Fraction:
-    return Fraction(repr(number))
-
-
 class Grid:
     """Rows of equal height on the price axis: row ``i`` stands for the price ``i * increment``.
 
@@ -117,13 +110,14 @@ class Grid:
     numbers as they are written (shortest round-trip form), not as they are stored in binary.
     """
 
-    __slots__ = ("_scales", "increment")
+    __slots__ = ("_denominator", "_numerator", "_scales", "increment")
 
     def __init__(self, increment: float) -> None:
         if not 0 < increment < float("inf"):
             raise ValueError(f"a price increment is positive and finite, not {increment}")
         self.increment = increment
-        exact = _fraction(increment)
+        exact = Fraction(repr(increment))
+        self._numerator, self._denominator = exact.as_integer_ratio()
         scales: list[tuple[float, int]] = []
         for decimals in (7, 12):
             # Integers of 10**-decimals: quick, right wherever price and increment have that many.
@@ -140,7 +134,7 @@ class Grid:
                 row, rest = divmod(units, step)
                 rest += rest
                 return row + 1 if rest > step or (rest == step and row & 1) else row
-        return round(Fraction(repr(price)) / _fraction(self.increment))
+        return round(Fraction(repr(price)) * self._denominator / self._numerator)
 
     def indices(self, prices: Floats) -> Ints:
         """The rows of ``prices``; the array form of :meth:`index`."""
@@ -157,5 +151,4 @@ class Grid:
 
     def price(self, index: int) -> float:
         """The price of row ``index``: the float nearest to the exact decimal product."""
-        exact: Any = _fraction(self.increment) * index
-        return float(exact)
+        return index * self._numerator / self._denominator  # of integers: rounded once

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _CLOSE_DEADLINE_MS = 3 * SECOND_MS
 _CLOCK_SECONDS = 20.0
+_LISTINGS_MS = 5 * MINUTE_MS
 
 
 class EngineError(Exception):
@@ -119,33 +120,59 @@ class Engine:
     async def _start(self) -> None:
         listed = await self._connect()
         symbols = choose_symbols(self.config.application.symbols, listed)
-        self.tracked = {name: Tracked(name, listed.get(name)) for name in symbols}
-        for one in self.tracked.values():
-            if one.info is None:
-                one.phase, one.reason = "unknown", "the exchange does not list it"
-                near = difflib.get_close_matches(one.symbol, listed, 1)
-                hint = f" (did you mean {near[0]}?)" if near else ""
-                self.journal.note("error", f"the exchange does not list this symbol{hint}", one.symbol)
-        live = [one for one in self.tracked.values() if one.info is not None]
-        if not live:
+        if not any(symbol in listed for symbol in symbols):
+            near = [hint for symbol in symbols if (hint := _near(symbol, listed))]
+            guess = f" (did you mean {near[0]}?)" if near else ""
             raise EngineError(
-                f"the exchange at {self.rest.base_url} lists none of {', '.join(symbols)}: "
+                f"the exchange at {self.rest.base_url} lists none of {', '.join(symbols)}{guess}: "
                 "check application.symbols or --symbols"
             )
-        self._check_store_age([one.symbol for one in live])
+        self._check_store_age(symbols)
         handlers = Handlers(self._frame, lambda kind, text: self.journal.fault(f"stream: {kind}", text))
-        names = [one.symbol for one in live]
-        self.streams = MarketStreams(self.config.exchange.stream_url, names, self.clock, handlers)
+        self.streams = MarketStreams(self.config.exchange.stream_url, [], self.clock, handlers)
         self.state = "backfill"
+        self.assign(symbols, listed)
         self.supervisor.start("streams", self.streams.run)
         self.supervisor.start("closer", self._close_by_deadline)
         self.supervisor.start("clock", self._keep_clock)
+        self.supervisor.start("listings", self._follow_listings)
         app = self.config.application
         if app.gap_detection_enabled and app.periodic_gap_detection_enabled:
             self.supervisor.start("gap check", self._check_gaps)
-        for one in live:
-            self.supervisor.start(f"history {one.symbol}", partial(self._bring_up, one))
         self.supervisor.start("progress", self._tell_progress)
+
+    def assign(self, symbols: Sequence[str], listed: dict[str, SymbolInfo]) -> None:
+        """Follow exactly ``symbols``: new ones are brought up, those that stay are left alone.
+
+        Args:
+            symbols: names, each once.
+            listed: what the exchange lists now.
+        """
+        for name in [name for name in self.tracked if name not in symbols]:
+            del self.tracked[name]
+            self.recovery.drop(name)
+            self.intake.lanes.pop(name, None)
+            self.supervisor.cancel(f"history {name}")
+            self.journal.note("info", "followed no longer", name)
+        for name in symbols:
+            one = self.tracked.setdefault(name, Tracked(name))
+            one.info = listed.get(name, one.info)
+            if name not in listed and one.phase == "waiting":
+                one.phase, one.reason = "unknown", "the exchange does not list it"
+                guess = f" (did you mean {hint}?)" if (hint := _near(name, listed)) else ""
+                self.journal.note("error", f"the exchange does not list this symbol{guess}", name)
+            elif not _trades(listed.get(name)) and one.phase in ("live", "backfill"):
+                one.phase, one.reason = "delisted", "the exchange trades it no longer"
+                self.recovery.drop(name)
+                self.journal.note("warning", one.reason, name)
+            elif one.phase == "waiting" or (
+                one.phase in ("unknown", "delisted") and _trades(listed.get(name))
+            ):
+                one.phase, one.reason = "waiting", "its turn comes"
+                if not self.supervisor.alive(f"history {name}"):
+                    self.supervisor.start(f"history {name}", partial(self._bring_up, one))
+        if self.streams is not None:
+            self.streams.assign([one.symbol for one in self.tracked.values() if one.info is not None])
 
     async def _connect(self) -> dict[str, SymbolInfo]:
         """The exchange's clock and symbols; tried for ever."""
@@ -202,11 +229,14 @@ class Engine:
         if all(other.phase not in ("waiting", "backfill") for other in self.tracked.values()):
             self.state = "live"
             self.journal.note("info", f"live: {len(self.tracked)} symbols")
+            symbols = [other.symbol for other in self.tracked.values() if other.phase == "live"]
+            settle = partial(self.history.settle_shared_zeros, symbols)
+            self.supervisor.start("zero minutes", settle, restart=False)
 
     async def _rebuild(self, symbol: str) -> None:
         """Minutes that the indicators had passed were repaired: compute everything again."""
-        one = self.tracked[symbol]
-        if one.phase == "live":
+        one = self.tracked.get(symbol)
+        if one is not None and one.phase == "live":
             self.journal.count("pipelines rebuilt")
             await self.bring_up.open_lane(one)
 
@@ -240,6 +270,20 @@ class Engine:
                 continue
             if abs(step := self.clock.now() - before) > self.clock.at_least(2_000, 2.0):
                 self.journal.note("warning", f"exchange time stepped by {step / 1000:+.1f} s")
+
+    async def _follow_listings(self) -> None:
+        """Symbols that come and go: patterns take in new ones, those that leave are shown as such."""
+        while True:
+            await self.clock.sleep_until(self.clock.now() + self.clock.at_least(_LISTINGS_MS, 20.0))
+            try:
+                listed = await self.rest.symbols()
+            except RestError as error:
+                self.journal.fault("listings not read", str(error))
+                continue
+            kept = dict.fromkeys(self.tracked)  # one that left stays on the screen, and says so
+            self.assign(
+                list(kept | dict.fromkeys(choose_symbols(self.config.application.symbols, listed))), listed
+            )
 
     async def _check_gaps(self) -> None:
         app = self.config.application
@@ -281,7 +325,9 @@ class Engine:
 
     def committed(self, symbol: str, candle: Candle, message: Message) -> None:
         """A minute is stored: show it, send it."""
-        one = self.tracked[symbol]
+        one = self.tracked.get(symbol)
+        if one is None:  # followed no longer
+            return
         one.before_last = one.last.close if one.last is not None else None
         one.message, one.last = message, candle
         if (pipeline := self.intake.lane(symbol).pipeline) is not None:
@@ -311,7 +357,7 @@ class Engine:
 
     def hole(self, symbol: str, start: int, end: int) -> None:
         """Minutes are missing before one that waits."""
-        if self.tracked[symbol].phase == "live":
+        if symbol in self.tracked and self.tracked[symbol].phase == "live":
             self.recovery.need(symbol, start, end, "the stream went on without these minutes")
 
     def missed(self, symbol: str, candle: Candle, source: Source) -> None:
@@ -326,7 +372,9 @@ class Engine:
 
     def crashed(self, symbol: str, error: BaseException) -> None:
         """A symbol's pipeline or commit failed: it alone stops, is rebuilt, and tried again."""
-        one = self.tracked[symbol]
+        one = self.tracked.get(symbol)
+        if one is None:
+            return
         one.phase, one.reason = "failed", repr(error)
         self.intake.lane(symbol).next = None  # the watermark tells where to go on
         log.error("pipeline of %s crashed", symbol, exc_info=error)
@@ -338,6 +386,15 @@ class Engine:
             await self._bring_up(one)
 
         self.supervisor.start(f"history {symbol}", again)
+
+
+def _trades(info: SymbolInfo | None) -> bool:
+    return info is not None and info.status == "TRADING"
+
+
+def _near(symbol: str, listed: dict[str, SymbolInfo]) -> str | None:
+    """The listed symbol that was probably meant."""
+    return next(iter(difflib.get_close_matches(symbol, listed, 1)), None)
 
 
 def _clock_text(ms: int) -> str:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
+from tui_feeder.engine import zeros
 from tui_feeder.engine.binance.archive import ArchiveClient, ArchiveError, ArchiveRows
 from tui_feeder.engine.binance.rest import RestClient, RestError
-from tui_feeder.engine.candle import Candle, Rows, Source, fault_of, faulty
+from tui_feeder.engine.candle import Candle, Rows, Source, fault_of, faulty, to_candles
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.plan import File, FileKind, Plan, make_plan, rest_pages
@@ -83,6 +84,7 @@ class History:
         self._now = now
         self._threshold = monthly_threshold_months
         self._concurrency = concurrency
+        self.shared_zeros = zeros.SharedZeros()
 
     async def first_minute(self, symbol: str, start: int) -> int | None:
         """The first minute at or after ``start`` that the exchange has, None if it has none.
@@ -151,10 +153,60 @@ class History:
         self, symbol: str, file: File, found: ArchiveRows, tracker: Tracker, done: Filled
     ) -> None:
         source = _CHECKED[file.kind] if found.checked else Source.ARCHIVE_UNCHECKED
-        inside = slice(*np.searchsorted(found.rows["open_time"], (file.start, file.end)))
-        rows = self.sound(symbol, found.rows[inside], source)
-        certify = span(file.start, file.end) if found.checked else EMPTY
+        rows, bad, doubted = await asyncio.to_thread(_examine, found.rows, file)
+        if len(bad):
+            self._refuse(symbol, bad, source)
+        self.shared_zeros.add(rows)
+        if doubted:
+            mask = zeros.inside(rows, doubted)
+            await self._read_again(symbol, rows[mask], doubted, tracker, done)
+            rows = rows[~mask]
+        certify = span(file.start, file.end).subtract(doubted) if found.checked else EMPTY
         await self._keep(symbol, rows, source, certify, tracker, done)
+
+    async def _read_again(
+        self, symbol: str, rows: Rows, doubted: Coverage, tracker: Tracker, done: Filled
+    ) -> None:
+        """Ask REST for minutes an archive shows without a trade, and believe REST.
+
+        What REST cannot be asked about is kept as the archive has it, uncertified.
+        """
+        told = Filled()
+        await self._fetch_pages(symbol, doubted, tracker, told, urgent=False)
+        done.got, done.changed = done.got.union(told.got), done.changed + told.changed
+        again = self._store.read(symbol, doubted.start, doubted.end)
+        again = again[zeros.inside(again, told.got)]
+        silent = Coverage.of_times(again["open_time"][again["volume"] == 0])
+        if silent:
+            self._journal.count("outage minutes", silent.minutes)
+            await asyncio.wrap_future(self._store.add_outage(symbol, silent))
+        if wrong := told.got.minutes - silent.minutes:
+            self._journal.count("archive defects", wrong)
+            self._journal.note(
+                "warning", f"an archive shows {wrong} minutes without a trade; REST has their trades", symbol
+            )
+        if unread := doubted.subtract(told.got):
+            self._journal.note(
+                "warning",
+                f"{unread.minutes} minutes without a trade could not be read again ({told.reason}): "
+                "kept, not certified",
+                symbol,
+            )
+            kept = rows[zeros.inside(rows, unread)]
+            await self._keep(symbol, kept, Source.ARCHIVE_UNCHECKED, EMPTY, tracker, done)
+
+    async def settle_shared_zeros(self, symbols: list[str]) -> None:
+        """Read again what most symbols show without a trade at once, once their files are read."""
+        suspected = self.shared_zeros.minutes()
+        self.shared_zeros = zeros.SharedZeros()
+        for symbol in symbols if suspected else ():
+            for start, end in suspected:
+                rows = self._store.read(symbol, start, end)
+                silent = Coverage.of_times(rows["open_time"][rows["volume"] == 0])
+                unsure = silent.subtract(self._store.outages(symbol))
+                if unsure:
+                    mask = zeros.inside(rows, unsure)
+                    await self._read_again(symbol, rows[mask], unsure, Tracker(unsure.minutes), Filled())
 
     async def _fetch_pages(
         self, symbol: str, ranges: Coverage, tracker: Tracker, done: Filled, urgent: bool
@@ -209,14 +261,27 @@ class History:
         bad = faulty(rows)
         if not bad.any():
             return rows
-        for record in rows[bad].tolist():
-            candle = Candle(*record)
-            self.quarantine(symbol, candle, source, fault_of(candle) or "refused")
+        self._refuse(symbol, rows[bad], source)
         kept: Rows = rows[~bad]
         return kept
+
+    def _refuse(self, symbol: str, rows: Rows, source: Source) -> None:
+        for candle in to_candles(rows):
+            self.quarantine(symbol, candle, source, fault_of(candle) or "refused")
 
     def quarantine(self, symbol: str, candle: Candle, source: Source, reason: str) -> None:
         """Refuse a candle: stored with its reason, counted, said; its minute stays a gap."""
         record = {"source": source.name.lower(), "reason": reason, "row": [str(v) for v in candle.as_tuple()]}
         self._store.quarantine(symbol, candle.open_time, source, msgspec.json.encode(record))
         self._journal.fault("quarantined candles", f"minute {candle.open_time}: {reason}", symbol)
+
+
+def _examine(rows: Rows, file: File) -> tuple[Rows, Rows, Coverage]:
+    """The sound rows of a file, those that break an invariant, and minutes to be doubted.
+
+    Runs in a thread: the rows of a month are too many for the loop.
+    """
+    inside = rows[slice(*np.searchsorted(rows["open_time"], (file.start, file.end)))]
+    bad = faulty(inside)
+    sound = inside[~bad]
+    return sound, inside[bad], zeros.doubtful(sound)

@@ -157,14 +157,14 @@ class Intake:
                 waiting = lane.held.pop(lane.next, None)
                 if waiting is not None:
                     candle, source = waiting
-                    message = pipeline.update(candle)
+                    message = self._update(pipeline, candle)
                     self._commit(lane, candle, message, self._store.append(lane.symbol, candle, source))
                 elif lane.next in present:
                     rows = self._store.read(lane.symbol, lane.next, lane.next + _SLICE * MINUTE_MS)
                     for candle in to_candles(rows):
                         if candle.open_time != lane.next:
                             break
-                        message = pipeline.update(candle)
+                        message = self._update(pipeline, candle)
                         stored = self._store.set_watermark(lane.symbol, candle.open_time)
                         self._commit(lane, candle, message, stored)
                     # Let the loop breathe: after a long outage this goes on for thousands of minutes.
@@ -178,6 +178,13 @@ class Intake:
             return
         if lane.held:
             self._desk.hole(lane.symbol, lane.next, min(lane.held))
+
+    def _update(self, pipeline: SymbolPipeline, candle: Candle) -> Message:
+        """Count a minute, and let the pipeline forget those that leave its windows with it."""
+        leaving = pipeline.leaving(candle.open_time)
+        if leaving is not None:
+            pipeline.expire(self._store.read(pipeline.symbol, *leaving), leaving[1])
+        return pipeline.update(candle)
 
     def _commit(self, lane: Lane, candle: Candle, message: Message, stored: Future[Any]) -> None:
         lane.next = candle.open_time + MINUTE_MS

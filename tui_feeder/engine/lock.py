@@ -31,11 +31,17 @@ class StorageLock:
             ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             holder = os.read(self._file, 200).decode(errors="replace").strip() or "another process"
             os.close(self._file)
             raise StoreError(
                 f"the storage directory {path} is in use by {holder}: stop it, or name another with --storage"
+            ) from error
+        except OSError as error:
+            os.close(self._file)
+            raise StoreError(
+                f"the storage directory {path} cannot be locked ({error.strerror}): "
+                "its file system has no locks, name a local one with --storage"
             ) from error
         started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         os.ftruncate(self._file, 0)

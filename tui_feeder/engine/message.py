@@ -18,6 +18,7 @@ import msgspec
 import orjson
 
 from tui_feeder.engine.candle import timeframe_label
+from tui_feeder.engine.indicators.quantiles import Quartet
 from tui_feeder.engine.indicators.trend import Trend
 from tui_feeder.engine.profile import ProfileFigures
 
@@ -41,7 +42,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     emas: dict[str, float]
     trends: dict[str, Trend]
     peak: PeakVolume | None = None
-    quantiles: dict[str, tuple[float, float, float, float]] | None = None  # q25 q50 q75 q90
+    quantiles: dict[str, Quartet] | None = None  # by field
     profile: ProfileFigures | None = None
     partial: tuple[str, ...] = ()  # timeframes whose last completed bar lacks minutes
     warming: tuple[str, ...] = ()  # EMAs that are present and have not converged

@@ -18,6 +18,7 @@ from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, is_timefra
 from tui_feeder.engine.indicators.ema import Ema
 from tui_feeder.engine.indicators.max_volume import TIMEFRAME as PEAK_TIMEFRAME
 from tui_feeder.engine.indicators.max_volume import MaxVolume
+from tui_feeder.engine.indicators.quantiles import VolumeQuantiles
 from tui_feeder.engine.indicators.trend import RULES, Trend, side, trend_of
 from tui_feeder.engine.message import Message, PeakVolume, close_name, ema_name, span_name, trend_name
 from tui_feeder.engine.profile import DayProfile, LiveProfile, ProfileFigures, ProfileSettings
@@ -41,6 +42,8 @@ class PipelineSettings:
     profile: ProfileSettings | None  # None: no volume profile
 
     def __post_init__(self) -> None:
+        if not self.timeframes:
+            raise ValueError("there is at least one of timeframes")
         for timeframe in self.timeframes:
             if not is_timeframe(timeframe):
                 raise ValueError(f"{timeframe} s is no multiple of a minute that divides a day")
@@ -77,7 +80,7 @@ class _Line:
 
     __slots__ = (
         "bar", "bar_time", "close_name", "closes", "ema_names", "emas", "longest", "partial", "published",
-        "rule", "shortest", "span", "timeframe", "trend_name",
+        "rule", "shortest", "span", "steady", "timeframe", "trend_name",
     )  # fmt: skip
 
     def __init__(self, timeframe: int, settings: PipelineSettings) -> None:
@@ -96,6 +99,7 @@ class _Line:
         self.bar_time: int | None = None
         self.closes: deque[float] = deque(maxlen=3)
         self.partial = False
+        self.steady = False  # the last two bars were whole, and no EMA is absent or warming
         self.emas = tuple(Ema(period) for period in periods)
         self.shortest = min(self.emas, key=lambda ema: ema.period, default=None)
         self.longest = max(self.emas, key=lambda ema: ema.period, default=None)
@@ -103,10 +107,14 @@ class _Line:
     def complete(self, bar: Bar) -> None:
         close = bar.candle.close
         self.bar_time = bar.candle.open_time
+        self.steady = not self.partial
         self.partial = bar.partial
         self.closes.append(close)
         for ema in self.emas:
+            if ema.warming or ema.value is None:
+                self.steady = False
             ema.add(close)
+        self.steady = self.steady and not self.partial
 
     def load(self, rows: Rows, seed: Rows | None) -> None:
         parts = buckets(rows, self.timeframe)
@@ -151,9 +159,11 @@ class SymbolPipeline:
         self._all = {timeframe: _Line(timeframe, settings) for timeframe in sorted(needed)}
         self._lines = tuple(self._all[timeframe] for timeframe in settings.timeframes)
         self._peak = MaxVolume(settings.volume_lookback_days)
+        self._quantiles = VolumeQuantiles(settings.volume_lookback_days)
         self._profile: LiveProfile | None = None
         self._figures: ProfileFigures | None = None
         self._message: Message | None = None
+        self._stale = True  # more has changed since the last message than values of the first timeframe
         if settings.profile is not None:
             self._profile = LiveProfile(settings.profile)
 
@@ -172,7 +182,9 @@ class SymbolPipeline:
             line.clear(self.settings.ema_periods if line.published else ())
             line.load(rows, seeds.get(line.timeframe))
         self._load_peak(rows)
+        self._quantiles.load(rows, self.last_open_time or 0)
         self._load_profile(rows)
+        self._stale = True
         self._message = None if self.last_open_time is None else self._publish(self.last_open_time, revision)
 
     def _load_peak(self, rows: Rows) -> None:
@@ -201,6 +213,18 @@ class SymbolPipeline:
             self._figures = live.figures()
             live.load(today)
 
+    def leaving(self, minute: int) -> tuple[int, int] | None:
+        """Which stored minutes, [start, end) in ms, to hand to :meth:`expire` before updating ``minute``.
+
+        The quantiles cover a sliding window whose old candles are not kept in memory. Mostly None; every
+        two hours a stretch of two hours. Without it the quantiles are absent from the messages.
+        """
+        return self._quantiles.leaving(minute)
+
+    def expire(self, rows: Rows, end: int) -> None:
+        """Take the stored candles of the range that :meth:`leaving` gave; ``end`` is the end of it."""
+        self._quantiles.expire(rows, end)
+
     def update(self, candle: Candle, *, revision: int = 0) -> Message:
         """Count the next closed minute.
 
@@ -221,9 +245,12 @@ class SymbolPipeline:
         for line in self._all.values():
             for bar in line.bar.add(candle):
                 line.complete(bar)
+                if line is not self._lines[0] or not line.steady:
+                    self._stale = True
                 if line.timeframe == PEAK_TIMEFRAME:
                     self._peak.add(bar.candle.open_time, bar.candle.volume, bar.candle.close)
         self._peak.slide(minute)
+        self._quantiles.add(candle)
         if self._profile is not None:
             self._profile.add(candle)
             if self._profile.due:
@@ -237,7 +264,13 @@ class SymbolPipeline:
         trends: dict[str, Trend] = {}
         partial: list[str] = []
         warming: list[str] = []
-        for line in self._lines:
+        lines = self._lines
+        if (last := self._message) is not None and not self._stale:
+            # The usual minute: if a timeframe has a new bar, it is the first, and its fields are there.
+            closes, emas, trends = last.closes.copy(), last.emas.copy(), last.trends.copy()
+            partial, warming = list(last.partial), list(last.warming)
+            lines = lines[:1] if lines[0].steady else ()
+        for line in lines:
             if line.bar_time is not None:
                 closes[line.close_name] = line.closes[-1]
                 if line.partial:
@@ -248,6 +281,7 @@ class SymbolPipeline:
                     if ema.warming:
                         warming.append(name)
             trends[line.trend_name] = line.trend or "Neutral"
+        self._stale = False
         return Message(
             symbol=self.symbol,
             timestamp=minute + MINUTE_MS - 1,
@@ -256,6 +290,7 @@ class SymbolPipeline:
             emas=emas,
             trends=trends,
             peak=self._peak_volume(),
+            quantiles=self._quantiles.quartets,
             profile=self._figures,
             partial=tuple(partial),
             warming=tuple(warming),

@@ -6,6 +6,7 @@ the rest -> REST pages. What a source turns out to lack is planned again without
 
 from __future__ import annotations
 
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -87,11 +88,11 @@ def make_plan(
     rest = EMPTY
     for start, end in missing:
         left = span(start, end)
-        if end > _add_months(start, monthly_threshold_months) - 1:
+        if end >= _add_months(start, monthly_threshold_months):
             months = [
                 File(a, b, FileKind.MONTH)
                 for a, b in _months(start, end)
-                if month_published(a) <= now and not barred.get(FileKind.MONTH, EMPTY).intersect(span(a, b))
+                if month_published(a) <= now and not barred.get(FileKind.MONTH, EMPTY).clip(a, b)
             ]
             files.extend(months)
             left = left.subtract(Coverage([(file.start, file.end) for file in months]))
@@ -99,7 +100,7 @@ def make_plan(
             File(a, a + DAY_MS, FileKind.DAY)
             for low, high in left
             for a in range(-(-low // DAY_MS) * DAY_MS, high - DAY_MS + 1, DAY_MS)
-            if day_published(a) <= now and a not in barred.get(FileKind.DAY, EMPTY)
+            if day_published(a) <= now and not barred.get(FileKind.DAY, EMPTY).clip(a, a + DAY_MS)
         ]
         files.extend(days)
         rest = rest.union(left.subtract(Coverage([(file.start, file.end) for file in days])))
@@ -149,8 +150,9 @@ def _month_floor(ms: int) -> int:
 
 
 def _add_months(ms: int, months: int) -> int:
-    """The same place in a later month: whole months for a month's first minute, 28 days at least."""
+    """The same day and time in a later month, or that month's last day where it is shorter."""
     at = _datetime(ms)
     index = at.year * 12 + at.month - 1 + months
-    day = min(at.day, 28)
-    return int(at.replace(year=index // 12, month=index % 12 + 1, day=day).timestamp() * 1000)
+    year, month = index // 12, index % 12 + 1
+    day = min(at.day, monthrange(year, month)[1])
+    return int(at.replace(year=year, month=month, day=day).timestamp() * 1000)

@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows
-from tui_feeder.engine.decimals import Floats, Grid, Ints, Sum, fifteen_digits, fifteen_digits_of
-from tui_feeder.engine.value_area import value_area
+from tui_feeder.engine.decimals import Floats, Grid, Sum, fifteen_digits, fifteen_digits_of
+from tui_feeder.engine.profile_rows import MAX_ROWS, ProfileRows
+from tui_feeder.engine.value_area import value_area, value_area_of_many
 
-#: More rows than this are refused: 32 MB a symbol. 100,000 USDT in steps of 0.01 may move by 40 % in a day.
-MAX_ROWS = 4_000_000
 #: Weights that differ by less than this part of the whole are equal; the rest is rounding.
 NOISE = 1e-12
+_MANY_ROWS = 1_500  # from here on whole-array operations find the value area sooner than a loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,135 +138,6 @@ def _round_up(value: Decimal, mantissas: tuple[Decimal, ...]) -> Decimal:
     return next(n for m in mantissas if (n := m.scaleb(exponent)) >= value)
 
 
-class _Rows:
-    """The dense rows of a day, and the bookkeeping of their extent."""
-
-    __slots__ = ("_base", "_distribution", "first", "grid", "last", "refused", "tpo", "volumes", "weights")
-
-    def __init__(self, grid: Grid, settings: ProfileSettings) -> None:
-        self.grid = grid
-        self.tpo = settings.calculation_mode == "TPO"
-        self._distribution = settings.volume_distribution_mode
-        self.refused = False
-        self._base = 0  # row of weights[0]
-        self.first, self.last = 1, 0  # rows touched
-        self.weights: Floats = np.zeros(0)
-        self.volumes = self.weights  # the same array but in TPO, where weights count candles
-
-    def load(self, high: Floats, low: Floats, close: Floats, volume: Floats) -> None:
-        """Place many candles, in order, on empty rows."""
-        index = self.grid.indices
-        if self._distribution == "ClosingPrice":
-            touched = index(close)[:, None]
-            parts = volume[:, None]
-        elif self._distribution == "WeightedOHLC":
-            touched = index(np.column_stack((close, high, low)))
-            parts = volume[:, None] * _WEIGHTED
-        else:
-            touched = index(np.column_stack((high, low)))
-            parts = volume[:, None] * _HALVES
-        self._reserve(int(touched.min()), int(touched.max()))
-        if self.refused:
-            return
-        touched -= self._base
-        if self._distribution == "UniformOHLC":
-            self._spread(touched[:, 1], touched[:, 0], volume)
-            return
-        size = len(self.volumes)
-        # bincount adds in the order of its input: candle by candle, as add() does.
-        self.volumes[:] = np.bincount(touched.ravel(), parts.ravel(), size)
-        if self.tpo:
-            once = np.ones(touched.shape, dtype=bool)
-            for i in range(1, touched.shape[1]):
-                for j in range(i):
-                    once[:, i] &= touched[:, i] != touched[:, j]
-            self.weights[:] = np.bincount(touched[once], minlength=size)
-
-    def _spread(self, lows: Ints, highs: Ints, volume: Floats) -> None:
-        counts = highs - lows + 1
-        share = volume / counts
-        total = int(counts.sum())
-        if total <= _SPREAD_AT_ONCE:
-            starts = np.cumsum(counts) - counts
-            rows = np.arange(total) + np.repeat(lows - starts, counts)
-            self.volumes[:] = np.bincount(rows, np.repeat(share, counts), len(self.volumes))
-            if self.tpo:
-                self.weights[:] = np.bincount(rows, minlength=len(self.weights))
-            return
-        for low, high, part in zip(lows.tolist(), highs.tolist(), share.tolist(), strict=True):
-            self.volumes[low : high + 1] += part
-            if self.tpo:
-                self.weights[low : high + 1] += 1.0
-
-    def add(self, high: float, low: float, close: float, volume: float) -> None:
-        """Place one candle."""
-        index = self.grid.index
-        at_high = at_low = at_close = index(close)
-        if self._distribution != "ClosingPrice":
-            at_high, at_low = index(high), index(low)
-        if at_low < self.first or at_high > self.last:
-            self._reserve(at_low, at_high)
-        if self.refused:
-            return
-        base, volumes = self._base, self.volumes
-        at_high, at_low, at_close = at_high - base, at_low - base, at_close - base
-        if self._distribution == "UniformOHLC":
-            volumes[at_low : at_high + 1] += volume / (at_high - at_low + 1)
-            if self.tpo:
-                self.weights[at_low : at_high + 1] += 1.0
-            return
-        if self._distribution == "WeightedOHLC":
-            volumes[at_close] += 0.5 * volume
-            volumes[at_high] += 0.25 * volume
-            volumes[at_low] += 0.25 * volume
-        elif self._distribution == "HighLowWeighted":
-            at_close = at_high
-            volumes[at_high] += 0.5 * volume
-            volumes[at_low] += 0.5 * volume
-        else:
-            volumes[at_close] += volume
-        if self.tpo:
-            for row in {at_high, at_low, at_close}:
-                self.weights[row] += 1.0
-
-    def _reserve(self, low: int, high: int) -> None:
-        """Make room for the rows ``low..high``; keep what is there."""
-        if self.first <= self.last:
-            low, high = min(low, self.first), max(high, self.last)
-        if high - low >= MAX_ROWS:
-            self.refused = True
-            self.weights = self.volumes = np.zeros(0)
-        self.first, self.last = low, high
-        if self.refused or (low >= self._base and high < self._base + len(self.volumes)):
-            return
-        spare = 32 + (high - low) // 4
-        before = self._base
-        self._base = low - spare
-        same = self.weights is self.volumes
-        self.volumes = _moved(self.volumes, before - self._base, high - low + 1 + 2 * spare)
-        if same and not self.tpo:
-            self.weights = self.volumes
-        else:
-            self.weights = _moved(self.weights, before - self._base, len(self.volumes))
-
-    def touched(self) -> tuple[Floats, Floats]:
-        """Weights and volumes of the rows ``first..last``, as views."""
-        part = slice(self.first - self._base, self.last - self._base + 1)
-        return self.weights[part], self.volumes[part]
-
-
-def _moved(values: Floats, by: int, size: int) -> Floats:
-    wider = np.zeros(size)
-    if len(values):
-        wider[by : by + len(values)] = values
-    return wider
-
-
-_WEIGHTED = np.array([0.5, 0.25, 0.25])  # close, high, low
-_HALVES = np.array([0.5, 0.5])  # high, low
-_SPREAD_AT_ONCE = 200_000  # (candle, row) pairs; more are added candle by candle to save memory
-
-
 class LiveProfile:
     """The profile of the current UTC day, one closed candle at a time."""
 
@@ -298,7 +169,11 @@ class LiveProfile:
         self._settled_span = -1.0
         # high, low, close, volume of each candle of the day: Adaptive rows are made again from them.
         self._history = array("d")
-        self._rows = _Rows(Grid(self.settings.fixed_price_increment), self.settings)
+        self._rows = self._empty_rows(self.settings.fixed_price_increment)
+
+    def _empty_rows(self, increment: float) -> ProfileRows:
+        s = self.settings
+        return ProfileRows(Grid(increment), s.volume_distribution_mode, s.calculation_mode == "TPO")
 
     def load(self, rows: Rows) -> None:
         """Start again with ``rows`` (dtype ROW, one UTC day, in order), as if each had been added."""
@@ -348,7 +223,7 @@ class LiveProfile:
         self._settled_span = increment * self.settings.target_price_levels * (1 - 1e-9)
         if increment == self._rows.grid.increment and self._rows.first <= self._rows.last:
             return False
-        self._rows = _Rows(Grid(increment), self.settings)
+        self._rows = self._empty_rows(increment)
         return True
 
     @property
@@ -381,14 +256,17 @@ class LiveProfile:
         if rows.tpo:
             total = float(weights.sum())  # whole numbers: exact in any order
         noise = total * NOISE
-        poc = point_of_control(weights, noise)
-        low, high, inside = value_area(
-            weights,
-            poc,
-            total * (settings.value_area_percentage / 100) - noise,
-            2 if settings.value_area_calculation_mode == "Traditional" else 1,
-            noise,
-        )
+        enough = total * (settings.value_area_percentage / 100) - noise
+        step = 2 if settings.value_area_calculation_mode == "Traditional" else 1
+        if len(weights) < _MANY_ROWS:
+            poc = point_of_control(weights, noise)
+            low, high, inside = value_area(weights, poc, enough, step, noise)
+        else:
+            occupied = rows.occupied()
+            heavy = weights[occupied]
+            place = point_of_control(heavy, noise)
+            poc = int(occupied[place])
+            low, high, inside = value_area_of_many(occupied, heavy, len(weights), place, enough, step, noise)
         grid, first = rows.grid, rows.first
         traded = float(np.cumsum(volumes[low : high + 1])[-1]) if rows.tpo else inside
         return ProfileFigures(
@@ -421,7 +299,7 @@ class LiveProfile:
 
 def point_of_control(weights: NDArray[np.float64], noise: float = 0.0) -> int:
     """The heaviest of ``weights``; among those within ``noise`` of it the last, that is the highest price."""
-    return int(np.flatnonzero(weights >= weights.max() - noise)[-1])
+    return int((weights >= np.maximum.reduce(weights) - noise).nonzero()[0][-1])
 
 
 def profile_of(rows: Rows, settings: ProfileSettings) -> DayProfile | None:

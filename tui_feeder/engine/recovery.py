@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from tui_feeder.engine.binance.rest import SETTLE_MS
 from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
@@ -111,6 +112,7 @@ class Recovery:
             else:
                 gap = Gap(symbol, low, high, self._clock.now(), reason, joining=joining)
                 gap.missing = gap.view().minutes
+                gap.next_try = high + SETTLE_MS
                 gaps.append(gap)
         if gaps and (symbol not in self._tasks or self._tasks[symbol].done()):
             self._wake[symbol] = asyncio.Event()
@@ -134,6 +136,12 @@ class Recovery:
                     gap.next_try = 0
                 if name in self._wake:
                     self._wake[name].set()
+
+    def drop(self, symbol: str) -> None:
+        """Forget the gaps of a symbol that is followed no longer."""
+        self._gaps.pop(symbol, None)
+        if (task := self._tasks.pop(symbol, None)) is not None:
+            task.cancel()
 
     async def stop(self) -> None:
         """End every task."""
@@ -162,10 +170,13 @@ class Recovery:
     async def _attempt(self, gap: Gap) -> None:
         """One try at what is still missing of a gap; sets its state and next try."""
         symbol = gap.symbol
-        missing = self._store.present(symbol).missing(gap.start, gap.end)
-        gap.state, gap.tries, gap.source = "filling", gap.tries + 1, "REST"
+        # Only what has settled: a gap at the end of time grows while it is being filled.
+        settled = (self._clock.now() - SETTLE_MS) // MINUTE_MS * MINUTE_MS
+        missing = self._store.present(symbol).missing(gap.start, min(gap.end, settled))
+        gap.state, gap.source = "filling", "REST"
         filled = Filled()
         if missing:
+            gap.tries += 1
             tracker = Tracker(missing.minutes)
             try:
                 filled = await self._history.fill(symbol, missing, tracker, urgent=True)
@@ -182,7 +193,9 @@ class Recovery:
         self._intake.advance(symbol)
         left = self._store.present(symbol).missing(gap.start, gap.end)
         gap.missing = left.minutes
-        if left:
+        if left and left.start >= settled:
+            gap.state, gap.next_try = "queued", left.start + MINUTE_MS + SETTLE_MS
+        elif left:
             await self._put_off(gap, filled, left)
 
     async def _put_off(self, gap: Gap, filled: Filled, left: Coverage) -> None:

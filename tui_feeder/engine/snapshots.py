@@ -17,6 +17,7 @@ _PHASES = {
     "waiting": SymbolState.WAITING,
     "backfill": SymbolState.BACKFILL,
     "unknown": SymbolState.UNKNOWN,
+    "delisted": SymbolState.DELISTED,
     "failed": SymbolState.FAILED,
 }
 

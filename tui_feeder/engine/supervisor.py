@@ -36,7 +36,8 @@ class Supervisor:
             try:
                 await part()
             except asyncio.CancelledError:
-                self.states[name] = "stopped"
+                if name in self.states:
+                    self.states[name] = "stopped"
                 raise
             except Exception as error:
                 log.exception("part %s crashed", name)
@@ -51,6 +52,17 @@ class Supervisor:
             else:
                 self.states[name] = "stopped"
                 return
+
+    def alive(self, name: str) -> bool:
+        """Whether the part was started and has not ended."""
+        task = self._tasks.get(name)
+        return task is not None and not task.done()
+
+    def cancel(self, name: str) -> None:
+        """End a part for good, without waiting for its end."""
+        if (task := self._tasks.pop(name, None)) is not None:
+            task.cancel()
+            self.states.pop(name, None)
 
     async def stop(self, *names: str) -> None:
         """Cancel the named parts, or all of them, and wait for their ends."""

@@ -50,7 +50,7 @@ def archive_path(file: File, symbol: str, interval: str = "1m") -> str:
     month = file.kind is FileKind.MONTH
     name = archive_stem(symbol, interval, stamp.strftime("%Y-%m" if month else "%Y-%m-%d"))
     folder = "monthly" if month else "daily"
-    return f"/data/futures/um/{folder}/klines/{quote(symbol)}/{interval}/{quote(name)}.zip"
+    return f"/data/futures/um/{folder}/klines/{quote(symbol, safe='')}/{interval}/{quote(name, safe='')}.zip"
 
 
 def archive_stem(symbol: str, interval: str, stamp: str) -> str:

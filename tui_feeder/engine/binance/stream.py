@@ -106,15 +106,34 @@ class KlineSocket:
         self.last_frame: int | None = None  # exchange ms
         self.latency_ms: float | None = None
         self.reconnects = -1
-        self._names = [kline_stream(symbol) for symbol in symbols]
-        self._known = frozenset(symbols)
-        self._url = market_url(stream_url, self._names)
+        self._known = set(symbols)
+        self._orders: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
+        self._number = 0  # of the last order
+        self._url = market_url(stream_url, [kline_stream(symbol) for symbol in symbols])
         self._clock = clock
         self._handlers = handlers
         self._gate = gate
         self._heard = 0.0  # monotonic time of the last data frame
         self._rate_from = (time.monotonic(), 0)
         self._rate = 0.0
+
+    def add(self, symbols: list[str]) -> None:
+        """Follow more symbols on this socket.
+
+        Raises:
+            ValueError: more than :data:`STREAMS_PER_SOCKET` in all.
+        """
+        if len(self.symbols) + len(symbols) > STREAMS_PER_SOCKET:
+            raise ValueError(f"no room for {len(symbols)} streams on {self.name}")
+        self.symbols = [*self.symbols, *symbols]
+        self._known.update(symbols)
+        self._orders.put_nowait(("SUBSCRIBE", symbols))
+
+    def remove(self, symbols: list[str]) -> None:
+        """Follow these symbols no longer."""
+        self.symbols = [symbol for symbol in self.symbols if symbol not in symbols]
+        self._known.difference_update(symbols)
+        self._orders.put_nowait(("UNSUBSCRIBE", symbols))
 
     def frames_per_second(self) -> float:
         """Rate over the time since the last call, at least a second."""
@@ -150,7 +169,7 @@ class KlineSocket:
     async def _serve(self, socket: ClientConnection) -> None:
         self._heard = time.monotonic()
         frames_before = self.frames
-        subscribing = asyncio.create_task(self._subscribe(socket))
+        ordering = asyncio.create_task(self._give_orders(socket))
         try:
             while True:
                 heard_any = self.frames > frames_before
@@ -173,22 +192,20 @@ class KlineSocket:
                     raise
                 self._take(raw)
         finally:
-            subscribing.cancel()
+            ordering.cancel()
 
-    async def _subscribe(self, socket: ClientConnection) -> None:
-        batch: list[str] = []
-        number = 0
-        for name in [*self._names, None]:
-            size = sum(len(one.encode()) + 3 for one in batch)
-            if batch and (name is None or len(batch) == _NAMES_PER_MESSAGE or size > _BYTES_PER_MESSAGE):
-                if number:
-                    await asyncio.sleep(_SECONDS_PER_MESSAGE)
-                number += 1
-                order = {"method": "SUBSCRIBE", "params": batch, "id": number}
+    async def _give_orders(self, socket: ClientConnection) -> None:
+        """Subscribe to everything, then pass on what :meth:`add` and :meth:`remove` ask."""
+        while not self._orders.empty():
+            self._orders.get_nowait()  # a new socket is told everything at once
+        method, symbols = "SUBSCRIBE", self.symbols
+        while True:
+            for batch in _batches([kline_stream(symbol) for symbol in symbols]):
+                self._number += 1
+                order = {"method": method, "params": batch, "id": self._number}
                 await socket.send(msgspec.json.encode(order), text=True)
-                batch = []
-            if name is not None:
-                batch.append(name)
+                await asyncio.sleep(_SECONDS_PER_MESSAGE)
+            method, symbols = await self._orders.get()
 
     def _take(self, raw: str | bytes) -> None:
         try:
@@ -219,17 +236,59 @@ class KlineSocket:
         self._handlers.candle(frame.s, frame.candle(), frame.x, data.E)
 
 
+def _batches(names: list[str]) -> list[list[str]]:
+    """Stream names in messages of a size the exchange reads."""
+    batches: list[list[str]] = []
+    size = _BYTES_PER_MESSAGE
+    for name in names:
+        length = len(name.encode()) + 3
+        if size + length > _BYTES_PER_MESSAGE or len(batches[-1]) == _NAMES_PER_MESSAGE:
+            batches.append([])
+            size = 0
+        batches[-1].append(name)
+        size += length
+    return batches
+
+
 class MarketStreams:
-    """The sockets of all symbols."""
+    """The sockets of all symbols; :meth:`assign` changes which they are while running."""
 
     def __init__(self, stream_url: str, symbols: list[str], clock: ExchangeClock, handlers: Handlers) -> None:
+        self.sockets: list[KlineSocket] = []
+        self._stream_url = stream_url
+        self._clock = clock
+        self._handlers = handlers
         self._turn = asyncio.Lock()
         self._last_attempt = 0.0
-        shards = [symbols[at : at + STREAMS_PER_SOCKET] for at in range(0, len(symbols), STREAMS_PER_SOCKET)]
-        self.sockets = [
-            KlineSocket(f"market-{number}", stream_url, shard, clock, handlers, self._one_a_second)
-            for number, shard in enumerate(shards, 1)
-        ]
+        self._opened = 0
+        self._added = asyncio.Event()
+        self.assign(symbols)
+
+    def assign(self, symbols: list[str]) -> None:
+        """Follow exactly these symbols; those that stay keep their socket."""
+        wanted = dict.fromkeys(symbols)
+        for socket in self.sockets:
+            gone = [symbol for symbol in socket.symbols if symbol not in wanted]
+            if gone:
+                socket.remove(gone)
+            for symbol in socket.symbols:
+                del wanted[symbol]
+        new = list(wanted)
+        for socket in self.sockets:
+            room = STREAMS_PER_SOCKET - len(socket.symbols)
+            if new and room:
+                socket.add(new[:room])
+                new = new[room:]
+        for at in range(0, len(new), STREAMS_PER_SOCKET):
+            self._opened += 1
+            shard = new[at : at + STREAMS_PER_SOCKET]
+            self.sockets.append(
+                KlineSocket(
+                    f"market-{self._opened}", self._stream_url, shard, self._clock, self._handlers,
+                    self._one_a_second,
+                )
+            )  # fmt: skip
+            self._added.set()
 
     async def _one_a_second(self) -> None:
         """Hold a connection attempt until a second has passed since the one before it."""
@@ -240,7 +299,13 @@ class MarketStreams:
             self._last_attempt = time.monotonic()
 
     async def run(self) -> None:
-        """Run every socket until cancelled."""
+        """Run every socket, and those that are added, until cancelled."""
+        running: set[str] = set()
         async with asyncio.TaskGroup() as group:
-            for socket in self.sockets:
-                group.create_task(socket.run(), name=socket.name)
+            while True:
+                self._added.clear()
+                for socket in self.sockets:
+                    if socket.name not in running:
+                        running.add(socket.name)
+                        group.create_task(socket.run(), name=socket.name)
+                await self._added.wait()

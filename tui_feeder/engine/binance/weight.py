@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from tui_feeder.engine.candle import MINUTE_MS
 
 DEFAULT_LIMIT = 2_400
+#: Kept free for what other programs spend between two of our answers.
+_MARGIN = 10
 
 
 class WeightLedger:
@@ -52,8 +54,8 @@ class WeightLedger:
         while True:
             self._roll()
             bound = self.limit if urgent else int(self.limit * (1 - self._reserve))
-            # A margin for what other programs spend between two of our answers.
-            if self._used + weight <= bound - 10:
+            # A request alone in its minute may go, however small the limit: it could never go else.
+            if self._used + weight <= bound - _MARGIN or not self._used:
                 self._used += weight
                 return
             self.waits += 1

@@ -1,0 +1,1 @@
+"""Measurements: ``python -m benchmarks.NAME [--json] [--check]``. Ratios count where machines differ."""

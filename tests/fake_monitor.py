@@ -1,0 +1,267 @@
+"""A monitor without an engine: symbols that walk at random from a seed, on a clock that stands still or runs.
+
+``python -m tests.fake_monitor --symbols 20`` shows it on this terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import time
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_feeder.monitor import (
+    MINUTE_MS,
+    ROW,
+    Event,
+    GapView,
+    ProfileView,
+    Progress,
+    Rows,
+    Snapshot,
+    StreamView,
+    SymbolState,
+    SymbolView,
+    TimeframeView,
+)
+
+#: 2026-02-03 14:03:22 UTC, a Tuesday.
+NOON = 1_770_127_402_000
+TIMEFRAMES = (60, 300, 900, 3_600, 14_400)
+PERIODS = (21, 89)
+DAY_MS = 86_400_000
+
+_NAMED = (
+    ("BTCUSDT", 60_123.4, 2), ("ETHUSDT", 2_981.17, 2), ("SOLUSDT", 141.77, 2), ("BNBUSDT", 612.4, 2),
+    ("XRPUSDT", 0.5934, 4), ("DOGEUSDT", 0.12345, 5), ("1000PEPEUSDT", 0.0071234, 7), ("AVAXUSDT", 27.31, 3),
+    ("币安人生USDT", 0.18342, 5), ("LINKUSDT", 13.902, 3), ("FILUSDT", 4.412, 3), ("XECUSDT", 0.00002345, 8),
+)  # fmt: skip
+
+
+class FakeMonitor:
+    """Implements ``tui_feeder.monitor.Monitor``.
+
+    Args:
+        symbols: how many.
+        changes: prices that change a second of real time; 0 freezes clock and prices.
+        seed: of the walk.
+    """
+
+    def __init__(self, symbols: int = 12, changes: float = 0.0, seed: int = 7) -> None:
+        self._random = random.Random(seed)
+        self._changes = changes
+        self._started = self._pulled = time.monotonic()
+        self._due = 0.0
+        self._bars: dict[tuple[str, int], Rows] = {}
+        self.now = NOON
+        self.calls: list[str] = []
+        names = [*_NAMED, *((f"COIN{i}USDT", 1.0 + i, 3) for i in range(len(_NAMED), symbols))][:symbols]
+        self.views = {name: self._view(name, price, decimals) for name, price, decimals in names}
+        self.gaps: tuple[GapView, ...] = ()
+        self.events: tuple[Event, ...] = ()
+        self.state = "live"
+        self.sequence = 0
+
+    def _view(self, name: str, price: float, decimals: int) -> SymbolView:
+        states = []
+        for timeframe in TIMEFRAMES:
+            closes = self.bars(name, timeframe, 400, price=price)["close"]
+            fast, slow = (ema(closes, period) for period in PERIODS)
+            above, below = (closes[-2:] > slow[-1]).all(), (closes[-2:] < slow[-1]).all()
+            trend = "Buy" if above else "Sell" if below else "Neutral"
+            newest = int(self._bars[name, timeframe]["open_time"][-1])
+            values = (float(fast[-1]), float(slow[-1]))
+            states.append(TimeframeView(timeframe, newest, float(closes[-1]), trend, values, False, False))
+        profile = self._profile(name, decimals)
+        return SymbolView(
+            symbol=name, state=SymbolState.LIVE, reason="", price_decimals=decimals, price=price,
+            change_1m=self._random.gauss(0, 0.2), change_24h=self._random.gauss(0, 3),
+            volume_24h=10 ** self._random.uniform(6, 10), timeframes=tuple(states),
+            poc=profile.poc, vwap=profile.vwap, vah=profile.vah, val=profile.val,
+            last_frame=self.now - self._random.randrange(0, 900),
+            last_closed=self.now - self.now % MINUTE_MS - MINUTE_MS,
+        )  # fmt: skip
+
+    def change(self, symbol: str, **fields: object) -> None:
+        """Replace fields of a symbol."""
+        self.views[symbol] = replace(self.views[symbol], **fields)  # type: ignore[arg-type]
+
+    def snapshot(self) -> Snapshot:
+        """What is true now; with a running clock, after the changes that are due."""
+        self.sequence += 1
+        if self._changes:
+            self._walk()
+        return Snapshot(
+            sequence=self.sequence, exchange_time=self.now, clock_rate=1.0, clock_offset_ms=3.0,
+            taken_at=time.monotonic(), state=self.state, exchange="fake exchange", timeframes=TIMEFRAMES,
+            ema_periods=PERIODS, symbols=tuple(self.views.values()),
+            streams=(
+                StreamView("market 1", "live", 10, self.now - 210, 38.0, 41.0, 0, ""),
+                StreamView("market 2", "live", 10, self.now - 90, 31.0, 38.0, 1, ""),
+            ),
+            gaps=self.gaps, events=self.events, parts={"store": "running"},
+            weight_used=61, weight_limit=2_400,
+            store_path="lmdb_data", store_bytes=182_000_000, store_candles=1_036_800,
+        )  # fmt: skip
+
+    def _walk(self) -> None:
+        now = time.monotonic()
+        self.now = NOON + int((now - self._started) * 1000)
+        self._due += (now - self._pulled) * self._changes
+        self._pulled = now
+        names = list(self.views)
+        for name in self._random.choices(names, k=int(self._due)):
+            view = self.views[name]
+            tick = 10.0**-view.price_decimals
+            price = (view.price or 1.0) * (1 + self._random.gauss(0, 2e-5)) + self._random.choice(
+                (-tick, tick)
+            )
+            self.views[name] = replace(
+                view, price=max(price, tick), last_frame=self.now,
+                change_1m=(view.change_1m or 0.0) + self._random.gauss(0, 0.02),
+            )  # fmt: skip
+        self._due -= int(self._due)
+
+    def bars(
+        self, symbol: str, timeframe: int, count: int, end: int | None = None, *, price: float | None = None
+    ) -> Rows:
+        """A walk that ends near the price of the symbol."""
+        self.calls.append(f"bars {symbol} {timeframe} {count}")
+        key = (symbol, timeframe)
+        if key not in self._bars:
+            generator = np.random.default_rng(abs(hash_of(symbol)) + timeframe)
+            swing = 0.0016 * math.sqrt(timeframe / 60)
+            last = price if price is not None else self.views[symbol].price or 1.0
+            walk = np.cumsum(generator.normal(0, swing, 400))
+            close = last * np.exp(walk - walk[-1])
+            opened = np.concatenate(([close[0]], close[:-1]))
+            spread = np.abs(generator.normal(0, swing * 0.6, (2, 400)))
+            rows = np.zeros(400, dtype=ROW)
+            newest = NOON - NOON % (timeframe * 1000) - timeframe * 1000
+            rows["open_time"] = newest - np.arange(399, -1, -1) * timeframe * 1000
+            rows["open"], rows["close"] = opened, close
+            rows["high"] = np.maximum(opened, close) * (1 + spread[0])
+            rows["low"] = np.minimum(opened, close) * (1 - spread[1])
+            rows["volume"] = generator.lognormal(3, 0.6, 400)
+            self._bars[key] = rows
+        return self._bars[key][-count:]
+
+    def ema_lines(
+        self, symbol: str, timeframe: int, count: int, end: int | None = None
+    ) -> tuple[NDArray[np.float64], ...]:
+        """EMAs over the same walk."""
+        self.bars(symbol, timeframe, count)
+        closes = self._bars[symbol, timeframe]["close"]
+        return tuple(ema(closes, period)[-count:] for period in PERIODS)
+
+    def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
+        """A profile of two humps around the price."""
+        self.calls.append(f"profile {symbol}")
+        return self._profile(symbol, self.views[symbol].price_decimals)
+
+    def _profile(self, symbol: str, decimals: int) -> ProfileView:
+        bars = self._bars[symbol, 900][-56:]
+        low, high = float(bars["low"].min()), float(bars["high"].max())
+        increment = max(10.0**-decimals, float(f"{(high - low) / 120:.0e}"))
+        first = math.floor(low / increment)
+        prices = (first + np.arange(math.ceil(high / increment) - first + 1)) * increment
+        weights = np.zeros(len(prices))
+        for bar in bars:
+            inside = (prices >= bar["low"]) & (prices <= bar["high"])
+            weights[inside] += bar["volume"] / max(1, inside.sum())
+        poc = int(weights.argmax())
+        below = above = poc
+        while weights[below : above + 1].sum() < 0.7 * weights.sum():
+            down = weights[below - 1] if below else -1.0
+            up = weights[above + 1] if above + 1 < len(weights) else -1.0
+            below, above = (below - 1, above) if down >= up else (below, above + 1)
+        return ProfileView(
+            symbol=symbol, day=NOON - NOON % DAY_MS, increment=increment, low_price=float(prices[0]),
+            weights=tuple(weights.tolist()), poc=float(prices[poc]), vah=float(prices[above]),
+            val=float(prices[below]), vwap=float((prices * weights).sum() / weights.sum()),
+            total_volume=float(weights.sum()), candles=843, last_minute=NOON - NOON % MINUTE_MS - MINUTE_MS,
+        )  # fmt: skip
+
+    def retry_gaps(self, symbol: str | None = None) -> None:
+        """Note that somebody asked."""
+        self.calls.append(f"retry {symbol}")
+
+
+def hash_of(text: str) -> int:
+    """A number for a text, the same in every process."""
+    return sum(ord(character) * 31**i for i, character in enumerate(text)) % 2**31
+
+
+def ema(closes: NDArray[np.float64], period: int) -> NDArray[np.float64]:
+    """EMA seeded with the simple mean of the first ``period`` closes, NaN before."""
+    result = np.full(len(closes), math.nan)
+    alpha = 2 / (period + 1)
+    value = float(closes[:period].mean())
+    result[period - 1] = value
+    for i in range(period, len(closes)):
+        value = alpha * float(closes[i]) + (1 - alpha) * value
+        result[i] = value
+    return result
+
+
+def with_troubles(monitor: FakeMonitor) -> FakeMonitor:
+    """The same with a symbol in every state there is."""
+    names = list(monitor.views)
+    minute = monitor.now - monitor.now % MINUTE_MS
+    unknown: dict[str, object] = {
+        "price": None, "change_1m": None, "change_24h": None, "volume_24h": None, "timeframes": (),
+        "poc": None, "vwap": None, "vah": None, "val": None, "last_frame": None, "last_closed": None,
+    }  # fmt: skip
+    monitor.change(names[2], state=SymbolState.LATE, reason="the minute 14:01 has not closed yet",
+                   last_frame=monitor.now - 4_100)  # fmt: skip
+    monitor.change(names[5], state=SymbolState.STALE, reason="no frame since 14:00:02",
+                   last_frame=monitor.now - 200_000, missing_minutes=3)  # fmt: skip
+    monitor.change(names[3], state=SymbolState.BACKFILL, reason="reading history", timeframes=(),
+                   poc=None, vwap=None, vah=None, val=None,
+                   progress=Progress(58_320, 86_400, 31_000_000, 12, 40, "monthly files", 80.0))  # fmt: skip
+    monitor.change(names[6], state=SymbolState.WAITING, reason="", **unknown)
+    monitor.change(names[7], state=SymbolState.UNKNOWN, reason="not listed by the exchange", **unknown)
+    fresh = [replace(t, trend=None, emas=(None, None), warming=True) if t.timeframe > 900 else t
+             for t in monitor.views[names[1]].timeframes]  # fmt: skip
+    monitor.change(names[1], timeframes=tuple(fresh))
+    monitor.gaps = (
+        GapView(names[0], minute - 22 * MINUTE_MS, minute - 19 * MINUTE_MS, 1, "filling", 1, "REST",
+                "socket silent", monitor.now + 2_000),
+    )  # fmt: skip
+    monitor.events = (
+        Event(minute - 9 * MINUTE_MS, "info", None, "market 1 connected"),
+        Event(minute, "warning", names[2], "no closing frame for 14:01, asking REST"),
+    )
+    return monitor
+
+
+def main() -> None:
+    """Show a fake monitor on this terminal."""
+    from tui_feeder.app import FeederApp, UiSettings
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--symbols", type=int, default=20)
+    parser.add_argument("--changes", type=float, default=200.0)
+    parser.add_argument("--hz", type=float)
+    parser.add_argument("--theme", default="feeder-dark")
+    parser.add_argument("--symbol-set", default="auto")
+    parser.add_argument("--colors", default="auto")
+    parser.add_argument("--slow", action="store_true")
+    parser.add_argument("--troubles", action="store_true")
+    options = parser.parse_args()
+    monitor = FakeMonitor(options.symbols, options.changes)
+    if options.troubles:
+        with_troubles(monitor)
+    settings = UiSettings(options.hz, options.theme, options.symbol_set, options.colors, options.slow)
+    app = FeederApp(monitor, settings, title="fake")
+    reason = app.run()
+    print(f"ended by {reason}, code {app.return_code}")
+    raise SystemExit(app.return_code or 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""An engine and an embedded exchange in one test: real sockets, a real store, messages collected."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis, VolumeProfile
+from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.store import Store
+from tui_feeder.simulator import exchange as simulated
+
+NOON = 1_773_144_000_000  # 2026-03-10T12:00:00Z, a Tuesday
+
+
+class Collected:
+    """A sink that keeps what it is given."""
+
+    name = "collected"
+
+    def __init__(self) -> None:
+        self.messages: dict[str, list[dict[str, Any]]] = {}
+        self.raw: dict[str, list[bytes]] = {}
+
+    def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
+        decoded = json.loads(message)
+        assert decoded["timestamp"] == timestamp
+        self.messages.setdefault(symbol, []).append(decoded)
+        self.raw.setdefault(symbol, []).append(message)
+
+    def status(self) -> str:
+        return "ok"
+
+    def close(self, timeout: float) -> None:
+        pass
+
+    def minutes(self, symbol: str) -> list[int]:
+        """Open times of the minutes published, in order."""
+        return [m["timestamp"] + 1 - MINUTE_MS for m in self.messages.get(symbol, [])]
+
+
+def configured(
+    exchange: simulated.Exchange, symbols: list[str], *, days: int = 3, **application: object
+) -> Config:
+    """A configuration that points at ``exchange``."""
+    return Config(
+        application=replace(Application(), symbols=tuple(symbols), **application),  # type: ignore[arg-type]
+        technical_analysis=replace(TechnicalAnalysis(), min_history_days=days),
+        volume_profile=replace(
+            VolumeProfile(),
+            price_increment_mode="Adaptive",
+            min_price_increment=1e-8,
+            max_price_increment=1e3,
+        ),
+        exchange=replace(
+            Exchange(),
+            rest_url=exchange.rest_url,
+            stream_url=exchange.stream_url,
+            archive_url=exchange.archive_url,
+            clock_rate=exchange.clock.rate,
+            request_timeout_seconds=2.0,
+        ),
+    )
+
+
+@contextlib.asynccontextmanager
+async def feeding(
+    config: Config, storage: Path, sink: Collected | None = None
+) -> AsyncIterator[tuple[Engine, Collected]]:
+    """Run an engine; on leaving it is stopped in order and its own failure raised."""
+    sink = sink or Collected()
+    store = await asyncio.to_thread(Store, storage, exchange="a simulated exchange")
+    engine = Engine(config, store, [sink])
+    running = asyncio.create_task(engine.run())
+    try:
+        yield engine, sink
+    finally:
+        engine.request_stop()
+        await asyncio.wait_for(running, 30)
+
+
+async def until(what: Callable[[], object], seconds: float = 30.0, why: str = "") -> None:
+    """Wait until ``what()`` is true."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, why or "it did not come to pass in time"
+        await asyncio.sleep(0.02)

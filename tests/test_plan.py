@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.plan import (
+    FileKind,
+    day_published,
+    make_plan,
+    month_published,
+    rest_pages,
+)
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def at(moment: int) -> datetime:
+    return datetime.fromtimestamp(moment / 1000, UTC)
+
+
+def first_of_next_month(moment: datetime) -> datetime:
+    return (moment.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+START = ms("2023-10-15")
+spans = st.tuples(
+    st.integers(0, 300 * 1440), st.sampled_from((1, 60, 499, 500, 1440, 3000, 45_000, 140_000))
+).map(lambda pair: (START + pair[0] * MINUTE_MS, START + (pair[0] + pair[1]) * MINUTE_MS))
+coverages = st.lists(spans, max_size=4).map(Coverage)
+barred = st.fixed_dictionaries({}, optional={FileKind.MONTH: coverages, FileKind.DAY: coverages})
+
+
+@settings(max_examples=150)
+@given(coverages, st.integers(0, 60), st.integers(0, 4), barred)
+def test_a_plan_covers_exactly_what_is_missing_each_minute_once(
+    missing: Coverage, days_later: int, threshold: int, without: dict[FileKind, Coverage]
+) -> None:
+    now = (missing.end if missing else START) + days_later * DAY_MS
+    plan = make_plan(missing, now=now, monthly_threshold_months=threshold, without=without)
+    assert plan.covers == missing
+    parts = [(file.start, file.end) for file in plan.files] + list(plan.rest)
+    assert sum(end - start for start, end in parts) == missing.minutes * MINUTE_MS
+    starts = [file.start for file in plan.files]
+    assert starts == sorted(starts)
+    for file in plan.files:
+        begin, ends = at(file.start), at(file.end)
+        assert (begin.hour, begin.minute, begin.second) == (0, 0, 0)
+        if file.kind is FileKind.MONTH:
+            assert begin.day == 1
+            assert ends == first_of_next_month(begin)
+            assert month_published(file.start) <= now
+        else:
+            assert ends - begin == timedelta(days=1)
+            assert day_published(file.start) <= now
+        assert not without.get(file.kind, EMPTY).intersect(span(file.start, file.end))
+    # No whole day that a file could give is left to REST.
+    for start, end in plan.rest:
+        for day in range(-(-start // DAY_MS) * DAY_MS, end - DAY_MS + 1, DAY_MS):
+            tried = without.get(FileKind.DAY, EMPTY).intersect(span(day, day + DAY_MS))
+            assert tried or day_published(day) > now
+
+
+@given(coverages)
+def test_the_cost_is_that_of_its_pages(missing: Coverage) -> None:
+    plan = make_plan(missing, now=0, monthly_threshold_months=3)  # nothing is published: all by REST
+    pages = rest_pages(plan.rest)
+    assert plan.files == ()
+    assert plan.pages == len(pages)
+    assert plan.weight == 2 * len(pages)
+    assert Coverage(pages) == missing
+    assert sum(end - start for start, end in pages) == missing.minutes * MINUTE_MS
+    assert all(0 < end - start <= 499 * MINUTE_MS for start, end in pages)
+
+
+@pytest.mark.parametrize(
+    ("start", "months", "shortest_end"),
+    [
+        ("2024-01-01", 1, "2024-02-01"),
+        ("2024-02-01", 1, "2024-03-01"),  # 29 days
+        ("2023-02-01", 1, "2023-03-01"),  # 28 days
+        ("2024-01-31", 1, "2024-02-29"),
+        ("2023-01-31", 1, "2023-02-28"),
+        ("2024-03-31T12:00", 1, "2024-04-30T12:00"),
+        ("2023-12-31", 2, "2024-02-29"),
+        ("2023-11-15", 3, "2024-02-15"),
+        ("2023-12-01", 3, "2024-03-01"),
+        ("2024-01-30", 12, "2025-01-30"),
+    ],
+)
+def test_monthly_files_are_used_from_the_threshold_on_and_not_a_minute_before(
+    start: str, months: int, shortest_end: str
+) -> None:
+    def kinds(end: int) -> set[FileKind]:
+        plan = make_plan(span(ms(start), end), now=ms("2026-01-01"), monthly_threshold_months=months)
+        return {file.kind for file in plan.files}
+
+    end = ms(shortest_end)
+    assert FileKind.MONTH not in kinds(end - MINUTE_MS)
+    first = at(ms(start) - 1).replace(hour=0, minute=0, second=0, microsecond=0)
+    whole_month_inside = first_of_next_month(first_of_next_month(first)) <= at(end)
+    assert (FileKind.MONTH in kinds(end)) == whole_month_inside
+
+
+def test_a_threshold_of_zero_uses_monthly_files_for_any_whole_month() -> None:
+    plan = make_plan(
+        span(ms("2023-02-01"), ms("2023-03-01")), now=ms("2026-01-01"), monthly_threshold_months=0
+    )
+    assert [file.kind for file in plan.files] == [FileKind.MONTH]
+
+
+def test_a_long_range_takes_days_then_months_then_days_then_pages() -> None:
+    now = ms("2024-05-16T09:00")
+    plan = make_plan(
+        span(ms("2024-01-30T12:00"), ms("2024-05-16T08:59")), now=now, monthly_threshold_months=3
+    )
+    assert [(f.kind, at(f.start).strftime("%m-%d")) for f in plan.files] == [
+        (FileKind.DAY, "01-31"),
+        (FileKind.MONTH, "02-01"),
+        (FileKind.MONTH, "03-01"),
+        (FileKind.MONTH, "04-01"),
+        *((FileKind.DAY, f"05-{day:02}") for day in range(1, 16)),
+    ]
+    assert plan.rest == Coverage(
+        [
+            (ms("2024-01-30T12:00"), ms("2024-01-31")),
+            (ms("2024-05-16"), ms("2024-05-16T08:59")),
+        ]
+    )
+    assert plan.pages == 2 + 2
+    assert plan.bytes_estimate > 0
+
+
+def test_what_a_monthly_file_lacked_is_planned_by_days_and_then_by_pages() -> None:
+    hole = span(ms("2022-05-16"), ms("2022-05-18"))
+    month = span(ms("2022-05-01"), ms("2022-06-01"))
+    now = ms("2026-01-01")
+    by_days = make_plan(hole, now=now, monthly_threshold_months=0, without={FileKind.MONTH: month})
+    assert [file.kind for file in by_days.files] == [FileKind.DAY, FileKind.DAY]
+    by_pages = make_plan(
+        hole, now=now, monthly_threshold_months=0, without={FileKind.MONTH: month, FileKind.DAY: hole}
+    )
+    assert by_pages.files == ()
+    assert by_pages.rest == hole
+
+
+def test_a_day_is_published_at_0840_the_next_morning() -> None:
+    day = ms("2024-02-29")
+    assert day_published(day) == ms("2024-03-01T08:40")
+    before = make_plan(span(day, day + DAY_MS), now=ms("2024-03-01T08:39"), monthly_threshold_months=3)
+    after = make_plan(span(day, day + DAY_MS), now=ms("2024-03-01T08:40"), monthly_threshold_months=3)
+    assert (before.files, before.rest) == ((), span(day, day + DAY_MS))
+    assert len(after.files) == 1
+    assert not after.rest
+
+
+@pytest.mark.parametrize(
+    ("month", "monday"),
+    [
+        ("2024-01-01", "2024-02-05T08:40"),
+        ("2024-02-01", "2024-03-04T08:40"),
+        ("2024-03-01", "2024-04-01T08:40"),  # the first is a Monday
+        ("2023-12-01", "2024-01-01T08:40"),
+        ("2024-08-01", "2024-09-02T08:40"),  # the first is a Sunday
+        ("2024-09-01", "2024-10-07T08:40"),  # the first is a Tuesday
+    ],
+)
+def test_a_month_is_published_on_the_first_monday_after_it(month: str, monday: str) -> None:
+    assert month_published(ms(month)) == ms(monday)
+    assert at(month_published(ms(month))).weekday() == 0
+
+
+def test_one_missing_minute_is_one_page() -> None:
+    minute = span(ms("2024-02-29T23:59"), ms("2024-03-01"))
+    plan = make_plan(minute, now=ms("2024-03-01T00:01"), monthly_threshold_months=3)
+    assert (plan.files, plan.pages, plan.weight) == ((), 1, 2)
+    assert rest_pages(plan.rest) == [(minute.start, minute.end)]
+
+
+def test_nothing_missing_is_nothing_to_do() -> None:
+    plan = make_plan(EMPTY, now=ms("2024-01-01"), monthly_threshold_months=3)
+    assert (plan.files, plan.rest, plan.pages, plan.bytes_estimate) == ((), EMPTY, 0, 0)

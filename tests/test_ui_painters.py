@@ -1,0 +1,336 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from textual.strip import Strip
+
+from tests.fake_monitor import NOON, FakeMonitor, with_troubles
+from tui_feeder.monitor import MINUTE_MS, ROW, Event, GapView, ProfileView, Rows
+from tui_feeder.widgets.candles import (
+    MARGIN,
+    Line,
+    paint_candles,
+    paint_price_axis,
+    paint_time_axis,
+    price_range,
+)
+from tui_feeder.widgets.chart import Chart
+from tui_feeder.widgets.grid import bar_text, progress_text
+from tui_feeder.widgets.histogram import bin_rows, paint_profile
+from tui_feeder.widgets.ink import GLYPHS, Ink, Role, ascii_only
+from tui_feeder.widgets.lines import gap_line, status_line
+from tui_feeder.widgets.lists import paint_events, paint_gaps
+from tui_feeder.widgets.scale import PriceScale, price_scale, price_ticks
+from tui_feeder.widgets.themes import load_theme, theme_names
+
+THEME = load_theme("feeder-dark")
+SETS = ("braille", "block", "ascii")
+
+
+def ink_of(name: str, colors: bool = True) -> Ink:
+    return Ink(THEME.styles, THEME.background, GLYPHS[name], colors)
+
+
+def bars_of(*candles: tuple[float, float, float, float], first: int = NOON - NOON % 3_600_000) -> Rows:
+    rows = np.zeros(len(candles), dtype=ROW)
+    for i, (opened, high, low, close) in enumerate(candles):
+        rows[i] = (first + i * 3_600_000, opened, high, low, close, 1.0, close, 1, 0.5, 0.5)
+    return rows
+
+
+CASES = {
+    "one candle": bars_of((10.0, 12.0, 9.0, 11.0)),
+    "flat": bars_of(*[(5.0, 5.0, 5.0, 5.0)] * 6),
+    "tiny prices": bars_of((1e-8, 3e-8, 1e-8, 2e-8), (2e-8, 2e-8, 1e-8, 1e-8)),
+    "huge prices": bars_of((1e6, 1.2e6, 9e5, 1.1e6), (1.1e6, 1.3e6, 1e6, 1.05e6)),
+    "many": FakeMonitor(1).bars("BTCUSDT", 3_600, 200),
+}
+
+
+def text_of(strips: Sequence[Strip]) -> list[str]:
+    return [strip.text for strip in strips]
+
+
+def assert_exact(strips: Sequence[Strip], width: int, rows: int) -> None:
+    assert len(strips) == rows
+    for strip in strips:
+        assert cell_len(strip.text) == strip.cell_length == width, repr(strip.text)
+
+
+@pytest.mark.parametrize("glyphs", SETS)
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("size", [(20, 3), (44, 9), (100, 30)])
+def test_every_strip_of_a_chart_has_exactly_its_cells(case: str, size: tuple[int, int], glyphs: str) -> None:
+    width, rows = size
+    bars, ink = CASES[case], ink_of(glyphs)
+    closes = bars["close"].tolist()
+    lines = [
+        Line("e21", closes, Role.EMA_FAST),
+        Line("e89", [math.nan] * (len(closes) - 1) + closes[-1:], Role.EMA_SLOW),
+    ]
+    scale = price_scale(*price_range(bars), rows)
+    for pitch in (1, 2, 4):
+        assert_exact(
+            paint_candles(bars, lines, [(closes[-1], Role.POC)], scale, 3_600, pitch, width, ink), width, rows
+        )
+        assert_exact([paint_time_axis(bars, 3_600, pitch, width, ink)], width, 1)
+    assert_exact(paint_price_axis(scale, closes[-1], 8, 11, ink), 11, rows)
+    if glyphs == "ascii":
+        assert "".join(text_of(paint_candles(bars, lines, [], scale, 3_600, 2, width, ink))).isascii()
+
+
+def test_no_candles_leave_an_empty_chart() -> None:
+    empty = np.empty(0, dtype=ROW)
+    scale = PriceScale(0.0, 1.0, 4)
+    assert text_of(paint_candles(empty, [], [], scale, 60, 2, 12, ink_of("braille"))) == [" " * 12] * 4
+    assert paint_time_axis(empty, 60, 2, 12, ink_of("braille")).text == "─" * 12
+
+
+def test_a_candle_is_a_body_between_wicks_at_half_a_cell() -> None:
+    # Four rows of two price units; open 2, close 5.5, low 1, high 8 from below.
+    scale = PriceScale(0.0, 8.0, 4)
+    strips = paint_candles(
+        bars_of((2.0, 8.0, 1.0, 5.5)), [], [], scale, 3_600, 1, MARGIN + 1, ink_of("braille")
+    )
+    assert [text[0] for text in text_of(strips)] == ["│", "█", "█", "╵"]
+    strips = paint_candles(
+        bars_of((3.0, 4.5, 2.9, 4.5)), [], [], scale, 3_600, 1, MARGIN + 1, ink_of("braille")
+    )
+    assert [text[0] for text in text_of(strips)] == [" ", "▄", "▀", " "]
+
+
+def test_falling_candles_differ_from_rising_ones_without_colour() -> None:
+    scale = PriceScale(0.0, 8.0, 4)
+    for glyphs in SETS:
+        ink = ink_of(glyphs, colors=False)
+        rising, falling = (
+            text_of(paint_candles(bars_of(candle), [], [], scale, 3_600, 1, MARGIN + 1, ink))
+            for candle in ((2.0, 6.0, 2.0, 6.0), (6.0, 6.0, 2.0, 2.0))
+        )
+        assert rising != falling
+
+
+def test_candles_stand_at_their_time_and_a_missing_bar_shows() -> None:
+    bars = FakeMonitor(1).bars("BTCUSDT", 3_600, 10)[[0, 1, 2, 6, 7, 8, 9]]
+    scale = price_scale(*price_range(bars), 8)
+    strips = paint_candles(bars, [], [], scale, 3_600, 2, 30 + MARGIN, ink_of("braille"))
+    used = {x for text in text_of(strips) for x, c in enumerate(text) if c != " "}
+    newest = 29
+    assert used == {newest - 2 * age for age in (0, 1, 2, 3, 7, 8, 9)}
+    axis = paint_time_axis(bars, 3_600, 2, 30 + MARGIN, ink_of("braille")).text
+    assert {x for x, c in enumerate(axis) if c == "!"} <= {newest - 2 * age for age in (4, 5, 6)}
+    assert "!" in axis
+
+
+def test_an_ema_runs_in_braille_between_candles_and_is_named_at_its_end() -> None:
+    bars = bars_of(*[(10.0, 10.0, 10.0, 10.0)] * 8)
+    scale = PriceScale(8.0, 16.0, 8)
+    line = Line("e21", [14.2] * 8, Role.EMA_FAST)
+    strips = text_of(paint_candles(bars, [line], [], scale, 3_600, 2, 20, ink_of("braille")))
+    row = strips[1]
+    assert row.endswith(" e21")
+    assert all("\u2800" < c <= "\u28ff" for c in row[1:16])
+    assert [r for r, text in enumerate(strips) if any("\u2800" < c <= "\u28ff" for c in text)] == [1]
+
+
+def test_price_ticks_are_round_apart_and_inside() -> None:
+    for low, high in ((59_000.0, 61_234.0), (1e-8, 3e-8), (0.12345, 0.12399), (1.0, 1_000_000.0)):
+        scale = price_scale(low, high, 14)
+        ticks, decimals = price_ticks(scale)
+        assert ticks
+        assert all(scale.low <= tick <= scale.high for tick in ticks)
+        rows = [scale.row(tick) for tick in ticks]
+        assert all(a is not None and b is not None and a - b >= 2 for a, b in pairwise(rows))
+        assert all(float(f"{tick:.{decimals}f}") == pytest.approx(tick, rel=1e-9) for tick in ticks)
+
+
+def test_a_scale_takes_in_near_levels_and_leaves_far_ones_out() -> None:
+    scale = price_scale(100.0, 110.0, 10, [112.0, 200.0, 97.0])
+    assert scale.row(112.0) is not None
+    assert scale.row(97.0) is not None
+    assert scale.row(200.0) is None
+
+
+def profile_of(weights: Sequence[float], increment: float = 1.0, low: float = 100.0) -> ProfileView:
+    poc = low + increment * max(range(len(weights)), key=lambda i: weights[i])
+    return ProfileView(
+        "X", NOON - NOON % 86_400_000, increment, low, tuple(weights), poc, poc + increment, poc - increment,
+        poc + 0.3, sum(weights), 10, NOON,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [3, 7, 40])
+def test_binning_a_profile_keeps_its_weight_and_its_place(rows: int) -> None:
+    profile = profile_of([1.0, 5.0, 2.0, 8.0, 3.0])
+    scale = PriceScale(98.0, 106.0, rows)
+    weights = bin_rows(profile, scale)
+    assert sum(weights) == pytest.approx(19.0)
+    heaviest = max(range(rows), key=lambda i: weights[i])
+    top, bottom = scale.edges()[heaviest], scale.edges()[heaviest + 1]
+    assert bottom <= 103.5
+    assert top >= 102.5
+
+
+def test_what_lies_outside_the_scale_is_not_drawn_into_its_edge() -> None:
+    weights = bin_rows(profile_of([50.0, 1.0, 1.0, 1.0, 50.0]), PriceScale(100.5, 103.5, 3))
+    assert weights == pytest.approx([1.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("glyphs", SETS)
+@pytest.mark.parametrize(("width", "rows"), [(12, 3), (27, 9), (40, 30)])
+@pytest.mark.parametrize(
+    "profile",
+    [
+        profile_of([1.0]),
+        profile_of([0.0, 0.0]),
+        profile_of([1e-9, 5e-9, 1e-9], 1e-8, 1e-8),
+        profile_of([1e9, 5e9, 1e9], 1e4, 1e6),
+    ],
+)
+def test_every_strip_of_a_profile_has_exactly_its_cells(
+    profile: ProfileView, width: int, rows: int, glyphs: str
+) -> None:
+    scale = price_scale(profile.val, profile.vah, rows)
+    assert_exact(paint_profile(profile, scale, 8, width, ink_of(glyphs)), width, rows)
+
+
+def test_profile_names_its_levels_at_their_rows_and_points_to_those_out_of_sight() -> None:
+    profile = profile_of([1.0, 2.0, 9.0, 4.0, 1.0])  # POC 102, VAH 103, VAL 101
+    strips = text_of(paint_profile(profile, PriceScale(99.5, 104.5, 5), 1, 30, ink_of("braille")))
+    assert "POC  102.0" in strips[2]
+    assert "VAH  103.0" in strips[1]
+    assert "VAL  101.0" in strips[3]
+    assert strips[2].startswith("█" * 16)
+    above = text_of(paint_profile(profile, PriceScale(99.5, 101.5, 2), 1, 30, ink_of("braille")))
+    assert "POC ↑102.0" in above[0]
+
+
+def test_chart_and_profile_share_one_price_axis() -> None:
+    monitor = FakeMonitor(1)
+    view = next(iter(monitor.views.values()))
+    painted = Chart(monitor).paint(monitor.snapshot(), view, 3_600, (54, 26, 12), ink_of("braille"))
+    assert_exact(painted.chart, 54, 12)
+    assert_exact(painted.profile, 26, 12)
+    assert_exact(painted.title, 80, 1)
+    poc = next(y for y, text in enumerate(text_of(painted.profile)) if "POC" in text)
+    assert painted.chart[poc].text.count("┈") > 5
+
+
+def test_chart_asks_the_monitor_only_when_something_closed() -> None:
+    monitor = FakeMonitor(2)
+    chart, ink = Chart(monitor), ink_of("braille")
+    first, second = monitor.views.values()
+    monitor.calls.clear()
+    for price in (60_000.0, 60_001.0, 60_002.0):
+        monitor.change(first.symbol, price=price)
+        chart.paint(monitor.snapshot(), monitor.views[first.symbol], 3_600, (54, 26, 12), ink)
+    assert [call.split()[0] for call in monitor.calls].count("profile") == 1
+    monitor.change(first.symbol, last_closed=NOON)
+    chart.paint(monitor.snapshot(), monitor.views[first.symbol], 3_600, (54, 26, 12), ink)
+    chart.paint(monitor.snapshot(), second, 3_600, (54, 26, 12), ink)
+    assert [call for call in monitor.calls if call.startswith("profile")] == [
+        "profile BTCUSDT", "profile BTCUSDT", "profile ETHUSDT",
+    ]  # fmt: skip
+
+
+def test_bars_fill_from_nothing_to_all_in_exact_cells() -> None:
+    for name in SETS:
+        for eighth in range(81):
+            assert len(bar_text(eighth / 80, 10, GLYPHS[name])) == 10
+    assert bar_text(0.0, 4, GLYPHS["braille"]) == "┈┈┈┈"
+    assert bar_text(0.5, 4, GLYPHS["braille"]) == "██┈┈"
+    assert bar_text(1.0, 4, GLYPHS["braille"]) == "████"
+    progress = with_troubles(FakeMonitor(12)).views["BNBUSDT"].progress
+    assert progress is not None
+    for width in (20, 42, 60):
+        assert len(progress_text(progress, width, GLYPHS["braille"])) == width
+    assert "68%" in progress_text(progress, 42, GLYPHS["braille"])
+
+
+@pytest.mark.parametrize("width", [20, 68, 120])
+def test_status_line_gives_up_the_least_important_first(width: int) -> None:
+    monitor = with_troubles(FakeMonitor(12))
+    parts = status_line(monitor.snapshot(), 12, 4.0, True, "feeder-tui", width, GLYPHS["braille"])
+    text = "".join(text for text, _ in parts)
+    assert cell_len(text) <= width
+    assert text.startswith("● LIVE 12 sym")
+    if width >= 68:
+        assert "FROZEN" in text
+        assert "gaps 1!" in text
+        assert "lmdb ok" in text
+
+
+@pytest.mark.parametrize(
+    "state", ["starting", "backfill", "degraded", "stopping", "stopped", "failed", "odd"]
+)
+def test_every_state_of_the_engine_is_said(state: str) -> None:
+    monitor = FakeMonitor(3)
+    monitor.state = state
+    text = "".join(t for t, _ in status_line(monitor.snapshot(), 3, 4.0, False, "", 80, GLYPHS["braille"]))
+    assert state.upper() in text
+
+
+def test_gap_line_says_what_matters_now() -> None:
+    monitor = with_troubles(FakeMonitor(12))
+    text = "".join(t for t, _ in gap_line(monitor.snapshot(), None, GLYPHS["braille"]))
+    assert text.startswith("! gap BTCUSDT 13:41→13:44 (3 candles) backfilling 67% · REST · next try 2s")
+    monitor.gaps = ()
+    text = "".join(t for t, _ in gap_line(monitor.snapshot(), None, GLYPHS["braille"]))
+    assert "history of 1 symbol" in text
+    calm = FakeMonitor(3)
+    text = "".join(t for t, _ in gap_line(calm.snapshot(), None, GLYPHS["braille"]))
+    assert "no minute missing in 1,036,800 candles" in text
+    calm.change("BTCUSDT", missing_minutes=1_200)
+    text = "".join(t for t, _ in gap_line(calm.snapshot(), None, GLYPHS["braille"]))
+    assert "1,200 minutes missing" in text
+
+
+@pytest.mark.parametrize("glyphs", SETS)
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_lists_have_exactly_their_cells(width: int, glyphs: str) -> None:
+    start = NOON - NOON % MINUTE_MS
+    gaps = [
+        GapView(
+            "币安人生USDT", start - i * 86_400_000, start + 60_000, 1 + i, "filling", i, "REST", "why", None
+        )
+        for i in range(12)
+    ]
+    events = [
+        Event(start + i, "error", "币安人生USDT" if i % 2 else None, f"event {i} " * 30) for i in range(12)
+    ]
+    assert_exact(paint_gaps(gaps, 11, NOON, 1.0, width, 6, ink_of(glyphs)), width, 6)
+    assert_exact(paint_gaps([], -1, NOON, 1.0, width, 6, ink_of(glyphs)), width, 6)
+    assert_exact(paint_events(events, 3, width, 6, ink_of(glyphs)), width, 6)
+    assert_exact(paint_events([], 0, width, 6, ink_of(glyphs)), width, 6)
+
+
+def test_ascii_likeness_keeps_the_cells() -> None:
+    for text in ("▲▼■ – → · …", "币安人生USDT", "│┈█▏⣿┤└"):
+        assert ascii_only(text).isascii()
+        assert len(ascii_only(text)) == cell_len(text)
+
+
+def test_without_colours_no_role_has_one() -> None:
+    ink = ink_of("braille", colors=False)
+    for style in (*ink.styles.values(), ink.selected):
+        assert style.color is None
+        assert style.bgcolor is None
+
+
+def test_every_theme_gives_every_role_a_colour_of_its_own_where_it_matters() -> None:
+    assert set(theme_names()) >= {"feeder-dark", "feeder-light", "green-red", "high-contrast", "ansi-16"}
+    for name in theme_names():
+        theme = load_theme(name)
+        assert set(theme.styles) == set(Role)
+        assert theme.styles[Role.UP] != theme.styles[Role.DOWN]
+        assert theme.styles[Role.POC] != theme.styles[Role.VALUE_AREA]
+
+
+def test_an_unknown_theme_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(ValueError, match=r"unknown theme 'neon'; there are: feeder-dark, .*high-contrast"):
+        load_theme("neon")

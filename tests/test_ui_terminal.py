@@ -1,0 +1,405 @@
+"""The screen on a real pseudo-terminal: what is sent, and how the terminal is left."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+from tui_feeder.terminal import Thrift, color_system, detect_symbol_set, signals
+
+ROOT = Path(__file__).resolve().parent.parent
+COLOUR = re.compile(rb"\x1b\[[0-9;]*?\b(3[0-9]|4[0-9]|9[0-7]|10[0-7])\b[0-9;]*m")
+
+
+@dataclass
+class Picture:
+    """A terminal that understands as much as the app sends: places, styles, text."""
+
+    cells: dict[tuple[int, int], tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    style: tuple[str, ...] = ()
+    at: tuple[int, int] = (0, 0)
+
+    def feed(self, data: str) -> Picture:
+        for match in re.finditer(r"\x1b\[([<>=?]?)([0-9;$]*)([A-Za-z])|([^\x1b]+)", data):
+            private, parameters, final, text = match.groups()
+            if text is not None:
+                self._write(text)
+            elif final == "H" and not private:
+                row, column = (parameters or "1;1").split(";")
+                self.at = (int(row) - 1, int(column) - 1)
+            elif final == "m" and not private:
+                self._restyle(parameters.split(";"))
+        return self
+
+    def _write(self, text: str) -> None:
+        row, column = self.at
+        for character in text:
+            if character == "\n":
+                row, column = row + 1, 0
+            elif character == "\r":
+                column = 0
+            else:
+                self.cells[row, column] = (character, self._seen(character))
+                column += cell_len(character)
+        self.at = (row, column)
+
+    def _seen(self, character: str) -> tuple[str, ...]:
+        """The style as far as it shows: of a blank only its background, unless reversed or underlined."""
+        if character == " " and not {"7", "4"} & set(self.style):
+            return tuple(part for part in self.style if part.startswith("4"))
+        return self.style
+
+    def _restyle(self, codes: list[str]) -> None:
+        style = list(self.style)
+        while codes:
+            code = codes.pop(0) or "0"
+            if code in ("38", "48"):
+                code = ";".join([code, *(codes.pop(0) for _ in range(4 if codes[0] == "2" else 2))])
+            style = {
+                "0": lambda s: [],
+                "22": lambda s: [c for c in s if c not in ("1", "2")],
+                "24": lambda s: [c for c in s if c != "4"],
+                "27": lambda s: [c for c in s if c != "7"],
+                "39": lambda s: [c for c in s if not is_foreground(c)],
+                "49": lambda s: [c for c in s if not is_background(c)],
+            }.get(code, lambda s, code=code: replaced(s, code))(style)
+        self.style = tuple(sorted(style))
+
+    def line(self, row: int, width: int = 80) -> str:
+        return "".join(self.cells.get((row, x), (" ", ()))[0] for x in range(width))
+
+
+def is_foreground(code: str) -> bool:
+    return code[:2] == "38" or (code.isdigit() and (30 <= int(code) <= 37 or 90 <= int(code) <= 97))
+
+
+def is_background(code: str) -> bool:
+    return code[:2] == "48" or (code.isdigit() and (40 <= int(code) <= 47 or 100 <= int(code) <= 107))
+
+
+def replaced(style: list[str], code: str) -> list[str]:
+    for kind in (is_foreground, is_background):
+        if kind(code):
+            return [c for c in style if not kind(c)] + [code]
+    return style if code in style else [*style, code]
+
+
+STYLES = (
+    "", "1", "2", "7", "1;38;2;1;2;3", "38;2;1;2;3", "38;2;1;2;3;48;2;9;9;9", "7;38;2;1;2;3;48;2;9;9;9",
+    "38;5;12", "31", "97;44", "2;49", "1;39", "4;38;5;1",
+)  # fmt: skip
+
+
+def test_a_thrifty_frame_shows_the_same_picture_in_fewer_bytes() -> None:
+    import random
+
+    generator = random.Random(5)
+    plain, thrifty, rewriter = Picture(), Picture(), Thrift(colors=True)
+    sent = [0, 0]
+    for _ in range(300):
+        frame = ""
+        for row in sorted(generator.sample(range(24), 6)):
+            column = generator.randrange(40)
+            frame += f"\x1b[{row + 1};{column + 1}H"
+            for _ in range(generator.choice((1, 1, 1, 3))):
+                style = generator.choice(STYLES)
+                text = generator.choice(("  ", "abc", "▲ ", " 60.1", "币", "┈┈", "x"))
+                frame += f"\x1b[{style}m{text}\x1b[0m" if style else text
+            frame += "\n"
+        frame += "\x1b[1;1H"
+        short = rewriter.rewrite(frame)
+        plain.feed(frame)
+        thrifty.feed(short)
+        sent[0] += len(frame)
+        sent[1] += len(short)
+        assert thrifty.cells == plain.cells
+    assert sent[1] < sent[0] * 0.8
+
+
+def test_without_colours_only_weight_is_sent() -> None:
+    rewriter = Thrift(colors=False)
+    sent = rewriter.rewrite("\x1b[1;1H\x1b[1;38;2;1;2;3;48;5;7mbold\x1b[0m\x1b[2;1H\x1b[31;49mplain\x1b[0m")
+    assert not COLOUR.search(sent.encode())
+    assert "\x1b[1mbold" in sent.replace("\x1b[0;1m", "\x1b[1m")
+
+
+def test_another_screen_begins_and_ends_without_a_style() -> None:
+    rewriter = Thrift(colors=True)
+    rewriter.rewrite("\x1b[1;1H\x1b[7mx\x1b[0m")
+    assert rewriter.rewrite("\x1b[?1049l").startswith("\x1b[0m")
+
+
+@pytest.mark.parametrize(
+    ("colors", "environ", "expected"),
+    [
+        ("auto", {"COLORTERM": "truecolor", "TERM": "xterm-256color"}, "truecolor"),
+        ("auto", {"TERM": "xterm-256color"}, "256"),
+        ("auto", {"TERM": "xterm"}, "standard"),
+        ("auto", {"NO_COLOR": "1", "COLORTERM": "truecolor"}, None),
+        ("256", {"NO_COLOR": "1"}, "256"),
+        ("16", {}, "standard"),
+        ("none", {"COLORTERM": "truecolor"}, None),
+    ],
+)
+def test_colours_follow_the_setting_then_the_terminal(
+    colors: str, environ: dict[str, str], expected: str | None
+) -> None:
+    assert color_system(colors, environ) == expected
+
+
+@pytest.mark.parametrize(
+    ("encoding", "term", "expected"),
+    [("utf-8", "xterm", "braille"), ("UTF8", "xterm", "braille"), ("latin-1", "xterm", "ascii"),
+     ("ascii", "xterm", "ascii"), ("utf-8", "linux", "ascii")],
+)  # fmt: skip
+def test_symbols_follow_the_encoding_of_the_terminal(encoding: str, term: str, expected: str) -> None:
+    assert detect_symbol_set({"TERM": term}, encoding) == expected
+
+
+async def test_signals_are_given_back() -> None:
+    def mine(number: int, frame: object) -> None:
+        raise AssertionError("not while the screen runs")
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        loop = asyncio.get_running_loop()
+        got: asyncio.Future[int] = loop.create_future()
+        with signals(loop, [signal.SIGTERM], got.set_result):
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert await asyncio.wait_for(got, 10) == signal.SIGTERM
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Terminal:
+    """A pseudo-terminal with the fake monitor's app on it."""
+
+    def __init__(
+        self, *arguments: str, size: tuple[int, int] = (80, 24), controlling: bool = True, **environ: str
+    ) -> None:
+        self.master, self.slave = pty.openpty()
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        self.attributes = termios.tcgetattr(self.slave)
+        self.received = b""
+        keep = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "SSH_CONNECTION", "SSH_TTY")}
+
+        def own() -> None:
+            os.setsid()
+            if controlling:
+                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.fake_monitor", *arguments],
+            cwd=ROOT,
+            stdin=self.slave,
+            stdout=subprocess.PIPE,
+            stderr=self.slave,
+            env={**keep, "TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONUTF8": "1", **environ},
+            preexec_fn=own,
+        )
+
+    def read(self, seconds: float) -> bytes:
+        """What comes within ``seconds``."""
+        got = b""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and select.select([self.master], [], [], left)[0]:
+            try:
+                got += os.read(self.master, 65_536)
+            except OSError:
+                break
+        self.received += got
+        return got
+
+    def wait_for(self, text: bytes, seconds: float = 20.0) -> None:
+        end = time.monotonic() + seconds
+        while text not in self.received:
+            assert time.monotonic() < end, self.received[-500:]
+            self.read(0.05)
+
+    def send(self, keys: bytes) -> None:
+        os.write(self.master, keys)
+
+    def end(self, seconds: float = 20.0) -> tuple[int, str]:
+        """Exit code and what the program said on stdout, while what it draws is read."""
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, "it does not end"
+            if self.master >= 0:
+                self.read(0.05)
+            else:
+                time.sleep(0.05)
+        assert self.process.stdout is not None
+        if self.master >= 0:
+            self.read(0.2)
+        return self.process.returncode, self.process.stdout.read().decode()
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        for descriptor in (self.master, self.slave):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.master = self.slave = -1
+
+    def assert_restored(self) -> None:
+        assert self.received.count(b"\x1b[?1049h") == self.received.count(b"\x1b[?1049l") == 1
+        tail = self.received[self.received.index(b"\x1b[?1049l") :]
+        assert b"\x1b[?25h" in tail
+        assert b"\x1b[?25l" not in tail
+        assert termios.tcgetattr(self.slave)[:4] == self.attributes[:4]
+
+
+@pytest.fixture
+def terminal(request: pytest.FixtureRequest) -> Iterator[Any]:
+    opened: list[Terminal] = []
+
+    def opening(*arguments: str, **options: Any) -> Terminal:  # noqa: ANN401
+        opened.append(Terminal(*arguments, **options))
+        return opened[-1]
+
+    yield opening
+    for one in opened:
+        one.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(signal.SIGTERM, "signal"), (signal.SIGINT, "signal"), (signal.SIGHUP, "hangup")],
+)
+def test_a_signal_ends_the_app_and_restores_the_terminal(terminal: Any, number: int, reason: str) -> None:  # noqa: ANN401
+    one = terminal()
+    one.wait_for(b"quit")
+    assert not termios.tcgetattr(one.slave)[3] & termios.ICANON
+    os.kill(one.process.pid, number)
+    code, said = one.end()
+    assert (code, said) == (0, f"ended by {reason}, code 0\n")
+    one.assert_restored()
+
+
+def test_q_ends_the_app_and_restores_the_terminal(terminal: Any) -> None:  # noqa: ANN401
+    one = terminal()
+    one.wait_for(b"quit")
+    one.send(b"q")
+    assert one.end() == (0, "ended by quit, code 0\n")
+    one.assert_restored()
+
+
+def test_a_terminal_that_is_gone_ends_the_app_instead_of_spinning(terminal: Any) -> None:  # noqa: ANN401
+    one = terminal(controlling=False)  # no SIGHUP comes
+    one.wait_for(b"quit")
+    os.close(one.slave)
+    os.close(one.master)
+    one.master = one.slave = -1
+    assert one.end() == (0, "ended by hangup, code 0\n")
+
+
+def test_a_terminal_that_does_not_read_can_still_be_left(terminal: Any) -> None:  # noqa: ANN401
+    one = terminal("--symbols", "60", "--changes", "20000", "--hz", "20", size=(200, 60))
+    one.wait_for(b"quit")
+    deadline = time.monotonic() + 20
+    before = -1
+    while (waiting := unread(one.master)) != before:  # until its buffer is full
+        assert time.monotonic() < deadline
+        before = waiting
+        time.sleep(0.6)
+    assert waiting > 1_000
+    os.kill(one.process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + 10
+    while one.process.poll() is None:
+        assert time.monotonic() < deadline, "it hangs on the terminal"
+        time.sleep(0.05)
+    code, said = one.end()
+    assert (code, said) == (0, "ended by signal, code 0\n")
+    one.assert_restored()
+
+
+def unread(descriptor: int) -> int:
+    """Bytes that wait to be read."""
+    answer = fcntl.ioctl(descriptor, termios.FIONREAD, struct.pack("i", 0))
+    return int(struct.unpack("i", answer)[0])
+
+
+def test_after_a_stall_the_picture_is_whole_again(terminal: Any) -> None:  # noqa: ANN401
+    one = terminal("--symbols", "60", "--changes", "20000", "--hz", "20", size=(200, 60))
+    one.wait_for(b"quit")
+    time.sleep(2.0)  # nobody reads
+    one.read(1.0)
+    one.send(b"f")
+    one.wait_for(b"FROZEN")
+    one.read(0.6)
+    seen = Picture().feed(one.received.decode())
+    lines = [seen.line(row, 200) for row in range(60)]
+    one.received = b""
+    one.send(b"tttttt")  # once round all themes: every cell is sent anew
+    one.read(1.0)
+    fresh = Picture().feed(one.received.decode())
+    for row in range(1, 57):
+        assert fresh.line(row, 200) == lines[row]
+
+
+def test_no_color_sends_no_colour(terminal: Any) -> None:  # noqa: ANN401
+    one = terminal("--troubles", NO_COLOR="1")
+    one.wait_for(b"quit")
+    one.read(0.3)
+    one.send(b"?")
+    one.wait_for(b"KEYS")
+    one.send(b"q")
+    one.end()
+    assert COLOUR.findall(one.received) == []
+    selected = Picture().feed(one.received.split(b"KEYS")[0].decode()).cells[2, 2]
+    assert selected == ("B", ("7",))  # the selection is there all the same
+
+
+def test_a_terminal_that_is_not_utf_8_gets_ascii(terminal: Any) -> None:  # noqa: ANN401
+    one = terminal("--troubles", PYTHONUTF8="0", PYTHONIOENCODING="latin-1")
+    one.wait_for(b"quit")
+    one.read(0.3)
+    one.send(b"?")
+    one.wait_for(b"KEYS")
+    one.send(b"q")
+    one.end()
+    assert one.received.isascii()
+    picture = Picture().feed(one.received.split(b"KEYS")[0].decode())
+    assert picture.line(2).startswith("> BTCUSDT")
+    assert picture.line(10).startswith("  ????????U~ ")
+
+
+@pytest.mark.parametrize(("size", "budget"), [((80, 24), 4_000), ((120, 40), 6_000), ((200, 60), 10_000)])
+def test_two_hundred_changes_a_second_stay_within_their_bytes(
+    terminal: Any,  # noqa: ANN401
+    size: tuple[int, int],
+    budget: int,
+) -> None:
+    one = terminal("--hz", "4", "--changes", "200", size=size)
+    one.wait_for(b"quit")
+    one.read(0.5)
+    sent = len(one.read(2.0)) / 2.0
+    assert 500 < sent < budget
+
+
+def test_an_idle_screen_sends_next_to_nothing(terminal: Any) -> None:  # noqa: ANN401
+    one = terminal("--hz", "4", "--changes", "0")
+    one.wait_for(b"quit")
+    one.read(0.5)
+    assert len(one.read(1.0)) <= 50

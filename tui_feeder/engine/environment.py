@@ -1,0 +1,198 @@
+"""One LMDB environment: opened by one writer, read from any thread, its map growing as it fills.
+
+LMDB moves its map when the map grows or is closed, under the feet of whoever reads it. So every
+reader goes through a gate: a move waits until they are out, and new ones wait until it is done.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lmdb
+
+from tui_feeder.engine.lock import StorageLock, StoreError
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+_NAMES = (b"meta", b"days", b"tail", b"state", b"quarantine")
+_MAX_READERS = 512
+
+
+class Environment:
+    """The LMDB files of a store, its lock, and its named databases.
+
+    Args:
+        path: directory; made when absent, unless read-only.
+        exchange: which exchange's candles it holds; "" takes what is there.
+        read_only: open beside a running engine, for reading alone.
+        map_size: bytes of address space to begin with.
+
+    Raises:
+        StoreError: locked by another engine, of another exchange or format, or not usable.
+    """
+
+    def __init__(self, path: Path, *, exchange: str, read_only: bool, map_size: int) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._gate = threading.Condition()
+        self._inside = 0
+        self._moving = False
+        self._closed = False
+        if read_only and not (path / "data.mdb").exists():
+            raise StoreError(f"{path} holds no store: run feeder-tui or feeder-tui backfill first")
+        self._lock = None if read_only else StorageLock(path)
+        try:
+            self._env = self._open(map_size)
+        except BaseException:
+            self._release()
+            raise
+        try:
+            self._databases = {name: self._env.open_db(name, create=not read_only) for name in _NAMES}
+            self.meta, self.days, self.tail, self.state, self.quarantine = self._databases.values()
+            self.exchange = self._agree(exchange)
+        except BaseException as error:
+            self._env.close()
+            self._release()
+            if isinstance(error, lmdb.NotFoundError):
+                raise StoreError(f"{path} holds no store yet: it was never written") from error
+            if isinstance(error, lmdb.Error):
+                raise StoreError(f"{path} cannot be opened as a store: {error}") from error
+            raise
+
+    def _open(self, map_size: int) -> lmdb.Environment:
+        try:
+            env = lmdb.open(
+                str(self.path),
+                max_dbs=len(_NAMES),
+                map_size=map_size,
+                readonly=self.read_only,
+                max_readers=_MAX_READERS,
+                subdir=True,
+            )
+        except (lmdb.Error, OSError) as error:
+            raise StoreError(f"{self.path} cannot be opened as a store: {error}") from error
+        if not self.read_only:
+            env.reader_check()  # a reader that was killed would keep its pages from being used again
+        return env
+
+    def _agree(self, exchange: str) -> str:
+        """Check format and exchange, write them into a new store; the exchange it holds."""
+        with self._env.begin() as txn:
+            found = bytes(txn.get(b"format", db=self.meta) or b"").decode()
+            holds = bytes(txn.get(b"exchange", db=self.meta) or b"").decode()
+        if found and found != str(FORMAT):
+            raise StoreError(
+                f"{self.path} is a store of format {found}, this program reads format {FORMAT}: "
+                "use the program version that wrote it, or another --storage"
+            )
+        if exchange and holds and holds != exchange:
+            raise StoreError(
+                f"{self.path} holds candles of {holds}, not of {exchange}: "
+                "name another directory with --storage"
+            )
+        if not self.read_only and (not found or (exchange and not holds)):
+            with self._env.begin(write=True) as txn:
+                txn.put(b"format", str(FORMAT).encode(), db=self.meta)
+                txn.put(b"exchange", exchange.encode(), db=self.meta)
+        return holds or exchange
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def close(self) -> None:
+        """Wait for the readers to leave, close, release the lock. A second call does nothing."""
+        with self._alone():
+            if not self._closed:
+                self._closed = True
+                self._env.close()
+                self._release()
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        """Inside the gate: the map stays where it is."""
+        with self._gate:
+            self._gate.wait_for(lambda: not self._moving)
+            if self._closed:
+                raise StoreError(f"the store {self.path} is closed")
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._gate:
+                self._inside -= 1
+                if not self._inside:
+                    self._gate.notify_all()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody inside the gate: the map may be moved."""
+        with self._gate:
+            self._gate.wait_for(lambda: not self._moving)
+            self._moving = True
+            try:
+                self._gate.wait_for(lambda: not self._inside)
+                yield
+            finally:
+                self._moving = False
+                self._gate.notify_all()
+
+    @contextmanager
+    def reading(self) -> Iterator[lmdb.Transaction]:
+        """A read transaction: one consistent state, whatever is written meanwhile. Must not be nested.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        while True:
+            with self._entered():
+                try:
+                    txn = self._env.begin()
+                except lmdb.MapResizedError:  # the engine, another process, has grown the map
+                    txn = None
+                if txn is not None:
+                    with txn:
+                        yield txn
+                    return
+            with self._alone():
+                self._env.set_mapsize(0)
+
+    @contextmanager
+    def writing(self) -> Iterator[lmdb.Transaction]:
+        """A write transaction: left normally it commits, left by an exception it aborts."""
+        txn = self._env.begin(write=True)
+        try:
+            yield txn
+        except BaseException:
+            # lmdb 3.0 lets an abort wait until no thread is inside any of its calls: readers that
+            # take turns would keep it waiting for ever.
+            with self._alone():
+                txn.abort()
+            raise
+        txn.commit()
+
+    def grow(self) -> None:
+        """Double the map. Not from inside a transaction of the same thread.
+
+        Raises:
+            lmdb.Error: the system has no room for so many addresses.
+        """
+        with self._alone():
+            self._env.reader_check()
+            size = int(self._env.info()["map_size"]) * 2
+            self._env.set_mapsize(size)
+        log.info("store map grown to %d MiB", size >> 20)
+
+    def file_bytes(self) -> int:
+        """Bytes in use in the file; 0 once closed."""
+        try:
+            with self._entered():
+                return (int(self._env.info()["last_pgno"]) + 1) * int(self._env.stat()["psize"])
+        except StoreError:
+            return 0

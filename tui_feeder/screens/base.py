@@ -1,0 +1,221 @@
+"""What all screens share: a placement of panels by plan, the status line, the clock, the line of keys."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import NULL_OFFSET, NULL_SPACING, Region, Size
+from textual.layout import ArrangeResult, Layout, WidgetPlacement
+from textual.screen import Screen
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui_feeder.monitor import Snapshot
+from tui_feeder.widgets import cells
+from tui_feeder.widgets.ink import Ink, Part, Role
+from tui_feeder.widgets.lines import key_line, status_line
+from tui_feeder.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from tui_feeder.app import FeederApp
+
+#: Columns and rows below which a page says what is needed.
+MINIMUM = Size(80, 24)
+
+_CLOCK = 10  # cells
+
+
+class _ByPlan(Layout):
+    """Puts every widget where its screen's plan says; those without a place are not shown."""
+
+    name = "by-plan"
+
+    def arrange(
+        self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True
+    ) -> ArrangeResult:
+        plan = parent.plan if isinstance(parent, FeederScreen) else {}
+        return [
+            WidgetPlacement(plan[child], NULL_OFFSET, NULL_SPACING, child)
+            for child in children
+            if child in plan
+        ]
+
+
+class FeederScreen(Screen[None], inherit_bindings=False):
+    """A screen that draws snapshots.
+
+    The app calls :meth:`draw` on every tick and after every key that changes what is seen.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plan: dict[Widget, Region] = {}
+        self._by_plan = _ByPlan()
+        self._status = Panel(id="status")
+        self._clock = Panel(id="clock")
+        self._keys = Panel(id="keys")
+        self._page = Panel(id="page")
+
+    @property
+    def layout(self) -> Layout:
+        """The placement by plan."""
+        return self._by_plan
+
+    @property
+    def feeder(self) -> FeederApp:
+        """The app, by its own type."""
+        return cast("FeederApp", self.app)
+
+    @property
+    def ink(self) -> Ink:
+        """Styles and symbols in force."""
+        return self.feeder.ink
+
+    @property
+    def too_small(self) -> bool:
+        """Whether the terminal lacks columns or rows."""
+        return self.app.size.width < MINIMUM.width or self.app.size.height < MINIMUM.height
+
+    @abstractmethod
+    def panels(self) -> Iterable[Panel]:
+        """The panels of the screen besides the shared ones."""
+
+    @abstractmethod
+    def place(self, size: Size) -> Mapping[Widget, Region]:
+        """Where those panels go; row 0 and the last row are taken."""
+
+    @abstractmethod
+    def paint(self, snapshot: Snapshot) -> None:
+        """Show a snapshot in those panels."""
+
+    def shown_symbols(self, snapshot: Snapshot) -> int:
+        """Symbols that are not filtered away."""
+        return len(snapshot.symbols)
+
+    def bottom(self, width: int) -> list[Part]:
+        """The last line: the screens, the keys of this one, help and quit."""
+        shown = sorted((keys for keys in keys_of(self) if keys.show), key=_key_order)
+        return key_line([(keys.keys, keys.description) for keys in shown], width)
+
+    def compose(self) -> Iterable[Widget]:
+        """The shared panels and the screen's own."""
+        yield from (self._status, self._clock, self._keys, self._page)
+        yield from self.panels()
+
+    def on_mount(self) -> None:
+        """Draw the first frame with what there is."""
+        self.replan()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Place everything anew."""
+        self.replan()
+
+    def on_screen_resume(self) -> None:
+        """Catch up with what happened while another screen was in front."""
+        self.replan()
+
+    def replan(self) -> None:
+        """Place the panels for the present size and draw them."""
+        size = self.app.size
+        if self.too_small:
+            plan: dict[Widget, Region] = {self._page: size.region}
+        else:
+            last = size.height - 1
+            plan = {
+                self._status: Region(0, 0, size.width - _CLOCK, 1),
+                self._clock: Region(size.width - _CLOCK, 0, _CLOCK, 1),
+                self._keys: Region(0, last, size.width, 1),
+                **self.place(size),
+            }
+        if plan != self.plan:
+            self.plan = plan
+            self._status.refresh(layout=True)  # of a child: a screen forgets its arrangement only for those
+        self.draw()
+
+    def draw(self) -> None:
+        """Show the app's snapshot."""
+        snapshot = self.feeder.snapshot
+        if self.too_small:
+            self._page.show(too_small_page(self.app.size, self.ink))
+            return
+        ink, width = self.ink, self.app.size.width
+        status = status_line(
+            snapshot,
+            self.shown_symbols(snapshot),
+            self.feeder.hz,
+            self.feeder.frozen,
+            self.feeder.title,
+            width - _CLOCK - 1,
+            ink.glyphs,
+        )
+        self._status.show([ink.strip(status, width - _CLOCK)])
+        clock = cells.clock_text(snapshot.exchange_time, seconds=True) + "Z "
+        self._clock.show([ink.cell(clock, Role.TEXT, _CLOCK)])
+        note = self.feeder.note
+        self._keys.show([ink.strip([(f" {note}", Role.WARN)] if note else self.bottom(width), width)])
+        self.paint(snapshot)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Keys that belong together, such as up and down: bindings of one description."""
+
+    ids: tuple[str, ...]
+    keys: str  # as people write them
+    description: str  # a word
+    tooltip: str  # a sentence
+    show: bool  # in the last line
+
+
+def keys_of(screen: Screen[Any]) -> list[Keys]:
+    """What the keys in force on a screen do, those of the screen first."""
+    found: dict[str, list[Binding]] = {}
+    for binding in bindings_of(screen):
+        found.setdefault(binding.description, []).append(binding)
+    return [
+        Keys(
+            ids=tuple(binding.id or "" for binding in group),
+            keys=" ".join(binding.key_display or binding.key for binding in group),
+            description=description,
+            tooltip=", ".join(binding.tooltip for binding in group),
+            show=any(binding.show for binding in group),
+        )
+        for description, group in found.items()
+    ]
+
+
+def bindings_of(screen: Screen[Any]) -> list[Binding]:
+    """The bindings in force on a screen, those of the screen first, one for each id."""
+    found: dict[str, Binding] = {}
+    for active in screen.active_bindings.values():
+        found.setdefault(active.binding.id or active.binding.action, active.binding)
+    return list(found.values())
+
+
+def _key_order(keys: Keys) -> int:
+    """The screens first, then the keys of the one in front, help and quit last."""
+    if keys.keys.isdigit():
+        return 0
+    return {"app.help": 2, "app.quit": 3}.get(keys.ids[0], 1)
+
+
+def too_small_page(size: Size, ink: Ink) -> list[Strip]:
+    """What to do about a terminal that is too small."""
+    lines = [
+        ("This terminal is too small", Role.STRONG),
+        (f"needed {MINIMUM.width} x {MINIMUM.height}, here {size.width} x {size.height}", Role.TEXT),
+        ("The feeder runs on; q quits", Role.MUTED),
+    ]
+    top = max(0, (size.height - len(lines)) // 2)
+    result = []
+    for y in range(size.height):
+        text, role = lines[y - top] if 0 <= y - top < len(lines) else ("", Role.TEXT)
+        result.append(ink.strip([(" " * max(0, (size.width - len(text)) // 2) + text, role)], size.width))
+    return result

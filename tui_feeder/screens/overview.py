@@ -1,0 +1,309 @@
+"""Overview: every symbol a row, the chart and profile of the selected one, and the one thing to know now."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.widget import Widget
+
+from tui_feeder.monitor import Monitor, Snapshot
+from tui_feeder.screens.base import FeederScreen
+from tui_feeder.widgets.chart import Chart
+from tui_feeder.widgets.columns import Sight, columns_for
+from tui_feeder.widgets.grid import Grid
+from tui_feeder.widgets.ink import Part, Role
+from tui_feeder.widgets.lines import gap_line
+from tui_feeder.widgets.lists import paint_events, paint_gaps
+from tui_feeder.widgets.panel import Panel
+
+#: Columns from which the chart stands beside the grid instead of below it.
+SIDE_BY_SIDE = 160
+
+#: Rows from which gaps and events stand below a chart that is beside the grid, and how many they take.
+_TALL, _SIDE_ROWS = 50, 12
+
+#: Panels kept for columns; more never fit.
+_MOST_COLUMNS = 40
+
+_RESORT_SECONDS = 2.0
+_AGE_SECONDS = 0.95  # ages that change at every look tell nothing and cost a third of all bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the parts of the overview go."""
+
+    grid: Region  # headings included
+    title: Region
+    chart: Region  # with its price axis and time axis
+    profile: Region
+    news: Region
+    side: Region | None  # gaps and events, where there is room
+
+
+def places(size: Size, symbols: int) -> Places:
+    """Divide a terminal of at least 80x24.
+
+    The grid gets the rows it needs up to a share that grows with the height, the chart the rest.
+    """
+    width, height = size
+    news = Region(0, height - 2, width, 1)
+    side: Region | None = None
+    if width >= SIDE_BY_SIDE:
+        left = width // 2
+        grid = Region(0, 1, left, height - 3)
+        x, y, across, rows = left, 1, width - left, height - 3
+        if height >= _TALL:
+            rows -= _SIDE_ROWS
+            side = Region(x, y + rows, across, _SIDE_ROWS)
+    else:
+        most = 9 + (height - 24) * 3 // 4
+        taken = 1 + min(max(symbols, 1), most)
+        grid = Region(0, 1, width, taken)
+        x, y, across, rows = 0, 1 + taken, width, height - 3 - taken
+    profile = across // 3
+    return Places(
+        grid=grid,
+        title=Region(x, y, across, 1),
+        chart=Region(x, y + 1, across - profile, rows - 1),
+        profile=Region(x + across - profile, y + 1, profile, rows - 1),
+        news=news,
+        side=side,
+    )
+
+
+class OverviewScreen(FeederScreen, inherit_bindings=False):
+    """Screen 1."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", "select", key_display="↑", id="overview.up", tooltip="Symbol above"),
+        Binding("down", "move(1)", "select", key_display="↓", id="overview.down", tooltip="Symbol below"),
+        Binding("pageup", "page(-1)", "page", show=False, key_display="PgUp", id="overview.page_up",
+                tooltip="A page up"),
+        Binding("pagedown", "page(1)", "page", show=False, key_display="PgDn", id="overview.page_down",
+                tooltip="A page down"),
+        Binding("home", "move(-100000)", "ends", show=False, key_display="Home", id="overview.first",
+                tooltip="First symbol"),
+        Binding("end", "move(100000)", "ends", show=False, key_display="End", id="overview.last",
+                tooltip="Last symbol"),
+        Binding("s", "sort", "sort", id="overview.sort", tooltip="Sort by the next column"),
+        Binding("S", "reverse", "reverse", show=False, id="overview.reverse",
+                tooltip="Turn the sort order round"),
+        Binding("slash", "filter", "filter", key_display="/", id="overview.filter",
+                tooltip="Show symbols that match a pattern"),
+        Binding("escape", "clear_filter", "all", show=False, key_display="Esc", id="overview.clear_filter",
+                tooltip="Show all symbols"),
+        Binding("left_square_bracket", "timeframe(-1)", "tf", key_display="[", id="overview.shorter",
+                tooltip="Shorter timeframe"),
+        Binding("right_square_bracket", "timeframe(1)", "tf", key_display="]", id="overview.longer",
+                tooltip="Longer timeframe"),
+        Binding("plus,equals_sign", "zoom(1)", "zoom", show=False, key_display="+", id="overview.zoom_in",
+                tooltip="Wider candles"),
+        Binding("minus", "zoom(-1)", "zoom", show=False, key_display="-", id="overview.zoom_out",
+                tooltip="Narrower candles"),
+    ]  # fmt: skip
+
+    def __init__(self, monitor: Monitor) -> None:
+        super().__init__()
+        self.grid = Grid()
+        self.timeframe = 3_600
+        self._columns = [Panel(id=f"column{i}") for i in range(_MOST_COLUMNS)]
+        self._title = Panel(id="title")
+        self._chart = Panel(id="chart")
+        self._profile = Panel(id="profile")
+        self._news = Panel(id="news")
+        self._side = Panel(id="side")
+        self._places: Places | None = None
+        self._painter = Chart(monitor)
+        self._columns_key: object = None
+        self._ticks_since_sort = 0
+        self._typed: str | None = None  # the filter being typed, None when none is
+        self._fault = ""
+        self._aged_at = -math.inf  # local seconds when the ages were last told
+        self._now = 0  # exchange time then
+
+    def panels(self) -> Iterable[Panel]:
+        """Columns, chart, profile, and the lines between."""
+        return (*self._columns, self._title, self._chart, self._profile, self._news, self._side)
+
+    def place(self, size: Size) -> Mapping[Widget, Region]:
+        """Columns side by side in the grid's place, the rest as :func:`places` says."""
+        snapshot = self.feeder.snapshot
+        where = self._places = places(size, self.shown_symbols(snapshot))
+        self._choose_columns(snapshot)
+        plan: dict[Widget, Region] = {
+            self._title: where.title,
+            self._chart: where.chart,
+            self._profile: where.profile,
+            self._news: where.news,
+        }
+        if where.side is not None:
+            plan[self._side] = where.side
+        x = where.grid.x
+        for panel, column in zip(self._columns, self.grid.columns, strict=False):
+            plan[panel] = Region(x, where.grid.y, column.width, where.grid.height)
+            x += column.width
+        return plan
+
+    def shown_symbols(self, snapshot: Snapshot) -> int:
+        """Symbols that pass the filter."""
+        return len(self.grid.order) if self.grid.total else len(snapshot.symbols)
+
+    def bottom(self, width: int) -> list[Part]:
+        """The keys, or the filter that is being typed."""
+        if self._typed is None:
+            filtered = f" /{self.grid.pattern} " if self.grid.pattern else ""
+            return [(filtered, Role.WARN), *super().bottom(width - cell_len(filtered))]
+        help_text = self._fault or "a pattern such as btc or ^1000, ! before it for the others; enter, esc"
+        return [
+            (f" /{self._typed}", Role.STRONG),
+            ("█", Role.ACCENT),
+            (f"  {help_text}", Role.WARN if self._fault else Role.MUTED),
+        ]
+
+    def paint(self, snapshot: Snapshot) -> None:
+        """Rows, chart, news."""
+        self._ticks_since_sort += 1
+        resort = self._ticks_since_sort >= _RESORT_SECONDS * self.feeder.hz
+        before = len(self.grid.order)
+        self.grid.update(snapshot, resort=resort)
+        if resort:
+            self._ticks_since_sort = 0
+        if len(self.grid.order) != before or self._key(snapshot) != self._columns_key:
+            self.call_later(self.replan)
+        where = self._places
+        if where is None:
+            return
+        ink = self.ink
+        self._paint_grid(snapshot, where)
+        size = (where.chart.width, where.profile.width, where.chart.height)
+        strips = self._painter.paint(snapshot, self.grid.view, self.timeframe, size, ink)
+        self._title.show(strips.title)
+        self._chart.show(strips.chart)
+        self._profile.show(strips.profile)
+        self._news.show([ink.strip(gap_line(snapshot, self.grid.view, ink.glyphs), where.news.width)])
+
+        if where.side is not None:
+            self._paint_side(snapshot, where.side)
+
+    def _paint_side(self, snapshot: Snapshot, side: Region) -> None:
+        ink, width = self.ink, side.width
+        gaps = [gap for gap in snapshot.gaps if gap.state != "filled"]
+        rows = 2 + min(max(len(gaps), 1), (side.height - 2) // 2)
+        rule = (ink.glyphs.rule, Role.FAINT)
+        table = paint_gaps(gaps, -1, snapshot.exchange_time, snapshot.clock_rate, width, rows - 1, ink)
+        news = paint_events(snapshot.events, 0, width, side.height - rows - 1, ink)
+        titles = [
+            ink.strip([(ink.glyphs.rule * 2, Role.FAINT), (f" {name} ", Role.STRONG)], width, fill=rule)
+            for name in ("Gaps", "Log")
+        ]
+        self._side.show([titles[0], *table, titles[1], *news])
+
+    def _paint_grid(self, snapshot: Snapshot, where: Places) -> None:
+        ink = self.ink
+        if abs(snapshot.taken_at - self._aged_at) >= _AGE_SECONDS:
+            self._aged_at, self._now = snapshot.taken_at, snapshot.exchange_time
+        sight = Sight(ink.glyphs, self.timeframe, self._now, tenths=self.feeder.hz > 1)
+        height = where.grid.height - 1
+        rows = self.grid.rows(height, sight)
+        headings = self.grid.headings(ink.glyphs)
+        for i, (panel, column) in enumerate(zip(self._columns, self.grid.columns, strict=False)):
+            text, role = headings[i]
+            strips = [ink.cell(text, role, column.width)]
+            strips += [ink.cell(row[i][0], row[i][1], column.width, row[i][2]) for row in rows]
+            strips += [ink.cell("", Role.TEXT, column.width)] * (height - len(rows))
+            panel.show(strips)
+
+    def _key(self, snapshot: Snapshot) -> object:
+        width = self._places.grid.width if self._places is not None else 0
+        return width, snapshot.timeframes, snapshot.ema_periods, self.timeframe
+
+    def _choose_columns(self, snapshot: Snapshot) -> None:
+        key = self._key(snapshot)
+        if key == self._columns_key or self._places is None:
+            return
+        if snapshot.timeframes and self.timeframe not in snapshot.timeframes:
+            self.timeframe = snapshot.timeframes[-1]
+            key = self._key(snapshot)
+        self._columns_key = key
+        width = self._places.grid.width
+        self.grid.set_columns(columns_for(width, snapshot.timeframes, snapshot.ema_periods, self.timeframe))
+
+    # What the keys do
+
+    def action_move(self, rows: int) -> None:
+        """Select another symbol."""
+        self.grid.move(rows)
+        self.draw()
+
+    def action_page(self, pages: int) -> None:
+        """Select the symbol a screenful away."""
+        rows = self._places.grid.height - 2 if self._places is not None else 1
+        self.action_move(pages * max(1, rows))
+
+    def action_sort(self) -> None:
+        """Sort by the next column."""
+        self.grid.cycle_sort()
+        self.draw()
+
+    def action_reverse(self) -> None:
+        """Turn the sort order round."""
+        self.grid.reverse_sort()
+        self.draw()
+
+    def action_timeframe(self, step: int) -> None:
+        """Another timeframe for the chart and the EMA distance."""
+        known = self.feeder.snapshot.timeframes
+        if self.timeframe in known:
+            self.timeframe = known[min(max(known.index(self.timeframe) + step, 0), len(known) - 1)]
+            self.replan()
+
+    def action_zoom(self, step: int) -> None:
+        """More or less room for a candle."""
+        self._painter.pitch = min(max(self._painter.pitch + step, 1), 4)
+        self.draw()
+
+    def action_filter(self) -> None:
+        """Begin to type a filter."""
+        self._typed, self._fault = self.grid.pattern, ""
+        self.draw()
+
+    def action_clear_filter(self) -> None:
+        """Show every symbol."""
+        self.grid.set_filter("")
+        self.replan()
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """While a filter is typed, every key is text."""
+        return self._typed is not None
+
+    def on_key(self, event: events.Key) -> None:
+        """Take a key as text while a filter is typed."""
+        if self._typed is None:
+            return
+        event.stop()
+        event.prevent_default()
+        match event.key:
+            case "escape":
+                self._typed = None
+                self.grid.set_filter("")
+            case "enter":
+                self._fault = self.grid.set_filter(self._typed) or ""
+                if not self._fault:
+                    self._typed = None
+            case "backspace":
+                self._type(self._typed[:-1])
+            case _ if event.character is not None and event.character.isprintable():
+                self._type(self._typed + event.character)
+        self.replan()
+
+    def _type(self, text: str) -> None:
+        self._typed = text
+        self._fault = self.grid.set_filter(text) or ""

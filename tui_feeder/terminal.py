@@ -1,0 +1,304 @@
+"""The terminal: what it can show, what is written to it, and giving it back in order.
+
+The one place that touches Textual's private parts (its output queue and driver).
+POSIX only, as the signals are.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import sys
+import termios
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from queue import Empty
+from typing import IO, TYPE_CHECKING, Any
+
+from textual.drivers.linux_driver import LinuxDriver
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from textual.app import App
+
+#: Frames waiting to be written beyond which the terminal is not reading and a tick is skipped.
+BACKLOG_LIMIT = 3
+
+_COLOR_SYSTEMS = {"truecolor": "truecolor", "256": "256", "16": "standard"}
+_SGR = re.compile("\x1b\\[([0-9;]*)m")
+_MOVE = re.compile("(\x1b\\[[0-9]+;[0-9]+H)")
+_ENDS = {"1": "22", "2": "22", "3": "23", "4": "24", "7": "27"}  # what ends an attribute
+_SHOWS_ON_BLANK = frozenset(("4", "7", "9", "21", "53"))  # underline, reverse, strike, overline, ...
+
+
+def detect_symbol_set(environ: Mapping[str, str] = os.environ, encoding: str | None = None) -> str:
+    """``braille``, or ``ascii`` where the terminal's stream (Textual's: stderr) is not UTF-8."""
+    if encoding is None:
+        encoding = getattr(sys.__stderr__, "encoding", None) or ""
+    utf8 = encoding.lower().replace("-", "").replace("_", "") == "utf8"
+    return "braille" if utf8 and environ.get("TERM") != "linux" else "ascii"
+
+
+def color_system(colors: str, environ: Mapping[str, str] = os.environ) -> str | None:
+    """Rich's name of the colour system for a setting, or None for no colour at all.
+
+    Args:
+        colors: ``auto``, ``truecolor``, ``256``, ``16`` or ``none``.
+        environ: where ``NO_COLOR``, ``COLORTERM`` and ``TERM`` are read; the first wins over ``auto`` only.
+
+    Raises:
+        ValueError: ``colors`` is none of these.
+    """
+    if colors == "none":
+        return None
+    if colors in _COLOR_SYSTEMS:
+        return _COLOR_SYSTEMS[colors]
+    if colors != "auto":
+        raise ValueError(f"unknown colors {colors!r}; there are: auto, {', '.join(_COLOR_SYSTEMS)}, none")
+    if environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
+        return None
+    if environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+        return "truecolor"
+    return "256" if "256color" in environ.get("TERM", "") else "standard"
+
+
+def write_backlog(app: App[Any]) -> int:
+    """Writes that wait for the terminal to read; 0 without a terminal."""
+    thread = getattr(app._driver, "_writer_thread", None)
+    return thread._queue.qsize() if thread is not None else 0
+
+
+def hung_up(app: App[Any]) -> bool:
+    """Whether the other end of the terminal is gone, where Textual's input thread would spin for ever."""
+    driver = app._driver
+    if not isinstance(driver, TerminalDriver):
+        return False
+    poll = select.poll()
+    poll.register(driver.fileno, 0)
+    return driver.output.lost or any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+
+
+def lost_writes(app: App[Any]) -> bool:
+    """Whether writes were dropped since the last call, so that the screen must be drawn anew."""
+    driver = app._driver
+    if not isinstance(driver, TerminalDriver) or not driver.dropped:
+        return False
+    driver.dropped = False
+    return True
+
+
+@contextmanager
+def signals(
+    loop: asyncio.AbstractEventLoop, numbers: list[int], received: Callable[[int], None]
+) -> Iterator[None]:
+    """Call ``received`` on the loop for each of the signals, and give them back afterwards.
+
+    Off the main thread, where signals cannot be had, it does nothing.
+    """
+    before: dict[int, Any] = {}
+    try:
+        for number in numbers:
+            handler = signal.getsignal(number)
+            loop.add_signal_handler(number, received, number)
+            before[number] = handler
+    except (ValueError, RuntimeError):
+        pass
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            with suppress(TypeError, ValueError):
+                signal.signal(number, handler)
+
+
+#: Attributes, foreground and background of a style, as SGR parameters.
+Sgr = tuple[frozenset[str], str, str]
+
+_PLAIN: Sgr = (frozenset(), "", "")
+
+
+class Thrift:
+    """Rewrites terminal output so that it takes few bytes, and no colour is sent where there is none.
+
+    Textual ends every piece of text with a reset and begins the next with its whole style. Here the style
+    carries over, from frame to frame too, and only differences are sent. The pieces of a frame that have a
+    place and one style each are sent style by style.
+    """
+
+    def __init__(self, colors: bool) -> None:
+        self._colors = colors
+        self._wanted = _PLAIN
+        self._present: Sgr | None = None  # None: not known
+
+    def rewrite(self, data: str) -> str:
+        """The same picture in fewer bytes."""
+        if "\x1b[?1049" in data:  # another screen: leave the old one plain, know nothing of the new one
+            self._present = None
+            return "\x1b[0m" + data
+        start, *runs = _MOVE.split(data)
+        out = [self._styled(start)]
+        by_style: dict[str, list[tuple[str, str]]] = {}
+        for move, text in zip(runs[::2], (run.removesuffix("\n") for run in runs[1::2]), strict=True):
+            if not text:  # a place with nothing to show; the cursor is hidden
+                continue
+            styles = _SGR.findall(text)
+            simple = len(styles) == 2 and styles[1] in ("", "0") and text.startswith("\x1b[" + styles[0])
+            by_style.setdefault(styles[0] if simple else "", []).append((move, text))
+        for run in by_style.values():
+            out += [move + self._styled(text) for move, text in run]
+        return "".join(out)
+
+    def _styled(self, text: str) -> str:
+        out: list[str] = []
+        for index, piece in enumerate(_SGR.split(text)):
+            if index % 2:
+                self._wanted = parse_sgr(piece) if self._colors else (parse_sgr(piece)[0], "", "")
+            elif piece and piece[0] != "\x1b":
+                sequence, self._present = transition(self._present, self._wanted, piece.isspace())
+                out.append(sequence + piece)
+            else:
+                out.append(piece)
+        return "".join(out)
+
+
+@lru_cache(4_096)
+def parse_sgr(parameters: str) -> Sgr:
+    """The style that a sequence of SGR parameters sets after a reset."""
+    attributes: set[str] = set()
+    foreground = background = ""
+    codes = parameters.split(";")
+    at = 0
+    while at < len(codes):
+        number = int(codes[at] or 0)
+        length = {"2": 5, "5": 3}.get(codes[at + 1], 1) if number in (38, 48) and at + 1 < len(codes) else 1
+        value = ";".join(codes[at : at + length])
+        if 30 <= number <= 39 or 90 <= number <= 97:
+            foreground = "" if number == 39 else value
+        elif 40 <= number <= 49 or 100 <= number <= 107:
+            background = "" if number == 49 else value
+        elif number:
+            attributes.add(value)
+        else:
+            attributes, foreground, background = set(), "", ""
+        at += length
+    return frozenset(attributes), foreground, background
+
+
+@lru_cache(16_384)
+def transition(present: Sgr | None, wanted: Sgr, blank: bool) -> tuple[str, Sgr]:
+    """The shortest sequence from one style to another, and the style that results.
+
+    Args:
+        present: the style the terminal has, None if not known.
+        wanted: the style it shall have.
+        blank: the text is blanks only, on which foreground and weight do not show.
+    """
+    had, had_foreground, had_background = present or _PLAIN
+    if present is not None and blank and not _SHOWS_ON_BLANK & (had | wanted[0]):
+        wanted = (had, had_foreground, wanted[2])
+    if present == wanted:
+        return "", wanted
+    attributes, foreground, background = wanted
+    if present is None or wanted == _PLAIN:
+        codes = ["0", *sorted(attributes), *filter(None, (foreground, background))]
+    else:
+        ended = {_ENDS.get(attribute, "0") for attribute in had - attributes}
+        if "0" in ended:
+            return transition(None, wanted, blank)
+        kept = had - {attribute for attribute, end in _ENDS.items() if end in ended}
+        codes = sorted(ended) + sorted(attributes - kept)
+        if foreground != had_foreground:
+            codes.append(foreground or "39")
+        if background != had_background:
+            codes.append(background or "49")
+    return f"\x1b[{';'.join(codes)}m", wanted
+
+
+class Output:
+    """The stream of the terminal. Where it is gone, writes vanish and :attr:`lost` is set."""
+
+    def __init__(self, stream: IO[str], thrift: Thrift) -> None:
+        self.lost = False
+        self.sent = 0  # bytes
+        self._stream = stream
+        self._thrift = thrift
+
+    def write(self, text: str) -> None:
+        """Write what Textual's output thread took from its queue."""
+        text = self._thrift.rewrite(text)
+        self.sent += len(text) if text.isascii() else len(text.encode(errors="replace"))
+        self._guarded(self._stream.write, text)
+
+    def flush(self) -> None:
+        """Hand everything written to the terminal."""
+        self._guarded(self._stream.flush)
+
+    def fileno(self) -> int:
+        """The descriptor of the stream."""
+        return self._stream.fileno()
+
+    def _guarded(self, call: Callable[..., Any], *arguments: str) -> None:
+        if self.lost:
+            return
+        try:
+            call(*arguments)
+        except (OSError, ValueError):
+            self.lost = True
+
+
+class TerminalDriver(LinuxDriver):
+    """Textual's driver, without the mouse, thrifty, and able to let go of a terminal that does not read."""
+
+    def __init__(
+        self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
+    ) -> None:
+        super().__init__(app, debug=debug, mouse=False, size=size)
+        stream = sys.__stderr__
+        if stream is None:
+            raise OSError("stderr is closed: there is no terminal to draw on")
+        self.output = Output(stream, Thrift(getattr(app, "colored", True)))
+        self._file = self.output  # type: ignore[assignment]
+        self.dropped = False  # a write was lost: what is on the screen must be drawn anew
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """Columns and rows of the terminal that is drawn on; Textual asks stdout, which may be a pipe."""
+        try:
+            return os.get_terminal_size(self.output.fileno())
+        except (OSError, ValueError):
+            return super()._get_terminal_size()
+
+    def write(self, data: str) -> None:
+        """Queue a write; a full queue drops it rather than stop the keyboard and the signals too."""
+        thread = self._writer_thread
+        if thread is None:
+            return
+        if thread._queue.full():
+            self.dropped = True
+            return
+        thread.write(data)
+
+    def stop_application_mode(self) -> None:
+        """Restore the terminal, also one that has stopped reading."""
+        thread = self._writer_thread
+        if thread is not None and thread._queue.qsize() > BACKLOG_LIMIT:
+            with suppress(Empty):
+                while True:
+                    thread._queue.get_nowait()
+            with suppress(termios.error):
+                termios.tcflush(self.fileno, termios.TCOFLUSH)
+            self.write("\x18")  # ends a sequence that the flush cut in two
+        super().stop_application_mode()
+
+    def close(self) -> None:
+        """End the output thread; one stuck in a write is left behind (it is a daemon)."""
+        thread = self._writer_thread
+        if thread is None:
+            return
+        if thread.is_alive() and not thread._queue.full():
+            thread._queue.put_nowait(None)
+        thread.join(2.0)

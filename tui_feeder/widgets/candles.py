@@ -1,0 +1,263 @@
+"""Painter of candles: half-block bodies, box-line wicks, braille EMA lines, levels behind. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from textual.strip import Strip
+
+from tui_feeder.monitor import Rows
+from tui_feeder.widgets import cells
+from tui_feeder.widgets.ink import Ink, Part, Role
+from tui_feeder.widgets.scale import PriceScale, price_ticks, time_step
+
+#: Columns at the right that no candle enters: names of the lines stand there.
+MARGIN = 4
+
+DAY_MS = 86_400_000
+
+_BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An EMA over the bars: one value a bar, NaN where there is none."""
+
+    name: str  # shown at its right end, at most three cells
+    values: Sequence[float]
+    role: Role
+
+
+class _Canvas:
+    """Characters and what they mean, row by row."""
+
+    def __init__(self, width: int, rows: int) -> None:
+        self.width = width
+        self.text = [[" "] * width for _ in range(rows)]
+        self.roles = [[Role.TEXT] * width for _ in range(rows)]
+
+    def put(self, x: int, y: int, text: str, role: Role) -> None:
+        self.text[y][x] = text
+        self.roles[y][x] = role
+
+    def strips(self, ink: Ink) -> list[Strip]:
+        result = []
+        for text, roles in zip(self.text, self.roles, strict=True):
+            parts: list[Part] = []
+            start = 0
+            for x in range(1, self.width + 1):
+                if x == self.width or roles[x] is not roles[start]:
+                    parts.append(("".join(text[start:x]), roles[start]))
+                    start = x
+            result.append(ink.strip(parts, self.width))
+        return result
+
+
+def paint_candles(
+    bars: Rows,
+    lines: Sequence[Line],
+    levels: Sequence[tuple[float, Role]],
+    scale: PriceScale,
+    timeframe: int,
+    pitch: int,
+    width: int,
+    ink: Ink,
+) -> list[Strip]:
+    """Candles, a body one column wide each, the newest next to the margin; a missing bar leaves a blank.
+
+    Args:
+        bars: rows of dtype ROW in order of time; those that do not fit at the left are not drawn.
+        lines: values aligned with ``bars``, drawn behind the candles.
+        levels: prices that run across the whole width, drawn behind all else.
+        scale: prices to rows.
+        timeframe: seconds, of the bars.
+        pitch: columns from one candle to the next.
+        width: cells of every strip.
+        ink: styles and symbols.
+
+    Returns:
+        ``scale.rows`` strips of ``width`` cells.
+    """
+    canvas = _Canvas(width, scale.rows)
+    for price, role in levels:
+        row = scale.row(price)
+        if row is not None:
+            for x in range(width):
+                canvas.put(x, row, ink.glyphs.level, role)
+    columns = bar_columns(bars, timeframe, pitch, width)
+    for order, line in reversed(list(enumerate(lines))):
+        _draw_line(canvas, line, columns, pitch, scale, ink, order)
+    for x, bar in zip(columns, bars.tolist(), strict=True):
+        if x >= 0:
+            _draw_candle(canvas, x, bar, scale, ink)
+    taken: set[int] = set()
+    for line in lines:
+        _name_line(canvas, line, scale, taken)
+    return canvas.strips(ink)
+
+
+def bar_columns(bars: Rows, timeframe: int, pitch: int, width: int) -> list[int]:
+    """The column of every bar by its time, the newest at ``width - MARGIN - 1``; negative is off the left."""
+    if not len(bars):
+        return []
+    times = bars["open_time"]
+    behind = (times[-1] - times) // (timeframe * 1000)
+    columns: list[int] = (width - MARGIN - 1 - behind * pitch).tolist()
+    return columns
+
+
+def _draw_candle(canvas: _Canvas, x: int, bar: Sequence[float], scale: PriceScale, ink: Ink) -> None:
+    _, opened, high, low, close = bar[:5]
+    glyphs = ink.glyphs
+    role = Role.UP if close > opened else Role.DOWN if close < opened else Role.FLAT
+    body = glyphs.body_down if close < opened else glyphs.body
+    first, last = _halves(scale, max(opened, close), min(opened, close))
+    top, bottom = _halves(scale, high, low)
+    for row in range(max(0, top // 2), min(scale.rows - 1, bottom // 2) + 1):
+        upper, lower = row * 2, row * 2 + 1
+        in_upper, in_lower = first <= upper <= last, first <= lower <= last
+        if (in_upper and in_lower) or ((in_upper or in_lower) and body != glyphs.body):
+            text = body
+        elif in_upper:
+            text = glyphs.body_top
+        elif in_lower:
+            text = glyphs.body_bottom
+        elif top <= upper and lower <= bottom:
+            text = glyphs.wick
+        else:
+            text = glyphs.wick_top if top <= upper else glyphs.wick_bottom
+        canvas.put(x, row, text, role)
+
+
+def _halves(scale: PriceScale, high: float, low: float) -> tuple[int, int]:
+    """First and last half row from the top that a range of prices covers, at least one."""
+    top = math.floor(scale.position(high) * 2)
+    return top, max(top, math.ceil(scale.position(low) * 2) - 1)
+
+
+def _draw_line(
+    canvas: _Canvas,
+    line: Line,
+    columns: Sequence[int],
+    pitch: int,
+    scale: PriceScale,
+    ink: Ink,
+    order: int,
+) -> None:
+    if not ink.glyphs.braille:
+        for x, value in zip(columns, line.values, strict=True):
+            row = None if math.isnan(value) else scale.row(value)
+            if row is not None and x >= 0:
+                canvas.put(x, row, ink.glyphs.dots[min(order, 1)], line.role)
+        return
+    dots: dict[tuple[int, int], int] = {}
+    before: tuple[int, float] | None = None
+    for x, value in zip(columns, line.values, strict=True):
+        if math.isnan(value):
+            before = None
+            continue
+        here = (x * 2, scale.position(value) * 4)
+        if before is None or here[0] - before[0] != pitch * 2:
+            before = here
+        _stroke(dots, before, here)
+        before = here
+    for (x, y), bits in dots.items():
+        if 0 <= x < canvas.width and 0 <= y < scale.rows:
+            there = canvas.text[y][x]
+            if "\u2800" <= there <= "\u28ff":  # another line: both show, in the colour of the one in front
+                bits |= ord(there) - 0x2800
+            canvas.put(x, y, chr(0x2800 + bits), line.role)
+
+
+def _stroke(dots: dict[tuple[int, int], int], start: tuple[int, float], end: tuple[int, float]) -> None:
+    """Set the dots between two points, in dots from the left and from the top; each column joins the next."""
+    across = end[0] - start[0]
+    slope = (end[1] - start[1]) / across if across else 0.0
+    for step in range(across + 1):
+        at = start[1] + slope * step
+        near = at + slope / 2 if step < across else at
+        for y in range(math.floor(min(at, near)), math.floor(max(at, near)) + 1):
+            key = ((start[0] + step) // 2, y // 4)
+            dots[key] = dots.get(key, 0) | _BRAILLE[y % 4][(start[0] + step) % 2]
+
+
+def _name_line(canvas: _Canvas, line: Line, scale: PriceScale, taken: set[int]) -> None:
+    value = line.values[-1] if len(line.values) else math.nan
+    row = None if math.isnan(value) else scale.row(value)
+    if row is None or canvas.width < MARGIN:
+        return
+    for at in (row, row - 1, row + 1):
+        if at not in taken and 0 <= at < scale.rows:
+            taken.add(at)
+            for i, character in enumerate(cells.fit(line.name, MARGIN - 1)):
+                canvas.put(canvas.width - MARGIN + 1 + i, at, character, line.role)
+            return
+
+
+def paint_price_axis(
+    scale: PriceScale, last: float | None, decimals: int, width: int, ink: Ink
+) -> list[Strip]:
+    """Round prices beside the rows they belong to, and the last price at its own row.
+
+    Returns:
+        ``scale.rows`` strips of ``width`` cells.
+    """
+    glyphs = ink.glyphs
+    labels: dict[int, str] = {}
+    ticks, needed = price_ticks(scale, 2 if scale.rows < 12 else 3)
+    for price in ticks:
+        row = scale.row(price)
+        if row is not None:
+            labels[row] = cells.price_text(price, needed, width - 1)
+    at = None if last is None else scale.row(last)
+    result = []
+    for row in range(scale.rows):
+        if row == at and last is not None:
+            text = cells.fit(cells.price_text(last, decimals, width - 1), width - 1, right=True)
+            parts: list[Part] = [(text, Role.STRONG), (glyphs.pointer, Role.STRONG)]
+        elif row in labels:
+            text = cells.fit(labels[row], width - 1, right=True)
+            parts = [(text, Role.MUTED), (glyphs.tick, Role.FAINT)]
+        else:
+            parts = [(" " * (width - 1), Role.TEXT), (glyphs.wall, Role.FAINT)]
+        result.append(ink.strip(parts, width))
+    return result
+
+
+def paint_time_axis(bars: Rows, timeframe: int, pitch: int, width: int, ink: Ink) -> Strip:
+    """Round times under their candles, a rule between them, and ``!`` under a bar that is missing."""
+    columns = bar_columns(bars, timeframe, pitch, width)
+    rule = [(ink.glyphs.rule, Role.FAINT)] * width
+    if columns:
+        held = set(columns)
+        step = time_step(timeframe, math.ceil(9 / pitch)) * 1000
+        newest = int(bars["open_time"][-1])
+        free = 0
+        for x in range(columns[0] + max(0, math.ceil(-columns[0] / pitch)) * pitch, columns[-1] + 1, pitch):
+            moment = newest - (columns[-1] - x) // pitch * timeframe * 1000
+            text = cells.clock_text(moment) if moment % DAY_MS else cells.date_text(moment)[5:]
+            if moment % step == 0 and x >= free and x + len(text) <= width:
+                rule[x : x + len(text)] = [(c, Role.MUTED) for c in text]
+                free = x + len(text) + 1
+            elif x not in held and x >= free:
+                rule[x] = ("!", Role.WARN)
+    return ink.strip(_joined(rule), width)
+
+
+def _joined(pieces: Sequence[Part]) -> list[Part]:
+    """Neighbours of one role as one piece."""
+    result: list[Part] = []
+    for text, role in pieces:
+        if result and result[-1][1] is role:
+            result[-1] = (result[-1][0] + text, role)
+        else:
+            result.append((text, role))
+    return result
+
+
+def price_range(bars: Rows) -> tuple[float, float]:
+    """Lowest low and highest high of bars (at least one)."""
+    return float(np.min(bars["low"])), float(np.max(bars["high"]))

@@ -1,0 +1,118 @@
+"""Numbers, ages and sizes as short texts that never exceed their cells.
+
+Every function takes None for *unknown* and gives the unknown sign for it, never 0.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rich.cells import cell_len, set_cell_size
+
+UNKNOWN = "–"
+
+
+def fit(text: str, width: int, right: bool = False) -> str:
+    """``text`` in exactly ``width`` cells, cut with an ellipsis; wide characters count two."""
+    size = len(text) if text.isascii() else cell_len(text)
+    if size > width:
+        text = set_cell_size(text, width - 1) + "…" if width > 0 else ""
+        size = width
+    return " " * (width - size) + text if right else text + " " * (width - size)
+
+
+def price_text(value: float | None, decimals: int, width: int = 10) -> str:
+    """A price with ``decimals`` digits, fewer where they do not fit, scientific where none would be left."""
+    if value is None:
+        return UNKNOWN
+    text = f"{value:.{decimals}f}"
+    if len(text) <= width:
+        return text
+    whole = len(f"{value:.0f}")
+    if whole + 2 <= width and value >= 10.0 ** (whole + 4 - width):
+        return f"{value:.{width - whole - 1}f}"
+    if whole <= width and value >= 10_000:
+        return f"{value:.0f}"
+    for digits in range(6, -1, -1):
+        mantissa, exponent = f"{value:.{digits}e}".split("e")
+        text = f"{mantissa}e{int(exponent)}"
+        if len(text) <= width:
+            break
+    return text
+
+
+def percent_text(value: float | None, width: int = 6) -> str:
+    """A percentage without its sign, ``+0.12``; only what rounds to ``0.00`` has no plus or minus."""
+    if value is None:
+        return UNKNOWN
+    if abs(value) < 0.005:
+        return "0.00"
+    for digits in (2, 1, 0):
+        text = f"{value:+.{digits}f}"
+        if len(text) <= width:
+            return text
+    return (">" if value > 0 else "<") + f"{9 * 10 ** (width - 3):+.0f}"[: width - 1]
+
+
+def age_text(milliseconds: int | None, tenths: bool = True) -> str:
+    """An age in at most four cells: ``0.3``, ``42``, ``17m``, ``2h``, ``5d``."""
+    if milliseconds is None:
+        return UNKNOWN
+    seconds = max(0, milliseconds) / 1000
+    if seconds < 10 and tenths:
+        return f"{seconds:.1f}"
+    if seconds < 1000:
+        return f"{seconds:.0f}"
+    for size, unit in ((60, "m"), (3_600, "h"), (86_400, "d")):
+        if seconds < 100 * size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{min(999, seconds / 86_400):.0f}d"
+
+
+def duration_text(seconds: float | None) -> str:
+    """A time to wait: ``12s``, ``1m20s``, ``2h05m``, ``3d04h``."""
+    if seconds is None:
+        return UNKNOWN
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3_600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86_400:
+        return f"{whole // 3_600}h{whole % 3_600 // 60:02d}m"
+    return f"{whole // 86_400}d{whole % 86_400 // 3_600:02d}h"
+
+
+def count_text(value: float | None) -> str:
+    """A count or volume in at most five cells: ``812``, ``58.2k``, ``1.3M``, ``240B``."""
+    if value is None:
+        return UNKNOWN
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= size * 0.9995:
+            scaled = value / size
+            return f"{scaled:.1f}{unit}" if scaled < 99.95 else f"{scaled:.0f}{unit}"
+    return f"{value:.0f}"
+
+
+def bytes_text(value: int) -> str:
+    """A size: ``812 B``, ``58 kB``, ``31 MB``, ``1.2 GB``."""
+    if value < 1_000:
+        return f"{value} B"
+    if value < 1_000_000:
+        return f"{value / 1e3:.0f} kB"
+    if value < 1_000_000_000:
+        return f"{value / 1e6:.0f} MB"
+    return f"{value / 1e9:.1f} GB"
+
+
+def clock_text(milliseconds: int | None, seconds: bool = False) -> str:
+    """A time of day in UTC, ``13:41`` or ``13:41:07``."""
+    if milliseconds is None:
+        return UNKNOWN
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.strftime("%H:%M:%S" if seconds else "%H:%M")
+
+
+def date_text(milliseconds: int) -> str:
+    """A date in UTC, ``2026-02-03``."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d")

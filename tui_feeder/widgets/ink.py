@@ -1,0 +1,174 @@
+"""Ink: what a painter draws with. A palette of styles by role, a set of symbols, and strips of exact width.
+
+A painter names the *role* of a text (``Role.UP``), never a colour. The palette comes from a theme; without
+colours the roles keep only weight, so nothing on the screen may be told by colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+
+class Role(StrEnum):
+    """What a piece of text means. The names are the keys of a theme's ``[colors]``."""
+
+    TEXT = "text"
+    MUTED = "muted"  # labels, units, old values
+    FAINT = "faint"  # rules, axes, empty bars
+    STRONG = "strong"
+    UP = "up"
+    DOWN = "down"
+    FLAT = "flat"
+    OK = "ok"
+    WARN = "warn"
+    ERROR = "error"
+    ACCENT = "accent"  # keys, sort mark, progress
+    EMA_FAST = "ema_fast"
+    EMA_SLOW = "ema_slow"
+    POC = "poc"
+    VALUE_AREA = "value_area"  # bars and lines of the value area
+    VOLUME = "volume"  # bars outside it
+    VWAP = "vwap"
+
+
+#: One piece of a line: a text and what it means.
+Part = tuple[str, Role]
+
+#: Weight that stands for a role where there is no colour.
+_PLAIN = {
+    Role.MUTED: Style(dim=True),
+    Role.FAINT: Style(dim=True),
+    Role.VOLUME: Style(dim=True),
+    Role.STRONG: Style(bold=True),
+    Role.WARN: Style(bold=True),
+    Role.ERROR: Style(bold=True),
+    Role.ACCENT: Style(bold=True),
+    Role.POC: Style(bold=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """A set of symbols. Every one of them is one cell wide."""
+
+    name: str
+    buy: str = "▲"
+    sell: str = "▼"
+    neutral: str = "■"
+    unknown: str = "–"
+    pointer: str = "▸"
+    descending: str = "▾"
+    ascending: str = "▴"
+    live: str = "●"
+    loading: str = "◐"
+    off: str = "○"
+    rule: str = "─"
+    wall: str = "│"
+    corner: str = "└"
+    tick: str = "┤"
+    level: str = "┈"
+    body: str = "█"
+    body_top: str = "▀"
+    body_bottom: str = "▄"
+    wick: str = "│"
+    wick_top: str = "╵"
+    wick_bottom: str = "╷"
+    body_down: str = "█"  # of a falling candle; where there is no colour to tell it, another symbol
+    track: str = "┈"  # the empty part of a bar
+    eighths: str = "▏▎▍▌▋▊▉█"  # of a cell, filled from the left
+    braille: bool = True  # lines in dots of 1/2 x 1/4 cell; else one of ``dots`` a cell
+    dots: str = "•∙"  # of the fast and the slow line
+
+
+_ASCII_TEXT = str.maketrans(
+    {
+        "–": "-", "→": ">", "·": ".", "…": "~", "▸": ">", "▾": "v", "▴": "^", "●": "*", "◐": "o", "○": "-",
+        "─": "-", "│": "|", "▲": "^", "▼": "v", "■": "=", "×": "x", "↑": "^", "↓": "v", "←": "<", "┈": ".",
+        "█": "#", "✓": "+",
+    }
+)  # fmt: skip
+
+GLYPHS: Mapping[str, Glyphs] = {
+    "braille": Glyphs("braille"),
+    "block": Glyphs("block", braille=False),
+    "ascii": Glyphs(
+        "ascii", buy="^", sell="v", neutral="=", unknown="-", pointer=">", descending="v", ascending="^",
+        live="*", loading="o", off="-", rule="-", wall="|", corner="+", tick="+", level=".", body="#",
+        body_top="#", body_bottom="#", wick="|", wick_top="'", wick_bottom=".", body_down="=", track=".",
+        eighths="#", braille=False, dots="*o",
+    ),
+}  # fmt: skip
+
+
+def ascii_only(text: str) -> str:
+    """``text`` in ASCII with the same number of cells; what has no likeness becomes ``?``."""
+    if text.isascii():
+        return text
+    text = text.translate(_ASCII_TEXT)
+    return "".join(c if c.isascii() else "?" * cell_len(c) for c in text)
+
+
+class Ink:
+    """Styles and symbols together; makes every strip on the screen.
+
+    Args:
+        styles: a style for every role, colours included.
+        background: the style under everything; empty for the terminal's own.
+        glyphs: one of :data:`GLYPHS`.
+        colors: False drops every colour and keeps the weight of :data:`_PLAIN`.
+    """
+
+    def __init__(self, styles: Mapping[Role, Style], background: Style, glyphs: Glyphs, colors: bool) -> None:
+        if not colors and glyphs.body_down == glyphs.body:
+            glyphs = replace(glyphs, body_down="▒")
+        self.glyphs = glyphs
+        self.background = background if colors else Style.null()
+        plain = Style.null()
+        self.styles: dict[Role, Style] = {
+            role: (styles[role] + self.background) if colors else _PLAIN.get(role, plain) for role in Role
+        }
+        self.selected = (self.styles[Role.TEXT] if colors else plain) + Style(reverse=True)
+        self._ascii = glyphs.name == "ascii"
+        self._ellipsis = "~" if self._ascii else "…"
+        self.cell = lru_cache(maxsize=8_192)(self._cell)
+
+    def strip(
+        self, parts: Iterable[Part], width: int, selected: bool = False, fill: Part = (" ", Role.TEXT)
+    ) -> Strip:
+        """A strip of exactly ``width`` cells.
+
+        Args:
+            parts: what it shows, from the left; an ellipsis in the last cell tells that there is more.
+            width: cells.
+            selected: draw everything as the selection.
+            fill: one cell that is repeated where the parts end early.
+        """
+        segments: list[Segment] = []
+        left = width
+        for text, role in parts:
+            if left <= 0:
+                break
+            if self._ascii:
+                text = ascii_only(text)
+            size = len(text) if text.isascii() else cell_len(text)
+            if size > left:
+                text, size = set_cell_size(text, left - 1) + self._ellipsis, left
+            if size:
+                segments.append(Segment(text, self.selected if selected else self.styles[role]))
+                left -= size
+        if left > 0:
+            text = ascii_only(fill[0]) if self._ascii else fill[0]
+            segments.append(Segment(text * left, self.selected if selected else self.styles[fill[1]]))
+        return Strip(segments, width)
+
+    def _cell(self, text: str, role: Role, width: int, selected: bool = False) -> Strip:
+        """A cached strip of one text."""
+        return self.strip(((text, role),), width, selected)

@@ -1,0 +1,56 @@
+"""The one kind of widget on the screens: a stack of strips that repaints only what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+
+class Panel(Widget):
+    """Shows strips as they are. It knows nothing of what they mean.
+
+    A line is sent to the terminal from the panel's left edge up to its last changed cell, so what changes
+    often belongs in narrow panels or at the left of wide ones.
+    """
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.strips: list[Strip] = []
+        self.lines_changed = 0  # since it was made
+
+    def show(self, strips: Sequence[Strip]) -> None:
+        """Put ``strips`` in the place of those shown now."""
+        before, self.strips = self.strips, list(strips)
+        if len(before) != len(self.strips):
+            self.lines_changed += len(self.strips)
+            self.refresh()
+            return
+        dirty: list[Region] = []
+        for y, (old, new) in enumerate(zip(before, self.strips, strict=True)):
+            if old is not new and (end := last_difference(old, new)):
+                if dirty and dirty[-1].bottom == y and dirty[-1].width == end:
+                    dirty[-1] = Region(0, dirty[-1].y, end, dirty[-1].height + 1)
+                else:
+                    dirty.append(Region(0, y, end, 1))
+                self.lines_changed += 1
+        if dirty:
+            self.refresh(*dirty)
+
+    def render_line(self, y: int) -> Strip:
+        """The strip at ``y``, blank below the last."""
+        return self.strips[y] if y < len(self.strips) else Strip.blank(self.size.width)
+
+
+def last_difference(old: Strip, new: Strip) -> int:
+    """Cells from the left up to the last piece in which two strips differ; 0 if they are the same."""
+    if old.cell_length != new.cell_length:
+        return max(old.cell_length, new.cell_length)
+    end = new.cell_length
+    for one, other in zip(reversed(list(old)), reversed(list(new)), strict=False):
+        if one != other:
+            return end
+        end -= one.cell_length
+    return end
