@@ -5,7 +5,9 @@
 #   make check            ruff, mypy --strict, import-linter
 #   make bench            every benchmark                                (ARGS="--json")
 ARGS ?=
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+# The first Python that runs and is new enough (a shim on the path may stand for none).
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -16,8 +18,8 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 $(BIN)/python:
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "feeder-tui needs Python 3.11 or newer; $(PYTHON) is older. Use: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@test -n "$(PYTHON)" || \
+	  { echo "feeder-tui needs Python 3.11 or newer, and none is on the path. Use: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	@"$(PYTHON)" -m venv $(VENV) || \
 	  { echo "could not make $(VENV): on Debian and Ubuntu install python3-venv, then run make again"; rm -rf $(VENV); exit 1; }
 

@@ -139,9 +139,11 @@ class BringUp:
             )
             if made is None and present:
                 await asyncio.wrap_future(self._store.set_watermark(one.symbol, end - MINUTE_MS))
+            recent = self._store.read(one.symbol, end - DAY_MS - MINUTE_MS, end)
+            one.day.load(recent)
             if one.message is None:
                 one.message, one.states = pipeline.message(), pipeline.timeframe_states()
-                for candle in to_candles(self._store.read(one.symbol, end - 2 * MINUTE_MS, end)):
+                for candle in to_candles(recent[-2:]):
                     one.before_last, one.last = one.last.close if one.last else None, candle
             self._intake.open_lane(one.symbol, pipeline, end)
 

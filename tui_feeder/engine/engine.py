@@ -330,6 +330,7 @@ class Engine:
             return
         one.before_last = one.last.close if one.last is not None else None
         one.message, one.last = message, candle
+        one.day.add(candle)
         if (pipeline := self.intake.lane(symbol).pipeline) is not None:
             one.states = pipeline.timeframe_states()
         one.messages += 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from tui_feeder.engine.binance.rest import SymbolInfo
 from tui_feeder.engine.candle import Candle
+from tui_feeder.engine.day_window import DayWindow
 from tui_feeder.engine.history import Tracker
 from tui_feeder.engine.message import Message
 from tui_feeder.engine.pipeline import TimeframeState
@@ -28,6 +29,7 @@ class Tracked:
     last: Candle | None = None  # last committed minute
     before_last: float | None = None  # close of the minute before it
     states: tuple[TimeframeState, ...] = ()  # of the timeframes at the last committed minute
+    day: DayWindow = field(default_factory=DayWindow)
     messages: int = 0
     rebuilding: asyncio.Lock = field(default_factory=asyncio.Lock)
 

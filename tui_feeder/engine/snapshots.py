@@ -137,6 +137,8 @@ def _symbol(engine: Engine, one: Tracked, now: int) -> SymbolView:
         price_decimals=one.price_decimals,
         price=forming.close if forming is not None else None,
         change_1m=change,
+        change_24h=(forming.close / one.day.day_ago - 1.0) * 100.0 if forming and one.day.day_ago else None,
+        volume_24h=one.day.quote_volume,
         timeframes=_timeframes(one),
         poc=profile.poc if profile is not None else None,
         vwap=profile.vwap if profile is not None else None,

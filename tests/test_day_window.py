@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import MIDNIGHT
+
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, to_candles
+from tui_feeder.engine.day_window import DayWindow
+
+
+def minutes(at: list[int]) -> Rows:
+    rows = np.zeros(len(at), dtype=ROW)
+    rows["open_time"] = MIDNIGHT + np.array(sorted(at)) * MINUTE_MS
+    rows["close"] = 100.0 + np.arange(len(at))
+    rows["quote_volume"] = 2.0 ** (np.arange(len(at)) % 7)
+    return rows
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sets(st.integers(0, 4000), min_size=1, max_size=400), st.data())
+def test_change_and_volume_are_those_of_the_last_day_however_it_was_built(
+    at: set[int], data: st.DataObject
+) -> None:
+    rows = minutes(sorted(at))
+    split = data.draw(st.integers(0, len(rows)))
+    window = DayWindow()
+    window.load(rows[:split])
+    for candle in to_candles(rows[split:]):
+        window.add(candle)
+    last = int(rows["open_time"][-1])
+    closes = dict(zip(rows["open_time"].tolist(), rows["close"].tolist(), strict=True))
+    assert window.day_ago == closes.get(last - DAY_MS)
+    assert window.quote_volume == rows["quote_volume"][rows["open_time"] > last - DAY_MS].sum()
+
+
+def test_without_a_minute_nothing_is_known() -> None:
+    window = DayWindow()
+    window.load(minutes([])[:0])
+    assert window.day_ago is None
+    assert window.quote_volume is None
