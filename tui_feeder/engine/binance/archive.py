@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import struct
 import zipfile
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import aiohttp
+from isal import isal_zlib
 
 from tui_feeder.engine.binance import kline_csv
 from tui_feeder.engine.binance.routes import archive_path
@@ -152,17 +153,36 @@ def _open(zipped: bytes, wanted: str | None) -> Rows:
     try:
         with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
             members = archive.infolist()
-            if len(members) != 1:
-                raise ArchiveError(f"it has {len(members)} members, not one")
-            # Nothing is ever unpacked to disk, so a name like ../x can do no harm; refuse it anyway.
-            if "/" in members[0].filename or "\\" in members[0].filename:
-                raise ArchiveError("its member has a path in its name")
-            with archive.open(members[0]) as member:
-                text = member.read(MAX_UNPACKED + 1)
-            if len(text) > MAX_UNPACKED:
-                raise ArchiveError(f"it unpacks to more than {MAX_UNPACKED >> 20} MiB")
-        return kline_csv.in_order(kline_csv.parse(text))
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        if len(members) != 1:
+            raise ArchiveError(f"it has {len(members)} members, not one")
+        # Nothing is ever unpacked to disk, so a name like ../x can do no harm; refuse it anyway.
+        if "/" in members[0].filename or "\\" in members[0].filename:
+            raise ArchiveError("its member has a path in its name")
+        return kline_csv.in_order(kline_csv.parse(_inflate(zipped, members[0])))
+    except (zipfile.BadZipFile, isal_zlib.error, struct.error, OSError, EOFError) as error:
         raise ArchiveError(f"it is not a readable zip: {error}") from error
     except kline_csv.CsvError as error:
         raise ArchiveError(str(error)) from error
+
+
+def _inflate(zipped: bytes, member: zipfile.ZipInfo) -> bytes:
+    """The text of a member, its CRC checked. ISA-L inflates three times as fast as zlib.
+
+    Raises:
+        ArchiveError: it is encrypted, packed in another way, too large, or its CRC differs.
+    """
+    if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ArchiveError("its member is encrypted or packed in an unknown way")
+    name, extra = struct.unpack_from("<HH", zipped, member.header_offset + 26)
+    start = member.header_offset + 30 + name + extra
+    packed = zipped[start : start + member.compress_size]
+    if member.compress_type == zipfile.ZIP_DEFLATED:
+        # The size a zip states is not to be trusted: the bound holds for what comes out.
+        text = isal_zlib.decompressobj(-15).decompress(packed, MAX_UNPACKED + 1)
+    else:
+        text = packed
+    if len(text) > MAX_UNPACKED:
+        raise ArchiveError(f"it unpacks to more than {MAX_UNPACKED >> 20} MiB")
+    if isal_zlib.crc32(text) != member.CRC:
+        raise ArchiveError("its CRC is not the one stated")
+    return text
