@@ -54,6 +54,9 @@ def test_candles_on_the_edge_of_the_invariants_pass(fields: dict[str, float]) ->
     assert not faulty(to_rows([changed(**fields)])).any()
 
 
+SUMS = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
@@ -68,7 +71,8 @@ def test_candles_on_the_edge_of_the_invariants_pass(fields: dict[str, float]) ->
         ({"trades": -1}, "a volume or count is negative"),
         ({"trades": 0}, "volume and trade count disagree about zero"),
         ({"volume": 0.0}, "volume and trade count disagree about zero"),
-        ({"volume": 0.0, "trades": 0}, "no trades, yet the candle is not flat"),
+        ({"volume": 0.0, "trades": 0}, "no trades, yet a volume is not zero"),
+        (dict.fromkeys(SUMS, 0.0) | {"trades": 0}, "no trades, yet the candle is not flat"),
         ({"taker_buy_volume": 5.1}, "taker_buy_volume exceeds volume"),
         ({"quote_volume": 44.9}, "quote_volume / volume lies outside low..high"),
         ({"quote_volume": 60.1}, "quote_volume / volume lies outside low..high"),

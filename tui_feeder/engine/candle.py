@@ -117,6 +117,8 @@ def fault_of(candle: Candle) -> str | None:
     if (c.volume == 0) != (c.trades == 0):
         return "volume and trade count disagree about zero"
     if c.volume == 0:
+        if c.quote_volume or c.taker_buy_volume or c.taker_buy_quote_volume:
+            return "no trades, yet a volume is not zero"
         return None if c.low == c.high else "no trades, yet the candle is not flat"
     if c.taker_buy_volume > c.volume:
         return "taker_buy_volume exceeds volume"
@@ -144,7 +146,7 @@ def faulty(rows: Rows) -> NDArray[np.bool_]:
         good &= zero == (n == 0)
         average = q / v
         traded = (tb <= v) & (low * (1 - PRICE_SLACK) <= average) & (average <= h * (1 + PRICE_SLACK))
-        good &= np.where(zero, low == h, traded)
+        good &= np.where(zero, (low == h) & (q == 0) & (tb == 0) & (tq == 0), traded)
     bad: NDArray[np.bool_] = ~good
     return bad
 

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from tui_feeder.engine.candle import MINUTE_MS, Candle, Source, fault_of, to_candles
+from tui_feeder.engine.coverage import EMPTY, span
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.message import Message
 from tui_feeder.engine.pipeline import SymbolPipeline
@@ -24,6 +25,8 @@ _HELD = 1_500
 _EARLY_MS = 5_000
 #: Minutes taken from the store in one go, so that the loop is never held for long.
 _SLICE = 240
+#: Minutes handed to the store and not yet committed, at most; beyond it lanes wait.
+_UNCOMMITTED = 5_000
 
 
 class Desk(Protocol):
@@ -49,13 +52,14 @@ class Desk(Protocol):
 class Lane:
     """One symbol: what it expects next, what waits, and its forming candle."""
 
-    __slots__ = ("forming", "held", "last_frame", "next", "pipeline", "symbol")
+    __slots__ = ("forming", "held", "last_frame", "next", "pipeline", "skipped", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.pipeline: SymbolPipeline | None = None  # None: history is not loaded, or being rebuilt
         self.next: int | None = None  # open time of the minute the lane takes next
         self.held: dict[int, tuple[Candle, Source]] = {}
+        self.skipped = EMPTY  # minutes the lane went on without
         self.forming: Candle | None = None
         self.last_frame: int | None = None  # exchange ms of the last frame
 
@@ -77,6 +81,7 @@ class Intake:
         self._quarantine = quarantine
         self._loop = asyncio.get_running_loop()
         self._under_way = 0
+        self._waiting: set[Lane] = set()  # lanes that wait for commits
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -107,10 +112,11 @@ class Intake:
             self._quarantine(symbol, candle, source, reason)
             return
         if lane.next is not None and candle.open_time < lane.next:
-            if candle.open_time in self._store.present(symbol):
-                self._journal.count("duplicate candles")
-            else:
+            if candle.open_time in lane.skipped:
+                lane.skipped = lane.skipped.subtract(span(candle.open_time, candle.open_time + MINUTE_MS))
                 self._desk.missed(symbol, candle, source)
+            else:
+                self._journal.count("duplicate candles")
             return
         waiting = lane.held.get(candle.open_time)
         if waiting is not None:
@@ -139,6 +145,7 @@ class Intake:
         """Go on at ``to`` without the minutes before it."""
         lane = self.lane(symbol)
         if lane.next is not None and lane.next < to:
+            lane.skipped = lane.skipped.union(span(lane.next, to))
             lane.next = to
             self._drain(lane)
 
@@ -154,12 +161,15 @@ class Intake:
         present = self._store.present(lane.symbol)
         try:
             while True:
+                if self._under_way >= _UNCOMMITTED:
+                    # The disk is full or slow: wait here, where the bound is, not in the writer's queue.
+                    self._waiting.add(lane)
+                    return
                 waiting = lane.held.pop(lane.next, None)
-                if waiting is not None:
-                    candle, source = waiting
-                    message = self._update(pipeline, candle)
-                    self._commit(lane, candle, message, self._store.append(lane.symbol, candle, source))
-                elif lane.next in present:
+                if lane.next in present:
+                    # What is stored ranks at least as high as a copy that waits.
+                    if waiting is not None:
+                        self._journal.count("duplicate candles")
                     rows = self._store.read(lane.symbol, lane.next, lane.next + _SLICE * MINUTE_MS)
                     for candle in to_candles(rows):
                         if candle.open_time != lane.next:
@@ -170,8 +180,11 @@ class Intake:
                     # Let the loop breathe: after a long outage this goes on for thousands of minutes.
                     self._loop.call_soon(self._drain, lane)
                     return
-                else:
+                if waiting is None:
                     break
+                candle, source = waiting
+                message = self._update(pipeline, candle)
+                self._commit(lane, candle, message, self._store.append(lane.symbol, candle, source))
         except Exception as error:  # one symbol's fault stays its own
             lane.pipeline = None
             self._desk.crashed(lane.symbol, error)
@@ -200,6 +213,10 @@ class Intake:
         self._under_way -= 1
         if not self._under_way:
             self._idle.set()
+        if self._waiting and self._under_way < _UNCOMMITTED // 2:
+            waiting, self._waiting = self._waiting, set()
+            for lane in waiting:
+                self._drain(lane)
         if (error := future.exception()) is not None:
             self._desk.crashed(symbol, error)
         else:

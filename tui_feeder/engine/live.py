@@ -21,7 +21,7 @@ from tui_feeder.engine.indicators.ema import ema
 from tui_feeder.engine.profile import profile_of
 from tui_feeder.engine.settings import profile_settings
 from tui_feeder.engine.sinks import Sink
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.store import Store, StoreError
 from tui_feeder.monitor import ProfileView, Snapshot
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,11 @@ class LiveMonitor:
         if cached is None or cached[0] != until:
             if len(self._lines) > 8:
                 self._lines.clear()
-            bars = aggregate(self._engine.store.read(symbol, one.start, until), timeframe).rows
+            try:
+                minutes = self._engine.store.read(symbol, one.start, until)
+            except StoreError:  # the engine has ended and closed it
+                minutes = np.empty(0, dtype=ROW)
+            bars = aggregate(minutes, timeframe).rows
             lines = tuple(ema(bars["close"], period) for period in self._periods())
             cached = self._lines[key] = (until, bars, lines)
         _, bars, lines = cached
@@ -166,7 +170,10 @@ class LiveMonitor:
         if cached is not None and cached[0] == last:
             return cached[1]
         settings = profile_settings(self._engine.config, symbol, one.info.tick_size if one.info else None)
-        rows = self._engine.store.read(symbol, start, last + MINUTE_MS)
+        try:
+            rows = self._engine.store.read(symbol, start, last + MINUTE_MS)
+        except StoreError:  # the engine has ended and closed it
+            return None
         if settings is None or not len(rows):
             return None
         made = profile_of(rows, settings)

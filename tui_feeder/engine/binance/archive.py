@@ -159,7 +159,8 @@ def _open(zipped: bytes, wanted: str | None) -> Rows:
         if "/" in members[0].filename or "\\" in members[0].filename:
             raise ArchiveError("its member has a path in its name")
         return kline_csv.in_order(kline_csv.parse(_inflate(zipped, members[0])))
-    except (zipfile.BadZipFile, isal_zlib.error, struct.error, OSError, EOFError) as error:
+    # The stub of isal declares its exception as an instance.
+    except (zipfile.BadZipFile, isal_zlib.IsalError, struct.error, OSError, EOFError) as error:  # type: ignore[misc]
         raise ArchiveError(f"it is not a readable zip: {error}") from error
     except kline_csv.CsvError as error:
         raise ArchiveError(str(error)) from error

@@ -144,6 +144,7 @@ class RestClient:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout)
         self.requests += 1
+        asked_at = self.clock.now()
         try:
             async with self._session.get(self.base_url + path) as answer:
                 body = await answer.content.read(MAX_BODY + 1)
@@ -155,7 +156,7 @@ class RestClient:
         except aiohttp.ClientError as error:
             raise self._refusal("unreachable", f"{self.base_url} is unreachable: {error}") from error
         if (used := headers.get("X-MBX-USED-WEIGHT-1M", "")).isdigit():
-            self.ledger.correct(int(used), self.clock.now())
+            self.ledger.correct(int(used), asked_at)
         if status == 200 and len(body) <= MAX_BODY:
             self.state = "ok"
             return body

@@ -61,8 +61,11 @@ class WeightLedger:
             self.waits += 1
             await self._sleep_until((self._minute + 1) * MINUTE_MS)
 
-    def correct(self, used: int, answered_at: int) -> None:
-        """Take the exchange's own figure from an answer given at exchange time ``answered_at``."""
+    def correct(self, used: int, asked_at: int) -> None:
+        """Take the exchange's own figure from the answer to a request of exchange time ``asked_at``.
+
+        An answer to a request of the minute before says nothing of this one.
+        """
         self._roll()
-        if answered_at // MINUTE_MS == self._minute:
+        if asked_at // MINUTE_MS == self._minute:
             self._used = max(self._used, used)
