@@ -59,6 +59,7 @@ class FakeMonitor:
         self._bars: dict[tuple[str, int], Rows] = {}
         self.now = NOON
         self.calls: list[str] = []
+        self.bars_at_most = 10_000
         names = [*_NAMED, *((f"COIN{i}USDT", 1.0 + i, 3) for i in range(len(_NAMED), symbols))][:symbols]
         self.views = {name: self._view(name, price, decimals) for name, price, decimals in names}
         self.gaps: tuple[GapView, ...] = ()
@@ -131,6 +132,8 @@ class FakeMonitor:
     ) -> Rows:
         """A walk that ends near the price of the symbol."""
         self.calls.append(f"bars {symbol} {timeframe} {count}")
+        if count > self.bars_at_most:
+            raise RuntimeError("a fault in the screen")
         key = (symbol, timeframe)
         if key not in self._bars:
             generator = np.random.default_rng(abs(hash_of(symbol)) + timeframe)
@@ -252,14 +255,18 @@ def main() -> None:
     parser.add_argument("--colors", default="auto")
     parser.add_argument("--slow", action="store_true")
     parser.add_argument("--troubles", action="store_true")
+    parser.add_argument("--crash", action="store_true", help="fail when the chart is zoomed")
     options = parser.parse_args()
     monitor = FakeMonitor(options.symbols, options.changes)
     if options.troubles:
         with_troubles(monitor)
+    if options.crash:
+        monitor.bars_at_most = 25
     settings = UiSettings(options.hz, options.theme, options.symbol_set, options.colors, options.slow)
     app = FeederApp(monitor, settings, title="fake")
     reason = app.run()
-    print(f"ended by {reason}, code {app.return_code}")
+    behind = ", some ticks skipped" if app.ticks_skipped else ""
+    print(f"ended by {reason}, code {app.return_code}{behind}")
     raise SystemExit(app.return_code or 0)
 
 

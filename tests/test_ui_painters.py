@@ -221,6 +221,26 @@ def test_chart_and_profile_share_one_price_axis() -> None:
     assert painted.chart[poc].text.count("┈") > 5
 
 
+def test_a_last_price_off_the_candles_widens_the_axis_or_stands_at_its_edge() -> None:
+    monitor = FakeMonitor(1)
+    chart, ink = Chart(monitor), ink_of("braille")
+    bars = monitor.bars("BTCUSDT", 3_600, 20)
+    low, high = price_range(bars)
+
+    def axis(price: float) -> list[str]:
+        monitor.change("BTCUSDT", price=price)
+        view = monitor.views["BTCUSDT"]
+        painted = chart.paint(monitor.snapshot(), view, 3_600, (54, 26, 12), ink)
+        assert_exact(painted.chart, 54, 12)
+        return [text[:11] for text in text_of(painted.chart)]
+
+    for price in (high, low - (high - low) * 0.4, high + (high - low) * 0.4):
+        (marked,) = [text for text in axis(price) if "▸" in text]
+        assert f"{price:.2f}▸" in marked
+    assert f"{high * 3:.2f}↑" in axis(high * 3)[0]
+    assert f"{low / 3:.2f}↓" in axis(low / 3)[-2]
+
+
 def test_chart_asks_the_monitor_only_when_something_closed() -> None:
     monitor = FakeMonitor(2)
     chart, ink = Chart(monitor), ink_of("braille")

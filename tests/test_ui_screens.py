@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 from rich.cells import cell_len
 from textual.binding import Binding
+from textual.geometry import Region
 from textual.pilot import Pilot
 
 from tests.fake_monitor import NOON, FakeMonitor, with_troubles
@@ -111,20 +114,21 @@ async def test_a_terminal_that_is_too_small_says_what_it_needs_and_recovers() ->
         assert "here 79 x 24" in "\n".join(await settled(pilot))
 
 
-async def test_only_cells_that_changed_are_repainted() -> None:
+async def test_only_cells_that_changed_are_repainted(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor = FakeMonitor(12)
-    app = app_of(monitor)
+    app = app_of(monitor, refresh_hz=0.01)
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        panels = list(app.screen.query(Panel))
-        before = {panel.id: panel.lines_changed for panel in panels}
+        dirty: list[tuple[str | None, Region]] = []
+        monkeypatch.setattr(
+            Panel, "refresh", lambda panel, *regions: dirty.extend((panel.id, r) for r in regions)
+        )
         app.tick()
-        assert {panel.id: panel.lines_changed for panel in panels} == before
+        assert dirty == []
         monitor.change("SOLUSDT", price=142.0)
         monitor.change("XRPUSDT", change_1m=9.9)
         app.tick()
-        changed = {p.id: p.lines_changed - before[p.id] for p in panels if p.lines_changed != before[p.id]}
-        assert changed == {"column1": 1, "column2": 1}
+        assert dirty == [("column1", Region(0, 3, 11, 1)), ("column2", Region(0, 5, 6, 1))]
 
 
 async def test_a_repaint_draws_only_the_lines_that_changed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +167,25 @@ async def test_selection_moves_with_the_arrows_and_stays_with_its_symbol() -> No
         assert overview(app).grid.selected == overview(app).grid.order[-1]
         await pilot.press("home", "pagedown")
         assert overview(app).grid.selected == overview(app).grid.order[8]
+
+
+async def test_rows_change_places_only_every_two_seconds() -> None:
+    monitor = FakeMonitor(12)
+    app = app_of(monitor, refresh_hz=0.01)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        app.hz = 4.0
+        await pilot.press("s", "s")  # by price
+        order = overview(app).grid.order
+        while overview(app).grid.order is order:  # until the next sort is just over
+            app.tick()
+        order = list(overview(app).grid.order)
+        monitor.change(order[-1], price=1e9)
+        for _ in range(7):
+            app.tick()
+            assert overview(app).grid.order == order
+        app.tick()
+        assert overview(app).grid.order[0] == order[-1]
 
 
 async def test_filter_is_typed_applied_and_cleared() -> None:
@@ -363,17 +386,50 @@ def test_a_setting_that_does_not_exist_is_refused_with_what_does(
 
 
 async def test_a_stop_may_be_asked_for_from_another_thread() -> None:
-    import threading
-
     app = app_of(FakeMonitor(1))
-    app.request_stop()  # not running: nothing happens
     async with app.run_test(size=(80, 24)) as pilot:
-        app._loop = __import__("asyncio").get_running_loop()
         thread = threading.Thread(target=app.request_stop)
         thread.start()
         thread.join()
         await pilot.pause()
     assert app.return_value == ExitReason.STOP
+
+
+async def test_a_stop_asked_for_before_the_start_is_not_lost() -> None:
+    app = app_of(FakeMonitor(1))
+    app.request_stop()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+    assert app.return_value == ExitReason.STOP
+
+
+async def test_a_terminal_that_is_behind_costs_no_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = FakeMonitor(3)
+    app = app_of(monitor, refresh_hz=0.01)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        pulled = monitor.sequence
+        monkeypatch.setattr("tui_feeder.app.write_backlog", lambda app: 4)
+        app.tick()
+        monkeypatch.setattr("tui_feeder.app.write_backlog", lambda app: 0)
+        app.tick()  # the rate is halved: the tick after is left out too
+        assert monitor.sequence == pulled
+        assert app.ticks_skipped == 1
+        app.tick()
+        assert monitor.sequence == pulled + 1
+
+
+async def test_a_terminal_without_the_focus_is_drawn_once_a_second() -> None:
+    monitor = FakeMonitor(3)
+    app = app_of(monitor, refresh_hz=0.01)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        app.hz = 4.0
+        app.app_focus = False
+        pulled = monitor.sequence
+        for _ in range(12):
+            app.tick()
+        assert monitor.sequence == pulled + 3
 
 
 async def test_ascii_without_colours_is_all_ascii_and_plain() -> None:

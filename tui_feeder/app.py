@@ -112,6 +112,8 @@ class FeederApp(App[ExitReason], inherit_bindings=False):
         self.ticks_skipped = 0
         self._skip = 0
         self._interrupted = False
+        self._asked_to_stop: ExitReason | None = None
+        self._own_loop: asyncio.AbstractEventLoop | None = None
         self._palette = palette
         self._glyphs = GLYPHS[_symbol_set(settings.symbol_set)]
         self.ink = Ink(palette.styles, palette.background, self._glyphs, self.colored)
@@ -121,6 +123,8 @@ class FeederApp(App[ExitReason], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Begin to tick."""
+        self._own_loop = asyncio.get_running_loop()
+        self._obey()
         self.set_interval(1 / self.hz, self.tick, name="tick")
 
     async def run_async(
@@ -146,10 +150,11 @@ class FeederApp(App[ExitReason], inherit_bindings=False):
             )
 
     def request_stop(self, reason: ExitReason = ExitReason.STOP) -> None:
-        """End the app; from any thread, and from a signal handler. Does nothing if it does not run."""
-        loop = self._loop
+        """End the app; from any thread, and from a signal handler. Before it runs: as soon as it does."""
+        self._asked_to_stop = reason
+        loop = self._own_loop
         if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self.exit, reason)
+            loop.call_soon_threadsafe(self._obey)
 
     def tick(self) -> None:
         """Pull a snapshot and draw it, unless the terminal is behind or gone."""
@@ -174,6 +179,10 @@ class FeederApp(App[ExitReason], inherit_bindings=False):
     def _draw(self) -> None:
         if isinstance(self.screen, FeederScreen):
             self.screen.draw()
+
+    def _obey(self) -> None:
+        if self._asked_to_stop is not None:
+            self.exit(self._asked_to_stop)
 
     def _on_signal(self, number: int) -> None:
         self.exit(ExitReason.HANGUP if number == signal.SIGHUP else ExitReason.SIGNAL)

@@ -20,6 +20,10 @@ from tui_feeder.logs import set_up
 log = logging.getLogger(__name__)
 
 
+class RunError(Exception):
+    """The run cannot go as asked; the message says why and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the command line says of a run beside the configuration."""
@@ -43,7 +47,7 @@ def run(loaded: LoadedConfig, options: Options) -> int:
     return (
         _headless(config, store, options)
         if options.headless
-        else _interactive(config, store, options, log_file)
+        else _interactive(loaded, store, options, log_file)
     )
 
 
@@ -80,15 +84,25 @@ def _headless(config: Config, store: Store, options: Options) -> int:
     return _end(engine, config)
 
 
-def _interactive(config: Config, store: Store, options: Options, log_file: Path | None) -> int:
+def _interactive(loaded: LoadedConfig, store: Store, options: Options, log_file: Path | None) -> int:
     from tui_feeder.app import FeederApp, UiSettings
 
-    ui = config.ui
+    config, ui = loaded.config, loaded.config.ui
+    # Left to itself the screen chooses its rate: less over ssh, less on a slow line.
+    stated = loaded.origins["ui.refresh_hz"] != "default"
     settings = UiSettings(
-        refresh_hz=ui.refresh_hz, theme=ui.theme, symbol_set=ui.symbol_set, colors=ui.colors, slow=ui.slow
+        refresh_hz=ui.refresh_hz if stated else None,
+        theme=ui.theme,
+        symbol_set=ui.symbol_set,
+        colors=ui.colors,
+        slow=ui.slow,
     )
     engine = EngineThread(config, store, [], on_end=lambda: None)
-    app = FeederApp(engine.monitor, settings, title="feeder-tui")
+    try:
+        app = FeederApp(engine.monitor, settings, title="feeder-tui")
+    except ValueError as error:
+        _end(engine, config)
+        raise RunError(f"[ui] cannot be used: {error}") from error
     timer: threading.Timer | None = None
     if options.run_for is not None:
         timer = threading.Timer(options.run_for, app.request_stop)
@@ -100,6 +114,10 @@ def _interactive(config: Config, store: Store, options: Options, log_file: Path 
         if timer is not None:
             timer.cancel()
         code = _end(engine, config)
+    if app.return_value is None:
+        raise RunError(
+            f"the screen failed, the feeder was stopped in order; --no-ui runs without it; log in {log_file}"
+        )
     if code == 0:
         sys.stderr.write(f"feeder-tui: stopped in order; log in {log_file}\n")
     return code

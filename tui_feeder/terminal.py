@@ -224,15 +224,12 @@ class Output:
 
     def __init__(self, stream: IO[str], thrift: Thrift) -> None:
         self.lost = False
-        self.sent = 0  # bytes
         self._stream = stream
         self._thrift = thrift
 
     def write(self, text: str) -> None:
         """Write what Textual's output thread took from its queue."""
-        text = self._thrift.rewrite(text)
-        self.sent += len(text) if text.isascii() else len(text.encode(errors="replace"))
-        self._guarded(self._stream.write, text)
+        self._guarded(self._stream.write, self._thrift.rewrite(text))
 
     def flush(self) -> None:
         """Hand everything written to the terminal."""

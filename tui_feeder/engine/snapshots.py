@@ -49,7 +49,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         streams=_streams(engine),
         gaps=tuple(gap.view() for gap in [*shown, *closed]),
         events=tuple(engine.journal.events),
-        parts=dict(engine.supervisor.states),
+        parts={"store": "degraded" if engine.store.pausing else "running"} | engine.supervisor.states,
         counters=counters,
         weight_used=engine.rest.ledger.used,
         weight_limit=engine.rest.ledger.limit,

@@ -202,6 +202,8 @@ def paint_price_axis(
 ) -> list[Strip]:
     """Round prices beside the rows they belong to, and the last price at its own row.
 
+    A last price off the axis stands at the edge it lies beyond, with an arrow.
+
     Returns:
         ``scale.rows`` strips of ``width`` cells.
     """
@@ -212,12 +214,16 @@ def paint_price_axis(
         row = scale.row(price)
         if row is not None:
             labels[row] = cells.price_text(price, needed, width - 1)
-    at = None if last is None else scale.row(last)
+    at, sign = None, glyphs.pointer
+    if last is not None:
+        at = scale.row(last)
+        if at is None:
+            at, sign = (0, "↑") if last > scale.high else (scale.rows - 1, "↓")
     result = []
     for row in range(scale.rows):
         if row == at and last is not None:
             text = cells.fit(cells.price_text(last, decimals, width - 1), width - 1, right=True)
-            parts: list[Part] = [(text, Role.STRONG), (glyphs.pointer, Role.STRONG)]
+            parts: list[Part] = [(text, Role.STRONG), (sign, Role.STRONG)]
         elif row in labels:
             text = cells.fit(labels[row], width - 1, right=True)
             parts = [(text, Role.MUTED), (glyphs.tick, Role.FAINT)]

@@ -100,8 +100,8 @@ class Chart:
             result.chart, result.profile = notice.chart, notice.profile
             return result
         painting = (key, size, id(ink))
-        if painting != self._painted:
-            self._paint_body(timeframe, room, profile_width, rows, view.price_decimals, ink)
+        if painting != self._painted or self._left(view.price):
+            self._paint_body(view, timeframe, room, profile_width, rows, ink)
             self._painted = painting
         if self._scale is not None and self._times is not None:
             prices = paint_price_axis(self._scale, view.price, view.price_decimals, axis, ink)
@@ -123,13 +123,24 @@ class Chart:
         )
         self._profile = self._monitor.profile(view.symbol)
 
+    def _left(self, price: float | None) -> bool:
+        """Whether the last price went off the axis, yet not so far that a wider axis would not hold it."""
+        if self._scale is None or price is None or self._scale.row(price) is not None:
+            return False
+        low, high = price_range(self._bars)
+        return price_scale(low, high, self._scale.rows, [price]).row(price) is not None
+
     def _paint_body(
-        self, timeframe: int, room: int, profile_width: int, rows: int, decimals: int, ink: Ink
+        self, view: SymbolView, timeframe: int, room: int, profile_width: int, rows: int, ink: Ink
     ) -> None:
         levels = profile_levels(self._profile) if self._profile is not None else []
         low, high = price_range(self._bars)
         ends = [v for line in self._lines for v in line.values if not math.isnan(v)]
-        self._scale = price_scale(low, high, rows, [*ends, *(price for _, price, _ in levels)])
+        held = [*ends, *(price for _, price, _ in levels)]
+        if view.price is not None and not low <= view.price <= high:
+            room_to_move = (high - low) * 0.05  # so that a price on its way out moves the axis seldom
+            held += [view.price, view.price + (room_to_move if view.price > high else -room_to_move)]
+        self._scale = price_scale(low, high, rows, held)
         lines = [(price, role) for name, price, role in reversed(levels) if name != "VWAP"]
         self._body = paint_candles(
             self._bars, self._lines, lines, self._scale, timeframe, self.pitch, room, ink
@@ -139,7 +150,7 @@ class Chart:
         if self._profile is None:
             self._histogram = [ink.strip([(ink.glyphs.wall, Role.FAINT)], profile_width)] * rows
         else:
-            bars = paint_profile(self._profile, self._scale, decimals, profile_width - 1, ink)
+            bars = paint_profile(self._profile, self._scale, view.price_decimals, profile_width - 1, ink)
             self._histogram = [Strip.join([wall, bar]) for bar in bars]
 
     def _title(

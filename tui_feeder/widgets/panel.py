@@ -19,13 +19,11 @@ class Panel(Widget):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.strips: list[Strip] = []
-        self.lines_changed = 0  # since it was made
 
     def show(self, strips: Sequence[Strip]) -> None:
         """Put ``strips`` in the place of those shown now."""
         before, self.strips = self.strips, list(strips)
         if len(before) != len(self.strips):
-            self.lines_changed += len(self.strips)
             self.refresh()
             return
         dirty: list[Region] = []
@@ -35,7 +33,6 @@ class Panel(Widget):
                     dirty[-1] = Region(0, dirty[-1].y, end, dirty[-1].height + 1)
                 else:
                     dirty.append(Region(0, y, end, 1))
-                self.lines_changed += 1
         if dirty:
             self.refresh(*dirty)
 

@@ -1,6 +1,6 @@
 """Themes: palettes as TOML files, in ``themes/`` of the checkout or shipped inside the package.
 
-A file gives ``description``, ``dark``, optionally ``background`` (absent: the terminal's own), and under
+A file gives ``description``, optionally ``background`` (absent: the terminal's own), and under
 ``[colors]`` a style for every :class:`~tui_feeder.widgets.ink.Role` in Rich's notation (``"#5aa9ff"``,
 ``"bold red"``).
 """
@@ -29,7 +29,6 @@ class Theme:
 
     name: str
     description: str
-    dark: bool
     background: Style
     styles: dict[Role, Style]
 
@@ -68,7 +67,6 @@ def load_theme(name: str) -> Theme:
         return Theme(
             name=name,
             description=content["description"],
-            dark=content["dark"],
             background=Style.parse(f"on {background}") if background else Style.null(),
             styles={role: Style.parse(colors[role.value]) for role in Role},
         )
