@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from tui_feeder.simulator.serve import run, run_attached
+from tui_feeder.simulator.fault_random import GAP
+from tui_feeder.simulator.serve import Setting, run, run_attached
 
 
 def main() -> int:
@@ -17,20 +18,38 @@ def main() -> int:
     parser.add_argument("--symbols", help="names separated by commas; all if not given")
     parser.add_argument("--speed", type=float, default=1.0, help="exchange seconds in a real second")
     parser.add_argument("--start-ms", type=int, help="exchange time to start at, ms since the epoch")
-    parser.add_argument("--seed", type=int, default=1, help="of the synthetic market")
+    parser.add_argument("--seed", type=int, default=1, help="of the synthetic market and of random faults")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME[:SYMBOL][:DURATION]",
+        help="switch a fault on, for a duration such as 90, 5m or 2h of exchange time; repeatable",
+    )
+    parser.add_argument("--faults", choices=["random"], help="draw faults at random")
+    parser.add_argument("--fault-seed", type=int, help="of random faults, if not --seed")
+    parser.add_argument(
+        "--fault-gap", type=float, default=GAP, help="mean exchange seconds between random faults"
+    )
     parser.add_argument("--attached", action="store_true", help="be a child: end when stdin ends")
     given = parser.parse_args()
     symbols = None if given.symbols is None else [s for s in given.symbols.split(",") if s]
-    serve = run_attached if given.attached else run
+    random_faults = None
+    if given.faults == "random":
+        random_faults = given.seed if given.fault_seed is None else given.fault_seed
+    setting = Setting(
+        port=given.port,
+        data=given.data,
+        symbols=symbols,
+        speed=given.speed,
+        start_ms=given.start_ms,
+        seed=given.seed,
+        faults=given.fault,
+        random_faults=random_faults,
+        random_gap=given.fault_gap,
+    )
     try:
-        return serve(
-            port=given.port,
-            data=given.data,
-            symbols=symbols,
-            speed=given.speed,
-            start_ms=given.start_ms,
-            seed=given.seed,
-        )
+        return run_attached(setting) if given.attached else run(**vars(setting))
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

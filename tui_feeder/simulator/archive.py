@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import re
-import zipfile
 from collections import Counter, OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from xml.sax.saxutils import escape
 
 from aiohttp import web
 
 from tui_feeder.simulator import digits
-from tui_feeder.simulator.clock import SimulatedClock
+from tui_feeder.simulator.archive_faults import Reshaping, reshape, reshapings, wrong_checksum
+from tui_feeder.simulator.clock import Clock
+from tui_feeder.simulator.fault_wire import send_half, trickle
+from tui_feeder.simulator.faults import Faults
 from tui_feeder.simulator.listing import midnight, next_month
 from tui_feeder.simulator.market import HOUR, INTERVALS, MINUTE, Market, aggregate
+from tui_feeder.simulator.packing import pack
 
 #: Time of day at which files appear, after midnight UTC: 08:35.
 PUBLISHED_AT = 8 * HOUR + 35 * MINUTE
@@ -29,8 +31,6 @@ HEADER = (
 )
 #: Bytes of zips kept.
 MOST_KEPT = 96 * 1024 * 1024
-#: The compression that makes a month in about the time the real ones take to download from nearby.
-_LEVEL = 4
 
 _PATH = re.compile(
     r"(?P<cycle>monthly|daily)/klines/(?P<symbol>[^/]+)/(?P<interval>[^/]+)/"
@@ -61,6 +61,10 @@ class _File:
     published: int
 
     @property
+    def monthly(self) -> bool:
+        return len(self.period) == 7
+
+    @property
     def stem(self) -> str:
         return f"{self.symbol}-{self.interval}-{self.period}"
 
@@ -72,6 +76,10 @@ class _Zip:
     etag: str
 
 
+#: A file and what is made wrong in it.
+_Key = tuple[_File, tuple[Reshaping, ...]]
+
+
 class Archive:
     """Answers under ``/data/futures/um``.
 
@@ -79,30 +87,47 @@ class Archive:
         market: what was traded.
         clock: exchange time.
         requests: counts requests as "archive:monthly", "archive:daily", "archive:checksum" and "archive:404".
+        faults: what is to go wrong.
     """
 
-    def __init__(self, market: Market, clock: SimulatedClock, requests: Counter[str]) -> None:
+    def __init__(self, market: Market, clock: Clock, requests: Counter[str], faults: Faults) -> None:
         self.log: list[str] = []
+        self._faults = faults
         self._market = market
         self._clock = clock
         self._requests = requests
-        self._zips: OrderedDict[_File, _Zip] = OrderedDict()
+        self._zips: OrderedDict[_Key, _Zip] = OrderedDict()
         self._kept = 0
-        self._making: dict[_File, asyncio.Task[_Zip | None]] = {}
+        self._making: dict[_Key, asyncio.Task[_Zip | None]] = {}
 
     def routes(self) -> list[web.RouteDef]:
         """What to hang into the server."""
         return [web.get("/data/futures/um/{path:.+}", self._serve)]
 
-    async def _serve(self, request: web.Request) -> web.Response:
+    def forget(self) -> None:
+        """Has every file made anew, after the market has changed."""
+        self._zips.clear()
+        self._kept = 0
+        self._making.clear()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
         path = request.match_info["path"]
         match = _PATH.fullmatch(path)
         file = self._file(match) if match else None
         if match is None or file is None or self._clock.now() < file.published:
             return self._missing(request)
-        found = await self._zip(file)
         wants_checksum = match["checksum"] is not None
+        wrongs: tuple[Reshaping, ...] = ()
+        if self._faults:
+            if self._faults.strike("forbidden-file", file.symbol, path):
+                return _refusal(403, "AccessDenied", "Access Denied", request.path)
+            if self._faults.strike("missing-file", file.symbol, path):
+                return self._missing(request)
+            wrongs = reshapings(self._faults, file.symbol, path, count=not wants_checksum)
+        found = await self._zip((file, wrongs))
         body = None if found is None else found.checksum if wants_checksum else found.body
+        if body is not None and wants_checksum and self._faults:
+            body = self._checksum(body, file, path)
         if found is None or body is None:
             return self._missing(request)
         self._requests["archive:checksum" if wants_checksum else f"archive:{match['cycle']}"] += 1
@@ -116,16 +141,27 @@ class Archive:
         if request.headers.get("If-None-Match") == headers["ETag"]:
             return web.Response(status=304, headers=headers)
         kind = "binary/octet-stream" if wants_checksum else "application/zip"
-        return web.Response(body=body, headers=headers, content_type=kind)
+        answer = web.Response(body=body, headers=headers, content_type=kind)
+        return answer if wants_checksum or not self._faults else await self._transfer(request, answer, file)
+
+    def _checksum(self, body: bytes, file: _File, path: str) -> bytes | None:
+        """The checksum as the faults leave it; None if it is not there."""
+        if self._faults.strike("no-checksum", file.symbol, path):
+            return None
+        bad = self._faults.strike("bad-checksum", file.symbol, path)
+        return wrong_checksum(body, bad.text("how")) if bad else body
+
+    async def _transfer(self, request: web.Request, answer: web.Response, file: _File) -> web.StreamResponse:
+        """Sends a zip, slowly or not to its end if a fault says so."""
+        path = request.match_info["path"]
+        if self._faults.strike("cut-file", file.symbol, path):
+            return await send_half(request, answer)
+        slow = self._faults.strike("slow-archive", file.symbol, path)
+        return await trickle(request, answer, self._faults, slow) if slow else answer
 
     def _missing(self, request: web.Request) -> web.Response:
         self._requests["archive:404"] += 1
-        body = (
-            '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code>'
-            "<Message>The specified key does not exist.</Message>"
-            f"<Key>{escape(request.path[1:])}</Key></Error>"
-        )
-        return web.Response(status=404, body=body.encode(), content_type="application/xml")
+        return _refusal(404, "NoSuchKey", "The specified key does not exist.", request.path)
 
     def _file(self, match: re.Match[str]) -> _File | None:
         monthly = match["cycle"] == "monthly"
@@ -144,25 +180,37 @@ class Archive:
             return _File(symbol, interval, period, begin, next_month(begin), published_monthly(begin))
         return _File(symbol, interval, period, begin, begin + timedelta(days=1), published_daily(begin))
 
-    async def _zip(self, file: _File) -> _Zip | None:
+    async def _zip(self, key: _Key) -> _Zip | None:
         """The file, from memory or made in a thread; requests that come meanwhile wait for the same one."""
-        if (known := self._zips.get(file)) is not None:
-            self._zips.move_to_end(file)
+        if (known := self._zips.get(key)) is not None:
+            self._zips.move_to_end(key)
             return known
-        task = self._making.get(file)
+        task = self._making.get(key)
         if task is None:
-            task = self._making[file] = asyncio.create_task(asyncio.to_thread(self._make, file))
-            task.add_done_callback(lambda _: self._making.pop(file, None))
-        made = await asyncio.shield(task)
-        if made is not None and file not in self._zips:
-            self._zips[file] = made
-            self._kept += len(made.body)
-            while self._kept > MOST_KEPT and len(self._zips) > 1:
-                self._kept -= len(self._zips.popitem(last=False)[1].body)
-        return made
+            task = self._making[key] = asyncio.create_task(self._keep(key))
+        return await asyncio.shield(task)
+
+    async def _keep(self, key: _Key) -> _Zip | None:
+        file, wrongs = key
+        task = asyncio.current_task()
+        try:
+            if wrongs:
+                right = await self._zip((file, ()))
+                made = right and await asyncio.to_thread(_reshaped, right, file, wrongs)
+            else:
+                made = await asyncio.to_thread(self._make, file)
+            if made is not None and self._making.get(key) is task:
+                self._zips[key] = made
+                self._kept += len(made.body)
+                while self._kept > MOST_KEPT and len(self._zips) > 1:
+                    self._kept -= len(self._zips.popitem(last=False)[1].body)
+            return made
+        finally:
+            if self._making.get(key) is task:
+                del self._making[key]
 
     def _make(self, file: _File) -> _Zip | None:
-        if file.interval == "1m" and len(file.period) == 7:
+        if file.interval == "1m" and file.monthly:
             original = self._market.archive_month(file.symbol, file.period)
             if original is not None:
                 return _Zip(*original, etag=f'"{hashlib.md5(original[0]).hexdigest()}"')
@@ -175,17 +223,25 @@ class Archive:
             lines = digits.archive_rows(bars, self._market.instruments[file.symbol], size)
         if not lines:
             return None
-        body = pack(f"{file.stem}.csv", (HEADER if file.begin >= HEADER_SINCE else b"") + lines)
-        line = f"{hashlib.sha256(body).hexdigest()}  {file.stem}.zip\n"
-        return _Zip(body, line.encode(), etag=f'"{hashlib.md5(body).hexdigest()}"')
+        body = pack((f"{file.stem}.csv", (HEADER if file.begin >= HEADER_SINCE else b"") + lines))
+        return _signed(body, file)
 
 
-def pack(name: str, text: bytes) -> bytes:
-    """A zip of one member whose bytes depend on name and text alone."""
-    member = zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0))
-    member.compress_type = zipfile.ZIP_DEFLATED
-    member.external_attr = 0o644 << 16
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as target:
-        target.writestr(member, text, compresslevel=_LEVEL)
-    return buffer.getvalue()
+def _signed(body: bytes, file: _File) -> _Zip:
+    line = f"{hashlib.sha256(body).hexdigest()}  {file.stem}.zip\n"
+    return _Zip(body, line.encode(), etag=f'"{hashlib.md5(body).hexdigest()}"')
+
+
+def _reshaped(right: _Zip, file: _File, wrongs: tuple[Reshaping, ...]) -> _Zip:
+    """The file made wrong; it has a checksum if the right one has, of the right one if a fault says so."""
+    made = _signed(reshape(right.body, file.stem, wrongs, monthly=file.monthly), file)
+    unsigned = any(not dict(wrong.parameters).get("signed", True) for wrong in wrongs)
+    return replace(made, checksum=right.checksum) if unsigned or right.checksum is None else made
+
+
+def _refusal(status: int, code: str, message: str, path: str) -> web.Response:
+    body = (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code>'
+        f"<Message>{message}</Message><Key>{escape(path[1:])}</Key></Error>"
+    )
+    return web.Response(status=status, body=body.encode(), content_type="application/xml")

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import Protocol
 
+from tui_feeder.simulator.faults import Faults
 from tui_feeder.simulator.market import Market
+
+
+class Clock(Protocol):
+    """Exchange time, as the doors of the exchange read it."""
+
+    def now(self) -> int:
+        """Exchange time, ms."""
+        ...
+
+    def real_seconds(self, exchange_ms: float) -> float:
+        """How long ``exchange_ms`` of exchange time takes here, in seconds."""
+        ...
 
 
 class SimulatedClock:
@@ -41,6 +55,51 @@ class SimulatedClock:
     def real_seconds(self, exchange_ms: float) -> float:
         """How long ``exchange_ms`` of exchange time takes here, in seconds."""
         return exchange_ms / 1000 / self.rate
+
+
+class SkewedClock:
+    """A clock as the fault clock-skew shows it.
+
+    Args:
+        clock: exchange time without the fault.
+        faults: tells whether there is one.
+    """
+
+    def __init__(self, clock: SimulatedClock, faults: Faults) -> None:
+        self._clock = clock
+        self._faults = faults
+        self._furthest = 0
+
+    def now(self) -> int:
+        """Exchange time, ms; it may step, backwards too."""
+        now = self._clock.now()
+        return now + self._skew(now, stated=False) if self._faults else now
+
+    def stated(self) -> int:
+        """What the exchange says the time is, ms."""
+        now = self.now()
+        return now + self._skew(now, stated=True) if self._faults else now
+
+    def furthest(self) -> int:
+        """The latest time this clock has shown, ms, in a skew or now."""
+        return max(self._furthest, self.now())
+
+    def real_seconds(self, exchange_ms: float) -> float:
+        """How long ``exchange_ms`` of exchange time takes here, in seconds."""
+        return self._clock.real_seconds(exchange_ms)
+
+    def _skew(self, now: int, *, stated: bool) -> int:
+        fault = self._faults.find("clock-skew")
+        if fault is None or fault.flag("stated") != stated:
+            return 0
+        every = fault.number("every") * 1000
+        if every and (now - fault.begins) // every % 2:
+            return 0
+        skew = round(fault.number("seconds") * 1000)
+        if not stated:
+            self._furthest = max(self._furthest, now + skew)
+        end = self._clock.end_ms
+        return skew if end is None else min(now + skew, end) - now
 
 
 #: Exchange ms a clock runs on after recorded data ends, so that the last minute is seen to close.

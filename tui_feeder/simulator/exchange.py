@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
 from tui_feeder.simulator.archive import Archive
-from tui_feeder.simulator.clock import SimulatedClock
+from tui_feeder.simulator.clock import SimulatedClock, SkewedClock
+from tui_feeder.simulator.fault_control import CONTROL, FaultControl
+from tui_feeder.simulator.fault_random import RandomFaults
+from tui_feeder.simulator.fault_wire import reset, wait_over
+from tui_feeder.simulator.faults import Faults
+from tui_feeder.simulator.halts import HaltedMarket
 from tui_feeder.simulator.market import Market
 from tui_feeder.simulator.rest import Rest
 from tui_feeder.simulator.stream import Streams
 from tui_feeder.simulator.tape import Tape
+
+#: Real seconds between looks at which faults end and begin.
+_LOOK = 0.05
+#: Real seconds a client waits for an answer at most while the link is a black hole.
+_HANGS = 600.0
 
 
 class PortInUseError(OSError):
@@ -29,19 +42,44 @@ class Exchange:
         clock: exchange time.
         host: address to listen on.
         port: 0 for any free one.
+        faults: those that are on from the beginning.
+        random_faults: more of them, drawn while it runs.
+
+    Attributes:
+        market: what is listed and traded, less what faults keep from being traded.
+        clock: exchange time without the fault clock-skew.
+        faults: switches faults on and off.
+
+    Raises:
+        ValueError: if a fault names a symbol that is not listed.
     """
 
     def __init__(
-        self, market: Market, clock: SimulatedClock, *, host: str = "127.0.0.1", port: int = 0
+        self,
+        market: Market,
+        clock: SimulatedClock,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        faults: Faults | None = None,
+        random_faults: RandomFaults | None = None,
     ) -> None:
-        self.market = market
         self.clock = clock
+        self.faults = Faults() if faults is None else faults
         #: Requests and connections by kind, see the doors' docstrings.
         self.requests: Counter[str] = Counter()
-        tape = Tape(market)
-        self.rest = Rest(tape, clock, self.requests)
-        self.streams = Streams(tape, clock, self.requests)
-        self.archive = Archive(market, clock, self.requests)
+        seen = SkewedClock(clock, self.faults)
+        halted = HaltedMarket(market, seen.furthest, self._market_changed)
+        self.market: Market = halted
+        self._tape = Tape(halted)
+        self.rest = Rest(self._tape, seen, self.requests, self.faults)
+        self.streams = Streams(self._tape, seen, self.requests, self.faults)
+        self.archive = Archive(halted, seen, self.requests, self.faults)
+        self._control = FaultControl(self.faults, clock)
+        self._drawn = random_faults.drawer(market.symbols, clock.start_ms) if random_faults else None
+        self._watch: asyncio.Task[None] | None = None
+        self.faults.listen(halted.follow)
+        self.faults.attach(clock.now, market.instruments)
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
@@ -72,8 +110,15 @@ class Exchange:
         Raises:
             PortInUseError: if the port is taken.
         """
-        app = web.Application()
-        app.add_routes([*self.rest.routes(), *self.archive.routes(), *self.streams.routes()])
+        app = web.Application(middlewares=[self._link])
+        app.add_routes(
+            [
+                *self.rest.routes(),
+                *self.archive.routes(),
+                *self.streams.routes(),
+                *self._control.routes(),
+            ]
+        )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
@@ -89,9 +134,42 @@ class Exchange:
             raise
         self._port = self._runner.addresses[0][1]
         self.streams.start()
+        self._watch = asyncio.create_task(self._watch_faults(), name="faults")
+
+    async def _watch_faults(self) -> None:
+        """Ends faults whose time is over, though nobody asks for them, and begins the random ones."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            if self.faults:
+                self.faults.active()
+            for begins, fault in self._drawn(self.clock.now()) if self._drawn else ():
+                self.faults.add(fault, begins)
+
+    def _market_changed(self, since: int) -> None:
+        self._tape.forget(since)
+        self.archive.forget()
+
+    @web.middleware
+    async def _link(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """The network before the exchange. Of a link that is down, only the control door knows nothing."""
+        if not self.faults or request.path == CONTROL:
+            return await handler(request)
+        down = self.faults.strike("refuse-connections")
+        if down is None:
+            return await handler(request)
+        if down.text("how") == "blackhole":
+            await wait_over(request, self.faults, down, _HANGS)
+        reset(request.transport)
+        return web.Response(status=503)
 
     async def stop(self) -> None:
         """Closes every connection and the port."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
         await self.streams.stop()
         if self._runner is not None:
             await self._runner.cleanup()

@@ -31,21 +31,37 @@ from tui_feeder.simulator.tape import Tape
 
 
 class Frame:
-    """One event as WebSocket frames ready for the socket, raw and wrapped; made once for all who listen."""
+    """One event as WebSocket frames ready for the socket, raw and wrapped; made once for all who listen.
 
-    def __init__(self, name: str, body: bytes) -> None:
+    Attributes:
+        body: the event as JSON.
+        minute_end: exclusive end (ms) of the minute it is of.
+        closed: whether it is a closing frame.
+        held_back: whether it goes out later than it should, by a fault.
+    """
+
+    def __init__(self, name: str, body: bytes, minute_end: int, *, closed: bool) -> None:
         self._name = name
-        self._body = body
+        self.body = body
+        self.minute_end = minute_end
+        self.closed = closed
+        self.held_back = False
+
+    def changed(self, body: bytes) -> Frame:
+        """The same with another body."""
+        other = Frame(self._name, body, self.minute_end, closed=self.closed)
+        other.held_back = self.held_back
+        return other
 
     @cached_property
     def raw(self) -> bytes:
         """For connections of the ``/ws`` form."""
-        return text_frame(self._body)
+        return text_frame(self.body)
 
     @cached_property
     def combined(self) -> bytes:
         """For connections of the ``/stream`` form."""
-        return text_frame(b'{"stream":"%b","data":%b}' % (self._name.encode(), self._body))
+        return text_frame(b'{"stream":"%b","data":%b}' % (self._name.encode(), self.body))
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -75,6 +91,7 @@ class KlineStream:
     """
 
     def __init__(self, tape: Tape, instrument: Instrument, interval: str, now: int) -> None:
+        self.symbol = instrument.symbol
         self._tape = tape
         self._instrument = instrument
         self._label = interval
@@ -171,4 +188,4 @@ class KlineStream:
             f'"q":"{decimal(bar[QUOTE], quote)}","V":"{decimal(bar[TAKER], quantity)}",'
             f'"Q":"{decimal(bar[TAKER_QUOTE], quote)}","B":"0"}}}}'
         )
-        return Frame(self._name, body.encode())
+        return Frame(self._name, body.encode(), self._open_time + MINUTE, closed=closed)

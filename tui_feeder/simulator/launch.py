@@ -15,14 +15,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _START_WITHIN = 60.0
 _STOP_WITHIN = 5.0
+_CONTROL_WITHIN = 5.0
 
 
 class ExchangeStartError(RuntimeError):
     """The exchange did not start; the message says why and is meant for the user."""
+
+
+class ExchangeControlError(RuntimeError):
+    """The exchange does not answer to its controls: it has ended, or hangs."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,74 @@ class ChildExchange:
         return self._process.poll() is None
 
     def complaint(self) -> str:
-        """The last lines the child wrote to its stderr; empty if it is well."""
+        """The last lines the child wrote to its stderr, less those about faults; empty if it is well."""
         return _tail(self._errors)
+
+    def fault(
+        self, name: str, symbol: str | None = None, duration: float | None = None, **more: object
+    ) -> dict[str, Any]:
+        """Switches a fault on and gives its shape.
+
+        Args:
+            name: see :data:`tui_feeder.simulator.fault_kinds.KINDS`.
+            symbol: confines it to a symbol.
+            duration: exchange seconds; None until :meth:`heal`.
+            more: ``target``, ``count``, and the fault's own parameters.
+
+        Raises:
+            ValueError: for what is not known or cannot be; the message is for the user.
+            ExchangeControlError: if the exchange does not answer.
+        """
+        wanted: dict[str, object] = {"name": name, "symbol": symbol, "duration": duration}
+        wanted |= {key: more.pop(key) for key in ("target", "count") if key in more}
+        return self._control("POST", "", wanted | {"parameters": more})
+
+    def heal(self, name: str | None = None, symbol: str | None = None) -> int:
+        """Switches faults off: all, those of a name, those confined to a symbol; gives how many ended.
+
+        Raises:
+            ValueError: for a name no fault has.
+            ExchangeControlError: if the exchange does not answer.
+        """
+        from urllib.parse import urlencode
+
+        chosen = {key: value for key, value in (("name", name), ("symbol", symbol)) if value is not None}
+        return int(self._control("DELETE", urlencode(chosen), None)["ended"])
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults that are on: name, symbol, target, begins_ms, ends_ms, left, parameters.
+
+        Raises:
+            ExchangeControlError: if the exchange does not answer.
+        """
+        found: list[dict[str, Any]] = self._control("GET", "", None)["faults"]
+        return found
+
+    def _control(self, method: str, query: str, body: dict[str, object] | None) -> dict[str, Any]:
+        import http.client
+        from urllib.parse import urlsplit
+
+        address = urlsplit(self.urls.rest_url)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_CONTROL_WITHIN)
+        try:
+            connection.request(
+                method,
+                "/_simulator/faults" + (f"?{query}" if query else ""),
+                None if body is None else json.dumps(body),
+                {"Content-Type": "application/json"},
+            )
+            with connection.getresponse() as response:
+                answer: dict[str, Any] = json.loads(response.read())
+                status = response.status
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ExchangeControlError(f"the embedded exchange does not answer: {error}") from error
+        finally:
+            connection.close()
+        if status == 400:
+            raise ValueError(answer["error"])
+        if status != 200:
+            raise ExchangeControlError(f"the embedded exchange answered {status}: {answer.get('error')}")
+        return answer
 
     def stop(self) -> None:
         """Asks the child to end, waits, and makes it end if it does not. Safe to call again."""
@@ -95,6 +166,9 @@ def launch_blocking(
     start_ms: int | None = None,
     port: int = 0,
     seed: int = 1,
+    faults: Sequence[str] = (),
+    random_faults: int | None = None,
+    random_gap: float | None = None,
 ) -> ChildExchange:
     """Starts an exchange as a child and waits until it listens; for arguments see :func:`serve.run`.
 
@@ -114,6 +188,11 @@ def launch_blocking(
         command.append(f"--data={data}")
     if symbols is not None:
         command.append(f"--symbols={','.join(symbols)}")
+    command += [f"--fault={fault}" for fault in faults]
+    if random_faults is not None:
+        command += ["--faults=random", f"--fault-seed={random_faults}"]
+    if random_gap is not None:
+        command.append(f"--fault-gap={random_gap}")
     if start_ms is not None:
         command.append(f"--start-ms={start_ms}")
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
@@ -174,4 +253,5 @@ def _tail(errors: IO[bytes]) -> str:
     if errors.closed:
         return ""
     errors.seek(0)
-    return "\n".join(errors.read().decode(errors="replace").splitlines()[-5:])
+    lines = errors.read().decode(errors="replace").splitlines()
+    return "\n".join([line for line in lines if not line.startswith('{"fault":')][-5:])

@@ -43,10 +43,7 @@ class WeightLedger:
 
     def charge(self, address: str, weight: int, now: int) -> Verdict:
         """Books a request of ``weight`` at ``now`` (ms) and judges it."""
-        account = self._accounts.setdefault(address, _Account())
-        window = now // MINUTE
-        if window != account.window:
-            account.window, account.used, account.refused = window, 0, 0
+        account = self._account(address, now)
         account.used += weight
         if now < account.banned_until:
             return self._ban(account, now)
@@ -57,7 +54,19 @@ class WeightLedger:
             account.banned_until = now + min(FIRST_BAN << account.bans, LONGEST_BAN)
             account.bans += 1
             return self._ban(account, now)
-        return Verdict(429, account.used, retry_after=-(-((window + 1) * MINUTE - now) // 1000))
+        return Verdict(429, account.used, retry_after=-(-((account.window + 1) * MINUTE - now) // 1000))
+
+    def spend_elsewhere(self, address: str, used: int, now: int) -> None:
+        """Lets another process at ``address`` have used ``used`` of the weight of this minute."""
+        account = self._account(address, now)
+        account.used = max(account.used, used)
+
+    def _account(self, address: str, now: int) -> _Account:
+        account = self._accounts.setdefault(address, _Account())
+        window = now // MINUTE
+        if window != account.window:
+            account.window, account.used, account.refused = window, 0, 0
+        return account
 
     def _ban(self, account: _Account, now: int) -> Verdict:
         wait = -(-(account.banned_until - now) // 1000)

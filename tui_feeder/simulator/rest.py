@@ -12,9 +12,12 @@ import orjson
 from aiohttp import web
 
 from tui_feeder.simulator import digits
-from tui_feeder.simulator.clock import SimulatedClock
+from tui_feeder.simulator.clock import SkewedClock
+from tui_feeder.simulator.fault_wire import send_half
+from tui_feeder.simulator.faults import Faults
 from tui_feeder.simulator.limits import WeightLedger, klines_weight
 from tui_feeder.simulator.market import DAY, INTERVALS, MINUTE, Instrument, aggregate, decimal
+from tui_feeder.simulator.rest_faults import RestFaults
 from tui_feeder.simulator.tape import Tape
 
 _DEFAULT_LIMIT = 500
@@ -39,13 +42,16 @@ class Rest:
         tape: what can be seen of the market.
         clock: exchange time.
         requests: counts every request by its last path segment.
+        faults: what is to go wrong.
     """
 
-    def __init__(self, tape: Tape, clock: SimulatedClock, requests: Counter[str]) -> None:
+    def __init__(self, tape: Tape, clock: SkewedClock, requests: Counter[str], faults: Faults) -> None:
         self.ledger = WeightLedger()
         self._tape = tape
         self._clock = clock
         self._requests = requests
+        self._faults = faults
+        self._wrongs = RestFaults(faults, clock)
         self._listing: list[dict[str, Any]] | None = None
 
     def routes(self) -> list[web.RouteDef]:
@@ -60,13 +66,19 @@ class Rest:
 
     def _door(
         self, name: str, answer: Callable[[Mapping[str, str]], Awaitable[bytes]]
-    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """Weight, ban and error form around an endpoint."""
 
-        async def handle(request: web.Request) -> web.Response:
+        async def handle(request: web.Request) -> web.StreamResponse:
             self._requests[name] += 1
             weight = klines_weight(_limit_of(request.query)) if name == "klines" else 1
             address = request.remote or "unknown"
+            symbol = request.query.get("symbol")
+            if self._faults:
+                if (used := self._wrongs.weight_used_elsewhere(name)) is not None:
+                    self.ledger.spend_elsewhere(address, used, self._clock.now())
+                if (wall := self._wrongs.wall(name, symbol)) is not None:
+                    return wall
             verdict = self.ledger.charge(address, weight, self._clock.now())
             headers = {"X-MBX-USED-WEIGHT-1M": str(verdict.used)}
             if verdict.status != 200:
@@ -83,11 +95,20 @@ class Rest:
                         "per minute. Please use the websocket for live updates to avoid polling the API."
                     )
                 return _json(_error(-1003, message), verdict.status, headers)
+            if self._faults:
+                refusal = await self._wrongs.refusal(request, name, symbol, headers)
+                if refusal is not None:
+                    return refusal
             try:
-                return _json(await answer(request.query), 200, headers)
-            except Refusal as refusal:
+                body = await answer(request.query)
+                if self._faults:
+                    body, cut = self._wrongs.body(body, name, symbol)
+                    if cut:
+                        return await send_half(request, _json(body, 200, headers))
+                return _json(body, 200, headers)
+            except Refusal as error:
                 status = 404 if name == "unknown" else 400
-                return _json(_error(refusal.code, refusal.message), status, headers)
+                return _json(_error(error.code, error.message), status, headers)
 
         return handle
 
@@ -98,14 +119,14 @@ class Rest:
         raise Refusal(-5000, "Path is invalid")
 
     async def _time(self, query: Mapping[str, str]) -> bytes:
-        return b'{"serverTime":%d}' % self._clock.now()
+        return b'{"serverTime":%d}' % self._clock.stated()
 
     async def _exchange_info(self, query: Mapping[str, str]) -> bytes:
         if self._listing is None:
             self._listing = [_entry(i) for i in self._tape.market.instruments.values()]
         info = {
             "timezone": "UTC",
-            "serverTime": self._clock.now(),
+            "serverTime": self._clock.stated(),
             "futuresType": "U_MARGINED",
             "rateLimits": [
                 {
@@ -119,7 +140,7 @@ class Rest:
             ],
             "exchangeFilters": [],
             "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
-            "symbols": self._listing,
+            "symbols": self._wrongs.listing(self._listing) if self._faults else self._listing,
         }
         return orjson.dumps(info)
 
@@ -130,7 +151,7 @@ class Rest:
         if interval is None:
             raise Refusal(-1120, "Invalid interval.")
         instrument = self._tape.market.instruments.get(symbol)
-        if instrument is None:
+        if instrument is None or (self._faults and self._wrongs.is_gone(symbol)):
             raise Refusal(-1121, "Invalid symbol.")
         start, end, limit = _number(query, "startTime"), _number(query, "endTime"), _number(query, "limit")
         if limit is None:
@@ -148,12 +169,15 @@ class Rest:
             first = start + -start % interval
         first = max(first, instrument.onboard - instrument.onboard % interval)
         after = min(last - last % interval + interval, first + limit * interval)
+        late = self._wrongs.unfinished_for(symbol) if self._faults else 0
         if after - first <= _SHORT_SPAN // MINUTE * MINUTE:
-            return self._rows(instrument, first, after, interval, now)
-        return await asyncio.to_thread(self._rows, instrument, first, after, interval, now)
+            return self._rows(instrument, first, after, interval, now, late)
+        return await asyncio.to_thread(self._rows, instrument, first, after, interval, now, late)
 
-    def _rows(self, instrument: Instrument, first: int, after: int, interval: int, now: int) -> bytes:
-        block = self._tape.seen(instrument.symbol, first, after, now)
+    def _rows(
+        self, instrument: Instrument, first: int, after: int, interval: int, now: int, late: int
+    ) -> bytes:
+        block = self._tape.seen(instrument.symbol, first, after, now, late)
         return digits.rest_rows(aggregate(block, interval), instrument, interval)
 
 

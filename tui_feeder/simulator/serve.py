@@ -7,26 +7,59 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
-from tui_feeder.simulator.clock import SimulatedClock, clock_for, rfc3339
+from tui_feeder.simulator.clock import clock_for, rfc3339
 from tui_feeder.simulator.exchange import Exchange, PortInUseError
+from tui_feeder.simulator.fault_control import CONTROL
+from tui_feeder.simulator.fault_random import GAP, RandomFaults
+from tui_feeder.simulator.faults import Event, Fault, Faults
 from tui_feeder.simulator.market import Market
 from tui_feeder.simulator.recorded import recorded_market
 from tui_feeder.simulator.synthetic import synthetic_market
 
 
-def _make(
-    data: Path | None, symbols: Sequence[str] | None, speed: float, start_ms: int | None, seed: int
-) -> tuple[Market, SimulatedClock]:
-    market: Market
-    if data is None:
-        market = synthetic_market(symbols, seed, as_of_ms=start_ms)
-    else:
-        market = recorded_market(data, symbols)
-    return market, clock_for(market, start_ms=start_ms, rate=speed)
+@dataclass(frozen=True)
+class Setting:
+    """What to serve; the attributes are the arguments of :func:`run`."""
+
+    port: int = 0
+    data: Path | None = None
+    symbols: Sequence[str] | None = None
+    speed: float = 1.0
+    start_ms: int | None = None
+    seed: int = 1
+    faults: Sequence[str] = ()
+    random_faults: int | None = None
+    random_gap: float = GAP
+
+    def exchange(self) -> Exchange:
+        """The exchange, not yet started; every begin and end of random faults will be a line on stderr.
+
+        Raises:
+            ValueError: for data that cannot be shown or arguments out of range; the message is for the user.
+        """
+        faults = Faults.parse(self.faults)
+        drawn = None if self.random_faults is None else RandomFaults(self.random_faults, self.random_gap)
+        if drawn is not None:
+            faults.listen(_tell_fault)
+        market: Market
+        if self.data is None:
+            market = synthetic_market(self.symbols, self.seed, as_of_ms=self.start_ms)
+        else:
+            market = recorded_market(self.data, self.symbols)
+        clock = clock_for(market, start_ms=self.start_ms, rate=self.speed)
+        return Exchange(market, clock, port=self.port, faults=faults, random_faults=drawn)
+
+
+def _tell_fault(event: Event, fault: Fault) -> None:
+    moment = fault.begins if event == "begin" else fault.ended
+    line = {"fault": fault.name, "event": event, "at": rfc3339(moment), **fault.shape()}
+    sys.stderr.write(orjson.dumps(line).decode() + "\n")
+    sys.stderr.flush()
 
 
 def run(
@@ -37,6 +70,9 @@ def run(
     speed: float = 1.0,
     start_ms: int | None = None,
     seed: int = 1,
+    faults: Sequence[str] = (),
+    random_faults: int | None = None,
+    random_gap: float = GAP,
 ) -> int:
     """Serves an exchange until SIGINT or SIGTERM; prints the configuration that points an engine at it.
 
@@ -47,6 +83,11 @@ def run(
         speed: exchange seconds in a real second.
         start_ms: exchange time to start at; None for the market's own choice.
         seed: of the synthetic market.
+        faults: those that are on from the beginning, each ``NAME[:SYMBOL][:DURATION]``, see
+            :meth:`~tui_feeder.simulator.faults.Faults.parse`.
+        random_faults: seed of faults drawn at random, of which each begin and end is a JSON line on stderr;
+            None draws none.
+        random_gap: mean exchange seconds between two of them.
 
     Returns:
         The exit code, 0.
@@ -55,17 +96,18 @@ def run(
         PortInUseError: if the port is taken.
         ValueError: for data that cannot be shown or arguments out of range; the message is for the user.
     """
-    market, clock = _make(data, symbols, speed, start_ms, seed)
-    asyncio.run(_stand_alone(market, clock, port))
+    setting = Setting(port, data, symbols, speed, start_ms, seed, faults, random_faults, random_gap)
+    asyncio.run(_stand_alone(setting.exchange()))
     return 0
 
 
-async def _stand_alone(market: Market, clock: SimulatedClock, port: int) -> None:
+async def _stand_alone(embedded: Exchange) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with Exchange(market, clock, port=port) as exchange:
+    clock = embedded.clock
+    async with embedded as exchange:
         sys.stdout.write(introduction(exchange))
         sys.stdout.flush()
         if clock.end_ms is not None:
@@ -97,35 +139,32 @@ def introduction(exchange: Exchange) -> str:
         *(f"{key} = {value}" for key, value in values.items()),
         "# or set this in the environment:",
         *(f"# FEEDER_EXCHANGE__{key.upper()}={value}" for key, value in values.items()),
+        '# Faults are switched on by POST of JSON such as {"name": "silence"}, off by DELETE, at',
+        f"# {exchange.rest_url}{CONTROL}",
+        *(
+            f"# Fault that is on: {fault.name} {fault.symbol or ''}".rstrip()
+            for fault in exchange.faults.active()
+        ),
         "",
     ]
     return "\n".join(lines)
 
 
-def run_attached(
-    *,
-    port: int,
-    data: Path | None,
-    symbols: Sequence[str] | None,
-    speed: float,
-    start_ms: int | None,
-    seed: int,
-) -> int:
+def run_attached(setting: Setting) -> int:
     """Serves as the child of another process: one JSON line on stdout, then until stdin ends.
 
     Returns:
         The exit code: 0, or 1 after a line ``{"error": ...}``.
     """
     try:
-        market, clock = _make(data, symbols, speed, start_ms, seed)
-        asyncio.run(_attached(market, clock, port))
+        asyncio.run(_attached(setting.exchange()))
     except (ValueError, OSError) as error:
         _say({"error": str(error)})
         return 1
     return 0
 
 
-async def _attached(market: Market, clock: SimulatedClock, port: int) -> None:
+async def _attached(embedded: Exchange) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -137,16 +176,16 @@ async def _attached(market: Market, clock: SimulatedClock, port: int) -> None:
             stop.set()
 
     loop.add_reader(0, listen)
-    async with Exchange(market, clock, port=port) as exchange:
+    async with embedded as exchange:
         _say(
             {
                 "rest_url": exchange.rest_url,
                 "stream_url": exchange.stream_url,
                 "archive_url": exchange.archive_url,
-                "clock_start": clock.start_ms,
-                "rate": clock.rate,
-                "symbols": list(market.symbols),
-                "notes": list(market.notes),
+                "clock_start": exchange.clock.start_ms,
+                "rate": exchange.clock.rate,
+                "symbols": list(exchange.market.symbols),
+                "notes": list(exchange.market.notes),
             }
         )
         await stop.wait()
@@ -157,4 +196,4 @@ def _say(line: dict[str, object]) -> None:
     sys.stdout.buffer.flush()
 
 
-__all__ = ["PortInUseError", "introduction", "run", "run_attached"]
+__all__ = ["PortInUseError", "Setting", "introduction", "run", "run_attached"]

@@ -17,9 +17,12 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from tui_feeder.simulator.clock import SimulatedClock
+from tui_feeder.simulator.clock import Clock
+from tui_feeder.simulator.connection import Connection
+from tui_feeder.simulator.faults import Fault, Faults
 from tui_feeder.simulator.klines import KlineStream, stream_of
 from tui_feeder.simulator.market import DAY, MINUTE
+from tui_feeder.simulator.stream_faults import FrameFaults
 from tui_feeder.simulator.tape import Tape
 
 #: Streams on one connection, as enforced until 2025 and planned for ever since.
@@ -28,8 +31,6 @@ MOST_STREAMS = 200
 LONGEST_MESSAGE = 4_096
 #: A request line of more bytes is refused: about 107 stream names.
 LONGEST_URL = 2_048
-#: Messages (ping, pong and JSON alike) a connection may send in a second.
-MOST_MESSAGES = 10
 #: Real seconds between pings, and without a pong until the connection is closed.
 PING_EVERY = 180.0
 PONG_WITHIN = 600.0
@@ -41,39 +42,6 @@ LIFETIME = DAY
 #: Exchange ms between looks at a stream, and the real seconds below which looks never come closer.
 CADENCE = 250
 SHORTEST_TICK = 0.05
-#: Bytes a client may leave unread before it is cut off.
-MOST_UNREAD = 16 * 1024 * 1024
-
-
-class Connection:
-    """One socket of a client: its form, its streams, and how it is written to."""
-
-    def __init__(
-        self, socket: web.WebSocketResponse, transport: asyncio.Transport, *, combined: bool
-    ) -> None:
-        self.socket = socket
-        self.combined = combined
-        self.names: dict[str, None] = {}
-        self.heard = time.monotonic()
-        self._transport = transport
-        self._recent: deque[float] = deque()
-
-    def too_chatty(self) -> bool:
-        """Counts one incoming message; whether there were too many in the last second."""
-        now = time.monotonic()
-        self._recent.append(now)
-        while self._recent and self._recent[0] <= now - 1:
-            self._recent.popleft()
-        return len(self._recent) > MOST_MESSAGES
-
-    def write(self, frames: list[bytes]) -> None:
-        """Hands whole frames to the socket; cuts off a client that does not read."""
-        if self._transport.is_closing() or self.socket.closed:
-            return
-        if self._transport.get_write_buffer_size() > MOST_UNREAD:
-            self._transport.abort()
-            return
-        self._transport.write(b"".join(frames))
 
 
 class Streams:
@@ -83,9 +51,10 @@ class Streams:
         tape: what can be seen of the market.
         clock: exchange time.
         requests: counts connections ("stream:market", "stream:dead") and frames ("frames").
+        faults: what is to go wrong.
     """
 
-    def __init__(self, tape: Tape, clock: SimulatedClock, requests: Counter[str]) -> None:
+    def __init__(self, tape: Tape, clock: Clock, requests: Counter[str], faults: Faults) -> None:
         self.connections: set[Connection] = set()
         self._tape = tape
         self._clock = clock
@@ -96,6 +65,9 @@ class Streams:
         self._lanes: dict[str, int] = {}
         self._attempts: dict[str, deque[int]] = {}
         self._broadcast: asyncio.Task[None] | None = None
+        self._faults = faults
+        self._wrongs = FrameFaults(faults)
+        self._farewells: set[asyncio.Task[None]] = set()
 
     def routes(self) -> list[web.RouteDef]:
         """What to hang into the server."""
@@ -119,13 +91,9 @@ class Streams:
             self._broadcast.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._broadcast
-        await asyncio.gather(
-            *(
-                c.socket.close(code=WSCloseCode.GOING_AWAY, message=b"shutdown")
-                for c in list(self.connections)
-            ),
-            return_exceptions=True,
-        )
+        for connection in list(self.connections):
+            connection.end(WSCloseCode.GOING_AWAY, b"shutdown", self._farewells)
+        await asyncio.gather(*self._farewells, return_exceptions=True)
 
     # -- connections
 
@@ -151,7 +119,7 @@ class Streams:
         if transport is None:
             return socket
         self._requests["stream:market" if live else "stream:dead"] += 1
-        connection = Connection(socket, transport, combined=combined)
+        connection = Connection(socket, transport, self._clock.now(), combined=combined, live=live)
         self.connections.add(connection)
         keeper = asyncio.create_task(self._keep(connection))
         try:
@@ -173,23 +141,25 @@ class Streams:
 
     async def _keep(self, connection: Connection) -> None:
         """Pings, and ends the connection when its time is over or its client is dead."""
-        begun = self._clock.now()
         pinged = time.monotonic()
         while not connection.socket.closed:
-            left = self._clock.real_seconds(begun + LIFETIME - self._clock.now())
+            left = self._clock.real_seconds(connection.begun + LIFETIME - self._clock.now())
             await asyncio.sleep(min(max(left, 0.0), max(pinged + PING_EVERY - time.monotonic(), 0.0)))
-            if self._clock.now() - begun >= LIFETIME:
-                await connection.socket.close(code=WSCloseCode.OK, message=b"24 hours are over")
+            if self._clock.now() - connection.begun >= LIFETIME:
+                await connection.close(WSCloseCode.OK, b"24 hours are over")
             elif time.monotonic() - connection.heard > PONG_WITHIN:
-                await connection.socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"no pong")
+                await connection.close(WSCloseCode.POLICY_VIOLATION, b"no pong")
             elif time.monotonic() - pinged >= PING_EVERY:
                 pinged = time.monotonic()
-                with contextlib.suppress(ConnectionError):
-                    await connection.socket.ping(str(self._clock.now()).encode())
+                if not connection.frozen:
+                    with contextlib.suppress(ConnectionError):
+                        await connection.socket.ping(str(self._clock.now()).encode())
 
     async def _listen(self, connection: Connection, *, live: bool) -> None:
         socket = connection.socket
         async for message in socket:
+            if connection.frozen:
+                continue
             if connection.too_chatty():
                 await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"Too many requests")
                 return
@@ -247,6 +217,8 @@ class Streams:
             stream = stream_of(name)
             if not live or stream is None or stream[0] not in self._symbols:
                 continue  # acknowledged like any other name; nothing will ever come of it
+            if self._faults and self._faults.strike("ack-without-data", self._symbols[stream[0]].symbol):
+                continue
             self._listeners.setdefault(name, set()).add(connection)
             if name not in self._klines:
                 instrument = self._symbols[stream[0]]
@@ -263,6 +235,7 @@ class Streams:
             if not listeners:
                 del self._listeners[name], self._klines[name]
                 self._lanes.pop(name)
+                self._wrongs.forget(name)
 
     # -- broadcast
 
@@ -282,13 +255,69 @@ class Streams:
     def _push(self, turn: int, turns: int) -> None:
         outgoing: dict[Connection, list[bytes]] = {}
         now = self._clock.now()
+        if self._faults:
+            self._trouble_connections(now)
+        wrongs = self._wrongs if self._wrongs.busy else None
         for name, stream in self._klines.items():
             if turns > 1 and self._lanes[name] % turns != turn:
                 continue
-            for frame in stream.due(now):
+            frames = stream.due(now)
+            for frame in frames if wrongs is None else wrongs.pass_on(name, stream.symbol, frames, now):
                 for listener in self._listeners[name]:
                     body = frame.combined if listener.combined else frame.raw
                     outgoing.setdefault(listener, []).append(body)
-        for connection, frames in outgoing.items():
-            self._requests["frames"] += len(frames)
-            connection.write(frames)
+        for connection, bodies in outgoing.items():
+            self._requests["frames"] += len(bodies)
+            connection.write(bodies)
+        if self._faults:
+            self._send_garbage(now)
+
+    # -- faults of connections
+
+    def _trouble_connections(self, now: int) -> None:
+        if down := self._faults.find("refuse-connections"):
+            for connection in list(self.connections):
+                if down.text("how") == "reset":
+                    connection.cut("reset")
+                else:
+                    connection.freeze()
+            return
+        for fault in (*self._faults.all("disconnect"), *self._faults.all("half-open")):
+            chosen = [c for c in self.connections if not c.doomed and self._concerns(fault, c, now)]
+            for connection in chosen:
+                self._trouble(fault, connection)
+            if chosen:
+                self._faults.count(fault)
+
+    def _trouble(self, fault: Fault, connection: Connection) -> None:
+        if fault.name == "half-open":
+            connection.freeze()
+        elif (code := fault.text("code")) in ("1006", "reset"):
+            connection.cut(code)
+        else:
+            connection.end(int(code), b"", self._farewells)
+
+    def _concerns(self, fault: Fault, connection: Connection, now: int) -> bool:
+        """Whether a fault of connections strikes this one now."""
+        if fault.symbol is not None and self._example(fault, connection) is None:
+            return False
+        return connection.begun < fault.begins or now - connection.begun >= fault.number("after") * 1000
+
+    def _example(self, fault: Fault, connection: Connection) -> str | None:
+        """A stream of the connection that the fault concerns."""
+        begin = "" if fault.symbol is None else f"{fault.symbol.lower()}@"
+        return next((name for name in connection.names if name.startswith(begin)), None)
+
+    def _send_garbage(self, now: int) -> None:
+        for fault in self._faults.all("garbage"):
+            for connection in list(self.connections):
+                sound = connection.live and not connection.doomed
+                example = self._example(fault, connection) if sound else None
+                junk = None if example is None else connection.junk.due(fault, now, example)
+                if junk is None:
+                    continue
+                self._faults.count(fault)
+                body, ends = junk
+                connection.write([body])
+                if ends:
+                    connection.cut("1006")

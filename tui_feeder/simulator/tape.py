@@ -76,27 +76,35 @@ class Tape:
         late = max(SOONEST_CLOSE + 600 * delay, first + SLOT * delay)
         return end - 1 + min(FORCED_CLOSE, int(late))
 
-    def seen(self, symbol: str, start: int, end: int, now: int) -> Minutes:
+    def forget(self, since: int) -> None:
+        """Reads minutes from ``since`` (ms) on anew, after the market has changed."""
+        for place in [place for place in list(self._forming) if place[1] >= since]:
+            self._forming.pop(place, None)
+
+    def seen(self, symbol: str, start: int, end: int, now: int, late: int = 0) -> Minutes:
         """Minutes with ``start <= open time < end`` as REST shows them at ``now``.
 
-        The last row may be the unfinished candle. A minute that has just ended may lack its last trades.
+        The last row may be the unfinished candle. A minute that has just ended may lack its last trades, and
+        does so for at least ``late`` ms after its end.
         """
         times, values = self.market.minutes(symbol, start, min(end, now + 1))
         final = len(times)
-        while final and times[final - 1] + MINUTE + FORCED_CLOSE > now:
+        while final and times[final - 1] + MINUTE + max(FORCED_CLOSE, late) > now:
             final -= 1
         if final == len(times):
             return Minutes(times, values)
         values = values.copy()
         for row in range(final, len(times)):
-            values[row] = self._seen_row(symbol, int(times[row]), now)
+            values[row] = self._seen_row(symbol, int(times[row]), now, late)
         return Minutes(times, values)
 
-    def _seen_row(self, symbol: str, open_time: int, now: int) -> list[int]:
+    def _seen_row(self, symbol: str, open_time: int, now: int, late: int) -> list[int]:
         minute = self.minute(symbol, open_time)
         assert minute is not None
-        if now >= open_time + MINUTE:
-            state = minute.candle if now >= self.settles(symbol, open_time) else minute.unsettled
+        end = open_time + MINUTE
+        if now >= end:
+            settled = now >= max(self.settles(symbol, open_time), end + late)
+            state = minute.candle if settled else minute.unsettled
         else:
             state = minute.at(now)
         return state or self._untraded(symbol, minute)

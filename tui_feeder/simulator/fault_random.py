@@ -1,0 +1,104 @@
+"""Faults drawn at random: the same seed gives the same faults at the same exchange times."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from tui_feeder.simulator.fault_kinds import KINDS, Kind, Value
+from tui_feeder.simulator.faults import Fault, make_fault
+
+#: Mean exchange seconds between two faults.
+GAP = 600.0
+#: Exchange seconds a fault lasts: at least, at most.
+SHORTEST, LONGEST = 5.0, 900.0
+#: Share of faults confined to one symbol, where they can be.
+_CONFINED = 0.6
+
+#: Where the default is not what is drawn. A row that REST shows unfinished any later than this could be told
+#: from a final one by nobody who closes a minute by REST at 3 s, and no time would heal it.
+_DRAWN: Mapping[str, Mapping[str, tuple[Value, ...]]] = {
+    "late-close": {"seconds": (3.0, 35.0)},
+    "rest-429": {"retry_after": (0.0, 5.0)},
+    "unfinished-row": {"seconds": (2.5,)},
+    "clock-skew": {"seconds": (-90.0, -5.0, 5.0, 90.0), "every": (0.0, 20.0)},
+    "corrupt-zip": {"signed": (True, False)},
+    "zip-bomb": {"lying": (True, False)},
+    "rest-418": {"header": (True, False)},
+    "bad-values": {"closes": (True, False)},
+}
+
+
+class Draw(NamedTuple):
+    """A fault to come, and the exchange ms at which it begins."""
+
+    begins: int
+    fault: Fault
+
+
+def draws(
+    seed: int, symbols: Sequence[str], start: int, gap: float = GAP, longest: float = LONGEST
+) -> Iterator[Draw]:
+    """An endless sequence of faults.
+
+    Each ends by itself, so what it withholds can be had later. ``delist``, which does not heal, is not drawn.
+
+    Args:
+        seed: another seed, another sequence.
+        symbols: those a fault may be confined to.
+        start: exchange ms from which gaps are counted.
+        gap: mean exchange seconds between two beginnings; the gaps are exponential.
+        longest: exchange seconds a fault lasts at most.
+
+    Raises:
+        ValueError: for a gap or a longest duration that is not above 0.
+    """
+    if not gap > 0 or not longest > 0:
+        raise ValueError(f"gap and longest duration of random faults must be above 0, not {gap}, {longest}")
+    return _draws(seed, symbols, start, gap, longest)
+
+
+def _draws(seed: int, symbols: Sequence[str], start: int, gap: float, longest: float) -> Iterator[Draw]:
+    dice = random.Random(seed)
+    kinds = [kind for kind in KINDS.values() if kind.drawn]
+    shortest = min(SHORTEST, longest)
+    moment = float(start)
+    while True:
+        moment += dice.expovariate(1 / gap) * 1000
+        kind = dice.choice(kinds)
+        confined = kind.symbol == "optional" and bool(symbols) and dice.random() < _CONFINED
+        symbol = dice.choice(symbols) if confined else None
+        duration = round(math.exp(dice.uniform(math.log(shortest), math.log(longest))), 1)
+        parameters = {
+            name: value for name in kind.parameters if (value := _drawn(dice, kind, name)) is not None
+        }
+        yield Draw(int(moment), make_fault(kind.name, symbol, duration=duration, parameters=parameters))
+
+
+def _drawn(dice: random.Random, kind: Kind, name: str) -> Value | None:
+    choices: Sequence[Value] = _DRAWN.get(kind.name, {}).get(name, ()) or kind.parameters[name].choices
+    return dice.choice(choices) if choices else None
+
+
+class RandomFaults(NamedTuple):
+    """Random faults for an exchange, see :func:`draws`."""
+
+    seed: int
+    gap: float = GAP
+    longest: float = LONGEST
+
+    def drawer(self, symbols: Sequence[str], start: int) -> Callable[[int], list[Draw]]:
+        """A function that gives the faults whose beginning has come, each once."""
+        coming = draws(self.seed, symbols, start, self.gap, self.longest)
+        waiting = [next(coming)]
+
+        def due(now: int) -> list[Draw]:
+            found = []
+            while waiting[0].begins <= now:
+                found.append(waiting[0])
+                waiting[0] = next(coming)
+            return found
+
+        return due

@@ -1,0 +1,126 @@
+"""Answers of REST that are refusals, failures, or cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from tui_feeder.simulator.clock import Clock
+from tui_feeder.simulator.fault_wire import wait_over
+from tui_feeder.simulator.faults import Faults
+
+_FIREWALL = """<html>
+<head><title>403 Forbidden</title></head>
+<body><center><h1>403 Forbidden</h1></center>
+The request could not be satisfied. Request blocked.
+</body></html>
+"""
+_COUNTRY = (
+    "Service unavailable from a restricted location according to 'b. Eligibility' in the terms of use. "
+    "Please contact customer service if you believe you received this message in error."
+)
+#: Of 5xx and 408: code and message, or None where a gateway answers in HTML.
+_FAILURES: dict[str, tuple[int, str] | None] = {
+    "408": (
+        -1007,
+        "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
+    ),
+    "500": (-1000, "An unknown error occurred while processing the request."),
+    "502": None,
+    "503": (-1008, "Service Unavailable."),
+    "504": None,
+}
+
+
+class RestFaults:
+    """What the faults do to a request of an endpoint. Ask only while there are faults.
+
+    Args:
+        faults: which are on.
+        clock: exchange time.
+    """
+
+    def __init__(self, faults: Faults, clock: Clock) -> None:
+        self._faults = faults
+        self._clock = clock
+
+    def weight_used_elsewhere(self, endpoint: str) -> int | None:
+        """The weight another process at the same address has used in this minute."""
+        fault = self._faults.strike("weight-jump", None, endpoint)
+        return None if fault is None else int(fault.number("used"))
+
+    def wall(self, endpoint: str, symbol: str | None) -> web.Response | None:
+        """The refusal of what stands before the exchange and books no weight, or None."""
+        if self._faults.strike("rest-403", symbol, endpoint):
+            return web.Response(status=403, text=_FIREWALL, content_type="text/html")
+        if self._faults.strike("rest-451", symbol, endpoint):
+            return _json({"code": 0, "msg": _COUNTRY}, 451, {})
+        return None
+
+    async def refusal(
+        self, request: web.Request, endpoint: str, symbol: str | None, headers: dict[str, str]
+    ) -> web.Response | None:
+        """The answer in place of the right one, or None."""
+        faults = self._faults
+        if fault := faults.strike("rest-418", symbol, endpoint):
+            until = fault.ends or 0
+            wait = max(1, -(-(until - self._clock.now()) // 1000))
+            more = {"Retry-After": str(wait)} if fault.flag("header") else {}
+            message = (
+                f"Way too many requests; IP({request.remote}) banned until {until}. "
+                "Please use the websocket for live updates to avoid bans."
+            )
+            return _json({"code": -1003, "msg": message}, 418, headers | more)
+        if fault := faults.strike("rest-429", symbol, endpoint):
+            seconds = round(fault.number("retry_after"))
+            more = {"Retry-After": str(seconds)} if seconds > 0 else {}
+            message = "Too many requests. Please use the websocket for live updates to avoid polling the API."
+            return _json({"code": -1003, "msg": message}, 429, headers | more)
+        if fault := faults.strike("rest-timeout", symbol, endpoint):
+            longest = self._clock.real_seconds(fault.number("seconds") * 1000)
+            await wait_over(request, faults, fault, longest)
+        if fault := faults.strike("rest-5xx", symbol, endpoint):
+            status = fault.text("status")
+            failure = _FAILURES[status]
+            if failure is None:
+                page = f"<html><head><title>{status}</title></head><body>Bad gateway</body></html>\n"
+                return web.Response(status=int(status), text=page, content_type="text/html")
+            code, message = failure
+            return _json({"code": code, "msg": message}, int(status), headers)
+        return None
+
+    def body(self, body: bytes, endpoint: str, symbol: str | None) -> tuple[bytes, bool]:
+        """The body that is sent, and whether its transfer breaks off in the middle."""
+        if endpoint == "klines" and self._faults.strike("rest-empty", symbol):
+            return b"[]", False
+        fault = self._faults.strike("rest-truncated", symbol, endpoint)
+        if fault is None:
+            return body, False
+        return (body, True) if fault.text("how") == "transfer" else (body[: len(body) // 2], False)
+
+    def unfinished_for(self, symbol: str) -> int:
+        """Ms after its end for which a minute is shown without its last trades."""
+        fault = self._faults.strike("unfinished-row", symbol)
+        return 0 if fault is None else round(fault.number("seconds") * 1000)
+
+    def listing(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The symbols of exchangeInfo, less those that are gone, those about to go as SETTLING."""
+        leaving = {fault.symbol for fault in self._faults.all("delist")}
+        return [
+            entry | {"status": "SETTLING"} if entry["symbol"] in leaving else entry
+            for entry in entries
+            if not self.is_gone(entry["symbol"])
+        ]
+
+    def is_gone(self, symbol: str) -> bool:
+        """Whether a symbol is delisted and no longer known."""
+        fault = self._faults.find("delist", symbol)
+        return fault is not None and self._clock.now() >= fault.begins + fault.number("gone") * 1000
+
+
+def _json(body: dict[str, Any], status: int, headers: dict[str, str]) -> web.Response:
+    return web.Response(
+        body=orjson.dumps(body), status=status, headers=headers, content_type="application/json"
+    )
