@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -27,6 +28,10 @@ _SECONDS_PER_MESSAGE = 0.5
 _MAX_FRAME = 1 << 20
 _FIRST_DATA_SECONDS = 15.0  # an acknowledgement without data for so long means a dead path
 _SILENCE_SECONDS = 60.0
+#: The exchange ends a socket after 24 h; it is replaced an hour before, each socket at a time of its own.
+_RENEWED_AFTER_MS = 23 * 60 * MINUTE_MS
+_RENEWAL_STAGGER_MS = 2 * MINUTE_MS
+_RENEWAL_PATIENCE_SECONDS = 30.0
 
 
 class Frame(msgspec.Struct, gc=False):
@@ -103,9 +108,12 @@ class KlineSocket:
         self.state = "connecting"
         self.reason = ""
         self.frames = 0
+        self.delivering = asyncio.Event()  # set by the first data frame
         self.last_frame: int | None = None  # exchange ms
         self.latency_ms: float | None = None
         self.reconnects = -1
+        self.renewals = 0
+        self.connected_at: int | None = None  # exchange ms at which the present connection was made
         self._known = set(symbols)
         self._orders: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
         self._number = 0  # of the last order
@@ -155,6 +163,7 @@ class KlineSocket:
                 async with connect(
                     self._url, max_size=_MAX_FRAME, compression=None, open_timeout=10, close_timeout=1
                 ) as socket:
+                    self.connected_at = self._clock.now()
                     await self._serve(socket)
                 self.reason = "closed by the exchange"
             except (OSError, websockets.WebSocketException, TimeoutError) as error:
@@ -162,7 +171,7 @@ class KlineSocket:
             if self.frames > frames:  # reset by data alone, never by an acknowledgement
                 backoff.reset()
             wait = backoff.next()
-            self.state = "backing off"
+            self.state, self.connected_at = "backing off", None
             log.warning("stream %s: %s; connecting again in %.1f s", self.name, self.reason, wait)
             await asyncio.sleep(wait)
 
@@ -229,6 +238,7 @@ class KlineSocket:
         now = self._clock.now()
         self.state, self.reason = "live", ""
         self.frames += 1
+        self.delivering.set()
         self._heard = time.monotonic()
         self.last_frame = now
         latency = float(now - data.E)
@@ -299,13 +309,41 @@ class MarketStreams:
             self._last_attempt = time.monotonic()
 
     async def run(self) -> None:
-        """Run every socket, and those that are added, until cancelled."""
-        running: set[str] = set()
+        """Run every socket, those that are added and those that replace others, until cancelled."""
+        running: dict[KlineSocket, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as group:
-            while True:
-                self._added.clear()
-                for socket in self.sockets:
-                    if socket.name not in running:
-                        running.add(socket.name)
-                        group.create_task(socket.run(), name=socket.name)
-                await self._added.wait()
+            renewing = group.create_task(self._renew(group, running), name="renewals")
+            try:
+                while True:
+                    self._added.clear()
+                    for socket in self.sockets:
+                        if socket not in running:
+                            running[socket] = group.create_task(socket.run(), name=socket.name)
+                    await self._added.wait()
+            finally:
+                renewing.cancel()
+
+    async def _renew(self, group: asyncio.TaskGroup, running: dict[KlineSocket, asyncio.Task[None]]) -> None:
+        """Replace sockets before the exchange ends them: the new one delivers before the old one goes.
+
+        What both deliver is told apart behind the intake's door, which knows each minute once.
+        """
+        while True:
+            await asyncio.sleep(min(5.0, max(0.05, self._clock.real_seconds(MINUTE_MS))))
+            for at, old in enumerate(self.sockets):
+                due = _RENEWED_AFTER_MS + at * _RENEWAL_STAGGER_MS
+                if old.connected_at is None or self._clock.now() - old.connected_at < due:
+                    continue
+                new = KlineSocket(
+                    old.name, self._stream_url, old.symbols, self._clock, self._handlers, self._one_a_second
+                )
+                task = group.create_task(new.run(), name=new.name)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(new.delivering.wait(), _RENEWAL_PATIENCE_SECONDS)
+                if not new.frames or old.symbols != new.symbols or self.sockets[at] is not old:
+                    task.cancel()  # no better than the old one, or outdated meanwhile: try again later
+                    continue
+                log.info("stream %s renewed", old.name)
+                self.sockets[at], running[new] = new, task
+                new.renewals, new.reconnects = old.renewals + 1, old.reconnects
+                running.pop(old).cancel()

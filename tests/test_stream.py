@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import pytest
+from feed import NOON, until
+
+from tui_feeder.engine.binance import stream
+from tui_feeder.engine.binance.routes import RouteError, market_url
+from tui_feeder.engine.binance.stream import Handlers, KlineSocket, MarketStreams, _batches
+from tui_feeder.engine.candle import MINUTE_MS, Candle
+from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.synthetic import synthetic_market
+
+SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+
+
+class Heard:
+    """What the handlers were told."""
+
+    def __init__(self) -> None:
+        self.closed: dict[str, list[int]] = defaultdict(list)
+        self.frames = 0
+        self.faults: list[str] = []
+
+    def candle(self, symbol: str, candle: Candle, closed: bool, event_ms: int) -> None:
+        self.frames += 1
+        if closed:
+            self.closed[symbol].append(candle.open_time)
+
+    def fault(self, kind: str, detail: str) -> None:
+        self.faults.append(kind)
+
+
+@contextlib.asynccontextmanager
+async def streaming(exchange: Exchange, symbols: list[str]) -> AsyncIterator[tuple[MarketStreams, Heard]]:
+    clock = ExchangeClock(exchange.clock.rate)
+    loop = asyncio.get_running_loop()
+    clock.measure([(loop.time(), exchange.clock.now(), loop.time())])
+    heard = Heard()
+    streams = MarketStreams(exchange.stream_url, symbols, clock, Handlers(heard.candle, heard.fault))
+    running = asyncio.create_task(streams.run())
+    try:
+        yield streams, heard
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def exchange_at(rate: float, symbols: list[str] = SYMBOLS) -> Exchange:
+    market = synthetic_market(symbols, as_of_ms=NOON)
+    return Exchange(market, clock_for(market, start_ms=NOON, rate=rate))
+
+
+async def test_renewal_leaves_no_missing_minute() -> None:
+    # A day in 24 s: the exchange would end the socket after its 24 h.
+    async with exchange_at(3600.0) as exchange, streaming(exchange, ["BTCUSDT"]) as (streams, heard):
+        await until(lambda: streams.sockets[0].renewals >= 1, 60)
+        renewed = exchange.clock.now()
+        await until(lambda: exchange.clock.now() > renewed + 30 * MINUTE_MS)
+        assert renewed - NOON < 24 * 60 * MINUTE_MS
+        assert streams.sockets[0].reconnects == 0
+    minutes = sorted(set(heard.closed["BTCUSDT"]))
+    assert {b - a for a, b in pairwise(minutes)} == {MINUTE_MS}
+    assert minutes[-1] > renewed
+
+
+async def test_an_acknowledgement_without_data_is_a_dead_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "_FIRST_DATA_SECONDS", 1.0)
+    async with exchange_at(60.0) as exchange:
+        exchange.faults.switch_on("ack-without-data")
+        async with streaming(exchange, ["BTCUSDT"]) as (streams, heard):
+            await until(lambda: "no data" in streams.sockets[0].reason)
+            assert "after subscribing" in streams.sockets[0].reason
+            assert heard.frames == 0
+            exchange.faults.switch_off("ack-without-data")
+            await until(lambda: heard.frames > 0)
+            assert streams.sockets[0].state == "live"
+
+
+@pytest.mark.parametrize("how", ["1001", "1006", "1008", "reset"])
+async def test_a_lost_connection_is_made_again(how: str) -> None:
+    async with exchange_at(60.0) as exchange, streaming(exchange, ["BTCUSDT"]) as (streams, heard):
+        await until(lambda: heard.frames > 0)
+        exchange.faults.switch_on("disconnect", code=how)
+        await until(lambda: streams.sockets[0].reconnects == 1)
+        before = heard.frames
+        await until(lambda: heard.frames > before)
+        assert streams.sockets[0].state == "live"
+
+
+async def test_a_half_open_connection_is_noticed_by_its_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "_SILENCE_SECONDS", 1.0)
+    async with exchange_at(60.0) as exchange, streaming(exchange, SYMBOLS) as (streams, heard):
+        await until(lambda: heard.frames > 0)
+        exchange.faults.switch_on("half-open")
+        await until(lambda: streams.sockets[0].reconnects == 1)
+        before = heard.frames
+        await until(lambda: heard.frames > before)
+
+
+async def test_frames_that_are_none_are_counted_and_the_socket_is_kept() -> None:
+    async with exchange_at(60.0) as exchange, streaming(exchange, SYMBOLS) as (_streams, heard):
+        await until(lambda: heard.frames > 0)
+        exchange.faults.switch_on("garbage", duration=120)
+        await until(lambda: len(set(heard.faults)) >= 3)
+        exchange.faults.switch_off("garbage")
+        before = heard.frames
+        await until(lambda: heard.frames > before + 20)
+    assert set(heard.faults) <= {"unreadable frame", "unknown event", "not ours"}
+
+
+async def test_symbols_come_and_go_on_a_running_socket() -> None:
+    async with exchange_at(60.0) as exchange, streaming(exchange, ["BTCUSDT"]) as (streams, heard):
+        await until(lambda: len(heard.closed["BTCUSDT"]) > 0)
+        streams.assign(["ETHUSDT", "SOLUSDT"])
+        await until(lambda: heard.closed["ETHUSDT"] and heard.closed["SOLUSDT"])
+        await asyncio.sleep(0.3)
+        count = len(heard.closed["BTCUSDT"])
+        await until(lambda: len(heard.closed["ETHUSDT"]) > 4)
+        assert len(heard.closed["BTCUSDT"]) <= count + 1
+        assert len(streams.sockets) == 1
+        assert streams.sockets[0].reconnects == 0
+
+
+async def test_more_symbols_than_a_socket_takes_are_divided() -> None:
+    names = [f"C{n}USDT" for n in range(250)]
+    async with exchange_at(60.0, names) as exchange, streaming(exchange, names) as (streams, heard):
+        assert sorted(len(one.symbols) for one in streams.sockets) == [50, 200]
+        await until(lambda: len(heard.closed) == 250, 40)
+
+
+def test_orders_stay_below_what_the_exchange_reads() -> None:
+    names = [f"币安人生{n}usdt@kline_1m" for n in range(300)]
+    batches = _batches(names)
+    assert [name for batch in batches for name in batch] == names
+    assert all(len(batch) <= 100 and sum(len(n.encode()) + 3 for n in batch) < 4_000 for batch in batches)
+
+
+def test_a_stream_of_another_category_is_refused() -> None:
+    with pytest.raises(RouteError, match="depth"):
+        market_url("wss://fstream.binance.com", ["btcusdt@kline_1m", "btcusdt@depth"])
+    handlers = Handlers(Heard().candle, Heard().fault)
+    names = [f"C{n}USDT" for n in range(201)]
+    with pytest.raises(ValueError, match="at most 200"):
+        KlineSocket("x", "ws://127.0.0.1:1", names, ExchangeClock(), handlers, asyncio.Event)
