@@ -14,6 +14,7 @@ from typing import Any
 from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis, VolumeProfile
 from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.store import Store
 from tui_feeder.simulator import exchange as simulated
 
@@ -28,6 +29,9 @@ class Collected:
     def __init__(self) -> None:
         self.messages: dict[str, list[dict[str, Any]]] = {}
         self.raw: dict[str, list[bytes]] = {}
+
+    def start(self, journal: Journal) -> None:
+        pass
 
     def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
         decoded = json.loads(message)

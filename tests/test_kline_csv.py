@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import KLINES, MONTHS
 
-from tui_feeder.engine.binance.kline_csv import CsvError, in_order, parse
+from tui_feeder.engine.binance import kline_csv
+from tui_feeder.engine.binance.kline_csv import CsvError, in_order
 from tui_feeder.engine.candle import MINUTE_MS, Rows
 
 SHORT = (
@@ -34,6 +35,12 @@ def line(minute: int, close: str = "36505.20", scale: int = 1) -> bytes:
 
 def text(*lines: bytes) -> bytes:
     return b"\n".join(lines) + b"\n"
+
+
+def parse(raw: bytes, interval_ms: int = MINUTE_MS) -> Rows:
+    rows, refused = kline_csv.parse(raw, interval_ms)
+    assert not refused
+    return rows
 
 
 def minutes(rows: Rows) -> list[int]:
@@ -154,6 +161,42 @@ def short_of(n: int) -> bytes:
 def test_what_is_no_kline_csv_is_refused(raw: bytes) -> None:
     with pytest.raises(CsvError):
         parse(raw)
+
+
+@pytest.mark.parametrize(
+    ("bad", "stated", "reason"),
+    [
+        (line(700).replace(b"264.779", b"much"), 700, "JSON"),
+        (line(700).replace(b"3057", b"3057.5"), 700, "count of trades"),
+        (line(700).replace(b",9670700.3", b",1,9670700.3"), 700, "12 columns"),
+        (
+            b",".join([*line(700).split(b",")[:6], b"1651837200000", *line(700).split(b",")[7:]]),
+            700,
+            "not close",
+        ),
+        (b"rubbish", 700, "JSON"),  # the minute after the line before it
+        (b"", 700, "12 columns"),
+    ],
+)
+def test_a_line_that_is_no_candle_stands_aside_and_the_others_count(
+    bad: bytes, stated: int, reason: str
+) -> None:
+    lines = [line(at) for at in range(1440)]
+    lines[700] = bad
+    rows, refused = kline_csv.parse(SHORT + text(*lines))
+    assert minutes(rows) == [at for at in range(1440) if at != 700]
+    assert plain(rows) == by_csv_module(text(*lines[:700], *lines[701:]))
+    (one,) = refused
+    assert (one.open_time, one.text) == (START + stated * MINUTE_MS, bad)
+    assert reason in one.reason
+
+
+def test_a_file_of_which_more_than_a_tenth_is_no_candle_is_refused() -> None:
+    lines = [line(at) if at % 9 else line(at) + b",1" for at in range(1440)]
+    with pytest.raises(CsvError, match="160 lines are no candles; the first: it has not 12 columns"):
+        kline_csv.parse(text(*lines))
+    with pytest.raises(CsvError, match="10001 lines"):
+        kline_csv.parse(text(*[line(at) for at in range(200_000)], *[b"x"] * 10_001))
 
 
 @given(st.binary(max_size=300))

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from samples import MIDNIGHT, candle, candle_lists, fil, walk
 from test_message import valid
 
+from tui_feeder.config import Application, Config
 from tui_feeder.engine.aggregate import aggregate
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, to_candles, to_rows
 from tui_feeder.engine.message import Message, encode
 from tui_feeder.engine.pipeline import PipelineSettings, SymbolPipeline
 from tui_feeder.engine.profile import ProfileSettings
+from tui_feeder.engine.settings import pipeline_settings
 
 DEFAULT = PipelineSettings((60, 300, 900, 3600, 14400), (21, 89), "closes_vs_ema", 60, ProfileSettings())
 VARIED = (
@@ -312,6 +314,19 @@ def test_cheap_and_dear_coins(price: float, tick: str) -> None:
     assert inside["value_area"]["volume_percentage"] >= 70
 
 
+def test_without_analysis_a_message_has_the_close_alone() -> None:
+    config = Config(application=Application(enable_technical_analysis=False))
+    s = pipeline_settings(config, "X", 0.01)
+    rows = walk(2_000)
+    live = loaded(rows[:700], s)
+    last = feed(live, rows, 700)[-1]
+    assert encode(last) == encode(loaded(rows, s).message() or last)
+    stamp, close = int(rows["open_time"][-1]) + 59_999, float(rows["close"][-1])
+    assert fields(last) == {"symbol": "FILUSDT", "timestamp": stamp, "revision": 0, "close_1m": close}
+    assert valid(encode(last))
+    assert live.leaving(stamp + 1) is None
+
+
 # --- settings ------------------------------------------------------------------------------------
 
 
@@ -321,12 +336,11 @@ def test_cheap_and_dear_coins(price: float, tick: str) -> None:
         {"timeframes": ()},
         {"timeframes": (60, 420)},
         {"timeframes": (300, 60)},
-        {"ema_periods": ()},
         {"ema_periods": (21, 21)},
         {"ema_periods": (0,)},
         {"trend_rule": "up"},
         {"trend_rule": "ema_cross", "ema_periods": (21,)},
-        {"volume_lookback_days": 0},
+        {"volume_lookback_days": -1},
     ],
 )
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:

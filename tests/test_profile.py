@@ -24,7 +24,7 @@ from tui_feeder.engine.profile import (
     point_of_control,
     profile_of,
 )
-from tui_feeder.engine.value_area import value_area, value_area_of_many
+from tui_feeder.engine.value_area import value_area, value_area_of_many, value_area_of_runs
 
 Mode = Literal["Fixed", "Adaptive"]
 Distribution = Literal["ClosingPrice", "WeightedOHLC", "HighLowWeighted", "UniformOHLC"]
@@ -213,6 +213,36 @@ def test_real_days_equal_the_reference_in_every_mode(month: str, mode: Mode) -> 
             check(profile_of(day, s), candles, s, rows[name])
 
 
+def test_a_real_day_of_thousands_of_rows_equals_the_reference_in_every_mode() -> None:
+    day = real_month("AVAXUSDT-1m-2026-02")[:1_440]
+    candles = to_candles(day)
+    rows: dict[str, Weights] = {}
+    for s in all_modes(ProfileSettings(fixed_price_increment=0.0001)):
+        name = s.volume_distribution_mode
+        rows[name] = rows.get(name) or reference_rows(candles, s)
+        made = profile_of(day, s)
+        assert made is not None
+        assert len(made.weights) > 3_000
+        check(made, candles, s, rows[name])
+
+
+@pytest.mark.parametrize("calculation", CALCULATIONS)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_thousands_of_rows_kept_one_candle_at_a_time_give_the_same_bits(
+    distribution: Distribution, calculation: Calculation
+) -> None:
+    day = walk(700, seed=4, price=60_000, tick="0.1")
+    s = ProfileSettings(volume_distribution_mode=distribution, calculation_mode=calculation)
+    live = LiveProfile(s)
+    for i, c in enumerate(to_candles(day), 1):
+        live.add(c)
+        figures = live.figures()
+        if i < 30 or i % 41 == 0:
+            batch = profile_of(day[:i], s)
+            assert same(live.profile(), batch), i
+            assert (figures is None) == (batch is None)
+
+
 @given(candle_lists(), st.data())
 @settings(max_examples=300, deadline=None)
 def test_any_candles_equal_the_reference(candles: list[Candle], data: st.DataObject) -> None:
@@ -335,24 +365,46 @@ def test_traditional_and_greedy_differ() -> None:
 
 
 @given(
-    st.lists(st.integers(0, 6) | st.just(0), min_size=1, max_size=60),
-    st.integers(0, 59),
+    st.lists(st.tuples(st.integers(0, 6) | st.just(0), st.sampled_from((0, 0, 0, 1, 3, 40))), min_size=1),
+    st.integers(0, 10_000),
     st.sampled_from((1, 2)),
     st.integers(0, 100),
-    st.booleans(),
+    st.sampled_from((1, 4, 64)),
 )
 @settings(max_examples=1_000, deadline=None)
 def test_the_value_area_of_many_rows_equals_that_of_few(
-    counts: list[int], poc: int, step: int, percent: int, all_given: bool
+    parts: list[tuple[int, int]], poc: int, step: int, percent: int, block: int
 ) -> None:
-    weights = np.array(counts, dtype=np.float64)
-    weights[poc % len(weights)] += 1
-    rows = np.arange(len(weights)) if all_given else np.flatnonzero(weights)
+    weights = np.array([w for count, gap in parts for w in (count, *[0] * gap)], dtype=np.float64)
     poc %= len(weights)
+    weights[poc] += 1
     enough = weights.sum() * percent / 100
-    place = int(np.searchsorted(rows, poc))
-    many = value_area_of_many(rows, weights[rows], len(weights), place, enough, step)
-    assert many == value_area(weights, poc, enough, step)
+    before = poc % block + block
+    padded = np.zeros(-(-(before + len(weights)) // block) * block + block)
+    padded[before : before + len(weights)] = weights
+    sums = padded.reshape(-1, block).sum(axis=1)
+    low, high = value_area_of_many(padded, sums, block, before + poc, enough, step)
+    found = max(low - before, 0), min(high - before, len(weights) - 1)
+    assert found == value_area(weights, poc, enough, step)[:2]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6) | st.just(0), st.integers(1, 5)), min_size=1),
+    st.sampled_from((1, 2)),
+    st.integers(0, 100),
+)
+@settings(max_examples=1_000, deadline=None)
+def test_the_value_area_of_runs_equals_that_of_rows(
+    runs: list[tuple[int, int]], step: int, percent: int
+) -> None:
+    each = np.array([weight for weight, _ in runs], dtype=np.float64)
+    each[0] += 1
+    weights = np.repeat(each, [length for _, length in runs])
+    edges = np.cumsum([0, *(length for _, length in runs)])
+    poc = point_of_control(weights)
+    enough = weights.sum() * percent / 100
+    low, high = value_area_of_runs(edges, each, poc, enough, step)
+    assert (max(low, 0), min(high, len(weights) - 1)) == value_area(weights, poc, enough, step)[:2]
 
 
 @given(candle_lists(scale=2), st.sampled_from(all_modes()))

@@ -228,3 +228,40 @@ async def test_killed_during_backfill_it_goes_on_and_downloads_no_certified_file
             assert found
             day = int(time.mktime(time.strptime(found[2], "%Y-%m-%d")) - time.timezone) * 1000
             assert not certified[found[1]].clip(day, day + DAY_MS), f"{path} was certified already"
+
+
+async def test_hangup_reads_the_configuration_again_and_follows_its_symbols(tmp_path: Path) -> None:
+    market = synthetic_market(["BTCUSDT", "ETHUSDT"], as_of_ms=NOON)
+    async with Exchange(market, clock_for(market, start_ms=NOON, rate=60.0)) as exchange:
+        file = tmp_path / "config.toml"
+
+        def write(symbols: str) -> None:
+            file.write_text(
+                f"[application]\nsymbols = {symbols}\nstorage_path = '{tmp_path / 'store'}'\n"
+                "[technical_analysis]\nmin_history_days = 2\n"
+                f"[exchange]\nrest_url = '{exchange.rest_url}'\nstream_url = '{exchange.stream_url}'\n"
+                f"archive_url = '{exchange.archive_url}'\nclock_rate = 60.0\n"
+            )
+
+        write("['BTCUSDT']")
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "--config", str(file), "--output", "jsonl",
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(),
+        )  # fmt: skip
+        assert process.stdout is not None
+
+        async def symbol() -> str:
+            line = await asyncio.wait_for(process.stdout.readline(), 30)  # type: ignore[union-attr]
+            return str(json.loads(line)["symbol"])
+
+        assert await symbol() == "BTCUSDT"
+        write("['nonsense")
+        process.send_signal(signal.SIGHUP)  # a broken file changes nothing
+        assert [await symbol() for _ in range(3)] == ["BTCUSDT"] * 3
+        write("['ETHUSDT']")
+        process.send_signal(signal.SIGHUP)
+        while await symbol() != "ETHUSDT":
+            pass
+        assert [await symbol() for _ in range(5)][-3:] == ["ETHUSDT"] * 3
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 30) == 0

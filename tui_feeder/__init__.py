@@ -1,3 +1,27 @@
-"""feeder-tui: Binance USD-M futures candles, complete, right and live, on one terminal."""
+"""feeder-tui: Binance USD-M futures candles, complete, right and live, on one terminal.
+
+For research: ``from tui_feeder import open_store`` (see docs/python.md). Importing this package
+alone loads nothing; the names below are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tui_feeder.research import CandleStore, open_store, to_pandas, to_polars
 
 __version__ = "0.1.0"
+__all__ = ["CandleStore", "__version__", "open_store", "to_pandas", "to_polars"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    if name in __all__:
+        from tui_feeder import research
+
+        return getattr(research, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

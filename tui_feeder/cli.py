@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -13,9 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from tui_feeder import __version__
+from tui_feeder.commands import derived, registered
+from tui_feeder.commands.line import (
+    ConfigOption,
+    DebugOption,
+    LevelOption,
+    Refusal,
+    State,
+    StorageOption,
+    SymbolsOption,
+    load,
+    split,
+    told,
+)
+from tui_feeder.commands.line import flags as flags_of
 
 if TYPE_CHECKING:
-    from tui_feeder.config import LoadedConfig
     from tui_feeder.running import Options
 
 app = typer.Typer(
@@ -28,6 +39,8 @@ config_app = typer.Typer(
     rich_markup_mode=None, help="Check, show or write the configuration.", no_args_is_help=True
 )
 app.add_typer(config_app, name="config")
+registered.register(app)
+derived.register(app)
 
 
 class Output(StrEnum):
@@ -36,110 +49,23 @@ class Output(StrEnum):
     JSONL = "jsonl"
 
 
-class Level(StrEnum):
-    """Least level of the log."""
+class Manner(StrEnum):
+    """What becomes of the feeder when its screen is gone."""
 
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-# typer reads these at run time: Optional, not "| None", keeps old click types simple.
-ConfigOption = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(
-        "--config", "-c", help="Configuration file (default: ./config.toml, then the user's).", metavar="FILE"
-    ),
-]
-StorageOption = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option("--storage", help="Directory of the candle store.", metavar="DIR"),
-]
-SymbolsOption = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        "--symbols", help="Symbols, separated by commas; ALL or patterns such as '*USDT'.", metavar="A,B"
-    ),
-]
-LevelOption = Annotated[
-    Optional[Level],  # noqa: UP045
-    typer.Option("--log-level", help="Least level of the log."),
-]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug lines.")]
-
-
-class _State:
-    """What the failure handler must know of the command line."""
-
-    debug = False
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Turn what can go wrong into one clear message and an exit code; a traceback only with --debug."""
-    from tui_feeder.config import ConfigError
-
-    try:
-        yield
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    except (typer.Exit, typer.Abort):
-        raise
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except Exception as error:
-        if _State.debug or os.environ.get("FEEDER_DEBUG"):
-            raise
-        from tui_feeder.engine.lock import StoreError
-        from tui_feeder.simulator.launch import ExchangeStartError
-
-        expected = isinstance(error, StoreError | ExchangeStartError | _Refusal) or type(error).__name__ in (
-            "EngineError",
-            "PortInUseError",
-        )
-        text = str(error) if expected else f"internal error: {error!r}; run again with --debug to see where"
-        typer.echo(f"feeder-tui: {text}", err=True)
-        raise typer.Exit(1) from None
-
-
-class _Refusal(Exception):
-    """The command line asks for something that makes no sense."""
-
-
-def _split(symbols: str | None) -> list[str] | None:
-    if symbols is None:
-        return None
-    return [name.strip() for name in symbols.split(",") if name.strip()]
-
-
-def _load(path: Path | None, flags: Mapping[str, Any], *, search: bool = True) -> LoadedConfig:
-    """The configuration, its warnings told on stderr."""
-    from tui_feeder.config import find_config, load
-
-    environ = {key: value for key, value in os.environ.items() if key != "FEEDER_DEBUG"}
-    found = path or (find_config(environ, Path(".")) if search else None)
-    loaded = load(
-        found, environ=environ, flags={key: value for key, value in flags.items() if value is not None}
-    )
-    for warning in loaded.warnings:
-        typer.echo(f"warning: {warning}", err=True)
-    return loaded
-
-
-def _flags(storage: Path | None, symbols: str | None, level: Level | None) -> dict[str, Any]:
-    return {
-        "application.storage_path": str(storage) if storage is not None else None,
-        "application.symbols": _split(symbols),
-        "service.log_level": level.value if level is not None else ("debug" if _State.debug else None),
-    }
+    STOP = "stop"
+    CONTINUE = "continue"
 
 
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"feeder-tui {__version__}")
         raise typer.Exit
+
+
+class Drawn(StrEnum):
+    """How faults of the embedded exchange come about by themselves."""
+
+    RANDOM = "random"
 
 
 @app.callback(invoke_without_command=True)
@@ -178,6 +104,31 @@ def main_command(
         Optional[float],  # noqa: UP045
         typer.Option("--hz", help="Screen updates a second (default 4)."),
     ] = None,
+    slow: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--slow", help="Spare the line: one update a second."),
+    ] = None,
+    theme: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--theme", help="Colours of the screen; key t shows them all.", metavar="NAME"),
+    ] = None,
+    colors: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--colors", help="auto, truecolor, 256, 16 or none.", metavar="HOW"),
+    ] = None,
+    symbol_set: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--symbols-set", help="Drawing characters: auto, braille, block or ascii.", metavar="SET"
+        ),
+    ] = None,
+    on_ui_crash: Annotated[
+        Manner,
+        typer.Option("--on-ui-crash", help="When the screen fails: stop in order, or run on without it."),
+    ] = Manner.STOP,
+    on_hangup: Annotated[
+        Manner, typer.Option("--on-hangup", help="When the terminal is gone: stop in order, or run on.")
+    ] = Manner.STOP,
     log_level: LevelOption = None,
     debug: DebugOption = False,
     version: Annotated[
@@ -190,22 +141,25 @@ def main_command(
 
     Try it without any set-up:  feeder-tui --demo
     """
-    _State.debug = debug
+    State.debug = debug
     if context.invoked_subcommand is not None:
         return
     from tui_feeder import running
 
-    with _told():
+    with told():
         if (demo_data is not None or demo_speed is not None) and not demo:
-            raise _Refusal("--demo-data and --demo-speed go with --demo")
+            raise Refusal("--demo-data and --demo-speed go with --demo")
         headless = no_ui or output is not None
         if not headless and not (sys.stdin.isatty() and sys.stdout.isatty()):
             headless = True
             typer.echo("feeder-tui: this is no terminal, so it runs without the screen (--no-ui)", err=True)
-        flags = _flags(storage, symbols, log_level) | {"ui.refresh_hz": hz}
-        options = running.Options(headless, output is not None, run_for)
+        flags = flags_of(storage, symbols, log_level) | {"ui.refresh_hz": hz}
+        reload = (lambda: load(config, flags)) if not demo else None
+        options = running.Options(
+            headless, output is not None, run_for, reload, on_ui_crash.value, on_hangup.value, State.debug
+        )
         if not demo:
-            raise typer.Exit(running.run(_load(config, flags), options))
+            raise typer.Exit(running.run(load(config, flags), options))
         raise typer.Exit(_run_demo(config, flags, options, demo_data, demo_speed))
 
 
@@ -220,7 +174,7 @@ def _run_demo(
     from tui_feeder import running
 
     # A configuration of a real feed must not be picked up by chance: only one that is named.
-    wanted = _load(config, flags, search=False).config.application
+    wanted = load(config, flags, search=False).config.application
     symbols = flags["application.symbols"] or (list(wanted.symbols) if config is not None else None)
     storage = flags["application.storage_path"]
     with contextlib.closing(
@@ -229,7 +183,7 @@ def _run_demo(
         for note in demo.exchange.notes:
             typer.echo(f"demo: {note}", err=True)
         defaults = {} if config is not None else dict(demos.DEFAULTS)
-        return running.run(_load(config, defaults | flags | demo.flags(), search=False), options)
+        return running.run(load(config, defaults | flags | demo.flags(), search=False), options, demo.faults)
 
 
 @app.command()
@@ -249,27 +203,46 @@ def simulate(
         Optional[str],  # noqa: UP045
         typer.Option("--start", help="Exchange time at its start, RFC 3339.", metavar="TIME"),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the synthetic market.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Of the synthetic market and of random faults.")] = 1,
+    fault: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--fault",
+            help="Switch a fault on, for a time such as 90, 5m or 2h of exchange time; repeatable.",
+            metavar="NAME[:SYMBOL][:TIME]",
+        ),
+    ] = None,
+    faults: Annotated[
+        Optional[Drawn],  # noqa: UP045
+        typer.Option("--faults", help="Draw faults at random, by the seed."),
+    ] = None,
 ) -> None:
     """Run the embedded exchange alone, and print the URLs to configure."""
     from datetime import UTC, datetime
 
-    with _told():
+    with told():
         start_ms = None
         if start is not None:
             try:
                 at = datetime.fromisoformat(start)
             except ValueError:
-                raise _Refusal(f"--start {start!r} is not a time such as 2026-02-21T12:00:00Z") from None
+                raise Refusal(f"--start {start!r} is not a time such as 2026-02-21T12:00:00Z") from None
             start_ms = int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
         from tui_feeder.simulator import serve
 
         try:
             code = serve.run(
-                port=port, data=data, symbols=_split(symbols), speed=speed, start_ms=start_ms, seed=seed
+                port=port,
+                data=data,
+                symbols=split(symbols),
+                speed=speed,
+                start_ms=start_ms,
+                seed=seed,
+                faults=fault or (),
+                random_faults=seed if faults is not None else None,
             )
         except ValueError as error:
-            raise _Refusal(str(error)) from error
+            raise Refusal(str(error)) from error
         raise typer.Exit(code)
 
 
@@ -278,8 +251,8 @@ def config_check(
     config: ConfigOption = None, storage: StorageOption = None, symbols: SymbolsOption = None
 ) -> None:
     """Read the configuration and tell every problem at once."""
-    with _told():
-        loaded = _load(config, _flags(storage, symbols, None))
+    with told():
+        loaded = load(config, flags_of(storage, symbols, None))
         files = {
             origin.rpartition(":")[0].removeprefix("file ")
             for origin in loaded.origins.values()
@@ -295,8 +268,8 @@ def config_show(
     """Print every value and where it came from; secrets masked."""
     from tui_feeder.config import render
 
-    with _told():
-        typer.echo(render(_load(config, _flags(storage, symbols, None))), nl=False)
+    with told():
+        typer.echo(render(load(config, flags_of(storage, symbols, None))), nl=False)
 
 
 @config_app.command("init")
@@ -307,7 +280,7 @@ def config_init(
     """Write a configuration file with every key, its default and what it means."""
     from tui_feeder.config import init_file
 
-    with _told():
+    with told():
         init_file(path, force=force)
         typer.echo(f"wrote {path}")
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tui_feeder.simulator.launch import ChildExchange, launch_blocking
+from tui_feeder.monitor import FaultOption
+from tui_feeder.simulator.launch import ChildExchange, ExchangeControlError, launch_blocking
 
 #: Without a speed asked for, a minute of the demo lasts this much less: something closes every 6 s.
 DEFAULT_SPEED = 10.0
@@ -19,6 +20,50 @@ DEFAULTS: Mapping[str, Any] = {
     "volume_profile.min_price_increment": 1e-8,
     "volume_profile.max_price_increment": 1000.0,
 }
+
+
+#: The least a cut or a ban lasts, so that it can be watched: seconds of real time.
+_WATCHED = 20.0
+
+
+class DemoFaults:
+    """The faults of the embedded exchange that are worth watching; a ``tui_feeder.monitor.Faults``."""
+
+    def __init__(self, exchange: ChildExchange) -> None:
+        self._exchange = exchange
+        lasting = max(60.0, _WATCHED * exchange.rate)  # exchange seconds
+        real = lasting / exchange.rate
+        self._durations = {"refuse-connections": lasting, "rest-418": lasting}
+        self._options = (
+            FaultOption("refuse-connections", f"cut every connection for {real:.0f} s"),
+            FaultOption("silence", "mute {symbol}: its socket lives, no frame comes", of_symbol=True),
+            FaultOption("no-close-frame", "drop the closing frames of every minute"),
+            FaultOption("rest-418", f"ban this address from REST for {real:.0f} s"),
+            FaultOption("corrupt-zip", "corrupt the archives that are read from now on"),
+        )
+
+    def options(self) -> tuple[FaultOption, ...]:
+        """What can be switched on."""
+        return self._options
+
+    def switch_on(self, name: str, symbol: str | None) -> str:
+        """Switch a fault on; what happens now, or why it cannot."""
+        option = next(option for option in self._options if option.name == name)
+        duration = self._durations.get(name)
+        try:
+            self._exchange.fault(name, symbol, duration)
+        except (ValueError, ExchangeControlError) as error:
+            return str(error)
+        text = option.text.replace("{symbol}", symbol or "")
+        return f"on: {text}" + ("" if duration else "; F h heals")
+
+    def heal(self) -> str:
+        """Switch every fault off."""
+        try:
+            ended = self._exchange.heal()
+        except ExchangeControlError as error:
+            return str(error)
+        return f"healed: {ended} fault{'' if ended == 1 else 's'} ended"
 
 
 class Demo:
@@ -48,6 +93,7 @@ class Demo:
             exchange.stop()
             exchange = launch_blocking(data=data, symbols=symbols, speed=speed, start_ms=resumed)
         self.exchange: ChildExchange = exchange
+        self.faults = DemoFaults(exchange)
 
     def flags(self) -> dict[str, Any]:
         """Settings that point the engine at the exchange."""

@@ -15,13 +15,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.candle import MINUTE_MS, ROW, Rows, timeframe_label
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, timeframe_label
 
 __all__ = [
+    "DAY_MS",
     "MINUTE_MS",
     "ROW",
     "Event",
+    "FaultOption",
+    "Faults",
+    "FormingView",
     "GapView",
+    "MinuteState",
     "Monitor",
     "ProfileView",
     "Progress",
@@ -79,6 +84,29 @@ class TimeframeView:
     partial: bool  # the last completed bar lacks minutes
 
 
+class MinuteState(StrEnum):
+    """What is true of a stretch of minutes; of several, the last one here is the one to show."""
+
+    OUTSIDE = "outside"  # before the wanted range, or not closed yet
+    LIVE = "live"  # stored as it came from the stream
+    STORED = "stored"  # stored, from an archive or REST
+    UNAVAILABLE = "unavailable"  # no source has it; asked again now and then
+    FILLING = "filling"  # history or recovery is reading it now
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class FormingView:
+    """The minute in progress, of which the stream tells several times a second."""
+
+    open_time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float  # base asset
+
+
 @dataclass(frozen=True, slots=True)
 class SymbolView:
     """One row of the overview."""
@@ -101,6 +129,8 @@ class SymbolView:
     missing_minutes: int = 0  # inside the wanted range
     progress: Progress | None = None  # while history is read
     messages: int = 0  # published so far
+    first_minute: int | None = None  # open time of the first wanted minute the exchange has
+    forming: FormingView | None = None  # the minute after ``last_closed``, once a frame told of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +239,46 @@ class Monitor(Protocol):
         """The EMAs aligned with :meth:`bars`, an array a period, NaN where not yet defined."""
         ...
 
+    def open_bar(self, symbol: str, timeframe: int) -> Rows:
+        """What the closed minutes since the last completed bar come to: one row, or none."""
+        ...
+
     def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
         """The profile of the UTC day that starts at ``day`` (default: the newest), if known."""
         ...
 
+    def coverage(self, symbol: str, start: int, end: int, cells: int) -> tuple[MinuteState, ...]:
+        """The state of ``cells`` equal parts of ``[start, end)``, in each the one that matters most."""
+        ...
+
     def retry_gaps(self, symbol: str | None = None) -> None:
         """Ask recovery to try now what it would try later."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FaultOption:
+    """A fault that a demo's exchange can be told to have."""
+
+    name: str
+    text: str  # what it does, a few words
+    of_symbol: bool = False  # strikes the selected symbol only
+
+
+class Faults(Protocol):
+    """The faults of a demo's exchange, for whoever wants to watch the healing.
+
+    Calls may take seconds and are made off the screen's loop.
+    """
+
+    def options(self) -> tuple[FaultOption, ...]:
+        """What can be switched on; at once."""
+        ...
+
+    def switch_on(self, name: str, symbol: str | None) -> str:
+        """Switch a fault on; what happens now, or why it cannot, in words."""
+        ...
+
+    def heal(self) -> str:
+        """Switch every fault off; what ended, in words."""
         ...

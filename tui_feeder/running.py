@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
+import time
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from tui_feeder.config import Config, LoadedConfig
+from tui_feeder.config import Config, ConfigError, LoadedConfig
 from tui_feeder.engine.live import EngineThread, wait_for_end
 from tui_feeder.engine.sinks import Sink
+from tui_feeder.engine.sinks.configured import configured_sinks
+from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.store import Store
 from tui_feeder.logs import set_up
+from tui_feeder.monitor import Faults
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +38,19 @@ class Options:
     headless: bool
     jsonl: bool  # messages on stdout
     run_for: float | None  # seconds
+    reload: Callable[[], LoadedConfig] | None = None  # reads the configuration again, on SIGHUP
+    on_ui_crash: str = "stop"  # or "continue": the feeder runs on without a screen
+    on_hangup: str = "stop"  # or "continue", when the terminal is gone
+    debug: bool = False  # tracebacks on stderr too
 
 
-def run(loaded: LoadedConfig, options: Options) -> int:
+def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) -> int:
     """Run until stopped; the exit code.
+
+    Args:
+        loaded: the configuration.
+        options: of the command line.
+        faults: of the exchange of a demo, to be switched from the screen.
 
     Raises:
         StoreError: the store cannot be opened.
@@ -44,10 +60,15 @@ def run(loaded: LoadedConfig, options: Options) -> int:
     log_file = None if options.headless else _log_file()
     set_up(config.service.log_level, config.service.log_format, log_file)
     store = Store(config.application.storage_path, exchange=market_of(config))
+    try:
+        sinks = configured_sinks(config, store)
+    except SinkError as error:
+        store.close()
+        raise RunError(str(error)) from error
     return (
-        _headless(config, store, options)
+        _headless(config, store, sinks, options)
         if options.headless
-        else _interactive(loaded, store, options, log_file)
+        else _interactive(loaded, store, sinks, options, log_file, faults)
     )
 
 
@@ -58,14 +79,22 @@ def market_of(config: Config) -> str:
     return "a simulated exchange" if host in ("127.0.0.1", "localhost", "[::1]") else url
 
 
-def _log_file() -> Path:
+def _state_folder() -> Path:
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(state) / "feeder-tui" / "feeder-tui.log"
+    return Path(state) / "feeder-tui"
 
 
-def _headless(config: Config, store: Store, options: Options) -> int:
+def _config_folder() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".config") / "feeder-tui"
+
+
+def _log_file() -> Path:
+    return _state_folder() / "feeder-tui.log"
+
+
+def _headless(config: Config, store: Store, sinks: list[Sink], options: Options) -> int:
     stop = threading.Event()
-    sinks: list[Sink] = []
     if options.jsonl:
         from tui_feeder.engine.sinks.lines import LinesSink
 
@@ -80,12 +109,37 @@ def _headless(config: Config, store: Store, options: Options) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, asked)
     engine = EngineThread(config, store, sinks, on_end=stop.set)
+
+    def again(number: int, _frame: FrameType | None) -> None:
+        if options.reload is not None:
+            _reload(options.reload, engine)
+
+    signal.signal(signal.SIGHUP, again)
     wait_for_end(engine, options.run_for, stop)
     return _end(engine, config)
 
 
-def _interactive(loaded: LoadedConfig, store: Store, options: Options, log_file: Path | None) -> int:
-    from tui_feeder.app import FeederApp, UiSettings
+def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
+    """Follow the symbols and the log level of the configuration as it is now; a wrong one changes nothing."""
+    try:
+        config = read().config
+    except ConfigError as error:
+        log.error("the configuration was not taken over: %s", error)
+        return
+    logging.getLogger().setLevel(config.service.log_level.upper())
+    engine.call(lambda: engine.engine.follow(config.application.symbols))
+    log.info("configuration read again: %s", ", ".join(config.application.symbols))
+
+
+def _interactive(
+    loaded: LoadedConfig,
+    store: Store,
+    sinks: list[Sink],
+    options: Options,
+    log_file: Path | None,
+    faults: Faults | None,
+) -> int:
+    from tui_feeder.app import ExitReason, FeederApp, UiSettings
 
     config, ui = loaded.config, loaded.config.ui
     # Left to itself the screen chooses its rate: less over ssh, less on a slow line.
@@ -93,34 +147,74 @@ def _interactive(loaded: LoadedConfig, store: Store, options: Options, log_file:
     settings = UiSettings(
         refresh_hz=ui.refresh_hz if stated else None,
         theme=ui.theme,
+        theme_stated=loaded.origins["ui.theme"] != "default",
         symbol_set=ui.symbol_set,
         colors=ui.colors,
         slow=ui.slow,
     )
-    engine = EngineThread(config, store, [], on_end=lambda: None)
+    over = threading.Event()
+    engine = EngineThread(config, store, sinks, on_end=over.set)
     try:
-        app = FeederApp(engine.monitor, settings, title="feeder-tui")
+        app = FeederApp(
+            engine.monitor, settings, title="feeder-tui", faults=faults,
+            state_file=_state_folder() / "screen.json", folder=_config_folder(),
+        )  # fmt: skip
     except ValueError as error:
         _end(engine, config)
         raise RunError(f"[ui] cannot be used: {error}") from error
+    deadline = None if options.run_for is None else time.monotonic() + options.run_for
     timer: threading.Timer | None = None
     if options.run_for is not None:
         timer = threading.Timer(options.run_for, app.request_stop)
         timer.daemon = True
         timer.start()
+    crashed = hung_up = False
     try:
-        app.run()
+        reason = app.run()
+        crashed, hung_up = reason is None, reason is ExitReason.HANGUP
+        if (crashed and options.on_ui_crash == "continue") or (hung_up and options.on_hangup == "continue"):
+            what = "the screen failed" if crashed else "the terminal is gone"
+            log.warning("%s: the feeder runs on without it, SIGTERM stops it", what)
+            if crashed:
+                _tell(f"the screen failed; the feeder runs on without it, ctrl+c stops it; see {log_file}")
+            _run_on(engine, options, over, deadline)
     finally:
         if timer is not None:
             timer.cancel()
         code = _end(engine, config)
-    if app.return_value is None:
-        raise RunError(
-            f"the screen failed, the feeder was stopped in order; --no-ui runs without it; log in {log_file}"
-        )
-    if code == 0:
-        sys.stderr.write(f"feeder-tui: stopped in order; log in {log_file}\n")
+    if crashed:
+        if options.debug and app.failure is not None:
+            traceback.print_exception(app.failure)
+        if options.on_ui_crash == "stop":
+            _tell(
+                f"the screen failed ({type(app.failure).__name__}); the feeder was stopped in order; "
+                f"the traceback is in its log {log_file}; --no-ui runs without the screen"
+            )
+            return 1
+    if code == 0 and not hung_up:
+        _tell(f"stopped in order; log in {log_file}")
     return code
+
+
+def _tell(text: str) -> None:
+    """A line on stderr, if there is still one."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"feeder-tui: {text}\n")
+        sys.stderr.flush()
+
+
+def _run_on(engine: EngineThread, options: Options, over: threading.Event, deadline: float | None) -> None:
+    """Go on without a screen until the engine ends, a signal comes, or the time is over."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: over.set())
+        read = options.reload
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if read is None else lambda *_: _reload(read, engine))
+        wait_for_end(engine, None if deadline is None else max(0.0, deadline - time.monotonic()), over)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end(engine: EngineThread, config: Config) -> int:

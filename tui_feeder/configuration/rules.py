@@ -13,15 +13,13 @@ from tui_feeder.configuration.values import (
 
 #: Keys this version accepts and does not act on yet: setting one to another value than its default is told.
 NOT_YET: dict[str, str] = {
-    "kafka.enabled": "this version does not publish to Kafka yet",
-    "database.enabled": "this version does not write to PostgreSQL yet",
+    "kafka.retries": "a message is sent again until the broker has it",
+    "kafka.max_in_flight_requests_per_connection": "a partition has one batch under way, in order",
+    "database.max_connections": "one connection carries everything",
     "application.health_server_port": "this version does not serve health over HTTP yet",
     "application.timeframes": "one-minute candles are stored, all others made of them",
-    "application.enable_technical_analysis": "this version leaves out the volume profile alone",
     "application.reconnection_gap_threshold_minutes": "every missing minute is filled, a single one included",
     "application.reconnection_gap_check_delay_seconds": "gaps are filled as soon as they are seen",
-    "volume_profile.historical_days": "profiles of past days are made from the stored candles when shown",
-    "volume_profile.reprocessing.mode": "profiles of past days are made from the stored candles when shown",
 }
 
 _RESOURCES = "leave it out: threads and buffers need no setting"

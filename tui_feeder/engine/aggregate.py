@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.engine.candle import ROW, SECOND_MS, Candle, Rows, is_timeframe
-from tui_feeder.engine.decimals import Sum, sums_of
+from tui_feeder.engine.decimals import fifteen_digits, sums_of
 
 _SUMMED = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
 
@@ -133,8 +133,9 @@ class LiveBar:
     """The bar in progress of one timeframe, fed one closed one-minute candle at a time."""
 
     __slots__ = (
-        "_close", "_end", "_high", "_low", "_minutes", "_open", "_quote", "_span", "_start", "_taker",
-        "_taker_quote", "_trades", "_volume", "timeframe",
+        "_close", "_end", "_high", "_low", "_minutes", "_open", "_quote", "_quote_carry", "_span", "_start",
+        "_taker", "_taker_carry", "_taker_quote", "_taker_quote_carry", "_trades", "_volume",
+        "_volume_carry", "timeframe",
     )  # fmt: skip
 
     def __init__(self, timeframe: int) -> None:
@@ -144,7 +145,8 @@ class LiveBar:
         self._start = self._end = 0
         self._minutes = self._trades = 0
         self._open = self._high = self._low = self._close = 0.0
-        self._volume, self._quote, self._taker, self._taker_quote = Sum(), Sum(), Sum(), Sum()
+        self._volume = self._quote = self._taker = self._taker_quote = 0.0
+        self._volume_carry = self._quote_carry = self._taker_carry = self._taker_quote_carry = 0.0
 
     def add(self, candle: Candle) -> tuple[Bar, ...]:
         """Count ``candle``, later than all before; returns the bars it completes: none, one or two."""
@@ -161,13 +163,26 @@ class LiveBar:
                 self._high = candle.high
             if candle.low < self._low:
                 self._low = candle.low
-        self._close = candle.close
-        self._minutes += 1
-        self._trades += candle.trades
-        self._volume.add(candle.volume)
-        self._quote.add(candle.quote_volume)
-        self._taker.add(candle.taker_buy_volume)
-        self._taker_quote.add(candle.taker_buy_quote_volume)
+            self._close = candle.close
+            self._minutes += 1
+            self._trades += candle.trades
+            # Sum.add, written out: five timeframes and four sums each make it the busiest code there is.
+            before, value = self._volume, candle.volume
+            after = self._volume = before + value
+            part = after - before
+            self._volume_carry += (before - (after - part)) + (value - part)
+            before, value = self._quote, candle.quote_volume
+            after = self._quote = before + value
+            part = after - before
+            self._quote_carry += (before - (after - part)) + (value - part)
+            before, value = self._taker, candle.taker_buy_volume
+            after = self._taker = before + value
+            part = after - before
+            self._taker_carry += (before - (after - part)) + (value - part)
+            before, value = self._taker_quote, candle.taker_buy_quote_volume
+            after = self._taker_quote = before + value
+            part = after - before
+            self._taker_quote_carry += (before - (after - part)) + (value - part)
         if time + 60 * SECOND_MS == self._end:
             bar = self._complete()
             return (bar,) if left is None else (left, bar)
@@ -177,15 +192,24 @@ class LiveBar:
         self._start = candle.open_time - candle.open_time % self._span
         self._end = self._start + self._span
         self._open, self._high, self._low = candle.open, candle.high, candle.low
-        self._trades = 0
-        for total in (self._volume, self._quote, self._taker, self._taker_quote):
-            total.clear()
+        self._close, self._trades, self._minutes = candle.close, candle.trades, 1
+        self._volume, self._quote = candle.volume, candle.quote_volume
+        self._taker, self._taker_quote = candle.taker_buy_volume, candle.taker_buy_quote_volume
+        self._volume_carry = self._quote_carry = self._taker_carry = self._taker_quote_carry = 0.0
 
     def _complete(self) -> Bar:
         candle = Candle(
-            self._start, self._open, self._high, self._low, self._close, self._volume.value,
-            self._quote.value, self._trades, self._taker.value, self._taker_quote.value,
-        )  # fmt: skip
+            self._start,
+            self._open,
+            self._high,
+            self._low,
+            self._close,
+            fifteen_digits(self._volume + self._volume_carry),
+            fifteen_digits(self._quote + self._quote_carry),
+            self._trades,
+            fifteen_digits(self._taker + self._taker_carry),
+            fifteen_digits(self._taker_quote + self._taker_quote_carry),
+        )
         bar = Bar(candle, self.timeframe, self._minutes)
         self._minutes = 0
         return bar

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
 
 from tui_feeder.config import Config
 from tui_feeder.engine.backoff import Backoff
-from tui_feeder.engine.binance.rest import RestError
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, to_candles
+from tui_feeder.engine.basis import basis_of, history_start, keep_basis, load_pipeline
+from tui_feeder.engine.binance.rest import RestClient, RestError
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, timeframe_label, to_candles
 from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.coverage import Coverage
 from tui_feeder.engine.history import History, Tracker
-from tui_feeder.engine.intake import Intake
+from tui_feeder.engine.intake import Intake, Lane, count_minute
 from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.message import Message, encode
 from tui_feeder.engine.pipeline import SymbolPipeline
 from tui_feeder.engine.recovery import Recovery
+from tui_feeder.engine.revisions import Revisions
 from tui_feeder.engine.roster import Tracked
+from tui_feeder.engine.seeds import read_seed, short_timeframes
 from tui_feeder.engine.settings import pipeline_settings
 from tui_feeder.engine.store import Store
 
@@ -35,6 +43,8 @@ class BringUp:
         journal: Journal,
         clock: ExchangeClock,
         workers: ThreadPoolExecutor,
+        rest: RestClient,
+        publish: Callable[[str, Message, bytes], None],
     ) -> None:
         self._config = config
         self._store = store
@@ -43,6 +53,8 @@ class BringUp:
         self._journal = journal
         self._clock = clock
         self._workers = workers
+        self._publish = publish
+        self._rest = rest
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, one: Tracked, recovery: Recovery) -> None:
@@ -51,6 +63,7 @@ class BringUp:
             one.phase, one.reason = "backfill", "history is being read"
             known = recovery.unavailable(one.symbol)
             await self._fill(one, recovery)
+            await self.settle_basis(one)
             await self.open_lane(one)
         one.phase, one.reason = "live", ""
         recovery.resume(one.symbol)
@@ -76,6 +89,7 @@ class BringUp:
                 return
             one.tracker = Tracker(missing.minutes)
             filled = await self._history.fill(one.symbol, missing, one.tracker)
+            recovery.confirm(one.symbol, filled.early)
             if filled.failed:
                 wait = backoff.next()
                 one.reason = filled.reason
@@ -103,6 +117,8 @@ class BringUp:
             while True:
                 try:
                     found = await self._history.first_minute(one.symbol, start)
+                    if found is None and one.info is not None and one.info.listed_hint < start:
+                        raise RestError("empty answer", "the exchange has no minute, and had one before")
                     break
                 except RestError as error:
                     one.reason = f"{error.kind}: {error}"
@@ -117,16 +133,40 @@ class BringUp:
             return max(start, found)
         return max(start, listed)
 
-    async def open_lane(self, one: Tracked) -> None:
+    async def settle_basis(self, one: Tracked) -> None:
+        """Keep what the symbol's numbers rest on beside candles: tick size, bars that seed long EMAs."""
+        known = basis_of(self._store, one.symbol)
+        basis = known if one.info is None else msgspec.structs.replace(known, tick_size=one.info.tick_size)
+        settings = pipeline_settings(self._config, one.symbol, basis.tick_size)
+        present = self._store.present(one.symbol)
+        end = present.end if present else self.closed_until()
+        start = history_start(present, end, settings)
+        for timeframe in short_timeframes(settings, basis, start, end):
+            one.reason = f"{timeframe_label(timeframe)} bars from before its history are being read"
+            try:
+                seed = await read_seed(self._rest, one.symbol, settings, timeframe, start)
+            except RestError as error:
+                label = timeframe_label(timeframe)
+                text = f"{label} bars before its history could not be read ({error.kind}: {error}): "
+                self._journal.note("warning", text + "its EMAs warm up from the candles alone", one.symbol)
+                continue
+            self._journal.count("EMA seeds read")
+            basis = msgspec.structs.replace(basis, seeds=basis.seeds | {timeframe: seed})
+        if basis != known:
+            await asyncio.wrap_future(keep_basis(self._store, one.symbol, basis))
+
+    async def open_lane(self, one: Tracked, since: int | None = None) -> None:
         """Load the pipeline from the store and open the lane behind its last minute.
 
-        Called again when minutes that the pipeline had passed were repaired.
+        Called again when minutes that the pipeline had passed were repaired, with the first of them as
+        ``since``: everything published from there on is computed again and published as a revision.
         """
         async with one.rebuilding:
-            self._intake.hold(one.symbol)
-            lane = self._intake.lane(one.symbol)
-            present = self._store.present(one.symbol)
-            made = self._store.watermark(one.symbol)
+            symbol = one.symbol
+            self._intake.hold(symbol)
+            lane = self._intake.lane(symbol)
+            present = self._store.present(symbol)
+            made = self._store.watermark(symbol)
             if lane.next is not None:
                 end = lane.next
             elif made is not None:
@@ -134,24 +174,64 @@ class BringUp:
                 end = max(made + MINUTE_MS, one.start)
             else:
                 end = present.end if present else self.closed_until()
-            pipeline = await asyncio.get_running_loop().run_in_executor(
-                self._workers, self._load_pipeline, one, end
+            revisions = await self._revisions_of(one, end)
+            if lane.next is None:
+                lane.skipped = present.missing(max(revisions.since, one.start), end)
+            first = end if since is None else min(end, max(since, revisions.since, one.start))
+            loop = asyncio.get_running_loop()
+            pipeline = await loop.run_in_executor(
+                self._workers, load_pipeline, self._store, self._config, symbol, first
             )
             if made is None and present:
-                await asyncio.wrap_future(self._store.set_watermark(one.symbol, end - MINUTE_MS))
-            recent = self._store.read(one.symbol, end - DAY_MS - MINUTE_MS, end)
+                await asyncio.wrap_future(self._store.set_watermark(symbol, end - MINUTE_MS))
+            if first < end:
+                await self._revise(one, lane, pipeline, revisions, first, end)
+            recent = self._store.read(symbol, end - DAY_MS - MINUTE_MS, end)
             one.day.load(recent)
-            if one.message is None:
+            if one.message is None or first < end:
                 one.message, one.states = pipeline.message(), pipeline.timeframe_states()
                 for candle in to_candles(recent[-2:]):
                     one.before_last, one.last = one.last.close if one.last else None, candle
-            self._intake.open_lane(one.symbol, pipeline, end)
+            self._intake.open_lane(symbol, pipeline, end)
 
-    def _load_pipeline(self, one: Tracked, end: int) -> SymbolPipeline:
-        tick = one.info.tick_size if one.info else None
-        pipeline = SymbolPipeline(one.symbol, pipeline_settings(self._config, one.symbol, tick))
-        pipeline.load(self._store.read(one.symbol, one.start, end))
-        return pipeline
+    async def _revisions_of(self, one: Tracked, end: int) -> Revisions:
+        """The symbol's revisions; at its first start, publishing begins at ``end``."""
+        kept = self._store.recall(f"revisions {one.symbol}")
+        if kept is not None:
+            return Revisions.decode(kept)
+        revisions = Revisions(end)
+        await asyncio.wrap_future(self._store.remember(f"revisions {one.symbol}", revisions.encode()))
+        return revisions
+
+    async def _revise(
+        self, one: Tracked, lane: Lane, pipeline: SymbolPipeline, revisions: Revisions, first: int, end: int
+    ) -> None:
+        """Count ``[first, end)`` again and publish each minute once more, or for the first time."""
+        symbol, never = one.symbol, lane.skipped
+        minutes = Coverage.of_times(self._store.read(symbol, first, end)["open_time"])
+        corrected = minutes.subtract(never)
+
+        def recount() -> list[tuple[int, Message, bytes]]:
+            told = []
+            for candle in to_candles(self._store.read(symbol, first, end)):
+                at = candle.open_time
+                revision = revisions.of(at) + 1 if at in corrected else 0
+                message = count_minute(self._store, pipeline, candle, revision)
+                told.append((at, message, encode(message)))
+            return told
+
+        told = await asyncio.get_running_loop().run_in_executor(self._workers, recount)
+        revisions.correct(corrected)
+        self._store.remember(f"revisions {symbol}", revisions.encode())
+        kept = [self._store.set_watermark(symbol, at, payload) for at, _, payload in told]
+        if kept:
+            await asyncio.wrap_future(kept[-1])  # the writer keeps their order
+        lane.skipped = never.subtract(minutes)
+        lane.late.difference_update(at for at, _, _ in told)
+        for _, message, payload in told:
+            self._publish(symbol, message, payload)
+        self._journal.count("revisions", corrected.minutes)
+        self._journal.note("info", f"{len(told)} minutes computed again and published", symbol)
 
     def closed_until(self) -> int:
         """Exclusive end of the last closed minute, exchange ms."""

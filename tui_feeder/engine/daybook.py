@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tui_feeder.engine import codec
 from tui_feeder.engine.candle import DAY_MS, ROW, Candle, Rows, Source
 from tui_feeder.engine.codec import Sources
+from tui_feeder.engine.coverage import Coverage
 from tui_feeder.engine.environment import Environment
 
 #: A row of the tail and its source, 81 bytes.
@@ -122,6 +123,16 @@ def merge(
     changed: NDArray[np.int64] = new["open_time"][differs & wins]
     rows[at[wins]], sources[at[wins]] = new[wins], new_sources[wins]
     return rows, sources, int((~there).sum()), changed, int(differs.sum())
+
+
+def without_archives(rows: Rows, sources: Sources, minutes: Coverage) -> Sources:
+    """The sources of ``rows``, checked archives ranked as unchecked ones inside ``minutes``."""
+    if not minutes:
+        return sources
+    inside = np.zeros(len(rows), dtype=np.bool_)
+    for start, end in minutes:
+        inside[slice(*np.searchsorted(rows["open_time"], (start, end)))] = True
+    return np.where(inside & (sources > Source.REST), np.uint8(Source.ARCHIVE_UNCHECKED), sources)
 
 
 def prefix_of(symbol: str) -> bytes:

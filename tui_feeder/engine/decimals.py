@@ -80,7 +80,20 @@ class Sum:
         return fifteen_digits(self._sum + self._carry)
 
 
+_FEW = 64
+
+
 def _running(matrix: Floats) -> tuple[Floats, Floats]:
+    if matrix.shape[1] <= _FEW:
+        # Addend by addend over all lines at once: the very operations of Sum.add.
+        columns = np.ascontiguousarray(matrix.T)
+        total, carry = columns[0].copy(), np.zeros(matrix.shape[0])
+        for values in columns[1:]:
+            after = total + values
+            part = after - total
+            carry += (total - (after - part)) + (values - part)
+            total = after
+        return total, carry
     # cumsum adds strictly in order, so these are the very sums that Sum.add makes.
     sums = np.cumsum(matrix, axis=1)
     before = np.empty_like(sums)
@@ -142,7 +155,9 @@ class Grid:
         for scale, step in self._scales:
             scaled = np.rint(prices * scale)
             if bool(np.all((scaled < _EXACT) & (scaled / scale == prices))):
-                rows, rest = np.divmod(scaled.astype(np.int64), step)
+                units = scaled.astype(np.int64)
+                rows = units // step  # by one number: many times faster than divmod
+                rest = units - rows * step
                 rest += rest - step
                 rows += (rest > 0) | ((rest == 0) & (rows & 1 == 1))
                 return rows

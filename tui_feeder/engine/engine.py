@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import logging
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from tui_feeder.config import Config
+from tui_feeder.engine import telling
 from tui_feeder.engine.backoff import Backoff
+from tui_feeder.engine.ban import keep_ban, known_ban
 from tui_feeder.engine.binance.archive import ArchiveClient
 from tui_feeder.engine.binance.rest import RestClient, RestError, SymbolInfo
 from tui_feeder.engine.binance.stream import Handlers, MarketStreams
@@ -21,12 +23,14 @@ from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.history import History
 from tui_feeder.engine.intake import Intake
 from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.message import Message, encode
+from tui_feeder.engine.message import Message
+from tui_feeder.engine.profile_keeper import ProfileKeeper
 from tui_feeder.engine.recovery import Recovery
 from tui_feeder.engine.roster import Tracked, choose_symbols
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.store import Store
 from tui_feeder.engine.supervisor import Supervisor
+from tui_feeder.engine.threads import working_thread
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +63,21 @@ class Engine:
         self.clock = ExchangeClock(exchange.clock_rate)
         self.journal = Journal(self.clock.now)
         self.supervisor = Supervisor(self.journal)
-        self.rest = RestClient(exchange.rest_url, self.clock, timeout=exchange.request_timeout_seconds)
+        self.rest = RestClient(
+            exchange.rest_url,
+            self.clock,
+            timeout=exchange.request_timeout_seconds,
+            banned_until=known_ban(store, self.clock),
+            on_ban=partial(keep_ban, store, self.clock),
+        )
         self.state = "starting"
         self.tracked: dict[str, Tracked] = {}
+        self._wanted: tuple[str, ...] = config.application.symbols
+        self._unwanted: set[str] = set()
+        self._listings_due = asyncio.Event()
         self.streams: MarketStreams | None = None
         self._minute_log: dict[int, int] = {}
-        self._workers = ThreadPoolExecutor(2, thread_name_prefix="worker")
+        self._workers = working_thread()
         self._stopping = asyncio.Event()
         self.archive = ArchiveClient(
             exchange.archive_url,
@@ -91,8 +104,17 @@ class Engine:
             deadline_seconds=config.application.recovery_deadline_seconds,
             rebuild=self._rebuild,
         )
+        self.profiles = ProfileKeeper(config, store, self.journal, self._workers)
         self.bring_up = BringUp(
-            config, store, self.history, self.intake, self.journal, self.clock, self._workers
+            config,
+            store,
+            self.history,
+            self.intake,
+            self.journal,
+            self.clock,
+            self._workers,
+            self.rest,
+            self._send,
         )
 
     # --- life ----------------------------------------------------------------------------------
@@ -103,6 +125,8 @@ class Engine:
 
     async def run(self) -> None:
         """Run until asked to stop, then drain, flush, commit and close."""
+        for sink in self.sinks:
+            sink.start(self.journal)
         try:
             started = asyncio.create_task(self._start())
             stopping = asyncio.create_task(self._stopping.wait())
@@ -119,7 +143,7 @@ class Engine:
 
     async def _start(self) -> None:
         listed = await self._connect()
-        symbols = choose_symbols(self.config.application.symbols, listed)
+        symbols = choose_symbols(self._wanted, listed)
         if not any(symbol in listed for symbol in symbols):
             near = [hint for symbol in symbols if (hint := _near(symbol, listed))]
             guess = f" (did you mean {near[0]}?)" if near else ""
@@ -140,6 +164,7 @@ class Engine:
         if app.gap_detection_enabled and app.periodic_gap_detection_enabled:
             self.supervisor.start("gap check", self._check_gaps)
         self.supervisor.start("progress", self._tell_progress)
+        self.supervisor.start("profiles", self.profiles.run)
 
     def assign(self, symbols: Sequence[str], listed: dict[str, SymbolInfo]) -> None:
         """Follow exactly ``symbols``: new ones are brought up, those that stay are left alone.
@@ -190,7 +215,7 @@ class Engine:
                 continue
             self.journal.note(
                 "info", f"connected to {self.rest.base_url}: {len(listed)} symbols listed, "
-                f"exchange time {_clock_text(self.clock.now())}",
+                f"exchange time {telling.clock(self.clock.now())}",
             )  # fmt: skip
             return listed
 
@@ -198,10 +223,10 @@ class Engine:
         """Refuse candles from the exchange's future: the store is of another (simulated) run."""
         ahead = [s for s in symbols if (p := self.store.present(s)) and p.end > self.clock.now() + MINUTE_MS]
         if ahead:
-            end = self.store.present(ahead[0]).end
+            end = telling.clock(self.store.present(ahead[0]).end)
             raise EngineError(
-                f"the store {self.store.path} holds minutes of {ahead[0]} up to {_clock_text(end)}, but the "
-                f"exchange's clock is at {_clock_text(self.clock.now())}: name another with --storage"
+                f"the store {self.store.path} holds minutes of {ahead[0]} up to {end}, but the "
+                f"exchange's clock is at {telling.clock(self.clock.now())}: name another with --storage"
             )
 
     async def _stop(self) -> None:
@@ -226,19 +251,25 @@ class Engine:
 
     async def _bring_up(self, one: Tracked) -> None:
         await self.bring_up.run(one, self.recovery)
+        self.profiles.begin(one.symbol)
         if all(other.phase not in ("waiting", "backfill") for other in self.tracked.values()):
             self.state = "live"
             self.journal.note("info", f"live: {len(self.tracked)} symbols")
             symbols = [other.symbol for other in self.tracked.values() if other.phase == "live"]
-            settle = partial(self.history.settle_shared_zeros, symbols)
-            self.supervisor.start("zero minutes", settle, restart=False)
+            self.supervisor.start("zero minutes", partial(self._settle_zeros, symbols), restart=False)
 
-    async def _rebuild(self, symbol: str) -> None:
-        """Minutes that the indicators had passed were repaired: compute everything again."""
+    async def _settle_zeros(self, symbols: list[str]) -> None:
+        """Minutes without a trade in most symbols are read again, and what rests on wrong ones with them."""
+        for symbol, since in (await self.history.settle_shared_zeros(symbols)).items():
+            await self._rebuild(symbol, since)
+
+    async def _rebuild(self, symbol: str, since: int) -> None:
+        """Minutes from ``since`` on were repaired after the indicators had passed them: count again."""
         one = self.tracked.get(symbol)
         if one is not None and one.phase == "live":
             self.journal.count("pipelines rebuilt")
-            await self.bring_up.open_lane(one)
+            await self.bring_up.open_lane(one, since)
+            self.profiles.repaired(symbol)
 
     # --- parts ---------------------------------------------------------------------------------
 
@@ -271,19 +302,30 @@ class Engine:
             if abs(step := self.clock.now() - before) > self.clock.at_least(2_000, 2.0):
                 self.journal.note("warning", f"exchange time stepped by {step / 1000:+.1f} s")
 
+    def follow(self, wanted: Sequence[str]) -> None:
+        """Follow these names and patterns from now on. Call it on the engine's loop."""
+        for name in [name for name in self.tracked if name not in wanted]:
+            self._unwanted.add(name)
+        self._wanted = tuple(wanted)
+        self._listings_due.set()
+
     async def _follow_listings(self) -> None:
         """Symbols that come and go: patterns take in new ones, those that leave are shown as such."""
         while True:
-            await self.clock.sleep_until(self.clock.now() + self.clock.at_least(_LISTINGS_MS, 20.0))
+            pause = self.clock.real_seconds(self.clock.at_least(_LISTINGS_MS, 20.0))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._listings_due.wait(), pause)
+            self._listings_due.clear()
             try:
                 listed = await self.rest.symbols()
             except RestError as error:
                 self.journal.fault("listings not read", str(error))
                 continue
-            kept = dict.fromkeys(self.tracked)  # one that left stays on the screen, and says so
-            self.assign(
-                list(kept | dict.fromkeys(choose_symbols(self.config.application.symbols, listed))), listed
-            )
+            wanted = dict.fromkeys(choose_symbols(self._wanted, listed))
+            # One that the exchange let go stays on the screen and says so; one the user let go does not.
+            kept = dict.fromkeys(name for name in self.tracked if name not in self._unwanted)
+            self._unwanted.clear()
+            self.assign(list(kept | wanted), listed)
 
     async def _check_gaps(self) -> None:
         app = self.config.application
@@ -304,26 +346,11 @@ class Engine:
             await asyncio.sleep(0.25)
             if time.monotonic() - shown >= 3.0:
                 shown = time.monotonic()
-                log.info("%s", self.progress_text())
-
-    def progress_text(self) -> str:
-        """How far history is, for people."""
-        views = [one.tracker.view() for one in self.tracked.values() if one.tracker]
-        live = sum(one.phase == "live" for one in self.tracked.values())
-        done, total = sum(v.rows_done for v in views), sum(v.rows_total for v in views)
-        etas = [v.eta_seconds for v in views if v.eta_seconds is not None]
-        eta = f", about {max(etas):.0f} s left" if etas else ""
-        names = ", ".join(
-            f"{o.symbol} {o.tracker.view().fraction:.0%}" for o in self.tracked.values() if o.tracker
-        )
-        return (
-            f"history: {live} of {len(self.tracked)} symbols live, {done:,} of {total:,} minutes read{eta}"
-            + (f" ({names})" if names else "")
-        )
+                log.info("%s", telling.progress(self.tracked.values()))
 
     # --- what the intake reports ---------------------------------------------------------------
 
-    def committed(self, symbol: str, candle: Candle, message: Message) -> None:
+    def committed(self, symbol: str, candle: Candle, message: Message, payload: bytes) -> None:
         """A minute is stored: show it, send it."""
         one = self.tracked.get(symbol)
         if one is None:  # followed no longer
@@ -334,27 +361,23 @@ class Engine:
         if (pipeline := self.intake.lane(symbol).pipeline) is not None:
             one.states = pipeline.timeframe_states()
         one.messages += 1
-        payload = encode(message)
+        self.profiles.committed(symbol, candle.open_time)
+        self._send(symbol, message, payload)
+        self._tell_minute(candle.open_time)
+
+    def _send(self, symbol: str, message: Message, payload: bytes) -> None:
         for sink in self.sinks:
             sink.publish(symbol, message.timestamp, payload)
         self.journal.count("messages")
-        self._tell_minute(candle.open_time)
 
     def _tell_minute(self, minute: int) -> None:
         """One log line for each minute that every live symbol has closed."""
         closed = self._minute_log[minute] = self._minute_log.get(minute, 0) + 1
         live = [one for one in self.tracked.values() if one.phase == "live"]
-        if closed < len(live):
-            return
-        for old in [at for at in self._minute_log if at <= minute]:
-            del self._minute_log[old]
-        lag = (self.clock.now() - minute - MINUTE_MS) / 1000
-        prices = "  ".join(f"{o.symbol} {o.last.close:.{o.price_decimals}f}" for o in live[:4] if o.last)
-        more = f"  and {len(live) - 4} more" if len(live) > 4 else ""
-        log.info(
-            "minute %s closed: %d of %d symbols, %.1f s after its end: %s%s",
-            _clock_text(minute)[11:16], closed, len(live), lag, prices, more,
-        )  # fmt: skip
+        if closed >= len(live):
+            for old in [at for at in self._minute_log if at <= minute]:
+                del self._minute_log[old]
+            log.info("%s", telling.minute(minute, closed, live, self.clock.now()))
 
     def hole(self, symbol: str, start: int, end: int) -> None:
         """Minutes are missing before one that waits."""
@@ -367,7 +390,7 @@ class Engine:
 
         async def repair() -> None:
             await asyncio.wrap_future(self.store.put(symbol, to_rows([candle]), source))
-            await self._rebuild(symbol)
+            await self._rebuild(symbol, candle.open_time)
 
         self.supervisor.start(f"repair {symbol} {candle.open_time}", repair, restart=False)
 
@@ -396,7 +419,3 @@ def _trades(info: SymbolInfo | None) -> bool:
 def _near(symbol: str, listed: dict[str, SymbolInfo]) -> str | None:
     """The listed symbol that was probably meant."""
     return next(iter(difflib.get_close_matches(symbol, listed, 1)), None)
-
-
-def _clock_text(ms: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(ms / 1000))

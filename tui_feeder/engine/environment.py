@@ -15,11 +15,12 @@ from pathlib import Path
 import lmdb
 
 from tui_feeder.engine.lock import StorageLock, StoreError
+from tui_feeder.engine.upgrade import upgrade
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
-_NAMES = (b"meta", b"days", b"tail", b"state", b"quarantine")
+FORMAT = 2
+_NAMES = (b"meta", b"days", b"tail", b"state", b"quarantine", b"files", b"profiles")
 _MAX_READERS = 512
 
 
@@ -52,9 +53,14 @@ class Environment:
             self._release()
             raise
         try:
+            self.meta = self._env.open_db(b"meta", create=not read_only)
+            found, self.exchange = self._agree(exchange)
             self._databases = {name: self._env.open_db(name, create=not read_only) for name in _NAMES}
-            self.meta, self.days, self.tail, self.state, self.quarantine = self._databases.values()
-            self.exchange = self._agree(exchange)
+            _, self.days, self.tail, self.state, self.quarantine, self.files, self.profiles = (
+                self._databases.values()
+            )
+            if not read_only:
+                self._settle(found)
         except BaseException as error:
             self._env.close()
             self._release()
@@ -68,7 +74,7 @@ class Environment:
         try:
             env = lmdb.open(
                 str(self.path),
-                max_dbs=len(_NAMES),
+                max_dbs=len(_NAMES) + 1,  # the outbox, where there is one
                 map_size=map_size,
                 readonly=self.read_only,
                 max_readers=_MAX_READERS,
@@ -80,26 +86,46 @@ class Environment:
             env.reader_check()  # a reader that was killed would keep its pages from being used again
         return env
 
-    def _agree(self, exchange: str) -> str:
-        """Check format and exchange, write them into a new store; the exchange it holds."""
+    def _agree(self, exchange: str) -> tuple[int, str]:
+        """Check format and exchange; the format found, 0 in a new store, and the exchange it holds."""
         with self._env.begin() as txn:
             found = bytes(txn.get(b"format", db=self.meta) or b"").decode()
             holds = bytes(txn.get(b"exchange", db=self.meta) or b"").decode()
-        if found and found != str(FORMAT):
+        if found and (not found.isdigit() or int(found) > FORMAT):
             raise StoreError(
                 f"{self.path} is a store of format {found}, this program reads format {FORMAT}: "
                 "use the program version that wrote it, or another --storage"
+            )
+        if self.read_only and found and int(found) < FORMAT:
+            raise StoreError(
+                f"{self.path} is a store of format {found}, this program reads format {FORMAT}: "
+                "run feeder-tui or feeder-tui backfill on it once, which upgrades it"
             )
         if exchange and holds and holds != exchange:
             raise StoreError(
                 f"{self.path} holds candles of {holds}, not of {exchange}: "
                 "name another directory with --storage"
             )
-        if not self.read_only and (not found or (exchange and not holds)):
-            with self._env.begin(write=True) as txn:
+        return int(found or 0), holds or exchange
+
+    def _settle(self, found: int) -> None:
+        """Write format and exchange into a new store, upgrade an old one."""
+        while 0 < found < FORMAT:
+            try:
+                upgrade(self._env, self.meta, self.days, found, FORMAT)
+                break
+            except lmdb.MapFullError:
+                self.grow()
+        with self._env.begin(write=True) as txn:
+            if not found:
                 txn.put(b"format", str(FORMAT).encode(), db=self.meta)
-                txn.put(b"exchange", exchange.encode(), db=self.meta)
-        return holds or exchange
+            if self.exchange and not txn.get(b"exchange", db=self.meta):
+                txn.put(b"exchange", self.exchange.encode(), db=self.meta)
+
+    def named(self, name: bytes) -> lmdb._Database:
+        """A database beside those every store has, made when absent. Not inside a transaction."""
+        with self._entered():
+            return self._env.open_db(name)
 
     def _release(self) -> None:
         if self._lock is not None:

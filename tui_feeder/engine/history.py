@@ -13,14 +13,20 @@ import numpy as np
 from tui_feeder.engine import zeros
 from tui_feeder.engine.binance.archive import ArchiveClient, ArchiveError, ArchiveRows
 from tui_feeder.engine.binance.rest import RestClient, RestError
-from tui_feeder.engine.candle import Candle, Rows, Source, fault_of, faulty, to_candles
+from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS, Candle, Rows, Source, fault_of, faulty, to_candles
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.plan import File, FileKind, Plan, make_plan, rest_pages
-from tui_feeder.engine.store import Store, Written
+from tui_feeder.engine.store import FileRecord, Store, Written
 from tui_feeder.monitor import Progress
 
 _REST_TRIES = 3
+#: Archives whose rows are in memory at once are so many more than those that are downloaded at once.
+_FILES_AHEAD = 2
+#: Of a line that is no candle, the bytes that are kept.
+_TEXT_KEPT = 500
+#: A minute read by REST sooner than this after its end may still change: kept, not yet certified.
+SURE_MS = 15 * SECOND_MS
 _CHECKED = {FileKind.MONTH: Source.ARCHIVE_MONTH, FileKind.DAY: Source.ARCHIVE_DAY}
 
 
@@ -54,6 +60,7 @@ class Filled:
     got: Coverage = EMPTY
     absent: Coverage = EMPTY  # every source was asked and none has it
     failed: Coverage = EMPTY  # a source refused: worth another try
+    early: Coverage = EMPTY  # read so soon after their end that they may still change
     reason: str = ""  # of the last failure
     changed: list[int] = field(default_factory=list)  # open times whose stored values were replaced
 
@@ -84,6 +91,7 @@ class History:
         self._now = now
         self._threshold = monthly_threshold_months
         self._concurrency = concurrency
+        self._in_memory = asyncio.Semaphore(concurrency + _FILES_AHEAD)  # files whose rows are held
         self.shared_zeros = zeros.SharedZeros()
 
     async def first_minute(self, symbol: str, start: int) -> int | None:
@@ -128,41 +136,53 @@ class History:
                 tracker.source = file.kind.value
                 # Tried once is tried: whatever it lacks is planned without this kind of file.
                 barred[file.kind] = barred[file.kind].union(span(file.start, file.end))
-                try:
-                    found = await self._archive.fetch(
-                        file,
-                        symbol,
-                        on_bytes=lambda n: setattr(tracker, "bytes_done", tracker.bytes_done + n),
-                    )
-                except ArchiveError as error:
-                    self._journal.count("archive files missing" if error.missing else "archive files refused")
-                    if not error.missing:
-                        self._journal.note("warning", f"{error}; the next source is asked", symbol)
-                    tracker.files_done += 1
-                    continue
-                if found.note:
-                    self._journal.note("warning", found.note, symbol)
-                await self._keep_file(symbol, file, found, tracker, done)
+                async with self._in_memory:
+                    unsure = await self._read_file(symbol, file, tracker, done)
                 tracker.files_done += 1
+                if unsure is not None:
+                    await self._read_again(symbol, *unsure, tracker, done)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self._concurrency, len(waiting))):
                 group.create_task(work())
 
-    async def _keep_file(
-        self, symbol: str, file: File, found: ArchiveRows, tracker: Tracker, done: Filled
-    ) -> None:
+    async def _read_file(
+        self, symbol: str, file: File, tracker: Tracker, done: Filled
+    ) -> tuple[Rows, Coverage] | None:
+        """Fetch a file into the store; the rows and minutes REST must confirm before they are believed."""
+        try:
+            found = await self._archive.fetch(
+                file, symbol, on_bytes=lambda n: setattr(tracker, "bytes_done", tracker.bytes_done + n)
+            )
+        except ArchiveError as error:
+            self._journal.count("archive files missing" if error.missing else "archive files refused")
+            if not error.missing:
+                self._journal.note("warning", f"{error}; the next source is asked", symbol)
+            return None
+        if found.note:
+            self._journal.note("warning", found.note, symbol)
         source = _CHECKED[file.kind] if found.checked else Source.ARCHIVE_UNCHECKED
-        rows, bad, doubted = await asyncio.to_thread(_examine, found.rows, file)
+        self._know(symbol, found)
+        for line in found.refused:
+            text = line.text[:_TEXT_KEPT].decode(errors="replace")
+            self._quarantine(symbol, line.open_time, source, line.reason, text)
+        rows, bad, doubted = await self._archive.in_worker(_examine, found.rows, file)
         if len(bad):
             self._refuse(symbol, bad, source)
         self.shared_zeros.add(rows)
-        if doubted:
-            mask = zeros.inside(rows, doubted)
-            await self._read_again(symbol, rows[mask], doubted, tracker, done)
-            rows = rows[~mask]
+        mask = zeros.inside(rows, doubted)
         certify = span(file.start, file.end).subtract(doubted) if found.checked else EMPTY
-        await self._keep(symbol, rows, source, certify, tracker, done)
+        await self._keep(symbol, rows[~mask] if doubted else rows, source, certify, tracker, done)
+        return (rows[mask], doubted) if doubted else None
+
+    def _know(self, symbol: str, found: ArchiveRows) -> None:
+        """Keep what the file was, and say so if it is another than the one read before."""
+        before = self._store.file(found.path)
+        if before is not None and before.sha256 != found.sha256:
+            self._journal.count("archive files replaced")
+            name = found.path.rpartition("/")[2]
+            self._journal.note("warning", f"{name} is another file than the one read before", symbol)
+        self._store.set_file(found.path, FileRecord(found.etag, found.sha256, found.size, self._now()))
 
     async def _read_again(
         self, symbol: str, rows: Rows, doubted: Coverage, tracker: Tracker, done: Filled
@@ -172,7 +192,7 @@ class History:
         What REST cannot be asked about is kept as the archive has it, uncertified.
         """
         told = Filled()
-        await self._fetch_pages(symbol, doubted, tracker, told, urgent=False)
+        await self._fetch_pages(symbol, doubted, tracker, told, urgent=False, doubted=doubted)
         done.got, done.changed = done.got.union(told.got), done.changed + told.changed
         again = self._store.read(symbol, doubted.start, doubted.end)
         again = again[zeros.inside(again, told.got)]
@@ -195,42 +215,73 @@ class History:
             kept = rows[zeros.inside(rows, unread)]
             await self._keep(symbol, kept, Source.ARCHIVE_UNCHECKED, EMPTY, tracker, done)
 
-    async def settle_shared_zeros(self, symbols: list[str]) -> None:
-        """Read again what most symbols show without a trade at once, once their files are read."""
+    async def settle_shared_zeros(self, symbols: list[str]) -> dict[str, int]:
+        """Read again what most symbols show without a trade at once, once their files are read.
+
+        Returns:
+            The symbols of which stored minutes were replaced, and the first of those minutes.
+        """
         suspected = self.shared_zeros.minutes()
         self.shared_zeros = zeros.SharedZeros()
+        replaced = {}
         for symbol in symbols if suspected else ():
+            done = Filled()
             for start, end in suspected:
                 rows = self._store.read(symbol, start, end)
                 silent = Coverage.of_times(rows["open_time"][rows["volume"] == 0])
                 unsure = silent.subtract(self._store.outages(symbol))
                 if unsure:
                     mask = zeros.inside(rows, unsure)
-                    await self._read_again(symbol, rows[mask], unsure, Tracker(unsure.minutes), Filled())
+                    await self._read_again(symbol, rows[mask], unsure, Tracker(unsure.minutes), done)
+            if done.changed:
+                replaced[symbol] = min(done.changed)
+        return replaced
+
+    async def confirm(self, symbol: str, minutes: Coverage) -> Filled:
+        """Read minutes by REST that were read too soon after their end to be sure of, and certify them."""
+        done = Filled()
+        await self._fetch_pages(symbol, minutes, Tracker(minutes.minutes), done, urgent=True)
+        return done
 
     async def _fetch_pages(
-        self, symbol: str, ranges: Coverage, tracker: Tracker, done: Filled, urgent: bool
+        self,
+        symbol: str,
+        ranges: Coverage,
+        tracker: Tracker,
+        done: Filled,
+        urgent: bool,
+        doubted: Coverage = EMPTY,
     ) -> None:
         for start, end in rest_pages(ranges):
             page = span(start, end)
+            sure = page.clip(start, (self._now() - SURE_MS) // MINUTE_MS * MINUTE_MS)
             try:
                 rows = await self._page(symbol, start, end, urgent)
             except RestError as error:
                 done.failed = done.failed.union(page)
                 done.reason = f"{error.kind}: {error}"
                 continue
-            rows = self.sound(symbol, rows, Source.REST)
-            await self._keep(symbol, rows, Source.REST, page, tracker, done)
-            absent = page.subtract(Coverage.of_times(rows["open_time"]))
+            kept = self.sound(symbol, rows, Source.REST)
+            traded = Coverage.of_times(kept["open_time"][kept["volume"] > 0])
+            overrule = traded.intersect(doubted)
+            await self._keep(symbol, kept, Source.REST, sure, tracker, done, overrule)
+            done.early = done.early.union(Coverage.of_times(kept["open_time"]).subtract(sure))
+            absent = page.subtract(Coverage.of_times(kept["open_time"]))
             if absent:
                 done.absent = done.absent.union(absent)
                 done.reason = "no source has these minutes"
+                if len(kept) < len(rows):
+                    done.reason = "no source has sound candles of these minutes: see the quarantine"
 
     async def _page(self, symbol: str, start: int, end: int, urgent: bool) -> Rows:
         limit = (end - start) // 60_000
         for attempt in range(1, _REST_TRIES + 1):
             try:
-                return await self._rest.klines(symbol, start=start, end=end, limit=limit, urgent=urgent)
+                rows = await self._rest.klines(symbol, start=start, end=end, limit=limit, urgent=urgent)
+                if not len(rows) and attempt < _REST_TRIES and end <= self._now() - SURE_MS:
+                    # It has been seen to answer so by mistake: only the last try is believed.
+                    raise RestError("empty answer", f"no minute of {limit} is there")
+                return rows
             except RestError as error:
                 self._journal.fault(f"REST {error.kind}", str(error), symbol)
                 if attempt == _REST_TRIES or error.kind in ("unknown symbol", "refused here", "banned"):
@@ -242,9 +293,17 @@ class History:
         raise AssertionError("unreachable")
 
     async def _keep(
-        self, symbol: str, rows: Rows, source: Source, certify: Coverage, tracker: Tracker, done: Filled
+        self,
+        symbol: str,
+        rows: Rows,
+        source: Source,
+        certify: Coverage,
+        tracker: Tracker,
+        done: Filled,
+        overrule: Coverage = EMPTY,
     ) -> None:
-        written: Written = await asyncio.wrap_future(self._store.put(symbol, rows, source, certify=certify))
+        put = self._store.put(symbol, rows, source, certify=certify, overrule=overrule)
+        written: Written = await asyncio.wrap_future(put)
         if written.conflicts:
             self._journal.count("source conflicts", written.conflicts)
             self._journal.note(
@@ -271,9 +330,14 @@ class History:
 
     def quarantine(self, symbol: str, candle: Candle, source: Source, reason: str) -> None:
         """Refuse a candle: stored with its reason, counted, said; its minute stays a gap."""
-        record = {"source": source.name.lower(), "reason": reason, "row": [str(v) for v in candle.as_tuple()]}
-        self._store.quarantine(symbol, candle.open_time, source, msgspec.json.encode(record))
-        self._journal.fault("quarantined candles", f"minute {candle.open_time}: {reason}", symbol)
+        self._quarantine(symbol, candle.open_time, source, reason, [str(v) for v in candle.as_tuple()])
+
+    def _quarantine(
+        self, symbol: str, open_time: int, source: Source, reason: str, row: str | list[str]
+    ) -> None:
+        record = {"source": source.name.lower(), "reason": reason, "row": row}
+        self._store.quarantine(symbol, open_time, source, msgspec.json.encode(record))
+        self._journal.fault("quarantined candles", f"minute {open_time}: {reason}", symbol)
 
 
 def _examine(rows: Rows, file: File) -> tuple[Rows, Rows, Coverage]:

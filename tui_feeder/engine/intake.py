@@ -13,9 +13,9 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from tui_feeder.engine.candle import MINUTE_MS, Candle, Source, fault_of, to_candles
-from tui_feeder.engine.coverage import EMPTY, span
+from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.message import Message
+from tui_feeder.engine.message import Message, encode
 from tui_feeder.engine.pipeline import SymbolPipeline
 from tui_feeder.engine.store import Store
 
@@ -32,7 +32,7 @@ _UNCOMMITTED = 5_000
 class Desk(Protocol):
     """Who the intake reports to."""
 
-    def committed(self, symbol: str, candle: Candle, message: Message) -> None:
+    def committed(self, symbol: str, candle: Candle, message: Message, payload: bytes) -> None:
         """A minute is stored: show it, send it."""
         ...
 
@@ -52,14 +52,16 @@ class Desk(Protocol):
 class Lane:
     """One symbol: what it expects next, what waits, and its forming candle."""
 
-    __slots__ = ("forming", "held", "last_frame", "next", "pipeline", "skipped", "symbol")
+    __slots__ = ("forming", "held", "last_frame", "late", "next", "opened", "pipeline", "skipped", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.pipeline: SymbolPipeline | None = None  # None: history is not loaded, or being rebuilt
         self.next: int | None = None  # open time of the minute the lane takes next
         self.held: dict[int, tuple[Candle, Source]] = {}
-        self.skipped = EMPTY  # minutes the lane went on without
+        self.opened: int | None = None  # minutes before it were loaded, not taken one by one
+        self.skipped = EMPTY  # minutes the lane went on without, never published
+        self.late: set[int] = set()  # those of them that have come and are being repaired
         self.forming: Candle | None = None
         self.last_frame: int | None = None  # exchange ms of the last frame
 
@@ -112,8 +114,8 @@ class Intake:
             self._quarantine(symbol, candle, source, reason)
             return
         if lane.next is not None and candle.open_time < lane.next:
-            if candle.open_time in lane.skipped:
-                lane.skipped = lane.skipped.subtract(span(candle.open_time, candle.open_time + MINUTE_MS))
+            if candle.open_time in lane.skipped and candle.open_time not in lane.late:
+                lane.late.add(candle.open_time)
                 self._desk.missed(symbol, candle, source)
             else:
                 self._journal.count("duplicate candles")
@@ -133,6 +135,8 @@ class Intake:
         """History is loaded up to ``next_minute``: take minutes from there on."""
         lane = self.lane(symbol)
         lane.pipeline, lane.next = pipeline, next_minute
+        if lane.opened is None:
+            lane.opened = next_minute
         for late in [at for at in lane.held if at < next_minute]:
             del lane.held[late]
         self._drain(lane)
@@ -140,6 +144,13 @@ class Intake:
     def hold(self, symbol: str) -> None:
         """Let the lane's minutes wait until :meth:`open_lane` is called again."""
         self.lane(symbol).pipeline = None
+
+    def lacked(self, symbol: str, minutes: Coverage) -> Coverage:
+        """Those of ``minutes`` that the symbol's numbers do not rest on although its lane has passed them."""
+        lane = self.lane(symbol)
+        if lane.opened is None:
+            return EMPTY
+        return minutes.clip(0, lane.opened).union(minutes.intersect(lane.skipped))
 
     def skip(self, symbol: str, to: int) -> None:
         """Go on at ``to`` without the minutes before it."""
@@ -174,17 +185,20 @@ class Intake:
                     for candle in to_candles(rows):
                         if candle.open_time != lane.next:
                             break
-                        message = self._update(pipeline, candle)
-                        stored = self._store.set_watermark(lane.symbol, candle.open_time)
-                        self._commit(lane, candle, message, stored)
+                        message = count_minute(self._store, pipeline, candle)
+                        payload = encode(message)
+                        stored = self._store.set_watermark(lane.symbol, candle.open_time, payload)
+                        self._commit(lane, candle, message, payload, stored)
                     # Let the loop breathe: after a long outage this goes on for thousands of minutes.
                     self._loop.call_soon(self._drain, lane)
                     return
                 if waiting is None:
                     break
                 candle, source = waiting
-                message = self._update(pipeline, candle)
-                self._commit(lane, candle, message, self._store.append(lane.symbol, candle, source))
+                message = count_minute(self._store, pipeline, candle)
+                payload = encode(message)
+                added = self._store.append(lane.symbol, candle, source, payload=payload)
+                self._commit(lane, candle, message, payload, added)
         except Exception as error:  # one symbol's fault stays its own
             lane.pipeline = None
             self._desk.crashed(lane.symbol, error)
@@ -192,24 +206,21 @@ class Intake:
         if lane.held:
             self._desk.hole(lane.symbol, lane.next, min(lane.held))
 
-    def _update(self, pipeline: SymbolPipeline, candle: Candle) -> Message:
-        """Count a minute, and let the pipeline forget those that leave its windows with it."""
-        leaving = pipeline.leaving(candle.open_time)
-        if leaving is not None:
-            pipeline.expire(self._store.read(pipeline.symbol, *leaving), leaving[1])
-        return pipeline.update(candle)
-
-    def _commit(self, lane: Lane, candle: Candle, message: Message, stored: Future[Any]) -> None:
+    def _commit(
+        self, lane: Lane, candle: Candle, message: Message, payload: bytes, stored: Future[Any]
+    ) -> None:
         lane.next = candle.open_time + MINUTE_MS
         self._under_way += 1
         self._idle.clear()
 
         def done(future: Future[Any]) -> None:
-            self._loop.call_soon_threadsafe(self._committed, lane.symbol, candle, message, future)
+            self._loop.call_soon_threadsafe(self._committed, lane.symbol, candle, message, payload, future)
 
         stored.add_done_callback(done)
 
-    def _committed(self, symbol: str, candle: Candle, message: Message, future: Future[Any]) -> None:
+    def _committed(
+        self, symbol: str, candle: Candle, message: Message, payload: bytes, future: Future[Any]
+    ) -> None:
         self._under_way -= 1
         if not self._under_way:
             self._idle.set()
@@ -220,8 +231,16 @@ class Intake:
         if (error := future.exception()) is not None:
             self._desk.crashed(symbol, error)
         else:
-            self._desk.committed(symbol, candle, message)
+            self._desk.committed(symbol, candle, message, payload)
 
     async def drained(self) -> None:
         """Wait until every accepted minute is committed and passed on."""
         await self._idle.wait()
+
+
+def count_minute(store: Store, pipeline: SymbolPipeline, candle: Candle, revision: int = 0) -> Message:
+    """Count a minute, and let the pipeline forget those that leave its windows with it."""
+    leaving = pipeline.leaving(candle.open_time)
+    if leaving is not None:
+        pipeline.expire(store.read(pipeline.symbol, *leaving), leaving[1])
+    return pipeline.update(candle, revision=revision)

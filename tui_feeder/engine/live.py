@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 
 from tui_feeder.config import Config
 from tui_feeder.engine import snapshots
-from tui_feeder.engine.aggregate import aggregate
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.indicators.ema import ema
 from tui_feeder.engine.profile import profile_of
-from tui_feeder.engine.settings import profile_settings
+from tui_feeder.engine.settings import analysed, profile_settings
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.store import Store, StoreError
-from tui_feeder.monitor import ProfileView, Snapshot
+from tui_feeder.engine.windows import Windows
+from tui_feeder.monitor import MinuteState, ProfileView, Snapshot
 
 log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
@@ -33,10 +32,18 @@ class EngineThread:
 
     Args:
         on_end: called from the engine's thread when it has ended by itself or failed.
+        make: makes the engine, for measurements that look inside.
     """
 
+    engine: Engine
+
     def __init__(
-        self, config: Config, store: Store, sinks: Sequence[Sink], on_end: Callable[[], None]
+        self,
+        config: Config,
+        store: Store,
+        sinks: Sequence[Sink],
+        on_end: Callable[[], None],
+        make: Callable[[Config, Store, Sequence[Sink]], Engine] = Engine,
     ) -> None:
         self.error: Exception | None = None
         self.monitor: LiveMonitor
@@ -44,8 +51,8 @@ class EngineThread:
         self._store = store
         self._sinks = sinks
         self._on_end = on_end
+        self._make = make
         self._loop = asyncio.new_event_loop()
-        self._engine: Engine
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started,), name="engine", daemon=True)
         self._thread.start()
@@ -63,7 +70,7 @@ class EngineThread:
 
     def request_stop(self) -> None:
         """Ask the engine to stop in order; returns at once."""
-        self.call(self._engine.request_stop)
+        self.call(self.engine.request_stop)
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end; whether it came in time."""
@@ -81,7 +88,7 @@ class EngineThread:
             self._on_end()
 
     async def _main(self, started: threading.Event) -> None:
-        self._engine = engine = Engine(self._config, self._store, self._sinks)
+        self.engine = engine = self._make(self._config, self._store, self._sinks)
         self.monitor = LiveMonitor(engine, self.call)
         started.set()
         taking = asyncio.create_task(self._take_snapshots(engine))
@@ -110,7 +117,7 @@ class LiveMonitor:
         self.newest = snapshots.take(engine, 0)
         self._engine = engine
         self._call = call
-        self._lines: dict[tuple[str, int], tuple[int, Rows, tuple[NDArray[np.float64], ...]]] = {}
+        self._windows = Windows(engine.store, analysed(engine.config)[1])
         self._profiles: dict[tuple[str, int], tuple[int, ProfileView]] = {}
 
     def snapshot(self) -> Snapshot:
@@ -119,44 +126,49 @@ class LiveMonitor:
         return self.newest
 
     def bars(self, symbol: str, timeframe: int, count: int, end: int | None = None) -> Rows:
-        """At most ``count`` completed bars that end at or before ``end``."""
-        return self._history(symbol, timeframe, end)[0][-count:]
+        """The completed bars of the last ``count`` frames that end at or before ``end``."""
+        return self._window(symbol, timeframe, count, end)[0]
 
     def ema_lines(
         self, symbol: str, timeframe: int, count: int, end: int | None = None
     ) -> tuple[NDArray[np.float64], ...]:
         """The EMAs of :meth:`bars`, a float64 array for each period, NaN where not yet defined."""
-        return tuple(line[-count:] for line in self._history(symbol, timeframe, end)[1])
+        return self._window(symbol, timeframe, count, end)[1]
 
-    def _history(
-        self, symbol: str, timeframe: int, end: int | None
+    def _window(
+        self, symbol: str, timeframe: int, count: int, end: int | None
     ) -> tuple[Rows, tuple[NDArray[np.float64], ...]]:
-        """Every completed bar of the symbol and its EMAs; read again when a bar has completed."""
+        one = self._engine.tracked.get(symbol)
+        if one is not None and one.last is not None:
+            frame = timeframe * SECOND_MS
+            until = (one.last.open_time + MINUTE_MS) // frame * frame
+            wanted = until if end is None else min(end // frame * frame, until)
+            with contextlib.suppress(StoreError):  # the engine has ended and closed it
+                return self._windows.bars(symbol, timeframe, count, wanted, until)
+        none = analysed(self._engine.config)[1]
+        return np.empty(0, dtype=ROW), tuple(np.empty(0) for _ in none)
+
+    def open_bar(self, symbol: str, timeframe: int) -> Rows:
+        """What the closed minutes since the last completed bar come to: one row, or none."""
         one = self._engine.tracked.get(symbol)
         if one is None or one.last is None:
-            return np.empty(0, dtype=ROW), tuple(np.empty(0) for _ in self._periods())
-        frame = timeframe * SECOND_MS
-        until = (one.last.open_time + MINUTE_MS) // frame * frame
-        key = (symbol, timeframe)
-        cached = self._lines.get(key)
-        if cached is None or cached[0] != until:
-            if len(self._lines) > 8:
-                self._lines.clear()
-            try:
-                minutes = self._engine.store.read(symbol, one.start, until)
-            except StoreError:  # the engine has ended and closed it
-                minutes = np.empty(0, dtype=ROW)
-            bars = aggregate(minutes, timeframe).rows
-            lines = tuple(ema(bars["close"], period) for period in self._periods())
-            cached = self._lines[key] = (until, bars, lines)
-        _, bars, lines = cached
-        if end is not None and end < until:
-            stop = int(np.searchsorted(bars["open_time"], end - frame, side="right"))
-            return bars[:stop], tuple(line[:stop] for line in lines)
-        return bars, lines
+            return np.empty(0, dtype=ROW)
+        end, frame = one.last.open_time + MINUTE_MS, timeframe * SECOND_MS
+        try:
+            return self._windows.open_bar(symbol, timeframe, end // frame * frame, end)
+        except StoreError:
+            return np.empty(0, dtype=ROW)
 
-    def _periods(self) -> tuple[int, ...]:
-        return self._engine.config.technical_analysis.ema_periods
+    def coverage(self, symbol: str, start: int, end: int, cells: int) -> tuple[MinuteState, ...]:
+        """The state of ``cells`` equal parts of ``[start, end)``, in each the one that matters most."""
+        one = self._engine.tracked.get(symbol)
+        outside = (MinuteState.OUTSIDE,) * cells
+        if one is None or one.phase in ("waiting", "unknown"):
+            return outside
+        try:
+            return snapshots.coverage(self._engine, one, self.newest.gaps, start, end, cells)
+        except StoreError:
+            return outside
 
     def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
         """The profile of a UTC day from the stored minutes."""

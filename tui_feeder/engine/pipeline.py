@@ -36,9 +36,9 @@ class PipelineSettings:
     """
 
     timeframes: tuple[int, ...]  # seconds, ascending
-    ema_periods: tuple[int, ...]
+    ema_periods: tuple[int, ...]  # none: neither EMAs nor trends
     trend_rule: str  # one of trend.RULES
-    volume_lookback_days: int
+    volume_lookback_days: int  # 0: neither maximum volume nor quantiles
     profile: ProfileSettings | None  # None: no volume profile
 
     def __post_init__(self) -> None:
@@ -49,18 +49,14 @@ class PipelineSettings:
                 raise ValueError(f"{timeframe} s is no multiple of a minute that divides a day")
         if list(self.timeframes) != sorted(set(self.timeframes)):
             raise ValueError("timeframes ascend and are all different")
-        if (
-            not self.ema_periods
-            or min(self.ema_periods) < 1
-            or len(set(self.ema_periods)) < len(self.ema_periods)
-        ):
-            raise ValueError("ema_periods are positive and all different, and there is at least one")
+        if min(self.ema_periods, default=1) < 1 or len(set(self.ema_periods)) < len(self.ema_periods):
+            raise ValueError("ema_periods are positive and all different")
         if self.trend_rule not in RULES:
             raise ValueError(f"trend_rule is one of {', '.join(RULES)}, not {self.trend_rule!r}")
-        if self.trend_rule == "ema_cross" and len(self.ema_periods) < 2:
+        if self.trend_rule == "ema_cross" and len(self.ema_periods) == 1:
             raise ValueError("ema_cross needs two ema_periods")
-        if self.volume_lookback_days < 1:
-            raise ValueError("volume_lookback_days is at least 1")
+        if self.volume_lookback_days < 0:
+            raise ValueError("volume_lookback_days is not negative")
 
 
 class TimeframeState(msgspec.Struct, frozen=True, gc=False):
@@ -155,11 +151,14 @@ class SymbolPipeline:
         self.symbol = symbol
         self.settings = settings
         self.last_open_time: int | None = None
-        needed = {*settings.timeframes, PEAK_TIMEFRAME, _PEAK_TREND_TIMEFRAME}
+        self._volumes = settings.volume_lookback_days > 0
+        needed = {*settings.timeframes, *((PEAK_TIMEFRAME, _PEAK_TREND_TIMEFRAME) if self._volumes else ())}
         self._all = {timeframe: _Line(timeframe, settings) for timeframe in sorted(needed)}
         self._lines = tuple(self._all[timeframe] for timeframe in settings.timeframes)
         self._peak = MaxVolume(settings.volume_lookback_days)
         self._quantiles = VolumeQuantiles(settings.volume_lookback_days)
+        # What the published peak rests on: the largest candle and the last 4 h bar.
+        self._peak_known: tuple[tuple[int, float, float], int | None, PeakVolume] | None = None
         self._profile: LiveProfile | None = None
         self._figures: ProfileFigures | None = None
         self._message: Message | None = None
@@ -181,10 +180,12 @@ class SymbolPipeline:
         for line in self._all.values():
             line.clear(self.settings.ema_periods if line.published else ())
             line.load(rows, seeds.get(line.timeframe))
-        self._load_peak(rows)
-        self._quantiles.load(rows, self.last_open_time or 0)
+        if self._volumes:
+            self._load_peak(rows)
+            self._quantiles.load(rows, self.last_open_time or 0)
         self._load_profile(rows)
         self._stale = True
+        self._peak_known = None
         self._message = None if self.last_open_time is None else self._publish(self.last_open_time, revision)
 
     def _load_peak(self, rows: Rows) -> None:
@@ -219,7 +220,7 @@ class SymbolPipeline:
         The quantiles cover a sliding window whose old candles are not kept in memory. Mostly None; every
         two hours a stretch of two hours. Without it the quantiles are absent from the messages.
         """
-        return self._quantiles.leaving(minute)
+        return self._quantiles.leaving(minute) if self._volumes else None
 
     def expire(self, rows: Rows, end: int) -> None:
         """Take the stored candles of the range that :meth:`leaving` gave; ``end`` is the end of it."""
@@ -249,8 +250,9 @@ class SymbolPipeline:
                     self._stale = True
                 if line.timeframe == PEAK_TIMEFRAME:
                     self._peak.add(bar.candle.open_time, bar.candle.volume, bar.candle.close)
-        self._peak.slide(minute)
-        self._quantiles.add(candle)
+        if self._volumes:
+            self._peak.slide(minute)
+            self._quantiles.add(candle)
         if self._profile is not None:
             self._profile.add(candle)
             if self._profile.due:
@@ -280,7 +282,8 @@ class SymbolPipeline:
                     emas[name] = ema.value
                     if ema.warming:
                         warming.append(name)
-            trends[line.trend_name] = line.trend or "Neutral"
+            if line.emas:
+                trends[line.trend_name] = line.trend or "Neutral"
         self._stale = False
         return Message(
             symbol=self.symbol,
@@ -289,21 +292,24 @@ class SymbolPipeline:
             closes=closes,
             emas=emas,
             trends=trends,
-            peak=self._peak_volume(),
-            quantiles=self._quantiles.quartets,
+            peak=self._peak_volume() if self._volumes else None,
+            quantiles=self._quantiles.quartets if self._volumes else None,
             profile=self._figures,
             partial=tuple(partial),
             warming=tuple(warming),
         )
 
     def _peak_volume(self) -> PeakVolume | None:
-        largest = self._peak.largest
+        largest, line = self._peak.largest, self._all[_PEAK_TREND_TIMEFRAME]
         if largest is None:
             return None
+        if self._peak_known is not None and self._peak_known[:2] == (largest, line.bar_time):
+            return self._peak_known[2]
         open_time, volume, price = largest
-        closes = self._all[_PEAK_TREND_TIMEFRAME].closes
-        trend: Trend = side(closes, price) if len(closes) == 3 else "Neutral"
-        return PeakVolume(volume, price, open_time + PEAK_TIMEFRAME * 1000, trend)
+        trend: Trend = side(line.closes, price) if len(line.closes) == 3 else "Neutral"
+        made = PeakVolume(volume, price, open_time + PEAK_TIMEFRAME * 1000, trend)
+        self._peak_known = (largest, line.bar_time, made)
+        return made
 
     def timeframe_states(self) -> tuple[TimeframeState, ...]:
         """Each timeframe at its last completed bar, in the order of the settings."""

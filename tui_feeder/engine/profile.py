@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows
 from tui_feeder.engine.decimals import Floats, Grid, Sum, fifteen_digits, fifteen_digits_of
 from tui_feeder.engine.profile_rows import MAX_ROWS, ProfileRows
-from tui_feeder.engine.value_area import value_area, value_area_of_many
+from tui_feeder.engine.value_area import value_area
 
 #: Weights that differ by less than this part of the whole are equal; the rest is rounding.
 NOISE = 1e-12
-_MANY_ROWS = 1_500  # from here on whole-array operations find the value area sooner than a loop
+_MANY_ROWS = 1_000  # from here on sums of blocks find the value area sooner than a loop over all rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,23 +252,19 @@ class LiveProfile:
         total = float(self.candles) if rows.tpo else volume
         if rows.refused or total <= 0:
             return None
-        weights, volumes = rows.touched()
-        if rows.tpo:
-            total = float(weights.sum())  # whole numbers: exact in any order
-        noise = total * NOISE
-        enough = total * (settings.value_area_percentage / 100) - noise
         step = 2 if settings.value_area_calculation_mode == "Traditional" else 1
-        if len(weights) < _MANY_ROWS:
-            poc = point_of_control(weights, noise)
-            low, high, inside = value_area(weights, poc, enough, step, noise)
+        percent = settings.value_area_percentage
+        if rows.last - rows.first >= _MANY_ROWS:
+            poc, high, low, total, inside, traded = rows.area(total, percent, step, NOISE)
         else:
-            occupied = rows.occupied()
-            heavy = weights[occupied]
-            place = point_of_control(heavy, noise)
-            poc = int(occupied[place])
-            low, high, inside = value_area_of_many(occupied, heavy, len(weights), place, enough, step, noise)
+            weights, volumes = rows.touched()
+            if rows.tpo:
+                total = float(weights.sum())  # whole numbers: exact in any order
+            noise = total * NOISE
+            poc = point_of_control(weights, noise)
+            low, high, inside = value_area(weights, poc, total * (percent / 100) - noise, step, noise)
+            traded = float(np.cumsum(volumes[low : high + 1])[-1]) if rows.tpo else inside
         grid, first = rows.grid, rows.first
-        traded = float(np.cumsum(volumes[low : high + 1])[-1]) if rows.tpo else inside
         return ProfileFigures(
             self.day,
             grid.increment,

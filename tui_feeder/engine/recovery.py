@@ -12,7 +12,7 @@ from tui_feeder.engine.binance.rest import SETTLE_MS
 from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.history import Filled, History, Tracker
+from tui_feeder.engine.history import SURE_MS, Filled, History, Tracker
 from tui_feeder.engine.intake import Intake
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.store import Store, Unavailable
@@ -24,6 +24,7 @@ _FIRST_WAIT_MS = 2 * SECOND_MS
 _LONGEST_WAIT_MS = 60 * MINUTE_MS
 _UNAVAILABLE_AFTER = 4  # tries in which every source said it has nothing
 _FLOOR_SECONDS = 0.5
+_CONFIRM_AGAIN_MS = 60 * SECOND_MS
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class Recovery:
         clock: ExchangeClock,
         *,
         deadline_seconds: float,
-        rebuild: Callable[[str], Awaitable[None]],
+        rebuild: Callable[[str, int], Awaitable[None]],
     ) -> None:
         self.closed: deque[Gap] = deque(maxlen=_CLOSED_KEPT)
         self._history = history
@@ -87,6 +88,8 @@ class Recovery:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wake: dict[str, asyncio.Event] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._early: dict[str, Coverage] = {}  # read so soon after their end that they may still change
+        self._confirming: dict[str, asyncio.Task[None]] = {}
 
     def open_gaps(self) -> list[Gap]:
         """Every gap that is not filled, by symbol and time."""
@@ -140,12 +143,40 @@ class Recovery:
     def drop(self, symbol: str) -> None:
         """Forget the gaps of a symbol that is followed no longer."""
         self._gaps.pop(symbol, None)
-        if (task := self._tasks.pop(symbol, None)) is not None:
-            task.cancel()
+        self._early.pop(symbol, None)
+        for tasks in (self._tasks, self._confirming):
+            if (task := tasks.pop(symbol, None)) is not None:
+                task.cancel()
+
+    def confirm(self, symbol: str, minutes: Coverage) -> None:
+        """Read minutes once more when they can change no longer: REST gave them right after their end."""
+        if minutes:
+            self._early[symbol] = self._early.get(symbol, EMPTY).union(minutes)
+            if symbol not in self._confirming or self._confirming[symbol].done():
+                task = asyncio.create_task(self._confirm(symbol), name=f"confirm {symbol}")
+                self._confirming[symbol] = task
+
+    async def _confirm(self, symbol: str) -> None:
+        while early := self._early[symbol]:
+            await self._clock.sleep_until(early.start + MINUTE_MS + SURE_MS)
+            ripe = self._early[symbol].clip(0, (self._clock.now() - SURE_MS) // MINUTE_MS * MINUTE_MS)
+            try:
+                done = await self._history.confirm(symbol, ripe)
+            except Exception as error:
+                self._journal.note("error", f"a minute could not be confirmed: {error!r}", symbol)
+                done = Filled(failed=ripe)
+            self._early[symbol] = self._early[symbol].subtract(ripe.subtract(done.failed))
+            if done.changed:
+                self._journal.count("minutes corrected by REST", len(done.changed))
+                passed = self._intake.lane(symbol).next
+                if passed is not None and min(done.changed) < passed:
+                    await self._rebuild(symbol, min(done.changed))
+            if done.failed:
+                await self._clock.sleep_until(self._clock.now() + _CONFIRM_AGAIN_MS)
 
     async def stop(self) -> None:
         """End every task."""
-        tasks = [task for task in self._tasks.values() if not task.done()]
+        tasks = [task for task in (*self._tasks.values(), *self._confirming.values()) if not task.done()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -185,11 +216,12 @@ class Recovery:
                 filled.failed, filled.reason = missing, str(error)
             gap.source = tracker.source or gap.source
             self._journal.count("minutes recovered", filled.got.minutes)
+            self.confirm(symbol, filled.early)
+        # What the stream brought meanwhile went the usual way.
+        late = [*(start for start, _ in self._intake.lacked(symbol, filled.got)), *filled.changed]
         passed = self._intake.lane(symbol).next
-        if passed is not None and (
-            filled.got.clip(gap.start, passed) or any(at < passed for at in filled.changed)
-        ):
-            await self._rebuild(symbol)
+        if late and passed is not None and min(late) < passed:
+            await self._rebuild(symbol, min(late))
         self._intake.advance(symbol)
         left = self._store.present(symbol).missing(gap.start, gap.end)
         gap.missing = left.minutes

@@ -22,13 +22,21 @@ def profile_settings(config: Config, symbol: str, tick_size: float | None) -> Pr
     return ProfileSettings(**shared, tick_size=tick_size or None)
 
 
+def analysed(config: Config) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The timeframes (seconds) and the periods of their EMAs; one minute and none without analysis."""
+    if not config.application.enable_technical_analysis:
+        return (60,), ()
+    return config.technical_analysis.timeframes, config.technical_analysis.ema_periods
+
+
 def pipeline_settings(config: Config, symbol: str, tick_size: float | None) -> PipelineSettings:
-    """Everything a symbol's pipeline is made with."""
+    """Everything a symbol's pipeline is made with; without analysis its messages hold the last close."""
     analysis = config.technical_analysis
+    timeframes, periods = analysed(config)
     return PipelineSettings(
-        timeframes=analysis.timeframes,
-        ema_periods=analysis.ema_periods,
+        timeframes=timeframes,
+        ema_periods=periods,
         trend_rule=analysis.trend_rule,
-        volume_lookback_days=analysis.volume_lookback_days,
+        volume_lookback_days=analysis.volume_lookback_days if periods else 0,
         profile=profile_settings(config, symbol, tick_size),
     )

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS
+import numpy as np
+
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, SECOND_MS, Candle, Source
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.roster import Tracked
-from tui_feeder.monitor import Snapshot, StreamView, SymbolState, SymbolView, TimeframeView
+from tui_feeder.engine.settings import analysed
+from tui_feeder.monitor import (
+    FormingView,
+    GapView,
+    MinuteState,
+    Snapshot,
+    StreamView,
+    SymbolState,
+    SymbolView,
+    TimeframeView,
+)
 
 _LATE_MS = 5 * SECOND_MS
 _STALE_MS = 90 * SECOND_MS
@@ -26,6 +39,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
     """A snapshot of ``engine`` now. Called on the engine's loop."""
     now = engine.clock.now()
     config = engine.config
+    timeframes, periods = analysed(config)
     symbols = tuple(_symbol(engine, one, now) for one in engine.tracked.values())
     gaps = sorted(engine.recovery.open_gaps(), key=lambda gap: gap.opened)
     shown = [gap for gap in gaps if gap.notable]
@@ -43,8 +57,8 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         taken_at=time.monotonic(),
         state=_state(engine, symbols),
         exchange=_exchange_name(config.exchange.rest_url, engine.clock.rate),
-        timeframes=config.technical_analysis.timeframes,
-        ema_periods=config.technical_analysis.ema_periods,
+        timeframes=timeframes,
+        ema_periods=periods,
         symbols=symbols,
         streams=_streams(engine),
         gaps=tuple(gap.view() for gap in [*shown, *closed]),
@@ -149,7 +163,60 @@ def _symbol(engine: Engine, one: Tracked, now: int) -> SymbolView:
         missing_minutes=engine.recovery.missing_minutes(one.symbol),
         progress=one.tracker.view() if one.tracker is not None else None,
         messages=one.messages,
+        first_minute=one.start or None,
+        forming=_forming(lane.forming, last),
     )
+
+
+def _forming(candle: Candle | None, last: Candle | None) -> FormingView | None:
+    if candle is None or (last is not None and candle.open_time <= last.open_time):
+        return None
+    return FormingView(candle.open_time, candle.open, candle.high, candle.low, candle.close, candle.volume)
+
+
+_STATES = tuple(MinuteState)
+#: A stretch so short shows which minutes came from the stream; of a longer one nearly none did.
+_SOURCED_MS = 2 * DAY_MS
+
+
+def coverage(
+    engine: Engine, one: Tracked, gaps: Sequence[GapView], start: int, end: int, cells: int
+) -> tuple[MinuteState, ...]:
+    """The state of ``cells`` equal parts of ``[start, end)``, in each the one that matters most.
+
+    Args:
+        engine: called from any thread.
+        one: the symbol.
+        gaps: as the screen knows them, of any symbol.
+        start: ms, of the first part.
+        end: ms, exclusive.
+        cells: number of parts; fewer than there are minutes.
+
+    Raises:
+        StoreError: the store is closed.
+    """
+    states = np.zeros((end - start) // MINUTE_MS, dtype=np.uint8)
+
+    def mark(low: int, high: int, state: MinuteState, only: MinuteState | None = None) -> None:
+        part = states[max(0, (low - start) // MINUTE_MS) : max(0, (high - start) // MINUTE_MS)]
+        part[slice(None) if only is None else part == _STATES.index(only)] = _STATES.index(state)
+
+    due = (engine.clock.now() - engine.clock.at_least(_LATE_MS, 1.0)) // MINUTE_MS * MINUTE_MS
+    if one.last is not None:
+        due = max(due, one.last.open_time + MINUTE_MS)
+    reading = one.phase == "backfill"
+    mark(one.start if one.start else due, due, MinuteState.FILLING if reading else MinuteState.MISSING)
+    for low, high in engine.store.present(one.symbol).clip(start, end):
+        mark(low, high, MinuteState.STORED)
+    if end - start <= _SOURCED_MS:
+        rows, sources = engine.store.read_sourced(one.symbol, start, end)
+        at = (rows["open_time"][sources == Source.STREAM] - start) // MINUTE_MS
+        states[at] = _STATES.index(MinuteState.LIVE)
+    for gap in gaps:
+        if gap.symbol == one.symbol and gap.state in ("filling", "unavailable"):
+            mark(gap.start, gap.end, MinuteState(gap.state), only=MinuteState.MISSING)
+    edges = np.arange(cells) * len(states) // cells
+    return tuple(_STATES[worst] for worst in np.maximum.reduceat(states, edges))
 
 
 def final(last: Snapshot, state: str) -> Snapshot:

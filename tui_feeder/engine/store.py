@@ -6,7 +6,10 @@ Layout (keys begin with the symbol in UTF-8 and a NUL byte):
 - ``tail``: + u64 minute -> one row and its source; the live day, folded into its block later
 - ``state``: + name -> a part of :mod:`~tui_feeder.engine.symbol_state`
 - ``quarantine``: + u64 minute, u8 source -> a refused candle as JSON
-- ``meta``: ``format``, ``exchange``
+- ``files``: path of an archive file -> what it was when it was read
+- ``profiles``: + u32 day -> volume profile of :mod:`~tui_feeder.engine.profile_days`
+- ``meta``: ``format``, ``exchange``, notes, and the cursors of the outbox
+- ``outbox``, only where a sink needs it: messages of :mod:`~tui_feeder.engine.sinks.outbox`
 
 One thread writes. All jobs that wait go into one transaction (group commit), so rows, coverage
 and certification are always of one piece, and a crash can never certify what is not stored.
@@ -16,7 +19,7 @@ Readers on any thread see what is committed, and nothing else.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,24 +33,18 @@ import numpy as np
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, to_candles, to_rows
 from tui_feeder.engine.codec import Sources
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.daybook import Daybook, merge, prefix_of
+from tui_feeder.engine.daybook import Daybook, merge, prefix_of, without_archives
 from tui_feeder.engine.environment import Environment
 from tui_feeder.engine.group_commit import GroupCommit
 from tui_feeder.engine.lock import StoreError
+from tui_feeder.engine.records import FileRecord, Quarantined, Records
+from tui_feeder.engine.sinks.outbox import Outbox, OutboxWrite
 from tui_feeder.engine.symbol_state import NAMES, SymbolState, Unavailable, intervals, number, state_of
 
-__all__ = ["Quarantined", "Store", "StoreError", "Unavailable", "Written"]
+__all__ = ["FileRecord", "Quarantined", "Store", "StoreError", "Unavailable", "Written"]
 
 #: So many new minutes of the live day, put at once, still go to its tail.
 _TAIL_MINUTES = 10
-
-
-class Quarantined(msgspec.Struct, frozen=True):
-    """A candle that was refused; ``record`` is JSON with its raw text and the reason."""
-
-    open_time: int
-    source: int
-    record: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +62,7 @@ class _Write:
     def __init__(self, store: Store, txn: lmdb.Transaction) -> None:
         self.txn = txn
         self.touched: dict[str, SymbolState] = {}
+        self.outbox = store.outbox.write(txn) if store.outbox is not None else None
         self._store = store
 
     def of(self, symbol: str) -> SymbolState:
@@ -94,16 +92,16 @@ class Store:
     ) -> None:
         self.path = path
         self.read_only = read_only
+        self.outbox: Outbox | None = None  # see open_outbox
         self._symbols: dict[str, SymbolState] = {}
         self._loading = threading.Lock()
         self._environment = Environment(path, exchange=exchange, read_only=read_only, map_size=map_size)
         self.exchange = self._environment.exchange
         self._daybook = Daybook(self._environment)
+        self._records = Records(self._environment)
         self._writer: GroupCommit[_Write] | None = None
         if not read_only:
-            self._writer = GroupCommit(
-                self._environment, lambda txn: _Write(self, txn), lambda write: self._publish(write.touched)
-            )
+            self._writer = GroupCommit(self._environment, lambda txn: _Write(self, txn), self._publish)
 
     @property
     def pausing(self) -> str | None:
@@ -139,9 +137,11 @@ class Store:
                     state = self._symbols[symbol] = self._load(symbol)
         return state
 
-    def _publish(self, touched: dict[str, SymbolState]) -> None:
+    def _publish(self, write: _Write) -> None:
+        if write.outbox is not None:
+            write.outbox.committed()
         with self._loading:
-            self._symbols.update(touched)
+            self._symbols.update(write.touched)
 
     def _load(self, symbol: str) -> SymbolState:
         prefix = prefix_of(symbol)
@@ -171,6 +171,10 @@ class Store:
         """Minutes without a trade that REST confirmed: a silent market or exchange, no defect."""
         return self._state(symbol).outages
 
+    def altered(self, symbol: str) -> Coverage:
+        """Minutes that were replaced by other values and not yet forgotten by :meth:`forget_altered`."""
+        return self._state(symbol).altered
+
     def unavailable(self, symbol: str) -> tuple[Unavailable, ...]:
         """Ranges no source could give."""
         return self._state(symbol).unavailable
@@ -190,15 +194,23 @@ class Store:
 
     def quarantined(self, symbol: str) -> list[Quarantined]:
         """The refused candles of a symbol, by minute and source."""
-        prefix = prefix_of(symbol)
-        found = []
         with self._environment.reading() as txn:
-            cursor = txn.cursor(self._environment.quarantine)
-            at = cursor.set_range(prefix)
-            while at and (key := bytes(cursor.key())).startswith(prefix):
-                found.append(Quarantined(int.from_bytes(key[-9:-1], "big"), key[-1], bytes(cursor.value())))
-                at = cursor.next()
-        return found
+            return self._records.refused(txn, symbol)
+
+    def file(self, path: str) -> FileRecord | None:
+        """The archive file of this path as it was when it was last read."""
+        with self._environment.reading() as txn:
+            return self._records.file(txn, path)
+
+    def recall(self, name: str) -> bytes | None:
+        """What :meth:`remember` kept under this name."""
+        with self._environment.reading() as txn:
+            return self._records.note(txn, name)
+
+    def profiles(self, symbol: str, start: int, end: int) -> list[tuple[int, bytes]]:
+        """What :meth:`put_profiles` kept of the days inside ``[start, end)``, ascending."""
+        with self._environment.reading() as txn:
+            return self._records.profiles(txn, symbol, start, end)
 
     def candles(self) -> int:
         """Number of candles stored, all symbols."""
@@ -211,12 +223,33 @@ class Store:
     # --- writing -------------------------------------------------------------------------------
     # A future that is cancelled before its job began takes the job with it, later it can't be.
 
+    def open_outbox(self, sinks: Sequence[str], max_mb: float) -> Outbox:
+        """From now on keep the messages that :meth:`append` is given until these sinks have them."""
+        opened = Outbox(self._environment, self._submit_to_outbox, sinks, max_mb)
+        self.outbox = opened
+        opened.begin()
+        return opened
+
+    def _submit_to_outbox(self, job: Callable[[OutboxWrite], Any]) -> Future[Any]:
+        def with_outbox(write: _Write) -> Any:  # noqa: ANN401 - whatever the job gives
+            assert write.outbox is not None
+            return job(write.outbox)
+
+        return self._submit(with_outbox)
+
     def append(
-        self, symbol: str, candle: Candle, source: Source, *, watermark: bool = True
+        self,
+        symbol: str,
+        candle: Candle,
+        source: Source,
+        *,
+        watermark: bool = True,
+        payload: bytes | None = None,
     ) -> Future[Written]:
         """Store one closed minute; with ``watermark``, its message counts as made.
 
-        A minute already there is replaced only by a source that ranks at least as high.
+        A minute already there is replaced only by a source that ranks at least as high. ``payload`` is the
+        minute's message: where there is an outbox it is written there in the same transaction.
         """
 
         def job(write: _Write) -> Written:
@@ -229,22 +262,32 @@ class Store:
             if source == Source.REST:
                 self._certify(write, symbol, span(at, at + MINUTE_MS))
             if watermark:
-                self._set_watermark(write, symbol, at)
+                self._set_watermark(write, symbol, at, payload)
             return written
 
         return self._submit(job)
 
-    def put(self, symbol: str, rows: Rows, source: Source, *, certify: Coverage = EMPTY) -> Future[Written]:
+    def put(
+        self,
+        symbol: str,
+        rows: Rows,
+        source: Source,
+        *,
+        certify: Coverage = EMPTY,
+        overrule: Coverage = EMPTY,
+    ) -> Future[Written]:
         """Store many closed minutes (sorted, unique), and certify those of them inside ``certify``.
 
         A minute already there is replaced only by a source that ranks at least as high. A minute of
         ``certify`` that ``rows`` lacks is not certified, though it may be stored: nothing vouched for it.
+        About the minutes of ``rows`` inside ``overrule`` archives are wrong: none wins there from now on.
         """
 
         def job(write: _Write) -> Written:
             times = Coverage.of_times(rows["open_time"])
             if times.minutes != len(rows) or (times and times.start < 0):
                 raise ValueError("rows are stored sorted, each minute once, from 1970 on")
+            self._overrule(write, symbol, overrule.intersect(times))
             written = None
             if len(rows) <= _TAIL_MINUTES:
                 written = self._add(write, symbol, to_candles(rows), source)
@@ -264,9 +307,12 @@ class Store:
 
         return self._submit(job)
 
-    def set_watermark(self, symbol: str, open_time: int) -> Future[None]:
-        """Record that messages are made up to and including this minute; it never goes back."""
-        return self._submit(lambda write: self._set_watermark(write, symbol, open_time))
+    def set_watermark(self, symbol: str, open_time: int, payload: bytes | None = None) -> Future[None]:
+        """Record that messages are made up to and including this minute; it never goes back.
+
+        ``payload`` is the minute's message, for the outbox.
+        """
+        return self._submit(lambda write: self._set_watermark(write, symbol, open_time, payload))
 
     def add_outage(self, symbol: str, minutes: Coverage) -> Future[None]:
         """Record minutes without a trade that REST confirmed."""
@@ -275,6 +321,17 @@ class Store:
             state = write.of(symbol)
             state.outages = state.outages.union(minutes)
             self._save(write, symbol, b"outages", intervals(state.outages))
+
+        return self._submit(job)
+
+    def forget_altered(self, symbol: str, seen: Coverage) -> Future[None]:
+        """A mirror has the values of the altered minutes ``seen``; nothing is forgotten if there are more."""
+
+        def job(write: _Write) -> None:
+            state = write.of(symbol)
+            if state.altered == seen:
+                state.altered = EMPTY
+                self._save(write, symbol, b"altered", intervals(EMPTY))
 
         return self._submit(job)
 
@@ -292,13 +349,24 @@ class Store:
 
         ``open_time`` may be anything at all. The last record of a minute and source is kept.
         """
+        return self._submit(lambda write: self._records.refuse(write.txn, symbol, open_time, source, record))
+
+    def set_file(self, path: str, record: FileRecord) -> Future[None]:
+        """Keep what the archive file of this path was when it was read."""
+        return self._submit(lambda write: self._records.set_file(write.txn, path, record))
+
+    def put_profiles(self, symbol: str, blocks: Mapping[int, bytes]) -> Future[None]:
+        """Keep the volume profiles of days (ms of a midnight), encoded, in place of what was there."""
 
         def job(write: _Write) -> None:
-            at = min(max(0, open_time), (1 << 64) - 1).to_bytes(8, "big")
-            key = prefix_of(symbol) + at + bytes((source,))
-            write.txn.put(key, record, db=self._environment.quarantine)
+            for day, block in blocks.items():
+                self._records.set_profile(write.txn, symbol, day, block)
 
         return self._submit(job)
+
+    def remember(self, name: str, value: bytes) -> Future[None]:
+        """Keep a note for the next run, in place of the one of the same name."""
+        return self._submit(lambda write: self._records.set_note(write.txn, name, value))
 
     def _submit(self, job: Callable[[_Write], Any]) -> Future[Any]:
         if self._writer is None:
@@ -337,12 +405,23 @@ class Store:
             part, day = rows[a:b], int(days[a]) * DAY_MS
             old, old_sources = self._daybook.read(write.txn, prefix_of(symbol), day, day + DAY_MS)
             sources = np.full(len(part), source, dtype=np.uint8)
-            merged, merged_sources, new, replaced, differing = merge(old, old_sources, part, sources)
+            ranks = old_sources
+            # Of minutes about which archives were shown to be wrong they are the worst source.
+            proven = write.of(symbol).overruled.clip(day, day + DAY_MS)
+            ranks, sources = (
+                without_archives(old, old_sources, proven),
+                without_archives(part, sources, proven),
+            )
+            merged, merged_sources, new, replaced, differing = merge(old, ranks, part, sources)
             if new or len(replaced) or not np.array_equal(merged_sources, old_sources):
                 self._write_day(write, symbol, day, merged, merged_sources)
             added += new
             conflicts += differing
             changed.extend(replaced.tolist())
+        if changed:
+            state = write.of(symbol)
+            state.altered = state.altered.union(Coverage.of_times(np.array(changed, dtype=np.int64)))
+            self._save(write, symbol, b"altered", intervals(state.altered))
         self._set_present(write, symbol, Coverage.of_times(rows["open_time"]))
         return Written(added, tuple(changed), conflicts)
 
@@ -366,7 +445,15 @@ class Store:
         if state.certified != before:
             self._save(write, symbol, b"certified", intervals(state.certified))
 
-    def _set_watermark(self, write: _Write, symbol: str, open_time: int) -> None:
+    def _overrule(self, write: _Write, symbol: str, minutes: Coverage) -> None:
+        state = write.of(symbol)
+        if minutes.subtract(state.overruled):
+            state.overruled = state.overruled.union(minutes)
+            self._save(write, symbol, b"overruled", intervals(state.overruled))
+
+    def _set_watermark(self, write: _Write, symbol: str, open_time: int, payload: bytes | None) -> None:
+        if payload is not None and write.outbox is not None:
+            write.outbox.add(symbol, open_time + MINUTE_MS - 1, payload)
         state = write.of(symbol)
         if state.watermark is None or open_time > state.watermark:
             state.watermark = open_time

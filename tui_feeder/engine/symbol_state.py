@@ -11,7 +11,9 @@ import numpy as np
 from tui_feeder.engine.coverage import EMPTY, Coverage
 
 #: Names under which the parts of a state are kept.
-NAMES = (b"present", b"certified", b"outages", b"listed", b"watermark", b"unavailable")
+NAMES = (
+    b"present", b"certified", b"outages", b"overruled", b"altered", b"listed", b"watermark", b"unavailable",
+)  # fmt: skip
 
 
 class Unavailable(msgspec.Struct, frozen=True):
@@ -31,6 +33,8 @@ class SymbolState:
     present: Coverage = EMPTY
     certified: Coverage = EMPTY
     outages: Coverage = EMPTY  # minutes without a trade, confirmed by REST
+    overruled: Coverage = EMPTY  # minutes that REST has shown archives to be wrong about
+    altered: Coverage = EMPTY  # minutes replaced by other values since a mirror last took them
     listed: int | None = None
     watermark: int | None = None
     unavailable: tuple[Unavailable, ...] = ()
@@ -39,8 +43,8 @@ class SymbolState:
     def copy(self) -> SymbolState:
         """One to be changed, while readers go on with this one."""
         return SymbolState(
-            self.present, self.certified, self.outages, self.listed, self.watermark, self.unavailable,
-            set(self.tail_days),
+            self.present, self.certified, self.outages, self.overruled, self.altered, self.listed,
+            self.watermark, self.unavailable, set(self.tail_days),
         )  # fmt: skip
 
 
@@ -50,6 +54,8 @@ def state_of(raw: Mapping[bytes, bytes | None], tail_days: set[int]) -> SymbolSt
         present=_coverage(raw[b"present"]),
         certified=_coverage(raw[b"certified"]),
         outages=_coverage(raw[b"outages"]),
+        overruled=_coverage(raw[b"overruled"]),
+        altered=_coverage(raw[b"altered"]),
         listed=_number(raw[b"listed"]),
         watermark=_number(raw[b"watermark"]),
         unavailable=tuple(msgspec.json.decode(raw[b"unavailable"] or b"[]", type=list[Unavailable])),

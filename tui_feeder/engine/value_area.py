@@ -52,59 +52,151 @@ def value_area(
 
 
 def value_area_of_many(
-    rows: Ints, weights: Floats, size: int, poc: int, enough: float, step: int, noise: float = 0.0
-) -> tuple[int, int, float]:
-    """The same for very many rows, of which only those with weight need be given.
+    weights: Floats, sums: Floats, block: int, poc: int, enough: float, step: int, noise: float = 0.0
+) -> tuple[int, int]:
+    """The same for very many rows, of which the sums of blocks are known.
 
-    Comparing the heads of two lists takes them in the order of their running minima. So the first pair
-    without weight on each side divides it: what lies before it is merged by running minimum; what lies
-    beyond comes after that, all of it below first, for there every head is met by one without weight.
+    Once the next rows above weigh nothing, they lose every comparison until no row is left below. So only
+    what comes before is compared step by step; then follows all of what is below, then of what is above,
+    and in both the end is found by sums of blocks.
 
     Args:
-        rows: indices of rows, ascending; all that have weight are among them.
-        weights: of ``rows``.
-        size: number of all rows.
-        poc: place in ``rows`` of the row to start with.
+        weights: of all rows, ascending in price; a whole number of blocks, without weight at the edges.
+        sums: of the weights of each block.
+        block: rows of a block.
+        poc: index of the row to start with.
         enough: weight to reach.
         step: 1 or 2 rows are compared and added at once.
         noise: sums closer than this are equal.
 
     Returns:
-        Lowest and highest row inside, and the weight inside.
+        Lowest and highest row inside; they may lie beyond the last row with weight, even beyond an edge.
     """
-    center = int(rows[poc])
-    steps_up, up = _steps(rows[poc + 1 :] - (center + 1), weights[poc + 1 :], step)
-    steps_down, down = _steps((center - 1) - rows[:poc][::-1], weights[:poc][::-1], step)
-    near_up, near_down = _unbroken(steps_up, up), _unbroken(steps_down, down)
-    from_above = np.zeros(near_up + near_down, dtype=bool)
-    light_up, light_down = np.minimum.accumulate(up[:near_up]), np.minimum.accumulate(down[:near_down])
-    from_above[np.arange(near_up) + np.searchsorted(-light_down, noise - light_up, side="right")] = True
-    near = np.empty(len(from_above))
-    near[from_above], near[~from_above] = up[:near_up], down[:near_down]
-    inside = np.cumsum(np.concatenate((weights[poc : poc + 1], near, down[near_down:], up[near_up:])))
-    taken = min(int(np.searchsorted(inside, enough)), len(inside) - 1)
-    high, low = near_up, near_down
-    if taken <= len(near):
-        high = int(np.count_nonzero(from_above[:taken]))
-        low = taken - high
-    elif taken <= len(near) + len(down) - near_down:
-        low = int(steps_down[taken - near_up - 1]) + 1
-    else:
-        low = size
-        high = int(steps_up[taken - len(down) - 1]) + 1
-    return max(center - step * low, 0), min(center + step * high, size - 1), float(inside[taken])
+    low, high, inside = _compared(weights, poc, enough, step, noise)
+    if inside < enough:
+        taken, weight = _rows_before(weights, sums, block, low, enough - inside)
+        low, inside = low - -(-taken // step) * step, inside + weight
+        if inside < enough:
+            after = len(weights) - 1 - high
+            taken, _ = _rows_before(weights[::-1], sums[::-1], block, after, enough - inside)
+            high += -(-taken // step) * step
+    return low, high
 
 
-def _steps(distances: Ints, weights: Floats, step: int) -> tuple[Ints, Floats]:
-    """Number and weight of each step away from the center, those without any given row left out."""
-    numbers = distances // step
-    if not len(numbers):
-        return numbers, weights
-    starts = np.flatnonzero(np.diff(numbers, prepend=-1))
-    return numbers[starts], np.add.reduceat(weights, starts)
+def _compared(weights: Floats, poc: int, enough: float, step: int, noise: float) -> tuple[int, int, float]:
+    """Grow from ``poc`` until enough is inside or the next rows above weigh nothing."""
+    low = high = poc
+    inside = float(weights[poc])
+    reach, size = 8, len(weights)
+    while inside < enough:
+        # A window of rows as plain floats, wider each time; zeros stand beyond its edges.
+        bottom, top = max(0, low - reach), min(size, high + 1 + reach)
+        w = [0.0, 0.0, *weights[bottom:top].tolist(), 0.0, 0.0]
+        at_low, at_high = low - bottom + 2, high - bottom + 2
+        least = 2 + step if bottom else 0
+        most = len(w) - 3 - step if top < size else len(w)
+        while inside < enough and at_low >= least and at_high <= most:
+            above, below = w[at_high + 1], w[at_low - 1]
+            if step == 2:
+                above += w[at_high + 2]
+                below += w[at_low - 2]
+            if above <= noise:
+                return at_low - 2 + bottom, at_high - 2 + bottom, inside
+            if above > below + noise:
+                inside += above
+                at_high += step
+            else:
+                inside += below
+                at_low -= step
+        low, high = at_low - 2 + bottom, at_high - 2 + bottom
+        reach *= 4
+    return low, high, inside
 
 
-def _unbroken(numbers: Ints, weights: Floats) -> int:
-    """How many steps follow each other from the first on without one that has no weight."""
-    broken = np.flatnonzero((numbers != np.arange(len(numbers))) | (weights <= 0))
-    return int(broken[0]) if len(broken) else len(numbers)
+def _rows_before(weights: Floats, sums: Floats, block: int, end: int, need: float) -> tuple[int, float]:
+    """How many rows before ``end``, the nearest first, weigh at least ``need``; all if they do not.
+
+    Returns:
+        The number of rows and what they weigh.
+    """
+    if end <= 0:
+        return 0, 0.0
+    first = end // block
+    have = 0.0
+    if first * block < end:
+        near = np.add.accumulate(weights[first * block : end][::-1])
+        have = float(near[-1])
+        if have >= need:
+            at = int(near.searchsorted(need))
+            return at + 1, float(near[at])
+    whole = np.add.accumulate(sums[:first][::-1])
+    if not first or whole[-1] < need - have:
+        return end, have + (float(whole[-1]) if first else 0.0)
+    at = int(whole.searchsorted(need - have))
+    have += float(whole[at - 1]) if at else 0.0
+    start = (first - 1 - at) * block
+    inner = np.add.accumulate(weights[start : start + block][::-1])
+    place = min(int(inner.searchsorted(need - have)), block - 1)
+    return end - start - block + place + 1, max(need, have + float(inner[place]))
+
+
+def value_area_of_runs(
+    edges: Ints, weights: Floats, poc: int, enough: float, step: int, noise: float = 0.0
+) -> tuple[int, int]:
+    """The same for rows that come in runs of equal weight.
+
+    Comparing the heads of two lists takes them in the order of their running minima, so the steps on both
+    sides, a run of equal steps as one, are merged by running minimum; of equals the lower side comes first.
+
+    Args:
+        edges: first row of each run, ascending, and the row after the last run.
+        weights: of one row of each run.
+        poc: row to start with; the run that holds it may go on below, but not above it.
+        enough: weight to reach.
+        step: 1 or 2 rows are compared and added at once.
+        noise: sums closer than this are equal.
+
+    Returns:
+        Lowest and highest row inside; with steps of two they may lie one row beyond an edge.
+    """
+    place = int(np.searchsorted(edges, poc, side="right")) - 1
+    ups, up = _equal_steps(edges[place + 1 :] - (poc + 1), weights[place + 1 :], step)
+    beneath = np.minimum(edges[: place + 2], poc)
+    downs, down = _equal_steps((poc - beneath)[::-1], weights[: place + 1][::-1], step)
+    light_up, light_down = np.minimum.accumulate(up), np.minimum.accumulate(down)
+    from_above = np.zeros(len(up) + len(down), dtype=bool)
+    from_above[np.arange(len(up)) + np.searchsorted(-light_down, noise - light_up, side="right")] = True
+    each, many = np.empty(len(from_above)), np.empty(len(from_above), dtype=np.int64)
+    each[from_above], each[~from_above] = up, down
+    many[from_above], many[~from_above] = ups, downs
+    inside = np.cumsum(np.concatenate((weights[place : place + 1], each * many)))
+    if inside[0] >= enough or not len(many):
+        return poc, poc
+    last = min(int(np.searchsorted(inside, enough)), len(many)) - 1  # the run of steps that is enough
+    taken = many[: last + 1].copy()
+    if each[last] > 0:
+        taken[last] = min(int(taken[last]), max(1, int(np.ceil((enough - inside[last]) / each[last]))))
+    above = int(taken[from_above[: last + 1]].sum())
+    return poc - step * (int(taken.sum()) - above), poc + step * above
+
+
+def _equal_steps(edges: Ints, weights: Floats, step: int) -> tuple[Ints, Floats]:
+    """Steps away from a center as runs of equal ones: how many, and the weight of each.
+
+    ``edges`` are the distances at which the runs of rows begin, from 0 on, and the last one's end.
+    """
+    if step == 1 or len(weights) == 0:
+        counts = np.diff(edges)
+        kept = counts > 0
+        return counts[kept], weights[kept]
+    # Of pairs: those inside a run, and one across each odd edge; across the last it is a single row.
+    odd = edges & 1
+    counts = np.empty(2 * len(weights), dtype=np.int64)
+    counts[0::2] = np.maximum(0, (edges[1:] >> 1) - ((edges[:-1] + 1) >> 1))
+    counts[1::2] = odd[1:]
+    pairs = np.empty(len(counts))
+    pairs[0::2] = weights + weights
+    pairs[1::2] = weights
+    pairs[1:-1:2] += weights[1:]
+    kept = counts > 0
+    return counts[kept], pairs[kept]

@@ -89,6 +89,11 @@ class Exchange:
         """Paths of the archive files served, in order."""
         return self.archive.log
 
+    def calm(self) -> None:
+        """End every fault, and draw no more."""
+        self._drawn = None
+        self.faults.switch_off()
+
     @property
     def rest_url(self) -> str:
         """Base of the REST paths; set once started."""

@@ -10,16 +10,19 @@ import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import aiohttp
 from isal import isal_zlib
 
 from tui_feeder.engine.binance import kline_csv
+from tui_feeder.engine.binance.kline_csv import Refused
 from tui_feeder.engine.binance.routes import archive_path
 from tui_feeder.engine.candle import Rows
 from tui_feeder.engine.plan import File
 
 MAX_ZIP = 32 << 20
+T = TypeVar("T")
 MAX_UNPACKED = 64 << 20
 _TRIES = 3
 
@@ -36,10 +39,20 @@ class ArchiveError(Exception):
 class ArchiveRows:
     """What an archive held."""
 
+    path: str  # below the archive's address
     rows: Rows  # sorted, unique, unchecked for invariants
+    refused: tuple[Refused, ...]  # lines that are no candles
     checked: bool  # its SHA256 agreed
+    sha256: str  # of the zip
+    etag: str  # as the archive states it, "" if it does not
     size: int  # bytes of the zip
     note: str  # what was odd about it, "" when nothing
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    content: bytes
+    etag: str
 
 
 class ArchiveClient:
@@ -70,6 +83,10 @@ class ArchiveClient:
             await self._session.close()
             self._session = None
 
+    async def in_worker(self, what: Callable[..., T], *given: object) -> T:
+        """Run ``what`` on the thread that parses."""
+        return await asyncio.get_running_loop().run_in_executor(self._workers, what, *given)
+
     async def fetch(
         self,
         file: File,
@@ -85,29 +102,32 @@ class ArchiveClient:
             ArchiveError: not there, damaged, too large, or its SHA256 differs.
         """
         path = archive_path(file, symbol, interval)
+        name = path.rpartition("/")[2]
         async with self._slots:
             for attempt in (1, 2):
-                checksum = await self._download(path + ".CHECKSUM", 4096)
+                stated = await self._download(path + ".CHECKSUM", 4096)
                 zipped = await self._download(path, MAX_ZIP, on_bytes)
                 if zipped is None:
-                    raise ArchiveError(f"{path.rpartition('/')[2]} is not there", missing=True)
-                wanted = _digest_of(checksum)
-                loop = asyncio.get_running_loop()
+                    raise ArchiveError(f"{name} is not there", missing=True)
+                wanted = _digest_of(stated.content if stated else b"")
                 try:
-                    rows = await loop.run_in_executor(self._workers, _open, zipped, wanted)
+                    parsed, digest = await self.in_worker(_open, zipped.content, wanted)
                 except ArchiveError as error:
                     self.refused += 1
                     if attempt == 2:
-                        raise ArchiveError(f"{path.rpartition('/')[2]}: {error}") from error
+                        raise ArchiveError(f"{name}: {error}") from error
                     continue
                 self.files += 1
-                note = "" if wanted else f"{path.rpartition('/')[2]} has no checksum: usable, not certified"
-                return ArchiveRows(rows, wanted is not None, len(zipped), note)
+                note = "" if wanted else f"{name} has no checksum: usable, not certified"
+                return ArchiveRows(
+                    path, parsed.rows, parsed.refused, wanted is not None, digest,
+                    zipped.etag, len(zipped.content), note,
+                )  # fmt: skip
         raise AssertionError("unreachable")
 
     async def _download(
         self, path: str, bound: int, on_bytes: Callable[[int], None] = lambda _: None
-    ) -> bytes | None:
+    ) -> _Body | None:
         """The body of ``path``, None for 404 and 403; tried again when the connection breaks."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout)
@@ -126,7 +146,7 @@ class ArchiveClient:
                         self.bytes += len(chunk)
                         if len(body) > bound:
                             raise ArchiveError(f"{name} is larger than {bound >> 10} KiB")
-                return bytes(body)
+                return _Body(bytes(body), answer.headers.get("ETag", ""))
             except (aiohttp.ClientError, TimeoutError) as error:
                 if attempt == _TRIES:
                     text = str(error) or "no answer in time"
@@ -135,20 +155,21 @@ class ArchiveClient:
         return None
 
 
-def _digest_of(checksum: bytes | None) -> str | None:
+def _digest_of(checksum: bytes) -> str | None:
     """The SHA256 a ``.CHECKSUM`` states: its first token, if that is one."""
-    token = (checksum or b"").split(maxsplit=1)[:1]
+    token = checksum.split(maxsplit=1)[:1]
     text = token[0].decode("ascii", "replace").lower() if token else ""
     return text if len(text) == 64 and all(c in "0123456789abcdef" for c in text) else None
 
 
-def _open(zipped: bytes, wanted: str | None) -> Rows:
-    """Hash, inflate and parse a zip. Runs in a worker thread.
+def _open(zipped: bytes, wanted: str | None) -> tuple[kline_csv.Parsed, str]:
+    """Hash, inflate and parse a zip: its candles in order, and its SHA256. Runs in a worker thread.
 
     Raises:
         ArchiveError: the hash differs, or it is not a zip with one CSV of a sane size.
     """
-    if wanted is not None and hashlib.sha256(zipped).hexdigest() != wanted:
+    digest = hashlib.sha256(zipped).hexdigest()
+    if wanted not in (None, digest):
         raise ArchiveError("its SHA256 is not the one stated")
     try:
         with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
@@ -158,7 +179,8 @@ def _open(zipped: bytes, wanted: str | None) -> Rows:
         # Nothing is ever unpacked to disk, so a name like ../x can do no harm; refuse it anyway.
         if "/" in members[0].filename or "\\" in members[0].filename:
             raise ArchiveError("its member has a path in its name")
-        return kline_csv.in_order(kline_csv.parse(_inflate(zipped, members[0])))
+        rows, refused = kline_csv.parse(_inflate(zipped, members[0]))
+        return kline_csv.Parsed(kline_csv.in_order(rows), refused), digest
     # The stub of isal declares its exception as an instance.
     except (zipfile.BadZipFile, isal_zlib.IsalError, struct.error, OSError, EOFError) as error:  # type: ignore[misc]
         raise ArchiveError(f"it is not a readable zip: {error}") from error

@@ -6,6 +6,9 @@ file must not become candles of the year 50,000.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +23,10 @@ _FIELDS = {
     "quote_volume": 7, "trades": 8, "taker_buy_volume": 9, "taker_buy_quote_volume": 10,
 }  # fmt: skip
 _COLUMNS = 12
+#: A file is refused whole when more than one line in so many is no candle.
+_BAD_SHARE = 10
+#: So many bad lines are no accident: the rest of the file is not looked at.
+_BAD_AT_ONCE = 10_000
 _numbers = msgspec.json.Decoder(list[float | None])
 
 
@@ -27,16 +34,33 @@ class CsvError(ValueError):
     """The text is not a kline CSV."""
 
 
-def parse(text: bytes, interval_ms: int = MINUTE_MS) -> Rows:
-    """Every row of the file in its order, unchecked for the invariants of prices, as dtype ROW.
+class Refused(NamedTuple):
+    """A line that is no candle. ``open_time`` is its minute (ms), or the one it should have had."""
+
+    open_time: int
+    text: bytes
+    reason: str
+
+
+class Parsed(NamedTuple):
+    """The candles of a file in its order, unchecked for the invariants of prices, and its other lines."""
+
+    rows: Rows
+    refused: tuple[Refused, ...]
+
+
+def parse(text: bytes, interval_ms: int = MINUTE_MS) -> Parsed:
+    """Every row of the file in its order, as dtype ROW; lines that are no candles stand aside.
+
+    A line is no candle when it has not twelve numbers, when a time or a count makes no sense, or when it
+    does not close an interval after it opens.
 
     Args:
         text: the whole file.
         interval_ms: length of its candles.
 
     Raises:
-        CsvError: a line has not twelve numbers, a time or a count makes no sense, or a candle does
-            not close an interval after it opens.
+        CsvError: more than one line in ten is no candle.
     """
     if b"\r" in text:
         text = text.replace(b"\r", b"")
@@ -45,28 +69,68 @@ def parse(text: bytes, interval_ms: int = MINUTE_MS) -> Rows:
         start = text.find(b"\n") + 1 or len(text)
         if text.count(b",", 0, start) != _COLUMNS - 1:
             raise CsvError("it begins with neither a candle nor a header")
-    slices = []
+    tables = []
+    try:
+        for lines in _slices(text, start):
+            tables.append(_table(lines))
+        if not tables:
+            return Parsed(np.empty(0, dtype=ROW), ())
+        return Parsed(_rows(np.concatenate(tables), interval_ms), ())
+    except (msgspec.DecodeError, ValueError):
+        return _line_by_line(text, start, interval_ms)
+
+
+def _slices(text: bytes, start: int) -> Iterator[bytes]:
+    """The lines from ``start`` on, some at a time."""
     while start < len(text):
         stop = text.find(b"\n", start + _SLICE) + 1 or len(text)
-        lines = text[start:stop].strip(b"\n")
-        try:
-            if lines:
-                slices.append(_table(lines))
-        except (msgspec.DecodeError, ValueError) as error:
-            raise CsvError(f"not a kline CSV between bytes {start} and {stop}: {error}") from error
+        if lines := text[start:stop].strip(b"\n"):
+            yield lines
         start = stop
-    if not slices:
-        return np.empty(0, dtype=ROW)
-    table = np.concatenate(slices)
+
+
+def _line_by_line(text: bytes, start: int, interval_ms: int) -> Parsed:
+    """What :func:`parse` gives, for a file some lines of which are no candles."""
+    found: list[Rows] = []
+    refused: list[Refused] = []
+    for lines in _slices(text, start):
+        try:
+            found.append(_rows(_table(lines), interval_ms))
+        except (msgspec.DecodeError, ValueError):
+            for line in lines.split(b"\n"):
+                _one(line, interval_ms, found, refused)
+            if len(refused) > _BAD_AT_ONCE:
+                break
+    if len(refused) > min(_BAD_AT_ONCE, (sum(map(len, found)) + len(refused)) // _BAD_SHARE):
+        raise CsvError(
+            f"not a kline CSV, {len(refused)} lines are no candles; the first: {refused[0].reason}"
+        )
+    return Parsed(np.concatenate(found), tuple(refused))
+
+
+def _one(line: bytes, interval_ms: int, found: list[Rows], refused: list[Refused]) -> None:
+    """One line, to the candles or to what is refused."""
+    try:
+        found.append(_rows(_table(line), interval_ms))
+    except (msgspec.DecodeError, ValueError) as error:
+        text = line.partition(b",")[0]
+        stated = int(text) if text.isdigit() and len(text) < 17 else 0
+        stated = stated // 1000 if stated >= _MICROSECONDS else stated
+        if not stated and found:
+            stated = int(found[-1]["open_time"][-1]) + interval_ms
+        refused.append(Refused(stated, line, str(error)))
+
+
+def _rows(table: NDArray[np.float64], interval_ms: int) -> Rows:
+    """Lines of twelve numbers as rows; ValueError if one of them is no candle."""
     times, ends = _milliseconds(table[:, 0]), _milliseconds(table[:, _CLOSE_TIME])
     if not ((times > 0) & (times < _MICROSECONDS) & (times % 1 == 0)).all():
-        raise CsvError("an open time is not a time")
+        raise ValueError("its open time is not a time")
     if not (ends == times + (interval_ms - 1)).all():
-        at = int(np.flatnonzero(ends != times + (interval_ms - 1))[0])
-        raise CsvError(f"the candle of {int(times[at])} does not close {interval_ms} ms after it opens")
+        raise ValueError(f"it does not close {interval_ms} ms after it opens")
     trades = table[:, _FIELDS["trades"]]
     if not ((trades % 1 == 0) & (np.abs(trades) < 1 << 53)).all():
-        raise CsvError("a count of trades is not a whole number")
+        raise ValueError("its count of trades is not a whole number")
     rows = np.empty(len(table), dtype=ROW)
     for name, column in _FIELDS.items():
         rows[name] = times if name == "open_time" else table[:, column]
@@ -84,7 +148,7 @@ def _table(lines: bytes) -> NDArray[np.float64]:
         numbers[_COLUMNS :: _COLUMNS + 1].count(None) != breaks
         or len(numbers) != (_COLUMNS + 1) * breaks + _COLUMNS
     ):
-        raise ValueError(f"a line has not {_COLUMNS} columns")
+        raise ValueError(f"it has not {_COLUMNS} columns")
     del numbers[_COLUMNS :: _COLUMNS + 1]
     return np.array(numbers, dtype=np.float64).reshape(-1, _COLUMNS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ import msgspec
 import numpy as np
 
 from tui_feeder.engine.binance.weight import WeightLedger
-from tui_feeder.engine.candle import ROW, Rows
+from tui_feeder.engine.candle import MINUTE_MS, ROW, Rows
 from tui_feeder.engine.clock import ExchangeClock
 
 MAX_LIMIT = 1_500
@@ -22,6 +23,10 @@ MAX_BODY = 32 << 20
 #: exchange's own closing frame comes up to 2,005 ms late.
 SETTLE_MS = 2_500
 T = TypeVar("T")
+#: How long a ban lasts whose answer does not say: the shortest there is.
+_BAN_MS = 2 * MINUTE_MS
+#: States in which requests go one at a time.
+_SILENCED = ("rate limited", "forbidden")
 _BANNED_UNTIL = re.compile(r"banned until (\d{13})")
 #: openTime o h l c v closeTime quote count takerBase takerQuote ignore; numbers come as strings.
 _Kline = tuple[int, float, float, float, float, float, int, float, int, float, float, Any]
@@ -117,10 +122,17 @@ class RestClient:
         clock: exchange time; :meth:`sync_clock` sets it.
         timeout: seconds for a whole request.
         banned_until: exchange ms of a ban known from an earlier run.
+        on_ban: called with the exchange ms until which a ban lasts, when one is learnt.
     """
 
     def __init__(
-        self, base_url: str, clock: ExchangeClock, *, timeout: float = 10.0, banned_until: int = 0
+        self,
+        base_url: str,
+        clock: ExchangeClock,
+        *,
+        timeout: float = 10.0,
+        banned_until: int = 0,
+        on_ban: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.clock = clock
@@ -128,6 +140,9 @@ class RestClient:
         self.banned_until = banned_until
         self.state = "idle"  # "ok", or the kind of the last refusal
         self.requests = 0
+        self._on_ban = on_ban
+        self._paused_until = 0  # exchange ms: the exchange asked for silence
+        self._one_by_one = asyncio.Lock()
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._session: aiohttp.ClientSession | None = None
 
@@ -138,9 +153,23 @@ class RestClient:
             self._session = None
 
     async def _get(self, path: str, weight: int, *, urgent: bool = False) -> bytes:
+        self._check_ban()
+        await self.clock.sleep_until(self._paused_until)
+        await self.ledger.spend(weight, urgent=urgent)
+        if self.state not in _SILENCED:
+            self._check_ban()
+            return await self._ask(path)
+        # After a pause one request goes first: if it is refused too, the others wait on.
+        async with self._one_by_one:
+            await self.clock.sleep_until(self._paused_until)
+            self._check_ban()
+            return await self._ask(path)
+
+    def _check_ban(self) -> None:
         if self.banned_until > self.clock.now():
             raise self._refusal("banned", "no request during a ban", self.banned_until)
-        await self.ledger.spend(weight, urgent=urgent)
+
+    async def _ask(self, path: str) -> bytes:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout)
         self.requests += 1
@@ -153,12 +182,17 @@ class RestClient:
                 status, headers = answer.status, answer.headers
         except TimeoutError:
             raise self._refusal("timeout", f"no answer within {self._timeout.total:g} s") from None
+        except aiohttp.ClientPayloadError as error:
+            raise self._refusal("bad answer", "an answer broke off in the middle") from error
         except aiohttp.ClientError as error:
             raise self._refusal("unreachable", f"{self.base_url} is unreachable: {error}") from error
         if (used := headers.get("X-MBX-USED-WEIGHT-1M", "")).isdigit():
             self.ledger.correct(int(used), asked_at)
         if status == 200 and len(body) <= MAX_BODY:
             self.state = "ok"
+            # What was over when this was asked must not come back with a clock that is set anew.
+            self.banned_until = self.banned_until if self.banned_until > asked_at else 0
+            self._paused_until = self._paused_until if self._paused_until > asked_at else 0
             return body
         raise self._refused(status, headers.get("Retry-After"), body)
 
@@ -176,17 +210,22 @@ class RestClient:
         wait_ms = int(retry_after) * 1000 if retry_after and retry_after.isdigit() else None
         if status == 418:
             found = _BANNED_UNTIL.search(error.msg)
-            self.banned_until = int(found[1]) if found else now + (wait_ms or 120_000)
+            # How long it lasts is surer than its end while the clock is not measured yet.
+            until = max(int(found[1]) if found else 0, 0 if self.clock.measured else now + _BAN_MS)
+            self.banned_until = now + wait_ms if wait_ms else until or now + _BAN_MS
+            self._on_ban(self.banned_until)
             return self._refusal("banned", f"the address is banned: {error.msg}", self.banned_until)
         if status == 429:
             # Without Retry-After the budget is back with the next exchange minute.
-            until = now + wait_ms if wait_ms else (now // 60_000 + 1) * 60_000
-            return self._refusal("rate limited", error.msg or "too many requests", until)
+            self._paused_until = now + wait_ms if wait_ms else (now // MINUTE_MS + 1) * MINUTE_MS
+            return self._refusal("rate limited", error.msg or "too many requests", self._paused_until)
         if status == 400 and error.code == -1121:
             self.state = "ok"
             return UnknownSymbolError("unknown symbol", error.msg)
         if status == 403:
-            return self._refusal("forbidden", "refused by the exchange's firewall (403)", now + 60_000)
+            self._paused_until = now + MINUTE_MS
+            text = "refused by the exchange's firewall (403)"
+            return self._refusal("forbidden", text, self._paused_until)
         if status == 451:
             return self._refusal("refused here", "refused by country (451): archives may still work")
         if status >= 500 or status == 408:
@@ -246,6 +285,7 @@ class RestClient:
         table = self._decoded(await self._get(path, weight_of(limit), urgent=urgent), _klines)
         rows = np.array([(*r[:6], *r[7:11]) for r in table], dtype=ROW)
         if not len(rows):
+            self.state = "empty answer"  # right before a listing; at other times somebody's mistake
             return rows
         # Closed before the request left: an answer made later can't make a candle of it less final.
         ends = np.array([r[6] for r in table], dtype=np.int64)

@@ -13,6 +13,10 @@ from tui_feeder.engine.candle import MINUTE_MS
 DEFAULT_LIMIT = 2_400
 #: Kept free for what other programs spend between two of our answers.
 _MARGIN = 10
+#: Others that spent this share of the last minute's limit are expected to do so again at once.
+_WARY_SHARE = 0.1
+#: How often a request looks whether the answer it waits for has come, exchange ms.
+_LOOK_MS = 250
 
 
 class WeightLedger:
@@ -34,6 +38,9 @@ class WeightLedger:
         self._reserve = reserve
         self._minute = 0
         self._used = 0
+        self._own = 0  # of it, what we spent
+        self._told = False  # an answer has told what is used in this minute
+        self._wary = False  # others spent much in the minute before
 
     @property
     def used(self) -> int:
@@ -44,20 +51,28 @@ class WeightLedger:
     def _roll(self) -> None:
         minute = self._now() // MINUTE_MS
         if minute != self._minute:
-            self._minute, self._used = minute, 0
+            others = self._used - self._own
+            self._wary = others > self.limit * _WARY_SHARE
+            self._minute, self._used, self._own, self._told = minute, 0, 0, False
 
     async def spend(self, weight: int, *, urgent: bool = False) -> None:
         """Take ``weight``, waiting for the next minute when it would go over the limit.
 
-        ``urgent`` requests (live repair) may use the reserve that bulk reads leave alone.
+        ``urgent`` requests (live repair) may use the reserve that bulk reads leave alone. Where others
+        spent much in the minute before, the first request of a minute goes alone: its answer tells what
+        they left.
         """
         while True:
             self._roll()
             bound = self.limit if urgent else int(self.limit * (1 - self._reserve))
             # A request alone in its minute may go, however small the limit: it could never go else.
-            if self._used + weight <= bound - _MARGIN or not self._used:
-                self._used += weight
-                return
+            if not self._own or self._used + weight <= bound - _MARGIN:
+                if not self._own or self._told or not self._wary:
+                    self._used += weight
+                    self._own += weight
+                    return
+                await self._sleep_until(min(self._now() + _LOOK_MS, (self._minute + 1) * MINUTE_MS))
+                continue
             self.waits += 1
             await self._sleep_until((self._minute + 1) * MINUTE_MS)
 
@@ -69,3 +84,4 @@ class WeightLedger:
         self._roll()
         if asked_at // MINUTE_MS == self._minute:
             self._used = max(self._used, used)
+            self._told = True

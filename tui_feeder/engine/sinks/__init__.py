@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from tui_feeder.engine.journal import Journal
+
 
 class Sink(Protocol):
     """Takes every message once its minute is committed. Calls come from the engine's loop."""
 
     name: str
+
+    def start(self, journal: Journal) -> None:
+        """Begin. ``journal`` takes counters and events, on the engine's loop alone."""
+        ...
 
     def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
         """Take a message (one JSON object). Returns at once."""

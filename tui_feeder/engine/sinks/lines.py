@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import BinaryIO
 
+from tui_feeder.engine.journal import Journal
+
 #: Messages that wait at most for a reader that is slow; beyond it the oldest are dropped and counted.
 WAITING = 200_000
 
@@ -33,6 +35,9 @@ class LinesSink:
         self._closing = False
         self._broken = False
         self._thread = threading.Thread(target=self._write, name="jsonl", daemon=True)
+
+    def start(self, journal: Journal) -> None:
+        """Begin to write."""
         self._thread.start()
 
     def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
@@ -57,7 +62,8 @@ class LinesSink:
         with self._change:
             self._closing = True
             self._change.notify()
-        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
 
     def _write(self) -> None:
         while True:

@@ -1,0 +1,48 @@
+"""Another process that reads history into a store; run by test_history_kills.py.
+
+``history_child.py STORE REST_URL ARCHIVE_URL START END SYMBOL...``
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tui_feeder.engine.binance.archive import ArchiveClient
+from tui_feeder.engine.binance.rest import RestClient
+from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.coverage import span
+from tui_feeder.engine.history import History, Tracker
+from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.store import Store
+
+
+async def main() -> None:
+    path, rest_url, archive_url, start, end, *symbols = sys.argv[1:]
+    store = Store(Path(path), exchange="a test")
+    clock = ExchangeClock()
+    rest = RestClient(rest_url, clock)
+    await rest.sync_clock()
+    archive = ArchiveClient(archive_url, ThreadPoolExecutor(2))
+    journal = Journal(clock.now)
+    history = History(rest, archive, store, journal, clock.now, monthly_threshold_months=1)
+    os.write(1, b"begun\n")
+
+    async def fill(symbol: str) -> None:
+        wanted = span(int(start), int(end))
+        missing = wanted.subtract(store.certified(symbol).intersect(store.present(symbol)))
+        filled = await history.fill(symbol, missing, Tracker(missing.minutes))
+        assert filled.got == missing, filled
+
+    await asyncio.gather(*(fill(symbol) for symbol in symbols))
+    os.write(1, b"complete\n")
+    await rest.close()
+    await archive.close()
+    store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

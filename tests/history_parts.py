@@ -1,0 +1,156 @@
+"""What the tests of history share: an exchange by hand, the parts that read it, and what is true."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+
+from tui_feeder.engine.binance.archive import ArchiveClient
+from tui_feeder.engine.binance.rest import RestClient
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows
+from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.coverage import Coverage, span
+from tui_feeder.engine.history import Filled, History, Tracker
+from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.store import Store
+from tui_feeder.simulator import market as traded
+from tui_feeder.simulator.clock import SimulatedClock
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.synthetic import synthetic_market
+
+NOON = 1_773_144_000_000  # 2026-03-10T12:00:00Z, a Tuesday
+TODAY = NOON - NOON % DAY_MS
+FEBRUARY = 1_769_904_000_000, 1_772_323_200_000
+LTC = "LTCUSDT"
+COLUMNS = {
+    "open": traded.OPEN, "high": traded.HIGH, "low": traded.LOW, "close": traded.CLOSE,
+    "volume": traded.VOLUME, "quote_volume": traded.QUOTE, "trades": traded.TRADES,
+    "taker_buy_volume": traded.TAKER, "taker_buy_quote_volume": traded.TAKER_QUOTE,
+}  # fmt: skip
+
+
+class HandClock(SimulatedClock):
+    """Exchange time moved by hand."""
+
+    def __init__(self, moment: int) -> None:
+        super().__init__(moment)
+        self.moment = moment
+
+    def now(self) -> int:
+        return self.moment
+
+
+class LeapClock(ExchangeClock):
+    """The engine's clock on one moved by hand: to sleep is to leap."""
+
+    def __init__(self, hand: HandClock) -> None:
+        super().__init__()
+        self.hand = hand
+        self.leaps: list[int] = []
+
+    def now(self) -> int:
+        return self.hand.moment
+
+    async def sleep_until(self, exchange_ms: int) -> None:
+        if exchange_ms > self.hand.moment:
+            self.leaps.append(exchange_ms - self.hand.moment)
+            self.hand.moment = exchange_ms
+        await asyncio.sleep(0)
+
+
+def truth(exchange: Exchange, symbol: str, start: int, end: int) -> Rows:
+    """The candles of the exchange's own book, its whole numbers taken for decimals."""
+    block = exchange.market.minutes(symbol, start, end)
+    instrument = exchange.market.instruments[symbol]
+    places = dict.fromkeys(("open", "high", "low", "close"), instrument.price_decimals)
+    places |= dict.fromkeys(("volume", "taker_buy_volume"), instrument.quantity_decimals)
+    places |= dict.fromkeys(("quote_volume", "taker_buy_quote_volume"), instrument.quote_decimals)
+    rows = np.zeros(len(block.times), dtype=ROW)
+    rows["open_time"] = block.times
+    for name, column in COLUMNS.items():
+        values = block.values[:, column].tolist()
+        rows[name] = [float(Decimal(value).scaleb(-places.get(name, 0))) for value in values]
+    return rows
+
+
+def assert_whole(store: Store, exchange: Exchange, symbol: str, start: int, end: int) -> None:
+    """Every minute is stored, with the values of the exchange's book."""
+    missing = store.present(symbol).missing(start, end)
+    assert not missing, f"missing: {missing}"
+    np.testing.assert_array_equal(store.read(symbol, start, end), truth(exchange, symbol, start, end))
+
+
+@dataclass
+class Reading:
+    """An exchange, and the parts that read its history into a store."""
+
+    exchange: Exchange
+    hand: HandClock
+    clock: LeapClock
+    rest: RestClient
+    archive: ArchiveClient
+    store: Store
+    journal: Journal
+    history: History
+
+    async def fill(self, missing: Coverage, symbol: str = LTC) -> Filled:
+        filled = await self.history.fill(symbol, missing, Tracker(missing.minutes))
+        for start, end in missing:
+            stored = Coverage.of_times(self.store.read(symbol, start, end)["open_time"])
+            assert stored == self.store.present(symbol).clip(start, end)
+        assert not missing.subtract(filled.got).subtract(filled.absent).subtract(filled.failed)
+        assert not self.store.certified(symbol).subtract(self.store.present(symbol))
+        return filled
+
+    def zips(self) -> list[str]:
+        """What was served: "daily 2026-03-09" or "monthly 2026-02" for each zip."""
+        served = [path.split("/") for path in self.exchange.archive_log if path.endswith(".zip")]
+        return [f"{parts[4]} {parts[-1].partition('-1m-')[2].removesuffix('.zip')}" for parts in served]
+
+    def said(self, text: str) -> bool:
+        return any(text in event.text for event in self.journal.events)
+
+
+@contextlib.asynccontextmanager
+async def reading(
+    path: Path,
+    symbols: Sequence[str] = (LTC,),
+    *,
+    now: int = NOON + 30_000,
+    threshold: int = 1,
+    timeout: float = 2.0,
+    archive_url: str = "",
+) -> AsyncIterator[Reading]:
+    """Everything there is to read history, and nothing else."""
+    hand = HandClock(now)
+    market = synthetic_market(symbols, as_of_ms=NOON)
+    workers = ThreadPoolExecutor(2)
+    async with Exchange(market, hand) as exchange:
+        clock = LeapClock(hand)
+        rest = RestClient(exchange.rest_url, clock, timeout=timeout)
+        archive = ArchiveClient(archive_url or exchange.archive_url, workers, timeout=timeout)
+        store = await asyncio.to_thread(Store, path, exchange="a test")
+        journal = Journal(clock.now)
+        history = History(rest, archive, store, journal, clock.now, monthly_threshold_months=threshold)
+        try:
+            yield Reading(exchange, hand, clock, rest, archive, store, journal, history)
+        finally:
+            await rest.close()
+            await archive.close()
+            await asyncio.to_thread(store.close)
+            workers.shutdown()
+
+
+def days_before(count: int, until: int = TODAY) -> Coverage:
+    return span(until - count * DAY_MS, until)
+
+
+def minutes_from(start: int, count: int) -> Coverage:
+    return span(start, start + count * MINUTE_MS)

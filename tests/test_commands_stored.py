@@ -1,0 +1,204 @@
+"""``info``, ``gaps`` and ``export`` on a store that no exchange stands behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commanding import COMMAND, command, environment
+from samples import MIDNIGHT, walk
+
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
+from tui_feeder.engine.coverage import Coverage
+from tui_feeder.engine.store import Store, Unavailable
+
+MINUTES = 3 * 1440 + 90  # 2026-01-01T00:00Z to 2026-01-04T01:30Z
+HOLE = slice(1500, 1503)  # 2026-01-02T01:00Z, three minutes
+
+
+@pytest.fixture(scope="module")
+def rows() -> Rows:
+    made = walk(MINUTES, seed=5)
+    return np.delete(made, np.arange(HOLE.start, HOLE.stop))
+
+
+@pytest.fixture(scope="module")
+def folder(rows: Rows, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("stored")
+    store = Store(path / "lmdb_data", exchange="a simulated exchange")
+    everything = Coverage([(MIDNIGHT, MIDNIGHT + MINUTES * MINUTE_MS)])
+    store.put("BTCUSDT", rows[:2880], Source.ARCHIVE_DAY, certify=everything).result()
+    store.put("BTCUSDT", rows[2880:], Source.STREAM).result()
+    store.put("币安人生USDT", rows[:60], Source.REST, certify=everything).result()
+    hole = MIDNIGHT + HOLE.start * MINUTE_MS
+    known = Unavailable(hole, hole + MINUTE_MS, "no source has these minutes", 4, MIDNIGHT + 9 * DAY_MS)
+    store.set_unavailable("BTCUSDT", (known,)).result()
+    store.close()
+    return path
+
+
+def test_info_tells_paths_sizes_and_ranges(folder: Path) -> None:
+    done = command("info", "--json", "--sources", cwd=folder)
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert told["store"] == str(folder / "lmdb_data")
+    assert told["exchange"] == "a simulated exchange"
+    assert told["candles"] == MINUTES - 3 + 60
+    assert 0 < told["used_bytes"] <= told["file_bytes"]
+    btc, cjk = told["symbols"]
+    assert (btc["symbol"], cjk["symbol"]) == ("BTCUSDT", "币安人生USDT")
+    assert (btc["start"], btc["end"]) == (MIDNIGHT, MIDNIGHT + MINUTES * MINUTE_MS)
+    assert (btc["minutes"], btc["certified_minutes"], btc["missing_minutes"]) == (MINUTES - 3, 2880, 3)
+    assert btc["sources"] == {"archive_day": 2880, "stream": MINUTES - 3 - 2880}
+    shown = command("info", cwd=folder)
+    assert "BTCUSDT       2026-01-01T00:00Z  2026-01-04T01:29Z    4,407     65.4 %        3" in shown.out
+    assert "币安人生USDT  2026-01-01T00:00Z" in shown.out
+    assert all(len(line) <= 80 for line in shown.out.splitlines()[1:])
+
+
+def test_gaps_tells_each_missing_range_and_what_is_known_of_it(folder: Path) -> None:
+    done = command("gaps", cwd=folder)
+    assert done.code == 0, done.err
+    assert "BTCUSDT  2026-01-02T01:00Z  2026-01-02T01:01Z        1  2026-01-10T00:00Z" in done.out
+    assert "BTCUSDT: 1 gap: no source has these minutes" in done.out
+    assert "BTCUSDT  2026-01-02T01:01Z  2026-01-02T01:03Z        2                  -" in done.out
+    assert all(len(line) <= 80 for line in done.out.splitlines())
+    assert "3 missing, in 1 symbol" in done.out
+    told = json.loads(
+        command("gaps", "--symbols", "BTC*", "--from", "2025-12-31", "--to", "2026-01-01", "--json",
+                cwd=folder).out
+    )  # fmt: skip
+    assert told["missing_minutes"] == 1440
+    assert told["symbols"][0]["gaps"] == [
+        {"start": MIDNIGHT - DAY_MS, "end": MIDNIGHT, "minutes": 1440, "state": "missing"}
+    ]
+
+
+def test_a_configured_symbol_is_wanted_from_the_configured_start(folder: Path) -> None:
+    told = json.loads(
+        command("gaps", "--json", cwd=folder,
+                FEEDER_APPLICATION__SYMBOLS="ETHUSDT,币安人生USDT",
+                FEEDER_APPLICATION__START_DATE="2025-12-31T00:00:00Z",
+                FEEDER_APPLICATION__RESPECT_CONFIG_START_DATE="true").out
+    )  # fmt: skip
+    missing = {one["symbol"]: one["missing_minutes"] for one in told["symbols"]}
+    assert missing == {"BTCUSDT": 3, "币安人生USDT": 1440 + MINUTES - 60, "ETHUSDT": 1440 + MINUTES}
+
+
+def test_export_writes_the_same_candles_in_every_format(folder: Path, rows: Rows) -> None:
+    span = ("--from", "2026-01-02", "--to", "2026-01-03T00:00:00Z")
+    wanted = rows[(rows["open_time"] >= MIDNIGHT + DAY_MS) & (rows["open_time"] < MIDNIGHT + 2 * DAY_MS)]
+    done = command("export", "--symbol", "BTCUSDT", *span, "--format", "jsonl", cwd=folder)
+    assert done.code == 0, done.err
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert len(lines) == 1437
+    for name in ROW.names or ():
+        assert [line[name] for line in lines] == wanted[name].tolist()
+    assert all(line["close_time"] == line["open_time"] + 59_999 for line in lines)
+
+    file = folder / "btc.csv"
+    done = command("export", "--symbol", "BTCUSDT", *span, "--output", file, cwd=folder)
+    assert done.code == 0, done.err
+    assert done.out == ""
+    assert f"wrote 1,437 candles of BTCUSDT 1m to {file}" in done.err
+    table = [line.split(",") for line in file.read_text().splitlines()]
+    assert [dict(zip(table[0], map(float, row), strict=True)) for row in table[1:]] == lines
+    assert sorted(path.name for path in folder.iterdir()) == ["btc.csv", "lmdb_data"]
+    file.unlink()
+
+
+def test_bars_that_lack_minutes_are_left_out_unless_asked_for(folder: Path, rows: Rows) -> None:
+    arguments = ("export", "--symbol", "BTCUSDT", "--timeframe", "1h", "--format", "jsonl")
+    whole = [json.loads(line) for line in command(*arguments, cwd=folder).out.splitlines()]
+    every = [
+        json.loads(line) for line in command(*arguments, "--include-partial", cwd=folder).out.splitlines()
+    ]
+    hours = [(bar["open_time"] - MIDNIGHT) // 3_600_000 for bar in every]
+    assert hours == list(range(74))  # the last one has 30 minutes so far
+    assert [bar for bar in every if (bar["open_time"] - MIDNIGHT) // 3_600_000 not in (25, 73)] == whole
+    inside = rows[rows["open_time"] >= MIDNIGHT + 73 * 3_600_000]
+    assert every[-1]["open"] == inside["open"][0]
+    assert every[-1]["close"] == inside["close"][-1]
+    assert every[-1]["high"] == inside["high"].max()
+    assert every[-1]["volume"] == pytest.approx(inside["volume"].sum())
+    assert every[-1]["close_time"] == MIDNIGHT + 74 * 3_600_000 - 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("export", "--symbol", "BTCUSDT,ETHUSDT"), 2, "export writes one symbol"),
+        (("export", "--symbol", "BTCUSD"), 2, "it holds BTCUSDT, 币安人生USDT"),
+        (("export", "--symbol", "BTCUSDT", "--timeframe", "7m"), 2, "'7m' is not a timeframe"),
+        (("export", "--symbol", "BTCUSDT", "--to", "yesterday"), 2, "--to: 'yesterday' is not a time"),
+        (("export", "--symbol", "BTCUSDT", "-o", "none/x.csv"), 1, "none/x.csv cannot be written"),
+        (("info", "--symbols", "BTCUSD"), 2, "did you mean BTCUSDT?"),
+        (("gaps", "--storage", "nowhere"), 1, "nowhere holds no store"),
+        (("verify", "--storage", "nowhere", "--repair"), 1, "nowhere holds no store"),
+    ],
+)
+def test_what_makes_no_sense_is_one_message(
+    folder: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    done = command(*arguments, cwd=folder)
+    assert done.code == code
+    assert message in done.err
+    assert done.err.count("\n") == 1
+    assert not (folder / "nowhere").exists()
+
+
+def test_without_pyarrow_parquet_names_the_extra(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "pyarrow.py").write_text("raise ImportError('not installed')\n")
+    arguments = ("export", "--symbol", "BTCUSDT", "--format", "parquet", "-o", "x.parquet")
+    done = command(*arguments, cwd=folder, PYTHONPATH=str(tmp_path))
+    assert done.code == 2
+    assert "pip install 'feeder-tui[parquet]'" in done.err
+    assert not (folder / "x.parquet").exists()
+
+
+def test_parquet_holds_the_same_candles(folder: Path, rows: Rows, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed")
+    file = tmp_path / "x.parquet"
+    done = command("export", "--symbol", "BTCUSDT", "--format", "parquet", "-o", file, cwd=folder)
+    assert done.code == 0, done.err
+    table = parquet.read_table(file)
+    for name in ROW.names or ():
+        assert np.array_equal(table[name].to_numpy(), rows[name])
+    assert table.schema.metadata[b"symbol"] == b"BTCUSDT"
+
+
+def test_a_reader_that_leaves_ends_the_export_quietly(folder: Path) -> None:
+    line = " ".join([*COMMAND, "export --symbol BTCUSDT | head -n 2"])
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        capture_output=True, text=True, timeout=60, env=environment(), cwd=folder, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert done.stdout.count("\n") == 2
+
+
+def test_a_failed_export_leaves_the_file_that_was_there(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "kept.csv"
+    file.write_text("as it was\n")
+    program = (
+        "import resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "sys.dont_write_bytecode = True\n"
+        "from tui_feeder.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "export", "--symbol", "BTCUSDT", "--output", str(file)],
+        capture_output=True, text=True, timeout=60, env=environment(), cwd=folder, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"{file} cannot be written: {os.strerror(27)}" in done.stderr
+    assert file.read_text() == "as it was\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.csv"]

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commanding import command
+from feed import NOON, Collected, configured, feeding, until
+from samples import MIDNIGHT, real_month, walk
+
+from tui_feeder.config import AssetOverrides, Config, Reprocessing, VolumeProfile
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
+from tui_feeder.engine.profile import DayProfile, ProfileSettings, profile_of
+from tui_feeder.engine.profile_days import (
+    Built,
+    build_days,
+    days_wanted,
+    decode,
+    encode,
+    read_profiles,
+    stamp_of,
+)
+from tui_feeder.engine.settings import profile_settings
+from tui_feeder.engine.store import Store
+from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.synthetic import synthetic_market
+
+SETTINGS = ProfileSettings(fixed_price_increment=0.05)
+DAYS = [MIDNIGHT + n * DAY_MS for n in range(4)]
+
+
+def day(rows: Rows, n: int) -> Rows:
+    return rows[n * 1_440 : (n + 1) * 1_440]
+
+
+def kept(path: Path, rows: Rows, symbol: str = "AUSDT") -> Store:
+    store = Store(path, exchange="test")
+    store.put(symbol, rows, Source.ARCHIVE_DAY).result()
+    return store
+
+
+def same(one: DayProfile | None, other: DayProfile | None) -> bool:
+    assert one is not None
+    assert other is not None
+    return one.weights.tobytes() == other.weights.tobytes() and all(
+        getattr(one, name) == getattr(other, name)
+        for name in DayProfile.__struct_fields__
+        if name != "weights"
+    )
+
+
+# --- what is kept --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ProfileSettings(fixed_price_increment=0.001),
+        ProfileSettings(calculation_mode="TPO", volume_distribution_mode="UniformOHLC"),
+        ProfileSettings(price_increment_mode="Adaptive"),
+    ],
+)
+def test_a_profile_is_read_back_as_it_was_with_its_rows(settings: ProfileSettings) -> None:
+    rows = day(real_month("AVAXUSDT-1m-2026-02"), 3)
+    made = profile_of(rows, settings)
+    block = encode(made)
+    assert same(decode(block), made)
+    assert len(block) < 30_000
+
+
+def test_a_day_without_a_trade_is_kept_as_one_without_a_profile(tmp_path: Path) -> None:
+    rows = walk(1_440)
+    for name in (ROW.names or ())[5:]:
+        rows[name] = 0
+    for name in ("open", "high", "low"):
+        rows[name] = rows["close"]
+    store = kept(tmp_path, rows)
+    assert build_days(store, "AUSDT", SETTINGS, DAYS[:1], again=False) == Built(1, 0, 0)
+    assert build_days(store, "AUSDT", SETTINGS, DAYS[:1], again=False) == Built(0, 1, 0)
+    assert read_profiles(store, "AUSDT", 0, DAYS[3]) == []
+    store.close()
+
+
+def test_past_days_are_read_in_bulk_ascending_whole_days_only(tmp_path: Path) -> None:
+    rows = walk(4 * 1_440)
+    store = kept(tmp_path, rows)
+    build_days(store, "AUSDT", SETTINGS, DAYS, again=False)
+    store.close()
+    store = Store(tmp_path, read_only=True)
+    found = read_profiles(store, "AUSDT", DAYS[0] + MINUTE_MS, DAYS[3] + 5 * MINUTE_MS)
+    assert [profile.day for profile in found] == DAYS[1:3]
+    assert same(found[0], profile_of(day(rows, 1), SETTINGS))
+    assert read_profiles(store, "BUSDT", 0, DAYS[3]) == []
+    store.close()
+
+
+# --- which days are built ------------------------------------------------------------------------
+
+
+def test_modes_name_their_days() -> None:
+    assert days_wanted("today_only", DAYS[3], 2) == DAYS[3:]
+    for mode in ("missing_days_only", "reprocess_whole_history"):
+        assert days_wanted(mode, DAYS[3], 2) == DAYS[1:]
+
+
+def test_only_days_whose_candles_or_settings_have_changed_are_built(tmp_path: Path) -> None:
+    rows = walk(3 * 1_440)
+    store = kept(tmp_path, np.delete(rows, 1_500))
+    assert build_days(store, "AUSDT", SETTINGS, DAYS, again=False) == Built(3, 0, 1)
+    assert build_days(store, "AUSDT", SETTINGS, DAYS, again=False) == Built(0, 3, 1)
+    store.put("AUSDT", rows[1_500:1_501], Source.REST).result()  # a missing minute is found
+    assert build_days(store, "AUSDT", SETTINGS, DAYS, again=False) == Built(1, 2, 1)
+    better = rows[:1].copy()
+    better["volume"] += 1
+    store.put("AUSDT", better, Source.ARCHIVE_MONTH).result()  # a minute is corrected
+    assert build_days(store, "AUSDT", SETTINGS, DAYS, again=False) == Built(1, 2, 1)
+    assert same(read_profiles(store, "AUSDT", DAYS[1], DAYS[2])[0], profile_of(day(rows, 1), SETTINGS))
+    other = replace(SETTINGS, value_area_percentage=68.0)
+    assert build_days(store, "AUSDT", other, DAYS, again=False) == Built(3, 0, 1)
+    assert build_days(store, "AUSDT", other, DAYS, again=True) == Built(3, 0, 1)
+    store.close()
+
+
+def test_how_often_values_are_published_does_not_make_another_profile() -> None:
+    rows = walk(10)
+    seldom = replace(SETTINGS, update_frequency="Batched", batch_size=7)
+    assert stamp_of(rows, SETTINGS) == stamp_of(rows, seldom)
+    assert stamp_of(rows, SETTINGS) != stamp_of(rows[:9], SETTINGS)
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def test_rebuild_builds_what_the_mode_says(tmp_path: Path) -> None:
+    store = kept(tmp_path / "store", walk(3 * 1_440))
+    store.put("BUSDT", walk(60, start=DAYS[2]), Source.REST).result()
+    store.close()
+
+    def rebuilt(*arguments: str, **env: str) -> dict[str, tuple[int, int]]:
+        done = command(
+            "profiles", "rebuild", "--storage", tmp_path / "store", "--json", *arguments, cwd=tmp_path, **env
+        )
+        assert done.code == 0, done.err
+        return {one["symbol"]: (one["built"], one["kept"]) for one in json.loads(done.out)["symbols"]}
+
+    assert rebuilt("--mode", "today_only") == {"AUSDT": (1, 0), "BUSDT": (1, 0)}
+    assert rebuilt() == {"AUSDT": (2, 1), "BUSDT": (0, 1)}
+    assert rebuilt("--symbols", "A*", "--mode", "reprocess_whole_history") == {"AUSDT": (3, 0)}
+    assert rebuilt("--mode", "reprocess_whole_history", FEEDER_VOLUME_PROFILE__HISTORICAL_DAYS="1") == {
+        "AUSDT": (2, 0),
+        "BUSDT": (1, 0),
+    }
+    table = command("profiles", "rebuild", "--storage", tmp_path / "store", cwd=tmp_path)
+    assert "0 days built" in table.out
+    store = Store(tmp_path / "store", read_only=True)
+    assert len(read_profiles(store, "AUSDT", 0, DAYS[3])) == 3
+    store.close()
+
+
+def test_rebuild_refuses_while_an_engine_holds_the_store(tmp_path: Path) -> None:
+    store = kept(tmp_path / "store", walk(60))
+    done = command("profiles", "rebuild", "--storage", tmp_path / "store", cwd=tmp_path)
+    store.close()
+    assert done.code == 1
+    assert "pid" in done.err
+
+
+def test_rebuild_makes_no_store_where_there_is_none(tmp_path: Path) -> None:
+    done = command("profiles", "rebuild", "--storage", tmp_path / "nothing", cwd=tmp_path)
+    assert done.code == 1
+    assert not (tmp_path / "nothing").exists()
+
+
+# --- while the engine runs -----------------------------------------------------------------------
+
+
+def with_profile(config: Config, **changes: object) -> Config:
+    return replace(config, volume_profile=replace(config.volume_profile, **changes))  # type: ignore[arg-type]
+
+
+async def test_days_are_built_at_the_start_and_when_they_end(tmp_path: Path) -> None:
+    midnight = NOON + DAY_MS // 2
+    market = synthetic_market(["BTCUSDT", "ETHUSDT"], as_of_ms=NOON)
+    async with Exchange(market, clock_for(market, start_ms=midnight - 150_000, rate=60.0)) as exchange:
+        off = VolumeProfile(asset_overrides={"ETHUSDT": AssetOverrides(enabled=False)}).asset_overrides
+        config = with_profile(
+            configured(exchange, ["BTCUSDT", "ETHUSDT"], days=3), historical_days=2, asset_overrides=off
+        )
+        async with feeding(config, tmp_path) as (engine, sink):
+            last = midnight - 2 * DAY_MS
+            await until(lambda: len(read_profiles(engine.store, "BTCUSDT", 0, midnight)) == 3)
+            assert len(read_profiles(engine.store, "BTCUSDT", last, midnight)) == 2
+            await until(lambda: midnight in sink.minutes("BTCUSDT"))
+
+            def whole() -> bool:
+                stored = read_profiles(engine.store, "BTCUSDT", midnight - DAY_MS, midnight)
+                return stored[0].candles == 1_440
+
+            await until(whole)
+            made = read_profiles(engine.store, "BTCUSDT", midnight - DAY_MS, midnight)[0]
+            assert engine.tracked["BTCUSDT"].info is not None
+            settings = profile_settings(config, "BTCUSDT", engine.tracked["BTCUSDT"].info.tick_size)
+            assert settings is not None
+            rows = engine.store.read("BTCUSDT", midnight - DAY_MS, midnight)
+            assert same(made, profile_of(rows, settings))
+            published = sink.messages["BTCUSDT"][sink.minutes("BTCUSDT").index(midnight - MINUTE_MS)]
+            assert published["volume_profile"]["poc"] == made.poc
+            assert read_profiles(engine.store, "ETHUSDT", 0, midnight) == []
+            built = engine.journal.counters["profile days built"]
+
+        # The next start finds them; told to, it builds them all again.
+        for mode, more in (("missing_days_only", range(0, 2)), ("reprocess_whole_history", range(3, 4))):
+            config = with_profile(config, reprocessing=Reprocessing(mode=mode))  # type: ignore[arg-type]
+            second = Collected()
+            async with feeding(config, tmp_path, second) as (engine, _):
+                await until(lambda sink=second: sink.minutes("BTCUSDT"))  # type: ignore[misc]
+                await until(lambda engine=engine: "profile days built" in engine.journal.counters)  # type: ignore[misc]
+                assert engine.journal.counters["profile days built"] in more
+    assert built >= 4

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import contextlib
+import pickle
+import re
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+from samples import MIDNIGHT, walk
+
+import tui_feeder
+from tui_feeder import CandleStore, open_store, to_pandas, to_polars
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, to_candles
+from tui_feeder.engine.coverage import Coverage, span
+from tui_feeder.engine.lock import StoreError
+from tui_feeder.engine.store import Store
+from tui_feeder.moments import moment_text, parse_moment, parse_timeframe
+
+MINUTES = 20 * 1440 + 100
+
+
+@pytest.fixture(scope="module")
+def rows() -> Rows:
+    return np.delete(walk(MINUTES, seed=9), [4000, 4001])
+
+
+@pytest.fixture(scope="module")
+def path(rows: Rows, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("research")
+    store = Store(path, exchange="a simulated exchange")
+    store.put("BTCUSDT", rows, Source.REST, certify=span(MIDNIGHT, MIDNIGHT + DAY_MS)).result()
+    store.close()
+    return path
+
+
+def test_minutes_come_back_as_they_were_stored(path: Path, rows: Rows) -> None:
+    with open_store(path) as store:
+        assert store.symbols() == ["BTCUSDT"]
+        assert store.exchange == "a simulated exchange"
+        assert store.range("BTCUSDT") == (MIDNIGHT, MIDNIGHT + MINUTES * MINUTE_MS)
+        assert store.range("ETHUSDT") is None
+        assert store.coverage("BTCUSDT") == Coverage.of_times(rows["open_time"])
+        assert store.certified("BTCUSDT") == span(MIDNIGHT, MIDNIGHT + DAY_MS)
+        candles = store.candles("BTCUSDT")
+        assert candles.dtype.names == (
+            "open_time", "close_time", "open", "high", "low", "close", "volume", "quote_volume",
+            "trades", "taker_buy_volume", "taker_buy_quote_volume",
+        )  # fmt: skip
+        for name in ROW.names or ():
+            assert np.array_equal(candles[name], rows[name])
+        assert np.array_equal(candles["close_time"], rows["open_time"] + 59_999)
+
+
+def bars_by_hand(rows: Rows, minutes: int) -> dict[int, tuple[float, ...]]:
+    """Whole bars, one candle after the other."""
+    buckets: dict[int, list[tuple[float, ...]]] = {}
+    for candle in to_candles(rows):
+        buckets.setdefault(candle.open_time // (minutes * MINUTE_MS), []).append(candle.as_tuple())
+    return {
+        bucket * minutes * MINUTE_MS: (
+            parts[0][1], max(p[2] for p in parts), min(p[3] for p in parts), parts[-1][4],
+            sum(p[5] for p in parts), sum(p[7] for p in parts),
+        )
+        for bucket, parts in buckets.items()
+        if len(parts) == minutes
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("timeframe", "minutes"), [("5m", 5), ("4h", 240), (86_400, 1440)])
+def test_bars_are_those_counted_by_hand(path: Path, rows: Rows, timeframe: str | int, minutes: int) -> None:
+    wanted = bars_by_hand(rows, minutes)
+    with open_store(path) as store:
+        bars = store.candles("BTCUSDT", timeframe)
+    assert bars["open_time"].tolist() == list(wanted)
+    assert (bars["close_time"] - bars["open_time"] == minutes * MINUTE_MS - 1).all()
+    for bar, by_hand in zip(bars, wanted.values(), strict=True):
+        assert tuple(bar[n] for n in ("open", "high", "low", "close")) == by_hand[:4]
+        assert bar["volume"] == pytest.approx(by_hand[4], rel=1e-12)
+        assert bar["trades"] == by_hand[5]
+
+
+def test_the_same_range_can_be_said_in_every_way(path: Path) -> None:
+    start, end = MIDNIGHT + 2 * DAY_MS, MIDNIGHT + 3 * DAY_MS
+    ways = [
+        ("2026-01-03", "2026-01-04"),
+        ("2026-01-03T00:00:00Z", "2026-01-04 01:00:00+01:00"),
+        (start, end),
+        (np.int64(start), np.int64(end)),
+        (datetime(2026, 1, 3), datetime(2026, 1, 4, tzinfo=UTC)),
+        (datetime(2026, 1, 3, 2, tzinfo=timezone(timedelta(hours=2))), end),
+    ]
+    with open_store(path) as store:
+        for low, high in ways:
+            times = store.candles("BTCUSDT", start=low, end=high)["open_time"]
+            assert (times[0], times[-1]) == (start, end - MINUTE_MS)
+
+
+def test_a_bar_that_the_range_cuts_is_not_in_it(path: Path) -> None:
+    with open_store(path) as store:
+        for partial in (False, True):
+            bars = store.candles(
+                "BTCUSDT", "1h", "2026-01-01T00:30:00Z", "2026-01-01T03:59:00Z", include_partial=partial
+            )
+            assert ((bars["open_time"] - MIDNIGHT) // 3_600_000).tolist() == [1, 2]
+        whole = store.candles("BTCUSDT", "1h")
+        every = store.candles("BTCUSDT", "1h", include_partial=True)
+    lacking = np.setdiff1d(every["open_time"], whole["open_time"])
+    assert ((lacking - MIDNIGHT) // 3_600_000).tolist() == [66, 481]
+
+
+def test_chunks_are_the_candles_a_piece_at_a_time(path: Path) -> None:
+    with open_store(path) as store:
+        parts = list(store.chunks("BTCUSDT", "4h", include_partial=True))
+        assert len(parts) == 3
+        together = np.concatenate(parts)
+        assert np.array_equal(together, store.candles("BTCUSDT", "4h", include_partial=True))
+
+
+def test_what_makes_no_sense_is_said(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="holds no store"):
+        open_store(tmp_path)
+    with open_store(path) as store:
+        with pytest.raises(KeyError, match="it holds BTCUSDT"):
+            store.candles("ETHUSDT")
+        with pytest.raises(ValueError, match="'7m' is not a timeframe"):
+            store.candles("BTCUSDT", "7m")
+        with pytest.raises(ValueError, match="'soon' is not a time"):
+            store.candles("BTCUSDT", start="soon")
+        with pytest.raises(ValueError, match=r"ends .* before it starts"):
+            store.candles("BTCUSDT", start="2026-01-02", end="2026-01-01")
+        with pytest.raises(TypeError, match="a time must be text"):
+            store.candles("BTCUSDT", start=1.5)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="call open_store in the process"):
+            pickle.dumps(store)
+        assert not len(store.candles("BTCUSDT", end="2020-01-01"))
+    with pytest.raises(StoreError, match="is closed"):
+        store.symbols()
+
+
+def test_it_can_be_opened_twice_and_from_threads(path: Path, rows: Rows) -> None:
+    first, second = open_store(path), CandleStore(str(path))
+    found: list[int] = []
+
+    def read() -> None:
+        with open_store(path) as store:
+            found.extend(len(store.candles("BTCUSDT")) for _ in range(3))
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert found == [len(rows)] * 24
+    first.close()
+    first.close()
+    assert len(second.candles("BTCUSDT", "1d")) == 19
+    second.close()
+
+
+def test_it_sees_what_another_process_writes_meanwhile(tmp_path: Path) -> None:
+    writer = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from samples import walk\n"
+        "from tui_feeder.engine.candle import Source\n"
+        "from tui_feeder.engine.store import Store\n"
+        "store = Store(Path(sys.argv[1]), exchange='x', map_size=1 << 16)\n"  # it must grow under us
+        "rows = walk(30 * 1440)\n"
+        "for day in range(30):\n"
+        "    store.put('BTCUSDT', rows[day * 1440:][:1440], Source.REST).result()\n"
+        "    print(day, flush=True)\n"
+        "    sys.stdin.readline()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", writer, str(tmp_path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout.readline() == "0\n"
+    with open_store(tmp_path) as store:
+        for day in range(1, 30):
+            assert len(store.candles("BTCUSDT", "1d")) == day
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == f"{day}\n"
+        assert np.array_equal(store.candles("BTCUSDT")["close"], walk(30 * 1440)["close"])
+    process.stdin.close()
+    process.stdout.close()
+    assert process.wait(30) == 0
+
+
+def test_pandas_frames_have_utc_times(path: Path, rows: Rows) -> None:
+    pd = pytest.importorskip("pandas")
+    with open_store(path) as store:
+        frame = to_pandas(store.candles("BTCUSDT"))
+    assert frame.index.name == "open_time"
+    assert frame.index[0] == pd.Timestamp("2026-01-01T00:00:00Z")
+    assert frame["close_time"].iloc[0] == pd.Timestamp("2026-01-01T00:00:59.999Z")
+    assert np.array_equal(frame["quote_volume"].to_numpy(), rows["quote_volume"])
+
+
+def test_polars_frames_have_utc_times(path: Path, rows: Rows) -> None:
+    pytest.importorskip("polars")
+    with open_store(path) as store:
+        frame = to_polars(store.candles("BTCUSDT"))
+    assert frame["open_time"][0] == datetime(2026, 1, 1, tzinfo=UTC)
+    assert np.array_equal(frame["trades"].to_numpy(), rows["trades"])
+
+
+@pytest.mark.parametrize(("name", "make"), [("pandas", to_pandas), ("polars", to_polars)])
+def test_a_frame_library_that_is_absent_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch, name: str, make: object
+) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    assert callable(make)
+    with open_store(path) as store, pytest.raises(ImportError, match=f"pip install {name}"):
+        make(store.candles("BTCUSDT", "1d"))
+
+
+def test_the_page_about_python_says_what_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pandas")
+    page = (Path(__file__).parents[1] / "docs" / "python.md").read_text()
+    store = Store(tmp_path / "lmdb_data", exchange="a simulated exchange")
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        store.put(symbol, np.delete(walk(40 * 1440), [5, 6]), Source.REST).result()
+    store.close()
+    snippets = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    with contextlib.chdir(tmp_path):
+        for snippet in snippets:
+            exec(snippet, {"open_store": open_store})
+    printed = capsys.readouterr().out
+    assert printed.startswith("['BTCUSDT', 'ETHUSDT']\n185 ")
+    assert f"BTCUSDT {MIDNIGHT + 5 * MINUTE_MS} {MIDNIGHT + 7 * MINUTE_MS} 2 minutes" in printed
+
+
+def test_importing_the_package_loads_nothing_and_its_names_are_there() -> None:
+    program = "import sys, tui_feeder; print(*sys.modules); tui_feeder.open_store"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not loaded & {"numpy", "lmdb", "aiohttp", "typer", "textual", "msgspec"}
+    assert set(tui_feeder.__all__) <= set(dir(tui_feeder))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        tui_feeder.nothing  # noqa: B018
+
+
+def test_times_and_timeframes_are_read_strictly() -> None:
+    assert parse_moment("2026-01-01T00:00:00.250Z") == MIDNIGHT + 250
+    assert parse_moment("2026-01-01") == MIDNIGHT == parse_moment(moment_text(MIDNIGHT))
+    for wrong in ("20260101", "2026-W01-1", "2026-02-30", "2026-01-01T25:00:00Z", "now", ""):
+        with pytest.raises(ValueError, match="is not a time"):
+            parse_moment(wrong)
+    assert [parse_timeframe(t) for t in ("1m", "15m", "4h", "1d", "300", 60)] == [
+        60, 900, 14_400, 86_400, 300, 60,
+    ]  # fmt: skip
+    for odd in ("0m", "7m", "2d", "1w", "90", "", 59, -60):
+        with pytest.raises(ValueError, match="is not a timeframe"):
+            parse_timeframe(odd)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+from feed import NOON, Collected, configured, feeding, until
+
+from tui_feeder.engine.aggregate import aggregate
+from tui_feeder.engine.basis import SEED, Basis, Seed, basis_of, keep_basis
+from tui_feeder.engine.binance.rest import RestClient
+from tui_feeder.engine.candle import DAY_MS
+from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.pipeline import PipelineSettings
+from tui_feeder.engine.seeds import bars_needed, read_seed, short_timeframes
+from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.faults import make_fault
+from tui_feeder.simulator.synthetic import synthetic_market
+
+FOUR_HOURS = 14_400
+SETTINGS = PipelineSettings((60, 300, 600, 3600, FOUR_HOURS), (21, 89), "closes_vs_ema", 60, None)
+
+
+def exchange_at(start: int, symbols: list[str], rate: float = 60.0) -> Exchange:
+    market = synthetic_market(symbols, as_of_ms=NOON)
+    return Exchange(market, clock_for(market, start_ms=start, rate=rate))
+
+
+async def client_of(exchange: Exchange) -> RestClient:
+    rest = RestClient(exchange.rest_url, ExchangeClock(exchange.clock.rate))
+    await rest.sync_clock()
+    return rest
+
+
+def test_timeframes_with_few_bars_want_seeds_once() -> None:
+    end = 200 * DAY_MS
+    assert bars_needed(SETTINGS) == 922
+    assert short_timeframes(SETTINGS, Basis(), end - 60 * DAY_MS, end) == [FOUR_HOURS]
+    assert short_timeframes(SETTINGS, Basis(), end - 3 * DAY_MS, end) == [300, 3600, FOUR_HOURS]
+    assert short_timeframes(SETTINGS, Basis(), end - 154 * DAY_MS, end) == []
+    known = Basis(seeds={FOUR_HOURS: Seed(end - 60 * DAY_MS)})
+    assert short_timeframes(SETTINGS, known, end - 60 * DAY_MS, end) == []
+    assert short_timeframes(SETTINGS, known, end - 50 * DAY_MS, end) == [FOUR_HOURS]
+
+
+async def test_native_bars_are_read_back_from_the_history_in_order() -> None:
+    async with exchange_at(NOON, ["BTCUSDT"]) as exchange:
+        rest = await client_of(exchange)
+        start = NOON - 3 * DAY_MS + 60_000 * 7
+        seed = await read_seed(rest, "BTCUSDT", SETTINGS, FOUR_HOURS, start)
+        bars = np.frombuffer(seed.bars, dtype=SEED)
+        assert seed.until == start // (FOUR_HOURS * 1000) * FOUR_HOURS * 1000
+        assert len(bars) == 922
+        assert bars["open_time"][-1] == seed.until - FOUR_HOURS * 1000
+        assert set(np.diff(bars["open_time"]).tolist()) == {FOUR_HOURS * 1000}
+        # The exchange's 4 h closes are those of its minutes.
+        minutes = await rest.klines("BTCUSDT", start=seed.until - DAY_MS, end=seed.until, limit=1_500)
+        assert bars["close"][-6:].tolist() == aggregate(minutes, FOUR_HOURS).rows["close"].tolist()
+        await rest.close()
+
+
+async def test_the_longest_ema_of_a_short_history_is_that_of_a_long_one(tmp_path: Path) -> None:
+    talib = pytest.importorskip("talib")
+    async with exchange_at(NOON - 30_000, ["BTCUSDT"], 100.0) as exchange:
+        config = configured(exchange, ["BTCUSDT"], days=3)
+        async with feeding(config, tmp_path) as (engine, sink):
+            await until(lambda: len(sink.minutes("BTCUSDT")) >= 2)
+            assert engine.journal.counters["EMA seeds read"] == 3
+        requests = engine.rest.requests
+        rest = await client_of(exchange)
+        closed = (NOON + 60_000) // (FOUR_HOURS * 1000) * FOUR_HOURS * 1000
+        pages = [
+            await rest.klines("BTCUSDT", interval="4h", start=closed - n * 499 * 14_400_000, limit=499)
+            for n in (4, 3, 2, 1)
+        ]
+        await rest.close()
+        message = sink.messages["BTCUSDT"][0]
+        closes = np.concatenate([page["close"][page["open_time"] < closed] for page in pages])
+        assert message["close_4h"] == closes[-1]
+        assert message["ema89_4h"] == pytest.approx(talib.EMA(closes, 89)[-1], rel=1e-8)
+        assert "ema89_4h" not in message.get("warming", [])
+
+        # What was read once is kept: the next run asks for none of it.
+        more = Collected()
+        async with feeding(config, tmp_path, more) as (engine, _):
+            await until(lambda: more.minutes("BTCUSDT"))
+            assert engine.journal.counters["EMA seeds read"] == 0
+            assert engine.rest.requests < requests
+
+
+async def test_without_an_answer_emas_warm_up_and_it_is_said(tmp_path: Path) -> None:
+    async with exchange_at(NOON - 30_000, ["BTCUSDT"]) as exchange:
+        config = configured(exchange, ["BTCUSDT"], days=3)
+        async with feeding(config, tmp_path) as (engine, sink):
+            await until(lambda: sink.minutes("BTCUSDT"))
+            assert "ema89_4h" in sink.messages["BTCUSDT"][-1]
+            await asyncio.wrap_future(keep_basis(engine.store, "BTCUSDT", Basis()))
+            exchange.faults.add(make_fault("rest-451", target="klines", duration=3_600))
+            one = engine.tracked["BTCUSDT"]
+            await engine.bring_up.settle_basis(one)
+            told = [e.text for e in engine.journal.events if "warm up from the candles alone" in e.text]
+            assert len(told) == 3
+            assert "refused here" in told[0]
+            kept = basis_of(engine.store, "BTCUSDT")
+            assert one.info is not None
+            assert kept == Basis(tick_size=one.info.tick_size)
+            exchange.faults.switch_off("rest-451")
+            count = len(sink.minutes("BTCUSDT"))
+            await engine.bring_up.open_lane(one)
+            await until(lambda: len(sink.minutes("BTCUSDT")) > count)
+            assert "ema89_4h" not in sink.messages["BTCUSDT"][-1]

@@ -1,0 +1,1 @@
+"""The commands about stored candles, one file a command. Importing this package loads nothing."""

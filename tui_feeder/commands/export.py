@@ -1,0 +1,192 @@
+"""``feeder-tui export``: stored candles as CSV, JSON lines or Parquet, a week of them in memory at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+import typer
+
+from tui_feeder.commands.line import Refusal
+from tui_feeder.commands.tables import plural
+from tui_feeder.engine.codec import BlockError
+from tui_feeder.moments import parse_timeframe
+from tui_feeder.research import CANDLE, Candles, open_store
+
+_GROUP_ROWS = 100_000  # rows of a Parquet row group, about
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asks for."""
+
+    symbol: str
+    timeframe: str
+    start: int | None  # ms, a whole minute
+    end: int | None
+    form: str  # csv, jsonl, parquet
+    output: Path | None
+    include_partial: bool
+
+
+class ExportError(Exception):
+    """The candles cannot be written; the message says why."""
+
+
+def run(storage: Path, asked: Asked) -> int:
+    """Write the candles; the exit code.
+
+    Raises:
+        StoreError: there is no store.
+        Refusal: the symbol is not stored, or the request makes no sense.
+        ExportError: the file cannot be written.
+    """
+    try:
+        seconds = parse_timeframe(asked.timeframe)
+    except ValueError as error:
+        raise Refusal(f"--timeframe: {error}") from None
+    if "," in asked.symbol or "*" in asked.symbol or "?" in asked.symbol or asked.symbol == "ALL":
+        raise Refusal(
+            f"export writes one symbol, not {asked.symbol}: run it once for each, into its own file"
+        )
+    write = _WRITERS[asked.form]
+    if asked.form == "parquet":
+        _pyarrow()
+        if asked.output is None and sys.stdout.isatty():
+            raise Refusal("parquet is not for terminals: name a file with --output, or redirect stdout")
+    with open_store(storage) as store:
+        try:
+            chunks = store.chunks(
+                asked.symbol, seconds, asked.start, asked.end, include_partial=asked.include_partial
+            )
+        except KeyError as error:
+            raise Refusal(error.args[0]) from None
+        chunks = _readable(chunks, asked.symbol)
+        if asked.output is None:
+            with _stdout() as target:
+                write(target, chunks, asked)
+            return 0
+        with _whole_file(asked.output) as target:
+            count = write(target, chunks, asked)
+    bars = plural(count, "candle" if seconds == 60 else "bar")
+    typer.echo(f"wrote {bars} of {asked.symbol} {asked.timeframe} to {asked.output}", err=True)
+    if not count:
+        typer.echo(_why_nothing(storage, asked), err=True)
+    return 0
+
+
+def _readable(chunks: Iterator[Candles], symbol: str) -> Iterator[Candles]:
+    try:
+        yield from chunks
+    except BlockError as error:
+        raise ExportError(f"{symbol}: {error}; feeder-tui verify --offline names the days") from error
+
+
+def _why_nothing(storage: Path, asked: Asked) -> str:
+    from tui_feeder.moments import moment_text
+
+    with open_store(storage) as store:
+        found = store.range(asked.symbol)
+    assert found is not None
+    return f"stored are {moment_text(found[0])} .. {moment_text(found[1])}, exclusive"
+
+
+@contextlib.contextmanager
+def _stdout() -> Iterator[IO[bytes]]:
+    """Standard output; a reader that leaves ends the export quietly."""
+    target = sys.stdout.buffer
+    try:
+        yield target
+        target.flush()
+    except BrokenPipeError:
+        # What is still buffered must not complain again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears under its name only once it is complete and on disk."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            with scratch.open("xb") as target:
+                yield target
+                target.flush()
+                os.fsync(target.fileno())
+            scratch.replace(path)
+        except OSError as error:
+            raise ExportError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _csv(target: IO[bytes], chunks: Iterator[Candles], asked: Asked) -> int:
+    target.write(",".join(CANDLE.names or ()).encode() + b"\n")
+    count = 0
+    for chunk in chunks:
+        # orjson writes the shortest digits that read back to the same number.
+        target.write(orjson.dumps(chunk.tolist())[2:-2].replace(b"],[", b"\n") + b"\n")
+        count += len(chunk)
+    return count
+
+
+def _jsonl(target: IO[bytes], chunks: Iterator[Candles], asked: Asked) -> int:
+    names = CANDLE.names or ()
+    count = 0
+    for chunk in chunks:
+        lines = [orjson.dumps(dict(zip(names, row, strict=True))) for row in chunk.tolist()]
+        target.write(b"\n".join(lines) + b"\n")
+        count += len(chunk)
+    return count
+
+
+def _parquet(target: IO[bytes], chunks: Iterator[Candles], asked: Asked) -> int:
+    import numpy as np
+
+    pa = _pyarrow()
+    import pyarrow.parquet as pq
+
+    about = {"symbol": asked.symbol, "timeframe": asked.timeframe, "times": "ms since the epoch, UTC"}
+    fields = [pa.field(str(name), pa.from_numpy_dtype(CANDLE[name]), False) for name in CANDLE.names or ()]
+    schema = pa.schema(fields, metadata=about)
+    count = 0
+    waiting: list[Candles] = []
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+
+        def flush() -> None:
+            rows = np.concatenate(waiting)
+            waiting.clear()
+            columns = [np.ascontiguousarray(rows[name]) for name in CANDLE.names or ()]
+            writer.write_table(pa.table(columns, schema=schema))
+
+        for chunk in chunks:
+            waiting.append(chunk)
+            count += len(chunk)
+            if sum(map(len, waiting)) >= _GROUP_ROWS:
+                flush()
+        if waiting:
+            flush()
+    return count
+
+
+def _pyarrow() -> Any:  # noqa: ANN401 - a module that need not be installed
+    try:
+        import pyarrow
+    except ImportError:
+        raise Refusal(
+            "--format parquet needs pyarrow: pip install 'feeder-tui[parquet]', or use csv or jsonl"
+        ) from None
+    return pyarrow
+
+
+_WRITERS: dict[str, Callable[[IO[bytes], Iterator[Candles], Asked], int]] = {
+    "csv": _csv,
+    "jsonl": _jsonl,
+    "parquet": _parquet,
+}

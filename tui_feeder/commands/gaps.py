@@ -1,0 +1,166 @@
+"""``feeder-tui gaps``: which minutes are missing, and what is known of the reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import orjson
+import typer
+
+from tui_feeder.commands.tables import amount, plural, table
+from tui_feeder.commands.wanted import configured_symbols, stored_symbols, wanted_start
+from tui_feeder.config import LoadedConfig
+from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.coverage import Coverage
+from tui_feeder.engine.store import Store, Unavailable
+from tui_feeder.moments import moment_text
+
+_SHOWN = 40  # ranges a symbol, in the table for people
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A missing range ``[start, end)``, and what the store knows of it where every source was asked."""
+
+    start: int
+    end: int
+    known: Unavailable | None
+
+    @property
+    def minutes(self) -> int:
+        """How many minutes are missing."""
+        return (self.end - self.start) // MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What a symbol lacks between ``start`` and ``end``."""
+
+    symbol: str
+    start: int
+    end: int
+    holes: tuple[Hole, ...]
+
+    @property
+    def minutes(self) -> int:
+        """How many minutes are missing."""
+        return sum(hole.minutes for hole in self.holes)
+
+
+def run(loaded: LoadedConfig, asked: list[str] | None, start: int | None, end: int | None, json: bool) -> int:
+    """Print the gaps; the exit code.
+
+    Raises:
+        StoreError: there is no store.
+        Refusal: a symbol is not stored.
+    """
+    store = Store(loaded.config.application.storage_path, read_only=True)
+    try:
+        newest = _newest(store)
+        symbols = _symbols(loaded, store, asked) if newest is not None else []
+        found = [_missing(loaded, store, symbol, start, end, newest or 0) for symbol in symbols]
+    finally:
+        store.close()
+    if json:
+        typer.echo(orjson.dumps(_as_json(found), option=orjson.OPT_INDENT_2).decode())
+        return 0
+    if newest is None:
+        typer.echo(f"{store.path} holds no candles")
+        return 0
+    if any(one.holes for one in found):
+        typer.echo(_holes(found) + "\n")
+    total, wide = sum(one.minutes for one in found), sum(one.end - one.start for one in found) // MINUTE_MS
+    lacking = [one for one in found if one.holes]
+    typer.echo(
+        f"{plural(len(found), 'symbol')}, {amount(wide)} minutes looked at: "
+        + (f"{amount(total)} missing, in {plural(len(lacking), 'symbol')}" if total else "none missing")
+    )
+    typer.echo(f"newest stored minute: {moment_text(newest)}")
+    return 0
+
+
+def _holes(found: list[Missing]) -> str:
+    """The missing ranges, and what is known of the reasons."""
+    rows = [
+        [
+            one.symbol, moment_text(hole.start), moment_text(hole.end), amount(hole.minutes),
+            moment_text(hole.known.next_try) if hole.known else "-",
+        ]
+        for one in found
+        for hole in one.holes[:_SHOWN]
+    ]  # fmt: skip
+    lines = [table(["symbol", "from", "to", "minutes", "asked again"], rows, left=3)]
+    for one in found:
+        if (more := len(one.holes) - _SHOWN) > 0:
+            lines.append(f"{one.symbol}: {plural(more, 'more gap')}; --json shows all")
+        reasons = Counter(hole.known.reason for hole in one.holes if hole.known)
+        lines.extend(f"{one.symbol}: {plural(count, 'gap')}: {why}" for why, count in reasons.items())
+    if any(hole.known is None for one in found for hole in one.holes):
+        lines.append("-: not read yet; feeder-tui backfill, or the running engine, reads it")
+    return "\n".join(lines)
+
+
+def _symbols(loaded: LoadedConfig, store: Store, asked: list[str] | None) -> list[str]:
+    if asked is not None:
+        return stored_symbols(store, asked)
+    return list(dict.fromkeys([*stored_symbols(store, None), *configured_symbols(loaded)]))
+
+
+def _newest(store: Store) -> int | None:
+    ends = [present.end for symbol in store.symbols() if (present := store.present(symbol))]
+    return max(ends) - MINUTE_MS if ends else None
+
+
+def _missing(
+    loaded: LoadedConfig, store: Store, symbol: str, start: int | None, end: int | None, newest: int
+) -> Missing:
+    """What a symbol lacks.
+
+    A symbol of the configuration is wanted from the configured start to the newest minute of any symbol;
+    one that is only stored, from its first minute to its last.
+    """
+    present = store.present(symbol)
+    low, high = (present.start, present.end) if present else (newest, newest + MINUTE_MS)
+    if symbol in loaded.config.application.symbols:
+        wanted = max(wanted_start(loaded.config, newest + MINUTE_MS), store.listed(symbol) or 0)
+        low, high = min(low, wanted), newest + MINUTE_MS
+    low, high = start if start is not None else low, end if end is not None else high
+    known = store.unavailable(symbol)
+    holes: list[Hole] = []
+    left = present.missing(low, high)
+    for one in known:
+        ranges = left.clip(one.start, one.end)
+        holes.extend(Hole(a, b, one) for a, b in ranges)
+        left = left.subtract(Coverage([(one.start, one.end)]))
+    holes.extend(Hole(a, b, None) for a, b in left)
+    return Missing(symbol, low, max(low, high), tuple(sorted(holes, key=lambda hole: hole.start)))
+
+
+def _as_json(found: list[Missing]) -> dict[str, object]:
+    return {
+        "missing_minutes": sum(one.minutes for one in found),
+        "symbols": [
+            {
+                "symbol": one.symbol,
+                "start": one.start,
+                "end": one.end,
+                "missing_minutes": one.minutes,
+                "gaps": [
+                    {"start": hole.start, "end": hole.end, "minutes": hole.minutes}
+                    | (
+                        {"state": "missing"}
+                        if hole.known is None
+                        else {
+                            "state": "unavailable",
+                            "reason": hole.known.reason,
+                            "tries": hole.known.tries,
+                            "next_try": hole.known.next_try,
+                        }
+                    )
+                    for hole in one.holes
+                ],
+            }
+            for one in found
+        ],
+    }

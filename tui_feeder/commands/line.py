@@ -1,0 +1,152 @@
+"""What every command shares: common options, the configuration they read, and how failures are told.
+
+Imports nothing heavy: the command line loads it for ``--help``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from tui_feeder.config import LoadedConfig
+
+
+class Level(StrEnum):
+    """Least level of the log."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+# typer reads these at run time: Optional, not "| None", keeps old click types simple.
+ConfigOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--config", "-c", help="Configuration file (default: ./config.toml, then the user's).", metavar="FILE"
+    ),
+]
+StorageOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--storage", help="Directory of the candle store.", metavar="DIR"),
+]
+SymbolsOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--symbols", help="Symbols, separated by commas; ALL or patterns such as '*USDT'.", metavar="A,B"
+    ),
+]
+LevelOption = Annotated[
+    Optional[Level],  # noqa: UP045
+    typer.Option("--log-level", help="Least level of the log."),
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug lines.")]
+FromOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--from", help="First minute: 2026-02-21 or 2026-02-21T12:00:00Z; without a zone UTC.", metavar="TIME"
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of the table.")]
+
+
+class State:
+    """What the failure handler must know of the command line."""
+
+    debug = False
+
+
+class Refusal(Exception):
+    """The command line asks for something that makes no sense."""
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Turn what can go wrong into one clear message and an exit code; a traceback only with --debug."""
+    from tui_feeder.config import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except Refusal as error:
+        typer.echo(f"feeder-tui: {error}", err=True)
+        raise typer.Exit(2) from None
+    except Exception as error:
+        if State.debug or os.environ.get("FEEDER_DEBUG"):
+            raise
+        from tui_feeder.engine.lock import StoreError
+        from tui_feeder.simulator.launch import ExchangeStartError
+
+        expected = isinstance(error, StoreError | ExchangeStartError) or type(error).__name__ in (
+            "EngineError",
+            "ExchangeError",
+            "ExportError",
+            "PortInUseError",
+        )
+        text = str(error) if expected else f"internal error: {error!r}; run again with --debug to see where"
+        typer.echo(f"feeder-tui: {text}", err=True)
+        raise typer.Exit(1) from None
+
+
+def split(symbols: str | None) -> list[str] | None:
+    """The names of ``--symbols A,B``; None when it is not given."""
+    if symbols is None:
+        return None
+    return [name.strip() for name in symbols.split(",") if name.strip()]
+
+
+def load(path: Path | None, flags: Mapping[str, Any], *, search: bool = True) -> LoadedConfig:
+    """The configuration, its warnings told on stderr."""
+    from tui_feeder import config
+
+    environ = {key: value for key, value in os.environ.items() if key != "FEEDER_DEBUG"}
+    found = path or (config.find_config(environ, Path(".")) if search else None)
+    loaded = config.load(
+        found, environ=environ, flags={key: value for key, value in flags.items() if value is not None}
+    )
+    for warning in loaded.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    return loaded
+
+
+def flags(storage: Path | None, symbols: str | None, level: Level | None) -> dict[str, Any]:
+    """Settings that the common options stand for; None where one is not given."""
+    return {
+        "application.storage_path": str(storage) if storage is not None else None,
+        "application.symbols": split(symbols),
+        "service.log_level": level.value if level is not None else ("debug" if State.debug else None),
+    }
+
+
+def span_of(start: str | None, end: str | None) -> tuple[int | None, int | None]:
+    """``--from`` and ``--to`` as whole minutes in ms, None where not given.
+
+    Raises:
+        Refusal: one is no time, or the range is empty.
+    """
+    from tui_feeder.moments import parse_moment, whole_minute
+
+    found: list[int | None] = []
+    for name, text in (("--from", start), ("--to", end)):
+        try:
+            found.append(None if text is None else whole_minute(parse_moment(text)))
+        except ValueError as error:
+            raise Refusal(f"{name}: {error}") from None
+    low, high = found
+    if low is not None and high is not None and high <= low:
+        raise Refusal(f"--to {end} is not after --from {start}: --to is exclusive")
+    return low, high

@@ -1,0 +1,94 @@
+"""``feeder-tui replay``: the messages of stored minutes, made again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO
+
+from tui_feeder.commands.line import Refusal
+from tui_feeder.commands.wanted import stored_symbols
+from tui_feeder.config import Config
+from tui_feeder.engine.message import Message, encode
+from tui_feeder.engine.replay import replay, stored_span
+from tui_feeder.engine.store import Store
+from tui_feeder.moments import moment_text
+
+_BLOCK = 64 << 10  # bytes written at once while there is no pace to keep
+
+
+def run(
+    config: Config, asked: list[str] | None, start: int | None, end: int | None, speed: float | None
+) -> int:
+    """Write the messages to standard output, one a line; the exit code.
+
+    Args:
+        config: whose analysis settings shape the messages.
+        asked: symbols or patterns; None for all that are stored.
+        start: ms of the first minute; None for the first stored.
+        end: ms, exclusive; None for the end of the last stored minute.
+        speed: exchange seconds in a real second; None for as fast as possible.
+
+    Raises:
+        StoreError: there is no store.
+        Refusal: a symbol is not stored, or no minute lies in the range.
+    """
+    store = Store(config.application.storage_path, read_only=True)
+    try:
+        symbols = stored_symbols(store, asked)
+        if not symbols:
+            raise Refusal(f"no candles in {store.path}")
+        first, last = stored_span(store, symbols)
+        low, high = first if start is None else max(start, first), last if end is None else min(end, last)
+        if high <= low:
+            there = f"{moment_text(first)} to {moment_text(last)}"
+            raise Refusal(f"no minute is stored in this range: the store has {there}")
+        messages: Iterable[Message] = replay(store, config, symbols, low, high)
+        if speed is not None:
+            messages = paced(messages, speed, time.monotonic, time.sleep)
+        return _write(messages, sys.stdout.buffer, at_once=speed is not None)
+    finally:
+        store.close()
+
+
+def paced(
+    messages: Iterable[Message], speed: float, now: Callable[[], float], sleep: Callable[[float], None]
+) -> Iterator[Message]:
+    """The messages with the time between their minutes, divided by ``speed``; the first comes at once."""
+    began: float | None = None
+    first = 0
+    for message in messages:
+        if began is None:
+            began, first = now(), message.timestamp
+        wait = began + (message.timestamp - first) / 1000 / speed - now()
+        if wait > 0:
+            sleep(wait)
+        yield message
+
+
+def _write(messages: Iterable[Message], out: BinaryIO, *, at_once: bool) -> int:
+    """Write lines until the end, or until the reader has gone away, which is no failure."""
+    waiting: list[bytes] = []
+    size = 0
+    try:
+        for message in messages:
+            line = encode(message)
+            waiting.append(line)
+            size += len(line)
+            if at_once or size >= _BLOCK:
+                out.write(b"\n".join(waiting) + b"\n")
+                waiting.clear()
+                size = 0
+                if at_once:
+                    out.flush()
+        if waiting:
+            out.write(b"\n".join(waiting) + b"\n")
+        out.flush()
+    except BrokenPipeError:
+        # The interpreter flushes the stream once more at exit: give it nothing to fail on.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+    return 0

@@ -1,0 +1,54 @@
+"""Figures and tables for people, as plain text."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+
+def amount(value: int) -> str:
+    """A count with thousands marked."""
+    return f"{value:,}"
+
+
+def size(value: float) -> str:
+    """Bytes as ``1.3 MB``."""
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def lasting(seconds: float) -> str:
+    """A time as ``0.4 s``, ``12 s`` or ``3:05 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d} min"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """``1 minute``, ``2,000 minutes``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def width(text: str) -> int:
+    """Columns that ``text`` takes on a terminal."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Rows under a head, the first ``left`` columns to the left, the others to the right."""
+    lines = [head, *rows]
+    widths = [max(width(line[i]) for line in lines) for i in range(len(head))]
+    out = []
+    for line in lines:
+        cells = [
+            text + " " * (widths[i] - width(text)) if i < left else " " * (widths[i] - width(text)) + text
+            for i, text in enumerate(line)
+        ]
+        out.append("  ".join(cells).rstrip())
+    return "\n".join(out)

@@ -1,0 +1,171 @@
+"""What ``verify`` finds: in the stored rows themselves, and between them and another source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, fault_of, faulty, to_candles
+from tui_feeder.engine.codec import BlockError, Sources
+from tui_feeder.engine.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.store import Store
+
+KEPT = 100  # findings of a kind and symbol that are kept with their values; all are counted
+
+_FIELDS = (ROW.names or ())[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong with the stored minutes ``[start, end)``, whatever other sources say."""
+
+    start: int
+    end: int
+    what: str
+
+    @property
+    def minutes(self) -> int:
+        """How many minutes it is about."""
+        return (self.end - self.start) // MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A stored minute whose values another source states otherwise."""
+
+    open_time: int
+    stored_source: Source
+    other_source: Source
+    values: dict[str, tuple[float, float]]  # field: stored, other; only fields that differ
+
+    @property
+    def better(self) -> bool:
+        """Whether the other source ranks at least as high, so that a repair takes its values."""
+        return self.other_source >= self.stored_source
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was checked of one symbol and what was found."""
+
+    symbol: str
+    minutes: int = 0  # stored rows looked at
+    certified: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    faulty: int = 0  # minutes
+    files: int = 0  # archives hashed again and compared
+    by_archive: int = 0  # minutes compared
+    by_rest: int = 0
+    differing: int = 0  # rows, by either comparison
+    differences: list[Difference] = field(default_factory=list)
+    lost: int = 0  # minutes recorded as stored whose row another source still has
+    defects: int = 0  # minutes an archive shows without a trade though REST has them
+    repaired: int = 0
+    replaced: list[str] = field(default_factory=list)  # archives that are not the ones read before
+    unasked: list[str] = field(default_factory=list)  # which source could not be asked, and why
+    _wrong: set[int] = field(default_factory=set)  # open times of differing rows, not repaired
+    _mended: set[int] = field(default_factory=set)
+
+    def fault(self, start: int, end: int, what: str) -> None:
+        """Record something wrong with stored minutes."""
+        self.faulty += (end - start) // MINUTE_MS
+        if len(self.faults) < KEPT:
+            self.faults.append(Fault(start, end, what))
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is wrong, or all of it was repaired."""
+        return not self.faulty and not self.lost and self.differing == self.repaired
+
+
+def read_sound(store: Store, symbol: str, start: int, end: int) -> tuple[Rows, Sources, Coverage]:
+    """The rows of ``[start, end)`` that can be read, their sources, and the days whose block is damaged."""
+    try:
+        return *store.read_sourced(symbol, start, end), EMPTY
+    except BlockError:
+        pass
+    parts: list[tuple[Rows, Sources]] = [(np.empty(0, dtype=ROW), np.empty(0, dtype=np.uint8))]
+    damaged = EMPTY
+    for day in range(start // DAY_MS * DAY_MS, end, DAY_MS):
+        low, high = max(day, start), min(day + DAY_MS, end)
+        try:
+            parts.append(store.read_sourced(symbol, low, high))
+        except BlockError:
+            damaged = damaged.union(span(low, high))
+    return np.concatenate([rows for rows, _ in parts]), np.concatenate([s for _, s in parts]), damaged
+
+
+def check_stored(store: Store, findings: Findings, start: int, end: int) -> None:
+    """The store against itself: blocks decode, rows keep every invariant, the record agrees with them."""
+    symbol = findings.symbol
+    certified = store.certified(symbol)
+    present = store.present(symbol)  # read after it: an engine may add to both meanwhile
+    for low, high in certified.subtract(present).clip(start, end):
+        findings.fault(low, high, "certified, yet not recorded as stored")
+    for at in range(start // DAY_MS * DAY_MS, end, 30 * DAY_MS):
+        low, high = max(at, start), min(at + 30 * DAY_MS, end)
+        # An engine may be writing: what it adds meanwhile is in the rows, not yet in this record.
+        recorded = store.present(symbol).clip(low, high)
+        rows, _, damaged = read_sound(store, symbol, low, high)
+        findings.minutes += len(rows)
+        findings.certified += certified.clip(low, high).minutes
+        for a, b in damaged:
+            findings.fault(a, b, "the block is damaged and can't be read")
+        there = Coverage.of_times(rows["open_time"])
+        for a, b in recorded.subtract(there).subtract(damaged):
+            findings.fault(a, b, "recorded as stored, and not there")
+        for a, b in there.subtract(recorded).subtract(store.present(symbol)):
+            findings.fault(a, b, "stored, and not recorded as stored")
+        for candle in to_candles(rows[faulty(rows)]):
+            findings.fault(candle.open_time, candle.open_time + MINUTE_MS, fault_of(candle) or "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Rows of another source beside the stored ones of the same minutes."""
+
+    stored: Rows
+    sources: Sources
+    other: Rows
+    differs: NDArray[np.bool_]
+    lost: Rows  # rows of the other source whose minute is recorded as stored and is not there
+
+
+def compare(store: Store, symbol: str, other: Rows, start: int, end: int) -> Comparison:
+    """``other`` (sorted, unique, sound) against the stored rows of ``[start, end)``, number by number."""
+    recorded = store.present(symbol)
+    stored, sources, _ = read_sound(store, symbol, start, end)
+    _, ours, theirs = np.intersect1d(
+        stored["open_time"], other["open_time"], assume_unique=True, return_indices=True
+    )
+    absent = np.setdiff1d(np.arange(len(other)), theirs, assume_unique=True)
+    lost = other[[i for i in absent.tolist() if int(other["open_time"][i]) in recorded]]
+    stored, sources, other = stored[ours], sources[ours], other[theirs]
+    differs: NDArray[np.bool_] = stored != other
+    return Comparison(stored, sources, other, differs, lost)
+
+
+def record_differences(
+    findings: Findings, found: Comparison, source: Source, wrong: NDArray[np.bool_]
+) -> None:
+    """Count the rows marked ``wrong``, each minute once, and keep the first of them with both values."""
+    findings.lost += len(found.lost)
+    for at in np.flatnonzero(wrong).tolist():
+        ours, theirs = found.stored[at], found.other[at]
+        time = int(ours["open_time"])
+        if time not in findings._wrong:
+            findings._wrong.add(time)
+            findings.differing += 1
+        if len(findings.differences) < KEPT:
+            values = {n: (ours[n].item(), theirs[n].item()) for n in _FIELDS if ours[n] != theirs[n]}
+            findings.differences.append(Difference(time, Source(int(found.sources[at])), source, values))
+
+
+def record_repair(findings: Findings, open_times: list[int], lost: int) -> None:
+    """Count minutes whose stored values were replaced by a better source's."""
+    fresh = set(open_times) & findings._wrong - findings._mended
+    findings._mended |= fresh
+    findings.repaired += len(fresh)
+    findings.lost -= lost

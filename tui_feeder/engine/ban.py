@@ -1,0 +1,40 @@
+"""A ban of this address, kept across restarts: a program that asks during one is banned for longer."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.store import Store
+
+_NOTE = "ban"
+
+
+class Ban(msgspec.Struct, frozen=True):
+    """Until when, and what the clocks showed when it was learnt: all ms."""
+
+    until: int  # exchange time
+    learnt: int  # exchange time
+    learnt_here: int  # wall time of this machine
+
+
+def keep_ban(store: Store, clock: ExchangeClock, until: int) -> None:
+    """Write down a ban that lasts ``until`` exchange ms."""
+    ban = Ban(until, clock.now(), int(time.time() * 1000))
+    store.remember(_NOTE, msgspec.json.encode(ban))
+
+
+def known_ban(store: Store, clock: ExchangeClock) -> int:
+    """Until when (exchange ms) an earlier run was banned; 0 if it was not.
+
+    The clock need not be measured: that would take a request. How long the ban still lasts follows
+    from how long ago it was learnt by this machine's own clock.
+    """
+    found = store.recall(_NOTE)
+    if found is None:
+        return 0
+    ban = msgspec.json.decode(found, type=Ban)
+    since = max(0.0, time.time() * 1000 - ban.learnt_here) * clock.rate
+    return clock.now() + max(0, ban.until - ban.learnt - int(since))

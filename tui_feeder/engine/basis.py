@@ -1,0 +1,109 @@
+"""What a symbol's numbers rest on, and the one way from a store to its pipeline.
+
+The engine and ``replay`` make their pipelines here, so both see the same candles, seeds and tick size,
+and give the same messages to the last bit.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+import msgspec
+import numpy as np
+
+from tui_feeder.config import Config
+from tui_feeder.engine.candle import DAY_MS, SECOND_MS, Rows
+from tui_feeder.engine.coverage import Coverage
+from tui_feeder.engine.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.settings import pipeline_settings
+from tui_feeder.engine.store import Store
+
+#: After this many bars for each unit of an EMA's period its seed weighs about e**-90: nothing is left of it.
+_BARS_A_PERIOD = 46
+#: A hole longer than this ends the history that numbers rest on: what lies before it says nothing of now.
+_LONGEST_HOLE_MS = DAY_MS
+
+_NOTE = "basis "
+
+#: An exchange's own bar as far as an EMA needs it.
+SEED = np.dtype([("open_time", "<i8"), ("close", "<f8")])
+
+
+class Seed(msgspec.Struct, frozen=True):
+    """The exchange's own bars of one timeframe before a history; they seed its EMAs and nothing else."""
+
+    until: int  # ms: exclusive end of the last of them, or where they were asked for in vain
+    bars: bytes = b""  # dtype SEED, ascending
+
+    def before(self, start: int, timeframe: int) -> Rows | None:
+        """The bars that lead up to the one that holds ``start``; None if they end before it."""
+        begin = start - start % (timeframe * SECOND_MS)
+        if self.until < begin:
+            return None
+        bars: Rows = np.frombuffer(self.bars, dtype=SEED)
+        return bars[bars["open_time"] < begin]
+
+
+class Basis(msgspec.Struct, frozen=True):
+    """What a symbol's numbers rest on beside its candles; kept in the store."""
+
+    tick_size: float | None = None
+    seeds: dict[int, Seed] = {}  # by timeframe, seconds
+
+    def seeds_before(self, start: int) -> dict[int, Rows]:
+        """The bars that lead up to a history from ``start`` on, by timeframe; fields as in :data:`SEED`."""
+        return {
+            timeframe: bars
+            for timeframe, seed in self.seeds.items()
+            if (bars := seed.before(start, timeframe)) is not None
+        }
+
+
+def history_start(present: Coverage, end: int, settings: PipelineSettings) -> int:
+    """The first minute of the history that the numbers at ``end`` rest on.
+
+    It goes back to the first stored minute, or to a hole of more than a day, or to where nothing of older
+    candles would be left in any number. Where nothing is stored before ``end`` it is the first stored
+    minute after it, or ``end``.
+    """
+    if not present.clip(0, end):
+        return next((low for low, _ in present if low >= end), end)
+    bars = _BARS_A_PERIOD * max(settings.ema_periods, default=0)
+    longest = bars * max(settings.timeframes) * SECOND_MS
+    depth = max(longest, (settings.volume_lookback_days + 2) * DAY_MS)
+    earliest = (end - depth) // DAY_MS * DAY_MS
+    start = end
+    for low, high in reversed(present.intervals):
+        if low >= end:
+            continue
+        if start < end and start - high > _LONGEST_HOLE_MS:
+            break
+        start = max(low, earliest)
+        if low <= earliest:
+            break
+    return start
+
+
+def basis_of(store: Store, symbol: str) -> Basis:
+    """The basis kept in the store; an empty one where none is."""
+    kept = store.recall(_NOTE + symbol)
+    return Basis() if kept is None else msgspec.msgpack.decode(kept, type=Basis)
+
+
+def keep_basis(store: Store, symbol: str, basis: Basis) -> Future[None]:
+    """Keep ``basis`` in the store, in place of the one there."""
+    return store.remember(_NOTE + symbol, msgspec.msgpack.encode(basis))
+
+
+def load_pipeline(store: Store, config: Config, symbol: str, end: int) -> SymbolPipeline:
+    """The pipeline of ``symbol`` after the last stored minute before ``end``.
+
+    Raises:
+        BlockError: stored candles are damaged.
+    """
+    basis = basis_of(store, symbol)
+    settings = pipeline_settings(config, symbol, basis.tick_size)
+    pipeline = SymbolPipeline(symbol, settings)
+    start = history_start(store.present(symbol), end, settings)
+    pipeline.load(store.read(symbol, start, end), seeds=basis.seeds_before(start))
+    return pipeline

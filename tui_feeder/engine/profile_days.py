@@ -1,0 +1,148 @@
+"""Volume profiles of past days as the store keeps them: built from stored candles, read back in bulk.
+
+Each is kept with a stamp of the candles and the settings it was made of. A day whose stamp no longer
+fits, because a candle was repaired or a setting changed, counts as missing and is built again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows
+from tui_feeder.engine.profile import DayProfile, ProfileFigures, ProfileSettings, profile_of
+from tui_feeder.engine.store import Store
+
+_AT_ONCE = 10  # days in one write
+_STAMP = 4  # bytes
+
+MISSING, TODAY, WHOLE = "missing_days_only", "today_only", "reprocess_whole_history"
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    """A profile; ``rows``: int64 steps between those with weight, then their float64 weights, compressed."""
+
+    figures: ProfileFigures
+    low: int
+    size: int
+    rows: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a rebuild of a symbol's days came to, in days."""
+
+    built: int = 0
+    kept: int = 0  # were there and fit their candles
+    empty: int = 0  # without a candle
+
+
+def stamp_of(rows: Rows, settings: ProfileSettings) -> bytes:
+    """A checksum of the candles of a day and of the settings that shape its profile."""
+    shaping = dataclasses.replace(settings, update_frequency="EveryCandle", batch_size=1)
+    return zlib.crc32(repr(shaping).encode(), zlib.crc32(rows.tobytes())).to_bytes(_STAMP, "big")
+
+
+def encode(profile: DayProfile | None) -> bytes:
+    """A profile as it is kept; empty for a day on which nothing was traded."""
+    if profile is None:
+        return b""
+    places = np.flatnonzero(profile.weights)
+    rows = zlib.compress(np.diff(places, prepend=0).tobytes() + profile.weights[places].tobytes(), 1)
+    figures = ProfileFigures(*(getattr(profile, name) for name in ProfileFigures.__struct_fields__))
+    return msgspec.msgpack.encode(_Kept(figures, profile.low_index, len(profile.weights), rows))
+
+
+def decode(block: bytes) -> DayProfile | None:
+    """What :func:`encode` made ``block`` of."""
+    if not block:
+        return None
+    kept = msgspec.msgpack.decode(block, type=_Kept)
+    raw = zlib.decompress(kept.rows)
+    half = len(raw) // 2
+    weights = np.zeros(kept.size)
+    weights[np.cumsum(np.frombuffer(raw[:half], dtype=np.int64))] = np.frombuffer(raw[half:])
+    weights.flags.writeable = False
+    figures = {name: getattr(kept.figures, name) for name in ProfileFigures.__struct_fields__}
+    return DayProfile(**figures, low_index=kept.low, weights=weights)
+
+
+def read_profiles(store: Store, symbol: str, start: int, end: int) -> list[DayProfile]:
+    """The stored profiles of the UTC days inside ``[start, end)`` (ms), rows included, ascending.
+
+    A day that is not stored, or on which nothing was traded, is absent. They are as they were built:
+    ``candles`` and ``last_minute`` tell of what.
+    """
+    first = -(-start // DAY_MS) * DAY_MS
+    found = (decode(block[_STAMP:]) for _, block in store.profiles(symbol, first, end // DAY_MS * DAY_MS))
+    return [profile for profile in found if profile is not None]
+
+
+def days_wanted(mode: str, newest: int, historical_days: int) -> list[int]:
+    """The days (ms) that ``mode`` is about: ``newest`` and, unless it is for today only, those before it."""
+    back = 0 if mode == TODAY else historical_days
+    return list(range(newest - back * DAY_MS, newest + DAY_MS, DAY_MS))
+
+
+def newest_day(store: Store, symbol: str) -> int | None:
+    """The UTC day of the last stored minute; None without one."""
+    present = store.present(symbol)
+    return (present.end - MINUTE_MS) // DAY_MS * DAY_MS if present else None
+
+
+def build_days(
+    store: Store, symbol: str, settings: ProfileSettings, days: Sequence[int], *, again: bool
+) -> Built:
+    """Like :func:`begin_days`; blocks until all is committed."""
+    built, commits = begin_days(store, symbol, settings, days, again=again)
+    for commit in commits:
+        commit.result()
+    return built
+
+
+def begin_days(
+    store: Store, symbol: str, settings: ProfileSettings, days: Sequence[int], *, again: bool
+) -> tuple[Built, list[Future[None]]]:
+    """Build the profiles of ``days`` (ascending) and hand them to the store.
+
+    Args:
+        store: open for writing.
+        symbol: whose.
+        settings: what shapes them.
+        days: midnights in ms.
+        again: also those that are stored and fit their candles.
+
+    Returns:
+        What it came to, and the commits under way.
+
+    Raises:
+        BlockError: stored candles are damaged.
+        StoreError: the store is closed or read-only.
+    """
+    if not days:
+        return Built(), []
+    known = {day: block[:_STAMP] for day, block in store.profiles(symbol, days[0], days[-1] + DAY_MS)}
+    built = kept = empty = 0
+    commits = []
+    for at in range(0, len(days), _AT_ONCE):
+        blocks: dict[int, bytes] = {}
+        for day in days[at : at + _AT_ONCE]:
+            rows = store.read(symbol, day, day + DAY_MS)
+            if not len(rows):
+                empty += 1
+                continue
+            stamp = stamp_of(rows, settings)
+            if known.get(day) == stamp and not again:
+                kept += 1
+                continue
+            blocks[day] = stamp + encode(profile_of(rows, settings))
+        if blocks:
+            commits.append(store.put_profiles(symbol, blocks))
+            built += len(blocks)
+    return Built(built, kept, empty), commits

@@ -1,0 +1,89 @@
+"""What the store keeps besides candles: refused ones, the archive files that were read, and small notes."""
+
+from __future__ import annotations
+
+import lmdb
+import msgspec
+
+from tui_feeder.engine.candle import DAY_MS
+from tui_feeder.engine.daybook import prefix_of
+from tui_feeder.engine.environment import Environment
+
+_NOTE = b"note\0"
+
+
+class Quarantined(msgspec.Struct, frozen=True):
+    """A candle that was refused; ``record`` is JSON with its raw text and the reason."""
+
+    open_time: int
+    source: int
+    record: bytes
+
+
+class FileRecord(msgspec.Struct, frozen=True):
+    """An archive file as it was when it was read. ``read_at`` is exchange ms, ``size`` bytes of the zip."""
+
+    etag: str
+    sha256: str
+    size: int
+    read_at: int
+
+
+class Records:
+    """Reads and writes them within a transaction it is given."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._meta = environment.meta
+        self._files = environment.files
+        self._quarantine = environment.quarantine
+        self._profiles = environment.profiles
+
+    def note(self, txn: lmdb.Transaction, name: str) -> bytes | None:
+        """What was noted under ``name``."""
+        found = txn.get(_NOTE + name.encode(), db=self._meta)
+        return None if found is None else bytes(found)
+
+    def set_note(self, txn: lmdb.Transaction, name: str, value: bytes) -> None:
+        """Note ``value`` under ``name``, in place of what was there."""
+        txn.put(_NOTE + name.encode(), value, db=self._meta)
+
+    def file(self, txn: lmdb.Transaction, path: str) -> FileRecord | None:
+        """The archive file read from ``path``."""
+        found = txn.get(path.encode(), db=self._files)
+        return None if found is None else msgspec.msgpack.decode(found, type=FileRecord)
+
+    def set_file(self, txn: lmdb.Transaction, path: str, record: FileRecord) -> None:
+        """Keep ``record``, in place of what was there."""
+        txn.put(path.encode(), msgspec.msgpack.encode(record), db=self._files)
+
+    def profiles(self, txn: lmdb.Transaction, symbol: str, start: int, end: int) -> list[tuple[int, bytes]]:
+        """The volume profiles of the days of ``[start, end)``, each with its midnight in ms, ascending."""
+        prefix, found = prefix_of(symbol), []
+        cursor = txn.cursor(self._profiles)
+        at = cursor.set_range(prefix + (max(0, start) // DAY_MS).to_bytes(4, "big"))
+        while at and (key := bytes(cursor.key())).startswith(prefix):
+            day = int.from_bytes(key[-4:], "big") * DAY_MS
+            if day >= end:
+                break
+            found.append((day, bytes(cursor.value())))
+            at = cursor.next()
+        return found
+
+    def set_profile(self, txn: lmdb.Transaction, symbol: str, day: int, block: bytes) -> None:
+        """Keep the volume profile of a day, in place of what was there."""
+        txn.put(prefix_of(symbol) + (day // DAY_MS).to_bytes(4, "big"), block, db=self._profiles)
+
+    def refused(self, txn: lmdb.Transaction, symbol: str) -> list[Quarantined]:
+        """The refused candles of a symbol, by minute and source."""
+        prefix, found = prefix_of(symbol), []
+        cursor = txn.cursor(self._quarantine)
+        at = cursor.set_range(prefix)
+        while at and (key := bytes(cursor.key())).startswith(prefix):
+            found.append(Quarantined(int.from_bytes(key[-9:-1], "big"), key[-1], bytes(cursor.value())))
+            at = cursor.next()
+        return found
+
+    def refuse(self, txn: lmdb.Transaction, symbol: str, open_time: int, source: int, record: bytes) -> None:
+        """Keep a refused candle; the last record of a minute and source stays."""
+        at = min(max(0, open_time), (1 << 64) - 1).to_bytes(8, "big")
+        txn.put(prefix_of(symbol) + at + bytes((source,)), record, db=self._quarantine)

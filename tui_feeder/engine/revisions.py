@@ -1,0 +1,51 @@
+"""How often each published minute was corrected, so that every correction has a number of its own. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tui_feeder.engine.coverage import EMPTY, Coverage
+
+
+class _Kept(msgspec.Struct):
+    """The form in the store."""
+
+    since: int
+    levels: list[list[tuple[int, int]]]
+
+
+class Revisions:
+    """Revision numbers of a symbol's messages.
+
+    Args:
+        since: the first minute (ms) that was ever published; those before have no message to correct.
+    """
+
+    def __init__(self, since: int) -> None:
+        self.since = since
+        self._levels: list[Coverage] = []  # level k: the minutes of revision k + 1 and more
+
+    def of(self, minute: int) -> int:
+        """The revision last published for ``minute``: 0 for one that was never corrected."""
+        return sum(minute in level for level in self._levels)
+
+    def correct(self, minutes: Coverage) -> None:
+        """These minutes are published once more."""
+        for at, level in enumerate(self._levels):
+            again = minutes.intersect(level)
+            self._levels[at] = level.union(minutes)
+            minutes = again
+        if minutes:
+            self._levels.append(EMPTY.union(minutes))
+
+    def encode(self) -> bytes:
+        """For the store."""
+        return msgspec.json.encode(_Kept(self.since, [list(level) for level in self._levels]))
+
+    @classmethod
+    def decode(cls, kept: bytes) -> Revisions:
+        """What :meth:`encode` gave."""
+        read = msgspec.json.decode(kept, type=_Kept)
+        made = cls(read.since)
+        made._levels = [Coverage(level) for level in read.levels]
+        return made

@@ -1,0 +1,84 @@
+"""A sink that drains the outbox: what it has taken is acknowledged, what waits is shown."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+
+from tui_feeder.engine.lock import StoreError
+from tui_feeder.engine.sinks.outbox import Outbox
+from tui_feeder.engine.sinks.thread import SessionSink
+
+#: More messages than this waiting is told, though nothing is wrong.
+_MANY = 5_000
+
+
+class DrainingSink(SessionSink):
+    """Its sessions read from :attr:`outbox` after :attr:`taken`, and move that on.
+
+    Args:
+        outbox: opened with the name of the sink, under which its cursor is kept.
+    """
+
+    def __init__(self, outbox: Outbox) -> None:
+        super().__init__()
+        name = self.name
+        self.outbox = outbox
+        self.taken = outbox.cursors[name]  # the receiver has everything up to this number
+        self._writing = False
+        self._told = 0  # dropped messages told so far
+
+    def take(self, number: int) -> None:
+        """The receiver has everything up to ``number``. Called by the session."""
+        self.taken = max(self.taken, number)
+        if not self._writing and self.taken > self.outbox.cursors[self.name]:
+            self._writing = True
+            loop = asyncio.get_running_loop()
+
+            def written(future: Future[None]) -> None:
+                self._writing = False
+                if not loop.is_closed() and future.exception() is None:
+                    loop.call_soon_threadsafe(self.take, 0)  # what was taken meanwhile goes in one piece
+
+            self.outbox.acknowledge(self.name, self.taken).add_done_callback(written)
+
+    async def settle(self) -> None:
+        """Wait until what was taken is written down."""
+        await asyncio.wrap_future(self.outbox.acknowledge(self.name, self.taken))
+
+    def tell_dropped(self) -> None:
+        """Shout where the outbox was too small."""
+        dropped = self.outbox.dropped[self.name]
+        if dropped > self._told:
+            lost, self._told = dropped - self._told, dropped
+            self.count(f"{self.name} messages dropped", lost)
+            self.note("error", f"{self.name}: the outbox is full: {lost:,} oldest messages dropped for good")
+
+    def status(self) -> str:
+        """``ok``, or what is wrong and how much waits."""
+        return self.standing_after(self.trouble)
+
+    def standing_after(self, text: str) -> str:
+        """``text``, the trouble if there is any, and how much waits; ``ok`` where there is nothing to say."""
+        try:
+            standing = self.outbox.standing(self.name)
+        except StoreError:  # the engine has ended
+            return text or "ok"
+        if standing.depth > (0 if text else _MANY):
+            waits = f"{standing.depth:,} messages wait, {standing.megabytes:.1f} MB, {_span(standing.age)}"
+            text = f"{text or 'catching up'}; {waits}"
+        if standing.dropped:
+            text = f"{text or 'ok now'}; {standing.dropped:,} dropped: the outbox was full"
+        return text or "ok"
+
+    def _failed(self, text: str) -> None:
+        self.tell_dropped()
+        super()._failed(text)
+
+
+def _span(seconds: float) -> str:
+    """How long something lasts, in the largest unit that fits."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,214 @@
+"""Messages that wait in the store until their sinks have them, in the order in which they were made.
+
+A message is written in the transaction of its candle and deleted once every sink has acknowledged it:
+a process that is killed, or a broker that is away, loses nothing. Each sink has a cursor, the number of
+the last message it has taken; what is taken twice because a cursor was not yet written is told apart by
+symbol, timestamp and revision.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+import lmdb
+
+from tui_feeder.engine.environment import Environment
+
+_HEAD = struct.Struct(">qqH")  # timestamp and time of writing (ms), bytes of the symbol
+_CURSOR = b"outbox\0"
+_MB = 1 << 20
+#: Oldest messages deleted in one go once the bound is reached.
+_DROPPED_AT_ONCE = 64
+
+
+class Waiting(NamedTuple):
+    """A message that waits."""
+
+    number: int
+    symbol: str
+    timestamp: int  # close time of its minute, ms
+    payload: bytes
+
+
+class Standing(NamedTuple):
+    """How much waits for a sink."""
+
+    depth: int  # messages
+    megabytes: float  # of the whole outbox in the file
+    age: float  # seconds since the oldest was written, by the local clock
+    dropped: int  # since the start: the bound was reached before the sink took them
+
+
+class Outbox:
+    """The messages of a store that wait for its sinks.
+
+    Args:
+        environment: of the store, open for writing.
+        submit: runs a job in the store's next transaction, with that transaction's :class:`OutboxWrite`.
+        sinks: names of the sinks that take messages. The cursors of others are forgotten; a sink seen for
+            the first time begins with what is written next, the only one with everything there is.
+        max_mb: bound on the file space of all that waits; beyond it the oldest are dropped and counted.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        submit: Callable[[Callable[[OutboxWrite], Any]], Future[Any]],
+        sinks: Sequence[str],
+        max_mb: float,
+    ) -> None:
+        self.sinks = tuple(sinks)
+        self.last = 0  # number of the newest message committed
+        self.cursors: dict[str, int] = {}
+        self.dropped = dict.fromkeys(sinks, 0)
+        self._max_bytes = int(max_mb * _MB)
+        self._environment = environment
+        self._entries = environment.named(b"outbox")
+        self._meta = environment.meta
+        self._submit = submit
+
+    def begin(self) -> None:
+        """Read the cursors, and settle those of sinks that are new or gone."""
+        self._submit(lambda write: write.settle()).result()
+
+    def write(self, txn: lmdb.Transaction) -> OutboxWrite:
+        """What a transaction does to the outbox; :meth:`OutboxWrite.committed` follows its commit."""
+        return OutboxWrite(self, txn, self._entries, self._meta, self._max_bytes)
+
+    def after(self, number: int, most_bytes: int) -> list[Waiting]:
+        """The messages after ``number`` in order, until their payloads reach ``most_bytes``."""
+        found: list[Waiting] = []
+        with self._environment.reading() as txn:
+            cursor = txn.cursor(self._entries)
+            at = cursor.set_range(_key(number + 1))
+            while at and most_bytes > 0:
+                one = _decode(cursor.key(), cursor.value())
+                most_bytes -= len(one.payload)
+                found.append(one)
+                at = cursor.next()
+        return found
+
+    def acknowledge(self, sink: str, number: int) -> Future[None]:
+        """The sink has everything up to ``number``: what every sink has is deleted."""
+        return self._submit(lambda write: write.acknowledge(sink, number))
+
+    def standing(self, sink: str) -> Standing:
+        """How much waits for ``sink``."""
+        taken = self.cursors[sink]
+        with self._environment.reading() as txn:
+            cursor = txn.cursor(self._entries)
+            waits = cursor.set_range(_key(taken + 1))
+            if not waits:
+                return Standing(0, 0.0, 0.0, self.dropped[sink])
+            oldest = int.from_bytes(cursor.key(), "big")
+            written = _HEAD.unpack_from(cursor.value())[1]
+            cursor.last()
+            depth = int.from_bytes(cursor.key(), "big") - oldest + 1
+            megabytes = _bytes_of(txn, self._entries) / _MB
+        return Standing(depth, megabytes, max(0.0, time.time() - written / 1000), self.dropped[sink])
+
+
+class OutboxWrite:
+    """One transaction's changes to an outbox; thrown away if the transaction fails."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        txn: lmdb.Transaction,
+        entries: lmdb._Database,
+        meta: lmdb._Database,
+        max_bytes: int,
+    ) -> None:
+        self._outbox = outbox
+        self._txn = txn
+        self._entries = entries
+        self._meta = meta
+        self._max_bytes = max_bytes
+        self._last = outbox.last
+        self._cursors = dict(outbox.cursors)
+        self._dropped = dict(outbox.dropped)
+
+    def add(self, symbol: str, timestamp: int, payload: bytes) -> None:
+        """Let a message wait."""
+        name = symbol.encode()
+        self._last += 1
+        head = _HEAD.pack(timestamp, time.time_ns() // 1_000_000, len(name))
+        self._txn.put(_key(self._last), head + name + payload, db=self._entries, append=True)
+        while _bytes_of(self._txn, self._entries) > self._max_bytes and self._drop():
+            pass
+
+    def _drop(self) -> bool:
+        """Delete the oldest messages but the last; whether there were any."""
+        cursor = self._txn.cursor(self._entries)
+        for _ in range(_DROPPED_AT_ONCE):
+            if not cursor.first() or (number := int.from_bytes(cursor.key(), "big")) == self._last:
+                return False
+            for sink, taken in self._cursors.items():
+                self._dropped[sink] += number > taken
+            cursor.delete()
+        return True
+
+    def acknowledge(self, sink: str, number: int) -> None:
+        """Move a cursor on; see :meth:`Outbox.acknowledge`."""
+        if number > self._cursors[sink]:
+            self._set_cursor(sink, number)
+            self._clear(min(self._cursors.values()))
+
+    def settle(self) -> None:
+        """See :meth:`Outbox.begin`."""
+        found = dict(self._stored())
+        cursor = self._txn.cursor(self._entries)
+        newest = int.from_bytes(cursor.key(), "big") if cursor.last() else 0
+        self._last = max([newest, *found.values()])
+        mine = {sink: found[sink] for sink in self._outbox.sinks if sink in found}
+        for sink in self._outbox.sinks:
+            beginning = self._last if mine else min(found.values(), default=0)
+            self._set_cursor(sink, mine.get(sink, beginning))
+        for sink in found.keys() - mine.keys():
+            self._txn.delete(_CURSOR + sink.encode(), db=self._meta)
+        self._clear(min(self._cursors.values()))
+
+    def _stored(self) -> list[tuple[str, int]]:
+        cursor, found = self._txn.cursor(self._meta), []
+        at = cursor.set_range(_CURSOR)
+        while at and (key := bytes(cursor.key())).startswith(_CURSOR):
+            found.append((key[len(_CURSOR) :].decode(), int.from_bytes(cursor.value(), "big")))
+            at = cursor.next()
+        return found
+
+    def _set_cursor(self, sink: str, number: int) -> None:
+        self._cursors[sink] = number
+        self._txn.put(_CURSOR + sink.encode(), _key(number), db=self._meta)
+
+    def _clear(self, number: int) -> None:
+        """Delete every message up to ``number``."""
+        cursor = self._txn.cursor(self._entries)
+        last, more = _key(number), cursor.first()
+        while more and bytes(cursor.key()) <= last:
+            more = cursor.delete() and bool(cursor.key())  # it stands on the next one then
+
+    def committed(self) -> None:
+        """The transaction is committed: what it did holds."""
+        self._outbox.last, self._outbox.cursors = self._last, self._cursors
+        self._outbox.dropped = self._dropped
+
+
+def _key(number: int) -> bytes:
+    return number.to_bytes(8, "big")
+
+
+def _decode(key: bytes | memoryview[int], value: bytes | memoryview[int]) -> Waiting:
+    timestamp, _, length = _HEAD.unpack_from(value)
+    start = _HEAD.size + length
+    symbol = bytes(value[_HEAD.size : start]).decode()
+    return Waiting(int.from_bytes(key, "big"), symbol, timestamp, bytes(value[start:]))
+
+
+def _bytes_of(txn: lmdb.Transaction, database: lmdb._Database) -> int:
+    """File space of a named database."""
+    stat = txn.stat(database)
+    return int((stat["leaf_pages"] + stat["branch_pages"] + stat["overflow_pages"]) * stat["psize"])

@@ -1,0 +1,42 @@
+"""What the engine says to people in its log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.roster import Tracked
+
+_PRICES = 4  # symbols whose price a minute's line tells
+
+
+def clock(ms: int) -> str:
+    """An instant as ``2026-11-22 18:09:28Z``."""
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(ms / 1000))
+
+
+def progress(tracked: Iterable[Tracked]) -> str:
+    """How far history is."""
+    ones = list(tracked)
+    views = [(one.symbol, one.tracker.view()) for one in ones if one.tracker]
+    live = sum(one.phase == "live" for one in ones)
+    done, total = sum(v.rows_done for _, v in views), sum(v.rows_total for _, v in views)
+    etas = [v.eta_seconds for _, v in views if v.eta_seconds is not None]
+    eta = f", about {max(etas):.0f} s left" if etas else ""
+    names = ", ".join(f"{symbol} {view.fraction:.0%}" for symbol, view in views)
+    told = f"history: {live} of {len(ones)} symbols live, {done:,} of {total:,} minutes read{eta}"
+    return f"{told} ({names})" if names else told
+
+
+def minute(open_time: int, closed: int, live: Sequence[Tracked], now: int) -> str:
+    """A minute that every live symbol has closed."""
+    lag = (now - open_time - MINUTE_MS) / 1000
+    prices = "  ".join(
+        f"{one.symbol} {one.last.close:.{one.price_decimals}f}" for one in live[:_PRICES] if one.last
+    )
+    more = f"  and {len(live) - _PRICES} more" if len(live) > _PRICES else ""
+    return (
+        f"minute {clock(open_time)[11:16]} closed: {closed} of {len(live)} symbols, "
+        f"{lag:.1f} s after its end: {prices}{more}"
+    )

@@ -1,0 +1,300 @@
+"""Stored candles for research: read-only, typed, while an engine may be running.
+
+    from tui_feeder import open_store, to_pandas
+
+    with open_store("lmdb_data") as store:
+        bars = store.candles("BTCUSDT", "4h", start="2026-01-01")
+        frame = to_pandas(bars)
+
+Instants are integer milliseconds since the epoch, UTC. Nothing is invented: a minute that is not
+stored is absent, and a bar that lacks minutes is left out unless it is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_feeder.engine.aggregate import aggregate
+from tui_feeder.engine.candle import DAY_MS, ROW, SECOND_MS, Rows
+from tui_feeder.engine.coverage import Coverage
+from tui_feeder.engine.lock import StoreError
+from tui_feeder.engine.store import Store
+from tui_feeder.moments import parse_moment, parse_timeframe, whole_minute
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+__all__ = ["CANDLE", "CandleStore", "Candles", "Moment", "open_store", "to_pandas", "to_polars"]
+
+#: A moment: RFC 3339 text or a plain date, a datetime, or ms since the epoch; without a zone UTC.
+Moment: TypeAlias = str | int | datetime | np.integer[Any]
+
+#: A one-dimensional structured array of dtype :data:`CANDLE`, ascending, without duplicates.
+Candles: TypeAlias = NDArray[Any]
+
+#: One candle of any timeframe: times in ms, prices in quote currency, ``volume`` and
+#: ``taker_buy_volume`` in the base asset, the ``quote`` volumes in the quote asset.
+CANDLE = np.dtype(
+    [
+        ("open_time", "<i8"),
+        ("close_time", "<i8"),  # inclusive: the bar's exclusive end minus 1 ms
+        *((str(name), ROW[name].str) for name in (ROW.names or ())[1:]),
+    ]
+)
+
+_CHUNK_MS = 7 * DAY_MS
+
+
+def open_store(path: str | os.PathLike[str]) -> CandleStore:
+    """Open a store of candles for reading.
+
+    Works while an engine writes the same store in another process. Opening the same store again in
+    this process is cheap: both share one environment.
+
+    Args:
+        path: the storage directory (``application.storage_path``).
+
+    Raises:
+        StoreError: there is no store, or it is of another format.
+    """
+    return CandleStore(path)
+
+
+class _Opened:
+    """The stores this process has open: LMDB allows one environment a file and process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stores: dict[tuple[int, Path], tuple[Store, int]] = {}
+
+    def take(self, path: Path) -> Store:
+        with self._lock:
+            key = (os.getpid(), path)
+            store, users = self._stores.get(key) or (Store(path, read_only=True), 0)
+            self._stores[key] = store, users + 1
+            return store
+
+    def give_back(self, path: Path) -> None:
+        with self._lock:
+            key = (os.getpid(), path)
+            store, users = self._stores.pop(key)
+            if users > 1:
+                self._stores[key] = store, users - 1
+            else:
+                store.close()
+
+
+_opened = _Opened()
+
+
+class CandleStore:
+    """Candles of every stored symbol, for reading; a context manager, safe to use from threads.
+
+    Every call sees what is committed at that moment. Another process must open the store itself: an
+    open store can't be handed over by ``fork`` or pickled.
+
+    Args:
+        path: the storage directory.
+
+    Raises:
+        StoreError: there is no store, or it is of another format; from any method, once closed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._key = self.path.resolve()
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._store: Store | None = _opened.take(self._key)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"CandleStore({str(self.path)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("an open store can't be pickled: call open_store in the process that reads it")
+
+    def close(self) -> None:
+        """Give the store back. A second call does nothing."""
+        with self._lock:
+            if self._store is not None and self._process == os.getpid():
+                self._store = None
+                _opened.give_back(self._key)
+
+    def _opened_store(self) -> Store:
+        store = self._store
+        if store is None:
+            raise StoreError(f"the store {self.path} is closed")
+        if self._process != os.getpid():
+            raise StoreError(f"the store {self.path} was opened by another process: call open_store again")
+        return store
+
+    @property
+    def exchange(self) -> str:
+        """Whose candles these are: the address of the exchange, or "a simulated exchange"."""
+        return self._opened_store().exchange
+
+    def symbols(self) -> list[str]:
+        """Every symbol of which a candle is stored, sorted."""
+        store = self._opened_store()
+        return [symbol for symbol in store.symbols() if store.present(symbol)]
+
+    def coverage(self, symbol: str) -> Coverage:
+        """The minutes stored, as disjoint intervals ``[start, end)`` in ms. Empty for an unknown symbol."""
+        return self._opened_store().present(symbol)
+
+    def certified(self, symbol: str) -> Coverage:
+        """The stored minutes that are certified.
+
+        Their rows came from an archive whose SHA256 agreed, or were read by REST after their close.
+        """
+        return self._opened_store().certified(symbol)
+
+    def range(self, symbol: str) -> tuple[int, int] | None:
+        """Open time of the first stored minute and exclusive end of the last, ms; None without any."""
+        present = self.coverage(symbol)
+        return (present.start, present.end) if present else None
+
+    def candles(
+        self,
+        symbol: str,
+        timeframe: str | int = "1m",
+        start: Moment | None = None,
+        end: Moment | None = None,
+        *,
+        include_partial: bool = False,
+    ) -> Candles:
+        """The candles of a symbol that lie wholly inside ``[start, end)``.
+
+        Args:
+            symbol: such as ``"BTCUSDT"``.
+            timeframe: ``"1m"``, ``"5m"``, ``"4h"``, ``"1d"`` .. or seconds; must divide a day. Bars
+                are aligned to midnight UTC.
+            start: None for the first stored minute.
+            end: exclusive; None for the last stored minute.
+            include_partial: also bars that lack minutes, the one in progress included.
+
+        Returns:
+            An array of dtype :data:`CANDLE`; empty where nothing is stored.
+
+        Raises:
+            KeyError: nothing of the symbol is stored; the message names what is.
+            ValueError: ``timeframe``, ``start`` or ``end`` makes no sense.
+        """
+        parts = list(self.chunks(symbol, timeframe, start, end, include_partial=include_partial))
+        return np.concatenate(parts) if parts else np.empty(0, dtype=CANDLE)
+
+    def chunks(
+        self,
+        symbol: str,
+        timeframe: str | int = "1m",
+        start: Moment | None = None,
+        end: Moment | None = None,
+        *,
+        include_partial: bool = False,
+    ) -> Iterator[Candles]:
+        """Like :meth:`candles`, a week at a time, so that memory stays small however long the range.
+
+        Raises:
+            KeyError: nothing of the symbol is stored.
+            ValueError: ``timeframe``, ``start`` or ``end`` makes no sense.
+        """
+        seconds = parse_timeframe(timeframe)
+        present = self.coverage(symbol)
+        if not present:
+            known = ", ".join(self.symbols()) or "nothing"
+            raise KeyError(f"no candles of {symbol} in {self.path}: it holds {known}")
+        low, high, bar = present.start, present.end, seconds * SECOND_MS
+        if start is not None and end is not None and _ms(end) < _ms(start):
+            raise ValueError(f"the range ends ({end}) before it starts ({start})")
+        if start is not None:
+            low = max(low, -(-_ms(start) // bar) * bar)
+        if end is not None:
+            high = min(high, whole_minute(_ms(end)) // bar * bar)
+        return self._chunks(symbol, seconds, low, high, include_partial)
+
+    def _chunks(self, symbol: str, seconds: int, low: int, high: int, partial: bool) -> Iterator[Candles]:
+        # Bars never cross midnight, so whole days can be made into bars on their own.
+        at = low
+        while at < high:
+            stop = min(high, (at // DAY_MS * DAY_MS) + _CHUNK_MS)
+            rows = self._opened_store().read(symbol, at, stop)
+            if len(rows):
+                bars = _bars(rows, seconds, partial)
+                if len(bars):
+                    yield bars
+            at = stop
+
+
+def _ms(moment: Moment) -> int:
+    return parse_moment(int(moment) if isinstance(moment, np.integer) else moment)
+
+
+def _bars(rows: Rows, seconds: int, partial: bool) -> Candles:
+    """Bars of ``rows``, which end at a midnight or at the end of what is asked for."""
+    if seconds > 60:
+        count = len(rows)
+        if partial:
+            # A candle of the bar behind the last one completes the last one as it stands.
+            after = rows[-1:].copy()
+            after["open_time"] += seconds * SECOND_MS
+            rows = np.concatenate([rows, after])
+        bars = aggregate(rows, seconds)
+        rows = bars.rows[bars.rows["open_time"] <= rows["open_time"][count - 1]]
+        if not partial:
+            rows = rows[~bars.partial]
+    made = np.empty(len(rows), dtype=CANDLE)
+    for name in ROW.names or ():
+        made[name] = rows[name]
+    made["close_time"] = made["open_time"] + (seconds * SECOND_MS - 1)
+    return made
+
+
+def to_pandas(candles: Candles) -> pd.DataFrame:
+    """Candles as a pandas DataFrame; ``open_time`` (UTC) is the index, ``close_time`` a column.
+
+    Raises:
+        ImportError: pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ImportError("to_pandas needs pandas: pip install pandas") from error
+    frame = pd.DataFrame({name: candles[name] for name in candles.dtype.names or ()})
+    for name in ("open_time", "close_time"):
+        frame[name] = pd.to_datetime(frame[name], unit="ms", utc=True)
+    return frame.set_index("open_time")
+
+
+def to_polars(candles: Candles) -> pl.DataFrame:
+    """Candles as a polars DataFrame; the times are ``Datetime("ms", "UTC")``.
+
+    Raises:
+        ImportError: polars is not installed.
+    """
+    try:
+        import polars as pl
+    except ImportError as error:
+        raise ImportError("to_polars needs polars: pip install polars") from error
+    frame = pl.DataFrame({name: np.ascontiguousarray(candles[name]) for name in candles.dtype.names or ()})
+    times = [
+        pl.col(n).cast(pl.Datetime("ms")).dt.replace_time_zone("UTC") for n in ("open_time", "close_time")
+    ]
+    return frame.with_columns(times)
