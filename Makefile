@@ -40,7 +40,7 @@ run: $(VENV)/.run
 	@$(BIN)/feeder-tui $(ARGS)
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -6,8 +6,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 #: With Python's own 5 ms, a loop that competes with a parsing and a writing thread waits 15 to 50 ms for
-#: its turn (measured while months are read); with 1 ms about 15, at no cost in candles a second.
-_TURN_SECONDS = 0.001
+#: its turn (measured while months are read); with half a one 15 to 20, at no cost in candles a second.
+_TURN_SECONDS = 0.0005
 
 
 def working_thread() -> ThreadPoolExecutor:
