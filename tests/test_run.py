@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -265,3 +266,51 @@ async def test_hangup_reads_the_configuration_again_and_follows_its_symbols(tmp_
         assert [await symbol() for _ in range(5)][-3:] == ["ETHUSDT"] * 3
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+async def test_a_full_disk_is_said_waited_for_and_gone_on_from(tmp_path: Path) -> None:
+    market = synthetic_market(["BTCUSDT", "ETHUSDT"], as_of_ms=NOON)
+    async with Exchange(market, clock_for(market, start_ms=NOON)) as exchange:
+        env = environment(
+            FEEDER_EXCHANGE__REST_URL=exchange.rest_url,
+            FEEDER_EXCHANGE__STREAM_URL=exchange.stream_url,
+            FEEDER_EXCHANGE__ARCHIVE_URL=exchange.archive_url,
+        )
+        # No file of the process may grow beyond this: to it, the disk is full. 60 days need about 4.4 MB.
+        limit = (2 << 20, resource.RLIM_INFINITY)
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "--symbols", "BTCUSDT,ETHUSDT", "--storage", str(tmp_path / "store"), "--no-ui",
+            cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+        )  # fmt: skip
+        assert process.stderr is not None
+        told: list[str] = []
+
+        async def until_said(word: str) -> None:
+            while not told or word not in told[-1]:
+                line = await asyncio.wait_for(process.stderr.readline(), 40)  # type: ignore[union-attr]
+                assert line, f"it ended before it said {word!r}:\n{''.join(told)}"
+                told.append(line.decode())
+
+        await until_said("full")
+        await asyncio.sleep(2.0)
+        assert process.returncode is None
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, unlimited)
+        await until_said("live: 2 symbols")
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+    store = await asyncio.to_thread(Store, tmp_path / "store", read_only=True)
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        present = store.present(symbol)
+        assert present.minutes >= 60 * 1440
+        assert not present.missing(present.start, present.end)
+    store.close()
+
+
+def test_a_storage_nobody_can_write_is_refused_with_a_remedy() -> None:
+    done = run("--demo", "--symbols", "BTCUSDT", "--no-ui", "--storage", "/proc/feeder", "--run-for", "5")
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "--storage" in done.stderr
+    assert "Traceback" not in done.stderr
