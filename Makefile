@@ -2,6 +2,8 @@
 #   make demo             the embedded exchange, live on this terminal   (ARGS="--no-ui --run-for 60")
 #   make run              the real exchange, with ./config.toml          (ARGS="--symbols BTCUSDT,ETHUSDT")
 #   make test             the test suite                                 (ARGS="-k coverage")
+#   make test-integration against a real Kafka and PostgreSQL
+#   make kafka, postgres  start one on loopback; make stop-services ends them
 #   make check            ruff, mypy --strict, import-linter
 #   make bench            every benchmark                                (ARGS="--json")
 ARGS ?=
@@ -12,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench format clean
+.PHONY: help demo run test test-integration kafka postgres stop-services check bench format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -40,7 +42,14 @@ run: $(VENV)/.run
 	@$(BIN)/feeder-tui $(ARGS)
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile -m "not integration" $(ARGS)
+
+# Against a real Kafka and a real PostgreSQL; needs Java 17, Maven and Debian's postgresql.
+test-integration: $(VENV)/.dev
+	@$(BIN)/python -m pytest -q -m integration tests/integration $(ARGS)
+
+kafka postgres stop-services: $(VENV)/.dev
+	@$(BIN)/python tests/brokers/services.py $(if $(filter stop-services,$@),stop,$@)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -45,6 +45,9 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     for command in (backfill, gaps, verify, export, info):
         app.command()(command)
+    sinks = typer.Typer(help="Where messages and candles go.", no_args_is_help=True)
+    sinks.command("check")(check_sinks)
+    app.add_typer(sinks, name="sinks")
 
 
 def backfill(
@@ -175,3 +178,17 @@ def info(
         from tui_feeder.commands import info as command
 
         raise typer.Exit(command.run(loaded, split(symbols), sources, json))
+
+
+def check_sinks(json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Try whether Kafka and PostgreSQL can be reached as configured.
+
+    Connects, tells what is there and what a run would create, and changes nothing.
+
+    Exit codes: 0 every enabled sink works, 4 one does not.
+    """
+    with told():
+        loaded = load(config, flags(None, None, None))
+        from tui_feeder.commands import sinks as command
+
+        raise typer.Exit(command.run(loaded, json))

@@ -32,14 +32,16 @@ class SinkError(Exception):
 class SessionSink(ABC):
     """Runs :meth:`session` again and again until it is closed.
 
-    A session calls :meth:`connected` once it works. It returns when :meth:`over` says that it may, or
-    raises; then the next one follows after a wait that grows.
+    A session calls :meth:`connected` once it has connected and :meth:`progress` when something was handed
+    over or nothing waits. It returns when :meth:`over` says that it may, or raises; then the next one follows
+    after a wait that grows until there is progress again.
     """
 
     name = "sink"
 
     def __init__(self) -> None:
         self.trouble = "not started"  # what is wrong; "" while all is well
+        self._failure = ""  # why the last session failed, until there is progress again
         self._journal: Journal | None = None
         self._engine_loop: asyncio.AbstractEventLoop | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -86,10 +88,17 @@ class SessionSink(ABC):
         """Connect, say :meth:`connected`, and hand over until it fails or is :meth:`over`."""
 
     def connected(self, text: str) -> None:
-        """The session works."""
-        self.note("info", f"{self.name}: {text}")
-        self.trouble = ""
-        self._backoff.reset()
+        """The session has connected; whether it gets on after a failure is yet to be seen."""
+        if not self._failure:
+            self.note("info", f"{self.name}: {text}")
+            self.trouble = ""
+
+    def progress(self) -> None:
+        """Something was handed over, or nothing waits."""
+        if self._failure:
+            self.note("info", f"{self.name}: works again")
+            self._failure = self.trouble = ""
+            self._backoff.reset()
 
     def over(self, *, idle: bool) -> bool:
         """Whether the session should return: it is closing, and nothing waits or the time is up."""
@@ -139,8 +148,8 @@ class SessionSink(ABC):
     def _failed(self, text: str) -> None:
         """Say it once for each new reason, wait."""
         wait = max(0.2, self._backoff.next())
-        if text != self.trouble:
+        if text != self._failure:
             self.note("error", f"{self.name}: {text}; tried again until it works")
-        self.trouble = text
+        self.trouble = self._failure = text
         self.count(f"{self.name} failures", 1)
         self._closing.wait(wait)

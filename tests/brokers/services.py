@@ -1,0 +1,313 @@
+"""A real Apache Kafka and a real PostgreSQL on loopback, for tests, benchmarks and trying things out.
+
+``python tests/brokers/services.py kafka|postgres|stop``: starts one that stays, or ends those started so.
+Its files are in ``.services/`` of the checkout. Kafka needs Java 17 and Maven, which fetches its jars once;
+PostgreSQL needs its server programs, and a user that is not root to run them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRATCH = ROOT / ".services"
+JARS = SCRATCH / "kafka-jars"
+_START_SECONDS = 60.0
+
+
+def scratch() -> Path:
+    """The folder for what is started and fetched; git does not see it."""
+    SCRATCH.mkdir(exist_ok=True)
+    (SCRATCH / ".gitignore").write_text("*\n")
+    return SCRATCH
+
+
+class Unavailable(Exception):
+    """This machine lacks what the service needs; the message says what."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+class Service:
+    """A server process: started, killed, paused, started again on the same files and port."""
+
+    name = "service"
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        raise NotImplementedError
+
+    def ready(self) -> bool:
+        return _listens(self.port)
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start the server; with ``wait`` it answers when this returns."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.prepare()
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), stdout=log, stderr=log, start_new_session=True, **self.identity()
+            )
+        if wait:
+            self.wait()
+
+    def identity(self) -> dict[str, Any]:
+        return {}
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not self.ready():
+            log = (self.folder / "server.log").read_text(errors="replace")[-2000:]
+            assert self.process is not None
+            assert self.process.poll() is None, f"{self.name} ended at once:\n{log}"
+            assert time.monotonic() < deadline, f"{self.name} does not answer:\n{log}"
+            time.sleep(0.1)
+
+    def _signal(self, number: int) -> None:
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+    def kill(self) -> None:
+        """As a power cut would: SIGKILL to the whole server."""
+        if self.process is not None:
+            self._signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def pause(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+
+class Kafka(Service):
+    """One broker in KRaft mode that is its own controller."""
+
+    name = "Apache Kafka"
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        *,
+        more: str = "",
+        sasl: tuple[str, str] | None = None,
+        announced: str | None = None,
+    ) -> None:
+        """``more``: lines of settings. ``sasl``: a user and password for a second listener."""
+        super().__init__(folder, port)
+        self._controller = free_port()
+        self._sasl_port = free_port()
+        self._more = more
+        self._sasl = sasl
+        self._announced = announced or self.servers
+
+    @property
+    def sasl_servers(self) -> str:
+        return f"127.0.0.1:{self._sasl_port}"
+
+    @property
+    def servers(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def _java(self, main: str, *arguments: str) -> list[str]:
+        return [
+            "java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-cp", f"{JARS}/*", main, *arguments
+        ]  # fmt: skip
+
+    def prepare(self) -> None:
+        fetch_jars()
+        settings = self.folder / "server.properties"
+        if settings.exists():
+            return
+        listener = announced = more = ""
+        if self._sasl is not None:
+            user, password = self._sasl
+            listener = announced = f",SASL_PLAINTEXT://{self.sasl_servers}"
+            more = (
+                "sasl.enabled.mechanisms=PLAIN\nlistener.name.sasl_plaintext.plain.sasl.jaas.config="
+                "org.apache.kafka.common.security.plain.PlainLoginModule required "
+                f'user_{user}="{password}";'
+            )
+        settings.write_text(
+            f"""process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{self._controller}
+listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller}{listener}
+advertised.listeners=PLAINTEXT://{self._announced}{announced}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs={self.folder}/data
+num.partitions=3
+log.retention.ms=-1
+log.roll.ms=4000000000000
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+{more}
+{self._more}
+"""
+        )
+        subprocess.run(
+            self._java("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk",
+                       "-c", str(settings)),
+            check=True, capture_output=True,
+        )  # fmt: skip
+
+    def command(self) -> list[str]:
+        return self._java("kafka.Kafka", str(self.folder / "server.properties"))
+
+
+def fetch_jars() -> None:
+    """The jars of Kafka, from Maven Central, once."""
+    if JARS.exists():
+        return
+    if shutil.which("java") is None or shutil.which("mvn") is None:
+        raise Unavailable("a real Kafka needs java (17 or newer) and mvn")
+    scratch()
+    fresh = JARS.with_suffix(f".{os.getpid()}")
+    done = subprocess.run(
+        ["mvn", "-q", "-B", "-f", str(ROOT / "tests/brokers/pom.xml"), "dependency:copy-dependencies",
+         f"-DoutputDirectory={fresh}"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise Unavailable(f"the jars of Kafka could not be fetched: {done.stdout[-500:]}")
+    if JARS.exists():
+        shutil.rmtree(fresh)
+    else:
+        fresh.rename(JARS)
+
+
+def _programs() -> Path:
+    """Where the server programs of PostgreSQL are."""
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).resolve().parent
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not debian:
+        raise Unavailable("a real PostgreSQL needs its server: apt-get install postgresql")
+    return debian[-1].parent
+
+
+class Postgres(Service):
+    """A server with a user ``feeder`` and a database ``crypto_data``."""
+
+    name = "PostgreSQL"
+    user = "feeder"
+    password = "right"
+    database = "crypto_data"
+
+    def identity(self) -> dict[str, Any]:
+        if os.getuid():
+            return {}
+        for name in ("postgres", "nobody"):
+            with contextlib.suppress(KeyError):
+                entry = pwd.getpwnam(name)
+                return {"user": entry.pw_uid, "group": entry.pw_gid}
+        raise Unavailable("PostgreSQL does not run as root, and there is no other user")
+
+    def prepare(self) -> None:
+        data = self.folder / "data"
+        if data.exists():
+            return
+        identity = self.identity()
+        if identity:
+            for above in [self.folder, *self.folder.parents]:
+                if above.stat().st_uid == os.getuid() and not above.stat().st_mode & 0o001:
+                    above.chmod(above.stat().st_mode | 0o011)
+            os.chown(self.folder, identity["user"], identity["group"])
+        secret = self.folder / "password"
+        secret.write_text(self.password)
+        secret.chmod(0o644)
+        subprocess.run(
+            [str(_programs() / "initdb"), "-D", str(data), "-U", self.user, "-A", "scram-sha-256",
+             f"--pwfile={secret}", "-E", "UTF8", "--locale=C", "--no-sync"],
+            check=True, capture_output=True, **identity,
+        )  # fmt: skip
+
+    def command(self) -> list[str]:
+        return [
+            str(_programs() / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port),
+            "-h", "127.0.0.1", "-k", str(self.folder),
+        ]  # fmt: skip
+
+    def start(self, *, wait: bool = True) -> None:
+        (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+        super().start(wait=wait)
+        if wait:
+            self.sql(f"CREATE DATABASE {self.database}", database="postgres", check=False)
+
+    def ready(self) -> bool:
+        return super().ready() and self.sql("SELECT 1", database="postgres", check=False) == "1"
+
+    def sql(self, text: str, *, database: str | None = None, check: bool = True) -> str:
+        """Run a statement with psql; what it prints."""
+        done = subprocess.run(
+            [str(_programs() / "psql"), "-h", "127.0.0.1", "-p", str(self.port), "-U", self.user,
+             "-d", database or self.database, "-Atqc", text],
+            capture_output=True, text=True, env=os.environ | {"PGPASSWORD": self.password},
+        )  # fmt: skip
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+def main(asked: str) -> None:
+    if asked == "stop":
+        for note in SCRATCH.glob("*/running"):
+            with contextlib.suppress(ProcessLookupError, ValueError):
+                os.killpg(int(note.read_text()), signal.SIGTERM)
+                print(f"{note.parent.name} is ending")
+            note.unlink()
+        return
+    folder = scratch() / asked
+    service = Kafka(folder, 9092) if asked == "kafka" else Postgres(folder, 5432)
+    if service.ready():
+        print(f"something listens on 127.0.0.1:{service.port} already")
+        return
+    service.start()
+    assert service.process is not None
+    (service.folder / "running").write_text(str(service.process.pid))
+    more = f", user {service.user}, password {service.password}" if isinstance(service, Postgres) else ""
+    print(f"{service.name} listens on 127.0.0.1:{service.port}{more}; make stop-services ends it")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except Unavailable as error:
+        sys.exit(str(error))

@@ -1,0 +1,47 @@
+"""Real servers for this lane; each test that asks for one gets its own, killed at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "brokers"))
+
+from services import Kafka, Postgres, Service, Unavailable
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+
+
+def _running(service: Service) -> Iterator[Service]:
+    try:
+        service.start()
+    except Unavailable as error:
+        if os.environ.get("FEEDER_CI"):
+            raise
+        pytest.skip(str(error))
+    yield service
+    service.kill()
+
+
+@pytest.fixture
+def kafka(tmp_path: Path) -> Iterator[Service]:
+    """A real Apache Kafka."""
+    yield from _running(Kafka(tmp_path / "kafka"))
+
+
+@pytest.fixture
+def postgres() -> Iterator[Service]:
+    """A real PostgreSQL. Its folder is not pytest's: the server's user could not enter that one."""
+    folder = Path(tempfile.mkdtemp(prefix="feeder-postgres-"))
+    yield from _running(Postgres(folder / "server"))
+    shutil.rmtree(folder, ignore_errors=True)

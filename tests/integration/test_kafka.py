@@ -1,0 +1,254 @@
+"""Fault 17 on a real Apache Kafka, and what its own answers look like."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from feed import until
+from services import Kafka as Broker
+from sinking import Queue, at_work, check_nothing_lost, consume
+
+from tui_feeder.config import Kafka
+
+pytest.importorskip("aiokafka", reason="the kafka extra is not installed")
+pytest.importorskip("confluent_kafka", reason="the consumer needs confluent-kafka")
+
+from tui_feeder.engine.sinks.kafka import KafkaSink
+
+CHILD = Path(__file__).resolve().parents[1] / "publishing_child.py"
+
+
+def settings(servers: str, **more: object) -> Kafka:
+    return replace(replace(Kafka(), bootstrap_servers=(servers,)), **more)  # type: ignore[arg-type]
+
+
+async def publish(queue: Queue, sink: KafkaSink, count: int, pause: float = 0.0) -> None:
+    """``count`` messages, in bursts of a minute, as the engine makes them."""
+    for _ in range(count // 40):
+        await queue.fill(40)
+        sink.publish("", 0, b"")
+        await asyncio.sleep(pause)
+
+
+@pytest.mark.timeout(240)
+async def test_a_broker_killed_twice_during_ten_thousand_messages_loses_none(
+    kafka: Broker, tmp_path: Path
+) -> None:
+    queue = Queue(tmp_path / "store")
+    sink = KafkaSink(settings(kafka.servers), queue.outbox)
+    async with at_work(sink) as journal:
+        await until(lambda: sink.status() == "ok")
+        publishing = asyncio.create_task(publish(queue, sink, 10_000, 0.03))
+        for at in (2_000, 6_000):
+            await until(lambda at=at: len(queue.made) >= at, 60)  # type: ignore[misc]
+            await asyncio.to_thread(kafka.kill)
+            await until(lambda: sink.status() != "ok", 60)
+            await asyncio.sleep(2)
+            assert queue.depth() > 0
+            await asyncio.to_thread(kafka.start)
+        await publishing
+        await until(lambda: queue.depth() == 0, 90, sink.status())
+        assert sink.status() == "ok"
+        sent = journal.counters["Kafka messages"]
+    consumed = await asyncio.to_thread(consume, kafka.servers, "ta_data", 10_000)
+    check_nothing_lost(consumed, queue.made)
+    print(f"{consumed.duplicates} duplicates; {sent} sent")
+    assert consumed.duplicates <= 2_000  # only what was under way at a kill
+    queue.store.close()
+
+
+@pytest.mark.timeout(120)
+async def test_a_broker_that_is_down_at_the_start_gets_everything_later(
+    kafka: Broker, tmp_path: Path
+) -> None:
+    kafka.kill()
+    queue = Queue(tmp_path / "store")
+    sink = KafkaSink(settings(kafka.servers), queue.outbox)
+    async with at_work(sink):
+        await publish(queue, sink, 2_000)
+        await until(lambda: "nobody listens there" in sink.status())
+        await asyncio.to_thread(kafka.start)
+        await until(lambda: queue.depth() == 0, 60)
+    consumed = await asyncio.to_thread(consume, kafka.servers, "ta_data", 2_000)
+    check_nothing_lost(consumed, queue.made)
+    assert consumed.duplicates == 0
+    queue.store.close()
+
+
+@pytest.mark.timeout(180)
+async def test_a_broker_paused_for_thirty_seconds_is_told_of_and_loses_none(
+    kafka: Broker, tmp_path: Path
+) -> None:
+    queue = Queue(tmp_path / "store")
+    sink = KafkaSink(settings(kafka.servers), queue.outbox)
+    async with at_work(sink):
+        await until(lambda: sink.status() == "ok")
+        publishing = asyncio.create_task(publish(queue, sink, 4_000, 0.3))
+        await until(lambda: len(queue.made) >= 400)
+        kafka.pause()
+        await until(lambda: "has not answered" in sink.status())
+        await asyncio.sleep(30)
+        assert "messages wait" in sink.status()
+        kafka.resume()
+        await publishing
+        await until(lambda: queue.depth() == 0, 60, sink.status())
+    consumed = await asyncio.to_thread(consume, kafka.servers, "ta_data", 4_000)
+    check_nothing_lost(consumed, queue.made)
+    assert consumed.duplicates == 0  # the idempotent producer's second sending is known to the broker
+    queue.store.close()
+
+
+@pytest.mark.timeout(300)
+async def test_a_feeder_killed_thirty_times_while_publishing_loses_none(
+    kafka: Broker, tmp_path: Path
+) -> None:
+    draw = random.Random(17)
+    made: list[tuple[str, int, int]] = []
+    for _ in range(30):
+        process = await asyncio.to_thread(
+            subprocess.Popen,
+            [sys.executable, str(CHILD), str(tmp_path / "store"), kafka.servers, "40"],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline().split() == ["ready"]
+        await asyncio.sleep(draw.uniform(0.2, 1.2))
+        process.kill()
+        for line in process.communicate()[0].splitlines():
+            _, symbol, timestamp = line.split()
+            made.append((symbol, int(timestamp), 0))
+    queue = Queue(tmp_path / "store")
+    async with at_work(KafkaSink(settings(kafka.servers), queue.outbox)):
+        await until(lambda: queue.depth() == 0, 60)
+    consumed = await asyncio.to_thread(consume, kafka.servers, "ta_data", len(set(made)))
+    assert len(made) > 5_000
+    assert set(made) <= consumed.keys()
+    for seen in consumed.order.values():
+        assert seen == sorted(seen)
+        assert len(seen) == (seen[-1][0] - seen[0][0]) // 60_000 + 1  # no hole, told or not
+    print(f"{len(consumed.keys())} messages, {consumed.duplicates} duplicates")
+    queue.store.close()
+
+
+async def test_a_missing_topic_is_created_and_one_that_may_not_be_is_told(tmp_path: Path) -> None:
+    broker = Broker(tmp_path / "kafka", more="auto.create.topics.enable=false")
+    broker.start()
+    try:
+        queue = Queue(tmp_path / "store")
+        await queue.fill(100)
+        async with at_work(KafkaSink(settings(broker.servers), queue.outbox)):
+            await until(lambda: queue.depth() == 0)
+        check_nothing_lost(await asyncio.to_thread(consume, broker.servers, "ta_data", 100), queue.made)
+        queue.store.close()
+    finally:
+        broker.kill()
+
+
+async def test_a_refused_message_holds_the_queue_until_the_topic_takes_it(tmp_path: Path) -> None:
+    broker = Broker(tmp_path / "kafka", more="message.max.bytes=2000")
+    broker.start()
+    try:
+        queue = Queue(tmp_path / "store")
+        await queue.fill(200, size=500)  # a batch of many is too large, one message is not
+        sink = KafkaSink(settings(broker.servers, compression_type="none"), queue.outbox)
+        async with at_work(sink) as journal:
+            await until(lambda: queue.depth() == 0, 60)
+            await queue.fill(40, size=5_000)
+            sink.publish("", 0, b"")
+            await until(lambda: journal.counters["kafka failures"] >= 4)
+            assert "too large" in sink.status()
+            assert "max.message.bytes" in sink.status()
+            assert sum("max.message.bytes" in event.text for event in journal.events) == 1  # told once
+            assert queue.depth() == 40
+            _raise_limit(broker.servers)
+            await until(lambda: queue.depth() == 0, 90)
+        check_nothing_lost(await asyncio.to_thread(consume, broker.servers, "ta_data", 240), queue.made)
+        queue.store.close()
+    finally:
+        broker.kill()
+
+
+def _raise_limit(servers: str) -> None:
+    from confluent_kafka.admin import (
+        AdminClient,
+        AlterConfigOpType,
+        ConfigEntry,
+        ConfigResource,
+        ResourceType,
+    )
+
+    change = ConfigEntry("max.message.bytes", "100000", incremental_operation=AlterConfigOpType.SET)
+    topic = ConfigResource(ResourceType.TOPIC, "ta_data", incremental_configs=[change])
+    admin = AdminClient({"bootstrap.servers": servers})
+    for done in admin.incremental_alter_configs([topic]).values():
+        done.result(30)
+
+
+async def test_credentials_are_refused_in_words_and_taken_once_right(tmp_path: Path) -> None:
+    from tui_feeder.config import KafkaSecurity
+    from tui_feeder.configuration.text import Secret
+
+    broker = Broker(tmp_path / "kafka", sasl=("feeder", "right"))
+    broker.start()
+    try:
+        queue = Queue(tmp_path / "store")
+        await queue.fill(100)
+
+        def with_password(password: str) -> KafkaSink:
+            security = KafkaSecurity(
+                protocol="SASL_PLAINTEXT", sasl_username="feeder", sasl_password=Secret(password)
+            )
+            return KafkaSink(settings(broker.sasl_servers, security=security), queue.outbox)
+
+        sink = with_password("wrong")
+        async with at_work(sink):
+            await until(lambda: "it refuses kafka.security.sasl_username" in sink.status())
+            assert "wrong" not in sink.status()
+        plain = KafkaSink(settings(broker.sasl_servers), queue.outbox)
+        async with at_work(plain):
+            await until(lambda: "listener one for protocol PLAINTEXT" in plain.status())
+        assert queue.depth() == 100
+        async with at_work(with_password("right")):
+            await until(lambda: queue.depth() == 0)
+        check_nothing_lost(await asyncio.to_thread(consume, broker.servers, "ta_data", 100), queue.made)
+        queue.store.close()
+    finally:
+        broker.kill()
+
+
+async def test_a_broker_that_announces_an_address_nobody_reaches_is_told(tmp_path: Path) -> None:
+    broker = Broker(tmp_path / "kafka", announced="127.0.0.1:1")
+    broker.start()
+    try:
+        queue = Queue(tmp_path / "store")
+        sink = KafkaSink(settings(broker.servers), queue.outbox)
+        async with at_work(sink):
+            await until(lambda: "advertised.listeners" in sink.status())
+            assert "127.0.0.1:1" in sink.status()
+        queue.store.close()
+    finally:
+        broker.kill()
+
+
+async def test_a_live_burst_of_six_hundred_is_acknowledged_at_once(kafka: Broker, tmp_path: Path) -> None:
+    queue = Queue(tmp_path / "store")
+    sink = KafkaSink(settings(kafka.servers), queue.outbox)
+    async with at_work(sink):
+        await until(lambda: sink.status() == "ok")
+        took = []
+        for _ in range(10):
+            begun = time.perf_counter()
+            await queue.fill(600, 600, size=1_000)
+            sink.publish("", 0, b"")
+            await until(lambda: sink.taken == queue.outbox.last)
+            took.append(time.perf_counter() - begun)
+        print(f"burst of 600: median {sorted(took)[5] * 1000:.0f} ms, worst {max(took) * 1000:.0f} ms")
+    assert queue.depth() == 0
+    queue.store.close()

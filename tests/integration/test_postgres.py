@@ -1,0 +1,277 @@
+"""Fault 18 on a real PostgreSQL: whatever happens to it, the tables become equal to the store."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from feed import NOON, configured, feeding, until
+from services import Postgres as Server
+from sinking import at_work
+from store_child import candle_of, rows_of
+from stores import minute
+
+from tui_feeder.config import Config, Database, TechnicalAnalysis, VolumeProfile
+from tui_feeder.configuration.text import Secret
+from tui_feeder.engine.aggregate import aggregate
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows, Source, timeframe_label
+from tui_feeder.engine.profile import profile_of
+from tui_feeder.engine.settings import profile_settings
+from tui_feeder.engine.store import Store
+from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.synthetic import synthetic_market
+
+asyncpg = pytest.importorskip("asyncpg", reason="the postgres extra is not installed")
+
+# ruff: noqa: E402
+from tui_feeder.engine.sinks.postgres import PostgresSink
+
+TIMEFRAMES = (60, 300, 3600, 86_400)
+SYMBOLS = ("ADAUSDT", "BTCUSDT", "币安人生USDT")
+COLUMNS = (
+    "open", "high", "low", "close", "volume", "quote_volume", "trade_count", "taker_buy_volume",
+    "taker_buy_quote_volume",
+)  # fmt: skip
+
+
+def settings(server: Server, password: str = Server.password) -> Config:
+    database = replace(
+        Database(), enabled=True, host="127.0.0.1", port=server.port, username=server.user,
+        password=Secret(password), batch_timeout_seconds=0.1, connection_timeout_seconds=3.0,
+    )  # fmt: skip
+    return Config(
+        technical_analysis=replace(TechnicalAnalysis(), timeframes=TIMEFRAMES),
+        volume_profile=replace(VolumeProfile(), price_increment_mode="Adaptive", max_price_increment=100.0),
+        database=database,
+    )
+
+
+def opened(path: Path, days: int = 3) -> Store:
+    store = Store(path, exchange="a test")
+    for symbol in SYMBOLS:
+        store.put(
+            symbol, rows_of(minute(0), minute(days * 1440 - 200), Source.STREAM), Source.STREAM
+        ).result()
+    return store
+
+
+def expected(store: Store, symbol: str, timeframe: int) -> Rows:
+    return aggregate(store.read(symbol, 0, 1 << 62), timeframe).rows
+
+
+async def connected(server: Server) -> asyncpg.Connection:
+    return await asyncpg.connect(
+        host="127.0.0.1",
+        port=server.port,
+        user=server.user,
+        password=server.password,
+        database=server.database,
+    )
+
+
+async def tables_equal_the_store(server: Server, store: Store) -> int:
+    """Compare every candle; how many there are."""
+    connection = await connected(server)
+    count = 0
+    try:
+        for symbol in store.symbols():
+            for timeframe in TIMEFRAMES:
+                found = await connection.fetch(
+                    f"SELECT (extract(epoch FROM time) * 1000)::bigint, {', '.join(COLUMNS)} FROM candles_1m "
+                    "WHERE symbol = $1 AND time_frame = $2 ORDER BY time",
+                    symbol, timeframe_label(timeframe),
+                )  # fmt: skip
+                rows = expected(store, symbol, timeframe)
+                assert [tuple(row) for row in found] == rows.tolist(), (symbol, timeframe)
+                count += len(rows)
+        assert await connection.fetchval("SELECT count(*) FROM candles_1m") == count
+    finally:
+        await connection.close()
+    return count
+
+
+def lag(sink: PostgresSink, store: Store) -> int:
+    return sum(
+        len(expected(store, symbol, timeframe)) and sink._lacking(symbol, timeframe).minutes > timeframe // 60
+        for symbol in store.symbols()
+        for timeframe in TIMEFRAMES
+    )
+
+
+async def caught_up(sink: PostgresSink, store: Store) -> None:
+    def done() -> bool:
+        return (
+            not sink.trouble
+            and not sink._refused
+            and not lag(sink, store)
+            and not any(map(store.altered, SYMBOLS))
+        )
+
+    await until(done, 60)
+    await until(lambda: all(not sink._lacking(s, 60) for s in store.symbols()), 10)
+
+
+async def test_every_candle_and_profile_is_mirrored_and_stays_so(postgres: Server, tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    config = settings(postgres)
+    sink = PostgresSink(config, store)
+    async with at_work(sink) as journal:
+        await caught_up(sink, store)
+        before = await tables_equal_the_store(postgres, store)
+        assert before > 3 * 4_000
+        # A hole, and what comes after it; then the hole is filled, and a minute is corrected.
+        for n in [*range(4120, 4140), *range(4400, 4410)]:
+            await asyncio.wrap_future(
+                store.append("BTCUSDT", candle_of(minute(n), Source.STREAM), Source.STREAM)
+            )
+        await caught_up(sink, store)
+        await tables_equal_the_store(postgres, store)
+        filled = rows_of(minute(4140), minute(4400), Source.REST)
+        await asyncio.wrap_future(store.put("BTCUSDT", filled, Source.REST))
+        await asyncio.wrap_future(
+            store.put("ADAUSDT", rows_of(minute(100), minute(130), Source.ARCHIVE_DAY), Source.ARCHIVE_DAY)
+        )
+        assert store.altered("ADAUSDT").minutes == 30
+        await caught_up(sink, store)
+        await tables_equal_the_store(postgres, store)
+        assert sink.status() == "ok"
+        assert journal.counters["postgres failures"] == 0
+    for symbol in SYMBOLS:
+        shape = profile_settings(config, symbol, None)
+        assert shape is not None
+        for day in range(minute(0), store.present(symbol).end, DAY_MS):
+            made = profile_of(store.read(symbol, day, day + DAY_MS), shape)
+            assert made is not None
+            day_text = f"to_timestamp({day // 1000})::date"
+            found = postgres.sql(
+                f"SELECT poc, total_volume, candle_count, array_length(weights, 1) FROM volume_profiles "
+                f"WHERE symbol = '{symbol}' AND date = {day_text}"
+            ).split("|")
+            assert [float(one) for one in found] == [
+                made.poc, made.total_volume, made.candles, len(made.weights)
+            ]  # fmt: skip
+    store.close()
+
+
+async def test_a_database_killed_between_copy_and_commit_catches_up(postgres: Server, tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    sink = PostgresSink(settings(postgres), store)
+    async with at_work(sink):
+        await caught_up(sink, store)
+        for first in (4120, 4220):
+            # The table is locked, so the transaction has copied its rows and waits in the upsert.
+            other = await connected(postgres)
+            await other.execute("BEGIN; LOCK TABLE candles_1m IN ACCESS EXCLUSIVE MODE")
+            for symbol in SYMBOLS:
+                rows = rows_of(minute(first), minute(first + 100), Source.STREAM)
+                await asyncio.wrap_future(store.put(symbol, rows, Source.STREAM))
+            await until(lambda: waits_in_the_upsert(postgres))
+            await asyncio.to_thread(postgres.kill)
+            await until(lambda: sink.status() != "ok")
+            await asyncio.to_thread(postgres.start)
+            other.terminate()
+        await caught_up(sink, store)
+        assert await tables_equal_the_store(postgres, store) > 3 * 4_300
+    store.close()
+
+
+def waits_in_the_upsert(server: Server) -> bool:
+    return server.sql(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'feeder-tui' "
+        "AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO candles_1m%'"
+    ) == "1"  # fmt: skip
+
+
+async def test_a_database_that_is_down_at_the_start_gets_everything_later(
+    postgres: Server, tmp_path: Path
+) -> None:
+    postgres.kill()
+    store = opened(tmp_path)
+    sink = PostgresSink(settings(postgres), store)
+    async with at_work(sink):
+        await until(lambda: "nobody listens there" in sink.status())
+        await asyncio.to_thread(postgres.start)
+        await caught_up(sink, store)
+        await tables_equal_the_store(postgres, store)
+    store.close()
+
+
+async def test_a_wrong_password_is_told_and_the_right_one_catches_up(
+    postgres: Server, tmp_path: Path
+) -> None:
+    store = opened(tmp_path)
+    sink = PostgresSink(settings(postgres, "hush-hush"), store)
+    async with at_work(sink) as journal:
+        await until(lambda: "refuses database.username feeder with this password" in sink.status())
+        assert not any("hush" in event.text for event in journal.events)
+        postgres.sql("ALTER USER feeder PASSWORD 'hush-hush'", database="postgres")
+        postgres.password = "hush-hush"
+        await caught_up(sink, store)
+    await tables_equal_the_store(postgres, store)
+    store.close()
+
+
+async def test_a_constraint_added_by_hand_holds_its_symbol_alone(postgres: Server, tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    sink = PostgresSink(settings(postgres), store)
+    async with at_work(sink):
+        await caught_up(sink, store)
+        postgres.sql("ALTER TABLE candles_1m ADD CONSTRAINT by_hand CHECK (symbol <> 'BTCUSDT') NOT VALID")
+        for symbol in SYMBOLS:
+            rows = rows_of(minute(4120), minute(4130), Source.STREAM)
+            await asyncio.wrap_future(store.put(symbol, rows, Source.STREAM))
+        await until(lambda: "by_hand" in sink.status())
+        await until(lambda: not sink._lacking("ADAUSDT", 60) and not sink._lacking("币安人生USDT", 60))
+        postgres.sql("ALTER TABLE candles_1m DROP CONSTRAINT by_hand")
+        sink._refused.clear()
+        await caught_up(sink, store)
+        await tables_equal_the_store(postgres, store)
+    store.close()
+
+
+async def test_migrations_leave_a_table_of_the_older_program_as_it_is(
+    postgres: Server, tmp_path: Path
+) -> None:
+    postgres.sql(
+        "CREATE TABLE candles_1m (time timestamptz NOT NULL, symbol text NOT NULL, time_frame text NOT NULL, "
+        "open double precision, high double precision, low double precision, close double precision, "
+        "volume double precision, trade_count bigint, taker_buy_volume double precision); "
+        "INSERT INTO candles_1m VALUES ('2020-01-01', 'OLD', '1m', 1, 1, 1, 1, 1, 1, 1)"
+    )
+    store = opened(tmp_path)
+    for _ in range(2):  # the second start finds everything applied
+        sink = PostgresSink(settings(postgres), store)
+        async with at_work(sink):
+            await caught_up(sink, store)
+    assert postgres.sql("SELECT count(*), max(close) FROM candles_1m WHERE symbol = 'OLD'") == "1|1"
+    assert postgres.sql("SELECT count(*) FROM feeder_migrations") == "2"
+    postgres.sql("DELETE FROM candles_1m WHERE symbol = 'OLD'")
+    await tables_equal_the_store(postgres, store)
+    store.close()
+
+
+async def test_the_live_path_goes_on_while_the_database_dies(postgres: Server, tmp_path: Path) -> None:
+    market = synthetic_market(["BTCUSDT"], as_of_ms=NOON)
+    async with Exchange(market, clock_for(market, start_ms=NOON, rate=60.0)) as exchange:
+        base = configured(exchange, ["BTCUSDT"], days=1)
+        config = replace(base, database=settings(postgres).database)
+        async with feeding(config, tmp_path / "store") as (engine, collected):
+            sink = PostgresSink(config, engine.store)
+            sink.start(engine.journal)
+            await until(lambda: len(collected.minutes("BTCUSDT")) >= 2)
+            await asyncio.to_thread(postgres.kill)
+            count = len(collected.minutes("BTCUSDT"))
+            await until(lambda: len(collected.minutes("BTCUSDT")) >= count + 4, 20)
+            await asyncio.to_thread(postgres.start)
+            await until(lambda: not sink.trouble and not sink._lacking("BTCUSDT", 60), 60)
+            await asyncio.to_thread(sink.close, 10.0)
+        store = Store(tmp_path / "store", read_only=True)
+    minutes = store.read("BTCUSDT", 0, 1 << 62)["open_time"]
+    count = int(postgres.sql("SELECT count(*) FROM candles_1m WHERE time_frame = '1m'"))
+    assert len(minutes) - 5 <= count <= len(minutes)
+    assert np.all(np.diff(minutes) == MINUTE_MS)
+    store.close()

@@ -1,0 +1,58 @@
+"""``feeder-tui sinks check`` against real servers, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from services import Kafka, Postgres
+
+
+def check(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FEEDER_")}
+    return subprocess.run(
+        [sys.executable, "-m", "tui_feeder", "sinks", "check", *arguments],
+        env=environment | {f"FEEDER_{name}": value for name, value in settings.items()},
+        capture_output=True, text=True, cwd=tmp_path, timeout=60,
+    )  # fmt: skip
+
+
+def to_kafka(kafka: Kafka) -> dict[str, str]:
+    return {"KAFKA__ENABLED": "true", "KAFKA__BOOTSTRAP_SERVERS": kafka.servers}
+
+
+def to_postgres(postgres: Postgres, password: str = Postgres.password) -> dict[str, str]:
+    return {
+        "DATABASE__ENABLED": "true", "DATABASE__HOST": "127.0.0.1", "DATABASE__PORT": str(postgres.port),
+        "DATABASE__USERNAME": postgres.user, "DATABASE__PASSWORD": password,
+    }  # fmt: skip
+
+
+def test_it_tells_what_is_there_and_changes_nothing(kafka: Kafka, postgres: Postgres, tmp_path: Path) -> None:
+    for _ in range(2):  # the second time nothing is there either
+        done = check(tmp_path, **to_kafka(kafka), **to_postgres(postgres))
+        assert done.returncode == 0, done.stderr
+        assert f"brokers: 127.0.0.1:{kafka.port}" in done.stdout
+        assert "topic ta_data: not there, would be created" in done.stdout
+        assert "server: PostgreSQL 1" in done.stdout
+        assert "would create candles_1m, volume_profiles, feeder_mirror, feeder_migrations" in done.stdout
+    assert postgres.sql("SELECT to_regclass('candles_1m') IS NULL") == "t"
+
+
+def test_what_does_not_work_is_told_and_is_the_exit_code(postgres: Postgres, tmp_path: Path) -> None:
+    kafka = {"KAFKA__ENABLED": "true", "KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    done = check(tmp_path, "--json", **kafka, **to_postgres(postgres, "hush-hush"))
+    assert done.returncode == 4
+    told = json.loads(done.stdout)
+    assert told["kafka"] == {"state": "failed", "lines": ["127.0.0.1:1: nobody listens there"]}
+    assert "refuses database.username feeder" in told["postgres"]["lines"][0]
+    assert "hush" not in done.stdout + done.stderr
+
+
+def test_sinks_that_are_off_are_no_failure(tmp_path: Path) -> None:
+    done = check(tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.split() == ["kafka", "off", "postgres", "off"]

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from store_child import rows_of
+from stores import minute
+
+from tui_feeder.engine.aggregate import aggregate
+from tui_feeder.engine.candle import MINUTE_MS, Source
+from tui_feeder.engine.coverage import EMPTY, Coverage
+from tui_feeder.engine.sinks.mirror_plan import bars_of, next_piece
+
+SPAN = 3 * 1440
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    timeframe=st.sampled_from((60, 300, 3600, 14_400, 86_400)),
+    arrivals=st.lists(
+        st.lists(st.tuples(st.integers(0, SPAN), st.integers(1, 700)), max_size=4), min_size=1, max_size=4
+    ),
+)
+def test_whatever_order_minutes_come_in_the_mirror_ends_equal(
+    timeframe: int, arrivals: list[list[tuple[int, int]]]
+) -> None:
+    whole = rows_of(minute(0), minute(SPAN + 700), Source.REST)
+    present = mirrored = EMPTY
+    table: dict[int, tuple[object, ...]] = {}
+    for arrival in arrivals:
+        for start, length in arrival:
+            present = present.union(Coverage([(minute(start), minute(start + length))]))
+        kept = np.array([at in present for at in whole["open_time"].tolist()], dtype=bool)
+        stored = whole[kept]
+        todo = present.subtract(mirrored)
+        while (piece := next_piece(present, todo, timeframe)) is not None:
+            inside = (stored["open_time"] >= piece.start) & (stored["open_time"] < piece.end)
+            for bar in bars_of(stored[inside], piece, timeframe).rows.tolist():
+                table[bar[0]] = bar
+            assert piece.minutes  # it goes on, always
+            mirrored, todo = mirrored.union(piece.minutes), todo.subtract(piece.minutes)
+        assert list(map(table.get, sorted(table))) == aggregate(stored, timeframe).rows.tolist()
+
+
+def test_nothing_is_written_of_a_candle_in_progress() -> None:
+    present = Coverage([(minute(0), minute(59))])
+    assert next_piece(present, present, 3600) is None
+    present = present.union(Coverage([(minute(59), minute(60))]))
+    piece = next_piece(present, present, 3600)
+    assert piece is not None
+    assert (piece.start, piece.end) == (minute(0), minute(60))
+
+
+def test_pieces_of_a_long_history_never_share_a_candle() -> None:
+    start = 17 * MINUTE_MS
+    present = Coverage([(minute(0) + start, minute(60 * 1440))])
+    todo, ends = present, []
+    while (piece := next_piece(present, todo, 14_400)) is not None:
+        ends.append((piece.start, piece.end))
+        todo = todo.subtract(piece.minutes)
+    assert len(ends) > 5
+    assert all(a[1] == b[0] for a, b in pairwise(ends))

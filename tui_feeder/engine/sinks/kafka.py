@@ -1,0 +1,196 @@
+"""Messages to a Kafka topic: in order per symbol, acknowledged by the broker, tried for ever.
+
+Each partition has one batch under way. With ``acks = "all"`` the producer is idempotent, so a batch that is
+sent again after a lost answer is stored once; a new session, after a restart of either side, may repeat what
+was under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.partitioner import murmur2
+
+from tui_feeder.config import Kafka
+from tui_feeder.engine.sinks.draining import DrainingSink
+from tui_feeder.engine.sinks.kafka_cluster import client_settings, reach, words_of
+from tui_feeder.engine.sinks.outbox import Outbox, Waiting
+from tui_feeder.engine.sinks.thread import TICK, SinkError
+
+#: Payloads read ahead of the broker's answers, bytes.
+_AHEAD = 4 << 20
+#: A batch takes what waits, up to so many bytes where ``batch_size`` is less: an outage is soon caught up.
+_BATCH = 256 << 10
+#: A broker that has not answered for so long is told of, seconds.
+_SILENT_SECONDS = 3.0
+_END_SECONDS = 1.0
+
+
+class _Lane:
+    """What waits for one partition, the batch under way included."""
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.waiting: deque[Waiting] = deque()
+        self.bytes = 0  # payloads that wait
+        self.filled = asyncio.Event()
+        self.full = asyncio.Event()  # there is enough for a batch
+        self.most = 1 << 30  # messages in a batch: fewer where the broker found one too large
+        self.sent_at: float | None = None  # time.monotonic() of the batch under way
+
+
+class KafkaSink(DrainingSink):
+    """Publishes to ``{topic_prefix}data``: key = symbol, record timestamp = message timestamp.
+
+    Args:
+        config: the section ``[kafka]``.
+        outbox: where the messages wait, opened with the sink's name.
+    """
+
+    name = "kafka"
+
+    def __init__(self, config: Kafka, outbox: Outbox) -> None:
+        super().__init__(outbox)
+        self.topic = f"{config.topic_prefix}data"
+        self._config = config
+        self._lanes: list[_Lane] = []
+        self._ahead = 0
+        self._read = 0
+        self._refused = 0  # bytes of the largest message that was too large
+        # aiokafka logs every failed try, several times a second; what is wrong is told here, once.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+    def status(self) -> str:
+        """``ok``, or what is wrong and how much waits."""
+        if not self.trouble and (seconds := self._silence()) >= _SILENT_SECONDS:
+            return self.standing_after(f"the broker has not answered for {seconds:.0f} s")
+        return self.standing_after(self.trouble)
+
+    def _silence(self) -> float:
+        """Seconds since the oldest batch under way was sent; 0.0 without one."""
+        sent = [at for lane in self._lanes if (at := lane.sent_at) is not None]
+        return time.monotonic() - min(sent) if sent else 0.0
+
+    async def session(self) -> None:
+        """Connect, then hand over batch by batch."""
+        partitions = await reach(self._config, self.topic)
+        config = self._config
+        acks: Any = {"all": "all", "-1": "all", "1": 1, "0": 0}[config.acks]
+        producer = AIOKafkaProducer(
+            **client_settings(config),
+            request_timeout_ms=config.request_timeout_ms,
+            acks=acks,
+            enable_idempotence=acks == "all",
+            compression_type=None if config.compression_type == "none" else config.compression_type,
+            max_batch_size=max(config.batch_size, _BATCH),
+        )
+        try:
+            await asyncio.wait_for(producer.start(), config.request_timeout_ms / 1000)
+            self.connected(f"publishing to {self.topic} ({partitions} partitions)")
+            await self._drain(producer, partitions)
+            await self.settle()
+        except (KafkaError, TimeoutError) as error:
+            raise SinkError(words_of(error, self.topic)) from error
+        finally:
+            self._lanes = []
+            # A batch nobody answers must not be waited for; the end of the session's loop ends the rest.
+            with contextlib.suppress(TimeoutError, KafkaError):
+                await asyncio.wait_for(producer.stop(), _END_SECONDS)
+            with contextlib.suppress(TimeoutError, KafkaError):
+                await asyncio.wait_for(producer.client.close(), _END_SECONDS)
+
+    async def _drain(self, producer: AIOKafkaProducer, partitions: int) -> None:
+        self._lanes = [_Lane(partition) for partition in range(partitions)]
+        self._ahead, self._read = 0, self.taken
+        parts = [asyncio.create_task(self._send(producer, lane)) for lane in self._lanes]
+        parts.append(asyncio.create_task(self._fill()))
+        try:
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                one.result()
+        finally:
+            for one in parts:
+                one.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+
+    async def _fill(self) -> None:
+        """Read the outbox into the lanes, until the session is over."""
+        lane_of: dict[str, _Lane] = {}
+        while True:
+            room = _AHEAD - self._ahead
+            found = self.outbox.after(self._read, room) if room > 0 else []
+            for one in found:
+                lane = lane_of.get(one.symbol)
+                if lane is None:
+                    # As Kafka's own producers choose it, so that a symbol stays where another put it.
+                    place = (murmur2(one.symbol.encode()) & 0x7FFFFFFF) % len(self._lanes)
+                    lane = lane_of[one.symbol] = self._lanes[place]
+                lane.waiting.append(one)
+                lane.bytes += len(one.payload)
+                lane.filled.set()
+                if lane.bytes >= self._config.batch_size:
+                    lane.full.set()
+                self._ahead += len(one.payload)
+            if found:
+                self._read = found[-1].number
+                await asyncio.sleep(0)
+                continue
+            idle = not self._ahead
+            if idle:
+                self.progress()
+            if self.over(idle=idle or self._silence() >= _SILENT_SECONDS):
+                return
+            self.tell_dropped()
+            await self.woken(TICK)
+
+    async def _send(self, producer: AIOKafkaProducer, lane: _Lane) -> None:
+        """One partition: a batch, its answer, the next."""
+        linger, timeout = self._config.linger_ms / 1000, self._config.delivery_timeout_ms / 1000
+        while True:
+            if not lane.waiting:
+                lane.filled.clear()
+                await lane.filled.wait()
+            if lane.bytes < self._config.batch_size:
+                lane.full.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(lane.full.wait(), linger)
+            batch = producer.create_batch()
+            for taken, one in enumerate(lane.waiting):
+                key = one.symbol.encode()
+                if taken >= lane.most or not batch.append(
+                    key=key, value=one.payload, timestamp=one.timestamp
+                ):
+                    break
+            count = batch.record_count()
+            batch.close()
+            lane.sent_at = time.monotonic()
+            try:
+                sent = await producer.send_batch(batch, self.topic, partition=lane.partition)
+                await asyncio.wait_for(sent, timeout)
+            except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+                if count == 1:
+                    self._refused = max(self._refused, len(lane.waiting[0].payload))
+                    raise SinkError(
+                        f"the broker refuses a message of {self._refused:,} bytes as too large: raise "
+                        f"max.message.bytes of the topic {self.topic}; all wait until then"
+                    ) from error
+                lane.most = count // 2
+                continue
+            finally:
+                lane.sent_at = None
+            size = sum(len(lane.waiting.popleft().payload) for _ in range(count))
+            lane.bytes -= size
+            self._ahead -= size
+            self.count("Kafka messages", count)
+            self.progress()
+            left = [other.waiting[0].number for other in self._lanes if other.waiting]
+            self.take(min(left) - 1 if left else self._read)
+            assert self._woken is not None
+            self._woken.set()  # there is room again

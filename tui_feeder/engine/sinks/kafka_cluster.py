@@ -1,0 +1,201 @@
+"""Reaching a Kafka cluster: connections as configured, its topic, and what went wrong in plain words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiokafka import errors
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import create_conn
+from aiokafka.helpers import create_ssl_context
+from aiokafka.protocol.admin import CreateTopicsRequest
+
+from tui_feeder.config import Kafka
+from tui_feeder.engine.sinks.thread import SinkError
+
+_REACH_SECONDS = 10.0
+_TOPIC_SECONDS = 10.0
+_RETRY_MS = 250
+_EXISTS = 36  # the broker's answer to a second creation of a topic
+
+
+def client_settings(config: Kafka) -> dict[str, Any]:
+    """What every client of aiokafka is made with.
+
+    Raises:
+        SinkError: a certificate or key cannot be used.
+    """
+    security = config.security
+    password = security.sasl_password
+    return {
+        "bootstrap_servers": list(config.bootstrap_servers),
+        "client_id": config.client_id,
+        "retry_backoff_ms": _RETRY_MS,
+        "security_protocol": security.protocol,
+        "ssl_context": _tls(config),
+        "sasl_mechanism": security.sasl_mechanism,
+        "sasl_plain_username": security.sasl_username,
+        "sasl_plain_password": None if password is None else password.reveal(),
+    }
+
+
+def _tls(config: Kafka) -> ssl.SSLContext | None:
+    security = config.security
+    if not security.protocol.endswith("SSL"):
+        return None
+    files = (security.ssl_cafile, security.ssl_certfile, security.ssl_keyfile)
+    cafile, certfile, keyfile = (None if file is None else str(file) for file in files)
+    try:
+        made: ssl.SSLContext = create_ssl_context(cafile=cafile, certfile=certfile, keyfile=keyfile)
+    except (OSError, ssl.SSLError) as error:
+        raise SinkError(f"kafka.security.ssl_cafile, ssl_certfile or ssl_keyfile: {error}") from error
+    return made
+
+
+async def reach(config: Kafka, topic: str) -> int:
+    """Connect to the cluster, find or create the topic; the number of its partitions.
+
+    Raises:
+        SinkError: the cluster or the topic cannot be used, with the reason.
+    """
+    async with _connected(config, topic) as client:
+        return await _partitions(client, topic)
+
+
+async def look(config: Kafka, topic: str) -> list[str]:
+    """What there is and what would be created, as lines for people. Nothing is changed.
+
+    Raises:
+        SinkError: the cluster cannot be used, with the reason.
+    """
+    async with _connected(config, topic) as client:
+        begun = time.perf_counter()
+        found = await client.fetch_all_metadata()
+        took = (time.perf_counter() - begun) * 1000
+        brokers = ", ".join(f"{one.host}:{one.port}" for one in found.brokers())
+        partitions = found.partitions_for_topic(topic)
+        there = f"{len(partitions)} partitions" if partitions else "not there, would be created"
+        return [f"brokers: {brokers}", f"round trip: {took:.1f} ms", f"topic {topic}: {there}"]
+
+
+@contextlib.asynccontextmanager
+async def _connected(config: Kafka, topic: str) -> AsyncIterator[AIOKafkaClient]:
+    """A client all brokers of the cluster answer; its errors are told in words."""
+    settings = client_settings(config)
+    timeout_ms = int(_REACH_SECONDS * 1000)
+    await _knock(config, settings, timeout_ms)
+    client = AIOKafkaClient(**settings, request_timeout_ms=timeout_ms)
+    try:
+        try:
+            await client.bootstrap()
+        except errors.KafkaConnectionError as error:
+            servers = ", ".join(config.bootstrap_servers)
+            raise SinkError(f"{servers}: {_refusal(error, config)}") from error
+        for broker in client.cluster.brokers():
+            if not await client.ready(broker.nodeId):
+                raise SinkError(
+                    f"broker {broker.nodeId} calls itself {broker.host}:{broker.port}, which cannot be "
+                    "reached from here: correct its advertised.listeners, or kafka.bootstrap_servers"
+                )
+        yield client
+    except (errors.KafkaError, TimeoutError) as error:
+        raise SinkError(words_of(error, topic)) from error
+    finally:
+        await client.close()
+
+
+async def _knock(config: Kafka, settings: dict[str, Any], timeout_ms: int) -> None:
+    """Connect to the first server that answers, for the reasons of those that do not."""
+    names = ("client_id", "security_protocol", "ssl_context", "sasl_mechanism",
+             "sasl_plain_username", "sasl_plain_password")  # fmt: skip
+    chosen = {name: settings[name] for name in names}
+    reasons: list[str] = []
+    for server in config.bootstrap_servers:
+        host, _, port = server.rpartition(":")
+        try:
+            connection = await create_conn(
+                host.strip("[]"), int(port), request_timeout_ms=timeout_ms, **chosen
+            )
+        except (OSError, TimeoutError, errors.KafkaError) as error:
+            reasons.append(f"{server}: {_refusal(error, config)}")
+        else:
+            connection.close()
+            return
+    raise SinkError("; ".join(reasons))
+
+
+def _refusal(error: Exception, config: Kafka) -> str:
+    protocol = config.security.protocol
+    if isinstance(error, errors.UnsupportedSaslMechanismError):
+        return f"it does not know sasl_mechanism {config.security.sasl_mechanism}: {error}"
+    if isinstance(error, errors.SaslAuthenticationFailed | errors.AuthenticationFailedError):
+        return "it refuses kafka.security.sasl_username and sasl_password"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason or error}): check kafka.security.protocol and ssl_cafile"
+    if isinstance(error, socket.gaierror):
+        return "no such host"
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens there"
+    if isinstance(error, errors.KafkaConnectionError | TimeoutError | errors.IncompatibleBrokerVersion):
+        return f"it hangs up or is silent: is this listener one for protocol {protocol}?"
+    return str(error) or type(error).__name__
+
+
+async def _partitions(client: AIOKafkaClient, topic: str) -> int:
+    """The partitions of the topic; a broker may create it by itself, else it is asked to."""
+    deadline = time.monotonic() + _TOPIC_SECONDS
+    asked = False
+    client.set_topics([topic])
+    while True:
+        await client.force_metadata_update()
+        if topic in client.cluster.unauthorized_topics:
+            raise errors.TopicAuthorizationFailedError(topic)
+        found = client.cluster.partitions_for_topic(topic)
+        if found:
+            return len(found)
+        if time.monotonic() > deadline:
+            raise errors.UnknownTopicOrPartitionError(topic)
+        if not asked:
+            asked = True
+            await _create(client, topic)
+        await asyncio.sleep(_RETRY_MS / 1000)
+
+
+async def _create(client: AIOKafkaClient, topic: str) -> None:
+    """Ask for the topic, with the partitions and copies the cluster makes by default."""
+    node = client.cluster.controller
+    request = CreateTopicsRequest(
+        create_topic_requests=[(topic, -1, -1, [], [])],
+        timeout=int(_TOPIC_SECONDS * 1000),
+        validate_only=False,
+    )
+    chosen = node.nodeId if node is not None else client.get_random_node()
+    try:
+        answer = await client.send(chosen, request)
+    except errors.IncompatibleBrokerVersion:  # a broker that creates topics by itself alone
+        return
+    for name, code, *reason in answer.topic_errors:
+        if code not in (0, _EXISTS):
+            why = reason[0] if reason and reason[0] else errors.for_code(code).description
+            raise SinkError(f"the topic {name} does not exist and cannot be created: {why}")
+
+
+def words_of(error: BaseException, topic: str) -> str:
+    """What an error of aiokafka means for people."""
+    if isinstance(error, errors.UnknownTopicOrPartitionError):
+        return f"the topic {topic} does not exist and the broker does not create it: create it"
+    if isinstance(error, errors.TopicAuthorizationFailedError):
+        return f"we may not write to the topic {topic}: allow it (ACL Write, Describe)"
+    if isinstance(error, errors.ClusterAuthorizationFailedError):
+        return (
+            'the broker does not allow idempotent writing: allow it (ACL IdempotentWrite), or set acks = "1"'
+        )
+    if isinstance(error, TimeoutError):
+        return "the broker did not answer in time"
+    return str(error) or type(error).__name__

@@ -1,0 +1,215 @@
+"""The PostgreSQL mirror: every stored candle of every timeframe, and the profiles, behind the live path.
+
+It reads the store and nothing else. What the tables have is written down in them, in the transaction of the
+candles, so whatever happens to either side it goes on where the tables are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from tui_feeder.config import Config
+from tui_feeder.engine.basis import basis_of
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, timeframe_label
+from tui_feeder.engine.coverage import EMPTY, Coverage
+from tui_feeder.engine.profile import profile_of
+from tui_feeder.engine.settings import profile_settings
+from tui_feeder.engine.sinks import postgres_tables as tables
+from tui_feeder.engine.sinks.mirror_plan import bars_of, next_piece
+from tui_feeder.engine.sinks.thread import SessionSink, SinkError
+from tui_feeder.engine.store import Store
+
+#: Candles in one transaction while it catches up.
+_AT_ONCE = 20_000
+#: A symbol whose rows the table refuses is tried again so much later, seconds.
+_REFUSED_SECONDS = 60.0
+
+
+class _Part(NamedTuple):
+    """What a transaction does for one symbol and timeframe."""
+
+    symbol: str
+    timeframe: int
+    minutes: Coverage
+    records: list[tuple[Any, ...]]
+
+
+class PostgresSink(SessionSink):
+    """Keeps ``candles_1m`` and ``volume_profiles`` equal to the store.
+
+    Args:
+        config: the whole configuration.
+        store: what is mirrored.
+    """
+
+    name = "postgres"
+
+    def __init__(self, config: Config, store: Store) -> None:
+        super().__init__()
+        self._config = config
+        self._database = config.database
+        self._store = store
+        self._timeframes = tuple(dict.fromkeys((60, *config.technical_analysis.timeframes)))
+        self._mirrored: dict[tuple[str, int], Coverage] = {}
+        self._refused: dict[str, tuple[str, float]] = {}  # symbol: reason, time.monotonic() of the next try
+        self._counted: dict[tuple[str, int], int] = {}  # candles in the profile of a symbol and day (ms)
+        self._stale: dict[str, set[int]] = {}  # days of a symbol whose profile may have changed
+        self._since = 0  # minutes closed since the last pass
+        self._waits = 0  # minutes the tables lacked when last looked at
+
+    def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
+        """A minute is stored: enough of them are written at once."""
+        self._since += 1
+        if self._since >= self._database.batch_size:
+            self._wake()
+
+    def status(self) -> str:
+        """``ok``, or what is wrong, and how far behind the tables are."""
+        text = self.trouble
+        refused = next(iter(self._refused.items()), None)
+        if not text and refused is not None:
+            more = f" and {len(self._refused) - 1} more symbols" if len(self._refused) > 1 else ""
+            text = f"the table refuses rows of {refused[0]}{more}: {refused[1][0]}"
+        if self._waits > self._database.batch_size:
+            text = f"{text or 'catching up'}; {self._waits:,} minutes wait"
+        return text or "ok"
+
+    async def session(self) -> None:
+        """Connect, bring the tables up to date, and keep them so."""
+        try:
+            connection = await tables.connect(self._database)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise SinkError(tables.words_of(error, self._database)) from error
+        try:
+            version = await tables.migrate(connection)
+            self._mirrored = await tables.mirrored(connection)
+            self._counted = await tables.profiles(connection)
+            self._stale = {symbol: self._all_days(symbol) for symbol in self._store.symbols()}
+            self.connected(f"mirroring to {self._database.database} ({version})")
+            while True:
+                self._since = 0
+                await self._catch_up(connection)
+                self.progress()
+                if self.over(idle=True):
+                    return
+                await self.woken(self._database.batch_timeout_seconds)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise SinkError(tables.words_of(error, self._database)) from error
+        finally:
+            connection.terminate()
+
+    async def _catch_up(self, connection: Any) -> None:  # noqa: ANN401 - a connection of asyncpg
+        """Write everything the tables lack now."""
+        now = time.monotonic()
+        self._refused = {s: one for s, one in self._refused.items() if one[1] > now}
+        symbols = [symbol for symbol in self._store.symbols() if symbol not in self._refused]
+        self._waits = sum(self._lacking(symbol, 60).minutes for symbol in symbols)
+        parts: list[_Part] = []
+        settled: list[tuple[str, Coverage]] = []  # altered minutes whose rows are in ``parts`` or written
+        for symbol in symbols:
+            altered = self._store.altered(symbol)
+            for timeframe in self._timeframes:
+                todo = self._lacking(symbol, timeframe).union(
+                    altered.intersect(self._mirrored.get((symbol, timeframe), EMPTY))
+                )
+                done = EMPTY
+                while (part := self._next(symbol, timeframe, todo.subtract(done))) is not None:
+                    parts.append(part)
+                    done = done.union(part.minutes)
+                    if sum(len(one.records) for one in parts) >= _AT_ONCE:
+                        await self._write(connection, parts)
+                        parts = []
+                        if self.over(idle=False):
+                            return
+            if altered:
+                settled.append((symbol, altered))
+        if parts:
+            await self._write(connection, parts)
+        for symbol, altered in settled:
+            if symbol not in self._refused:
+                for day in _days(altered):
+                    self._counted.pop((symbol, day), None)
+                    self._stale.setdefault(symbol, set()).add(day)
+        for symbol in [symbol for symbol in self._stale if symbol not in self._refused]:
+            await self._write_profiles(connection, symbol)
+            if self.over(idle=False):
+                return
+        for symbol, altered in settled:
+            if symbol not in self._refused:
+                self._store.forget_altered(symbol, altered)
+        self._waits = 0
+
+    def _lacking(self, symbol: str, timeframe: int) -> Coverage:
+        return self._store.present(symbol).subtract(self._mirrored.get((symbol, timeframe), EMPTY))
+
+    def _next(self, symbol: str, timeframe: int, todo: Coverage) -> _Part | None:
+        piece = next_piece(self._store.present(symbol), todo, timeframe)
+        if piece is None:
+            return None
+        bars = bars_of(self._store.read(symbol, piece.start, piece.end), piece, timeframe)
+        columns = (bars.rows[name].tolist() for name in tables.FIELDS)
+        label = timeframe_label(timeframe)
+        records = list(zip(repeat(symbol), repeat(label), bars.minutes.tolist(), *columns, strict=False))
+        return _Part(symbol, timeframe, piece.minutes, records)
+
+    async def _write(self, connection: Any, parts: Sequence[_Part]) -> None:  # noqa: ANN401
+        """The parts in one transaction; where the table refuses a row, each symbol by itself."""
+        try:
+            await self._transact(connection, parts)
+        except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError) as error:
+            symbols = list(dict.fromkeys(part.symbol for part in parts))
+            if len(symbols) > 1:
+                for symbol in symbols:
+                    await self._write(connection, [part for part in parts if part.symbol == symbol])
+                return
+            self._refused[symbols[0]] = (str(error), time.monotonic() + _REFUSED_SECONDS)
+            self.note("error", f"postgres: the table refuses rows of {symbols[0]}: {error}")
+            self.count("postgres rows refused", sum(len(part.records) for part in parts))
+
+    async def _transact(self, connection: Any, parts: Sequence[_Part]) -> None:  # noqa: ANN401
+        minutes: dict[tuple[str, int], Coverage] = {}
+        for part in parts:
+            key = (part.symbol, part.timeframe)
+            minutes[key] = minutes.get(key, self._mirrored.get(key, EMPTY)).union(part.minutes)
+        records: Iterable[tuple[Any, ...]] = (record for part in parts for record in part.records)
+        async with connection.transaction():
+            await tables.upsert(connection, records)
+            await tables.set_mirrored(connection, minutes)
+        self._mirrored |= minutes
+        for part in parts:
+            if part.timeframe == 60:
+                self._stale.setdefault(part.symbol, set()).update(_days(part.minutes))
+        written = sum(len(part.records) for part in parts)
+        self._waits = max(0, self._waits - sum(p.minutes.minutes for p in parts if p.timeframe == 60))
+        self.count("postgres candles", written)
+        self.progress()
+
+    def _all_days(self, symbol: str) -> set[int]:
+        """The days whose profiles are wanted."""
+        present = self._store.present(symbol)
+        if not present:
+            return set()
+        oldest = present.end - MINUTE_MS - self._config.volume_profile.historical_days * DAY_MS
+        return set(_days(present.clip(oldest // DAY_MS * DAY_MS, present.end)))
+
+    async def _write_profiles(self, connection: Any, symbol: str) -> None:  # noqa: ANN401
+        """The profiles of days that have other candles than those counted."""
+        settings = profile_settings(self._config, symbol, basis_of(self._store, symbol).tick_size)
+        for day in sorted(self._stale.pop(symbol) & self._all_days(symbol)):
+            minutes = self._store.present(symbol).clip(day, day + DAY_MS).minutes
+            if settings is None or self._counted.get((symbol, day)) == minutes:
+                continue
+            made = profile_of(self._store.read(symbol, day, day + DAY_MS), settings)
+            if made is not None:
+                await tables.upsert_profile(connection, symbol, made)
+                self._counted[symbol, day] = minutes
+
+
+def _days(minutes: Coverage) -> list[int]:
+    """The UTC days (ms) that hold any of ``minutes``."""
+    return sorted({day for a, b in minutes.intervals for day in range(a // DAY_MS * DAY_MS, b, DAY_MS)})

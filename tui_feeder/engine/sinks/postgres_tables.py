@@ -1,0 +1,213 @@
+"""The statements of the mirror: its schema, its upserts, and what a database's errors mean in plain words."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Any
+
+import asyncpg
+
+from tui_feeder.config import Database
+from tui_feeder.engine.candle import MINUTE_MS, timeframe_label
+from tui_feeder.engine.coverage import Coverage
+from tui_feeder.engine.profile import DayProfile
+from tui_feeder.engine.sinks.thread import SinkError
+
+#: Fields of a candle in the order of the staging table.
+FIELDS = (
+    "open_time", "open", "high", "low", "close", "volume", "trades", "taker_buy_volume", "quote_volume",
+    "taker_buy_quote_volume",
+)  # fmt: skip
+_STATEMENT_SECONDS = 60
+_LOCK = 0x7FEEDE12  # any number, the same in every feeder: one migrates at a time
+
+_STAGING = """CREATE TEMP TABLE IF NOT EXISTS feeder_staging (
+    symbol text, time_frame text, minutes smallint, open_time bigint, open double precision,
+    high double precision, low double precision, close double precision, volume double precision,
+    trade_count bigint, taker_buy_volume double precision, quote_volume double precision,
+    taker_buy_quote_volume double precision) ON COMMIT DELETE ROWS"""
+_VALUES = (
+    "open", "high", "low", "close", "volume", "trade_count", "taker_buy_volume", "quote_volume",
+    "taker_buy_quote_volume", "minutes",
+)  # fmt: skip
+_UPSERT = (
+    f"INSERT INTO candles_1m (time, symbol, time_frame, {', '.join(_VALUES)}) "
+    "SELECT timestamptz 'epoch' + open_time * interval '1 millisecond', symbol, time_frame, "
+    f"{', '.join(_VALUES)} FROM feeder_staging ON CONFLICT (time, symbol, time_frame) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _VALUES)
+)
+_PROFILE = (
+    "symbol", "date", "total_volume", "vwap", "poc", "value_area_high", "value_area_low", "value_area_volume",
+    "value_area_percentage", "price_increment", "min_price", "max_price", "candle_count", "last_updated",
+    "low_price", "weights",
+)  # fmt: skip
+_UPSERT_PROFILE = (
+    f"INSERT INTO volume_profiles ({', '.join(_PROFILE)}) "
+    f"VALUES ({', '.join(f'${n + 1}' for n in range(len(_PROFILE)))}) "
+    "ON CONFLICT (symbol, date) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _PROFILE[2:])
+)
+
+_LOOK = """SELECT current_setting('server_version'),
+    (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()),
+    has_schema_privilege(current_schema(), 'CREATE'),
+    (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb')"""
+
+
+async def connect(database: Database) -> Any:  # noqa: ANN401 - asyncpg is imported only where it is enabled
+    """A connection; TLS where the server offers it."""
+    return await asyncpg.connect(
+        host=database.host,
+        port=database.port,
+        database=database.database,
+        user=database.username,
+        password=None if database.password is None else database.password.reveal(),
+        timeout=database.connection_timeout_seconds,
+        command_timeout=_STATEMENT_SECONDS + 5,
+        server_settings={
+            "application_name": "feeder-tui",
+            "statement_timeout": str(_STATEMENT_SECONDS * 1000),
+            "client_min_messages": "warning",
+        },
+    )
+
+
+async def migrate(connection: Any) -> str:  # noqa: ANN401
+    """Apply the migrations this database lacks; what it is, for people."""
+    folder = resources.files("tui_feeder.engine.sinks") / "migrations"
+    files = sorted((one for one in folder.iterdir() if one.name.endswith(".sql")), key=lambda one: one.name)
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS feeder_migrations "
+            "(number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        applied = {row[0] for row in await connection.fetch("SELECT number FROM feeder_migrations")}
+        for file in files:
+            number = int(file.name[:3])
+            if number not in applied:
+                await connection.execute(file.read_text())
+                await connection.execute("INSERT INTO feeder_migrations VALUES ($1, $2)", number, file.name)
+        timescale = await connection.fetchval(
+            "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'"
+        )
+        if timescale is not None:
+            await connection.execute(
+                "SELECT create_hypertable('candles_1m', 'time', if_not_exists => true, migrate_data => true)"
+            )
+    await connection.execute(_STAGING)
+    server = await connection.fetchval("SHOW server_version")
+    return f"PostgreSQL {server.split()[0]}" + (f", TimescaleDB {timescale}" if timescale else "")
+
+
+async def look(database: Database) -> list[str]:
+    """What there is and what would be created, as lines for people. Nothing is changed.
+
+    Raises:
+        SinkError: the database cannot be used, with the reason.
+    """
+    try:
+        connection = await connect(database)
+        try:
+            begun = time.perf_counter()
+            version, tls, may_create, timescale = await connection.fetchrow(_LOOK)
+            took = (time.perf_counter() - begun) * 1000
+            missing = [
+                name
+                for name in ("candles_1m", "volume_profiles", "feeder_mirror", "feeder_migrations")
+                if await connection.fetchval("SELECT to_regclass($1)::text", name) is None
+            ]
+        finally:
+            await connection.close(timeout=2.0)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise SinkError(words_of(error, database)) from error
+    if missing and not may_create:
+        raise SinkError(
+            f"{database.username} may not create {', '.join(missing)}: grant CREATE on the schema"
+        )
+    extension = f", TimescaleDB {timescale}" if timescale else ""
+    return [
+        f"server: PostgreSQL {version}{extension}, {'TLS' if tls else 'no TLS'}",
+        f"round trip: {took:.1f} ms",
+        f"tables: would create {', '.join(missing)}" if missing else "tables: all there",
+    ]
+
+
+async def mirrored(connection: Any) -> dict[tuple[str, int], Coverage]:  # noqa: ANN401
+    """The minutes whose candles the tables have, by symbol and timeframe (seconds)."""
+    found = {}
+    for symbol, label, minutes in await connection.fetch(
+        "SELECT symbol, time_frame, minutes FROM feeder_mirror"
+    ):
+        pairs = zip(minutes[::2], minutes[1::2], strict=True)
+        found[symbol, _seconds(label)] = Coverage(pairs)
+    return found
+
+
+async def set_mirrored(connection: Any, minutes: Mapping[tuple[str, int], Coverage]) -> None:  # noqa: ANN401
+    """Write down the minutes that are mirrored now."""
+    await connection.executemany(
+        "INSERT INTO feeder_mirror VALUES ($1, $2, $3) "
+        "ON CONFLICT (symbol, time_frame) DO UPDATE SET minutes = excluded.minutes",
+        [
+            (symbol, timeframe_label(timeframe), [at for pair in covered.intervals for at in pair])
+            for (symbol, timeframe), covered in minutes.items()
+        ],
+    )
+
+
+async def upsert(connection: Any, records: Iterable[tuple[Any, ...]]) -> None:  # noqa: ANN401
+    """Candles as (symbol, label, minutes, *FIELDS); one that is there is replaced. In a transaction."""
+    await connection.copy_records_to_table("feeder_staging", records=records)
+    await connection.execute(_UPSERT)
+
+
+async def upsert_profile(connection: Any, symbol: str, made: DayProfile) -> None:  # noqa: ANN401
+    """The profile of a day in place of what is there."""
+    await connection.execute(
+        _UPSERT_PROFILE, symbol, _instant(made.day).date(), made.total_volume, made.vwap, made.poc, made.vah,
+        made.val, made.value_area_volume, made.value_area_percent, made.increment, made.min_price,
+        made.max_price, made.candles, _instant(made.last_minute + MINUTE_MS - 1),
+        made.low_index * made.increment, made.weights.tolist(),
+    )  # fmt: skip
+
+
+async def profiles(connection: Any) -> dict[tuple[str, int], int]:  # noqa: ANN401
+    """Candles counted in each profile, by symbol and day (ms)."""
+    found = await connection.fetch(
+        "SELECT symbol, (extract(epoch FROM date) * 1000)::bigint, candle_count FROM volume_profiles"
+    )
+    return {(symbol, day): count for symbol, day, count in found}
+
+
+def _instant(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def _seconds(label: str) -> int:
+    match = re.fullmatch(r"(\d+)([mhd])", label)
+    return int(match[1]) * {"m": 60, "h": 3600, "d": 86_400}[match[2]] if match else 0
+
+
+def words_of(error: BaseException, database: Database) -> str:
+    """What an error of the database means for people; never with a password."""
+    where = f"{database.host}:{database.port}"
+    if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
+        return f"{where} refuses database.username {database.username} with this password"
+    if isinstance(error, asyncpg.InvalidCatalogNameError):
+        return f"{where} has no database {database.database}: create it"
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return f"{where}: {error}: grant it to {database.username}"
+    if isinstance(error, asyncpg.CannotConnectNowError):
+        return f"{where} is starting up or shutting down"
+    if isinstance(error, ConnectionRefusedError):
+        return f"{where}: nobody listens there"
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.ConnectionDoesNotExistError | ConnectionResetError):
+        return f"{where}: the connection was lost"
+    if isinstance(error, TimeoutError):
+        return f"{where} does not answer in time"
+    return f"{where}: {error or type(error).__name__}"
