@@ -153,7 +153,8 @@ def _judge(
     decimals = exchange.market.instruments[symbol].price_decimals
     truth = exchange.market.minutes(symbol, present.start, end)
     closes = {
-        int(at): int(close) / 10**decimals for at, close in zip(truth.times, truth.values[:, CLOSE], strict=True)
+        int(at): int(close) / 10**decimals
+        for at, close in zip(truth.times, truth.values[:, CLOSE], strict=True)
     }
     outcome.wrong += sum(closes.get(row[0]) != row[4] for row in rows.tolist())
     timestamp, newest = sink.newest[symbol]

@@ -18,7 +18,10 @@ from tui_feeder.monitor import (
     MINUTE_MS,
     ROW,
     Event,
+    FaultOption,
+    FormingView,
     GapView,
+    MinuteState,
     ProfileView,
     Progress,
     Rows,
@@ -85,6 +88,10 @@ class FakeMonitor:
             poc=profile.poc, vwap=profile.vwap, vah=profile.vah, val=profile.val,
             last_frame=self.now - self._random.randrange(0, 900),
             last_closed=self.now - self.now % MINUTE_MS - MINUTE_MS,
+            first_minute=NOON - NOON % 3_600_000 - 400 * 3_600_000,
+            forming=FormingView(
+                self.now - self.now % MINUTE_MS, price, price * 1.0002, price * 0.9998, price, 1.5
+            ),
         )  # fmt: skip
 
     def change(self, symbol: str, **fields: object) -> None:
@@ -126,6 +133,16 @@ class FakeMonitor:
                 change_1m=(view.change_1m or 0.0) + self._random.gauss(0, 0.02),
             )  # fmt: skip
         self._due -= int(self._due)
+        first = next(iter(self.views.values()))  # the one that is shown at first has a candle that moves
+        if first.forming is not None and first.price is not None:
+            forming = first.forming
+            moved = replace(
+                forming,
+                close=first.price,
+                high=max(forming.high, first.price),
+                low=min(forming.low, first.price),
+            )
+            self.views[first.symbol] = replace(first, forming=moved)
 
     def bars(
         self, symbol: str, timeframe: int, count: int, end: int | None = None, *, price: float | None = None
@@ -151,23 +168,57 @@ class FakeMonitor:
             rows["low"] = np.minimum(opened, close) * (1 - spread[1])
             rows["volume"] = generator.lognormal(3, 0.6, 400)
             self._bars[key] = rows
-        return self._bars[key][-count:]
+        return self._upto(self._bars[key], key, count, end)[-count:]
+
+    def _upto(self, rows: Rows, key: tuple[str, int], count: int, end: int | None) -> Rows:
+        times = self._bars[key]["open_time"]
+        return rows if end is None else rows[: int(np.searchsorted(times, end - key[1] * 1000, side="right"))]
 
     def ema_lines(
         self, symbol: str, timeframe: int, count: int, end: int | None = None
     ) -> tuple[NDArray[np.float64], ...]:
         """EMAs over the same walk."""
         self.bars(symbol, timeframe, count)
-        closes = self._bars[symbol, timeframe]["close"]
-        return tuple(ema(closes, period)[-count:] for period in PERIODS)
+        key = (symbol, timeframe)
+        closes = self._bars[key]["close"]
+        return tuple(self._upto(ema(closes, period), key, count, end)[-count:] for period in PERIODS)
+
+    def open_bar(self, symbol: str, timeframe: int) -> Rows:
+        """The minutes since the last completed bar, at the price of the symbol."""
+        rows = np.zeros(1 if timeframe > 60 else 0, dtype=ROW)
+        if len(rows):
+            last = self._bars[symbol, timeframe][-1]
+            rows["open_time"] = last["open_time"] + timeframe * 1000
+            rows["open"] = rows["close"] = rows["low"] = last["close"]
+            rows["high"] = last["close"] * 1.001
+            rows["volume"] = last["volume"] / 2
+        return rows
+
+    def coverage(self, symbol: str, start: int, end: int, cells: int) -> tuple[MinuteState, ...]:
+        """Stored up to the last hour, live since; the gaps there are."""
+        self.calls.append(f"coverage {symbol} {cells}")
+        width = (end - start) / cells
+        states = [MinuteState.STORED] * (cells - 3) + [MinuteState.LIVE] * 3
+        for gap in self.gaps:
+            for cell in range(cells):
+                if (
+                    gap.symbol == symbol
+                    and gap.start < start + (cell + 1) * width
+                    and gap.end > start + cell * width
+                ):
+                    states[cell] = MinuteState.MISSING
+        return tuple(states)
 
     def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
-        """A profile of two humps around the price."""
+        """A profile of the quarters of that day."""
         self.calls.append(f"profile {symbol}")
-        return self._profile(symbol, self.views[symbol].price_decimals)
+        today = NOON - NOON % DAY_MS
+        back = 0 if day is None else (today - day) // DAY_MS
+        return self._profile(symbol, self.views[symbol].price_decimals, back) if 0 <= back < 4 else None
 
-    def _profile(self, symbol: str, decimals: int) -> ProfileView:
-        bars = self._bars[symbol, 900][-56:]
+    def _profile(self, symbol: str, decimals: int, back: int = 0) -> ProfileView:
+        bars = self._bars[symbol, 900]
+        bars = bars[-56:] if not back else bars[-56 - 96 * back : -56 - 96 * (back - 1)]
         low, high = float(bars["low"].min()), float(bars["high"].max())
         increment = max(10.0**-decimals, float(f"{(high - low) / 120:.0e}"))
         first = math.floor(low / increment)
@@ -183,7 +234,8 @@ class FakeMonitor:
             up = weights[above + 1] if above + 1 < len(weights) else -1.0
             below, above = (below - 1, above) if down >= up else (below, above + 1)
         return ProfileView(
-            symbol=symbol, day=NOON - NOON % DAY_MS, increment=increment, low_price=float(prices[0]),
+            symbol=symbol, day=NOON - NOON % DAY_MS - back * DAY_MS,
+            increment=increment, low_price=float(prices[0]),
             weights=tuple(weights.tolist()), poc=float(prices[poc]), vah=float(prices[above]),
             val=float(prices[below]), vwap=float((prices * weights).sum() / weights.sum()),
             total_volume=float(weights.sum()), candles=843, last_minute=NOON - NOON % MINUTE_MS - MINUTE_MS,
@@ -192,6 +244,30 @@ class FakeMonitor:
     def retry_gaps(self, symbol: str | None = None) -> None:
         """Note that somebody asked."""
         self.calls.append(f"retry {symbol}")
+
+
+class FakeFaults:
+    """Faults that only note what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def options(self) -> tuple[FaultOption, ...]:
+        """Two, one of them of a symbol."""
+        return (
+            FaultOption("cut", "cut the connection"),
+            FaultOption("mute", "mute {symbol}", of_symbol=True),
+        )
+
+    def switch_on(self, name: str, symbol: str | None) -> str:
+        """Note it."""
+        self.asked.append(f"{name} {symbol}")
+        return f"on: {name}"
+
+    def heal(self) -> str:
+        """Note it."""
+        self.asked.append("heal")
+        return "healed: all is well"
 
 
 def hash_of(text: str) -> int:
@@ -255,6 +331,7 @@ def main() -> None:
     parser.add_argument("--colors", default="auto")
     parser.add_argument("--slow", action="store_true")
     parser.add_argument("--troubles", action="store_true")
+    parser.add_argument("--faults", action="store_true")
     parser.add_argument("--crash", action="store_true", help="fail when the chart is zoomed")
     options = parser.parse_args()
     monitor = FakeMonitor(options.symbols, options.changes)
@@ -263,10 +340,11 @@ def main() -> None:
     if options.crash:
         monitor.bars_at_most = 25
     settings = UiSettings(options.hz, options.theme, options.symbol_set, options.colors, options.slow)
-    app = FeederApp(monitor, settings, title="fake")
+    app = FeederApp(monitor, settings, title="fake", faults=FakeFaults() if options.faults else None)
     reason = app.run()
     behind = ", some ticks skipped" if app.ticks_skipped else ""
-    print(f"ended by {reason}, code {app.return_code}{behind}")
+    failed = f", {app.failure!r}" if app.failure is not None else ""
+    print(f"ended by {reason}, code {app.return_code}{behind}{failed}")
     raise SystemExit(app.return_code or 0)
 
 

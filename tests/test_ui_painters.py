@@ -14,12 +14,13 @@ from tui_feeder.monitor import MINUTE_MS, ROW, Event, GapView, ProfileView, Rows
 from tui_feeder.widgets.candles import (
     MARGIN,
     Line,
-    paint_candles,
+    Slots,
+    draw_candles,
     paint_price_axis,
-    paint_time_axis,
     price_range,
 )
-from tui_feeder.widgets.chart import Chart
+from tui_feeder.widgets.candles import paint_time_axis as paint_times
+from tui_feeder.widgets.chart import Chart, ChartSize
 from tui_feeder.widgets.grid import bar_text, progress_text
 from tui_feeder.widgets.histogram import bin_rows, paint_profile
 from tui_feeder.widgets.ink import GLYPHS, Ink, Role, ascii_only
@@ -41,6 +42,23 @@ def bars_of(*candles: tuple[float, float, float, float], first: int = NOON - NOO
     for i, (opened, high, low, close) in enumerate(candles):
         rows[i] = (first + i * 3_600_000, opened, high, low, close, 1.0, close, 1, 0.5, 0.5)
     return rows
+
+
+def slots_of(bars: Rows, timeframe: int, pitch: int, width: int) -> Slots:
+    newest = int(bars["open_time"][-1]) if len(bars) else 0
+    return Slots(timeframe, pitch, width, newest)
+
+
+def paint_candles(
+    bars: Rows, lines: Sequence[Line], levels: Sequence[tuple[float, Role]], scale: PriceScale,
+    timeframe: int, pitch: int, width: int, ink: Ink,
+) -> list[Strip]:  # fmt: skip
+    slots = slots_of(bars, timeframe, pitch, width)
+    return draw_candles(bars, lines, levels, scale, slots, ink).strips(ink)
+
+
+def paint_time_axis(bars: Rows, timeframe: int, pitch: int, width: int, ink: Ink) -> Strip:
+    return paint_times(bars, slots_of(bars, timeframe, pitch, width), ink)
 
 
 CASES = {
@@ -88,7 +106,7 @@ def test_no_candles_leave_an_empty_chart() -> None:
     empty = np.empty(0, dtype=ROW)
     scale = PriceScale(0.0, 1.0, 4)
     assert text_of(paint_candles(empty, [], [], scale, 60, 2, 12, ink_of("braille"))) == [" " * 12] * 4
-    assert paint_time_axis(empty, 60, 2, 12, ink_of("braille")).text == "─" * 12
+    assert_exact([paint_time_axis(empty, 60, 2, 12, ink_of("braille"))], 12, 1)
 
 
 def test_a_candle_is_a_body_between_wicks_at_half_a_cell() -> None:
@@ -119,8 +137,10 @@ def test_candles_stand_at_their_time_and_a_missing_bar_shows() -> None:
     bars = FakeMonitor(1).bars("BTCUSDT", 3_600, 10)[[0, 1, 2, 6, 7, 8, 9]]
     scale = price_scale(*price_range(bars), 8)
     strips = paint_candles(bars, [], [], scale, 3_600, 2, 30 + MARGIN, ink_of("braille"))
-    used = {x for text in text_of(strips) for x, c in enumerate(text) if c != " "}
+    used = {x for text in text_of(strips) for x, c in enumerate(text) if c not in " ░"}
     newest = 29
+    shaded = {x for text in text_of(strips) for x, c in enumerate(text) if c == "░"}
+    assert shaded == {newest - 2 * age for age in (4, 5, 6)}
     assert used == {newest - 2 * age for age in (0, 1, 2, 3, 7, 8, 9)}
     axis = paint_time_axis(bars, 3_600, 2, 30 + MARGIN, ink_of("braille")).text
     assert {x for x, c in enumerate(axis) if c == "!"} <= {newest - 2 * age for age in (4, 5, 6)}
@@ -213,8 +233,9 @@ def test_profile_names_its_levels_at_their_rows_and_points_to_those_out_of_sight
 def test_chart_and_profile_share_one_price_axis() -> None:
     monitor = FakeMonitor(1)
     view = next(iter(monitor.views.values()))
-    painted = Chart(monitor).paint(monitor.snapshot(), view, 3_600, (54, 26, 12), ink_of("braille"))
-    assert_exact(painted.chart, 54, 12)
+    painted = Chart(monitor).paint(monitor.snapshot(), view, 3_600, ChartSize(54, 26, 12), ink_of("braille"))
+    assert_exact(painted.chart, 48, 12)
+    assert_exact(painted.edge, 6, 12)
     assert_exact(painted.profile, 26, 12)
     assert_exact(painted.title, 80, 1)
     poc = next(y for y, text in enumerate(text_of(painted.profile)) if "POC" in text)
@@ -230,8 +251,8 @@ def test_a_last_price_off_the_candles_widens_the_axis_or_stands_at_its_edge() ->
     def axis(price: float) -> list[str]:
         monitor.change("BTCUSDT", price=price)
         view = monitor.views["BTCUSDT"]
-        painted = chart.paint(monitor.snapshot(), view, 3_600, (54, 26, 12), ink)
-        assert_exact(painted.chart, 54, 12)
+        painted = chart.paint(monitor.snapshot(), view, 3_600, ChartSize(54, 26, 12), ink)
+        assert_exact(painted.chart, 48, 12)
         return [text[:11] for text in text_of(painted.chart)]
 
     for price in (high, low - (high - low) * 0.4, high + (high - low) * 0.4):
@@ -248,11 +269,11 @@ def test_chart_asks_the_monitor_only_when_something_closed() -> None:
     monitor.calls.clear()
     for price in (60_000.0, 60_001.0, 60_002.0):
         monitor.change(first.symbol, price=price)
-        chart.paint(monitor.snapshot(), monitor.views[first.symbol], 3_600, (54, 26, 12), ink)
+        chart.paint(monitor.snapshot(), monitor.views[first.symbol], 3_600, ChartSize(54, 26, 12), ink)
     assert [call.split()[0] for call in monitor.calls].count("profile") == 1
     monitor.change(first.symbol, last_closed=NOON)
-    chart.paint(monitor.snapshot(), monitor.views[first.symbol], 3_600, (54, 26, 12), ink)
-    chart.paint(monitor.snapshot(), second, 3_600, (54, 26, 12), ink)
+    chart.paint(monitor.snapshot(), monitor.views[first.symbol], 3_600, ChartSize(54, 26, 12), ink)
+    chart.paint(monitor.snapshot(), second, 3_600, ChartSize(54, 26, 12), ink)
     assert [call for call in monitor.calls if call.startswith("profile")] == [
         "profile BTCUSDT", "profile BTCUSDT", "profile ETHUSDT",
     ]  # fmt: skip

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from io import StringIO
+from pathlib import Path
 from typing import ClassVar
 
 from rich.console import Console
-from textual.app import App, AutopilotCallbackType
+from textual.app import AutopilotCallbackType
 from textual.binding import Binding, BindingType
 
-from tui_feeder.monitor import Monitor
+from tui_feeder.monitor import FaultOption, Faults, Monitor
 from tui_feeder.screens.base import FeederScreen, keys_of
+from tui_feeder.screens.chart import ChartScreen
+from tui_feeder.screens.commands import export_menu, fault_menu, palette
+from tui_feeder.screens.export import file_name, write
 from tui_feeder.screens.gaps import GapsScreen
 from tui_feeder.screens.help import HelpScreen
+from tui_feeder.screens.kept import Kept, read_kept, write_kept
+from tui_feeder.screens.keymap import FILE_NAME as KEYS_FILE
+from tui_feeder.screens.keymap import read_keymap
 from tui_feeder.screens.log import LogScreen
 from tui_feeder.screens.overview import OverviewScreen
+from tui_feeder.screens.profile import ProfileScreen
+from tui_feeder.screens.sources import SourcesScreen
 from tui_feeder.terminal import (
     BACKLOG_LIMIT,
+    DiscreetApp,
     TerminalDriver,
     color_system,
     detect_symbol_set,
@@ -31,17 +44,27 @@ from tui_feeder.terminal import (
     signals,
     write_backlog,
 )
+from tui_feeder.widgets.grid import Grid
 from tui_feeder.widgets.ink import GLYPHS, Ink
-from tui_feeder.widgets.themes import DEFAULT_THEME, load_theme, theme_names
+from tui_feeder.widgets.themes import DEFAULT_THEME, Themes, modified, theme_names
 
 __all__ = ["ExitReason", "FeederApp", "UiSettings", "theme_names"]
 
+log = logging.getLogger(__name__)
+
+_SCREEN_TYPES: tuple[type[FeederScreen], ...] = (
+    OverviewScreen, ChartScreen, ProfileScreen, GapsScreen, SourcesScreen, LogScreen, HelpScreen,
+)  # fmt: skip
+_LOOK_SECONDS = 1.0
+_SCREENS = ("overview", "chart", "profile", "gaps", "sources", "log")
+_TIMEFRAME = 3_600  # of the first run
 _INTERRUPT_SECONDS = 2.0
+_KEEP_SECONDS = 5.0
 _HZ, _HZ_SSH, _HZ_SLOW, _HZ_UNFOCUSED = 4.0, 2.0, 1.0, 1.0
 
 
 class ExitReason(StrEnum):
-    """Why the app ended; its ``return_value``. None stands for a crash, whose trace is on stderr."""
+    """Why the app ended; its ``return_value``. None stands for a crash: see ``failure``."""
 
     QUIT = "quit"  # q, or ctrl+c twice
     STOP = "stop"  # request_stop()
@@ -58,15 +81,20 @@ class UiSettings:
     symbol_set: str = "auto"  # auto | braille | block | ascii
     colors: str = "auto"  # auto | truecolor | 256 | 16 | none
     slow: bool = False  # one tick a second, ages in whole seconds
+    theme_stated: bool = True  # False: the theme of the last run goes before ``theme``
 
 
-class FeederApp(App[ExitReason], inherit_bindings=False):
+class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
     """The screen of a feeder.
 
     Args:
         monitor: where the snapshots come from; it must answer at once.
         settings: of the screen.
         title: of the program, for the status line.
+        faults: of the exchange of a demo; None where there are none to switch.
+        state_file: where the screen remembers its choices; None to forget them.
+        folder: of the user's configuration: ``keys.toml`` and ``themes/*.toml`` in it are read, and again
+            when they change.
 
     Raises:
         ValueError: a theme, symbol set or colour setting that does not exist; the text lists what does.
@@ -76,8 +104,17 @@ class FeederApp(App[ExitReason], inherit_bindings=False):
     DEFAULT_MODE = "overview"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "go('overview')", "Over", id="app.overview", tooltip="Overview"),
-        Binding("4", "go('gaps')", "Gaps", id="app.gaps", tooltip="Gaps"),
+        Binding("2", "go('chart')", "Chart", id="app.chart", tooltip="Chart"),
+        Binding("3", "go('profile')", "Prof", id="app.profile", tooltip="Volume profiles"),
+        Binding("4", "go('gaps')", "Gaps", id="app.gaps", tooltip="Gaps and coverage"),
+        Binding("5", "go('sources')", "Sinks", id="app.sources", tooltip="Sinks and sources"),
         Binding("6", "go('log')", "Log", id="app.log", tooltip="Log"),
+        Binding("colon", "commands", "cmds", key_display=":", id="app.commands",
+                tooltip="Search all commands, symbols, themes"),
+        Binding("y", "copy", "copy", show=False, id="app.copy", tooltip="Copy the selected line (OSC 52)"),
+        Binding("e", "export", "export", show=False, id="app.export",
+                tooltip="Export the view: SVG, CSV, JSON"),
+        Binding("F", "faults", "faults", id="app.faults", tooltip="Make the exchange fail, watch it heal"),
         Binding("t", "theme", "theme", show=False, id="app.theme", tooltip="Next theme"),
         Binding("f", "freeze", "freeze", show=False, id="app.freeze",
                 tooltip="Freeze the display"),
@@ -87,8 +124,22 @@ class FeederApp(App[ExitReason], inherit_bindings=False):
                 tooltip="Quit, when pressed twice"),
     ]  # fmt: skip
 
-    def __init__(self, monitor: Monitor, settings: UiSettings, *, title: str) -> None:
-        palette = load_theme(settings.theme)
+    def __init__(
+        self,
+        monitor: Monitor,
+        settings: UiSettings,
+        *,
+        title: str,
+        faults: Faults | None = None,
+        state_file: Path | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        kept = read_kept(state_file) if state_file is not None else Kept()
+        self.themes = Themes(folder / "themes" if folder is not None else None)
+        look = self.themes.load(settings.theme)
+        if kept.theme in self.themes.names() and not settings.theme_stated:
+            with suppress(ValueError):  # told by the first look at the files
+                look = self.themes.load(kept.theme)
         system = color_system(settings.colors)
         self.colored = system is not None
         super().__init__(driver_class=TerminalDriver, ansi_color=True)
@@ -107,6 +158,11 @@ class FeederApp(App[ExitReason], inherit_bindings=False):
         self.settings = settings
         self.hz = _rate(settings)
         self.snapshot = monitor.snapshot()
+        self.faults = faults
+        self.grid = Grid()
+        self.grid.wanted = kept.symbol
+        self.grid.sort_key, self.grid.ascending = kept.sort_key or "", bool(kept.ascending)
+        self.timeframe = kept.timeframe or _TIMEFRAME
         self.frozen = False
         self.note = ""  # instead of the keys, for a moment
         self.ticks_skipped = 0
@@ -114,18 +170,62 @@ class FeederApp(App[ExitReason], inherit_bindings=False):
         self._interrupted = False
         self._asked_to_stop: ExitReason | None = None
         self._own_loop: asyncio.AbstractEventLoop | None = None
-        self._palette = palette
+        self._palette = look
         self._glyphs = GLYPHS[_symbol_set(settings.symbol_set)]
-        self.ink = Ink(palette.styles, palette.background, self._glyphs, self.colored)
+        self.ink = Ink(look.styles, look.background, self._glyphs, self.colored)
         self.add_mode("overview", lambda: OverviewScreen(monitor))
-        self.add_mode("gaps", GapsScreen)
+        self.add_mode("chart", lambda: ChartScreen(monitor))
+        self.add_mode("profile", lambda: ProfileScreen(monitor))
+        self.add_mode("gaps", lambda: GapsScreen(monitor))
+        self.add_mode("sources", SourcesScreen)
         self.add_mode("log", LogScreen)
+        self._first = kept.screen if kept.screen in _SCREENS else None
+        self._state_file = state_file
+        self._keys_file = folder / KEYS_FILE if folder is not None else None
+        self._files_stamp: object = None
+        self.keys_edition = 0  # rises when keys change
+        self._kept = kept
 
     def on_mount(self) -> None:
-        """Begin to tick."""
+        """Begin to tick, on the screen where the last run ended."""
         self._own_loop = asyncio.get_running_loop()
         self._obey()
+        if self._first is not None:
+            self.switch_mode(self._first)
         self.set_interval(1 / self.hz, self.tick, name="tick")
+        if self._state_file is not None:
+            self.set_interval(_KEEP_SECONDS, self._keep)
+        if self._keys_file is not None:
+            self.set_interval(_LOOK_SECONDS, self.look_at_files)
+            self.call_after_refresh(self.look_at_files)
+
+    def look_at_files(self) -> None:
+        """Take over the user's keys and themes if a file of theirs has changed; their faults in one line."""
+        if self._keys_file is None:
+            return
+        stamp = (modified(self._keys_file), self.themes.stamp())
+        if stamp == self._files_stamp:
+            return
+        first, self._files_stamp = self._files_stamp is None, stamp
+        known = {
+            binding.id: binding.key
+            for owner in (type(self), *_SCREEN_TYPES)
+            for binding in owner.BINDINGS
+            if isinstance(binding, Binding) and binding.id is not None
+        }
+        keys, faults = read_keymap(self._keys_file, known)
+        self.set_keymap(keys)
+        self.keys_edition += 1
+        faults = [*(f"{self._keys_file.name}: {fault}" for fault in faults), *self.themes.faults()]
+        with suppress(ValueError):  # of a theme that is in use; it is among the faults
+            self._palette = self.themes.load(self._palette.name)
+            self.ink = Ink(self._palette.styles, self._palette.background, self._glyphs, self.colored)
+        for fault in faults:
+            log.warning("%s", fault)
+        if faults:
+            self.tell("; ".join(faults), 8.0)
+        elif not first:
+            self.tell("keys and themes read again")
 
     async def run_async(
         self,
@@ -149,6 +249,10 @@ class FeederApp(App[ExitReason], inherit_bindings=False):
                 auto_pilot=auto_pilot,
             )
 
+    def on_unmount(self) -> None:
+        """Remember the choices made."""
+        self._keep()
+
     def request_stop(self, reason: ExitReason = ExitReason.STOP) -> None:
         """End the app; from any thread, and from a signal handler. Before it runs: as soon as it does."""
         self._asked_to_stop = reason
@@ -169,7 +273,8 @@ class FeederApp(App[ExitReason], inherit_bindings=False):
             self._skip = 1
             return
         if lost_writes(self):
-            self.screen.refresh()
+            for screen in self.screen_stack[-1:]:
+                screen.refresh()
         if not self.app_focus:
             self._skip = max(0, round(self.hz / _HZ_UNFOCUSED) - 1)
         if not self.frozen:
@@ -177,8 +282,14 @@ class FeederApp(App[ExitReason], inherit_bindings=False):
         self._draw()
 
     def _draw(self) -> None:
-        if isinstance(self.screen, FeederScreen):
-            self.screen.draw()
+        known = self.snapshot.timeframes
+        if known and self.timeframe not in known:
+            self.timeframe = _TIMEFRAME if _TIMEFRAME in known else known[-1]
+        for screen in self.screen_stack[-1:]:  # there is none while the app ends
+            if not isinstance(screen, OverviewScreen):
+                self.grid.update(self.snapshot, resort=False)
+            if isinstance(screen, FeederScreen):
+                screen.draw()
 
     def _obey(self) -> None:
         if self._asked_to_stop is not None:
@@ -201,7 +312,64 @@ class FeederApp(App[ExitReason], inherit_bindings=False):
 
         self.set_timer(seconds, over)
 
+    def _keep(self) -> None:
+        """Remember the choices made, if they changed."""
+        kept = Kept(
+            screen=self.current_mode,
+            symbol=self.grid.wanted or self.grid.selected,
+            timeframe=self.timeframe,
+            sort_key=self.grid.sort_key,
+            ascending=self.grid.ascending,
+            theme=self._palette.name,
+        )
+        if self._state_file is not None and kept != self._kept:
+            self._kept = kept
+            write_kept(self._state_file, kept)
+
+    # What people choose, on whatever screen
+
+    def select(self, symbol: str) -> None:
+        """Select a symbol, and drop a filter that hides it."""
+        if symbol not in self.grid.order:
+            self.grid.set_filter("")
+        self.grid.select(symbol)
+        self._replan()
+
+    def sort_by(self, key: str) -> None:
+        """Order the overview by a column; empty for the order of the configuration."""
+        self.grid.sort_by(key)
+        self._replan()
+
+    def set_timeframe(self, timeframe: int) -> None:
+        """Show another timeframe, seconds."""
+        self.timeframe = timeframe
+        self._replan()
+
+    def step_timeframe(self, step: int) -> None:
+        """The next longer or shorter timeframe."""
+        known = self.snapshot.timeframes
+        if self.timeframe in known:
+            self.timeframe = known[min(max(known.index(self.timeframe) + step, 0), len(known) - 1)]
+
+    def set_theme(self, name: str) -> None:
+        """Draw with another theme."""
+        try:
+            self._palette = self.themes.load(name)
+        except ValueError as fault:
+            self.tell(str(fault), 5.0)
+            return
+        self.ink = Ink(self._palette.styles, self._palette.background, self._glyphs, self.colored)
+        self.tell(f"theme {self._palette.name}: {self._palette.description}")
+
+    def _replan(self) -> None:
+        if isinstance(self.screen, FeederScreen):
+            self.screen.replan()
+
     # What the keys do
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Faults are for a demo only."""
+        return self.faults is not None if action == "faults" else True
 
     def action_go(self, mode: str) -> None:
         """Another screen."""
@@ -233,10 +401,60 @@ class FeederApp(App[ExitReason], inherit_bindings=False):
 
     def action_theme(self) -> None:
         """The next theme."""
-        names = theme_names()
-        self._palette = load_theme(names[(names.index(self._palette.name) + 1) % len(names)])
-        self.ink = Ink(self._palette.styles, self._palette.background, self._glyphs, self.colored)
-        self.tell(f"theme {self._palette.name}: {self._palette.description}")
+        names = self.themes.names()
+        at = names.index(self._palette.name) if self._palette.name in names else -1
+        self.set_theme(names[(at + 1) % len(names)])
+
+    def action_commands(self) -> None:
+        """Everything that can be done, to search in."""
+        if isinstance(self.screen, FeederScreen):
+            self.screen.open_popup(palette(self))
+
+    def action_copy(self) -> None:
+        """The selected line to the terminal's clipboard."""
+        text = self.screen.selected_text() if isinstance(self.screen, FeederScreen) else ""
+        if text:
+            self.copy_to_clipboard(text)
+        self.tell(f"copied: {text}" if text else "nothing to copy here")
+
+    def action_export(self) -> None:
+        """Ask for the format."""
+        if isinstance(self.screen, FeederScreen):
+            self.screen.open_popup(export_menu(self._export, self.screen.table() is not None))
+
+    def _export(self, form: str) -> None:
+        assert isinstance(self.screen, FeederScreen)
+        table = self.screen.table()
+        name = table.name if table is not None else str(self.current_mode)
+        if form == "svg":
+            text = self.export_screenshot(title=f"{self.title} {name}")
+        else:
+            assert table is not None
+            text = table.csv() if form == "csv" else table.json()
+        try:
+            path = write(Path.cwd(), file_name(name, form, self.snapshot.exchange_time), text)
+        except OSError as fault:
+            self.tell(f"not exported: {fault}", 5.0)
+        else:
+            self.tell(f"written: {path}", 5.0)
+
+    def action_faults(self) -> None:
+        """What can be made to fail."""
+        if isinstance(self.screen, FeederScreen) and self.faults is not None:
+            self.screen.open_popup(fault_menu(self.faults.options(), self.grid.selected, self._fault))
+
+    def _fault(self, option: FaultOption | None) -> None:
+        """Switch a fault on, or all off; the exchange is asked on a thread, since it may hang."""
+        faults = self.faults
+        assert faults is not None
+        symbol = self.grid.selected if option is not None and option.of_symbol else None
+        ask = faults.heal if option is None else partial(faults.switch_on, option.name, symbol)
+
+        def work() -> None:
+            self.call_from_thread(self.tell, ask(), 6.0)
+
+        self.tell("asking the exchange")
+        self.run_worker(work, thread=True, group="faults")
 
     def action_help(self) -> None:
         """The keys of the screen in front; again to go back."""

@@ -6,6 +6,7 @@ POSIX only, as the signals are.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import select
@@ -16,14 +17,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from queue import Empty
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
 if TYPE_CHECKING:
     import asyncio
 
-    from textual.app import App
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 #: Frames waiting to be written beyond which the terminal is not reading and a tick is skipped.
 BACKLOG_LIMIT = 3
@@ -246,6 +249,24 @@ class Output:
             call(*arguments)
         except (OSError, ValueError):
             self.lost = True
+
+
+class DiscreetApp(App[Result]):
+    """An app whose crash goes to the log with its traceback, and leaves the terminal to the one who tells."""
+
+    failure: Exception | None = None  # the first unhandled exception
+
+    def _handle_exception(self, error: Exception) -> None:
+        if self.failure is None:
+            self.failure = error
+        log.error("the screen failed: %r", error, exc_info=error)
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        self._close_messages_no_wait()
+
+    def _print_error_renderables(self) -> None:
+        self._exit_renderables.clear()
 
 
 class TerminalDriver(LinuxDriver):

@@ -16,10 +16,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_feeder.monitor import Snapshot
+from tui_feeder.screens.export import Table
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.ink import Ink, Part, Role
 from tui_feeder.widgets.lines import key_line, status_line
 from tui_feeder.widgets.panel import Panel
+from tui_feeder.widgets.popup import Choice, Popup
 
 if TYPE_CHECKING:
     from tui_feeder.app import FeederApp
@@ -40,7 +42,7 @@ class _ByPlan(Layout):
     ) -> ArrangeResult:
         plan = parent.plan if isinstance(parent, FeederScreen) else {}
         return [
-            WidgetPlacement(plan[child], NULL_OFFSET, NULL_SPACING, child)
+            WidgetPlacement(plan[child], NULL_OFFSET, NULL_SPACING, child, order=int(child.id == "popup"))
             for child in children
             if child in plan
         ]
@@ -62,6 +64,9 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         self._clock = Panel(id="clock")
         self._keys = Panel(id="keys")
         self._page = Panel(id="page")
+        self._front = Panel(id="popup")
+        self.popup: Popup | None = None
+        self._bottom: tuple[object, list[Part]] | None = None  # the last line, costly to gather
 
     @property
     def layout(self) -> Layout:
@@ -99,15 +104,27 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         """Symbols that are not filtered away."""
         return len(snapshot.symbols)
 
+    def table(self) -> Table | None:
+        """What is in view as a table to export; None where there is none."""
+        return None
+
+    def selected_text(self) -> str:
+        """The selected line as text to copy; empty where there is none."""
+        return ""
+
     def bottom(self, width: int) -> list[Part]:
         """The last line: the screens, the keys of this one, help and quit."""
-        shown = sorted((keys for keys in keys_of(self) if keys.show), key=_key_order)
-        return key_line([(keys.keys, keys.description) for keys in shown], width)
+        edition = (width, self.feeder.keys_edition)
+        if self._bottom is None or self._bottom[0] != edition:
+            shown = sorted((keys for keys in keys_of(self) if keys.show), key=_key_order)
+            self._bottom = (edition, key_line([(keys.keys, keys.description) for keys in shown], width))
+        return self._bottom[1]
 
     def compose(self) -> Iterable[Widget]:
         """The shared panels and the screen's own."""
         yield from (self._status, self._clock, self._keys, self._page)
         yield from self.panels()
+        yield self._front
 
     def on_mount(self) -> None:
         """Draw the first frame with what there is."""
@@ -134,6 +151,8 @@ class FeederScreen(Screen[None], inherit_bindings=False):
                 self._keys: Region(0, last, size.width, 1),
                 **self.place(size),
             }
+            if self.popup is not None:
+                plan[self._front] = self.popup.region(size)
         if plan != self.plan:
             self.plan = plan
             self._status.refresh(layout=True)  # of a child: a screen forgets its arrangement only for those
@@ -144,6 +163,8 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         snapshot = self.feeder.snapshot
         if self.too_small:
             self._page.show(too_small_page(self.app.size, self.ink))
+            return
+        if self._status not in self.plan:  # a tick came before the placement for this size
             return
         ink, width = self.ink, self.app.size.width
         status = status_line(
@@ -161,6 +182,36 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         note = self.feeder.note
         self._keys.show([ink.strip([(f" {note}", Role.WARN)] if note else self.bottom(width), width)])
         self.paint(snapshot)
+        if self.popup is not None and (region := self.plan.get(self._front)) is not None:
+            self._front.show(self.popup.paint(region.width, region.height, ink))
+
+    def open_popup(self, popup: Popup) -> None:
+        """Lay a list over the screen; it takes every key until something is chosen."""
+        self.popup = popup
+        self.replan()
+
+    def close_popup(self) -> None:
+        """Take the list away."""
+        self.popup = None
+        self.replan()
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """While a list lies over the screen, every key is its."""
+        return self.popup is not None
+
+    def on_key(self, event: events.Key) -> None:
+        """Hand a key to the list that lies over the screen."""
+        if self.popup is None:
+            return
+        event.stop()
+        event.prevent_default()
+        chosen = self.popup.press(event.key, event.character)
+        if chosen is True:
+            self.draw()
+            return
+        self.close_popup()
+        if isinstance(chosen, Choice):
+            chosen.run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +251,10 @@ def bindings_of(screen: Screen[Any]) -> list[Binding]:
 
 
 def _key_order(keys: Keys) -> int:
-    """The screens first, then the keys of the one in front, help and quit last."""
+    """The screens first, a demo's faults, then the keys of the one in front, help and quit last."""
     if keys.keys.isdigit():
         return 0
-    return {"app.help": 2, "app.quit": 3}.get(keys.ids[0], 1)
+    return {"app.faults": 1, "app.commands": 3, "app.help": 4, "app.quit": 5}.get(keys.ids[0], 2)
 
 
 def too_small_page(size: Size, ink: Ink) -> list[Strip]:

@@ -1,4 +1,4 @@
-"""Gaps: every hole in the candles, what fills it, and when it is tried next."""
+"""Gaps: what is there of every symbol, every hole, what fills it, and when it is tried next."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.widget import Widget
 
-from tui_feeder.monitor import Snapshot
+from tui_feeder.monitor import DAY_MS, GapView, MinuteState, Monitor, Snapshot, SymbolView
 from tui_feeder.screens.base import FeederScreen
+from tui_feeder.screens.export import Table, gaps_table
+from tui_feeder.widgets.coverage import legend, paint_coverage, strip_widths
 from tui_feeder.widgets.ink import Part, Role
 from tui_feeder.widgets.lists import gap_reason, paint_gaps
 from tui_feeder.widgets.panel import Panel
+
+#: What the two strips of a symbol span.
+_SPANS = (DAY_MS, 60 * DAY_MS)
+_LOOK_SECONDS = 2.0  # between two looks at the same strip while no gap changes
 
 
 class GapsScreen(FeederScreen, inherit_bindings=False):
@@ -22,38 +28,99 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "select", key_display="↑", id="gaps.up", tooltip="Gap above"),
         Binding("down", "move(1)", "select", key_display="↓", id="gaps.down", tooltip="Gap below"),
+        Binding("left_curly_bracket", "symbols(-1)", "coverage", key_display="{", id="gaps.symbols_up",
+                tooltip="Symbol of the coverage above"),
+        Binding("right_curly_bracket", "symbols(1)", "coverage", key_display="}", id="gaps.symbols_down",
+                tooltip="below"),
         Binding("r", "retry", "retry", id="gaps.retry", tooltip="Try the selected symbol again now"),
         Binding("R", "retry_all", "retry all", id="gaps.retry_all", tooltip="Try all symbols again now"),
-    ]
+    ]  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, monitor: Monitor) -> None:
         super().__init__()
+        self._monitor = monitor
+        self._strips = Panel(id="coverage")
+        self._known: dict[str, tuple[object, tuple[tuple[MinuteState, ...], ...]]] = {}
         self._list = Panel(id="gaps")
         self._detail = Panel(id="gap")
         self._selected: tuple[str, int] | None = None  # symbol and start of a gap
 
     def panels(self) -> Iterable[Panel]:
-        """The list."""
-        return (self._list, self._detail)
+        """Coverage, the list, and a line on the selected gap."""
+        return (self._strips, self._list, self._detail)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
-        """The list, and below it what there is to say of the selected gap."""
+        """Coverage above, the list below, and under it what there is to say of the selected gap."""
+        rows = self._coverage_rows
         return {
-            self._list: Region(0, 1, size.width, size.height - 3),
+            self._strips: Region(0, 1, size.width, rows),
+            self._list: Region(0, 1 + rows, size.width, size.height - 3 - rows),
             self._detail: Region(0, size.height - 2, size.width, 1),
         }
 
+    @property
+    def _coverage_rows(self) -> int:
+        """Lines of the coverage, its heading and legend included."""
+        most = (self.app.size.height - 3) * 3 // 5
+        return 2 + min(max(1, len(self.feeder.grid.order)), most - 2)
+
     def paint(self, snapshot: Snapshot) -> None:
-        """The list as it is now."""
+        """Strips and list as they are now."""
         width, height = self.app.size
+        rows = self._coverage_rows
+        if rows != self.plan[self._strips].height:
+            self.call_later(self.replan)
+        grid = self.feeder.grid
+        views = grid.window(rows - 2)
+        spans = strip_widths(width)
+        lines = paint_coverage(
+            [(view.symbol, self._coverage(view, snapshot, spans)) for view in views], grid.selected, spans,
+            width, self.ink,
+        )  # fmt: skip
+        below = [self.ink.strip([], width)] * (rows - len(lines) - 1)
+        self._strips.show([*lines, *below, legend(width, self.ink)])
         at = self._index(snapshot)
         rate, now = snapshot.clock_rate, snapshot.exchange_time
-        self._list.show(paint_gaps(snapshot.gaps, at, now, rate, width, height - 3, self.ink))
+        room = height - 3 - rows
+        self._list.show(paint_gaps(snapshot.gaps, at, now, rate, width, room, self.ink))
         parts: list[Part] = []
         if at >= 0:
             gap = snapshot.gaps[at]
             parts = [(f"  {gap.symbol} ", Role.STRONG), (gap_reason(gap), Role.TEXT)]
         self._detail.show([self.ink.strip(parts, width)])
+
+    def _coverage(
+        self, view: SymbolView, snapshot: Snapshot, widths: tuple[int, int]
+    ) -> tuple[tuple[MinuteState, ...], ...]:
+        """The strips of a symbol, asked for again when a minute closed or a gap changed."""
+        gaps = tuple((g.start, g.missing, g.state) for g in snapshot.gaps if g.symbol == view.symbol)
+        look = int(snapshot.taken_at / _LOOK_SECONDS) if gaps or view.progress is not None else 0
+        key = (view.last_closed, view.state, gaps, look, widths)
+        known = self._known.get(view.symbol)
+        if known is None or known[0] != key:
+            end = snapshot.exchange_time // 60_000 * 60_000
+            strips = tuple(
+                self._monitor.coverage(view.symbol, end - span, end, cells)
+                for span, cells in zip(_SPANS, widths, strict=True)
+            )
+            known = self._known[view.symbol] = (key, strips)
+        return known[1]
+
+    def _selected_gap(self) -> GapView | None:
+        at = self._index(self.feeder.snapshot)
+        return self.feeder.snapshot.gaps[at] if at >= 0 else None
+
+    def selected_text(self) -> str:
+        """The selected gap."""
+        gap = self._selected_gap()
+        if gap is None:
+            return ""
+        row = gaps_table([gap])
+        return "  ".join(f"{name} {value}" for name, value in zip(row.columns, row.rows[0], strict=True))
+
+    def table(self) -> Table:
+        """Every gap."""
+        return gaps_table(self.feeder.snapshot.gaps)
 
     def _index(self, snapshot: Snapshot) -> int:
         keys = [(gap.symbol, gap.start) for gap in snapshot.gaps]
@@ -68,6 +135,11 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
             gap = gaps[min(max(self._index(self.feeder.snapshot) + rows, 0), len(gaps) - 1)]
             self._selected = (gap.symbol, gap.start)
             self.draw()
+
+    def action_symbols(self, rows: int) -> None:
+        """Select another symbol in the coverage."""
+        self.feeder.grid.move(rows)
+        self.draw()
 
     def action_retry(self) -> None:
         """Ask for the selected symbol's gaps to be tried now."""

@@ -39,13 +39,16 @@ class HelpScreen(FeederScreen, inherit_bindings=False):
         return {self._text: Region(0, 1, size.width, size.height - 2)}
 
     def paint(self, snapshot: Snapshot) -> None:
-        """Keys on the left, signs on the right."""
+        """Keys on the left, signs and screens on the right."""
         width, height = self.app.size.width, self.app.size.height - 2
         half = width * 5 // 8
         keys: list[list[Part]] = [[("  KEYS", Role.MUTED)]]
-        for group in self._listed:
-            keys.append([(fit("  " + group.keys, _KEY), Role.ACCENT), (group.tooltip, Role.TEXT)])
         signs: list[list[Part]] = [[("SIGNS", Role.MUTED)], *self._signs()]
+        for group in self._listed:
+            if group.keys.isdigit():
+                signs.append([(fit(group.keys, 8), Role.ACCENT), (group.tooltip, Role.TEXT)])
+            else:
+                keys.append([(fit("  " + group.keys, _KEY), Role.ACCENT), (group.tooltip, Role.TEXT)])
         ink = self.ink
         strips = []
         for y in range(height):

@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from tui_feeder.monitor import Event, Snapshot
 from tui_feeder.screens.base import FeederScreen
+from tui_feeder.screens.export import Table, events_table
 from tui_feeder.widgets.ink import Part, Role
 from tui_feeder.widgets.lists import paint_events
 from tui_feeder.widgets.panel import Panel
@@ -78,6 +79,16 @@ class LogScreen(FeederScreen, inherit_bindings=False):
     @property
     def _height(self) -> int:
         return self.app.size.height - 3
+
+    def selected_text(self) -> str:
+        """The newest line in sight."""
+        events = self._events(self.feeder.snapshot)
+        shown = events[: len(events) - self._above]
+        return "  ".join(str(value) for value in events_table(shown[-1:]).rows[0] if value) if shown else ""
+
+    def table(self) -> Table:
+        """The events of the chosen levels."""
+        return events_table(self._events(self.feeder.snapshot))
 
     def action_scroll(self, lines: int) -> None:
         """Older events."""

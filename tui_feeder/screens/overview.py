@@ -15,7 +15,8 @@ from textual.widget import Widget
 
 from tui_feeder.monitor import Monitor, Snapshot
 from tui_feeder.screens.base import FeederScreen
-from tui_feeder.widgets.chart import Chart
+from tui_feeder.screens.export import Table, symbols_table
+from tui_feeder.widgets.chart import Chart, ChartSize
 from tui_feeder.widgets.columns import Sight, columns_for
 from tui_feeder.widgets.grid import Grid
 from tui_feeder.widgets.ink import Part, Role
@@ -79,6 +80,12 @@ def places(size: Size, symbols: int) -> Places:
     )
 
 
+def split(left: Panel, right: Panel, region: Region, width: int) -> dict[Widget, Region]:
+    """Two panels side by side, the right one ``width`` cells wide."""
+    x, y, across, rows = region
+    return {left: Region(x, y, across - width, rows), right: Region(x + across - width, y, width, rows)}
+
+
 class OverviewScreen(FeederScreen, inherit_bindings=False):
     """Screen 1."""
 
@@ -112,11 +119,10 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
 
     def __init__(self, monitor: Monitor) -> None:
         super().__init__()
-        self.grid = Grid()
-        self.timeframe = 3_600
         self._columns = [Panel(id=f"column{i}") for i in range(_MOST_COLUMNS)]
         self._title = Panel(id="title")
         self._chart = Panel(id="chart")
+        self._edge = Panel(id="edge")
         self._profile = Panel(id="profile")
         self._news = Panel(id="news")
         self._side = Panel(id="side")
@@ -129,9 +135,19 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
         self._aged_at = -math.inf  # local seconds when the ages were last told
         self._now = 0  # exchange time then
 
+    @property
+    def grid(self) -> Grid:
+        """The app's rows."""
+        return self.feeder.grid
+
+    @property
+    def timeframe(self) -> int:
+        """The app's timeframe, seconds."""
+        return self.feeder.timeframe
+
     def panels(self) -> Iterable[Panel]:
         """Columns, chart, profile, and the lines between."""
-        return (*self._columns, self._title, self._chart, self._profile, self._news, self._side)
+        return (*self._columns, self._title, self._chart, self._edge, self._profile, self._news, self._side)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
         """Columns side by side in the grid's place, the rest as :func:`places` says."""
@@ -140,7 +156,7 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
         self._choose_columns(snapshot)
         plan: dict[Widget, Region] = {
             self._title: where.title,
-            self._chart: where.chart,
+            **split(self._chart, self._edge, where.chart, self._painter.edge),
             self._profile: where.profile,
             self._news: where.news,
         }
@@ -168,6 +184,22 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
             (f"  {help_text}", Role.WARN if self._fault else Role.MUTED),
         ]
 
+    def selected_text(self) -> str:
+        """The row of the selected symbol."""
+        view, known = self.grid.view, self.table()
+        if view is None:
+            return ""
+        row = next(row for row in known.rows if row[0] == view.symbol)
+        pairs = zip(known.columns, row, strict=True)
+        return "  ".join(f"{name} {value}" for name, value in pairs if value is not None)
+
+    def table(self) -> Table:
+        """Every symbol that passes the filter, in the order shown."""
+        views = {view.symbol: view for view in self.feeder.snapshot.symbols}
+        return symbols_table(
+            [views[name] for name in self.grid.order if name in views], self.feeder.snapshot.ema_periods
+        )
+
     def paint(self, snapshot: Snapshot) -> None:
         """Rows, chart, news."""
         self._ticks_since_sort += 1
@@ -183,10 +215,11 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
             return
         ink = self.ink
         self._paint_grid(snapshot, where)
-        size = (where.chart.width, where.profile.width, where.chart.height)
+        size = ChartSize(where.chart.width, where.profile.width, where.chart.height)
         strips = self._painter.paint(snapshot, self.grid.view, self.timeframe, size, ink)
         self._title.show(strips.title)
         self._chart.show(strips.chart)
+        self._edge.show(strips.edge)
         self._profile.show(strips.profile)
         self._news.show([ink.strip(gap_line(snapshot, self.grid.view, ink.glyphs), where.news.width)])
 
@@ -229,9 +262,6 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
         key = self._key(snapshot)
         if key == self._columns_key or self._places is None:
             return
-        if snapshot.timeframes and self.timeframe not in snapshot.timeframes:
-            self.timeframe = snapshot.timeframes[-1]
-            key = self._key(snapshot)
         self._columns_key = key
         width = self._places.grid.width
         self.grid.set_columns(columns_for(width, snapshot.timeframes, snapshot.ema_periods, self.timeframe))
@@ -260,15 +290,13 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
 
     def action_timeframe(self, step: int) -> None:
         """Another timeframe for the chart and the EMA distance."""
-        known = self.feeder.snapshot.timeframes
-        if self.timeframe in known:
-            self.timeframe = known[min(max(known.index(self.timeframe) + step, 0), len(known) - 1)]
-            self.replan()
+        self.feeder.step_timeframe(step)
+        self.replan()
 
     def action_zoom(self, step: int) -> None:
         """More or less room for a candle."""
-        self._painter.pitch = min(max(self._painter.pitch + step, 1), 4)
-        self.draw()
+        self._painter.zoom(step)
+        self.replan()
 
     def action_filter(self) -> None:
         """Begin to type a filter."""
@@ -282,7 +310,7 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
         """While a filter is typed, every key is text."""
-        return self._typed is not None
+        return self._typed is not None or super().check_consume_key(key, character)
 
     def on_key(self, event: events.Key) -> None:
         """Take a key as text while a filter is typed."""

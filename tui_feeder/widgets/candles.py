@@ -31,8 +31,8 @@ class Line:
     role: Role
 
 
-class _Canvas:
-    """Characters and what they mean, row by row."""
+class Canvas:
+    """Characters and what they mean, row by row; every character is one cell wide."""
 
     def __init__(self, width: int, rows: int) -> None:
         self.width = width
@@ -40,10 +40,19 @@ class _Canvas:
         self.roles = [[Role.TEXT] * width for _ in range(rows)]
 
     def put(self, x: int, y: int, text: str, role: Role) -> None:
+        """Set one cell."""
         self.text[y][x] = text
         self.roles[y][x] = role
 
+    def part(self, start: int, end: int) -> Canvas:
+        """A copy of the columns ``[start, end)``."""
+        copy = Canvas(end - start, 0)
+        copy.text = [row[start:end] for row in self.text]
+        copy.roles = [row[start:end] for row in self.roles]
+        return copy
+
     def strips(self, ink: Ink) -> list[Strip]:
+        """A strip a row."""
         result = []
         for text, roles in zip(self.text, self.roles, strict=True):
             parts: list[Part] = []
@@ -56,61 +65,120 @@ class _Canvas:
         return result
 
 
-def paint_candles(
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Which column stands for which time: a slot of ``pitch`` columns for each bar's span."""
+
+    timeframe: int  # seconds
+    pitch: int
+    width: int  # columns there are
+    newest: int  # open time of the slot at the right
+    ahead: int = 0  # columns kept free behind it, for the bar in progress
+
+    @property
+    def frame(self) -> int:
+        """Milliseconds from a slot to the next."""
+        return self.timeframe * 1000
+
+    @property
+    def last(self) -> int:
+        """The column of the newest slot."""
+        return self.width - MARGIN - 1 - self.ahead
+
+    @property
+    def count(self) -> int:
+        """Slots in sight."""
+        return max(1, -(-(self.last + 1) // self.pitch))
+
+    def column(self, time: int) -> int:
+        """The column of a slot; negative is off the left."""
+        return self.last - (self.newest - time) // self.frame * self.pitch
+
+    def columns(self, bars: Rows) -> list[int]:
+        """The column of every bar."""
+        behind = (self.newest - bars["open_time"]) // self.frame
+        columns: list[int] = (self.last - behind * self.pitch).tolist()
+        return columns
+
+
+def draw_candles(
     bars: Rows,
     lines: Sequence[Line],
     levels: Sequence[tuple[float, Role]],
     scale: PriceScale,
-    timeframe: int,
-    pitch: int,
-    width: int,
+    slots: Slots,
     ink: Ink,
-) -> list[Strip]:
-    """Candles, a body one column wide each, the newest next to the margin; a missing bar leaves a blank.
+) -> Canvas:
+    """Candles, a body one column wide each; where a bar is missing between others the ground is shaded.
 
     Args:
         bars: rows of dtype ROW in order of time; those that do not fit at the left are not drawn.
         lines: values aligned with ``bars``, drawn behind the candles.
         levels: prices that run across the whole width, drawn behind all else.
         scale: prices to rows.
-        timeframe: seconds, of the bars.
-        pitch: columns from one candle to the next.
-        width: cells of every strip.
+        slots: times to columns.
         ink: styles and symbols.
-
-    Returns:
-        ``scale.rows`` strips of ``width`` cells.
     """
-    canvas = _Canvas(width, scale.rows)
+    canvas = Canvas(slots.width, scale.rows)
     for price, role in levels:
         row = scale.row(price)
         if row is not None:
-            for x in range(width):
+            for x in range(slots.width):
                 canvas.put(x, row, ink.glyphs.level, role)
-    columns = bar_columns(bars, timeframe, pitch, width)
+    columns = slots.columns(bars)
+    for x in missing_columns(bars, slots):
+        for row in range(scale.rows):
+            canvas.put(x, row, ink.glyphs.shade, Role.FAINT)
     for order, line in reversed(list(enumerate(lines))):
-        _draw_line(canvas, line, columns, pitch, scale, ink, order)
+        _draw_line(canvas, line, columns, slots.pitch, scale, ink, order)
     for x, bar in zip(columns, bars.tolist(), strict=True):
-        if x >= 0:
-            _draw_candle(canvas, x, bar, scale, ink)
+        if 0 <= x < canvas.width:
+            draw_candle(canvas, x, bar[1:5], scale, ink)
     taken: set[int] = set()
     for line in lines:
         _name_line(canvas, line, scale, taken)
-    return canvas.strips(ink)
+    return canvas
 
 
-def bar_columns(bars: Rows, timeframe: int, pitch: int, width: int) -> list[int]:
-    """The column of every bar by its time, the newest at ``width - MARGIN - 1``; negative is off the left."""
-    if not len(bars):
+def missing_columns(bars: Rows, slots: Slots) -> list[int]:
+    """The columns in sight whose bar is missing though there is an older one."""
+    held = slots.columns(bars)
+    if not held:
         return []
-    times = bars["open_time"]
-    behind = (times[-1] - times) // (timeframe * 1000)
-    columns: list[int] = (width - MARGIN - 1 - behind * pitch).tolist()
-    return columns
+    first = held[0] + max(0, -(held[0] // slots.pitch)) * slots.pitch
+    return sorted(set(range(first, slots.last + 1, slots.pitch)) - set(held))
 
 
-def _draw_candle(canvas: _Canvas, x: int, bar: Sequence[float], scale: PriceScale, ink: Ink) -> None:
-    _, opened, high, low, close = bar[:5]
+def draw_cursor(canvas: Canvas, x: int, row: int | None, ink: Ink) -> None:
+    """A crosshair behind what is drawn: a column, and a row where there is a price to point at."""
+    free = (" ", ink.glyphs.level, ink.glyphs.shade)
+    for y in range(len(canvas.text)):
+        if canvas.text[y][x] in free:
+            canvas.put(x, y, ink.glyphs.upright, Role.ACCENT)
+    if row is not None:
+        for column in range(canvas.width):
+            if canvas.text[row][column] in free:
+                canvas.put(column, row, ink.glyphs.level, Role.ACCENT)
+
+
+def draw_volume(canvas: Canvas, columns: Sequence[int], bars: Rows, most: float, ink: Ink) -> None:
+    """Bars that stand on the last row, as high as their volume against ``most``."""
+    steps = len(ink.glyphs.rising)
+    rows = len(canvas.text)
+    for x, bar in zip(columns, bars, strict=True):
+        if not 0 <= x < canvas.width or not bar["volume"] > 0:
+            continue
+        left = max(1, round(min(1.0, bar["volume"] / most) * rows * steps))
+        role = Role.UP if bar["close"] >= bar["open"] else Role.DOWN
+        for row in reversed(range(rows)):
+            if left > 0:
+                canvas.put(x, row, ink.glyphs.rising[min(left, steps) - 1], role)
+                left -= steps
+
+
+def draw_candle(canvas: Canvas, x: int, prices: Sequence[float], scale: PriceScale, ink: Ink) -> None:
+    """One candle in column ``x`` from its open, high, low and close."""
+    opened, high, low, close = prices
     glyphs = ink.glyphs
     role = Role.UP if close > opened else Role.DOWN if close < opened else Role.FLAT
     body = glyphs.body_down if close < opened else glyphs.body
@@ -139,7 +207,7 @@ def _halves(scale: PriceScale, high: float, low: float) -> tuple[int, int]:
 
 
 def _draw_line(
-    canvas: _Canvas,
+    canvas: Canvas,
     line: Line,
     columns: Sequence[int],
     pitch: int,
@@ -184,7 +252,7 @@ def _stroke(dots: dict[tuple[int, int], int], start: tuple[int, float], end: tup
             dots[key] = dots.get(key, 0) | _BRAILLE[y % 4][(start[0] + step) % 2]
 
 
-def _name_line(canvas: _Canvas, line: Line, scale: PriceScale, taken: set[int]) -> None:
+def _name_line(canvas: Canvas, line: Line, scale: PriceScale, taken: set[int]) -> None:
     value = line.values[-1] if len(line.values) else math.nan
     row = None if math.isnan(value) else scale.row(value)
     if row is None or canvas.width < MARGIN:
@@ -198,9 +266,9 @@ def _name_line(canvas: _Canvas, line: Line, scale: PriceScale, taken: set[int]) 
 
 
 def paint_price_axis(
-    scale: PriceScale, last: float | None, decimals: int, width: int, ink: Ink
+    scale: PriceScale, last: float | None, decimals: int, width: int, ink: Ink, cursor: float | None = None
 ) -> list[Strip]:
-    """Round prices beside the rows they belong to, and the last price at its own row.
+    """Round prices beside the rows they belong to, the last price at its own row, and a crosshair's.
 
     A last price off the axis stands at the edge it lies beyond, with an arrow.
 
@@ -219,11 +287,15 @@ def paint_price_axis(
         at = scale.row(last)
         if at is None:
             at, sign = (0, "↑") if last > scale.high else (scale.rows - 1, "↓")
+    pointed = None if cursor is None else scale.row(cursor)
     result = []
     for row in range(scale.rows):
-        if row == at and last is not None:
+        if row == pointed and cursor is not None:
+            text = cells.fit(cells.price_text(cursor, decimals, width - 1), width - 1, right=True)
+            parts: list[Part] = [(text, Role.ACCENT), (glyphs.tick, Role.ACCENT)]
+        elif row == at and last is not None:
             text = cells.fit(cells.price_text(last, decimals, width - 1), width - 1, right=True)
-            parts: list[Part] = [(text, Role.STRONG), (sign, Role.STRONG)]
+            parts = [(text, Role.STRONG), (sign, Role.STRONG)]
         elif row in labels:
             text = cells.fit(labels[row], width - 1, right=True)
             parts = [(text, Role.MUTED), (glyphs.tick, Role.FAINT)]
@@ -233,23 +305,39 @@ def paint_price_axis(
     return result
 
 
-def paint_time_axis(bars: Rows, timeframe: int, pitch: int, width: int, ink: Ink) -> Strip:
-    """Round times under their candles, a rule between them, and ``!`` under a bar that is missing."""
-    columns = bar_columns(bars, timeframe, pitch, width)
+def paint_time_axis(bars: Rows, slots: Slots, ink: Ink, cursor: int | None = None) -> Strip:
+    """Round times under their candles, a rule between them, and ``!`` under a bar that is missing.
+
+    Args:
+        bars: rows of dtype ROW in order of time.
+        slots: times to columns.
+        ink: styles and symbols.
+        cursor: open time of the slot under the crosshair, told instead of what would stand there.
+    """
+    width, pitch = slots.width, slots.pitch
     rule = [(ink.glyphs.rule, Role.FAINT)] * width
-    if columns:
-        held = set(columns)
-        step = time_step(timeframe, math.ceil(9 / pitch)) * 1000
-        newest = int(bars["open_time"][-1])
-        free = 0
-        for x in range(columns[0] + max(0, math.ceil(-columns[0] / pitch)) * pitch, columns[-1] + 1, pitch):
-            moment = newest - (columns[-1] - x) // pitch * timeframe * 1000
-            text = cells.clock_text(moment) if moment % DAY_MS else cells.date_text(moment)[5:]
-            if moment % step == 0 and x >= free and x + len(text) <= width:
-                rule[x : x + len(text)] = [(c, Role.MUTED) for c in text]
-                free = x + len(text) + 1
-            elif x not in held and x >= free:
-                rule[x] = ("!", Role.WARN)
+    step = time_step(slots.timeframe, math.ceil(9 / pitch)) * 1000
+    missing = set(missing_columns(bars, slots))
+    times = bars["open_time"]
+    first = slots.column(int(times[0])) if len(times) else slots.last
+    free = 0
+    for x in range(first + max(0, math.ceil(-first / pitch)) * pitch, slots.last + 1, pitch):
+        moment = slots.newest - (slots.last - x) // pitch * slots.frame
+        text = cells.clock_text(moment) if moment % DAY_MS else cells.date_text(moment)[5:]
+        if moment % step == 0 and x >= free and x + len(text) <= width:
+            rule[x : x + len(text)] = [(c, Role.MUTED) for c in text]
+            free = x + len(text) + 1
+        elif x in missing and x >= free:
+            rule[x] = ("!", Role.WARN)
+    if cursor is not None:
+        text = f" {cells.date_text(cursor)[5:]} {cells.clock_text(cursor)} "
+        x = min(max(0, slots.column(cursor) - len(text) // 2), width - len(text))
+        rule[x : x + len(text)] = [(c, Role.ACCENT) for c in text]
+        for side in (range(x - 1, -1, -1), range(x + len(text), width)):  # what is left of labels it cut
+            for i in side:
+                if rule[i][1] is not Role.MUTED:
+                    break
+                rule[i] = (ink.glyphs.rule, Role.FAINT)
     return ink.strip(_joined(rule), width)
 
 

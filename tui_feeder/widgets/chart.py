@@ -1,7 +1,7 @@
 """The chart of one symbol: candles with EMA lines and the day's profile on one price axis.
 
 What it draws is fetched from the monitor when a bar or minute closes, or when it is asked for another symbol,
-timeframe or size; in between it only moves the last price along the axis.
+timeframe, size or stretch of time; in between only the last price and the bar in progress move.
 """
 
 from __future__ import annotations
@@ -12,12 +12,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from textual.strip import Strip
 
-from tui_feeder.monitor import Monitor, ProfileView, Rows, Snapshot, SymbolView, timeframe_label
+from tui_feeder.monitor import DAY_MS, Monitor, ProfileView, Rows, Snapshot, SymbolView, timeframe_label
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.candles import (
     MARGIN,
+    Canvas,
     Line,
-    paint_candles,
+    Slots,
+    draw_candle,
+    draw_candles,
+    draw_cursor,
+    draw_volume,
     paint_price_axis,
     paint_time_axis,
     price_range,
@@ -28,40 +33,65 @@ from tui_feeder.widgets.ink import Ink, Part, Role
 from tui_feeder.widgets.scale import PriceScale, price_scale
 
 _LINE_ROLES = (Role.EMA_FAST, Role.EMA_SLOW)
+#: Columns between candles that a zoom can choose.
+_PITCHES = (1, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class ChartSize:
+    """Cells of a chart."""
+
+    width: int  # of the price axis, the candles and the edge
+    profile: int
+    height: int  # rows of all of them, the time axis included, the title not
+    volume: int = 0  # of these, for volume bars
 
 
 @dataclass(slots=True)
 class ChartStrips:
-    """A painted chart: its title, the candles with both axes, the profile with its caption."""
+    """A painted chart. Side by side: ``chart``, ``edge``, ``profile``, each as high as asked for."""
 
     title: list[Strip] = field(default_factory=list)
-    chart: list[Strip] = field(default_factory=list)
+    chart: list[Strip] = field(default_factory=list)  # price axis and completed bars
+    edge: list[Strip] = field(default_factory=list)  # the bar in progress, which moves all the time
     profile: list[Strip] = field(default_factory=list)
 
 
 class Chart:
-    """Fetches and paints; holds what it fetched last."""
+    """Fetches and paints; holds what it fetched last, and which stretch of time is looked at."""
 
     def __init__(self, monitor: Monitor) -> None:
+        self.pitch = 2  # columns from one candle to the next
+        self.cursor: int | None = None  # open time of the slot under the crosshair
+        self.end: int | None = None  # exclusive end of the stretch looked at; None follows the newest
+        self.bars: Rows = np.empty(0)
+        self.lines: tuple[Line, ...] = ()
         self._monitor = monitor
         self._fetched: object = None
         self._painted: object = None
-        self._bars: Rows = np.empty(0)
-        self._lines: tuple[Line, ...] = ()
         self._profile: ProfileView | None = None
+        self._open: Rows = np.empty(0)
+        self._canvas = Canvas(0, 0)
+        self._volume = Canvas(0, 0)
         self._body: list[Strip] = []
         self._times: Strip | None = None
         self._histogram: list[Strip] = []
         self._scale: PriceScale | None = None
-        self.pitch = 2  # columns from one candle to the next
+        self._slots = Slots(3_600, 2, MARGIN + 3, 0)
+        self._until = 0  # exclusive end of the newest completed bar
+
+    @property
+    def edge(self) -> int:
+        """Columns of the edge."""
+        return MARGIN + self.pitch
+
+    @property
+    def following(self) -> bool:
+        """Whether the newest bar is in sight at the right."""
+        return self.end is None
 
     def paint(
-        self,
-        snapshot: Snapshot,
-        view: SymbolView | None,
-        timeframe: int,
-        size: tuple[int, int, int],
-        ink: Ink,
+        self, snapshot: Snapshot, view: SymbolView | None, timeframe: int, size: ChartSize, ink: Ink
     ) -> ChartStrips:
         """The chart of ``view``.
 
@@ -69,89 +99,235 @@ class Chart:
             snapshot: the newest one.
             view: the symbol in it, None if there is none to show.
             timeframe: seconds.
-            size: cells of the chart with its price axis, cells of the profile, and rows of both with the
-                time axis but without the title.
+            size: of the parts.
             ink: styles and symbols.
         """
-        width, profile_width, height = size
-        if view is None or height < 2:
+        if view is None or size.height < 2 + size.volume:
             return self._notice("no symbol selected", size, ink)
-        rows = height - 1
-        axis = _axis_width(view)
-        room = width - axis
-        state = timeframe_of(view, timeframe)
-        key = (
-            view.symbol,
-            timeframe,
-            self.pitch,
-            room,
-            view.last_closed,
-            state and state.bar_time,
-            view.poc,
-            view.vah,
-        )
-        if key != self._fetched or not len(self._bars):
-            self._fetch(view, snapshot, timeframe, max(1, (room - MARGIN + self.pitch - 1) // self.pitch))
-            self._fetched = key
-        result = ChartStrips(title=[self._title(snapshot, view, timeframe, width, profile_width, ink)])
-        if not len(self._bars):
-            notice = self._notice(f"no completed {timeframe_label(timeframe)} bar yet", size, ink)
+        axis = axis_width(view)
+        room = size.width - axis
+        key = self._fetch(snapshot, view, timeframe, room)
+        result = ChartStrips(title=[self._title(snapshot, view, timeframe, size.width, size.profile, ink)])
+        if not len(self.bars):
+            where = f"{timeframe_label(timeframe)} bar"
+            text = f"no completed {where} yet" if self.following else f"no {where} is stored here"
+            notice = self._notice(text, size, ink)
             self._painted = None
-            result.chart, result.profile = notice.chart, notice.profile
+            result.chart, result.edge, result.profile = notice.chart, notice.edge, notice.profile
             return result
-        painting = (key, size, id(ink))
+        painting = (key, size, id(ink), self.cursor)
         if painting != self._painted or self._left(view.price):
-            self._paint_body(view, timeframe, room, profile_width, rows, ink)
+            self._paint_body(view, size, room, ink)
             self._painted = painting
         if self._scale is not None and self._times is not None:
-            prices = paint_price_axis(self._scale, view.price, view.price_decimals, axis, ink)
+            at = self.bar_at(self.cursor)
+            pointed = None if at is None else float(self.bars["close"][at])
+            prices = paint_price_axis(self._scale, view.price, view.price_decimals, axis, ink, pointed)
+            left = [*prices, *self._volume_axis(axis, size.volume, ink)]
             corner = ink.strip([(" " * (axis - 1), Role.TEXT), (ink.glyphs.corner, Role.FAINT)], axis)
-            result.chart = [
-                Strip.join(pair)
-                for pair in zip([*prices, corner], [*self._body, self._times], strict=True)
-            ]  # fmt: skip
-        result.profile = [*self._histogram, self._caption(snapshot, profile_width, ink)]
+            body = [*self._body, self._times.crop(0, room - self.edge)]
+            result.chart = [Strip.join(pair) for pair in zip([*left, corner], body, strict=True)]
+            result.edge = [*self._paint_edge(view, ink), self._times.crop(room - self.edge, room)]
+        result.profile = [*self._histogram, self._caption(snapshot, size.profile, ink)]
         return result
 
-    def _fetch(self, view: SymbolView, snapshot: Snapshot, timeframe: int, count: int) -> None:
-        self._bars = self._monitor.bars(view.symbol, timeframe, count)
-        values = self._monitor.ema_lines(view.symbol, timeframe, count) if len(self._bars) else ()
-        self._lines = tuple(
+    def _fetch(self, snapshot: Snapshot, view: SymbolView, timeframe: int, room: int) -> object:
+        """Get the bars of the stretch looked at, if they may differ from those there are."""
+        frame = timeframe * 1000
+        self._until = ((view.last_closed or 0) + 60_000) // frame * frame
+        if self.end is not None:
+            self.end = -(-self.end // frame) * frame
+            if self.end >= self._until:
+                self.end = None
+        end = self._until if self.end is None else self.end
+        self._slots = Slots(timeframe, self.pitch, room, end - frame, ahead=self.pitch)
+        if self.cursor is not None:
+            self.cursor -= self.cursor % frame
+            if not 0 <= self._slots.column(self.cursor) <= self._slots.last:
+                self.cursor = None
+        state = timeframe_of(view, timeframe)
+        key = (view.symbol, self._slots, self.end, view.last_closed, state and state.bar_time,
+               view.poc, view.vah, view.missing_minutes)  # fmt: skip
+        if key == self._fetched and len(self.bars):
+            return key
+        self._fetched = key
+        # The end is always stated: the engine may have closed another bar since the snapshot was taken.
+        self.bars = self._monitor.bars(view.symbol, timeframe, self._slots.count, end)
+        values = (
+            self._monitor.ema_lines(view.symbol, timeframe, self._slots.count, end) if len(self.bars) else ()
+        )
+        self.lines = tuple(
             Line(f"e{period}", series.tolist(), role)
             for period, series, role in zip(snapshot.ema_periods, values, _LINE_ROLES, strict=False)
-            if len(series) == len(self._bars)
+            if len(series) == len(self.bars)
         )
-        self._profile = self._monitor.profile(view.symbol)
+        day = None if self.end is None else (self.end - 1) // DAY_MS * DAY_MS
+        self._profile = self._monitor.profile(view.symbol, day)
+        self._open = self._monitor.open_bar(view.symbol, timeframe)
+        return key
+
+    def bar_at(self, time: int | None) -> int | None:
+        """The index in ``bars`` of the one that opened at ``time``."""
+        if time is None or not len(self.bars):
+            return None
+        at = int(np.searchsorted(self.bars["open_time"], time))
+        return at if at < len(self.bars) and int(self.bars["open_time"][at]) == time else None
+
+    def forming(self, view: SymbolView) -> tuple[float, float, float, float, float] | None:
+        """Open, high, low, close and volume of the bar in progress, where it follows the newest completed."""
+        frame = self._slots.frame
+        parts: list[tuple[float, ...]] = []
+        if len(self._open) and int(self._open["open_time"][0]) == self._until:
+            parts.append(
+                tuple(float(self._open[name][0]) for name in ("open", "high", "low", "close", "volume"))
+            )
+        minute = view.forming
+        if minute is not None and self._until <= minute.open_time < self._until + frame:
+            parts.append((minute.open, minute.high, minute.low, minute.close, minute.volume))
+        if not parts or self.end is not None:
+            return None
+        opened, highs, lows, closes, volumes = zip(*parts, strict=True)
+        return opened[0], max(highs), min(lows), closes[-1], sum(volumes)
+
+    # Looking elsewhere
+
+    def zoom(self, step: int) -> None:
+        """More or less room for a candle."""
+        self.pitch = min(max(self.pitch + step, _PITCHES[0]), _PITCHES[1])
+
+    def point(self, step: int, first: int | None) -> None:
+        """Move the crosshair by so many slots; at an end the chart moves along.
+
+        Args:
+            step: slots, negative for older.
+            first: where the history begins, ms; None if not known.
+        """
+        slots = self._slots
+        frame = slots.frame
+        if self.cursor is None:
+            self.cursor = slots.newest
+            return
+        floor = self._until if first is None else -(-first // frame) * frame
+        self.cursor = min(max(self.cursor + step * frame, min(floor, slots.newest)), self._until - frame)
+        behind = -(slots.column(self.cursor) // self.pitch) if slots.column(self.cursor) < 0 else 0
+        if behind:
+            self.end = slots.newest + frame - behind * frame
+        elif self.cursor > slots.newest:
+            self.end = self.cursor + frame
+
+    def pan(self, pages: float, first: int | None) -> None:
+        """Look at an older or newer stretch, by a share of what is in sight; None follows past the newest."""
+        slots = self._slots
+        end = slots.newest + slots.frame + round(pages * slots.count) * slots.frame
+        if first is not None:
+            end = max(end, first // slots.frame * slots.frame + slots.count * slots.frame)
+        self.end = None if end >= self._until else end
+        self.cursor = None
+
+    def pan_to_start(self, first: int | None) -> None:
+        """Look at the oldest bars."""
+        if first is not None:
+            self.pan(-(self._until - first) / self._slots.frame, first)
+
+    def follow(self) -> None:
+        """Look at the newest bars again, without a crosshair."""
+        self.end = self.cursor = None
+
+    # Painting
 
     def _left(self, price: float | None) -> bool:
         """Whether the last price went off the axis, yet not so far that a wider axis would not hold it."""
-        if self._scale is None or price is None or self._scale.row(price) is not None:
+        if self._scale is None or price is None or self.end is not None or self._scale.row(price) is not None:
             return False
-        low, high = price_range(self._bars)
+        low, high = price_range(self.bars)
         return price_scale(low, high, self._scale.rows, [price]).row(price) is not None
 
-    def _paint_body(
-        self, view: SymbolView, timeframe: int, room: int, profile_width: int, rows: int, ink: Ink
-    ) -> None:
+    def _paint_body(self, view: SymbolView, size: ChartSize, room: int, ink: Ink) -> None:
+        rows = size.height - size.volume - 1
         levels = profile_levels(self._profile) if self._profile is not None else []
-        low, high = price_range(self._bars)
-        ends = [v for line in self._lines for v in line.values if not math.isnan(v)]
+        low, high = price_range(self.bars)
+        ends = [v for line in self.lines for v in line.values if not math.isnan(v)]
         held = [*ends, *(price for _, price, _ in levels)]
-        if view.price is not None and not low <= view.price <= high:
+        if self.end is None and view.price is not None and not low <= view.price <= high:
             room_to_move = (high - low) * 0.05  # so that a price on its way out moves the axis seldom
             held += [view.price, view.price + (room_to_move if view.price > high else -room_to_move)]
-        self._scale = price_scale(low, high, rows, held)
+        self._scale = scale = price_scale(low, high, rows, held)
         lines = [(price, role) for name, price, role in reversed(levels) if name != "VWAP"]
-        self._body = paint_candles(
-            self._bars, self._lines, lines, self._scale, timeframe, self.pitch, room, ink
-        )
-        self._times = paint_time_axis(self._bars, timeframe, self.pitch, room, ink)
+        self._canvas = draw_candles(self.bars, self.lines, lines, scale, self._slots, ink)
+        self._volume = Canvas(room, size.volume)
+        columns = self._slots.columns(self.bars)
+        draw_volume(self._volume, columns, self.bars, self._most_volume, ink)
+        if self.cursor is not None:
+            at = self.bar_at(self.cursor)
+            row = None if at is None else scale.row(float(self.bars["close"][at]))
+            draw_cursor(self._canvas, self._slots.column(self.cursor), row, ink)
+            draw_cursor(self._volume, self._slots.column(self.cursor), None, ink)
+        split = room - self.edge
+        self._body = [*self._canvas.part(0, split).strips(ink), *self._volume.part(0, split).strips(ink)]
+        self._times = paint_time_axis(self.bars, self._slots, ink, self.cursor)
         wall = ink.strip([(ink.glyphs.wall, Role.FAINT)], 1)
+        blank = ink.strip([(ink.glyphs.wall, Role.FAINT)], size.profile)
         if self._profile is None:
-            self._histogram = [ink.strip([(ink.glyphs.wall, Role.FAINT)], profile_width)] * rows
+            self._histogram = [blank] * (rows + size.volume)
         else:
-            bars = paint_profile(self._profile, self._scale, view.price_decimals, profile_width - 1, ink)
-            self._histogram = [Strip.join([wall, bar]) for bar in bars]
+            bars = paint_profile(self._profile, scale, view.price_decimals, size.profile - 1, ink)
+            self._histogram = [*(Strip.join([wall, bar]) for bar in bars), *[blank] * size.volume]
+
+    @property
+    def _most_volume(self) -> float:
+        return float(np.max(self.bars["volume"], initial=0.0)) or 1.0
+
+    def _paint_edge(self, view: SymbolView, ink: Ink) -> list[Strip]:
+        start = self._canvas.width - self.edge
+        edge, volume = (canvas.part(start, self._canvas.width) for canvas in (self._canvas, self._volume))
+        forming = self.forming(view)
+        if forming is not None and self._scale is not None:
+            at = self.pitch - 1
+            draw_candle(edge, at, forming[:4], self._scale, ink)
+            bar = np.zeros(1, dtype=self.bars.dtype)
+            bar["open"], bar["close"], bar["volume"] = forming[0], forming[3], forming[4]
+            draw_volume(volume, [at], bar, self._most_volume, ink)
+        return [*edge.strips(ink), *volume.strips(ink)]
+
+    def _volume_axis(self, width: int, rows: int, ink: Ink) -> list[Strip]:
+        """The largest volume beside the highest bar."""
+        wall = ink.strip([(" " * (width - 1), Role.TEXT), (ink.glyphs.wall, Role.FAINT)], width)
+        text = cells.fit("vol " + cells.count_text(self._most_volume), width - 1, right=True)
+        top = ink.strip([(text, Role.MUTED), (ink.glyphs.tick, Role.FAINT)], width)
+        return [top, *[wall] * (rows - 1)][:rows]
+
+    def read_out(self, view: SymbolView, ink: Ink, width: int) -> Strip:
+        """The bar under the crosshair, else the one in progress, else the newest: its values in words."""
+        decimals = view.price_decimals
+        at = self.bar_at(self.cursor)
+        forming = self.forming(view) if self.cursor is None else None
+        if at is None and forming is None:
+            at = None if self.cursor is not None or not len(self.bars) else len(self.bars) - 1
+        if forming is not None:
+            time, values, name = self._until, forming, "in progress"
+        elif at is not None:
+            bar = self.bars[at]
+            time, name = int(bar["open_time"]), "closed"
+            values = (float(bar["open"]), float(bar["high"]), float(bar["low"]), float(bar["close"]),
+                      float(bar["volume"]))  # fmt: skip
+        else:
+            text = "no bar is stored here" if self.cursor is not None else ""
+            when = f" {cells.date_text(self.cursor)} {cells.clock_text(self.cursor)} " if self.cursor else " "
+            return ink.strip([(when, Role.ACCENT), (text, Role.WARN)], width)
+        opened, high, low, close, volume = values
+        change = (close / opened - 1) * 100 if opened else None
+        role = Role.UP if close > opened else Role.DOWN if close < opened else Role.FLAT
+        parts: list[Part] = [(f" {cells.date_text(time)[5:]} {cells.clock_text(time)} ", Role.ACCENT)]
+        for label, price in (("O", opened), ("H", high), ("L", low), ("C", close)):
+            parts += [(f" {label} ", Role.MUTED), (cells.price_text(price, decimals), Role.TEXT)]
+        parts += [(f" {cells.percent_text(change)}%", role), ("  V ", Role.MUTED),
+                  (cells.count_text(volume), Role.TEXT)]  # fmt: skip
+        if at is not None:
+            for line in self.lines:
+                value = None if math.isnan(line.values[at]) else line.values[at]
+                parts += [(f"  {line.name} ", Role.MUTED), (cells.price_text(value, decimals), line.role)]
+        parts.append((f"  {name}", Role.MUTED))
+        return ink.strip(parts, width)
 
     def _title(
         self, snapshot: Snapshot, view: SymbolView, timeframe: int, width: int, profile_width: int, ink: Ink
@@ -173,6 +349,8 @@ class Chart:
                 parts.append((f" e{period} {text}", role if value is not None else Role.MUTED))
             marks = ("warming~" if state.warming else "", "partial*" if state.partial else "")
             parts.append((" " + " ".join(filter(None, marks)), Role.WARN))
+        if self.end is not None:
+            parts.append((f" up to {cells.date_text(self.end)} {cells.clock_text(self.end)}", Role.WARN))
         parts.append((" ", Role.TEXT))
         total = width + profile_width
         return ink.strip(parts, total, fill=(rule, Role.FAINT))
@@ -185,17 +363,17 @@ class Chart:
             text = f"profile, {'today' if today else cells.date_text(self._profile.day)} UTC"
         return ink.strip([(ink.glyphs.corner, Role.FAINT), (" " + text, Role.MUTED)], width)
 
-    def _notice(self, text: str, size: tuple[int, int, int], ink: Ink) -> ChartStrips:
-        width, profile_width, height = size
+    def _notice(self, text: str, size: ChartSize, ink: Ink) -> ChartStrips:
+        width = size.width - self.edge
         indent = " " * ((width - len(text)) // 2)
-        chart = [ink.strip([], width)] * height
-        if height:
-            chart[height // 2] = ink.strip([(indent + text, Role.MUTED)], width)
-        blank = ink.strip([], profile_width)
-        return ChartStrips([ink.strip([], width + profile_width)], chart, [blank] * height)
+        chart = [ink.strip([], width)] * size.height
+        if size.height:
+            chart[size.height // 2] = ink.strip([(indent + text, Role.MUTED)], width)
+        blanks = [[ink.strip([], cells_wide)] * size.height for cells_wide in (self.edge, size.profile)]
+        return ChartStrips([ink.strip([], size.width + size.profile)], chart, *blanks)
 
 
-def _axis_width(view: SymbolView) -> int:
+def axis_width(view: SymbolView) -> int:
     """Cells for the longest price of a symbol and the axis line."""
     longest = max(
         len(cells.price_text(p, view.price_decimals)) for p in (view.price, view.poc, view.vwap, 1.0)

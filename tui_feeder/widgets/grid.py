@@ -33,6 +33,7 @@ class Grid:
     def __init__(self) -> None:
         self.columns: tuple[Column, ...] = ()
         self.selected: str | None = None
+        self.wanted: str | None = None  # to be selected as soon as it is there
         self.sort_key = ""  # of a column; empty for the order of the configuration
         self.ascending = False
         self.pattern = ""
@@ -87,9 +88,7 @@ class Grid:
         """Sort by the next column."""
         keys = self.sortable()
         at = keys.index(self.sort_key) if self.sort_key in keys else 0
-        self.sort_key = keys[(at + 1) % len(keys)]
-        self.ascending = self.sort_key == "symbol"
-        self._arrange()
+        self.sort_by(keys[(at + 1) % len(keys)])
 
     def reverse_sort(self) -> None:
         """Turn the order round."""
@@ -110,10 +109,21 @@ class Grid:
         self._arrange()
         return None
 
+    def sort_by(self, key: str) -> None:
+        """Sort by a column, the largest first; empty for the order of the configuration."""
+        self.sort_key, self.ascending = key, key == "symbol"
+        self._arrange()
+
+    def select(self, symbol: str) -> None:
+        """Select a symbol if it is shown."""
+        if symbol in self.order:
+            self.selected, self.wanted = symbol, None
+
     def move(self, rows: int) -> None:
         """Select the symbol ``rows`` below, as far as there are any."""
         if not self.order:
             return
+        self.wanted = None
         at = self.order.index(self.selected) if self.selected in self.order else 0
         self.selected = self.order[min(max(at + rows, 0), len(self.order) - 1)]
 
@@ -178,6 +188,8 @@ class Grid:
             unknown = [s for s in matching if key(self._views[s]) is None]
             known.sort(key=lambda pair: pair[0], reverse=not self.ascending)
             self.order = [s for _, s in known] + unknown
+        if self.wanted in self.order:
+            self.selected, self.wanted = self.wanted, None
         if self.selected not in self.order:
             self.selected = self.order[0] if self.order else None
 

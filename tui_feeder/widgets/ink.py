@@ -73,6 +73,13 @@ class Glyphs:
     rule: str = "─"
     wall: str = "│"
     corner: str = "└"
+    top_left: str = "┌"
+    top_right: str = "┐"
+    bottom_right: str = "┘"
+    upright: str = "┊"
+    shade: str = "░"
+    stored: str = "▓"
+    rising: str = "▁▂▃▄▅▆▇█"  # eighths of a cell, filled from the bottom
     tick: str = "┤"
     level: str = "┈"
     body: str = "█"
@@ -92,7 +99,7 @@ _ASCII_TEXT = str.maketrans(
     {
         "–": "-", "→": ">", "·": ".", "…": "~", "▸": ">", "▾": "v", "▴": "^", "●": "*", "◐": "o", "○": "-",
         "─": "-", "│": "|", "▲": "^", "▼": "v", "■": "=", "×": "x", "↑": "^", "↓": "v", "←": "<", "┈": ".",
-        "█": "#", "✓": "+",
+        "█": "#", "✓": "+", "░": ":", "▓": "%",
     }
 )  # fmt: skip
 
@@ -101,9 +108,10 @@ GLYPHS: Mapping[str, Glyphs] = {
     "block": Glyphs("block", braille=False),
     "ascii": Glyphs(
         "ascii", buy="^", sell="v", neutral="=", unknown="-", pointer=">", descending="v", ascending="^",
-        live="*", loading="o", off="-", rule="-", wall="|", corner="+", tick="+", level=".", body="#",
-        body_top="#", body_bottom="#", wick="|", wick_top="'", wick_bottom=".", body_down="=", track=".",
-        eighths="#", braille=False, dots="*o",
+        live="*", loading="o", off="-", rule="-", wall="|", corner="+", top_left="+", top_right="+",
+        bottom_right="+", upright=":", shade=":", stored="=", rising="_#", tick="+", level=".",
+        body="#", body_top="#", body_bottom="#", wick="|", wick_top="'", wick_bottom=".", body_down="=",
+        track=".", eighths="#", braille=False, dots="*o",
     ),
 }  # fmt: skip
 

@@ -214,6 +214,9 @@ def _news(snapshot: Snapshot, any_age: bool = False) -> list[Part]:
 def key_line(keys: Sequence[tuple[str, str]], width: int) -> list[Part]:
     """Keys and what they do. Where there is no room for all, the last two stay (help and quit)."""
     sizes = [cell_len(key) + len(text) + 3 for key, text in keys]
+    tight = sum(sizes) > width
+    if tight:
+        sizes = [size - 1 for size in sizes]
     room = width - sum(sizes[-2:])
     parts: list[Part] = []
     for index, (key, text) in enumerate(keys):
@@ -221,5 +224,5 @@ def key_line(keys: Sequence[tuple[str, str]], width: int) -> list[Part]:
             if sizes[index] > room:
                 continue
             room -= sizes[index]
-        parts += [(f" {key}", Role.ACCENT), (f" {text} ", Role.MUTED)]
+        parts += [(f" {key}", Role.ACCENT), (f" {text}" if tight else f" {text} ", Role.MUTED)]
     return parts

@@ -1,4 +1,4 @@
-"""Themes: palettes as TOML files, in ``themes/`` of the checkout or shipped inside the package.
+"""Themes: palettes as TOML files, in ``themes/`` of the checkout or in the package, and the user's own.
 
 A file gives ``description``, optionally ``background`` (absent: the terminal's own), and under
 ``[colors]`` a style for every :class:`~tui_feeder.widgets.ink.Role` in Rich's notation (``"#5aa9ff"``,
@@ -33,6 +33,61 @@ class Theme:
     styles: dict[Role, Style]
 
 
+class Themes:
+    """The themes there are: those that are shipped, and a user's, which win where the names are the same.
+
+    Args:
+        folder: of the user's files; it need not exist.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the themes there are, the default first."""
+        return tuple(sorted(self._all(), key=lambda name: (name != DEFAULT_THEME, name)))
+
+    def load(self, name: str) -> Theme:
+        """Read a theme.
+
+        Raises:
+            ValueError: there is no theme of that name, or its file is faulty; the text says what is allowed.
+        """
+        path = self._all().get(name)
+        if path is None:
+            raise ValueError(f"unknown theme {name!r}; there are: {', '.join(self.names())}")
+        return _read(path)
+
+    def faults(self) -> list[str]:
+        """What is wrong with the user's files, a line each."""
+        found = []
+        for path in self._own().values():
+            try:
+                _read(path)
+            except ValueError as fault:
+                found.append(str(fault))
+        return found
+
+    def stamp(self) -> tuple[tuple[str, int], ...]:
+        """Something that is another when a file of the user has changed."""
+        return tuple((name, modified(path)) for name, path in self._own().items())
+
+    def _own(self) -> dict[str, Path]:
+        found = sorted(self._folder.glob("*.toml")) if self._folder is not None else []
+        return {path.stem: path for path in found}
+
+    def _all(self) -> dict[str, Path]:
+        return _files() | self._own()
+
+
+def modified(path: Path) -> int:
+    """When a file was changed last, ns; 0 where it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 @cache
 def _files() -> dict[str, Path]:
     """Theme files by name, the first folder that has any."""
@@ -43,19 +98,16 @@ def _files() -> dict[str, Path]:
 
 
 def theme_names() -> tuple[str, ...]:
-    """Names of the themes there are, the default first."""
-    return tuple(sorted(_files(), key=lambda name: (name != DEFAULT_THEME, name)))
+    """Names of the themes that are shipped, the default first."""
+    return Themes().names()
 
 
 def load_theme(name: str) -> Theme:
-    """Read a theme.
+    """Read a theme that is shipped; see :meth:`Themes.load`."""
+    return Themes().load(name)
 
-    Raises:
-        ValueError: there is no theme of that name, or its file is faulty; the text says what is allowed.
-    """
-    path = _files().get(name)
-    if path is None:
-        raise ValueError(f"unknown theme {name!r}; there are: {', '.join(theme_names())}")
+
+def _read(path: Path) -> Theme:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         colors = content["colors"]
@@ -65,10 +117,10 @@ def load_theme(name: str) -> Theme:
             raise ValueError(f"[colors] lacks {missing or 'nothing'}, unknown {unknown or 'nothing'}")
         background = content.get("background", "")
         return Theme(
-            name=name,
-            description=content["description"],
+            name=path.stem,
+            description=str(content["description"]),
             background=Style.parse(f"on {background}") if background else Style.null(),
             styles={role: Style.parse(colors[role.value]) for role in Role},
         )
-    except (tomllib.TOMLDecodeError, KeyError, StyleSyntaxError, ValueError) as fault:
+    except (OSError, TypeError, AttributeError, KeyError, StyleSyntaxError, ValueError) as fault:
         raise ValueError(f"theme file {path.name}: {fault}") from fault

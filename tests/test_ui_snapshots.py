@@ -1,0 +1,47 @@
+"""The screens as pictures: compared with those that were looked at and found good.
+
+``UPDATE_SCREENS=1`` draws them anew; look at every one that git shows as changed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.fake_monitor import FakeMonitor, with_troubles
+from tests.test_ui_screens import app_of, settled
+
+FOLDER = Path(__file__).resolve().parent / "data" / "screens"
+KEYS = {"overview": "1", "chart": "2", "profile": "3", "gaps": "4", "sinks": "5", "log": "6"}
+
+CASES = [
+    *((name, (120, 40), "feeder-dark", "truecolor") for name in KEYS),
+    ("overview", (80, 24), "feeder-dark", "truecolor"),
+    ("overview", (200, 60), "feeder-dark", "truecolor"),
+    ("overview", (80, 24), "feeder-light", "truecolor"),
+    ("overview", (80, 24), "feeder-dark", "none"),
+    ("chart", (80, 24), "feeder-dark", "truecolor"),
+    ("chart", (80, 24), "feeder-light", "truecolor"),
+]
+
+
+@pytest.mark.parametrize(("name", "size", "theme", "colors"), CASES)
+async def test_a_screen_looks_as_it_was_approved(
+    name: str, size: tuple[int, int], theme: str, colors: str
+) -> None:
+    app = app_of(with_troubles(FakeMonitor(20)), theme=theme, colors=colors)
+    async with app.run_test(size=size) as pilot:
+        await pilot.press(KEYS[name])
+        if name == "chart":
+            await pilot.press("left", "left", "left", "left")
+        await settled(pilot)
+        app.tick()
+        await settled(pilot)
+        drawn = app.export_screenshot(title=f"feeder-tui {name}")
+    file = FOLDER / f"{name}-{size[0]}x{size[1]}-{theme}{'' if colors == 'truecolor' else '-' + colors}.svg"
+    if os.environ.get("UPDATE_SCREENS"):
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        file.write_text(drawn)
+    assert drawn == file.read_text(), f"{file.name} is another picture"

@@ -1,0 +1,164 @@
+"""End to end: the command in tmux, against the embedded exchange, as a user sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+
+class Window:
+    """A tmux server of its own with the command in its only window."""
+
+    def __init__(
+        self, folder: Path, *arguments: str, size: str = "80x24", program: str = "-m tui_feeder"
+    ) -> None:
+        self.folder = folder
+        self.server = f"feeder-{uuid.uuid4().hex[:8]}"
+        width, height = size.split("x")
+        keep = {k: v for k, v in os.environ.items() if not k.startswith(("FEEDER_", "TMUX", "SSH_"))}
+        command = f"{sys.executable} {program} {' '.join(arguments)}; echo code $?; cat"
+        subprocess.run(
+            ["tmux", "-L", self.server, "-f", "/dev/null", "new-session", "-d", "-s", "w", "-x", width,
+             "-y", height, "-c", str(folder), command],
+            check=True,
+            env={**keep, "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"},
+        )  # fmt: skip
+
+    def tmux(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["tmux", "-L", self.server, *arguments], capture_output=True, text=True, check=True, timeout=20
+        )
+        return done.stdout
+
+    def press(self, *keys: str) -> None:
+        self.tmux("send-keys", "-t", "w", *keys)
+
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p", "-J", "-t", "w")
+
+    def wait_for(self, *texts: str, gone: str = "\0", seconds: float = 45.0) -> str:
+        """The screen, once it has all the texts and lacks ``gone``."""
+        end = time.monotonic() + seconds
+        while True:
+            shown = self.screen()
+            if all(text in shown for text in texts) and gone not in shown:
+                return shown
+            ended = "code 1" in shown and "code 1" not in texts
+            assert not ended, f"it ended before {texts}:\n{shown}"
+            assert time.monotonic() < end, f"no {texts}, or {gone}, in\n{shown}"
+            time.sleep(0.15)
+
+    def close(self) -> None:
+        subprocess.run(["tmux", "-L", self.server, "kill-server"], check=False, capture_output=True)
+
+
+def test_a_demo_is_shown_broken_healed_and_left(tmp_path: Path) -> None:
+    one = Window(tmp_path, "--demo", "--demo-speed", "20", "--symbols", "BTCUSDT,ETHUSDT")
+    try:
+        shown = one.wait_for("● LIVE 2 sym", "▸ BTCUSDT", "BTCUSDT 1h", "ws 1/1")
+        assert all(len(line.rstrip()) <= 80 for line in shown.splitlines())
+        one.press("Down", "2")
+        one.wait_for("ETHUSDT 1h", " O ", "vol ", "in pr")
+        one.press("Left", "Left", "PPage")
+        one.wait_for("up to 20")
+        one.press("3")
+        one.wait_for("volume at price", "today", "POC")
+        one.press("F")
+        one.wait_for("Faults of the exchange", "mute ETHUSDT", "h  heal everything")
+        one.press("1")
+        one.press("4")
+        one.wait_for("ws 0/1!", "unreach", "▸ ")
+        one.press("5")
+        one.wait_for("Sockets 0 of 1 live", "Archives and history")
+        one.press("F")
+        one.wait_for("heal everything")
+        one.press("h")
+        one.wait_for("healed: 1 fault ended")
+        one.press("4")
+        one.wait_for("ws 1/1", "gaps 0", seconds=60)
+        one.press("6")
+        one.wait_for("BTCUSDT", gone="unreachable: none")
+        one.press("q")
+        one.wait_for("stopped in order; log in", "code 0")
+        kept = json.loads((tmp_path / "state" / "feeder-tui" / "screen.json").read_text())
+        assert (kept["screen"], kept["symbol"]) == ("log", "ETHUSDT")
+    finally:
+        one.close()
+
+
+CRASH = """
+from tui_feeder.cli import main
+from tui_feeder.screens.overview import OverviewScreen
+
+OverviewScreen.action_zoom = lambda self, step: 1 / 0
+main()
+"""
+
+
+def log_of(folder: Path) -> str:
+    return (folder / "state" / "feeder-tui" / "feeder-tui.log").read_text()
+
+
+def eventually(happened: Callable[[], bool], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_what_becomes_of_the_feeder_without_its_screen(tmp_path: Path) -> None:
+    demo = ("--demo", "--demo-speed", "20", "--symbols", "BTCUSDT")
+    folders = [tmp_path / name for name in ("stop", "continue", "hangup")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "crash.py").write_text(CRASH)
+    stop, on, away = windows = [
+        Window(folders[0], *demo, program="crash.py"),
+        Window(folders[1], *demo, "--on-ui-crash", "continue", program="crash.py"),
+        Window(folders[2], *demo, "--on-hangup", "continue", "--run-for", "600"),
+    ]
+    child = 0
+    try:
+        for one in windows:
+            one.wait_for("LIVE 1 sym")
+        pane = away.tmux("list-panes", "-F", "#{pane_pid}").strip()
+        listed = subprocess.run(
+            ["ps", "-o", "pid=,args=", "--ppid", pane], capture_output=True, text=True, check=True
+        )
+        (child,) = [int(line.split()[0]) for line in listed.stdout.splitlines() if "tui_feeder" in line]
+        away.close()
+        for one in (stop, on):
+            one.press("+")
+        shown = stop.wait_for("the screen failed (ZeroDivisionError)", "stopped in order", "log", "code 1")
+        assert "Traceback" not in shown
+        on.wait_for("the screen failed; the feeder runs on without it")
+        on.press("C-c")
+        assert "Traceback" not in on.wait_for("stopped in order", "code 0")
+        for folder in folders[:2]:
+            assert "ZeroDivisionError" in log_of(folder)
+            assert "Traceback" in log_of(folder)
+        eventually(lambda: "the terminal is gone: the feeder runs on" in log_of(folders[2]))
+        size = len(log_of(folders[2]))
+        eventually(lambda: " closed: 1 of 1 symbols" in log_of(folders[2])[size:])
+        os.kill(child, signal.SIGTERM)
+        eventually(lambda: not Path(f"/proc/{child}").exists())
+        child = 0
+        assert "stopped in order" in log_of(folders[2])
+    finally:
+        if child:
+            os.kill(child, signal.SIGKILL)
+        for one in windows:
+            one.close()

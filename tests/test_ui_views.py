@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rich.cells import cell_len
+
+from tests.fake_monitor import NOON, FakeMonitor, with_troubles
+from tests.test_ui_painters import ink_of
+from tests.test_ui_screens import app_of, settled
+from tui_feeder.monitor import GapView, MinuteState, StreamView
+from tui_feeder.widgets.coverage import legend, paint_coverage, strip_widths
+from tui_feeder.widgets.sources import source_lines
+
+DAY = 86_400_000
+
+
+async def test_profiles_of_earlier_days_stand_beside_todays_on_one_axis() -> None:
+    app = app_of(FakeMonitor(6))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("3")
+        lines = await settled(pilot)
+        assert "today" in lines[2]
+        assert "2026-02-02" in lines[2]
+        assert "2026-02-01" in lines[2]
+        poc = app.monitor.profile("BTCUSDT", NOON - NOON % DAY)
+        assert poc is not None
+        assert f"POC  {poc.poc:.2f}" in "\n".join(lines)
+        await pilot.press("left_curly_bracket")
+        lines = await settled(pilot)
+        assert "today" not in lines[2]
+        assert "2026-02-02" in lines[2][:30]
+        await pilot.press("left_curly_bracket", "left_curly_bracket", "left_curly_bracket")
+        assert "no candles" in "\n".join(await settled(pilot))
+        await pilot.press("end", "right_curly_bracket", "down")
+        lines = await settled(pilot)
+        assert "ETHUSDT" in lines[1]
+        assert "today" in lines[2]
+
+
+async def test_a_profile_is_fetched_again_only_when_a_minute_closed() -> None:
+    monitor = FakeMonitor(2)
+    app = app_of(monitor, refresh_hz=0.01)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("3")
+        await settled(pilot)
+        monitor.calls.clear()
+        monitor.change("BTCUSDT", price=60_100.0)
+        app.tick()
+        assert monitor.calls == []
+        monitor.change("BTCUSDT", last_closed=NOON)
+        app.tick()
+        assert monitor.calls == ["profile BTCUSDT"] * 3
+
+
+async def test_coverage_is_asked_for_again_only_when_something_changed() -> None:
+    monitor = FakeMonitor(30)
+    app = app_of(monitor, refresh_hz=0.01)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("4")
+        lines = await settled(pilot)
+        shown = [line for line in lines if "▓▓▓" in line and "live" not in line]
+        assert len(shown) == 10
+        monitor.calls.clear()
+        app.tick()
+        assert monitor.calls == []
+        minute = NOON - NOON % 60_000
+        noon = minute - DAY // 2
+        monitor.gaps = (GapView("SOLUSDT", noon, noon + 60_000, 1, "queued", 1, "REST", "", None),)
+        app.tick()
+        assert {call.split()[1] for call in monitor.calls} == {"SOLUSDT"}
+        (line,) = [line for line in await settled(pilot) if "SOLUSDT" in line and "▓" in line]
+        assert "▓!▓" in line
+
+
+def test_coverage_has_a_sign_for_every_state_and_says_what_it_means() -> None:
+    for glyphs in ("braille", "ascii"):
+        ink = ink_of(glyphs, colors=False)
+        states = list(MinuteState)
+        strips = paint_coverage([("BTCUSDT", (states, states))], "BTCUSDT", (6, 6), 80, ink)
+        signs = strips[1].text[14:20]
+        assert len(set(signs)) == len(states)
+        assert set(signs) <= set(legend(80, ink).text)
+        assert all(cell_len(strip.text) == 80 for strip in (*strips, legend(80, ink)))
+    assert all(sum(strip_widths(width)) + 18 == width for width in range(80, 300))
+
+
+def test_sources_tell_of_sockets_weight_archives_store_and_sinks() -> None:
+    monitor = with_troubles(FakeMonitor(12))
+    snapshot = replace(
+        monitor.snapshot(),
+        streams=(StreamView("market 1", "backing off", 12, NOON - 42_000, 0.0, None, 3, "reset by peer"),),
+        sinks={"kafka": "ok", "postgresql": "behind by 3 min", "file": "off"},
+        counters={"archive files": 12, "REST requests": 188, "weight waits": 2, "gaps filled": 7},
+        parts={"store": "running", "streams": "degraded", "clock": "running", "history BTCUSDT": "stopped"},
+    )  # fmt: skip
+    for width in (80, 120, 200):
+        lines = [
+            "".join(text for text, _ in parts) for parts in source_lines(snapshot, width, ink_of("braille"))
+        ]
+        text = "\n".join(lines)
+        for expected in (
+            "0 of 1 live", "backing off", "reset by peer", "61 of 2,400", "188, 2 waited for weight",
+            "BNBUSDT", "68% monthly files, 12/40 files 31 MB, 1m20s to go", "1,036,800 candles in 182 MB",
+            "behind by 3 min", "1 of 2 parts run", "streams degraded", "7 gaps filled",
+        ):  # fmt: skip
+            assert expected in text, expected
+        assert "history BTCUSDT" not in text
+
+
+async def test_sources_scroll_where_they_do_not_fit() -> None:
+    monitor = FakeMonitor(12)
+    app = app_of(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        for name in list(monitor.views):
+            monitor.change(name, progress=with_troubles(FakeMonitor(12)).views["BNBUSDT"].progress)
+        app.tick()
+        await pilot.press("5")
+        lines = await settled(pilot)
+        assert "more below" in lines[-2]
+        await pilot.press("pagedown")
+        lines = await settled(pilot)
+        assert "Engine" in "\n".join(lines)
+        await pilot.press("pageup", "up")
+        assert "Sockets" in (await settled(pilot))[1]

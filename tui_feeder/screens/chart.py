@@ -1,0 +1,149 @@
+"""Chart: the candles of one symbol over all its stored history, with a crosshair, volume and the profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.widget import Widget
+
+from tui_feeder.monitor import Monitor, Snapshot
+from tui_feeder.screens.base import FeederScreen
+from tui_feeder.screens.export import Table, bars_table
+from tui_feeder.screens.overview import split
+from tui_feeder.widgets.chart import Chart, ChartSize
+from tui_feeder.widgets.panel import Panel
+
+
+class ChartScreen(FeederScreen, inherit_bindings=False):
+    """Screen 2."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "point(-1)", "bar", key_display="←", id="chart.older",
+                tooltip="Crosshair to older bar"),
+        Binding("right", "point(1)", "bar", key_display="→", id="chart.newer", tooltip="to newer"),
+        Binding("shift+left", "point(-10)", "10 bars", show=False, key_display="⇧←", id="chart.older10",
+                tooltip="Crosshair by 10 bars: older"),
+        Binding("shift+right", "point(10)", "10 bars", show=False, key_display="⇧→", id="chart.newer10",
+                tooltip="newer"),
+        Binding("pageup", "pan(-0.5)", "pan", key_display="PgUp", id="chart.pan_older",
+                tooltip="Half a screen back"),
+        Binding("pagedown", "pan(0.5)", "pan", key_display="PgDn", id="chart.pan_newer", tooltip="and forth"),
+        Binding("home", "oldest", "ends", show=False, key_display="Home", id="chart.oldest",
+                tooltip="The oldest bars"),
+        Binding("end,escape", "follow", "ends", show=False, key_display="End", id="chart.follow",
+                tooltip="the newest"),
+        Binding("up", "move(-1)", "symbol", show=False, key_display="↑", id="chart.up",
+                tooltip="Symbol above"),
+        Binding("down", "move(1)", "symbol", show=False, key_display="↓", id="chart.down",
+                tooltip="Symbol below"),
+        Binding("left_square_bracket", "timeframe(-1)", "tf", key_display="[", id="chart.shorter",
+                tooltip="Shorter timeframe"),
+        Binding("right_square_bracket", "timeframe(1)", "tf", key_display="]", id="chart.longer",
+                tooltip="Longer timeframe"),
+        Binding("plus,equals_sign", "zoom(1)", "zoom", show=False, key_display="+", id="chart.zoom_in",
+                tooltip="Wider candles"),
+        Binding("minus", "zoom(-1)", "zoom", show=False, key_display="-", id="chart.zoom_out",
+                tooltip="Narrower candles"),
+    ]  # fmt: skip
+
+    def __init__(self, monitor: Monitor) -> None:
+        super().__init__()
+        self.chart = Chart(monitor)
+        self._title = Panel(id="title")
+        self._read_out = Panel(id="read_out")
+        self._candles = Panel(id="chart")
+        self._edge = Panel(id="edge")
+        self._profile = Panel(id="profile")
+
+    def panels(self) -> Iterable[Panel]:
+        """Title, read-out, and the three parts of the chart."""
+        return (self._title, self._read_out, self._candles, self._edge, self._profile)
+
+    def place(self, size: Size) -> Mapping[Widget, Region]:
+        """The profile at the right, the chart in all the rest."""
+        width, height = size
+        profile = self._profile_width(width)
+        rows = height - 4
+        return {
+            self._title: Region(0, 1, width, 1),
+            self._read_out: Region(0, 2, width, 1),
+            **split(self._candles, self._edge, Region(0, 3, width - profile, rows), self.chart.edge),
+            self._profile: Region(width - profile, 3, profile, rows),
+        }
+
+    def _profile_width(self, width: int) -> int:
+        return max(26, width // 4)
+
+    def paint(self, snapshot: Snapshot) -> None:
+        """The chart as it is now."""
+        width, height = self.app.size
+        view = self.feeder.grid.view
+        profile, rows = self._profile_width(width), height - 4
+        size = ChartSize(width - profile, profile, rows, volume=max(2, rows // 7))
+        strips = self.chart.paint(snapshot, view, self.feeder.timeframe, size, self.ink)
+        self._title.show(strips.title)
+        self._candles.show(strips.chart)
+        self._edge.show(strips.edge)
+        self._profile.show(strips.profile)
+        shown = view is not None and len(self.chart.bars)
+        read_out = self.chart.read_out(view, self.ink, width) if view and shown else self.ink.strip([], width)
+        self._read_out.show([read_out])
+
+    def selected_text(self) -> str:
+        """The read-out."""
+        view = self.feeder.grid.view
+        text = self._read_out.strips[0].text.strip() if self._read_out.strips else ""
+        return f"{view.symbol} {text}" if view is not None and text else ""
+
+    def table(self) -> Table | None:
+        """The bars in sight."""
+        view = self.feeder.grid.view
+        if view is None:
+            return None
+        lines = [(line.name, line.values) for line in self.chart.lines]
+        return bars_table(view.symbol, self.feeder.timeframe, self.chart.bars, lines)
+
+    @property
+    def _first(self) -> int | None:
+        view = self.feeder.grid.view
+        return view.first_minute if view is not None else None
+
+    # What the keys do
+
+    def action_point(self, step: int) -> None:
+        """Move the crosshair."""
+        self.chart.point(step, self._first)
+        self.draw()
+
+    def action_pan(self, pages: float) -> None:
+        """Look at an older or newer stretch."""
+        self.chart.pan(pages, self._first)
+        self.draw()
+
+    def action_oldest(self) -> None:
+        """Look at the oldest bars."""
+        self.chart.pan_to_start(self._first)
+        self.draw()
+
+    def action_follow(self) -> None:
+        """Look at the newest bars, without a crosshair."""
+        self.chart.follow()
+        self.draw()
+
+    def action_move(self, rows: int) -> None:
+        """Another symbol."""
+        self.feeder.grid.move(rows)
+        self.draw()
+
+    def action_timeframe(self, step: int) -> None:
+        """Another timeframe."""
+        self.feeder.step_timeframe(step)
+        self.draw()
+
+    def action_zoom(self, step: int) -> None:
+        """More or less room for a candle."""
+        self.chart.zoom(step)
+        self.replan()

@@ -1,0 +1,215 @@
+"""Profile: the volume profile of a day and of the days before it, side by side on one price axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui_feeder.monitor import DAY_MS, Monitor, ProfileView, Snapshot, SymbolView
+from tui_feeder.screens.base import FeederScreen
+from tui_feeder.screens.export import Table
+from tui_feeder.widgets import cells
+from tui_feeder.widgets.candles import paint_price_axis
+from tui_feeder.widgets.chart import axis_width
+from tui_feeder.widgets.histogram import paint_profile
+from tui_feeder.widgets.ink import Part, Role
+from tui_feeder.widgets.panel import Panel
+from tui_feeder.widgets.scale import PriceScale, price_scale
+
+#: Cells of a day; the first in the row gets what is over.
+_DAY = 20
+#: Cells of the first day, with the names of its levels.
+_FIRST = 30
+_MOST_DAYS = 9
+
+
+class ProfileScreen(FeederScreen, inherit_bindings=False):
+    """Screen 3."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left_curly_bracket", "days(1)", "day", key_display="{", id="profile.earlier",
+                tooltip="A day earlier"),
+        Binding("right_curly_bracket", "days(-1)", "day", key_display="}", id="profile.later",
+                tooltip="A day later"),
+        Binding("end,escape", "days(-100000)", "today", show=False, key_display="End", id="profile.today",
+                tooltip="Today"),
+        Binding("up", "move(-1)", "symbol", key_display="↑", id="profile.up", tooltip="Symbol above"),
+        Binding("down", "move(1)", "symbol", key_display="↓", id="profile.down", tooltip="Symbol below"),
+    ]  # fmt: skip
+
+    def __init__(self, monitor: Monitor) -> None:
+        super().__init__()
+        self._monitor = monitor
+        self._title = Panel(id="title")
+        self._axis = Panel(id="axis")
+        self._days = [Panel(id=f"day{i}") for i in range(_MOST_DAYS)]
+        self._back = 0  # days between today and the first day shown
+        self._profiles: list[ProfileView | None] = []
+        self._fetched: object = None
+        self._painted: object = None
+        self._scale: PriceScale | None = None
+
+    def panels(self) -> Iterable[Panel]:
+        """Title, price axis, and a panel a day."""
+        return (self._title, self._axis, *self._days)
+
+    def place(self, size: Size) -> Mapping[Widget, Region]:
+        """The axis at the left, then the chosen day and those before it."""
+        view = self.feeder.grid.view
+        axis, rows = axis_width(view) if view is not None else 10, size.height - 3
+        plan: dict[Widget, Region] = {
+            self._title: Region(0, 1, size.width, 1),
+            self._axis: Region(0, 2, axis, rows),
+        }
+        x = axis
+        for panel, width in zip(self._days, self._widths(size.width - axis), strict=False):
+            plan[panel] = Region(x, 2, width, rows)
+            x += width
+        return plan
+
+    @staticmethod
+    def _widths(room: int) -> list[int]:
+        """Cells of the days that fit, the chosen one first."""
+        earlier = min((room - _FIRST) // _DAY, _MOST_DAYS - 1)
+        each = min(_DAY + 4, (room - _FIRST) // earlier)
+        return [room - each * earlier, *[each] * earlier]
+
+    def paint(self, snapshot: Snapshot) -> None:
+        """Every day's profile, if one may have changed, and the last price on the axis."""
+        ink, (width, height) = self.ink, self.app.size
+        view = self.feeder.grid.view
+        rows = height - 3 - 4
+        axis = self.plan[self._axis].width
+        if view is None:
+            self._title.show([ink.strip([("  no symbol selected", Role.MUTED)], width)])
+            return
+        if axis_width(view) != axis:
+            self.call_later(self.replan)
+        widths = self._widths(width - axis)
+        today = snapshot.exchange_time // DAY_MS * DAY_MS
+        days = [today - (self._back + i) * DAY_MS for i in range(len(widths))]
+        key = (view.symbol, tuple(days), view.last_closed, view.missing_minutes)
+        if key != self._fetched:
+            self._profiles = [self._monitor.profile(view.symbol, day) for day in days]
+            self._fetched = key
+        known = [profile for profile in self._profiles if profile is not None]
+        painting = (key, width, height, id(ink), axis)
+        if painting != self._painted or self._left(view.price):
+            self._painted = painting
+            self._scale = self._scale_of(known, view.price if self._back == 0 else None, rows)
+            for panel, across, day, profile in zip(self._days, widths, days, self._profiles, strict=False):
+                panel.show(self._paint_day(panel, profile, day, today, across, rows, view.price_decimals))
+        self._title.show([self._paint_title(view, width)])
+        blank = ink.strip([], axis)
+        prices = [blank] * rows
+        if self._scale is not None:
+            prices = paint_price_axis(self._scale, view.price, view.price_decimals, axis, ink)
+        self._axis.show([blank, *prices, *[blank] * 3])
+
+    def _left(self, price: float | None) -> bool:
+        return (
+            self._scale is not None
+            and self._back == 0
+            and price is not None
+            and self._scale.row(price) is None
+        )
+
+    @staticmethod
+    def _scale_of(known: list[ProfileView], price: float | None, rows: int) -> PriceScale | None:
+        if not known:
+            return None
+        lows = [profile.low_price - profile.increment / 2 for profile in known]
+        highs = [profile.low_price + (len(profile.weights) - 0.5) * profile.increment for profile in known]
+        inside = [] if price is None else [price]
+        return price_scale(min(lows + inside), max(highs + inside), rows)
+
+    def _paint_day(
+        self,
+        panel: Panel,
+        profile: ProfileView | None,
+        day: int,
+        today: int,
+        width: int,
+        rows: int,
+        decimals: int,
+    ) -> list[Strip]:
+        ink = self.ink
+        # The price axis ends in a wall of its own.
+        wall: Part = (ink.glyphs.wall if panel is not self._days[0] else " ", Role.FAINT)
+        name = "today" if day == today else cells.date_text(day)
+        head = ink.strip([wall, (f" {name} ", Role.STRONG)], width, fill=(ink.glyphs.rule, Role.FAINT))
+        if profile is None or self._scale is None:
+            blank = ink.strip([wall], width)
+            note = ink.strip([wall, (" no candles", Role.MUTED)], width)
+            return [head, note, *[blank] * (rows + 2)]
+        bars = paint_profile(profile, self._scale, decimals, width - 2, ink)
+        strips = [Strip.join([ink.strip([wall], 1), bar, ink.strip([], 1)]) for bar in bars]
+        vwap = cells.price_text(profile.vwap, decimals)
+        foot: list[list[Part]] = [
+            [("POC ", Role.MUTED), (cells.price_text(profile.poc, decimals), Role.POC)],
+            [("VWAP ", Role.MUTED), (vwap, Role.VWAP)],
+            [("vol ", Role.MUTED), (cells.count_text(profile.total_volume), Role.TEXT),
+             (f" {profile.candles:,} min", Role.MUTED)],
+        ]  # fmt: skip
+        if width >= _FIRST:
+            area = f"{cells.price_text(profile.val, decimals)} … {cells.price_text(profile.vah, decimals)}"
+            foot[0] += [("  VA ", Role.MUTED), (area, Role.TEXT)]
+        return [head, *strips, *(ink.strip([wall, (" ", Role.TEXT), *parts], width) for parts in foot)]
+
+    def _paint_title(self, view: SymbolView, width: int) -> Strip:
+        first = self._profiles[0] if self._profiles else None
+        parts: list[Part] = [(self.ink.glyphs.rule * 2, Role.FAINT), (f" {view.symbol} ", Role.STRONG),
+                             (" volume at price, UTC days ", Role.MUTED)]  # fmt: skip
+        if first is not None and view.price is not None:
+            where = "above" if view.price > first.vah else "below" if view.price < first.val else "inside"
+            role = {"above": Role.UP, "below": Role.DOWN}.get(where, Role.FLAT)
+            parts.append((f" price {where} the value area ", role))
+        if first is not None:
+            parts.append((f" row {first.increment:g} ", Role.MUTED))
+        return self.ink.strip(parts, width, fill=(self.ink.glyphs.rule, Role.FAINT))
+
+    def selected_text(self) -> str:
+        """The levels of the first day shown."""
+        first = self._profiles[0] if self._profiles else None
+        if first is None:
+            return ""
+        return (
+            f"{first.symbol} {cells.date_text(first.day)} POC {first.poc:.10g} VAH {first.vah:.10g} "
+            f"VAL {first.val:.10g} VWAP {cells.UNKNOWN if first.vwap is None else f'{first.vwap:.10g}'} "
+            f"volume {first.total_volume:.10g}"
+        )
+
+    def table(self) -> Table | None:
+        """Every row of every day in sight."""
+        view = self.feeder.grid.view
+        if view is None:
+            return None
+        rows = [
+            (cells.date_text(profile.day), profile.low_price + index * profile.increment, weight)
+            for profile in self._profiles
+            if profile is not None
+            for index, weight in enumerate(profile.weights)
+        ]
+        return Table(f"{view.symbol}-profile", ("day", "price", "weight"), rows)
+
+    # What the keys do
+
+    def action_days(self, days: int) -> None:
+        """Begin with an earlier or later day."""
+        view = self.feeder.grid.view
+        first = view.first_minute if view is not None else None
+        most = 0
+        if first is not None:
+            most = (self.feeder.snapshot.exchange_time // DAY_MS) - first // DAY_MS
+        self._back = min(max(self._back + days, 0), most)
+        self.draw()
+
+    def action_move(self, rows: int) -> None:
+        """Another symbol."""
+        self.feeder.grid.move(rows)
+        self.replan()

@@ -1,0 +1,73 @@
+"""Sinks & sources: sockets, REST weight, archives, the store, and where the messages go."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.widget import Widget
+
+from tui_feeder.monitor import Snapshot
+from tui_feeder.screens.base import FeederScreen
+from tui_feeder.screens.export import Table, streams_table
+from tui_feeder.widgets.ink import Role
+from tui_feeder.widgets.panel import Panel
+from tui_feeder.widgets.sources import source_lines
+
+_AGE_SECONDS = 0.95  # ages that change at every look tell nothing
+
+
+class SourcesScreen(FeederScreen, inherit_bindings=False):
+    """Screen 5."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "scroll(-1)", "scroll", key_display="↑", id="sources.up", tooltip="Up"),
+        Binding("down", "scroll(1)", "scroll", key_display="↓", id="sources.down", tooltip="Down"),
+        Binding("pageup", "scroll(-10)", "page", show=False, key_display="PgUp", id="sources.page_up",
+                tooltip="A page up"),
+        Binding("pagedown", "scroll(10)", "page", show=False, key_display="PgDn", id="sources.page_down",
+                tooltip="A page down"),
+    ]  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._list = Panel(id="sources")
+        self._top = 0
+        self._told_at = -math.inf  # local seconds
+        self._told: object = None
+
+    def panels(self) -> Iterable[Panel]:
+        """One list."""
+        return (self._list,)
+
+    def place(self, size: Size) -> Mapping[Widget, Region]:
+        """Everything between the status line and the keys."""
+        self._told = None
+        return {self._list: Region(0, 1, size.width, size.height - 2)}
+
+    def paint(self, snapshot: Snapshot) -> None:
+        """The list, once a second."""
+        width, height = self.app.size.width, self.app.size.height - 2
+        key = (self._top, id(self.ink))
+        if key == self._told and snapshot.taken_at - self._told_at < _AGE_SECONDS:
+            return
+        lines = source_lines(snapshot, width, self.ink)
+        self._top = min(self._top, max(0, len(lines) - height))
+        shown = [self.ink.strip(parts, width) for parts in lines[self._top : self._top + height]]
+        if len(lines) > self._top + height:
+            more = len(lines) - self._top - height + 1
+            shown[-1] = self.ink.strip([(f"  {more} more below", Role.MUTED)], width)
+        self._list.show(shown + [self.ink.strip([], width)] * (height - len(shown)))
+        self._told_at, self._told = snapshot.taken_at, (self._top, id(self.ink))
+
+    def table(self) -> Table:
+        """The sockets."""
+        return streams_table(self.feeder.snapshot.streams)
+
+    def action_scroll(self, lines: int) -> None:
+        """Further up or down."""
+        self._top = max(0, self._top + lines)
+        self.draw()

@@ -1,0 +1,88 @@
+"""Painter of coverage: what is stored of every symbol in the last day and the last 60, cell by cell. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.strip import Strip
+
+from tui_feeder.monitor import MinuteState
+from tui_feeder.widgets import cells
+from tui_feeder.widgets.ink import Ink, Part, Role
+
+_NAME = 14  # cells of a symbol
+_WORDS = {
+    MinuteState.LIVE: "live",
+    MinuteState.STORED: "backfilled",
+    MinuteState.MISSING: "missing",
+    MinuteState.FILLING: "in progress",
+    MinuteState.UNAVAILABLE: "unavailable",
+    MinuteState.OUTSIDE: "not wanted",
+}
+
+
+def strip_widths(width: int) -> tuple[int, int]:
+    """Cells of the day and of the 60 days in a line of ``width`` cells."""
+    room = width - _NAME - 4
+    return room * 3 // 5, room - room * 3 // 5
+
+
+def _glyph(state: MinuteState, ink: Ink) -> Part:
+    glyphs = ink.glyphs
+    match state:
+        case MinuteState.LIVE:
+            return glyphs.body, Role.UP
+        case MinuteState.STORED:
+            return glyphs.stored, Role.VALUE_AREA
+        case MinuteState.MISSING:
+            return "!", Role.ERROR
+        case MinuteState.FILLING:
+            return glyphs.shade, Role.ACCENT
+        case MinuteState.UNAVAILABLE:
+            return "x", Role.WARN
+        case _:
+            return glyphs.track, Role.FAINT
+
+
+def paint_coverage(
+    symbols: Sequence[tuple[str, Sequence[Sequence[MinuteState]]]],
+    selected: str | None,
+    widths: tuple[int, int],
+    width: int,
+    ink: Ink,
+) -> list[Strip]:
+    """A heading, and a line a symbol: its name, the last 24 h, the last 60 days, the newest at the right.
+
+    Args:
+        symbols: name, and the states of the cells of both strips.
+        selected: the symbol that is marked.
+        widths: cells of the strips.
+        width: of every line.
+        ink: styles and symbols.
+    """
+    heading = f"{'  COVERAGE':<{_NAME}}{'24 h':<{widths[0] + 2}}60 days"
+    strips = [ink.strip([(heading, Role.MUTED)], width)]
+    for name, lines in symbols:
+        mark = ink.glyphs.pointer if name == selected else " "
+        parts: list[Part] = [
+            (cells.fit(f"{mark} {name}", _NAME), Role.STRONG if name == selected else Role.TEXT)
+        ]
+        for line in lines:
+            for state in line:
+                text, role = _glyph(state, ink)
+                if parts[-1][1] is role:
+                    parts[-1] = (parts[-1][0] + text, role)
+                else:
+                    parts.append((text, role))
+            parts.append(("  ", Role.TEXT))
+        strips.append(ink.strip(parts, width))
+    return strips
+
+
+def legend(width: int, ink: Ink) -> Strip:
+    """What the cells mean."""
+    parts: list[Part] = [("  ", Role.TEXT)]
+    for state, word in _WORDS.items():
+        text, role = _glyph(state, ink)
+        parts += [(text, role), (f" {word}  ", Role.MUTED)]
+    return ink.strip(parts, width)

@@ -1,0 +1,149 @@
+"""Painter of sources and sinks: what comes in by which way, what is left of it, where it goes. Pure."""
+
+from __future__ import annotations
+
+from tui_feeder.monitor import Snapshot, StreamView, SymbolState
+from tui_feeder.widgets import cells
+from tui_feeder.widgets.grid import bar_text
+from tui_feeder.widgets.ink import Ink, Part, Role
+
+_STREAM_ROLES = {"live": Role.OK, "connecting": Role.ACCENT, "silent": Role.WARN, "backing off": Role.WARN}
+_GOOD = ("running", "ok")
+
+
+def source_lines(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
+    """The lines of the screen, from the top, each at most ``width`` cells."""
+    return [
+        *_sockets(snapshot, width, ink),
+        *_rest(snapshot, width, ink),
+        *_archives(snapshot, width, ink),
+        *_store(snapshot, width, ink),
+        *_sinks(snapshot, width, ink),
+        *_parts(snapshot, width, ink),
+    ]
+
+
+def _rule(name: str, note: str, width: int, ink: Ink) -> list[Part]:
+    used = 2 + len(name) + 2 + (len(note) + 1 if note else 0)
+    return [
+        (ink.glyphs.rule * 2, Role.FAINT),
+        (f" {name} ", Role.STRONG),
+        (note + " " if note else "", Role.MUTED),
+        (ink.glyphs.rule * max(0, width - used), Role.FAINT),
+    ]
+
+
+def _sockets(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
+    live = sum(stream.state == "live" for stream in snapshot.streams)
+    note = f"{live} of {len(snapshot.streams)} live" if snapshot.streams else ""
+    lines = [_rule("Sockets", note, width, ink)]
+    if not snapshot.streams:
+        return [*lines, [("  no socket yet: history comes first", Role.MUTED)]]
+    lines.append([("  NAME        STATE         SYM   AGE  FRAMES/s  LATENCY  RENEWED  WHY", Role.MUTED)])
+    return lines + [_socket(stream, snapshot.exchange_time) for stream in snapshot.streams]
+
+
+def _socket(stream: StreamView, now: int) -> list[Part]:
+    age = None if stream.last_frame is None else now - stream.last_frame
+    latency = cells.UNKNOWN if stream.latency_ms is None else f"{stream.latency_ms:,.0f} ms"
+    return [
+        (cells.fit(f"  {stream.name}", 14), Role.TEXT),
+        (cells.fit(stream.state, 12), _STREAM_ROLES.get(stream.state, Role.WARN)),
+        (cells.fit(str(stream.symbols), 5, right=True), Role.TEXT),
+        (cells.fit(cells.age_text(age, tenths=False), 6, right=True), Role.TEXT),
+        (cells.fit(f"{stream.frames_per_second:.1f}", 10, right=True), Role.TEXT),
+        (cells.fit(latency, 9, right=True), Role.TEXT),
+        (cells.fit(str(stream.reconnects), 9, right=True), Role.WARN if stream.reconnects else Role.TEXT),
+        (f"  {stream.reason}", Role.MUTED),
+    ]
+
+
+def _gauge(fraction: float, ink: Ink) -> str:
+    return bar_text(fraction, 24, ink.glyphs)
+
+
+def _counted(snapshot: Snapshot, name: str) -> str:
+    return f"{snapshot.counters.get(name, 0):,}"
+
+
+def _rest(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
+    lines = [_rule("REST", snapshot.exchange, width, ink)]
+    used, limit = snapshot.weight_used, snapshot.weight_limit
+    if limit:
+        role = Role.WARN if used > 0.8 * limit else Role.ACCENT
+        lines.append([
+            (cells.fit("  weight", 14), Role.TEXT), (_gauge(used / limit, ink), role),
+            (f" {used:,} of {limit:,} in this minute", Role.TEXT),
+        ])  # fmt: skip
+    skew = f"exchange clock {snapshot.clock_offset_ms:+,.0f} ms from this one"
+    lines.append([
+        (cells.fit("  requests", 14), Role.TEXT), (_counted(snapshot, "REST requests"), Role.STRONG),
+        (f", {_counted(snapshot, 'weight waits')} waited for weight, {skew}", Role.MUTED),
+    ])  # fmt: skip
+    return lines
+
+
+def _archives(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
+    size = cells.bytes_text(snapshot.counters.get("archive bytes", 0))
+    note = f"{_counted(snapshot, 'archive files')} files, {size} read"
+    lines = [_rule("Archives and history", note, width, ink)]
+    reading = [view for view in snapshot.symbols if view.progress is not None]
+    waiting = sum(view.state is SymbolState.WAITING for view in snapshot.symbols)
+    for view in reading:
+        progress = view.progress
+        assert progress is not None
+        files = f"{progress.files_done}/{progress.files_total} files " if progress.files_total else ""
+        eta = f", {cells.duration_text(progress.eta_seconds)} to go" if progress.eta_seconds else ""
+        lines.append([
+            (cells.fit(f"  {view.symbol}", 14), Role.TEXT), (_gauge(progress.fraction, ink), Role.ACCENT),
+            (f" {progress.fraction * 100:3.0f}% ", Role.STRONG),
+            (f"{progress.source}, {files}{cells.bytes_text(progress.bytes_done)}{eta}", Role.MUTED),
+        ])  # fmt: skip
+    if waiting:
+        lines.append([(f"  {waiting} more wait for their turn", Role.MUTED)])
+    if not reading and not waiting:
+        lines.append([("  no history is being read", Role.MUTED)])
+    return lines
+
+
+def _store(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
+    state = snapshot.parts.get("store", cells.UNKNOWN)
+    return [
+        _rule("Store", "LMDB", width, ink),
+        [
+            (cells.fit(f"  {state}", 14), Role.OK if state in _GOOD else Role.WARN),
+            (f"{snapshot.store_candles:,} candles", Role.STRONG),
+            (f" in {cells.bytes_text(snapshot.store_bytes)}, {snapshot.store_path}", Role.MUTED),
+        ],
+    ]
+
+
+def _sinks(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
+    messages = sum(view.messages for view in snapshot.symbols)
+    lines = [_rule("Sinks", f"{messages:,} messages made", width, ink)]
+    for name, state in snapshot.sinks.items():
+        role = Role.OK if state in _GOOD else Role.MUTED if state == "off" else Role.WARN
+        lines.append([(cells.fit(f"  {name}", 14), Role.TEXT), (state, role)])
+    if not snapshot.sinks:
+        lines.append([("  none is configured: candles are stored, messages go nowhere", Role.MUTED)])
+    return lines
+
+
+def _parts(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
+    """The parts of the engine that are not well, and what was counted."""
+    going = {name: state for name, state in snapshot.parts.items() if state != "stopped" and name != "store"}
+    bad = {name: state for name, state in going.items() if state not in _GOOD}
+    note = f"{len(going) - len(bad)} of {len(going)} parts run" if bad else f"{len(going)} parts run"
+    lines = [_rule("Engine", note, width, ink)]
+    lines += [[(f"  {name} ", Role.TEXT), (state, Role.WARN)] for name, state in bad.items()]
+    shown = ("archive files", "archive bytes", "REST requests", "weight waits")
+    counted = [
+        (name, count) for name, count in sorted(snapshot.counters.items()) if name not in shown and count
+    ]
+    columns = max(1, width // 40)
+    for start in range(0, len(counted), columns):
+        parts: list[Part] = []
+        for name, count in counted[start : start + columns]:
+            parts += [(f"  {count:>10,} ", Role.STRONG), (cells.fit(name, width // columns - 13), Role.MUTED)]
+        lines.append(parts)
+    return lines
