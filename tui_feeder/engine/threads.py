@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +14,10 @@ _TURN_SECONDS = 0.0005
 def working_thread() -> ThreadPoolExecutor:
     """The one thread that parses and computes in bulk: two of them are slower than one.
 
-    Also shortens the interpreter's turns, so that the loop never waits long behind it.
+    Also shortens the interpreter's turns, so that the loop never waits long behind it, and lets the garbage
+    collector leave out what start-up made: modules live as long as the process, and looking through them
+    again and again stops every thread.
     """
     sys.setswitchinterval(_TURN_SECONDS)
+    gc.freeze()
     return ThreadPoolExecutor(1, thread_name_prefix="worker")
