@@ -340,7 +340,8 @@ def test_a_terminal_that_does_not_read_can_still_be_left(terminal: Any) -> None:
         assert time.monotonic() < deadline, "it hangs on the terminal"
         time.sleep(0.05)
     code, said = one.end()
-    assert (code, said) == (0, "ended by signal, code 0, some ticks skipped\n")
+    # Whether a tick was skipped before the buffer was full is a matter of the machine's load.
+    assert (code, said.partition(",")[0]) == (0, "ended by signal")
     one.assert_restored()
 
 

@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -222,11 +223,16 @@ def transition(present: Sgr | None, wanted: Sgr, blank: bool) -> tuple[str, Sgr]
     return f"\x1b[{';'.join(codes)}m", wanted
 
 
+#: How long leaving waits for a write to end in a terminal that does not read.
+_LET_GO_SECONDS = 3.0
+
+
 class Output:
     """The stream of the terminal. Where it is gone, writes vanish and :attr:`lost` is set."""
 
     def __init__(self, stream: IO[str], thrift: Thrift) -> None:
         self.lost = False
+        self.busy = False  # the output thread is inside a write, perhaps for as long as nobody reads
         self._stream = stream
         self._thrift = thrift
 
@@ -245,10 +251,13 @@ class Output:
     def _guarded(self, call: Callable[..., Any], *arguments: str) -> None:
         if self.lost:
             return
+        self.busy = True
         try:
             call(*arguments)
         except (OSError, ValueError):
             self.lost = True
+        finally:
+            self.busy = False
 
 
 class DiscreetApp(App[Result]):
@@ -307,10 +316,22 @@ class TerminalDriver(LinuxDriver):
             with suppress(Empty):
                 while True:
                     thread._queue.get_nowait()
-            with suppress(termios.error):
-                termios.tcflush(self.fileno, termios.TCOFLUSH)
+            self._flush_until_idle()
             self.write("\x18")  # ends a sequence that the flush cut in two
         super().stop_application_mode()
+
+    def _flush_until_idle(self) -> None:
+        """Throw away what the terminal does not read, until the thread is out of its last write.
+
+        A long write fills the terminal's buffer again and again: what restores the terminal must not be
+        queued behind it, or it is lost when the process ends.
+        """
+        deadline = time.monotonic() + _LET_GO_SECONDS
+        with suppress(termios.error):
+            termios.tcflush(self.fileno, termios.TCOFLUSH)
+            while self.output.busy and time.monotonic() < deadline:
+                time.sleep(0.01)
+                termios.tcflush(self.fileno, termios.TCOFLUSH)
 
     def close(self) -> None:
         """End the output thread; one stuck in a write is left behind (it is a daemon)."""
