@@ -7,6 +7,7 @@ PostgreSQL needs its server programs, and a user that is not root to run them.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import os
 import pwd
@@ -49,7 +50,7 @@ def _listens(port: int) -> bool:
     return False
 
 
-class Service:
+class Service(abc.ABC):
     """A server process: started, killed, paused, started again on the same files and port."""
 
     name = "service"
@@ -59,11 +60,13 @@ class Service:
         self.port = port or free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
+    @abc.abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """The server's command line."""
 
+    @abc.abstractmethod
     def prepare(self) -> None:
-        raise NotImplementedError
+        """Make its files, where they are not there yet."""
 
     def ready(self) -> bool:
         return _listens(self.port)
