@@ -245,6 +245,18 @@ class FakeMonitor:
         """Note that somebody asked."""
         self.calls.append(f"retry {symbol}")
 
+    def listed(self) -> tuple[str, ...]:
+        """Those it has, and two more."""
+        return tuple(sorted({*(one.symbol for one in self.snapshot().symbols), "ADAUSDT", "TRXUSDT"}))
+
+    def add_symbol(self, symbol: str) -> None:
+        """Note that somebody asked."""
+        self.calls.append(f"add {symbol}")
+
+    def drop_symbol(self, symbol: str) -> None:
+        """Note that somebody asked."""
+        self.calls.append(f"drop {symbol}")
+
 
 class FakeFaults:
     """Faults that only note what was asked."""

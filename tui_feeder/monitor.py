@@ -255,6 +255,18 @@ class Monitor(Protocol):
         """Ask recovery to try now what it would try later."""
         ...
 
+    def listed(self) -> tuple[str, ...]:
+        """Names of the symbols that the exchange trades, sorted; empty while it was not asked yet."""
+        ...
+
+    def add_symbol(self, symbol: str) -> None:
+        """Follow this symbol too, until the feeder stops or reads its configuration again."""
+        ...
+
+    def drop_symbol(self, symbol: str) -> None:
+        """Follow this symbol no longer; what is stored of it stays."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class FaultOption:

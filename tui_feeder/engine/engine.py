@@ -72,8 +72,10 @@ class Engine:
         )
         self.state = "starting"
         self.tracked: dict[str, Tracked] = {}
+        self.listed: dict[str, SymbolInfo] = {}  # what the exchange listed when it was asked last
         self._wanted: tuple[str, ...] = config.application.symbols
-        self._unwanted: set[str] = set()
+        self._dropped: set[str] = set()  # let go by the user, whatever pattern they match
+        self._replaced = False  # the wanted symbols are others than those of the start
         self._listings_due = asyncio.Event()
         self.streams: MarketStreams | None = None
         self._minute_log: dict[int, int] = {}
@@ -142,7 +144,7 @@ class Engine:
             await self._stop()
 
     async def _start(self) -> None:
-        listed = await self._connect()
+        listed = self.listed = await self._connect()
         symbols = choose_symbols(self._wanted, listed)
         if not any(symbol in listed for symbol in symbols):
             near = [hint for symbol in symbols if (hint := _near(symbol, listed))]
@@ -303,10 +305,22 @@ class Engine:
                 self.journal.note("warning", f"exchange time stepped by {step / 1000:+.1f} s")
 
     def follow(self, wanted: Sequence[str]) -> None:
-        """Follow these names and patterns from now on. Call it on the engine's loop."""
-        for name in [name for name in self.tracked if name not in wanted]:
-            self._unwanted.add(name)
-        self._wanted = tuple(wanted)
+        """Follow exactly these names and patterns from now on. Call it on the engine's loop."""
+        self._wanted, self._replaced = tuple(wanted), True
+        self._dropped.clear()
+        self._listings_due.set()
+
+    def add_symbol(self, symbol: str) -> None:
+        """Follow this one too. Call it on the engine's loop."""
+        self._dropped.discard(symbol)
+        if symbol not in self._wanted:
+            self._wanted = (*self._wanted, symbol)
+        self._listings_due.set()
+
+    def drop_symbol(self, symbol: str) -> None:
+        """Follow this one no longer; what is stored stays. Call it on the engine's loop."""
+        self._dropped.add(symbol)
+        self._wanted = tuple(name for name in self._wanted if name != symbol)
         self._listings_due.set()
 
     async def _follow_listings(self) -> None:
@@ -321,11 +335,12 @@ class Engine:
             except RestError as error:
                 self.journal.fault("listings not read", str(error))
                 continue
-            wanted = dict.fromkeys(choose_symbols(self._wanted, listed))
+            self.listed = listed
             # One that the exchange let go stays on the screen and says so; one the user let go does not.
-            kept = dict.fromkeys(name for name in self.tracked if name not in self._unwanted)
-            self._unwanted.clear()
-            self.assign(list(kept | wanted), listed)
+            names = dict.fromkeys(() if self._replaced else self.tracked)
+            names |= dict.fromkeys(choose_symbols(self._wanted, listed))
+            self._replaced = False
+            self.assign([name for name in names if name not in self._dropped], listed)
 
     async def _check_gaps(self) -> None:
         app = self.config.application

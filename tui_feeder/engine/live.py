@@ -214,6 +214,18 @@ class LiveMonitor:
         """Try open gaps now."""
         self._call(lambda: self._engine.recovery.retry(symbol))
 
+    def listed(self) -> tuple[str, ...]:
+        """Names of the symbols that the exchange trades, sorted; empty while it was not asked yet."""
+        return tuple(sorted(name for name, info in self._engine.listed.items() if info.status == "TRADING"))
+
+    def add_symbol(self, symbol: str) -> None:
+        """Follow this symbol too, until the feeder stops or reads its configuration again."""
+        self._call(lambda: self._engine.add_symbol(symbol))
+
+    def drop_symbol(self, symbol: str) -> None:
+        """Follow this symbol no longer; what is stored of it stays."""
+        self._call(lambda: self._engine.drop_symbol(symbol))
+
 
 def wait_for_end(engine: EngineThread, seconds: float | None, stop: threading.Event) -> None:
     """Block until the engine has ended, ``stop`` is set, or ``seconds`` are over."""

@@ -17,7 +17,7 @@ _NOT_LISTED = ("app.commands", "app.interrupt")
 
 
 def palette(app: FeederApp) -> Popup:
-    """Every action in force, every symbol, timeframe, order and theme."""
+    """Every action in force, every symbol, timeframe, order and theme, and which symbols to follow."""
     choices = []
     seen = set()
     for active in app.screen.active_bindings.values():
@@ -38,6 +38,15 @@ def palette(app: FeederApp) -> Popup:
     ]
     choices += [
         Choice("", f"Symbol {view.symbol}", partial(app.select, view.symbol)) for view in app.snapshot.symbols
+    ]
+    followed = {view.symbol for view in app.snapshot.symbols}
+    choices += [
+        Choice("", f"Follow {name} no longer", partial(app.monitor.drop_symbol, name)) for name in followed
+    ]
+    choices += [
+        Choice("", f"Follow {name} too", partial(app.monitor.add_symbol, name))
+        for name in app.monitor.listed()
+        if name not in followed
     ]
     return Popup("Commands", choices, searched=True)
 
