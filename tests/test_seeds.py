@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from feed import NOON, Collected, configured, feeding, until
+from samples import MIDNIGHT, walk
 
 from tui_feeder.engine.aggregate import aggregate
 from tui_feeder.engine.basis import SEED, Basis, Seed, basis_of, keep_basis
 from tui_feeder.engine.binance.rest import RestClient
-from tui_feeder.engine.candle import DAY_MS
+from tui_feeder.engine.candle import DAY_MS, Rows
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.pipeline import PipelineSettings
-from tui_feeder.engine.seeds import bars_needed, read_seed, short_timeframes
+from tui_feeder.engine.seeds import bars_needed, bars_of, read_seed, short_timeframes
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.faults import make_fault
@@ -38,7 +39,7 @@ def test_timeframes_with_few_bars_want_seeds_once() -> None:
     end = 200 * DAY_MS
     assert bars_needed(SETTINGS) == 922
     assert short_timeframes(SETTINGS, Basis(), end - 60 * DAY_MS, end) == [FOUR_HOURS]
-    assert short_timeframes(SETTINGS, Basis(), end - 3 * DAY_MS, end) == [300, 3600, FOUR_HOURS]
+    assert short_timeframes(SETTINGS, Basis(), end - 3 * DAY_MS, end) == [300, 600, 3600, FOUR_HOURS]
     assert short_timeframes(SETTINGS, Basis(), end - 154 * DAY_MS, end) == []
     known = Basis(seeds={FOUR_HOURS: Seed(end - 60 * DAY_MS)})
     assert short_timeframes(SETTINGS, known, end - 60 * DAY_MS, end) == []
@@ -59,6 +60,43 @@ async def test_native_bars_are_read_back_from_the_history_in_order() -> None:
         minutes = await rest.klines("BTCUSDT", start=seed.until - DAY_MS, end=seed.until, limit=1_500)
         assert bars["close"][-6:].tolist() == aggregate(minutes, FOUR_HOURS).rows["close"].tolist()
         await rest.close()
+
+
+@pytest.mark.parametrize(("timeframe", "native"), [(600, "5m"), (2_700, "15m"), (10_800, "1h"), (240, "1m")])
+async def test_bars_the_exchange_does_not_have_are_made_of_the_longest_that_divide_them(
+    timeframe: int, native: str
+) -> None:
+    async with exchange_at(NOON, ["BTCUSDT"]) as exchange:
+        rest = await client_of(exchange)
+        asked: list[str] = []
+        klines = rest.klines
+
+        async def noted(symbol: str, *, interval: str, start: int, end: int, limit: int) -> Rows:
+            asked.append(interval)
+            return await klines(symbol, interval=interval, start=start, end=end, limit=limit)
+
+        rest.klines = noted  # type: ignore[method-assign, assignment]
+        start = NOON - 3 * DAY_MS + 60_000 * 7
+        seed = await read_seed(rest, "BTCUSDT", SETTINGS, timeframe, start)
+        bars = np.frombuffer(seed.bars, dtype=SEED)
+        assert set(asked) == {native}
+        assert len(bars) == 922
+        assert seed.until == start // (timeframe * 1000) * timeframe * 1000
+        assert bars["open_time"][-1] == seed.until - timeframe * 1000
+        assert set(np.diff(bars["open_time"]).tolist()) == {timeframe * 1000}
+        span = 6 * timeframe * 1000
+        minutes = await klines("BTCUSDT", start=seed.until - span, end=seed.until, limit=1_500)
+        assert bars["close"][-6:].tolist() == aggregate(minutes, timeframe).rows["close"].tolist()
+        await rest.close()
+
+
+def test_bars_of_a_listing_begin_with_what_there_is() -> None:
+    minutes = walk(100, start=MIDNIGHT + 37 * 60_000)
+    made = np.frombuffer(bars_of(aggregate(minutes, 300).rows, 2_700), dtype=SEED)
+    whole = aggregate(minutes, 2_700).rows
+    assert made["open_time"][:2].tolist() == whole["open_time"][:2].tolist()
+    assert made["close"][:2].tolist() == whole["close"][:2].tolist()
+    assert bars_of(minutes[:0], 2_700) == b""
 
 
 async def test_the_longest_ema_of_a_short_history_is_that_of_a_long_one(tmp_path: Path) -> None:

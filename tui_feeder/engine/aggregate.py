@@ -9,6 +9,7 @@ time without a single candle makes no bar. Sums keep the exchange's decimal digi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
@@ -18,6 +19,11 @@ from tui_feeder.engine.candle import ROW, SECOND_MS, Candle, Rows, is_timeframe
 from tui_feeder.engine.decimals import fifteen_digits, sums_of
 
 _SUMMED = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
+
+
+_Four: TypeAlias = tuple[float, float, float, float]
+#: Exclusive end, candles, trades; open, high, low, close; sums of volumes, and what they lack by rounding.
+LiveBarState: TypeAlias = tuple[int, int, int, _Four, _Four, _Four]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +193,23 @@ class LiveBar:
             bar = self._complete()
             return (bar,) if left is None else (left, bar)
         return () if left is None else (left,)
+
+    def state(self) -> LiveBarState:
+        """The bar in progress."""
+        return (
+            self._end, self._minutes, self._trades,
+            (self._open, self._high, self._low, self._close),
+            (self._volume, self._quote, self._taker, self._taker_quote),
+            (self._volume_carry, self._quote_carry, self._taker_carry, self._taker_quote_carry),
+        )  # fmt: skip
+
+    def restore(self, state: LiveBarState) -> None:
+        """Go on from what :meth:`state` gave."""
+        self._end, self._minutes, self._trades, prices, sums, carries = state
+        self._start = self._end - self._span
+        self._open, self._high, self._low, self._close = prices
+        self._volume, self._quote, self._taker, self._taker_quote = sums
+        self._volume_carry, self._quote_carry, self._taker_carry, self._taker_quote_carry = carries
 
     def _begin(self, candle: Candle) -> None:
         self._start = candle.open_time - candle.open_time % self._span

@@ -68,10 +68,7 @@ def history_start(present: Coverage, end: int, settings: PipelineSettings) -> in
     """
     if not present.clip(0, end):
         return next((low for low, _ in present if low >= end), end)
-    bars = _BARS_A_PERIOD * max(settings.ema_periods, default=0)
-    longest = bars * max(settings.timeframes) * SECOND_MS
-    depth = max(longest, (settings.volume_lookback_days + 2) * DAY_MS)
-    earliest = (end - depth) // DAY_MS * DAY_MS
+    earliest = earliest_start(end, settings)
     start = end
     for low, high in reversed(present.intervals):
         if low >= end:
@@ -82,6 +79,13 @@ def history_start(present: Coverage, end: int, settings: PipelineSettings) -> in
         if low <= earliest:
             break
     return start
+
+
+def earliest_start(end: int, settings: PipelineSettings) -> int:
+    """A midnight so long before ``end`` that nothing of older candles would be left in any number."""
+    bars = _BARS_A_PERIOD * max(settings.ema_periods, default=0)
+    longest = bars * max(settings.timeframes) * SECOND_MS
+    return (end - max(longest, (settings.volume_lookback_days + 2) * DAY_MS)) // DAY_MS * DAY_MS
 
 
 def basis_of(store: Store, symbol: str) -> Basis:

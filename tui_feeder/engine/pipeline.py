@@ -6,22 +6,21 @@ A pipeline is a function of the candles it was given: however they are divided b
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
-from tui_feeder.engine.aggregate import Bar, LiveBar, buckets, sum_in
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, is_timeframe, to_candles
-from tui_feeder.engine.indicators.ema import Ema
+from tui_feeder.engine.aggregate import Bar, buckets, sum_in
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, is_timeframe
 from tui_feeder.engine.indicators.max_volume import TIMEFRAME as PEAK_TIMEFRAME
 from tui_feeder.engine.indicators.max_volume import MaxVolume
-from tui_feeder.engine.indicators.quantiles import VolumeQuantiles
-from tui_feeder.engine.indicators.trend import RULES, Trend, side, trend_of
-from tui_feeder.engine.message import Message, PeakVolume, close_name, ema_name, span_name, trend_name
+from tui_feeder.engine.indicators.quantiles import QuantilesState, VolumeQuantiles
+from tui_feeder.engine.indicators.trend import RULES, Trend, side
+from tui_feeder.engine.message import Message, PeakVolume
 from tui_feeder.engine.profile import DayProfile, LiveProfile, ProfileFigures, ProfileSettings
+from tui_feeder.engine.timeframe_line import Line, LineState
 
 #: The timeframe whose last three closes are held against the price of the largest volume.
 _PEAK_TREND_TIMEFRAME = 14_400
@@ -71,72 +70,14 @@ class TimeframeState(msgspec.Struct, frozen=True, gc=False):
     partial: bool  # that bar lacks minutes
 
 
-class _Line:
-    """One timeframe: its bar in progress, and what its completed bars gave."""
+class PipelineState(msgspec.Struct, frozen=True, array_like=True):
+    """What a pipeline needs to go on, beside the minutes of its last day."""
 
-    __slots__ = (
-        "bar", "bar_time", "close_name", "closes", "ema_names", "emas", "longest", "partial", "published",
-        "rule", "shortest", "span", "steady", "timeframe", "trend_name",
-    )  # fmt: skip
-
-    def __init__(self, timeframe: int, settings: PipelineSettings) -> None:
-        self.timeframe = timeframe
-        self.published = timeframe in settings.timeframes
-        self.rule = settings.trend_rule
-        self.span = span_name(timeframe)
-        self.close_name = close_name(timeframe)
-        self.trend_name = trend_name(timeframe)
-        periods = settings.ema_periods if self.published else ()
-        self.ema_names = tuple(ema_name(period, timeframe) for period in periods)
-        self.clear(periods)
-
-    def clear(self, periods: tuple[int, ...]) -> None:
-        self.bar = LiveBar(self.timeframe)
-        self.bar_time: int | None = None
-        self.closes: deque[float] = deque(maxlen=3)
-        self.partial = False
-        self.steady = False  # the last two bars were whole, and no EMA is absent or warming
-        self.emas = tuple(Ema(period) for period in periods)
-        self.shortest = min(self.emas, key=lambda ema: ema.period, default=None)
-        self.longest = max(self.emas, key=lambda ema: ema.period, default=None)
-
-    def complete(self, bar: Bar) -> None:
-        close = bar.candle.close
-        self.bar_time = bar.candle.open_time
-        self.steady = not self.partial
-        self.partial = bar.partial
-        self.closes.append(close)
-        for ema in self.emas:
-            if ema.warming or ema.value is None:
-                self.steady = False
-            ema.add(close)
-        self.steady = self.steady and not self.partial
-
-    def load(self, rows: Rows, seed: Rows | None) -> None:
-        parts = buckets(rows, self.timeframe)
-        closes = np.ascontiguousarray(rows["close"][parts.ends - 1])
-        if len(closes):
-            self.bar_time = int(parts.open_times[-1])
-            self.partial = int(parts.ends[-1] - parts.starts[-1]) * 60 < self.timeframe
-            self.closes.extend(closes[-3:].tolist())
-        if seed is not None:
-            begin = (
-                rows["open_time"][0] - rows["open_time"][0] % (self.timeframe * 1000)
-                if len(rows)
-                else 1 << 62
-            )
-            earlier = seed["close"][seed["open_time"] < begin]
-            closes = np.concatenate((earlier, closes))
-        for ema in self.emas:
-            ema.load(closes)
-        for candle in to_candles(rows[parts.rest :]):
-            self.bar.add(candle)
-
-    @property
-    def trend(self) -> Trend | None:
-        if self.longest is None or self.shortest is None:
-            return None
-        return trend_of(self.rule, self.closes, self.shortest.value, self.longest.value)
+    last: int | None  # open time of the last minute counted
+    minutes: int  # counted
+    lines: dict[int, LineState]  # by timeframe, seconds
+    peak: list[tuple[int, float, float]]
+    quantiles: QuantilesState
 
 
 class SymbolPipeline:
@@ -151,9 +92,11 @@ class SymbolPipeline:
         self.symbol = symbol
         self.settings = settings
         self.last_open_time: int | None = None
+        self.minutes = 0  # counted
         self._volumes = settings.volume_lookback_days > 0
         needed = {*settings.timeframes, *((PEAK_TIMEFRAME, _PEAK_TREND_TIMEFRAME) if self._volumes else ())}
-        self._all = {timeframe: _Line(timeframe, settings) for timeframe in sorted(needed)}
+        self._all = {timeframe: Line(timeframe, settings) for timeframe in sorted(needed)}
+        self._every = tuple(self._all.values())
         self._lines = tuple(self._all[timeframe] for timeframe in settings.timeframes)
         self._peak = MaxVolume(settings.volume_lookback_days)
         self._quantiles = VolumeQuantiles(settings.volume_lookback_days)
@@ -163,6 +106,7 @@ class SymbolPipeline:
         self._figures: ProfileFigures | None = None
         self._message: Message | None = None
         self._stale = True  # more has changed since the last message than values of the first timeframe
+        self.completed: list[Bar] = []  # bars of the settings' timeframes that the last update completed
         if settings.profile is not None:
             self._profile = LiveProfile(settings.profile)
 
@@ -177,12 +121,16 @@ class SymbolPipeline:
         """
         seeds = seeds or {}
         self.last_open_time = int(rows["open_time"][-1]) if len(rows) else None
-        for line in self._all.values():
+        self.minutes = len(rows)
+        for line in self._every:
             line.clear(self.settings.ema_periods if line.published else ())
             line.load(rows, seeds.get(line.timeframe))
         if self._volumes:
             self._load_peak(rows)
             self._quantiles.load(rows, self.last_open_time or 0)
+        self._begin(rows, revision)
+
+    def _begin(self, rows: Rows, revision: int) -> None:
         self._load_profile(rows)
         self._stale = True
         self._peak_known = None
@@ -214,6 +162,31 @@ class SymbolPipeline:
             self._figures = live.figures()
             live.load(today)
 
+    def state(self) -> PipelineState:
+        """Everything later messages follow from, but the day's profile, which its minutes give."""
+        return PipelineState(
+            last=self.last_open_time,
+            minutes=self.minutes,
+            lines={line.timeframe: line.state() for line in self._every},
+            peak=self._peak.state(),
+            quantiles=self._quantiles.state(),
+        )
+
+    def restore(self, state: PipelineState, today: Rows, *, revision: int = 0) -> None:
+        """Start again from what :meth:`state` of a pipeline of equal settings gave.
+
+        Args:
+            state: not changed.
+            today: the minutes of the UTC day of ``state.last``, up to it; the same as then.
+            revision: of the last minute's message.
+        """
+        self.last_open_time, self.minutes = state.last, state.minutes
+        for line in self._every:
+            line.restore(self.settings.ema_periods if line.published else (), state.lines[line.timeframe])
+        self._peak.restore(state.peak)
+        self._quantiles.restore(state.quantiles)
+        self._begin(today, revision)
+
     def leaving(self, minute: int) -> tuple[int, int] | None:
         """Which stored minutes, [start, end) in ms, to hand to :meth:`expire` before updating ``minute``.
 
@@ -243,10 +216,15 @@ class SymbolPipeline:
         if self.last_open_time is not None and minute <= self.last_open_time:
             raise ValueError(f"{self.symbol}: minute {minute} after {self.last_open_time}")
         self.last_open_time = minute
-        for line in self._all.values():
+        self.minutes += 1
+        self.completed = []
+        first = self._lines[0]
+        for line in self._every:
             for bar in line.bar.add(candle):
                 line.complete(bar)
-                if line is not self._lines[0] or not line.steady:
+                if line.published:
+                    self.completed.append(bar)
+                if line is not first or not line.steady:
                     self._stale = True
                 if line.timeframe == PEAK_TIMEFRAME:
                     self._peak.add(bar.candle.open_time, bar.candle.volume, bar.candle.close)
@@ -261,29 +239,21 @@ class SymbolPipeline:
         return self._message
 
     def _publish(self, minute: int, revision: int) -> Message:
-        closes: dict[str, float] = {}
-        emas: dict[str, float] = {}
-        trends: dict[str, Trend] = {}
-        partial: list[str] = []
-        warming: list[str] = []
-        lines = self._lines
         if (last := self._message) is not None and not self._stale:
             # The usual minute: if a timeframe has a new bar, it is the first, and its fields are there.
-            closes, emas, trends = last.closes.copy(), last.emas.copy(), last.trends.copy()
-            partial, warming = list(last.partial), list(last.warming)
-            lines = lines[:1] if lines[0].steady else ()
-        for line in lines:
-            if line.bar_time is not None:
+            closes, emas, trends = last.closes, last.emas, last.trends
+            partial, warming = last.partial, last.warming
+            line = self._lines[0]
+            if line.steady:
+                closes, emas = closes.copy(), emas.copy()
                 closes[line.close_name] = line.closes[-1]
-                if line.partial:
-                    partial.append(line.span)
-            for name, ema in zip(line.ema_names, line.emas, strict=True):
-                if ema.value is not None:
-                    emas[name] = ema.value
-                    if ema.warming:
-                        warming.append(name)
-            if line.emas:
-                trends[line.trend_name] = line.trend or "Neutral"
+                for name, ema in zip(line.ema_names, line.emas, strict=True):
+                    if ema.value is not None:
+                        emas[name] = ema.value
+                if line.emas and trends[line.trend_name] != (trend := line.trend or "Neutral"):
+                    trends = trends | {line.trend_name: trend}
+        else:
+            closes, emas, trends, partial, warming = self._all_values()
         self._stale = False
         return Message(
             symbol=self.symbol,
@@ -295,9 +265,32 @@ class SymbolPipeline:
             peak=self._peak_volume() if self._volumes else None,
             quantiles=self._quantiles.quartets if self._volumes else None,
             profile=self._figures,
-            partial=tuple(partial),
-            warming=tuple(warming),
+            partial=partial,
+            warming=warming,
         )
+
+    def _all_values(
+        self,
+    ) -> tuple[dict[str, float], dict[str, float], dict[str, Trend], tuple[str, ...], tuple[str, ...]]:
+        """Closes, EMAs and trends of every timeframe, and what is partial and warming."""
+        closes: dict[str, float] = {}
+        emas: dict[str, float] = {}
+        trends: dict[str, Trend] = {}
+        partial: list[str] = []
+        warming: list[str] = []
+        for line in self._lines:
+            if line.bar_time is not None:
+                closes[line.close_name] = line.closes[-1]
+                if line.partial:
+                    partial.append(line.span)
+            for name, ema in zip(line.ema_names, line.emas, strict=True):
+                if ema.value is not None:
+                    emas[name] = ema.value
+                    if ema.warming:
+                        warming.append(name)
+            if line.emas:
+                trends[line.trend_name] = line.trend or "Neutral"
+        return closes, emas, trends, tuple(partial), tuple(warming)
 
     def _peak_volume(self) -> PeakVolume | None:
         largest, line = self._peak.largest, self._all[_PEAK_TREND_TIMEFRAME]

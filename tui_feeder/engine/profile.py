@@ -5,7 +5,8 @@ row that a candle touched. :func:`profile_of` makes the profile of a whole day a
 keeps it one candle at a time; both give the same bits for the same candles.
 
 The heaviest row is the point of control (POC); ties go to the higher price. The value area grows from it
-until it holds at least ``value_area_percentage`` of the weight (:func:`value_area`).
+until it holds at least ``value_area_percentage`` of the weight: all at once in :mod:`.value_area`, kept
+from candle to candle in :mod:`.live_area`.
 """
 
 from __future__ import annotations
@@ -17,16 +18,12 @@ from typing import Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows
-from tui_feeder.engine.decimals import Floats, Grid, Sum, fifteen_digits, fifteen_digits_of
-from tui_feeder.engine.profile_rows import MAX_ROWS, ProfileRows
-from tui_feeder.engine.value_area import value_area
-
-#: Weights that differ by less than this part of the whole are equal; the rest is rounding.
-NOISE = 1e-12
-_MANY_ROWS = 1_000  # from here on sums of blocks find the value area sooner than a loop over all rows
+from tui_feeder.engine.decimals import Floats, Grid, Sum
+from tui_feeder.engine.profile_rows import MAX_ROWS, PointRows
+from tui_feeder.engine.profile_rows import Rows as ProfileRows
+from tui_feeder.engine.spread_rows import SpreadRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +139,14 @@ class LiveProfile:
     """The profile of the current UTC day, one closed candle at a time."""
 
     __slots__ = (
+        "_adaptive",
+        "_every",
         "_history",
         "_max",
         "_min",
         "_quote",
         "_rows",
         "_settled_span",
-        "_volume",
         "candles",
         "day",
         "last_minute",
@@ -157,6 +155,8 @@ class LiveProfile:
 
     def __init__(self, settings: ProfileSettings) -> None:
         self.settings = settings
+        self._every = settings.every
+        self._adaptive = settings.price_increment_mode == "Adaptive"
         self.day = 0
         self._clear(0)
 
@@ -165,15 +165,19 @@ class LiveProfile:
         self.candles = 0
         self.last_minute = 0
         self._min, self._max = float("inf"), 0.0
-        self._volume, self._quote = Sum(), Sum()
+        self._quote = Sum()
         self._settled_span = -1.0
         # high, low, close, volume of each candle of the day: Adaptive rows are made again from them.
         self._history = array("d")
-        self._rows = self._empty_rows(self.settings.fixed_price_increment)
+        self._rows: ProfileRows = self._empty_rows(self.settings.fixed_price_increment)
 
     def _empty_rows(self, increment: float) -> ProfileRows:
         s = self.settings
-        return ProfileRows(Grid(increment), s.volume_distribution_mode, s.calculation_mode == "TPO")
+        grid, tpo = Grid(increment), s.calculation_mode == "TPO"
+        step = 2 if s.value_area_calculation_mode == "Traditional" else 1
+        if s.volume_distribution_mode == "UniformOHLC":
+            return SpreadRows(grid, tpo, step, s.value_area_percentage)
+        return PointRows(grid, s.volume_distribution_mode, tpo, step, s.value_area_percentage)
 
     def load(self, rows: Rows) -> None:
         """Start again with ``rows`` (dtype ROW, one UTC day, in order), as if each had been added."""
@@ -185,9 +189,8 @@ class LiveProfile:
         self.last_minute = int(rows["open_time"][-1])
         high, low, close, volume = (np.ascontiguousarray(rows[n]) for n in ("high", "low", "close", "volume"))
         self._min, self._max = float(low.min()), float(high.max())
-        self._volume.load(volume)
         self._quote.load(np.ascontiguousarray(rows["quote_volume"]))
-        if self.settings.price_increment_mode == "Adaptive":
+        if self._adaptive:
             self._history.frombytes(np.column_stack((high, low, close, volume)).tobytes())
             self._adapt()
         self._rows.load(high, low, close, volume)
@@ -200,12 +203,11 @@ class LiveProfile:
         high, low = candle.high, candle.low
         self.candles += 1
         self.last_minute = candle.open_time
-        self._volume.add(candle.volume)
         self._quote.add(candle.quote_volume)
         grown = high > self._max or low < self._min
         if grown:
             self._max, self._min = max(high, self._max), min(low, self._min)
-        if self.settings.price_increment_mode == "Adaptive":
+        if self._adaptive:
             self._history.extend((high, low, candle.close, candle.volume))
             if grown and self._adapt():
                 columns = np.frombuffer(self._history, dtype=np.float64).reshape(-1, 4).T
@@ -233,7 +235,8 @@ class LiveProfile:
         With the first candle of the day, every ``settings.every`` candles, and with the day's last minute.
         """
         n = self.candles
-        return n == 1 or n % self.settings.every == 0 or self.last_minute == self.day + DAY_MS - MINUTE_MS
+        every = self._every
+        return every == 1 or n == 1 or n % every == 0 or self.last_minute == self.day + DAY_MS - MINUTE_MS
 
     @property
     def fault(self) -> str:
@@ -247,34 +250,21 @@ class LiveProfile:
 
     def figures(self) -> ProfileFigures | None:
         """The derived values now, or None while no row has weight."""
-        rows, settings = self._rows, self.settings
-        volume = self._volume.raw
-        total = float(self.candles) if rows.tpo else volume
-        if rows.refused or total <= 0:
+        area = self._rows.area()
+        if area is None:
             return None
-        step = 2 if settings.value_area_calculation_mode == "Traditional" else 1
-        percent = settings.value_area_percentage
-        if rows.last - rows.first >= _MANY_ROWS:
-            poc, high, low, total, inside, traded = rows.area(total, percent, step, NOISE)
-        else:
-            weights, volumes = rows.touched()
-            if rows.tpo:
-                total = float(weights.sum())  # whole numbers: exact in any order
-            noise = total * NOISE
-            poc = point_of_control(weights, noise)
-            low, high, inside = value_area(weights, poc, total * (percent / 100) - noise, step, noise)
-            traded = float(np.cumsum(volumes[low : high + 1])[-1]) if rows.tpo else inside
-        grid, first = rows.grid, rows.first
+        poc, high, low, percent, inside, total = area
+        price = self._rows.grid.price
         return ProfileFigures(
             self.day,
-            grid.increment,
-            grid.price(first + poc),
-            grid.price(first + high),
-            grid.price(first + low),
-            self._quote.raw / volume if volume > 0 else None,
-            self._volume.value,
-            fifteen_digits(traded),
-            min(100.0, fifteen_digits(100 * inside / total)),
+            self._rows.grid.increment,
+            price(poc),
+            price(high),
+            price(low),
+            self._quote.raw / total if total > 0 else None,
+            total,
+            inside,
+            percent,
             self._min,
             self._max,
             self.candles,
@@ -286,16 +276,10 @@ class LiveProfile:
         figures = self.figures()
         if figures is None:
             return None
-        weights, _ = self._rows.touched()
-        rows = fifteen_digits_of(weights)
+        rows = self._rows.dense()
         rows.flags.writeable = False
         values = {name: getattr(figures, name) for name in ProfileFigures.__struct_fields__}
         return DayProfile(**values, low_index=self._rows.first, weights=rows)
-
-
-def point_of_control(weights: NDArray[np.float64], noise: float = 0.0) -> int:
-    """The heaviest of ``weights``; among those within ``noise`` of it the last, that is the highest price."""
-    return int((weights >= np.maximum.reduce(weights) - noise).nonzero()[0][-1])
 
 
 def profile_of(rows: Rows, settings: ProfileSettings) -> DayProfile | None:

@@ -2,7 +2,8 @@
 
 An EMA89 on 4 h bars over 60 days still holds 0.23 % of its seed. Where a history has too few bars of a
 timeframe, its native klines are read back to 922 bars (in proportion to the longest period), after which
-less than 1e-8 of the seed is left.
+less than 1e-8 of the seed is left. For a timeframe of which the exchange has none, like 45 minutes or three
+hours, they are made of the longest native ones that divide it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _PAGE = 499  # the cheapest page by weight
 _TRIES = 3
 _HOPELESS = ("banned", "refused here", "unknown symbol", "forbidden")
 #: Timeframes of which the exchange has klines, seconds.
-NATIVE = (180, 300, 900, 1800, 3600, 7200, 14400, 21600, 28800, 43200, 86400)
+NATIVE = (60, 180, 300, 900, 1800, 3600, 7200, 14400, 21600, 28800, 43200, 86400)
 
 
 def bars_needed(settings: PipelineSettings) -> int:
@@ -36,7 +37,7 @@ def short_timeframes(settings: PipelineSettings, basis: Basis, start: int, end: 
     return [
         timeframe
         for timeframe in settings.timeframes
-        if timeframe in NATIVE
+        if timeframe > 60  # a history that lacks minutes lacks them altogether
         and timeframe not in known
         and (end - start) // (timeframe * SECOND_MS) < needed
     ]
@@ -45,26 +46,37 @@ def short_timeframes(settings: PipelineSettings, basis: Basis, start: int, end: 
 async def read_seed(
     rest: RestClient, symbol: str, settings: PipelineSettings, timeframe: int, start: int
 ) -> Seed:
-    """The native bars of ``timeframe`` that lead up to a history from ``start`` on; few if listed late.
+    """The exchange's bars of ``timeframe`` that lead up to a history from ``start`` on; few if listed late.
 
     Raises:
         RestError: the exchange refused, or gave no usable answer in several tries.
     """
-    span = timeframe * SECOND_MS
-    until = end = start - start % span
-    parts: list[bytes] = []
-    left = bars_needed(settings)
+    native = max(one for one in NATIVE if timeframe % one == 0)
+    span = native * SECOND_MS
+    until = end = start - start % (timeframe * SECOND_MS)
+    pages: list[Rows] = []
+    left = bars_needed(settings) * (timeframe // native)
     while left > 0:
         asked = min(_PAGE, left)
-        rows = await _page(rest, symbol, timeframe_label(timeframe), end - asked * span, end)
-        part = np.empty(len(rows), dtype=SEED)
-        part["open_time"], part["close"] = rows["open_time"], rows["close"]
-        parts.append(part.tobytes())
+        rows = await _page(rest, symbol, timeframe_label(native), end - asked * span, end)
+        pages.append(rows)
         left -= asked
         end -= asked * span
-        if len(rows) < asked:  # its listing is reached
+        if not len(rows) or rows["open_time"][0] > end:  # its listing is reached
             break
-    return Seed(until, b"".join(reversed(parts)))
+    return Seed(until, bars_of(np.concatenate(pages[::-1]), timeframe))
+
+
+def bars_of(rows: Rows, timeframe: int) -> bytes:
+    """The bars of ``timeframe`` seconds that shorter ones (ascending) make up, dtype SEED.
+
+    Their closes are those of the last one in each; it may lack others where the symbol was just listed.
+    """
+    openings = rows["open_time"] - rows["open_time"] % (timeframe * SECOND_MS)
+    ends = np.flatnonzero(np.diff(openings, append=-1))
+    made = np.empty(len(ends), dtype=SEED)
+    made["open_time"], made["close"] = openings[ends], rows["close"][ends]
+    return made.tobytes()
 
 
 async def _page(rest: RestClient, symbol: str, interval: str, start: int, end: int) -> Rows:

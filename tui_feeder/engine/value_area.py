@@ -10,6 +10,9 @@ import numpy as np
 
 from tui_feeder.engine.decimals import Floats, Ints
 
+#: Rows of a block, whose sum is kept where rows are very many.
+BLOCK = 256
+
 _NEVER = float("-inf")
 
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import math
 from itertools import accumulate
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+#: Closes so far, the value, and before there is one the sum.
+EmaState: TypeAlias = tuple[int, float | None, float]
 
 #: An EMA is warming while its seed still weighs more than this.
 SEED_WEIGHT = 1e-3
@@ -56,6 +60,14 @@ class Ema:
     def warming(self) -> bool:
         """There is a value, but the seed still weighs too much in it."""
         return self.value is not None and self.seen < self._settled
+
+    def state(self) -> EmaState:
+        """Everything later values follow from."""
+        return (self.seen, self.value, self._sum)
+
+    def restore(self, state: EmaState) -> None:
+        """Go on from what :meth:`state` gave."""
+        self.seen, self.value, self._sum = state
 
     def load(self, closes: NDArray[np.float64]) -> None:
         """Start again with ``closes`` (positive), as if each had been added in order; the same bits.

@@ -55,6 +55,14 @@ class MaxVolume:
         )
         self.slide(minute)
 
+    def state(self) -> list[tuple[int, float, float]]:
+        """The candles that can still become the largest: open time, volume, close."""
+        return list(self._candidates)
+
+    def restore(self, state: list[tuple[int, float, float]]) -> None:
+        """Go on from what :meth:`state` gave."""
+        self._candidates = deque(state)
+
     @property
     def largest(self) -> tuple[int, float, float] | None:
         """Open time, volume (base asset) and close of the largest, or None."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_right
 from typing import TypeAlias
 
 import numpy as np
@@ -23,12 +24,17 @@ from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows
 
 FIELDS = ("volume", "taker_buy_volume", "avg_trade", "trade_count")
 PROBABILITIES = (0.25, 0.5, 0.75, 0.9)
+#: Type code and bytes of the counts of a histogram, and the bucket at which they begin.
+HistogramState: TypeAlias = tuple[str, bytes, int]
+#: First minute of the window, the one before which all candles have left, and the histograms.
+QuantilesState: TypeAlias = tuple[int, int | None, list[HistogramState]]
 #: q25, q50, q75, q90.
 Quartet: TypeAlias = tuple[float, float, float, float]
 
 _PARTS = 7  # 2**7 buckets in every power of two
 _NOTHING = -(1 << 30)  # bucket of a value that is left out
 _ZERO = _NOTHING + 1  # bucket of 0
+_MOST = (1 << 16) - 1  # that two bytes count
 _AHEAD = 120 * MINUTE_MS  # leaving candles are asked for this long before they leave
 
 
@@ -40,12 +46,22 @@ def _bucket(value: float) -> int:
 
 
 def _buckets(candle: Candle) -> tuple[int, int, int, int]:
-    trades = candle.trades
+    volume, taker, trades = candle.volume, candle.taker_buy_volume, candle.trades
+    if not (volume and taker and trades):
+        average = _bucket(volume / trades) if trades else _NOTHING
+        return (_bucket(volume), _bucket(taker), average, _bucket(trades))
+    # The usual minute: _bucket, written out.
+    split = math.frexp
+    a, i = split(volume)
+    b, j = split(taker)
+    c, k = split(volume / trades)
+    d, n = split(trades)
+    size = 2 << _PARTS
     return (
-        _bucket(candle.volume),
-        _bucket(candle.taker_buy_volume),
-        _bucket(candle.volume / trades) if trades else _NOTHING,
-        _bucket(trades),
+        (i << _PARTS) + int(a * size),
+        (j << _PARTS) + int(b * size),
+        (k << _PARTS) + int(c * size),
+        (n << _PARTS) + int(d * size),
     )
 
 
@@ -74,7 +90,10 @@ def _middle(bucket: int, whole: bool) -> float:
 class _Histogram:
     """Counts of one field, and where its quantiles lie."""
 
-    __slots__ = ("_at", "_base", "_below", "_counts", "_ranked", "_ranks", "_total", "_values", "_whole")
+    __slots__ = (
+        "_at", "_base", "_below", "_counts", "_found", "_lower", "_ranked", "_ranks", "_total", "_values",
+        "_whole",
+    )  # fmt: skip
 
     def __init__(self, whole: bool) -> None:
         self._whole = whole
@@ -86,7 +105,11 @@ class _Histogram:
         self._below = [0] * len(PROBABILITIES)  # values in the places before it
         self._values = [0.0] * len(PROBABILITIES)  # what stands for the values in its place
         self._ranks: list[tuple[int, float]] = []  # of each quantile: number of values before, and rest
+        self._lower: list[int] = []  # the former alone
         self._ranked = 0  # the total for which _ranks holds
+        self._found: Quartet | None = (
+            None  # the last result, good as long as each rank lies well inside its place
+        )
 
     def load(self, buckets: NDArray[np.int32]) -> None:
         """Count many at once, on an empty histogram."""
@@ -98,6 +121,38 @@ class _Histogram:
             counts = np.concatenate((counts, np.bincount(buckets - self._base)))
         self._counts = array("H" if counts.max() < 1 << 16 else "I", counts.tolist())
         self._total = int(counts.sum())
+
+    def exchange(self, comes: int, goes: int) -> None:
+        """Count a value once more and another once less, by their buckets."""
+        if comes == goes:
+            return
+        counts, before = self._counts, self._base - 1
+        place, left = comes - before, goes - before
+        if left > 0 < place < len(counts) and counts[place] < _MOST:
+            counts[place] += 1
+            counts[left] -= 1
+            # The places ascend: those between the two have one value more, or one less, before them.
+            at, below = self._at, self._below
+            low, high = bisect_right(at, place), bisect_right(at, left)
+            if low < high:
+                for i in range(low, high):
+                    below[i] += 1
+            else:
+                for i in range(high, low):
+                    below[i] -= 1
+            return
+        self.change(comes, 1)
+        self.change(goes, -1)
+
+    def state(self) -> HistogramState:
+        """Everything its quantiles follow from."""
+        return (self._counts.typecode, self._counts.tobytes(), self._base)
+
+    def restore(self, state: HistogramState) -> None:
+        """Go on from what :meth:`state` gave, on an empty histogram."""
+        typecode, counts, self._base = state
+        self._counts = array(typecode, counts)
+        self._total = sum(self._counts)
 
     def change(self, bucket: int, by: int) -> None:
         """Count a value once more (``by`` 1) or once less (-1)."""
@@ -140,13 +195,28 @@ class _Histogram:
 
     def quartet(self) -> Quartet | None:
         """The quantiles, or None while nothing is counted."""
+        if self._ranked == self._total and (found := self._found) is not None:
+            counts, (i, j, k, n), (a, b, c, d) = self._counts, self._at, self._below
+            first, second, third, fourth = self._lower
+            if (
+                a <= first < a + counts[i] - 1
+                and b <= second < b + counts[j] - 1
+                and c <= third < c + counts[k] - 1
+                and d <= fourth < d + counts[n] - 1
+            ):
+                return found
+        return self._look_up()
+
+    def _look_up(self) -> Quartet | None:
+        self._found = None
         if not self._total:
             return None
         if self._ranked != self._total:
             self._ranked = self._total
             ranks = [probability * (self._total - 1) for probability in PROBABILITIES]
             self._ranks = [(int(rank), rank - int(rank)) for rank in ranks]
-        counts, found = self._counts, []
+            self._lower = [lower for lower, _ in self._ranks]
+        counts, values, between = self._counts, [], False
         for i, (lower, rest) in enumerate(self._ranks):
             at, below = self._at[i], self._below[i]
             beyond = below + counts[at]
@@ -164,10 +234,12 @@ class _Histogram:
                 at += 1
                 while not counts[at]:
                     at += 1
-                above = self._value(at)
+                above, between = self._value(at), True
                 value = min(above, value + rest * (above - value))
-            found.append(value)
-        return (found[0], found[1], found[2], found[3])
+            values.append(value)
+        found = (values[0], values[1], values[2], values[3])
+        self._found = None if between else found
+        return found
 
     def _value(self, place: int) -> float:
         return _middle(self._base + place - 1, self._whole) if place else 0.0
@@ -185,7 +257,9 @@ class VolumeQuantiles:
     ``avg_trade`` is volume / trades; minutes without a trade are left out of it.
     """
 
-    __slots__ = ("_histograms", "_leaving", "_length", "_next", "_start", "_times", "_until")
+    __slots__ = (
+        "_found", "_histograms", "_known", "_leaving", "_length", "_next", "_start", "_times", "_until",
+    )  # fmt: skip
 
     def __init__(self, days: int) -> None:
         self._length = days * DAY_MS
@@ -198,6 +272,9 @@ class VolumeQuantiles:
         self._times = array("q")  # open times of candles about to leave, from _next on
         self._leaving = array("i")  # their buckets, four each
         self._next = 0
+        # What was last told, and of what it was made: the same object as long as it is the same.
+        self._found: list[Quartet | None] = []
+        self._known: dict[str, Quartet] | None = None
 
     def load(self, rows: Rows, minute: int) -> None:
         """Start again with ``rows``, as if each had been added in order; the window ends with ``minute``."""
@@ -211,6 +288,20 @@ class VolumeQuantiles:
             histogram.load(column)
         self._until = max(self._start, int(rows["open_time"][0]))
         self._keep(rows, self._start + _AHEAD)
+
+    def state(self) -> QuantilesState:
+        """What :meth:`restore` needs to go on; the candles about to leave are read again."""
+        until = self._until
+        if self._next < len(self._times):
+            until = self._times[self._next]
+        return (self._start, until, [histogram.state() for histogram in self._histograms])
+
+    def restore(self, state: QuantilesState) -> None:
+        """Start again with what :meth:`state` gave, on candles that are the same."""
+        self._clear()
+        self._start, self._until, histograms = state
+        for histogram, one in zip(self._histograms, histograms, strict=True):
+            histogram.restore(one)
 
     def leaving(self, minute: int) -> tuple[int, int] | None:
         """Which stored minutes, [start, end) in ms, :meth:`expire` needs before ``minute`` can be added.
@@ -242,14 +333,18 @@ class VolumeQuantiles:
         """Count the closed minute ``candle``, later than all before, and let leave what is too old."""
         if self._until is None:
             self._until = candle.open_time
-        volume, taker, average, trades = self._histograms
-        buckets = _buckets(candle)
-        volume.change(buckets[0], 1)
-        taker.change(buckets[1], 1)
-        average.change(buckets[2], 1)
-        trades.change(buckets[3], 1)
-        self._start = candle.open_time + MINUTE_MS - self._length
-        self._slide()
+        comes = _buckets(candle)
+        start = self._start = candle.open_time + MINUTE_MS - self._length
+        place, times = self._next, self._times
+        if place < len(times) and times[place] < start:
+            goes = self._leaving[4 * place : 4 * place + 4]
+            self._next = place + 1
+            for histogram, one, other in zip(self._histograms, comes, goes, strict=True):
+                histogram.exchange(one, other)
+            self._slide()
+        else:
+            for histogram, one in zip(self._histograms, comes, strict=True):
+                histogram.change(one, 1)
 
     def _slide(self) -> None:
         times, place = self._times, self._next
@@ -266,12 +361,12 @@ class VolumeQuantiles:
         """The quantiles by field; None while nothing is counted, or while leaving candles are missing."""
         if self._until is None or self._start > self._until:
             return None
-        found = {}
-        for name, histogram in zip(FIELDS, self._histograms, strict=True):
-            quartet = histogram.quartet()
-            if quartet is not None:
-                found[name] = quartet
-        return found or None
+        quartets = [histogram.quartet() for histogram in self._histograms]
+        if quartets != self._found:
+            self._found = quartets
+            present = {name: q for name, q in zip(FIELDS, quartets, strict=True) if q is not None}
+            self._known = present or None
+        return self._known
 
     @property
     def size(self) -> int:

@@ -39,4 +39,7 @@ def trend_of(
         return None if shortest is None else side((shortest,), longest)
     if len(closes) < 2:
         return "Neutral"
-    return side((closes[-2], closes[-1]), longest)
+    before, last = closes[-2], closes[-1]
+    if before > longest:
+        return "Buy" if last > longest else "Neutral"
+    return "Sell" if before < longest and last < longest else "Neutral"

@@ -1,0 +1,395 @@
+"""Numbers that go on from what an earlier run kept are those of a run that reads all candles."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from feed import NOON, Collected, configured, feeding, until
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import MIDNIGHT, fil, walk
+from test_seeds import exchange_at
+
+from tui_feeder.config import Config, TechnicalAnalysis, VolumeProfile
+from tui_feeder.engine import numbers_keeper
+from tui_feeder.engine.aggregate import aggregate
+from tui_feeder.engine.basis import (
+    SEED,
+    Basis,
+    Seed,
+    basis_of,
+    earliest_start,
+    history_start,
+    keep_basis,
+    load_pipeline,
+)
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows, Source, to_candles
+from tui_feeder.engine.intake import count_minute
+from tui_feeder.engine.kept_numbers import Unusable, decode, encode, footing_of, resume
+from tui_feeder.engine.message import Message
+from tui_feeder.engine.message import encode as encoded
+from tui_feeder.engine.pipeline import SymbolPipeline
+from tui_feeder.engine.settings import pipeline_settings
+from tui_feeder.engine.store import Store
+
+CONFIG = Config(
+    technical_analysis=TechnicalAnalysis(
+        timeframes=(60, 300, 900, 3600), ema_periods=(3, 8), volume_lookback_days=1
+    ),
+    volume_profile=VolumeProfile(price_increment_mode="Adaptive", update_frequency="Every5Candles"),
+)
+OTHER = dataclasses.replace(
+    CONFIG, volume_profile=VolumeProfile(value_area_calculation_mode="Greedy", fixed_price_increment=0.5)
+)
+LONG = 5_000
+
+
+def made(store: Store, config: Config, end: int) -> SymbolPipeline:
+    return load_pipeline(store, config, "XUSDT", end)
+
+
+def keep(store: Store, config: Config, end: int, pipeline: SymbolPipeline | None = None) -> None:
+    """Keep the numbers after ``end`` as an engine does."""
+    basis = basis_of(store, "XUSDT")
+    chosen = pipeline_settings(config, "XUSDT", basis.tick_size)
+    start = history_start(store.present("XUSDT"), end, chosen)
+    footing = footing_of(store, "XUSDT", start, chosen, basis)
+    state = (pipeline or made(store, config, end)).state()
+    store.keep_numbers("XUSDT", encode(footing, state)).result()
+
+
+def same(store: Store, one: SymbolPipeline, other: SymbolPipeline) -> bool:
+    """Whether both say the same now and after many more minutes, which are stored meanwhile."""
+    assert one.timeframe_states() == other.timeframe_states()
+    assert said(one.message()) == said(other.message())
+    onward = walk(400, seed=9, start=end_of(store))
+    store.put("XUSDT", onward, Source.STREAM).result()
+    both = [[said(count_minute(store, each, c)) for each in (one, other)] for c in to_candles(onward)]
+    return all(mine == yours for mine, yours in both)
+
+
+def said(message: Message | None) -> bytes:
+    return b"" if message is None else encoded(message)
+
+
+def end_of(store: Store) -> int:
+    return store.present("XUSDT").end
+
+
+def store_at(path: Path, rows: Rows) -> Store:
+    store = Store(path, exchange="test", map_size=1 << 24)
+    if len(rows):
+        store.put("XUSDT", rows, Source.STREAM).result()
+    return store
+
+
+# --- as good as made from all candles ------------------------------------------------------------
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_whatever_happens_to_the_store_kept_numbers_are_right_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    rows = walk(
+        4_000,
+        seed=data.draw(st.integers(0, 5)),
+        start=MIDNIGHT - data.draw(st.integers(0, 1_500)) * MINUTE_MS,
+    )
+    gone = np.random.default_rng(1).random(len(rows)) < 0.02
+    have = data.draw(st.integers(1, 2_500))
+    store = store_at(tmp_path_factory.mktemp("store"), rows[:have][~gone[:have]])
+    config, live = CONFIG, None
+    hurt = False
+    for what in data.draw(
+        st.lists(
+            st.sampled_from(
+                ("append", "append", "leap", "repair", "fill", "keep", "follow", "settings", "damage")
+            ),
+            max_size=12,
+        )
+    ):
+        if what == "append" and have < len(rows):
+            more = data.draw(st.sampled_from((1, 7, 200)))
+            part = rows[have : have + more]
+            have += more
+            store.put("XUSDT", part[~gone[have - more : have]], Source.STREAM).result()
+        elif what == "leap":
+            have += data.draw(st.sampled_from((30, 1_500)))
+        elif what == "repair":
+            part = store.read("XUSDT", 0, 1 << 50)
+            at = data.draw(st.integers(0, len(part) - 1))
+            one = part[at : at + 1].copy()
+            one["volume"] += data.draw(st.sampled_from((0.0, 5.0)))
+            store.put("XUSDT", one, Source.REST).result()
+        elif what == "fill":
+            missing = np.flatnonzero(gone[: min(have, len(rows))])
+            if len(missing):
+                at = int(missing[data.draw(st.integers(0, len(missing) - 1))])
+                gone[at] = False
+                store.put("XUSDT", rows[at : at + 1], Source.REST).result()
+        elif what == "keep":
+            keep(store, config, end_of(store), None)
+            hurt = False
+        elif what == "follow":  # a live pipeline: loaded at some minute, then fed one by one
+            end = end_of(store) - data.draw(st.integers(1, 300)) * MINUTE_MS
+            live = made(store, config, end)
+            for c in to_candles(store.read("XUSDT", max(end, 0), 1 << 50)):
+                if live.last_open_time is None or c.open_time > live.last_open_time:
+                    count_minute(store, live, c)
+            keep(store, config, end_of(store), live)
+            hurt = False
+        elif what == "settings":
+            config = OTHER if config is CONFIG else CONFIG
+        elif (block := store.numbers("XUSDT")) is not None:
+            spot = data.draw(st.integers(0, len(block) - 1))
+            torn = block[:spot] + (
+                b"" if data.draw(st.booleans()) else bytes([block[spot] ^ 1]) + block[spot + 1 :]
+            )
+            store.keep_numbers("XUSDT", torn).result()
+            hurt = True
+    end = end_of(store)
+    try:
+        found = resume(store, config, "XUSDT", end)
+    except Unusable:
+        found = None
+    if found is not None:
+        assert not hurt
+        assert same(store, found[0], made(store, config, end))
+    store.close()
+
+
+def test_after_mere_appends_they_are_used_and_equal_to_the_last_bit(tmp_path: Path) -> None:
+    rows = fil()[: 63 * 1_440 + 777]
+    store = store_at(tmp_path, rows[:-1_500])
+    config = Config()
+    keep(store, config, end_of(store))
+    store.put("XUSDT", rows[-1_500:-40], Source.STREAM).result()
+    for c in to_candles(rows[-40:]):
+        store.append("XUSDT", c, Source.STREAM).result()
+    found = resume(store, config, "XUSDT", end_of(store))
+    assert found is not None
+    assert same(store, found[0], made(store, config, end_of(store)))
+    store.close()
+
+
+def test_a_whole_day_later_and_window_after_window_they_go_on_alike(tmp_path: Path) -> None:
+    rows = walk(LONG, seed=3)
+    store = store_at(tmp_path, rows[:2_000])
+    keep(store, CONFIG, end_of(store))
+    store.put("XUSDT", rows[2_000:], Source.STREAM).result()
+    for at in (2_000, 2_001, 2_100, 3_500, LONG):
+        end = int(rows["open_time"][at - 1]) + MINUTE_MS
+        if at == 2_000:
+            with pytest.raises(Unusable, match="later"):
+                resume(store, CONFIG, "XUSDT", end - MINUTE_MS)
+        found = resume(store, CONFIG, "XUSDT", end)
+        assert found is not None
+        assert said(found[0].message()) == said(made(store, CONFIG, end).message())
+    store.close()
+
+
+# --- refused -------------------------------------------------------------------------------------
+
+
+def test_a_replaced_minute_refuses_them_and_the_same_values_from_a_better_source_do_not(
+    tmp_path: Path,
+) -> None:
+    rows = walk(3_000)
+    store = store_at(tmp_path, rows)
+    keep(store, CONFIG, end_of(store))
+    store.put("XUSDT", rows[100:2_000], Source.ARCHIVE_MONTH).result()
+    assert resume(store, CONFIG, "XUSDT", end_of(store)) is not None
+    wrong = rows[1_500:1_501].copy()
+    wrong["close"] = wrong["high"]
+    wrong["volume"] += 1
+    store.append("XUSDT", to_candles(wrong)[0], Source.ARCHIVE_MONTH).result()
+    with pytest.raises(Unusable, match="replaced"):
+        resume(store, CONFIG, "XUSDT", end_of(store))
+    store.close()
+
+
+def test_a_minute_of_which_the_pipeline_counted_other_values_than_those_stored_refuses_them(
+    tmp_path: Path,
+) -> None:
+    # REST stores a minute, the stream's frame of it is counted: what is stored wins, the numbers are wrong.
+    rows = walk(1_000)
+    store = store_at(tmp_path, rows[:999])
+    live = made(store, CONFIG, end_of(store))
+    edition = store.edition("XUSDT")
+    store.put("XUSDT", rows[999:], Source.REST).result()
+    other = rows[999:].copy()
+    other["volume"] += 1
+    count_minute(store, live, to_candles(other)[0])
+    store.append("XUSDT", to_candles(other)[0], Source.STREAM).result()
+    assert store.edition("XUSDT") > edition
+    store.close()
+
+
+def test_minutes_stored_inside_or_before_their_history_refuse_them(tmp_path: Path) -> None:
+    rows = walk(3_000)
+    for late in (slice(500, 501), slice(0, 10)):
+        path = tmp_path / str(late.start)
+        store = store_at(path, np.delete(rows, late))
+        keep(store, CONFIG, end_of(store))
+        assert resume(store, CONFIG, "XUSDT", end_of(store)) is not None
+        store.put("XUSDT", rows[late], Source.REST).result()
+        with pytest.raises(Unusable, match=r"stored since|begins elsewhere"):
+            resume(store, CONFIG, "XUSDT", end_of(store))
+        store.close()
+
+
+def test_a_silence_of_more_than_a_day_refuses_them(tmp_path: Path) -> None:
+    store = store_at(tmp_path, walk(900))
+    keep(store, CONFIG, end_of(store))
+    store.put("XUSDT", walk(50, start=MIDNIGHT + 3 * DAY_MS), Source.STREAM).result()
+    with pytest.raises(Unusable, match="begins elsewhere"):
+        resume(store, CONFIG, "XUSDT", end_of(store))
+    store.close()
+
+
+def test_other_settings_another_tick_size_and_other_seeds_refuse_them(tmp_path: Path) -> None:
+    rows = walk(3_000)
+    store = store_at(tmp_path, rows)
+    end = end_of(store)
+    keep(store, CONFIG, end)
+    analysis = CONFIG.technical_analysis
+    for other in (
+        OTHER,
+        dataclasses.replace(CONFIG, technical_analysis=dataclasses.replace(analysis, ema_periods=(3, 9))),
+        dataclasses.replace(CONFIG, technical_analysis=dataclasses.replace(analysis, trend_rule="ema_cross")),
+    ):
+        with pytest.raises(Unusable, match="other settings"):
+            resume(store, other, "XUSDT", end)
+    bars = aggregate(walk(600, start=MIDNIGHT - 600 * MINUTE_MS), 3600).rows
+    seed = np.empty(len(bars), dtype=SEED)
+    seed["open_time"], seed["close"] = bars["open_time"], bars["close"]
+    for basis in (Basis(tick_size=0.5), Basis(seeds={3600: Seed(MIDNIGHT, seed.tobytes())})):
+        keep_basis(store, "XUSDT", basis).result()
+        with pytest.raises(Unusable, match="other settings"):
+            resume(store, CONFIG, "XUSDT", end)
+        keep(store, CONFIG, end)
+        found = resume(store, CONFIG, "XUSDT", end)
+        assert found is not None
+        assert same(store, found[0], made(store, CONFIG, end))
+    store.close()
+
+
+def test_every_damaged_byte_and_every_torn_end_is_noticed(tmp_path: Path) -> None:
+    store = store_at(tmp_path, walk(300))
+    keep(store, CONFIG, end_of(store))
+    block = store.numbers("XUSDT")
+    assert block is not None
+    for at in range(len(block)):
+        for bad in (block[:at], block[:at] + bytes([block[at] ^ 0x40]) + block[at + 1 :]):
+            with pytest.raises(Unusable, match=r"damaged|format"):
+                decode(bad)
+    store.keep_numbers("XUSDT", block[:-1]).result()
+    with pytest.raises(Unusable, match="damaged"):
+        resume(store, CONFIG, "XUSDT", end_of(store))
+    store.close()
+
+
+def test_nothing_kept_is_no_fault(tmp_path: Path) -> None:
+    store = store_at(tmp_path, walk(3))
+    assert resume(store, CONFIG, "XUSDT", end_of(store)) is None
+    store.close()
+
+
+def test_history_that_ages_out_at_its_beginning_does_not_refuse_them(tmp_path: Path) -> None:
+    chosen = pipeline_settings(CONFIG, "XUSDT", None)
+    rows = walk(22 * 1_440)  # 46 bars of 1 h for each of the 8 of the longest EMA are 15 days
+    store = store_at(tmp_path, rows[: 18 * 1_440])
+    end = end_of(store)
+    keep(store, CONFIG, end)
+    store.put("XUSDT", rows[18 * 1_440 :], Source.STREAM).result()
+    later = end_of(store)
+    assert earliest_start(later, chosen) > history_start(store.present("XUSDT"), end, chosen)
+    found = resume(store, CONFIG, "XUSDT", later)
+    assert found is not None
+    assert said(found[0].message()) == said(made(store, CONFIG, later).message())
+    store.close()
+
+
+# --- killed, stopped, started --------------------------------------------------------------------
+
+
+def test_a_kill_at_any_moment_leaves_numbers_that_are_right(tmp_path: Path) -> None:
+    for patience in (3, 40, 90):
+        child = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("kept_child.py")), str(tmp_path)],
+            stdout=subprocess.PIPE,
+        )
+        assert child.stdout is not None
+        for _ in range(patience):
+            assert child.stdout.readline()
+        time.sleep(0.001 * patience)
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        store = Store(tmp_path, exchange="test")
+        end = end_of(store)
+        found = resume(store, CONFIG, "XUSDT", end)
+        assert found is not None
+        assert same(store, found[0], made(store, CONFIG, end))
+        store.close()
+
+
+async def test_an_engine_that_starts_again_goes_on_from_what_it_kept(tmp_path: Path) -> None:
+    async with exchange_at(NOON - 30_000, ["BTCUSDT"], 60.0) as exchange:
+        config = configured(exchange, ["BTCUSDT"], days=3)
+        async with feeding(config, tmp_path) as (engine, sink):
+            await until(lambda: len(sink.minutes("BTCUSDT")) >= 2)
+            assert engine.journal.counters["numbers made from all candles"] >= 1
+            assert engine.journal.counters["numbers resumed"] == 0
+        more = Collected()
+        async with feeding(config, tmp_path, more) as (engine, _):
+            await until(lambda: len(more.minutes("BTCUSDT")) >= 3)
+            assert engine.journal.counters["numbers resumed"] == 1
+            told = {
+                m["timestamp"]: raw
+                for m, raw in zip(more.messages["BTCUSDT"], more.raw["BTCUSDT"], strict=True)
+            }
+            newest = max(told)
+            scratch = load_pipeline(engine.store, config, "BTCUSDT", newest + 1)
+            assert said(scratch.message()) == told[newest]
+        # Damaged, they are refused, said so, and made again.
+        store = Store(tmp_path, exchange=engine.store.exchange)
+        block = store.numbers("BTCUSDT") or b""
+        store.keep_numbers("BTCUSDT", block[:-1]).result()
+        store.close()
+        last = Collected()
+        async with feeding(config, tmp_path, last) as (engine, _):
+            await until(lambda: last.minutes("BTCUSDT"))
+            assert engine.journal.counters["numbers resumed"] == 0
+            assert any("they are damaged" in event.text for event in engine.journal.events)
+
+
+async def test_a_running_engine_keeps_them_and_makes_them_again_after_a_repair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numbers_keeper, "_EVERY_SECONDS", 0.05)
+    async with exchange_at(NOON - 30_000, ["BTCUSDT"], 60.0) as exchange:
+        config = configured(exchange, ["BTCUSDT"], days=3)
+        async with feeding(config, tmp_path) as (engine, sink):
+            store = engine.store
+            await until(lambda: sink.minutes("BTCUSDT") and store.numbers("BTCUSDT") is not None)
+            before = store.edition("BTCUSDT")
+            old = store.read("BTCUSDT", NOON - DAY_MS, NOON - DAY_MS + MINUTE_MS)
+            old["volume"] *= 2
+            await asyncio.wrap_future(store.put("BTCUSDT", old, Source.ARCHIVE_MONTH))
+            assert store.edition("BTCUSDT") == before + 1
+            await until(lambda: decode(store.numbers("BTCUSDT") or b"")[0].edition == before + 1)
+        stopped = Store(tmp_path, exchange=store.exchange)
+        end = (stopped.watermark("BTCUSDT") or 0) + MINUTE_MS
+        found = resume(stopped, config, "BTCUSDT", end)
+        assert found is not None
+        assert said(found[0].message()) == said(load_pipeline(stopped, config, "BTCUSDT", end).message())
+        stopped.close()

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import candle
+
+from tui_feeder.engine.candle import to_rows
+from tui_feeder.engine.live_area import LiveArea
+from tui_feeder.engine.profile import ProfileSettings, profile_of
+from tui_feeder.engine.profile_rows import point_of_control
+from tui_feeder.engine.value_area import value_area, value_area_of_many, value_area_of_runs
+
+
+def test_ties_of_the_point_of_control_go_to_the_higher_price() -> None:
+    assert point_of_control(np.array([1.0, 5.0, 2.0, 5.0, 4.0])) == 3
+
+
+def test_decimal_ties_are_ties_although_floats_differ() -> None:
+    # 0.1 + 0.2 at 100 against 0.3 at 102: equal in decimal, so the higher price wins.
+    candles = [
+        candle(0, 100, 100, 100, 100, 0.1),
+        candle(1, 102, 102, 102, 102, 0.3),
+        candle(2, 100, 100, 100, 100, 0.2),
+    ]
+    s = ProfileSettings(fixed_price_increment=1.0, volume_distribution_mode="ClosingPrice")
+    made = profile_of(to_rows(candles), s)
+    assert made is not None
+    assert made.poc == 102
+    assert made.weights.tolist() == [0.3, 0, 0.3]
+
+
+def test_traditional_and_greedy_differ() -> None:
+    weights = np.array([4.0, 4.0, 0.0, 10.0, 3.0, 1.0, 3.0])
+    assert value_area(weights, 3, 13, 2)[:2] == (1, 3)  # 3 + 1 above against 0 + 4 below: a tie, so below
+    assert value_area(weights, 3, 13, 1)[:2] == (3, 4)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6) | st.just(0), st.sampled_from((0, 0, 0, 1, 3, 40))), min_size=1),
+    st.integers(0, 10_000),
+    st.sampled_from((1, 2)),
+    st.integers(0, 100),
+    st.sampled_from((1, 4, 64)),
+)
+@settings(max_examples=1_000, deadline=None)
+def test_the_value_area_of_many_rows_equals_that_of_few(
+    parts: list[tuple[int, int]], poc: int, step: int, percent: int, block: int
+) -> None:
+    weights = np.array([w for count, gap in parts for w in (count, *[0] * gap)], dtype=np.float64)
+    poc %= len(weights)
+    weights[poc] += 1
+    enough = weights.sum() * percent / 100
+    before = poc % block + block
+    padded = np.zeros(-(-(before + len(weights)) // block) * block + block)
+    padded[before : before + len(weights)] = weights
+    sums = padded.reshape(-1, block).sum(axis=1)
+    low, high = value_area_of_many(padded, sums, block, before + poc, enough, step)
+    found = max(low - before, 0), min(high - before, len(weights) - 1)
+    assert found == value_area(weights, poc, enough, step)[:2]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6) | st.just(0), st.integers(1, 5)), min_size=1),
+    st.sampled_from((1, 2)),
+    st.integers(0, 100),
+)
+@settings(max_examples=1_000, deadline=None)
+def test_the_value_area_of_runs_equals_that_of_rows(
+    runs: list[tuple[int, int]], step: int, percent: int
+) -> None:
+    each = np.array([weight for weight, _ in runs], dtype=np.float64)
+    each[0] += 1
+    weights = np.repeat(each, [length for _, length in runs])
+    edges = np.cumsum([0, *(length for _, length in runs)])
+    poc = point_of_control(weights)
+    enough = weights.sum() * percent / 100
+    low, high = value_area_of_runs(edges, each, poc, enough, step)
+    assert (max(low, 0), min(high, len(weights) - 1)) == value_area(weights, poc, enough, step)[:2]
+
+
+# --- kept from candle to candle ------------------------------------------------------------------
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.tuples(st.integers(-40, 40), st.sampled_from((0, 1, 1, 2, 3, 50))), max_size=4),
+            st.integers(-3, 3),
+        ),
+        min_size=1,
+        max_size=60,
+    ),
+    st.sampled_from((1, 2)),
+    st.sampled_from(((7, 10), (1, 100), (1, 1), (1, 2), (6827, 10_000))),
+    st.sampled_from((1, 1, 3, 17)),
+    st.integers(1, 4),
+)
+@settings(max_examples=300, deadline=None)
+def test_an_area_kept_while_rows_grow_is_the_one_made_from_nothing(
+    growth: list[tuple[list[tuple[int, int]], int]],
+    step: int,
+    share: tuple[int, int],
+    spread: int,
+    every: int,
+) -> None:
+    kept = LiveArea(step, share)
+    centre = 0
+    for at, (parts, drift) in enumerate(growth):
+        centre += drift
+        for offset, weight in parts:
+            kept.add((centre + offset) * spread, weight)
+        if kept.total and at % every == 0:
+            check_kept(kept, step, share)
+
+
+@pytest.mark.parametrize("share", [(7, 10), (1, 100), (1, 1), (1, 2)])
+@pytest.mark.parametrize("step", [1, 2])
+def test_an_area_kept_through_long_drifting_days_is_the_one_made_from_nothing(
+    step: int, share: tuple[int, int]
+) -> None:
+    for seed in range(60):
+        random = Random(seed)
+        kept = LiveArea(step, share)
+        width, spread = random.choice((3, 8, 30, 200)), random.choice((1, 3, 17))
+        most = random.choice((1, 3, 50))
+        centre = 0
+        for _ in range(random.choice((5, 40, 150))):
+            centre += random.randint(-2, 2)
+            for _ in range(3):
+                kept.add((centre + random.randint(-width, width)) * spread, random.randint(0, most))
+            if kept.total and random.random() < 0.8:
+                check_kept(kept, step, share)
+
+
+def check_kept(kept: LiveArea, step: int, share: tuple[int, int]) -> None:
+    poc, inside = kept.settle()
+    first, last = kept.touched[0], kept.touched[-1]
+    weights = np.zeros(last - first + 1)
+    for row, weight in kept.weights.items():
+        weights[row - first] = weight
+    heaviest = point_of_control(weights)
+    needs = -(-kept.total * share[0] // share[1])
+    lowest, highest, held = value_area(weights, heaviest, needs, step)
+    assert poc == first + heaviest
+    assert max(kept.low, first) == first + lowest
+    assert min(kept.high, last) == first + highest
+    assert inside == int(held) >= needs
+
+
+def test_a_long_climb_moves_the_point_of_control_and_comes_back_to_the_same_area() -> None:
+    for step in (1, 2):
+        kept = LiveArea(step, (7, 10))
+        moved = set()
+        for row in [*range(0, 900), *range(900, 200, -1), *range(200, 700, 3)]:
+            kept.add(row, 1 + row % 7)
+            moved.add(kept.settle()[0])
+        again = LiveArea(step, (7, 10))
+        again.load(dict(kept.weights))
+        assert again.settle() == kept.settle()
+        assert (again.low, again.high) == (kept.low, kept.high)
+        assert len(moved) > 10
