@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Optional
@@ -41,9 +43,15 @@ StoredOption = Annotated[
 ]
 
 
+SocketOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--socket", help="Of the feeder (default: the only one that runs).", metavar="PATH"),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (backfill, gaps, verify, export, info):
+    for command in (backfill, gaps, verify, export, info, attach, status, serve):
         app.command()(command)
     sinks = typer.Typer(help="Where messages and candles go.", no_args_is_help=True)
     sinks.command("check")(check_sinks)
@@ -192,3 +200,81 @@ def check_sinks(json: JsonOption = False, config: ConfigOption = None) -> None:
         from tui_feeder.commands import sinks as command
 
         raise typer.Exit(command.run(loaded, json))
+
+
+def attach(
+    socket: SocketOption = None,
+    config: ConfigOption = None,
+    hz: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--hz", help="Screen updates a second (default 4)."),
+    ] = None,
+    slow: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--slow", help="Spare the line: one update a second."),
+    ] = None,
+    theme: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--theme", help="Colours of the screen; key t shows them all.", metavar="NAME"),
+    ] = None,
+    colors: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--colors", help="auto, truecolor, 256, 16 or none.", metavar="HOW"),
+    ] = None,
+    symbol_set: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--symbols-set", help="Drawing characters: auto, braille, block or ascii.", metavar="SET"
+        ),
+    ] = None,
+) -> None:
+    """Show the screens of a feeder that runs already.
+
+    Any number may be attached; leaving (q) or losing the line does not touch the feeder. Of the
+    configuration only [ui] counts.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) and "TEXTUAL_DRIVER" not in os.environ:
+        typer.echo("feeder-tui: attach needs a terminal; scripts use feeder-tui status --json", err=True)
+        raise typer.Exit(2)
+    with told():
+        look = {"ui.theme": theme, "ui.colors": colors, "ui.symbol_set": symbol_set}
+        loaded = load(config, {"ui.refresh_hz": hz, "ui.slow": slow, **look})
+        from tui_feeder.commands import attach as command
+
+        raise typer.Exit(command.attach(loaded, socket))
+
+
+def status(socket: SocketOption = None, json: JsonOption = False) -> None:
+    """Tell how a feeder that runs is, for people or scripts.
+
+    Exit codes: 0 live, 3 it runs but is not (yet) live, 1 none answers.
+    """
+    with told():
+        from tui_feeder.commands import attach as command
+
+        raise typer.Exit(command.status(socket, json))
+
+
+def serve(
+    socket: SocketOption = None,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen at; others than loopback are open to all there.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port to listen at.", min=1, max=65535)] = 8000,
+    demo: Annotated[bool, typer.Option("--demo", help="Where no feeder runs: show a demo.")] = False,
+    config: ConfigOption = None,
+    storage: StorageOption = None,
+    symbols: SymbolsOption = None,
+) -> None:
+    """Show the screens in a web browser.
+
+    Each page is attached to the feeder that runs. Where none runs, one is started without a screen, with the
+    options given here, and stopped at the end.
+    """
+    with told():
+        own: list[str] = ["--demo"] if demo else []
+        for name, value in (("--config", config), ("--storage", storage), ("--symbols", symbols)):
+            own += [name, str(value)] if value is not None else []
+        from tui_feeder.commands import serve as command
+
+        raise typer.Exit(command.run(socket, host, port, own))

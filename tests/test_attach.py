@@ -1,0 +1,303 @@
+"""A feeder on a Unix socket: clients look in, come and go, and cannot harm it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from fake_monitor import NOON, FakeMonitor
+
+from tui_feeder import __version__
+from tui_feeder.attach.client import AttachedMonitor, AttachError
+from tui_feeder.attach.server import AttachServer
+from tui_feeder.attach.sockets import SocketError, chosen, own_path, running
+from tui_feeder.attach.wire import PROTOCOL, Hello, Question, framed
+from tui_feeder.monitor import MINUTE_MS
+
+
+@pytest.fixture
+def monitor() -> FakeMonitor:
+    return FakeMonitor(20)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "feeder.sock"
+
+
+@pytest.fixture
+def server(monitor: FakeMonitor, path: Path) -> Iterator[AttachServer]:
+    one = AttachServer(monitor, path, "a feeder")
+    yield one
+    one.close()
+
+
+def until(what: Callable[[], object], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.02)
+
+
+class Raw:
+    """A client that says what it likes."""
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(10)
+        self.socket.connect(str(path))
+
+    def hear(self) -> dict[str, object]:
+        (length,) = struct.unpack("!I", self._exactly(4))
+        told = msgspec.msgpack.decode(self._exactly(length))
+        assert isinstance(told, dict)
+        return told
+
+    def _exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            part = self.socket.recv(count - len(data))
+            if not part:
+                raise EOFError
+            data += part
+        return data
+
+    def ended(self) -> bool:
+        """Whether the feeder has closed, after whatever it said."""
+        while self.socket.recv(65536):
+            pass
+        return True
+
+
+def test_an_attached_screen_sees_what_one_in_the_process_sees(
+    server: AttachServer, monitor: FakeMonitor, path: Path
+) -> None:
+    attached = AttachedMonitor(path)
+    try:
+        assert attached.snapshot().symbols == tuple(monitor.views.values())
+        assert attached.welcome.pid == os.getpid()
+        monitor.change("BTCUSDT", price=61_000.5)
+        until(lambda: attached.snapshot().symbols[0].price == 61_000.5)
+        for count, end in ((200, None), (40, NOON - 86_400_000)):
+            here, there = (one.bars("BTCUSDT", 3600, count, end) for one in (monitor, attached))
+            assert len(here)
+            assert there.dtype == here.dtype
+            assert there.tobytes() == here.tobytes()
+            lines = zip(
+                monitor.ema_lines("BTCUSDT", 3600, count, end),
+                attached.ema_lines("BTCUSDT", 3600, count, end),
+                strict=True,
+            )
+            assert all(np.array_equal(one, other, equal_nan=True) for one, other in lines)
+        assert attached.open_bar("BTCUSDT", 3600).tobytes() == monitor.open_bar("BTCUSDT", 3600).tobytes()
+        assert attached.profile("ETHUSDT") == monitor.profile("ETHUSDT")
+        day = NOON - NOON % 86_400_000
+        assert attached.profile("ETHUSDT", day - 90 * 86_400_000) is None
+        asked = ("BTCUSDT", day, day + 600 * MINUTE_MS, 30)
+        assert attached.coverage(*asked) == monitor.coverage(*asked)
+        assert attached.listed() == monitor.listed()
+        attached.acknowledge(3)
+        attached.acknowledge()
+        attached.retry_gaps("BTCUSDT")
+        attached.retry_gaps()
+        attached.add_symbol("ADAUSDT")
+        attached.drop_symbol("ETHUSDT")
+        done = [
+            "acknowledge 3",
+            "acknowledge None",
+            "retry BTCUSDT",
+            "retry None",
+            "add ADAUSDT",
+            "drop ETHUSDT",
+        ]
+        changes = ("acknowledge", "retry", "add", "drop")
+        until(lambda: [call for call in monitor.calls if call.split()[0] in changes] == done)
+    finally:
+        attached.close()
+
+
+def test_bars_are_asked_for_again_when_a_minute_has_closed_and_not_before(
+    server: AttachServer, monitor: FakeMonitor, path: Path
+) -> None:
+    attached = AttachedMonitor(path)
+    try:
+        asked = "bars BTCUSDT 300 50"
+        for _ in range(20):
+            attached.bars("BTCUSDT", 300, 50)
+            time.sleep(0.01)
+        assert monitor.calls.count(asked) == 1
+        monitor.change("BTCUSDT", last_closed=NOON)
+        until(lambda: attached.snapshot().symbols[0].last_closed == NOON)
+        changed = monitor.change_bars("BTCUSDT", 300)
+        until(lambda: attached.bars("BTCUSDT", 300, 50)["close"][-1] == changed)
+        assert monitor.calls.count(asked) == 2
+    finally:
+        attached.close()
+
+
+def test_a_feeder_that_goes_is_shown_as_lost_and_found_again_when_it_is_back(
+    monitor: FakeMonitor, path: Path
+) -> None:
+    first = AttachServer(monitor, path, "a feeder")
+    attached = AttachedMonitor(path)
+    try:
+        first.close()
+        until(lambda: attached.snapshot().state == "lost")
+        assert "looking for it" in attached.snapshot().events[-1].text
+        lost = attached.snapshot().exchange_time
+        until(lambda: attached.snapshot().exchange_time > lost + 100)  # ages grow
+        started = time.monotonic()
+        attached.bars("BTCUSDT", 900, 10)
+        assert time.monotonic() - started < 2.0  # a screen never waits for one that is gone
+        monitor.change("BTCUSDT", price=1.25)
+        second = AttachServer(monitor, path, "a feeder")
+        try:
+            until(lambda: attached.snapshot().state == "live")
+            assert attached.snapshot().symbols[0].price == 1.25
+            until(lambda: len(attached.bars("BTCUSDT", 900, 10)) == 10)
+        finally:
+            second.close()
+    finally:
+        attached.close()
+
+
+def test_the_socket_is_for_its_user_alone(server: AttachServer, path: Path) -> None:
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    if os.geteuid() != 0:
+        pytest.skip("only root can try it as somebody else")
+    path.parent.chmod(0o777)
+    for folder in list(path.parents)[1:4]:
+        folder.chmod(folder.stat().st_mode | 0o001)
+    script = (
+        "import os,socket; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        f"s=socket.socket(socket.AF_UNIX); s.connect({str(path)!r})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert "PermissionError" in done.stderr
+    path.chmod(0o666)  # somebody opened the file to all: the kernel still tells who asks
+    script += "s.settimeout(10); print(s.recv(1000))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert "belongs to another user" in done.stdout
+
+
+def test_a_client_of_another_version_is_told_so(server: AttachServer, path: Path) -> None:
+    raw = Raw(path)
+    raw.socket.sendall(framed(Hello(PROTOCOL + 1, "99.0")))
+    text = str(raw.hear()["text"])
+    assert "99.0" in text
+    assert __version__ in text
+    assert "attach with the version that runs" in text
+    assert raw.ended()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\n\r\n" + bytes(70_000),
+        struct.pack("!I", 3) + b"\xc1\xc1\xc1",
+        struct.pack("!I", 0),
+        framed(Question(1, "snapshot")),
+        framed(Hello(PROTOCOL, "x")) + framed(Hello(PROTOCOL, "x")),
+    ],
+    ids=["http", "garbage", "nothing", "no hello", "hello twice"],
+)
+def test_nonsense_ends_a_connection_and_nothing_else(server: AttachServer, path: Path, said: bytes) -> None:
+    raw = Raw(path)
+    raw.socket.sendall(said)
+    raw.socket.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(ConnectionResetError):  # it was still being written to
+        assert raw.ended()
+    AttachedMonitor(path).close()
+
+
+@pytest.mark.parametrize(
+    ("what", "args"),
+    [
+        ("bars", ("BTCUSDT", 61, 10, None)),
+        ("bars", ("BTCUSDT", 60, 10_000_000, None)),
+        ("bars", ("BTCUSDT", 60, -1, None)),
+        ("bars", ("X" * 1000, 60, 1, None)),
+        ("bars", (None, 60, 1, None)),
+        ("bars", ()),
+        ("coverage", ("BTCUSDT", 0, 60_000, 1000)),
+        ("coverage", ("BTCUSDT", 60_000, 0, 1)),
+        ("coverage", ("BTCUSDT", 0, 1 << 45, 10)),
+        ("profile", ("BTCUSDT", -1)),
+        ("add_symbol", ("",)),
+        ("__class__", ()),
+        ("snapshot_all", ()),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused_and_the_next_answered(
+    server: AttachServer, path: Path, what: str, args: tuple[str | int | None, ...]
+) -> None:
+    raw = Raw(path)
+    raw.socket.sendall(framed(Hello(PROTOCOL, "x")) + framed(Question(7, what, args)))
+    assert raw.hear()["type"] == "welcome"
+    refused = raw.hear()
+    assert (refused["type"], refused["id"]) == ("refusal", 7)
+    assert what in str(refused["text"])
+    raw.socket.sendall(framed(Question(8, "listed")))
+    assert raw.hear()["id"] == 8
+
+
+def test_one_that_never_reads_holds_up_nobody(server: AttachServer, path: Path) -> None:
+    deaf = Raw(path)
+    deaf.socket.sendall(framed(Hello(PROTOCOL, "x")))
+    deaf.socket.settimeout(0.5)
+    with contextlib.suppress(TimeoutError):
+        while True:  # until the feeder stops taking questions whose answers are not read
+            deaf.socket.sendall(framed(Question(1, "bars", ("BTCUSDT", 60, 400, None))) * 50)
+    attached = AttachedMonitor(path)
+    assert len(attached.bars("BTCUSDT", 60, 400)) == 400
+    attached.close()
+
+
+def test_one_feeder_is_chosen_by_itself_of_two_one_must_be_named(
+    monitor: FakeMonitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with pytest.raises(SocketError, match="no feeder of this user runs"):
+        chosen(None)
+    first = AttachServer(monitor, own_path(1001), "one")
+    assert stat.S_IMODE(own_path(1001).parent.stat().st_mode) == 0o700
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(own_path(1002)))
+    dead.close()
+    assert chosen(None) == own_path(1001)
+    assert not own_path(1002).exists()
+    second = AttachServer(monitor, own_path(1003), "two")
+    assert set(running()) == {own_path(1001), own_path(1003)}
+    with pytest.raises(SocketError, match="2 feeders run"):
+        chosen(None)
+    with pytest.raises(SocketError, match="another feeder listens"):
+        AttachServer(monitor, own_path(1003), "three")
+    second.close()
+    assert chosen(None) == own_path(1001)
+    first.close()
+    assert not own_path(1001).exists()
+
+
+def test_a_folder_that_others_may_enter_is_refused(
+    monitor: FakeMonitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "feeder-tui").mkdir(mode=0o755)
+    with pytest.raises(SocketError, match="of this user alone"):
+        AttachServer(monitor, own_path(1), "one")
+
+
+def test_nobody_there_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(AttachError, match=r"nobody\.sock: nobody answers"):
+        AttachedMonitor(tmp_path / "nobody.sock")

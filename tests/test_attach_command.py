@@ -1,0 +1,138 @@
+"""The commands attach and status on a feeder that runs headless, as a user uses them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_ui_tmux import ROOT, Window
+
+COMMAND = [sys.executable, "-m", "tui_feeder"]
+
+
+def environment(runtime: Path) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("FEEDER_")}
+    return {**kept, "XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def feeder(tmp_path: Path, runtime: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [*COMMAND, "--demo", "--no-ui", "--demo-speed", "20", "--symbols", "BTCUSDT,ETHUSDT"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=(tmp_path / "log").open("w"),
+        text=True, cwd=tmp_path, env=environment(runtime),
+    )  # fmt: skip
+    yield process
+    process.terminate()
+    process.wait(30)
+
+
+def status(runtime: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, "status", *arguments],
+        capture_output=True, text=True, timeout=30, check=False, env=environment(runtime),
+    )  # fmt: skip
+
+
+def live(runtime: Path) -> subprocess.CompletedProcess[str]:
+    deadline = time.monotonic() + 60
+    while (told := status(runtime, "--json")).returncode:
+        assert time.monotonic() < deadline, told.stderr + told.stdout
+        time.sleep(0.2)
+    return told
+
+
+def test_status_is_for_scripts_and_people_and_says_when_nothing_runs(
+    runtime: Path, feeder: subprocess.Popen[str]
+) -> None:
+    found = json.loads(live(runtime).stdout)
+    assert found["pid"] == feeder.pid
+    assert found["state"] == "live"
+    assert [one["symbol"] for one in found["symbols"]] == ["BTCUSDT", "ETHUSDT"]
+    assert all(one["price"] > 0 for one in found["symbols"])
+    assert stat.S_IMODE(Path(found["socket"]).stat().st_mode) == 0o600
+    shown = status(runtime)
+    assert shown.returncode == 0
+    assert "state     live, on embedded exchange x20" in shown.stdout
+    assert "2: 2 live" in shown.stdout
+    feeder.terminate()
+    assert feeder.wait(30) == 0
+    gone = status(runtime)
+    assert (gone.returncode, gone.stdout) == (1, "")
+    assert gone.stderr.startswith("feeder-tui: no feeder of this user runs")
+    assert not list(runtime.rglob("*.sock"))
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+def test_screens_attach_and_go_and_the_feeder_never_notices(
+    tmp_path: Path, runtime: Path, feeder: subprocess.Popen[str]
+) -> None:
+    live(runtime)
+    windows = [Window(tmp_path, "attach") for _ in range(3)]
+    try:
+        for one in windows:
+            shown = one.wait_for("● LIVE 2 sym", "▸ BTCUSDT", "BTCUSDT 1h")
+            assert "F faults" not in shown
+        windows[0].press("2")
+        windows[0].wait_for("vol ", " O ")
+        windows[1].press("3")
+        windows[1].wait_for("volume at price", "POC")
+        windows[2].press("q")
+        windows[2].wait_for(f"detached; the feeder (pid {feeder.pid}) goes on", "code 0")
+        pane = windows[1].tmux("list-panes", "-F", "#{pane_pid}").strip()
+        listed = subprocess.run(["pgrep", "-P", pane], capture_output=True, text=True, check=True)
+        os.kill(int(listed.stdout.split()[0]), signal.SIGKILL)
+        before = json.loads(status(runtime, "--json").stdout)["counters"]["messages"]
+        deadline = time.monotonic() + 30
+        while json.loads(status(runtime, "--json").stdout)["counters"]["messages"] < before + 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        feeder.terminate()
+        feeder.wait(30)
+        windows[0].press("1")
+        windows[0].wait_for("■ LOST", "looking for it until it is back")
+        assert "Traceback" not in (tmp_path / "log").read_text()
+    finally:
+        for one in windows:
+            one.close()
+
+
+def test_without_a_terminal_attach_says_what_scripts_use(runtime: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "attach"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
+        check=False, env=environment(runtime),
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "status --json" in done.stderr
+
+
+@pytest.mark.parametrize(("named", "said"), [("/nowhere/feeder.sock", "service.socket"), ("off", "")])
+def test_a_socket_that_was_named_and_cannot_be_had_stops_the_start(
+    tmp_path: Path, runtime: Path, named: str, said: str
+) -> None:
+    (tmp_path / "config.toml").write_text(f'[service]\nsocket = "{named}"\n')
+    done = subprocess.run(
+        [*COMMAND, "--demo", "--no-ui", "--run-for", "1", "--symbols", "BTCUSDT", "--config", "config.toml"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, env=environment(runtime),
+    )  # fmt: skip
+    assert done.returncode == (1 if said else 0), done.stderr
+    assert (f"feeder-tui: {said}" in done.stderr) == bool(said)
+    assert not list(runtime.rglob("*.sock"))

@@ -1,0 +1,176 @@
+"""The screens in a browser: a real one sees them and types; pages of others are kept out."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("textual_serve") is None, reason="textual-serve is not installed"
+)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextlib.asynccontextmanager
+async def served(folder: Path) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+    """A demo in the browser; its address."""
+    port = free_port()
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("FEEDER_")}
+    runtime = folder / "run"
+    runtime.mkdir()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tui_feeder", "serve", "--demo", "--symbols", "BTCUSDT", "--port", str(port),
+        stdin=subprocess.DEVNULL, stderr=(folder / "log").open("wb"), cwd=folder,
+        env={**kept, "XDG_RUNTIME_DIR": str(runtime), "XDG_STATE_HOME": str(folder), "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            assert process.returncode is None, (folder / "log").read_text()
+            await asyncio.sleep(0.1)
+        yield f"127.0.0.1:{port}", process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.wait(), 30)
+
+
+async def test_a_page_shows_the_feeder_and_ends_with_its_connection(tmp_path: Path) -> None:
+    async with served(tmp_path) as (address, process), aiohttp.ClientSession() as session:
+        async with session.get(f"http://{address}/") as page:
+            assert page.status == 200
+            assert f"ws://{address}/ws" in await page.text()
+        drawn = b""
+        async with session.ws_connect(f"http://{address}/ws?width=80&height=24", max_msg_size=0) as websocket:
+            async with asyncio.timeout(60):
+                while b"BTCUSDT" not in drawn or b"LIVE" not in drawn:
+                    message = await websocket.receive()
+                    if message.type is aiohttp.WSMsgType.BINARY:
+                        drawn += message.data
+        assert process.returncode is None
+    log = (tmp_path / "log").read_text()
+    assert "stopped in order" in log  # the feeder that was started for the pages
+    assert "Traceback" not in log
+
+
+async def test_pages_of_others_and_other_methods_are_refused(tmp_path: Path) -> None:
+    async with served(tmp_path) as (address, _), aiohttp.ClientSession() as session:
+        port = address.split(":")[1]
+        refused: list[tuple[str, str, dict[str, str]]] = [
+            ("GET", "/ws", {"Origin": "http://evil.example"}),
+            ("GET", "/ws", {"Origin": "null"}),
+            ("GET", "/", {"Host": f"evil.example:{port}"}),
+            ("GET", "/ws", {"Host": f"evil.example:{port}", "Origin": f"http://evil.example:{port}"}),
+        ]
+        for method, path, headers in refused:
+            async with session.request(method, f"http://{address}{path}", headers=headers) as answer:
+                assert answer.status == 403, (path, headers)
+        for method in ("POST", "PUT", "DELETE"):
+            async with session.request(method, f"http://{address}/") as answer:
+                assert answer.status == 405
+        async with session.get(
+            f"http://localhost:{port}/", headers={"Origin": f"http://localhost:{port}"}
+        ) as ok:
+            assert ok.status == 200
+
+
+class Chromium:
+    """A page of a real browser, driven by its debugging protocol."""
+
+    def __init__(self, websocket: aiohttp.ClientWebSocketResponse) -> None:
+        self._websocket = websocket
+        self._number = 0
+        self.drawn = b""  # what the feeder sent to the page
+
+    async def call(self, method: str, **parameters: object) -> dict[str, object]:
+        self._number += 1
+        await self._websocket.send_json({"id": self._number, "method": method, "params": parameters})
+        while True:
+            told = await self._hear()
+            if told.get("id") == self._number:
+                assert "error" not in told, told
+                result = told["result"]
+                assert isinstance(result, dict)
+                return result
+
+    async def _hear(self) -> dict[str, object]:
+        told = await self._websocket.receive_json()
+        if told.get("method") == "Network.webSocketFrameReceived":
+            frame = told["params"]["response"]
+            if frame["opcode"] == 2:
+                self.drawn += base64.b64decode(frame["payloadData"])
+        assert isinstance(told, dict)
+        return told
+
+    async def until(self, seen: Callable[[], bool], seconds: float = 60.0) -> None:
+        async with asyncio.timeout(seconds):
+            while not seen():
+                await self._hear()
+
+
+@contextlib.asynccontextmanager
+async def chromium(program: str, folder: Path) -> AsyncIterator[Chromium]:
+    process = await asyncio.create_subprocess_exec(
+        program, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
+        "--remote-allow-origins=*", f"--user-data-dir={folder}", "--window-size=1200,760", "about:blank",
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        told = folder / "DevToolsActivePort"
+        for _ in range(600):
+            if told.exists() and told.read_text().count("\n"):
+                break
+            await asyncio.sleep(0.1)
+        port = told.read_text().splitlines()[0]
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{port}/json") as answer:
+                pages = [one for one in await answer.json() if one["type"] == "page"]
+            address = pages[0]["webSocketDebuggerUrl"]
+            async with session.ws_connect(address, max_msg_size=0) as websocket:
+                yield Chromium(websocket)
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 20)
+
+
+async def test_a_real_browser_shows_the_screens_and_takes_keys(tmp_path: Path) -> None:
+    program = shutil.which("chromium")
+    if program is None:
+        assert "CI" not in os.environ, "CI installs chromium"
+        pytest.skip("chromium is not installed")
+    async with served(tmp_path) as (address, _), chromium(program, tmp_path / "browser") as page:
+        await page.call("Network.enable")
+        await page.call("Page.enable")
+        await page.call("Page.navigate", url=f"http://{address}/")
+        await page.until(lambda: b"BTCUSDT" in page.drawn and b"LIVE" in page.drawn)
+        for kind in ("mousePressed", "mouseReleased"):
+            await page.call("Input.dispatchMouseEvent", type=kind, x=600, y=300, button="left", clickCount=1)
+        assert b"volume at price" not in page.drawn
+        await page.call("Input.dispatchKeyEvent", type="keyDown", key="3", text="3", windowsVirtualKeyCode=51)
+        await page.call("Input.dispatchKeyEvent", type="keyUp", key="3", windowsVirtualKeyCode=51)
+        await page.until(lambda: b"volume at price" in page.drawn)
+        await asyncio.sleep(1.0)
+        picture = base64.b64decode(str((await page.call("Page.captureScreenshot"))["data"]))
+        (tmp_path / "page.png").write_bytes(picture)
+        assert picture.startswith(b"\x89PNG")
+        assert len(picture) > 20_000  # an empty page is a third of that

@@ -1,0 +1,331 @@
+"""A monitor of a feeder in another process.
+
+The calls of a screen hardly wait for the other process: what is at hand is handed out. Only what is new, or
+has changed since (a minute has closed), is asked for, and a moment is given to its answer, so that a chart
+neither flashes empty nor stays a minute behind; an answer that takes longer is there at the next look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_feeder import __version__
+from tui_feeder.attach.wire import (
+    MAX_ANSWER,
+    PROTOCOL,
+    Answer,
+    Difference,
+    Hello,
+    Question,
+    Refusal,
+    Told,
+    Welcome,
+    WireError,
+    apply,
+    decode_told,
+    framed,
+    read_frame,
+)
+from tui_feeder.monitor import ROW, Event, MinuteState, ProfileView, Rows, Snapshot
+
+_CONNECT_SECONDS, _ANSWER_SECONDS = 5.0, 10.0
+_PULL_SECONDS = 0.1
+_GLANCE_SECONDS = 0.05  # a first look waits so long for its answer
+_WAITS = (0.2, 0.5, 1.0, 2.0, 5.0)  # between tries to find a feeder again
+_KEPT = 256  # answers
+_STATES = tuple(MinuteState)
+_NEVER = object()
+
+
+_NO_ROWS = np.empty(0, dtype=ROW)
+_T = TypeVar("_T")
+
+
+class AttachError(Exception):
+    """A feeder cannot be attached to; the text says why."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """An answer at hand."""
+
+    value: Any
+    stamp: object = _NEVER  # what it depends on, as it was when it was asked for
+    asked: bool = False  # an answer is under way
+    there: threading.Event = field(default_factory=threading.Event)
+
+
+class AttachedMonitor:
+    """The :class:`~tui_feeder.monitor.Monitor` of the feeder that listens at a socket.
+
+    A feeder that goes away is looked for until it is back or :meth:`close` is called; meanwhile the last
+    snapshot stays, its state ``lost``.
+
+    Args:
+        path: of the socket.
+
+    Raises:
+        AttachError: nobody answers there, or not in our language.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.welcome: Welcome
+        self.received = 0  # bytes
+        self._newest: Snapshot
+        self._base: Snapshot | None = None  # what the feeder believes us to have
+        self._wanted = time.monotonic()
+        self._known: OrderedDict[tuple[Any, ...], _Known] = OrderedDict()
+        self._lock = threading.Lock()
+        self._number = 0
+        self._waiting: dict[int, Callable[[Any], None]] = {}
+        self._writer: asyncio.StreamWriter | None = None
+        self._failed: Exception | None = None
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._first = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="attached", daemon=True)
+        self._thread.start()
+        self._first.wait()
+        if self._failed is not None:
+            raise AttachError(str(self._failed)) from self._failed
+
+    def close(self) -> None:
+        """Let the feeder go; it does not notice."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(_CONNECT_SECONDS)
+
+    # --- what a screen asks ----------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot; of a lost feeder the last one, its clock going on so that ages grow."""
+        self._wanted = now = time.monotonic()
+        newest = self._newest
+        if newest.state != "lost":
+            return newest
+        passed = (now - newest.taken_at) * newest.clock_rate * 1000
+        return replace(newest, exchange_time=newest.exchange_time + round(passed), taken_at=now)
+
+    def bars(self, symbol: str, timeframe: int, count: int, end: int | None = None) -> Rows:
+        """See :meth:`tui_feeder.monitor.Monitor.bars`."""
+        stamp = self._last_closed(symbol)
+        return self._ask("bars", symbol, timeframe, count, end, stamp=stamp, read=_rows, none=_NO_ROWS)
+
+    def ema_lines(
+        self, symbol: str, timeframe: int, count: int, end: int | None = None
+    ) -> tuple[NDArray[np.float64], ...]:
+        """See :meth:`tui_feeder.monitor.Monitor.ema_lines`."""
+        stamp, none = self._last_closed(symbol), (np.empty(0),) * len(self._newest.ema_periods)
+        return self._ask("ema_lines", symbol, timeframe, count, end, stamp=stamp, read=_lines, none=none)
+
+    def open_bar(self, symbol: str, timeframe: int) -> Rows:
+        """See :meth:`tui_feeder.monitor.Monitor.open_bar`."""
+        stamp = self._last_closed(symbol)
+        return self._ask("open_bar", symbol, timeframe, stamp=stamp, read=_rows, none=_NO_ROWS)
+
+    def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
+        """See :meth:`tui_feeder.monitor.Monitor.profile`."""
+        return self._ask("profile", symbol, day, stamp=self._last_closed(symbol), read=_profile, none=None)
+
+    def coverage(self, symbol: str, start: int, end: int, cells: int) -> tuple[MinuteState, ...]:
+        """See :meth:`tui_feeder.monitor.Monitor.coverage`."""
+        stamp, none = (self._last_closed(symbol), self._newest.gaps), (MinuteState.OUTSIDE,) * cells
+        return self._ask("coverage", symbol, start, end, cells, stamp=stamp, read=_states, none=none)
+
+    def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
+        """See :meth:`tui_feeder.monitor.Monitor.sources`."""
+        nothing: dict[str, int] = {}
+        stamp = self._last_closed(symbol)
+        return self._ask("sources", symbol, start, end, stamp=stamp, read=dict, none=nothing)
+
+    def listed(self) -> tuple[str, ...]:
+        """See :meth:`tui_feeder.monitor.Monitor.listed`."""
+        nothing: tuple[str, ...] = ()
+        return self._ask("listed", stamp=len(self._newest.symbols), read=tuple, none=nothing)
+
+    def retry_gaps(self, symbol: str | None = None) -> None:
+        """See :meth:`tui_feeder.monitor.Monitor.retry_gaps`."""
+        self._tell("retry_gaps", symbol)
+
+    def acknowledge(self, number: int | None = None) -> None:
+        """See :meth:`tui_feeder.monitor.Monitor.acknowledge`."""
+        self._tell("acknowledge", number)
+
+    def add_symbol(self, symbol: str) -> None:
+        """See :meth:`tui_feeder.monitor.Monitor.add_symbol`."""
+        self._tell("add_symbol", symbol)
+
+    def drop_symbol(self, symbol: str) -> None:
+        """See :meth:`tui_feeder.monitor.Monitor.drop_symbol`."""
+        self._tell("drop_symbol", symbol)
+
+    def _last_closed(self, symbol: str) -> int | None:
+        return next((view.last_closed for view in self._newest.symbols if view.symbol == symbol), None)
+
+    def _tell(self, what: str, *args: str | int | None) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._send, what, args, lambda _: None)
+
+    def _ask(
+        self, what: str, *args: str | int | None, stamp: object, read: Callable[[Any], _T], none: _T
+    ) -> _T:
+        """The answer at hand, ``none`` without one; a newer one is asked for where ``stamp`` has changed."""
+        key = (what, *args)
+        with self._lock:
+            known = self._known.setdefault(key, _Known(none))
+            self._known.move_to_end(key)
+            while len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+            ask = not known.asked and known.stamp != stamp
+            if ask:
+                known.asked, known.stamp = True, stamp
+                known.there.clear()
+        if ask:
+
+            def answered(value: Any) -> None:  # noqa: ANN401
+                known.value, known.asked = none if value is None else read(value), False
+                known.there.set()
+
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._send, what, args, answered)
+        if ask and self._writer is not None:
+            known.there.wait(_GLANCE_SECONDS)
+        return cast(_T, known.value)
+
+    # --- the other side --------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._main())
+
+    async def _main(self) -> None:
+        attached = asyncio.create_task(self._stay_attached())
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait((attached, stopping), return_when=asyncio.FIRST_COMPLETED)
+        for task in (attached, stopping):
+            task.cancel()
+        await asyncio.gather(attached, stopping, return_exceptions=True)
+
+    async def _stay_attached(self) -> None:
+        tries = 0
+        while True:
+            try:
+                async with asyncio.timeout(_CONNECT_SECONDS):
+                    reader, writer = await asyncio.open_unix_connection(str(self.path))
+                    writer.write(framed(Hello(PROTOCOL, __version__)))
+                    told = await self._read(reader)
+                    if isinstance(told, Refusal):
+                        raise WireError(told.text)
+                    if not isinstance(told, Welcome):
+                        raise WireError("what listens there is no feeder")
+                with self._lock:
+                    for known in self._known.values():  # nothing is under way, and all of it may be old
+                        known.asked, known.stamp = False, _NEVER
+                self.welcome, self._writer, self._base = told, writer, None
+                tries = 0
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(self._pull())
+                    both.create_task(self._listen(reader))
+            except* (OSError, EOFError, WireError, TimeoutError) as group:
+                self._lost(group.exceptions[0])
+            if not self._first.is_set():
+                self._first.set()
+                return
+            await asyncio.sleep(_WAITS[min(tries, len(_WAITS) - 1)])
+            tries += 1
+
+    def _lost(self, error: BaseException) -> None:
+        """Nobody answers: said once on the screen, and what waits is forgotten."""
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if self._writer is not None:
+            self._writer.close()
+        self._writer = None
+        self._waiting.clear()
+        if not self._first.is_set():
+            reason = "nobody answers" if isinstance(error, OSError | EOFError) else str(error)
+            self._failed = AttachError(f"{self.path}: {reason or 'no answer in time'}")
+        elif self._newest.state != "lost":
+            text = "the feeder does not answer; looking for it until it is back"
+            event = Event(self._newest.exchange_time, "error", None, text)
+            self._newest = replace(
+                self._newest,
+                state="lost",
+                sequence=self._newest.sequence + 1,
+                events=(*self._newest.events, event),
+            )
+
+    async def _pull(self) -> None:
+        """Fetch snapshots as long as somebody looks."""
+        while True:
+            if time.monotonic() - self._wanted < 1.0 or not self._first.is_set():
+                there = asyncio.Event()
+
+                def received(value: Any, there: asyncio.Event = there) -> None:  # noqa: ANN401
+                    self._take(value)
+                    there.set()
+
+                self._send("snapshot", (), received)
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    await there.wait()
+                self._first.set()
+            await asyncio.sleep(_PULL_SECONDS)
+
+    def _take(self, value: Any) -> None:  # noqa: ANN401
+        try:
+            change = msgspec.convert(value, Difference)
+        except msgspec.ValidationError as error:
+            raise WireError(f"no snapshot: {error}") from error
+        self._base = apply(self._base, change, time.monotonic())
+        self._newest = self._base
+
+    def _send(self, what: str, args: tuple[str | int | None, ...], answered: Callable[[Any], None]) -> None:
+        if self._writer is None:
+            return
+        self._number += 1
+        self._waiting[self._number] = answered
+        self._writer.write(framed(Question(self._number, what, args)))
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        while True:
+            told = await self._read(reader)
+            if isinstance(told, Refusal) and not told.id:
+                raise WireError(told.text)
+            if isinstance(told, Answer | Refusal):
+                answered = self._waiting.pop(told.id, None)
+                if answered is not None:
+                    answered(told.value if isinstance(told, Answer) else None)
+
+    async def _read(self, reader: asyncio.StreamReader) -> Told:
+        data = await read_frame(reader, MAX_ANSWER)
+        self.received += len(data)
+        return decode_told(data)
+
+
+def _rows(value: bytes) -> Rows:
+    return np.frombuffer(value, dtype=ROW)
+
+
+def _lines(value: list[bytes]) -> tuple[NDArray[np.float64], ...]:
+    return tuple(np.frombuffer(line, dtype=np.float64) for line in value)
+
+
+def _profile(value: object) -> ProfileView | None:
+    return msgspec.convert(value, ProfileView)
+
+
+def _states(value: bytes) -> tuple[MinuteState, ...]:
+    return tuple(_STATES[number] for number in value)

@@ -1,0 +1,248 @@
+"""The feeder's end: answers whoever is attached, on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tui_feeder import __version__
+from tui_feeder.attach.sockets import bound
+from tui_feeder.attach.wire import (
+    MAX_QUESTION,
+    PROTOCOL,
+    Answer,
+    Hello,
+    Question,
+    Refusal,
+    Welcome,
+    WireError,
+    decode_ask,
+    difference,
+    framed,
+    read_frame,
+)
+from tui_feeder.monitor import MINUTE_MS, MinuteState, Monitor, Snapshot
+
+log = logging.getLogger(__name__)
+
+_CLIENTS = 32
+_HELLO_SECONDS, _STUCK_SECONDS = 5.0, 30.0
+_OLD_SECONDS, _FRESH_SECONDS, _LOOK_SECONDS = 0.5, 1.0, 0.02
+_BARS, _CELLS, _NAME = 10_000, 2_000, 64
+_LONGEST_MS = 20 * 366 * 24 * 60 * MINUTE_MS
+_STATES = {state: number for number, state in enumerate(MinuteState)}
+
+
+class _Unfit(Exception):
+    """A question whose arguments make no sense."""
+
+
+class AttachServer:
+    """Listens at a Unix socket (mode 0600) for clients of the same user.
+
+    Args:
+        monitor: of the engine; asked from the server's thread.
+        path: of the socket.
+        title: of the feeder, for people.
+
+    Raises:
+        SocketError: the socket cannot be had.
+    """
+
+    def __init__(self, monitor: Monitor, path: Path, title: str) -> None:
+        self.path = path
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._monitor = monitor
+        self._title = title
+        self._socket = bound(path)
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="attach", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let every client go and take the socket away."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(5.0)
+        self.path.unlink(missing_ok=True)
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_unix_server(self._client, sock=self._socket)
+        async with server:
+            await self._stopping.wait()
+        while self._clients:  # also those that never read what waits for them
+            for writer in self._clients:
+                writer.transport.abort()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    @property
+    def clients(self) -> int:
+        """How many are attached."""
+        return len(self._clients)
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients.add(writer)
+        try:
+            with contextlib.suppress(EOFError, OSError, TimeoutError):
+                await self._talk(reader, writer)
+        except WireError as error:
+            with contextlib.suppress(OSError, TimeoutError):
+                await _send(writer, Refusal(str(error)))
+        except Exception:
+            log.exception("a client was let go")
+        finally:
+            self._clients.discard(writer)
+            writer.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (user := _peer(writer)) not in (os.geteuid(), 0):
+            log.warning("user %s was refused at %s", user, self.path)
+            raise WireError("this feeder belongs to another user")
+        if self.clients > _CLIENTS:
+            raise WireError(f"{_CLIENTS} clients are attached already; let one go first")
+        first = decode_ask(await asyncio.wait_for(read_frame(reader, MAX_QUESTION), _HELLO_SECONDS))
+        if not isinstance(first, Hello):
+            raise WireError("the first word must be hello")
+        if first.protocol != PROTOCOL:
+            raise WireError(
+                f"this feeder is version {__version__} (protocol {PROTOCOL}), the client {first.version} "
+                f"(protocol {first.protocol}): attach with the version that runs, or restart the feeder"
+            )
+        await _send(writer, Welcome(__version__, os.getpid(), self._title))
+        told: Snapshot | None = None
+        while True:
+            question = decode_ask(await read_frame(reader, MAX_QUESTION))
+            if not isinstance(question, Question):
+                raise WireError("hello was said before")
+            if question.what == "snapshot":
+                newest = await self._fresh()
+                change = difference(told, newest, max(0.0, time.monotonic() - newest.taken_at))
+                told = newest
+                await _send(writer, Answer(question.id, change))
+                continue
+            try:
+                value = _QUESTIONS[question.what](self._monitor, *question.args)
+            except (KeyError, TypeError, _Unfit) as error:
+                await _send(writer, Refusal(f"{question.what} cannot be answered: {error}", question.id))
+            else:
+                await _send(writer, Answer(question.id, value))
+
+    async def _fresh(self) -> Snapshot:
+        """The newest snapshot; where nobody looked for a while, the one that is taken now."""
+        found = self._monitor.snapshot()
+        deadline = time.monotonic() + _FRESH_SECONDS
+        if time.monotonic() - found.taken_at > _OLD_SECONDS:
+            old = found.sequence
+            while found.sequence == old and time.monotonic() < deadline:
+                await asyncio.sleep(_LOOK_SECONDS)
+                found = self._monitor.snapshot()
+        return found
+
+
+def _peer(writer: asyncio.StreamWriter) -> int:
+    """User number of the other side, as the kernel knows it."""
+    one = writer.get_extra_info("socket")
+    told = one.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", told)[1])
+
+
+async def _send(writer: asyncio.StreamWriter, message: Welcome | Refusal | Answer) -> None:
+    writer.write(framed(message))
+    await asyncio.wait_for(writer.drain(), _STUCK_SECONDS)
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= _NAME:
+        raise _Unfit("a symbol's name is expected")
+    return value
+
+
+def _number(value: object, low: int, high: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise _Unfit(f"a number from {low} to {high} is expected, not {value!r}")
+    return value
+
+
+def _moment(value: object) -> int:
+    return _number(value, 0, 1 << 46)
+
+
+def _window(
+    symbol: object, timeframe: object, count: object, end: object
+) -> tuple[str, int, int, int | None]:
+    frame = _number(timeframe, 60, 86_400)
+    if frame % 60 or 86_400 % frame:
+        raise _Unfit(f"{frame} s is no timeframe")
+    return _name(symbol), frame, _number(count, 1, _BARS), None if end is None else _moment(end)
+
+
+def _bars(monitor: Monitor, *args: object) -> bytes:
+    return monitor.bars(*_window(*args)).tobytes()
+
+
+def _ema_lines(monitor: Monitor, *args: object) -> list[bytes]:
+    return [line.tobytes() for line in monitor.ema_lines(*_window(*args))]
+
+
+def _open_bar(monitor: Monitor, symbol: object, timeframe: object) -> bytes:
+    name, frame, _, _ = _window(symbol, timeframe, 1, None)
+    return monitor.open_bar(name, frame).tobytes()
+
+
+def _profile(monitor: Monitor, symbol: object, day: object) -> object:
+    return monitor.profile(_name(symbol), None if day is None else _moment(day))
+
+
+def _span(start: object, end: object) -> tuple[int, int]:
+    low, high = _moment(start), _moment(end)
+    if low % MINUTE_MS or high % MINUTE_MS or not MINUTE_MS <= high - low <= _LONGEST_MS:
+        raise _Unfit("whole minutes, at least one, are expected")
+    return low, high
+
+
+def _coverage(monitor: Monitor, symbol: object, start: object, end: object, cells: object) -> bytes:
+    low, high = _span(start, end)
+    parts = _number(cells, 1, min(_CELLS, (high - low) // MINUTE_MS))
+    return bytes(_STATES[state] for state in monitor.coverage(_name(symbol), low, high, parts))
+
+
+def _sources(monitor: Monitor, symbol: object, start: object, end: object) -> dict[str, int]:
+    return dict(monitor.sources(_name(symbol), *_span(start, end)))
+
+
+def _retry(monitor: Monitor, symbol: object) -> None:
+    monitor.retry_gaps(None if symbol is None else _name(symbol))
+
+
+def _acknowledge(monitor: Monitor, number: object) -> None:
+    monitor.acknowledge(None if number is None else _number(number, 0, 1 << 46))
+
+
+#: What may be asked, by the monitor's own names: to look, try gaps again, see alerts, choose the symbols.
+_QUESTIONS: dict[str, Callable[..., Any]] = {
+    "bars": _bars,
+    "ema_lines": _ema_lines,
+    "open_bar": _open_bar,
+    "profile": _profile,
+    "coverage": _coverage,
+    "sources": _sources,
+    "listed": lambda monitor: monitor.listed(),
+    "retry_gaps": _retry,
+    "acknowledge": _acknowledge,
+    "add_symbol": lambda monitor, symbol: monitor.add_symbol(_name(symbol)),
+    "drop_symbol": lambda monitor, symbol: monitor.drop_symbol(_name(symbol)),
+}

@@ -1,0 +1,123 @@
+"""Where the sockets of running feeders lie: one a process, in a folder only its user can enter."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import tempfile
+from pathlib import Path
+
+_ENDING = ".sock"
+
+
+class SocketError(Exception):
+    """A socket cannot be had; the text says why and what to do."""
+
+
+def folder() -> Path:
+    """The folder of this user's sockets: in XDG_RUNTIME_DIR, else in the temporary folder."""
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(base) and os.path.isdir(base):
+        return Path(base) / "feeder-tui"
+    return Path(tempfile.gettempdir()) / f"feeder-tui-{os.geteuid()}"
+
+
+def made_folder(path: Path) -> None:
+    """Make the folder if it is not there, for its user alone.
+
+    Raises:
+        SocketError: it is somebody else's, open to others, or no folder.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise SocketError(f"{path} cannot be made ({error.strerror}): name a socket elsewhere") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise SocketError(
+            f"{path} must be a folder of this user alone: chmod 700, or name a socket elsewhere"
+        )
+
+
+def own_path(pid: int) -> Path:
+    """Where the feeder of this process listens unless told otherwise."""
+    return folder() / f"{pid}{_ENDING}"
+
+
+def listening(path: Path) -> bool:
+    """Whether somebody answers there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:
+        one.settimeout(1.0)
+        try:
+            one.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def running() -> list[Path]:
+    """The sockets of this user's running feeders, the newest last; those nobody answers are taken away."""
+    found = []
+    if not folder().is_dir():
+        return []
+    for path in folder().glob(f"*{_ENDING}"):
+        if listening(path):
+            found.append(path)
+        else:
+            path.unlink(missing_ok=True)
+    return sorted(found, key=lambda path: path.stat().st_mtime)
+
+
+def chosen(asked: Path | None) -> Path:
+    """The socket to attach to.
+
+    Args:
+        asked: by the command line; None for the only feeder that runs.
+
+    Raises:
+        SocketError: there is none, or more than one to choose from.
+    """
+    if asked is not None:
+        return asked
+    found = running()
+    if not found:
+        raise SocketError(
+            f"no feeder of this user runs (looked in {folder()}): start one with feeder-tui or "
+            "feeder-tui --no-ui, or name its socket with --socket"
+        )
+    if len(found) > 1:
+        names = ", ".join(map(str, found))
+        raise SocketError(f"{len(found)} feeders run: choose one with --socket ({names})")
+    return found[0]
+
+
+def bound(path: Path) -> socket.socket:
+    """A socket bound to ``path``, mode 0600, that listens.
+
+    Raises:
+        SocketError: somebody listens there already, or it cannot be made.
+    """
+    if path.parent == folder():
+        made_folder(path.parent)
+    if len(os.fsencode(path)) > 100:
+        raise SocketError(f"{path} is too long for a socket (100 bytes at most): name another")
+    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.is_socket():
+            if listening(path):
+                raise SocketError(f"another feeder listens at {path}: name another socket")
+            path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            one.bind(str(path))
+        finally:
+            os.umask(before)
+        one.listen(16)
+    except OSError as error:
+        one.close()
+        raise SocketError(f"{path} cannot be listened at ({error.strerror}): name another socket") from error
+    except SocketError:
+        one.close()
+        raise
+    return one

@@ -1,0 +1,122 @@
+"""``feeder-tui serve``: the screens in a web browser, each page an attached screen of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from aiohttp import web
+
+from tui_feeder.attach.sockets import chosen, listening, own_path, running
+from tui_feeder.commands.line import Refusal
+
+try:
+    from textual_serve.server import Server
+except ModuleNotFoundError as error:
+    raise Refusal(
+        "the browser needs a package more: pip install 'feeder-tui[browser]'; "
+        "over ssh, feeder-tui attach needs none"
+    ) from error
+
+_PAGES = 8  # at once; each is a process
+_START_SECONDS = 60.0
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def run(socket: Path | None, host: str, port: int, own: list[str]) -> int:
+    """Serve until interrupted; the exit code.
+
+    Args:
+        socket: of the feeder to show; None for the only one that runs, or one started for it.
+        host: address to listen at.
+        port: to listen at.
+        own: options of the feeder that is started where none runs.
+
+    Raises:
+        SocketError: there is more than one feeder to choose from.
+        Refusal: the feeder started for it did not come up.
+    """
+    with _feeder(socket, own) as path:
+        Pages(path, host, port).serve()
+    return 0
+
+
+@contextlib.contextmanager
+def _feeder(socket: Path | None, own: list[str]) -> Iterator[Path]:
+    """The feeder that runs, or one started without a screen for as long as this lasts."""
+    if socket is not None or running():
+        yield chosen(socket)
+        return
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tui_feeder", "--no-ui", *own], stdin=subprocess.DEVNULL
+    )
+    try:
+        path, deadline = own_path(process.pid), time.monotonic() + _START_SECONDS
+        while not (path.is_socket() and listening(path)):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise Refusal("the feeder did not start; its own message is above")
+            time.sleep(0.1)
+        yield path
+    finally:
+        process.terminate()
+        process.wait()
+
+
+class Pages(Server):
+    """Pages that each run ``feeder-tui attach``.
+
+    A page of somebody else's must not reach it through the user's browser: what is asked under another name
+    than the one it is served at, or from another page than its own, is refused.
+    """
+
+    def __init__(self, path: Path, host: str, port: int) -> None:
+        looks = ("--colors", "truecolor", "--symbols-set", "braille")  # what a browser has
+        command = shlex.join([sys.executable, "-m", "tui_feeder", "attach", "--socket", str(path), *looks])
+        super().__init__(command, host, port, title="feeder-tui")
+        self._path = path
+        self._open = 0
+        self._names = {f"{name}:{port}" for name in (host, *(("localhost",) if host == "127.0.0.1" else ()))}
+        self.public_url = ""  # links lead to the name the page was asked under
+
+    def initialize_logging(self) -> None:
+        """Leave the log alone: what is to be told is told on stderr."""
+
+    async def on_startup(self, app: web.Application) -> None:
+        """Tell where the pages are."""
+        typer.echo(
+            f"showing the feeder at {self._path} on http://{self.host}:{self.port} (ctrl+c ends)", err=True
+        )
+
+    async def _make_app(self) -> web.Application:
+        app = await super()._make_app()
+        app.middlewares.append(self._guard)
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get("Origin")
+        if request.host not in self._names or (origin is not None and origin != f"http://{request.host}"):
+            raise web.HTTPForbidden(text="this page is served to its own address alone\n")
+        if request.method != "GET":
+            raise web.HTTPMethodNotAllowed(request.method, ["GET"])
+        if request.path != "/ws":
+            return await handler(request)
+        if self._open >= _PAGES:
+            raise web.HTTPServiceUnavailable(text=f"{_PAGES} pages are open already\n")
+        self._open += 1
+        try:
+            return await handler(request)
+        finally:
+            self._open -= 1
+
+    async def handle_index(self, request: web.Request) -> Any:  # noqa: ANN401
+        """The page, with links to the name it was asked under."""
+        self.public_url = f"http://{request.host}"
+        return await super().handle_index(request)

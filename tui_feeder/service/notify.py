@@ -1,0 +1,114 @@
+"""Tells systemd how the feeder is: ready when data flows, alive as long as the engine's loop answers.
+
+The protocol of ``sd_notify(3)``: datagrams of ``NAME=value`` to the socket that ``NOTIFY_SOCKET`` names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+
+from tui_feeder.config import Service
+from tui_feeder.engine.live import EngineThread
+from tui_feeder.service.readiness import checks
+from tui_feeder.service.subject import BusyError, Subject
+
+log = logging.getLogger(__name__)
+
+#: What a start waits for. A sink that is down or a disk that fills is a fault of a feeder that has started.
+_TO_BE_READY = ("history", "streams", "symbols")
+_PERIOD_SECONDS = 1.0
+
+
+@contextlib.contextmanager
+def notifying(
+    engine: EngineThread, settings: Service, environ: Mapping[str, str] = os.environ
+) -> Iterator[None]:
+    """Tell systemd while inside, where it asked for it."""
+    address = environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        yield
+        return
+    notifier = Notifier(engine, settings, address, _watchdog_seconds(environ))
+    try:
+        yield
+    finally:
+        notifier.close()
+
+
+def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:
+    """How long systemd waits for a sign of life; None where it does not, or asks another process."""
+    try:
+        seconds = int(environ.get("WATCHDOG_USEC", "")) / 1e6
+        other = int(environ.get("WATCHDOG_PID") or os.getpid()) != os.getpid()
+    except ValueError:
+        return None
+    return None if other or seconds <= 0 else seconds
+
+
+class Notifier:
+    """Sends datagrams from a thread of its own.
+
+    Args:
+        engine: the engine's thread.
+        settings: bounds of what is ready.
+        address: of systemd's socket; ``@`` first for an abstract one.
+        watchdog: seconds systemd waits for a sign of life, None if it does not.
+    """
+
+    def __init__(self, engine: EngineThread, settings: Service, address: str, watchdog: float | None) -> None:
+        self._subject = Subject(engine)
+        self._settings = settings
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._period = _PERIOD_SECONDS if watchdog is None else min(_PERIOD_SECONDS, watchdog / 3)
+        self._kicks = watchdog is not None
+        self._ready = False
+        self._status = ""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.setblocking(False)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Say that the stop has begun."""
+        self._ended.set()
+        self._thread.join(5.0)
+        self._send("STOPPING=1", "STATUS=stopping in order")
+        self._socket.close()
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            while not self._ended.wait(self._period):
+                try:
+                    runner.run(self._tell())
+                except BusyError as error:
+                    self._say(str(error))  # no sign of life
+                except Exception:
+                    log.exception("systemd could not be told how the feeder is")
+
+    async def _tell(self) -> None:
+        look = await self._subject.look()
+        found = checks(look, self._settings)
+        missing = [check for check in found if not check.ok]
+        if not self._ready and not any(check.name in _TO_BE_READY for check in missing):
+            self._ready = True
+            self._send("READY=1")
+            log.info("systemd was told that the feeder is ready")
+        if self._kicks:
+            self._send("WATCHDOG=1")
+        self._say("; ".join(f"{check.name}: {check.text}" for check in missing or found))
+
+    def _say(self, status: str) -> None:
+        if status != self._status:
+            self._status = status
+            self._send("STATUS=" + status.replace("\n", " "))
+
+    def _send(self, *lines: str) -> None:
+        with contextlib.suppress(OSError):  # nobody listens there any more: the feeder goes on
+            self._socket.sendto("\n".join(lines).encode(), self._address)
