@@ -1,0 +1,313 @@
+"""The desk and what it calls: real sockets, real programs, a real outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from feed import NOON, until
+
+from tui_feeder.config import Alerts
+from tui_feeder.engine.alerts.desk import AlertDesk, Output, encode
+from tui_feeder.engine.alerts.outputs import Program, Topic, Webhook
+from tui_feeder.engine.alerts.rules import Alert, Health, Rule
+from tui_feeder.engine.alerts.watches import AlertRules
+from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.store import Store
+
+ALERT = Alert(
+    "gap", "gap_open", "币安人生USDT", NOON, "late", "币安人生USDT: 3 minutes missing", 301.5, 300.0
+)
+
+
+class Receiver:
+    """A web server that notes what it is sent and answers as it is told."""
+
+    def __init__(self, *answers: int) -> None:
+        self.bodies: list[Any] = []
+        self.headers: list[Any] = []
+        self.answers = list(answers)
+        self.hold = 0.0
+
+    async def take(self, request: web.Request) -> web.Response:
+        self.bodies.append(json.loads(await request.read()))
+        self.headers.append(dict(request.headers))
+        await asyncio.sleep(self.hold)
+        status = self.answers.pop(0) if self.answers else 200
+        return web.Response(status=status, headers={"Location": "/elsewhere"})
+
+
+@contextlib.asynccontextmanager
+async def receiving(receiver: Receiver, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", receiver.take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    yield f"{'https' if tls else 'http'}://{host}:{port}/hook/s3cret"
+    await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def working(*outputs: Output) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(output.run()) for output in outputs]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def settings(webhook_retries: int = 3) -> Alerts:
+    return replace(Alerts(), webhook_timeout_seconds=2.0, webhook_retries=webhook_retries)
+
+
+def told(journal: Journal) -> str:
+    return "\n".join(event.text for event in journal.events)
+
+
+async def test_a_webhook_is_posted_the_alert_as_json() -> None:
+    receiver, journal = Receiver(), Journal(lambda: NOON)
+    async with receiving(receiver) as url:
+        hook = Webhook(url, settings(), journal)
+        async with working(hook):
+            hook.send(ALERT, encode(ALERT))
+            await until(lambda: journal.counters["alert webhook sent"])
+    assert receiver.bodies == [
+        {
+            "rule": "gap", "kind": "gap_open", "symbol": "币安人生USDT", "timestamp": NOON,
+            "condition": "late", "text": "币安人生USDT: 3 minutes missing",
+            "value": 301.5, "threshold": 300.0,
+        }
+    ]  # fmt: skip
+    assert receiver.headers[0]["Content-Type"] == "application/json"
+
+
+async def test_a_receiver_in_trouble_is_asked_again_and_one_that_refuses_is_not() -> None:
+    journal = Journal(lambda: NOON)
+    receiver = Receiver(503, 429)
+    async with receiving(receiver) as url:
+        hook = Webhook(url, settings(), journal)
+        async with working(hook):
+            hook.send(ALERT, encode(ALERT))
+            await until(lambda: journal.counters["alert webhook sent"])
+            assert len(receiver.bodies) == 3
+            receiver.answers = [404, 302]
+            for _ in range(2):
+                hook.send(ALERT, encode(ALERT))
+            await until(lambda: journal.counters["alert webhook failed"] == 2)
+    assert len(receiver.bodies) == 5
+    assert "the receiver answers 404" in told(journal)
+
+
+async def test_a_receiver_that_is_slow_or_away_is_given_up_and_its_address_never_told() -> None:
+    journal = Journal(lambda: NOON)
+    receiver = Receiver()
+    receiver.hold = 3.0
+    async with receiving(receiver) as url:
+        slow = Webhook(url, replace(settings(webhook_retries=0), webhook_timeout_seconds=0.3), journal)
+        async with working(slow):
+            slow.send(ALERT, encode(ALERT))
+            await until(lambda: journal.counters["alert webhook failed"] == 1)
+        receiver.hold = 0.0
+    away = Webhook(url, settings(webhook_retries=1), journal)
+    async with working(away):
+        away.send(ALERT, encode(ALERT))
+        await until(lambda: journal.counters["alert webhook failed"] == 2)
+    assert "no answer within 0.3 s" in told(journal)
+    assert "s3cret" not in told(journal)
+
+
+async def test_a_certificate_that_nobody_vouches_for_gets_no_alert(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("a certificate is made with openssl, which is not here")
+    pem = tmp_path / "pem"
+    await asyncio.to_thread(
+        subprocess.run,
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-days", "2",
+         "-keyout", str(pem), "-out", str(tmp_path / "cert")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    pem.write_bytes(pem.read_bytes() + (tmp_path / "cert").read_bytes())
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(pem)
+    receiver, journal = Receiver(), Journal(lambda: NOON)
+    async with receiving(receiver, tls) as url:
+        hook = Webhook(url, settings(), journal)
+        async with working(hook):
+            hook.send(ALERT, encode(ALERT))
+            await until(lambda: journal.counters["alert webhook failed"])
+    assert "certificate" in told(journal)
+    assert not receiver.bodies
+
+
+async def test_what_waits_for_a_receiver_is_bounded_and_the_newest_kept() -> None:
+    receiver, journal = Receiver(), Journal(lambda: NOON)
+    async with receiving(receiver) as url:
+        hook = Webhook(url, settings(), journal)
+        for n in range(130):
+            one = Alert("x", "gap_open", "BTCUSDT", n, "late", "t")
+            hook.send(one, encode(one))
+        assert journal.counters["alert webhook queue full"] == 30
+        async with working(hook):
+            await until(lambda: journal.counters["alert webhook sent"] == 100)
+    assert [body["timestamp"] for body in receiver.bodies] == list(range(30, 130))
+
+
+SCRIPT = """import json, os, sys, time
+alert = json.load(sys.stdin)
+alert["argv"], alert["env"] = sys.argv[1:], [k for k in os.environ if k.startswith("FEEDER_")]
+open(os.path.join({folder!r}, str(alert["timestamp"])), "w").write(json.dumps(alert))
+time.sleep({sleep})
+sys.exit({code})
+"""
+
+
+def script(folder: Path, *, sleep: float = 0.0, code: int = 0) -> list[str]:
+    (folder / "out").mkdir(exist_ok=True)
+    (folder / "notify.py").write_text(SCRIPT.format(folder=str(folder / "out"), sleep=sleep, code=code))
+    return [sys.executable, str(folder / "notify.py")]
+
+
+def written(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(one.read_text()) for one in sorted((folder / "out").iterdir()) if one.stat().st_size]
+
+
+async def test_a_program_gets_the_text_as_one_argument_and_the_json_and_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEEDER_DATABASE__PASSWORD", "hunter2")
+    journal = Journal(lambda: NOON)
+    nasty = Alert("x", "gap_open", "BTCUSDT", NOON, "late", "$(touch pwned); `id` 'a b' \"c\" | d & {symbol}")
+    program = Program([*script(tmp_path), "--title={text}", "$HOME", "{text}"], 20.0, journal)
+    async with working(program):
+        program.send(nasty, encode(nasty))
+        await until(lambda: journal.counters["alert command run"])
+    (got,) = written(tmp_path)
+    assert got["argv"] == [f"--title={nasty.text}", "$HOME", nasty.text]
+    assert got["text"] == nasty.text
+    assert got["env"] == []
+
+
+async def test_a_program_that_fails_hangs_or_is_not_there_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    journal = Journal(lambda: NOON)
+    failing = Program(script(tmp_path, code=7), 20.0, journal)
+    absent = Program([str(tmp_path / "absent")], 20.0, journal)
+    async with working(failing, absent):
+        failing.send(ALERT, encode(ALERT))
+        absent.send(ALERT, encode(ALERT))
+        await until(lambda: journal.counters["alert command failed"] == 2)
+    hanging = Program(script(tmp_path, sleep=600), 1.5, journal)
+    async with working(hanging):
+        began = time.monotonic()
+        hanging.send(ALERT, encode(ALERT))
+        await until(lambda: journal.counters["alert command failed"] == 3)
+        assert time.monotonic() - began < 30
+
+
+async def test_programs_run_two_at_a_time_and_none_outlives_the_feeder(tmp_path: Path) -> None:
+    journal = Journal(lambda: NOON)
+    program = Program(script(tmp_path, sleep=600), 600.0, journal)
+    async with working(program):
+        for n in range(6):
+            one = Alert("x", "gap_open", "BTCUSDT", NOON + n, "late", "t")
+            program.send(one, encode(one))
+        await until(lambda: len(list((tmp_path / "out").iterdir())) == 2)
+        await asyncio.sleep(0.3)
+        assert len(list((tmp_path / "out").iterdir())) == 2
+
+    def alive() -> list[str]:
+        found = []
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if str(tmp_path / "notify.py").encode() in entry.read_bytes():
+                    found.append(entry.parent.name)
+        return found
+
+    await until(lambda: not alive(), why="a program was left behind")
+
+
+async def test_alerts_wait_in_the_outbox_of_their_topic(tmp_path: Path) -> None:
+    store = await asyncio.to_thread(Store, tmp_path, exchange="a test")
+    journal = Journal(lambda: NOON)
+    try:
+        nobody = Topic(store.send, journal)
+        async with working(nobody):
+            nobody.send(ALERT, encode(ALERT))
+            await until(lambda: journal.counters["alert topic failed"])
+        outbox = await asyncio.to_thread(store.open_outbox, ["kafka"], 10, "alerts")
+        topic = Topic(store.send, journal)
+        async with working(topic):
+            topic.send(ALERT, encode(ALERT))
+            await until(lambda: journal.counters["alert topic queued"])
+        (waiting,) = outbox.after(0, 10_000)
+    finally:
+        await asyncio.to_thread(store.close)
+    assert (waiting.symbol, waiting.timestamp, waiting.payload) == (ALERT.symbol, NOON, encode(ALERT))
+
+
+class Noted:
+    name = "noted"
+
+    def __init__(self) -> None:
+        self.alerts: list[Alert] = []
+
+    def send(self, alert: Alert, payload: bytes) -> None:
+        assert json.loads(payload)["text"] == alert.text
+        self.alerts.append(alert)
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+def desk(
+    rules: Sequence[Rule], output: Noted, *, bell: bool = True
+) -> tuple[AlertDesk, Journal, ExchangeClock]:
+    clock = ExchangeClock()
+    journal = Journal(clock.now)
+    return AlertDesk(AlertRules(rules, None), [output], journal, clock, bell=bell), journal, clock
+
+
+async def test_the_desk_logs_keeps_and_passes_on_and_can_be_told_that_somebody_saw() -> None:
+    output = Noted()
+    made, journal, clock = desk([Rule("late", "sink_lag", seconds=10, cooldown_ms=0)], output)
+    health = Health(clock.now(), lags={"kafka": 11.0, "postgres": 12.0})
+    watching = asyncio.create_task(made.watch(lambda: health))
+    await until(lambda: len(made.recent) == 2)
+    watching.cancel()
+    assert [view.acknowledged for view in made.recent] == [False, False]
+    assert [view.rings for view in made.recent] == [True, True]
+    assert len(output.alerts) == 2
+    assert "alert late: kafka: the oldest message waits for 11 s" in told(journal)
+    made.acknowledge(made.recent[1].number)
+    assert [view.acknowledged for view in made.recent] == [False, True]
+    made.acknowledge()
+    assert [view.acknowledged for view in made.recent] == [True, True]
+
+
+async def test_alerts_about_the_past_are_kept_and_call_nobody() -> None:
+    output = Noted()
+    made, journal, clock = desk([Rule("late", "sink_lag", seconds=10, cooldown_ms=0)], output)
+    health = Health(clock.now() - 3_600_000, lags={"kafka": 11.0})
+    watching = asyncio.create_task(made.watch(lambda: health))
+    await until(lambda: made.recent)
+    watching.cancel()
+    assert not made.recent[0].rings
+    assert not output.alerts
+    assert journal.counters["alerts about the past not sent"] == 1

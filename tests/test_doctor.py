@@ -1,0 +1,238 @@
+"""``feeder-tui doctor`` as a user runs it, against the embedded exchange with faults on: it names each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commanding import command, command_at
+
+from tui_feeder.engine.store import Store
+from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.synthetic import synthetic_market
+
+SYMBOLS = ["BTCUSDT", "ETHUSDT"]
+
+
+def exchange_now() -> Exchange:
+    """An exchange of this very moment, so that its clock can be compared with ours."""
+    market = synthetic_market(SYMBOLS)
+    return Exchange(market, clock_for(market))
+
+
+async def looked_at(
+    exchange: Exchange, folder: Path, *more: str, **env: str
+) -> tuple[int, dict[str, dict[str, Any]]]:
+    """The exit code and the findings by what was looked at."""
+    done = await command_at(
+        exchange,
+        "doctor",
+        "--json",
+        "--patience",
+        "4",
+        "--symbols",
+        "BTCUSDT,ETHUSDT",
+        *more,
+        cwd=folder,
+        **env,
+    )
+    assert "Traceback" not in done.err
+    answer = json.loads(done.out)
+    assert answer["ok"] == (done.code == 0)
+    return done.code, {one["check"]: one for one in answer["findings"]}
+
+
+async def test_where_all_is_well_every_line_says_so(tmp_path: Path) -> None:
+    async with exchange_now() as exchange:
+        code, found = await looked_at(exchange, tmp_path)
+        assert code == 0
+        assert {name: one["state"] for name, one in found.items()} == dict.fromkeys(
+            (
+                "config",
+                "disk",
+                "names",
+                "REST",
+                "clock",
+                "symbols",
+                "streams",
+                "archive",
+                "Kafka",
+                "PostgreSQL",
+            )
+            + (("file",) if "file" in found else ()),
+            "ok",
+        )
+        assert "its SHA256 agrees" in found["archive"]["text"]
+        assert "first frame after" in found["streams"]["text"]
+        done = await command_at(exchange, "doctor", "--symbols", "BTCUSDT", cwd=tmp_path)
+        assert done.code == 0
+        assert "ok    streams" in done.out
+        assert "0 failed, 0 to look after" in done.out
+        assert not (tmp_path / "lmdb_data").exists(), "it makes nothing"
+
+
+async def test_a_subscription_that_is_acknowledged_and_stays_silent_is_named(tmp_path: Path) -> None:
+    async with exchange_now() as exchange:
+        exchange.faults.switch_on("ack-without-data")
+        code, found = await looked_at(exchange, tmp_path)
+    assert code == 4
+    assert found["streams"]["state"] == "fail"
+    assert "takes the subscription and sends no frame" in found["streams"]["text"]
+    assert "retired" in found["streams"]["remedy"]
+    assert found["REST"]["state"] == found["archive"]["state"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("fault", "parameters", "said", "remedy"),
+    [
+        ("rest-429", {"retry_after": 30.0}, "rate limited", "another program"),
+        ("rest-429", {"retry_after": 0.0}, "rate limited", "another program"),
+        ("rest-418", {}, "banned", "send nothing"),
+        ("rest-403", {}, "forbidden", "firewall"),
+        ("rest-451", {}, "refused here", "country"),
+        ("rest-5xx", {"status": "502"}, "the exchange answers 502", "wait"),
+        ("rest-timeout", {}, "no answer within", "network"),
+        ("rest-truncated", {}, "bad answer", "on the way"),
+        ("rest-empty", {}, "empty list", "wait"),
+    ],
+)
+async def test_each_way_in_which_rest_refuses_is_named_with_its_remedy(
+    tmp_path: Path, fault: str, parameters: dict[str, Any], said: str, remedy: str
+) -> None:
+    async with exchange_now() as exchange:
+        exchange.faults.switch_on(fault, **parameters)
+        code, found = await looked_at(exchange, tmp_path, FEEDER_EXCHANGE__REQUEST_TIMEOUT_SECONDS="1.5")
+    assert code == 4
+    assert found["REST"]["state"] == "fail"
+    assert said in found["REST"]["text"]
+    assert remedy in found["REST"]["remedy"]
+    assert found["streams"]["state"] == "ok", "the streams are another way"
+    assert found["archive"]["state"] == "ok"
+
+
+async def test_no_request_is_sent_during_a_ban_that_an_earlier_run_met(tmp_path: Path) -> None:
+    from tui_feeder.engine.ban import keep_ban
+    from tui_feeder.engine.clock import ExchangeClock
+
+    def remember() -> None:
+        store = Store(tmp_path / "lmdb_data", exchange="a simulated exchange")
+        clock = ExchangeClock()
+        keep_ban(store, clock, clock.now() + 600_000)
+        store.close()
+
+    await asyncio.to_thread(remember)
+    async with exchange_now() as exchange:
+        exchange.faults.switch_on("rest-418", count=1_000)
+        code, found = await looked_at(exchange, tmp_path)
+        assert exchange.faults.struck["rest-418"] == 0
+    assert code == 4
+    assert "no request during a ban; until " in found["REST"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"seconds": 90.0}, "90.0 s behind"),
+        ({"seconds": -90.0}, "90.0 s ahead of"),
+        ({"seconds": 90.0, "every": 2.0}, "stepped by"),
+    ],
+)
+async def test_a_clock_that_is_wrong_or_steps_is_named(
+    tmp_path: Path, parameters: dict[str, Any], said: str
+) -> None:
+    async with exchange_now() as exchange:
+        exchange.faults.switch_on("clock-skew", **parameters)
+        code, found = await looked_at(exchange, tmp_path)
+    assert code == 0, "the feeder follows the exchange's clock"
+    assert found["clock"]["state"] == "warn"
+    assert said in found["clock"]["text"]
+    assert found["clock"]["remedy"]
+
+
+async def test_a_broker_and_a_database_that_are_down_are_named(tmp_path: Path) -> None:
+    pytest.importorskip("aiokafka", reason="the kafka extra is not installed")
+    pytest.importorskip("asyncpg", reason="the postgres extra is not installed")
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))  # and nobody listens
+        port = one.getsockname()[1]
+        async with exchange_now() as exchange:
+            code, found = await looked_at(
+                exchange,
+                tmp_path,
+                FEEDER_KAFKA__ENABLED="true",
+                FEEDER_KAFKA__BOOTSTRAP_SERVERS=f"127.0.0.1:{port}",
+                FEEDER_DATABASE__ENABLED="true",
+                FEEDER_DATABASE__HOST="127.0.0.1",
+                FEEDER_DATABASE__PORT=str(port),
+                FEEDER_DATABASE__PASSWORD="hunter2",
+            )
+    assert code == 4
+    for name, key in (("Kafka", "kafka.bootstrap_servers"), ("PostgreSQL", "[database]")):
+        assert found[name]["state"] == "fail"
+        assert key in found[name]["remedy"]
+        assert "hunter2" not in found[name]["text"]
+    assert found["streams"]["state"] == "ok"
+
+
+async def test_a_missing_and_a_damaged_archive_are_told_apart(tmp_path: Path) -> None:
+    async with exchange_now() as exchange:
+        exchange.faults.switch_on("missing-file")
+        code, found = await looked_at(exchange, tmp_path)
+        assert (code, found["archive"]["state"]) == (0, "warn")
+        assert "is not there" in found["archive"]["text"]
+        exchange.faults.switch_off()
+        exchange.faults.switch_on("bad-checksum")
+        code, found = await looked_at(exchange, tmp_path)
+    assert (code, found["archive"]["state"]) == (4, "fail")
+    assert "SHA256" in found["archive"]["text"]
+
+
+async def test_symbols_that_nobody_lists_are_told_with_a_guess(tmp_path: Path) -> None:
+    async with exchange_now() as exchange:
+        code, found = await looked_at(exchange, tmp_path, "--symbols", "BTCUSDT,ETHUSDTT")
+        assert (code, found["symbols"]["state"]) == (0, "warn")
+        assert "ETHUSDTT (did you mean ETHUSDT?)" in found["symbols"]["text"]
+
+
+async def test_a_store_in_use_is_said_and_one_of_another_exchange_refused(tmp_path: Path) -> None:
+    async with exchange_now() as exchange:
+        store = await asyncio.to_thread(Store, tmp_path / "lmdb_data", exchange="a simulated exchange")
+        try:
+            code, found = await looked_at(exchange, tmp_path)
+        finally:
+            await asyncio.to_thread(store.close)
+        assert code == 0
+        assert f"in use by feeder-tui pid {os.getpid()}" in found["disk"]["text"]
+        _, found = await looked_at(exchange, tmp_path)
+        assert "in use" not in found["disk"]["text"]
+        other = await asyncio.to_thread(Store, tmp_path / "other", exchange="https://elsewhere.example")
+        await asyncio.to_thread(other.close)
+        code, found = await looked_at(exchange, tmp_path, "--storage", str(tmp_path / "other"))
+    assert (code, found["disk"]["state"]) == (4, "fail")
+    assert "elsewhere.example" in found["disk"]["text"]
+
+
+def test_a_wrong_configuration_is_told_with_every_problem_and_nothing_else_is_tried(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[kafka]\nacks = 'al'\n[ui]\nrefresh_hz = 99\n")
+    done = command("doctor", "--json", cwd=tmp_path)
+    assert done.code == 4
+    found = json.loads(done.out)["findings"]
+    assert [(one["check"], one["state"]) for one in found] == [("config", "fail")] * 2
+    assert "kafka.acks" in found[0]["text"]
+    assert 'did you mean "all"?' in found[0]["remedy"]
+
+
+async def test_without_a_way_to_the_exchange_each_part_says_so_and_nothing_hangs(tmp_path: Path) -> None:
+    async with exchange_now() as exchange:
+        exchange.faults.switch_on("refuse-connections")
+        code, found = await looked_at(exchange, tmp_path)
+    assert code == 4
+    assert found["REST"]["state"] == found["streams"]["state"] == found["archive"]["state"] == "fail"
+    assert "unreachable" in found["REST"]["text"]
+    assert "cannot be connected" in found["streams"]["text"]

@@ -1,0 +1,332 @@
+"""Health, readiness and metrics of a running feeder over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commanding import COMMAND, environment
+from fake_monitor import FakeMonitor
+from feed import NOON, configured
+from prometheus_client.parser import text_string_to_metric_families
+from serving import serving
+
+from tui_feeder.config import Kafka, Service
+from tui_feeder.engine.latency import BOUNDS, Latency
+from tui_feeder.engine.sinks.kafka import KafkaSink
+from tui_feeder.engine.store import Store
+from tui_feeder.monitor import Snapshot, SymbolState
+from tui_feeder.service.http import HttpService, ServiceError
+from tui_feeder.service.readiness import checks
+from tui_feeder.service.subject import Look
+from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.synthetic import synthetic_market
+
+SYMBOLS = ["BTCUSDT", "ETHUSDT"]
+METRICS = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
+
+
+def exchange_at(start: int, rate: float = 20.0) -> Exchange:
+    market = synthetic_market(SYMBOLS, as_of_ms=NOON)
+    return Exchange(market, clock_for(market, start_ms=start, rate=rate))
+
+
+async def test_it_is_healthy_from_the_start_and_ready_once_history_is_there(tmp_path: Path) -> None:
+    async with exchange_at(NOON) as exchange:
+        exchange.faults.switch_on("slow-archive", bytes_per_second=20_000.0)
+        async with serving(configured(exchange, SYMBOLS, days=10), tmp_path) as feeder:
+            health = await feeder.get("/health")
+            assert health["status"] == "ok"
+            assert health["state"] in ("starting", "backfill")
+            await feeder.until_ready(
+                False, "history: the engine is backfill: 2 of 2 symbols are not live yet"
+            )
+            exchange.faults.switch_off()
+            await feeder.until_ready(True)
+            body = await feeder.get("/ready")
+            assert set(body["checks"]) == {"history", "streams", "symbols", "sinks", "disk"}
+            assert (await feeder.get("/health"))["state"] == "live"
+
+
+async def test_it_is_not_ready_while_no_frames_come_and_ready_again_after(tmp_path: Path) -> None:
+    async with (
+        exchange_at(NOON, 60.0) as exchange,
+        serving(configured(exchange, SYMBOLS), tmp_path) as feeder,
+    ):
+        await feeder.until_ready(True)
+        exchange.faults.switch_on("refuse-connections")
+        await feeder.until_ready(False, "streams: market-1 delivers nothing")
+        assert (await feeder.get("/health"))["status"] == "ok", "it lives, and needs no restart"
+        exchange.faults.switch_off()
+        await feeder.until_ready(True, seconds=80)
+
+
+async def test_it_is_not_ready_while_the_outbox_is_further_behind_than_allowed(tmp_path: Path) -> None:
+    with socket.socket() as taken:  # a broker that never answers
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        async with exchange_at(NOON, 60.0) as exchange:
+            config = replace(
+                configured(exchange, SYMBOLS), service=replace(Service(), ready_sink_lag_seconds=1.5)
+            )
+            kafka = replace(Kafka(), enabled=True, bootstrap_servers=(address,))
+
+            def sinks(store: Store) -> list[KafkaSink]:
+                return [KafkaSink(kafka, store.open_outbox(["kafka"], 10))]
+
+            async with serving(config, tmp_path, sinks) as feeder:
+                await feeder.until_ready(False, "sinks: kafka is ")
+                text = await feeder.get("/metrics")
+                assert value_of(text, "feeder_outbox_messages", topic="data", sink="kafka") > 0
+                assert value_of(text, "feeder_sink_lag_seconds", sink="kafka") > 1.5
+                assert value_of(text, "feeder_ready", check="sinks") == 0
+
+
+async def test_it_is_not_ready_when_the_disk_has_too_little_room(tmp_path: Path) -> None:
+    async with exchange_at(NOON) as exchange:
+        config = configured(exchange, SYMBOLS)
+        full = replace(config, service=replace(Service(), ready_free_mb=1_000_000))
+        async with serving(full, tmp_path) as feeder:
+            await feeder.until_ready(False, "disk: ")
+            _, reasons = await feeder.ready()
+            assert any("less than 1000000 MB" in reason for reason in reasons)
+
+
+async def test_an_engine_that_hangs_is_down_and_one_that_goes_on_is_well(tmp_path: Path) -> None:
+    async with exchange_at(NOON) as exchange, serving(configured(exchange, SYMBOLS), tmp_path) as feeder:
+        await feeder.until_ready(True)
+        feeder.engine.call(lambda: time.sleep(6))
+        await asyncio.sleep(0.6)
+        body = await feeder.get("/health", 503)
+        assert (body["status"], body["reason"]) == ("down", "the engine did not answer within 2 s")
+        for _ in range(200):
+            if (await feeder.get("/health", None))["status"] == "ok":
+                break
+            await asyncio.sleep(0.1)
+        else:
+            raise AssertionError("it stayed down")
+
+
+async def test_connections_that_say_nothing_keep_nobody_out(tmp_path: Path) -> None:
+    async with exchange_at(NOON) as exchange, serving(configured(exchange, SYMBOLS), tmp_path) as feeder:
+        idle = [await asyncio.open_connection(*feeder.service.address) for _ in range(100)]
+        for _, writer in idle[:50]:
+            writer.write(b"GET /health HTTP/1.1\r\nX-")  # and never the rest
+        assert (await feeder.get("/health"))["status"] == "ok"
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_it_can_be_served_on_another_address(tmp_path: Path) -> None:
+    async with exchange_at(NOON) as exchange, serving(configured(exchange, SYMBOLS), tmp_path) as feeder:
+        try:
+            service = await asyncio.to_thread(HttpService, feeder.engine, "::1", 0)
+        except ServiceError:
+            pytest.skip("this machine has no IPv6 loopback")
+        try:
+            async with feeder.session.get(f"http://[::1]:{service.address[1]}/health") as answer:
+                assert answer.status == 200
+        finally:
+            await asyncio.to_thread(service.close)
+        with pytest.raises(ServiceError, match="no address of this machine"):
+            HttpService(feeder.engine, "nowhere.invalid", 0)
+
+
+def look_at(snapshot: Snapshot, **more: Any) -> Look:  # noqa: ANN401
+    none = Latency().counted()
+    fields: dict[str, Any] = {
+        "answer_seconds": 0.0, "uptime_seconds": 1.0, "lags": {}, "outboxes": {}, "ban_until": 0,
+        "latencies": {"minute": none, "frame": none}, "store_pausing": None, "disk_free": 10**12,
+    }  # fmt: skip
+    return Look(snapshot, **fields | more)
+
+
+def failing(look: Look) -> list[tuple[str, str]]:
+    return [(check.name, check.text) for check in checks(look, Service()) if not check.ok]
+
+
+def test_each_check_of_readiness_fails_for_its_own_reason() -> None:
+    well = FakeMonitor(8).snapshot()
+    assert failing(look_at(well)) == []
+    assert failing(look_at(replace(well, state="degraded"))) == []
+    for state in ("starting", "backfill", "stopping", "stopped", "failed"):
+        assert [name for name, _ in failing(look_at(replace(well, state=state)))] == ["history"]
+    assert failing(look_at(replace(well, streams=()))) == [("streams", "no stream is open")]
+    old = well.exchange_time - 61_000
+    silent = tuple(
+        replace(one, state="silent", last_frame=old, reason="no data for 60 s") for one in well.streams
+    )
+    assert "no data for 60 s" in failing(look_at(replace(well, streams=silent)))[0][1]
+    stale = tuple(
+        replace(one, state=SymbolState.STALE, reason="no closed minute for 95 s") if n < 5 else one
+        for n, one in enumerate(well.symbols)
+    )
+    assert failing(look_at(replace(well, symbols=stale)))[0][0] == "symbols"
+    assert failing(look_at(replace(well, symbols=(*stale[4:], *well.symbols[5:])))) == []
+    assert failing(look_at(well, store_pausing="No space left on device")) == [
+        ("disk", "writes wait: No space left on device")
+    ]
+    assert failing(look_at(well, disk_free=1 << 20))[0] == ("disk", "1 MB are free, less than 200 MB")
+    assert failing(look_at(well, disk_free=None))[0][0] == "disk"
+    assert failing(look_at(well, lags={"kafka": 120.0, "postgres": 119.0})) == []
+    assert failing(look_at(well, lags={"kafka": 121.0}))[0][1].startswith("kafka is 121 s behind")
+
+
+def families_of(text: str) -> dict[str, Any]:
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def value_of(text: str, name: str, **labels: str) -> float:
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == name and labels.items() <= sample.labels.items():
+                return float(sample.value)
+    raise AssertionError(f"{name} {labels} is not served")
+
+
+async def test_metrics_are_those_of_the_documentation_and_say_what_is_true(tmp_path: Path) -> None:
+    async with exchange_at(NOON, 60.0) as exchange:
+
+        def sinks(store: Store) -> list[KafkaSink]:
+            kafka = replace(Kafka(), enabled=True, bootstrap_servers=("127.0.0.1:1",))
+            return [KafkaSink(kafka, store.open_outbox(["kafka"], 10))]
+
+        async with serving(configured(exchange, SYMBOLS), tmp_path, sinks) as feeder:
+            await feeder.until_ready(True)
+            for _ in range(200):
+                text = await feeder.get("/metrics")
+                if value_of(text, "feeder_symbol_messages_total", symbol="ETHUSDT") >= 2:
+                    break
+                await asyncio.sleep(0.1)
+            missing_minutes = value_of(text, "feeder_symbol_missing_minutes", symbol="ETHUSDT")
+            assert missing_minutes == 0
+            assert value_of(text, "feeder_state", state="live") == 1
+            assert value_of(text, "feeder_symbol_minute_age_seconds", symbol="ETHUSDT") < 90
+            assert value_of(text, "feeder_minute_latency_seconds_count") >= 2
+            assert value_of(text, "feeder_frame_latency_seconds_bucket", le="+Inf") == value_of(
+                text, "feeder_frame_latency_seconds_count"
+            )
+            assert value_of(text, "feeder_rest_weight_limit") == 2400
+            assert value_of(text, "feeder_events_total", event="messages") >= 4
+            assert value_of(text, "feeder_store_candles") >= 2 * 3 * 1440
+    served = {
+        (family.name, family.type, ",".join(sorted(set(labels(family)))))
+        for family in families_of(text).values()
+    }
+    documented = {
+        (one[1].removesuffix("_total"), one[3], one[2].replace(" ", ""))
+        for one in re.finditer(
+            r"^\| `(feeder_\w+)` \| ([a-z, ]*) ?\| (\w+) \| .+ \|$", METRICS.read_text(), re.M
+        )
+    }
+    assert served == documented
+
+
+def labels(family: Any) -> list[str]:  # noqa: ANN401
+    return [label for sample in family.samples for label in sample.labels if label != "le"]
+
+
+def test_every_counter_of_the_source_is_in_the_documentation() -> None:
+    documented = set(re.findall(r"^\| `([^`]+)` \| ", METRICS.read_text(), re.M))
+    source = Path(__file__).resolve().parents[1] / "tui_feeder"
+    counted: set[str] = set()
+    for path in [*source.glob("engine/**/*.py"), source / "running.py"]:
+        for found in re.finditer(r"(?<!handlers)\.(?:count|fault)\(\s*(f?)\"([^\"]+)\"", path.read_text()):
+            counted.add(re.sub(r"\{[^}]*\}", "…", found[2]) if found[1] else found[2])
+    assert counted - documented == set()
+
+
+async def test_one_that_has_stopped_says_that_it_is_down(tmp_path: Path) -> None:
+    async with exchange_at(NOON) as exchange, serving(configured(exchange, SYMBOLS), tmp_path) as feeder:
+        await feeder.until_ready(True)
+        feeder.engine.request_stop()
+        assert await asyncio.to_thread(feeder.engine.join, 30)
+        await asyncio.sleep(0.6)
+        assert (await feeder.get("/health", 503))["status"] == "down"
+        assert (await feeder.get("/ready", 503))["ready"] is False
+        await feeder.get("/metrics", 503)
+        await feeder.get("/api/v1/symbols", 503)
+
+
+async def test_a_port_that_is_taken_is_told_with_the_remedy(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        engine: Any = None
+        with pytest.raises(ServiceError, match=rf"port {port} of 127.0.0.1 is in use.*health_server_port"):
+            HttpService(engine, "127.0.0.1", port)
+
+
+def test_latencies_are_counted_in_their_classes() -> None:
+    latency = Latency()
+    for seconds in (-1.0, 0.0, 0.005, 0.0051, 299.0, 300.0, 301.0, 1e9):
+        latency.observe(seconds)
+    counts = latency.counted().counts
+    assert len(counts) == len(BOUNDS) + 1
+    assert (counts[0], counts[1], counts[-2], counts[-1]) == (3, 1, 2, 2)
+    assert latency.counted().total == pytest.approx(0.005 + 0.0051 + 900.0 + 1e9)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+async def test_the_command_serves_where_it_is_told_and_a_second_one_is_refused(tmp_path: Path) -> None:
+    port = free_port()
+    async with exchange_at(NOON, 10.0) as exchange:
+        env = environment(
+            exchange, FEEDER_APPLICATION__HEALTH_SERVER_PORT=str(port), FEEDER_APPLICATION__SYMBOLS="BTCUSDT",
+            FEEDER_TECHNICAL_ANALYSIS__MIN_HISTORY_DAYS="2",
+        )  # fmt: skip
+
+        async def start(storage: str) -> asyncio.subprocess.Process:
+            return await asyncio.create_subprocess_exec(
+                *COMMAND, "--no-ui", "--storage", str(tmp_path / storage), cwd=tmp_path, env=env,
+                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            )  # fmt: skip
+
+        process = await start("first")
+        assert process.stderr is not None
+        while b"serving http://127.0.0.1" not in (
+            line := await asyncio.wait_for(process.stderr.readline(), 30)
+        ):
+            assert line, "it ended"
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /health HTTP/1.0\r\n\r\n")
+        assert b'"status":"ok"' in await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        second = await start("second")
+        _, err = await asyncio.wait_for(second.communicate(), 40)
+        assert second.returncode == 1
+        assert f"port {port} of 127.0.0.1 is in use" in err.decode()
+        assert "Traceback" not in err.decode()
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+def test_a_run_that_serves_nothing_loads_no_web_server(tmp_path: Path) -> None:
+    code = (
+        "import sys, tui_feeder.running as r; "
+        "print(sorted({'aiohttp.web', 'prometheus_client', 'tui_feeder.service.http'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(),
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,245 @@
+"""The read-only API over real sockets: what it gives equals the store, and nothing odd makes it fail."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from feed import NOON, configured
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from serving import serving
+
+from tui_feeder.engine.aggregate import aggregate
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.profile import profile_of
+from tui_feeder.engine.settings import profile_settings
+from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.synthetic import synthetic_market
+
+SYMBOLS = ["BTCUSDT", "币安人生USDT"]
+
+
+def exchange_at(start: int, rate: float = 1.0) -> Exchange:
+    market = synthetic_market(SYMBOLS, as_of_ms=NOON)
+    return Exchange(market, clock_for(market, start_ms=start, rate=rate))
+
+
+async def test_candles_are_those_of_the_store_page_by_page(tmp_path: Path) -> None:
+    async with exchange_at(NOON) as exchange, serving(configured(exchange, SYMBOLS), tmp_path) as feeder:
+        await feeder.until_ready(True)
+        store = feeder.engine.engine.store
+        start, end = NOON - DAY_MS, NOON - DAY_MS // 2
+        for timeframe, seconds in (("1m", 60), ("15m", 900), ("4h", 14_400)):
+            got: list[dict[str, Any]] = []
+            following: int | None = start
+            while following is not None:
+                page = await feeder.get(
+                    f"/api/v1/candles?symbol=BTCUSDT&timeframe={timeframe}&start={following}&end={end}&limit=70"
+                )
+                assert len(page["candles"]) <= 70
+                got += page["candles"]
+                following = page["next_start"]
+            wanted = aggregate(store.read("BTCUSDT", start, end), seconds).rows
+            assert [bar["open_time"] for bar in got] == wanted["open_time"].tolist()
+            for name in (
+                "open",
+                "high",
+                "low",
+                "close",
+                "volume",
+                "quote_volume",
+                "trades",
+                "taker_buy_volume",
+            ):
+                assert [bar[name] for bar in got] == wanted[name].tolist()
+            assert all(bar["close_time"] == bar["open_time"] + seconds * 1000 - 1 for bar in got)
+        last = await feeder.get("/api/v1/candles?symbol=BTCUSDT&limit=3")
+        assert [bar["open_time"] for bar in last["candles"]] == [
+            NOON - back * MINUTE_MS for back in (3, 2, 1)
+        ] or last["candles"][-1]["open_time"] >= NOON
+        assert last["next_start"] is None
+        name = "%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT"
+        quiet = await feeder.get(f"/api/v1/candles?symbol={name}&start=2026-03-09T00:00:00Z&limit=2")
+        assert quiet["symbol"] == SYMBOLS[1]
+        assert len(quiet["candles"]) == 2
+
+
+async def test_symbols_messages_profiles_and_gaps_are_told(tmp_path: Path) -> None:
+    async with exchange_at(NOON - 5_000, 10.0) as exchange:
+        config = configured(exchange, SYMBOLS)
+        async with serving(config, tmp_path) as feeder:
+            await feeder.until_ready(True)
+            first = await feeder.get("/api/v1/symbols?limit=1")
+            rest = await feeder.get(f"/api/v1/symbols?offset={first['next_offset']}")
+            told = [one["symbol"] for one in first["symbols"] + rest["symbols"]]
+            assert (told, rest["next_offset"], rest["total"]) == (SYMBOLS, None, 2)
+            message = await feeder.get("/api/v1/message?symbol=BTCUSDT")
+            assert message["symbol"] == "BTCUSDT"
+            assert "volume_profile" in message
+            day = NOON // DAY_MS * DAY_MS - DAY_MS
+            shown = await feeder.get("/api/v1/profile?symbol=BTCUSDT&date=2026-03-09&limit=5000")
+            engine = feeder.engine.engine
+            tick = engine.tracked["BTCUSDT"].info.tick_size  # type: ignore[union-attr]
+            rules = profile_settings(config, "BTCUSDT", tick)
+            assert rules is not None
+            made = profile_of(engine.store.read("BTCUSDT", day, day + DAY_MS), rules)
+            assert made is not None
+            assert (shown["poc"], shown["vah"], shown["val"]) == (made.poc, made.vah, made.val)
+            assert [row[1] for row in shown["rows"]] == [w for w in made.weights.tolist() if w]
+            assert sum(row[1] for row in shown["rows"]) == pytest.approx(made.total_volume)
+            assert await feeder.get("/api/v1/gaps") == {"gaps": [], "total": 0, "next_offset": None}
+            exchange.faults.switch_on("refuse-connections")
+            deadline = time.monotonic() + 60
+            while not (found := await feeder.get("/api/v1/gaps?symbol=BTCUSDT"))["gaps"]:
+                assert time.monotonic() < deadline, "no gap was told of"
+                await asyncio.sleep(0.1)
+            gap = found["gaps"][0]
+            assert (gap["symbol"], gap["state"]) == ("BTCUSDT", gap["state"])
+            assert gap["missing"] >= 1
+
+
+REFUSED = [
+    ("/api/v1/candles", 400, "symbol is missing"),
+    ("/api/v1/candles?symbol=NOPE", 404, "not followed"),
+    ("/api/v1/candles?symbol=BTCUSDT&timeframe=7m", 400, "timeframe is"),
+    ("/api/v1/candles?symbol=BTCUSDT&limit=0", 400, "1 to 1500"),
+    ("/api/v1/candles?symbol=BTCUSDT&limit=1501", 400, "1 to 1500"),
+    ("/api/v1/candles?symbol=BTCUSDT&limit=1e3", 400, "1 to 1500"),
+    ("/api/v1/candles?symbol=BTCUSDT&limit=%D9%A3", 400, "1 to 1500"),
+    ("/api/v1/candles?symbol=BTCUSDT&start=yesterday", 400, "start is a time"),
+    ("/api/v1/candles?symbol=BTCUSDT&start=-5", 400, "start is a time"),
+    ("/api/v1/candles?symbol=BTCUSDT&start=99999999999999999", 400, "start is a time"),
+    ("/api/v1/candles?symbol=BTCUSDT&start=2000&end=1000", 400, "end is not after start"),
+    ("/api/v1/candles?symbol=BTCUSDT&symbol=BTCUSDT", 400, "given twice"),
+    ("/api/v1/candles?symbol=BTCUSDT&format=csv", 400, "no such parameter"),
+    (f"/api/v1/candles?symbol={'A' * 200}", 400, "too long"),
+    ("/api/v1/profile?symbol=BTCUSDT&date=2026-02-30", 400, "date is a time"),
+    ("/api/v1/profile?symbol=BTCUSDT&date=1772000000000", 400, "date is a day"),
+    ("/api/v1/profile?symbol=BTCUSDT&date=1970-01-01", 404, "no profile"),
+    ("/api/v1/symbols?offset=-1", 400, "whole number"),
+    ("/api/v1/nothing", 404, "Not Found"),
+    ("/", 404, "Not Found"),
+    ("/metrics/../../etc/passwd", 404, "Not Found"),
+]
+
+
+async def test_questions_that_make_no_sense_are_refused_with_what_is_allowed(tmp_path: Path) -> None:
+    async with exchange_at(NOON) as exchange, serving(configured(exchange, SYMBOLS), tmp_path) as feeder:
+        await feeder.until_ready(True)
+        for path, status, said in REFUSED:
+            assert said in (await feeder.get(path, status))["error"], path
+        for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
+            for path in ("/health", "/api/v1/candles", "/nothing"):
+                async with feeder.session.request(method, feeder.url + path, data=b"x") as answer:
+                    assert answer.status == 405
+                    assert answer.headers["Allow"] == "GET, HEAD"
+        async with feeder.session.head(feeder.url + "/health") as answer:
+            assert (answer.status, await answer.read()) == (200, b"")
+
+
+@pytest.fixture(scope="module")
+def feeder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """A served feeder for a test that is no coroutine, on a loop of another thread."""
+    import threading
+
+    storage = tmp_path_factory.mktemp("served")
+    up, over = threading.Event(), threading.Event()
+    found: list[tuple[str, int]] = []
+
+    async def serve() -> None:
+        async with exchange_at(NOON, 1.0) as exchange, serving(configured(exchange, SYMBOLS), storage) as one:
+            await one.until_ready(True)
+            found.append(one.service.address)
+            up.set()
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert up.wait(60)
+    yield found[0]
+    over.set()
+    thread.join(60)
+
+
+NAMES = st.sampled_from(["symbol", "timeframe", "start", "end", "limit", "offset", "date"]) | st.text(
+    max_size=8
+)
+VALUES = st.one_of(
+    st.sampled_from(
+        [
+            "BTCUSDT", "1m", "4h", "1d", "0", "1500", "-1", "2026-03-09", "2026-03-09T00:00:00Z",
+            str(NOON), "9" * 30, "1970-01-01", "0001-01-01T00:00:00Z", "٣", "1e9", "NaN", "%00", "\x00",
+        ]
+    ),
+    st.text(max_size=30),
+    st.integers(-(2**70), 2**70).map(str),
+)  # fmt: skip
+PATHS = st.sampled_from(
+    ["/health", "/ready", "/metrics"]
+    + [f"/api/v1/{n}" for n in ("symbols", "candles", "profile", "message", "gaps")]
+) | st.text(max_size=20).map(lambda text: "/" + text)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    path=PATHS,
+    query=st.lists(st.tuples(NAMES, VALUES), max_size=5),
+    method=st.sampled_from(["GET"] * 8 + ["HEAD", "POST", "BREW"]),
+    raw=st.booleans(),
+)
+def test_no_path_query_or_method_makes_it_fail(
+    feeder: tuple[str, int], path: str, query: list[tuple[str, str]], method: str, raw: bool
+) -> None:
+    from urllib.parse import quote, urlencode
+
+    if raw:  # bytes as they come, but for what would end the request line
+        target = path + "?" + "&".join(f"{name}={value}" for name, value in query)
+        target = "".join(c for c in target if c not in " \r\n\t\x00" and 32 < ord(c) < 127) or "/"
+    else:
+        target = quote(path, safe="/") + "?" + urlencode(query, errors="replace")
+    connection = http.client.HTTPConnection(*feeder, timeout=20)
+    try:
+        connection.request(method, target)
+        answer = connection.getresponse()
+        body = answer.read()
+    finally:
+        connection.close()
+    assert answer.status in (200, 400, 404, 405), (target, answer.status, body)
+    assert b"Traceback" not in body
+    assert len(body) < 2_000_000
+    if answer.status != 200 and method != "HEAD" and answer.headers.get_content_type() == "application/json":
+        assert json.loads(body)["error"]
+
+
+def test_garbage_instead_of_a_request_is_refused_and_serving_goes_on(feeder: tuple[str, int]) -> None:
+    import socket
+
+    for rubbish in (
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 200,
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\n",
+        b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
+        b"GET /health HTTP/9.9\r\n\r\n",
+        b"\r\n" * 1000,
+    ):
+        with socket.create_connection(feeder, timeout=20) as one:
+            one.settimeout(5)
+            try:
+                one.sendall(rubbish)
+                answered = one.recv(4096)
+            except (TimeoutError, ConnectionError):
+                answered = b""
+        assert b"Traceback" not in answered
+        assert not answered or answered.startswith(b"HTTP/1.")
+        connection = http.client.HTTPConnection(*feeder, timeout=20)
+        connection.request("GET", "/health")
+        assert connection.getresponse().status == 200
+        connection.close()

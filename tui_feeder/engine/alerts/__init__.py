@@ -1,0 +1,1 @@
+"""Alerts: pure rules (:mod:`.rules`, :mod:`.watches`), the desk that keeps what they find, its outputs."""

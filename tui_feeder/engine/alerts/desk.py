@@ -1,0 +1,141 @@
+"""Where alerts come together: told in the log, kept for the screen, handed to whoever is to be called."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import orjson
+
+from tui_feeder.engine.alerts.rules import TROUBLES, Alert, Health
+from tui_feeder.engine.alerts.watches import AlertRules
+from tui_feeder.engine.candle import MINUTE_MS, Candle
+from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.message import Message
+from tui_feeder.monitor import AlertView
+
+log = logging.getLogger(__name__)
+
+_KEPT = 50
+_LOOK_SECONDS = 1.0
+#: An alert about a minute so long ago calls nobody: the feeder is catching up.
+_PAST_MS = 5 * MINUTE_MS
+
+
+class Output(Protocol):
+    """Somebody to be called. Used on the engine's loop."""
+
+    name: str
+
+    def send(self, alert: Alert, payload: bytes) -> None:
+        """Take an alert and the JSON object of it. Returns at once; what does not get through is told."""
+        ...
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        ...
+
+
+def encode(alert: Alert) -> bytes:
+    """An alert as one JSON object: ``rule kind symbol timestamp condition text value threshold``."""
+    fields = {
+        "rule": alert.rule,
+        "kind": alert.kind,
+        "symbol": alert.symbol,
+        "timestamp": alert.at,
+        "condition": alert.condition,
+        "text": alert.text,
+        "value": alert.value,
+        "threshold": alert.threshold,
+    }
+    return orjson.dumps({name: value for name, value in fields.items() if value is not None})
+
+
+class AlertDesk:
+    """Takes minutes and health, applies the rules, and passes on what they find. Runs on the engine's loop.
+
+    Args:
+        bell: whether the screen should ring for them.
+    """
+
+    def __init__(
+        self,
+        rules: AlertRules,
+        outputs: Sequence[Output],
+        journal: Journal,
+        clock: ExchangeClock,
+        *,
+        bell: bool,
+    ) -> None:
+        self.recent: deque[AlertView] = deque(maxlen=_KEPT)
+        self.outputs = tuple(outputs)
+        self._rules = rules
+        self._journal = journal
+        self._clock = clock
+        self._bell = bell
+        self._number = 0
+        self._held_back = 0
+
+    def minute(self, candle: Candle, message: Message) -> None:
+        """A minute is closed and stored. A rule that fails is told of and stops nothing."""
+        try:
+            self._tell(self._rules.minute(candle, message))
+        except Exception as error:
+            log.debug("alert rules", exc_info=True)
+            self._journal.fault("alert rules failed", repr(error), message.symbol)
+
+    def follow(self, rules: AlertRules) -> None:
+        """Apply these rules from now on."""
+        rules.adopt(self._rules)
+        self._rules = rules
+
+    def forget(self, symbol: str) -> None:
+        """The symbol is followed no longer."""
+        self._rules.forget(symbol)
+
+    async def watch(self, health: Callable[[], Health]) -> None:
+        """Look at the feeder's health every second, until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if self._rules.watches_health:
+                self._tell(self._rules.health(health()))
+
+    def acknowledge(self, number: int | None = None) -> None:
+        """Somebody has seen the alert of this number, or all of them."""
+        for at, view in enumerate(self.recent):
+            if number in (None, view.number) and not view.acknowledged:
+                self.recent[at] = replace(view, acknowledged=True)
+
+    def _tell(self, alerts: Sequence[Alert]) -> None:
+        for alert in alerts:
+            past = self._clock.now() - alert.at > self._clock.at_least(_PAST_MS, 30.0)
+            self._number += 1
+            self.recent.append(
+                AlertView(
+                    self._number,
+                    alert.at,
+                    alert.rule,
+                    alert.kind,
+                    None if alert.kind == "sink_lag" else alert.symbol,
+                    alert.text,
+                    price=alert.value if alert.kind == "price_cross" else None,
+                    rings=self._bell and not past,
+                )
+            )
+            self._journal.count("alerts")
+            level = "warning" if alert.kind in TROUBLES else "info"
+            self._journal.note(level, f"alert {alert.rule}: {alert.text}")
+            if past and self.outputs:
+                self._journal.count("alerts about the past not sent")
+            elif self.outputs:
+                payload = encode(alert)
+                for output in self.outputs:
+                    output.send(alert, payload)
+        if (held := self._rules.held_back) > self._held_back:
+            self._journal.count("alerts held back", held - self._held_back)
+            self._held_back = held

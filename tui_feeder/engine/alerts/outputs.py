@@ -1,0 +1,210 @@
+"""Who is called for an alert: a web address, a program, a Kafka topic."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+import aiohttp
+
+from tui_feeder.config import Alerts, Config
+from tui_feeder.engine.alerts.desk import Output
+from tui_feeder.engine.alerts.rules import Alert
+from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.store import Store
+
+#: Alerts that wait for a receiver; beyond it the oldest are let go, and counted.
+_WAITING = 100
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 60.0
+#: Programs that run at the same time.
+_PROGRAMS = 2
+_END_SECONDS = 1.0
+
+
+class _Waiting:
+    """A bounded queue: what comes last matters most, so the oldest goes first."""
+
+    def __init__(self, name: str, journal: Journal) -> None:
+        self._name = name
+        self._journal = journal
+        self._alerts: deque[tuple[Alert, bytes]] = deque()
+        self._some = asyncio.Event()
+
+    def put(self, alert: Alert, payload: bytes) -> None:
+        self._alerts.append((alert, payload))
+        if len(self._alerts) > _WAITING:
+            self._alerts.popleft()
+            self._journal.fault(f"alert {self._name} queue full", "the oldest alert was let go")
+        self._some.set()
+
+    async def take(self) -> tuple[Alert, bytes]:
+        while not self._alerts:
+            self._some.clear()
+            await self._some.wait()
+        return self._alerts.popleft()
+
+
+class Webhook:
+    """Posts each alert as JSON, one after the other. TLS is verified, redirects are not followed.
+
+    Args:
+        url: never told to anyone: it often holds a secret.
+    """
+
+    name = "webhook"
+
+    def __init__(self, url: str, settings: Alerts, journal: Journal) -> None:
+        self._url = url
+        self._tries = 1 + settings.webhook_retries
+        self._timeout = aiohttp.ClientTimeout(total=settings.webhook_timeout_seconds)
+        self._journal = journal
+        self._waiting = _Waiting(self.name, journal)
+
+    def send(self, alert: Alert, payload: bytes) -> None:
+        """Let it wait for its turn."""
+        self._waiting.put(alert, payload)
+
+    async def run(self) -> None:
+        """Post what waits, until cancelled."""
+        async with aiohttp.ClientSession(timeout=self._timeout) as session:
+            while True:
+                _, payload = await self._waiting.take()
+                await self._deliver(session, payload)
+
+    async def _deliver(self, session: aiohttp.ClientSession, payload: bytes) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        for attempt in range(1, self._tries + 1):
+            trouble, again = await self._post(session, payload)
+            if not trouble:
+                self._journal.count("alert webhook sent")
+                return
+            if not again or attempt == self._tries:
+                self._journal.fault("alert webhook failed", f"{trouble}, tried {attempt} times")
+                return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    async def _post(self, session: aiohttp.ClientSession, payload: bytes) -> tuple[str, bool]:
+        """One try: what went wrong, "" if nothing, and whether another try may help."""
+        headers = {"Content-Type": "application/json"}
+        try:
+            async with session.post(
+                self._url, data=payload, headers=headers, allow_redirects=False
+            ) as answer:
+                if 200 <= answer.status < 300:
+                    return "", False
+                return f"the receiver answers {answer.status}", answer.status in (408, 429) or (
+                    answer.status >= 500
+                )
+        except TimeoutError:
+            return f"no answer within {self._timeout.total:g} s", True
+        except aiohttp.ClientConnectorCertificateError:
+            return "the receiver's certificate cannot be trusted", False
+        except (aiohttp.ClientError, OSError) as error:
+            return f"the receiver cannot be reached ({type(error).__name__})", True
+
+
+class Program:
+    """Runs a program for each alert, without a shell: ``{text}`` in an argument is the alert, stdin its JSON.
+
+    The variables of the feeder's own configuration, which may hold secrets, are kept from it.
+    """
+
+    name = "command"
+
+    def __init__(self, command: Sequence[str], timeout: float, journal: Journal) -> None:
+        self._command = tuple(command)
+        self._timeout = timeout
+        self._journal = journal
+        self._waiting = _Waiting(self.name, journal)
+
+    def send(self, alert: Alert, payload: bytes) -> None:
+        """Let it wait for its turn."""
+        self._waiting.put(alert, payload)
+
+    async def run(self) -> None:
+        """Run what waits, a few at a time, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_PROGRAMS):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            alert, payload = await self._waiting.take()
+            await self._execute([part.replace("{text}", alert.text) for part in self._command], payload)
+
+    async def _execute(self, command: list[str], payload: bytes) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("FEEDER_")}
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                env=environment,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            self._journal.fault("alert command failed", f"{command[0]} cannot be run: {error}")
+            return
+        try:
+            await asyncio.wait_for(process.communicate(payload), self._timeout)
+        except TimeoutError:
+            self._journal.fault("alert command failed", f"{command[0]} took more than {self._timeout:g} s")
+            return
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), _END_SECONDS)
+        if process.returncode:
+            self._journal.fault("alert command failed", f"{command[0]} ended with {process.returncode}")
+        else:
+            self._journal.count("alert command run")
+
+
+class Topic:
+    """The topic ``alerts``: each alert waits in the store's outbox until the sinks that take it have it.
+
+    Args:
+        post: of the store: topic, key, timestamp in ms, JSON object.
+    """
+
+    name = "topic"
+
+    def __init__(self, post: Callable[[str, str, int, bytes], Future[bool]], journal: Journal) -> None:
+        self._post = post
+        self._journal = journal
+        self._posted: asyncio.Queue[Future[bool]] = asyncio.Queue()
+
+    def send(self, alert: Alert, payload: bytes) -> None:
+        """Into the outbox."""
+        self._posted.put_nowait(self._post("alerts", alert.symbol, alert.at, payload))
+
+    async def run(self) -> None:
+        """See that the outbox has taken them."""
+        while True:
+            if await asyncio.wrap_future(await self._posted.get()):
+                self._journal.count("alert topic queued")
+            else:
+                self._journal.fault("alert topic failed", "no sink takes the topic of alerts")
+
+
+def configured_outputs(config: Config, store: Store, journal: Journal) -> list[Output]:
+    """Those the configuration names."""
+    settings = config.alerts
+    outputs: list[Output] = []
+    if settings.webhook_url is not None:
+        outputs.append(Webhook(settings.webhook_url.reveal(), settings, journal))
+    if settings.command:
+        outputs.append(Program(settings.command, settings.command_timeout_seconds, journal))
+    if "alerts" in store.outboxes:  # a sink takes that topic
+        outputs.append(Topic(store.send, journal))
+    return outputs

@@ -1,0 +1,119 @@
+"""What is worth an alert. Pure: closed minutes with their messages, and the feeder's health, in; alerts out.
+
+Every rule watches something of each of its symbols that is in one of a few conditions: a price above or
+below a level, a gap open or none. An alert is due where the condition differs from the one last told of and
+the cool-down since then is over. So what flaps gives one alert a cool-down, and what changed during one and
+stayed so is told at its end.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Kind: TypeAlias = Literal[
+    "trend_flip", "ema_cross", "price_cross", "volume_above", "gap_open", "stream_stale", "sink_lag"
+]
+#: Kinds whose conditions are two sides, neither of them quiet.
+TWO_SIDED: frozenset[Kind] = frozenset({"trend_flip", "ema_cross", "price_cross"})
+#: Kinds about the feeder itself, not the market.
+TROUBLES: frozenset[Kind] = frozenset({"gap_open", "stream_stale", "sink_lag"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing to watch; fields a kind does not use keep their defaults."""
+
+    name: str
+    kind: Kind
+    symbols: tuple[str, ...] = ("ALL",)  # names and patterns
+    cooldown_ms: int = 300_000  # between two alerts about the same symbol
+    timeframe: int = 60  # seconds
+    level: str = ""  # of price_cross: poc, vah, val, ema
+    periods: tuple[int, ...] = ()  # of EMAs: two of ema_cross, one of the level ema
+    quantile: str = "q90"
+    measure: str = "volume"  # what is held against the quantile
+    factor: float = 1.0  # times the quantile
+    seconds: float = 300.0  # of gap_open, stream_stale, sink_lag
+    hysteresis: float = 0.0  # fraction of the level that must be passed, too
+
+    def concerns(self, symbol: str) -> bool:
+        """Whether the rule watches ``symbol``."""
+        return any(name in ("ALL", symbol) or fnmatch.fnmatchcase(symbol, name) for name in self.symbols)
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """Something a rule found. ``rule``, ``symbol`` and ``at`` together are unique."""
+
+    rule: str
+    kind: Kind
+    symbol: str  # of a sink_lag: the sink
+    at: int  # exchange ms: the close of the minute, or when health was looked at
+    condition: str  # what is true now: "above", "Buy", "high", "open", ...
+    text: str  # for people, one line
+    value: float | None = None  # what was held against the threshold
+    threshold: float | None = None
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What a rule sees at one moment.
+
+    ``condition`` None says that there is nothing to see, or that it lies inside the hysteresis: what was, is.
+    "" says that all is quiet, which is never told.
+    """
+
+    condition: str | None
+    text: str = ""
+    value: float | None = None
+    threshold: float | None = None
+
+
+UNSEEN = Finding(None)
+QUIET = Finding("")
+
+
+@dataclass(slots=True)
+class Watch:
+    """What is known of one rule and one symbol."""
+
+    told: str | None = None  # the condition last told of, or found at the beginning
+    told_at: int | None = None  # exchange ms of the last alert
+    seen: str | None = None  # the last condition seen
+    day: int | None = None  # ms; profile levels are compared within one UTC day
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the feeder is at one moment; seconds are of exchange time, but for sinks."""
+
+    at: int  # exchange ms
+    gaps: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+    """By live symbol: seconds since its oldest open gap was found, minutes missing in all; or zeros."""
+    silences: Mapping[str, float] = field(default_factory=dict)
+    """By live symbol: seconds since its last frame."""
+    lags: Mapping[str, float] = field(default_factory=dict)
+    """By sink: seconds since the oldest message that waits for it was made."""
+
+
+def settle(rule: Rule, watch: Watch, found: Finding, symbol: str, at: int) -> tuple[Alert | None, bool]:
+    """The alert that ``found`` is worth, and whether one was held back by the cool-down just now.
+
+    Conditions that are never quiet (above and below, Buy and Sell) are taken for granted when seen first.
+    """
+    condition = found.condition
+    if condition is None:
+        return None, False
+    changed, watch.seen = condition != watch.seen, condition
+    if condition == "" or (watch.told is None and rule.kind in TWO_SIDED):
+        watch.told = condition
+        return None, False
+    if condition == watch.told:
+        return None, False
+    if watch.told_at is not None and at - watch.told_at < rule.cooldown_ms:
+        return None, changed
+    watch.told, watch.told_at = condition, at
+    return Alert(rule.name, rule.kind, symbol, at, condition, found.text, found.value, found.threshold), False

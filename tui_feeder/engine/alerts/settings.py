@@ -1,0 +1,46 @@
+"""From ``[alerts]`` to rules in which nothing is left open."""
+
+from __future__ import annotations
+
+from tui_feeder.config import AlertRule, Config
+from tui_feeder.engine.alerts.rules import Rule
+from tui_feeder.engine.alerts.watches import AlertRules
+from tui_feeder.engine.settings import analysed
+
+#: Seconds after which trouble is worth an alert, where the rule does not say.
+_SECONDS = {"gap_open": 300.0, "stream_stale": 300.0, "sink_lag": 120.0}
+_HYSTERESIS_PERCENT = 0.1
+
+
+def alert_rules(config: Config) -> AlertRules:
+    """The rules of a configuration, of which :func:`tui_feeder.config.load` has seen that they hold."""
+    periods = analysed(config)[1]
+    rules = [_rule(config, name, stated) for name, stated in config.alerts.rules.items()]
+    return AlertRules(rules, max(periods, default=None))
+
+
+def _rule(config: Config, name: str, stated: AlertRule) -> Rule:
+    assert stated.kind is not None
+    every = config.alerts.cooldown_seconds if stated.cooldown_seconds is None else stated.cooldown_seconds
+    percent = _HYSTERESIS_PERCENT if stated.hysteresis_percent is None else stated.hysteresis_percent
+    return Rule(
+        name=name,
+        kind=stated.kind,
+        symbols=stated.symbols,
+        cooldown_ms=int(every * 1000),
+        timeframe=stated.timeframe or 60,
+        level=stated.level or "",
+        periods=_periods(stated, analysed(config)[1]),
+        quantile=stated.quantile or "q90",
+        measure=stated.measure or "volume",
+        factor=stated.factor or 1.0,
+        seconds=stated.seconds or _SECONDS.get(stated.kind, 0.0),
+        hysteresis=percent / 100,
+    )
+
+
+def _periods(stated: AlertRule, periods: tuple[int, ...]) -> tuple[int, ...]:
+    """The periods a rule compares: the shortest with the longest, or the price with the longest."""
+    if stated.periods is not None or not periods:
+        return stated.periods or ()
+    return (min(periods), max(periods)) if stated.kind == "ema_cross" else (max(periods),)

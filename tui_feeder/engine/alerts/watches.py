@@ -1,0 +1,201 @@
+"""How each kind of rule looks at a minute or at the feeder's health. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from tui_feeder.engine.alerts.rules import (
+    QUIET,
+    TROUBLES,
+    UNSEEN,
+    Alert,
+    Finding,
+    Health,
+    Kind,
+    Rule,
+    Watch,
+    settle,
+)
+from tui_feeder.engine.candle import Candle, timeframe_label
+from tui_feeder.engine.indicators.quantiles import PROBABILITIES
+from tui_feeder.engine.message import Message, ema_name, trend_name
+
+_Found = TypeVar("_Found")
+_QUANTILES = tuple(f"q{round(100 * p)}" for p in PROBABILITIES)
+
+
+class AlertRules:
+    """The rules, and what is known of each of their symbols.
+
+    Args:
+        rules: each with a name of its own.
+        longest: the longest period of the EMAs, which trends rest on; None without EMAs.
+    """
+
+    def __init__(self, rules: Sequence[Rule], longest: int | None) -> None:
+        self.held_back = 0  # changes that came within the cool-down of an alert
+        self._minute_rules = tuple(rule for rule in rules if rule.kind not in TROUBLES)
+        self._trouble_rules = tuple(rule for rule in rules if rule.kind in TROUBLES)
+        self._longest = longest
+        self._of_symbol: dict[str, tuple[tuple[Rule, Watch], ...]] = {}
+        self._troubles: dict[tuple[Rule, str], Watch] = {}
+        self._known: dict[tuple[Rule, str], Watch] = {}  # by the rules that were followed before
+
+    @property
+    def watches_health(self) -> bool:
+        """Whether there are rules about the feeder itself."""
+        return bool(self._trouble_rules)
+
+    def minute(self, candle: Candle, message: Message) -> list[Alert]:
+        """Look at the next closed minute of a symbol; its alerts carry the minute's close."""
+        symbol = message.symbol
+        watches = self._of_symbol.get(symbol)
+        if watches is None:
+            concerned = [rule for rule in self._minute_rules if rule.concerns(symbol)]
+            watches = self._of_symbol[symbol] = tuple(
+                (rule, self._known.pop((rule, symbol), Watch())) for rule in concerned
+            )
+        found = []
+        for rule, watch in watches:
+            seen = _LOOKS[rule.kind](self, rule, watch, candle, message)
+            found.append(self._settle(rule, watch, seen, symbol, message.timestamp))
+        return [alert for alert in found if alert is not None]
+
+    def health(self, health: Health) -> list[Alert]:
+        """Look at the feeder."""
+        found = []
+        for rule in self._trouble_rules:
+            for subject, seen in _troubles(rule, health):
+                watch = self._troubles.setdefault((rule, subject), Watch())
+                found.append(self._settle(rule, watch, seen, subject, health.at))
+        return [alert for alert in found if alert is not None]
+
+    def adopt(self, before: AlertRules) -> None:
+        """Take the place of other rules: those that stay the same go on with what they know."""
+        self.held_back = before.held_back
+        rules = {*self._minute_rules, *self._trouble_rules}
+        for symbol, watches in before._of_symbol.items():
+            self._known |= {(rule, symbol): watch for rule, watch in watches if rule in rules}
+        self._troubles = {key: watch for key, watch in before._troubles.items() if key[0] in rules}
+
+    def forget(self, symbol: str) -> None:
+        """The symbol is followed no longer."""
+        self._of_symbol.pop(symbol, None)
+        for key in [key for key in self._troubles if key[1] == symbol]:
+            del self._troubles[key]
+
+    def _settle(self, rule: Rule, watch: Watch, seen: Finding, symbol: str, at: int) -> Alert | None:
+        alert, held_back = settle(rule, watch, seen, symbol, at)
+        self.held_back += held_back
+        return alert
+
+    def _trend(self, rule: Rule, watch: Watch, candle: Candle, message: Message) -> Finding:
+        trend = message.trends.get(trend_name(rule.timeframe), "Neutral")
+        resting = None if self._longest is None else ema_name(self._longest, rule.timeframe)
+        if trend == "Neutral" or resting not in message.emas or resting in message.warming:
+            return UNSEEN
+        return Finding(trend, f"{message.symbol}: trend {timeframe_label(rule.timeframe)} turned {trend}")
+
+    def _ema_cross(self, rule: Rule, watch: Watch, candle: Candle, message: Message) -> Finding:
+        fast, slow = min(rule.periods), max(rule.periods)
+        names = [ema_name(period, rule.timeframe) for period in (fast, slow)]
+        if any(name not in message.emas or name in message.warming for name in names):
+            return UNSEEN
+        value, level = (message.emas[name] for name in names)
+        label = timeframe_label(rule.timeframe)
+        return _side(rule, value, level, f"{message.symbol}: EMA {fast} {{}} EMA {slow} on {label}")
+
+    def _price(self, rule: Rule, watch: Watch, candle: Candle, message: Message) -> Finding:
+        if rule.level == "ema":
+            (period,) = rule.periods
+            name = ema_name(period, rule.timeframe)
+            if name not in message.emas or name in message.warming:
+                return UNSEEN
+            level = message.emas[name]
+            words = f"EMA {period} on {timeframe_label(rule.timeframe)}"
+        else:
+            profile = message.profile
+            if profile is None:
+                return UNSEEN
+            if watch.day != profile.day:
+                # The levels of a new day are others: that the price lies elsewhere to them is no crossing.
+                watch.day, watch.told, watch.seen = profile.day, None, None
+            level = {"poc": profile.poc, "vah": profile.vah, "val": profile.val}[rule.level]
+            words = rule.level.upper()
+        return _side(rule, candle.close, level, f"{message.symbol}: price {{}} {words}")
+
+    def _volume(self, rule: Rule, watch: Watch, candle: Candle, message: Message) -> Finding:
+        quartet = (message.quantiles or {}).get(rule.measure)
+        if quartet is None or (rule.measure == "avg_trade" and not candle.trades):
+            return UNSEEN
+        value = _MEASURES[rule.measure](candle)
+        threshold = rule.factor * quartet[_QUANTILES.index(rule.quantile)]
+        if value > threshold:
+            times = "" if rule.factor == 1 else f"{rule.factor:g} x "
+            words = f"{rule.measure.replace('_', ' ')} {_number(value)} above {times}{rule.quantile}"
+            return Finding("high", f"{message.symbol}: {words}, {_number(threshold)}", value, threshold)
+        return QUIET if value <= threshold * (1 - rule.hysteresis) else UNSEEN
+
+
+def _side(rule: Rule, value: float, level: float, words: str) -> Finding:
+    """Above or below the level by more than the hysteresis."""
+    band = abs(level) * rule.hysteresis
+    side = "above" if value > level + band else "below" if value < level - band else None
+    if side is None:
+        return UNSEEN
+    text = f"{words.format(f'crossed {side}')}: {_number(value)}, {_number(level)}"
+    return Finding(side, text, value, level)
+
+
+def _troubles(rule: Rule, health: Health) -> Iterable[tuple[str, Finding]]:
+    """What a rule about the feeder finds, by symbol or sink."""
+    if rule.kind == "sink_lag":
+        for sink, seconds in health.lags.items():
+            yield sink, _late(rule, seconds, f"{sink}: the oldest message waits for {_span(seconds)}")
+    elif rule.kind == "stream_stale":
+        for symbol, seconds in _concerned(rule, health.silences):
+            yield symbol, _late(rule, seconds, f"{symbol}: no frame from the stream for {_span(seconds)}")
+    else:
+        for symbol, (seconds, minutes) in _concerned(rule, health.gaps):
+            many = "1 minute" if minutes == 1 else f"{minutes:,} minutes"
+            yield symbol, _late(rule, seconds, f"{symbol}: {many} missing, looked for since {_span(seconds)}")
+
+
+def _concerned(rule: Rule, by_symbol: Mapping[str, _Found]) -> Iterable[tuple[str, _Found]]:
+    return ((symbol, found) for symbol, found in by_symbol.items() if rule.concerns(symbol))
+
+
+def _late(rule: Rule, seconds: float, text: str) -> Finding:
+    return Finding("late", text, seconds, rule.seconds) if seconds > rule.seconds else QUIET
+
+
+def _span(seconds: float) -> str:
+    """A time as ``312 s``, ``15 min`` or ``7.5 h``."""
+    if seconds < 600:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _number(value: float) -> str:
+    """Eight digits at most, thousands marked, never with an exponent."""
+    if abs(value) >= 1e7:
+        return f"{value:,.0f}"
+    if abs(value) >= 1e-4 or not value:
+        return f"{value:,.8g}"
+    return f"{value:.12f}".rstrip("0")
+
+
+_MEASURES: Mapping[str, Callable[[Candle], float]] = {
+    "volume": lambda candle: candle.volume,
+    "taker_buy_volume": lambda candle: candle.taker_buy_volume,
+    "avg_trade": lambda candle: candle.volume / candle.trades,
+    "trade_count": lambda candle: candle.trades,
+}
+
+_LOOKS: Mapping[Kind, Callable[[AlertRules, Rule, Watch, Candle, Message], Finding]] = {
+    "trend_flip": AlertRules._trend,
+    "ema_cross": AlertRules._ema_cross,
+    "price_cross": AlertRules._price,
+    "volume_above": AlertRules._volume,
+}

@@ -1,0 +1,36 @@
+"""How long things took, counted in classes: enough for any percentile, at no cost to speak of."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import NamedTuple
+
+#: Upper ends of the classes, seconds; the last class has none.
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+class Counted(NamedTuple):
+    """What was observed so far."""
+
+    counts: tuple[int, ...]  # by class, one more than there are bounds
+    total: float  # seconds, of all
+
+
+class Latency:
+    """A histogram of seconds. Observed on one thread, read from any."""
+
+    __slots__ = ("_counts", "_total")
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(BOUNDS) + 1)
+        self._total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one; what clocks make negative counts as nothing."""
+        seconds = max(0.0, seconds)
+        self._counts[bisect_left(BOUNDS, seconds)] += 1
+        self._total += seconds
+
+    def counted(self) -> Counted:
+        """What was observed so far."""
+        return Counted(tuple(self._counts), self._total)

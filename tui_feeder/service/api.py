@@ -1,0 +1,244 @@
+"""The read-only API: what may be asked, within which bounds, and the JSON that answers it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from tui_feeder.engine.aggregate import aggregate
+from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS
+from tui_feeder.moments import parse_moment, parse_timeframe
+from tui_feeder.monitor import SymbolView
+from tui_feeder.service.subject import Subject
+
+MOST = 1_500  # rows in an answer
+_USUAL = 500
+_LATEST_MS = 253_402_300_800_000  # the year 10000
+#: Minutes read for one answer, at most.
+_MOST_MINUTES = 31 * 1440
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_LONGEST_VALUE = 100
+
+
+class RequestError(Exception):
+    """A question that cannot be answered; ``status`` is the one of HTTP."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Asked:
+    """The query of a request, of which every part is known and given once.
+
+    Raises:
+        RequestError: from here and from every method, with what is allowed.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[str, str]], allowed: Sequence[str]) -> None:
+        self._values: dict[str, str] = {}
+        for name, value in pairs:
+            if name not in allowed:
+                raise RequestError(400, f"no such parameter; there are: {', '.join(allowed) or 'none'}")
+            if name in self._values:
+                raise RequestError(400, f"{name} is given twice")
+            if len(value) > _LONGEST_VALUE:
+                raise RequestError(400, f"{name} is too long")
+            self._values[name] = value
+
+    def text(self, name: str) -> str | None:
+        """A value as it is given."""
+        return self._values.get(name)
+
+    def number(self, name: str, default: int, low: int, high: int) -> int:
+        """A whole number of ``low`` to ``high``."""
+        text = self._values.get(name)
+        if text is None:
+            return default
+        if not (text.isascii() and text.isdigit()) or len(text) > 18 or not low <= int(text) <= high:
+            raise RequestError(400, f"{name} is a whole number, {low} to {high}")
+        return int(text)
+
+    def moment(self, name: str) -> int | None:
+        """A time in ms, given as ms or RFC 3339."""
+        text = self._values.get(name)
+        if text is None:
+            return None
+        try:
+            found = int(text) if text.isascii() and text.isdigit() and len(text) < 18 else parse_moment(text)
+        except (ValueError, OverflowError):
+            found = -1
+        if not 0 <= found < _LATEST_MS:
+            raise RequestError(400, f"{name} is a time: ms since the epoch, or 2026-02-21T12:00:00Z")
+        return found
+
+    def symbol(self, known: Mapping[str, SymbolView]) -> str:
+        """A symbol that is followed."""
+        text = self._values.get("symbol")
+        if text is None:
+            raise RequestError(400, "symbol is missing")
+        if text not in known:
+            raise RequestError(404, "this symbol is not followed; see /api/v1/symbols")
+        return text
+
+
+def _page(rows: Sequence[Any], asked: Asked, most: int = MOST) -> tuple[Sequence[Any], dict[str, Any]]:
+    """The part that ``limit`` and ``offset`` ask for, and what is said of the whole."""
+    limit, offset = asked.number("limit", _USUAL, 1, most), asked.number("offset", 0, 0, 10**9)
+    following = offset + limit
+    about = {"total": len(rows), "next_offset": following if following < len(rows) else None}
+    return rows[offset:following], about
+
+
+class Api:
+    """Answers questions about a running engine; every method takes the pairs of a query.
+
+    Raises:
+        RequestError: from every method: the question cannot be answered.
+        BusyError: from every method: the engine does not answer.
+        StoreError: from every method: the engine has ended.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._reading = asyncio.Semaphore(2)  # answers that read the store at the same time
+
+    async def _followed(self) -> dict[str, SymbolView]:
+        look = await self._subject.look()
+        return {view.symbol: view for view in look.snapshot.symbols}
+
+    async def symbols(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """The followed symbols and how they are."""
+        asked = Asked(pairs, ("limit", "offset"))
+        rows, about = _page(list((await self._followed()).values()), asked)
+        return {"symbols": [_symbol(view) for view in rows], **about}
+
+    async def gaps(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Open gaps first, then those just filled."""
+        asked = Asked(pairs, ("symbol", "limit", "offset"))
+        look = await self._subject.look()
+        found = look.snapshot.gaps
+        if asked.text("symbol") is not None:
+            symbol = asked.symbol(await self._followed())
+            found = tuple(gap for gap in found if gap.symbol == symbol)
+        rows, about = _page(found, asked)
+        return {"gaps": [dataclasses.asdict(gap) for gap in rows], **about}
+
+    async def message(self, pairs: Sequence[tuple[str, str]]) -> bytes:
+        """The newest message of a symbol, as it was published."""
+        symbol = Asked(pairs, ("symbol",)).symbol(await self._followed())
+        try:
+            payload = await self._subject.message(symbol)
+        except KeyError:
+            payload = None
+        if payload is None:
+            raise RequestError(404, "there is no message of this symbol yet")
+        return payload
+
+    async def profile(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """The volume profile of a UTC day, row by row from the lowest price; rows without weight left out."""
+        asked = Asked(pairs, ("symbol", "date", "limit", "offset"))
+        symbol = asked.symbol(await self._followed())
+        date, day = asked.text("date"), None
+        if date is not None:
+            day = asked.moment("date") if _DATE.fullmatch(date) else None
+            if day is None:
+                raise RequestError(400, "date is a day such as 2026-02-21")
+        async with self._reading:
+            view = await asyncio.to_thread(self._subject.profile, symbol, day)
+        if view is None:
+            raise RequestError(404, "there is no profile of this symbol and day")
+        rows = [
+            [_clean(view.low_price + n * view.increment), weight]
+            for n, weight in enumerate(view.weights)
+            if weight
+        ]
+        part, about = _page(rows, asked, 5_000)
+        return {
+            "symbol": symbol,
+            "date": datetime.fromtimestamp(view.day / 1000, UTC).strftime("%Y-%m-%d"),
+            "price_increment": view.increment,
+            "poc": view.poc,
+            "vah": view.vah,
+            "val": view.val,
+            "vwap": view.vwap,
+            "total_volume": view.total_volume,
+            "candle_count": view.candles,
+            "last_updated": view.last_minute + MINUTE_MS - 1,
+            "rows": part,
+            **about,
+        }
+
+    async def candles(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Stored bars from ``start`` on; without a start the last ones before ``end``.
+
+        A bar that lacks minutes is left out. ``next_start`` is where the next page begins, None at the end.
+        """
+        asked = Asked(pairs, ("symbol", "timeframe", "start", "end", "limit"))
+        symbol = asked.symbol(await self._followed())
+        try:
+            seconds = parse_timeframe(asked.text("timeframe") or "1m")
+        except ValueError:
+            raise RequestError(400, "timeframe is 1m, 5m, 15m, 1h, 4h, 1d: what divides a day") from None
+        limit = asked.number("limit", _USUAL, 1, MOST)
+        start, end = asked.moment("start"), asked.moment("end")
+        if start is not None and end is not None and end <= start:
+            raise RequestError(400, "end is not after start: it is exclusive")
+        async with self._reading:
+            bars, following = await asyncio.to_thread(self._bars, symbol, seconds, start, end, limit)
+        return {"symbol": symbol, "timeframe": seconds, "candles": bars, "next_start": following}
+
+    def _bars(
+        self, symbol: str, seconds: int, start: int | None, end: int | None, limit: int
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        frame = seconds * SECOND_MS
+        limit = min(limit, max(1, _MOST_MINUTES * MINUTE_MS // frame))
+        stored = self._subject.range_of(symbol)
+        if stored is None:
+            return [], None
+        newest = stored[1] // frame * frame
+        until = newest if end is None else min(end // frame * frame, newest)
+        if start is None:
+            low = max(until - limit * frame, stored[0] // frame * frame)
+        else:
+            low = max(-(-start // frame) * frame, stored[0] // frame * frame)
+        high = min(until, low + limit * frame)
+        if high <= low:
+            return [], None
+        rows = self._subject.stored(symbol, low, high)
+        made = aggregate(rows, seconds)
+        whole = made.rows[made.minutes == seconds // 60]
+        names = whole.dtype.names or ()
+        columns = [whole[name].tolist() for name in names]
+        bars = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        for bar in bars:
+            bar["close_time"] = bar["open_time"] + frame - 1
+        return bars, high if high < until else None
+
+
+def _symbol(view: SymbolView) -> dict[str, Any]:
+    """A followed symbol; what is not known is absent."""
+    fields = {
+        "symbol": view.symbol,
+        "state": view.state.value,
+        "reason": view.reason or None,
+        "price": view.price,
+        "change_24h": view.change_24h,
+        "quote_volume_24h": view.volume_24h,
+        "first_minute": view.first_minute,
+        "last_minute": view.last_closed,
+        "last_frame": view.last_frame,
+        "missing_minutes": view.missing_minutes,
+        "messages": view.messages,
+        "history_done": view.progress.fraction if view.progress is not None else None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _clean(price: float) -> float:
+    """A price without the noise of a product: 0.30000000000000004 is 0.3."""
+    return float(f"{price:.12g}")

@@ -1,0 +1,195 @@
+"""HTTP on a thread of its own: ``/health``, ``/ready``, ``/metrics`` and the API. Reads, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from tui_feeder.engine.live import EngineThread
+from tui_feeder.engine.lock import StoreError
+from tui_feeder.service.api import Api, RequestError
+from tui_feeder.service.metrics import CONTENT_TYPE, exposition
+from tui_feeder.service.readiness import checks
+from tui_feeder.service.subject import BusyError, Subject
+
+log = logging.getLogger(__name__)
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_JSON = "application/json"
+_METHODS = ("GET", "HEAD")
+_END_SECONDS = 3.0
+_IDLE_SECONDS = 30.0
+#: Engine states in which the process is on its way out, or dead.
+_DOWN = ("stopping", "stopped", "failed")
+
+
+class ServiceError(Exception):
+    """Nothing can be served; the message says why and what to do."""
+
+
+class HttpService:
+    """Serves a running engine until :meth:`close`.
+
+    Args:
+        engine: what is told of.
+        host: address to listen at.
+        port: 0 for any free one.
+
+    Raises:
+        ServiceError: the address cannot be had.
+    """
+
+    def __init__(self, engine: EngineThread, host: str, port: int) -> None:
+        self._subject = Subject(engine)
+        self._api = Api(self._subject)
+        self._socket = _listening(host, port)
+        #: Where it is served.
+        self.address: tuple[str, int] = self._socket.getsockname()[:2]
+        self._loop = asyncio.new_event_loop()
+        self._over = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End it, and the connections; a request under way is waited for a moment."""
+        with contextlib.suppress(RuntimeError):  # its loop has ended
+            self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join(2 * _END_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._serve())
+        except Exception:
+            log.exception("the HTTP service failed")
+        finally:
+            self._socket.close()
+
+    async def _serve(self) -> None:
+        app = web.Application(middlewares=[_guarded])
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/ready", self._ready)
+        app.router.add_get("/metrics", self._metrics)
+        for name, answer in (
+            ("symbols", self._api.symbols),
+            ("candles", self._api.candles),
+            ("profile", self._api.profile),
+            ("message", self._api.message),
+            ("gaps", self._api.gaps),
+        ):
+            app.router.add_get(f"/api/v1/{name}", _answering(answer))
+        runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=_IDLE_SECONDS, shutdown_timeout=_END_SECONDS
+        )
+        await runner.setup()
+        try:
+            await web.SockSite(runner, self._socket).start()
+            await self._over.wait()
+        finally:
+            await runner.cleanup()
+
+    async def _health(self, request: web.Request) -> web.Response:
+        """Whether the engine lives: it answers, and is not on its way out."""
+        try:
+            look = await self._subject.look()
+        except BusyError as error:
+            return _json({"status": "down", "reason": str(error)}, 503)
+        snapshot = look.snapshot
+        down = snapshot.state in _DOWN
+        return _json(
+            {
+                "status": "down" if down else "ok",
+                "state": snapshot.state,
+                "uptime_seconds": round(look.uptime_seconds, 3),
+                "exchange_time": snapshot.exchange_time,
+                "answer_seconds": round(look.answer_seconds, 6),
+            },
+            503 if down else 200,
+        )
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        """Whether it does what it is there for; each check says how it is."""
+        try:
+            found = checks(await self._subject.look(), self._subject.config.service)
+        except BusyError as error:
+            return _json({"ready": False, "reasons": [str(error)], "checks": {}}, 503)
+        reasons = [f"{check.name}: {check.text}" for check in found if not check.ok]
+        body = {
+            "ready": not reasons,
+            "reasons": reasons,
+            "checks": {check.name: {"ok": check.ok, "text": check.text} for check in found},
+        }
+        return _json(body, 503 if reasons else 200)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        look = await self._subject.look()
+        found = checks(look, self._subject.config.service)
+        text = await asyncio.to_thread(exposition, look, found)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens at the first address of ``host``."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        made = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ServiceError(f"service.http_host {host} is no address of this machine: {error}") from error
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(64)
+    except OSError as error:
+        made.close()
+        if error.errno == errno.EADDRINUSE:
+            text = "is in use, perhaps by another feeder"
+        elif error.errno == errno.EACCES:
+            text = "may be used by the administrator alone"
+        else:
+            text = f"cannot be had: {error.strerror}"
+        raise ServiceError(
+            f"port {port} of {host} {text}: set application.health_server_port to another, or to 0 for none"
+        ) from error
+    made.setblocking(False)
+    return made
+
+
+def _json(body: Any, status: int = 200) -> web.Response:  # noqa: ANN401 - whatever JSON can say
+    data = body if isinstance(body, bytes) else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    return web.Response(body=data, status=status, content_type=_JSON)
+
+
+def _answering(answer: Callable[[Sequence[tuple[str, str]]], Awaitable[Any]]) -> _Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return _json(await answer(tuple(request.query.items())))
+
+    return handle
+
+
+@web.middleware
+async def _guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """What can go wrong as a status and a line of JSON; nothing of ours is shown in it."""
+    if request.method not in _METHODS:
+        refused = _json({"error": "only GET is answered"}, 405)
+        refused.headers["Allow"] = ", ".join(_METHODS)
+        return refused
+    try:
+        return await handler(request)
+    except RequestError as error:
+        return _json({"error": str(error)}, error.status)
+    except (BusyError, StoreError) as error:
+        return _json({"error": str(error)}, 503)
+    except web.HTTPException as error:
+        return _json({"error": error.reason}, error.status)
+    except Exception:
+        log.exception("a request failed: %s", request.path)
+        return _json({"error": "internal error; the log has the reason"}, 500)

@@ -1,0 +1,208 @@
+"""What Prometheus is told. ``docs/metrics.md`` has the same list, and a test that holds them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from tui_feeder import __version__
+from tui_feeder.engine.latency import BOUNDS, Counted
+from tui_feeder.monitor import MINUTE_MS, Snapshot, SymbolState
+from tui_feeder.service.readiness import Check
+from tui_feeder.service.subject import Look
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_STATES = ("starting", "backfill", "live", "degraded", "stopping", "stopped", "failed")
+
+
+def exposition(look: Look, checks: Iterable[Check]) -> bytes:
+    """Everything, in the text format of Prometheus."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Told(look, tuple(checks)))
+    return generate_latest(registry)
+
+
+class _Told(Collector):
+    def __init__(self, look: Look, checks: tuple[Check, ...]) -> None:
+        self._look = look
+        self._checks = checks
+
+    def collect(self) -> Iterator[Metric]:
+        yield from families(self._look, self._checks)
+
+
+def families(look: Look, checks: Iterable[Check]) -> Iterator[Metric]:
+    """The metrics, in the order of the documentation."""
+    snapshot = look.snapshot
+    yield _labelled("feeder_build_info", "1; the version is the label", ("version",), [((__version__,), 1.0)])
+    yield GaugeMetricFamily("feeder_uptime_seconds", "Since the service began.", look.uptime_seconds)
+    yield _labelled(
+        "feeder_state", "1 for the state the engine is in, 0 for the others.", ("state",),
+        [((state,), float(state == snapshot.state)) for state in _STATES],
+    )  # fmt: skip
+    yield _labelled(
+        "feeder_ready", "1 where the check of /ready holds.", ("check",),
+        [((check.name,), float(check.ok)) for check in checks],
+    )  # fmt: skip
+    yield GaugeMetricFamily(
+        "feeder_engine_answer_seconds", "How long the engine's loop took to answer.", look.answer_seconds
+    )
+    yield _counted(
+        "feeder_minute_latency_seconds", "End of a minute to its message.", look.latencies["minute"]
+    )
+    yield _counted(
+        "feeder_frame_latency_seconds", "Stamp of a frame to its arrival.", look.latencies["frame"]
+    )
+    events = CounterMetricFamily("feeder_events", "What happened, by its name.", labels=("event",))
+    for name, count in sorted(snapshot.counters.items()):
+        events.add_metric((name,), float(count))
+    yield events
+    yield GaugeMetricFamily(
+        "feeder_exchange_time_seconds",
+        "The exchange's clock, since the epoch.",
+        snapshot.exchange_time / 1000,
+    )
+    yield GaugeMetricFamily(
+        "feeder_clock_offset_seconds", "Exchange time minus local time.", snapshot.clock_offset_ms / 1000
+    )
+    yield from _of_symbols(snapshot)
+    yield from _of_streams(snapshot)
+    yield from _of_rest(look)
+    yield from _of_store(look)
+    yield from _of_sinks(look)
+
+
+def _of_symbols(snapshot: Snapshot) -> Iterator[Metric]:
+    now = snapshot.exchange_time
+    yield _labelled(
+        "feeder_symbols", "Symbols in this state.", ("state",),
+        [
+            ((state.value,), float(sum(view.state is state for view in snapshot.symbols)))
+            for state in SymbolState
+        ],
+    )  # fmt: skip
+    yield _labelled(
+        "feeder_symbol_frame_age_seconds", "Since the last frame of the symbol.", ("symbol",),
+        [
+            ((view.symbol,), max(0.0, (now - view.last_frame) / 1000))
+            for view in snapshot.symbols
+            if view.last_frame is not None
+        ],
+    )  # fmt: skip
+    yield _labelled(
+        "feeder_symbol_minute_age_seconds", "Since the end of the symbol's last closed minute.", ("symbol",),
+        [
+            ((view.symbol,), max(0.0, (now - view.last_closed - MINUTE_MS) / 1000))
+            for view in snapshot.symbols
+            if view.last_closed is not None
+        ],
+    )  # fmt: skip
+    yield _labelled(
+        "feeder_symbol_missing_minutes", "Minutes of the symbol's open gaps.", ("symbol",),
+        [((view.symbol,), float(view.missing_minutes)) for view in snapshot.symbols],
+    )  # fmt: skip
+    messages = CounterMetricFamily("feeder_symbol_messages", "Messages published.", labels=("symbol",))
+    for view in snapshot.symbols:
+        messages.add_metric((view.symbol,), float(view.messages))
+    yield messages
+
+
+def _of_streams(snapshot: Snapshot) -> Iterator[Metric]:
+    streams = snapshot.streams
+    yield _labelled(
+        "feeder_stream_live", "1 where the socket delivers frames.", ("stream",),
+        [((view.name,), float(view.state == "live")) for view in streams],
+    )  # fmt: skip
+    yield _labelled(
+        "feeder_stream_symbols", "Symbols on the socket.", ("stream",),
+        [((view.name,), float(view.symbols)) for view in streams],
+    )  # fmt: skip
+    yield _labelled(
+        "feeder_stream_frame_age_seconds", "Since the last frame of the socket.", ("stream",),
+        [
+            ((view.name,), max(0.0, (snapshot.exchange_time - view.last_frame) / 1000))
+            for view in streams
+            if view.last_frame is not None
+        ],
+    )  # fmt: skip
+    yield _labelled(
+        "feeder_stream_frames_per_second", "Frames of the socket.", ("stream",),
+        [((view.name,), view.frames_per_second) for view in streams],
+    )  # fmt: skip
+    reconnects = CounterMetricFamily("feeder_stream_reconnects", "New connections.", labels=("stream",))
+    for view in streams:
+        reconnects.add_metric((view.name,), float(view.reconnects))
+    yield reconnects
+
+
+def _of_rest(look: Look) -> Iterator[Metric]:
+    snapshot = look.snapshot
+    yield GaugeMetricFamily(
+        "feeder_rest_weight_used", "Request weight used in this minute of the exchange.", snapshot.weight_used
+    )
+    yield GaugeMetricFamily(
+        "feeder_rest_weight_limit", "Weight the exchange grants a minute.", snapshot.weight_limit
+    )
+    left = max(0.0, (look.ban_until - snapshot.exchange_time) / 1000)
+    yield GaugeMetricFamily("feeder_rest_ban_seconds", "How long a ban still lasts; 0 without one.", left)
+
+
+def _of_store(look: Look) -> Iterator[Metric]:
+    snapshot = look.snapshot
+    yield GaugeMetricFamily("feeder_store_bytes", "Bytes in use in the store.", snapshot.store_bytes)
+    yield GaugeMetricFamily("feeder_store_candles", "Stored minutes of the symbols.", snapshot.store_candles)
+    yield GaugeMetricFamily(
+        "feeder_store_waiting",
+        "1 while writes wait for room on the disk.",
+        float(look.store_pausing is not None),
+    )
+    if look.disk_free is not None:
+        yield GaugeMetricFamily("feeder_disk_free_bytes", "Room on the disk of the store.", look.disk_free)
+    opened = [gap for gap in snapshot.gaps if gap.state != "filled"]
+    yield GaugeMetricFamily("feeder_gaps_open", "Gaps that are worth a word.", len(opened))
+
+
+def _of_sinks(look: Look) -> Iterator[Metric]:
+    yield _labelled(
+        "feeder_sink_ok", "1 where the sink has nothing to say.", ("sink",),
+        [((name,), float(status == "ok")) for name, status in look.snapshot.sinks.items()],
+    )  # fmt: skip
+    yield _labelled(
+        "feeder_sink_lag_seconds", "Since the oldest thing that waits for the sink was made.", ("sink",),
+        [((name,), lag) for name, lag in look.lags.items()],
+    )  # fmt: skip
+    yield _labelled(
+        "feeder_outbox_messages", "Messages that wait for the sink.", ("topic", "sink"),
+        [(key, float(standing.depth)) for key, standing in look.outboxes.items()],
+    )  # fmt: skip
+    yield _labelled(
+        "feeder_outbox_bytes", "File space of what waits in the topic's outbox.", ("topic", "sink"),
+        [(key, standing.megabytes * (1 << 20)) for key, standing in look.outboxes.items()],
+    )  # fmt: skip
+    dropped = CounterMetricFamily(
+        "feeder_outbox_dropped", "Messages the sink never got: the outbox was full.", labels=("topic", "sink")
+    )
+    for key, standing in look.outboxes.items():
+        dropped.add_metric(key, float(standing.dropped))
+    yield dropped
+
+
+def _labelled(
+    name: str, text: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
+) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for key, value in values:
+        family.add_metric(key, value)
+    return family
+
+
+def _counted(name: str, text: str, counted: Counted) -> Metric:
+    buckets, so_far = [], 0
+    for bound, count in zip((*map(str, BOUNDS), "+Inf"), counted.counts, strict=True):
+        so_far += count
+        buckets.append((bound, float(so_far)))
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=counted.total)

@@ -1,0 +1,95 @@
+"""Whether the feeder does what it is there for, and if not, why. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tui_feeder.config import Service
+from tui_feeder.monitor import Snapshot, StreamView, SymbolState
+from tui_feeder.service.subject import Look
+
+_SILENT_MS = 60_000
+_MB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must hold."""
+
+    name: str
+    ok: bool
+    text: str
+
+
+def checks(look: Look, settings: Service) -> tuple[Check, ...]:
+    """History is loaded, streams deliver, sinks are within bounds, there is room on the disk."""
+    return (
+        _history(look.snapshot),
+        _streams(look.snapshot),
+        _symbols(look.snapshot),
+        _sinks(look, settings),
+        _disk(look, settings),
+    )
+
+
+def _history(snapshot: Snapshot) -> Check:
+    if snapshot.state not in ("live", "degraded"):
+        reading = sum(view.state in (SymbolState.WAITING, SymbolState.BACKFILL) for view in snapshot.symbols)
+        many = f": {reading} of {len(snapshot.symbols)} symbols are not live yet" if reading else ""
+        return Check("history", False, f"the engine is {snapshot.state}{many}")
+    return Check("history", True, f"{len(snapshot.symbols)} symbols")
+
+
+def _streams(snapshot: Snapshot) -> Check:
+    if not snapshot.streams:
+        return Check("streams", False, "no stream is open")
+    silent = [view for view in snapshot.streams if not _delivers(view, snapshot)]
+    if silent:
+        first = silent[0]
+        why = first.reason or ("no frame yet" if first.last_frame is None else "no frame for a minute")
+        text = f"{first.name} delivers nothing: {first.state}, {why}"
+        return Check("streams", False, text if len(silent) == 1 else f"{text}; and {len(silent) - 1} more")
+    return Check("streams", True, f"{len(snapshot.streams)} deliver")
+
+
+def _delivers(view: StreamView, snapshot: Snapshot) -> bool:
+    if not view.symbols:
+        return True
+    if view.last_frame is None:
+        return False
+    # A simulated exchange's minute may be shorter than the way to it.
+    patience = max(_SILENT_MS, 5_000 * snapshot.clock_rate)
+    return view.state == "live" or snapshot.exchange_time - view.last_frame <= patience
+
+
+def _symbols(snapshot: Snapshot) -> Check:
+    """One symbol in trouble is shown by its metric; most of them are the feeder's trouble."""
+    wanted = [
+        view for view in snapshot.symbols if view.state not in (SymbolState.UNKNOWN, SymbolState.DELISTED)
+    ]
+    bad = [view for view in wanted if view.state in (SymbolState.STALE, SymbolState.FAILED)]
+    if wanted and 2 * len(bad) > len(wanted):
+        text = f"{len(bad)} of {len(wanted)} symbols are {bad[0].state}: {bad[0].symbol}: {bad[0].reason}"
+        return Check("symbols", False, text)
+    return Check("symbols", True, f"{len(wanted) - len(bad)} of {len(wanted)} are well")
+
+
+def _sinks(look: Look, settings: Service) -> Check:
+    bound = settings.ready_sink_lag_seconds
+    behind = {sink: lag for sink, lag in look.lags.items() if lag > bound}
+    if behind:
+        sink, lag = max(behind.items(), key=lambda one: one[1])
+        why = look.snapshot.sinks.get(sink, "")
+        return Check("sinks", False, f"{sink} is {lag:.0f} s behind, more than {bound:g} s: {why}")
+    return Check("sinks", True, f"{len(look.snapshot.sinks)} within {bound:g} s")
+
+
+def _disk(look: Look, settings: Service) -> Check:
+    if look.store_pausing:
+        return Check("disk", False, f"writes wait: {look.store_pausing}")
+    if look.disk_free is None:
+        return Check("disk", False, f"the directory {look.snapshot.store_path} cannot be looked at")
+    if look.disk_free < settings.ready_free_mb * _MB:
+        text = f"{look.disk_free // _MB} MB are free, less than {settings.ready_free_mb} MB"
+        return Check("disk", False, text)
+    return Check("disk", True, f"{look.disk_free // _MB} MB are free")

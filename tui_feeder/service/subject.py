@@ -1,0 +1,178 @@
+"""The running engine as the service sees it: asked seldom, never waited for long, never held up."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tui_feeder.config import Config
+from tui_feeder.engine import snapshots
+from tui_feeder.engine.alerts.health import lags_of
+from tui_feeder.engine.candle import Rows
+from tui_feeder.engine.latency import Counted
+from tui_feeder.engine.live import EngineThread
+from tui_feeder.engine.lock import StoreError
+from tui_feeder.engine.message import encode
+from tui_feeder.engine.sinks.outbox import Standing
+from tui_feeder.monitor import ProfileView, Snapshot
+
+T = TypeVar("T")
+#: The engine's loop has so long to answer; a healthy one takes milliseconds.
+_ANSWER_SECONDS = 2.0
+#: A look so young serves whoever asks next.
+_FRESH_SECONDS = 0.5
+
+
+class BusyError(Exception):
+    """The engine did not answer in time, or has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Everything the service tells, taken at one instant."""
+
+    snapshot: Snapshot
+    answer_seconds: float  # until the engine's loop had time for it
+    uptime_seconds: float
+    lags: dict[str, float]  # by sink: seconds behind
+    outboxes: dict[tuple[str, str], Standing]  # by topic and sink
+    latencies: dict[str, Counted]  # "minute", "frame"
+    ban_until: int  # exchange ms, 0 without one
+    store_pausing: str | None  # why writes wait
+    disk_free: int | None  # bytes on the disk of the store; None where it cannot be told
+
+
+class Subject:
+    """Asks a running engine.
+
+    Args:
+        thread: the engine's.
+    """
+
+    def __init__(self, thread: EngineThread) -> None:
+        self.thread = thread
+        self._began = time.monotonic()
+        self._sequence = 0
+        self._looking = asyncio.Lock()
+        self._look: tuple[float, Look] | None = None
+
+    @property
+    def config(self) -> Config:
+        """Of the engine."""
+        return self.thread.engine.config
+
+    async def look(self) -> Look:
+        """A look at the engine, at most half a second old.
+
+        Raises:
+            BusyError: the engine does not answer.
+        """
+        async with self._looking:
+            if self._look is not None and time.monotonic() - self._look[0] < _FRESH_SECONDS:
+                return self._look[1]
+            look = await self._new_look()
+            self._look = (time.monotonic(), look)
+            return look
+
+    async def _new_look(self) -> Look:
+        engine = self.thread.engine
+        asked = time.monotonic()
+        self._sequence += 1
+        sequence = self._sequence
+
+        def taken() -> tuple[float, Snapshot, int]:
+            waited = time.monotonic() - asked
+            return waited, snapshots.take(engine, sequence), engine.rest.banned_until
+
+        waited, snapshot, banned = await self.ask(taken)
+        lags, outboxes, free = await asyncio.to_thread(self._kept)
+        return Look(
+            snapshot=snapshot,
+            answer_seconds=waited,
+            uptime_seconds=time.monotonic() - self._began,
+            lags=lags,
+            outboxes=outboxes,
+            latencies={
+                "minute": engine.minute_latency.counted(),
+                "frame": engine.frame_latency.counted(),
+            },
+            ban_until=banned if banned > snapshot.exchange_time else 0,
+            store_pausing=engine.store.pausing,
+            disk_free=free,
+        )
+
+    def _kept(self) -> tuple[dict[str, float], dict[tuple[str, str], Standing], int | None]:
+        """What waits on disk, and how much room there is. Reads the store."""
+        engine = self.thread.engine
+        outboxes = {}
+        for topic, outbox in engine.store.outboxes.items():
+            for sink in outbox.sinks:
+                try:
+                    outboxes[topic, sink] = outbox.standing(sink)
+                except StoreError:
+                    break
+        try:
+            free = shutil.disk_usage(engine.store.path).free
+        except OSError:
+            free = None
+        return lags_of(engine), outboxes, free
+
+    async def ask(self, what: Callable[[], T]) -> T:
+        """What ``what`` gives on the engine's loop.
+
+        Raises:
+            BusyError: the engine does not answer.
+        """
+        answer: Future[T] = Future()
+
+        def answered() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return
+            try:
+                answer.set_result(what())
+            except Exception as error:
+                answer.set_exception(error)
+
+        if not self.thread.running:
+            raise BusyError("the engine has ended")
+        self.thread.call(answered)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(answer), _ANSWER_SECONDS)
+        except TimeoutError:
+            raise BusyError(f"the engine did not answer within {_ANSWER_SECONDS:g} s") from None
+
+    async def message(self, symbol: str) -> bytes | None:
+        """The newest message of a symbol as JSON; None before the first.
+
+        Raises:
+            KeyError: the symbol is not followed.
+            BusyError: the engine does not answer.
+        """
+        message = await self.ask(lambda: self.thread.engine.tracked[symbol].message)
+        return None if message is None else encode(message)
+
+    def stored(self, symbol: str, start: int, end: int) -> Rows:
+        """The stored minutes of ``[start, end)``. Blocks.
+
+        Raises:
+            StoreError: the engine has ended.
+        """
+        return self.thread.engine.store.read(symbol, start, end)
+
+    def range_of(self, symbol: str) -> tuple[int, int] | None:
+        """First stored minute and exclusive end, ms; None without any.
+
+        Raises:
+            StoreError: the engine has ended.
+        """
+        present = self.thread.engine.store.present(symbol)
+        return (present.start, present.end) if present else None
+
+    def profile(self, symbol: str, day: int | None) -> ProfileView | None:
+        """The profile of a UTC day (ms), the newest without one. Blocks."""
+        return self.thread.monitor.profile(symbol, day)
