@@ -2,7 +2,7 @@
 #   make demo             the embedded exchange, live on this terminal   (ARGS="--no-ui --run-for 60")
 #   make run              the real exchange, with ./config.toml          (ARGS="--symbols BTCUSDT,ETHUSDT")
 #   make test             the test suite                                 (ARGS="-k coverage")
-#   make test-integration against a real Kafka and PostgreSQL
+#   make test-integration against a real Kafka and PostgreSQL   (ARGS="--kills 30")
 #   make kafka, postgres  start one on loopback; make stop-services ends them
 #   make check            ruff, mypy --strict, import-linter
 #   make bench            every benchmark                                (ARGS="--json")
@@ -44,9 +44,9 @@ run: $(VENV)/.run
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not integration" $(ARGS)
 
-# Against a real Kafka and a real PostgreSQL; needs Java 17, Maven and Debian's postgresql.
+# Against a real Kafka and a real PostgreSQL; needs Java 17, Maven, openssl and Debian's postgresql.
 test-integration: $(VENV)/.dev
-	@$(BIN)/python -m pytest -q -m integration tests/integration $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist load -m integration tests/integration $(ARGS)
 
 kafka postgres stop-services: $(VENV)/.dev
 	@$(BIN)/python tests/brokers/services.py $(if $(filter stop-services,$@),stop,$@)

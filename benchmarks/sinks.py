@@ -101,6 +101,30 @@ async def drain(sink: SessionSink, outbox: Outbox) -> float:
     return time.perf_counter() - begun
 
 
+async def live_beside(
+    sink: SessionSink, store: Store, outbox: Outbox, payloads: list[bytes]
+) -> tuple[list[float], list[float]]:
+    """Bursts of a message a symbol while a backlog is drained: ms to the answer and to the commit of each."""
+    answers: list[float] = []
+    commits: list[float] = []
+
+    async def answered(number: int, begun: float) -> None:
+        await until(lambda: outbox.cursors["kafka"] >= number)
+        answers.append((time.perf_counter() - begun) * 1000)
+
+    waiting: list[asyncio.Task[None]] = []
+    sink.start(Journal(lambda: 0))
+    while (backlog := outbox.last - outbox.cursors["kafka"]) > SYMBOLS or not waiting:
+        begun = time.perf_counter()
+        await fill(store, 0, payloads, SYMBOLS)
+        commits.append((time.perf_counter() - begun) * 1000)
+        waiting.append(asyncio.create_task(answered(outbox.last, begun)))
+        await asyncio.sleep(0.2)
+        assert backlog < 3 * MESSAGES, "the backlog grows"
+    await asyncio.gather(*waiting)
+    return answers, commits
+
+
 async def kafka_figures(scratch: Path) -> list[Figure]:
     broker = Broker(scratch / "kafka")
     broker.start()
@@ -121,6 +145,11 @@ async def kafka_figures(scratch: Path) -> list[Figure]:
             sink.publish("", 0, b"")
             await until(lambda: sink.taken == outbox.last)
             bursts.append((time.perf_counter() - begun) * 1000)
+        # A backlog, and minutes that close while it is drained.
+        await asyncio.to_thread(sink.close, 2.0)
+        await fill(store, 200_000, payloads)
+        sink = KafkaSink(config, outbox)
+        beside, commits = await live_beside(sink, store, outbox, payloads)
         broker.kill()
         await fill(store, 200_000, payloads, 5_000)
         before = anonymous_mb()
@@ -136,6 +165,8 @@ async def kafka_figures(scratch: Path) -> list[Figure]:
         Figure("outbox / aiokafka's batches", drained / raw, "ratio", at_least=0.5),
         Figure("burst of 600, made to acknowledged, median", percentile(bursts, 0.5), "ms"),
         Figure("burst of 600, made to acknowledged, p99", percentile(bursts, 0.99), "ms", at_most=250),
+        Figure("made while 100,000 are drained, to acknowledged, worst", max(beside), "ms"),
+        Figure("made while 100,000 are drained, to committed, worst", max(commits), "ms", at_most=1_000),
         Figure("memory for 100,000 messages, broker down", growth, "MB", at_most=10),
     ]
 

@@ -1,4 +1,7 @@
-"""A feeder's outbox and Kafka sink in a process that can be killed; run with a directory and the servers."""
+"""A feeder's outbox and one sink in a process that can be killed; run with a directory, where to, symbols.
+
+Where to: a folder for files, which rotate at 1 MB, or the servers of a Kafka.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,28 @@ from sinking import Queue
 from store_child import say
 from stores import minute
 
-from tui_feeder.config import Kafka
+from tui_feeder.config import File, Kafka
 from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.sinks.kafka import KafkaSink
+from tui_feeder.engine.sinks import Sink
 
 
-async def main(path: Path, servers: str, symbols: int) -> None:
+def sink_to(where: str, queue: Queue) -> Sink:
+    if where.startswith("/"):
+        from tui_feeder.engine.sinks.file import FileSink
+
+        return FileSink(replace(File(), path=Path(where), rotate_mb=1), queue.outbox)
+    from tui_feeder.engine.sinks.kafka import KafkaSink
+
+    return KafkaSink(replace(Kafka(), bootstrap_servers=(where,)), queue.outbox)
+
+
+async def main(path: Path, where: str, symbols: int) -> None:
     """Publish minute after minute for ever; every committed message is told."""
-    queue = Queue(path)
+    queue = Queue(path, "file" if where.startswith("/") else "kafka")
     marks = [queue.store.watermark(f"S{n}USDT") for n in range(symbols)]
     done = min(0 if at is None else (at - minute(0)) // MINUTE_MS + 1 for at in marks)
-    sink = KafkaSink(replace(Kafka(), bootstrap_servers=(servers,)), queue.outbox)
+    sink = sink_to(where, queue)
     sink.start(Journal(lambda: 0))
     queue.made = [("", 0, 0)] * (done * symbols)
     say("ready")
@@ -31,7 +44,6 @@ async def main(path: Path, servers: str, symbols: int) -> None:
         await queue.fill(symbols, symbols)
         for symbol, timestamp, _ in queue.made[before:]:
             say("made", symbol, timestamp)
-        sink.publish("", 0, b"")
         await asyncio.sleep(0.005)
 
 

@@ -69,8 +69,8 @@ class Consumed(NamedTuple):
         return {(symbol, *one) for symbol, seen in self.order.items() for one in seen}
 
 
-def consume(servers: str, topic: str, least: int, seconds: float = 30.0) -> Consumed:
-    """Read the topic from its beginning with librdkafka, until ``least`` messages came and no more do."""
+def read_records(servers: str, topic: str, least: int, seconds: float = 30.0) -> list[Any]:
+    """Read the topic from its beginning with librdkafka, until ``least`` records came and no more do."""
     from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
     consumer = Consumer(
@@ -82,25 +82,30 @@ def consume(servers: str, topic: str, least: int, seconds: float = 30.0) -> Cons
     )
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
     consumer.assign([TopicPartition(topic, one, OFFSET_BEGINNING) for one in partitions])
-    order: dict[str, list[tuple[int, int]]] = {}
-    seen: Counter[tuple[str, int, int]] = Counter()
     records: list[Any] = []
+    quiet = 0
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         came = consumer.consume(5_000, timeout=0.5)
-        if not came and len(seen) >= least:
+        quiet = 0 if came else quiet + 1
+        if quiet >= 2 and len(records) >= least:
             break
-        for record in came:
-            value = record.value()
-            if record.error() or value is None:
-                continue
-            message = json.loads(value)
-            key = (message["symbol"], message["timestamp"], message["revision"])
-            seen[key] += 1
-            if seen[key] == 1:
-                order.setdefault(key[0], []).append(key[1:])
-            records.append(record)
+        records += [record for record in came if not record.error() and record.value() is not None]
     consumer.close()
+    return records
+
+
+def consume(servers: str, topic: str, least: int, seconds: float = 30.0) -> Consumed:
+    """What :func:`read_records` gives of a topic of messages, by symbol and in order."""
+    records = read_records(servers, topic, least, seconds)
+    order: dict[str, list[tuple[int, int]]] = {}
+    seen: Counter[tuple[str, int, int]] = Counter()
+    for record in records:
+        message = json.loads(record.value())
+        key = (message["symbol"], message["timestamp"], message["revision"])
+        seen[key] += 1
+        if seen[key] == 1:
+            order.setdefault(key[0], []).append(key[1:])
     return Consumed(order, sum(seen.values()) - len(seen), records)
 
 

@@ -216,13 +216,14 @@ async def test_the_demo_never_publishes_whatever_is_configured(tmp_path: Path) -
         env=os.environ | {
             "FEEDER_KAFKA__ENABLED": "true", "FEEDER_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{port}",
             "FEEDER_DATABASE__ENABLED": "true", "FEEDER_DATABASE__HOST": "127.0.0.1",
-            "FEEDER_DATABASE__PORT": str(port),
+            "FEEDER_DATABASE__PORT": str(port), "FEEDER_FILE__ENABLED": "true",
         },
     )  # fmt: skip
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
     assert "live" in output.decode()
     assert came == []
+    assert not (tmp_path / "messages").exists()
     server.close()
 
 
@@ -236,6 +237,7 @@ async def test_a_configuration_of_the_older_program_publishes_to_its_topic(mock:
             env=os.environ | {
                 "FEEDER_KAFKA__ENABLED": "true", "FEEDER_KAFKA__BOOTSTRAP_SERVERS": mock,
                 "FEEDER_APPLICATION__START_DATE": "2026-03-08T00:00:00Z",
+                "FEEDER_APPLICATION__HEALTH_SERVER_PORT": "0",  # the file states one, which others may have
                 "FEEDER_TECHNICAL_ANALYSIS__MIN_HISTORY_DAYS": "2",
                 "FEEDER_EXCHANGE__REST_URL": exchange.rest_url,
                 "FEEDER_EXCHANGE__STREAM_URL": exchange.stream_url,

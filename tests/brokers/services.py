@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import fcntl
 import os
 import pwd
 import shutil
@@ -19,6 +20,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from authority import Authority
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRATCH = ROOT / ".services"
@@ -47,6 +50,12 @@ def free_port() -> int:
 def _listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
+    return False
+
+
+def _lives(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
 
 
@@ -126,9 +135,18 @@ class Kafka(Service):
         more: str = "",
         sasl: tuple[str, str] | None = None,
         announced: str | None = None,
+        tls: bool = False,
     ) -> None:
-        """``more``: lines of settings. ``sasl``: a user and password for a second listener."""
+        """``more``: lines of settings. ``sasl``: a user and password for a second listener.
+
+        With ``tls`` there are two more, with certificates: one for anybody, one for that user, who is known
+        by PLAIN and by both kinds of SCRAM.
+        """
         super().__init__(folder, port)
+        self._tls = tls
+        self._tls_port = free_port()
+        self._sasl_tls_port = free_port()
+        self.authority: Authority | None = None
         self._controller = free_port()
         self._sasl_port = free_port()
         self._more = more
@@ -138,6 +156,14 @@ class Kafka(Service):
     @property
     def sasl_servers(self) -> str:
         return f"127.0.0.1:{self._sasl_port}"
+
+    @property
+    def tls_servers(self) -> str:
+        return f"127.0.0.1:{self._tls_port}"
+
+    @property
+    def sasl_tls_servers(self) -> str:
+        return f"127.0.0.1:{self._sasl_tls_port}"
 
     @property
     def servers(self) -> str:
@@ -153,22 +179,44 @@ class Kafka(Service):
         settings = self.folder / "server.properties"
         if settings.exists():
             return
-        listener = announced = more = ""
+        listeners = ""
+        more: list[str] = []
+        users: list[str] = []
         if self._sasl is not None:
             user, password = self._sasl
-            listener = announced = f",SASL_PLAINTEXT://{self.sasl_servers}"
-            more = (
-                "sasl.enabled.mechanisms=PLAIN\nlistener.name.sasl_plaintext.plain.sasl.jaas.config="
-                "org.apache.kafka.common.security.plain.PlainLoginModule required "
-                f'user_{user}="{password}";'
-            )
+            listeners += f",SASL_PLAINTEXT://{self.sasl_servers}"
+            if self._tls:
+                listeners += f",SASL_SSL://{self.sasl_tls_servers}"
+            more.append("sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512")
+            modules = "org.apache.kafka.common.security"
+            for listener in ("sasl_plaintext", "sasl_ssl"):
+                above = f"listener.name.{listener}"
+                more.append(
+                    f"{above}.plain.sasl.jaas.config={modules}.plain.PlainLoginModule required "
+                    f'user_{user}="{password}";'
+                )
+                scram = f"sasl.jaas.config={modules}.scram.ScramLoginModule required;"
+                more += [f"{above}.scram-sha-{kind}.{scram}" for kind in ("256", "512")]
+            for kind in ("256", "512"):
+                users += ["--add-scram", f"SCRAM-SHA-{kind}=[name={user},password={password}]"]
+        if self._tls:
+            self.authority = Authority(self.folder / "tls")
+            listeners += f",SSL://{self.tls_servers}"
+            more += [
+                f"ssl.keystore.location={self.authority.keystore}",
+                f"ssl.keystore.password={self.authority.password}",
+                f"ssl.key.password={self.authority.password}",
+                "ssl.keystore.type=PKCS12",
+            ]
+        lines = "\n".join(more)
         settings.write_text(
             f"""process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{self._controller}
-listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller}{listener}
-advertised.listeners=PLAINTEXT://{self._announced}{announced}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller}{listeners}
+advertised.listeners=PLAINTEXT://{self._announced}{listeners}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,\
+SSL:SSL,SASL_SSL:SASL_SSL
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={self.folder}/data
@@ -180,13 +228,13 @@ offsets.topic.num.partitions=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
-{more}
+{lines}
 {self._more}
 """
         )
         subprocess.run(
             self._java("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk",
-                       "-c", str(settings)),
+                       "-c", str(settings), *users),
             check=True, capture_output=True,
         )  # fmt: skip
 
@@ -196,11 +244,16 @@ group.initial.rebalance.delay.ms=0
 
 def fetch_jars() -> None:
     """The jars of Kafka, from Maven Central, once."""
-    if JARS.exists():
-        return
+    scratch()
+    with (SCRATCH / "fetching").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+        if not JARS.exists():
+            _fetch_jars()
+
+
+def _fetch_jars() -> None:
     if shutil.which("java") is None or shutil.which("mvn") is None:
         raise Unavailable("a real Kafka needs java (17 or newer) and mvn")
-    scratch()
     fresh = JARS.with_suffix(f".{os.getpid()}")
     done = subprocess.run(
         ["mvn", "-q", "-B", "-f", str(ROOT / "tests/brokers/pom.xml"), "dependency:copy-dependencies",
@@ -210,10 +263,7 @@ def fetch_jars() -> None:
     if done.returncode:
         shutil.rmtree(fresh, ignore_errors=True)
         raise Unavailable(f"the jars of Kafka could not be fetched: {done.stdout[-500:]}")
-    if JARS.exists():
-        shutil.rmtree(fresh)
-    else:
-        fresh.rename(JARS)
+    fresh.rename(JARS)
 
 
 def _programs() -> Path:
@@ -228,12 +278,17 @@ def _programs() -> Path:
 
 
 class Postgres(Service):
-    """A server with a user ``feeder`` and a database ``crypto_data``."""
+    """A server with a user ``feeder`` and a database ``crypto_data``; with ``tls`` all connections are so."""
 
     name = "PostgreSQL"
     user = "feeder"
     password = "right"
     database = "crypto_data"
+
+    def __init__(self, folder: Path, port: int | None = None, *, tls: bool = False) -> None:
+        super().__init__(folder, port)
+        self._tls = tls
+        self.authority: Authority | None = None
 
     def identity(self) -> dict[str, Any]:
         if os.getuid():
@@ -262,6 +317,17 @@ class Postgres(Service):
              f"--pwfile={secret}", "-E", "UTF8", "--locale=C", "--no-sync"],
             check=True, capture_output=True, **identity,
         )  # fmt: skip
+        if self._tls:
+            self.authority = Authority(self.folder / "tls")
+            self.authority.key.chmod(0o600)
+            if identity:
+                os.chown(self.authority.key, identity["user"], identity["group"])
+            with (data / "postgresql.conf").open("a") as settings:
+                settings.write(
+                    f"ssl = on\nssl_cert_file = '{self.authority.certificate}'\n"
+                    f"ssl_key_file = '{self.authority.key}'\n"
+                )
+            (data / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n")
 
     def command(self) -> list[str]:
         return [
@@ -274,6 +340,23 @@ class Postgres(Service):
         super().start(wait=wait)
         if wait:
             self.sql(f"CREATE DATABASE {self.database}", database="postgres", check=False)
+
+    def kill(self) -> None:
+        """As a power cut would: also what serves connections, each in a session of its own."""
+        serving = self._serving()
+        super().kill()
+        for pid in serving:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + _START_SECONDS
+        while any(map(_lives, serving)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _serving(self) -> list[int]:
+        if self.process is None:
+            return []
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()] if children.exists() else []
 
     def ready(self) -> bool:
         return super().ready() and self.sql("SELECT 1", database="postgres", check=False) == "1"

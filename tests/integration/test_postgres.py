@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,7 +65,7 @@ def expected(store: Store, symbol: str, timeframe: int) -> Rows:
     return aggregate(store.read(symbol, 0, 1 << 62), timeframe).rows
 
 
-async def connected(server: Server) -> asyncpg.Connection:
+async def connected(server: Server) -> Any:  # noqa: ANN401 - a connection of asyncpg
     return await asyncpg.connect(
         host="127.0.0.1",
         port=server.port,
@@ -96,7 +98,7 @@ async def tables_equal_the_store(server: Server, store: Store) -> int:
 
 def lag(sink: PostgresSink, store: Store) -> int:
     return sum(
-        len(expected(store, symbol, timeframe)) and sink._lacking(symbol, timeframe).minutes > timeframe // 60
+        sink._lacking(symbol, timeframe).minutes > timeframe // 60
         for symbol in store.symbols()
         for timeframe in TIMEFRAMES
     )
@@ -176,6 +178,51 @@ async def test_a_database_killed_between_copy_and_commit_catches_up(postgres: Se
             other.terminate()
         await caught_up(sink, store)
         assert await tables_equal_the_store(postgres, store) > 3 * 4_300
+    store.close()
+
+
+@pytest.mark.timeout(180)
+async def test_a_database_killed_while_a_long_history_is_copied_catches_up(
+    postgres: Server, tmp_path: Path
+) -> None:
+    draw = random.Random(18)
+    store = opened(tmp_path, days=40)
+    sink = PostgresSink(settings(postgres), store)
+    async with at_work(sink) as journal:
+        for _ in range(2):
+            written = journal.counters["postgres candles"]
+            await until(lambda written=written: journal.counters["postgres candles"] > written)  # type: ignore[misc]
+            await asyncio.sleep(draw.uniform(0.0, 0.15))
+            assert any(sink._lacking(symbol, 60) for symbol in SYMBOLS), "it was over before the kill"
+            await asyncio.to_thread(postgres.kill)
+            await until(lambda: sink.status() != "ok")
+            await asyncio.to_thread(postgres.start)
+        await caught_up(sink, store)
+        assert await tables_equal_the_store(postgres, store) > 3 * 60_000
+    store.close()
+
+
+@pytest.mark.parametrize("connections", [1, 3])
+async def test_it_uses_no_more_connections_than_allowed_and_several_to_catch_up(
+    postgres: Server, tmp_path: Path, connections: int
+) -> None:
+    store = opened(tmp_path, days=60)
+    config = settings(postgres)
+    sink = PostgresSink(
+        replace(config, database=replace(config.database, max_connections=connections)), store
+    )
+    other = await connected(postgres)
+    seen = 0
+    async with at_work(sink):
+        while sink.trouble or lag(sink, store):
+            found = await other.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'feeder-tui'"
+            )
+            seen = max(seen, found)
+        await caught_up(sink, store)
+        await tables_equal_the_store(postgres, store)
+    await other.close()
+    assert seen == connections
     store.close()
 
 

@@ -55,4 +55,12 @@ def test_what_does_not_work_is_told_and_is_the_exit_code(postgres: Postgres, tmp
 def test_sinks_that_are_off_are_no_failure(tmp_path: Path) -> None:
     done = check(tmp_path)
     assert done.returncode == 0
-    assert done.stdout.split() == ["kafka", "off", "postgres", "off"]
+    assert done.stdout.split() == ["kafka", "off", "postgres", "off", "file", "off"]
+
+
+def test_every_topic_and_the_folder_of_the_files_are_looked_at(kafka: Kafka, tmp_path: Path) -> None:
+    done = check(tmp_path, **to_kafka(kafka), KAFKA__CANDLES_TOPIC="true", FILE__ENABLED="true")
+    assert done.returncode == 0, done.stdout
+    assert "topic ta_candles: not there, would be created" in done.stdout
+    assert "folder: messages, would be created" in done.stdout
+    assert not (tmp_path / "messages").exists()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tui_feeder.engine.journal import Journal
 
@@ -26,4 +26,19 @@ class Sink(Protocol):
 
     def close(self, timeout: float) -> None:
         """Hand over what waits, for at most ``timeout`` seconds."""
+        ...
+
+
+@runtime_checkable
+class Lagging(Protocol):
+    """A sink that can fall behind. May be asked from any thread."""
+
+    name: str
+
+    def lag_seconds(self) -> float:
+        """Seconds since the oldest thing that waits for it was made; 0.0 where nothing waits.
+
+        Raises:
+            StoreError: the store, in which it waits, is closed.
+        """
         ...

@@ -6,23 +6,35 @@ import importlib
 
 from tui_feeder.config import Config
 from tui_feeder.engine.sinks import Sink
+from tui_feeder.engine.sinks.draining import sink_name
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.store import Store
 
 
 def configured_sinks(config: Config, store: Store) -> list[Sink]:
-    """Make the enabled sinks; the outbox is opened if one of them needs it.
+    """Make the enabled sinks; an outbox is opened for each topic that one of them takes.
 
     Raises:
         SinkError: a package is missing, with the command that installs it.
     """
     sinks: list[Sink] = []
-    if config.kafka.enabled:
+    kafka, file = kafka_topics(config), file_topics(config)
+    if kafka:
         _require_kafka(config)
-        from tui_feeder.engine.sinks.kafka import KafkaSink
+    if file:
+        _require_file(config)
+    for topic in dict.fromkeys((*kafka, *file)):
+        kinds = [kind for kind, topics in (("kafka", kafka), ("file", file)) if topic in topics]
+        names = [sink_name(kind, topic) for kind in kinds]
+        outbox = store.open_outbox(names, config.kafka.outbox_max_mb, topic)
+        if topic in kafka:
+            from tui_feeder.engine.sinks.kafka import KafkaSink
 
-        outbox = store.open_outbox([KafkaSink.name], config.kafka.outbox_max_mb)
-        sinks.append(KafkaSink(config.kafka, outbox))
+            sinks.append(KafkaSink(config.kafka, outbox))
+        if topic in file:
+            from tui_feeder.engine.sinks.file import FileSink
+
+            sinks.append(FileSink(config.file, outbox))
     if config.database.enabled:
         _require("database", "postgres", "asyncpg")
         from tui_feeder.engine.sinks.postgres import PostgresSink
@@ -31,15 +43,34 @@ def configured_sinks(config: Config, store: Store) -> list[Sink]:
     return sinks
 
 
+def kafka_topics(config: Config) -> tuple[str, ...]:
+    """What goes to Kafka, each to the topic of this suffix."""
+    if not config.kafka.enabled:
+        return ()
+    candles = ("candles",) if config.kafka.candles_topic else ()
+    alerts = ("alerts",) if config.alerts.kafka else ()
+    return ("data", *candles, *alerts)
+
+
+def file_topics(config: Config) -> tuple[str, ...]:
+    """What goes to files, each to those of this name."""
+    if not config.file.enabled:
+        return ()
+    candles = ("candles",) if config.file.candles else ()
+    alerts = ("alerts",) if config.alerts.rules else ()
+    return ("data", *candles, *alerts)
+
+
 async def look(config: Config) -> dict[str, list[str] | SinkError | None]:
     """What each sink finds where it would go, or why it cannot; None for one that is off."""
-    found: dict[str, list[str] | SinkError | None] = {"kafka": None, "postgres": None}
+    found: dict[str, list[str] | SinkError | None] = {"kafka": None, "postgres": None, "file": None}
     if config.kafka.enabled:
         try:
             _require_kafka(config)
             from tui_feeder.engine.sinks import kafka_cluster
 
-            found["kafka"] = await kafka_cluster.look(config.kafka, f"{config.kafka.topic_prefix}data")
+            topics = [config.kafka.topic_prefix + topic for topic in kafka_topics(config)]
+            found["kafka"] = await kafka_cluster.look(config.kafka, topics)
         except SinkError as error:
             found["kafka"] = error
     if config.database.enabled:
@@ -50,12 +81,25 @@ async def look(config: Config) -> dict[str, list[str] | SinkError | None]:
             found["postgres"] = await postgres_tables.look(config.database)
         except SinkError as error:
             found["postgres"] = error
+    if config.file.enabled:
+        try:
+            _require_file(config)
+            from tui_feeder.engine.sinks import file
+
+            found["file"] = file.look(config.file, file_topics(config))
+        except SinkError as error:
+            found["file"] = error
     return found
 
 
 def _require_kafka(config: Config) -> None:
     packed = config.kafka.compression_type in ("snappy", "lz4", "zstd")
     _require("kafka", "kafka", "aiokafka", *(["cramjam"] if packed else []))
+
+
+def _require_file(config: Config) -> None:
+    if config.file.compression == "zstd":
+        _require("file", "kafka", "cramjam")
 
 
 def _require(section: str, extra: str, *packages: str) -> None:

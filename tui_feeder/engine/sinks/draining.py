@@ -13,20 +13,31 @@ from tui_feeder.engine.sinks.thread import SessionSink
 _MANY = 5_000
 
 
+def sink_name(kind: str, topic: str) -> str:
+    """The name of a sink of ``kind`` for a topic, under which its cursor is kept: ``kafka candles``."""
+    return kind if topic == "data" else f"{kind} {topic}"
+
+
 class DrainingSink(SessionSink):
     """Its sessions read from :attr:`outbox` after :attr:`taken`, and move that on.
 
     Args:
-        outbox: opened with the name of the sink, under which its cursor is kept.
+        outbox: of a topic, opened with the :func:`sink_name` of the sink.
     """
 
+    kind = "sink"
+
     def __init__(self, outbox: Outbox) -> None:
+        self.name = sink_name(self.kind, outbox.topic)
         super().__init__()
-        name = self.name
         self.outbox = outbox
-        self.taken = outbox.cursors[name]  # the receiver has everything up to this number
+        self.taken = outbox.cursors[self.name]  # the receiver has everything up to this number
         self._writing = False
         self._told = 0  # dropped messages told so far
+        outbox.follow(self._wake)
+
+    def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
+        """Nothing to do: the outbox, which has the message already, has woken the sink."""
 
     def take(self, number: int) -> None:
         """The receiver has everything up to ``number``. Called by the session."""
@@ -53,6 +64,10 @@ class DrainingSink(SessionSink):
             lost, self._told = dropped - self._told, dropped
             self.count(f"{self.name} messages dropped", lost)
             self.note("error", f"{self.name}: the outbox is full: {lost:,} oldest messages dropped for good")
+
+    def lag_seconds(self) -> float:
+        """Seconds since the oldest message that waits was written; 0.0 without one."""
+        return self.outbox.standing(self.name).age
 
     def status(self) -> str:
         """``ok``, or what is wrong and how much waits."""

@@ -47,18 +47,19 @@ class _Lane:
 
 
 class KafkaSink(DrainingSink):
-    """Publishes to ``{topic_prefix}data``: key = symbol, record timestamp = message timestamp.
+    """Publishes to ``{topic_prefix}`` and the outbox's topic: key = symbol, record timestamp = the message's.
 
     Args:
         config: the section ``[kafka]``.
-        outbox: where the messages wait, opened with the sink's name.
+        outbox: where the messages wait.
     """
 
-    name = "kafka"
+    kind = "kafka"
 
     def __init__(self, config: Kafka, outbox: Outbox) -> None:
         super().__init__(outbox)
-        self.topic = f"{config.topic_prefix}data"
+        self.topic = f"{config.topic_prefix}{outbox.topic}"
+        self._counter = "Kafka messages" if outbox.topic == "data" else f"Kafka {outbox.topic}"
         self._config = config
         self._lanes: list[_Lane] = []
         self._ahead = 0
@@ -188,7 +189,7 @@ class KafkaSink(DrainingSink):
             size = sum(len(lane.waiting.popleft().payload) for _ in range(count))
             lane.bytes -= size
             self._ahead -= size
-            self.count("Kafka messages", count)
+            self.count(self._counter, count)
             self.progress()
             left = [other.waiting[0].number for other in self._lanes if other.waiting]
             self.take(min(left) - 1 if left else self._read)

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from aiokafka import errors
@@ -68,20 +68,23 @@ async def reach(config: Kafka, topic: str) -> int:
         return await _partitions(client, topic)
 
 
-async def look(config: Kafka, topic: str) -> list[str]:
+async def look(config: Kafka, topics: Sequence[str]) -> list[str]:
     """What there is and what would be created, as lines for people. Nothing is changed.
 
     Raises:
         SinkError: the cluster cannot be used, with the reason.
     """
-    async with _connected(config, topic) as client:
+    async with _connected(config, topics[0]) as client:
         begun = time.perf_counter()
         found = await client.fetch_all_metadata()
         took = (time.perf_counter() - begun) * 1000
         brokers = ", ".join(f"{one.host}:{one.port}" for one in found.brokers())
-        partitions = found.partitions_for_topic(topic)
-        there = f"{len(partitions)} partitions" if partitions else "not there, would be created"
-        return [f"brokers: {brokers}", f"round trip: {took:.1f} ms", f"topic {topic}: {there}"]
+        lines = [f"brokers: {brokers}, {config.security.protocol}", f"round trip: {took:.1f} ms"]
+        for topic in topics:
+            partitions = found.partitions_for_topic(topic)
+            there = f"{len(partitions)} partitions" if partitions else "not there, would be created"
+            lines.append(f"topic {topic}: {there}")
+        return lines
 
 
 @contextlib.asynccontextmanager
@@ -142,7 +145,8 @@ def _refusal(error: Exception, config: Kafka) -> str:
         return "no such host"
     if isinstance(error, ConnectionRefusedError):
         return "nobody listens there"
-    if isinstance(error, errors.KafkaConnectionError | TimeoutError | errors.IncompatibleBrokerVersion):
+    cut = (ConnectionError, EOFError, TimeoutError, errors.KafkaConnectionError, errors.IllegalSaslStateError)
+    if isinstance(error, (*cut, errors.IncompatibleBrokerVersion)):
         return f"it hangs up or is silent: is this listener one for protocol {protocol}?"
     return str(error) or type(error).__name__
 
@@ -191,7 +195,7 @@ def words_of(error: BaseException, topic: str) -> str:
     if isinstance(error, errors.UnknownTopicOrPartitionError):
         return f"the topic {topic} does not exist and the broker does not create it: create it"
     if isinstance(error, errors.TopicAuthorizationFailedError):
-        return f"we may not write to the topic {topic}: allow it (ACL Write, Describe)"
+        return f"we may not write to the topic {topic}, or not create it: allow it (ACL Write, Create)"
     if isinstance(error, errors.ClusterAuthorizationFailedError):
         return (
             'the broker does not allow idempotent writing: allow it (ACL IdempotentWrite), or set acks = "1"'

@@ -4,6 +4,20 @@ A message is written in the transaction of its candle and deleted once every sin
 a process that is killed, or a broker that is away, loses nothing. Each sink has a cursor, the number of
 the last message it has taken; what is taken twice because a cursor was not yet written is told apart by
 symbol, timestamp and revision.
+
+There is an outbox for each topic that any sink takes, each with numbers, cursors and a bound of its own, so
+that a topic that cannot be delivered holds no other. A topic here is what follows the prefix in Kafka, or the
+beginning of a file's name:
+
+- ``data``: the message of a minute, given to ``Store.append`` and ``Store.set_watermark``
+- ``candles``: closed bars, given to the same as ``more``
+- ``alerts``, or anything else: whoever has something to send calls, on any thread and without waiting,
+
+      store.send(topic: str, key: str, timestamp: int, payload: bytes) -> Future[bool]
+
+  ``key`` is the record's key (a symbol), ``timestamp`` its time in ms, ``payload`` one JSON object. The
+  future is done once the message is committed: from then on it gets to every sink of the topic. It is False,
+  and nothing is kept, where no sink takes the topic.
 """
 
 from __future__ import annotations
@@ -19,18 +33,26 @@ import lmdb
 from tui_feeder.engine.environment import Environment
 
 _HEAD = struct.Struct(">qqH")  # timestamp and time of writing (ms), bytes of the symbol
-_CURSOR = b"outbox\0"
 _MB = 1 << 20
 #: Oldest messages deleted in one go once the bound is reached.
 _DROPPED_AT_ONCE = 64
+
+
+class Outgoing(NamedTuple):
+    """A message to be written with a candle."""
+
+    topic: str
+    key: str
+    timestamp: int  # ms
+    payload: bytes  # one JSON object
 
 
 class Waiting(NamedTuple):
     """A message that waits."""
 
     number: int
-    symbol: str
-    timestamp: int  # close time of its minute, ms
+    symbol: str  # its key
+    timestamp: int  # of a minute's message and of a bar its close time, ms
     payload: bytes
 
 
@@ -44,7 +66,7 @@ class Standing(NamedTuple):
 
 
 class Outbox:
-    """The messages of a store that wait for its sinks.
+    """The messages of one topic that wait for their sinks.
 
     Args:
         environment: of the store, open for writing.
@@ -52,6 +74,7 @@ class Outbox:
         sinks: names of the sinks that take messages. The cursors of others are forgotten; a sink seen for
             the first time begins with what is written next, the only one with everything there is.
         max_mb: bound on the file space of all that waits; beyond it the oldest are dropped and counted.
+        topic: ``data`` has the names of the time when there was no other.
     """
 
     def __init__(
@@ -60,14 +83,19 @@ class Outbox:
         submit: Callable[[Callable[[OutboxWrite], Any]], Future[Any]],
         sinks: Sequence[str],
         max_mb: float,
+        topic: str = "data",
     ) -> None:
+        self.topic = topic
         self.sinks = tuple(sinks)
         self.last = 0  # number of the newest message committed
         self.cursors: dict[str, int] = {}
         self.dropped = dict.fromkeys(sinks, 0)
         self._max_bytes = int(max_mb * _MB)
         self._environment = environment
-        self._entries = environment.named(b"outbox")
+        name = b"outbox" if topic == "data" else b"outbox " + topic.encode()
+        self._entries = environment.named(name)
+        self._cursor_prefix = name + b"\0"
+        self._followers: list[Callable[[], None]] = []
         self._meta = environment.meta
         self._submit = submit
 
@@ -75,9 +103,21 @@ class Outbox:
         """Read the cursors, and settle those of sinks that are new or gone."""
         self._submit(lambda write: write.settle()).result()
 
+    def follow(self, on_new: Callable[[], None]) -> None:
+        """Call ``on_new``, on the store's writer, whenever more messages are committed. It must not block."""
+        self._followers.append(on_new)
+
     def write(self, txn: lmdb.Transaction) -> OutboxWrite:
         """What a transaction does to the outbox; :meth:`OutboxWrite.committed` follows its commit."""
-        return OutboxWrite(self, txn, self._entries, self._meta, self._max_bytes)
+        return OutboxWrite(self, txn, self._entries, self._meta, self._cursor_prefix, self._max_bytes)
+
+    def committed(self, last: int, cursors: dict[str, int], dropped: dict[str, int]) -> None:
+        """A transaction that left these numbers is committed."""
+        grown = last > self.last
+        self.last, self.cursors, self.dropped = last, cursors, dropped
+        if grown:
+            for follower in self._followers:
+                follower()
 
     def after(self, number: int, most_bytes: int) -> list[Waiting]:
         """The messages after ``number`` in order, until their payloads reach ``most_bytes``."""
@@ -121,9 +161,11 @@ class OutboxWrite:
         txn: lmdb.Transaction,
         entries: lmdb._Database,
         meta: lmdb._Database,
+        cursor_prefix: bytes,
         max_bytes: int,
     ) -> None:
         self._outbox = outbox
+        self._prefix = cursor_prefix
         self._txn = txn
         self._entries = entries
         self._meta = meta
@@ -169,20 +211,20 @@ class OutboxWrite:
             beginning = self._last if mine else min(found.values(), default=0)
             self._set_cursor(sink, mine.get(sink, beginning))
         for sink in found.keys() - mine.keys():
-            self._txn.delete(_CURSOR + sink.encode(), db=self._meta)
+            self._txn.delete(self._prefix + sink.encode(), db=self._meta)
         self._clear(min(self._cursors.values()))
 
     def _stored(self) -> list[tuple[str, int]]:
         cursor, found = self._txn.cursor(self._meta), []
-        at = cursor.set_range(_CURSOR)
-        while at and (key := bytes(cursor.key())).startswith(_CURSOR):
-            found.append((key[len(_CURSOR) :].decode(), int.from_bytes(cursor.value(), "big")))
+        at = cursor.set_range(self._prefix)
+        while at and (key := bytes(cursor.key())).startswith(self._prefix):
+            found.append((key[len(self._prefix) :].decode(), int.from_bytes(cursor.value(), "big")))
             at = cursor.next()
         return found
 
     def _set_cursor(self, sink: str, number: int) -> None:
         self._cursors[sink] = number
-        self._txn.put(_CURSOR + sink.encode(), _key(number), db=self._meta)
+        self._txn.put(self._prefix + sink.encode(), _key(number), db=self._meta)
 
     def _clear(self, number: int) -> None:
         """Delete every message up to ``number``."""
@@ -193,8 +235,7 @@ class OutboxWrite:
 
     def committed(self) -> None:
         """The transaction is committed: what it did holds."""
-        self._outbox.last, self._outbox.cursors = self._last, self._cursors
-        self._outbox.dropped = self._dropped
+        self._outbox.committed(self._last, self._cursors, self._dropped)
 
 
 def _key(number: int) -> bytes:

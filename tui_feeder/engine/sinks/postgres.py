@@ -6,16 +6,17 @@ candles, so whatever happens to either side it goes on where the tables are.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
-from collections.abc import Iterable, Sequence
-from itertools import repeat
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import asyncpg
 
 from tui_feeder.config import Config
 from tui_feeder.engine.basis import basis_of
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, timeframe_label
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.coverage import EMPTY, Coverage
 from tui_feeder.engine.profile import profile_of
 from tui_feeder.engine.settings import profile_settings
@@ -28,6 +29,8 @@ from tui_feeder.engine.store import Store
 _AT_ONCE = 20_000
 #: A symbol whose rows the table refuses is tried again so much later, seconds.
 _REFUSED_SECONDS = 60.0
+#: Connections that write at once while it catches up: more only wait for the processor here.
+_WRITERS = 4
 
 
 class _Part(NamedTuple):
@@ -36,7 +39,8 @@ class _Part(NamedTuple):
     symbol: str
     timeframe: int
     minutes: Coverage
-    records: list[tuple[Any, ...]]
+    candles: int
+    rows: bytes  # for a COPY
 
 
 class PostgresSink(SessionSink):
@@ -61,6 +65,8 @@ class PostgresSink(SessionSink):
         self._stale: dict[str, set[int]] = {}  # days of a symbol whose profile may have changed
         self._since = 0  # minutes closed since the last pass
         self._waits = 0  # minutes the tables lacked when last looked at
+        self._marking = asyncio.Lock()  # one transaction at a time writes down what is mirrored, and commits
+        self._level = time.monotonic()  # when the tables last had everything there was
 
     def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
         """A minute is stored: enough of them are written at once."""
@@ -79,70 +85,97 @@ class PostgresSink(SessionSink):
             text = f"{text or 'catching up'}; {self._waits:,} minutes wait"
         return text or "ok"
 
+    def lag_seconds(self) -> float:
+        """Seconds since the tables last had everything that was stored; up to the wait for a batch."""
+        return time.monotonic() - self._level
+
     async def session(self) -> None:
         """Connect, bring the tables up to date, and keep them so."""
+        self._marking = asyncio.Lock()
         try:
-            connection = await tables.connect(self._database)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            pool = await tables.pool(self._database)
+        except tables.FAULTS as error:
             raise SinkError(tables.words_of(error, self._database)) from error
         try:
-            version = await tables.migrate(connection)
-            self._mirrored = await tables.mirrored(connection)
-            self._counted = await tables.profiles(connection)
+            async with pool.acquire() as connection:
+                version = await tables.migrate(connection)
+                self._mirrored = await tables.mirrored(connection)
+                self._counted = await tables.profiles(connection)
             self._stale = {symbol: self._all_days(symbol) for symbol in self._store.symbols()}
             self.connected(f"mirroring to {self._database.database} ({version})")
             while True:
-                self._since = 0
-                await self._catch_up(connection)
+                self._since, began = 0, time.monotonic()
+                await self._catch_up(pool)
+                if not self._refused:
+                    self._level = began
                 self.progress()
                 if self.over(idle=True):
                     return
                 await self.woken(self._database.batch_timeout_seconds)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except tables.FAULTS as error:
             raise SinkError(tables.words_of(error, self._database)) from error
         finally:
-            connection.terminate()
+            pool.terminate()
 
-    async def _catch_up(self, connection: Any) -> None:  # noqa: ANN401 - a connection of asyncpg
+    async def _catch_up(self, pool: Any) -> None:  # noqa: ANN401 - a pool of asyncpg
         """Write everything the tables lack now."""
         now = time.monotonic()
         self._refused = {s: one for s, one in self._refused.items() if one[1] > now}
         symbols = [symbol for symbol in self._store.symbols() if symbol not in self._refused]
         self._waits = sum(self._lacking(symbol, 60).minutes for symbol in symbols)
-        parts: list[_Part] = []
-        settled: list[tuple[str, Coverage]] = []  # altered minutes whose rows are in ``parts`` or written
-        for symbol in symbols:
-            altered = self._store.altered(symbol)
-            for timeframe in self._timeframes:
-                todo = self._lacking(symbol, timeframe).union(
-                    altered.intersect(self._mirrored.get((symbol, timeframe), EMPTY))
-                )
-                done = EMPTY
-                while (part := self._next(symbol, timeframe, todo.subtract(done))) is not None:
-                    parts.append(part)
-                    done = done.union(part.minutes)
-                    if sum(len(one.records) for one in parts) >= _AT_ONCE:
-                        await self._write(connection, parts)
-                        parts = []
-                        if self.over(idle=False):
-                            return
-            if altered:
-                settled.append((symbol, altered))
-        if parts:
-            await self._write(connection, parts)
-        for symbol, altered in settled:
+        altered = {symbol: found for symbol in symbols if (found := self._store.altered(symbol))}
+        batches = self._batches(symbols, altered)
+        writers = [
+            asyncio.create_task(self._write_all(pool, batches))
+            for _ in range(min(_WRITERS, self._database.max_connections))
+        ]
+        try:
+            await asyncio.gather(*writers)
+        finally:
+            for writer in writers:
+                writer.cancel()
+            await asyncio.gather(*writers, return_exceptions=True)
+        if self.over(idle=False):
+            return
+        for symbol, minutes in altered.items():
             if symbol not in self._refused:
-                for day in _days(altered):
+                for day in _days(minutes):
                     self._counted.pop((symbol, day), None)
                     self._stale.setdefault(symbol, set()).add(day)
         for symbol in [symbol for symbol in self._stale if symbol not in self._refused]:
-            await self._write_profiles(connection, symbol)
+            await self._write_profiles(pool, symbol)
             if self.over(idle=False):
                 return
-        for symbol, altered in settled:
+        for symbol, minutes in altered.items():
             if symbol not in self._refused:
-                self._store.forget_altered(symbol, altered)
+                self._store.forget_altered(symbol, minutes)
         self._waits = 0
+
+    def _batches(self, symbols: Sequence[str], altered: dict[str, Coverage]) -> Iterator[list[_Part]]:
+        """Everything to be written, in pieces of a transaction; no candle is in two of them."""
+        parts: list[_Part] = []
+        for symbol in symbols:
+            for timeframe in self._timeframes:
+                had = self._mirrored.get((symbol, timeframe), EMPTY)
+                todo = self._lacking(symbol, timeframe).union(altered.get(symbol, EMPTY).intersect(had))
+                while (part := self._next(symbol, timeframe, todo)) is not None:
+                    todo = todo.subtract(part.minutes)
+                    parts.append(part)
+                    if sum(one.candles for one in parts) >= _AT_ONCE:
+                        yield parts
+                        parts = []
+        if parts:
+            yield parts
+
+    async def _write_all(self, pool: Any, batches: Iterator[list[_Part]]) -> None:  # noqa: ANN401
+        """One of the writers: batch by batch, on a connection of its own if there is any."""
+        parts = next(batches, None)
+        if parts is None:
+            return
+        async with pool.acquire() as connection:
+            while parts is not None and not self.over(idle=False):
+                await self._write(connection, parts)
+                parts = next(batches, None)
 
     def _lacking(self, symbol: str, timeframe: int) -> Coverage:
         return self._store.present(symbol).subtract(self._mirrored.get((symbol, timeframe), EMPTY))
@@ -152,10 +185,7 @@ class PostgresSink(SessionSink):
         if piece is None:
             return None
         bars = bars_of(self._store.read(symbol, piece.start, piece.end), piece, timeframe)
-        columns = (bars.rows[name].tolist() for name in tables.FIELDS)
-        label = timeframe_label(timeframe)
-        records = list(zip(repeat(symbol), repeat(label), bars.minutes.tolist(), *columns, strict=False))
-        return _Part(symbol, timeframe, piece.minutes, records)
+        return _Part(symbol, timeframe, piece.minutes, len(bars.rows), tables.copied(symbol, bars))
 
     async def _write(self, connection: Any, parts: Sequence[_Part]) -> None:  # noqa: ANN401
         """The parts in one transaction; where the table refuses a row, each symbol by itself."""
@@ -169,22 +199,30 @@ class PostgresSink(SessionSink):
                 return
             self._refused[symbols[0]] = (str(error), time.monotonic() + _REFUSED_SECONDS)
             self.note("error", f"postgres: the table refuses rows of {symbols[0]}: {error}")
-            self.count("postgres rows refused", sum(len(part.records) for part in parts))
+            self.count("postgres rows refused", sum(part.candles for part in parts))
 
     async def _transact(self, connection: Any, parts: Sequence[_Part]) -> None:  # noqa: ANN401
-        minutes: dict[tuple[str, int], Coverage] = {}
-        for part in parts:
-            key = (part.symbol, part.timeframe)
-            minutes[key] = minutes.get(key, self._mirrored.get(key, EMPTY)).union(part.minutes)
-        records: Iterable[tuple[Any, ...]] = (record for part in parts for record in part.records)
-        async with connection.transaction():
-            await tables.upsert(connection, records)
-            await tables.set_mirrored(connection, minutes)
-        self._mirrored |= minutes
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            await tables.upsert(connection, (part.rows for part in parts))
+            # Others write candles of the same symbol: what they had mirrored meanwhile must not be lost.
+            async with self._marking:
+                minutes: dict[tuple[str, int], Coverage] = {}
+                for part in parts:
+                    key = (part.symbol, part.timeframe)
+                    minutes[key] = minutes.get(key, self._mirrored.get(key, EMPTY)).union(part.minutes)
+                await tables.set_mirrored(connection, minutes)
+                await transaction.commit()
+                self._mirrored |= minutes
+        except BaseException:
+            with contextlib.suppress(*tables.FAULTS):
+                await transaction.rollback()
+            raise
         for part in parts:
             if part.timeframe == 60:
                 self._stale.setdefault(part.symbol, set()).update(_days(part.minutes))
-        written = sum(len(part.records) for part in parts)
+        written = sum(part.candles for part in parts)
         self._waits = max(0, self._waits - sum(p.minutes.minutes for p in parts if p.timeframe == 60))
         self.count("postgres candles", written)
         self.progress()
@@ -197,7 +235,7 @@ class PostgresSink(SessionSink):
         oldest = present.end - MINUTE_MS - self._config.volume_profile.historical_days * DAY_MS
         return set(_days(present.clip(oldest // DAY_MS * DAY_MS, present.end)))
 
-    async def _write_profiles(self, connection: Any, symbol: str) -> None:  # noqa: ANN401
+    async def _write_profiles(self, pool: Any, symbol: str) -> None:  # noqa: ANN401
         """The profiles of days that have other candles than those counted."""
         settings = profile_settings(self._config, symbol, basis_of(self._store, symbol).tick_size)
         for day in sorted(self._stale.pop(symbol) & self._all_days(symbol)):
@@ -206,7 +244,8 @@ class PostgresSink(SessionSink):
                 continue
             made = profile_of(self._store.read(symbol, day, day + DAY_MS), settings)
             if made is not None:
-                await tables.upsert_profile(connection, symbol, made)
+                async with pool.acquire() as connection:
+                    await tables.upsert_profile(connection, symbol, made)
                 self._counted[symbol, day] = minutes
 
 

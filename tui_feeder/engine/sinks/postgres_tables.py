@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import ssl
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -10,23 +12,31 @@ from importlib import resources
 from typing import Any
 
 import asyncpg
+import numpy as np
 
 from tui_feeder.config import Database
+from tui_feeder.engine.aggregate import Bars
 from tui_feeder.engine.candle import MINUTE_MS, timeframe_label
 from tui_feeder.engine.coverage import Coverage
 from tui_feeder.engine.profile import DayProfile
 from tui_feeder.engine.sinks.thread import SinkError
 
-#: Fields of a candle in the order of the staging table.
-FIELDS = (
-    "open_time", "open", "high", "low", "close", "volume", "trades", "taker_buy_volume", "quote_volume",
-    "taker_buy_quote_volume",
+#: Fields of a candle in the order of the staging table, with their form in a binary COPY.
+_FIELDS = (
+    ("open", ">f8"), ("high", ">f8"), ("low", ">f8"), ("close", ">f8"), ("volume", ">f8"), ("trades", ">i8"),
+    ("taker_buy_volume", ">f8"), ("quote_volume", ">f8"), ("taker_buy_quote_volume", ">f8"),
 )  # fmt: skip
+_COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_COPY_END = b"\xff\xff"
+_MILLENNIUM_MS = 946_684_800_000  # where PostgreSQL counts its microseconds from
+#: What a database and the way to it can do; an internal error of asyncpg is the server's last word on an idle
+#: connection, found when that is used again.
+FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 _STATEMENT_SECONDS = 60
 _LOCK = 0x7FEEDE12  # any number, the same in every feeder: one migrates at a time
 
 _STAGING = """CREATE TEMP TABLE IF NOT EXISTS feeder_staging (
-    symbol text, time_frame text, minutes smallint, open_time bigint, open double precision,
+    symbol text, time_frame text, minutes smallint, time timestamptz, open double precision,
     high double precision, low double precision, close double precision, volume double precision,
     trade_count bigint, taker_buy_volume double precision, quote_volume double precision,
     taker_buy_quote_volume double precision) ON COMMIT DELETE ROWS"""
@@ -36,7 +46,7 @@ _VALUES = (
 )  # fmt: skip
 _UPSERT = (
     f"INSERT INTO candles_1m (time, symbol, time_frame, {', '.join(_VALUES)}) "
-    "SELECT timestamptz 'epoch' + open_time * interval '1 millisecond', symbol, time_frame, "
+    "SELECT time, symbol, time_frame, "
     f"{', '.join(_VALUES)} FROM feeder_staging ON CONFLICT (time, symbol, time_frame) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in _VALUES)
 )
@@ -58,21 +68,50 @@ _LOOK = """SELECT current_setting('server_version'),
     (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb')"""
 
 
-async def connect(database: Database) -> Any:  # noqa: ANN401 - asyncpg is imported only where it is enabled
-    """A connection; TLS where the server offers it."""
-    return await asyncpg.connect(
-        host=database.host,
-        port=database.port,
-        database=database.database,
-        user=database.username,
-        password=None if database.password is None else database.password.reveal(),
-        timeout=database.connection_timeout_seconds,
-        command_timeout=_STATEMENT_SECONDS + 5,
-        server_settings={
+def _settings(database: Database) -> dict[str, Any]:
+    return {
+        "host": database.host,
+        "port": database.port,
+        "database": database.database,
+        "user": database.username,
+        "password": None if database.password is None else database.password.reveal(),
+        "ssl": _tls(database),
+        "timeout": database.connection_timeout_seconds,
+        "command_timeout": _STATEMENT_SECONDS + 5,
+        "server_settings": {
             "application_name": "feeder-tui",
             "statement_timeout": str(_STATEMENT_SECONDS * 1000),
             "client_min_messages": "warning",
         },
+    }
+
+
+def _tls(database: Database) -> str | ssl.SSLContext:
+    """As the ``sslmode`` of PostgreSQL's own clients, but verified against the system's authorities too."""
+    mode = database.ssl_mode
+    if not mode.startswith("verify"):
+        return mode
+    cafile = None if database.ssl_cafile is None else str(database.ssl_cafile)
+    try:
+        made = ssl.create_default_context(cafile=cafile)
+    except (OSError, ssl.SSLError) as error:
+        raise SinkError(f"database.ssl_cafile: {error}") from error
+    made.check_hostname = mode == "verify-full"
+    return made
+
+
+async def pool(database: Database) -> Any:  # noqa: ANN401 - asyncpg is imported only where it is enabled
+    """Connections that are opened as they are needed, one of them now.
+
+    Raises:
+        SinkError: ``ssl_cafile`` cannot be used.
+    """
+
+    async def stage(connection: Any) -> None:  # noqa: ANN401
+        await connection.execute(_STAGING)
+
+    return await asyncpg.create_pool(
+        **_settings(database), min_size=1, max_size=database.max_connections, init=stage
     )
 
 
@@ -99,7 +138,6 @@ async def migrate(connection: Any) -> str:  # noqa: ANN401
             await connection.execute(
                 "SELECT create_hypertable('candles_1m', 'time', if_not_exists => true, migrate_data => true)"
             )
-    await connection.execute(_STAGING)
     server = await connection.fetchval("SHOW server_version")
     return f"PostgreSQL {server.split()[0]}" + (f", TimescaleDB {timescale}" if timescale else "")
 
@@ -111,7 +149,7 @@ async def look(database: Database) -> list[str]:
         SinkError: the database cannot be used, with the reason.
     """
     try:
-        connection = await connect(database)
+        connection = await asyncpg.connect(**_settings(database))
         try:
             begun = time.perf_counter()
             version, tls, may_create, timescale = await connection.fetchrow(_LOOK)
@@ -123,7 +161,7 @@ async def look(database: Database) -> list[str]:
             ]
         finally:
             await connection.close(timeout=2.0)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except FAULTS as error:
         raise SinkError(words_of(error, database)) from error
     if missing and not may_create:
         raise SinkError(
@@ -160,9 +198,27 @@ async def set_mirrored(connection: Any, minutes: Mapping[tuple[str, int], Covera
     )
 
 
-async def upsert(connection: Any, records: Iterable[tuple[Any, ...]]) -> None:  # noqa: ANN401
-    """Candles as (symbol, label, minutes, *FIELDS); one that is there is replaced. In a transaction."""
-    await connection.copy_records_to_table("feeder_staging", records=records)
+def copied(symbol: str, bars: Bars) -> bytes:
+    """The candles as rows of a binary COPY: the columns are laid out at once, for all rows."""
+    texts = [text.encode() for text in (symbol, timeframe_label(bars.timeframe))]
+    columns = [*((f"S{len(text)}", text, len(text)) for text in texts), (">i2", bars.minutes, 2)]
+    columns.append((">i8", (bars.rows["open_time"] - _MILLENNIUM_MS) * 1000, 8))
+    columns += [(form, bars.rows[name], 8) for name, form in _FIELDS]
+    layout: list[tuple[str, str]] = [("columns", ">i2")]
+    for n, (form, _, _) in enumerate(columns):
+        layout += [(f"length{n}", ">i4"), (f"value{n}", form)]
+    made = np.empty(len(bars.rows), dtype=layout)
+    made["columns"] = len(columns)
+    for n, (_, values, length) in enumerate(columns):
+        made[f"length{n}"] = length
+        made[f"value{n}"] = values
+    return made.tobytes()
+
+
+async def upsert(connection: Any, rows: Iterable[bytes]) -> None:  # noqa: ANN401
+    """Write rows made by :func:`copied`; a candle that is there is replaced. In a transaction."""
+    data = io.BytesIO(b"".join((_COPY_HEAD, *rows, _COPY_END)))
+    await connection.copy_to_table("feeder_staging", source=data, format="binary")
     await connection.execute(_UPSERT)
 
 
@@ -196,6 +252,13 @@ def _seconds(label: str) -> int:
 def words_of(error: BaseException, database: Database) -> str:
     """What an error of the database means for people; never with a password."""
     where = f"{database.host}:{database.port}"
+    if isinstance(error, ssl.SSLError):
+        reason = getattr(error, "verify_message", "") or error.reason or error
+        return f"{where}: TLS failed ({reason}): check database.host, ssl_mode and ssl_cafile"
+    if isinstance(error, ConnectionError) and "SSL upgrade" in str(error):
+        return f"{where} speaks no TLS: database.ssl_mode is {database.ssl_mode}"
+    if "pg_hba.conf" in str(error):
+        return f"{where}: {error}: allow it there, or change database.ssl_mode"
     if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
         return f"{where} refuses database.username {database.username} with this password"
     if isinstance(error, asyncpg.InvalidCatalogNameError):
@@ -206,7 +269,8 @@ def words_of(error: BaseException, database: Database) -> str:
         return f"{where} is starting up or shutting down"
     if isinstance(error, ConnectionRefusedError):
         return f"{where}: nobody listens there"
-    if isinstance(error, asyncpg.InterfaceError | asyncpg.ConnectionDoesNotExistError | ConnectionResetError):
+    lost = (asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.ConnectionDoesNotExistError)
+    if isinstance(error, (*lost, ConnectionResetError)):
         return f"{where}: the connection was lost"
     if isinstance(error, TimeoutError):
         return f"{where} does not answer in time"

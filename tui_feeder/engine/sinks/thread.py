@@ -20,7 +20,7 @@ from tui_feeder.engine.lock import StoreError
 log = logging.getLogger(__name__)
 
 #: Longest wait between two sessions, seconds.
-_LONGEST_WAIT = 30.0
+_LONGEST_WAIT = 10.0
 #: How often a session looks around when nobody wakes it, seconds.
 TICK = 1.0
 
@@ -100,9 +100,14 @@ class SessionSink(ABC):
             self._failure = self.trouble = ""
             self._backoff.reset()
 
+    @property
+    def ending(self) -> bool:
+        """Whether it is closing."""
+        return self._closing.is_set()
+
     def over(self, *, idle: bool) -> bool:
         """Whether the session should return: it is closing, and nothing waits or the time is up."""
-        return self._closing.is_set() and (idle or time.monotonic() >= self._deadline)
+        return self.ending and (idle or time.monotonic() >= self._deadline)
 
     async def woken(self, seconds: float = TICK) -> None:
         """Sleep until a message comes, the end is near, or ``seconds`` are over."""
