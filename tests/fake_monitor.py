@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tui_feeder.monitor import (
     MINUTE_MS,
     ROW,
+    AlertView,
     Event,
     FaultOption,
     FormingView,
@@ -67,6 +68,7 @@ class FakeMonitor:
         self.views = {name: self._view(name, price, decimals) for name, price, decimals in names}
         self.gaps: tuple[GapView, ...] = ()
         self.events: tuple[Event, ...] = ()
+        self.alerts: tuple[AlertView, ...] = ()
         self.state = "live"
         self.sequence = 0
 
@@ -89,6 +91,7 @@ class FakeMonitor:
             last_frame=self.now - self._random.randrange(0, 900),
             last_closed=self.now - self.now % MINUTE_MS - MINUTE_MS,
             first_minute=NOON - NOON % 3_600_000 - 400 * 3_600_000,
+            day_closes=tuple(self._bars[name, 900]["close"][-96::2].tolist()),
             forming=FormingView(
                 self.now - self.now % MINUTE_MS, price, price * 1.0002, price * 0.9998, price, 1.5
             ),
@@ -97,6 +100,12 @@ class FakeMonitor:
     def change(self, symbol: str, **fields: object) -> None:
         """Replace fields of a symbol."""
         self.views[symbol] = replace(self.views[symbol], **fields)  # type: ignore[arg-type]
+
+    def change_bars(self, symbol: str, timeframe: int) -> float:
+        """Another close of the newest bar."""
+        closes = self._bars[symbol, timeframe]["close"]
+        closes[-1] *= 1.01
+        return float(closes[-1])
 
     def snapshot(self) -> Snapshot:
         """What is true now; with a running clock, after the changes that are due."""
@@ -113,7 +122,7 @@ class FakeMonitor:
             ),
             gaps=self.gaps, events=self.events, parts={"store": "running"},
             weight_used=61, weight_limit=2_400,
-            store_path="lmdb_data", store_bytes=182_000_000, store_candles=1_036_800,
+            alerts=self.alerts, store_path="lmdb_data", store_bytes=182_000_000, store_candles=1_036_800,
         )  # fmt: skip
 
     def _walk(self) -> None:
@@ -241,9 +250,23 @@ class FakeMonitor:
             total_volume=float(weights.sum()), candles=843, last_minute=NOON - NOON % MINUTE_MS - MINUTE_MS,
         )  # fmt: skip
 
+    def sources(self, symbol: str, start: int, end: int) -> dict[str, int]:
+        """All but the last three minutes from REST."""
+        self.calls.append(f"sources {symbol}")
+        minutes = (end - start) // MINUTE_MS
+        return {"REST": minutes - 3, "stream": 3} if minutes > 3 else {"stream": minutes}
+
     def retry_gaps(self, symbol: str | None = None) -> None:
         """Note that somebody asked."""
         self.calls.append(f"retry {symbol}")
+
+    def acknowledge(self, number: int | None = None) -> None:
+        """Note that somebody saw, and show it."""
+        self.calls.append(f"acknowledge {number}")
+        self.alerts = tuple(
+            replace(alert, acknowledged=alert.acknowledged or number in (None, alert.number))
+            for alert in self.alerts
+        )
 
     def listed(self) -> tuple[str, ...]:
         """Those it has, and two more."""

@@ -5,8 +5,8 @@ import pytest
 from rich.cells import cell_len
 
 from tests.fake_monitor import NOON, FakeMonitor
+from tests.screens import app_of, settled
 from tests.test_ui_painters import ink_of, text_of
-from tests.test_ui_screens import app_of, settled
 from tui_feeder.monitor import FormingView, Rows, SymbolView
 from tui_feeder.screens.chart import ChartScreen
 from tui_feeder.widgets.chart import Chart, ChartSize, ChartStrips

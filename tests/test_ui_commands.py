@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_monitor import NOON, FakeFaults, FakeMonitor, with_troubles
-from tests.test_ui_screens import SCREENS, app_of, overview, settled
+from tests.screens import SCREENS, app_of, overview, settled
 from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.screens.export import Table, file_name, write
 from tui_feeder.screens.kept import Kept, read_kept, write_kept
@@ -91,6 +91,7 @@ async def test_the_palette_finds_every_action_of_the_screen_and_runs_it() -> Non
         await pilot.press("backspace", "escape")
         await pilot.press("colon", *"r and q", "enter")
         await settled(pilot)
+        await pilot.press("enter")
     assert app.return_value == "quit"
 
 
@@ -179,7 +180,7 @@ async def test_choices_are_kept_from_one_run_to_the_next(tmp_path: Path) -> None
         await pilot.press("1")
         assert "PRICE▾" in (await settled(pilot))[1]
         assert again.grid.selected == chosen
-    assert read_kept(state).theme == app._palette.name != "feeder-dark"
+    assert read_kept(state).theme == app.look.theme != "feeder-dark"
     assert [path.name for path in state.parent.iterdir()] == ["screen.json"]
 
 

@@ -117,9 +117,17 @@ def test_a_candle_is_a_body_between_wicks_at_half_a_cell() -> None:
     )
     assert [text[0] for text in text_of(strips)] == ["│", "█", "█", "╵"]
     strips = paint_candles(
-        bars_of((3.0, 4.5, 2.9, 4.5)), [], [], scale, 3_600, 1, MARGIN + 1, ink_of("braille")
+        bars_of((3.0, 4.5, 3.0, 4.5)), [], [], scale, 3_600, 1, MARGIN + 1, ink_of("braille")
     )
     assert [text[0] for text in text_of(strips)] == [" ", "▄", "▀", " "]
+
+
+def test_a_wick_joins_a_body_that_is_half_a_cell_high() -> None:
+    scale = PriceScale(0.0, 8.0, 4)
+    strips = paint_candles(
+        bars_of((3.0, 7.5, 0.5, 4.5)), [], [], scale, 3_600, 1, MARGIN + 1, ink_of("braille")
+    )
+    assert [text[0] for text in text_of(strips)] == ["│", "╽", "╿", "│"]
 
 
 def test_falling_candles_differ_from_rising_ones_without_colour() -> None:

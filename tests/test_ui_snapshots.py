@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_monitor import FakeMonitor, with_troubles
-from tests.test_ui_screens import app_of, settled
+from tests.screens import app_of, settled
 
 FOLDER = Path(__file__).resolve().parent / "data" / "screens"
 KEYS = {"overview": "1", "chart": "2", "profile": "3", "gaps": "4", "sinks": "5", "log": "6"}

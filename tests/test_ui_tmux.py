@@ -92,6 +92,8 @@ def test_a_demo_is_shown_broken_healed_and_left(tmp_path: Path) -> None:
         one.press("6")
         one.wait_for("BTCUSDT", gone="unreachable: none")
         one.press("q")
+        one.wait_for("Quit?", "live candles of 2 symbols", "candles of this demo")
+        one.press("q")
         one.wait_for("stopped in order; log in", "code 0")
         kept = json.loads((tmp_path / "state" / "feeder-tui" / "screen.json").read_text())
         assert (kept["screen"], kept["symbol"]) == ("log", "ETHUSDT")

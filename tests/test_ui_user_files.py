@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_monitor import FakeMonitor
-from tests.test_ui_screens import settled
+from tests.screens import settled
 from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.screens.keymap import read_keymap
 from tui_feeder.widgets.themes import Themes

@@ -5,8 +5,8 @@ from dataclasses import replace
 from rich.cells import cell_len
 
 from tests.fake_monitor import NOON, FakeMonitor, with_troubles
+from tests.screens import app_of, settled
 from tests.test_ui_painters import ink_of
-from tests.test_ui_screens import app_of, settled
 from tui_feeder.monitor import GapView, MinuteState, StreamView
 from tui_feeder.widgets.coverage import legend, paint_coverage, strip_widths
 from tui_feeder.widgets.sources import source_lines
@@ -58,7 +58,7 @@ async def test_coverage_is_asked_for_again_only_when_something_changed() -> None
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("4")
         lines = await settled(pilot)
-        shown = [line for line in lines if "▓▓▓" in line and "live" not in line]
+        shown = [line for line in lines if "━━━" in line and "live" not in line]
         assert len(shown) == 10
         monitor.calls.clear()
         app.tick()
@@ -68,20 +68,20 @@ async def test_coverage_is_asked_for_again_only_when_something_changed() -> None
         monitor.gaps = (GapView("SOLUSDT", noon, noon + 60_000, 1, "queued", 1, "REST", "", None),)
         app.tick()
         assert {call.split()[1] for call in monitor.calls} == {"SOLUSDT"}
-        (line,) = [line for line in await settled(pilot) if "SOLUSDT" in line and "▓" in line]
-        assert "▓!▓" in line
+        (line,) = [line for line in await settled(pilot) if "SOLUSDT" in line and "━" in line]
+        assert "━!━" in line
 
 
 def test_coverage_has_a_sign_for_every_state_and_says_what_it_means() -> None:
     for glyphs in ("braille", "ascii"):
         ink = ink_of(glyphs, colors=False)
         states = list(MinuteState)
-        strips = paint_coverage([("BTCUSDT", (states, states))], "BTCUSDT", (6, 6), 80, ink)
-        signs = strips[1].text[14:20]
+        strips = paint_coverage([("BTCUSDT", 3, (states, states))], "BTCUSDT", (6, 6), 80, ink)
+        signs = strips[1].text[22:28]
         assert len(set(signs)) == len(states)
         assert set(signs) <= set(legend(80, ink).text)
         assert all(cell_len(strip.text) == 80 for strip in (*strips, legend(80, ink)))
-    assert all(sum(strip_widths(width)) + 18 == width for width in range(80, 300))
+    assert all(sum(strip_widths(width)) + 26 == width for width in range(80, 300))
 
 
 def test_sources_tell_of_sockets_weight_archives_store_and_sinks() -> None:

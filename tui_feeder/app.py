@@ -4,51 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Sequence
 from functools import partial
-from io import StringIO
 from pathlib import Path
 from typing import ClassVar
 
-from rich.console import Console
 from textual.app import AutopilotCallbackType
 from textual.binding import Binding, BindingType
+from textual.events import Key
 
-from tui_feeder.monitor import FaultOption, Faults, Monitor
+from tui_feeder.monitor import ConfiguredValue, Faults, Monitor
+from tui_feeder.screens.app_keys import APP_BINDINGS, REPLAY_BINDINGS
 from tui_feeder.screens.base import FeederScreen, keys_of
 from tui_feeder.screens.chart import ChartScreen
 from tui_feeder.screens.commands import export_menu, fault_menu, palette
-from tui_feeder.screens.export import file_name, write
 from tui_feeder.screens.gaps import GapsScreen
 from tui_feeder.screens.help import HelpScreen
 from tui_feeder.screens.kept import Kept, read_kept, write_kept
-from tui_feeder.screens.keymap import FILE_NAME as KEYS_FILE
-from tui_feeder.screens.keymap import read_keymap
+from tui_feeder.screens.leaving import ExitReason, Leaving, leave_prompt
 from tui_feeder.screens.log import LogScreen
+from tui_feeder.screens.look import Look, UiSettings
+from tui_feeder.screens.origins import configuration_list, origins_sheet
 from tui_feeder.screens.overview import OverviewScreen
 from tui_feeder.screens.profile import ProfileScreen
 from tui_feeder.screens.sources import SourcesScreen
+from tui_feeder.screens.toasts import Toasts
 from tui_feeder.terminal import (
     BACKLOG_LIMIT,
     DiscreetApp,
-    TerminalDriver,
-    color_system,
-    detect_symbol_set,
+    driver_type,
     hung_up,
     lost_writes,
     signals,
     write_backlog,
 )
 from tui_feeder.widgets.grid import Grid
-from tui_feeder.widgets.ink import GLYPHS, Ink
-from tui_feeder.widgets.themes import DEFAULT_THEME, Themes, modified, theme_names
+from tui_feeder.widgets.ink import Ink
+from tui_feeder.widgets.themes import Themes, theme_names
 
-__all__ = ["ExitReason", "FeederApp", "UiSettings", "theme_names"]
+__all__ = ["ExitReason", "FeederApp", "Leaving", "UiSettings", "theme_names"]
 
 log = logging.getLogger(__name__)
 
@@ -60,28 +55,7 @@ _SCREENS = ("overview", "chart", "profile", "gaps", "sources", "log")
 _TIMEFRAME = 3_600  # of the first run
 _INTERRUPT_SECONDS = 2.0
 _KEEP_SECONDS = 5.0
-_HZ, _HZ_SSH, _HZ_SLOW, _HZ_UNFOCUSED = 4.0, 2.0, 1.0, 1.0
-
-
-class ExitReason(StrEnum):
-    """Why the app ended; its ``return_value``. None stands for a crash: see ``failure``."""
-
-    QUIT = "quit"  # q, or ctrl+c twice
-    STOP = "stop"  # request_stop()
-    SIGNAL = "signal"  # SIGINT or SIGTERM
-    HANGUP = "hangup"  # SIGHUP, or the terminal is gone
-
-
-@dataclass(frozen=True, slots=True)
-class UiSettings:
-    """What a user may choose about the screen."""
-
-    refresh_hz: float | None = None  # ticks a second; None: 4, over ssh 2
-    theme: str = DEFAULT_THEME
-    symbol_set: str = "auto"  # auto | braille | block | ascii
-    colors: str = "auto"  # auto | truecolor | 256 | 16 | none
-    slow: bool = False  # one tick a second, ages in whole seconds
-    theme_stated: bool = True  # False: the theme of the last run goes before ``theme``
+_HZ_UNFOCUSED = 1.0
 
 
 class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
@@ -95,6 +69,8 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         state_file: where the screen remembers its choices; None to forget them.
         folder: of the user's configuration: ``keys.toml`` and ``themes/*.toml`` in it are read, and again
             when they change.
+        leaving: what ends with the screen.
+        configuration: every value in force, for people to look up.
 
     Raises:
         ValueError: a theme, symbol set or colour setting that does not exist; the text lists what does.
@@ -102,27 +78,7 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
 
     ENABLE_COMMAND_PALETTE = False
     DEFAULT_MODE = "overview"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "go('overview')", "Over", id="app.overview", tooltip="Overview"),
-        Binding("2", "go('chart')", "Chart", id="app.chart", tooltip="Chart"),
-        Binding("3", "go('profile')", "Prof", id="app.profile", tooltip="Volume profiles"),
-        Binding("4", "go('gaps')", "Gaps", id="app.gaps", tooltip="Gaps and coverage"),
-        Binding("5", "go('sources')", "Sinks", id="app.sources", tooltip="Sinks and sources"),
-        Binding("6", "go('log')", "Log", id="app.log", tooltip="Log"),
-        Binding("colon", "commands", "cmds", key_display=":", id="app.commands",
-                tooltip="Search all commands, symbols, themes"),
-        Binding("y", "copy", "copy", show=False, id="app.copy", tooltip="Copy the selected line (OSC 52)"),
-        Binding("e", "export", "export", show=False, id="app.export",
-                tooltip="Export the view: SVG, CSV, JSON"),
-        Binding("F", "faults", "faults", id="app.faults", tooltip="Make the exchange fail, watch it heal"),
-        Binding("t", "theme", "theme", show=False, id="app.theme", tooltip="Next theme"),
-        Binding("f", "freeze", "freeze", show=False, id="app.freeze",
-                tooltip="Freeze the display"),
-        Binding("question_mark", "help", "help", key_display="?", id="app.help", tooltip="This page"),
-        Binding("q", "leave", "quit", id="app.quit", tooltip="Stop the feeder and quit"),
-        Binding("ctrl+c", "interrupt", "interrupt", show=False, priority=True, id="app.interrupt",
-                tooltip="Quit, when pressed twice"),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = [*APP_BINDINGS]
 
     def __init__(
         self,
@@ -133,30 +89,19 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         faults: Faults | None = None,
         state_file: Path | None = None,
         folder: Path | None = None,
+        leaving: Leaving = Leaving.STOPS,
+        configuration: Sequence[ConfiguredValue] = (),
     ) -> None:
         kept = read_kept(state_file) if state_file is not None else Kept()
-        self.themes = Themes(folder / "themes" if folder is not None else None)
-        look = self.themes.load(settings.theme)
-        if kept.theme in self.themes.names() and not settings.theme_stated:
-            with suppress(ValueError):  # told by the first look at the files
-                look = self.themes.load(kept.theme)
-        system = color_system(settings.colors)
-        self.colored = system is not None
-        super().__init__(driver_class=TerminalDriver, ansi_color=True)
-        self.console = Console(
-            color_system="truecolor" if system is None else system,  # type: ignore[arg-type]
-            file=StringIO(),
-            force_terminal=True,
-            legacy_windows=False,
-            highlight=False,
-            emoji=False,
-            safe_box=False,
-        )
+        self.look = Look(settings, kept.theme, folder)
+        self.colored = self.look.colored
+        super().__init__(driver_class=driver_type(), ansi_color=True)
+        self.console = self.look.console()
         self.theme = "ansi-dark"  # Textual's own colours are the terminal's; all others come from the ink
         self.title = title
         self.monitor = monitor
         self.settings = settings
-        self.hz = _rate(settings)
+        self.hz = settings.rate
         self.snapshot = monitor.snapshot()
         self.faults = faults
         self.grid = Grid()
@@ -170,9 +115,10 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         self._interrupted = False
         self._asked_to_stop: ExitReason | None = None
         self._own_loop: asyncio.AbstractEventLoop | None = None
-        self._palette = look
-        self._glyphs = GLYPHS[_symbol_set(settings.symbol_set)]
-        self.ink = Ink(look.styles, look.background, self._glyphs, self.colored)
+        self.leaving = leaving
+        self.configuration = tuple(configuration)
+        self.toasts = Toasts()
+        self.toasts.take(self.snapshot)  # what went off before is no news
         self.add_mode("overview", lambda: OverviewScreen(monitor))
         self.add_mode("chart", lambda: ChartScreen(monitor))
         self.add_mode("profile", lambda: ProfileScreen(monitor))
@@ -181,8 +127,6 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         self.add_mode("log", LogScreen)
         self._first = kept.screen if kept.screen in _SCREENS else None
         self._state_file = state_file
-        self._keys_file = folder / KEYS_FILE if folder is not None else None
-        self._files_stamp: object = None
         self.keys_edition = 0  # rises when keys change
         self._kept = kept
 
@@ -195,31 +139,29 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         self.set_interval(1 / self.hz, self.tick, name="tick")
         if self._state_file is not None:
             self.set_interval(_KEEP_SECONDS, self._keep)
-        if self._keys_file is not None:
-            self.set_interval(_LOOK_SECONDS, self.look_at_files)
-            self.call_after_refresh(self.look_at_files)
+        self.set_interval(_LOOK_SECONDS, self.look_at_files)
+        self.call_after_refresh(self.look_at_files, first=True)
 
-    def look_at_files(self) -> None:
+    @property
+    def themes(self) -> Themes:
+        """The themes there are."""
+        return self.look.themes
+
+    @property
+    def ink(self) -> Ink:
+        """Styles and symbols in force."""
+        return self.look.ink
+
+    def look_at_files(self, first: bool = False) -> None:
         """Take over the user's keys and themes if a file of theirs has changed; their faults in one line."""
-        if self._keys_file is None:
+        groups = (APP_BINDINGS, REPLAY_BINDINGS, *(screen.BINDINGS for screen in _SCREEN_TYPES))
+        bindings = (binding for group in groups for binding in group)
+        changed = self.look.changed_files({b.id: b.key for b in bindings if isinstance(b, Binding) and b.id})
+        if changed is None:
             return
-        stamp = (modified(self._keys_file), self.themes.stamp())
-        if stamp == self._files_stamp:
-            return
-        first, self._files_stamp = self._files_stamp is None, stamp
-        known = {
-            binding.id: binding.key
-            for owner in (type(self), *_SCREEN_TYPES)
-            for binding in owner.BINDINGS
-            if isinstance(binding, Binding) and binding.id is not None
-        }
-        keys, faults = read_keymap(self._keys_file, known)
+        keys, faults = changed
         self.set_keymap(keys)
         self.keys_edition += 1
-        faults = [*(f"{self._keys_file.name}: {fault}" for fault in faults), *self.themes.faults()]
-        with suppress(ValueError):  # of a theme that is in use; it is among the faults
-            self._palette = self.themes.load(self._palette.name)
-            self.ink = Ink(self._palette.styles, self._palette.background, self._glyphs, self.colored)
         for fault in faults:
             log.warning("%s", fault)
         if faults:
@@ -249,6 +191,11 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
                 auto_pilot=auto_pilot,
             )
 
+    def on_key(self, event: Key) -> None:
+        """A key that was typed before the list was there that the key before it opened."""
+        if isinstance(self.screen, FeederScreen):
+            self.screen.on_key(event)
+
     def on_unmount(self) -> None:
         """Remember the choices made."""
         self._keep()
@@ -272,9 +219,8 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
             self.ticks_skipped += 1
             self._skip = 1
             return
-        if lost_writes(self):
-            for screen in self.screen_stack[-1:]:
-                screen.refresh()
+        if lost_writes(self) and self.screen_stack:
+            self.screen.refresh()
         if not self.app_focus:
             self._skip = max(0, round(self.hz / _HZ_UNFOCUSED) - 1)
         if not self.frozen:
@@ -285,11 +231,13 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         known = self.snapshot.timeframes
         if known and self.timeframe not in known:
             self.timeframe = _TIMEFRAME if _TIMEFRAME in known else known[-1]
-        for screen in self.screen_stack[-1:]:  # there is none while the app ends
-            if not isinstance(screen, OverviewScreen):
-                self.grid.update(self.snapshot, resort=False)
-            if isinstance(screen, FeederScreen):
-                screen.draw()
+        if self.toasts.take(self.snapshot):
+            self.bell()
+        screen = self.screen_stack[-1] if self.screen_stack else None  # there is none while the app ends
+        if not isinstance(screen, OverviewScreen):
+            self.grid.update(self.snapshot, resort=False)
+        if isinstance(screen, FeederScreen):
+            screen.draw()
 
     def _obey(self) -> None:
         if self._asked_to_stop is not None:
@@ -320,13 +268,11 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
             timeframe=self.timeframe,
             sort_key=self.grid.sort_key,
             ascending=self.grid.ascending,
-            theme=self._palette.name,
+            theme=self.look.theme,
         )
         if self._state_file is not None and kept != self._kept:
             self._kept = kept
             write_kept(self._state_file, kept)
-
-    # What people choose, on whatever screen
 
     def select(self, symbol: str) -> None:
         """Select a symbol, and drop a filter that hides it."""
@@ -354,12 +300,11 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
     def set_theme(self, name: str) -> None:
         """Draw with another theme."""
         try:
-            self._palette = self.themes.load(name)
+            description = self.look.choose(name)
         except ValueError as fault:
             self.tell(str(fault), 5.0)
-            return
-        self.ink = Ink(self._palette.styles, self._palette.background, self._glyphs, self.colored)
-        self.tell(f"theme {self._palette.name}: {self._palette.description}")
+        else:
+            self.tell(f"theme {name}: {description}")
 
     def _replan(self) -> None:
         if isinstance(self.screen, FeederScreen):
@@ -368,8 +313,9 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
     # What the keys do
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Faults are for a demo only."""
-        return self.faults is not None if action == "faults" else True
+        """Faults are for a demo only, and a configuration cannot be shown where none is known."""
+        needed = {"faults": self.faults, "configuration": self.configuration or None}
+        return needed[action] is not None if action in needed else True
 
     def action_go(self, mode: str) -> None:
         """Another screen."""
@@ -378,8 +324,29 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         self.switch_mode(mode)
 
     def action_leave(self) -> None:
-        """Quit."""
-        self.exit(ExitReason.QUIT)
+        """Ask, naming what ends and what goes on."""
+        if isinstance(self.screen, FeederScreen):
+            leave = partial(self.exit, ExitReason.QUIT)
+            if self.leaving is Leaving.DETACHES or self.snapshot.state in ("stopped", "failed"):
+                leave()  # nothing is lost by it
+            else:
+                self.screen.open_popup(leave_prompt(self.snapshot, self.leaving, leave))
+
+    def action_origins(self) -> None:
+        """Where the values of the selected symbol come from."""
+        if isinstance(self.screen, FeederScreen) and self.grid.view is not None:
+            self.screen.open_popup(origins_sheet(self))
+
+    def action_seen(self) -> None:
+        """Every alert has been seen."""
+        self.monitor.acknowledge()
+        self.toasts.clear()
+        self.tell("all alerts taken as seen")
+
+    def action_configuration(self) -> None:
+        """Every value of the configuration and where it is from."""
+        if isinstance(self.screen, FeederScreen):
+            self.screen.open_popup(configuration_list(self.configuration, self.tell))
 
     def action_interrupt(self) -> None:
         """Quit at the second time."""
@@ -401,9 +368,7 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
 
     def action_theme(self) -> None:
         """The next theme."""
-        names = self.themes.names()
-        at = names.index(self._palette.name) if self._palette.name in names else -1
-        self.set_theme(names[(at + 1) % len(names)])
+        self.set_theme(self.look.next_theme())
 
     def action_commands(self) -> None:
         """Everything that can be done, to search in."""
@@ -420,41 +385,12 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
     def action_export(self) -> None:
         """Ask for the format."""
         if isinstance(self.screen, FeederScreen):
-            self.screen.open_popup(export_menu(self._export, self.screen.table() is not None))
-
-    def _export(self, form: str) -> None:
-        assert isinstance(self.screen, FeederScreen)
-        table = self.screen.table()
-        name = table.name if table is not None else str(self.current_mode)
-        if form == "svg":
-            text = self.export_screenshot(title=f"{self.title} {name}")
-        else:
-            assert table is not None
-            text = table.csv() if form == "csv" else table.json()
-        try:
-            path = write(Path.cwd(), file_name(name, form, self.snapshot.exchange_time), text)
-        except OSError as fault:
-            self.tell(f"not exported: {fault}", 5.0)
-        else:
-            self.tell(f"written: {path}", 5.0)
+            self.screen.open_popup(export_menu(self, self.screen))
 
     def action_faults(self) -> None:
         """What can be made to fail."""
         if isinstance(self.screen, FeederScreen) and self.faults is not None:
-            self.screen.open_popup(fault_menu(self.faults.options(), self.grid.selected, self._fault))
-
-    def _fault(self, option: FaultOption | None) -> None:
-        """Switch a fault on, or all off; the exchange is asked on a thread, since it may hang."""
-        faults = self.faults
-        assert faults is not None
-        symbol = self.grid.selected if option is not None and option.of_symbol else None
-        ask = faults.heal if option is None else partial(faults.switch_on, option.name, symbol)
-
-        def work() -> None:
-            self.call_from_thread(self.tell, ask(), 6.0)
-
-        self.tell("asking the exchange")
-        self.run_worker(work, thread=True, group="faults")
+            self.screen.open_popup(fault_menu(self, self.faults))
 
     def action_help(self) -> None:
         """The keys of the screen in front; again to go back."""
@@ -462,18 +398,3 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
             self.pop_screen()
         else:
             self.push_screen(HelpScreen(keys_of(self.screen)))
-
-
-def _rate(settings: UiSettings) -> float:
-    """Ticks a second."""
-    over_ssh = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
-    hz = settings.refresh_hz or (_HZ_SSH if over_ssh else _HZ)
-    return min(hz, _HZ_SLOW) if settings.slow else hz
-
-
-def _symbol_set(name: str) -> str:
-    if name == "auto":
-        return detect_symbol_set()
-    if name not in GLYPHS:
-        raise ValueError(f"unknown symbol set {name!r}; there are: auto, {', '.join(GLYPHS)}")
-    return name

@@ -21,6 +21,7 @@ from queue import Empty
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from textual.app import App
+from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 
 if TYPE_CHECKING:
@@ -225,6 +226,8 @@ def transition(present: Sgr | None, wanted: Sgr, blank: bool) -> tuple[str, Sgr]
 
 #: How long leaving waits for a write to end in a terminal that does not read.
 _LET_GO_SECONDS = 3.0
+#: How long it waits for one that reads.
+_DRAIN_SECONDS = 0.25
 
 
 class Output:
@@ -278,6 +281,11 @@ class DiscreetApp(App[Result]):
         self._exit_renderables.clear()
 
 
+def driver_type() -> type[Driver] | None:
+    """The driver of a terminal; None, Textual's own choice, where the app is shown in a browser."""
+    return None if "TEXTUAL_DRIVER" in os.environ else TerminalDriver
+
+
 class TerminalDriver(LinuxDriver):
     """Textual's driver, without the mouse, thrifty, and able to let go of a terminal that does not read."""
 
@@ -312,7 +320,7 @@ class TerminalDriver(LinuxDriver):
     def stop_application_mode(self) -> None:
         """Restore the terminal, also one that has stopped reading."""
         thread = self._writer_thread
-        if thread is not None and thread._queue.qsize() > BACKLOG_LIMIT:
+        if thread is not None and not self._written(_DRAIN_SECONDS):
             with suppress(Empty):
                 while True:
                     thread._queue.get_nowait()
@@ -329,9 +337,22 @@ class TerminalDriver(LinuxDriver):
         deadline = time.monotonic() + _LET_GO_SECONDS
         with suppress(termios.error):
             termios.tcflush(self.fileno, termios.TCOFLUSH)
-            while self.output.busy and time.monotonic() < deadline:
-                time.sleep(0.01)
+            while not self._written(0.05) and time.monotonic() < deadline:
                 termios.tcflush(self.fileno, termios.TCOFLUSH)
+
+    def _written(self, seconds: float) -> bool:
+        """Whether all there is to write gets written within a time.
+
+        The thread is idle only if it is found so a few times: between taking from its queue and writing it
+        looks idle too.
+        """
+        thread, idle = self._writer_thread, 0
+        deadline = time.monotonic() + seconds
+        while idle < 3 and time.monotonic() < deadline:
+            waits = self.output.busy or (thread is not None and not thread._queue.empty())
+            idle = 0 if waits else idle + 1
+            time.sleep(0.01)
+        return idle >= 3
 
     def close(self) -> None:
         """End the output thread; one stuck in a write is left behind (it is a daemon)."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import NULL_OFFSET, NULL_SPACING, Region, Size
@@ -17,11 +18,13 @@ from textual.widget import Widget
 
 from tui_feeder.monitor import Snapshot
 from tui_feeder.screens.export import Table
+from tui_feeder.screens.typed import TypedFilter
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.ink import Ink, Part, Role
 from tui_feeder.widgets.lines import key_line, status_line
 from tui_feeder.widgets.panel import Panel
-from tui_feeder.widgets.popup import Choice, Popup
+from tui_feeder.widgets.picture import svg
+from tui_feeder.widgets.popup import Choice, Overlay
 
 if TYPE_CHECKING:
     from tui_feeder.app import FeederApp
@@ -30,6 +33,13 @@ if TYPE_CHECKING:
 MINIMUM = Size(80, 24)
 
 _CLOCK = 10  # cells
+
+#: What lies over what, where it is not the ground.
+_LAYERS = {"toast": 1, "popup": 2}
+
+
+def _layer(widget: Widget) -> int:
+    return _LAYERS.get(widget.id or "", 0)
 
 
 class _ByPlan(Layout):
@@ -42,7 +52,7 @@ class _ByPlan(Layout):
     ) -> ArrangeResult:
         plan = parent.plan if isinstance(parent, FeederScreen) else {}
         return [
-            WidgetPlacement(plan[child], NULL_OFFSET, NULL_SPACING, child, order=int(child.id == "popup"))
+            WidgetPlacement(plan[child], NULL_OFFSET, NULL_SPACING, child, order=_layer(child))
             for child in children
             if child in plan
         ]
@@ -65,7 +75,9 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         self._keys = Panel(id="keys")
         self._page = Panel(id="page")
         self._front = Panel(id="popup")
-        self.popup: Popup | None = None
+        self._toast = Panel(id="toast")
+        self.popup: Overlay | None = None
+        self.filter: TypedFilter | None = None  # of a screen that can be filtered
         self._bottom: tuple[object, list[Part]] | None = None  # the last line, costly to gather
 
     @property
@@ -113,7 +125,15 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         return ""
 
     def bottom(self, width: int) -> list[Part]:
-        """The last line: the screens, the keys of this one, help and quit."""
+        """The last line: the screens, the keys of this one, help and quit; or the filter that is typed."""
+        if self._typing is not None:
+            return self._typing.line()
+        if self.filter is not None and self.filter.pattern:
+            filtered = f" /{self.filter.pattern} "
+            return [(filtered, Role.WARN), *self._key_line(width - cell_len(filtered))]
+        return self._key_line(width)
+
+    def _key_line(self, width: int) -> list[Part]:
         edition = (width, self.feeder.keys_edition)
         if self._bottom is None or self._bottom[0] != edition:
             shown = sorted((keys for keys in keys_of(self) if keys.show), key=_key_order)
@@ -124,7 +144,7 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         """The shared panels and the screen's own."""
         yield from (self._status, self._clock, self._keys, self._page)
         yield from self.panels()
-        yield self._front
+        yield from (self._toast, self._front)
 
     def on_mount(self) -> None:
         """Draw the first frame with what there is."""
@@ -151,6 +171,8 @@ class FeederScreen(Screen[None], inherit_bindings=False):
                 self._keys: Region(0, last, size.width, 1),
                 **self.place(size),
             }
+            if self.feeder.toasts.shown:
+                plan[self._toast] = self.feeder.toasts.region(size)
             if self.popup is not None:
                 plan[self._front] = self.popup.region(size)
         if plan != self.plan:
@@ -166,6 +188,12 @@ class FeederScreen(Screen[None], inherit_bindings=False):
             return
         if self._status not in self.plan:  # a tick came before the placement for this size
             return
+        toasts = self.feeder.toasts
+        place = toasts.region(self.app.size) if toasts.shown else None
+        if place != self.plan.get(self._toast):
+            self.call_later(self.replan)
+        elif place is not None:
+            self._toast.show(toasts.paint(place.width, self.ink))
         ink, width = self.ink, self.app.size.width
         status = status_line(
             snapshot,
@@ -185,8 +213,17 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         if self.popup is not None and (region := self.plan.get(self._front)) is not None:
             self._front.show(self.popup.paint(region.width, region.height, ink))
 
-    def open_popup(self, popup: Popup) -> None:
-        """Lay a list over the screen; it takes every key until something is chosen."""
+    def picture(self, title: str) -> str:
+        """What is on the screen as SVG."""
+        return svg(self.shown_panels(), self.app.size, self.ink.background, title)
+
+    def shown_panels(self) -> list[tuple[Region, list[Strip]]]:
+        """What is on the screen, panel by panel, what lies over others last."""
+        placed = sorted(self.plan.items(), key=lambda item: _layer(item[0]))
+        return [(region, panel.strips) for panel, region in placed if isinstance(panel, Panel)]
+
+    def open_popup(self, popup: Overlay) -> None:
+        """Lay a list or a sheet over the screen; it takes every key until it is closed."""
         self.popup = popup
         self.replan()
 
@@ -196,15 +233,24 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         self.replan()
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
-        """While a list lies over the screen, every key is its."""
-        return self.popup is not None
+        """While a list lies over the screen every key is its; while a filter is typed, text."""
+        return self.popup is not None or self._typing is not None
+
+    @property
+    def _typing(self) -> TypedFilter | None:
+        return self.filter if self.filter is not None and self.filter.typed is not None else None
 
     def on_key(self, event: events.Key) -> None:
-        """Hand a key to the list that lies over the screen."""
-        if self.popup is None:
+        """Hand a key to the list that lies over the screen, or to the filter that is being typed."""
+        if self.popup is None and self._typing is None:
             return
         event.stop()
         event.prevent_default()
+        if self.popup is None:
+            if self._typing is not None:
+                self._typing.press(event.key, event.character)
+                self.replan()
+            return
         chosen = self.popup.press(event.key, event.character)
         if chosen is True:
             self.draw()

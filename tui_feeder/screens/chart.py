@@ -10,14 +10,14 @@ from textual.geometry import Region, Size
 from textual.widget import Widget
 
 from tui_feeder.monitor import Monitor, Snapshot
-from tui_feeder.screens.base import FeederScreen
+from tui_feeder.screens.charted import ChartedScreen, chart_bindings
 from tui_feeder.screens.export import Table, bars_table
 from tui_feeder.screens.overview import split
-from tui_feeder.widgets.chart import Chart, ChartSize
+from tui_feeder.widgets.chart import ChartSize
 from tui_feeder.widgets.panel import Panel
 
 
-class ChartScreen(FeederScreen, inherit_bindings=False):
+class ChartScreen(ChartedScreen, inherit_bindings=False):
     """Screen 2."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -39,19 +39,11 @@ class ChartScreen(FeederScreen, inherit_bindings=False):
                 tooltip="Symbol above"),
         Binding("down", "move(1)", "symbol", show=False, key_display="↓", id="chart.down",
                 tooltip="Symbol below"),
-        Binding("left_square_bracket", "timeframe(-1)", "tf", key_display="[", id="chart.shorter",
-                tooltip="Shorter timeframe"),
-        Binding("right_square_bracket", "timeframe(1)", "tf", key_display="]", id="chart.longer",
-                tooltip="Longer timeframe"),
-        Binding("plus,equals_sign", "zoom(1)", "zoom", show=False, key_display="+", id="chart.zoom_in",
-                tooltip="Wider candles"),
-        Binding("minus", "zoom(-1)", "zoom", show=False, key_display="-", id="chart.zoom_out",
-                tooltip="Narrower candles"),
+        *chart_bindings("chart"),
     ]  # fmt: skip
 
     def __init__(self, monitor: Monitor) -> None:
-        super().__init__()
-        self.chart = Chart(monitor)
+        super().__init__(monitor)
         self._title = Panel(id="title")
         self._read_out = Panel(id="read_out")
         self._candles = Panel(id="chart")
@@ -132,18 +124,3 @@ class ChartScreen(FeederScreen, inherit_bindings=False):
         """Look at the newest bars, without a crosshair."""
         self.chart.follow()
         self.draw()
-
-    def action_move(self, rows: int) -> None:
-        """Another symbol."""
-        self.feeder.grid.move(rows)
-        self.draw()
-
-    def action_timeframe(self, step: int) -> None:
-        """Another timeframe."""
-        self.feeder.step_timeframe(step)
-        self.draw()
-
-    def action_zoom(self, step: int) -> None:
-        """More or less room for a candle."""
-        self.chart.zoom(step)
-        self.replan()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_feeder.monitor import FaultOption, timeframe_label
+from tui_feeder.monitor import FaultOption, Faults, timeframe_label
+from tui_feeder.screens.base import FeederScreen
+from tui_feeder.screens.export import file_name, write
 from tui_feeder.widgets.popup import Choice, Popup
 
 if TYPE_CHECKING:
@@ -51,28 +53,53 @@ def palette(app: FeederApp) -> Popup:
     return Popup("Commands", choices, searched=True)
 
 
-def fault_menu(
-    options: tuple[FaultOption, ...], symbol: str | None, run: Callable[[FaultOption | None], None]
-) -> Popup:
-    """The faults that can be switched on, and their healing.
-
-    Args:
-        options: of the exchange.
-        symbol: the selected one.
-        run: called with the fault that is chosen, None to heal.
-    """
+def fault_menu(app: FeederApp, faults: Faults) -> Popup:
+    """The faults of a demo's exchange that can be switched on, and their healing."""
+    symbol = app.grid.selected
     choices = [
-        Choice(str(number), option.text.replace("{symbol}", symbol or "the symbol"), partial(run, option))
-        for number, option in enumerate(options, 1)
+        Choice(str(number), option.text.replace("{symbol}", symbol or "the symbol"),
+               partial(_switch, app, faults, option, symbol))
+        for number, option in enumerate(faults.options(), 1)
         if symbol is not None or not option.of_symbol
-    ]
-    return Popup("Faults of the exchange", [*choices, Choice("h", "heal everything", partial(run, None))])
+    ]  # fmt: skip
+    heal = Choice("h", "heal everything", partial(_switch, app, faults, None, None))
+    return Popup("Faults of the exchange", [*choices, heal])
 
 
-def export_menu(run: Callable[[str], None], has_table: bool) -> Popup:
+def _switch(app: FeederApp, faults: Faults, option: FaultOption | None, symbol: str | None) -> None:
+    """Switch a fault on, or all off; the exchange is asked on a thread, since it may hang."""
+    ask = faults.heal
+    if option is not None:
+        ask = partial(faults.switch_on, option.name, symbol if option.of_symbol else None)
+
+    def work() -> None:
+        app.call_from_thread(app.tell, ask(), 6.0)
+
+    app.tell("asking the exchange")
+    app.run_worker(work, thread=True, group="faults")
+
+
+def export_menu(app: FeederApp, screen: FeederScreen) -> Popup:
     """The formats a view can be exported in."""
-    choices = [Choice("s", "SVG, the picture", partial(run, "svg"))]
-    if has_table:
-        choices += [Choice("c", "CSV, the values", partial(run, "csv")),
-                    Choice("j", "JSON, the values", partial(run, "json"))]  # fmt: skip
+    choices = [Choice("s", "SVG, the picture", partial(_export, app, screen, "svg"))]
+    if screen.table() is not None:
+        choices += [Choice("c", "CSV, the values", partial(_export, app, screen, "csv")),
+                    Choice("j", "JSON, the values", partial(_export, app, screen, "json"))]  # fmt: skip
     return Popup("Export what is in view", choices)
+
+
+def _export(app: FeederApp, screen: FeederScreen, form: str) -> None:
+    """Write what is in view as a new file where the program was started, and say where."""
+    table = screen.table()
+    name = table.name if table is not None else str(app.current_mode)
+    if form == "svg":
+        text = screen.picture(f"{app.title} {name}")
+    else:
+        assert table is not None
+        text = table.csv() if form == "csv" else table.json()
+    try:
+        path = write(Path.cwd(), file_name(name, form, app.snapshot.exchange_time), text)
+    except OSError as fault:
+        app.tell(f"not exported: {fault}", 5.0)
+    else:
+        app.tell(f"written: {path}", 5.0)

@@ -124,10 +124,11 @@ def gaps_table(gaps: Sequence[GapView]) -> Table:
         "source",
         "reason",
         "next_try",
+        "eta_seconds",
     )
     return Table("gaps", columns, [
         (g.symbol, time_text(g.start), time_text(g.end), g.minutes, g.missing, g.state, g.tries, g.source,
-         g.reason, time_text(g.next_try))
+         g.reason, time_text(g.next_try), g.eta_seconds)
         for g in gaps
     ])  # fmt: skip
 

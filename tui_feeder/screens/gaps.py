@@ -12,6 +12,7 @@ from textual.widget import Widget
 from tui_feeder.monitor import DAY_MS, GapView, MinuteState, Monitor, Snapshot, SymbolView
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.export import Table, gaps_table
+from tui_feeder.widgets import cells
 from tui_feeder.widgets.coverage import legend, paint_coverage, strip_widths
 from tui_feeder.widgets.ink import Part, Role
 from tui_feeder.widgets.lists import gap_reason, paint_gaps
@@ -73,10 +74,8 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         grid = self.feeder.grid
         views = grid.window(rows - 2)
         spans = strip_widths(width)
-        lines = paint_coverage(
-            [(view.symbol, self._coverage(view, snapshot, spans)) for view in views], grid.selected, spans,
-            width, self.ink,
-        )  # fmt: skip
+        shown = [(view.symbol, view.missing_minutes, self._coverage(view, snapshot, spans)) for view in views]
+        lines = paint_coverage(shown, grid.selected, spans, width, self.ink)
         below = [self.ink.strip([], width)] * (rows - len(lines) - 1)
         self._strips.show([*lines, *below, legend(width, self.ink)])
         at = self._index(snapshot)
@@ -86,7 +85,10 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         parts: list[Part] = []
         if at >= 0:
             gap = snapshot.gaps[at]
-            parts = [(f"  {gap.symbol} ", Role.STRONG), (gap_reason(gap), Role.TEXT)]
+            parts = [(f"  {gap.symbol} ", Role.STRONG)]
+            if gap.closed_at is not None:
+                parts.append((f"filled at {cells.clock_text(gap.closed_at, seconds=True)}; ", Role.OK))
+            parts.append((gap_reason(gap), Role.TEXT))
         self._detail.show([self.ink.strip(parts, width)])
 
     def _coverage(

@@ -12,9 +12,11 @@ from textual.widget import Widget
 from tui_feeder.monitor import Event, Snapshot
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.export import Table, events_table
+from tui_feeder.screens.typed import TypedFilter
 from tui_feeder.widgets.ink import Part, Role
 from tui_feeder.widgets.lists import paint_events
 from tui_feeder.widgets.panel import Panel
+from tui_feeder.widgets.pattern import matching
 
 _SHOWN = (
     ("everything", ("info", "warning", "error")),
@@ -38,6 +40,11 @@ class LogScreen(FeederScreen, inherit_bindings=False):
                 tooltip="The oldest"),
         Binding("end", f"scroll(-{_FIRST})", "follow", key_display="End", id="log.follow",
                 tooltip="The newest, and follow"),
+        Binding("slash", "filter", "filter", key_display="/", id="log.filter",
+                tooltip="Lines whose symbol or text matches"),
+        Binding("o", "only", "only", id="log.only", tooltip="Only the selected symbol, or all"),
+        Binding("escape", "clear_filter", "all", show=False, key_display="Esc", id="log.clear_filter",
+                tooltip="Every symbol and text"),
         Binding("l", "level", "level", id="log.level", tooltip="Everything, warnings, or errors only"),
     ]  # fmt: skip
 
@@ -48,6 +55,9 @@ class LogScreen(FeederScreen, inherit_bindings=False):
         self._level = 0
         self._above = 0  # newer events that are out of sight
         self._newest: Event | None = None
+        self.pattern = ""
+        self._only: str | None = None  # symbol
+        self.filter: TypedFilter = TypedFilter(lambda: self)
 
     def panels(self) -> Iterable[Panel]:
         """The list."""
@@ -61,7 +71,14 @@ class LogScreen(FeederScreen, inherit_bindings=False):
         }
 
     def _events(self, snapshot: Snapshot) -> list[Event]:
-        return [event for event in snapshot.events if event.level in _SHOWN[self._level][1]]
+        levels, matches = _SHOWN[self._level][1], matching(self.pattern)
+        return [
+            event
+            for event in snapshot.events
+            if event.level in levels
+            and self._only in (None, event.symbol)
+            and matches(f"{event.symbol or ''} {event.text}")
+        ]
 
     def paint(self, snapshot: Snapshot) -> None:
         """The events in sight; what is being read stays where it is while newer ones come."""
@@ -72,7 +89,12 @@ class LogScreen(FeederScreen, inherit_bindings=False):
         self._above = min(self._above, max(0, len(events) - self._height))
         width = self.app.size.width
         self._list.show(paint_events(events, self._above, width, self._height, self.ink))
-        shown: list[Part] = [(f" {_SHOWN[self._level][0]}", Role.STRONG)]
+        what = _SHOWN[self._level][0] + (f" of {self._only}" if self._only is not None else "")
+        shown: list[Part] = [(f" {what}", Role.STRONG)]
+        if not events:
+            shown.append((f", none of the {len(snapshot.events)} lines kept", Role.MUTED))
+            self._state.show([self.ink.strip(shown, width)])
+            return
         shown.append((f", {self._above} newer below" if self._above else ", the newest last", Role.MUTED))
         self._state.show([self.ink.strip(shown, width)])
 
@@ -100,8 +122,38 @@ class LogScreen(FeederScreen, inherit_bindings=False):
         """A screenful of older events."""
         self.action_scroll(pages * self._height)
 
+    def set_filter(self, pattern: str) -> str | None:
+        """Show the events whose symbol or text matches; what is wrong with the pattern, if anything."""
+        try:
+            matching(pattern)
+        except ValueError as fault:
+            return str(fault)
+        self.pattern = pattern
+        self._follow()
+        return None
+
     def action_level(self) -> None:
         """More or fewer levels."""
         self._level = (self._level + 1) % len(_SHOWN)
-        self._above, self._newest = 0, None
+        self._follow()
         self.draw()
+
+    def action_filter(self) -> None:
+        """Begin to type a pattern."""
+        self.filter.begin()
+        self.draw()
+
+    def action_only(self) -> None:
+        """The events of the selected symbol, or of all."""
+        self._only = self.feeder.grid.selected if self._only is None else None
+        self._follow()
+        self.draw()
+
+    def action_clear_filter(self) -> None:
+        """Every symbol and text."""
+        self._only = None
+        self.filter.clear()
+        self.draw()
+
+    def _follow(self) -> None:
+        self._above, self._newest = 0, None

@@ -7,20 +7,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.cells import cell_len
-from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.widget import Widget
 
 from tui_feeder.monitor import Monitor, Snapshot
-from tui_feeder.screens.base import FeederScreen
+from tui_feeder.screens.charted import ChartedScreen, chart_bindings
 from tui_feeder.screens.export import Table, symbols_table
-from tui_feeder.widgets.chart import Chart, ChartSize
+from tui_feeder.screens.typed import TypedFilter
+from tui_feeder.widgets.chart import ChartSize
 from tui_feeder.widgets.columns import Sight, columns_for
 from tui_feeder.widgets.grid import Grid
-from tui_feeder.widgets.ink import Part, Role
-from tui_feeder.widgets.lines import gap_line
+from tui_feeder.widgets.ink import Role
+from tui_feeder.widgets.lines import flow_line, gap_line
 from tui_feeder.widgets.lists import paint_events, paint_gaps
 from tui_feeder.widgets.panel import Panel
 
@@ -86,7 +85,7 @@ def split(left: Panel, right: Panel, region: Region, width: int) -> dict[Widget,
     return {left: Region(x, y, across - width, rows), right: Region(x + across - width, y, width, rows)}
 
 
-class OverviewScreen(FeederScreen, inherit_bindings=False):
+class OverviewScreen(ChartedScreen, inherit_bindings=False):
     """Screen 1."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -107,31 +106,22 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
                 tooltip="Show symbols that match a pattern"),
         Binding("escape", "clear_filter", "all", show=False, key_display="Esc", id="overview.clear_filter",
                 tooltip="Show all symbols"),
-        Binding("left_square_bracket", "timeframe(-1)", "tf", key_display="[", id="overview.shorter",
-                tooltip="Shorter timeframe"),
-        Binding("right_square_bracket", "timeframe(1)", "tf", key_display="]", id="overview.longer",
-                tooltip="Longer timeframe"),
-        Binding("plus,equals_sign", "zoom(1)", "zoom", show=False, key_display="+", id="overview.zoom_in",
-                tooltip="Wider candles"),
-        Binding("minus", "zoom(-1)", "zoom", show=False, key_display="-", id="overview.zoom_out",
-                tooltip="Narrower candles"),
+        *chart_bindings("overview"),
     ]  # fmt: skip
 
     def __init__(self, monitor: Monitor) -> None:
-        super().__init__()
+        super().__init__(monitor)
         self._columns = [Panel(id=f"column{i}") for i in range(_MOST_COLUMNS)]
         self._title = Panel(id="title")
-        self._chart = Panel(id="chart")
+        self._candles = Panel(id="chart")
         self._edge = Panel(id="edge")
         self._profile = Panel(id="profile")
         self._news = Panel(id="news")
         self._side = Panel(id="side")
         self._places: Places | None = None
-        self._painter = Chart(monitor)
         self._columns_key: object = None
         self._ticks_since_sort = 0
-        self._typed: str | None = None  # the filter being typed, None when none is
-        self._fault = ""
+        self.filter: TypedFilter = TypedFilter(lambda: self.grid)
         self._aged_at = -math.inf  # local seconds when the ages were last told
         self._now = 0  # exchange time then
 
@@ -147,7 +137,7 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
 
     def panels(self) -> Iterable[Panel]:
         """Columns, chart, profile, and the lines between."""
-        return (*self._columns, self._title, self._chart, self._edge, self._profile, self._news, self._side)
+        return (*self._columns, self._title, self._candles, self._edge, self._profile, self._news, self._side)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
         """Columns side by side in the grid's place, the rest as :func:`places` says."""
@@ -156,7 +146,7 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
         self._choose_columns(snapshot)
         plan: dict[Widget, Region] = {
             self._title: where.title,
-            **split(self._chart, self._edge, where.chart, self._painter.edge),
+            **split(self._candles, self._edge, where.chart, self.chart.edge),
             self._profile: where.profile,
             self._news: where.news,
         }
@@ -171,18 +161,6 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
     def shown_symbols(self, snapshot: Snapshot) -> int:
         """Symbols that pass the filter."""
         return len(self.grid.order) if self.grid.total else len(snapshot.symbols)
-
-    def bottom(self, width: int) -> list[Part]:
-        """The keys, or the filter that is being typed."""
-        if self._typed is None:
-            filtered = f" /{self.grid.pattern} " if self.grid.pattern else ""
-            return [(filtered, Role.WARN), *super().bottom(width - cell_len(filtered))]
-        help_text = self._fault or "a pattern such as btc or ^1000, ! before it for the others; enter, esc"
-        return [
-            (f" /{self._typed}", Role.STRONG),
-            ("█", Role.ACCENT),
-            (f"  {help_text}", Role.WARN if self._fault else Role.MUTED),
-        ]
 
     def selected_text(self) -> str:
         """The row of the selected symbol."""
@@ -216,9 +194,9 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
         ink = self.ink
         self._paint_grid(snapshot, where)
         size = ChartSize(where.chart.width, where.profile.width, where.chart.height)
-        strips = self._painter.paint(snapshot, self.grid.view, self.timeframe, size, ink)
+        strips = self.chart.paint(snapshot, self.grid.view, self.timeframe, size, ink)
         self._title.show(strips.title)
-        self._chart.show(strips.chart)
+        self._candles.show(strips.chart)
         self._edge.show(strips.edge)
         self._profile.show(strips.profile)
         self._news.show([ink.strip(gap_line(snapshot, self.grid.view, ink.glyphs), where.news.width)])
@@ -229,15 +207,16 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
     def _paint_side(self, snapshot: Snapshot, side: Region) -> None:
         ink, width = self.ink, side.width
         gaps = [gap for gap in snapshot.gaps if gap.state != "filled"]
-        rows = 2 + min(max(len(gaps), 1), (side.height - 2) // 2)
+        rows = 2 + min(max(len(gaps), 1), (side.height - 4) // 2)
         rule = (ink.glyphs.rule, Role.FAINT)
         table = paint_gaps(gaps, -1, snapshot.exchange_time, snapshot.clock_rate, width, rows - 1, ink)
-        news = paint_events(snapshot.events, 0, width, side.height - rows - 1, ink)
+        news = paint_events(snapshot.events, 0, width, side.height - rows - 3, ink)
         titles = [
             ink.strip([(ink.glyphs.rule * 2, Role.FAINT), (f" {name} ", Role.STRONG)], width, fill=rule)
-            for name in ("Gaps", "Log")
+            for name in ("Gaps", "Sinks and sources", "Log")
         ]
-        self._side.show([titles[0], *table, titles[1], *news])
+        flow = ink.strip(flow_line(snapshot), width)
+        self._side.show([titles[0], *table, titles[1], flow, titles[2], *news])
 
     def _paint_grid(self, snapshot: Snapshot, where: Places) -> None:
         ink = self.ink
@@ -268,11 +247,6 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
 
     # What the keys do
 
-    def action_move(self, rows: int) -> None:
-        """Select another symbol."""
-        self.grid.move(rows)
-        self.draw()
-
     def action_page(self, pages: int) -> None:
         """Select the symbol a screenful away."""
         rows = self._places.grid.height - 2 if self._places is not None else 1
@@ -288,50 +262,12 @@ class OverviewScreen(FeederScreen, inherit_bindings=False):
         self.grid.reverse_sort()
         self.draw()
 
-    def action_timeframe(self, step: int) -> None:
-        """Another timeframe for the chart and the EMA distance."""
-        self.feeder.step_timeframe(step)
-        self.replan()
-
-    def action_zoom(self, step: int) -> None:
-        """More or less room for a candle."""
-        self._painter.zoom(step)
-        self.replan()
-
     def action_filter(self) -> None:
         """Begin to type a filter."""
-        self._typed, self._fault = self.grid.pattern, ""
+        self.filter.begin()
         self.draw()
 
     def action_clear_filter(self) -> None:
         """Show every symbol."""
-        self.grid.set_filter("")
+        self.filter.clear()
         self.replan()
-
-    def check_consume_key(self, key: str, character: str | None) -> bool:
-        """While a filter is typed, every key is text."""
-        return self._typed is not None or super().check_consume_key(key, character)
-
-    def on_key(self, event: events.Key) -> None:
-        """Take a key as text while a filter is typed."""
-        if self._typed is None:
-            return
-        event.stop()
-        event.prevent_default()
-        match event.key:
-            case "escape":
-                self._typed = None
-                self.grid.set_filter("")
-            case "enter":
-                self._fault = self.grid.set_filter(self._typed) or ""
-                if not self._fault:
-                    self._typed = None
-            case "backspace":
-                self._type(self._typed[:-1])
-            case _ if event.character is not None and event.character.isprintable():
-                self._type(self._typed + event.character)
-        self.replan()
-
-    def _type(self, text: str) -> None:
-        self._typed = text
-        self._fault = self.grid.set_filter(text) or ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -161,6 +161,14 @@ def draw_cursor(canvas: Canvas, x: int, row: int | None, ink: Ink) -> None:
                 canvas.put(column, row, ink.glyphs.level, Role.ACCENT)
 
 
+def draw_alerts(canvas: Canvas, prices: Sequence[float], scale: PriceScale) -> None:
+    """A sign at the left end of the line of each alert."""
+    for price in prices:
+        row = scale.row(price)
+        if row is not None and canvas.width:
+            canvas.put(0, row, "!", Role.WARN)
+
+
 def draw_volume(canvas: Canvas, columns: Sequence[int], bars: Rows, most: float, ink: Ink) -> None:
     """Bars that stand on the last row, as high as their volume against ``most``."""
     steps = len(ink.glyphs.rising)
@@ -190,9 +198,9 @@ def draw_candle(canvas: Canvas, x: int, prices: Sequence[float], scale: PriceSca
         if (in_upper and in_lower) or ((in_upper or in_lower) and body != glyphs.body):
             text = body
         elif in_upper:
-            text = glyphs.body_top
+            text = glyphs.neck_up if lower <= bottom else glyphs.body_top
         elif in_lower:
-            text = glyphs.body_bottom
+            text = glyphs.neck_down if top <= upper else glyphs.body_bottom
         elif top <= upper and lower <= bottom:
             text = glyphs.wick
         else:
@@ -305,26 +313,33 @@ def paint_price_axis(
     return result
 
 
-def paint_time_axis(bars: Rows, slots: Slots, ink: Ink, cursor: int | None = None) -> Strip:
-    """Round times under their candles, a rule between them, and ``!`` under a bar that is missing.
+def paint_time_axis(
+    bars: Rows, slots: Slots, ink: Ink, cursor: int | None = None, partial: Collection[int] = ()
+) -> Strip:
+    """Round times under their candles, ``!`` under a bar that is missing, ``*`` under one that lacks minutes.
 
     Args:
         bars: rows of dtype ROW in order of time.
         slots: times to columns.
         ink: styles and symbols.
         cursor: open time of the slot under the crosshair, told instead of what would stand there.
+        partial: open times of the bars that lack minutes.
     """
     width, pitch = slots.width, slots.pitch
     rule = [(ink.glyphs.rule, Role.FAINT)] * width
     step = time_step(slots.timeframe, math.ceil(9 / pitch)) * 1000
     missing = set(missing_columns(bars, slots))
+    marked = {slots.column(moment) for moment in partial}
     times = bars["open_time"]
     first = slots.column(int(times[0])) if len(times) else slots.last
     free = 0
     for x in range(first + max(0, math.ceil(-first / pitch)) * pitch, slots.last + 1, pitch):
         moment = slots.newest - (slots.last - x) // pitch * slots.frame
         text = cells.clock_text(moment) if moment % DAY_MS else cells.date_text(moment)[5:]
-        if moment % step == 0 and x >= free and x + len(text) <= width:
+        covered = range(x + 1, x + len(text))  # by the label: no mark may be among them
+        if moment in partial:
+            rule[x] = ("*", Role.WARN)
+        elif moment % step == 0 and x >= free and x + len(text) <= width and not marked & set(covered):
             rule[x : x + len(text)] = [(c, Role.MUTED) for c in text]
             free = x + len(text) + 1
         elif x in missing and x >= free:

@@ -12,13 +12,24 @@ from dataclasses import dataclass, field
 import numpy as np
 from textual.strip import Strip
 
-from tui_feeder.monitor import DAY_MS, Monitor, ProfileView, Rows, Snapshot, SymbolView, timeframe_label
+from tui_feeder.monitor import (
+    DAY_MS,
+    MINUTE_MS,
+    MinuteState,
+    Monitor,
+    ProfileView,
+    Rows,
+    Snapshot,
+    SymbolView,
+    timeframe_label,
+)
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.candles import (
     MARGIN,
     Canvas,
     Line,
     Slots,
+    draw_alerts,
     draw_candle,
     draw_candles,
     draw_cursor,
@@ -30,9 +41,11 @@ from tui_feeder.widgets.candles import (
 from tui_feeder.widgets.columns import timeframe_of
 from tui_feeder.widgets.histogram import paint_profile, profile_levels
 from tui_feeder.widgets.ink import Ink, Part, Role
+from tui_feeder.widgets.lines import EMA_ROLES, chart_title
 from tui_feeder.widgets.scale import PriceScale, price_scale
 
-_LINE_ROLES = (Role.EMA_FAST, Role.EMA_SLOW)
+#: Alerts whose prices are drawn, the newest.
+_ALERTS = 3
 #: Columns between candles that a zoom can choose.
 _PITCHES = (1, 4)
 
@@ -66,6 +79,7 @@ class Chart:
         self.end: int | None = None  # exclusive end of the stretch looked at; None follows the newest
         self.bars: Rows = np.empty(0)
         self.lines: tuple[Line, ...] = ()
+        self.partial: frozenset[int] = frozenset()  # open times of bars in sight that lack minutes
         self._monitor = monitor
         self._fetched: object = None
         self._painted: object = None
@@ -107,7 +121,9 @@ class Chart:
         axis = axis_width(view)
         room = size.width - axis
         key = self._fetch(snapshot, view, timeframe, room)
-        result = ChartStrips(title=[self._title(snapshot, view, timeframe, size.width, size.profile, ink)])
+        result = ChartStrips(
+            title=[chart_title(snapshot, view, timeframe, self.end, size.width + size.profile, ink)]
+        )
         if not len(self.bars):
             where = f"{timeframe_label(timeframe)} bar"
             text = f"no completed {where} yet" if self.following else f"no {where} is stored here"
@@ -115,9 +131,11 @@ class Chart:
             self._painted = None
             result.chart, result.edge, result.profile = notice.chart, notice.edge, notice.profile
             return result
-        painting = (key, size, id(ink), self.cursor)
+        mine = (a for a in snapshot.alerts if a.symbol == view.symbol and not a.acknowledged)
+        alerts = tuple(a.price for a in mine if a.price is not None)[-_ALERTS:]
+        painting = (key, size, id(ink), self.cursor, alerts)
         if painting != self._painted or self._left(view.price):
-            self._paint_body(view, size, room, ink)
+            self._paint_body(view, size, room, ink, alerts)
             self._painted = painting
         if self._scale is not None and self._times is not None:
             at = self.bar_at(self.cursor)
@@ -158,13 +176,24 @@ class Chart:
         )
         self.lines = tuple(
             Line(f"e{period}", series.tolist(), role)
-            for period, series, role in zip(snapshot.ema_periods, values, _LINE_ROLES, strict=False)
+            for period, series, role in zip(snapshot.ema_periods, values, EMA_ROLES, strict=False)
             if len(series) == len(self.bars)
         )
+        self.partial = self._lacking(view.symbol, end, frame)
         day = None if self.end is None else (self.end - 1) // DAY_MS * DAY_MS
         self._profile = self._monitor.profile(view.symbol, day)
         self._open = self._monitor.open_bar(view.symbol, timeframe)
         return key
+
+    def _lacking(self, symbol: str, end: int, frame: int) -> frozenset[int]:
+        """The bars in sight some of whose minutes are not stored."""
+        if frame <= MINUTE_MS or not len(self.bars):
+            return frozenset()
+        slots = self._slots.count
+        states = self._monitor.coverage(symbol, end - slots * frame, end, slots)
+        lacking = (MinuteState.MISSING, MinuteState.FILLING, MinuteState.UNAVAILABLE)
+        times = {end - (slots - i) * frame for i, state in enumerate(states) if state in lacking}
+        return frozenset(times.intersection(self.bars["open_time"].tolist()))
 
     def bar_at(self, time: int | None) -> int | None:
         """The index in ``bars`` of the one that opened at ``time``."""
@@ -242,7 +271,9 @@ class Chart:
         low, high = price_range(self.bars)
         return price_scale(low, high, self._scale.rows, [price]).row(price) is not None
 
-    def _paint_body(self, view: SymbolView, size: ChartSize, room: int, ink: Ink) -> None:
+    def _paint_body(
+        self, view: SymbolView, size: ChartSize, room: int, ink: Ink, alerts: tuple[float, ...]
+    ) -> None:
         rows = size.height - size.volume - 1
         levels = profile_levels(self._profile) if self._profile is not None else []
         low, high = price_range(self.bars)
@@ -253,7 +284,9 @@ class Chart:
             held += [view.price, view.price + (room_to_move if view.price > high else -room_to_move)]
         self._scale = scale = price_scale(low, high, rows, held)
         lines = [(price, role) for name, price, role in reversed(levels) if name != "VWAP"]
+        lines += [(price, Role.WARN) for price in alerts]
         self._canvas = draw_candles(self.bars, self.lines, lines, scale, self._slots, ink)
+        draw_alerts(self._canvas, alerts, scale)
         self._volume = Canvas(room, size.volume)
         columns = self._slots.columns(self.bars)
         draw_volume(self._volume, columns, self.bars, self._most_volume, ink)
@@ -264,7 +297,7 @@ class Chart:
             draw_cursor(self._volume, self._slots.column(self.cursor), None, ink)
         split = room - self.edge
         self._body = [*self._canvas.part(0, split).strips(ink), *self._volume.part(0, split).strips(ink)]
-        self._times = paint_time_axis(self.bars, self._slots, ink, self.cursor)
+        self._times = paint_time_axis(self.bars, self._slots, ink, self.cursor, self.partial)
         wall = ink.strip([(ink.glyphs.wall, Role.FAINT)], 1)
         blank = ink.strip([(ink.glyphs.wall, Role.FAINT)], size.profile)
         if self._profile is None:
@@ -307,7 +340,8 @@ class Chart:
             time, values, name = self._until, forming, "in progress"
         elif at is not None:
             bar = self.bars[at]
-            time, name = int(bar["open_time"]), "closed"
+            time = int(bar["open_time"])
+            name = "closed"
             values = (float(bar["open"]), float(bar["high"]), float(bar["low"]), float(bar["close"]),
                       float(bar["volume"]))  # fmt: skip
         else:
@@ -318,6 +352,8 @@ class Chart:
         change = (close / opened - 1) * 100 if opened else None
         role = Role.UP if close > opened else Role.DOWN if close < opened else Role.FLAT
         parts: list[Part] = [(f" {cells.date_text(time)[5:]} {cells.clock_text(time)} ", Role.ACCENT)]
+        if time in self.partial:
+            parts.append((" partial*: minutes are missing ", Role.WARN))
         for label, price in (("O", opened), ("H", high), ("L", low), ("C", close)):
             parts += [(f" {label} ", Role.MUTED), (cells.price_text(price, decimals), Role.TEXT)]
         parts += [(f" {cells.percent_text(change)}%", role), ("  V ", Role.MUTED),
@@ -328,32 +364,6 @@ class Chart:
                 parts += [(f"  {line.name} ", Role.MUTED), (cells.price_text(value, decimals), line.role)]
         parts.append((f"  {name}", Role.MUTED))
         return ink.strip(parts, width)
-
-    def _title(
-        self, snapshot: Snapshot, view: SymbolView, timeframe: int, width: int, profile_width: int, ink: Ink
-    ) -> Strip:
-        rule = ink.glyphs.rule
-        parts: list[Part] = [
-            (rule * 2, Role.FAINT),
-            (f" {view.symbol} {timeframe_label(timeframe)} ", Role.STRONG),
-        ]
-        state = timeframe_of(view, timeframe)
-        if state is not None and state.trend is not None and state.bar_time is not None:
-            sign, role = {
-                "Buy": (ink.glyphs.buy, Role.UP),
-                "Sell": (ink.glyphs.sell, Role.DOWN),
-            }.get(state.trend, (ink.glyphs.neutral, Role.FLAT))
-            parts += [(f" {sign} ", role), (f"bar of {cells.clock_text(state.bar_time)} ", Role.MUTED)]
-            for period, value, role in zip(snapshot.ema_periods, state.emas, _LINE_ROLES, strict=False):
-                text = cells.price_text(value, view.price_decimals, 10)
-                parts.append((f" e{period} {text}", role if value is not None else Role.MUTED))
-            marks = ("warming~" if state.warming else "", "partial*" if state.partial else "")
-            parts.append((" " + " ".join(filter(None, marks)), Role.WARN))
-        if self.end is not None:
-            parts.append((f" up to {cells.date_text(self.end)} {cells.clock_text(self.end)}", Role.WARN))
-        parts.append((" ", Role.TEXT))
-        total = width + profile_width
-        return ink.strip(parts, total, fill=(rule, Role.FAINT))
 
     def _caption(self, snapshot: Snapshot, width: int, ink: Ink) -> Strip:
         if self._profile is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tui_feeder.monitor import SymbolState, SymbolView, TimeframeView, timeframe_label
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.ink import Glyphs, Role
+from tui_feeder.widgets.spark import spark
 
 #: Columns that give way to one line of text while a symbol has no history.
 HISTORY = "history"
@@ -150,14 +151,21 @@ def _volume(view: SymbolView, sight: Sight) -> tuple[str, Role]:
     return cells.count_text(view.volume_24h), Role.MUTED if view.volume_24h is None else Role.TEXT
 
 
+def _spark(width: int) -> CellOf:
+    def cell(view: SymbolView, sight: Sight) -> tuple[str, Role]:
+        return spark(view.day_closes, width - 1, sight.glyphs.spark), Role.VALUE_AREA
+
+    return cell
+
+
 def _age_order(view: SymbolView) -> float | None:
     return None if view.last_frame is None else -view.last_frame
 
 
 #: What spare width is given to, in this order: a column of its own, or more cells for one.
 _SPARE = (
-    ("symbol", 4), ("24h%", 7), ("vol", 7), ("gaps", 7), ("price", 1), ("poc", 2), ("vwap", 2), ("trend", 0),
-    ("vah", 11), ("val", 11),
+    ("vol", 7), ("spark", 13), ("24h%", 7), ("gaps", 7), ("symbol", 4), ("price", 1), ("poc", 2), ("vwap", 2),
+    ("trend", 0), ("vah", 11), ("val", 11),
 )  # fmt: skip
 
 
@@ -197,6 +205,8 @@ def columns_for(
     ]
     if "24h%" in optional:
         columns.append(Column("24h%", "24h%", 7, _change(7, lambda v: v.change_24h), lambda v: v.change_24h))
+    if "spark" in optional:
+        columns.append(Column("spark", "LAST 24 h", 13, _spark(13), lambda v: v.change_24h))
     if "vol" in optional:
         columns.append(Column("vol", "VOL24h", 7, _volume, lambda v: v.volume_24h))
     columns += [Column(f"trend:{t}", _heading(t, trend), trend, _trend(t), group=HISTORY) for t in shown]

@@ -10,7 +10,7 @@ from tui_feeder.monitor import MinuteState
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.ink import Ink, Part, Role
 
-_NAME = 14  # cells of a symbol
+_NAME, _MISSING = 14, 8  # cells of a symbol, and of the minutes it lacks
 _WORDS = {
     MinuteState.LIVE: "live",
     MinuteState.STORED: "backfilled",
@@ -23,7 +23,7 @@ _WORDS = {
 
 def strip_widths(width: int) -> tuple[int, int]:
     """Cells of the day and of the 60 days in a line of ``width`` cells."""
-    room = width - _NAME - 4
+    room = width - _NAME - _MISSING - 4
     return room * 3 // 5, room - room * 3 // 5
 
 
@@ -31,7 +31,7 @@ def _glyph(state: MinuteState, ink: Ink) -> Part:
     glyphs = ink.glyphs
     match state:
         case MinuteState.LIVE:
-            return glyphs.body, Role.UP
+            return glyphs.fresh, Role.UP
         case MinuteState.STORED:
             return glyphs.stored, Role.VALUE_AREA
         case MinuteState.MISSING:
@@ -45,27 +45,30 @@ def _glyph(state: MinuteState, ink: Ink) -> Part:
 
 
 def paint_coverage(
-    symbols: Sequence[tuple[str, Sequence[Sequence[MinuteState]]]],
+    symbols: Sequence[tuple[str, int, Sequence[Sequence[MinuteState]]]],
     selected: str | None,
     widths: tuple[int, int],
     width: int,
     ink: Ink,
 ) -> list[Strip]:
-    """A heading, and a line a symbol: its name, the last 24 h, the last 60 days, the newest at the right.
+    """A heading, and a line a symbol: its name, minutes it lacks, the last 24 h and the last 60 days.
 
     Args:
-        symbols: name, and the states of the cells of both strips.
+        symbols: name, minutes missing, and the states of the cells of both strips.
         selected: the symbol that is marked.
         widths: cells of the strips.
         width: of every line.
         ink: styles and symbols.
     """
-    heading = f"{'  COVERAGE':<{_NAME}}{'24 h':<{widths[0] + 2}}60 days"
+    heading = f"{'  COVERAGE':<{_NAME}}{'MISSING':<{_MISSING}}{'last 24 h':<{widths[0] + 2}}last 60 days"
     strips = [ink.strip([(heading, Role.MUTED)], width)]
-    for name, lines in symbols:
+    for name, missing, lines in symbols:
         mark = ink.glyphs.pointer if name == selected else " "
         parts: list[Part] = [
-            (cells.fit(f"{mark} {name}", _NAME), Role.STRONG if name == selected else Role.TEXT)
+            (cells.fit(f"{mark} {name}", _NAME), Role.STRONG if name == selected else Role.TEXT),
+            (cells.fit(f"{cells.count_text(missing)}! ", _MISSING, right=True), Role.WARN)
+            if missing
+            else (cells.fit("0  ", _MISSING, right=True), Role.OK),
         ]
         for line in lines:
             for state in line:

@@ -5,13 +5,13 @@ All columns draw from one :class:`Grid`, and only the rows in view are formatted
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from tui_feeder.monitor import Progress, Snapshot, SymbolState, SymbolView
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.columns import HISTORY, Column, Sight
 from tui_feeder.widgets.ink import Glyphs, Role
+from tui_feeder.widgets.pattern import matching
 
 #: A cell: its text in exactly the column's width, what it means, and whether its row is selected.
 Cell = tuple[str, Role, bool]
@@ -102,8 +102,8 @@ class Grid:
             What is wrong with the pattern, in words, in which case the filter stays as it was; else None.
         """
         try:
-            re.compile(pattern.removeprefix("!"))
-        except re.error as fault:
+            matching(pattern)
+        except ValueError as fault:
             return str(fault)
         self.pattern = pattern
         self._arrange()
@@ -196,9 +196,7 @@ class Grid:
     def _matching(self) -> list[str]:
         if not self.pattern:
             return list(self._configured)
-        wanted = not self.pattern.startswith("!")
-        found = re.compile(self.pattern.removeprefix("!"), re.IGNORECASE).search
-        return [s for s in self._configured if (found(s) is not None) == wanted]
+        return list(filter(matching(self.pattern), self._configured))
 
 
 def progress_text(progress: Progress, width: int, glyphs: Glyphs) -> str:

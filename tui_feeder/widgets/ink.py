@@ -78,13 +78,17 @@ class Glyphs:
     bottom_right: str = "┘"
     upright: str = "┊"
     shade: str = "░"
-    stored: str = "▓"
+    stored: str = "━"
+    fresh: str = "▇"
     rising: str = "▁▂▃▄▅▆▇█"  # eighths of a cell, filled from the bottom
+    spark: str = "▁▂▃▄▅▆▇"  # from low to high, none so high that it touches the row above
     tick: str = "┤"
     level: str = "┈"
     body: str = "█"
     body_top: str = "▀"
     body_bottom: str = "▄"
+    neck_down: str = "╽"  # a wick that ends in a body half a cell high, below it
+    neck_up: str = "╿"  # above it
     wick: str = "│"
     wick_top: str = "╵"
     wick_bottom: str = "╷"
@@ -99,7 +103,7 @@ _ASCII_TEXT = str.maketrans(
     {
         "–": "-", "→": ">", "·": ".", "…": "~", "▸": ">", "▾": "v", "▴": "^", "●": "*", "◐": "o", "○": "-",
         "─": "-", "│": "|", "▲": "^", "▼": "v", "■": "=", "×": "x", "↑": "^", "↓": "v", "←": "<", "┈": ".",
-        "█": "#", "✓": "+", "░": ":", "▓": "%",
+        "█": "#", "✓": "+", "░": ":", "▓": "%", "━": "=",
     }
 )  # fmt: skip
 
@@ -109,8 +113,10 @@ GLYPHS: Mapping[str, Glyphs] = {
     "ascii": Glyphs(
         "ascii", buy="^", sell="v", neutral="=", unknown="-", pointer=">", descending="v", ascending="^",
         live="*", loading="o", off="-", rule="-", wall="|", corner="+", top_left="+", top_right="+",
-        bottom_right="+", upright=":", shade=":", stored="=", rising="_#", tick="+", level=".",
-        body="#", body_top="#", body_bottom="#", wick="|", wick_top="'", wick_bottom=".", body_down="=",
+        bottom_right="+", upright=":", shade=":", stored="=", fresh="#", rising="_#", spark="_.-~^",
+        tick="+", level=".",
+        body="#", body_top="#", body_bottom="#", neck_down="#", neck_up="#", body_down="=",
+        wick="|", wick_top="'", wick_bottom=".",
         track=".", eighths="#", braille=False, dots="*o",
     ),
 }  # fmt: skip

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rich.cells import cell_len
+from textual.strip import Strip
 
-from tui_feeder.monitor import GapView, Snapshot, SymbolState, SymbolView
+from tui_feeder.monitor import GapView, Snapshot, SymbolState, SymbolView, timeframe_label
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.ink import Glyphs, Part, Role
+from tui_feeder.widgets.columns import timeframe_of
+from tui_feeder.widgets.ink import Glyphs, Ink, Part, Role
 
 _STATES = {
     "starting": ("loading", Role.ACCENT),
@@ -18,9 +21,17 @@ _STATES = {
     "stopping": ("off", Role.WARN),
     "stopped": ("off", Role.WARN),
     "failed": ("neutral", Role.ERROR),
+    "replay": ("live", Role.ACCENT),
+    "paused": ("off", Role.ACCENT),
+    "seeking": ("loading", Role.ACCENT),
 }
+#: Of a replay, whose moment may be of any day and is told with the state.
+_REPLAYED = ("replay", "paused", "seeking")
 _SINKS = {"kafka": "kfk", "postgres": "pg", "postgresql": "pg"}
 _RECENT_MS = 120_000
+_DETAILS = re.compile(r"https?://\S+ is unreachable: |\[Errno \d+\] ")
+#: Of the fast and the slow line.
+EMA_ROLES = (Role.EMA_FAST, Role.EMA_SLOW)
 
 
 def status_line(
@@ -39,16 +50,22 @@ def status_line(
     """
     sign, role = _STATES.get(snapshot.state, ("neutral", Role.WARN))
     state = snapshot.state.upper()
+    if snapshot.state == "live" and not any(stream.state == "live" for stream in snapshot.streams):
+        sign, role, state = "buy", Role.WARN, "NO STREAM"  # minutes may still close by REST
     fraction = history_fraction(snapshot)
     if snapshot.state == "backfill" and fraction is not None:
         state += f" {fraction * 100:.0f}%"
+    if snapshot.state in _REPLAYED:
+        at, doing = snapshot.exchange_time, "" if snapshot.state == "replay" else f" {snapshot.state}"
+        state = f"REPLAY{doing} {cells.date_text(at)} {cells.clock_text(at)} {snapshot.clock_rate:g}x"
     total = len(snapshot.symbols)
     count = f"{total}" if shown == total else f"{shown}/{total}"
     groups: list[list[Part]] = [[(f"{getattr(glyphs, sign)} {state}", role), (f" {count} sym", Role.TEXT)]]
     if frozen:
         groups.append([("FROZEN", Role.WARN)])
-    groups += [_streams(snapshot), *_stores(snapshot), _gaps(snapshot)]
-    if snapshot.clock_rate != 1.0:
+    groups += [_streams(snapshot)] if snapshot.state not in _REPLAYED else []
+    groups += [*_stores(snapshot), _gaps(snapshot)]
+    if snapshot.clock_rate != 1.0 and snapshot.state not in _REPLAYED:
         groups.append([(f"{snapshot.clock_rate:g}x", Role.ACCENT)])
     groups.append([(f"{hz:g}Hz", Role.MUTED)])
     if snapshot.weight_limit:
@@ -147,14 +164,18 @@ def gap_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> lis
         first = next(
             (gap for gap in open_gaps if view is not None and gap.symbol == view.symbol), open_gaps[0]
         )
-        return gap_parts(first, snapshot.exchange_time, snapshot.clock_rate)
+        return gap_parts(first, snapshot.exchange_time, snapshot.clock_rate, len(open_gaps) - 1)
+    cut = next((stream for stream in snapshot.streams if stream.state != "live"), None)
+    if cut is not None:
+        parts: list[Part] = [("! ", Role.WARN), (f"{cut.name} {cut.state} ", Role.STRONG)]
+        return [*parts, (short_reason(cut.reason), Role.MUTED)]
     if view is not None and view.reason and view.state is not SymbolState.LIVE:
         return [
             ("! ", Role.WARN),
             (f"{view.symbol} {view.state.value}: ", Role.TEXT),
             (view.reason, Role.MUTED),
         ]
-    news = _news(snapshot)
+    news = _filled(snapshot) or _news(snapshot)
     if news:
         return news
     missing = sum(v.missing_minutes for v in snapshot.symbols)
@@ -169,8 +190,46 @@ def gap_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> lis
     return []
 
 
-def gap_parts(gap: GapView, now: int, clock_rate: float) -> list[Part]:
-    """A gap in words: where, how long, what is done about it, when the next try is."""
+def flow_line(snapshot: Snapshot) -> list[Part]:
+    """What comes in and where it goes: each socket with its rate, the store, each sink with its state."""
+    parts: list[Part] = []
+    for stream in snapshot.streams:
+        well = stream.state == "live"
+        state = f"{stream.frames_per_second:.0f}/s" if well else f"{stream.state}!"
+        parts += [(f"  {stream.name} ", Role.TEXT), (state, Role.MUTED if well else Role.WARN)]
+    for group in _stores(snapshot):
+        parts += [("  ", Role.TEXT), *group]
+    if not any(state != "off" for state in snapshot.sinks.values()):
+        parts.append(("  no sink configured", Role.MUTED))
+    return parts
+
+
+def _filled(snapshot: Snapshot) -> list[Part]:
+    """The gap that was filled last, unless that is long ago or something else happened since."""
+    closed = [(gap.closed_at, gap) for gap in snapshot.gaps if gap.closed_at is not None]
+    if not closed:
+        return []
+    at, gap = max(closed, key=lambda pair: pair[0])
+    since = max((e.at for e in snapshot.events if e.level in ("warning", "error")), default=0)
+    recent = _RECENT_MS * max(1.0, snapshot.clock_rate)
+    if snapshot.exchange_time - at > recent or since > at:
+        return []
+    others = sum(one[0] > at - recent for one in closed) - 1
+    more = f" · {others} more closed before" if others else ""
+    tries = f"{gap.tries} {'try' if gap.tries == 1 else 'tries'}"
+    return [
+        ("  ", Role.OK), (f"gap {gap.symbol} {_span(gap.start, gap.end)} filled", Role.OK),
+        (f" from {gap.source} at {cells.clock_text(at, seconds=True)}, {tries}{more}", Role.MUTED),
+    ]  # fmt: skip
+
+
+def short_reason(reason: str) -> str:
+    """A reason without the addresses and numbers that only the log needs."""
+    return _DETAILS.sub("", reason)
+
+
+def gap_parts(gap: GapView, now: int, clock_rate: float, others: int = 0) -> list[Part]:
+    """A gap in words: where, how long, what is done about it, when the next try is, how many more."""
     candles = f"{gap.minutes:,} candle{'s' if gap.minutes != 1 else ''}"
     parts: list[Part] = [
         ("! ", Role.WARN),
@@ -185,8 +244,10 @@ def gap_parts(gap: GapView, now: int, clock_rate: float) -> list[Part]:
     if gap.next_try is not None:
         wait = max(0.0, (gap.next_try - now) / 1000 / clock_rate)
         parts.append((f" · next try {cells.duration_text(wait)}", Role.MUTED))
+    if others:
+        parts.append((f" · {others} more", Role.WARN))
     if gap.reason:
-        parts.append((f" · {gap.reason}", Role.MUTED))
+        parts.append((f" · {short_reason(gap.reason)}", Role.MUTED))
     return parts
 
 
@@ -209,6 +270,42 @@ def _news(snapshot: Snapshot, any_age: bool = False) -> list[Part]:
             text = f"{event.symbol} {event.text}" if event.symbol else event.text
             return [("! ", role), (f"{time} ", Role.MUTED), (text, Role.TEXT)]
     return []
+
+
+def chart_title(
+    snapshot: Snapshot, view: SymbolView, timeframe: int, end: int | None, width: int, ink: Ink
+) -> Strip:
+    """The line over a chart: symbol, timeframe, trend and EMAs with the bar they rest on.
+
+    Args:
+        snapshot: the newest one.
+        view: the symbol in it.
+        timeframe: seconds.
+        end: exclusive end of the stretch in sight, ms; None where that is the present.
+        width: cells.
+        ink: styles and symbols.
+    """
+    rule = ink.glyphs.rule
+    parts: list[Part] = [
+        (rule * 2, Role.FAINT),
+        (f" {view.symbol} {timeframe_label(timeframe)} ", Role.STRONG),
+    ]
+    state = timeframe_of(view, timeframe)
+    if state is not None and state.trend is not None and state.bar_time is not None:
+        sign, role = {
+            "Buy": (ink.glyphs.buy, Role.UP),
+            "Sell": (ink.glyphs.sell, Role.DOWN),
+        }.get(state.trend, (ink.glyphs.neutral, Role.FLAT))
+        parts += [(f" {sign} ", role), (f"bar of {cells.clock_text(state.bar_time)} ", Role.MUTED)]
+        for period, value, role in zip(snapshot.ema_periods, state.emas, EMA_ROLES, strict=False):
+            text = cells.price_text(value, view.price_decimals, 10)
+            parts.append((f" e{period} {text}", role if value is not None else Role.MUTED))
+        marks = ("warming~" if state.warming else "", "partial*" if state.partial else "")
+        parts.append((" " + " ".join(filter(None, marks)), Role.WARN))
+    if end is not None:
+        parts.append((f" up to {cells.date_text(end)} {cells.clock_text(end)}", Role.WARN))
+    parts.append((" ", Role.TEXT))
+    return ink.strip(parts, width, fill=(rule, Role.FAINT))
 
 
 def key_line(keys: Sequence[tuple[str, str]], width: int) -> list[Part]:

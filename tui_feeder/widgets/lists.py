@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 from textual.strip import Strip
 
-from tui_feeder.monitor import Event, GapView
+from tui_feeder.monitor import DAY_MS, Event, GapView
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.grid import bar_text
 from tui_feeder.widgets.ink import Glyphs, Ink, Part, Role
+from tui_feeder.widgets.lines import short_reason
 
 _GAP_HEADINGS = (
-    ("  SYMBOL", 14, False), (" FROM→TO", 25, False), ("MIN", 7, True), ("  FILLED", 15, False),
-    ("TRIES", 6, True), ("NEXT", 8, True), ("  WHY", 0, False),
+    ("  SYMBOL", 14, False), (" FROM→TO", 0, False), ("MIN", 7, True), ("  FILLED", 15, False),
+    ("TRIES", 6, True), ("NEXT/ETA", 10, True), ("  WHY", 0, False),
 )  # fmt: skip
 _LEVELS = {"info": ("  ", Role.MUTED), "warning": ("! ", Role.WARN), "error": ("! ", Role.ERROR)}
 
@@ -32,39 +33,54 @@ def paint_gaps(
         height: lines, headings included.
         ink: styles and symbols.
     """
-    heading = "".join(cells.fit(text, size or len(text), right) for text, size, right in _GAP_HEADINGS)
+    spans = [_span(gap, now) for gap in gaps]
+    sizes = [size for _, size, _ in _GAP_HEADINGS]
+    sizes[1] = max(map(len, spans), default=8) + 2
+    heading = "".join(
+        cells.fit(text, size or len(text), right)
+        for (text, _, right), size in zip(_GAP_HEADINGS, sizes, strict=True)
+    )
     strips = [ink.strip([(heading, Role.MUTED)], width)]
     if not gaps:
         strips.append(ink.strip([("  no gap", Role.OK)], width))
     rows = height - 1
     top = min(max(0, selected - rows + 1), max(0, len(gaps) - rows))
     for index, gap in enumerate(gaps[top : top + rows], top):
-        parts = _gap_parts(gap, now, clock_rate, ink.glyphs)
+        parts = _gap_parts(gap, spans[index], sizes, _when(gap, now, clock_rate), ink.glyphs)
         if index == selected:
             parts[0] = (ink.glyphs.pointer + parts[0][0][1:], parts[0][1])
         strips.append(ink.strip(parts, width, selected=index == selected))
     return (strips + [ink.strip([], width)] * (height - len(strips)))[:height]
 
 
-def _gap_parts(gap: GapView, now: int, clock_rate: float, glyphs: Glyphs) -> list[Part]:
-    sizes = [size for _, size, _ in _GAP_HEADINGS]
+def _gap_parts(gap: GapView, span: str, sizes: Sequence[int], when: str, glyphs: Glyphs) -> list[Part]:
     filled = (gap.minutes - gap.missing) / gap.minutes if gap.minutes else 0.0
     role = {"filled": Role.OK, "unavailable": Role.WARN}.get(gap.state, Role.ACCENT)
     state = gap.state if gap.state != "filling" else bar_text(filled, 8, glyphs) + f" {filled * 100:3.0f}%"
-    wait = None if gap.next_try is None else max(0.0, (gap.next_try - now) / 1000 / clock_rate)
     return [
         (cells.fit(f"  {gap.symbol}", sizes[0]), Role.TEXT),
-        (cells.fit(f" {_span(gap)}", sizes[1]), Role.TEXT),
+        (cells.fit(f" {span}", sizes[1]), Role.TEXT),
         (cells.fit(f"{gap.minutes:,}", sizes[2], right=True), Role.STRONG),
         (cells.fit(f"  {state}", sizes[3]), role),
         (cells.fit(str(gap.tries), sizes[4], right=True), Role.TEXT),
-        (cells.fit(cells.duration_text(wait), sizes[5], right=True), Role.TEXT),
-        (f"  {gap_reason(gap)}", Role.MUTED),
+        (cells.fit(when, sizes[5], right=True), Role.TEXT),
+        (f"  {short_reason(gap_reason(gap))}", Role.MUTED),
     ]
 
 
-def _span(gap: GapView) -> str:
-    """First and last minute with their dates, one date where it is the same."""
+def _when(gap: GapView, now: int, clock_rate: float) -> str:
+    """Until the next try, or while one is under way until it is filled."""
+    if gap.next_try is not None:
+        return f"in {cells.duration_text(max(0.0, (gap.next_try - now) / 1000 / clock_rate))}"
+    if gap.state == "filling":
+        return "now" if gap.eta_seconds is None else f"eta {cells.duration_text(gap.eta_seconds)}"
+    return cells.UNKNOWN
+
+
+def _span(gap: GapView, now: int) -> str:
+    """First and last minute, without their dates if both are today, with one where it is the same."""
+    if gap.start // DAY_MS == gap.end // DAY_MS == now // DAY_MS:
+        return f"{cells.clock_text(gap.start)}→{cells.clock_text(gap.end)}"
     first, last = (f"{cells.date_text(t)[5:]} {cells.clock_text(t)}" for t in (gap.start, gap.end))
     return f"{first}→{last[6:] if first[:5] == last[:5] else last}"
 

@@ -36,6 +36,12 @@ class Panel(Widget):
         if dirty:
             self.refresh(*dirty)
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The strips in ``crop`` as they are: without borders and styles of its own it needs no more."""
+        left, right = crop.column_span
+        lines = (self.render_line(y) for y in crop.line_range)
+        return [line if right - left == line.cell_length else line.crop(left, right) for line in lines]
+
     def render_line(self, y: int) -> Strip:
         """The strip at ``y``, blank below the last."""
         return self.strips[y] if y < len(self.strips) else Strip.blank(self.size.width)

@@ -1,0 +1,54 @@
+"""An app on a fake monitor without a terminal, and what is on its screen as text."""
+
+from __future__ import annotations
+
+import textual._wait
+from rich.cells import cell_len
+from textual.pilot import Pilot
+
+from tests.fake_monitor import FakeMonitor
+from tui_feeder.app import ExitReason, FeederApp, UiSettings
+from tui_feeder.screens.base import FeederScreen
+from tui_feeder.screens.overview import OverviewScreen
+from tui_feeder.widgets.panel import Panel
+
+#: The pilot looks whether the app is idle every 20 ms, twice a key; these screens are idle sooner.
+textual._wait.SLEEP_GRANULARITY = 1 / 200
+textual._wait.SLEEP_IDLE = textual._wait.SLEEP_GRANULARITY / 20
+
+SCREENS = ("overview", "chart", "profile", "gaps", "sources", "log")
+
+
+def app_of(monitor: FakeMonitor, **settings: object) -> FeederApp:
+    chosen = {"symbol_set": "braille", "colors": "truecolor", **settings}
+    return FeederApp(monitor, UiSettings(**chosen), title="test")  # type: ignore[arg-type]
+
+
+def screen_text(app: FeederApp) -> list[str]:
+    """What is on the screen, line by line, from the panels and their places."""
+    screen = app.screen
+    assert isinstance(screen, FeederScreen)
+    lines = [[" "] * app.size.width for _ in range(app.size.height)]
+    for panel, region in screen.plan.items():
+        assert isinstance(panel, Panel)
+        assert panel.region == region
+        for y, strip in enumerate(panel.strips[: region.height]):
+            x = region.x
+            for character in strip.text:
+                lines[region.y + y][x] = character
+                for i in range(1, cell_len(character)):
+                    lines[region.y + y][x + i] = ""
+                x += cell_len(character)
+    return ["".join(line) for line in lines]
+
+
+async def settled(pilot: Pilot[ExitReason]) -> list[str]:
+    await pilot.pause()
+    await pilot.pause()
+    assert isinstance(pilot.app, FeederApp)
+    return screen_text(pilot.app)
+
+
+def overview(app: FeederApp) -> OverviewScreen:
+    assert isinstance(app.screen, OverviewScreen)
+    return app.screen

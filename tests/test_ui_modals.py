@@ -1,0 +1,188 @@
+"""What lies over a screen: origins, configuration, the question before the end, alerts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.fake_monitor import NOON, FakeMonitor, with_troubles
+from tests.screens import app_of, settled
+from tui_feeder.app import ExitReason, FeederApp, Leaving, UiSettings
+from tui_feeder.monitor import AlertView, ConfiguredValue
+from tui_feeder.screens.toasts import Toasts
+
+MINUTE = 60_000
+CONFIGURED = (
+    ConfiguredValue("application.symbols", '["BTCUSDT"]', "file /home/somebody/config.toml:3"),
+    ConfiguredValue("technical_analysis.trend_rule", '"ema_cross"', "default"),
+    ConfiguredValue("kafka.enabled", "false", "flag --kafka"),
+)
+
+
+def configured_app(monitor: FakeMonitor, leaving: Leaving = Leaving.STOPS) -> FeederApp:
+    settings = UiSettings(symbol_set="braille", colors="truecolor", refresh_hz=0.01)
+    return FeederApp(monitor, settings, title="test", leaving=leaving, configuration=CONFIGURED)
+
+
+def line_of(lines: list[str], name: str) -> str:
+    return next(line for line in lines if f"│ {name}" in line)
+
+
+def words(lines: list[str]) -> str:
+    """The text of a frame without the frame."""
+    return " ".join("\n".join(lines).replace("│", " ").split())
+
+
+async def test_w_tells_where_every_value_of_the_symbol_comes_from_and_what_it_lacks() -> None:
+    monitor = FakeMonitor(3)
+    states = list(monitor.views["BTCUSDT"].timeframes)
+    states[3] = replace(states[3], warming=True, partial=True)
+    monitor.change("BTCUSDT", timeframes=tuple(states), revisions=7)
+    app = configured_app(monitor)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("w")
+        lines = await settled(pilot)
+        assert "Where the values of BTCUSDT come from" in "\n".join(lines)
+        assert "60123.40" in line_of(lines, "price")
+        assert "minute 14:03 in progress, frame" in line_of(lines, "price")
+        assert "against the close of minute 14:02" in line_of(lines, "1m%")
+        assert "closed bar 13:00: e21 against e89" in line_of(lines, "trend 1h")  # the rule configured
+        assert "warming~ partial*" in line_of(lines, "trend 1h")
+        assert "partial*" not in line_of(lines, "trend 4h")
+        assert "closes of 1h bars up to 13:00  warming~" in line_of(lines, "e89 1h")
+        assert "1m candles of 2026-02-03 UTC up to 14:02" in line_of(lines, "POC")
+        assert "60/60 min" in line_of(lines, "bar 13:00")
+        assert "from 57 REST, 3 stream" in line_of(lines, "bar 13:00")
+        assert "843/843 min" in line_of(lines, "today")
+        assert line_of(lines, "revised").split()[2] == "7"
+        asked = monitor.calls.count("sources BTCUSDT")
+        app.tick()
+        assert monitor.calls.count("sources BTCUSDT") == asked  # the store is read once a minute
+        monitor.change("BTCUSDT", price=61_000.0, last_closed=NOON - NOON % MINUTE)
+        app.tick()
+        lines = await settled(pilot)
+        assert "61000.00" in line_of(lines, "price")
+        assert monitor.calls.count("sources BTCUSDT") == asked + 2
+        await pilot.press("x")
+        assert "come from" not in "\n".join(await settled(pilot))
+
+
+@pytest.mark.parametrize("row", range(9))
+async def test_w_knows_symbols_of_which_little_is_known(row: int) -> None:
+    monitor = with_troubles(FakeMonitor(12))
+    app = configured_app(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press(*["down"] * row, "w", "down", "pagedown")
+        text = "\n".join(await settled(pilot))
+        assert f"Where the values of {list(monitor.views)[row]}" in text or row == 8  # wide letters
+        assert "None" not in text
+        assert "nan" not in text
+
+
+async def test_the_configuration_is_searched_and_a_value_told_with_its_origin() -> None:
+    app = configured_app(FakeMonitor(3))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("c")
+        text = "\n".join(await settled(pilot))
+        assert 'config.toml:3  application.symbols = ["BTCUSDT"]' in text
+        assert "--kafka" in text
+        await pilot.press(*"symb", "enter")
+        line = (await settled(pilot))[-1]
+        assert 'application.symbols = ["BTCUSDT"] (file /home/somebody/config.toml:3)' in line
+
+
+async def test_where_no_configuration_is_known_there_is_no_key_for_it() -> None:
+    app = app_of(FakeMonitor(3))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("c")
+        assert "Configuration" not in "\n".join(await settled(pilot))
+
+
+async def test_q_names_what_stops_and_what_stays_and_asks() -> None:
+    monitor = with_troubles(FakeMonitor(12))
+    app = configured_app(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("q")
+        text = words(await settled(pilot))
+        for expected in (
+            "stops the live candles of 12 symbols", "stops reading history", "stops filling 1 gap",
+            "stays 1,036,800 candles in lmdb_data; the", "q stop the feeder and quit", "n stay here",
+        ):  # fmt: skip
+            assert expected in text, expected
+        await pilot.press("n")
+        assert "Quit?" not in "\n".join(await settled(pilot))
+        await pilot.press("q", "escape")
+        assert app.return_value is None
+        await pilot.press("q", "enter")
+    assert app.return_value == ExitReason.QUIT
+
+
+async def test_a_demo_that_keeps_nothing_says_so_before_it_ends() -> None:
+    app = configured_app(FakeMonitor(3), Leaving.FORGETS)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("q")
+        text = words(await settled(pilot))
+        assert "1,036,800 candles of this demo (--storage DIR keeps them)" in text
+        assert "stays" not in text
+
+
+@pytest.mark.parametrize(("leaving", "state"), [(Leaving.DETACHES, "live"), (Leaving.STOPS, "failed")])
+async def test_nothing_is_asked_where_nothing_stops(leaving: Leaving, state: str) -> None:
+    monitor = FakeMonitor(3)
+    monitor.state = state
+    app = configured_app(monitor, leaving)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("q")
+    assert app.return_value == ExitReason.QUIT
+
+
+def alert(number: int, symbol: str = "BTCUSDT", **fields: object) -> AlertView:
+    return AlertView(number, NOON, "breakout", "price", symbol, f"crossed its POC, {number}", **fields)  # type: ignore[arg-type]
+
+
+async def test_an_alert_is_a_toast_a_bell_and_a_line_in_the_chart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = FakeMonitor(3)
+    monitor.alerts = (alert(1),)
+    app = configured_app(monitor)
+    rung: list[int] = []
+    monkeypatch.setattr(app, "bell", lambda: rung.append(1))
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "Alert" not in "\n".join(await settled(pilot))  # it went off before the screen was there
+        price = float(monitor.bars("BTCUSDT", 3_600, 3)["close"][-1])
+        monitor.alerts = (*monitor.alerts, alert(2, price=price), alert(3, "ETHUSDT", rings=False, price=1.0))
+        app.tick()
+        lines = await settled(pilot)
+        assert "Alert" in lines[1]
+        assert "! 14:03 BTCUSDT crossed its POC, 2" in lines[2]
+        assert "ETHUSDT" in lines[3]
+        assert rung == [1]
+        assert sum("!┈" in line for line in lines[6:]) == 1
+        app.tick()
+        assert rung == [1]
+        await pilot.press("6")
+        assert "Alert" in (await settled(pilot))[1]  # over every screen
+        await pilot.press("a", "1")
+        app.tick()
+        lines = await settled(pilot)
+        assert "acknowledge None" in monitor.calls
+        assert "Alert" not in lines[1]
+        assert not any("!┈" in line for line in lines[6:])
+
+
+def test_toasts_go_after_a_while_and_follow_a_feeder_that_began_anew() -> None:
+    monitor = FakeMonitor(1)
+    toasts = Toasts()
+    first = monitor.snapshot()
+    assert not toasts.take(first)
+    assert toasts.take(replace(first, alerts=(alert(1),)))
+    assert [one.number for one in toasts.shown] == [1]
+    later = replace(first, alerts=(alert(1), alert(2, rings=False)), taken_at=first.taken_at + 5)
+    assert not toasts.take(later)
+    assert len(toasts.shown) == 2
+    toasts.take(replace(later, taken_at=first.taken_at + 16))
+    assert [*toasts.shown] == []
+    assert toasts.take(replace(later, alerts=(alert(1),)))  # counted from one again
+    many = tuple(alert(number) for number in range(1, 50))
+    toasts.take(replace(later, alerts=many))
+    assert [one.number for one in toasts.shown] == [46, 47, 48, 49]

@@ -1,0 +1,66 @@
+"""The end: the question before it, naming what stops with the screen and what stays, and its reasons."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from enum import StrEnum
+
+from tui_feeder.monitor import Snapshot
+from tui_feeder.widgets import cells
+from tui_feeder.widgets.ink import Part, Role
+from tui_feeder.widgets.lines import history_fraction
+from tui_feeder.widgets.popup import Choice, Popup
+
+_LABEL, _TEXT = 7, 52  # cells
+
+
+class ExitReason(StrEnum):
+    """Why the app ended; its ``return_value``. None stands for a crash: see ``failure``."""
+
+    QUIT = "quit"  # q, or ctrl+c twice
+    STOP = "stop"  # request_stop()
+    SIGNAL = "signal"  # SIGINT or SIGTERM
+    HANGUP = "hangup"  # SIGHUP, or the terminal is gone
+
+
+class Leaving(StrEnum):
+    """What ends with the screen."""
+
+    STOPS = "stops"  # the feeder, in order; its candles stay
+    FORGETS = "forgets"  # the feeder and its candles: a demo that keeps nothing
+    DETACHES = "detaches"  # nothing: the feeder runs in another process
+
+
+def leave_prompt(snapshot: Snapshot, leaving: Leaving, leave: Callable[[], None]) -> Popup:
+    """What stops and what stays, and whether to."""
+    lines: list[list[Part]] = []
+    for label, text in _told(snapshot, leaving):
+        for number, line in enumerate(textwrap.wrap(text, _TEXT)):
+            lines.append([(cells.fit("" if number else label, _LABEL), Role.WARN), (line, Role.TEXT)])
+    lines.append([])
+    stop = "leave; the feeder goes on" if leaving is Leaving.DETACHES else "stop the feeder and quit"
+    return Popup("Quit?", [Choice("q", stop, leave), Choice("n", "stay here", lambda: None)], text=lines)
+
+
+def _told(snapshot: Snapshot, leaving: Leaving) -> list[tuple[str, str]]:
+    count = len(snapshot.symbols)
+    symbols = f"{count} symbol{'' if count == 1 else 's'}"
+    if leaving is Leaving.DETACHES:
+        return [("stays", f"the feeder with its {symbols} goes on in its own process")]
+    told = [("stops", f"the live candles of {symbols}, and the messages made of them")]
+    fraction = history_fraction(snapshot)
+    if fraction is not None:
+        told.append(("stops", f"reading history, {fraction * 100:.0f}% done; the next start goes on there"))
+    open_gaps = sum(gap.state != "filled" for gap in snapshot.gaps)
+    if open_gaps:
+        told.append(("stops", f"filling {open_gaps} gap{'' if open_gaps == 1 else 's'}"))
+    sinks = [name for name, state in snapshot.sinks.items() if state != "off"]
+    if sinks:
+        told.append(("stops", f"{', '.join(sinks)}: what they have not taken waits for the next start"))
+    if leaving is Leaving.FORGETS:
+        told.append(("goes", f"{snapshot.store_candles:,} candles of this demo (--storage DIR keeps them)"))
+    else:
+        told.append(("stays", f"{snapshot.store_candles:,} candles in {snapshot.store_path}; the next start "
+                              "fetches the minutes that passed meanwhile"))  # fmt: skip
+    return told

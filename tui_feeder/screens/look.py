@@ -1,0 +1,126 @@
+"""How the screen looks: theme, symbols and colours in force, and the user's own files of themes and keys."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+
+from tui_feeder.screens.keymap import FILE_NAME, read_keymap
+from tui_feeder.terminal import color_system, detect_symbol_set
+from tui_feeder.widgets.ink import GLYPHS, Ink
+from tui_feeder.widgets.themes import DEFAULT_THEME, Themes, modified
+
+_HZ, _HZ_SSH, _HZ_SLOW = 4.0, 2.0, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class UiSettings:
+    """What a user may choose about the screen."""
+
+    refresh_hz: float | None = None  # ticks a second; None: 4, over ssh 2
+    theme: str = DEFAULT_THEME
+    symbol_set: str = "auto"  # auto | braille | block | ascii
+    colors: str = "auto"  # auto | truecolor | 256 | 16 | none
+    slow: bool = False  # one tick a second, ages in whole seconds
+    theme_stated: bool = True  # False: the theme of the last run goes before ``theme``
+
+    @property
+    def rate(self) -> float:
+        """Ticks a second."""
+        over_ssh = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
+        hz = self.refresh_hz or (_HZ_SSH if over_ssh else _HZ)
+        return min(hz, _HZ_SLOW) if self.slow else hz
+
+
+class Look:
+    """Theme and symbols in force, as the ink that everything is drawn with.
+
+    Args:
+        settings: of the user.
+        kept_theme: of the last run.
+        folder: of the user's configuration.
+
+    Raises:
+        ValueError: a theme, symbol set or colour setting that does not exist; the text lists what does.
+    """
+
+    def __init__(self, settings: UiSettings, kept_theme: str | None, folder: Path | None) -> None:
+        self.themes = Themes(folder / "themes" if folder is not None else None)
+        self._theme = self.themes.load(settings.theme)
+        if kept_theme is not None and not settings.theme_stated:
+            with suppress(ValueError):  # there no longer, or faulty: told by the first look at the files
+                self._theme = self.themes.load(kept_theme)
+        self._system = color_system(settings.colors)
+        self.colored = self._system is not None
+        self._glyphs = GLYPHS[_symbol_set(settings.symbol_set)]
+        self._keys = folder / FILE_NAME if folder is not None else None
+        self._stamp: object = None
+        self.ink = self._ink()
+
+    @property
+    def theme(self) -> str:
+        """Name of the theme in force."""
+        return self._theme.name
+
+    def choose(self, name: str) -> str:
+        """Draw with another theme; its description.
+
+        Raises:
+            ValueError: there is none of that name, or its file is faulty.
+        """
+        self._theme = self.themes.load(name)
+        self.ink = self._ink()
+        return self._theme.description
+
+    def next_theme(self) -> str:
+        """The name of the theme after the one in force."""
+        names = self.themes.names()
+        at = names.index(self.theme) if self.theme in names else -1
+        return names[(at + 1) % len(names)]
+
+    def changed_files(self, known: Mapping[str, str]) -> tuple[dict[str, str], list[str]] | None:
+        """The user's keys and what is wrong with his files, if one of them has changed since the last call.
+
+        Args:
+            known: keys of every binding by its id.
+        """
+        if self._keys is None:
+            return None
+        stamp = (modified(self._keys), self.themes.stamp())
+        if stamp == self._stamp:
+            return None
+        self._stamp = stamp
+        keys, faults = read_keymap(self._keys, known)
+        faults = [*(f"{self._keys.name}: {fault}" for fault in faults), *self.themes.faults()]
+        with suppress(ValueError):  # of the theme in force; it is among the faults
+            self.choose(self.theme)
+        return keys, faults
+
+    def console(self) -> Console:
+        """What Textual renders with."""
+        return Console(
+            color_system=self._system or "truecolor",  # type: ignore[arg-type]
+            file=StringIO(),
+            force_terminal=True,
+            legacy_windows=False,
+            highlight=False,
+            emoji=False,
+            safe_box=False,
+        )
+
+    def _ink(self) -> Ink:
+        return Ink(self._theme.styles, self._theme.background, self._glyphs, self.colored)
+
+
+def _symbol_set(name: str) -> str:
+    if name == "auto":
+        return detect_symbol_set()
+    if name not in GLYPHS:
+        raise ValueError(f"unknown symbol set {name!r}; there are: auto, {', '.join(GLYPHS)}")
+    return name

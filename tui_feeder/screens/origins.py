@@ -1,0 +1,181 @@
+"""Where values come from: those of a symbol from its candles, those of the configuration from its file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tui_feeder.monitor import (
+    DAY_MS,
+    MINUTE_MS,
+    ConfiguredValue,
+    Snapshot,
+    SymbolView,
+    TimeframeView,
+    timeframe_label,
+)
+from tui_feeder.widgets import cells
+from tui_feeder.widgets.columns import ema_distance, timeframe_of, value_position
+from tui_feeder.widgets.ink import Glyphs, Part, Role
+from tui_feeder.widgets.popup import Choice, Popup, Sheet
+
+if TYPE_CHECKING:
+    from tui_feeder.app import FeederApp
+
+#: Minutes by source in ``[start, end)`` as of the last closed minute.
+Sources = Callable[[int, int, int | None], Mapping[str, int]]
+
+_NAME, _VALUE = 10, 12  # cells
+_ORIGIN = 16
+_RULES = {"closes_vs_ema": "its last two closes against e{slow}", "ema_cross": "e{fast} against e{slow}"}
+_PLACES = {"hi": "above the value area", "in": "inside the value area", "lo": "below the value area"}
+
+
+def origins_sheet(app: FeederApp) -> Sheet:
+    """For each value of the selected symbol: what it was made of, how old that is, and what it lacks."""
+    view = app.grid.view
+    assert view is not None
+    symbol = view.symbol
+    read: dict[tuple[int, int, int | None], Mapping[str, int]] = {}
+
+    def sources(start: int, end: int, closed: int | None) -> Mapping[str, int]:
+        key = (start, end, closed)
+        if key not in read:
+            if len(read) > 8:
+                read.clear()
+            read[key] = app.monitor.sources(symbol, start, end)
+        return read[key]
+
+    def lines() -> list[list[Part]]:
+        now = next((one for one in app.snapshot.symbols if one.symbol == symbol), None)
+        if now is None:
+            return [[(f"{symbol} is followed no longer", Role.WARN)]]
+        rule = next((c.value for c in app.configuration if c.key == "technical_analysis.trend_rule"), "")
+        told = _live(now, app.snapshot)
+        told += _trends(now, app.snapshot, rule.strip('"'), app.ink.glyphs)
+        told += _averages(now, app.snapshot, app.timeframe)
+        told += _profile(now)
+        told += _minutes(now, app.timeframe, sources)
+        return told
+
+    return Sheet(f"Where the values of {symbol} come from", lines)
+
+
+def _line(name: str, value: str, text: str, role: Role = Role.STRONG, mark: str = "") -> list[Part]:
+    return [
+        (cells.fit(name, _NAME), Role.MUTED), (cells.fit(value, _VALUE) + " ", role), (text, Role.TEXT),
+        (f"  {mark}" if mark else "", Role.WARN),
+    ]  # fmt: skip
+
+
+def _live(view: SymbolView, snapshot: Snapshot) -> list[list[Part]]:
+    decimals, closed = view.price_decimals, cells.clock_text(view.last_closed)
+    if view.forming is not None and view.last_frame is not None:
+        age = cells.age_text(snapshot.exchange_time - view.last_frame, tenths=False)
+        price = f"stream: minute {cells.clock_text(view.forming.open_time)} in progress, frame {age} s old"
+    else:
+        price = f"close of minute {closed}; no newer frame" if view.last_closed else "no candle yet"
+    state = view.reason or "frames arrive, minutes close"
+    return [
+        _line("state", view.state.value, state, Role.STRONG),
+        _line("price", cells.price_text(view.price, decimals), price),
+        _line("1m%", cells.percent_text(view.change_1m), f"price against the close of minute {closed}"),
+        _line("24h%", cells.percent_text(view.change_24h), f"price against the close 24 h before {closed}"),
+    ]
+
+
+def _marks(state: TimeframeView) -> str:
+    return " ".join(filter(None, ("warming~" if state.warming else "", "partial*" if state.partial else "")))
+
+
+def _trends(view: SymbolView, snapshot: Snapshot, rule: str, glyphs: Glyphs) -> list[list[Part]]:
+    periods = snapshot.ema_periods
+    basis = _RULES.get(rule, "trend_rule in the configuration says how").format(
+        fast=periods[0] if periods else "", slow=periods[-1] if periods else ""
+    )
+    signs = {"Buy": (glyphs.buy, Role.UP), "Sell": (glyphs.sell, Role.DOWN),
+             "Neutral": (glyphs.neutral, Role.FLAT)}  # fmt: skip
+    told = []
+    for state in view.timeframes:
+        sign, role = signs.get(state.trend or "", ("?", Role.MUTED))
+        value = f"{sign} {state.trend or 'unknown'}"
+        text = f"closed bar {cells.clock_text(state.bar_time)}: {basis}" if state.bar_time else "no bar yet"
+        told.append(_line(f"trend {timeframe_label(state.timeframe)}", value, text, role, _marks(state)))
+    return told
+
+
+def _averages(view: SymbolView, snapshot: Snapshot, timeframe: int) -> list[list[Part]]:
+    state = timeframe_of(view, timeframe)
+    if state is None or state.bar_time is None:
+        return []
+    label = timeframe_label(timeframe)
+    told = []
+    for period, value in zip(snapshot.ema_periods, state.emas, strict=False):
+        text = f"closes of {label} bars up to {cells.clock_text(state.bar_time)}"
+        text += f"; {period} are needed" if value is None else ""
+        told.append(_line(f"e{period} {label}", cells.price_text(value, view.price_decimals), text,
+                          mark="warming~: its seed still shows" if state.warming else ""))  # fmt: skip
+    distance = ema_distance(view, timeframe)
+    if distance is not None and len(snapshot.ema_periods) > 1:
+        fast, slow = snapshot.ema_periods[0], snapshot.ema_periods[-1]
+        told.append(_line(f"E{fast}-{slow}", cells.percent_text(distance) + "%",
+                          f"e{fast} against e{slow}, in percent of e{slow}"))  # fmt: skip
+    return told
+
+
+def _profile(view: SymbolView) -> list[list[Part]]:
+    if view.poc is None:
+        return [_line("POC VWAP", cells.UNKNOWN, "no profile yet")]
+    closed = view.last_closed or 0
+    day = f"1m candles of {cells.date_text(closed)} UTC up to {cells.clock_text(closed)}"
+    place = value_position(view)
+    return [
+        _line("POC", cells.price_text(view.poc, view.price_decimals), f"price row of most volume; {day}"),
+        _line("VWAP", cells.price_text(view.vwap, view.price_decimals), "quote volume / volume of the same"),
+        _line("VA", place or cells.UNKNOWN, f"{cells.price_text(view.val, view.price_decimals)} to "
+              f"{cells.price_text(view.vah, view.price_decimals)}, price {_PLACES.get(place or '', '')}"),
+    ]  # fmt: skip
+
+
+def _minutes(view: SymbolView, timeframe: int, sources: Sources) -> list[list[Part]]:
+    if view.last_closed is None:
+        return []
+    closed = view.last_closed
+    until, midnight = closed + MINUTE_MS, closed // DAY_MS * DAY_MS
+    told = []
+    state = timeframe_of(view, timeframe)
+    if state is not None and state.bar_time is not None:
+        end = state.bar_time + timeframe * 1000
+        told.append(_counted(f"bar {cells.clock_text(state.bar_time)}", timeframe // 60,
+                             sources(state.bar_time, end, closed)))  # fmt: skip
+    told.append(_counted("today", (until - midnight) // MINUTE_MS, sources(midnight, until, closed)))
+    if view.revisions:
+        text = "published minutes were corrected since the start, each as a new revision"
+        told.append(_line("revised", f"{view.revisions:,}", text))
+    else:
+        told.append(_line("revised", "0", "no published minute was corrected since the start"))
+    return told
+
+
+def _counted(name: str, wanted: int, found: Mapping[str, int]) -> list[Part]:
+    there = sum(found.values())
+    text = ", ".join(f"{count:,} {source}" for source, count in found.items()) or "not known"
+    lacking = f"{wanted - there:,} missing" if found and there < wanted else ""
+    return _line(name, f"{there:,}/{wanted:,} min", f"from {text}" if found else text, mark=lacking)
+
+
+def configuration_list(values: Sequence[ConfiguredValue], tell: Callable[[str, float], None]) -> Popup:
+    """Every value in force behind its origin, to search in; one that is chosen is told in full."""
+    choices = [
+        Choice(cells.fit(_short(one.origin), _ORIGIN).rstrip(), f"{one.key} = {one.value}",
+               partial(tell, f"{one.key} = {one.value} ({one.origin})", 10.0))
+        for one in values
+    ]  # fmt: skip
+    return Popup("Configuration", choices, searched=True)
+
+
+def _short(origin: str) -> str:
+    """``config.toml:12``, ``--symbols``, the variable without what they all begin with, ``default``."""
+    kind, _, rest = origin.partition(" ")
+    return rest.rpartition("/")[2] if kind == "file" and rest else rest or kind

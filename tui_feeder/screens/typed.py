@@ -1,0 +1,77 @@
+"""A filter that is typed into the last line of a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from tui_feeder.widgets.ink import Part, Role
+
+_HINT = "a pattern such as btc or ^1000, ! before it for the others; enter, esc"
+
+
+class Filtered(Protocol):
+    """Something that shows what matches a pattern."""
+
+    @property
+    def pattern(self) -> str:
+        """The one in force; empty shows everything."""
+        ...
+
+    def set_filter(self, pattern: str) -> str | None:
+        """Take another; what is wrong with it in words, in which case the one before stays, else None."""
+        ...
+
+
+class TypedFilter:
+    """What is typed, and what is wrong with it. Every change is applied at once.
+
+    Args:
+        filtered: what is filtered.
+    """
+
+    def __init__(self, filtered: Callable[[], Filtered]) -> None:
+        self.typed: str | None = None  # None while nothing is being typed
+        self._fault = ""
+        self._filtered = filtered
+
+    @property
+    def pattern(self) -> str:
+        """The one in force."""
+        return self._filtered().pattern
+
+    def begin(self) -> None:
+        """Begin to type."""
+        self.typed, self._fault = self.pattern, ""
+
+    def clear(self) -> None:
+        """Show everything."""
+        self.typed = None
+        self._take("")
+
+    def press(self, key: str, character: str | None) -> None:
+        """Take a key as text."""
+        assert self.typed is not None
+        match key:
+            case "escape":
+                self.clear()
+            case "enter":
+                self._take(self.typed)
+                self.typed = self.typed if self._fault else None
+            case "backspace":
+                self.typed = self.typed[:-1]
+                self._take(self.typed)
+            case _ if character is not None and character.isprintable():
+                self.typed += character
+                self._take(self.typed)
+
+    def line(self) -> list[Part]:
+        """What is typed, with a hint or what is wrong with it."""
+        return [
+            (f" /{self.typed}", Role.STRONG),
+            ("█", Role.ACCENT),
+            (f"  {self._fault or _HINT}", Role.WARN if self._fault else Role.MUTED),
+        ]
+
+    def _take(self, pattern: str) -> None:
+        self._fault = self._filtered().set_filter(pattern) or ""

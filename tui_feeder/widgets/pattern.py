@@ -1,0 +1,20 @@
+"""Patterns that people type to see less. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+
+def matching(pattern: str) -> Callable[[str], bool]:
+    """Whether a text has a match of a regular expression, or with ``!`` before it that it has none.
+
+    Raises:
+        ValueError: it is no regular expression; the text says why.
+    """
+    wanted = not pattern.startswith("!")
+    try:
+        found = re.compile(pattern.removeprefix("!"), re.IGNORECASE).search
+    except re.error as fault:
+        raise ValueError(str(fault)) from fault
+    return lambda text: (found(text) is not None) == wanted
