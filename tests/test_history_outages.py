@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from feed import Collected, configured, feeding, until
 from history_parts import NOON, TODAY, assert_whole
+from holding import Feed
 
 from tui_feeder.config import Config
 from tui_feeder.engine.basis import load_pipeline
@@ -85,6 +86,7 @@ async def test_minutes_of_a_time_away_come_from_the_cheapest_source_and_are_all_
             start = engine.tracked[BTC].start
             assert start <= before
             assert_whole(engine.store, exchange, BTC, start, sink.minutes(BTC)[-1] + MINUTE_MS)
+            await Feed(engine, sink, exchange, config).holds(since=NOON)
         assert sorted(zips(exchange)) == files
         minutes = first_told(sink, BTC)
         assert {b - a for a, b in pairwise(minutes)} == {MINUTE_MS}
@@ -107,6 +109,7 @@ async def test_a_link_that_was_down_leaves_no_minute_out(tmp_path: Path, how: st
             present = engine.store.present(BTC)
             assert_whole(engine.store, exchange, BTC, engine.tracked[BTC].start, present.end)
             skipped = engine.journal.counters["minutes gone on without"]
+            await Feed(engine, sink, exchange, config).holds()
         minutes = first_told(sink, BTC)
         # A lane goes on without what recovery could not get in time; stored it is all the same.
         assert sum(b - a != MINUTE_MS for a, b in pairwise(minutes)) <= skipped
@@ -136,6 +139,7 @@ async def test_banned_it_is_silent_across_a_restart_and_then_goes_on_as_if_nothi
             assert engine.rest.state == "ok"
             assert exchange.faults.struck["rest-418"] == 1
             assert_whole(engine.store, exchange, BTC, engine.tracked[BTC].start, sink.minutes(BTC)[-1])
+            await Feed(engine, sink, exchange, config).holds()
         assert_equals_a_batch(tmp_path, config, sink, BTC)
 
 
@@ -163,6 +167,7 @@ async def test_an_unknown_symbol_says_so_and_harms_no_other_and_is_not_asked_for
             assert engine.state == "live"
             assert not engine.store.present("BTCUSDC")
             assert engine.journal.counters["REST unknown symbol"] == 0
+            await Feed(engine, sink, exchange, config).holds()
 
 
 async def refresh(engine: Engine) -> None:
@@ -193,6 +198,7 @@ async def test_a_symbol_delisted_during_the_run_ends_clearly_and_the_other_goes_
             present = engine.store.present("LTCUSDT")
             assert present.end <= begun // MINUTE_MS * MINUTE_MS + 6 * MINUTE_MS
             assert_whole(engine.store, exchange, "LTCUSDT", present.start, present.end)
+            await Feed(engine, sink, exchange, config).holds()
         assert {b - a for a, b in pairwise(first_told(sink, BTC))} == {MINUTE_MS}
         assert_equals_a_batch(tmp_path, config, sink, BTC)
 
@@ -208,4 +214,5 @@ async def test_a_symbol_listed_not_long_ago_begins_where_it_was_listed(tmp_path:
             end = sink.minutes(CHINESE)[-1] + MINUTE_MS
             assert engine.store.present(CHINESE).start == listed
             assert_whole(engine.store, exchange, CHINESE, listed, end)
+            await Feed(engine, sink, exchange, config).holds()
         assert_equals_a_batch(tmp_path, config, sink, CHINESE)

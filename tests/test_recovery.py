@@ -5,6 +5,7 @@ from pathlib import Path
 
 from feed import configured, feeding, until
 from history_parts import NOON, TODAY, assert_whole
+from holding import Feed
 from test_history_outages import BTC, assert_equals_a_batch, exchange_at, first_told
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows
@@ -30,6 +31,7 @@ async def test_an_unfinished_minute_that_rest_gave_too_soon_does_not_stay(tmp_pa
             assert_whole(engine.store, exchange, BTC, engine.tracked[BTC].start, last)
             assert engine.journal.counters["minutes corrected by REST"] >= 1
             await until(lambda: sink.minutes(BTC)[-1] >= last + MINUTE_MS)
+            await Feed(engine, sink, exchange, config).holds()
         assert {b - a for a, b in pairwise(first_told(sink, BTC))} == {MINUTE_MS}
         assert_equals_a_batch(tmp_path, config, sink, BTC)
 
@@ -48,6 +50,7 @@ async def test_what_is_empty_for_a_while_is_asked_again_and_comes(tmp_path: Path
             await until(lambda: not engine.recovery.open_gaps())
             assert_whole(engine.store, exchange, BTC, engine.tracked[BTC].start, end)
             await until(lambda: sink.minutes(BTC)[-1] >= end + MINUTE_MS)
+            await Feed(engine, sink, exchange, config).holds()
         assert_equals_a_batch(tmp_path, config, sink, BTC)
 
 
@@ -97,5 +100,6 @@ async def test_what_no_source_has_is_unavailable_with_its_reason_and_comes_when_
             assert_whole(engine.store, exchange, BTC, engine.tracked[BTC].start, sink.minutes(BTC)[-1])
             count = len(sink.minutes(BTC))
             await until(lambda: len(sink.minutes(BTC)) >= count + 2)
+            await Feed(engine, sink, exchange, config).holds()
         assert {b - a for a, b in pairwise(first_told(sink, BTC))} == {MINUTE_MS}
         assert_equals_a_batch(tmp_path, config, sink, BTC)

@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from history_parts import assert_whole
 from samples import KLINES, real_month
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
@@ -305,6 +306,7 @@ async def test_a_full_disk_is_said_waited_for_and_gone_on_from(tmp_path: Path) -
         present = store.present(symbol)
         assert present.minutes >= 60 * 1440
         assert not present.missing(present.start, present.end)
+        assert_whole(store, exchange, symbol, present.end - DAY_MS, present.end)
     store.close()
 
 

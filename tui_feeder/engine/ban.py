@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 
 from tui_feeder.engine.clock import ExchangeClock
@@ -22,7 +20,7 @@ class Ban(msgspec.Struct, frozen=True):
 
 def keep_ban(store: Store, clock: ExchangeClock, until: int) -> None:
     """Write down a ban that lasts ``until`` exchange ms."""
-    ban = Ban(until, clock.now(), int(time.time() * 1000))
+    ban = Ban(until, clock.now(), int(clock.wall() * 1000))
     store.remember(_NOTE, msgspec.json.encode(ban))
 
 
@@ -36,5 +34,5 @@ def known_ban(store: Store, clock: ExchangeClock) -> int:
     if found is None:
         return 0
     ban = msgspec.json.decode(found, type=Ban)
-    since = max(0.0, time.time() * 1000 - ban.learnt_here) * clock.rate
+    since = max(0.0, clock.wall() * 1000 - ban.learnt_here) * clock.rate
     return clock.now() + max(0, ban.until - ban.learnt - int(since))

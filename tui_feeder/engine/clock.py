@@ -2,16 +2,39 @@
 
 The engine decides by exchange time alone: an exchange whose clock is months away, or runs sixty
 times as fast, works like any other. Local wall time is used for nothing but the offset shown.
+
+There are two witnesses. What the exchange says the time is, measured by the middle of several requests;
+and the stamps of its frames, each of which was made before it arrived. Where both are there and do not
+agree, the frames are believed: candles end by the clock that stamps them, and a minute taken for over too
+soon would be wrong.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections import deque
+from collections.abc import Callable
 from statistics import median
+from typing import NamedTuple
 
 #: A sleeper looks at the clock this often: after a suspended machine it is found to be hours ahead.
 _LOOK_SECONDS = 5.0
+#: Two witnesses agree within so much: exchange ms, and seconds here, where its seconds are short.
+_AGREE_MS, _AGREE_SECONDS = 2_000, 0.5
+#: So many frames, the last of them so recent (s), are a witness.
+_FRAMES, _RECENT_SECONDS = 3, 5.0
+_FRAMES_KEPT = 16
+#: Those who keep a machine's time of day right move it in steps smaller than this, s.
+_WALL_STEP_SECONDS = 0.5
+
+
+class Step(NamedTuple):
+    """What a measurement did to the clock."""
+
+    ms: float  # exchange ms it was moved by
+    unsure_since: int  # exchange ms since when nothing had confirmed the clock
 
 
 class ExchangeClock:
@@ -19,13 +42,24 @@ class ExchangeClock:
 
     Args:
         rate: exchange seconds in a real second; 1.0 on a real exchange.
+        wall: this machine's time of day, s since the epoch.
+
+    Attributes:
+        disputed_ms: by how much what the exchange says differs from its frames; 0 while they agree.
     """
 
-    def __init__(self, rate: float = 1.0) -> None:
+    def __init__(self, rate: float = 1.0, wall: Callable[[], float] = time.time) -> None:
         self.rate = rate
+        self.wall = wall
         # One attribute, replaced whole: the screen's thread may read while the engine's measures.
-        self._anchor = (time.monotonic(), time.time() * 1000)
+        self._anchor = (time.monotonic(), wall() * 1000)
+        self._walled = wall() - time.monotonic()
         self.measured = False
+        self.disputed_ms = 0.0
+        self.tolerance_ms = self.at_least(_AGREE_MS, _AGREE_SECONDS)
+        self._lags: deque[float] = deque(maxlen=_FRAMES_KEPT)
+        self._heard = self._agreed = time.monotonic()
+        self._doubted = asyncio.Event()
 
     def now(self) -> int:
         """Exchange time in ms."""
@@ -35,14 +69,58 @@ class ExchangeClock:
     @property
     def offset_ms(self) -> float:
         """Exchange time minus local wall time, ms."""
-        return self.now() - time.time() * 1000
+        return self.now() - self.wall() * 1000
 
-    def measure(self, samples: list[tuple[float, int, float]]) -> None:
-        """Set the clock from one or more ``(monotonic before, server ms, monotonic after)`` samples."""
-        base = time.monotonic()
-        estimates = [ms + (base - (before + after) / 2) * 1000 * self.rate for before, ms, after in samples]
-        self._anchor = (base, median(estimates))
-        self.measured = True
+    def witness(self, lag_ms: float) -> None:
+        """A frame has just come, stamped ``lag_ms`` before this clock's now."""
+        self._heard = time.monotonic()
+        if -self.tolerance_ms <= lag_ms <= self.tolerance_ms:
+            self._agreed = self._heard
+        elif not self._doubted.is_set():
+            self._lags.clear()  # those before it say nothing of now
+            self._doubted.set()
+        self._lags.append(lag_ms)
+
+    async def doubted(self, seconds: float) -> bool:
+        """Wait at most so long for a frame whose stamp does not fit this clock; whether one came."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):  # wait_for of Python 3.11 can lose a cancellation
+                await self._doubted.wait()
+        return self._doubted.is_set()
+
+    def measure(self, samples: list[tuple[float, int, float]]) -> Step:
+        """Set the clock from ``(monotonic before, server ms, monotonic after)`` samples, and from frames.
+
+        Without samples only frames that do not fit the clock move it.
+        """
+        base, now = time.monotonic(), self.now()
+        step, self.disputed_ms = 0.0, 0.0
+        if samples:
+            told = [ms + (base - (before + after) / 2) * 1000 * self.rate for before, ms, after in samples]
+            step = median(told) - now
+        if len(self._lags) >= _FRAMES and base - self._heard < _RECENT_SECONDS:
+            stamped = -min(self._lags)  # of the one that was under way for the shortest time
+            if abs(stamped - step) > self.tolerance_ms:
+                self.disputed_ms = step - stamped if samples else 0.0
+                step = stamped
+        since = now + step - (base - self._agreed) * 1000 * self.rate
+        self._anchor = (base, now + step)
+        self.measured = self.measured or bool(samples)
+        self._lags.clear()
+        self._doubted.clear()
+        return Step(step, int(since))
+
+    def wall_step(self) -> float:
+        """By how many seconds this machine's time of day was moved since this was last asked; 0 if not.
+
+        A machine that was suspended shows it here too, for monotonic time stands still meanwhile.
+        """
+        walled = self.wall() - time.monotonic()
+        step, self._walled = walled - self._walled, walled
+        if abs(step) < _WALL_STEP_SECONDS:
+            return 0.0
+        self._lags.clear()  # frames from before a suspension say nothing of now
+        return step
 
     def real_seconds(self, exchange_ms: float) -> float:
         """How long ``exchange_ms`` last on this machine's clock, s."""

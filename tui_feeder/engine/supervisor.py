@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from tui_feeder.engine.backoff import Backoff
@@ -11,6 +12,8 @@ from tui_feeder.engine.journal import Journal
 
 log = logging.getLogger(__name__)
 _DEGRADED_AFTER = 3
+#: A part that ran for so long was well, whatever came before.
+_WELL_AFTER_SECONDS = 60.0
 
 
 class Supervisor:
@@ -33,6 +36,7 @@ class Supervisor:
         backoff = Backoff()
         while True:
             self.states[name] = "running" if backoff.tries < _DEGRADED_AFTER else "degraded"
+            begun = time.monotonic()
             try:
                 await part()
             except asyncio.CancelledError:
@@ -46,6 +50,8 @@ class Supervisor:
                     self.states[name] = "failed"
                     self._journal.note("error", f"{name} failed: {error!r}")
                     return
+                if time.monotonic() - begun > _WELL_AFTER_SECONDS:
+                    backoff.reset()
                 wait = backoff.next()
                 self._journal.note("error", f"{name} crashed ({error!r}); starts again in {wait:.1f} s")
                 await asyncio.sleep(wait)
@@ -66,7 +72,9 @@ class Supervisor:
 
     async def stop(self, *names: str) -> None:
         """Cancel the named parts, or all of them, and wait for their ends."""
-        tasks = [task for name, task in self._tasks.items() if not names or name in names]
-        for task in tasks:
+        tasks = {name: task for name, task in self._tasks.items() if not names or name in names}
+        for task in tasks.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        # One that waited to be started again has said nothing.
+        self.states.update({name: "stopped" for name in tasks if self.states.get(name) != "failed"})

@@ -15,7 +15,7 @@ import numpy as np
 
 from tui_feeder.engine.binance.weight import WeightLedger
 from tui_feeder.engine.candle import MINUTE_MS, ROW, Rows
-from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.clock import ExchangeClock, Step
 
 MAX_LIMIT = 1_500
 MAX_BODY = 32 << 20
@@ -27,6 +27,7 @@ T = TypeVar("T")
 _BAN_MS = 2 * MINUTE_MS
 #: States in which requests go one at a time.
 _SILENCED = ("rate limited", "forbidden")
+_TIME_PATH = "/fapi/v1/time"
 _BANNED_UNTIL = re.compile(r"banned until (\d{13})")
 #: openTime o h l c v closeTime quote count takerBase takerQuote ignore; numbers come as strings.
 _Kline = tuple[int, float, float, float, float, float, int, float, int, float, float, Any]
@@ -142,6 +143,7 @@ class RestClient:
         self.requests = 0
         self._on_ban = on_ban
         self._paused_until = 0  # exchange ms: the exchange asked for silence
+        self._time_sent = 0.0
         self._one_by_one = asyncio.Lock()
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._session: aiohttp.ClientSession | None = None
@@ -173,6 +175,8 @@ class RestClient:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout)
         self.requests += 1
+        if path == _TIME_PATH:  # whatever it waited for before says nothing of the clock
+            self._time_sent = time.monotonic()
         asked_at = self.clock.now()
         try:
             async with self._session.get(self.base_url + path) as answer:
@@ -240,17 +244,16 @@ class RestClient:
 
     async def server_time(self) -> int:
         """The exchange's clock, ms."""
-        return self._decoded(await self._get("/fapi/v1/time", 1, urgent=True), _time).serverTime
+        return self._decoded(await self._get(_TIME_PATH, 1, urgent=True), _time).serverTime
 
-    async def sync_clock(self, samples: int = 3) -> None:
-        """Set the clock from the midpoints of a few requests."""
+    async def sync_clock(self, samples: int = 3) -> Step:
+        """Set the clock from the midpoints of a few requests; what that did to it."""
         taken = []
         for _ in range(samples):
-            before = time.monotonic()
             server = await self.server_time()
-            taken.append((before, server, time.monotonic()))
+            taken.append((self._time_sent, server, time.monotonic()))
             await asyncio.sleep(0)
-        self.clock.measure(taken)
+        return self.clock.measure(taken)
 
     async def symbols(self) -> dict[str, SymbolInfo]:
         """Every listed symbol; takes over the weight limit the exchange states."""
@@ -287,7 +290,9 @@ class RestClient:
         if not len(rows):
             self.state = "empty answer"  # right before a listing; at other times somebody's mistake
             return rows
-        # Closed before the request left: an answer made later can't make a candle of it less final.
+        # Closed before the request left: an answer made later can't make a candle of it less final; a clock
+        # that was found to be ahead meanwhile can.
+        asked_at = min(asked_at, self.clock.now())
         ends = np.array([r[6] for r in table], dtype=np.int64)
         rows = rows[(ends + SETTLE_MS < asked_at) & (np.diff(rows["open_time"], prepend=0) > 0)]
         low, high = start or 0, end if end is not None else 1 << 62
