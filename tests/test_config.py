@@ -55,6 +55,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
         "request_timeout_ms": 30000,
         "delivery_timeout_ms": 120000,
         "outbox_max_mb": 512,
+        "candles_topic": False,
     },
     "kafka.security": {
         "protocol": "PLAINTEXT",
@@ -74,10 +75,21 @@ CONTRACT: dict[str, dict[str, Any]] = {
         "username": "postgres",
         "password": None,
         "password_file": None,
+        "ssl_mode": "prefer",
+        "ssl_cafile": None,
         "max_connections": 10,
         "connection_timeout_seconds": 30,
         "batch_size": 1000,
         "batch_timeout_seconds": 5,
+    },
+    "file": {
+        "enabled": False,
+        "path": Path("messages"),
+        "candles": False,
+        "rotate_mb": 256,
+        "rotate_minutes": 1440,
+        "keep": 0,
+        "compression": "gzip",
     },
     "volume_profile": {
         "enabled": True,
@@ -104,8 +116,26 @@ CONTRACT: dict[str, dict[str, Any]] = {
         "archive_concurrency": 4,
     },
     "ui": {"refresh_hz": 4, "slow": False, "theme": "feeder-dark", "symbol_set": "auto", "colors": "auto"},
-    "alerts": {},
-    "service": {"log_level": "info", "log_format": "human", "shutdown_timeout_seconds": 10},
+    "alerts": {
+        "cooldown_seconds": 300,
+        "bell": True,
+        "kafka": False,
+        "webhook_url": None,
+        "webhook_url_file": None,
+        "webhook_timeout_seconds": 10,
+        "webhook_retries": 3,
+        "command": (),
+        "command_timeout_seconds": 10,
+    },
+    "service": {
+        "log_level": "info",
+        "log_format": "human",
+        "shutdown_timeout_seconds": 10,
+        "socket": "auto",
+        "http_host": "127.0.0.1",
+        "ready_sink_lag_seconds": 120,
+        "ready_free_mb": 200,
+    },
 }
 
 
@@ -128,7 +158,7 @@ def leaves(section: object, above: str = "") -> dict[str, dict[str, object]]:
         name = f"{above}.{field.name}" if above else field.name
         if is_dataclass(value):
             found |= leaves(value, name)
-        elif field.name != "asset_overrides":
+        elif field.name not in ("asset_overrides", "rules"):
             own[field.name] = value
     return found | ({above: own} if above else {})
 

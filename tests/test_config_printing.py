@@ -40,20 +40,21 @@ def test_the_example_has_every_key_and_no_other_each_with_one_line_of_comment() 
             found.add(f"{section}.{key[1]}")
         else:
             assert not line or line.startswith("#"), f"no comment: {line}"
-    assert found == dotted_keys(Config()) - {"volume_profile.asset_overrides"}
+    assert found == dotted_keys(Config()) - {"volume_profile.asset_overrides", "alerts.rules"}
     assert set(tomllib.loads(EXAMPLE.read_text())) == {field.name for field in fields(Config)}
 
 
 def test_what_stands_behind_a_hash_in_the_example_loads_too(tmp_path: Path) -> None:
-    text = re.sub(r"^# (\w+ = )", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE)
-    # Either the password or its file: leave the files out, they are not there.
-    text = re.sub(r"^\w*password_file = .*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^# ([\w-]+ = )", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE)
+    # Either the secret or its file: leave the files out, they are not there.
+    text = re.sub(r"^(\w*password|webhook_url)_file = .*$", "", text, flags=re.MULTILINE)
     path = tmp_path / "config.toml"
     path.write_text(text)
     loaded = load(path, environ={})
     assert loaded.config.application.start_date is not None
     assert loaded.config.kafka.security.ssl_keyfile == Path("/etc/ssl/feeder.key")
     assert set(loaded.config.volume_profile.asset_overrides) == {"BTCUSDT", "ETHUSDT"}
+    assert len(loaded.config.alerts.rules) == 8
 
 
 def test_a_rendered_configuration_loads_as_the_same_again(tmp_path: Path) -> None:

@@ -28,10 +28,14 @@ def test_change_and_volume_are_those_of_the_last_day_however_it_was_built(
     window.load(rows[:split])
     for candle in to_candles(rows[split:]):
         window.add(candle)
+        assert window.quote_volume is not None  # asked between minutes, as a screen does
     last = int(rows["open_time"][-1])
     closes = dict(zip(rows["open_time"].tolist(), rows["close"].tolist(), strict=True))
     assert window.day_ago == closes.get(last - DAY_MS)
     assert window.quote_volume == rows["quote_volume"][rows["open_time"] > last - DAY_MS].sum()
+    ends = [t for t in closes if (t + MINUTE_MS) % (30 * MINUTE_MS) == 0]
+    newest = (last + MINUTE_MS) // (30 * MINUTE_MS) * 30 * MINUTE_MS - MINUTE_MS
+    assert window.half_hours == tuple(closes[t] for t in ends if newest - DAY_MS < t <= newest)
 
 
 def test_without_a_minute_nothing_is_known() -> None:
@@ -39,3 +43,4 @@ def test_without_a_minute_nothing_is_known() -> None:
     window.load(minutes([])[:0])
     assert window.day_ago is None
     assert window.quote_volume is None
+    assert window.half_hours == ()

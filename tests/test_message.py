@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,13 @@ EMPTY = Message(symbol="X", timestamp=59_999, revision=0, closes={}, emas={}, tr
 
 
 def valid(encoded: bytes) -> bool:
-    jsonschema = pytest.importorskip("jsonschema")
-    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(encoded))
+    validator().validate(json.loads(encoded))
     return True
+
+
+@cache
+def validator() -> Any:  # noqa: ANN401 - of a library without types
+    return pytest.importorskip("jsonschema").Draft202012Validator(SCHEMA)
 
 
 def test_the_whole_form() -> None:

@@ -273,3 +273,19 @@ async def test_progress_of_a_fill_is_told(parts: Reading) -> None:
     await parts.history.fill(LTC, span(NOON - 600 * MINUTE_MS, NOON), tracker)
     view = tracker.view()
     assert (view.rows_done, view.rows_total, view.source) == (600, 600, "REST")
+
+
+async def test_what_a_request_waits_for_before_it_is_sent_does_not_move_the_clock() -> None:
+    market = synthetic_market([LTC], as_of_ms=NOON)
+    async with Exchange(market, SimulatedClock(NOON)) as exchange:
+        rest = RestClient(exchange.rest_url, ExchangeClock())
+        granted = rest.ledger.spend
+
+        async def waits(weight: int, *, urgent: bool = False) -> None:
+            await asyncio.sleep(2.0)
+            await granted(weight, urgent=urgent)
+
+        rest.ledger.spend = waits  # type: ignore[method-assign]
+        await rest.sync_clock()
+        assert abs(rest.clock.now() - exchange.clock.now()) < 700
+        await rest.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from tui_feeder import __version__
-from tui_feeder.commands import derived, registered
+from tui_feeder.commands import derived, operated, registered
 from tui_feeder.commands.line import (
     ConfigOption,
     DebugOption,
@@ -40,6 +41,7 @@ config_app = typer.Typer(
 )
 app.add_typer(config_app, name="config")
 registered.register(app)
+operated.register(app)
 derived.register(app)
 
 
@@ -153,7 +155,8 @@ def main_command(
         if not headless and not (sys.stdin.isatty() and sys.stdout.isatty()):
             headless = True
             typer.echo("feeder-tui: this is no terminal, so it runs without the screen (--no-ui)", err=True)
-        flags = flags_of(storage, symbols, log_level) | {"ui.refresh_hz": hz}
+        look = {"ui.theme": theme, "ui.colors": colors, "ui.symbol_set": symbol_set}
+        flags = flags_of(storage, symbols, log_level) | {"ui.refresh_hz": hz, "ui.slow": slow, **look}
         reload = (lambda: load(config, flags)) if not demo else None
         options = running.Options(
             headless, output is not None, run_for, reload, on_ui_crash.value, on_hangup.value, State.debug
@@ -183,6 +186,7 @@ def _run_demo(
         for note in demo.exchange.notes:
             typer.echo(f"demo: {note}", err=True)
         defaults = {} if config is not None else dict(demos.DEFAULTS)
+        options = replace(options, forgets=storage is None)
         return running.run(load(config, defaults | flags | demo.flags(), search=False), options, demo.faults)
 
 

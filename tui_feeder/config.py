@@ -12,12 +12,14 @@ from tui_feeder.configuration.problems import ConfigError, Problem
 from tui_feeder.configuration.reading import LoadedConfig, load
 from tui_feeder.configuration.rules import NOT_YET
 from tui_feeder.configuration.sections import (
+    AlertRule,
     Alerts,
     Application,
     AssetOverrides,
     Config,
     Database,
     Exchange,
+    File,
     Kafka,
     KafkaSecurity,
     Reprocessing,
@@ -30,6 +32,7 @@ from tui_feeder.configuration.text import Secret
 
 __all__ = [
     "NOT_YET",
+    "AlertRule",
     "Alerts",
     "Application",
     "AssetOverrides",
@@ -37,6 +40,7 @@ __all__ = [
     "ConfigError",
     "Database",
     "Exchange",
+    "File",
     "Kafka",
     "KafkaSecurity",
     "LoadedConfig",

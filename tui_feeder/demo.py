@@ -105,9 +105,10 @@ class Demo:
             "exchange.clock_rate": self.exchange.rate,
             "application.storage_path": str(self.storage),
             "application.symbols": list(self.exchange.symbols),
-            # Simulated candles must never reach a real topic or table.
+            # Simulated candles must never reach a real topic, table or file.
             "kafka.enabled": False,
             "database.enabled": False,
+            "file.enabled": False,
         }
 
     def close(self) -> None:

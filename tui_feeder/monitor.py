@@ -21,6 +21,8 @@ __all__ = [
     "DAY_MS",
     "MINUTE_MS",
     "ROW",
+    "AlertView",
+    "ConfiguredValue",
     "Event",
     "FaultOption",
     "Faults",
@@ -47,7 +49,7 @@ class SymbolState(StrEnum):
     BACKFILL = "backfill"  # history is being read
     LIVE = "live"  # frames arrive, minutes close
     LATE = "late"  # the last minute should have closed more than 5 s ago
-    STALE = "stale"  # no frame and no closed minute for more than 90 s
+    STALE = "stale"  # no closed minute for more than 90 s, or no frame although there was trade
     UNKNOWN = "unknown"  # the exchange does not list it
     DELISTED = "delisted"  # the exchange trades it no longer
     FAILED = "failed"  # its pipeline crashed; see the log
@@ -130,6 +132,8 @@ class SymbolView:
     progress: Progress | None = None  # while history is read
     messages: int = 0  # published so far
     first_minute: int | None = None  # open time of the first wanted minute the exchange has
+    day_closes: tuple[float, ...] = ()  # of the half hours of the last 24 h as far as there, the newest last
+    revisions: int = 0  # published minutes that were corrected since the start
     forming: FormingView | None = None  # the minute after ``last_closed``, once a frame told of it
 
 
@@ -146,6 +150,8 @@ class GapView:
     source: str  # last source asked
     reason: str  # why it opened, or why the last try failed
     next_try: int | None
+    eta_seconds: float | None = None  # real seconds until it is filled, while it is and that can be told
+    closed_at: int | None = None  # when it was filled
 
     @property
     def minutes(self) -> int:
@@ -178,6 +184,30 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertView:
+    """An alert that went off."""
+
+    number: int  # rises with every alert of a run
+    at: int
+    rule: str  # its name in the configuration
+    kind: str  # of the rule
+    symbol: str | None
+    text: str
+    price: float | None = None  # where it is drawn in the chart of its symbol
+    rings: bool = True  # the bell of the terminal
+    acknowledged: bool = False  # somebody has seen it
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredValue:
+    """A value of the configuration and where it is from."""
+
+    key: str  # "application.symbols"
+    value: str  # as the file would have it; secrets are masked
+    origin: str  # "default", "file config.toml:12", "environment FEEDER_X", "flag --x"
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything the screens show, taken at one instant."""
 
@@ -202,6 +232,7 @@ class Snapshot:
     store_bytes: int = 0
     store_candles: int = 0
     sinks: Mapping[str, str] = field(default_factory=dict)  # sink -> "ok" | "off" | what is wrong
+    alerts: tuple[AlertView, ...] = ()  # the newest last, at most a few dozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +282,16 @@ class Monitor(Protocol):
         """The state of ``cells`` equal parts of ``[start, end)``, in each the one that matters most."""
         ...
 
+    def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
+        """How many minutes of ``[start, end)``, at most two days, came from which source, by its name."""
+        ...
+
     def retry_gaps(self, symbol: str | None = None) -> None:
         """Ask recovery to try now what it would try later."""
+        ...
+
+    def acknowledge(self, number: int | None = None) -> None:
+        """Mark the alert of this number as seen, or all of them."""
         ...
 
     def listed(self) -> tuple[str, ...]:

@@ -10,19 +10,26 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from tui_feeder.config import Config, ConfigError, LoadedConfig
+from tui_feeder.configuration.printing import render
+from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.live import EngineThread, wait_for_end
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.sinks.configured import configured_sinks
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.store import Store
 from tui_feeder.logs import set_up
-from tui_feeder.monitor import Faults
+from tui_feeder.monitor import ConfiguredValue, Faults
+from tui_feeder.service.configured import served
+
+if TYPE_CHECKING:
+    from tui_feeder.app import UiSettings
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +49,7 @@ class Options:
     on_ui_crash: str = "stop"  # or "continue": the feeder runs on without a screen
     on_hangup: str = "stop"  # or "continue", when the terminal is gone
     debug: bool = False  # tracebacks on stderr too
+    forgets: bool = False  # the store is removed after the run
 
 
 def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) -> int:
@@ -66,7 +74,7 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
         store.close()
         raise RunError(str(error)) from error
     return (
-        _headless(config, store, sinks, options)
+        _headless(loaded, store, sinks, options)
         if options.headless
         else _interactive(loaded, store, sinks, options, log_file, faults)
     )
@@ -79,21 +87,24 @@ def market_of(config: Config) -> str:
     return "a simulated exchange" if host in ("127.0.0.1", "localhost", "[::1]") else url
 
 
-def _state_folder() -> Path:
+def state_folder() -> Path:
+    """Where the program keeps its log and what the screen remembers."""
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(state) / "feeder-tui"
 
 
-def _config_folder() -> Path:
+def config_folder() -> Path:
+    """Where the user's keys and themes lie."""
     base = os.environ.get("XDG_CONFIG_HOME", "")
     return (Path(base) if os.path.isabs(base) else Path.home() / ".config") / "feeder-tui"
 
 
 def _log_file() -> Path:
-    return _state_folder() / "feeder-tui.log"
+    return state_folder() / "feeder-tui.log"
 
 
-def _headless(config: Config, store: Store, sinks: list[Sink], options: Options) -> int:
+def _headless(loaded: LoadedConfig, store: Store, sinks: list[Sink], options: Options) -> int:
+    config = loaded.config
     stop = threading.Event()
     if options.jsonl:
         from tui_feeder.engine.sinks.lines import LinesSink
@@ -115,12 +126,16 @@ def _headless(config: Config, store: Store, sinks: list[Sink], options: Options)
             _reload(options.reload, engine)
 
     signal.signal(signal.SIGHUP, again)
-    wait_for_end(engine, options.run_for, stop)
-    return _end(engine, config)
+    try:
+        with _looked_into(engine, config), served(engine, loaded), _notifying(engine, config):
+            wait_for_end(engine, options.run_for, stop)
+    finally:
+        code = _end(engine, config)
+    return code
 
 
 def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
-    """Follow the symbols and the log level of the configuration as it is now; a wrong one changes nothing."""
+    """Follow symbols, log level and rules of alerts as they are now; wrong ones change nothing."""
     try:
         config = read().config
     except ConfigError as error:
@@ -128,7 +143,72 @@ def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
         return
     logging.getLogger().setLevel(config.service.log_level.upper())
     engine.call(lambda: engine.engine.follow(config.application.symbols))
+    engine.call(lambda: engine.engine.alerts.follow(alert_rules(config)))
     log.info("configuration read again: %s", ", ".join(config.application.symbols))
+
+
+def screen_settings(loaded: LoadedConfig) -> UiSettings:
+    """What the configuration says of the screen; loads the screen's code."""
+    from tui_feeder.app import UiSettings
+
+    ui = loaded.config.ui
+    # Left to itself the screen chooses its rate: less over ssh, less on a slow line.
+    stated = loaded.origins["ui.refresh_hz"] != "default"
+    return UiSettings(
+        refresh_hz=ui.refresh_hz if stated else None,
+        theme=ui.theme,
+        theme_stated=loaded.origins["ui.theme"] != "default",
+        symbol_set=ui.symbol_set,
+        colors=ui.colors,
+        slow=ui.slow,
+    )
+
+
+def _notifying(engine: EngineThread, config: Config) -> contextlib.AbstractContextManager[None]:
+    """Tell systemd how the run is, where it asked."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return contextlib.nullcontext()
+    from tui_feeder.service.notify import notifying
+
+    return notifying(engine, config.service)
+
+
+@contextlib.contextmanager
+def _looked_into(engine: EngineThread, config: Config) -> Iterator[None]:
+    """Let others attach while the engine runs. Without a socket it runs on, unless one was named."""
+    if config.service.socket == "off":
+        yield
+        return
+    from tui_feeder.attach.server import AttachServer
+    from tui_feeder.attach.sockets import SocketError, own_path
+
+    named = config.service.socket != "auto"
+    path = Path(config.service.socket).expanduser() if named else own_path(os.getpid())
+    try:
+        server = AttachServer(engine.monitor, path, f"{market_of(config)}, {config.application.storage_path}")
+    except SocketError as error:
+        if named:
+            raise RunError(f"service.socket: {error}") from error
+        log.warning("nobody can attach: %s", error)
+        yield
+        return
+    with contextlib.closing(server):
+        log.info("attach with: feeder-tui attach --socket %s", path)
+        yield
+
+
+def values_in_force(loaded: LoadedConfig) -> tuple[ConfiguredValue, ...]:
+    """Every value that is set, as ``config show`` prints it: secrets are masked."""
+    found: list[ConfiguredValue] = []
+    section = ""
+    for line in render(loaded).splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line and not line.startswith("#"):
+            key, _, rest = line.partition(" = ")
+            value, _, origin = rest.rpartition("  # ")
+            found.append(ConfiguredValue(f"{section}.{key}", value, origin))
+    return tuple(found)
 
 
 def _interactive(
@@ -139,25 +219,17 @@ def _interactive(
     log_file: Path | None,
     faults: Faults | None,
 ) -> int:
-    from tui_feeder.app import ExitReason, FeederApp, UiSettings
+    from tui_feeder.app import ExitReason, FeederApp, Leaving
 
-    config, ui = loaded.config, loaded.config.ui
-    # Left to itself the screen chooses its rate: less over ssh, less on a slow line.
-    stated = loaded.origins["ui.refresh_hz"] != "default"
-    settings = UiSettings(
-        refresh_hz=ui.refresh_hz if stated else None,
-        theme=ui.theme,
-        theme_stated=loaded.origins["ui.theme"] != "default",
-        symbol_set=ui.symbol_set,
-        colors=ui.colors,
-        slow=ui.slow,
-    )
+    config = loaded.config
     over = threading.Event()
     engine = EngineThread(config, store, sinks, on_end=over.set)
     try:
         app = FeederApp(
-            engine.monitor, settings, title="feeder-tui", faults=faults,
-            state_file=_state_folder() / "screen.json", folder=_config_folder(),
+            engine.monitor, screen_settings(loaded), title="feeder-tui", faults=faults,
+            state_file=state_folder() / "screen.json", folder=config_folder(),
+            leaving=Leaving.FORGETS if options.forgets else Leaving.STOPS,
+            configuration=values_in_force(loaded),
         )  # fmt: skip
     except ValueError as error:
         _end(engine, config)
@@ -170,14 +242,19 @@ def _interactive(
         timer.start()
     crashed = hung_up = False
     try:
-        reason = app.run()
-        crashed, hung_up = reason is None, reason is ExitReason.HANGUP
-        if (crashed and options.on_ui_crash == "continue") or (hung_up and options.on_hangup == "continue"):
-            what = "the screen failed" if crashed else "the terminal is gone"
-            log.warning("%s: the feeder runs on without it, SIGTERM stops it", what)
-            if crashed:
-                _tell(f"the screen failed; the feeder runs on without it, ctrl+c stops it; see {log_file}")
-            _run_on(engine, options, over, deadline)
+        with _looked_into(engine, config), served(engine, loaded):
+            reason = app.run()
+            crashed, hung_up = reason is None, reason is ExitReason.HANGUP
+            if (crashed and options.on_ui_crash == "continue") or (
+                hung_up and options.on_hangup == "continue"
+            ):
+                what = "the screen failed" if crashed else "the terminal is gone"
+                log.warning("%s: the feeder runs on without it, SIGTERM stops it", what)
+                if crashed:
+                    _tell(
+                        f"the screen failed; the feeder runs on without it, ctrl+c stops it; see {log_file}"
+                    )
+                _run_on(engine, options, over, deadline)
     finally:
         if timer is not None:
             timer.cancel()

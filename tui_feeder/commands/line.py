@@ -96,6 +96,10 @@ def told() -> Iterator[None]:
             "ExchangeError",
             "ExportError",
             "PortInUseError",
+            "RunError",
+            "ServiceError",
+            "SocketError",
+            "AttachError",
         )
         text = str(error) if expected else f"internal error: {error!r}; run again with --debug to see where"
         typer.echo(f"feeder-tui: {text}", err=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
-from tui_feeder.configuration.sections import Config
+from tui_feeder.configuration.sections import AlertRule, Config
 from tui_feeder.configuration.text import closest, did_you_mean, printable
 from tui_feeder.configuration.values import (
     Kind,
@@ -20,14 +21,15 @@ from tui_feeder.configuration.values import (
 #: A key from the outermost section inwards: ``("kafka", "security", "protocol")``.
 KeyName: TypeAlias = tuple[str, ...]
 _Section = TypeVar("_Section")
+_RULE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A section: a dataclass, or for ``by_symbol`` a table that holds one section a symbol."""
+    """A section: a dataclass, or where ``named`` a table of sections by name: of a symbol, or of a rule."""
 
     section: type
-    by_symbol: bool = False
+    named: bool = False
 
 
 def dotted(key: KeyName) -> str:
@@ -40,7 +42,7 @@ def _children(section: Kind) -> dict[str, Kind]:
     kinds: dict[str, Kind] = {}
     for name, kind in get_type_hints(section, include_extras=True).items():
         if get_origin(kind) is Mapping:
-            kinds[name] = Branch(get_args(kind)[1], by_symbol=True)
+            kinds[name] = Branch(get_args(kind)[1], named=True)
         else:
             is_section = isinstance(kind, type) and dataclasses.is_dataclass(kind)
             kinds[name] = Branch(kind) if is_section else kind
@@ -53,21 +55,21 @@ def kind_at(key: KeyName) -> Kind:
     for name in key:
         if not isinstance(kind, Branch):
             return None
-        kind = Branch(kind.section) if kind.by_symbol else _children(kind.section).get(name)
+        kind = Branch(kind.section) if kind.named else _children(kind.section).get(name)
     return kind
 
 
 def leaf_names(section: type = Config, above: KeyName = ()) -> Iterator[KeyName]:
-    """Every key that holds a value, in the order of the file; the overrides of single symbols left out."""
+    """Every key that holds a value, in the order of the file; the tables of sections by name left out."""
     for name, kind in _children(section).items():
         if not isinstance(kind, Branch):
             yield (*above, name)
-        elif not kind.by_symbol:
+        elif not kind.named:
             yield from leaf_names(kind.section, (*above, name))
 
 
 def default_of(key: KeyName) -> object:
-    """The default of a key; None for one of a symbol's overrides."""
+    """The default of a key; None for one in a table of sections by name."""
     value: object = Config()
     for name in key:
         value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
@@ -96,12 +98,22 @@ def likely_name(key: KeyName) -> str | None:
     return f"did you mean the key of [{'] or ['.join(homes)}]?" if homes else None
 
 
-def override_symbol_fault(section: KeyName) -> str | None:
-    """What is wrong with the name of a symbol's section of overrides; None if nothing, or it is no such."""
+def section_name_fault(section: KeyName) -> tuple[str, str] | None:
+    """What is wrong with the name of a section in a table of them, and what is allowed.
+
+    None where nothing is wrong, or the section is in no such table.
+    """
     parent = kind_at(section[:-1]) if section else None
-    if not isinstance(parent, Branch) or not parent.by_symbol:
+    if not isinstance(parent, Branch) or not parent.named:
         return None
-    symbol = section[-1]
+    if parent.section is AlertRule:
+        allowed = "letters, digits, dashes and underscores, at most 64"
+        return None if _RULE_NAME.fullmatch(section[-1]) else ("is no name of a rule", allowed)
+    fault = _symbol_fault(section[-1])
+    return (fault, "the name of one symbol") if fault else None
+
+
+def _symbol_fault(symbol: str) -> str | None:
     try:
         convert(Symbol, symbol)
     except UnfitError as fault:
@@ -118,10 +130,10 @@ def build(section: type[_Section], values: Mapping[KeyName, object], above: KeyN
         if not isinstance(kind, Branch):
             if key in values:
                 fields[name] = values[key]
-        elif kind.by_symbol:
+        elif kind.named:
             depth = len(key)
-            symbols = dict.fromkeys(stated[depth] for stated in values if stated[:depth] == key)
-            fields[name] = {symbol: build(kind.section, values, (*key, symbol)) for symbol in symbols}
+            names = dict.fromkeys(stated[depth] for stated in values if stated[:depth] == key)
+            fields[name] = {one: build(kind.section, values, (*key, one)) for one in names}
         else:
             fields[name] = build(kind.section, values, key)
     return section(**fields)

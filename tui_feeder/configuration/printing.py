@@ -41,7 +41,7 @@ def _section(loaded: LoadedConfig, key: KeyName, section: object, show_origin: b
         comment = f"  # {origin}" if show_origin else ""
         if value is not None:
             yield f"{name} = {to_toml(value)}{comment}"
-        elif "asset_overrides" not in key:
+        elif "asset_overrides" not in key and key[:2] != ("alerts", "rules"):
             yield f"# {name} is not set{comment}"
     for below, value in branches:
         if isinstance(value, dict):

@@ -19,7 +19,7 @@ from tui_feeder.configuration.keys import (
     leaf_names,
     likely_name,
     names_in,
-    override_symbol_fault,
+    section_name_fault,
 )
 from tui_feeder.configuration.lines import KeyPath, locate
 from tui_feeder.configuration.problems import ConfigError, Problem
@@ -134,8 +134,8 @@ class _Reading:
                     self._problem(
                         key, place, "is one value, not a section", f"[{dotted(key)}] with keys below it"
                     )
-                elif fault := override_symbol_fault(key):
-                    self._problem(key, place, fault, "the name of one symbol")
+                elif fault := section_name_fault(key):
+                    self._problem(key, place, *fault)
                 else:
                     self._take_section(key, raw, file, lines)
             else:
@@ -174,8 +174,8 @@ class _Reading:
                     f"{PREFIX}SECTION__KEY with the keys of {files.FILE_NAME}",
                     f"did you mean {meant}?" if meant else "unset it, or see: feeder-tui config show",
                 )
-            elif fault := override_symbol_fault(key[:-1]):
-                self._problem(key, place, fault, "the name of one symbol")
+            elif fault := section_name_fault(key[:-1]):
+                self._problem(key, place, *fault)
             else:
                 self._take_value(key, kind, from_text(kind, environ[variable]), place)
 
@@ -296,11 +296,11 @@ class _Reading:
 
 
 def _key_of_variable(variable: str) -> KeyName:
-    """The key that an environment variable names; the name of a symbol keeps its letters."""
+    """The key that an environment variable names; the name of a symbol or rule keeps its letters."""
     key: KeyName = ()
     for part in variable.removeprefix(PREFIX).split("__"):
         node = kind_at(key)
-        key = (*key, part if isinstance(node, Branch) and node.by_symbol else part.lower())
+        key = (*key, part if isinstance(node, Branch) and node.named else part.lower())
     return key
 
 

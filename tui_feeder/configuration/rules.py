@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tui_feeder.configuration.sections import Config, KafkaSecurity, VolumeProfile
-from tui_feeder.configuration.text import show
-from tui_feeder.configuration.values import (
-    is_loopback,
-)
+from tui_feeder.configuration.sections import AlertRule, Config, Database, KafkaSecurity, VolumeProfile
+from tui_feeder.configuration.text import MASK, show
+from tui_feeder.configuration.values import is_loopback, is_web_address
 
 #: Keys this version accepts and does not act on yet: setting one to another value than its default is told.
 NOT_YET: dict[str, str] = {
     "kafka.retries": "a message is sent again until the broker has it",
     "kafka.max_in_flight_requests_per_connection": "a partition has one batch under way, in order",
-    "database.max_connections": "one connection carries everything",
-    "application.health_server_port": "this version does not serve health over HTTP yet",
     "application.timeframes": "one-minute candles are stored, all others made of them",
     "application.reconnection_gap_threshold_minutes": "every missing minute is filled, a single one included",
     "application.reconnection_gap_check_delay_seconds": "gaps are filled as soon as they are seen",
@@ -65,6 +61,8 @@ def contradictions(config: Config) -> list[Finding]:
         *_kafka(config),
         *_sasl(config.kafka.security),
         *_trend(config),
+        *_alerts(config),
+        *(finding for name, rule in config.alerts.rules.items() for finding in _alert(config, name, rule)),
     ]
 
 
@@ -123,9 +121,103 @@ def _trend(config: Config) -> Iterator[Finding]:
         yield Finding(keys, "needs two ema_periods, a fast and a slow one", None, show(analysis.trend_rule))
 
 
+#: What each kind of alert takes beside symbols and cooldown_seconds.
+_ALERT_KEYS: dict[str, tuple[str, ...]] = {
+    "trend_flip": ("timeframe",),
+    "ema_cross": ("timeframe", "periods", "hysteresis_percent"),
+    "price_cross": ("level", "timeframe", "periods", "hysteresis_percent"),
+    "volume_above": ("quantile", "measure", "factor", "hysteresis_percent"),
+    "gap_open": ("seconds",),
+    "stream_stale": ("seconds",),
+    "sink_lag": ("seconds",),
+}
+
+
+def _alert(config: Config, name: str, rule: AlertRule) -> Iterator[Finding]:
+    """What is wrong with one rule of ``[alerts.rules]``."""
+
+    def wrong(key: str, message: str, hint: str | None = None) -> Finding:
+        return Finding((f"alerts.rules.{name}.{key}", f"alerts.rules.{name}.kind"), message, hint)
+
+    kind = rule.kind
+    if kind is None:
+        stated = ("symbols", "cooldown_seconds", *(key for keys in _ALERT_KEYS.values() for key in keys))
+        keys = tuple(f"alerts.rules.{name}.{key}" for key in stated)
+        yield Finding(keys, f"is of a rule without a kind: {name}", f"one of {', '.join(_ALERT_KEYS)}")
+        return
+    taken = set(_ALERT_KEYS[kind])
+    for key in sorted({key for keys in _ALERT_KEYS.values() for key in keys} - taken):
+        if getattr(rule, key) is not None:
+            yield wrong(key, f"means nothing to {kind}", f"{kind} takes {', '.join(_ALERT_KEYS[kind])}")
+    if kind in ("gap_open", "stream_stale", "sink_lag"):
+        return
+    analysis = config.technical_analysis
+    if not config.application.enable_technical_analysis:
+        yield wrong("kind", "needs application.enable_technical_analysis")
+        return
+    on_ema = kind != "price_cross" or rule.level == "ema"
+    if kind == "price_cross":
+        if rule.level is None:
+            yield wrong("kind", "needs a level", "one of poc, vah, val, ema")
+        elif rule.level != "ema":
+            if rule.timeframe is not None or rule.periods is not None:
+                key = "periods" if rule.timeframe is None else "timeframe"
+                yield wrong(key, f"means nothing to the level {rule.level}", "leave it out")
+            if not config.volume_profile.enabled:
+                yield wrong("level", "needs volume_profile.enabled")
+    if kind == "volume_above" or not on_ema:
+        return
+    if rule.timeframe is None:
+        yield wrong("kind", "needs a timeframe", f"one of {', '.join(map(str, analysis.timeframes))}")
+    elif rule.timeframe not in analysis.timeframes:
+        yield wrong(
+            "timeframe", f"{rule.timeframe} is not one of technical_analysis.timeframes",
+            f"one of {', '.join(map(str, analysis.timeframes))}",
+        )  # fmt: skip
+    wanted = 2 if kind == "ema_cross" else 1
+    periods = analysis.ema_periods if rule.periods is None else rule.periods
+    if rule.periods is not None and len(rule.periods) != wanted:
+        yield wrong("periods", f"{kind} compares {'two of them' if wanted == 2 else 'with one'}")
+    elif len(periods) < wanted:
+        yield wrong("kind", "needs two technical_analysis.ema_periods")
+    elif not set(periods) <= set(analysis.ema_periods):
+        yield wrong(
+            "periods", "are not all technical_analysis.ema_periods",
+            f"among {', '.join(map(str, analysis.ema_periods))}",
+        )  # fmt: skip
+
+
+def _alerts(config: Config) -> Iterator[Finding]:
+    alerts = config.alerts
+    if alerts.kafka and not config.kafka.enabled:
+        yield Finding(("alerts.kafka", "kafka.enabled"), "needs kafka.enabled = true")
+    if alerts.webhook_url is not None and not is_web_address(alerts.webhook_url.reveal()):
+        yield Finding(
+            ("alerts.webhook_url",), "is not a web address", 'use the form "https://host/path"', MASK
+        )
+
+
+def _exposed(config: Config) -> Iterator[Finding]:
+    """What others on the network may read."""
+    host, url = config.service.http_host, config.alerts.webhook_url
+    if not is_loopback(f"http://{f'[{host}]' if ':' in host else host}"):
+        yield Finding(
+            ("service.http_host",), "lets everyone who reaches this machine read what is served, unencrypted",
+            "use 127.0.0.1 behind a proxy that asks for a password", show(host),
+        )  # fmt: skip
+    if url is not None and url.reveal().startswith("http://") and not is_loopback(url.reveal()):
+        yield Finding(("alerts.webhook_url",), "is not encrypted", "use https://", MASK)
+
+
 def doubts(config: Config) -> list[Finding]:
     """What holds, but was hardly meant so."""
-    return [*_start_date(config), *_addresses(config), *_unused_security(config.kafka.security)]
+    return [
+        *_start_date(config),
+        *_addresses(config),
+        *_unused_security(config.kafka.security),
+        *_unused_authority(config.database),
+        *_exposed(config),
+    ]
 
 
 def _start_date(config: Config) -> Iterator[Finding]:
@@ -150,6 +242,12 @@ def _addresses(config: Config) -> Iterator[Finding]:
         yield Finding(
             ("exchange.clock_rate",), "is not the pace of a real exchange", hint, show(exchange.clock_rate)
         )
+
+
+def _unused_authority(database: Database) -> Iterator[Finding]:
+    if database.ssl_cafile is not None and not database.ssl_mode.startswith("verify"):
+        message = f"has no effect with database.ssl_mode = {show(database.ssl_mode)}"
+        yield Finding(("database.ssl_cafile",), message, 'set the mode to "verify-full" or "verify-ca"')
 
 
 def _unused_security(security: KafkaSecurity) -> Iterator[Finding]:

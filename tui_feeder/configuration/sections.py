@@ -15,9 +15,12 @@ from typing import Literal, TypeAlias
 
 from tui_feeder.configuration.text import Secret
 from tui_feeder.configuration.values import (
+    Arguments,
+    BandPercent,
     Count,
     Days,
     EmaPeriods,
+    Factor,
     HttpUrl,
     Increment,
     Line,
@@ -28,9 +31,11 @@ from tui_feeder.configuration.values import (
     Port,
     RefreshRate,
     Seconds,
+    ServedPort,
     Servers,
     Speed,
     Symbols,
+    Timeframe,
     Timeframes,
     TopicPrefix,
     WaitMilliseconds,
@@ -46,7 +51,12 @@ ValueAreaCalculationMode: TypeAlias = Literal["Traditional", "Greedy"]
 CalculationMode: TypeAlias = Literal["Volume", "TPO"]
 UpdateFrequency: TypeAlias = Literal["EveryCandle", "Every5Candles", "Every10Candles", "Batched"]
 ReprocessingMode: TypeAlias = Literal["missing_days_only", "today_only", "reprocess_whole_history"]
+SslMode: TypeAlias = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 SymbolSet: TypeAlias = Literal["auto", "braille", "block", "ascii"]
+AlertKind: TypeAlias = Literal[
+    "trend_flip", "ema_cross", "price_cross", "volume_above", "gap_open", "stream_stale", "sink_lag"
+]
+AlertLevel: TypeAlias = Literal["poc", "vah", "val", "ema"]
 Colors: TypeAlias = Literal["auto", "truecolor", "256", "16", "none"]
 
 
@@ -63,7 +73,8 @@ class Application:
     respect_config_start_date: bool = False
     monthly_threshold_months: Months = 3
     enable_technical_analysis: bool = True
-    health_server_port: Port = 8080
+    health_server_port: ServedPort = 8080
+    """0 serves nothing."""
     reconnection_gap_threshold_minutes: Minutes = 1
     reconnection_gap_check_delay_seconds: WaitSeconds = 5.0
     periodic_gap_detection_enabled: bool = True
@@ -116,6 +127,9 @@ class Kafka:
     request_timeout_ms: Milliseconds = 30_000
     delivery_timeout_ms: Milliseconds = 120_000
     outbox_max_mb: Count = 512
+    """Bound on what waits, of each topic by itself."""
+    candles_topic: bool = False
+    """Also publish closed bars of all timeframes, to ``{topic_prefix}candles``."""
     security: KafkaSecurity = field(default_factory=KafkaSecurity)
 
 
@@ -130,11 +144,31 @@ class Database:
     username: Line = "postgres"
     password: Secret | None = None
     password_file: Path | None = None
+    ssl_mode: SslMode = "prefer"
+    ssl_cafile: Path | None = None
     max_connections: Count = 10
     connection_timeout_seconds: Seconds = 30.0
     batch_size: Count = 1_000
     """Candles."""
     batch_timeout_seconds: Seconds = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """``[file]``: the messages as JSON lines in files that rotate."""
+
+    enabled: bool = False
+    path: Path = Path("messages")
+    """A directory."""
+    candles: bool = False
+    """Also closed bars of all timeframes, in files of their own."""
+    rotate_mb: Count = 256
+    rotate_minutes: ZeroOrMore = 1_440
+    """0: by size alone."""
+    keep: ZeroOrMore = 0
+    """Files kept beside the newest, of each topic; 0: all."""
+    compression: Literal["none", "gzip", "zstd"] = "gzip"
+    """Of the files that are over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +255,45 @@ class Ui:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertRule:
+    """``[alerts.rules.NAME]``: one thing to watch. What a kind does not use must be left out."""
+
+    kind: AlertKind | None = None
+    """Every rule states it."""
+    symbols: Symbols = ("ALL",)
+    """Names and patterns; of ``sink_lag`` they mean nothing."""
+    timeframe: Timeframe | None = None
+    """Seconds."""
+    level: AlertLevel | None = None
+    periods: EmaPeriods | None = None
+    quantile: Literal["q25", "q50", "q75", "q90"] | None = None
+    measure: Literal["volume", "taker_buy_volume", "avg_trade", "trade_count"] | None = None
+    factor: Factor | None = None
+    seconds: Seconds | None = None
+    """How long trouble lasts before it is told: 300 for gaps and streams, 120 for sinks."""
+    hysteresis_percent: BandPercent | None = None
+    """How far a level must be passed, in percent of it; 0.1 where nothing is said."""
+    cooldown_seconds: WaitSeconds | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Alerts:
-    """``[alerts]``: no keys so far."""
+    """``[alerts]``: what is worth a call, and whom to call."""
+
+    rules: Mapping[str, AlertRule] = field(default_factory=dict)
+    """By name; none: nothing is watched."""
+    cooldown_seconds: WaitSeconds = 300.0
+    """Exchange time between two alerts of one rule about the same symbol."""
+    bell: bool = True
+    kafka: bool = False
+    """Also to the topic ``{kafka.topic_prefix}alerts``."""
+    webhook_url: Secret | None = None
+    webhook_url_file: Path | None = None
+    webhook_timeout_seconds: Seconds = 10.0
+    webhook_retries: ZeroOrMore = 3
+    command: Arguments = ()
+    """A program and its arguments, run without a shell; none: nothing is run."""
+    command_timeout_seconds: Seconds = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +303,14 @@ class Service:
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["human", "json"] = "human"
     shutdown_timeout_seconds: Seconds = 10.0
+    socket: Line = "auto"
+    """Unix socket that ``attach`` and ``status`` find: "auto", "off" or a path."""
+    http_host: Line = "127.0.0.1"
+    """Address the HTTP of ``application.health_server_port`` is served on."""
+    ready_sink_lag_seconds: Seconds = 120.0
+    """A sink further behind than this is not ready."""
+    ready_free_mb: Count = 200
+    """Less room on the store's disk than this is not ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +321,7 @@ class Config:
     technical_analysis: TechnicalAnalysis = field(default_factory=TechnicalAnalysis)
     kafka: Kafka = field(default_factory=Kafka)
     database: Database = field(default_factory=Database)
+    file: File = field(default_factory=File)
     volume_profile: VolumeProfile = field(default_factory=VolumeProfile)
     exchange: Exchange = field(default_factory=Exchange)
     ui: Ui = field(default_factory=Ui)

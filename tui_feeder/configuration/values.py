@@ -130,6 +130,15 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def is_web_address(text: str) -> bool:
+    """Whether ``text`` is an http or https address with a host, whatever follows."""
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and _is_one_line(text)
+    except ValueError:
+        return False
+
+
 _SOME = Rule(", at least one", lambda values: len(values) > 0)
 _UNIQUE = Rule(", each once", lambda values: len(set(values)) == len(values), remedy=_first_repeated)
 _MINUTE_PARTS_OF_A_DAY = Rule(
@@ -138,6 +147,8 @@ _MINUTE_PARTS_OF_A_DAY = Rule(
 )
 
 Port: TypeAlias = Annotated[int, _between(1, 65_535)]
+ServedPort: TypeAlias = Annotated[int, _between(0, 65_535)]
+"""Of a server of ours; 0 is none."""
 Count: TypeAlias = Annotated[int, _between(1, 1_000_000)]
 ZeroOrMore: TypeAlias = Annotated[int, _between(0, 2_147_483_647)]
 Milliseconds: TypeAlias = Annotated[int, _between(1, 86_400_000)]
@@ -148,6 +159,8 @@ Months: TypeAlias = Annotated[int, _between(1, 1_200)]
 Seconds: TypeAlias = Annotated[float, _more_than_zero(86_400)]
 WaitSeconds: TypeAlias = Annotated[float, _between(0, 86_400)]
 Percentage: TypeAlias = Annotated[float, _more_than_zero(100)]
+BandPercent: TypeAlias = Annotated[float, _between(0, 50)]
+Factor: TypeAlias = Annotated[float, _more_than_zero(1e6)]
 Increment: TypeAlias = Annotated[float, _more_than_zero(1e9)]
 Speed: TypeAlias = Annotated[float, _more_than_zero(1e6)]
 RefreshRate: TypeAlias = Annotated[float, _between(0.2, 20)]
@@ -172,7 +185,9 @@ Symbol: TypeAlias = Annotated[
     ),
 ]
 Symbols: TypeAlias = Annotated[tuple[Symbol, ...], _SOME, _UNIQUE]
-Timeframes: TypeAlias = Annotated[tuple[Annotated[int, _MINUTE_PARTS_OF_A_DAY], ...], _SOME, _UNIQUE]
+Timeframe: TypeAlias = Annotated[int, _MINUTE_PARTS_OF_A_DAY]
+Timeframes: TypeAlias = Annotated[tuple[Timeframe, ...], _SOME, _UNIQUE]
+Arguments: TypeAlias = Annotated[tuple[Line, ...], Rule("", lambda values: len(values) <= 64)]
 EmaPeriods: TypeAlias = Annotated[tuple[Annotated[int, _between(1, 10_000)], ...], _SOME, _UNIQUE]
 Servers: TypeAlias = Annotated[
     tuple[Annotated[str, Rule(' of the form "host:port"', _is_host_and_port)], ...], _SOME, _UNIQUE

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 
 from tui_feeder.config import Config
 from tui_feeder.engine.backoff import Backoff
-from tui_feeder.engine.basis import basis_of, history_start, keep_basis, load_pipeline
+from tui_feeder.engine.basis import basis_of, history_start, keep_basis
 from tui_feeder.engine.binance.rest import RestClient, RestError
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, timeframe_label, to_candles
 from tui_feeder.engine.clock import ExchangeClock
@@ -19,12 +20,15 @@ from tui_feeder.engine.history import History, Tracker
 from tui_feeder.engine.intake import Intake, Lane, count_minute
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.message import Message, encode
+from tui_feeder.engine.numbers_keeper import NumbersKeeper
 from tui_feeder.engine.pipeline import SymbolPipeline
 from tui_feeder.engine.recovery import Recovery
 from tui_feeder.engine.revisions import Revisions
 from tui_feeder.engine.roster import Tracked
 from tui_feeder.engine.seeds import read_seed, short_timeframes
 from tui_feeder.engine.settings import pipeline_settings
+from tui_feeder.engine.sinks.bars import bar_messages
+from tui_feeder.engine.sinks.outbox import Outgoing
 from tui_feeder.engine.store import Store
 
 _AT_ONCE = 6  # symbols whose history is read at the same time
@@ -44,6 +48,7 @@ class BringUp:
         clock: ExchangeClock,
         workers: ThreadPoolExecutor,
         rest: RestClient,
+        numbers: NumbersKeeper,
         publish: Callable[[str, Message, bytes], None],
     ) -> None:
         self._config = config
@@ -55,6 +60,7 @@ class BringUp:
         self._workers = workers
         self._publish = publish
         self._rest = rest
+        self._numbers = numbers
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, one: Tracked, recovery: Recovery) -> None:
@@ -65,8 +71,11 @@ class BringUp:
             await self._fill(one, recovery)
             await self.settle_basis(one)
             await self.open_lane(one)
+            if one.phase == "failed":  # the first minute it took was too much for it
+                return
         one.phase, one.reason = "live", ""
         recovery.resume(one.symbol)
+        recovery.confirm(one.symbol, self._store.early(one.symbol))
         lane_next = self._intake.lane(one.symbol).next or 0
         left = self._store.present(one.symbol).missing(one.start, self.closed_until()).subtract(known)
         for start, end in left:
@@ -175,17 +184,28 @@ class BringUp:
             else:
                 end = present.end if present else self.closed_until()
             revisions = await self._revisions_of(one, end)
-            if lane.next is None:
-                lane.skipped = present.missing(max(revisions.since, one.start), end)
-            first = end if since is None else min(end, max(since, revisions.since, one.start))
+            begin = max(revisions.since, one.start)
+            untold = self._store.untold(symbol)
+            if lane.opened is None:
+                lane.skipped = present.missing(begin, end).union(untold.clip(begin, end))
+            elif lane.next is None:  # it crashed: what it goes back over is no longer skipped
+                lane.skipped = lane.skipped.clip(0, end)
+            # Also what came or changed too late for an earlier engine, or for a try that crashed.
+            settled = untold.union(self._store.mistold(symbol)).clip(0, end)
+            if owed := settled.union(lane.skipped.intersect(present)).clip(begin, end):
+                since = owed.start if since is None else min(since, owed.start)
+            elif not settled and lane.opened is not None:
+                since = None  # somebody else was quicker
+            first = end if since is None else min(end, max(since, begin))
             loop = asyncio.get_running_loop()
-            pipeline = await loop.run_in_executor(
-                self._workers, load_pipeline, self._store, self._config, symbol, first
-            )
+            make = partial(self._numbers.pipeline, symbol, first, first=lane.opened is None)
+            pipeline = await loop.run_in_executor(self._workers, make)
             if made is None and present:
                 await asyncio.wrap_future(self._store.set_watermark(symbol, end - MINUTE_MS))
             if first < end:
                 await self._revise(one, lane, pipeline, revisions, first, end)
+            if settled:
+                await asyncio.wrap_future(self._store.settle_told(symbol, settled))
             recent = self._store.read(symbol, end - DAY_MS - MINUTE_MS, end)
             one.day.load(recent)
             if one.message is None or first < end:
@@ -210,26 +230,27 @@ class BringUp:
         symbol, never = one.symbol, lane.skipped
         minutes = Coverage.of_times(self._store.read(symbol, first, end)["open_time"])
         corrected = minutes.subtract(never)
+        after = revisions.copy()
+        after.correct(corrected)
 
-        def recount() -> list[tuple[int, Message, bytes]]:
+        def recount() -> list[tuple[int, Message, bytes, Sequence[Outgoing]]]:
             told = []
             for candle in to_candles(self._store.read(symbol, first, end)):
                 at = candle.open_time
                 revision = revisions.of(at) + 1 if at in corrected else 0
                 message = count_minute(self._store, pipeline, candle, revision)
-                told.append((at, message, encode(message)))
+                bars = bar_messages(self._store, pipeline, candle, after.since_then(at))
+                told.append((at, message, encode(message), bars))
             return told
 
         told = await asyncio.get_running_loop().run_in_executor(self._workers, recount)
-        revisions.correct(corrected)
-        self._store.remember(f"revisions {symbol}", revisions.encode())
-        kept = [self._store.set_watermark(symbol, at, payload) for at, _, payload in told]
-        if kept:
-            await asyncio.wrap_future(kept[-1])  # the writer keeps their order
+        again = [(at, payload, bars) for at, _, payload, bars in told]
+        await asyncio.wrap_future(self._store.revise(symbol, again, f"revisions {symbol}", after.encode()))
         lane.skipped = never.subtract(minutes)
-        lane.late.difference_update(at for at, _, _ in told)
-        for _, message, payload in told:
+        lane.late.difference_update(at for at, *_ in told)
+        for _, message, payload, _ in told:
             self._publish(symbol, message, payload)
+        one.revisions += corrected.minutes
         self._journal.count("revisions", corrected.minutes)
         self._journal.note("info", f"{len(told)} minutes computed again and published", symbol)
 

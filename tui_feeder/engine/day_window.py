@@ -6,15 +6,19 @@ import numpy as np
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, MINUTES_PER_DAY, Candle, Rows
 
+_STEP = 30  # minutes
+
 
 class DayWindow:
     """A ring of 1,440 minutes; a minute takes the place of the one a day before it."""
 
-    __slots__ = ("_closes", "_last", "_times", "_volumes", "day_ago")
+    __slots__ = ("_closes", "_last", "_times", "_told", "_traded", "_volumes", "day_ago")
 
     def __init__(self) -> None:
         self.day_ago: float | None = None  # close 24 h before the last minute, if that minute is there
         self._last: int | None = None
+        self._told: tuple[int, tuple[float, ...]] = (0, ())  # half_hours, and the minute they reach up to
+        self._traded: tuple[int, float] = (-1, 0.0)  # quote_volume, and the minute it reaches up to
         self._times = np.full(MINUTES_PER_DAY, -1, dtype=np.int64)
         self._closes = np.zeros(MINUTES_PER_DAY)
         self._volumes = np.zeros(MINUTES_PER_DAY)
@@ -46,8 +50,23 @@ class DayWindow:
         self._last = minute
 
     @property
+    def half_hours(self) -> tuple[float, ...]:
+        """Closes at the ends of the last day's half hours, the newest last, as far as they are there."""
+        if self._last is None:
+            return ()
+        newest = ((self._last // MINUTE_MS + 1) // _STEP) * _STEP - 1
+        if self._told[0] != newest:
+            wanted = newest - np.arange(MINUTES_PER_DAY // _STEP - 1, -1, -1) * _STEP
+            slots = wanted % MINUTES_PER_DAY
+            there = self._times[slots] == wanted * MINUTE_MS
+            self._told = newest, tuple(self._closes[slots][there].tolist())
+        return self._told[1]
+
+    @property
     def quote_volume(self) -> float | None:
         """Quote asset traded in the 24 h up to the last minute; None without a minute."""
         if self._last is None:
             return None
-        return float(self._volumes[self._times > self._last - DAY_MS].sum())
+        if self._traded[0] != self._last:  # screens ask many times a minute
+            self._traded = self._last, float(self._volumes[self._times > self._last - DAY_MS].sum())
+        return self._traded[1]

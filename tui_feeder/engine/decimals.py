@@ -145,6 +145,8 @@ class Grid:
             units = round(price * scale)
             if units < _EXACT and units / scale == price:
                 row, rest = divmod(units, step)
+                if not rest:
+                    return row
                 rest += rest
                 return row + 1 if rest > step or (rest == step and row & 1) else row
         return round(Fraction(repr(price)) * self._denominator / self._numerator)

@@ -12,6 +12,10 @@ from functools import partial
 
 from tui_feeder.config import Config
 from tui_feeder.engine import telling
+from tui_feeder.engine.alerts.desk import AlertDesk
+from tui_feeder.engine.alerts.health import health_of
+from tui_feeder.engine.alerts.outputs import configured_outputs
+from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.backoff import Backoff
 from tui_feeder.engine.ban import keep_ban, known_ban
 from tui_feeder.engine.binance.archive import ArchiveClient
@@ -20,10 +24,13 @@ from tui_feeder.engine.binance.stream import Handlers, MarketStreams
 from tui_feeder.engine.bringup import BringUp
 from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS, Candle, Source, to_rows
 from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.history import History
+from tui_feeder.engine.coverage import span
+from tui_feeder.engine.history import SURE_MS, History
 from tui_feeder.engine.intake import Intake
 from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.latency import Latency
 from tui_feeder.engine.message import Message
+from tui_feeder.engine.numbers_keeper import NumbersKeeper
 from tui_feeder.engine.profile_keeper import ProfileKeeper
 from tui_feeder.engine.recovery import Recovery
 from tui_feeder.engine.roster import Tracked, choose_symbols
@@ -31,11 +38,12 @@ from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.store import Store
 from tui_feeder.engine.supervisor import Supervisor
 from tui_feeder.engine.threads import working_thread
+from tui_feeder.engine.timekeeping import Timekeeper
 
 log = logging.getLogger(__name__)
 
 _CLOSE_DEADLINE_MS = 3 * SECOND_MS
-_CLOCK_SECONDS = 20.0
+_BUILT_AGAIN_SECONDS = 10.0
 _LISTINGS_MS = 5 * MINUTE_MS
 
 
@@ -70,6 +78,7 @@ class Engine:
             banned_until=known_ban(store, self.clock),
             on_ban=partial(keep_ban, store, self.clock),
         )
+        self._timekeeper = Timekeeper(self.clock, self.rest, self.journal, self._clock_was_ahead)
         self.state = "starting"
         self.tracked: dict[str, Tracked] = {}
         self.listed: dict[str, SymbolInfo] = {}  # what the exchange listed when it was asked last
@@ -106,7 +115,16 @@ class Engine:
             deadline_seconds=config.application.recovery_deadline_seconds,
             rebuild=self._rebuild,
         )
+        self.minute_latency, self.frame_latency = Latency(), Latency()
+        self.alerts = AlertDesk(
+            alert_rules(config),
+            configured_outputs(config, store, self.journal),
+            self.journal,
+            self.clock,
+            bell=config.alerts.bell,
+        )
         self.profiles = ProfileKeeper(config, store, self.journal, self._workers)
+        self.numbers = NumbersKeeper(config, store, self.journal, self.intake, self._workers)
         self.bring_up = BringUp(
             config,
             store,
@@ -116,6 +134,7 @@ class Engine:
             self.clock,
             self._workers,
             self.rest,
+            self.numbers,
             self._send,
         )
 
@@ -160,13 +179,17 @@ class Engine:
         self.assign(symbols, listed)
         self.supervisor.start("streams", self.streams.run)
         self.supervisor.start("closer", self._close_by_deadline)
-        self.supervisor.start("clock", self._keep_clock)
+        self.supervisor.start("clock", self._timekeeper.run)
         self.supervisor.start("listings", self._follow_listings)
         app = self.config.application
         if app.gap_detection_enabled and app.periodic_gap_detection_enabled:
             self.supervisor.start("gap check", self._check_gaps)
         self.supervisor.start("progress", self._tell_progress)
         self.supervisor.start("profiles", self.profiles.run)
+        self.supervisor.start("numbers", self.numbers.run)
+        self.supervisor.start("alerts", partial(self.alerts.watch, partial(health_of, self)))
+        for output in self.alerts.outputs:
+            self.supervisor.start(f"alert {output.name}", output.run)
 
     def assign(self, symbols: Sequence[str], listed: dict[str, SymbolInfo]) -> None:
         """Follow exactly ``symbols``: new ones are brought up, those that stay are left alone.
@@ -180,6 +203,7 @@ class Engine:
             self.recovery.drop(name)
             self.intake.lanes.pop(name, None)
             self.supervisor.cancel(f"history {name}")
+            self.alerts.forget(name)
             self.journal.note("info", "followed no longer", name)
         for name in symbols:
             one = self.tracked.setdefault(name, Tracked(name))
@@ -241,6 +265,7 @@ class Engine:
             await asyncio.wait_for(self.intake.drained(), max(0.1, deadline - time.monotonic()))
         except TimeoutError:
             self.journal.note("error", "minutes still waited for their commit when the time to stop was over")
+        self.numbers.keep_all()
         loop = asyncio.get_running_loop()
         for sink in self.sinks:
             await loop.run_in_executor(None, sink.close, max(0.1, deadline - time.monotonic()))
@@ -252,7 +277,11 @@ class Engine:
             self.state = "stopped"
 
     async def _bring_up(self, one: Tracked) -> None:
-        await self.bring_up.run(one, self.recovery)
+        try:
+            await self.bring_up.run(one, self.recovery)
+        except Exception as error:
+            self.crashed(one.symbol, error)
+            return
         self.profiles.begin(one.symbol)
         if all(other.phase not in ("waiting", "backfill") for other in self.tracked.values()):
             self.state = "live"
@@ -270,16 +299,25 @@ class Engine:
         one = self.tracked.get(symbol)
         if one is not None and one.phase == "live":
             self.journal.count("pipelines rebuilt")
-            await self.bring_up.open_lane(one, since)
+            try:
+                await self.bring_up.open_lane(one, since)
+            except Exception as error:
+                self.crashed(symbol, error)
+                return
             self.profiles.repaired(symbol)
 
     # --- parts ---------------------------------------------------------------------------------
 
     def _frame(self, symbol: str, candle: Candle, closed: bool, event_ms: int) -> None:
-        if closed:
-            self.intake.closed(symbol, candle, Source.STREAM, self.clock.now())
-        else:
-            self.intake.forming(symbol, candle, self.clock.now())
+        now = self.clock.now()
+        self.frame_latency.observe((now - event_ms) / 1000)
+        try:
+            if closed:
+                self.intake.closed(symbol, candle, Source.STREAM, now)
+            else:
+                self.intake.forming(symbol, candle, now)
+        except Exception as error:  # the other symbols of the socket have no part in it
+            self.crashed(symbol, error)
 
     async def _close_by_deadline(self) -> None:
         """A minute whose closing frame has not come in time is read by REST."""
@@ -292,17 +330,12 @@ class Engine:
                 if one.phase == "live" and lane.next is not None and lane.next < minute_end:
                     self.recovery.need(one.symbol, lane.next, minute_end, "no closing frame in time")
 
-    async def _keep_clock(self) -> None:
-        while True:
-            await asyncio.sleep(_CLOCK_SECONDS)
-            before = self.clock.now()
-            try:
-                await self.rest.sync_clock()
-            except RestError as error:
-                self.journal.fault("clock not measured", str(error))
-                continue
-            if abs(step := self.clock.now() - before) > self.clock.at_least(2_000, 2.0):
-                self.journal.note("warning", f"exchange time stepped by {step / 1000:+.1f} s")
+    def _clock_was_ahead(self, since: int, until: int) -> None:
+        """Minutes that were taken for over may not have been: read them again when they are."""
+        low = (since - SURE_MS) // MINUTE_MS * MINUTE_MS - MINUTE_MS
+        for one in self.tracked.values():
+            if one.start:  # also what is on its way to the store
+                self.recovery.confirm(one.symbol, span(max(low, one.start), until // MINUTE_MS * MINUTE_MS))
 
     def follow(self, wanted: Sequence[str]) -> None:
         """Follow exactly these names and patterns from now on. Call it on the engine's loop."""
@@ -328,7 +361,8 @@ class Engine:
         while True:
             pause = self.clock.real_seconds(self.clock.at_least(_LISTINGS_MS, 20.0))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._listings_due.wait(), pause)
+                async with asyncio.timeout(pause):  # wait_for of Python 3.11 can lose a cancellation
+                    await self._listings_due.wait()
             self._listings_due.clear()
             try:
                 listed = await self.rest.symbols()
@@ -372,17 +406,24 @@ class Engine:
             return
         one.before_last = one.last.close if one.last is not None else None
         one.message, one.last = message, candle
+        if candle.trades:
+            one.last_traded = candle.open_time
         one.day.add(candle)
         if (pipeline := self.intake.lane(symbol).pipeline) is not None:
             one.states = pipeline.timeframe_states()
         one.messages += 1
         self.profiles.committed(symbol, candle.open_time)
+        self.minute_latency.observe((self.clock.now() - candle.open_time - MINUTE_MS) / 1000)
         self._send(symbol, message, payload)
+        self.alerts.minute(candle, message)
         self._tell_minute(candle.open_time)
 
     def _send(self, symbol: str, message: Message, payload: bytes) -> None:
         for sink in self.sinks:
-            sink.publish(symbol, message.timestamp, payload)
+            try:
+                sink.publish(symbol, message.timestamp, payload)
+            except Exception as error:  # a sink's fault is none of the others'
+                self.journal.fault(f"{sink.name} refused a message", repr(error), symbol)
         self.journal.count("messages")
 
     def _tell_minute(self, minute: int) -> None:
@@ -414,14 +455,18 @@ class Engine:
         one = self.tracked.get(symbol)
         if one is None:
             return
-        one.phase, one.reason = "failed", repr(error)
-        self.intake.lane(symbol).next = None  # the watermark tells where to go on
         log.error("pipeline of %s crashed", symbol, exc_info=error)
         self.journal.count("pipeline crashes")
-        self.journal.note("error", f"its pipeline crashed: {error!r}; built again in 10 s", symbol)
+        if one.phase == "failed":  # several of its commits fail at once
+            return
+        one.phase, one.reason = "failed", repr(error)
+        self.intake.hold(symbol)
+        self.intake.lane(symbol).next = None  # the watermark tells where to go on
+        text = f"its pipeline crashed: {error!r}; built again in {_BUILT_AGAIN_SECONDS:g} s"
+        self.journal.note("error", text, symbol)
 
         async def again() -> None:
-            await asyncio.sleep(10.0)
+            await asyncio.sleep(_BUILT_AGAIN_SECONDS)
             await self._bring_up(one)
 
         self.supervisor.start(f"history {symbol}", again)

@@ -74,7 +74,7 @@ class Environment:
         try:
             env = lmdb.open(
                 str(self.path),
-                max_dbs=len(_NAMES) + 1,  # the outbox, where there is one
+                max_dbs=len(_NAMES) + 4,  # outboxes, where there are some
                 map_size=map_size,
                 readonly=self.read_only,
                 max_readers=_MAX_READERS,

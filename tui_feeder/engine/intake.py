@@ -8,8 +8,10 @@ its candle is committed, so that both can be of one transaction, and is shown an
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from math import inf
 from typing import Any, Protocol
 
 from tui_feeder.engine.candle import MINUTE_MS, Candle, Source, fault_of, to_candles
@@ -17,6 +19,7 @@ from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.message import Message, encode
 from tui_feeder.engine.pipeline import SymbolPipeline
+from tui_feeder.engine.sinks.bars import bar_messages
 from tui_feeder.engine.store import Store
 
 #: Minutes a lane holds back at most while a hole before them is being filled.
@@ -83,6 +86,9 @@ class Intake:
         self._quarantine = quarantine
         self._loop = asyncio.get_running_loop()
         self._under_way = 0
+        # What the writer has done with and the loop has not yet heard of; the loop is woken once for all.
+        self._settled: deque[tuple[str, Candle, Message, bytes, Future[Any]]] = deque()
+        self._woken = False
         self._waiting: set[Lane] = set()  # lanes that wait for commits
         self._idle = asyncio.Event()
         self._idle.set()
@@ -95,24 +101,29 @@ class Intake:
         return lane
 
     def forming(self, symbol: str, candle: Candle, now: int) -> None:
-        """A forming candle: the latest wins, nothing else is touched."""
+        """A forming candle: the latest wins, nothing else is touched. One that cannot be is not shown."""
         lane = self.lane(symbol)
         lane.last_frame = now
-        lane.forming = candle
+        # The least that a screen relies on: the minute's every invariant is checked once, when it closes.
+        if 0.0 < candle.low <= candle.close <= candle.high < inf and candle.open_time <= now + _EARLY_MS:
+            lane.forming = candle
+        else:
+            self._journal.fault("impossible frames", f"minute {candle.open_time}", symbol)
 
     def closed(self, symbol: str, candle: Candle, source: Source, now: int) -> None:
         """A closed minute from anywhere. Never blocks; order and duplication do not matter."""
         lane = self.lane(symbol)
         if source is Source.STREAM:
             lane.last_frame = now
-            # The close of a minute says nothing of the next one: keep showing the last price.
-            lane.forming = candle
         reason = fault_of(candle)
         if reason is None and candle.open_time + MINUTE_MS > now + _EARLY_MS:
             reason = "it closes in the future"
         if reason is not None:
             self._quarantine(symbol, candle, source, reason)
             return
+        if source is Source.STREAM:
+            # The close of a minute says nothing of the next one: keep showing the last price.
+            lane.forming = candle
         if lane.next is not None and candle.open_time < lane.next:
             if candle.open_time in lane.skipped and candle.open_time not in lane.late:
                 lane.late.add(candle.open_time)
@@ -152,6 +163,11 @@ class Intake:
             return EMPTY
         return minutes.clip(0, lane.opened).union(minutes.intersect(lane.skipped))
 
+    def waits(self, symbol: str) -> bool:
+        """Whether there is a later minute than the one the lane expects and has not got."""
+        lane, present = self.lane(symbol), self._store.present(symbol)
+        return lane.next is not None and (bool(lane.held) or (bool(present) and present.end > lane.next))
+
     def skip(self, symbol: str, to: int) -> None:
         """Go on at ``to`` without the minutes before it."""
         lane = self.lane(symbol)
@@ -187,7 +203,8 @@ class Intake:
                             break
                         message = count_minute(self._store, pipeline, candle)
                         payload = encode(message)
-                        stored = self._store.set_watermark(lane.symbol, candle.open_time, payload)
+                        bars = bar_messages(self._store, pipeline, candle)
+                        stored = self._store.set_watermark(lane.symbol, candle.open_time, payload, bars)
                         self._commit(lane, candle, message, payload, stored)
                     # Let the loop breathe: after a long outage this goes on for thousands of minutes.
                     self._loop.call_soon(self._drain, lane)
@@ -197,7 +214,8 @@ class Intake:
                 candle, source = waiting
                 message = count_minute(self._store, pipeline, candle)
                 payload = encode(message)
-                added = self._store.append(lane.symbol, candle, source, payload=payload)
+                bars = bar_messages(self._store, pipeline, candle)
+                added = self._store.append(lane.symbol, candle, source, payload=payload, more=bars)
                 self._commit(lane, candle, message, payload, added)
         except Exception as error:  # one symbol's fault stays its own
             lane.pipeline = None
@@ -205,6 +223,8 @@ class Intake:
             return
         if lane.held:
             self._desk.hole(lane.symbol, lane.next, min(lane.held))
+        elif present and present.end > lane.next:  # REST had later minutes, and not this one
+            self._desk.hole(lane.symbol, lane.next, present.clip(lane.next, present.end).start)
 
     def _commit(
         self, lane: Lane, candle: Candle, message: Message, payload: bytes, stored: Future[Any]
@@ -214,9 +234,22 @@ class Intake:
         self._idle.clear()
 
         def done(future: Future[Any]) -> None:
-            self._loop.call_soon_threadsafe(self._committed, lane.symbol, candle, message, payload, future)
+            self._settled.append((lane.symbol, candle, message, payload, future))
+            if not self._woken:
+                self._woken = True
+                self._loop.call_soon_threadsafe(self._take_settled)
 
         stored.add_done_callback(done)
+
+    def _take_settled(self) -> None:
+        self._woken = False  # before looking: what is added from here on wakes the loop again
+        try:
+            for _ in range(min(len(self._settled), _SLICE)):
+                self._committed(*self._settled.popleft())
+        finally:
+            if self._settled and not self._woken:
+                self._woken = True
+                self._loop.call_soon(self._take_settled)
 
     def _committed(
         self, symbol: str, candle: Candle, message: Message, payload: bytes, future: Future[Any]

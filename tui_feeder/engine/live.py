@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,24 +191,22 @@ class LiveMonitor:
         made = profile_of(rows, settings)
         if made is None:
             return None
-        view = ProfileView(
-            symbol=symbol,
-            day=start,
-            increment=made.increment,
-            low_price=made.low_index * made.increment,
-            weights=tuple(made.weights.tolist()),
-            poc=made.poc,
-            vah=made.vah,
-            val=made.val,
-            vwap=made.vwap,
-            total_volume=made.total_volume,
-            candles=made.candles,
-            last_minute=made.last_minute,
-        )
+        view = snapshots.profile_view(symbol, start, made)
         if len(self._profiles) > 32:
             self._profiles.clear()
         self._profiles[(symbol, start)] = (last, view)
         return view
+
+    def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
+        """How many stored minutes of ``[start, end)`` came from which source."""
+        try:
+            return snapshots.sources(self._engine.store, symbol, start, end)
+        except StoreError:
+            return {}
+
+    def acknowledge(self, number: int | None = None) -> None:
+        """Mark an alert as seen, or all of them."""
+        self._call(lambda: self._engine.alerts.acknowledge(number))
 
     def retry_gaps(self, symbol: str | None = None) -> None:
         """Try open gaps now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.store import Store, Unavailable
 from tui_feeder.monitor import GapView
 
+log = logging.getLogger(__name__)
+
 _AT_ONCE = 8  # symbols healed at the same time
 _CLOSED_KEPT = 30
 _FIRST_WAIT_MS = 2 * SECOND_MS
@@ -25,6 +28,7 @@ _LONGEST_WAIT_MS = 60 * MINUTE_MS
 _UNAVAILABLE_AFTER = 4  # tries in which every source said it has nothing
 _FLOOR_SECONDS = 0.5
 _CONFIRM_AGAIN_MS = 60 * SECOND_MS
+_AFTER_CRASH_MS = 10 * SECOND_MS
 
 
 @dataclass(slots=True)
@@ -43,6 +47,8 @@ class Gap:
     missing: int = 0
     given_up: bool = False  # the lane went on without it
     joining: bool = False  # between a loaded history and the live stream
+    tracker: Tracker | None = None  # of the try that is under way
+    closed: int | None = None  # when it was filled
 
     @property
     def notable(self) -> bool:
@@ -51,9 +57,13 @@ class Gap:
 
     def view(self) -> GapView:
         """What a screen may know."""
+        progress = self.tracker.view() if self.tracker is not None else None
         return GapView(
-            self.symbol, self.start, self.end, self.missing, self.state, self.tries, self.source,
+            self.symbol, self.start, self.end,
+            max(0, self.missing - (progress.rows_done if progress is not None else 0)),
+            self.state, self.tries, (progress.source if progress is not None else "") or self.source,
             self.reason, self.next_try if self.state in ("queued", "unavailable") else None,
+            progress.eta_seconds if progress is not None else None, self.closed,
         )  # fmt: skip
 
 
@@ -120,6 +130,13 @@ class Recovery:
         if gaps and (symbol not in self._tasks or self._tasks[symbol].done()):
             self._wake[symbol] = asyncio.Event()
             self._tasks[symbol] = asyncio.create_task(self._heal(symbol), name=f"recovery {symbol}")
+        elif symbol in self._wake:  # it may be waiting for a gap that is tried much later
+            self._wake[symbol].set()
+        lane = self._intake.lane(symbol)
+        if lane.next is not None and self._intake.waits(symbol):
+            for gap in gaps:
+                if gap.start <= lane.next < gap.end:
+                    gap.next_try = min(gap.next_try, max(self._clock.now(), self._due(gap, lane.next)))
 
     def resume(self, symbol: str) -> None:
         """Take up ranges that an earlier run found unavailable."""
@@ -184,22 +201,52 @@ class Recovery:
     async def _heal(self, symbol: str) -> None:
         gaps = self._gaps[symbol]
         while gaps:
-            gap = min(gaps, key=lambda one: (one.next_try, one.start))
-            wait_ms = gap.next_try - self._clock.now()
-            if wait_ms > 0:
+            now = self._clock.now()
+            due = [gap for gap in gaps if gap.next_try <= now]
+            if not due:
                 self._wake[symbol].clear()
-                seconds = self._clock.real_seconds(wait_ms)
+                seconds = self._clock.real_seconds(min(gap.next_try for gap in gaps) - now)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake[symbol].wait(), seconds)
+                    async with asyncio.timeout(seconds):  # wait_for of Python 3.11 can lose a cancellation
+                        await self._wake[symbol].wait()
                 continue
-            async with self._slots:
-                await self._attempt(gap)
-            if not gap.missing:
-                gaps.remove(gap)
-                self._ended(gap)
+            passed = self._intake.lane(symbol).next or 0
+            due.sort(key=lambda gap: (gap.end <= passed, gap.start))  # what the lane waits for comes first
+            late: list[int] = []
+            try:
+                for gap in due:  # it may grow meanwhile
+                    async with self._slots:
+                        late += await self._attempt(gap)
+                    if gap.tries > 1 and not gap.missing:  # what refused answers again: nothing need wait
+                        due += [one for one in gaps if one.tries and one.state == "queued" and one not in due]
+                await self._count_anew(symbol, late)
+            except Exception as error:
+                log.exception("recovery of %s crashed", symbol)
+                self._journal.note("error", f"recovery crashed: {error!r}; tried again", symbol)
+                for gap in due:
+                    gap.state = "queued"
+                    gap.next_try = self._clock.now() + self._clock.at_least(_AFTER_CRASH_MS, 2.0)
+                continue
+            for gap in due:
+                if not gap.missing:
+                    gaps.remove(gap)
+                    self._ended(gap)
 
-    async def _attempt(self, gap: Gap) -> None:
-        """One try at what is still missing of a gap; sets its state and next try."""
+    async def _count_anew(self, symbol: str, late: list[int]) -> None:
+        """Minutes came that the lane had passed: once for all of them, for all that follows is told again."""
+        told = self._store.untold(symbol).union(self._store.mistold(symbol))
+        late = [*late, *(start for start, _ in told)]
+        passed = self._intake.lane(symbol).next
+        if late and passed is not None and min(late) < passed:
+            await self._rebuild(symbol, min(late))
+        self._intake.advance(symbol)
+
+    async def _attempt(self, gap: Gap) -> list[int]:
+        """One try at what is still missing of a gap; sets its state and next try.
+
+        Returns:
+            Open times of minutes that came or changed although the lane had passed them.
+        """
         symbol = gap.symbol
         # Only what has settled: a gap at the end of time grows while it is being filled.
         settled = (self._clock.now() - SETTLE_MS) // MINUTE_MS * MINUTE_MS
@@ -208,27 +255,32 @@ class Recovery:
         filled = Filled()
         if missing:
             gap.tries += 1
-            tracker = Tracker(missing.minutes)
+            gap.tracker = tracker = Tracker(missing.minutes)
             try:
                 filled = await self._history.fill(symbol, missing, tracker, urgent=True)
             except Exception as error:
                 self._journal.note("error", f"recovery failed: {error!r}", symbol)
                 filled.failed, filled.reason = missing, str(error)
+            gap.tracker = None
+            gap.missing = self._store.present(symbol).missing(gap.start, gap.end).minutes
             gap.source = tracker.source or gap.source
             self._journal.count("minutes recovered", filled.got.minutes)
             self.confirm(symbol, filled.early)
         # What the stream brought meanwhile went the usual way.
         late = [*(start for start, _ in self._intake.lacked(symbol, filled.got)), *filled.changed]
-        passed = self._intake.lane(symbol).next
-        if late and passed is not None and min(late) < passed:
-            await self._rebuild(symbol, min(late))
-        self._intake.advance(symbol)
+        if not late:
+            self._intake.advance(symbol)
         left = self._store.present(symbol).missing(gap.start, gap.end)
         gap.missing = left.minutes
         if left and left.start >= settled:
             gap.state, gap.next_try = "queued", left.start + MINUTE_MS + SETTLE_MS
         elif left:
             await self._put_off(gap, filled, left)
+        return late
+
+    def _due(self, gap: Gap, minute: int) -> int:
+        """Until when (exchange ms) its lane waits for a minute of a gap."""
+        return max(gap.opened, minute + MINUTE_MS) + self._deadline
 
     async def _put_off(self, gap: Gap, filled: Filled, left: Coverage) -> None:
         """What a gap does until its next try, and whether its lane goes on without it."""
@@ -236,17 +288,22 @@ class Recovery:
         gap.reason = filled.reason or gap.reason
         gap.state = "queued"
         wait = min(_FIRST_WAIT_MS * 2 ** min(gap.tries - 1, 20), _LONGEST_WAIT_MS)
-        if not gap.given_up and now - gap.opened >= self._deadline:
-            gap.given_up = True
-            lane = self._intake.lane(gap.symbol)
-            if lane.next is not None and lane.next in left:
-                self._journal.count("minutes gone on without", left.minutes)
-                self._journal.note(
-                    "warning", f"goes on without {left.minutes} minutes: {gap.reason}", gap.symbol
-                )
-                self._intake.skip(gap.symbol, left.end)
-        elif not gap.given_up:  # a lane waits: its deadline must not be slept over
-            wait = min(wait, max(SECOND_MS, gap.opened + self._deadline - now))
+        gap.given_up = gap.given_up or now - gap.opened >= self._deadline
+        lane = self._intake.lane(gap.symbol)
+        if lane.next is not None and lane.next in left:
+            # The gap may have grown since its beginning was given up: each of its minutes has the same time.
+            over = (now - self._deadline) // MINUTE_MS * MINUTE_MS
+            behind = left.clip(lane.next, over) if gap.given_up else EMPTY
+            if behind and self._intake.waits(gap.symbol):
+                start, end = next(iter(behind))
+                minutes = (end - start) // MINUTE_MS
+                self._journal.count("minutes gone on without", minutes)
+                text = f"goes on without {minutes} minutes: {gap.reason}"
+                self._journal.note("warning", text, gap.symbol)
+                self._intake.skip(gap.symbol, end)
+        # What waits at the lane must not be slept over.
+        if lane.next is not None and lane.next in left and self._intake.waits(gap.symbol):
+            wait = min(wait, max(SECOND_MS, self._due(gap, lane.next) - now))
         if gap.given_up and not filled.failed and gap.tries >= _UNAVAILABLE_AFTER:
             gap.state = "unavailable"
         gap.next_try = now + self._clock.at_least(wait, _FLOOR_SECONDS)
@@ -254,7 +311,7 @@ class Recovery:
             await self._record(gap.symbol)
 
     def _ended(self, gap: Gap) -> None:
-        gap.state = "filled"
+        gap.state, gap.closed = "filled", self._clock.now()
         if gap.notable:
             self.closed.append(gap)
             self._journal.count("gaps filled")
@@ -268,10 +325,12 @@ class Recovery:
 
     async def _record(self, symbol: str) -> None:
         """Keep in the store what no source has, so that a restart knows."""
+        present = self._store.present(symbol)
         ranges = tuple(
-            Unavailable(gap.start, gap.end, gap.reason, gap.tries, gap.next_try)
+            Unavailable(start, end, gap.reason, gap.tries, gap.next_try)
             for gap in self._gaps.get(symbol, ())
             if gap.state == "unavailable"
+            for start, end in present.missing(gap.start, gap.end)
         )
         await asyncio.wrap_future(self._store.set_unavailable(symbol, ranges))
 

@@ -29,6 +29,14 @@ class Revisions:
         """The revision last published for ``minute``: 0 for one that was never corrected."""
         return sum(minute in level for level in self._levels)
 
+    def since_then(self, minute: int) -> int:
+        """The revision of a bar that ``minute`` completes: how many corrections reached it or what follows.
+
+        It grows with every correction that publishes the bar again, though a minute that was missing may
+        complete it in place of a later one.
+        """
+        return sum(bool(level) and level.end > minute for level in self._levels)
+
     def correct(self, minutes: Coverage) -> None:
         """These minutes are published once more."""
         for at, level in enumerate(self._levels):
@@ -37,6 +45,12 @@ class Revisions:
             minutes = again
         if minutes:
             self._levels.append(EMPTY.union(minutes))
+
+    def copy(self) -> Revisions:
+        """The same, to be changed apart."""
+        made = Revisions(self.since)
+        made._levels = list(self._levels)
+        return made
 
     def encode(self) -> bytes:
         """For the store."""

@@ -13,6 +13,7 @@ from tui_feeder.engine.day_window import DayWindow
 from tui_feeder.engine.history import Tracker
 from tui_feeder.engine.message import Message
 from tui_feeder.engine.pipeline import TimeframeState
+from tui_feeder.monitor import TimeframeView
 
 
 @dataclass(slots=True)
@@ -28,9 +29,13 @@ class Tracked:
     message: Message | None = None  # of the last committed minute
     last: Candle | None = None  # last committed minute
     before_last: float | None = None  # close of the minute before it
+    last_traded: int | None = None  # open time of the last committed minute in which there was trade
     states: tuple[TimeframeState, ...] = ()  # of the timeframes at the last committed minute
+    #: The states that a screen saw last, as it saw them.
+    shown: tuple[object, tuple[TimeframeView, ...]] = (None, ())
     day: DayWindow = field(default_factory=DayWindow)
     messages: int = 0
+    revisions: int = 0  # minutes published once more since the start
     rebuilding: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property

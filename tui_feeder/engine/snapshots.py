@@ -8,15 +8,20 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tui_feeder.engine.binance.stream import KlineSocket
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, SECOND_MS, Candle, Source
 from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.profile import DayProfile
 from tui_feeder.engine.roster import Tracked
 from tui_feeder.engine.settings import analysed
+from tui_feeder.engine.store import Store
 from tui_feeder.monitor import (
     FormingView,
     GapView,
     MinuteState,
+    ProfileView,
     Snapshot,
     StreamView,
     SymbolState,
@@ -26,6 +31,8 @@ from tui_feeder.monitor import (
 
 _LATE_MS = 5 * SECOND_MS
 _STALE_MS = 90 * SECOND_MS
+#: The first minutes of a lane may have ended before its symbol was followed on a socket.
+_JOINING_MS = 3 * MINUTE_MS
 _PHASES = {
     "waiting": SymbolState.WAITING,
     "backfill": SymbolState.BACKFILL,
@@ -63,7 +70,11 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         streams=_streams(engine),
         gaps=tuple(gap.view() for gap in [*shown, *closed]),
         events=tuple(engine.journal.events),
-        parts={"store": "degraded" if engine.store.pausing else "running"} | engine.supervisor.states,
+        parts={
+            "store": "degraded" if engine.store.pausing else "running",
+            "REST": "running" if engine.rest.state in ("ok", "idle") else engine.rest.state,
+        }
+        | engine.supervisor.states,
         counters=counters,
         weight_used=engine.rest.ledger.used,
         weight_limit=engine.rest.ledger.limit,
@@ -71,6 +82,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         store_bytes=engine.store.file_bytes(),
         store_candles=sum(engine.store.present(one.symbol).minutes for one in engine.tracked.values()),
         sinks={sink.name: sink.status() for sink in engine.sinks},
+        alerts=tuple(engine.alerts.recent),
     )
 
 
@@ -115,22 +127,41 @@ def _health(engine: Engine, one: Tracked, now: int) -> tuple[SymbolState, str]:
     if lane.next is None:
         return SymbolState.BACKFILL, "its history is being read again"
     overdue = now - (lane.next + MINUTE_MS)
-    frame_age = now - lane.last_frame if lane.last_frame is not None else None
     floor = engine.clock.at_least
     if overdue > floor(_STALE_MS, 5.0):
         return SymbolState.STALE, f"no closed minute for {(overdue + MINUTE_MS) // 1000} s"
     if overdue > floor(_LATE_MS, 1.0):
         return SymbolState.LATE, f"minute {overdue // 1000} s overdue"
-    if frame_age is None or frame_age > floor(_STALE_MS, 5.0):
-        return SymbolState.LATE, "no frame from the stream; minutes are closed by REST"
+    # A minute without trade needs no frame; one of which REST alone tells that there was should have some.
+    since, traded = lane.last_frame, one.last_traded or 0
+    if since is None or traded > since:
+        socket = _socket(engine, one.symbol)
+        joined = (lane.opened or 0) + _JOINING_MS
+        if since is not None or traded > joined or socket is None or not socket.frames:
+            age = now - (since or lane.opened or now)
+            name = "any stream" if socket is None else f"stream {socket.name}"
+            trouble = f" ({socket.reason})" if socket is not None and socket.reason else ""
+            reason = f"no frame from {name}{trouble} for {age // 1000} s; closed by REST"
+            return SymbolState.STALE if age > floor(_STALE_MS, 5.0) else SymbolState.LATE, reason
     return SymbolState.LIVE, ""
 
 
+def _socket(engine: Engine, symbol: str) -> KlineSocket | None:
+    """The socket that a symbol's frames should come from."""
+    sockets = engine.streams.sockets if engine.streams is not None else ()
+    return next((socket for socket in sockets if socket.carries(symbol)), None)
+
+
 def _timeframes(one: Tracked) -> tuple[TimeframeView, ...]:
-    return tuple(
-        TimeframeView(s.timeframe, s.bar_time, s.close, s.trend, s.emas, s.warming, s.partial)
-        for s in one.states
-    )
+    if one.shown[0] is not one.states:  # they change once a minute
+        one.shown = (
+            one.states,
+            tuple(
+                TimeframeView(s.timeframe, s.bar_time, s.close, s.trend, s.emas, s.warming, s.partial)
+                for s in one.states
+            ),
+        )
+    return one.shown[1]
 
 
 def _symbol(engine: Engine, one: Tracked, now: int) -> SymbolView:
@@ -165,6 +196,8 @@ def _symbol(engine: Engine, one: Tracked, now: int) -> SymbolView:
         messages=one.messages,
         first_minute=one.start or None,
         forming=_forming(lane.forming, last),
+        day_closes=one.day.half_hours,
+        revisions=one.revisions,
     )
 
 
@@ -215,8 +248,54 @@ def coverage(
     for gap in gaps:
         if gap.symbol == one.symbol and gap.state in ("filling", "unavailable"):
             mark(gap.start, gap.end, MinuteState(gap.state), only=MinuteState.MISSING)
+    return worst(states, cells)
+
+
+def worst(states: NDArray[np.uint8], cells: int) -> tuple[MinuteState, ...]:
+    """The one that matters most in each of ``cells`` equal parts of minutes, given by their place in it."""
     edges = np.arange(cells) * len(states) // cells
-    return tuple(_STATES[worst] for worst in np.maximum.reduceat(states, edges))
+    return tuple(_STATES[most] for most in np.maximum.reduceat(states, edges))
+
+
+def profile_view(symbol: str, day: int, made: DayProfile) -> ProfileView:
+    """A profile as a screen shows it."""
+    return ProfileView(
+        symbol=symbol,
+        day=day,
+        increment=made.increment,
+        low_price=made.low_index * made.increment,
+        weights=tuple(made.weights.tolist()),
+        poc=made.poc,
+        vah=made.vah,
+        val=made.val,
+        vwap=made.vwap,
+        total_volume=made.total_volume,
+        candles=made.candles,
+        last_minute=made.last_minute,
+    )
+
+
+_SOURCE_NAMES = {
+    Source.ARCHIVE_UNCHECKED: "archive without checksum",
+    Source.STREAM: "stream",
+    Source.REST: "REST",
+    Source.ARCHIVE_DAY: "daily archive",
+    Source.ARCHIVE_MONTH: "monthly archive",
+}
+
+
+def sources(store: Store, symbol: str, start: int, end: int) -> dict[str, int]:
+    """How many stored minutes of ``[start, end)`` came from which source, by the source's name.
+
+    Raises:
+        StoreError: the store is closed.
+    """
+    _, found = store.read_sourced(symbol, max(start, end - _SOURCED_MS), end)
+    values, counts = np.unique(found, return_counts=True)
+    return {
+        _SOURCE_NAMES[Source(value)]: count
+        for value, count in zip(values.tolist(), counts.tolist(), strict=True)
+    }
 
 
 def final(last: Snapshot, state: str) -> Snapshot:

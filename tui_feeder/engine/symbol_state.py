@@ -13,6 +13,7 @@ from tui_feeder.engine.coverage import EMPTY, Coverage
 #: Names under which the parts of a state are kept.
 NAMES = (
     b"present", b"certified", b"outages", b"overruled", b"altered", b"listed", b"watermark", b"unavailable",
+    b"untold", b"mistold", b"early", b"edition",
 )  # fmt: skip
 
 
@@ -35,6 +36,10 @@ class SymbolState:
     outages: Coverage = EMPTY  # minutes without a trade, confirmed by REST
     overruled: Coverage = EMPTY  # minutes that REST has shown archives to be wrong about
     altered: Coverage = EMPTY  # minutes replaced by other values since a mirror last took them
+    untold: Coverage = EMPTY  # minutes up to the watermark that were stored later, without a message
+    early: Coverage = EMPTY  # minutes that REST gave so soon after their end that they may have changed since
+    mistold: Coverage = EMPTY  # minutes up to the watermark whose messages were made of other values
+    edition: int = 0  # rises with every replacement of stored values
     listed: int | None = None
     watermark: int | None = None
     unavailable: tuple[Unavailable, ...] = ()
@@ -43,7 +48,8 @@ class SymbolState:
     def copy(self) -> SymbolState:
         """One to be changed, while readers go on with this one."""
         return SymbolState(
-            self.present, self.certified, self.outages, self.overruled, self.altered, self.listed,
+            self.present, self.certified, self.outages, self.overruled, self.altered,
+            self.untold, self.early, self.mistold, self.edition, self.listed,
             self.watermark, self.unavailable, set(self.tail_days),
         )  # fmt: skip
 
@@ -56,6 +62,10 @@ def state_of(raw: Mapping[bytes, bytes | None], tail_days: set[int]) -> SymbolSt
         outages=_coverage(raw[b"outages"]),
         overruled=_coverage(raw[b"overruled"]),
         altered=_coverage(raw[b"altered"]),
+        untold=_coverage(raw[b"untold"]),
+        early=_coverage(raw[b"early"]),
+        mistold=_coverage(raw[b"mistold"]),
+        edition=_number(raw[b"edition"]) or 0,
         listed=_number(raw[b"listed"]),
         watermark=_number(raw[b"watermark"]),
         unavailable=tuple(msgspec.json.decode(raw[b"unavailable"] or b"[]", type=list[Unavailable])),

@@ -1,0 +1,229 @@
+"""What one transaction of the store changes: rows, coverage, certification, messages that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import lmdb
+import numpy as np
+
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, to_candles, to_rows
+from tui_feeder.engine.codec import Sources
+from tui_feeder.engine.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.daybook import Daybook, merge, prefix_of, without_archives
+from tui_feeder.engine.environment import Environment
+from tui_feeder.engine.sinks.outbox import Outbox, Outgoing
+from tui_feeder.engine.symbol_state import SymbolState, intervals, number
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did to a symbol."""
+
+    added: int = 0  # minutes that were not there before
+    changed: tuple[int, ...] = ()  # open times whose values were replaced, by a source at least as good
+    conflicts: int = 0  # rows that disagreed with what is stored, whichever won
+
+
+#: So many new minutes of the live day, put at once, still go to its tail.
+_TAIL_MINUTES = 10
+
+
+class Write:
+    """One transaction's view of the symbols it touches; thrown away if the transaction fails.
+
+    Args:
+        txn: the transaction.
+        environment: of it.
+        daybook: of the environment.
+        outboxes: by topic.
+        committed: the state of a symbol as it was before; never changed.
+    """
+
+    def __init__(
+        self,
+        txn: lmdb.Transaction,
+        environment: Environment,
+        daybook: Daybook,
+        outboxes: Mapping[str, Outbox],
+        committed: Callable[[str], SymbolState],
+    ) -> None:
+        self.txn = txn
+        self.touched: dict[str, SymbolState] = {}
+        self.outboxes = {topic: outbox.write(txn) for topic, outbox in outboxes.items()}
+        self._states = environment.state
+        self._daybook = daybook
+        self._committed = committed
+
+    def of(self, symbol: str) -> SymbolState:
+        """The state of ``symbol``, to be changed."""
+        state = self.touched.get(symbol)
+        if state is None:
+            state = self.touched[symbol] = self._committed(symbol).copy()
+        return state
+
+    def append(self, symbol: str, candle: Candle, source: Source) -> Written:
+        """One closed minute; from REST it is certified."""
+        at = candle.open_time
+        if at < 0:
+            raise ValueError(f"a minute before 1970: {at}")
+        written = self._add(symbol, [candle], source)
+        if written is None:
+            written = self._merge_in(symbol, to_rows([candle]), source)
+        if source == Source.REST:
+            self.certify(symbol, span(at, at + MINUTE_MS))
+        return written
+
+    def put(self, symbol: str, rows: Rows, source: Source, certify: Coverage, overrule: Coverage) -> Written:
+        """Many closed minutes, see :meth:`~tui_feeder.engine.store.Store.put`."""
+        times = Coverage.of_times(rows["open_time"])
+        if times.minutes != len(rows) or (times and times.start < 0):
+            raise ValueError("rows are stored sorted, each minute once, from 1970 on")
+        self.overrule(symbol, overrule.intersect(times))
+        written = None
+        if len(rows) <= _TAIL_MINUTES:
+            written = self._add(symbol, to_candles(rows), source)
+        if written is None:
+            written = self._merge_in(symbol, rows, source)
+        self.certify(symbol, certify.intersect(times))
+        if source == Source.REST:
+            self.doubt(symbol, times.subtract(certify))
+        return written
+
+    def _add(self, symbol: str, candles: list[Candle], source: Source) -> Written | None:
+        """New minutes of the live day into its tail; None, and nothing done, where they are not that."""
+        state = self.of(symbol)
+        if not candles:
+            return Written()
+        day = candles[0].open_time // DAY_MS * DAY_MS
+        newest = (state.present.end - MINUTE_MS) // DAY_MS * DAY_MS if state.present else day
+        if day < newest or candles[-1].open_time >= day + DAY_MS:
+            return None
+        if any(candle.open_time in state.present for candle in candles):
+            return None
+        prefix = prefix_of(symbol)
+        for over in sorted(one for one in state.tail_days if one < day):
+            rows, sources = self._daybook.read(self.txn, prefix, over, over + DAY_MS)
+            self._write_day(symbol, over, rows, sources)
+        for candle in candles:
+            self._daybook.add_to_tail(self.txn, prefix, candle, source)
+        state.tail_days.add(day)
+        added = Coverage((candle.open_time, candle.open_time + MINUTE_MS) for candle in candles)
+        self._set_present(symbol, added)
+        return Written(added=len(candles))
+
+    def _merge_in(self, symbol: str, rows: Rows, source: Source) -> Written:
+        """Rows into the blocks of their days, minute by minute the better source."""
+        added = conflicts = 0
+        changed: list[int] = []
+        days = rows["open_time"] // DAY_MS
+        bounds = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(rows)]
+        for a, b in pairwise(bounds):
+            part, day = rows[a:b], int(days[a]) * DAY_MS
+            old, old_sources = self._daybook.read(self.txn, prefix_of(symbol), day, day + DAY_MS)
+            sources = np.full(len(part), source, dtype=np.uint8)
+            ranks = old_sources
+            # Of minutes about which archives were shown to be wrong they are the worst source.
+            proven = self.of(symbol).overruled.clip(day, day + DAY_MS)
+            ranks, sources = (
+                without_archives(old, old_sources, proven),
+                without_archives(part, sources, proven),
+            )
+            merged, merged_sources, new, replaced, differing = merge(old, ranks, part, sources)
+            if new or len(replaced) or not np.array_equal(merged_sources, old_sources):
+                self._write_day(symbol, day, merged, merged_sources)
+            added += new
+            conflicts += differing
+            changed.extend(replaced.tolist())
+        state = self.of(symbol)
+        if conflicts:  # what was made of the values on either side may be wrong
+            state.edition += 1
+            self.save(symbol, b"edition", number(state.edition))
+        if changed:
+            state.altered = state.altered.union(Coverage.of_times(np.array(changed, dtype=np.int64)))
+            self.save(symbol, b"altered", intervals(state.altered))
+            told = self._passed(state, Coverage.of_times(np.array(changed, dtype=np.int64)))
+            if told:
+                state.mistold = state.mistold.union(told)
+                self.save(symbol, b"mistold", intervals(state.mistold))
+        self._set_present(symbol, Coverage.of_times(rows["open_time"]))
+        return Written(added, tuple(changed), conflicts)
+
+    def _write_day(self, symbol: str, day: int, rows: Rows, sources: Sources) -> None:
+        state = self.of(symbol)
+        in_tail = day in state.tail_days
+        self._daybook.write_day(self.txn, prefix_of(symbol), day, rows, sources, in_tail=in_tail)
+        state.tail_days.discard(day)
+
+    def _set_present(self, symbol: str, minutes: Coverage) -> None:
+        state = self.of(symbol)
+        before = state.present
+        state.present = before.union(minutes)
+        if state.present != before:
+            self.save(symbol, b"present", intervals(state.present))
+            if late := self._passed(state, minutes).subtract(before):
+                state.untold = state.untold.union(late)
+                self.save(symbol, b"untold", intervals(state.untold))
+
+    def _passed(self, state: SymbolState, minutes: Coverage) -> Coverage:
+        """Those of ``minutes`` whose time to be told was over."""
+        return EMPTY if state.watermark is None else minutes.clip(0, state.watermark + MINUTE_MS)
+
+    def settle_told(self, symbol: str, minutes: Coverage) -> None:
+        """All messages that rest on ``minutes`` are made again."""
+        state = self.of(symbol)
+        if state.untold.intersect(minutes):
+            state.untold = state.untold.subtract(minutes)
+            self.save(symbol, b"untold", intervals(state.untold))
+        if state.mistold.intersect(minutes):
+            state.mistold = state.mistold.subtract(minutes)
+            self.save(symbol, b"mistold", intervals(state.mistold))
+
+    def certify(self, symbol: str, minutes: Coverage) -> None:
+        """``minutes`` came from a checked archive, or were read by REST after their close."""
+        state = self.of(symbol)
+        before = state.certified
+        state.certified = before.union(minutes)
+        if state.certified != before:
+            self.save(symbol, b"certified", intervals(state.certified))
+        if state.early.intersect(minutes):
+            state.early = state.early.subtract(minutes)
+            self.save(symbol, b"early", intervals(state.early))
+
+    def doubt(self, symbol: str, minutes: Coverage) -> None:
+        """REST gave ``minutes`` so soon after their end that they may change."""
+        state = self.of(symbol)
+        if doubted := minutes.subtract(state.certified).subtract(state.early):
+            state.early = state.early.union(doubted)
+            self.save(symbol, b"early", intervals(state.early))
+
+    def overrule(self, symbol: str, minutes: Coverage) -> None:
+        """Archives were shown to be wrong about ``minutes``."""
+        state = self.of(symbol)
+        if minutes.subtract(state.overruled):
+            state.overruled = state.overruled.union(minutes)
+            self.save(symbol, b"overruled", intervals(state.overruled))
+
+    def set_watermark(
+        self, symbol: str, open_time: int, payload: bytes | None, more: Sequence[Outgoing]
+    ) -> None:
+        """The message of a minute is made: ``payload``, and ``more`` that it caused, wait for their sinks."""
+        if payload is not None and (data := self.outboxes.get("data")) is not None:
+            data.add(symbol, open_time + MINUTE_MS - 1, payload)
+        for one in more:
+            if (outbox := self.outboxes.get(one.topic)) is not None:
+                outbox.add(one.key, one.timestamp, one.payload)
+        state = self.of(symbol)
+        if state.watermark is None or open_time > state.watermark:
+            state.watermark = open_time
+            self.save(symbol, b"watermark", number(open_time))
+        elif payload is not None and open_time in state.untold:
+            # In the transaction of its message: told is told, though the others be made again.
+            state.untold = state.untold.subtract(span(open_time, open_time + MINUTE_MS))
+            self.save(symbol, b"untold", intervals(state.untold))
+
+    def save(self, symbol: str, name: bytes, value: bytes) -> None:
+        """Keep a part of the symbol's state, named as in ``symbol_state.NAMES``."""
+        self.txn.put(prefix_of(symbol) + name, value, db=self._states)
