@@ -196,7 +196,7 @@ def main() -> None:
         answer: dict[str, object]
         if "follow" in order:
             wanted: list[str] = order["follow"]
-            thread.call(lambda wanted=wanted: engine.follow(wanted))  # type: ignore[misc]
+            thread.call(lambda wanted=wanted: engine.following.replace(wanted))  # type: ignore[misc]
             began = time.perf_counter()
             while not _settled(engine, len(wanted)):
                 if thread.error is not None:

@@ -75,7 +75,7 @@ async def test_13_a_symbol_that_is_listed_during_the_run_joins_and_one_nobody_kn
                 assert feed.said("does not list this symbol")
             refused = feed.counted("REST unknown symbol")
             listed = True
-            engine.follow(config.application.symbols)
+            engine.following.replace(config.application.symbols)
             await feed.minutes(3, CHINESE)
             await feed.holds()
             assert feed.shown(CHINESE).state == "live"

@@ -172,7 +172,8 @@ async def test_an_unknown_symbol_says_so_and_harms_no_other_and_is_not_asked_for
 
 async def refresh(engine: Engine) -> None:
     """What the engine does every few minutes by itself."""
-    engine.assign(list(engine.tracked), await engine.rest.symbols())
+    engine.following.listed = await engine.rest.symbols()
+    engine.following.assign(list(engine.tracked))
 
 
 async def test_a_symbol_delisted_during_the_run_ends_clearly_and_the_other_goes_on(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
         log.error("the configuration was not taken over: %s", error)
         return
     logging.getLogger().setLevel(config.service.log_level.upper())
-    engine.call(lambda: engine.engine.follow(config.application.symbols))
+    engine.call(lambda: engine.engine.following.replace(config.application.symbols))
     engine.call(lambda: engine.engine.alerts.follow(alert_rules(config)))
     log.info("configuration read again: %s", ", ".join(config.application.symbols))
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import difflib
 import logging
 import time
 from collections.abc import Sequence
@@ -16,15 +14,15 @@ from tui_feeder.engine.alerts.desk import AlertDesk
 from tui_feeder.engine.alerts.health import health_of
 from tui_feeder.engine.alerts.outputs import configured_outputs
 from tui_feeder.engine.alerts.settings import alert_rules
-from tui_feeder.engine.backoff import Backoff
 from tui_feeder.engine.ban import keep_ban, known_ban
 from tui_feeder.engine.binance.archive import ArchiveClient
-from tui_feeder.engine.binance.rest import RestClient, RestError, SymbolInfo
+from tui_feeder.engine.binance.rest import RestClient
 from tui_feeder.engine.binance.stream import Handlers, MarketStreams
 from tui_feeder.engine.bringup import BringUp
 from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS, Candle, Source, to_rows
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.coverage import span
+from tui_feeder.engine.following import Following
 from tui_feeder.engine.history import SURE_MS, History
 from tui_feeder.engine.intake import Intake
 from tui_feeder.engine.journal import Journal
@@ -33,7 +31,7 @@ from tui_feeder.engine.message import Message
 from tui_feeder.engine.numbers_keeper import NumbersKeeper
 from tui_feeder.engine.profile_keeper import ProfileKeeper
 from tui_feeder.engine.recovery import Recovery
-from tui_feeder.engine.roster import Tracked, choose_symbols
+from tui_feeder.engine.roster import Tracked
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.store import Store
 from tui_feeder.engine.supervisor import Supervisor
@@ -44,7 +42,6 @@ log = logging.getLogger(__name__)
 
 _CLOSE_DEADLINE_MS = 3 * SECOND_MS
 _BUILT_AGAIN_SECONDS = 10.0
-_LISTINGS_MS = 5 * MINUTE_MS
 
 
 class EngineError(Exception):
@@ -80,12 +77,8 @@ class Engine:
         )
         self._timekeeper = Timekeeper(self.clock, self.rest, self.journal, self._clock_was_ahead)
         self.state = "starting"
-        self.tracked: dict[str, Tracked] = {}
-        self.listed: dict[str, SymbolInfo] = {}  # what the exchange listed when it was asked last
-        self._wanted: tuple[str, ...] = config.application.symbols
-        self._dropped: set[str] = set()  # let go by the user, whatever pattern they match
-        self._replaced = False  # the wanted symbols are others than those of the start
-        self._listings_due = asyncio.Event()
+        self.following = Following(config.application.symbols, self.rest, self.clock, self.journal, self)
+        self.tracked = self.following.tracked
         self.streams: MarketStreams | None = None
         self._minute_log: dict[int, int] = {}
         self._workers = working_thread()
@@ -163,10 +156,11 @@ class Engine:
             await self._stop()
 
     async def _start(self) -> None:
-        listed = self.listed = await self._connect()
-        symbols = choose_symbols(self._wanted, listed)
-        if not any(symbol in listed for symbol in symbols):
-            near = [hint for symbol in symbols if (hint := _near(symbol, listed))]
+        following = self.following
+        await following.connect()
+        symbols = following.chosen()
+        if not any(symbol in following.listed for symbol in symbols):
+            near = [hint for symbol in symbols if (hint := following.likely(symbol))]
             guess = f" (did you mean {near[0]}?)" if near else ""
             raise EngineError(
                 f"the exchange at {self.rest.base_url} lists none of {', '.join(symbols)}{guess}: "
@@ -175,12 +169,13 @@ class Engine:
         self._check_store_age(symbols)
         handlers = Handlers(self._frame, lambda kind, text: self.journal.fault(f"stream: {kind}", text))
         self.streams = MarketStreams(self.config.exchange.stream_url, [], self.clock, handlers)
+        following.subscribe = self.streams.assign
         self.state = "backfill"
-        self.assign(symbols, listed)
+        following.assign(symbols)
         self.supervisor.start("streams", self.streams.run)
         self.supervisor.start("closer", self._close_by_deadline)
         self.supervisor.start("clock", self._timekeeper.run)
-        self.supervisor.start("listings", self._follow_listings)
+        self.supervisor.start("listings", following.run)
         app = self.config.application
         if app.gap_detection_enabled and app.periodic_gap_detection_enabled:
             self.supervisor.start("gap check", self._check_gaps)
@@ -191,59 +186,21 @@ class Engine:
         for output in self.alerts.outputs:
             self.supervisor.start(f"alert {output.name}", output.run)
 
-    def assign(self, symbols: Sequence[str], listed: dict[str, SymbolInfo]) -> None:
-        """Follow exactly ``symbols``: new ones are brought up, those that stay are left alone.
+    def begin(self, one: Tracked) -> None:
+        """Bring a symbol to live, unless that is under way."""
+        if not self.supervisor.alive(f"history {one.symbol}"):
+            self.supervisor.start(f"history {one.symbol}", partial(self._bring_up, one))
 
-        Args:
-            symbols: names, each once.
-            listed: what the exchange lists now.
-        """
-        for name in [name for name in self.tracked if name not in symbols]:
-            del self.tracked[name]
-            self.recovery.drop(name)
-            self.intake.lanes.pop(name, None)
-            self.supervisor.cancel(f"history {name}")
-            self.alerts.forget(name)
-            self.journal.note("info", "followed no longer", name)
-        for name in symbols:
-            one = self.tracked.setdefault(name, Tracked(name))
-            one.info = listed.get(name, one.info)
-            if name not in listed and one.phase == "waiting":
-                one.phase, one.reason = "unknown", "the exchange does not list it"
-                guess = f" (did you mean {hint}?)" if (hint := _near(name, listed)) else ""
-                self.journal.note("error", f"the exchange does not list this symbol{guess}", name)
-            elif not _trades(listed.get(name)) and one.phase in ("live", "backfill"):
-                one.phase, one.reason = "delisted", "the exchange trades it no longer"
-                self.recovery.drop(name)
-                self.journal.note("warning", one.reason, name)
-            elif one.phase == "waiting" or (
-                one.phase in ("unknown", "delisted") and _trades(listed.get(name))
-            ):
-                one.phase, one.reason = "waiting", "its turn comes"
-                if not self.supervisor.alive(f"history {name}"):
-                    self.supervisor.start(f"history {name}", partial(self._bring_up, one))
-        if self.streams is not None:
-            self.streams.assign([one.symbol for one in self.tracked.values() if one.info is not None])
+    def let_go(self, symbol: str) -> None:
+        """Forget a symbol that is followed no longer."""
+        self.recovery.drop(symbol)
+        self.intake.lanes.pop(symbol, None)
+        self.supervisor.cancel(f"history {symbol}")
+        self.alerts.forget(symbol)
 
-    async def _connect(self) -> dict[str, SymbolInfo]:
-        """The exchange's clock and symbols; tried for ever."""
-        backoff = Backoff()
-        while True:
-            try:
-                await self.rest.sync_clock()
-                listed = await self.rest.symbols()
-            except RestError as error:
-                wait = backoff.next()
-                if error.retry_ms is not None:
-                    wait = max(wait, self.clock.real_seconds(error.retry_ms - self.clock.now()))
-                self.journal.note("warning", f"exchange not ready: {error}; tried again in {wait:.0f} s")
-                await asyncio.sleep(wait)
-                continue
-            self.journal.note(
-                "info", f"connected to {self.rest.base_url}: {len(listed)} symbols listed, "
-                f"exchange time {telling.clock(self.clock.now())}",
-            )  # fmt: skip
-            return listed
+    def rest_case(self, symbol: str) -> None:
+        """Ask for nothing more of a symbol that the exchange trades no longer."""
+        self.recovery.drop(symbol)
 
     def _check_store_age(self, symbols: list[str]) -> None:
         """Refuse candles from the exchange's future: the store is of another (simulated) run."""
@@ -336,45 +293,6 @@ class Engine:
         for one in self.tracked.values():
             if one.start:  # also what is on its way to the store
                 self.recovery.confirm(one.symbol, span(max(low, one.start), until // MINUTE_MS * MINUTE_MS))
-
-    def follow(self, wanted: Sequence[str]) -> None:
-        """Follow exactly these names and patterns from now on. Call it on the engine's loop."""
-        self._wanted, self._replaced = tuple(wanted), True
-        self._dropped.clear()
-        self._listings_due.set()
-
-    def add_symbol(self, symbol: str) -> None:
-        """Follow this one too. Call it on the engine's loop."""
-        self._dropped.discard(symbol)
-        if symbol not in self._wanted:
-            self._wanted = (*self._wanted, symbol)
-        self._listings_due.set()
-
-    def drop_symbol(self, symbol: str) -> None:
-        """Follow this one no longer; what is stored stays. Call it on the engine's loop."""
-        self._dropped.add(symbol)
-        self._wanted = tuple(name for name in self._wanted if name != symbol)
-        self._listings_due.set()
-
-    async def _follow_listings(self) -> None:
-        """Symbols that come and go: patterns take in new ones, those that leave are shown as such."""
-        while True:
-            pause = self.clock.real_seconds(self.clock.at_least(_LISTINGS_MS, 20.0))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):  # wait_for of Python 3.11 can lose a cancellation
-                    await self._listings_due.wait()
-            self._listings_due.clear()
-            try:
-                listed = await self.rest.symbols()
-            except RestError as error:
-                self.journal.fault("listings not read", str(error))
-                continue
-            self.listed = listed
-            # One that the exchange let go stays on the screen and says so; one the user let go does not.
-            names = dict.fromkeys(() if self._replaced else self.tracked)
-            names |= dict.fromkeys(choose_symbols(self._wanted, listed))
-            self._replaced = False
-            self.assign([name for name in names if name not in self._dropped], listed)
 
     async def _check_gaps(self) -> None:
         app = self.config.application
@@ -470,12 +388,3 @@ class Engine:
             await self._bring_up(one)
 
         self.supervisor.start(f"history {symbol}", again)
-
-
-def _trades(info: SymbolInfo | None) -> bool:
-    return info is not None and info.status == "TRADING"
-
-
-def _near(symbol: str, listed: dict[str, SymbolInfo]) -> str | None:
-    """The listed symbol that was probably meant."""
-    return next(iter(difflib.get_close_matches(symbol, listed, 1)), None)

@@ -1,0 +1,156 @@
+"""Which symbols are followed: names and patterns wanted, what the exchange lists, who comes and goes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from tui_feeder.engine import telling
+from tui_feeder.engine.backoff import Backoff
+from tui_feeder.engine.binance.rest import RestClient, RestError, SymbolInfo
+from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.roster import Tracked, choose_symbols
+
+_LISTINGS_MS = 5 * MINUTE_MS
+
+
+class Host(Protocol):
+    """Whoever brings symbols to live and lets them go: the engine."""
+
+    def begin(self, one: Tracked) -> None:
+        """Bring a symbol to live, unless that is under way."""
+        ...
+
+    def let_go(self, symbol: str) -> None:
+        """Forget a symbol that is followed no longer."""
+        ...
+
+    def rest_case(self, symbol: str) -> None:
+        """Ask for nothing more of a symbol that the exchange trades no longer."""
+        ...
+
+
+class Following:
+    """Keeps the tracked symbols what they should be. All calls come from the engine's loop.
+
+    Args:
+        wanted: names and patterns.
+        rest: asked for the listings.
+        clock: the exchange's.
+        journal: what comes and goes is told there.
+        host: does what follows.
+    """
+
+    def __init__(
+        self, wanted: Sequence[str], rest: RestClient, clock: ExchangeClock, journal: Journal, host: Host
+    ) -> None:
+        self.tracked: dict[str, Tracked] = {}
+        self.listed: dict[str, SymbolInfo] = {}  # what the exchange listed when it was asked last
+        #: Takes the symbols to subscribe to, once there are streams.
+        self.subscribe: Callable[[list[str]], None] = lambda _: None
+        self._wanted = tuple(wanted)
+        self._dropped: set[str] = set()  # let go by the user, whatever pattern they match
+        self._replaced = False  # the wanted symbols are others than those of the start
+        self._due = asyncio.Event()
+        self._rest = rest
+        self._clock = clock
+        self._journal = journal
+        self._host = host
+
+    def chosen(self) -> list[str]:
+        """The symbols that are wanted of those listed."""
+        return choose_symbols(self._wanted, self.listed)
+
+    def replace(self, wanted: Sequence[str]) -> None:
+        """Follow exactly these names and patterns from now on."""
+        self._wanted, self._replaced = tuple(wanted), True
+        self._dropped.clear()
+        self._due.set()
+
+    def add(self, symbol: str) -> None:
+        """Follow this one too."""
+        self._dropped.discard(symbol)
+        if symbol not in self._wanted:
+            self._wanted = (*self._wanted, symbol)
+        self._due.set()
+
+    def drop(self, symbol: str) -> None:
+        """Follow this one no longer; what is stored stays."""
+        self._dropped.add(symbol)
+        self._wanted = tuple(name for name in self._wanted if name != symbol)
+        self._due.set()
+
+    async def connect(self) -> None:
+        """Learn the exchange's clock and symbols; tried for ever."""
+        backoff = Backoff()
+        while True:
+            try:
+                await self._rest.sync_clock()
+                self.listed = await self._rest.symbols()
+            except RestError as error:
+                wait = backoff.next()
+                if error.retry_ms is not None:
+                    wait = max(wait, self._clock.real_seconds(error.retry_ms - self._clock.now()))
+                self._journal.note("warning", f"exchange not ready: {error}; tried again in {wait:.0f} s")
+                await asyncio.sleep(wait)
+                continue
+            self._journal.note(
+                "info", f"connected to {self._rest.base_url}: {len(self.listed)} symbols listed, "
+                f"exchange time {telling.clock(self._clock.now())}",
+            )  # fmt: skip
+            return
+
+    async def run(self) -> None:
+        """Symbols that come and go: patterns take in new ones, those that leave are shown as such."""
+        while True:
+            pause = self._clock.real_seconds(self._clock.at_least(_LISTINGS_MS, 20.0))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):  # wait_for of Python 3.11 can lose a cancellation
+                    await self._due.wait()
+            self._due.clear()
+            try:
+                self.listed = await self._rest.symbols()
+            except RestError as error:
+                self._journal.fault("listings not read", str(error))
+                continue
+            # One that the exchange let go stays on the screen and says so; one the user let go does not.
+            names = dict.fromkeys(() if self._replaced else self.tracked)
+            names |= dict.fromkeys(self.chosen())
+            self._replaced = False
+            self.assign([name for name in names if name not in self._dropped])
+
+    def assign(self, symbols: Sequence[str]) -> None:
+        """Follow exactly ``symbols``, each once: new ones are brought up, those that stay are left alone."""
+        for name in [name for name in self.tracked if name not in symbols]:
+            del self.tracked[name]
+            self._host.let_go(name)
+            self._journal.note("info", "followed no longer", name)
+        for name in symbols:
+            self._settle(self.tracked.setdefault(name, Tracked(name)))
+        self.subscribe([one.symbol for one in self.tracked.values() if one.info is not None])
+
+    def _settle(self, one: Tracked) -> None:
+        """What becomes of a symbol, as it is listed now."""
+        name, info = one.symbol, self.listed.get(one.symbol)
+        trades = info is not None and info.status == "TRADING"
+        one.info = info or one.info
+        if info is None and one.phase == "waiting":
+            one.phase, one.reason = "unknown", "the exchange does not list it"
+            guess = f" (did you mean {near}?)" if (near := self.likely(name)) else ""
+            self._journal.note("error", f"the exchange does not list this symbol{guess}", name)
+        elif not trades and one.phase in ("live", "backfill"):
+            one.phase, one.reason = "delisted", "the exchange trades it no longer"
+            self._host.rest_case(name)
+            self._journal.note("warning", one.reason, name)
+        elif one.phase == "waiting" or (one.phase in ("unknown", "delisted") and trades):
+            one.phase, one.reason = "waiting", "its turn comes"
+            self._host.begin(one)
+
+    def likely(self, symbol: str) -> str | None:
+        """The listed symbol that was probably meant."""
+        return next(iter(difflib.get_close_matches(symbol, self.listed, 1)), None)
