@@ -20,7 +20,7 @@ MONTH = File(*FEBRUARY, FileKind.MONTH)
 
 @pytest.fixture
 async def parts(tmp_path: Path) -> AsyncIterator[Reading]:
-    async with reading(tmp_path / "store", timeout=1.0) as made:
+    async with reading(tmp_path / "store", timeout=5.0) as made:
         yield made
 
 
@@ -126,7 +126,8 @@ async def test_a_download_that_breaks_off_is_taken_up_again(parts: Reading) -> N
         await parts.archive.fetch(DAY, LTC)
 
 
-async def test_an_archive_that_hangs_is_given_up(parts: Reading) -> None:
-    parts.exchange.faults.switch_on("refuse-connections", how="blackhole")
-    with pytest.raises(ArchiveError, match="3 tries"):
-        await parts.archive.fetch(DAY, LTC)
+async def test_an_archive_that_hangs_is_given_up(tmp_path: Path) -> None:
+    async with reading(tmp_path / "store", timeout=1.0) as parts:
+        parts.exchange.faults.switch_on("refuse-connections", how="blackhole")
+        with pytest.raises(ArchiveError, match="3 tries"):
+            await parts.archive.fetch(DAY, LTC)

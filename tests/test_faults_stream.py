@@ -80,18 +80,20 @@ async def test_3_every_end_of_a_connection_is_followed_by_another_and_only_data_
     monkeypatch.setattr(stream, "_SILENCE_SECONDS", 1.0)
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await until(lambda: all_live(feed))
-        for number, how in enumerate(("1001", "1006", "1008", "reset"), 1):
-            exchange.faults.switch_on("disconnect", code=how)
-            await until(lambda number=number: feed.socket.reconnects == number)  # type: ignore[misc]
+        for how in ("1001", "1006", "1008", "reset", "half-open"):
+            tried = len(made)  # a busy machine may have taken a pause for an end already
+            if how == "half-open":
+                exchange.faults.switch_on(how)
+            else:
+                exchange.faults.switch_on("disconnect", code=how)
+            await until(lambda tried=tried: len(made) > tried)  # type: ignore[misc]
             await until(lambda: feed.socket.state == "live")
-        exchange.faults.switch_on("half-open")
-        await until(lambda: feed.socket.reconnects == 5)
-        await until(lambda: feed.socket.state == "live")
-        assert made == [1] * 5  # at once, each time: there was data between them
+            assert made[tried] == 1  # at once, each time: there was data between them
+        tried = len(made)
         exchange.faults.switch_on("ack-without-data")
         exchange.faults.switch_on("disconnect", code="1001")
-        await until(lambda: feed.socket.reconnects >= 8)
-        assert made[5:8] == [1, 2, 3]  # an acknowledgement is no proof
+        await until(lambda: len(made) >= tried + 3)
+        assert made[tried : tried + 3] == [1, 2, 3]  # an acknowledgement is no proof
         assert "after subscribing" in feed.socket.reason or feed.socket.state != "live"
         exchange.faults.switch_off()
         await until(lambda: all_live(feed))

@@ -319,14 +319,21 @@ class TerminalDriver(LinuxDriver):
 
     def stop_application_mode(self) -> None:
         """Restore the terminal, also one that has stopped reading."""
-        thread = self._writer_thread
-        if thread is not None and not self._written(_DRAIN_SECONDS):
+        if not self._written(_DRAIN_SECONDS):
+            self._let_go()
+        super().stop_application_mode()
+        if not self._written(_DRAIN_SECONDS):  # what restores it found the terminal's buffer full
+            self._let_go()
+            super().stop_application_mode()
+
+    def _let_go(self) -> None:
+        """Throw away all that waits to be written, and what the terminal has not read of it."""
+        if (thread := self._writer_thread) is not None:
             with suppress(Empty):
                 while True:
                     thread._queue.get_nowait()
             self._flush_until_idle()
             self.write("\x18")  # ends a sequence that the flush cut in two
-        super().stop_application_mode()
 
     def _flush_until_idle(self) -> None:
         """Throw away what the terminal does not read, until the thread is out of its last write.
