@@ -1,96 +1,122 @@
-"""Soak: a simulated exchange that misbehaves all the time, and whether every minute ends up right.
+"""Soak: an exchange that misbehaves for a month, and whether every minute ends up right.
 
-``python -m benchmarks.soak [--seed N] [--seeds N] [--days D] [--symbols N] [--speed X] [--check]``.
-Faults are drawn at random by the seed. After the run the faults end, the engine gets time to heal, and then
-nothing may be missing, no revision of a minute may have been published twice, the minutes stored must be
-the exchange's own, and the newest message must equal one computed from scratch.
+``python -m benchmarks.soak [--seed N] [--seeds N] [--days D] [--symbols N] [--storage DIR] [--check]``.
+
+Engine and exchange are one process on a loop of virtual time (see :mod:`benchmarks._virtual_time`): sockets,
+threads and the store are real, and time goes on only while all of them wait. So no machine is too slow for
+it, and none makes gaps that the seed did not mean. Exchange time runs ``--speed`` times as fast as the time
+in which the engine's own patience is counted; forming frames come once in ``--cadence`` seconds.
+
+By the seed are drawn: faults of seconds to 40 hours (see :mod:`tui_feeder.simulator.fault_kinds`), several
+at a time; stops of the engine, and kills, of which half each; and how long it is away then. What a kill
+leaves is the store's file as it is at that moment: whatever the engine had not committed is gone.
+
+At the end the faults cease and the engine gets time to heal by itself. Then no minute may be missing from the
+first wanted one on; no revision of a minute may have been told twice (after a kill those are counted apart
+that were not acknowledged before it); every stored candle must be the exchange's own in every column; the
+newest message, the state of every timeframe, the last word on the minutes of every tenth day and the volume
+profile of every past day must equal those computed from scratch.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import logging
+import math
+import random
+import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
-import orjson
-
+from benchmarks._soak_told import Collector, Outcome, Told, Witness, judge
+from benchmarks._virtual_time import VirtualTimeLoop, virtual_time
 from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis, VolumeProfile
-from tui_feeder.engine.basis import load_pipeline
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.message import encode
+from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.store import Store
 from tui_feeder.simulator import exchange as simulated
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.fault_random import RandomFaults
-from tui_feeder.simulator.market import CLOSE
 from tui_feeder.simulator.synthetic import synthetic_market
 
 _START = 1_773_144_000_000  # 2026-03-10T12:00:00Z
-_HEALING_SECONDS = 90.0
+_HISTORY_DAYS = 2
+_HOUR_MS = 60 * MINUTE_MS
+#: Exchange time the engine gets to heal once the faults are over: a ban of 40 hours ends when it said.
+_HEALING_MS = 48 * _HOUR_MS
+#: Faults last at most so long, seconds of exchange time.
+_FAULT_LONGEST = 40 * 3_600.0
+#: A clock that steps does so as much more rarely as frames are rarer than in life, about.
+_CLOCK_STEPS = 2 * 3_600.0
+#: An engine that was stopped or killed is away from seconds to 40 hours.
+_AWAY = (10.0, 40 * 3_600.0)
+
+Report = Callable[[str], None]
 
 
-class _Collected:
-    """Counts what is published, by symbol, minute and revision; keeps the newest of each symbol."""
+class _Store(Store):
+    """A store whose writes hold up virtual time, and of which a kill can be had."""
 
-    name = "collected"
+    def __init__(self, path: Path, **options: Any) -> None:  # noqa: ANN401
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        self._loop = loop
+        super().__init__(path, **options)
 
-    def __init__(self) -> None:
-        self.told: Counter[tuple[str, int, int]] = Counter()
-        self.newest: dict[str, tuple[int, bytes]] = {}
+    def _submit(self, job: Callable[[Any], Any]) -> Future[Any]:
+        return self._loop.follow(super()._submit(job))
 
-    def start(self, journal: Journal) -> None:
-        pass
-
-    def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
-        self.told[(symbol, timestamp, orjson.loads(message)["revision"])] += 1
-        if timestamp >= self.newest.get(symbol, (0, b""))[0]:
-            self.newest[symbol] = (timestamp, message)
-
-    def status(self) -> str:
-        return "ok"
-
-    def close(self, timeout: float) -> None:
-        pass
+    def survivor(self, path: Path) -> None:
+        """Copy to ``path`` what would be left if the process died now: all that is committed."""
+        path.mkdir()
+        self._environment._env.copy(str(path))
 
 
-@dataclass
-class Outcome:
-    """What a seed came to."""
+class _Run:
+    """One seed."""
 
-    seed: int
-    minutes: int = 0
-    missing: int = 0
-    twice: int = 0
-    wrong: int = 0
-    unequal: int = 0
-    revisions: int = 0
-    faults: int = 0
-    seconds: float = 0.0
+    def __init__(self, given: argparse.Namespace, seed: int, folder: Path, report: Report) -> None:
+        self.outcome = Outcome(seed)
+        self.counters: Counter[str] = Counter()
+        self._names = [f"C{n}USDT" for n in range(given.symbols)]
+        self._dice = random.Random(f"runs {seed}")
+        self._stop_every = given.stop_every
+        self._folder = folder
+        self._report = report
+        self._end = _START + int(given.days * DAY_MS)
+        market = synthetic_market(self._names, as_of_ms=_START)
+        self.exchange = simulated.Exchange(
+            market,
+            clock_for(market, start_ms=_START, rate=given.speed),
+            random_faults=RandomFaults(
+                seed, gap=given.fault_every, longest=_FAULT_LONGEST, steps=_CLOCK_STEPS
+            ),
+            cadence=int(given.cadence * 1000),
+        )
+        minutes = (self._end + _HEALING_MS - _START) // MINUTE_MS + 2 * 1_440
+        self.told = Told(self._names, _START - DAY_MS, minutes)
+        self.witnesses: list[Witness] = []
 
     @property
-    def good(self) -> bool:
-        return not (self.missing or self.twice or self.wrong or self.unequal)
-
-
-async def _run(seed: int, days: float, count: int, speed: float, storage: Path) -> Outcome:
-    names = [f"C{n}USDT" for n in range(count)]
-    market = synthetic_market(names, as_of_ms=_START)
-    drawn = RandomFaults(seed)
-    outcome, began = Outcome(seed), time.monotonic()
-    async with simulated.Exchange(
-        market, clock_for(market, start_ms=_START, rate=speed), random_faults=drawn
-    ) as exchange:
-        config = Config(
-            application=replace(Application(), symbols=tuple(names)),
-            technical_analysis=replace(TechnicalAnalysis(), min_history_days=2),
+    def config(self) -> Config:
+        """Points at the exchange; the first minute wanted stays the same from run to run."""
+        exchange = self.exchange
+        begin = datetime.fromtimestamp(_START // DAY_MS * DAY_MS / 1000 - _HISTORY_DAYS * 86_400, UTC)
+        return Config(
+            application=replace(Application(), symbols=tuple(self._names), start_date=begin),
+            technical_analysis=replace(TechnicalAnalysis(), min_history_days=_HISTORY_DAYS),
             volume_profile=replace(
                 VolumeProfile(),
                 price_increment_mode="Adaptive",
@@ -102,90 +128,177 @@ async def _run(seed: int, days: float, count: int, speed: float, storage: Path) 
                 rest_url=exchange.rest_url,
                 stream_url=exchange.stream_url,
                 archive_url=exchange.archive_url,
-                clock_rate=speed,
-                request_timeout_seconds=2.0,
+                clock_rate=exchange.clock.rate,
             ),
         )
-        store = Store(storage, exchange="soak")
-        sink = _Collected()
-        engine = Engine(config, store, [sink])
+
+    async def live(self) -> Path:
+        """From the first start to the end of healing; the store that is left."""
+        path = self._folder / "store-0"
+        async with self.exchange:
+            while True:
+                days = max(0.1, self._dice.expovariate(1 / self._stop_every))
+                until = self.exchange.clock.now() + int(days * DAY_MS)
+                last = until >= self._end
+                path = await self._one_run(path, min(until, self._end), last)
+                if last:
+                    break
+                low, high = (math.log(edge) for edge in _AWAY)
+                away = math.exp(self._dice.uniform(low, high)) * 1000
+                await asyncio.sleep(self.exchange.clock.real_seconds(away))
+            self.outcome.faults = sum(self.exchange.faults.struck.values())
+        return path
+
+    async def _one_run(self, path: Path, until: int, last: bool) -> Path:
+        """One engine from start to stop; where the store is that the next one finds."""
+        clock = self.exchange.clock
+        store = _Store(path, exchange="soak")
+        outbox = store.open_outbox([Collector.name], max_mb=4096)
+        collector = Collector(outbox, self.told)
+        sinks: list[Sink] = [collector]
+        engine = Engine(self.config, store, sinks)
+        engine.clock.wall = time.time
         running = asyncio.create_task(engine.run())
-        until = _START + int(days * DAY_MS)
-        while exchange.clock.now() < until:
-            await asyncio.sleep(0.2)
-            if running.done():
-                running.result()
-        exchange.calm()
-        end = exchange.clock.now() // MINUTE_MS * MINUTE_MS
-        deadline = time.monotonic() + _HEALING_SECONDS
-        while time.monotonic() < deadline:
-            engine.recovery.retry()
-            await asyncio.sleep(0.5)
-            if all(store.present(s) and not store.present(s).missing(_first(store, s), end) for s in names):
-                break
-        await asyncio.sleep(1.0)
+        said = clock.now()
+        while clock.now() < until:
+            await self._wait(10 * MINUTE_MS, running)
+            collector.drain()
+            if clock.now() - said >= DAY_MS:
+                said = clock.now()
+                self._say(engine)
+        if last:
+            self.exchange.calm()
+            if not await self._healed(engine, collector, running):
+                gaps = [gap.view() for gap in engine.recovery.open_gaps()]
+                self.outcome.unhealed = max(1, len(gaps))
+                self.outcome.findings.append(f"not healed; gaps: {gaps[:5]}")
+        killed = not last and self._dice.random() < 0.5
+        survivor = path
+        if killed:
+            self.outcome.kills += 1
+            survivor = path.with_name(f"store-{self.outcome.kills}")
+            collector.deaf = True
+            store.survivor(survivor)
         engine.request_stop()
         await running
-        outcome.faults = sum(exchange.faults.struck.values())
-        opened = Store(storage, read_only=True)
-        for symbol in names:
-            _judge(opened, config, exchange, symbol, end, sink, outcome)
-        opened.close()
-    outcome.twice = sum(times - 1 for times in sink.told.values())
-    outcome.revisions = sum(revision > 0 for _, _, revision in sink.told)
-    outcome.seconds = time.monotonic() - began
-    return outcome
+        self.witnesses = [Witness(one.symbol, one.start, one.states) for one in engine.tracked.values()]
+        self.counters.update(engine.journal.counters)
+        self.outcome.stops += not killed
+        self.outcome.twice += collector.twice
+        self.outcome.told_again += collector.again
+        if killed:
+            shutil.rmtree(path)
+        return survivor
+
+    async def _healed(self, engine: Engine, collector: Collector, running: asyncio.Task[None]) -> bool:
+        """Wait until nothing is missing and nothing under way; whether it came to that."""
+        clock = self.exchange.clock
+        deadline = clock.now() + _HEALING_MS
+        while clock.now() < deadline:
+            await self._wait(10 * MINUTE_MS, running)
+            collector.drain()
+            end = clock.now() // MINUTE_MS * MINUTE_MS - 5 * MINUTE_MS
+            whole = len(engine.tracked) == len(self._names) and all(
+                one.phase == "live" and not engine.store.present(name).missing(one.start, end)
+                and not engine.store.early(name).clip(0, end)
+                for name, one in engine.tracked.items()
+            )  # fmt: skip
+            if whole and not any(gap.start < end for gap in engine.recovery.open_gaps()):
+                await self._wait(60 * MINUTE_MS, running)
+                collector.drain()
+                return True
+        return False
+
+    async def _wait(self, exchange_ms: int, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(self.exchange.clock.real_seconds(exchange_ms))
+        if running.done():
+            running.result()
+
+    def _say(self, engine: Engine) -> None:
+        now = self.exchange.clock.now()
+        on = ", ".join(f"{f.name}{':' + f.symbol if f.symbol else ''}" for f in self.exchange.faults.active())
+        gaps = engine.recovery.open_gaps()
+        missing = sum(gap.missing for gap in gaps)
+        told = f"{self.told.count} messages, {self.told.corrections} corrections"
+        day = (now - _START) / DAY_MS
+        self._report(f"day {day:.1f}: {told}, {len(gaps)} gaps of {missing} minutes; {on}")
 
 
-def _first(store: Store, symbol: str) -> int:
-    return store.present(symbol).start
+def _soak(given: argparse.Namespace, seed: int, folder: Path) -> _Run:
+    report: Report = (lambda text: print(f"  seed {seed} {text}", flush=True)) if given.verbose else _silent
+    with virtual_time() as runner, mock.patch("random.Random", _seeded(seed)):
+        real, cpu = time.perf_counter(), time.process_time()
+        run = _Run(given, seed, folder, report)
+        path = runner.run(run.live())
+    outcome = run.outcome
+    outcome.messages, outcome.corrections = run.told.count, run.told.corrections
+    outcome.gaps = run.counters["gaps filled"]
+    store = Store(path, read_only=True)
+    for witness in run.witnesses:
+        judge(store, run.config, run.exchange.market, run.told, witness, outcome, given.every)
+    store.close()
+    outcome.seconds, outcome.cpu = time.perf_counter() - real, time.process_time() - cpu
+    return run
 
 
-def _judge(
-    store: Store, config: Config, exchange: simulated.Exchange, symbol: str, end: int, sink: _Collected,
-    outcome: Outcome,
-) -> None:  # fmt: skip
-    """Compare what is stored with the exchange's own candles, and the newest message with a batch."""
-    present = store.present(symbol)
-    outcome.missing += present.missing(present.start, end).minutes
-    rows = store.read(symbol, present.start, end)
-    outcome.minutes += len(rows)
-    decimals = exchange.market.instruments[symbol].price_decimals
-    truth = exchange.market.minutes(symbol, present.start, end)
-    closes = {
-        int(at): int(close) / 10**decimals
-        for at, close in zip(truth.times, truth.values[:, CLOSE], strict=True)
-    }
-    outcome.wrong += sum(closes.get(row[0]) != row[4] for row in rows.tolist())
-    timestamp, newest = sink.newest[symbol]
-    message = load_pipeline(store, config, symbol, timestamp + 1).message()
-    assert message is not None
-    fresh, told = orjson.loads(encode(message)), orjson.loads(newest)
-    outcome.unequal += fresh | {"revision": 0} != told | {"revision": 0}
+def _silent(text: str) -> None:
+    pass
+
+
+def _seeded(seed: int) -> type[random.Random]:
+    """Dice that are no other each time a seed is run, though nobody gave them one."""
+    nth = itertools.count(seed << 32)
+
+    class Seeded(random.Random):
+        def __new__(cls, given: int | str | None = None) -> Seeded:
+            return super().__new__(cls)
+
+        def __init__(self, given: int | str | None = None) -> None:
+            super().__init__(next(nth) if given is None else given)
+
+    return Seeded
+
+
+#: Heading, attribute and width of the columns of the table; those from "missing" on should be 0.
+_COLUMNS = (
+    ("seed", "seed", 4), ("minutes", "minutes", 8), ("messages", "messages", 9),
+    ("corrections", "corrections", 11), ("stops", "stops", 5), ("kills", "kills", 5),
+    ("faults struck", "faults", 13), ("gaps filled", "gaps", 11), ("told again", "told_again", 10),
+    ("missing", "missing", 7), ("twice", "twice", 5), ("untold", "untold", 6), ("wrong", "wrong", 5),
+    ("unequal", "unequal", 7), ("profiles", "profiles", 8), ("unhealed", "unhealed", 8),
+    ("seconds", "seconds", 7), ("CPU s", "cpu", 6),
+)  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak")
     parser.add_argument("--seed", type=int, default=1, help="first seed")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds")
-    parser.add_argument("--days", type=float, default=1.0, help="simulated days a seed")
+    parser.add_argument("--days", type=float, default=30.0, help="simulated days a seed")
     parser.add_argument("--symbols", type=int, default=20)
-    parser.add_argument("--speed", type=float, default=600.0)
+    parser.add_argument("--speed", type=float, default=10.0, help="exchange seconds in a second of patience")
+    parser.add_argument("--cadence", type=float, default=300.0, help="seconds between forming frames")
+    parser.add_argument("--fault-every", type=float, default=7_200.0, help="mean seconds between faults")
+    parser.add_argument("--stop-every", type=float, default=2.5, help="mean days between stops and kills")
+    parser.add_argument("--every", type=int, default=10, help="of so many days one is compared with a replay")
+    parser.add_argument("--storage", type=Path, help="folder for stores; one in memory is faster: /dev/shm")
     parser.add_argument("--check", action="store_true", help="exit 1 where something is wrong")
+    parser.add_argument("--verbose", action="store_true", help="say every day how it stands")
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    print("seed  minutes  missing  twice  wrong  unequal  revisions  faults struck  seconds")
-    outcomes = []
+    print(" ".join(f"{heading:>{width}}" for heading, _, width in _COLUMNS), flush=True)
+    good = True
     for seed in range(given.seed, given.seed + given.seeds):
-        with tempfile.TemporaryDirectory(prefix="feeder-soak-") as folder:
-            one = asyncio.run(_run(seed, given.days, given.symbols, given.speed, Path(folder) / "store"))
-        outcomes.append(one)
-        print(
-            f"{one.seed:4} {one.minutes:8} {one.missing:8} {one.twice:6} {one.wrong:6} {one.unequal:8} "
-            f"{one.revisions:10} {one.faults:14} {one.seconds:8.0f}",
-            flush=True,
-        )
-    if given.check and not all(one.good for one in outcomes):
+        with tempfile.TemporaryDirectory(prefix="feeder-soak-", dir=given.storage) as folder:
+            run = _soak(given, seed, Path(folder))
+        figures = ((getattr(run.outcome, name), width) for _, name, width in _COLUMNS)
+        print(" ".join(f"{figure:{width}.0f}" for figure, width in figures), flush=True)
+        if given.verbose:
+            print("  " + ", ".join(f"{name} {n}" for name, n in sorted(run.counters.items())), flush=True)
+        for finding in run.outcome.findings:
+            print(f"  {finding}", flush=True)
+        good = good and run.outcome.good
+    if given.check and not good:
         sys.exit(1)
 
 

@@ -173,5 +173,6 @@ async def test_14_a_ban_is_counted_by_the_time_that_passes_whatever_the_wall_clo
             await until(lambda: feed.engine.rest.state == "banned")
             wall.ahead = 90.0
             await until(lambda: not exchange.faults, 20)
+            await until(lambda: feed.engine.state != "starting")
             await feed.holds()
             assert exchange.faults.struck["rest-418"] == 1

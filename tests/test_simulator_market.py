@@ -222,10 +222,12 @@ def test_bars_are_what_adding_up_minute_by_minute_gives(symbol: str, start: int,
 @given(
     numbers=st.lists(st.tuples(st.integers(0, 10**15), st.integers(0, 10**6)), min_size=1, max_size=30),
     places=st.integers(0, 8),
+    times=st.sampled_from((1, 60)),
 )
 def test_a_table_of_digits_prints_what_exact_decimals_print(
-    numbers: list[tuple[int, int]], places: int
+    numbers: list[tuple[int, int]], places: int, times: int
 ) -> None:
+    numbers = numbers * times  # a few rows are printed in another way than many
     columns = [np.array(column, np.int64) for column in zip(*numbers, strict=True)]
     text = table(columns, [places, 0], [b"", b",", b"\n"], bare_zero=False).decode()
     expected = ""
@@ -239,6 +241,9 @@ def test_an_archive_prints_a_zero_bare_and_rest_prints_it_with_decimals() -> Non
     zero = np.array([0, 5], np.int64)
     assert table([zero], [3], [b"", b"\n"], bare_zero=True) == b"0\n0.005\n"
     assert table([zero], [3], [b"", b"\n"], bare_zero=False) == b"0.000\n0.005\n"
+    many = np.tile(zero, 60)
+    assert table([many], [3], [b"", b"\n"], bare_zero=True) == b"0\n0.005\n" * 60
+    assert table([many], [3], [b"", b"\n"], bare_zero=False) == b"0.000\n0.005\n" * 60
 
 
 def test_no_rows_are_an_empty_list() -> None:

@@ -312,3 +312,22 @@ async def test_all_listeners_of_a_stream_hear_the_same() -> None:
     common = first.keys() & second.keys()
     assert len(common) >= 4
     assert all(first[t] == second[t] for t in common)
+
+
+async def test_closes_are_on_time_however_rare_the_looks_at_forming_candles() -> None:
+    market = synthetic_market(as_of_ms=NOON)
+    hour = 60 * MINUTE
+    async with (
+        Exchange(market, SimulatedClock(NOON, 120.0), cadence=hour) as exchange,
+        connected(exchange, "/market/stream?streams=btcusdt@kline_1m/ethusdt@kline_1m") as socket,
+    ):
+        frames = await events(socket, 8)
+        # Frames held back by a fault do not wait for the next look either.
+        exchange.faults.switch_on("late-close", seconds=30)
+        late = await events(socket, 4)
+        passed = exchange.clock.now() - NOON
+    assert passed < hour
+    assert all(frame["k"]["x"] for frame in frames + late)
+    minutes = [frame["k"]["t"] for frame in frames + late if frame["s"] == "BTCUSDT"]
+    assert {b - a for a, b in pairwise(minutes)} == {MINUTE}
+    assert all(frame["E"] >= frame["k"]["T"] + 29_000 for frame in late[2:])

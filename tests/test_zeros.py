@@ -32,6 +32,14 @@ def test_a_symbol_that_is_quiet_by_nature_is_believed() -> None:
     assert not doubtful(day(quiet))
 
 
+def test_an_hour_without_a_trade_is_doubted_even_in_a_quiet_symbol() -> None:
+    quiet = np.flatnonzero(np.random.default_rng(1).random(1440) < 0.12).tolist()
+    found = doubtful(day([*quiet, *range(1202, 1274)]))
+    assert found.intersect(Coverage([span(1202, 1274)])).minutes == 72
+    assert found.minutes < 85  # of what chance makes, next to nothing
+    assert doubtful(day(quiet)).minutes < 10
+
+
 def test_a_whole_day_without_a_trade_is_doubted() -> None:
     assert doubtful(day(list(range(1440)))) == Coverage([span(0, 1440)])
 

@@ -146,6 +146,7 @@ class Intake:
         """History is loaded up to ``next_minute``: take minutes from there on."""
         lane = self.lane(symbol)
         lane.pipeline, lane.next = pipeline, next_minute
+        lane.skipped = lane.skipped.clip(0, next_minute)  # skipped while it was held, taken after all
         if lane.opened is None:
             lane.opened = next_minute
         for late in [at for at in lane.held if at < next_minute]:

@@ -13,28 +13,31 @@ from tui_feeder.engine.coverage import EMPTY, Coverage
 
 #: Zero minutes in a row from which they are doubted.
 RUN = 3
-#: A symbol "normally trades" when chance alone would make fewer such runs than this in the rows at hand.
+#: A run is no accident when chance alone would make fewer of its length than this in the rows at hand.
 _CHANCE_RUNS = 0.5
 
 
 def doubtful(rows: Rows) -> Coverage:
     """Minutes of ``rows`` (sorted, unique) that must be read again by REST before certification.
 
-    With a share ``p`` of zero minutes outside the runs in question, chance makes about ``n * p**3`` runs of
-    three in ``n`` minutes. Runs are doubted where that is next to none; else the symbol is a quiet one.
+    With a share ``p`` of zero minutes outside the runs in question, chance makes about ``n * p**k`` runs of
+    ``k`` in ``n`` minutes. A run is doubted where that is next to none: one of three in a symbol that
+    normally trades, one of an hour even in a quiet one.
     """
     zero = rows["volume"] == 0
     if int(zero.sum()) < RUN:
         return EMPTY
-    runs = Coverage(
-        (start, end)
-        for start, end in Coverage.of_times(rows["open_time"][zero])
-        if end - start >= RUN * MINUTE_MS
-    )
-    outside = len(rows) - runs.minutes
-    scattered = int(zero.sum()) - runs.minutes
-    share = scattered / outside if outside else 0.0
-    return runs if len(rows) * share**RUN < _CHANCE_RUNS else EMPTY
+    zeros = Coverage.of_times(rows["open_time"][zero])
+    runs = [(start, end) for start, end in zeros if end - start >= RUN * MINUTE_MS]
+    while runs:
+        doubted = Coverage(runs)
+        outside = len(rows) - doubted.minutes
+        share = (zeros.minutes - doubted.minutes) / outside if outside else 0.0
+        odd = [run for run in runs if len(rows) * share ** ((run[1] - run[0]) // MINUTE_MS) < _CHANCE_RUNS]
+        if len(odd) == len(runs):
+            return doubted
+        runs = odd  # the others are the symbol's own way, and tell more of it
+    return EMPTY
 
 
 def inside(rows: Rows, minutes: Coverage) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

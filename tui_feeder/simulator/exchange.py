@@ -17,15 +17,15 @@ from tui_feeder.simulator.clock import SimulatedClock, SkewedClock
 from tui_feeder.simulator.fault_control import CONTROL, FaultControl
 from tui_feeder.simulator.fault_random import RandomFaults
 from tui_feeder.simulator.fault_wire import reset, wait_over
-from tui_feeder.simulator.faults import Faults
+from tui_feeder.simulator.faults import Event, Fault, Faults
 from tui_feeder.simulator.halts import HaltedMarket
 from tui_feeder.simulator.market import Market
 from tui_feeder.simulator.rest import Rest
-from tui_feeder.simulator.stream import Streams
+from tui_feeder.simulator.stream import CADENCE, Streams
 from tui_feeder.simulator.tape import Tape
 
-#: Real seconds between looks at which faults end and begin.
-_LOOK = 0.05
+#: Real seconds at least between looks at which faults end and begin.
+_PAUSE = 0.01
 #: Real seconds a client waits for an answer at most while the link is a black hole.
 _HANGS = 600.0
 
@@ -44,6 +44,7 @@ class Exchange:
         port: 0 for any free one.
         faults: those that are on from the beginning.
         random_faults: more of them, drawn while it runs.
+        cadence: exchange ms between looks at forming candles; the exchange's own unless time runs fast.
 
     Attributes:
         market: what is listed and traded, less what faults keep from being traded.
@@ -63,6 +64,7 @@ class Exchange:
         port: int = 0,
         faults: Faults | None = None,
         random_faults: RandomFaults | None = None,
+        cadence: int = CADENCE,
     ) -> None:
         self.clock = clock
         self.faults = Faults() if faults is None else faults
@@ -73,12 +75,14 @@ class Exchange:
         self.market: Market = halted
         self._tape = Tape(halted)
         self.rest = Rest(self._tape, seen, self.requests, self.faults)
-        self.streams = Streams(self._tape, seen, self.requests, self.faults)
+        self.streams = Streams(self._tape, seen, self.requests, self.faults, cadence)
         self.archive = Archive(halted, seen, self.requests, self.faults)
         self._control = FaultControl(self.faults, clock)
         self._drawn = random_faults.drawer(market.symbols, clock.start_ms) if random_faults else None
         self._watch: asyncio.Task[None] | None = None
+        self._stirred = asyncio.Event()  # a fault began or ended
         self.faults.listen(halted.follow)
+        self.faults.listen(self._stir)
         self.faults.attach(clock.now, market.instruments)
         self._host = host
         self._port = port
@@ -144,11 +148,20 @@ class Exchange:
     async def _watch_faults(self) -> None:
         """Ends faults whose time is over, though nobody asks for them, and begins the random ones."""
         while True:
-            await asyncio.sleep(_LOOK)
-            if self.faults:
-                self.faults.active()
-            for begins, fault in self._drawn(self.clock.now()) if self._drawn else ():
+            self._stirred.clear()
+            coming = [fault.ends for fault in self.faults.active() if fault.ends is not None]
+            if self._drawn is not None:
+                coming.append(self._drawn.begins)
+            left = self.clock.real_seconds(min(coming) - self.clock.now()) if coming else None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if left is None else max(left, 0.0)):
+                    await self._stirred.wait()
+            for begins, fault in self._drawn.due(self.clock.now()) if self._drawn is not None else ():
                 self.faults.add(fault, begins)
+            await asyncio.sleep(_PAUSE)
+
+    def _stir(self, event: Event, fault: Fault) -> None:
+        self._stirred.set()
 
     def _market_changed(self, since: int) -> None:
         self._tape.forget(since)

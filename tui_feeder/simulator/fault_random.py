@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from tui_feeder.simulator.fault_kinds import KINDS, Kind, Value
@@ -14,6 +14,8 @@ from tui_feeder.simulator.faults import Fault, make_fault
 GAP = 600.0
 #: Exchange seconds a fault lasts: at least, at most.
 SHORTEST, LONGEST = 5.0, 900.0
+#: Exchange seconds after which a clock that steps there and back does so.
+STEPS = 20.0
 #: Share of faults confined to one symbol, where they can be.
 _CONFINED = 0.6
 
@@ -23,7 +25,7 @@ _DRAWN: Mapping[str, Mapping[str, tuple[Value, ...]]] = {
     "late-close": {"seconds": (3.0, 35.0)},
     "rest-429": {"retry_after": (0.0, 5.0)},
     "unfinished-row": {"seconds": (2.5,)},
-    "clock-skew": {"seconds": (-90.0, -5.0, 5.0, 90.0), "every": (0.0, 20.0)},
+    "clock-skew": {"seconds": (-90.0, -5.0, 5.0, 90.0), "every": (0.0, STEPS)},
     "corrupt-zip": {"signed": (True, False)},
     "zip-bomb": {"lying": (True, False)},
     "rest-418": {"header": (True, False)},
@@ -39,7 +41,12 @@ class Draw(NamedTuple):
 
 
 def draws(
-    seed: int, symbols: Sequence[str], start: int, gap: float = GAP, longest: float = LONGEST
+    seed: int,
+    symbols: Sequence[str],
+    start: int,
+    gap: float = GAP,
+    longest: float = LONGEST,
+    steps: float = STEPS,
 ) -> Iterator[Draw]:
     """An endless sequence of faults.
 
@@ -51,16 +58,20 @@ def draws(
         start: exchange ms from which gaps are counted.
         gap: mean exchange seconds between two beginnings; the gaps are exponential.
         longest: exchange seconds a fault lasts at most.
+        steps: exchange seconds between the steps of a clock that steps. Where frames are rarer than the
+            exchange's own, so must be the steps that nothing but frames could show.
 
     Raises:
         ValueError: for a gap or a longest duration that is not above 0.
     """
     if not gap > 0 or not longest > 0:
         raise ValueError(f"gap and longest duration of random faults must be above 0, not {gap}, {longest}")
-    return _draws(seed, symbols, start, gap, longest)
+    return _draws(seed, symbols, start, gap, longest, steps)
 
 
-def _draws(seed: int, symbols: Sequence[str], start: int, gap: float, longest: float) -> Iterator[Draw]:
+def _draws(
+    seed: int, symbols: Sequence[str], start: int, gap: float, longest: float, steps: float
+) -> Iterator[Draw]:
     dice = random.Random(seed)
     kinds = [kind for kind in KINDS.values() if kind.drawn]
     shortest = min(SHORTEST, longest)
@@ -74,6 +85,8 @@ def _draws(seed: int, symbols: Sequence[str], start: int, gap: float, longest: f
         parameters = {
             name: value for name in kind.parameters if (value := _drawn(dice, kind, name)) is not None
         }
+        if parameters.get("every") == STEPS and kind.name == "clock-skew":
+            parameters["every"] = steps
         yield Draw(int(moment), make_fault(kind.name, symbol, duration=duration, parameters=parameters))
 
 
@@ -88,17 +101,29 @@ class RandomFaults(NamedTuple):
     seed: int
     gap: float = GAP
     longest: float = LONGEST
+    steps: float = STEPS
 
-    def drawer(self, symbols: Sequence[str], start: int) -> Callable[[int], list[Draw]]:
-        """A function that gives the faults whose beginning has come, each once."""
-        coming = draws(self.seed, symbols, start, self.gap, self.longest)
-        waiting = [next(coming)]
+    def drawer(self, symbols: Sequence[str], start: int) -> Drawer:
+        """What gives them when their time has come."""
+        return Drawer(draws(self.seed, symbols, start, self.gap, self.longest, self.steps))
 
-        def due(now: int) -> list[Draw]:
-            found = []
-            while waiting[0].begins <= now:
-                found.append(waiting[0])
-                waiting[0] = next(coming)
-            return found
 
-        return due
+class Drawer:
+    """Gives each of the faults that are ``coming`` once, when its time has come."""
+
+    def __init__(self, coming: Iterator[Draw]) -> None:
+        self._coming = coming
+        self._waiting = next(coming)
+
+    @property
+    def begins(self) -> int:
+        """When the next one begins, exchange ms."""
+        return self._waiting.begins
+
+    def due(self, now: int) -> list[Draw]:
+        """Those that have begun by ``now``, exchange ms."""
+        found = []
+        while self._waiting.begins <= now:
+            found.append(self._waiting)
+            self._waiting = next(self._coming)
+        return found

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from tui_feeder.simulator.faults import Fault, Faults
 
-#: Real seconds between looks at whether a fault is over or a client gone.
-_LOOK = 0.05
+#: Real seconds between looks at whether a fault is over or a client gone: at first, at most.
+_LOOK, _LONGEST_LOOK = 0.05, 0.5
 #: Real seconds between pieces of a trickle.
 _PIECE = 0.1
 
@@ -36,10 +36,11 @@ def gone(request: web.Request) -> bool:
 async def wait_over(request: web.Request, faults: Faults, fault: Fault, longest: float) -> None:
     """Waits until a fault is over, its client has hung up, or ``longest`` real seconds have passed."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + longest
+    until, look = loop.time() + longest, _LOOK
     # A fault ends by exchange time, which nobody announces, so it is looked at again and again.
-    while not (faults.outlasted(fault) or gone(request) or loop.time() >= until):  # noqa: ASYNC110
-        await asyncio.sleep(_LOOK)
+    while not (faults.outlasted(fault) or gone(request) or loop.time() >= until):
+        await asyncio.sleep(look)
+        look = min(2 * look, _LONGEST_LOOK)
 
 
 async def _begin(request: web.Request, answer: web.Response) -> tuple[web.StreamResponse, bytes]:

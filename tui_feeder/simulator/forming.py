@@ -6,9 +6,11 @@ look shows the same. It has a state every 250 ms, begins without a trade, and en
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tui_feeder.simulator import noise
 from tui_feeder.simulator.market import (
@@ -31,6 +33,9 @@ SLOT = 250
 SLOTS = MINUTE // SLOT
 
 _SLOT = np.arange(SLOTS, dtype=np.int64)
+#: Places of the random numbers behind the pace of trades, and behind their sizes.
+_COUNT_DICE = np.r_[_SLOT, 3 * SLOTS]
+_SHARE_DICE = np.arange(SLOTS, 3 * SLOTS)
 
 
 class FormingMinute:
@@ -71,17 +76,19 @@ class FormingMinute:
         """When the first trade shows, ms after the minute's beginning; None in a minute without one."""
         if not self.candle[TRADES]:
             return None
-        return int(np.argmax(self.states[:, TRADES] > 0)) * SLOT
+        count = self._count
+        return int(np.argmax(count > 0) if count[-1] else SLOTS) * SLOT
 
     @cached_property
     def states(self) -> Ints:
         """Matrix (241, 9): the candle after each slot, zeros before the first trade, complete at the end."""
-        count, volume_share, taker_share = self._progress()
+        count = self._count
         states = np.zeros((SLOTS + 1, COLUMNS), np.int64)
         states[-1] = self.candle
         if count[-1] == 0:
             return states
         candle = self.candle
+        volume_share, taker_share = self._shares(count)
         self._prices(states, count)
         body = states[:-1]
         body[:, TRADES] = count
@@ -100,24 +107,32 @@ class FormingMinute:
         body[count == 0] = 0
         return states
 
-    def _progress(self) -> tuple[Ints, np.ndarray, np.ndarray]:
-        """Trades so far, and the shares of volume and of taker-buy volume so far, per slot."""
+    @cached_property
+    def _count(self) -> Ints:
+        """Trades so far, per slot."""
         trades = self.candle[TRADES]
-        dice = noise.uniform(self._key, np.arange(3 * SLOTS + 1))
-        pace = 0.08 + dice[:SLOTS] ** 3
+        dice = noise.uniform(self._key, _COUNT_DICE)
+        pace = 0.08 + dice[:-1] ** 3
         pace[-1] = 0.33  # of a busy minute something is always left to the very end
-        pace = np.cumsum(pace)
-        done = np.r_[0.0, pace[:-1] / pace[-1]]
-        count = np.minimum(np.floor(done * trades + dice[-1]).astype(np.int64), trades)
+        pace = pace.cumsum()
+        done = np.empty(SLOTS)
+        done[0] = 0.0
+        np.divide(pace[:-1], pace[-1], out=done[1:])
+        count: Ints = np.minimum((done * trades + dice[-1]).astype(np.int64), trades)
         count[0] = 0
+        return count
+
+    def _shares(self, count: Ints) -> Sequence[NDArray[np.float64]]:
+        """The shares of volume and of taker-buy volume so far, per slot."""
+        dice = noise.uniform(self._key, _SHARE_DICE)
         fresh = np.diff(count, prepend=0)
-        rest = trades - int(count[-1])
+        rest = self.candle[TRADES] - int(count[-1])
         shares = []
-        for weight in (dice[SLOTS : 2 * SLOTS], dice[2 * SLOTS : -1]):
+        for weight in (dice[:SLOTS], dice[SLOTS:]):
             amount = np.cumsum(fresh * (0.25 + weight))
             total = amount[-1] + rest * 0.75
             shares.append(amount / total if total else amount)
-        return count, shares[0], shares[1]
+        return shares
 
     def _prices(self, states: Ints, count: Ints) -> None:
         """Open, high, low and close per slot: from the open over both extremes to the close."""

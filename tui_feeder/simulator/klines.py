@@ -109,8 +109,12 @@ class KlineStream:
         self._prepares_at = noise.key_of(self._name) % MINUTE
         self._prepared = False
 
-    def due(self, now: int) -> Iterator[Frame]:
-        """Events since the last call: the closes of past minutes, then at most one update."""
+    def closes_at(self) -> int:
+        """When (ms) the close of the minute that is open comes about."""
+        return self._tape.settles(self.symbol, self._open_time)
+
+    def due(self, now: int, *, forming: bool = True) -> Iterator[Frame]:
+        """Events since the last call: the closes of past minutes, then at most one update if ``forming``."""
         symbol = self._instrument.symbol
         while self._open_time + MINUTE <= now:
             settled = self._tape.settles(symbol, self._open_time)
@@ -121,6 +125,8 @@ class KlineStream:
                 if bar is not None:
                     yield self._frame(bar, settled, closed=True)
             self._step()
+        if not forming:
+            return
         minute = self._tape.minute(symbol, self._open_time)
         state = None if minute is None else minute.at(now)
         if not self._prepared and now >= self._open_time + self._prepares_at:

@@ -42,6 +42,8 @@ LIFETIME = DAY
 #: Exchange ms between looks at a stream, and the real seconds below which looks never come closer.
 CADENCE = 250
 SHORTEST_TICK = 0.05
+#: Where looks at forming candles are rarer, closes of so many exchange ms go out together.
+_TOGETHER = 1_000
 
 
 class Streams:
@@ -52,9 +54,17 @@ class Streams:
         clock: exchange time.
         requests: counts connections ("stream:market", "stream:dead") and frames ("frames").
         faults: what is to go wrong.
+        cadence: exchange ms between looks at a forming candle. Closes are on time however long it is.
     """
 
-    def __init__(self, tape: Tape, clock: Clock, requests: Counter[str], faults: Faults) -> None:
+    def __init__(
+        self,
+        tape: Tape,
+        clock: Clock,
+        requests: Counter[str],
+        faults: Faults,
+        cadence: int = CADENCE,
+    ) -> None:
         self.connections: set[Connection] = set()
         self._tape = tape
         self._clock = clock
@@ -66,6 +76,8 @@ class Streams:
         self._attempts: dict[str, deque[int]] = {}
         self._broadcast: asyncio.Task[None] | None = None
         self._faults = faults
+        self._cadence = cadence
+        self._subscribed = asyncio.Event()
         self._wrongs = FrameFaults(faults)
         self._farewells: set[asyncio.Task[None]] = set()
 
@@ -141,16 +153,16 @@ class Streams:
 
     async def _keep(self, connection: Connection) -> None:
         """Pings, and ends the connection when its time is over or its client is dead."""
-        pinged = time.monotonic()
+        ping_at = time.monotonic() + PING_EVERY
         while not connection.socket.closed:
             left = self._clock.real_seconds(connection.begun + LIFETIME - self._clock.now())
-            await asyncio.sleep(min(max(left, 0.0), max(pinged + PING_EVERY - time.monotonic(), 0.0)))
+            await asyncio.sleep(min(max(left, 0.0), max(ping_at - time.monotonic(), 0.0)))
             if self._clock.now() - connection.begun >= LIFETIME:
                 await connection.close(WSCloseCode.OK, b"24 hours are over")
             elif time.monotonic() - connection.heard > PONG_WITHIN:
                 await connection.close(WSCloseCode.POLICY_VIOLATION, b"no pong")
-            elif time.monotonic() - pinged >= PING_EVERY:
-                pinged = time.monotonic()
+            elif time.monotonic() >= ping_at:
+                ping_at = time.monotonic() + PING_EVERY
                 if not connection.frozen:
                     with contextlib.suppress(ConnectionError):
                         await connection.socket.ping(str(self._clock.now()).encode())
@@ -224,6 +236,7 @@ class Streams:
                 instrument = self._symbols[stream[0]]
                 self._klines[name] = KlineStream(self._tape, instrument, stream[1], self._clock.now())
                 self._lanes[name] = len(self._lanes)
+                self._subscribed.set()
 
     def _unsubscribe(self, connection: Connection, names: Iterable[str]) -> None:
         for name in names:
@@ -241,6 +254,8 @@ class Streams:
 
     async def _run(self) -> None:
         """Looks at every stream once a cadence; at low speed in turns, so that work is spread."""
+        if self._cadence > CADENCE:
+            await self._run_sparsely()
         cadence = self._clock.real_seconds(CADENCE)
         turns = max(1, int(cadence / SHORTEST_TICK))
         tick = max(cadence / turns, SHORTEST_TICK)
@@ -252,7 +267,25 @@ class Streams:
             self._push(turn, turns)
             turn = (turn + 1) % turns
 
-    def _push(self, turn: int, turns: int) -> None:
+    async def _run_sparsely(self) -> None:
+        """Looks at every stream when a close or a frame held back is due, and once a cadence."""
+        regular = self._clock.now() + self._cadence
+        while True:
+            now = self._clock.now()
+            coming = [stream.closes_at() for stream in self._klines.values()]
+            due = min([regular, *coming, *self._wrongs.due()])
+            due += -due % _TOGETHER
+            self._subscribed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(self._clock.real_seconds(due - now), 0.0)):
+                    await self._subscribed.wait()
+            if (now := self._clock.now()) >= regular:
+                regular = now + self._cadence
+                self._push(0, 1)
+            elif now >= due:
+                self._push(0, 1, forming=False)
+
+    def _push(self, turn: int, turns: int, *, forming: bool = True) -> None:
         outgoing: dict[Connection, list[bytes]] = {}
         now = self._clock.now()
         if self._faults:
@@ -261,7 +294,7 @@ class Streams:
         for name, stream in self._klines.items():
             if turns > 1 and self._lanes[name] % turns != turn:
                 continue
-            frames = stream.due(now)
+            frames = stream.due(now, forming=forming)
             for frame in frames if wrongs is None else wrongs.pass_on(name, stream.symbol, frames, now):
                 for listener in self._listeners[name]:
                     body = frame.combined if listener.combined else frame.raw

@@ -39,6 +39,10 @@ class FrameFaults:
         """Whether there is a fault, or a frame held back by a former one."""
         return bool(self._faults) or bool(self._held) or bool(self._overtaken)
 
+    def due(self) -> Iterator[int]:
+        """When (ms) frames that are held back go out."""
+        return (moment for held in self._held.values() for moment, _ in held)
+
     def forget(self, name: str) -> None:
         """Drops what is held of a stream nobody listens to."""
         self._held.pop(name, None)

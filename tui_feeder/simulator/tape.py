@@ -35,6 +35,7 @@ class Tape:
         self.market = market
         self._keys: dict[str, int] = {}
         self._forming: OrderedDict[tuple[str, int], FormingMinute | None] = OrderedDict()
+        self._settles: OrderedDict[tuple[str, int], int] = OrderedDict()
         self._most_forming = 4 * len(market.instruments) + 64
 
     def minute(self, symbol: str, open_time: int) -> FormingMinute | None:
@@ -66,6 +67,16 @@ class Tape:
         The first trade of the next minute closes it, 200 ms after its end at the soonest; without one the
         exchange does so after 2,005 ms.
         """
+        place = (symbol, open_time)
+        known = self._settles.get(place)
+        if known is None:
+            known = self._settles[place] = self._settled(symbol, open_time)
+            if len(self._settles) > self._most_forming:
+                with contextlib.suppress(KeyError):  # another thread was quicker
+                    self._settles.popitem(last=False)
+        return known
+
+    def _settled(self, symbol: str, open_time: int) -> int:
         end = open_time + MINUTE
         following = self.minute(symbol, end)
         first = None if following is None else following.first_trade
@@ -80,6 +91,8 @@ class Tape:
         """Reads minutes from ``since`` (ms) on anew, after the market has changed."""
         for place in [place for place in list(self._forming) if place[1] >= since]:
             self._forming.pop(place, None)
+        for place in [place for place in list(self._settles) if place[1] + MINUTE >= since]:
+            self._settles.pop(place, None)
 
     def seen(self, symbol: str, start: int, end: int, now: int, late: int = 0) -> Minutes:
         """Minutes with ``start <= open time < end`` as REST shows them at ``now``.

@@ -1,0 +1,294 @@
+"""What a soak's engine told, and whether it told the truth."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+import orjson
+
+from tui_feeder.config import Config
+from tui_feeder.engine.basis import basis_of, load_pipeline
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
+from tui_feeder.engine.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.message import Message, encode
+from tui_feeder.engine.pipeline import TimeframeState
+from tui_feeder.engine.profile import profile_of
+from tui_feeder.engine.profile_days import encode as encode_profile
+from tui_feeder.engine.profile_days import read_profiles
+from tui_feeder.engine.replay import replay
+from tui_feeder.engine.revisions import Revisions
+from tui_feeder.engine.settings import profile_settings
+from tui_feeder.engine.sinks.outbox import Outbox, Waiting
+from tui_feeder.engine.store import Store
+from tui_feeder.simulator.market import (
+    CLOSE,
+    HIGH,
+    LOW,
+    OPEN,
+    QUOTE,
+    TAKER,
+    TAKER_QUOTE,
+    TRADES,
+    VOLUME,
+    Market,
+)
+
+_REVISION = re.compile(rb'"revision":(\d+)')
+#: Columns of stored rows, and those of the exchange's own; the rest of the row is its open time.
+_COLUMNS = {
+    "open": OPEN, "high": HIGH, "low": LOW, "close": CLOSE, "volume": VOLUME, "quote_volume": QUOTE,
+    "trades": TRADES, "taker_buy_volume": TAKER, "taker_buy_quote_volume": TAKER_QUOTE,
+}  # fmt: skip
+_PIECE = 4 << 20  # bytes of messages taken from an outbox at once
+
+
+class Told:
+    """Every message of a run by symbol, minute and revision; of each minute the last word.
+
+    Args:
+        start: the first minute that can be told, ms.
+        minutes: how many can.
+    """
+
+    def __init__(self, symbols: list[str], start: int, minutes: int) -> None:
+        self.start = start
+        self.count = 0
+        self.corrections = 0
+        self._known: dict[tuple[str, int], int] = {}  # revisions above 0 of a minute, a bit each
+        self._revision = {symbol: np.full(minutes, -1, np.int32) for symbol in symbols}
+        self._hash = {symbol: np.zeros(minutes, np.int64) for symbol in symbols}
+        self.newest: dict[str, tuple[int, int, bytes]] = {}  # timestamp, revision, message
+
+    def take(self, one: Waiting) -> bool:
+        """A message has come; whether its symbol, timestamp and revision are new."""
+        found = _REVISION.search(one.payload)
+        assert found is not None
+        revision = int(found[1])
+        minute = one.timestamp + 1 - MINUTE_MS
+        place = (minute - self.start) // MINUTE_MS
+        self.count += 1
+        self.corrections += revision > 0
+        key, bit = (one.symbol, place), 1 << revision
+        known = self._known.get(key, 0) | int(self._revision[one.symbol][place] == 0)
+        if known & bit:
+            return False
+        if revision:
+            self._known[key] = known | bit
+        elif known:
+            self._known[key] = known | 1
+        if revision > self._revision[one.symbol][place]:
+            self._revision[one.symbol][place] = revision
+            self._hash[one.symbol][place] = _hash(one.payload)
+        if (one.timestamp, revision) > self.newest.get(one.symbol, (0, 0, b""))[:2]:
+            self.newest[one.symbol] = (one.timestamp, revision, one.payload)
+        return True
+
+    def untold(self, symbol: str, start: int, end: int) -> Coverage:
+        """Which minutes of ``[start, end)`` had no message."""
+        part = self._revision[symbol][(start - self.start) // MINUTE_MS : (end - self.start) // MINUTE_MS]
+        return Coverage.of_times(start + np.flatnonzero(part < 0) * MINUTE_MS)
+
+    def is_last_word(self, symbol: str, timestamp: int, message: bytes) -> bool:
+        """Whether the highest revision of a minute said this."""
+        place = (timestamp + 1 - MINUTE_MS - self.start) // MINUTE_MS
+        return bool(self._hash[symbol][place] == _hash(message))
+
+
+def utc(moment: int) -> str:
+    """An exchange time (ms) for people."""
+    return datetime.fromtimestamp(moment / 1000, UTC).strftime("%d %H:%M")
+
+
+def _hash(message: bytes) -> int:
+    """Of what a message says, whatever its revision."""
+    return hash(_REVISION.sub(b"", message, count=1))
+
+
+class Collector:
+    """A sink that takes the messages from an outbox of its own and gives them to :class:`Told`.
+
+    Like a broker, it acknowledges what it has; a process that is killed leaves the rest in the outbox.
+    """
+
+    name = "soak"
+
+    def __init__(self, outbox: Outbox, told: Told) -> None:
+        self._outbox = outbox
+        self._told = told
+        self._taken = outbox.cursors[self.name]
+        self._left = outbox.last  # by the engine before, perhaps taken and not acknowledged
+        self.deaf = False
+        self.twice = 0
+        self.again = 0
+
+    def start(self, journal: object) -> None:
+        pass
+
+    def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
+        pass
+
+    def status(self) -> str:
+        return "ok"
+
+    def drain(self) -> None:
+        """Take what waits."""
+        while not self.deaf and (waiting := self._outbox.after(self._taken, _PIECE)):
+            for one in waiting:
+                if not self._told.take(one):
+                    self.again += one.number <= self._left
+                    self.twice += one.number > self._left
+            self._taken = waiting[-1].number
+            self._outbox.acknowledge(self.name, self._taken)
+
+    def close(self, timeout: float) -> None:
+        self.drain()
+
+
+@dataclass
+class Outcome:
+    """What a seed came to. Every count from ``missing`` on should be 0."""
+
+    seed: int
+    minutes: int = 0
+    messages: int = 0
+    corrections: int = 0
+    kills: int = 0
+    stops: int = 0
+    faults: int = 0
+    gaps: int = 0
+    told_again: int = 0  # after a kill, of what was told just before it
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+    missing: int = 0
+    twice: int = 0
+    untold: int = 0
+    wrong: int = 0
+    unequal: int = 0
+    profiles: int = 0
+    unhealed: int = 0
+
+    findings: list[str] = field(default_factory=list)
+
+    def find(self, what: str, symbol: str, minutes: Coverage) -> int:
+        """Keep where something is wrong, if anything is; how many minutes."""
+        if minutes:
+            parts = [f"{utc(low)}..{utc(high)}" for low, high in minutes.intervals[:5]]
+            more = f" and {len(minutes.intervals) - 5} more" if len(minutes.intervals) > 5 else ""
+            self.findings.append(f"{what}: {symbol} {minutes.minutes} minutes: {', '.join(parts)}{more}")
+        return minutes.minutes
+
+    @property
+    def good(self) -> bool:
+        return self.minutes > 0 and not (
+            self.missing or self.twice or self.untold or self.wrong or self.unequal or self.profiles
+            or self.unhealed
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Witness:
+    """What a symbol's judgement is made of, as it was when the engine stopped."""
+
+    symbol: str
+    start: int  # the first minute wanted
+    states: tuple[TimeframeState, ...]
+
+
+def judge(
+    store: Store, config: Config, market: Market, told: Told, witness: Witness, outcome: Outcome, every: int
+) -> None:
+    """Compare what is stored with the exchange's own candles, and what was told with a batch.
+
+    Args:
+        every: of so many days the messages of one are compared with a replay, and those of the last.
+    """
+    symbol = witness.symbol
+    begun = store.recall(f"revisions {symbol}")
+    assert begun is not None
+    first = Revisions.decode(begun).since
+    timestamp, _, newest = told.newest[symbol]
+    end = timestamp + 1
+    missing = store.present(symbol).missing(witness.start, end)
+    outcome.missing += outcome.find("missing", symbol, missing)
+    outcome.untold += outcome.find("untold", symbol, told.untold(symbol, first, end))
+    rows = store.read(symbol, witness.start, end)
+    outcome.minutes += len(rows)
+    wrong = wrong_rows(rows, market, symbol, witness.start, end)
+    outcome.wrong += outcome.find(f"wrong{_sources(store, symbol, wrong)}", symbol, wrong)
+    pipeline = load_pipeline(store, config, symbol, end)
+    message = pipeline.message()
+    assert message is not None
+    last = span(end - MINUTE_MS, end)
+    if _hash(encode(message)) != _hash(newest):
+        outcome.unequal += outcome.find(
+            f"newest message unequal in {_differing(message, newest)}", symbol, last
+        )
+    if pipeline.timeframe_states() != witness.states:
+        outcome.unequal += outcome.find("newest states unequal", symbol, last)
+    unequal = EMPTY
+    for low, high in _days(first, end, every):
+        for one in replay(store, config, [symbol], low, high):
+            minute = one.timestamp + 1 - MINUTE_MS
+            if not told.is_last_word(symbol, one.timestamp, encode(one)):
+                unequal = unequal.union(span(minute, minute + MINUTE_MS))
+    outcome.unequal += outcome.find("unequal", symbol, unequal)
+    wrong_days = _wrong_profiles(store, config, symbol, witness.start, end)
+    outcome.find("profile", symbol, wrong_days)
+    outcome.profiles += wrong_days.minutes // 1_440
+
+
+def _differing(message: Message, told: bytes) -> str:
+    """The fields in which a message differs from what was told, for people."""
+    right, wrong = orjson.loads(encode(message)), orjson.loads(told)
+    return ", ".join(name for name in {**right, **wrong} if right.get(name) != wrong.get(name))
+
+
+def _sources(store: Store, symbol: str, minutes: Coverage) -> str:
+    """Where stored minutes came from, and how many of them count as certain, for people."""
+    found = {Source(number).name for a, b in minutes for number in store.read_sourced(symbol, a, b)[1]}
+    certain = minutes.intersect(store.certified(symbol)).minutes
+    return f" ({', '.join(sorted(found)).lower()}, {certain} certified)" if minutes else ""
+
+
+def _days(start: int, end: int, every: int) -> Iterator[tuple[int, int]]:
+    """Each ``every``-th UTC day between, the first and the last among them, cut to the range."""
+    first, last = start // DAY_MS, (end - 1) // DAY_MS
+    for day in sorted({*range(first, last, every), last}):
+        yield max(start, day * DAY_MS), min(end, (day + 1) * DAY_MS)
+
+
+def wrong_rows(rows: Rows, market: Market, symbol: str, start: int, end: int) -> Coverage:
+    """The stored minutes that differ in any column from what was traded, or were never traded."""
+    instrument = market.instruments[symbol]
+    truth = market.minutes(symbol, start, end)
+    decimals = dict.fromkeys((OPEN, HIGH, LOW, CLOSE), instrument.price_decimals)
+    decimals |= dict.fromkeys((VOLUME, TAKER), instrument.quantity_decimals)
+    decimals |= dict.fromkeys((QUOTE, TAKER_QUOTE), instrument.quote_decimals)
+    right = np.zeros(len(truth.times), dtype=ROW)
+    right["open_time"] = truth.times
+    for name, column in _COLUMNS.items():
+        assert np.abs(truth.values[:, column]).max(initial=0) < 1 << 53  # so that the quotient is exact
+        right[name] = truth.values[:, column] / 10.0 ** decimals.get(column, 0)
+    invented = Coverage.of_times(rows["open_time"]).subtract(Coverage.of_times(right["open_time"]))
+    kept = rows[np.isin(rows["open_time"], right["open_time"])]
+    right = right[np.isin(right["open_time"], rows["open_time"])]
+    return invented.union(Coverage.of_times(kept["open_time"][kept != right]))
+
+
+def _wrong_profiles(store: Store, config: Config, symbol: str, start: int, end: int) -> Coverage:
+    """The past days that have no stored profile equal to one made of the day's candles."""
+    settings = profile_settings(config, symbol, basis_of(store, symbol).tick_size)
+    assert settings is not None
+    first, last = -(-start // DAY_MS) * DAY_MS, (end - MINUTE_MS) // DAY_MS * DAY_MS
+    kept = {one.last_minute // DAY_MS * DAY_MS: one for one in read_profiles(store, symbol, first, last)}
+    wrong = EMPTY
+    for day in range(first, last, DAY_MS):
+        made = profile_of(store.read(symbol, day, day + DAY_MS), settings)
+        if encode_profile(kept.get(day)) != encode_profile(made):
+            wrong = wrong.union(span(day, day + DAY_MS))
+    return wrong
