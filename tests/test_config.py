@@ -129,7 +129,11 @@ CONTRACT: dict[str, dict[str, Any]] = {
     },
     "service": {
         "log_level": "info",
+        "log_levels": (),
         "log_format": "human",
+        "log_file": None,
+        "log_rotate_mb": 5,
+        "log_keep": 3,
         "shutdown_timeout_seconds": 10,
         "socket": "auto",
         "http_host": "127.0.0.1",

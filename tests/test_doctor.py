@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from commanding import command, command_at
+from feed import configured
+from serving import serving
 
 from tui_feeder.engine.store import Store
 from tui_feeder.simulator.clock import clock_for
@@ -56,6 +58,7 @@ async def test_where_all_is_well_every_line_says_so(tmp_path: Path) -> None:
             (
                 "config",
                 "disk",
+                "http",
                 "names",
                 "REST",
                 "clock",
@@ -236,3 +239,27 @@ async def test_without_a_way_to_the_exchange_each_part_says_so_and_nothing_hangs
     assert found["REST"]["state"] == found["streams"]["state"] == found["archive"]["state"] == "fail"
     assert "unreachable" in found["REST"]["text"]
     assert "cannot be connected" in found["streams"]["text"]
+
+
+async def test_a_port_that_another_has_is_told(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        async with exchange_now() as exchange:
+            code, found = await looked_at(
+                exchange, tmp_path, FEEDER_APPLICATION__HEALTH_SERVER_PORT=str(number)
+            )
+    assert code == 4
+    assert found["http"]["state"] == "fail"
+    assert found["http"]["text"] == f"port {number} of 127.0.0.1 is in use, perhaps by another feeder"
+    assert "application.health_server_port" in found["http"]["remedy"]
+
+
+async def test_a_port_that_a_running_feeder_serves_is_well(tmp_path: Path) -> None:
+    async with exchange_now() as exchange:
+        async with serving(configured(exchange, SYMBOLS), tmp_path / "store") as feeder:
+            number = feeder.service.address[1]
+            _, found = await looked_at(exchange, tmp_path, FEEDER_APPLICATION__HEALTH_SERVER_PORT=str(number))
+        assert found["http"]["state"] == "ok"
+        assert found["http"]["text"] == f"http://127.0.0.1:{number} is served by a feeder that runs"

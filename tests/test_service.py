@@ -24,6 +24,7 @@ from tui_feeder.engine.latency import BOUNDS, Latency
 from tui_feeder.engine.sinks.kafka import KafkaSink
 from tui_feeder.engine.store import Store
 from tui_feeder.monitor import Snapshot, SymbolState
+from tui_feeder.service.hosts import own_name
 from tui_feeder.service.http import HttpService, ServiceError
 from tui_feeder.service.readiness import checks
 from tui_feeder.service.subject import Look
@@ -265,6 +266,55 @@ async def test_a_port_that_is_taken_is_told_with_the_remedy(tmp_path: Path) -> N
         engine: Any = None
         with pytest.raises(ServiceError, match=rf"port {port} of 127.0.0.1 is in use.*health_server_port"):
             HttpService(engine, "127.0.0.1", port)
+
+
+async def test_a_name_that_is_not_ours_is_refused_whatever_it_points_at(tmp_path: Path) -> None:
+    async with exchange_at(NOON) as exchange, serving(configured(exchange, SYMBOLS), tmp_path) as feeder:
+        host, port = feeder.service.address
+
+        async def status(header: str) -> int:
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(f"GET /health HTTP/1.1\r\n{header}Connection: close\r\n\r\n".encode())
+            line = await asyncio.wait_for(reader.readline(), 20)
+            writer.close()
+            return int(line.split()[1])
+
+        for good in (
+            f"127.0.0.1:{port}",
+            "127.0.0.1",
+            f"localhost:{port}",
+            "LOCALHOST",
+            f"[::1]:{port}",
+            "127.1.2.3",
+        ):
+            assert await status(f"Host: {good}\r\n") == 200, good
+        for bad in (
+            "evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "192.168.1.2", "[::2]",
+            "localhost.evil", "user@evil.example", "evil.example/127.0.0.1", "", "[", "0.0.0.0",
+        ):  # fmt: skip
+            assert await status(f"Host: {bad}\r\n") in (400, 403), bad
+        assert await status("Host: evil.example\r\n") == 403
+        body = await feeder.get("/api/v1/symbols", 200)
+        assert body
+
+
+@pytest.mark.parametrize(
+    ("served_on", "header", "named"),
+    [
+        ("0.0.0.0", "192.168.1.2:8080", True),
+        ("0.0.0.0", "evil.example", False),
+        ("0.0.0.0", socket.gethostname(), True),
+        ("::", "[2001:db8::1]:8080", True),
+        ("feeder.lan", "feeder.lan:8080", True),
+        ("feeder.lan", "FEEDER.LAN.", True),
+        ("feeder.lan", "other.lan", False),
+        ("localhost", "192.168.1.2", False),
+        ("localhost", "127.0.0.1", True),
+        ("127.0.0.1", "feeder.localhost:80", True),
+    ],
+)
+def test_names_follow_the_address_that_is_served(served_on: str, header: str, named: bool) -> None:
+    assert own_name(served_on)(header) is named
 
 
 def test_latencies_are_counted_in_their_classes() -> None:

@@ -142,6 +142,17 @@ def main_command(
     Without a command: fetch the history, follow the market, show it. Keys: ? for help, q to quit.
 
     Try it without any set-up:  feeder-tui --demo
+
+    For example:
+
+      feeder-tui --symbols BTCUSDT,ETHUSDT --storage candles
+
+      feeder-tui --symbols ALL --no-ui
+
+      feeder-tui --demo --output jsonl --run-for 60
+
+    Exit codes: 0 stopped in order, 1 it cannot run or go on, 2 wrong configuration or command line, 130
+    interrupted.
     """
     State.debug = debug
     if context.invoked_subcommand is not None:
@@ -221,7 +232,19 @@ def simulate(
         typer.Option("--faults", help="Draw faults at random, by the seed."),
     ] = None,
 ) -> None:
-    """Run the embedded exchange alone, and print the URLs to configure."""
+    """Run the embedded exchange alone, and print the URLs to configure.
+
+    REST, streams and archive as Binance has them, on loopback, with a market that is made up from a seed or
+    real candles; and the faults that such an exchange has.
+
+    For example:
+
+      feeder-tui simulate --symbols BTCUSDT,ETHUSDT --speed 60
+
+      feeder-tui simulate --data klines --fault silence:5m
+
+    Exit codes: 0 stopped in order, 1 the port cannot be had, 2 an option makes no sense.
+    """
     from datetime import UTC, datetime
 
     with told():
@@ -254,7 +277,16 @@ def simulate(
 def config_check(
     config: ConfigOption = None, storage: StorageOption = None, symbols: SymbolsOption = None
 ) -> None:
-    """Read the configuration and tell every problem at once."""
+    """Read the configuration and tell every problem at once.
+
+    The file, the environment and the options given here, as a run would.
+
+    For example:
+
+      feeder-tui config check --config /etc/feeder.toml
+
+    Exit codes: 0 good, 2 something is wrong.
+    """
     with told():
         loaded = load(config, flags_of(storage, symbols, None))
         files = {
@@ -269,7 +301,16 @@ def config_check(
 def config_show(
     config: ConfigOption = None, storage: StorageOption = None, symbols: SymbolsOption = None
 ) -> None:
-    """Print every value and where it came from; secrets masked."""
+    """Print every value and where it came from; secrets masked.
+
+    For example:
+
+      feeder-tui config show | grep kafka
+
+      FEEDER_UI__THEME=feeder-light feeder-tui config show
+
+    Exit codes: 0 printed, 2 something is wrong.
+    """
     from tui_feeder.config import render
 
     with told():
@@ -281,7 +322,16 @@ def config_init(
     path: Annotated[Path, typer.Argument(help="File to write.")] = Path("config.toml"),
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
-    """Write a configuration file with every key, its default and what it means."""
+    """Write a configuration file with every key, its default and what it means.
+
+    For example:
+
+      feeder-tui config init
+
+      feeder-tui config init ~/.config/feeder-tui/config.toml
+
+    Exit codes: 0 written, 2 there is one already, or it cannot be written.
+    """
     from tui_feeder.config import init_file
 
     with told():

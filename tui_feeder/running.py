@@ -24,7 +24,7 @@ from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.sinks.configured import configured_sinks
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.store import Store
-from tui_feeder.logs import set_up
+from tui_feeder.logs import follow, set_up
 from tui_feeder.monitor import ConfiguredValue, Faults
 from tui_feeder.service.configured import served
 
@@ -65,8 +65,10 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
         EngineError: the engine cannot do what the configuration asks.
     """
     config = loaded.config
-    log_file = None if options.headless else _log_file()
-    set_up(config.service.log_level, config.service.log_format, log_file)
+    log_file = config.service.log_file or (None if options.headless else state_folder() / "feeder-tui.log")
+    set_up(config, log_file)
+    if options.headless and log_file is not None:
+        _tell(f"the log goes to {log_file}")
     store = Store(config.application.storage_path, exchange=market_of(config))
     try:
         sinks = configured_sinks(config, store)
@@ -97,10 +99,6 @@ def config_folder() -> Path:
     """Where the user's keys and themes lie."""
     base = os.environ.get("XDG_CONFIG_HOME", "")
     return (Path(base) if os.path.isabs(base) else Path.home() / ".config") / "feeder-tui"
-
-
-def _log_file() -> Path:
-    return state_folder() / "feeder-tui.log"
 
 
 def _headless(loaded: LoadedConfig, store: Store, sinks: list[Sink], options: Options) -> int:
@@ -135,13 +133,13 @@ def _headless(loaded: LoadedConfig, store: Store, sinks: list[Sink], options: Op
 
 
 def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
-    """Follow symbols, log level and rules of alerts as they are now; wrong ones change nothing."""
+    """Follow symbols, log levels and rules of alerts as they are now; wrong ones change nothing."""
     try:
         config = read().config
     except ConfigError as error:
         log.error("the configuration was not taken over: %s", error)
         return
-    logging.getLogger().setLevel(config.service.log_level.upper())
+    follow(config.service)
     engine.call(lambda: engine.engine.following.replace(config.application.symbols))
     engine.call(lambda: engine.engine.alerts.follow(alert_rules(config)))
     log.info("configuration read again: %s", ", ".join(config.application.symbols))

@@ -33,7 +33,7 @@ def attach(loaded: LoadedConfig, socket: Path | None) -> int:
     from tui_feeder.app import FeederApp, Leaving
 
     log_file = state_folder() / "attach.log"
-    set_up(loaded.config.service.log_level, loaded.config.service.log_format, log_file)
+    set_up(loaded.config, log_file)
     with contextlib.closing(AttachedMonitor(chosen(socket))) as monitor:
         app = FeederApp(
             monitor, screen_settings(loaded), title="attached",

@@ -8,6 +8,7 @@ import difflib
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import typer
 
@@ -77,7 +78,8 @@ async def _run(loaded: LoadedConfig, store: Store, start: int | None, end: int |
         try:
             # After the display has begun: log lines then go above its bars.
             chosen = loaded.origins.get("service.log_level", "default") != "default"
-            set_up(config.service.log_level if chosen else "warning", config.service.log_format)
+            quiet = replace(config, service=replace(config.service, log_level="warning"))
+            set_up(config if chosen else quiet)
             showing = asyncio.create_task(show.run())
             interrupted = await _until_done_or_asked(work, show)
             showing.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from typing import Annotated, Optional
 
@@ -51,10 +52,16 @@ def replay(
     speed: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
-            "--speed", help="Exchange seconds in a real second (default: as fast as possible).", min=0.001
+            "--speed",
+            help="Exchange seconds in a real second (default: as fast as possible; with --ui 60).",
+            min=0.001,
+            max=86_400,
         ),
     ] = None,
     output: Annotated[Lines, typer.Option("--output", help="One JSON object a line.")] = Lines.JSONL,
+    ui: Annotated[
+        bool, typer.Option("--ui", help="Show them on the screens, with keys to stop, go on and jump.")
+    ] = False,
     config: ConfigOption = None,
     storage: StorageOption = None,
 ) -> None:
@@ -62,10 +69,28 @@ def replay(
 
     They equal what a live engine with the same settings made of the same candles, all with revision 0.
     Reads only; works while an engine runs.
+
+    With --ui the screens show them instead: space stands still and goes on, comma and full stop jump an
+    hour, < and > a day, ( and ) change the speed, q leaves. Without --from it begins a day before the end.
+
+    For example:
+
+      feeder-tui replay --symbols BTCUSDT --from 2026-02-21 > day.jsonl
+
+      feeder-tui replay --ui --from 2026-02-21T12:00:00Z --speed 300
+
+    Exit codes: 0 done, 1 there is no store, 2 nothing of it is stored.
     """
+    if ui and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        typer.echo("feeder-tui: --ui needs a terminal; without it the messages go to stdout", err=True)
+        raise typer.Exit(2)
     with told():
         low, high = span_of(start, end)
         loaded = load(config, flags(storage, None, None))
+        if ui:
+            from tui_feeder.commands import replay_ui
+
+            raise typer.Exit(replay_ui.run(loaded, split(symbols), low, high, speed))
         from tui_feeder.commands import replay as command
 
         raise typer.Exit(command.run(loaded.config, split(symbols), low, high, speed))
@@ -89,6 +114,14 @@ def rebuild(
 
     missing_days_only builds days that have none, or one of other candles or settings; today_only the
     newest stored day; reprocess_whole_history every day. All within volume_profile.historical_days.
+
+    For example:
+
+      feeder-tui profiles rebuild
+
+      feeder-tui profiles rebuild --mode today_only --symbols BTCUSDT
+
+    Exit codes: 0 built, 1 there is no store, or an engine has it.
     """
     with told():
         loaded = load(config, flags(storage, None, None))

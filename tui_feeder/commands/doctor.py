@@ -12,6 +12,7 @@ import typer
 
 from tui_feeder.commands import doctor_checks as checks
 from tui_feeder.commands.doctor_checks import Finding
+from tui_feeder.commands.doctor_port import port
 from tui_feeder.config import ConfigError, LoadedConfig
 
 WRONG = 4
@@ -66,6 +67,7 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
     if not loaded.warnings:
         yield Finding("config", "ok", _origin(loaded))
     yield checks.storage(config)
+    yield await port(loaded)
     yield await checks.names(config)
     asked = asyncio.create_task(checks.sinks(config))  # they may take their time: nobody waits for another
     found, exchange = await checks.rest(config)

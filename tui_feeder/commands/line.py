@@ -95,6 +95,7 @@ def told() -> Iterator[None]:
             "EngineError",
             "ExchangeError",
             "ExportError",
+            "LogError",
             "PortInUseError",
             "RunError",
             "ServiceError",

@@ -36,6 +36,12 @@ def doctor(
     Asks the exchange for a handful of answers, one day's file and one frame of each kind of stream; changes
     nothing, and may be used while a feeder runs. Each line is ok, warn or fail, with the remedy.
 
+    For example:
+
+      feeder-tui doctor
+
+      feeder-tui doctor --symbols ALL --patience 60 --json
+
     Exit codes: 0 nothing failed, 4 something did.
     """
     with told():

@@ -71,6 +71,12 @@ def backfill(
     Reads what is not stored and certified yet: monthly and daily archives, then REST. Without --from the
     configured history, without --to up to now. Stopped or killed, the same command goes on where it was.
 
+    For example:
+
+      feeder-tui backfill --symbols BTCUSDT,ETHUSDT --from 2025-01-01
+
+      feeder-tui backfill --symbols ALL --storage /data/candles
+
     Exit codes: 0 all minutes are stored, 3 some could not be had (listed with the reason), 130 interrupted.
     """
     with told():
@@ -92,6 +98,14 @@ def gaps(
     """Show which minutes are missing, and why.
 
     Looks from the wanted start, or the first stored minute, to the newest; works while an engine runs.
+
+    For example:
+
+      feeder-tui gaps --symbols 'BTC*' --from 2026-01-01
+
+      feeder-tui gaps --json
+
+    Exit codes: 0 told, whether there are any or not; 1 there is no store; 2 a symbol is not stored.
     """
     with told():
         low, high = span_of(start, end)
@@ -119,6 +133,12 @@ def verify(
 
     Every block decodes and every row keeps the rules of candles; the archives are hashed again and
     compared with the stored rows, and so is REST.
+
+    For example:
+
+      feeder-tui verify --offline
+
+      feeder-tui verify --symbols BTCUSDT --from 2026-01-01 --repair
 
     Exit codes: 0 nothing is wrong, or all of it was repaired; 4 something is wrong or differs; 3 nothing
     is wrong, but a source could not be asked.
@@ -158,6 +178,14 @@ def export(
 
     The stored candles of one symbol that lie wholly inside --from .. --to. Times are ms since the epoch,
     numbers in their shortest exact form. Works while an engine runs.
+
+    For example:
+
+      feeder-tui export --symbol BTCUSDT --from 2026-01-01 > btc.csv
+
+      feeder-tui export --symbol BTCUSDT --format parquet -o btc.parquet
+
+    Exit codes: 0 written, 1 there is no store, or the file cannot be written, 2 the symbol is not stored.
     """
     with told():
         low, high = span_of(start, end)
@@ -179,7 +207,15 @@ def info(
 ) -> None:
     """Show what is stored, and how much.
 
-    Works while an engine runs.
+    The range, the minutes and what is missing of each symbol. Works while an engine runs.
+
+    For example:
+
+      feeder-tui info
+
+      feeder-tui info --sources --json
+
+    Exit codes: 0 told, 1 there is no store, 2 a symbol is not stored.
     """
     with told():
         loaded = load(config, flags(storage, None, None))
@@ -192,6 +228,12 @@ def check_sinks(json: JsonOption = False, config: ConfigOption = None) -> None:
     """Try whether Kafka and PostgreSQL can be reached as configured.
 
     Connects, tells what is there and what a run would create, and changes nothing.
+
+    For example:
+
+      feeder-tui sinks check
+
+      feeder-tui sinks check --config /etc/feeder.toml --json
 
     Exit codes: 0 every enabled sink works, 4 one does not.
     """
@@ -232,6 +274,14 @@ def attach(
 
     Any number may be attached; leaving (q) or losing the line does not touch the feeder. Of the
     configuration only [ui] counts.
+
+    For example:
+
+      feeder-tui attach
+
+      ssh -t server feeder-tui attach --slow
+
+    Exit codes: 0 left, 1 none answers, or it is of another version, 2 this is no terminal.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()) and "TEXTUAL_DRIVER" not in os.environ:
         typer.echo("feeder-tui: attach needs a terminal; scripts use feeder-tui status --json", err=True)
@@ -246,6 +296,14 @@ def attach(
 
 def status(socket: SocketOption = None, json: JsonOption = False) -> None:
     """Tell how a feeder that runs is, for people or scripts.
+
+    Its state, symbols, streams, open gaps and sinks; with --json everything the screens know.
+
+    For example:
+
+      feeder-tui status
+
+      feeder-tui status --json | jq .gaps
 
     Exit codes: 0 live, 3 it runs but is not (yet) live, 1 none answers.
     """
@@ -270,6 +328,14 @@ def serve(
 
     Each page is attached to the feeder that runs. Where none runs, one is started without a screen, with the
     options given here, and stopped at the end.
+
+    For example:
+
+      feeder-tui serve
+
+      feeder-tui serve --demo --port 8001
+
+    Exit codes: 0 stopped in order, 1 the port or a feeder cannot be had.
     """
     with told():
         own: list[str] = ["--demo"] if demo else []

@@ -38,20 +38,32 @@ def run(
     """
     store = Store(config.application.storage_path, read_only=True)
     try:
-        symbols = stored_symbols(store, asked)
-        if not symbols:
-            raise Refusal(f"no candles in {store.path}")
-        first, last = stored_span(store, symbols)
-        low, high = first if start is None else max(start, first), last if end is None else min(end, last)
-        if high <= low:
-            there = f"{moment_text(first)} to {moment_text(last)}"
-            raise Refusal(f"no minute is stored in this range: the store has {there}")
+        symbols, low, high = replayed_span(store, asked, start, end)
         messages: Iterable[Message] = replay(store, config, symbols, low, high)
         if speed is not None:
             messages = paced(messages, speed, time.monotonic, time.sleep)
         return _write(messages, sys.stdout.buffer, at_once=speed is not None)
     finally:
         store.close()
+
+
+def replayed_span(
+    store: Store, asked: list[str] | None, start: int | None, end: int | None
+) -> tuple[list[str], int, int]:
+    """The symbols that are meant, and the range of them that is stored: ms, its end exclusive.
+
+    Raises:
+        Refusal: a symbol is not stored, or no minute lies in the range.
+    """
+    symbols = stored_symbols(store, asked)
+    if not symbols:
+        raise Refusal(f"no candles in {store.path}")
+    first, last = stored_span(store, symbols)
+    low, high = first if start is None else max(start, first), last if end is None else min(end, last)
+    if high <= low:
+        there = f"{moment_text(first)} to {moment_text(last)}"
+        raise Refusal(f"no minute is stored in this range: the store has {there}")
+    return symbols, low, high
 
 
 def paced(

@@ -19,7 +19,7 @@ NOT_YET: dict[str, str] = {
 }
 
 _RESOURCES = "leave it out: threads and buffers need no setting"
-_LOG_FILES = "leave it out: the log goes to standard error, for a journal or a log rotation to keep"
+_LOG_FILES = "use service.log_file, service.log_rotate_mb and service.log_keep"
 #: Keys of the older program and what to do instead; the longest name that matches counts.
 _REPLACED: dict[str, str] = {
     "adaptive": _RESOURCES,

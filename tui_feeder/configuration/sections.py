@@ -24,6 +24,7 @@ from tui_feeder.configuration.values import (
     HttpUrl,
     Increment,
     Line,
+    LogLevels,
     Milliseconds,
     Minutes,
     Months,
@@ -301,7 +302,14 @@ class Service:
     """``[service]``: running as a process."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_levels: LogLevels = ()
+    """Of single modules and what is below them; others have ``log_level``."""
     log_format: Literal["human", "json"] = "human"
+    log_file: Path | None = None
+    """Instead of stderr, or with a screen instead of the one in the user's state directory."""
+    log_rotate_mb: Count = 5
+    log_keep: Count = 3
+    """Rotated files beside the one that is written."""
     shutdown_timeout_seconds: Seconds = 10.0
     socket: Line = "auto"
     """Unix socket that ``attach`` and ``status`` find: "auto", "off" or a path."""

@@ -29,6 +29,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _HOST_AND_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
 _TOPIC_PREFIX = re.compile(r"[A-Za-z0-9._-]{0,200}")
 _SYMBOL = re.compile(r"[^\s,;:\"'`\\/#=.a-z\x00-\x1f\x7f]{1,64}")
+_LOGGER_LEVEL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*=(debug|info|warning|error)")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _FORMS: dict[Any, str] = {
     bool: "true or false",
@@ -188,6 +189,19 @@ Symbols: TypeAlias = Annotated[tuple[Symbol, ...], _SOME, _UNIQUE]
 Timeframe: TypeAlias = Annotated[int, _MINUTE_PARTS_OF_A_DAY]
 Timeframes: TypeAlias = Annotated[tuple[Timeframe, ...], _SOME, _UNIQUE]
 Arguments: TypeAlias = Annotated[tuple[Line, ...], Rule("", lambda values: len(values) <= 64)]
+LogLevels: TypeAlias = Annotated[
+    tuple[
+        Annotated[
+            str,
+            Rule(
+                ' of the form "module=level", as "tui_feeder.engine.binance=debug"',
+                lambda text: _LOGGER_LEVEL.fullmatch(text) is not None,
+            ),
+        ],
+        ...,
+    ],
+    _UNIQUE,
+]
 EmaPeriods: TypeAlias = Annotated[tuple[Annotated[int, _between(1, 10_000)], ...], _SOME, _UNIQUE]
 Servers: TypeAlias = Annotated[
     tuple[Annotated[str, Rule(' of the form "host:port"', _is_host_and_port)], ...], _SOME, _UNIQUE

@@ -33,7 +33,8 @@ APP_BINDINGS: tuple[Binding, ...] = (
 
 #: Where the moment can be chosen; in the group of the app's, whose keys no screen has too.
 REPLAY_BINDINGS: tuple[Binding, ...] = (
-    Binding("space", "play", "play", key_display="Space", id="app.play", tooltip="Replay: stand still, or go on"),
+    Binding("space", "play", "play", key_display="Space", id="app.play",
+            tooltip="Replay: stand still, or go on"),
     Binding("comma", "seek(-1)", "hour", key_display=",", id="app.hour_back", tooltip="Replay: an hour back"),
     Binding("full_stop", "seek(1)", "hour", key_display=".", id="app.hour_on", tooltip="an hour on"),
     Binding("less_than_sign", "seek(-24)", "day", show=False, key_display="<", id="app.day_back",

@@ -297,10 +297,11 @@ def bindings_of(screen: Screen[Any]) -> list[Binding]:
 
 
 def _key_order(keys: Keys) -> int:
-    """The screens first, a demo's faults, then the keys of the one in front, help and quit last."""
+    """The screens first, what only a demo or replay has, keys of the one in front, help and quit last."""
     if keys.keys.isdigit():
         return 0
-    return {"app.faults": 1, "app.commands": 3, "app.help": 4, "app.quit": 5}.get(keys.ids[0], 2)
+    first = {"app.faults": 1, "app.play": 1, "app.hour_back": 1, "app.slower": 1}
+    return (first | {"app.commands": 3, "app.help": 4, "app.quit": 5}).get(keys.ids[0], 2)
 
 
 def too_small_page(size: Size, ink: Ink) -> list[Strip]:

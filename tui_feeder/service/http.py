@@ -13,10 +13,12 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from tui_feeder.engine.live import EngineThread
 from tui_feeder.engine.lock import StoreError
 from tui_feeder.service.api import Api, RequestError
+from tui_feeder.service.hosts import own_name
 from tui_feeder.service.metrics import CONTENT_TYPE, exposition
 from tui_feeder.service.readiness import checks
 from tui_feeder.service.subject import BusyError, Subject
@@ -50,7 +52,8 @@ class HttpService:
     def __init__(self, engine: EngineThread, host: str, port: int) -> None:
         self._subject = Subject(engine)
         self._api = Api(self._subject)
-        self._socket = _listening(host, port)
+        self._host = host
+        self._socket = listening(host, port)
         #: Where it is served.
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
         self._loop = asyncio.new_event_loop()
@@ -74,7 +77,7 @@ class HttpService:
             self._socket.close()
 
     async def _serve(self) -> None:
-        app = web.Application(middlewares=[_guarded])
+        app = web.Application(middlewares=[_guarding(self._host)])
         app.router.add_get("/health", self._health)
         app.router.add_get("/ready", self._ready)
         app.router.add_get("/metrics", self._metrics)
@@ -136,8 +139,12 @@ class HttpService:
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    """A socket that listens at the first address of ``host``."""
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens at the first address of ``host``.
+
+    Raises:
+        ServiceError: the address cannot be had.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
@@ -175,21 +182,28 @@ def _answering(answer: Callable[[Sequence[tuple[str, str]]], Awaitable[Any]]) ->
     return handle
 
 
-@web.middleware
-async def _guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """What can go wrong as a status and a line of JSON; nothing of ours is shown in it."""
-    if request.method not in _METHODS:
-        refused = _json({"error": "only GET is answered"}, 405)
-        refused.headers["Allow"] = ", ".join(_METHODS)
-        return refused
-    try:
-        return await handler(request)
-    except RequestError as error:
-        return _json({"error": str(error)}, error.status)
-    except (BusyError, StoreError) as error:
-        return _json({"error": str(error)}, 503)
-    except web.HTTPException as error:
-        return _json({"error": error.reason}, error.status)
-    except Exception:
-        log.exception("a request failed: %s", request.path)
-        return _json({"error": "internal error; the log has the reason"}, 500)
+def _guarding(host: str) -> Middleware:
+    named = own_name(host)
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """What can go wrong as a status and a line of JSON; nothing of ours is shown in it."""
+        if not named(request.headers.get("Host", host)):
+            return _json({"error": "this is not the host of that name; see service.http_host"}, 403)
+        if request.method not in _METHODS:
+            refused = _json({"error": "only GET is answered"}, 405)
+            refused.headers["Allow"] = ", ".join(_METHODS)
+            return refused
+        try:
+            return await handler(request)
+        except RequestError as error:
+            return _json({"error": str(error)}, error.status)
+        except (BusyError, StoreError) as error:
+            return _json({"error": str(error)}, 503)
+        except web.HTTPException as error:
+            return _json({"error": error.reason}, error.status)
+        except Exception:
+            log.exception("a request failed: %s", request.path)
+            return _json({"error": "internal error; the log has the reason"}, 500)
+
+    return guarded

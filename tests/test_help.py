@@ -1,0 +1,107 @@
+"""The help as man pages: what a command does, examples that work, exit codes; and completion in a shell."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from commanding import command, environment
+
+from tui_feeder.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PROGRAM = Path(sys.executable).with_name("feeder-tui")
+
+
+def commands() -> Iterator[tuple[tuple[str, ...], set[str]]]:
+    """The words of every command, and its options."""
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), typer.main.get_command(app))]
+    while waiting:
+        words, one = waiting.pop(0)
+        below = getattr(one, "commands", {})
+        if not below or not words:
+            yield words, {name for parameter in one.params for name in parameter.opts}
+        waiting += [((*words, name), child) for name, child in below.items()]
+
+
+COMMANDS = dict(commands())
+
+
+def test_the_commands_are_those_there_are() -> None:
+    assert {words[0] for words in COMMANDS if words} == {
+        "attach", "backfill", "config", "doctor", "export", "gaps", "info", "profiles", "replay", "serve",
+        "simulate", "sinks", "status", "verify",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_says_what_it_does_gives_examples_and_exit_codes(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = command(*words, "--help", cwd=tmp_path)
+    assert done.code == 0
+    text = re.sub(r"\n(?! *\n)\s*", " ", done.out)
+    assert "Exit codes: 0 " in text
+    examples = re.search(r"For example:\n(.*?)Exit codes", done.out, re.S)
+    assert examples is not None
+    found = [line.strip() for line in examples[1].splitlines() if line.strip()]
+    assert found
+    for line in found:
+        own = line.partition("feeder-tui ")[2].partition(" | ")[0].partition(" > ")[0]
+        given = shlex.split(own)
+        assert tuple(given[: len(words)]) == words, line
+        options = {word for word in given if word.startswith("-")}
+        assert options <= COMMANDS[words], line
+
+
+def test_options_of_help_need_no_configuration_and_print_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("nonsense")
+    for words in ((), ("replay",), ("config", "check")):
+        done = command(*words, "-h", cwd=tmp_path)
+        assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None or not PROGRAM.exists(), reason="no bash, or not installed")
+def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
+    program = """
+        eval "$(feeder-tui --show-completion bash)"
+        complete -p feeder-tui
+        for line in "rep" "replay --sp" "sinks ch" "export --format p"; do
+            COMP_WORDS=(feeder-tui $line)
+            COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+            _feeder_tui_completion feeder-tui
+            echo "$line: ${COMPREPLY[*]}"
+        done
+    """
+    path = f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "--norc", "-c", program], capture_output=True, text=True, timeout=60, check=True,
+        cwd=tmp_path, env=environment(PATH=path, HOME=str(tmp_path)),
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert lines[0] == "complete -o default -F _feeder_tui_completion feeder-tui"
+    assert lines[1:] == [
+        "rep: replay",
+        "replay --sp: --speed",
+        "sinks ch: check",
+        "export --format p: parquet",
+    ]
+
+
+@pytest.mark.skipif(not PROGRAM.exists(), reason="not installed")
+def test_completion_is_installed_for_the_shell_that_is_named(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(PROGRAM), "--install-completion", "bash"], capture_output=True, text=True, timeout=60,
+        check=False, cwd=tmp_path, env=environment(HOME=str(tmp_path)),
+    )  # fmt: skip
+    assert done.returncode == 0
+    script = tmp_path / ".bash_completions" / "feeder-tui.sh"
+    assert "complete -o default -F" in script.read_text()
+    assert str(script) in (tmp_path / ".bashrc").read_text()

@@ -1,0 +1,218 @@
+"""The log: its levels, its forms, its files, and what must never be in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from commanding import COMMAND, command, environment
+from feed import NOON
+
+from tui_feeder.config import Config, ConfigError, load
+from tui_feeder.configuration.sections import Database, Kafka, KafkaSecurity, Service
+from tui_feeder.configuration.text import MASK, Secret
+from tui_feeder.logs import LogError, RotatedFile, follow, set_up
+from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.synthetic import synthetic_market
+
+log = logging.getLogger("tui_feeder.engine.binance.rest")
+other = logging.getLogger("tui_feeder.engine.history")
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    """The log of the tests themselves, after one that set up another."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    follow(Service())
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def configured(**service: object) -> Config:
+    return Config(service=Service(**service))  # type: ignore[arg-type]
+
+
+def lines(file: Path) -> list[str]:
+    return file.read_text().splitlines()
+
+
+def test_single_modules_have_levels_of_their_own_until_they_are_stated_no_more(tmp_path: Path) -> None:
+    file = tmp_path / "feeder.log"
+    stated = ("tui_feeder.engine.binance=debug", "tui_feeder.engine.history=error")
+    set_up(configured(log_level="warning", log_levels=stated), file)
+    log.debug("one")
+    other.warning("two")
+    logging.getLogger("tui_feeder.app").info("three")
+    logging.getLogger("tui_feeder.app").warning("four")
+    follow(Service(log_level="info"))
+    log.debug("five")
+    log.info("six")
+    other.info("seven")
+    logging.getLogger("aiohttp.access").info("eight")
+    assert [line.rpartition(" ")[2] for line in lines(file)] == ["one", "four", "six", "seven"]
+
+
+def test_a_level_for_a_module_that_is_not_there_is_told(tmp_path: Path) -> None:
+    set_up(configured(log_levels=("tui_feeder.engine.binace=debug", "asyncio=info")), tmp_path / "log")
+    (line,) = lines(tmp_path / "log")
+    assert "there is no module tui_feeder.engine.binace" in line
+
+
+@pytest.mark.parametrize(
+    "wrong", ["tui_feeder.engine", "tui_feeder=loud", "=debug", "a b=debug", "a..b=info"]
+)
+def test_levels_that_make_no_sense_are_refused(wrong: str) -> None:
+    with pytest.raises(ConfigError, match="module=level"):
+        load(None, environ={"FEEDER_SERVICE__LOG_LEVELS": wrong}, flags={})
+
+
+def test_files_are_put_aside_at_their_size_kept_by_number_and_private(tmp_path: Path) -> None:
+    file = tmp_path / "logs" / "feeder.log"
+    set_up(configured(log_rotate_mb=1, log_keep=2), file)
+    for number in range(3_600):
+        log.info("%d %s", number, "x" * 1_000)
+    there = sorted(path.name for path in file.parent.iterdir())
+    assert there == ["feeder.log", "feeder.log.1", "feeder.log.2"]
+    for path in file.parent.iterdir():
+        assert path.stat().st_size <= 1_000_000
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert " 3599 x" in lines(file)[-1]
+
+
+def test_json_is_one_object_a_line_with_the_traceback_in_it(tmp_path: Path) -> None:
+    set_up(configured(log_format="json"), tmp_path / "log")
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        log.exception("went wrong: %s", "ä\n")
+    (line,) = lines(tmp_path / "log")
+    told = json.loads(line)
+    assert (told["level"], told["logger"], told["message"]) == ("error", log.name, "went wrong: ä\n")
+    assert "ValueError: two\nlines" in told["traceback"]
+
+
+@pytest.mark.parametrize("form", ["human", "json"])
+def test_secrets_are_masked_whoever_logs_them(tmp_path: Path, form: str) -> None:
+    config = replace(
+        configured(log_format=form),
+        database=Database(password=Secret('pa"ss-word')),
+        kafka=Kafka(security=KafkaSecurity(sasl_password=Secret('pa"ss-word-of-kafka'))),
+    )
+    set_up(config, tmp_path / "log")
+    log.warning('connecting to postgresql://me:pa"ss-word@host')
+    try:
+        raise ValueError('pa"ss-word-of-kafka refused')
+    except ValueError:
+        log.exception("no login")
+    text = (tmp_path / "log").read_text()
+    assert text.count(MASK) == 3  # the traceback quotes its line of the source
+    assert "ss-word" not in text
+    assert "of-kafka" not in text
+
+
+def test_lines_that_a_full_disk_refuses_are_counted_and_told_of(tmp_path: Path) -> None:
+    program = f"""
+import logging, resource, sys
+from pathlib import Path
+from tui_feeder.config import Config
+from tui_feeder.logs import set_up
+
+file = Path({str(tmp_path / "log")!r})
+set_up(Config(), file)
+log = logging.getLogger("tui_feeder.test")
+log.info("before")
+resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size, resource.RLIM_INFINITY))
+for number in range(3):
+    log.info("lost")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+log.info("after")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr == ""  # it may be the screen
+    told = lines(tmp_path / "log")
+    assert told[0].endswith(" before")
+    assert told[-1].endswith(" after")
+    assert any("lines of this log could not be written" in line for line in told)
+
+
+def test_a_log_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match=r"service\.log_file"):
+        set_up(Config(), tmp_path)
+    done = command("--no-ui", cwd=tmp_path, FEEDER_SERVICE__LOG_FILE=str(tmp_path))
+    assert done.code == 1
+    assert done.err.count("\n") == 1
+    assert "the log cannot be written to" in done.err
+
+
+async def test_a_headless_feeder_logs_to_its_file_changes_levels_on_hangup_and_tells_no_secret(
+    tmp_path: Path,
+) -> None:
+    market = synthetic_market(["BTCUSDT"], as_of_ms=NOON)
+    config, file = tmp_path / "config.toml", tmp_path / "feeder.log"
+
+    def write(levels: str) -> None:
+        config.write_text(
+            f"[application]\nsymbols = ['BTCUSDT']\nstorage_path = '{tmp_path / 'store'}'\n"
+            "health_server_port = 0\n[technical_analysis]\nmin_history_days = 1\n"
+            f"[database]\nenabled = true\nport = 1\nhost = '127.0.0.1'\npassword = 'hunter-two'\n"
+            f"[alerts]\nwebhook_url = 'http://127.0.0.1:1/token-of-mine'\n"
+            f"[service]\nlog_file = '{file}'\nlog_format = 'json'\nsocket = 'off'\nlog_levels = {levels}\n"
+        )
+
+    async with Exchange(market, clock_for(market, start_ms=NOON, rate=60.0)) as exchange:
+        write("['tui_feeder=warning']")
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "--config", str(config), "--no-ui", stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, env=environment(exchange),
+        )  # fmt: skip
+
+        async def until_told(*words: str) -> None:
+            for _ in range(600):
+                if file.exists() and all(word in file.read_text() for word in words):
+                    return
+                await asyncio.sleep(0.1)
+            raise AssertionError(file.read_text() if file.exists() else "no log")
+
+        await until_told("postgres")
+        assert '"level": "info"' not in file.read_text()
+        write("['tui_feeder.engine.alerts=error']")
+        process.send_signal(signal.SIGHUP)
+        await until_told("configuration read again", " closed: 1 of 1 symbols")
+        process.terminate()
+        _, err = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0
+        told = file.read_text()
+        assert "stopped in order" in told
+        for line in told.splitlines():
+            assert json.loads(line)["level"] in ("debug", "info", "warning", "error")
+        for secret in ("hunter-two", "token-of-mine"):
+            assert secret not in told
+            assert secret not in err.decode()
+        assert f"the log goes to {file}" in err.decode()
+
+
+def test_of_a_rotated_file_nothing_is_lost_while_it_can_be_written(tmp_path: Path) -> None:
+    handler = RotatedFile(tmp_path / "log", maxBytes=200, backupCount=50, encoding="utf-8")
+    for number in range(40):
+        handler.emit(logging.LogRecord("a", logging.INFO, "", 0, f"line {number}", (), None))
+    handler.close()
+    found = [line for path in tmp_path.iterdir() for line in lines(path)]
+    assert sorted(found) == sorted(f"line {number}" for number in range(40))

@@ -1,0 +1,301 @@
+"""Replay on the screen: what is shown at a moment is what a live engine had at it, and nothing later."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commanding import command
+from samples import MIDNIGHT, walk
+
+from tests.screens import settled
+from tui_feeder.app import FeederApp, UiSettings
+from tui_feeder.config import Config, load
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
+from tui_feeder.engine.message import encode
+from tui_feeder.engine.store import Store
+from tui_feeder.monitor import MinuteState
+from tui_feeder.replaying.app import ReplayApp
+from tui_feeder.replaying.clock import ReplayClock
+from tui_feeder.replaying.player import Player
+from tui_feeder.screens.base import bindings_of
+
+HOUR = 60 * MINUTE_MS
+MINUTES = 3 * 1_440
+END = MIDNIGHT + MINUTES * MINUTE_MS
+HOLE = (MIDNIGHT + 26 * HOUR, MIDNIGHT + 26 * HOUR + 7 * MINUTE_MS)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three days of two symbols; the second has a hole in it and begins later."""
+    path = tmp_path_factory.mktemp("replaying") / "store"
+    rows = walk(MINUTES - 300, seed=2, start=MIDNIGHT + 300 * MINUTE_MS)
+    rows = rows[(rows["open_time"] < HOLE[0]) | (rows["open_time"] >= HOLE[1])]
+    store = Store(path, exchange="test")
+    for symbol, some in (("AUSDT", walk(MINUTES)), ("BUSDT", rows)):
+        store.put(symbol, some, Source.ARCHIVE_DAY).result()
+    store.close()
+    return path
+
+
+@contextmanager
+def player_of(
+    path: Path, *symbols: str, config: Config | None = None, speed: float = 60.0, at: int | None = None
+) -> Iterator[Player]:
+    store = Store(path, read_only=True)
+    player = Player(store, config or Config(), symbols or ("AUSDT", "BUSDT"), MIDNIGHT, END, speed, at)
+    try:
+        until(lambda: player.settled and player.snapshot().state != "seeking")
+        yield player
+    finally:
+        player.close()
+        store.close()
+
+
+def until(happened: Callable[[], bool], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def go(player: Player, moment: int) -> None:
+    player.seek(moment)
+    until(lambda: player.settled and player.snapshot().exchange_time == moment)
+
+
+# --- the clock -----------------------------------------------------------------------------------
+
+
+def test_the_clock_stands_goes_jumps_and_stops_at_its_ends() -> None:
+    real = [100.0]
+    clock = ReplayClock(1_000, 500_000, 60.0, lambda: real[0])
+    real[0] += 5
+    assert (clock.moment, clock.playing) == (1_000, False)
+    clock.play(True)
+    real[0] += 2
+    assert clock.moment == 121_000
+    clock.faster(1)
+    assert (clock.moment, clock.speed) == (121_000, 120.0)
+    real[0] += 1
+    assert clock.moment == 241_000
+    clock.go(61_000)
+    real[0] += 0.5
+    assert (clock.moment, clock.playing) == (121_000, True)
+    clock.play(False)
+    real[0] += 60
+    assert clock.moment == 121_000
+    clock.go(-5)
+    assert clock.moment == 1_000
+    clock.play(True)
+    real[0] += 1_000
+    assert (clock.moment, clock.playing) == (500_000, False)
+    clock.go(400_000)
+    assert clock.playing
+
+
+def test_the_speed_has_a_least_and_a_most_and_may_begin_between() -> None:
+    clock = ReplayClock(0, 1_000, 42.0, lambda: 0.0)
+    clock.faster(-1)
+    assert clock.speed == 30.0
+    clock.faster(-100)
+    assert clock.speed == 1.0
+    clock.faster(100)
+    assert clock.speed == 3_600.0
+
+
+# --- the numbers ---------------------------------------------------------------------------------
+
+
+def test_messages_at_a_paused_moment_are_byte_equal_to_those_of_the_command(path: Path) -> None:
+    told = command("replay", "--storage", path, "--from", "2026-01-02", cwd=path.parent)
+    assert told.code == 0, told.err
+    lines = told.out.encode().splitlines()
+    by_close: dict[int, list[bytes]] = {}
+    for line in lines:
+        by_close.setdefault(int(line.split(b'"timestamp":')[1].split(b",")[0]) + 1, []).append(line)
+    day = MIDNIGHT + DAY_MS
+    # Counted on, loaded far ahead, loaded back, back by one minute, in a hole of one symbol, the very end.
+    jumps = (5, 65, 900, 130, 129, 1_500, 2 * 1_440)
+    with player_of(path, at=day) as player:
+        for minutes in jumps:
+            go(player, day + minutes * MINUTE_MS)
+            made = [encode(message) for message in player.messages()]
+            assert made == by_close[day + minutes * MINUTE_MS], minutes
+        go(player, HOLE[1])
+        assert len(by_close[HOLE[1]]) == 1
+        assert encode(player.messages()[0]) == by_close[HOLE[1]][0]
+        assert player.messages()[1].timestamp == HOLE[0] - 1
+
+
+def test_it_plays_through_every_minute_and_stops_at_the_end(path: Path) -> None:
+    with player_of(path, "AUSDT", speed=3_600.0, at=END - 90 * MINUTE_MS) as player:
+        first = player.snapshot()
+        assert (first.state, first.exchange_time) == ("paused", END - 90 * MINUTE_MS)
+        player.play(True)
+        until(lambda: player.snapshot().state == "replay")
+        until(lambda: player.snapshot().exchange_time == END and player.snapshot().state == "paused")
+        (view,) = player.snapshot().symbols
+        assert view.messages == 90
+        assert view.last_closed == END - MINUTE_MS
+        (message,) = player.messages()
+        player.seek_by(-HOUR)
+        until(lambda: player.settled)
+        assert player.clock.playing  # it goes on from there
+        player.play(False)
+        go(player, END)
+        assert encode(player.messages()[0]) == encode(message)
+
+
+def test_a_clock_that_is_too_fast_waits_for_the_numbers(path: Path) -> None:
+    with player_of(path, speed=10_000_000.0, at=MIDNIGHT + DAY_MS) as player:
+        player.play(True)
+        until(lambda: player.snapshot().exchange_time == END)
+        a, b = player.snapshot().symbols
+        assert a.messages == 2 * 1_440
+        assert b.messages == 2 * 1_440 - 7
+
+
+# --- what is shown -------------------------------------------------------------------------------
+
+
+def test_nothing_after_the_moment_is_shown(path: Path) -> None:
+    candles = walk(MINUTES)
+    with player_of(path) as player:
+        for moment in (END, MIDNIGHT + 25 * HOUR + 17 * MINUTE_MS, MIDNIGHT + 30 * HOUR):
+            go(player, moment)
+            for timeframe in (60, 3_600):
+                bars = player.bars("AUSDT", timeframe, 50)
+                lines = player.ema_lines("AUSDT", timeframe, 50)
+                frame = timeframe * 1_000
+                assert int(bars["open_time"][-1]) == moment // frame * frame - frame
+                assert [len(line) for line in lines] == [len(bars)] * 2
+                later = player.bars("AUSDT", timeframe, 50, end=moment + 10 * HOUR)
+                assert np.array_equal(later, bars)
+            view = player.snapshot().symbols[0]
+            assert view.price == candles["close"][(moment - MIDNIGHT) // MINUTE_MS - 1]
+            fast = player.ema_lines("AUSDT", 3_600, 50)[0][-1]
+            hourly = next(frame for frame in view.timeframes if frame.timeframe == 3_600)
+            assert hourly.emas[0] is not None
+            assert fast == pytest.approx(hourly.emas[0], rel=1e-9)
+            profile = player.profile("AUSDT")
+            assert profile is not None
+            assert profile.last_minute == moment - MINUTE_MS
+            assert (profile.poc, profile.vah) == (view.poc, view.vah)
+            states = player.coverage("AUSDT", moment - HOUR, moment + HOUR, 120)
+            assert set(states[:60]) <= {MinuteState.STORED}
+            assert set(states[60:]) == {MinuteState.OUTSIDE}
+            assert player.sources("AUSDT", moment - HOUR, moment + HOUR) == {"daily archive": 60}
+            open_bar = player.open_bar("AUSDT", 3_600)
+            assert len(open_bar) == bool(moment % HOUR)
+
+
+def test_a_hole_is_a_gap_once_the_moment_has_come_to_it(path: Path) -> None:
+    with player_of(path, at=HOLE[0]) as player:
+        assert player.snapshot().gaps == ()
+        go(player, HOLE[0] + 2 * MINUTE_MS)
+        (gap,) = player.snapshot().gaps
+        assert (gap.symbol, gap.start, gap.end) == ("BUSDT", HOLE[0], HOLE[0] + 2 * MINUTE_MS)
+        go(player, HOLE[0] + 4 * MINUTE_MS)
+        late = player.snapshot().symbols[1]
+        assert late.state == "stale"
+        assert "no minute is stored for 240 s" in late.reason
+        go(player, HOLE[1] + MINUTE_MS)
+        assert player.snapshot().symbols[1].state == "live"
+        states = player.coverage("BUSDT", HOLE[0] - MINUTE_MS, HOLE[1], 8)
+        assert states == (MinuteState.STORED, *[MinuteState.MISSING] * 7)
+        player.retry_gaps()
+        until(lambda: any("fetches nothing" in event.text for event in player.snapshot().events))
+
+
+def test_symbols_come_and_go_at_the_moment_it_stands(path: Path) -> None:
+    with player_of(path, "AUSDT", at=MIDNIGHT + 40 * HOUR) as player:
+        assert player.listed() == ("AUSDT", "BUSDT")
+        player.add_symbol("BUSDT")
+        until(lambda: len(player.snapshot().symbols) == 2)
+        assert player.snapshot().exchange_time == MIDNIGHT + 40 * HOUR
+        assert [m.timestamp for m in player.messages()] == [MIDNIGHT + 40 * HOUR - 1] * 2
+        player.drop_symbol("AUSDT")
+        until(lambda: len(player.snapshot().symbols) == 1)
+        assert player.snapshot().symbols[0].symbol == "BUSDT"
+
+
+def test_alerts_are_shown_and_go_when_the_moment_goes_back(path: Path, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    marker = tmp_path / "sent"
+    file.write_text(
+        f'[alerts]\ncommand = ["touch", "{marker}"]\n'
+        '[alerts.rules.cross]\nkind = "price_cross"\nlevel = "poc"\ncooldown_seconds = 60\n'
+    )
+    config = load(file, environ={}, flags={}).config
+    with player_of(path, "AUSDT", config=config, at=MIDNIGHT + DAY_MS) as player:
+        go(player, MIDNIGHT + DAY_MS + 3 * HOUR)
+        shown = player.snapshot().alerts
+        assert shown
+        assert all(MIDNIGHT + DAY_MS < alert.at <= MIDNIGHT + DAY_MS + 3 * HOUR for alert in shown)
+        player.acknowledge()
+        until(lambda: all(alert.acknowledged for alert in player.snapshot().alerts))
+        go(player, MIDNIGHT + DAY_MS)
+        assert player.snapshot().alerts == ()
+    assert not marker.exists()
+
+
+# --- the screen ----------------------------------------------------------------------------------
+
+
+async def test_keys_pause_jump_and_change_the_speed(path: Path) -> None:
+    with player_of(path, at=MIDNIGHT + 40 * HOUR) as player:
+        app = ReplayApp(player, UiSettings(symbol_set="braille", colors="truecolor"))
+        async with app.run_test(size=(120, 40)) as pilot:
+
+            async def status(*texts: str) -> str:
+                end = time.monotonic() + 30
+                while True:
+                    await pilot.pause(0.05)
+                    line = (await settled(pilot))[0]
+                    if all(text in line for text in texts):
+                        return line
+                    assert time.monotonic() < end, line
+
+            line = await status("REPLAY paused 2026-01-02 16:00 60x", "16:00:00Z")
+            assert "ws" not in line
+            await pilot.press("comma")
+            await status("REPLAY paused 2026-01-02 15:00")
+            await pilot.press("full_stop", "full_stop")
+            await status("REPLAY paused 2026-01-02 17:00")
+            await pilot.press("less_than_sign")
+            await status("REPLAY paused 2026-01-01 17:00")
+            await pilot.press("greater_than_sign")
+            await status("REPLAY paused 2026-01-02 17:00")
+            await pilot.press("right_parenthesis")
+            await status("120x")
+            await pilot.press("left_parenthesis", "left_parenthesis", "left_parenthesis")
+            await status(" 10x")
+            await pilot.press("space")
+            await status("● REPLAY 2026-01-02 17:00 10x")
+            await pilot.press("space")
+            await status("REPLAY paused")
+            await pilot.press("2")
+            lines = await settled(pilot)
+            assert "AUSDT 1h" in "".join(lines)
+            await pilot.press("question_mark")
+            assert any("Space" in line and "stand still" in line for line in await settled(pilot))
+            await pilot.press("escape", "q")
+        assert app.return_value == "quit"
+
+
+async def test_a_live_feeder_has_none_of_these_keys_and_no_screen_shares_them(path: Path) -> None:
+    with player_of(path, "AUSDT", at=MIDNIGHT + 40 * HOUR) as player:
+        for app in (FeederApp(player, UiSettings(), title="test"), ReplayApp(player, UiSettings())):
+            replays = isinstance(app, ReplayApp)
+            async with app.run_test(size=(80, 24)) as pilot:
+                for screen in "123456":
+                    await pilot.press(screen)
+                    bound = {binding.id: binding.key for binding in bindings_of(app.screen)}
+                    assert ("app.play" in bound) is replays
+                    assert len({key for keys in bound.values() for key in keys.split(",")}) >= len(bound)

@@ -1,0 +1,65 @@
+"""``feeder-tui replay --ui``: stored candles on the screens, at a moment that can stand, go and jump."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+
+import typer
+
+from tui_feeder.commands.line import Refusal, State
+from tui_feeder.commands.replay import replayed_span
+from tui_feeder.config import LoadedConfig
+from tui_feeder.engine.candle import DAY_MS
+from tui_feeder.engine.store import Store
+from tui_feeder.logs import set_up
+from tui_feeder.running import config_folder, screen_settings, state_folder
+
+#: Exchange seconds in a real second: a minute a second.
+SPEED = 60.0
+
+
+def run(
+    loaded: LoadedConfig, asked: list[str] | None, start: int | None, end: int | None, speed: float | None
+) -> int:
+    """Show the screens until the user leaves; the exit code.
+
+    Without ``start`` all that is stored can be gone through, beginning a day before its end.
+
+    Args:
+        loaded: the configuration.
+        asked: symbols or patterns; None for all that are stored.
+        start: ms of the first moment.
+        end: ms of the last moment; None for the end of the last stored minute.
+        speed: exchange seconds in a real second; None for :data:`SPEED`.
+
+    Raises:
+        StoreError: there is no store.
+        Refusal: a symbol is not stored, or no minute lies in the range.
+    """
+    from tui_feeder.replaying.app import ReplayApp
+    from tui_feeder.replaying.player import Player
+
+    config = loaded.config
+    log_file = state_folder() / "replay.log"
+    set_up(config, log_file)
+    with contextlib.closing(Store(config.application.storage_path, read_only=True)) as store:
+        symbols, low, high = replayed_span(store, asked, start, end)
+        at = low if start is not None else max(low, high - DAY_MS)
+        with contextlib.closing(Player(store, config, symbols, low, high, speed or SPEED, at)) as player:
+            try:
+                app = ReplayApp(
+                    player, screen_settings(loaded),
+                    state_file=state_folder() / "screen.json", folder=config_folder(),
+                )  # fmt: skip
+            except ValueError as error:
+                raise Refusal(f"[ui] cannot be used: {error}") from error
+            player.play(True)
+            reason = app.run()
+            if reason is not None:
+                return 0
+            if State.debug and app.failure is not None:
+                traceback.print_exception(app.failure)
+            name = type(app.failure).__name__
+            typer.echo(f"feeder-tui: the screen failed ({name}); log in {log_file}", err=True)
+            return 1

@@ -1,0 +1,354 @@
+"""Plays stored candles: the monitor of a replay, whose moment stands, goes on and jumps."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_feeder.config import Config
+from tui_feeder.engine.alerts.rules import Alert
+from tui_feeder.engine.alerts.settings import alert_rules
+from tui_feeder.engine.candle import MINUTE_MS, Candle, Rows
+from tui_feeder.engine.message import Message
+from tui_feeder.engine.settings import analysed
+from tui_feeder.engine.store import Store
+from tui_feeder.moments import moment_text
+from tui_feeder.monitor import (
+    AlertView,
+    Event,
+    GapView,
+    MinuteState,
+    ProfileView,
+    Snapshot,
+    SymbolState,
+    SymbolView,
+)
+from tui_feeder.replaying.clock import ReplayClock
+from tui_feeder.replaying.reel import Reel
+from tui_feeder.replaying.stored import NO_ROWS, Stored
+
+log = logging.getLogger(__name__)
+_TICK_SECONDS = 0.05
+#: CPU seconds a tick may count minutes; the clock waits for them where that is not enough.
+_COUNT_SECONDS = 0.2
+#: Jumps ahead of at most so much are counted; others are loaded.
+_COUNTED_MS = 3 * 60 * MINUTE_MS
+_GAPS, _ALERTS, _EVENTS = 100, 50, 200
+
+
+class Player:
+    """The :class:`~tui_feeder.monitor.Monitor` of stored candles, on a thread of its own.
+
+    Nothing that lies after its moment is shown. Alerts are shown, and sent nowhere.
+
+    Args:
+        store: where the candles are; it is read only, and an engine may go on writing it.
+        config: whose analysis settings and alert rules count.
+        symbols: stored in it, in the order of the screen.
+        start: ms, a whole minute, the first moment.
+        end: ms, a whole minute, the last.
+        speed: exchange seconds in a real second.
+        at: where it begins, of the range; None for its start.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        config: Config,
+        symbols: Sequence[str],
+        start: int,
+        end: int,
+        speed: float,
+        at: int | None = None,
+    ) -> None:
+        begin = start if at is None else at
+        self.clock = ReplayClock(start, end, speed, time.monotonic)
+        self.clock.go(begin)
+        self.failure: Exception | None = None
+        self._store = store
+        self._config = config
+        self._symbols = tuple(symbols)
+        self._stored = tuple(symbol for symbol in store.symbols() if store.present(symbol))
+        self._timeframes, self._periods = analysed(config)
+        self._reads = Stored(store, config, end)
+        self._reels: tuple[Reel, ...] = ()
+        self._reached = begin
+        self._rules = alert_rules(config)
+        self._alerts: deque[AlertView] = deque(maxlen=_ALERTS)
+        self._alerted = 0
+        self._events: deque[Event] = deque(maxlen=_EVENTS)
+        self._target: int | None = begin
+        self._asked: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._shown: tuple[object, ...] = ()
+        self._lock = threading.Lock()
+        self._wake, self._over = threading.Event(), threading.Event()
+        self._newest = self._first()
+        self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End it; what it was counting is waited for."""
+        self._over.set()
+        self._wake.set()
+        self._thread.join()
+
+    # --- what keys do ----------------------------------------------------------------------------
+
+    def play(self, wanted: bool) -> None:
+        """Go on, or stand still."""
+        self.clock.play(wanted)
+        self._wake.set()
+
+    def seek(self, moment: int) -> None:
+        """Jump to ``moment`` (ms), or as near as the range goes; whole minutes."""
+        moment = min(max(moment, self.clock.start), self.clock.end)
+        with self._lock:
+            self._target = moment - moment % MINUTE_MS
+        self._wake.set()
+
+    def seek_by(self, milliseconds: int) -> None:
+        """Jump from where it is, or is on its way to."""
+        with self._lock:
+            at = self.clock.moment if self._target is None else self._target
+        self.seek(at + milliseconds)
+
+    def faster(self, steps: int) -> None:
+        """So many steps faster, or below 0 slower."""
+        self.clock.faster(steps)
+        self._wake.set()
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is where it was sent."""
+        with self._lock:
+            return self._target is None
+
+    def messages(self) -> tuple[Message, ...]:
+        """The newest message of each symbol that has one, in the order shown. Ask while it stands."""
+        return tuple(message for reel in self._reels if (message := reel.message) is not None)
+
+    # --- its thread ------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._over.is_set():
+                self._obey()
+                self._follow()
+                self._publish()
+                self._wake.wait(_TICK_SECONDS if self.clock.playing else 1.0)
+                self._wake.clear()
+        except Exception as error:
+            log.exception("the replay failed")
+            self.failure = error
+            self._note("error", f"the replay failed: {error}")
+            last = self._newest
+            self._newest = replace(
+                last, state="failed", sequence=last.sequence + 1, events=tuple(self._events)
+            )
+
+    def _obey(self) -> None:
+        """Jump where it was asked to; a later wish overtakes one that is being loaded."""
+        while not self._asked.empty():
+            self._asked.get()()
+        while (target := self._target) is not None and not self._over.is_set():
+            there = tuple(reel.symbol for reel in self._reels)
+            if there == self._symbols and 0 <= target - self._reached <= _COUNTED_MS:
+                self._count(target, None)
+            elif not self._load(target):
+                continue
+            with self._lock:
+                if self._target == target:
+                    self._target = None
+                    self.clock.go(target)
+
+    def _load(self, target: int) -> bool:
+        """Make every symbol anew at ``target``; False where another wish came meanwhile."""
+        self._newest = replace(self._newest, state="seeking", sequence=self._newest.sequence + 1)
+        kept = {reel.symbol: reel for reel in self._reels if reel.reached == target}
+        made = []
+        for symbol in self._symbols:
+            if self._over.is_set() or self._target != target:
+                return False
+            made.append(kept.get(symbol) or Reel(self._store, self._config, symbol, target))
+        self._reels, self._reached = tuple(made), target
+        if not kept:
+            self._rules = alert_rules(self._config)
+            self._alerts = deque((a for a in self._alerts if a.at <= target), maxlen=_ALERTS)
+            self._events = deque((e for e in self._events if e.at <= target), maxlen=_EVENTS)
+            self._note("info", f"replay from {moment_text(target)}")
+        return True
+
+    def _follow(self) -> None:
+        """Count what has closed since."""
+        moment = self.clock.moment
+        self._count(moment - moment % MINUTE_MS, _COUNT_SECONDS)
+        if moment - self._reached >= MINUTE_MS:  # too much for one tick: the clock waits
+            self.clock.go(self._reached)
+            self._wake.set()
+
+    def _count(self, until: int, seconds: float | None) -> None:
+        began = time.thread_time()
+        while self._reached < until and not self._over.is_set():
+            self._reached += MINUTE_MS
+            for reel in self._reels:
+                reel.advance(self._reached, self._told)
+            if seconds is not None and time.thread_time() - began > seconds:
+                break
+
+    def _told(self, candle: Candle, message: Message) -> None:
+        for alert in self._rules.minute(candle, message):
+            self._show(alert)
+
+    def _show(self, alert: Alert) -> None:
+        self._alerted += 1
+        price = alert.value if alert.kind == "price_cross" else None
+        self._alerts.append(
+            AlertView(
+                self._alerted, alert.at, alert.rule, alert.kind, alert.symbol, alert.text, price, rings=False
+            )
+        )
+        self._events.append(Event(alert.at, "info", alert.symbol, f"alert {alert.rule}: {alert.text}"))
+
+    def _note(self, level: str, text: str) -> None:
+        self._events.append(Event(self._reached, level, None, text))
+
+    def _first(self) -> Snapshot:
+        waiting = "its candles are being read"
+        views = tuple(SymbolView(name, SymbolState.WAITING, waiting, 2) for name in self._symbols)
+        return Snapshot(
+            sequence=0,
+            exchange_time=self.clock.moment,
+            clock_rate=self.clock.speed,
+            clock_offset_ms=0.0,
+            taken_at=time.monotonic(),
+            state="seeking",
+            exchange=self._store.exchange or "",
+            timeframes=self._timeframes,
+            ema_periods=self._periods,
+            symbols=views,
+            parts={"store": "running"},
+            store_path=str(self._store.path),
+        )
+
+    def _publish(self) -> None:
+        """Take a snapshot where anything differs from the last."""
+        # The clock may have gone on while minutes were counted: none is shown as over that is not.
+        moment = min(max(self.clock.moment, self._reached), self._reached + MINUTE_MS - 1)
+        playing, speed = self.clock.playing, self.clock.speed
+        now = (moment, playing, speed, self._reels, tuple(self._alerts), tuple(self._events))
+        if (now == self._shown and self._newest.state != "seeking") or not self._reels:
+            return
+        self._shown = now
+        views, gaps, candles = [], [], 0
+        for reel in self._reels:
+            present = self._store.present(reel.symbol)
+            missing = present.missing(present.start, max(present.start, self._reached))
+            views.append(reel.view(moment, present.start, missing.minutes))
+            gaps += [(low, high, reel.symbol) for low, high in missing]
+            candles += present.clip(0, self._reached).minutes
+        gaps.sort(reverse=True)
+        self._newest = replace(
+            self._newest,
+            sequence=self._newest.sequence + 1,
+            exchange_time=moment,
+            clock_rate=speed,
+            taken_at=time.monotonic(),
+            state="replay" if playing else "paused",
+            symbols=tuple(views),
+            gaps=tuple(_gap(symbol, low, high) for low, high, symbol in gaps[:_GAPS]),
+            events=tuple(self._events),
+            alerts=tuple(self._alerts),
+            store_bytes=self._store.file_bytes(),
+            store_candles=candles,
+        )
+
+    # --- what a screen asks ----------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot: ``replay``, ``paused``, or ``seeking`` with what was there before the jump."""
+        return self._newest
+
+    def _closed(self, symbol: str) -> int | None:
+        view = next((view for view in self._newest.symbols if view.symbol == symbol), None)
+        return None if view is None or view.last_closed is None else view.last_closed + MINUTE_MS
+
+    def bars(self, symbol: str, timeframe: int, count: int, end: int | None = None) -> Rows:
+        """See :meth:`tui_feeder.monitor.Monitor.bars`."""
+        closed = self._closed(symbol)
+        return NO_ROWS if closed is None else self._reads.bars(symbol, timeframe, count, end, closed)[0]
+
+    def ema_lines(
+        self, symbol: str, timeframe: int, count: int, end: int | None = None
+    ) -> tuple[NDArray[np.float64], ...]:
+        """See :meth:`tui_feeder.monitor.Monitor.ema_lines`."""
+        closed = self._closed(symbol)
+        if closed is None:
+            return tuple(np.empty(0) for _ in self._newest.ema_periods)
+        return self._reads.bars(symbol, timeframe, count, end, closed)[1]
+
+    def open_bar(self, symbol: str, timeframe: int) -> Rows:
+        """See :meth:`tui_feeder.monitor.Monitor.open_bar`."""
+        closed = self._closed(symbol)
+        return NO_ROWS if closed is None else self._reads.open_bar(symbol, timeframe, closed)
+
+    def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
+        """See :meth:`tui_feeder.monitor.Monitor.profile`."""
+        closed = self._closed(symbol)
+        return None if closed is None else self._reads.profile(symbol, day, closed)
+
+    def coverage(self, symbol: str, start: int, end: int, cells: int) -> tuple[MinuteState, ...]:
+        """See :meth:`tui_feeder.monitor.Monitor.coverage`."""
+        return self._reads.coverage(symbol, start, end, cells, self._newest.exchange_time)
+
+    def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
+        """See :meth:`tui_feeder.monitor.Monitor.sources`."""
+        return self._reads.sources(symbol, start, end, self._newest.exchange_time)
+
+    def retry_gaps(self, symbol: str | None = None) -> None:
+        """Nothing is fetched in a replay; it says so."""
+        self._ask(lambda: self._note("warning", "a replay fetches nothing: feeder-tui backfill does"))
+
+    def acknowledge(self, number: int | None = None) -> None:
+        """See :meth:`tui_feeder.monitor.Monitor.acknowledge`."""
+
+        def seen() -> None:
+            for at, view in enumerate(self._alerts):
+                if number in (None, view.number):
+                    self._alerts[at] = replace(view, acknowledged=True)
+
+        self._ask(seen)
+
+    def listed(self) -> tuple[str, ...]:
+        """The symbols that are stored."""
+        return self._stored
+
+    def add_symbol(self, symbol: str) -> None:
+        """Replay this stored symbol too."""
+        if symbol in self._stored:
+            self._ask(lambda: self._choose((*(one for one in self._symbols if one != symbol), symbol)))
+
+    def drop_symbol(self, symbol: str) -> None:
+        """Replay this symbol no longer; the last one stays."""
+        self._ask(lambda: self._choose(tuple(one for one in self._symbols if one != symbol)))
+
+    def _choose(self, symbols: tuple[str, ...]) -> None:
+        self._symbols = symbols or self._symbols
+        with self._lock:
+            self._target = self._reached if self._target is None else self._target
+
+    def _ask(self, what: Callable[[], None]) -> None:
+        self._asked.put(what)
+        self._wake.set()
+
+
+def _gap(symbol: str, start: int, end: int) -> GapView:
+    minutes = (end - start) // MINUTE_MS
+    return GapView(symbol, start, end, minutes, "missing", 0, "", "it is not stored", None)

@@ -1,0 +1,142 @@
+"""One symbol of a replay: its pipeline at the moment, and what a screen shows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from tui_feeder.config import Config
+from tui_feeder.engine.basis import basis_of, load_pipeline
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, to_candles
+from tui_feeder.engine.day_window import DayWindow
+from tui_feeder.engine.intake import count_minute
+from tui_feeder.engine.message import Message
+from tui_feeder.engine.store import Store
+from tui_feeder.monitor import SymbolState, SymbolView, TimeframeView
+
+#: Read ahead at once.
+_AHEAD_MS = 4 * 60 * MINUTE_MS
+#: As long after its minute a candle has come in a live feeder; later it is late, then stale.
+_LATE_MS, _STALE_MS = 5_000, 90_000
+
+
+class Reel:
+    """The state of one symbol at :attr:`reached`, as a live engine had it with the same candles.
+
+    Args:
+        store: where the candles are.
+        config: whose analysis settings shape the numbers.
+        symbol: stored in it.
+        moment: ms, a whole minute: every candle that closed up to it is counted.
+
+    Raises:
+        BlockError: stored candles are damaged.
+        StoreError: the store is closed.
+    """
+
+    def __init__(self, store: Store, config: Config, symbol: str, moment: int) -> None:
+        self.symbol = symbol
+        self.reached = moment
+        self.messages = 0  # made since the load
+        self.tick_size = basis_of(store, symbol).tick_size
+        self._store = store
+        self._pipeline = load_pipeline(store, config, symbol, moment)
+        recent = store.read(symbol, moment - DAY_MS - MINUTE_MS, moment)
+        self._day = DayWindow()
+        self._day.load(recent)
+        last = to_candles(recent[-2:])
+        self._last = last[-1] if last else None
+        self._before_last = last[0].close if len(last) == 2 else None
+        self._decimals = _decimals(self.tick_size, [candle.close for candle in to_candles(recent[-60:])])
+        self._ahead: list[Candle] = []  # the next one last
+        self._read_to = moment
+
+    @property
+    def message(self) -> Message | None:
+        """The message of the last minute; None before the first."""
+        return self._pipeline.message()
+
+    @property
+    def last_closed(self) -> int | None:
+        """Open time of the last minute counted, if it is not older than a day."""
+        return None if self._last is None else self._last.open_time
+
+    def advance(self, moment: int, told: Callable[[Candle, Message], None]) -> None:
+        """Count every candle that closes up to ``moment``, and tell of each with its message.
+
+        Raises:
+            BlockError: stored candles are damaged.
+            StoreError: the store is closed.
+        """
+        while self.reached < moment:
+            if self.reached >= self._read_to:
+                self._read_to = self.reached + _AHEAD_MS
+                self._ahead = to_candles(self._store.read(self.symbol, self.reached, self._read_to))[::-1]
+            until = min(moment, self._read_to)
+            while self._ahead and self._ahead[-1].open_time < until:
+                self._count(self._ahead.pop(), told)
+            self.reached = until
+
+    def _count(self, candle: Candle, told: Callable[[Candle, Message], None]) -> None:
+        message = count_minute(self._store, self._pipeline, candle)
+        self._before_last = None if self._last is None else self._last.close
+        self._last = candle
+        self._day.add(candle)
+        self.messages += 1
+        told(candle, message)
+
+    def view(self, moment: int, first: int, missing: int) -> SymbolView:
+        """What the screen shows at ``moment``, ms.
+
+        Args:
+            moment: not before :attr:`reached`.
+            first: open time of the first stored minute.
+            missing: minutes from there on that are not stored.
+        """
+        state, reason = self._state(moment)
+        last, before = self._last, self._before_last
+        message = self.message
+        profile = message.profile if message is not None else None
+        day_ago = self._day.day_ago
+        return SymbolView(
+            symbol=self.symbol,
+            state=state,
+            reason=reason,
+            price_decimals=self._decimals,
+            price=last.close if last is not None else None,
+            change_1m=(last.close / before - 1.0) * 100.0 if last is not None and before else None,
+            change_24h=(last.close / day_ago - 1.0) * 100.0 if last is not None and day_ago else None,
+            volume_24h=self._day.quote_volume,
+            timeframes=tuple(
+                TimeframeView(s.timeframe, s.bar_time, s.close, s.trend, s.emas, s.warming, s.partial)
+                for s in self._pipeline.timeframe_states()
+            ),
+            poc=profile.poc if profile is not None else None,
+            vwap=profile.vwap if profile is not None else None,
+            vah=profile.vah if profile is not None else None,
+            val=profile.val if profile is not None else None,
+            last_frame=last.open_time + MINUTE_MS if last is not None else None,
+            last_closed=self.last_closed,
+            missing_minutes=missing,
+            messages=self.messages,
+            first_minute=first,
+            day_closes=self._day.half_hours,
+        )
+
+    def _state(self, moment: int) -> tuple[SymbolState, str]:
+        if self._last is None:
+            return SymbolState.WAITING, "no minute of the day before is stored"
+        overdue = moment - self._last.open_time - 2 * MINUTE_MS
+        if overdue <= _LATE_MS:
+            return SymbolState.LIVE, ""
+        state = SymbolState.STALE if overdue > _STALE_MS else SymbolState.LATE
+        return state, f"no minute is stored for {(overdue + MINUTE_MS) // 1000} s"
+
+
+def _decimals(tick_size: float | None, closes: list[float]) -> int:
+    """Decimals of the prices: of the tick size, or where that is not known the most that a close has."""
+    return max((_places(price) for price in ([tick_size] if tick_size else closes)), default=2)
+
+
+def _places(price: float) -> int:
+    return max(0, -int(Decimal(repr(price)).normalize().as_tuple().exponent))
