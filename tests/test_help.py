@@ -96,12 +96,13 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not PROGRAM.exists(), reason="not installed")
-def test_completion_is_installed_for_the_shell_that_is_named(tmp_path: Path) -> None:
+def test_completion_is_installed_for_the_shell_it_is_asked_from(tmp_path: Path) -> None:
     done = subprocess.run(
-        [str(PROGRAM), "--install-completion", "bash"], capture_output=True, text=True, timeout=60,
-        check=False, cwd=tmp_path, env=environment(HOME=str(tmp_path)),
+        ["bash", "--norc", "-c", f"{shlex.quote(str(PROGRAM))} --install-completion; exit $?"],
+        capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, env=environment(HOME=str(tmp_path)),
     )  # fmt: skip
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stdout
     script = tmp_path / ".bash_completions" / "feeder-tui.sh"
     assert "complete -o default -F" in script.read_text()
     assert str(script) in (tmp_path / ".bashrc").read_text()

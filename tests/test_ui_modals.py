@@ -137,6 +137,17 @@ async def test_nothing_is_asked_where_nothing_stops(leaving: Leaving, state: str
     assert app.return_value == ExitReason.QUIT
 
 
+@pytest.mark.parametrize(
+    ("leaving", "said"),
+    [(Leaving.DETACHES, "again to leave"), (Leaving.STOPS, "again to stop the feeder and quit")],
+)
+async def test_ctrl_c_says_what_the_second_one_does(leaving: Leaving, said: str) -> None:
+    app = configured_app(FakeMonitor(3), leaving)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+c")
+        assert said in words(await settled(pilot))
+
+
 def alert(number: int, symbol: str = "BTCUSDT", **fields: object) -> AlertView:
     return AlertView(number, NOON, "breakout", "price", symbol, f"crossed its POC, {number}", **fields)  # type: ignore[arg-type]
 

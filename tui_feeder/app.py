@@ -354,7 +354,7 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
             self.exit(ExitReason.QUIT)
             return
         self._interrupted = True
-        self.tell("press ctrl+c again to stop the feeder and quit", _INTERRUPT_SECONDS, self._forgive)
+        self.tell(f"press ctrl+c again to {self.leaving.verb}", _INTERRUPT_SECONDS, self._forgive)
 
     def _forgive(self) -> None:
         self._interrupted = False

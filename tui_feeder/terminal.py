@@ -235,17 +235,20 @@ class Output:
 
     def __init__(self, stream: IO[str], thrift: Thrift) -> None:
         self.lost = False
-        self.busy = False  # the output thread is inside a write, perhaps for as long as nobody reads
+        self.flushed = 0  # texts that are with the terminal
+        self._written = 0
         self._stream = stream
         self._thrift = thrift
 
     def write(self, text: str) -> None:
         """Write what Textual's output thread took from its queue."""
         self._guarded(self._stream.write, self._thrift.rewrite(text))
+        self._written += 1
 
     def flush(self) -> None:
         """Hand everything written to the terminal."""
         self._guarded(self._stream.flush)
+        self.flushed = self._written
 
     def fileno(self) -> int:
         """The descriptor of the stream."""
@@ -254,13 +257,10 @@ class Output:
     def _guarded(self, call: Callable[..., Any], *arguments: str) -> None:
         if self.lost:
             return
-        self.busy = True
         try:
             call(*arguments)
         except (OSError, ValueError):
             self.lost = True
-        finally:
-            self.busy = False
 
 
 class DiscreetApp(App[Result]):
@@ -298,6 +298,7 @@ class TerminalDriver(LinuxDriver):
             raise OSError("stderr is closed: there is no terminal to draw on")
         self.output = Output(stream, Thrift(getattr(app, "colored", True)))
         self._file = self.output  # type: ignore[assignment]
+        self._sent = 0  # texts given to the output thread
         self.dropped = False  # a write was lost: what is on the screen must be drawn anew
 
     def _get_terminal_size(self) -> tuple[int, int]:
@@ -315,6 +316,7 @@ class TerminalDriver(LinuxDriver):
         if thread._queue.full():
             self.dropped = True
             return
+        self._sent += 1
         thread.write(data)
 
     def stop_application_mode(self) -> None:
@@ -332,6 +334,7 @@ class TerminalDriver(LinuxDriver):
             with suppress(Empty):
                 while True:
                     thread._queue.get_nowait()
+                    self._sent -= 1
             self._flush_until_idle()
             self.write("\x18")  # ends a sequence that the flush cut in two
 
@@ -348,18 +351,11 @@ class TerminalDriver(LinuxDriver):
                 termios.tcflush(self.fileno, termios.TCOFLUSH)
 
     def _written(self, seconds: float) -> bool:
-        """Whether all there is to write gets written within a time.
-
-        The thread is idle only if it is found so a few times: between taking from its queue and writing it
-        looks idle too.
-        """
-        thread, idle = self._writer_thread, 0
+        """Whether all there is to write gets to the terminal within a time."""
         deadline = time.monotonic() + seconds
-        while idle < 3 and time.monotonic() < deadline:
-            waits = self.output.busy or (thread is not None and not thread._queue.empty())
-            idle = 0 if waits else idle + 1
+        while self.output.flushed < self._sent and time.monotonic() < deadline:
             time.sleep(0.01)
-        return idle >= 3
+        return self.output.flushed >= self._sent
 
     def close(self) -> None:
         """End the output thread; one stuck in a write is left behind (it is a daemon)."""

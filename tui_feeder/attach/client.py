@@ -41,7 +41,7 @@ from tui_feeder.attach.wire import (
 from tui_feeder.monitor import ROW, Event, MinuteState, ProfileView, Rows, Snapshot
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 5.0, 10.0
-_PULL_SECONDS = 0.1
+_PULL_SECONDS = 0.1  # at least, between two snapshots
 _GLANCE_SECONDS = 0.05  # a first look waits so long for its answer
 _WAITS = (0.2, 0.5, 1.0, 2.0, 5.0)  # between tries to find a feeder again
 _KEPT = 256  # answers
@@ -86,7 +86,7 @@ class AttachedMonitor:
         self.received = 0  # bytes
         self._newest: Snapshot
         self._base: Snapshot | None = None  # what the feeder believes us to have
-        self._wanted = time.monotonic()
+        self._looked = asyncio.Event()  # since the last snapshot was asked for
         self._known: OrderedDict[tuple[Any, ...], _Known] = OrderedDict()
         self._lock = threading.Lock()
         self._number = 0
@@ -112,8 +112,9 @@ class AttachedMonitor:
 
     def snapshot(self) -> Snapshot:
         """The newest snapshot; of a lost feeder the last one, its clock going on so that ages grow."""
-        self._wanted = now = time.monotonic()
-        newest = self._newest
+        with contextlib.suppress(RuntimeError):  # it was closed
+            self._loop.call_soon_threadsafe(self._looked.set)
+        now, newest = time.monotonic(), self._newest
         if newest.state != "lost":
             return newest
         passed = (now - newest.taken_at) * newest.clock_rate * 1000
@@ -269,20 +270,21 @@ class AttachedMonitor:
             )
 
     async def _pull(self) -> None:
-        """Fetch snapshots as long as somebody looks."""
+        """Fetch a snapshot for each look, so that it is there at the next: a slow screen costs little."""
         while True:
-            if time.monotonic() - self._wanted < 1.0 or not self._first.is_set():
-                there = asyncio.Event()
+            self._looked.clear()
+            there = asyncio.Event()
 
-                def received(value: Any, there: asyncio.Event = there) -> None:  # noqa: ANN401
-                    self._take(value)
-                    there.set()
+            def received(value: Any, there: asyncio.Event = there) -> None:  # noqa: ANN401
+                self._take(value)
+                there.set()
 
-                self._send("snapshot", (), received)
-                async with asyncio.timeout(_ANSWER_SECONDS):
-                    await there.wait()
-                self._first.set()
+            self._send("snapshot", (), received)
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await there.wait()
+            self._first.set()
             await asyncio.sleep(_PULL_SECONDS)
+            await self._looked.wait()
 
     def _take(self, value: Any) -> None:  # noqa: ANN401
         try:

@@ -31,6 +31,11 @@ class Leaving(StrEnum):
     FORGETS = "forgets"  # the feeder and its candles: a demo that keeps nothing
     DETACHES = "detaches"  # nothing: the feeder runs in another process
 
+    @property
+    def verb(self) -> str:
+        """What leaving is called."""
+        return "leave" if self is Leaving.DETACHES else "stop the feeder and quit"
+
 
 def leave_prompt(snapshot: Snapshot, leaving: Leaving, leave: Callable[[], None]) -> Popup:
     """What stops and what stays, and whether to."""
