@@ -191,7 +191,7 @@ async def test_8_impossible_values_are_quarantined_and_their_minutes_filled_by_r
             return feed.counted("quarantined candles") >= 4 and feed.counted("stream: not ours") >= 1
 
         await until(enough)
-        assert feed.counted("minutes recovered") >= 4
+        await until(lambda: feed.counted("minutes recovered") >= 4)
         assert feed.said("quarantined candles", "minute")
         for view in shown:  # what cannot be is not shown either
             assert view.price is not None

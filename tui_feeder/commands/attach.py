@@ -40,8 +40,8 @@ def attach(loaded: LoadedConfig, socket: Path | None) -> int:
             state_file=state_folder() / "screen.json", folder=config_folder(), leaving=Leaving.DETACHES,
         )  # fmt: skip
         reason = app.run()
-        if reason is None:
-            if State.debug and app.failure is not None:
+        if reason is None and app.failure is not None:
+            if State.debug:
                 traceback.print_exception(app.failure)
             name = type(app.failure).__name__
             typer.echo(

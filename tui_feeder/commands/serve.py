@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shlex
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import typer
 from aiohttp import web
@@ -18,6 +19,8 @@ from tui_feeder.attach.sockets import chosen, listening, own_path, running
 from tui_feeder.commands.line import Refusal
 
 try:
+    from textual_serve import server as textual_server
+    from textual_serve.app_service import AppService
     from textual_serve.server import Server
 except ModuleNotFoundError as error:
     raise Refusal(
@@ -69,6 +72,35 @@ def _feeder(socket: Path | None, own: list[str]) -> Iterator[Path]:
         process.wait()
 
 
+class Service(AppService):
+    """The process of a page, known until it is gone."""
+
+    processes: ClassVar[set[asyncio.subprocess.Process]] = set()
+
+    async def _open_app_process(self, width: int = 80, height: int = 24) -> asyncio.subprocess.Process:
+        process = await super()._open_app_process(width, height)
+        self.processes.difference_update([one for one in self.processes if one.returncode is not None])
+        self.processes.add(process)
+        return process
+
+    @classmethod
+    async def end_all(cls) -> None:
+        """End what runs, and read what it wrote: a pipe left over is an error once the loop is gone."""
+        for process in cls.processes:
+            if process.returncode is None:
+                process.kill()
+            if process.stdin is not None:
+                process.stdin.close()
+            for pipe in (process.stdout, process.stderr):
+                while pipe is not None and await pipe.read(65_536):
+                    pass
+            await process.wait()
+        cls.processes.clear()
+
+
+textual_server.AppService = Service  # type: ignore[attr-defined]  # the server makes its services by this name
+
+
 class Pages(Server):
     """Pages that each run ``feeder-tui attach``.
 
@@ -97,7 +129,11 @@ class Pages(Server):
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
         app.middlewares.append(self._guard)
+        app.on_cleanup.append(self._end)
         return app
+
+    async def _end(self, app: web.Application) -> None:
+        await Service.end_all()
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
