@@ -1,6 +1,6 @@
 """Soak: an exchange that misbehaves for a month, and whether every minute ends up right.
 
-``python -m benchmarks.soak [--seed N] [--seeds N] [--days D] [--symbols N] [--storage DIR] [--check]``.
+``python -m benchmarks.soak [--seed N] [--seeds N] [--days D] [--symbols N] [--storage DIR] [--json] [--check]``.
 
 Engine and exchange are one process on a loop of virtual time (see :mod:`benchmarks._virtual_time`): sockets,
 threads and the store are real, and time goes on only while all of them wait. So no machine is too slow for
@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import json
 import logging
 import math
 import random
@@ -283,21 +284,27 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=10, help="of so many days one is compared with a replay")
     parser.add_argument("--storage", type=Path, help="folder for stores; one in memory is faster: /dev/shm")
     parser.add_argument("--check", action="store_true", help="exit 1 where something is wrong")
+    parser.add_argument("--json", action="store_true", help="an object a seed instead of the table")
     parser.add_argument("--verbose", action="store_true", help="say every day how it stands")
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    print(" ".join(f"{heading:>{width}}" for heading, _, width in _COLUMNS), flush=True)
+    if not given.json:
+        print(" ".join(f"{heading:>{width}}" for heading, _, width in _COLUMNS), flush=True)
     good = True
     for seed in range(given.seed, given.seed + given.seeds):
         with tempfile.TemporaryDirectory(prefix="feeder-soak-", dir=given.storage) as folder:
             run = _soak(given, seed, Path(folder))
+        good = good and run.outcome.good
+        if given.json:
+            told = {name: getattr(run.outcome, name) for _, name, _ in _COLUMNS}
+            print(json.dumps(told | {"findings": run.outcome.findings}), flush=True)
+            continue
         figures = ((getattr(run.outcome, name), width) for _, name, width in _COLUMNS)
         print(" ".join(f"{figure:{width}.0f}" for figure, width in figures), flush=True)
         if given.verbose:
             print("  " + ", ".join(f"{name} {n}" for name, n in sorted(run.counters.items())), flush=True)
         for finding in run.outcome.findings:
             print(f"  {finding}", flush=True)
-        good = good and run.outcome.good
     if given.check and not good:
         sys.exit(1)
 
