@@ -1,6 +1,6 @@
 """Soak: an exchange that misbehaves for a month, and whether every minute ends up right.
 
-``python -m benchmarks.soak [--seed N] [--seeds N] [--days D] [--symbols N] [--storage DIR] [--json] [--check]``.
+``python -m benchmarks.soak [--seed N] [--seeds N] [--days D] [--storage DIR] [--json] [--check]``, and more.
 
 Engine and exchange are one process on a loop of virtual time (see :mod:`benchmarks._virtual_time`): sockets,
 threads and the store are real, and time goes on only while all of them wait. So no machine is too slow for
