@@ -14,13 +14,18 @@ import typer
 from tui_feeder import __version__
 from tui_feeder.commands import derived, operated, registered
 from tui_feeder.commands.line import (
+    ColorsOption,
     ConfigOption,
     DebugOption,
+    GlyphsOption,
     LevelOption,
+    RateOption,
     Refusal,
+    SlowOption,
     State,
     StorageOption,
     SymbolsOption,
+    ThemeOption,
     load,
     split,
     told,
@@ -102,28 +107,11 @@ def main_command(
         Optional[float],  # noqa: UP045
         typer.Option("--run-for", help="Stop in order after so many seconds.", metavar="SECONDS", min=0.0),
     ] = None,
-    hz: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option("--hz", help="Screen updates a second (default 4)."),
-    ] = None,
-    slow: Annotated[
-        Optional[bool],  # noqa: UP045
-        typer.Option("--slow", help="Spare the line: one update a second."),
-    ] = None,
-    theme: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--theme", help="Colours of the screen; key t shows them all.", metavar="NAME"),
-    ] = None,
-    colors: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--colors", help="auto, truecolor, 256, 16 or none.", metavar="HOW"),
-    ] = None,
-    symbol_set: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            "--symbols-set", help="Drawing characters: auto, braille, block or ascii.", metavar="SET"
-        ),
-    ] = None,
+    hz: RateOption = None,
+    slow: SlowOption = None,
+    theme: ThemeOption = None,
+    colors: ColorsOption = None,
+    symbol_set: GlyphsOption = None,
     on_ui_crash: Annotated[
         Manner,
         typer.Option("--on-ui-crash", help="When the screen fails: stop in order, or run on without it."),

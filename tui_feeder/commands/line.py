@@ -58,6 +58,28 @@ FromOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of the table.")]
 
 
+RateOption = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option("--hz", help="Screen updates a second (default 4)."),
+]
+SlowOption = Annotated[
+    Optional[bool],  # noqa: UP045
+    typer.Option("--slow", help="Spare the line: one update a second."),
+]
+ThemeOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--theme", help="Colours of the screen; key t shows them all.", metavar="NAME"),
+]
+ColorsOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--colors", help="auto, truecolor, 256, 16 or none.", metavar="HOW"),
+]
+GlyphsOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--symbols-set", help="Drawing characters: auto, braille, block or ascii.", metavar="SET"),
+]
+
+
 class State:
     """What the failure handler must know of the command line."""
 

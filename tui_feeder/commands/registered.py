@@ -11,12 +11,17 @@ from typing import Annotated, Optional
 import typer
 
 from tui_feeder.commands.line import (
+    ColorsOption,
     ConfigOption,
     FromOption,
+    GlyphsOption,
     JsonOption,
     LevelOption,
+    RateOption,
+    SlowOption,
     StorageOption,
     SymbolsOption,
+    ThemeOption,
     flags,
     load,
     span_of,
@@ -247,28 +252,11 @@ def check_sinks(json: JsonOption = False, config: ConfigOption = None) -> None:
 def attach(
     socket: SocketOption = None,
     config: ConfigOption = None,
-    hz: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option("--hz", help="Screen updates a second (default 4)."),
-    ] = None,
-    slow: Annotated[
-        Optional[bool],  # noqa: UP045
-        typer.Option("--slow", help="Spare the line: one update a second."),
-    ] = None,
-    theme: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--theme", help="Colours of the screen; key t shows them all.", metavar="NAME"),
-    ] = None,
-    colors: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--colors", help="auto, truecolor, 256, 16 or none.", metavar="HOW"),
-    ] = None,
-    symbol_set: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            "--symbols-set", help="Drawing characters: auto, braille, block or ascii.", metavar="SET"
-        ),
-    ] = None,
+    hz: RateOption = None,
+    slow: SlowOption = None,
+    theme: ThemeOption = None,
+    colors: ColorsOption = None,
+    symbol_set: GlyphsOption = None,
 ) -> None:
     """Show the screens of a feeder that runs already.
 
