@@ -12,7 +12,7 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,11 @@ BTC, ETH, CHINESE = "BTCUSDT", "ETHUSDT", "币安人生USDT"
 _WELL = ("starting", "running", "stopped")
 
 
-def exchange_of(symbols: Sequence[str], rate: float = 120.0, start: int = NOON) -> Exchange:
-    """An embedded exchange that is at ``start`` (exchange ms) when it is made."""
-    market = synthetic_market(list(symbols), as_of_ms=NOON)
+def exchange_of(
+    symbols: Sequence[str], rate: float = 120.0, start: int = NOON, listed: Mapping[str, int] | None = None
+) -> Exchange:
+    """An embedded exchange that is at ``start`` (exchange ms) when it is made; some are ``listed`` later."""
+    market = synthetic_market(list(symbols), as_of_ms=NOON, listed=listed)
     return Exchange(market, clock_for(market, start_ms=start, rate=rate))
 
 
@@ -194,6 +196,9 @@ class Feed:
         closes = rows["close"].tolist()
         assert message["close_1m"] == closes[-1]
         for period in (21, 89):
+            if len(closes) < period:  # of a new listing
+                assert f"ema{period}_1min" not in message
+                continue
             ema = sum(closes[:period]) / period
             for close in closes[period:]:
                 ema += (close - ema) * 2 / (period + 1)

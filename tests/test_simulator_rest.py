@@ -124,6 +124,23 @@ async def test_rows_begin_with_the_listing(client: Client) -> None:
     assert await client.klines(symbol="币安人生USDT", startTime=0, endTime=onboard - 1) == []
 
 
+async def test_nobody_knows_a_symbol_before_its_listing() -> None:
+    listing = NOON + 5 * MINUTE
+    clock = HandClock(listing - 1)
+    market = synthetic_market(["BTCUSDT", "NEWUSDT"], as_of_ms=NOON, listed={"NEWUSDT": listing})
+    async with Exchange(market, clock) as exchange, aiohttp.ClientSession() as session:
+        client = Client(exchange, clock, session)
+        status, error, _ = await client.get("klines", symbol="NEWUSDT", interval="1m")
+        assert (status, error["code"]) == (400, -1121)
+        _, info, _ = await client.get("exchangeInfo")
+        assert "NEWUSDT" not in {entry["symbol"] for entry in info["symbols"]}
+        clock.moment = listing + MINUTE
+        assert [row[0] for row in await client.klines("NEWUSDT")] == [listing, listing + MINUTE]
+        _, info, _ = await client.get("exchangeInfo")
+        entry = next(entry for entry in info["symbols"] if entry["symbol"] == "NEWUSDT")
+        assert (entry["status"], entry["onboardDate"]) == ("TRADING", listing)
+
+
 @pytest.mark.parametrize("interval", ["3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"])
 async def test_longer_intervals_are_the_sum_of_their_minutes(client: Client, interval: str) -> None:
     size = int(interval[:-1]) * {"m": MINUTE, "h": HOUR, "d": DAY}[interval[-1]]

@@ -124,6 +124,8 @@ class Rest:
     async def _exchange_info(self, query: Mapping[str, str]) -> bytes:
         if self._listing is None:
             self._listing = [_entry(i) for i in self._tape.market.instruments.values()]
+        now = self._clock.now()
+        listed = [entry for entry in self._listing if entry["onboardDate"] <= now]
         info = {
             "timezone": "UTC",
             "serverTime": self._clock.stated(),
@@ -140,7 +142,7 @@ class Rest:
             ],
             "exchangeFilters": [],
             "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
-            "symbols": self._wrongs.listing(self._listing) if self._faults else self._listing,
+            "symbols": self._wrongs.listing(listed) if self._faults else listed,
         }
         return orjson.dumps(info)
 
@@ -150,8 +152,9 @@ class Rest:
         interval = INTERVALS.get(name)
         if interval is None:
             raise Refusal(-1120, "Invalid interval.")
+        now = self._clock.now()
         instrument = self._tape.market.instruments.get(symbol)
-        if instrument is None or (self._faults and self._wrongs.is_gone(symbol)):
+        if instrument is None or instrument.onboard > now or (self._faults and self._wrongs.is_gone(symbol)):
             raise Refusal(-1121, "Invalid symbol.")
         start, end, limit = _number(query, "startTime"), _number(query, "endTime"), _number(query, "limit")
         if limit is None:
@@ -161,7 +164,6 @@ class Rest:
         if start is not None and end is not None and start > end:
             raise Refusal(-1023, "Start time is greater than end time.")
 
-        now = self._clock.now()
         last = now if end is None else min(end, now)
         if start is None:
             first = last - last % interval - (limit - 1) * interval

@@ -289,7 +289,11 @@ def _character(symbol: str, seed: int, onboard: int) -> _Character:
 
 
 def synthetic_market(
-    symbols: Sequence[str] | None = None, seed: int = 1, *, as_of_ms: int | None = None
+    symbols: Sequence[str] | None = None,
+    seed: int = 1,
+    *,
+    as_of_ms: int | None = None,
+    listed: Mapping[str, int] | None = None,
 ) -> SyntheticMarket:
     """A market of invented perpetuals, and two other listings: a quarterly and a settling one.
 
@@ -299,6 +303,7 @@ def synthetic_market(
         seed: another seed, other prices.
         as_of_ms: the moment listing dates are counted back from: real now if not given. They stay the same
             for a calendar month; candles never depend on it.
+        listed: when (ms) some of them are listed, which may be yet to come: nobody knows them before.
 
     Raises:
         ValueError: for a name that does not end in a known quote asset.
@@ -312,10 +317,10 @@ def synthetic_market(
     if not wanted:
         raise ValueError("the synthetic market needs at least one symbol")
     characters = {symbol: _character(symbol, seed, first) for symbol in wanted}
-    if _NEWCOMER in characters:
-        listed = month - 12 * DAY + 10 * HOUR + 30 * MINUTE
-        newcomer = characters[_NEWCOMER]
-        characters[_NEWCOMER] = replace(newcomer, instrument=replace(newcomer.instrument, onboard=listed))
+    for symbol, moment in {_NEWCOMER: month - 12 * DAY + 10 * HOUR + 30 * MINUTE, **(listed or {})}.items():
+        if (character := characters.get(symbol)) is not None:
+            instrument = replace(character.instrument, onboard=moment)
+            characters[symbol] = replace(character, instrument=instrument)
 
     first_symbol = characters[wanted[0]]
     delivered = quarterly(first_symbol.instrument, now)
