@@ -52,6 +52,24 @@ async def test_every_minute_is_published_once_in_order_and_equals_a_batch(
     store.close()
 
 
+async def test_minutes_that_close_while_history_is_read_are_no_gap_when_the_stream_brought_them(
+    tmp_path: Path,
+) -> None:
+    symbols = [f"C{n}USDT" for n in range(6)]
+    async with exchange_at(NOON + 40_000, symbols, 30.0) as exchange:
+        exchange.faults.switch_on("slow-archive", bytes_per_second=40_000.0)
+        config = configured(exchange, symbols)
+        async with feeding(config, tmp_path) as (engine, sink):
+            await until(lambda: all(engine.intake.lane(s).held for s in symbols))
+            exchange.faults.switch_off()
+            await until(lambda: engine.state == "live")
+            gaps = [
+                (gap.symbol, gap.reason) for gap in (*engine.recovery.open_gaps(), *engine.recovery.closed)
+            ]
+            assert not [gap for gap in gaps if "no source" in gap[1]], gaps
+            await until(lambda: all(len(sink.minutes(s)) >= 3 for s in symbols))
+
+
 async def test_minutes_that_passed_while_it_was_stopped_are_published_after_the_start(tmp_path: Path) -> None:
     async with exchange_at(NOON, ["BTCUSDT"], 120.0) as exchange:
         config = configured(exchange, ["BTCUSDT"])

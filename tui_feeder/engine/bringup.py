@@ -15,7 +15,7 @@ from tui_feeder.engine.basis import basis_of, history_start, keep_basis
 from tui_feeder.engine.binance.rest import RestClient, RestError
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, timeframe_label, to_candles
 from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.coverage import Coverage
+from tui_feeder.engine.coverage import Coverage, span
 from tui_feeder.engine.history import History, Tracker
 from tui_feeder.engine.intake import Intake, Lane, count_minute
 from tui_feeder.engine.journal import Journal
@@ -70,15 +70,16 @@ class BringUp:
             known = recovery.unavailable(one.symbol)
             await self._fill(one, recovery)
             await self.settle_basis(one)
-            await self.open_lane(one)
+            opened = await self.open_lane(one)
             if one.phase == "failed":  # the first minute it took was too much for it
                 return
         one.phase, one.reason = "live", ""
         recovery.resume(one.symbol)
         recovery.confirm(one.symbol, self._store.early(one.symbol))
-        lane_next = self._intake.lane(one.symbol).next or 0
+        lane_next = self._intake.lane(one.symbol).next or opened
         left = self._store.present(one.symbol).missing(one.start, self.closed_until()).subtract(known)
-        for start, end in left:
+        # What the stream brought meanwhile and the lane has taken may still be on its way to the store.
+        for start, end in left.subtract(span(opened, lane_next)):
             joining = start >= lane_next
             reason = "closed while history was read" if joining else "no source had these minutes"
             recovery.need(one.symbol, start, end, reason, joining=joining)
@@ -164,11 +165,14 @@ class BringUp:
         if basis != known:
             await asyncio.wrap_future(keep_basis(self._store, one.symbol, basis))
 
-    async def open_lane(self, one: Tracked, since: int | None = None) -> None:
+    async def open_lane(self, one: Tracked, since: int | None = None) -> int:
         """Load the pipeline from the store and open the lane behind its last minute.
 
         Called again when minutes that the pipeline had passed were repaired, with the first of them as
         ``since``: everything published from there on is computed again and published as a revision.
+
+        Returns:
+            The first minute (ms) that the lane takes.
         """
         async with one.rebuilding:
             symbol = one.symbol
@@ -213,6 +217,7 @@ class BringUp:
                 for candle in to_candles(recent[-2:]):
                     one.before_last, one.last = one.last.close if one.last else None, candle
             self._intake.open_lane(symbol, pipeline, end)
+            return end
 
     async def _revisions_of(self, one: Tracked, end: int) -> Revisions:
         """The symbol's revisions; at its first start, publishing begins at ``end``."""
