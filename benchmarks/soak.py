@@ -1,6 +1,7 @@
 """Soak: an exchange that misbehaves for a month, and whether every minute ends up right.
 
-``python -m benchmarks.soak [--seed N] [--seeds N] [--days D] [--storage DIR] [--json] [--check]``, and more.
+``python -m benchmarks.soak [--seed N] [--seeds N] [--jobs N] [--days D] [--storage DIR] [--json] [--check]``,
+and more. A seed of 30 days and 20 symbols takes some ten minutes of a core.
 
 Engine and exchange are one process on a loop of virtual time (see :mod:`benchmarks._virtual_time`): sockets,
 threads and the store are real, and time goes on only while all of them wait. So no machine is too slow for
@@ -26,16 +27,18 @@ import itertools
 import json
 import logging
 import math
+import multiprocessing
 import random
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -59,8 +62,6 @@ _HOUR_MS = 60 * MINUTE_MS
 _HEALING_MS = 48 * _HOUR_MS
 #: Faults last at most so long, seconds of exchange time.
 _FAULT_LONGEST = 40 * 3_600.0
-#: A clock that steps does so as much more rarely as frames are rarer than in life, about.
-_CLOCK_STEPS = 2 * 3_600.0
 #: An engine that was stopped or killed is away from seconds to 40 hours.
 _AWAY = (10.0, 40 * 3_600.0)
 
@@ -102,7 +103,7 @@ class _Run:
             market,
             clock_for(market, start_ms=_START, rate=given.speed),
             random_faults=RandomFaults(
-                seed, gap=given.fault_every, longest=_FAULT_LONGEST, steps=_CLOCK_STEPS
+                seed, gap=given.fault_every, longest=_FAULT_LONGEST, steps=given.clock_steps
             ),
             cadence=int(given.cadence * 1000),
         )
@@ -225,7 +226,14 @@ class _Run:
         self._report(f"day {day:.1f}: {told}, {len(gaps)} gaps of {missing} minutes; {on}")
 
 
-def _soak(given: argparse.Namespace, seed: int, folder: Path) -> _Run:
+def _soak(given: argparse.Namespace, seed: int) -> tuple[Outcome, Counter[str]]:
+    """What a seed came to, and everything its engines counted."""
+    with tempfile.TemporaryDirectory(prefix="feeder-soak-", dir=given.storage) as folder:
+        return _soak_in(Path(folder), given, seed)
+
+
+def _soak_in(folder: Path, given: argparse.Namespace, seed: int) -> tuple[Outcome, Counter[str]]:
+    logging.disable(logging.CRITICAL)
     report: Report = (lambda text: print(f"  seed {seed} {text}", flush=True)) if given.verbose else _silent
     with virtual_time() as runner, mock.patch("random.Random", _seeded(seed)):
         real, cpu = time.perf_counter(), time.process_time()
@@ -239,7 +247,18 @@ def _soak(given: argparse.Namespace, seed: int, folder: Path) -> _Run:
         judge(store, run.config, run.exchange.market, run.told, witness, outcome, given.every)
     store.close()
     outcome.seconds, outcome.cpu = time.perf_counter() - real, time.process_time() - cpu
-    return run
+    return outcome, run.counters
+
+
+def _outcomes(given: argparse.Namespace) -> Iterator[tuple[Outcome, Counter[str]]]:
+    """Of every seed, in order; each that runs beside others in a process of its own."""
+    seeds = range(given.seed, given.seed + given.seeds)
+    if given.jobs == 1:
+        yield from (_soak(given, seed) for seed in seeds)
+        return
+    apart = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(given.jobs, mp_context=apart, max_tasks_per_child=1) as pool:
+        yield from pool.map(partial(_soak, given), seeds)
 
 
 def _silent(text: str) -> None:
@@ -275,35 +294,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak")
     parser.add_argument("--seed", type=int, default=1, help="first seed")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds")
+    parser.add_argument("--jobs", type=int, default=1, help="how many seeds run at the same time")
     parser.add_argument("--days", type=float, default=30.0, help="simulated days a seed")
     parser.add_argument("--symbols", type=int, default=20)
     parser.add_argument("--speed", type=float, default=10.0, help="exchange seconds in a second of patience")
     parser.add_argument("--cadence", type=float, default=300.0, help="seconds between forming frames")
     parser.add_argument("--fault-every", type=float, default=7_200.0, help="mean seconds between faults")
     parser.add_argument("--stop-every", type=float, default=2.5, help="mean days between stops and kills")
+    parser.add_argument(
+        "--clock-steps",
+        type=float,
+        default=7_200.0,
+        help="seconds between the steps of a clock that steps: more than the 20 s of life, as frames, which "
+        "show it, are rarer",
+    )
     parser.add_argument("--every", type=int, default=10, help="of so many days one is compared with a replay")
     parser.add_argument("--storage", type=Path, help="folder for stores; one in memory is faster: /dev/shm")
     parser.add_argument("--check", action="store_true", help="exit 1 where something is wrong")
     parser.add_argument("--json", action="store_true", help="an object a seed instead of the table")
     parser.add_argument("--verbose", action="store_true", help="say every day how it stands")
     given = parser.parse_args()
-    logging.disable(logging.CRITICAL)
     if not given.json:
         print(" ".join(f"{heading:>{width}}" for heading, _, width in _COLUMNS), flush=True)
     good = True
-    for seed in range(given.seed, given.seed + given.seeds):
-        with tempfile.TemporaryDirectory(prefix="feeder-soak-", dir=given.storage) as folder:
-            run = _soak(given, seed, Path(folder))
-        good = good and run.outcome.good
+    for outcome, counters in _outcomes(given):
+        good = good and outcome.good
         if given.json:
-            told = {name: getattr(run.outcome, name) for _, name, _ in _COLUMNS}
-            print(json.dumps(told | {"findings": run.outcome.findings}), flush=True)
+            told = {name: getattr(outcome, name) for _, name, _ in _COLUMNS}
+            print(json.dumps(told | {"findings": outcome.findings}), flush=True)
             continue
-        figures = ((getattr(run.outcome, name), width) for _, name, width in _COLUMNS)
+        figures = ((getattr(outcome, name), width) for _, name, width in _COLUMNS)
         print(" ".join(f"{figure:{width}.0f}" for figure, width in figures), flush=True)
         if given.verbose:
-            print("  " + ", ".join(f"{name} {n}" for name, n in sorted(run.counters.items())), flush=True)
-        for finding in run.outcome.findings:
+            print("  " + ", ".join(f"{name} {n}" for name, n in sorted(counters.items())), flush=True)
+        for finding in outcome.findings:
             print(f"  {finding}", flush=True)
     if given.check and not good:
         sys.exit(1)
