@@ -48,20 +48,21 @@ class HandClock(SimulatedClock):
 
 
 class LeapClock(ExchangeClock):
-    """The engine's clock on one moved by hand: to sleep is to leap."""
+    """The engine's clock on one moved by hand, and ``ahead`` of it: to sleep is to leap."""
 
     def __init__(self, hand: HandClock) -> None:
         super().__init__()
         self.hand = hand
+        self.ahead = 0
         self.leaps: list[int] = []
 
     def now(self) -> int:
-        return self.hand.moment
+        return self.hand.moment + self.ahead
 
     async def sleep_until(self, exchange_ms: int) -> None:
-        if exchange_ms > self.hand.moment:
-            self.leaps.append(exchange_ms - self.hand.moment)
-            self.hand.moment = exchange_ms
+        if exchange_ms > self.now():
+            self.leaps.append(exchange_ms - self.now())
+            self.hand.moment = exchange_ms - self.ahead
         await asyncio.sleep(0)
 
 

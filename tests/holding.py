@@ -12,7 +12,7 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,13 @@ from history_parts import truth
 from tui_feeder.config import Config
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.basis import load_pipeline
+from tui_feeder.engine.binance.rest import RestClient
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows
 from tui_feeder.engine.coverage import Coverage
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.message import encode
 from tui_feeder.engine.replay import replay
+from tui_feeder.engine.zeros import inside
 from tui_feeder.monitor import Snapshot, StreamView, SymbolState, SymbolView
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
@@ -46,6 +48,17 @@ def exchange_of(
     """An embedded exchange that is at ``start`` (exchange ms) when it is made; some are ``listed`` later."""
     market = synthetic_market(list(symbols), as_of_ms=NOON, listed=listed)
     return Exchange(market, clock_for(market, start_ms=start, rate=rate))
+
+
+def without(rest: RestClient, symbol: str, minutes: Coverage, lacking: Callable[[], bool]) -> None:
+    """Let ``rest`` lack minutes of a symbol for as long as ``lacking()`` says so."""
+    klines = rest.klines_shown
+
+    async def answer(asked: str, *query: Any, urgent: bool) -> tuple[Rows, int]:  # noqa: ANN401
+        rows, newest = await klines(asked, *query, urgent=urgent)
+        return (rows[~inside(rows, minutes)] if lacking() and asked == symbol else rows), newest
+
+    rest.klines_shown = answer  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)

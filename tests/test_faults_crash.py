@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from feed import Collected, until
-from holding import BTC, ETH, Feed, all_live, exchange_of, feed_of
+from holding import BTC, ETH, Feed, all_live, exchange_of, feed_of, without
 
 from tui_feeder.engine import basis, numbers_keeper, supervisor
 from tui_feeder.engine import engine as made
 from tui_feeder.engine.backoff import Backoff
-from tui_feeder.engine.candle import MINUTE_MS, Candle, Rows, Source
+from tui_feeder.engine.candle import MINUTE_MS, Candle, Source
+from tui_feeder.engine.coverage import span
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.message import Message
 from tui_feeder.engine.pipeline import SymbolPipeline
@@ -127,15 +128,8 @@ async def test_a_crash_while_corrections_are_computed_loses_no_correction(
         await feed.minutes(1)
         lane = feed.engine.intake.lane(ETH)
         assert lane.next is not None
-        hole, klines = lane.next, feed.engine.rest.klines
-        lacks = True
-
-        async def lacking(symbol: str, **query: object) -> Rows:
-            rows = await klines(symbol, **query)  # type: ignore[arg-type]
-            kept: Rows = rows[rows["open_time"] != hole] if lacks and symbol == ETH else rows
-            return kept
-
-        monkeypatch.setattr(feed.engine.rest, "klines", lacking)
+        hole, lacks = lane.next, True
+        without(feed.engine.rest, ETH, span(hole, hole + MINUTE_MS), lambda: lacks)
         await until(lambda: hole + 3 * MINUTE_MS in feed.sink.minutes(ETH))
         assert hole not in feed.sink.minutes(ETH)
         assert hole in lane.skipped

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
 from feed import until
-from holding import BTC, ETH, all_live, exchange_of, feed_of
+from holding import BTC, ETH, all_live, exchange_of, feed_of, without
 
-from tui_feeder.engine.candle import MINUTE_MS, Rows
+from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.coverage import span
 from tui_feeder.monitor import SymbolState
 
 
@@ -53,20 +53,11 @@ async def test_a_symbol_whose_minutes_do_not_close_is_late_then_stale_and_the_en
         await feed.holds()
 
 
-async def test_a_new_gap_does_not_wait_for_one_that_is_tried_again_much_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_new_gap_does_not_wait_for_one_that_is_tried_again_much_later(tmp_path: Path) -> None:
     async with exchange_of([BTC]) as exchange, feed_of(exchange, tmp_path, [BTC]) as feed:
         await until(lambda: all_live(feed))
-        hole, klines = exchange.clock.now() // MINUTE_MS * MINUTE_MS + MINUTE_MS, feed.engine.rest.klines
-        lacks = True
-
-        async def lacking(symbol: str, **query: object) -> Rows:
-            rows = await klines(symbol, **query)  # type: ignore[arg-type]
-            kept: Rows = rows[rows["open_time"] != hole] if lacks else rows
-            return kept
-
-        monkeypatch.setattr(feed.engine.rest, "klines", lacking)
+        hole, lacks = exchange.clock.now() // MINUTE_MS * MINUTE_MS + MINUTE_MS, True
+        without(feed.engine.rest, BTC, span(hole, hole + MINUTE_MS), lambda: lacks)
         exchange.faults.switch_on("no-close-frame", duration=120)
         await until(lambda: feed.engine.store.unavailable(BTC), 60)
         (one,) = feed.engine.store.unavailable(BTC)

@@ -45,7 +45,7 @@ def sources(store: Store, start: int, end: int) -> dict[Source, int]:
 
 
 async def test_months_days_and_pages_are_read_where_each_is_cheapest(parts: Reading) -> None:
-    wanted = span(FEBRUARY[0] - 90 * MINUTE_MS, NOON)
+    wanted = span(FEBRUARY[0] - 90 * MINUTE_MS, NOON - MINUTE_MS)  # the next one is not sure yet
     filled = await parts.fill(wanted)
     assert filled.got == parts.store.certified(LTC) == wanted
     assert sorted(parts.zips()) == sorted(
@@ -53,7 +53,7 @@ async def test_months_days_and_pages_are_read_where_each_is_cheapest(parts: Read
     )
     assert sources(parts.store, *FEBRUARY) == {Source.ARCHIVE_MONTH: 28 * 1440}
     assert sources(parts.store, FEBRUARY[1], TODAY) == {Source.ARCHIVE_DAY: 9 * 1440}
-    assert sources(parts.store, TODAY, NOON) == {Source.REST: 720}
+    assert sources(parts.store, TODAY, NOON) == {Source.REST: 719}
     assert_whole(parts.store, parts.exchange, LTC, wanted.start, wanted.end)
     again = await parts.fill(wanted.subtract(parts.store.certified(LTC)))
     assert again.got == EMPTY

@@ -5,12 +5,11 @@ from pathlib import Path
 
 from feed import configured, feeding, until
 from history_parts import NOON, TODAY, assert_whole
-from holding import Feed
+from holding import Feed, without
 from test_history_outages import BTC, assert_equals_a_batch, exchange_at, first_told
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows
-from tui_feeder.engine.engine import Engine
-from tui_feeder.simulator.faults import Fault
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.coverage import span
 from tui_feeder.simulator.synthetic import synthetic_market
 
 
@@ -54,17 +53,23 @@ async def test_what_is_empty_for_a_while_is_asked_again_and_comes(tmp_path: Path
         assert_equals_a_batch(tmp_path, config, sink, BTC)
 
 
-def without(engine: Engine, hole: int, lacking: Fault) -> None:
-    """Let REST lack what the daily file lacks: the half hour from ``hole`` on."""
-    klines = engine.rest.klines
-
-    async def answer(symbol: str, **query: object) -> Rows:
-        rows = await klines(symbol, **query)  # type: ignore[arg-type]
-        inside = (rows["open_time"] >= hole) & (rows["open_time"] < hole + 30 * MINUTE_MS)
-        left: Rows = rows if lacking.why_ended else rows[~inside]
-        return left
-
-    engine.rest.klines = answer  # type: ignore[method-assign]
+async def test_a_minute_that_is_to_be_confirmed_is_asked_for_until_it_is_shown(tmp_path: Path) -> None:
+    market = synthetic_market([BTC], as_of_ms=NOON)
+    async with exchange_at(market, NOON, 60.0) as exchange:
+        exchange.faults.switch_on("no-close-frame")
+        config = configured(exchange, [BTC])
+        async with feeding(config, tmp_path) as (engine, sink):
+            await until(lambda: len(sink.minutes(BTC)) >= 2)
+            await until(lambda: engine.store.early(BTC))
+            exchange.faults.switch_on("rest-empty")
+            early = engine.store.early(BTC)
+            asked = exchange.requests["klines"]
+            await until(lambda: exchange.requests["klines"] >= asked + 12)  # three to a try that is believed
+            assert engine.store.early(BTC).intersect(early) == early
+            exchange.faults.switch_off()
+            await until(lambda: not engine.store.early(BTC).intersect(early))
+            assert not early.subtract(engine.store.certified(BTC))
+            await Feed(engine, sink, exchange, config).holds()
 
 
 async def test_what_no_source_has_is_unavailable_with_its_reason_and_comes_when_it_can(
@@ -76,7 +81,7 @@ async def test_what_no_source_has_is_unavailable_with_its_reason_and_comes_when_
         hole = TODAY - DAY_MS + 600 * MINUTE_MS
         lacking = exchange.faults.switch_on("missing-rows", minute=600, minutes=30)
         async with feeding(config, tmp_path) as (engine, sink):
-            without(engine, hole, lacking)
+            without(engine.rest, BTC, span(hole, hole + 30 * MINUTE_MS), lambda: not lacking.why_ended)
             await until(lambda: engine.store.unavailable(BTC), 60)
             (one,) = engine.store.unavailable(BTC)
             assert (one.start, one.end) == (hole, hole + 30 * MINUTE_MS)
@@ -88,7 +93,7 @@ async def test_what_no_source_has_is_unavailable_with_its_reason_and_comes_when_
             count = len(sink.minutes(BTC))
             await until(lambda: len(sink.minutes(BTC)) >= count + 2)  # live data need not wait
         async with feeding(config, tmp_path, sink) as (engine, _):
-            without(engine, hole, lacking)
+            without(engine.rest, BTC, span(hole, hole + 30 * MINUTE_MS), lambda: not lacking.why_ended)
             await until(lambda: any(gap.start == hole for gap in engine.recovery.open_gaps()), 40)
             (gap,) = [gap for gap in engine.recovery.open_gaps() if gap.start == hole]
             assert gap.state in ("unavailable", "filling")

@@ -11,9 +11,9 @@ from history_parts import LTC, NOON, HandClock, LeapClock, Reading, reading, tru
 
 from tui_feeder.engine.ban import keep_ban, known_ban
 from tui_feeder.engine.binance.rest import RestClient, RestError, UnknownSymbolError
-from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS
+from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS, Rows
 from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.coverage import span
+from tui_feeder.engine.coverage import EMPTY, span
 from tui_feeder.engine.history import Tracker
 from tui_feeder.engine.store import Store
 from tui_feeder.simulator.clock import SimulatedClock
@@ -228,11 +228,52 @@ async def test_a_minute_read_soon_after_its_end_is_not_certified_before_it_is_co
     assert parts.store.certified(LTC) == span(NOON - 5 * MINUTE_MS, NOON)
     parts.hand.moment = NOON + MINUTE_MS + 16 * SECOND_MS
     confirmed = await parts.history.confirm(LTC, minute)
-    assert confirmed.changed == [NOON]
+    assert (confirmed.changed, confirmed.early) == ([NOON], minute)
+    parts.hand.moment = NOON + 2 * MINUTE_MS
+    confirmed = await parts.history.confirm(LTC, minute)
+    assert (confirmed.changed, confirmed.early) == ([], EMPTY)
     assert minute.start in parts.store.certified(LTC)
     np.testing.assert_array_equal(
         parts.store.read(LTC, NOON, NOON + MINUTE_MS), truth(parts.exchange, LTC, NOON, NOON + MINUTE_MS)
     )
+
+
+async def test_a_clock_that_is_ahead_certifies_no_minute_that_the_exchange_has_not_ended(
+    parts: Reading,
+) -> None:
+    minute = span(NOON, NOON + MINUTE_MS)
+    parts.hand.moment, parts.clock.ahead = NOON + 40 * SECOND_MS, 90 * SECOND_MS
+    filled = await parts.fill(span(NOON - 5 * MINUTE_MS, NOON + MINUTE_MS))
+    assert parts.store.read(LTC, NOON, NOON + MINUTE_MS) != truth(
+        parts.exchange, LTC, NOON, NOON + MINUTE_MS
+    ), "the minute in progress was not taken for over: the test shows nothing"
+    assert filled.early == parts.store.early(LTC) == span(NOON - MINUTE_MS, NOON + MINUTE_MS)
+    parts.hand.moment = NOON + MINUTE_MS + 1  # and still ahead
+    assert (await parts.history.confirm(LTC, filled.early)).early == minute
+    parts.hand.moment = NOON + 2 * MINUTE_MS + 1
+    confirmed = await parts.history.confirm(LTC, minute)
+    assert (confirmed.changed, confirmed.early) == ([NOON], EMPTY)
+    assert not parts.store.early(LTC)
+    np.testing.assert_array_equal(
+        parts.store.read(LTC, NOON, NOON + MINUTE_MS), truth(parts.exchange, LTC, NOON, NOON + MINUTE_MS)
+    )
+
+
+async def test_without_later_minutes_ten_of_them_must_pass_before_one_is_certified(parts: Reading) -> None:
+    """Of a symbol that is traded no longer nothing later comes."""
+    minute = span(NOON, NOON + MINUTE_MS)
+    page, times = parts.rest.klines_shown, []
+
+    async def without_later(*asked: Any, urgent: bool) -> tuple[Rows, int]:  # noqa: ANN401
+        rows, _ = await page(*asked, urgent=urgent)
+        return rows, NOON
+
+    parts.rest.klines_shown = without_later  # type: ignore[method-assign]
+    for seconds in (76, 600, 661):
+        parts.hand.moment = NOON + seconds * SECOND_MS
+        await parts.history.confirm(LTC, minute)
+        times.append(minute.start in parts.store.certified(LTC))
+    assert times == [False, False, True]
 
 
 async def test_a_name_that_is_not_ascii_is_a_name(parts: Reading) -> None:

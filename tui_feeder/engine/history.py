@@ -16,7 +16,7 @@ from tui_feeder.engine.binance.rest import RestClient, RestError
 from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS, Candle, Rows, Source, fault_of, faulty, to_candles
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.plan import File, FileKind, Plan, make_plan, rest_pages
+from tui_feeder.engine.plan import PAGE_MINUTES, File, FileKind, Plan, make_plan, rest_pages
 from tui_feeder.engine.store import FileRecord, Store, Written
 from tui_feeder.monitor import Progress
 
@@ -27,6 +27,9 @@ _FILES_AHEAD = 2
 _TEXT_KEPT = 500
 #: A minute read by REST sooner than this after its end may still change: kept, not yet certified.
 SURE_MS = 15 * SECOND_MS
+#: The clock may be wrong about what is over, or step. So it takes more: the answer shows that many minutes
+#: after it, by which the exchange itself says that it ended more than a minute ago; or all this time passed.
+_PROOF_MINUTES, _PROOF_MS = 2, 10 * MINUTE_MS
 _CHECKED = {FileKind.MONTH: Source.ARCHIVE_MONTH, FileKind.DAY: Source.ARCHIVE_DAY}
 
 
@@ -253,14 +256,15 @@ class History:
         doubted: Coverage = EMPTY,
     ) -> None:
         for start, end in rest_pages(ranges):
-            page = span(start, end)
-            sure = page.clip(start, (self._now() - SURE_MS) // MINUTE_MS * MINUTE_MS)
+            page, asked = span(start, end), self._now()
             try:
-                rows = await self._page(symbol, start, end, urgent)
+                rows, newest = await self._page(symbol, start, end, urgent)
             except RestError as error:
                 done.failed = done.failed.union(page)
                 done.reason = f"{error.kind}: {error}"
                 continue
+            proven = min(asked - SURE_MS, newest - (_PROOF_MINUTES - 1) * MINUTE_MS)
+            sure = page.clip(start, max(proven, asked - _PROOF_MS) // MINUTE_MS * MINUTE_MS)
             kept = self.sound(symbol, rows, Source.REST)
             traded = Coverage.of_times(kept["open_time"][kept["volume"] > 0])
             overrule = traded.intersect(doubted)
@@ -273,15 +277,21 @@ class History:
                 if len(kept) < len(rows):
                     done.reason = "no source has sound candles of these minutes: see the quarantine"
 
-    async def _page(self, symbol: str, start: int, end: int, urgent: bool) -> Rows:
-        limit = (end - start) // 60_000
+    async def _page(self, symbol: str, start: int, end: int, urgent: bool) -> tuple[Rows, int]:
+        """Closed rows of ``[start, end)``, and the open time (ms) of the newest minute that was shown."""
+        limit = (end - start) // MINUTE_MS
+        more = min(_PROOF_MINUTES, PAGE_MINUTES - limit) if end > self._now() - _PROOF_MS else 0
+        until = end + more * MINUTE_MS
         for attempt in range(1, _REST_TRIES + 1):
             try:
-                rows = await self._rest.klines(symbol, start=start, end=end, limit=limit, urgent=urgent)
+                rows, newest = await self._rest.klines_shown(
+                    symbol, "1m", start, until, limit + more, urgent=urgent
+                )
+                rows = rows[rows["open_time"] < end]
                 if not len(rows) and attempt < _REST_TRIES and end <= self._now() - SURE_MS:
                     # It has been seen to answer so by mistake: only the last try is believed.
                     raise RestError("empty answer", f"no minute of {limit} is there")
-                return rows
+                return rows, newest
             except RestError as error:
                 self._journal.fault(f"REST {error.kind}", str(error), symbol)
                 if attempt == _REST_TRIES or error.kind in ("unknown symbol", "refused here", "banned"):

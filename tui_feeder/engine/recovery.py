@@ -182,13 +182,15 @@ class Recovery:
             except Exception as error:
                 self._journal.note("error", f"a minute could not be confirmed: {error!r}", symbol)
                 done = Filled(failed=ripe)
-            self._early[symbol] = self._early[symbol].subtract(ripe.subtract(done.failed))
+            # Also what REST shows no longer, or not for now: it is stored, and nothing has confirmed it.
+            left = done.failed.union(done.early).union(done.absent)
+            self._early[symbol] = self._early[symbol].subtract(ripe.subtract(left))
             if done.changed:
                 self._journal.count("minutes corrected by REST", len(done.changed))
                 passed = self._intake.lane(symbol).next
                 if passed is not None and min(done.changed) < passed:
                     await self._rebuild(symbol, min(done.changed))
-            if done.failed:
+            if left:
                 await self._clock.sleep_until(self._clock.now() + _CONFIRM_AGAIN_MS)
 
     async def stop(self) -> None:

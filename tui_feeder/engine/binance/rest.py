@@ -279,6 +279,15 @@ class RestClient:
         Raises:
             RestError: with its kind; UnknownSymbolError where the symbol is not listed.
         """
+        return (await self.klines_shown(symbol, interval, start, end, limit, urgent=urgent))[0]
+
+    async def klines_shown(
+        self, symbol: str, interval: str, start: int | None, end: int | None, limit: int, *, urgent: bool
+    ) -> tuple[Rows, int]:
+        """As :meth:`klines`, and the open time (ms) of the newest candle in the answer, finished or not.
+
+        That one has begun by the exchange's own clock, whatever this one says; 0 where there is none.
+        """
         path = f"/fapi/v1/klines?symbol={quote(symbol)}&interval={interval}&limit={limit}"
         if start is not None:
             path += f"&startTime={start}"
@@ -289,15 +298,16 @@ class RestClient:
         rows = np.array([(*r[:6], *r[7:11]) for r in table], dtype=ROW)
         if not len(rows):
             self.state = "empty answer"  # right before a listing; at other times somebody's mistake
-            return rows
+            return rows, 0
         # Closed before the request left: an answer made later can't make a candle of it less final; a clock
         # that was found to be ahead meanwhile can.
         asked_at = min(asked_at, self.clock.now())
+        newest = int(rows["open_time"].max())
         ends = np.array([r[6] for r in table], dtype=np.int64)
         rows = rows[(ends + SETTLE_MS < asked_at) & (np.diff(rows["open_time"], prepend=0) > 0)]
         low, high = start or 0, end if end is not None else 1 << 62
         inside: Rows = rows[(rows["open_time"] >= low) & (rows["open_time"] < high)]
-        return inside
+        return inside, newest
 
 
 def _symbol_info(raw: _Symbol) -> SymbolInfo:
