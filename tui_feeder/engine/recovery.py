@@ -175,7 +175,9 @@ class Recovery:
 
     async def _confirm(self, symbol: str) -> None:
         while early := self._early[symbol]:
-            await self._clock.sleep_until(early.start + MINUTE_MS + SURE_MS)
+            settled, proven = early.start + MINUTE_MS + SURE_MS, early.start + 2 * MINUTE_MS + SETTLE_MS
+            # What was read after it had settled waits for nothing but a later minute to prove it.
+            await self._clock.sleep_until(settled if self._clock.now() < settled else proven)
             ripe = self._early[symbol].clip(0, (self._clock.now() - SURE_MS) // MINUTE_MS * MINUTE_MS)
             try:
                 done = await self._history.confirm(symbol, ripe)
