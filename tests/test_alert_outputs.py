@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ import pytest
 from aiohttp import web
 from feed import NOON, until
 
-from tui_feeder.config import Alerts
+from tui_feeder.config import Alerts, Config
 from tui_feeder.engine.alerts.desk import AlertDesk, Output, encode
+from tui_feeder.engine.alerts.kept import AlertKeeper
 from tui_feeder.engine.alerts.outputs import Program, Topic, Webhook
 from tui_feeder.engine.alerts.rules import Alert, Health, Rule
 from tui_feeder.engine.alerts.watches import AlertRules
@@ -276,17 +277,22 @@ class Noted:
         await asyncio.Event().wait()
 
 
-def desk(
-    rules: Sequence[Rule], output: Noted, *, bell: bool = True
-) -> tuple[AlertDesk, Journal, ExchangeClock]:
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with contextlib.closing(Store(tmp_path, exchange="a test")) as opened:
+        yield opened
+
+
+def desk(rules: Sequence[Rule], output: Noted, store: Store) -> tuple[AlertDesk, Journal, ExchangeClock]:
     clock = ExchangeClock()
     journal = Journal(clock.now)
-    return AlertDesk(AlertRules(rules, None), [output], journal, clock, bell=bell), journal, clock
+    keeper = AlertKeeper(store, Config(), journal)
+    return AlertDesk(AlertRules(rules, None), [output], journal, clock, keeper, bell=True), journal, clock
 
 
-async def test_the_desk_logs_keeps_and_passes_on_and_can_be_told_that_somebody_saw() -> None:
+async def test_the_desk_logs_keeps_and_passes_on_and_can_be_told_that_somebody_saw(store: Store) -> None:
     output = Noted()
-    made, journal, clock = desk([Rule("late", "sink_lag", seconds=10, cooldown_ms=0)], output)
+    made, journal, clock = desk([Rule("late", "sink_lag", seconds=10, cooldown_ms=0)], output, store)
     health = Health(clock.now(), lags={"kafka": 11.0, "postgres": 12.0})
     watching = asyncio.create_task(made.watch(lambda: health))
     await until(lambda: len(made.recent) == 2)
@@ -301,9 +307,9 @@ async def test_the_desk_logs_keeps_and_passes_on_and_can_be_told_that_somebody_s
     assert [view.acknowledged for view in made.recent] == [True, True]
 
 
-async def test_alerts_about_the_past_are_kept_and_call_nobody() -> None:
+async def test_alerts_about_the_past_are_kept_and_call_nobody(store: Store) -> None:
     output = Noted()
-    made, journal, clock = desk([Rule("late", "sink_lag", seconds=10, cooldown_ms=0)], output)
+    made, journal, clock = desk([Rule("late", "sink_lag", seconds=10, cooldown_ms=0)], output, store)
     health = Health(clock.now() - 3_600_000, lags={"kafka": 11.0})
     watching = asyncio.create_task(made.watch(lambda: health))
     await until(lambda: made.recent)

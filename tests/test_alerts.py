@@ -184,6 +184,19 @@ def test_rules_that_stay_when_others_come_go_on_with_what_they_know() -> None:
     assert len(other.health(health)) == 1, "a rule that is another begins anew"
 
 
+def test_rules_replaced_twice_before_anything_is_looked_at_lose_nothing() -> None:
+    poc = Rule("poc", "price_cross", level="poc", cooldown_ms=0)
+    gap = Rule("gap", "gap_open", seconds=10, cooldown_ms=0)
+    rules = AlertRules((poc, gap), 89)
+    rules.minute(*minute_message(0, 99.0, 100.0))
+    rules.health(Health(0, gaps={"BTCUSDT": (11.0, 1)}))
+    for _ in range(2):
+        rules, before = AlertRules((gap, poc), 89), rules
+        rules.adopt(before)
+    assert [alert.condition for alert in rules.minute(*minute_message(1, 101.0, 100.0))] == ["above"]
+    assert not rules.health(Health(1, gaps={"BTCUSDT": (12.0, 1)}))
+
+
 def test_a_symbol_that_is_forgotten_begins_anew() -> None:
     rules = AlertRules((Rule("gap", "gap_open", seconds=10, cooldown_ms=10**9),), None)
     look = Health(0, gaps={"BTCUSDT": (11.0, 1)})

@@ -187,7 +187,7 @@ class Event:
 class AlertView:
     """An alert that went off."""
 
-    number: int  # rises with every alert of a run
+    number: int  # rises with every alert, over restarts too
     at: int
     rule: str  # its name in the configuration
     kind: str  # of the rule

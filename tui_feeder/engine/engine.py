@@ -12,6 +12,7 @@ from tui_feeder.config import Config
 from tui_feeder.engine import telling
 from tui_feeder.engine.alerts.desk import AlertDesk
 from tui_feeder.engine.alerts.health import health_of
+from tui_feeder.engine.alerts.kept import AlertKeeper
 from tui_feeder.engine.alerts.outputs import configured_outputs
 from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.ban import keep_ban, known_ban
@@ -114,6 +115,7 @@ class Engine:
             configured_outputs(config, store, self.journal),
             self.journal,
             self.clock,
+            AlertKeeper(store, config, self.journal),
             bell=config.alerts.bell,
         )
         self.profiles = ProfileKeeper(config, store, self.journal, self._workers)
@@ -223,6 +225,7 @@ class Engine:
         except TimeoutError:
             self.journal.note("error", "minutes still waited for their commit when the time to stop was over")
         self.numbers.keep_all()
+        self.alerts.keep(last=True)
         loop = asyncio.get_running_loop()
         for sink in self.sinks:
             await loop.run_in_executor(None, sink.close, max(0.1, deadline - time.monotonic()))

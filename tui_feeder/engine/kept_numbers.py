@@ -14,7 +14,6 @@ The day's profile is not kept: its minutes are read again. Otherwise the numbers
 
 from __future__ import annotations
 
-import zlib
 from hashlib import blake2b
 
 import msgspec
@@ -24,12 +23,12 @@ from tui_feeder.engine.basis import Basis, basis_of, earliest_start, history_sta
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, to_candles
 from tui_feeder.engine.intake import count_minute
 from tui_feeder.engine.pipeline import PipelineSettings, PipelineState, SymbolPipeline
+from tui_feeder.engine.sealed import Unsealed, seal, unseal
 from tui_feeder.engine.settings import pipeline_settings
 from tui_feeder.engine.store import Store
 
 #: Raised with every change of what a state holds or of how its numbers are made.
 _FORMAT = b"feeder numbers 1\0"
-_CHECKSUM = 4  # bytes
 
 
 class Footing(msgspec.Struct, frozen=True, array_like=True):
@@ -56,8 +55,7 @@ def footing_of(store: Store, symbol: str, start: int, settings: PipelineSettings
 
 def encode(footing: Footing, state: PipelineState) -> bytes:
     """For :meth:`Store.keep_numbers`."""
-    body = _FORMAT + msgspec.msgpack.encode(_Kept(footing, state))
-    return zlib.crc32(body).to_bytes(_CHECKSUM, "big") + body
+    return seal(_FORMAT, msgspec.msgpack.encode(_Kept(footing, state)))
 
 
 def decode(block: bytes) -> tuple[Footing, PipelineState]:
@@ -66,13 +64,10 @@ def decode(block: bytes) -> tuple[Footing, PipelineState]:
     Raises:
         Unusable: damaged, or of another format.
     """
-    body = block[_CHECKSUM:]
-    if zlib.crc32(body).to_bytes(_CHECKSUM, "big") != block[:_CHECKSUM]:
-        raise Unusable("they are damaged")
-    if not body.startswith(_FORMAT):
-        raise Unusable("they are of another format")
     try:
-        kept = msgspec.msgpack.decode(body[len(_FORMAT) :], type=_Kept)
+        kept = msgspec.msgpack.decode(unseal(_FORMAT, block), type=_Kept)
+    except Unsealed as error:
+        raise Unusable(str(error)) from None
     except msgspec.DecodeError as error:
         raise Unusable(f"they cannot be read: {error}") from error
     return kept.footing, kept.state

@@ -43,9 +43,23 @@ class Records:
         found = txn.get(_NOTE + name.encode(), db=self._meta)
         return None if found is None else bytes(found)
 
-    def set_note(self, txn: lmdb.Transaction, name: str, value: bytes) -> None:
-        """Note ``value`` under ``name``, in place of what was there."""
-        txn.put(_NOTE + name.encode(), value, db=self._meta)
+    def notes(self, txn: lmdb.Transaction, prefix: str) -> dict[str, bytes]:
+        """What was noted under the names that begin with ``prefix``, by what follows it."""
+        start, found = _NOTE + prefix.encode(), {}
+        cursor = txn.cursor(self._meta)
+        at = cursor.set_range(start)
+        while at and (key := bytes(cursor.key())).startswith(start):
+            found[key[len(start) :].decode()] = bytes(cursor.value())
+            at = cursor.next()
+        return found
+
+    def set_note(self, txn: lmdb.Transaction, name: str, value: bytes | None) -> None:
+        """Note ``value`` under ``name``, in place of what was there; None leaves nothing there."""
+        key = _NOTE + name.encode()
+        if value is None:
+            txn.delete(key, db=self._meta)
+        else:
+            txn.put(key, value, db=self._meta)
 
     def file(self, txn: lmdb.Transaction, path: str) -> FileRecord | None:
         """The archive file read from ``path``."""

@@ -201,6 +201,11 @@ class Store:
         with self._environment.reading() as txn:
             return self._records.note(txn, name)
 
+    def recall_all(self, prefix: str) -> dict[str, bytes]:
+        """What is kept under all names that begin with ``prefix``, by what follows it."""
+        with self._environment.reading() as txn:
+            return self._records.notes(txn, prefix)
+
     def profiles(self, symbol: str, start: int, end: int) -> list[tuple[int, bytes]]:
         """What :meth:`put_profiles` kept of the days inside ``[start, end)``, ascending."""
         with self._environment.reading() as txn:
@@ -213,6 +218,10 @@ class Store:
     def file_bytes(self) -> int:
         """Bytes in use in the file; 0 once closed."""
         return self._environment.file_bytes()
+
+    def copy_to(self, descriptor: int) -> None:
+        """Write a copy of all that is committed now to an open file; see :meth:`Environment.copy_to`."""
+        self._environment.copy_to(descriptor)
 
     # --- writing -------------------------------------------------------------------------------
     # A future that is cancelled before its job began takes the job with it, later it can't be.
@@ -379,8 +388,8 @@ class Store:
 
         return self._submit(job)
 
-    def remember(self, name: str, value: bytes) -> Future[None]:
-        """Keep a note for the next run, in place of the one of the same name."""
+    def remember(self, name: str, value: bytes | None) -> Future[None]:
+        """Keep a note for the next run, in place of the one of the same name; None drops it."""
         return self._submit(lambda write: self._records.set_note(write.txn, name, value))
 
     def _submit(self, job: Callable[[Write], Any]) -> Future[Any]:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import orjson
 
+from tui_feeder.engine.alerts.kept import AlertKeeper
 from tui_feeder.engine.alerts.rules import TROUBLES, Alert, Health
 from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.candle import MINUTE_MS, Candle
@@ -60,6 +61,7 @@ class AlertDesk:
     """Takes minutes and health, applies the rules, and passes on what they find. Runs on the engine's loop.
 
     Args:
+        keeper: keeps what the rules know and what was shown, and has that of the run before.
         bell: whether the screen should ring for them.
     """
 
@@ -69,16 +71,19 @@ class AlertDesk:
         outputs: Sequence[Output],
         journal: Journal,
         clock: ExchangeClock,
+        keeper: AlertKeeper,
         *,
         bell: bool,
     ) -> None:
-        self.recent: deque[AlertView] = deque(maxlen=_KEPT)
+        self.recent: deque[AlertView] = deque(keeper.resume(rules), maxlen=_KEPT)
         self.outputs = tuple(outputs)
         self._rules = rules
         self._journal = journal
         self._clock = clock
+        self._keeper = keeper
         self._bell = bell
-        self._number = 0
+        self._number = self.recent[-1].number if self.recent else 0
+        self._shown_changed = False
         self._held_back = 0
 
     def minute(self, candle: Candle, message: Message) -> None:
@@ -99,22 +104,30 @@ class AlertDesk:
         self._rules.forget(symbol)
 
     async def watch(self, health: Callable[[], Health]) -> None:
-        """Look at the feeder's health every second, until cancelled."""
+        """Look at the feeder's health every second, and keep what is known; until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             if self._rules.watches_health:
                 self._tell(self._rules.health(health()))
+            self.keep()
+
+    def keep(self, *, last: bool = False) -> None:
+        """Hand what is known to the store; ``last`` before that is closed."""
+        self._keeper.keep(self._rules, self.recent, shown_changed=self._shown_changed, last=last)
+        self._shown_changed = False
 
     def acknowledge(self, number: int | None = None) -> None:
-        """Somebody has seen the alert of this number, or all of them."""
+        """Somebody has seen the alert of this number, or all of them; a restart remembers it."""
         for at, view in enumerate(self.recent):
             if number in (None, view.number) and not view.acknowledged:
                 self.recent[at] = replace(view, acknowledged=True)
+                self._shown_changed = True
 
     def _tell(self, alerts: Sequence[Alert]) -> None:
         for alert in alerts:
             past = self._clock.now() - alert.at > self._clock.at_least(_PAST_MS, 30.0)
             self._number += 1
+            self._shown_changed = True
             self.recent.append(
                 AlertView(
                     self._number,

@@ -18,6 +18,10 @@ import msgspec
 Kind: TypeAlias = Literal[
     "trend_flip", "ema_cross", "price_cross", "volume_above", "gap_open", "stream_stale", "sink_lag"
 ]
+#: What can be seen; "" says that all is quiet, which is never told.
+Condition: TypeAlias = Literal["Buy", "Sell", "above", "below", "high", "late", ""]
+#: Of a watch: told, told_at, seen, day.
+Knowledge: TypeAlias = tuple[Condition | None, int | None, Condition | None, int | None]
 #: Kinds whose conditions are two sides, neither of them quiet.
 TWO_SIDED: frozenset[Kind] = frozenset({"trend_flip", "ema_cross", "price_cross"})
 #: Kinds about the feeder itself, not the market.
@@ -53,7 +57,7 @@ class Alert(msgspec.Struct, frozen=True):
     kind: Kind
     symbol: str  # of a sink_lag: the sink
     at: int  # exchange ms: the close of the minute, or when health was looked at
-    condition: str  # what is true now: "above", "Buy", "high", "open", ...
+    condition: Condition  # what is true now
     text: str  # for people, one line
     value: float | None = None  # what was held against the threshold
     threshold: float | None = None
@@ -63,10 +67,9 @@ class Finding(msgspec.Struct, frozen=True):
     """What a rule sees at one moment.
 
     ``condition`` None says that there is nothing to see, or that it lies inside the hysteresis: what was, is.
-    "" says that all is quiet, which is never told.
     """
 
-    condition: str | None
+    condition: Condition | None
     text: str = ""
     value: float | None = None
     threshold: float | None = None
@@ -80,10 +83,17 @@ QUIET = Finding("")
 class Watch:
     """What is known of one rule and one symbol."""
 
-    told: str | None = None  # the condition last told of, or found at the beginning
+    told: Condition | None = None  # the condition last told of, or found at the beginning
     told_at: int | None = None  # exchange ms of the last alert
-    seen: str | None = None  # the last condition seen
+    seen: Condition | None = None  # the last condition seen
     day: int | None = None  # ms; profile levels are compared within one UTC day
+    carried: float | None = None  # of trouble told by an earlier run, until this one knows: its last seconds
+
+    def knowledge(self) -> Knowledge | None:
+        """What would be lost with it; None where a new watch would do the same."""
+        if not self.told and self.told_at is None:
+            return None
+        return self.told, self.told_at, self.seen, self.day
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +123,8 @@ def settle(rule: Rule, watch: Watch, found: Finding, symbol: str, at: int) -> tu
         return None, False
     if condition == watch.told:
         return None, False
-    if watch.told_at is not None and at - watch.told_at < rule.cooldown_ms:
+    # A clock that was far ahead when it was told must not silence the rule until then.
+    if watch.told_at is not None and abs(at - watch.told_at) < rule.cooldown_ms:
         return None, changed
     watch.told, watch.told_at = condition, at
     return Alert(rule.name, rule.kind, symbol, at, condition, found.text, found.value, found.threshold), False

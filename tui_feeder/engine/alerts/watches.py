@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from tui_feeder.engine.alerts.rules import (
@@ -10,9 +10,11 @@ from tui_feeder.engine.alerts.rules import (
     TROUBLES,
     UNSEEN,
     Alert,
+    Condition,
     Finding,
     Health,
     Kind,
+    Knowledge,
     Rule,
     Watch,
     settle,
@@ -22,6 +24,7 @@ from tui_feeder.engine.indicators.quantiles import PROBABILITIES
 from tui_feeder.engine.message import Message, ema_name, trend_name
 
 _Found = TypeVar("_Found")
+_INSTANT = 0.001  # seconds: of a gap that was found just now
 _QUANTILES = tuple(f"q{round(100 * p)}" for p in PROBABILITIES)
 
 
@@ -34,13 +37,17 @@ class AlertRules:
     """
 
     def __init__(self, rules: Sequence[Rule], longest: int | None) -> None:
+        self.rules = tuple(rules)
         self.held_back = 0  # changes that came within the cool-down of an alert
+        self.changed: set[str] = (
+            set()
+        )  # symbols and sinks of which something else is known than when taken out
         self._minute_rules = tuple(rule for rule in rules if rule.kind not in TROUBLES)
         self._trouble_rules = tuple(rule for rule in rules if rule.kind in TROUBLES)
         self._longest = longest
         self._of_symbol: dict[str, tuple[tuple[Rule, Watch], ...]] = {}
         self._troubles: dict[tuple[Rule, str], Watch] = {}
-        self._known: dict[tuple[Rule, str], Watch] = {}  # by the rules that were followed before
+        self._known: dict[tuple[Rule, str], Watch] = {}  # of what has not been looked at since it was known
 
     @property
     def watches_health(self) -> bool:
@@ -58,36 +65,72 @@ class AlertRules:
             )
         found = []
         for rule, watch in watches:
+            before = watch.knowledge()
             seen = _LOOKS[rule.kind](self, rule, watch, candle, message)
-            found.append(self._settle(rule, watch, seen, symbol, message.timestamp))
+            found.append(self._settle(rule, watch, seen, symbol, message.timestamp, before))
         return [alert for alert in found if alert is not None]
 
     def health(self, health: Health) -> list[Alert]:
         """Look at the feeder."""
         found = []
         for rule in self._trouble_rules:
-            for subject, seen in _troubles(rule, health):
-                watch = self._troubles.setdefault((rule, subject), Watch())
-                found.append(self._settle(rule, watch, seen, subject, health.at))
+            for subject, seconds in _troubles(rule, health):
+                watch = self._troubles.get((rule, subject))
+                if watch is None:
+                    watch = self._known.pop((rule, subject), None) or Watch()
+                    self._troubles[rule, subject] = watch
+                before = watch.knowledge()
+                seen = _late(rule, watch, subject, seconds, health)
+                found.append(self._settle(rule, watch, seen, subject, health.at, before))
         return [alert for alert in found if alert is not None]
 
     def adopt(self, before: AlertRules) -> None:
         """Take the place of other rules: those that stay the same go on with what they know."""
-        self.held_back = before.held_back
-        rules = {*self._minute_rules, *self._trouble_rules}
-        for symbol, watches in before._of_symbol.items():
-            self._known |= {(rule, symbol): watch for rule, watch in watches if rule in rules}
-        self._troubles = {key: watch for key, watch in before._troubles.items() if key[0] in rules}
+        self.held_back, self.changed = before.held_back, set(before.changed)
+        rules = set(self.rules)
+        for rule, subject, watch in before._everything():
+            if rule in rules:
+                self._known[rule, subject] = watch
+            else:
+                self.changed.add(subject)
 
     def forget(self, symbol: str) -> None:
         """The symbol is followed no longer."""
         self._of_symbol.pop(symbol, None)
-        for key in [key for key in self._troubles if key[1] == symbol]:
-            del self._troubles[key]
+        for watches in (self._troubles, self._known):
+            for key in [key for key in watches if key[1] == symbol]:
+                del watches[key]
+        self.changed.add(symbol)
 
-    def _settle(self, rule: Rule, watch: Watch, seen: Finding, symbol: str, at: int) -> Alert | None:
-        alert, held_back = settle(rule, watch, seen, symbol, at)
+    def known(self) -> dict[str, list[tuple[Rule, Knowledge]]]:
+        """What is known, by symbol or sink; those of which nothing is are left out."""
+        found: dict[str, list[tuple[Rule, Knowledge]]] = {}
+        for rule, subject, watch in self._everything():
+            if (knowledge := watch.knowledge()) is not None:
+                found.setdefault(subject, []).append((rule, knowledge))
+        return found
+
+    def resume(self, rule: Rule, subject: str, knowledge: Knowledge) -> None:
+        """Go on with what an earlier run knew of a rule and a symbol or sink; before it looks at them."""
+        told, told_at, seen, day = knowledge
+        # How long a trouble lasts is counted from the start of a run: that it seems young says nothing.
+        carried = 0.0 if rule.kind in TROUBLES and told else None
+        self._known[rule, subject] = Watch(told, told_at, seen, day, carried)
+
+    def _everything(self) -> Iterator[tuple[Rule, str, Watch]]:
+        for symbol, watches in self._of_symbol.items():
+            for rule, watch in watches:
+                yield rule, symbol, watch
+        for (rule, subject), watch in (*self._troubles.items(), *self._known.items()):
+            yield rule, subject, watch
+
+    def _settle(
+        self, rule: Rule, watch: Watch, seen: Finding, subject: str, at: int, before: Knowledge | None
+    ) -> Alert | None:
+        alert, held_back = settle(rule, watch, seen, subject, at)
         self.held_back += held_back
+        if watch.knowledge() != before:
+            self.changed.add(subject)
         return alert
 
     def _trend(self, rule: Rule, watch: Watch, candle: Candle, message: Message) -> Finding:
@@ -141,33 +184,49 @@ class AlertRules:
 def _side(rule: Rule, value: float, level: float, words: str) -> Finding:
     """Above or below the level by more than the hysteresis."""
     band = abs(level) * rule.hysteresis
-    side = "above" if value > level + band else "below" if value < level - band else None
+    side: Condition | None = "above" if value > level + band else "below" if value < level - band else None
     if side is None:
         return UNSEEN
     text = f"{words.format(f'crossed {side}')}: {_number(value)}, {_number(level)}"
     return Finding(side, text, value, level)
 
 
-def _troubles(rule: Rule, health: Health) -> Iterable[tuple[str, Finding]]:
-    """What a rule about the feeder finds, by symbol or sink."""
+def _troubles(rule: Rule, health: Health) -> Iterable[tuple[str, float]]:
+    """What a rule about the feeder looks at: symbol or sink, and seconds, 0 where there is no trouble."""
     if rule.kind == "sink_lag":
-        for sink, seconds in health.lags.items():
-            yield sink, _late(rule, seconds, f"{sink}: the oldest message waits for {_span(seconds)}")
+        yield from health.lags.items()
     elif rule.kind == "stream_stale":
-        for symbol, seconds in _concerned(rule, health.silences):
-            yield symbol, _late(rule, seconds, f"{symbol}: no frame from the stream for {_span(seconds)}")
+        yield from _concerned(rule, health.silences)
     else:
         for symbol, (seconds, minutes) in _concerned(rule, health.gaps):
-            many = "1 minute" if minutes == 1 else f"{minutes:,} minutes"
-            yield symbol, _late(rule, seconds, f"{symbol}: {many} missing, looked for since {_span(seconds)}")
+            yield symbol, max(seconds, _INSTANT) if minutes else 0.0
 
 
 def _concerned(rule: Rule, by_symbol: Mapping[str, _Found]) -> Iterable[tuple[str, _Found]]:
     return ((symbol, found) for symbol, found in by_symbol.items() if rule.concerns(symbol))
 
 
-def _late(rule: Rule, seconds: float, text: str) -> Finding:
-    return Finding("late", text, seconds, rule.seconds) if seconds > rule.seconds else QUIET
+def _late(rule: Rule, watch: Watch, subject: str, seconds: float, health: Health) -> Finding:
+    """Whether trouble has lasted too long. One that an earlier run told of is over once its time falls."""
+    if seconds > rule.seconds:
+        watch.carried = None
+        return Finding("late", _trouble(rule, subject, _span(seconds), health), seconds, rule.seconds)
+    if watch.carried is not None and 0 < seconds >= watch.carried:
+        watch.carried = seconds
+        return UNSEEN
+    watch.carried = None
+    return QUIET
+
+
+def _trouble(rule: Rule, subject: str, span: str, health: Health) -> str:
+    """In words."""
+    if rule.kind == "sink_lag":
+        return f"{subject}: the oldest message waits for {span}"
+    if rule.kind == "stream_stale":
+        return f"{subject}: no frame from the stream for {span}"
+    minutes = health.gaps[subject][1]
+    many = "1 minute" if minutes == 1 else f"{minutes:,} minutes"
+    return f"{subject}: {many} missing, looked for since {span}"
 
 
 def _span(seconds: float) -> str:

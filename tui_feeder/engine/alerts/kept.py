@@ -1,0 +1,169 @@
+"""What the rules of alerts know, kept in the store: a start tells nothing again that was told before it.
+
+Of each symbol or sink there is a note with what every rule knows of it, written when that changes, and one
+with the alerts last shown. A rule goes on with what it knew only if it is the very same one and looks at
+numbers made in the same way; else, and where a note is damaged, it begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from hashlib import blake2b
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+import msgspec
+
+from tui_feeder.config import Config
+from tui_feeder.engine.alerts.rules import TROUBLES, Condition, Knowledge, Rule
+from tui_feeder.engine.alerts.watches import AlertRules
+from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.sealed import Unsealed, seal, unseal
+from tui_feeder.engine.store import Store
+from tui_feeder.monitor import AlertView
+
+_T = TypeVar("_T")
+#: Raised with every change of what a note holds.
+_FORMAT = b"feeder alerts 1\0"
+_RULES_OF, _SHOWN = "alert rules of ", "alerts shown"
+#: Rules kept of one symbol or sink, and bytes of a note that is read.
+_MOST_RULES, _LARGEST = 1_000, 256 << 10
+_Ms: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+
+
+class _Kept(msgspec.Struct, frozen=True, array_like=True):
+    """What one rule knows of the symbol or sink of its note."""
+
+    rule: str
+    made: bytes  # digest of the rule, and of how the numbers are made that it looks at
+    told: Condition | None
+    told_at: _Ms | None
+    seen: Condition | None
+    day: _Ms | None
+
+
+class AlertKeeper:
+    """Keeps and gives back what rules know. Used on the engine's loop, writes through the store's writer.
+
+    Args:
+        store: where it is kept.
+        config: of the engine: how the numbers are made that rules look at.
+        journal: is told what could not be used or written.
+    """
+
+    def __init__(self, store: Store, config: Config, journal: Journal) -> None:
+        self._store = store
+        self._journal = journal
+        self._numbers = repr((config.technical_analysis, config.volume_profile)).encode()
+        self._digests: dict[Rule, bytes] = {}
+        self._under_way: dict[str, Future[None]] = {}  # by the name of the note
+        self._shown_waits = False
+        self._failing = False
+
+    def resume(self, rules: AlertRules) -> list[AlertView]:
+        """Give ``rules``, which have not looked at anything yet, what is kept; the alerts last shown."""
+        mine = {rule.name: (rule, self._digest(rule)) for rule in rules.rules}
+        refused: list[str] = []
+        others: set[str] = set()
+        for subject, block in self._store.recall_all(_RULES_OF).items():
+            try:
+                kept = _decode(block, list[_Kept])
+            except Unsealed as error:
+                refused.append(f"{subject}: {error}")
+                rules.changed.add(subject)
+                continue
+            for one in kept:
+                rule, made = mine.get(one.rule, (None, b""))
+                if rule is not None and made == one.made:
+                    rules.resume(rule, subject, (one.told, one.told_at, one.seen, one.day))
+                    continue
+                rules.changed.add(subject)
+                if rule is not None:
+                    others.add(one.rule)
+        if refused:
+            text = f"what the rules of alerts knew of {len(refused)} symbols or sinks cannot be used"
+            self._journal.note("warning", f"{text} ({refused[0]}): there they begin anew")
+        if others:
+            text = "rules of alerts that are others than before begin anew"
+            self._journal.note("info", f"{text}: {', '.join(sorted(others))}")
+        return self._shown()
+
+    def _shown(self) -> list[AlertView]:
+        block = self._store.recall(_SHOWN)
+        try:
+            views = [] if block is None else _decode(block, list[AlertView])
+        except Unsealed as error:
+            self._journal.note("warning", f"the alerts last shown cannot be shown again: {error}")
+            return []
+        return sorted(views, key=lambda view: view.number)
+
+    def keep(
+        self, rules: AlertRules, shown: Sequence[AlertView], *, shown_changed: bool, last: bool = False
+    ) -> None:
+        """Write what has changed since; call it about once a second.
+
+        Args:
+            rules: whose :attr:`~AlertRules.changed` is written, and emptied.
+            shown: the alerts shown, the newest last.
+            shown_changed: whether they are others than at the call before.
+            last: the store is about to be closed. Before that nothing is added to what waits for a full disk.
+        """
+        self._shown_waits |= shown_changed
+        if not last and not all(future.done() for future in self._under_way.values()):
+            return
+        self._settle(rules)
+        if rules.changed:
+            known = rules.known()
+            for subject in rules.changed:
+                kept = [self._kept(*one) for one in known.get(subject, ())[:_MOST_RULES]]
+                self._write(_RULES_OF + subject, kept)
+            rules.changed.clear()
+        if self._shown_waits:
+            self._write(_SHOWN, list(shown))
+            self._shown_waits = False
+
+    def _write(self, name: str, content: list[Any]) -> None:
+        self._under_way[name] = self._store.remember(name, _encode(content) if content else None)
+
+    def _settle(self, rules: AlertRules) -> None:
+        """See how the last writings ended: what is not on the disk is written once more."""
+        ended = [(name, future) for name, future in self._under_way.items() if future.done()]
+        failures = [(name, why) for name, future in ended if (why := future.exception())]
+        for name, _ in failures:
+            if name == _SHOWN:
+                self._shown_waits = True
+            else:
+                rules.changed.add(name.removeprefix(_RULES_OF))
+        if failures and not self._failing:
+            self._journal.note("error", f"what the rules of alerts know is not kept: {failures[0][1]!r}")
+        self._failing = bool(failures)
+        self._under_way.clear()
+
+    def _kept(self, rule: Rule, knowledge: Knowledge) -> _Kept:
+        return _Kept(rule.name, self._digest(rule), *knowledge)
+
+    def _digest(self, rule: Rule) -> bytes:
+        digest = self._digests.get(rule)
+        if digest is None:
+            looks_at = b"" if rule.kind in TROUBLES else self._numbers
+            digest = blake2b(repr(rule).encode() + looks_at, digest_size=8).digest()
+            self._digests[rule] = digest
+        return digest
+
+
+def _encode(content: list[Any]) -> bytes:
+    return seal(_FORMAT, msgspec.msgpack.encode(content))
+
+
+def _decode(block: bytes, form: type[_T]) -> _T:
+    """What :func:`_encode` was given.
+
+    Raises:
+        Unsealed: damaged, of another format, too large, or not what it should be.
+    """
+    if len(block) > _LARGEST:
+        raise Unsealed("they are too large")
+    try:
+        return msgspec.msgpack.decode(unseal(_FORMAT, block), type=form)
+    except msgspec.DecodeError as error:
+        raise Unsealed(f"they cannot be read: {error}") from error

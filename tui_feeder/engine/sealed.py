@@ -1,0 +1,31 @@
+"""Blocks of the store with a checksum and a format: what is damaged or of another version is told apart."""
+
+from __future__ import annotations
+
+import zlib
+
+_CHECKSUM = 4  # bytes
+
+
+class Unsealed(Exception):
+    """A block is not one that was sealed with this format; the message says why."""
+
+
+def seal(form: bytes, body: bytes) -> bytes:
+    """``body`` with its format and a checksum over both."""
+    block = form + body
+    return zlib.crc32(block).to_bytes(_CHECKSUM, "big") + block
+
+
+def unseal(form: bytes, block: bytes) -> bytes:
+    """The body that :func:`seal` was given.
+
+    Raises:
+        Unsealed: damaged, or of another format.
+    """
+    inner = block[_CHECKSUM:]
+    if zlib.crc32(inner).to_bytes(_CHECKSUM, "big") != block[:_CHECKSUM]:
+        raise Unsealed("they are damaged")
+    if not inner.startswith(form):
+        raise Unsealed("they are of another format")
+    return inner[len(form) :]
