@@ -38,7 +38,7 @@ COMMANDS = dict(commands())
 
 def test_the_commands_are_those_there_are() -> None:
     assert {words[0] for words in COMMANDS if words} == {
-        "attach", "backfill", "config", "doctor", "export", "gaps", "info", "profiles", "replay", "serve",
+        "attach", "backfill", "backup", "config", "doctor", "export", "gaps", "info", "profiles", "replay", "serve",
         "simulate", "sinks", "status", "verify",
     }  # fmt: skip
 

@@ -114,6 +114,7 @@ def told() -> Iterator[None]:
         from tui_feeder.simulator.launch import ExchangeStartError
 
         expected = isinstance(error, StoreError | ExchangeStartError) or type(error).__name__ in (
+            "BackupError",
             "EngineError",
             "ExchangeError",
             "ExportError",

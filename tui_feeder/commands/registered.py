@@ -56,7 +56,7 @@ SocketOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (backfill, gaps, verify, export, info, attach, status, serve):
+    for command in (backfill, gaps, verify, export, info, backup, attach, status, serve):
         app.command()(command)
     sinks = typer.Typer(help="Where messages and candles go.", no_args_is_help=True)
     sinks.command("check")(check_sinks)
@@ -227,6 +227,35 @@ def info(
         from tui_feeder.commands import info as command
 
         raise typer.Exit(command.run(loaded, split(symbols), sources, json))
+
+
+def backup(
+    target: Annotated[
+        Path, typer.Argument(help="Folder to make; it must not be there yet.", metavar="FOLDER")
+    ],
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Copy the store, while a feeder may write it.
+
+    The copy is of one moment, without unused space, and private to its user. It gets the name FOLDER once
+    every candle of it has been read back. It is a store like any other: --storage FOLDER uses it.
+
+    For example:
+
+      feeder-tui backup /backup/candles-2026-03-10
+
+      feeder-tui backup --storage /data/candles /backup/candles --json
+
+    Exit codes: 0 copied and read back, 1 there is no store, or the copy cannot be written; 2 FOLDER is there
+    already; 4 copied, but some of its candles are damaged.
+    """
+    with told():
+        loaded = load(config, flags(storage, None, None))
+        from tui_feeder.commands import backup as command
+
+        raise typer.Exit(command.run(loaded.config.application.storage_path, target, json))
 
 
 def check_sinks(json: JsonOption = False, config: ConfigOption = None) -> None:

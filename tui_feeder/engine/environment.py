@@ -203,6 +203,25 @@ class Environment:
             raise
         txn.commit()
 
+    def copy_to(self, descriptor: int) -> None:
+        """Write one consistent state, without its unused pages, to an open file. Blocks, the GIL let go.
+
+        What is written meanwhile is not in it, and frees no pages until it is done: the store may grow.
+
+        Raises:
+            StoreError: the store is closed.
+            lmdb.Error: the file cannot be written; the disk may be full.
+        """
+        while True:
+            with self._entered():
+                try:
+                    self._env.copyfd(descriptor, compact=True)
+                    return
+                except lmdb.MapResizedError:  # the engine, another process, has grown the map
+                    pass
+            with self._alone():
+                self._env.set_mapsize(0)
+
     def grow(self) -> None:
         """Double the map. Not from inside a transaction of the same thread.
 
