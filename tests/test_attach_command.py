@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_ui_tmux import ROOT, Window
@@ -114,6 +115,48 @@ def test_screens_attach_and_go_and_the_feeder_never_notices(
             one.close()
 
 
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+def test_alerts_taken_as_seen_on_an_attached_screen_are_seen_everywhere(
+    tmp_path: Path, runtime: Path
+) -> None:
+    (tmp_path / "config.toml").write_text(
+        "[application]\nsymbols = ['BTCUSDT']\n[technical_analysis]\nmin_history_days = 2\n"
+        "[alerts]\ncooldown_seconds = 0\n[alerts.rules]\n"
+        "little = { kind = 'volume_above', quantile = 'q25', hysteresis_percent = 0 }\n"
+    )
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [*COMMAND, "--demo", "--config", "config.toml", "--no-ui", "--demo-speed", "20"],
+            stdin=subprocess.DEVNULL, stderr=log, text=True, cwd=tmp_path, env=environment(runtime),
+        )  # fmt: skip
+
+    def alerts() -> list[dict[str, Any]]:
+        return list(json.loads(status(runtime, "--json").stdout)["alerts"])
+
+    screens: list[Window] = []
+    try:
+        live(runtime)
+        deadline = time.monotonic() + 60
+        while not (found := alerts()):
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.2)
+        assert not any(one["acknowledged"] for one in found)
+        screens.append(Window(tmp_path, "attach"))
+        screens[0].wait_for("● LIVE 1 sym")
+        screens[0].press("a")
+        screens[0].wait_for("all alerts taken as seen")
+        numbers = {one["number"] for one in found}
+        deadline = time.monotonic() + 30
+        while not all(one["acknowledged"] for one in alerts() if one["number"] in numbers):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    finally:
+        for one in screens:
+            one.close()
+        process.terminate()
+        process.wait(30)
+
+
 def test_without_a_terminal_attach_says_what_scripts_use(runtime: Path) -> None:
     done = subprocess.run(
         [*COMMAND, "attach"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
@@ -136,3 +179,15 @@ def test_a_socket_that_was_named_and_cannot_be_had_stops_the_start(
     assert done.returncode == (1 if said else 0), done.stderr
     assert (f"feeder-tui: {said}" in done.stderr) == bool(said)
     assert not list(runtime.rglob("*.sock"))
+
+
+def test_the_benchmark_of_attached_screens_measures_nothing_where_it_cannot_measure_all(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.attach", "--json"], capture_output=True, text=True, timeout=60,
+        check=False, cwd=ROOT, env={**environment(tmp_path), "PATH": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "not installed: tmux, chromium" in done.stderr
+    assert "apt-get install tmux chromium" in done.stderr

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +19,13 @@ from pathlib import Path
 import pytest
 
 from tui_feeder.config import Application, Config, Exchange, Service, TechnicalAnalysis
+from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.live import EngineThread
 from tui_feeder.engine.store import Store
 from tui_feeder.service.notify import notifying
-from tui_feeder.simulator.launch import launch_blocking
+from tui_feeder.simulator.launch import ChildExchange, launch_blocking
+
+SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 
 
 class Systemd:
@@ -58,22 +65,25 @@ def systemd(tmp_path: Path) -> Iterator[Systemd]:
     one.socket.close()
 
 
-def test_ready_is_told_with_the_first_data_and_not_before(tmp_path: Path, systemd: Systemd) -> None:
-    with launch_blocking(symbols=["BTCUSDT", "ETHUSDT"], speed=20) as exchange:
-        exchange.fault("ack-without-data")
-        (tmp_path / "config.toml").write_text(
-            "[application]\n"
-            'symbols = ["BTCUSDT", "ETHUSDT"]\nstorage_path = "store"\nhealth_server_port = 0\n'
-            "[technical_analysis]\nmin_history_days = 2\n"
-            f'[exchange]\nrest_url = "{exchange.urls.rest_url}"\nstream_url = "{exchange.urls.stream_url}"\n'
-            f'archive_url = "{exchange.urls.archive_url}"\nclock_rate = 20\n'
-        )
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("FEEDER_")}
+@contextlib.contextmanager
+def started(
+    systemd: Systemd, folder: Path, exchange: ChildExchange, more: str = ""
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The whole program as systemd would start it; its log is ``log`` in the folder."""
+    (folder / "config.toml").write_text(
+        f"[application]\nsymbols = {SYMBOLS}\n"
+        'storage_path = "store"\nhealth_server_port = 0\n'
+        "[technical_analysis]\nmin_history_days = 2\n"
+        f'[exchange]\nrest_url = "{exchange.urls.rest_url}"\nstream_url = "{exchange.urls.stream_url}"\n'
+        f'archive_url = "{exchange.urls.archive_url}"\nclock_rate = {exchange.rate}\n{more}'
+    )
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("FEEDER_")}
+    with (folder / "log").open("a") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "tui_feeder", "--no-ui"],
             stdin=subprocess.DEVNULL,
-            stderr=(tmp_path / "log").open("w"),
-            cwd=tmp_path,
+            stderr=log,
+            cwd=folder,
             env={
                 **kept,
                 "NOTIFY_SOCKET": str(systemd.path),
@@ -81,7 +91,17 @@ def test_ready_is_told_with_the_first_data_and_not_before(tmp_path: Path, system
                 "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
             },
         )
-        try:
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_ready_is_told_with_the_first_data_and_not_before(tmp_path: Path, systemd: Systemd) -> None:
+    with launch_blocking(symbols=SYMBOLS, speed=20) as exchange:
+        exchange.fault("ack-without-data")
+        with started(systemd, tmp_path, exchange) as process:
             deadline = time.monotonic() + 60
             while not any("streams: market-1 delivers nothing" in line for _, line in systemd.said):
                 assert time.monotonic() < deadline, systemd.said
@@ -98,9 +118,86 @@ def test_ready_is_told_with_the_first_data_and_not_before(tmp_path: Path, system
             assert systemd.hear_of("STOPPING=1") > ready
             assert process.wait(30) == 0
             assert systemd.count("READY=1") == 1
-        finally:
-            process.kill()
-            process.wait()
+
+
+def time_of(exchange: ChildExchange) -> int:
+    with urllib.request.urlopen(f"{exchange.urls.rest_url}/fapi/v1/time", timeout=10) as answer:
+        return int(json.load(answer)["serverTime"])
+
+
+def ends(folder: Path) -> dict[str, int]:
+    """The end of what is stored of each symbol; there is no hole before it."""
+    store = Store(folder / "store", read_only=True)
+    found = {}
+    for symbol in SYMBOLS:
+        present = store.present(symbol)
+        assert not present.missing(present.start, present.end)
+        found[symbol] = present.end
+    store.close()
+    return found
+
+
+def what_waits(folder: Path) -> list[bytes]:
+    """The messages that the files have not got yet: the next start would write them."""
+    store = Store(folder / "store")
+    outbox = store.open_outbox(["file", "kafka"], 512)
+    found = [one.payload for one in outbox.after(outbox.cursors["file"], 1 << 40)]
+    store.close()
+    return found
+
+
+def test_stopped_it_drains_in_time_and_started_again_it_tells_each_minute_between_once(
+    tmp_path: Path, systemd: Systemd
+) -> None:
+    pytest.importorskip("aiokafka", reason="the kafka extra is not installed")
+    with launch_blocking(symbols=SYMBOLS, speed=60) as exchange, socket.socket() as broker:
+        broker.bind(("127.0.0.1", 0))
+        broker.listen()  # and never answers: no stop may wait for it longer than it is allowed to
+        more = (
+            '[file]\nenabled = true\npath = "out"\n[service]\nshutdown_timeout_seconds = 4\n'
+            f'[kafka]\nenabled = true\nbootstrap_servers = ["127.0.0.1:{broker.getsockname()[1]}"]\n'
+        )
+        reached: list[dict[str, int]] = []
+        for run in (1, 2):
+            systemd.said.clear()
+            with started(systemd, tmp_path, exchange, more) as process:
+                systemd.hear_of("READY=1")
+                systemd.hear(5.0)
+                assert systemd.count("WATCHDOG=1") >= 2
+                process.send_signal(signal.SIGTERM)
+                systemd.hear_of("STOPPING=1")
+                assert process.wait(60) == 0, "1 would say that it took longer than the time set"
+            assert systemd.said[-2][1] == "STOPPING=1", "nothing is said after it but what it does"
+            reached.append(ends(tmp_path))
+            while run == 1 and time_of(exchange) < max(reached[0].values()) + 6 * MINUTE_MS:
+                time.sleep(0.2)
+    assert (tmp_path / "log").read_text().count("stopped in order") == 2
+    lines = [line for one in sorted((tmp_path / "out").iterdir()) for line in one.read_bytes().splitlines()]
+    lines += what_waits(tmp_path)
+    for symbol in SYMBOLS:
+        told = [one for line in lines if (one := json.loads(line))["symbol"] == symbol]
+        minutes = [one["timestamp"] + 1 - MINUTE_MS for one in told if one["revision"] == 0]
+        assert minutes == list(range(minutes[0], reached[1][symbol], MINUTE_MS)), "each once, none left out"
+        assert minutes[0] < reached[0][symbol] < reached[1][symbol] - 6 * MINUTE_MS
+
+
+def test_the_unit_is_one_systemd_takes_and_leaves_a_stop_its_time(tmp_path: Path) -> None:
+    unit = (Path(__file__).resolve().parent.parent / "docs" / "feeder-tui.service").read_text()
+    values = dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and line[0] != "#")
+    assert values["Type"] == "notify"
+    assert (
+        float(values["TimeoutStopSec"]) > Service().shutdown_timeout_seconds + 5
+    )  # the program's own patience
+    assert values["ExecReload"].startswith("/bin/kill -HUP")
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    checked = tmp_path / "feeder-tui.service"
+    checked.write_text(unit.replace("/usr/local/bin/feeder-tui", "/bin/true"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(checked)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_without_systemd_nothing_is_sent_and_a_wrong_address_harms_nobody(tmp_path: Path) -> None:
