@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aiohttp import web
 from history_parts import LTC, NOON, HandClock, LeapClock, Reading, reading, truth
 
 from tui_feeder.engine.ban import keep_ban, known_ban
@@ -204,6 +205,35 @@ async def test_a_lasting_refusal_fails_its_span_with_a_reason_and_is_not_asked_f
     assert filled.reason == "refused here: refused by country (451): archives may still work"
     assert parts.exchange.requests["klines"] == 2  # once a page: a country does not change its mind
     assert not parts.store.present(LTC)
+
+
+@pytest.mark.parametrize(
+    ("question", "body"),
+    [
+        ("sync_clock", b'{"serverTime":' + b"9" * 400 + b"}"),
+        ("symbols", b'{"rateLimits":[{"rateLimitType":"\xff"}]}'),
+        ("symbols", b"[" * 3_000),
+        ("sync_clock", b'{"serverTime":9223372036854775808}'),
+    ],
+    ids=["too large for a float", "no UTF-8", "too deep", "too large for 64 bits"],
+)
+async def test_an_answer_nothing_can_be_made_of_is_a_bad_one(question: str, body: bytes) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    rest = RestClient(f"http://127.0.0.1:{runner.addresses[0][1]}", ExchangeClock(), timeout=5.0)
+    try:
+        with pytest.raises(RestError) as refused:
+            await getattr(rest, question)()
+        assert refused.value.kind == "bad answer"
+    finally:
+        await rest.close()
+        await runner.cleanup()
 
 
 async def test_a_minute_that_is_not_over_is_never_given_as_closed(parts: Reading) -> None:

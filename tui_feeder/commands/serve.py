@@ -17,6 +17,7 @@ from aiohttp import web
 
 from tui_feeder.attach.sockets import chosen, listening, own_path, running
 from tui_feeder.commands.line import Refusal
+from tui_feeder.service.refusals import leave_refusals_out
 
 try:
     from textual_serve import server as textual_server
@@ -119,6 +120,7 @@ class Pages(Server):
 
     def initialize_logging(self) -> None:
         """Leave the log alone: what is to be told is told on stderr."""
+        leave_refusals_out()
 
     async def on_startup(self, app: web.Application) -> None:
         """Tell where the pages are."""

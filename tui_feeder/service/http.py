@@ -21,6 +21,7 @@ from tui_feeder.service.api import Api, RequestError
 from tui_feeder.service.hosts import own_name
 from tui_feeder.service.metrics import CONTENT_TYPE, exposition
 from tui_feeder.service.readiness import checks
+from tui_feeder.service.refusals import leave_refusals_out
 from tui_feeder.service.subject import BusyError, Subject
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class HttpService:
             self._socket.close()
 
     async def _serve(self) -> None:
+        leave_refusals_out()
         app = web.Application(middlewares=[_guarding(self._host)])
         app.router.add_get("/health", self._health)
         app.router.add_get("/ready", self._ready)

@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 import numpy as np
 
+from tui_feeder.engine.binance import UNREADABLE, Whole
 from tui_feeder.engine.binance.weight import WeightLedger
 from tui_feeder.engine.candle import MINUTE_MS, ROW, Rows
 from tui_feeder.engine.clock import ExchangeClock, Step
@@ -30,7 +31,7 @@ _SILENCED = ("rate limited", "forbidden")
 _TIME_PATH = "/fapi/v1/time"
 _BANNED_UNTIL = re.compile(r"banned until (\d{13})")
 #: openTime o h l c v closeTime quote count takerBase takerQuote ignore; numbers come as strings.
-_Kline = tuple[int, float, float, float, float, float, int, float, int, float, float, Any]
+_Kline = tuple[Whole, float, float, float, float, float, Whole, float, Whole, float, float, Any]
 _klines = msgspec.json.Decoder(list[_Kline], strict=False)
 
 
@@ -78,14 +79,14 @@ class _Symbol(msgspec.Struct):
     quoteAsset: str
     filters: list[_Filter]
     contractType: str = "PERPETUAL"
-    onboardDate: int = 0
+    onboardDate: Whole = 0
 
 
 class _RateLimit(msgspec.Struct):
     rateLimitType: str
     interval: str
-    intervalNum: int
-    limit: int
+    intervalNum: Whole
+    limit: Whole
 
 
 class _ExchangeInfo(msgspec.Struct):
@@ -94,12 +95,12 @@ class _ExchangeInfo(msgspec.Struct):
 
 
 class _Error(msgspec.Struct):
-    code: int = 0
+    code: Whole = 0
     msg: str = ""
 
 
 class _Time(msgspec.Struct):
-    serverTime: int
+    serverTime: Whole
 
 
 _time = msgspec.json.Decoder(_Time)
@@ -209,7 +210,7 @@ class RestClient:
         now = self.clock.now()
         try:
             error = msgspec.json.decode(body, type=_Error)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             error = _Error(msg=body[:120].decode(errors="replace"))
         wait_ms = int(retry_after) * 1000 if retry_after and retry_after.isdigit() else None
         if status == 418:
@@ -239,7 +240,7 @@ class RestClient:
     def _decoded(self, body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         try:
             return decoder.decode(body)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise self._refusal("bad answer", f"an answer cannot be read: {error}") from error
 
     async def server_time(self) -> int:

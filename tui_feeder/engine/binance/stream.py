@@ -21,6 +21,7 @@ from websockets.protocol import Event
 from websockets.typing import BytesLike
 
 from tui_feeder.engine.backoff import Backoff
+from tui_feeder.engine.binance import UNREADABLE, Whole
 from tui_feeder.engine.binance.routes import kline_stream, market_url
 from tui_feeder.engine.candle import MINUTE_MS, Candle
 from tui_feeder.engine.clock import ExchangeClock
@@ -43,8 +44,8 @@ _RENEWAL_PATIENCE_SECONDS = 30.0
 class Frame(msgspec.Struct, gc=False):
     """The ``k`` of a kline frame: the candle so far. Field names as on the wire."""
 
-    t: int
-    T: int
+    t: Whole
+    T: Whole
     s: str
     i: str
     o: float
@@ -52,7 +53,7 @@ class Frame(msgspec.Struct, gc=False):
     h: float
     l: float  # noqa: E741
     v: float
-    n: int
+    n: Whole
     x: bool
     q: float
     V: float
@@ -65,14 +66,14 @@ class Frame(msgspec.Struct, gc=False):
 
 class _Data(msgspec.Struct, gc=False):
     e: str = ""
-    E: int = 0
+    E: Whole = 0
     k: Frame | None = None
 
 
 class _Envelope(msgspec.Struct, gc=False):
     data: _Data | None = None
-    id: int | None = None
-    code: int | None = None
+    id: Whole | None = None
+    code: Whole | None = None
     msg: str = ""
     error: Any = None
 
@@ -258,7 +259,7 @@ class KlineSocket:
     def _take(self, raw: str | BytesLike) -> None:
         try:
             envelope = _frames.decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             self._handlers.fault("unreadable frame", str(error))
             return
         data = envelope.data
