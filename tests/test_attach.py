@@ -9,8 +9,10 @@ import stat
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -22,8 +24,20 @@ from tui_feeder import __version__
 from tui_feeder.attach.client import AttachedMonitor, AttachError
 from tui_feeder.attach.server import AttachServer
 from tui_feeder.attach.sockets import SocketError, chosen, own_path, running
-from tui_feeder.attach.wire import PROTOCOL, Hello, Question, framed
-from tui_feeder.monitor import MINUTE_MS
+from tui_feeder.attach.wire import (
+    PROTOCOL,
+    Difference,
+    Hello,
+    Laid,
+    Question,
+    Refusal,
+    Unpacking,
+    Welcome,
+    apply,
+    difference,
+    framed,
+)
+from tui_feeder.monitor import MINUTE_MS, Snapshot
 
 
 @pytest.fixture
@@ -54,14 +68,18 @@ class Raw:
     """A client that says what it likes."""
 
     def __init__(self, path: Path) -> None:
+        self._unpacking: Unpacking | None = None  # since its welcome
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(10)
         self.socket.connect(str(path))
 
     def hear(self) -> dict[str, object]:
         (length,) = struct.unpack("!I", self._exactly(4))
-        told = msgspec.msgpack.decode(self._exactly(length))
+        body = self._exactly(length)
+        told = msgspec.msgpack.decode(body if self._unpacking is None else self._unpacking.body(body))
         assert isinstance(told, dict)
+        if told["type"] == "welcome":
+            self._unpacking = Unpacking(1 << 24)
         return told
 
     def _exactly(self, count: int) -> bytes:
@@ -125,6 +143,53 @@ def test_an_attached_screen_sees_what_one_in_the_process_sees(
         until(lambda: [call for call in monitor.calls if call.split()[0] in changes] == done)
     finally:
         attached.close()
+
+
+class Stepping(FakeMonitor):
+    """Takes a new snapshot when it is told to."""
+
+    def step(self, price: float) -> Snapshot:
+        self.change("ETHUSDT", price=price)
+        self.kept = super().snapshot()
+        return self.kept
+
+    def snapshot(self) -> Snapshot:
+        return self.kept
+
+
+def test_who_is_in_step_and_who_has_missed_some_all_arrive_and_each_step_is_found_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[tuple[int | None, int]] = []
+
+    def counted(before: Laid | None, after: Laid, age: float) -> Difference:
+        found.append((before.snapshot.sequence if before is not None else None, after.snapshot.sequence))
+        return difference(before, after, age)
+
+    monkeypatch.setattr("tui_feeder.attach.server.difference", counted)
+    monitor = Stepping(3)
+    newest = monitor.step(1.0)
+    with contextlib.closing(AttachServer(monitor, path, "a feeder")):
+        clients = [Raw(path) for _ in range(5)]
+        there: list[Snapshot | None] = [None] * 5
+        for one in clients:
+            one.socket.sendall(framed(Hello(PROTOCOL, "x")))
+            assert one.hear()["type"] == "welcome"
+        for turn in range(40):
+            for n, one in enumerate(clients):
+                if turn % 3 and n == 4:
+                    continue  # a slow one
+                one.socket.sendall(framed(Question(turn, "snapshot")))
+                step = msgspec.convert(one.hear()["value"], Difference)
+                assert 0.0 <= step.age < 60.0
+                there[n] = apply(there[n], step, newest.taken_at)
+                assert replace(there[n], taken_at=newest.taken_at) == newest  # type: ignore[type-var]
+            newest = monitor.step(2.0 + turn)
+        first = found[0][1]
+        in_step = [(first + n, first + n + 1) for n in range(39)]
+        by_three = [(first + n, first + n + 3) for n in range(0, 39, 3)]
+        assert found[0] == (None, first)
+        assert sorted(found[1:]) == sorted(in_step + by_three)  # type: ignore[type-var]
 
 
 def test_bars_are_asked_for_again_when_a_minute_has_closed_and_not_before(
@@ -191,14 +256,76 @@ def test_the_socket_is_for_its_user_alone(server: AttachServer, path: Path) -> N
     assert "belongs to another user" in done.stdout
 
 
-def test_a_client_of_another_version_is_told_so(server: AttachServer, path: Path) -> None:
+@pytest.mark.parametrize("protocol", [1, PROTOCOL + 1])
+def test_a_client_of_another_version_is_told_so(server: AttachServer, path: Path, protocol: int) -> None:
     raw = Raw(path)
-    raw.socket.sendall(framed(Hello(PROTOCOL + 1, "99.0")))
+    raw.socket.sendall(framed(Hello(protocol, "99.0")))
     text = str(raw.hear()["text"])
     assert "99.0" in text
     assert __version__ in text
     assert "attach with the version that runs" in text
     assert raw.ended()
+
+
+@contextlib.contextmanager
+def saying(path: Path, *frames: bytes) -> Iterator[None]:
+    """Something that listens, and says this to whoever comes."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                one, _ = listener.accept()
+                with one:
+                    one.sendall(b"".join(frames))
+                    one.settimeout(10)
+                    while one.recv(65536):
+                        pass
+
+        talking = threading.Thread(target=answer)
+        talking.start()
+        yield
+        talking.join()
+
+
+@pytest.mark.parametrize(
+    ("frames", "said"),
+    [
+        ([framed(Refusal("this feeder is version 0.0 (protocol 1): restart it"))], "protocol 1.: restart it"),
+        ([framed(Question(1, "snapshot"))], "Invalid value"),
+        ([framed(Welcome("0.1", 1, "")), framed(Refusal("a word that is not packed"))], "not packed"),
+        ([framed(Welcome("0.1", 1, "")), struct.pack("!I", 1 << 30)], "at most 16777216"),
+    ],
+    ids=["another version", "no feeder", "not packed", "too long"],
+)
+def test_what_is_no_feeder_of_this_version_is_left_with_the_reason(
+    path: Path, frames: list[bytes], said: str
+) -> None:
+    with saying(path, *frames), pytest.raises(AttachError, match=said):
+        AttachedMonitor(path)
+
+
+def test_a_screen_of_fifty_symbols_of_which_most_move_gets_little_a_look(
+    server: AttachServer, path: Path
+) -> None:
+    fifty = FakeMonitor(50)
+    with contextlib.closing(AttachServer(fifty, path.with_name("fifty.sock"), "fifty")) as one:
+        attached = AttachedMonitor(one.path)
+        try:
+            first, looks = attached.received, 20
+            for look in range(1, looks + 1):
+                for name, view in list(fifty.views.items())[:35]:
+                    assert view.forming is not None
+                    price = round(60.0 + look / 10, view.price_decimals)
+                    forming = replace(view.forming, close=price, volume=1.5 + look)
+                    fifty.change(name, price=price, last_frame=NOON + look, forming=forming)
+                until(lambda price=price: attached.snapshot().symbols[34].price == price)  # type: ignore[misc]
+            assert attached.snapshot().symbols[:35] == tuple(fifty.views.values())[:35]
+            assert first < 60_000
+            assert attached.received - first < looks * 3 * 1_000  # a look may come thrice
+        finally:
+            attached.close()
 
 
 @pytest.mark.parametrize(

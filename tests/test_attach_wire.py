@@ -1,8 +1,10 @@
-"""Snapshots as differences: what the other side puts together is what was taken."""
+"""What is sent of a snapshot leads to the same snapshot at the other end, and is little."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import random
+import zlib
+from dataclasses import astuple, replace
 
 import msgspec
 import pytest
@@ -10,12 +12,37 @@ from fake_monitor import NOON, FakeMonitor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui_feeder.attach.wire import Difference, WireError, apply, difference, encode
-from tui_feeder.monitor import Event, GapView, Progress, Snapshot, StreamView, SymbolState, SymbolView
+from tui_feeder.attach.wire import (
+    Answer,
+    Difference,
+    Packing,
+    Unpacking,
+    WireError,
+    apply,
+    decode_told,
+    difference,
+    encode,
+    laid_out,
+)
+from tui_feeder.monitor import (
+    AlertView,
+    Event,
+    FormingView,
+    GapView,
+    Progress,
+    Snapshot,
+    StreamView,
+    SymbolState,
+    SymbolView,
+    TimeframeView,
+)
 
 NAMES = ("BTCUSDT", "ETHUSDT", "币安人生USDT", "XUSDT")
 number = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+# Of few values, so that much stays as it was from one snapshot to the next.
+price = st.sampled_from([0.5, 0.25, 60_000.1])
 count = st.integers(0, 1 << 60)
+moment = st.sampled_from([0, 60_000, NOON])
 text = st.text(max_size=8)
 
 views = st.builds(
@@ -26,10 +53,16 @@ views = st.builds(
     price_decimals=st.integers(0, 8),
     price=number,
     change_1m=number,
+    timeframes=st.lists(
+        st.builds(TimeframeView, st.sampled_from([60, 300]), st.none() | moment, number,
+                  st.sampled_from([None, "Buy", "Sell"]), st.tuples(number, number), st.booleans(),
+                  st.booleans()), max_size=3).map(tuple),
     last_closed=st.none() | count,
     messages=count,
     progress=st.none() | st.builds(Progress, count, count, count, count, count, text, number),
-)
+    day_closes=st.lists(price, max_size=3).map(tuple),
+    forming=st.none() | st.builds(FormingView, moment, price, price, price, price, price),
+)  # fmt: skip
 events = st.builds(Event, count, st.sampled_from(["info", "error"]), st.none() | text, text)
 snapshots = st.builds(
     Snapshot,
@@ -51,11 +84,17 @@ snapshots = st.builds(
     parts=st.dictionaries(text, text, max_size=3),
     counters=st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), count),
     sinks=st.dictionaries(text, text, max_size=2),
+    alerts=st.lists(st.builds(AlertView, count, count, text, text, st.none() | text, text),
+                    max_size=2).map(tuple),
 )  # fmt: skip
 
 
 def over_the_wire(change: Difference) -> Difference:
     return msgspec.convert(msgspec.msgpack.decode(encode(change)), Difference)
+
+
+def between(before: Snapshot | None, after: Snapshot, age: float = 0.0) -> Difference:
+    return difference(None if before is None else laid_out(before), laid_out(after), age)
 
 
 @given(st.lists(snapshots, min_size=1, max_size=5))
@@ -64,7 +103,7 @@ def test_any_row_of_snapshots_arrives_as_it_was_taken(taken: list[Snapshot]) -> 
     told: Snapshot | None = None
     there: Snapshot | None = None
     for one in taken:
-        there = apply(there, over_the_wire(difference(told, one, 0.25)), 1000.0)
+        there = apply(there, over_the_wire(between(told, one, 0.25)), 1000.0)
         told = one
         assert there == replace(one, taken_at=999.75)
 
@@ -77,7 +116,7 @@ def test_of_the_log_only_what_is_new_is_sent(lines: list[Event], data: st.DataOb
     base = FakeMonitor(1).snapshot()
     before = replace(base, events=tuple(lines[:first]))
     after = replace(base, events=tuple(lines[gone:]), sequence=base.sequence + 1)
-    change = difference(before, after, 0.0)
+    change = between(before, after)
     assert apply(before, over_the_wire(change), 0.0).events == after.events
     if gone < first:
         assert change.events == tuple(lines[first:])
@@ -86,18 +125,109 @@ def test_of_the_log_only_what_is_new_is_sent(lines: list[Event], data: st.DataOb
 def test_a_price_that_moves_costs_a_few_dozen_bytes_and_an_unchanged_snapshot_next_to_none() -> None:
     monitor = FakeMonitor(600)
     before = monitor.snapshot()
-    whole = len(encode(difference(None, before, 0.0)))
-    assert len(encode(difference(before, before, 0.0))) < 20
+    whole = len(encode(between(None, before)))
+    same = laid_out(before)
+    assert len(encode(difference(same, same, 0.0))) < 20
     monitor.change("BTCUSDT", price=60_124.5, last_frame=NOON)
     after = replace(monitor.snapshot(), taken_at=before.taken_at)
-    assert len(encode(difference(before, after, 0.0))) < 100
+    assert len(encode(between(before, after))) < 100
     assert whole > 100_000
+
+
+def test_of_a_minute_that_goes_on_a_bar_that_closed_and_a_busy_socket_only_the_change_is_sent() -> None:
+    monitor = FakeMonitor(2)
+    before = monitor.snapshot()
+    view = before.symbols[0]
+    assert view.forming is not None
+    forming = replace(view.forming, close=60_124.5, volume=2.5)
+    monitor.change(
+        "BTCUSDT",
+        forming=forming,
+        timeframes=(replace(view.timeframes[0], close=60_124.5), *view.timeframes[1:]),
+    )
+    after = monitor.snapshot()
+    after = replace(
+        after, streams=(before.streams[0], replace(before.streams[1], last_frame=NOON)), sequence=1
+    )
+    change = over_the_wire(between(before, after))
+    assert change.symbols == {
+        "BTCUSDT": {"forming": list(astuple(forming)), "timeframes": {0: {"close": 60_124.5}}}
+    }
+    assert change.head == {"streams": {1: {"last_frame": NOON}}}
+    assert replace(apply(before, change, 0.0), taken_at=after.taken_at) == after
+
+
+def test_fifty_symbols_that_all_move_cost_a_look_less_than_fifty_bytes_each() -> None:
+    monitor, chance = FakeMonitor(50), random.Random(3)
+    packing, told, sizes = Packing(), None, []
+    for look in range(40):
+        for name, view in monitor.views.items():
+            assert view.forming is not None
+            close = round(view.forming.close * (1 + chance.gauss(0, 2e-5)), view.price_decimals)
+            monitor.change(
+                name, price=close, last_frame=NOON + look * 250 + chance.randrange(250),
+                change_1m=chance.gauss(0, 0.2), change_24h=chance.gauss(0, 3),
+                forming=replace(view.forming, close=close, volume=view.forming.volume + chance.random()),
+            )  # fmt: skip
+        newest = monitor.snapshot()
+        sizes.append(len(packing.framed(Answer(look, between(told, newest, chance.random())))))
+        told = newest
+    assert sum(sizes[1:]) < 39 * 50 * 50
+
+
+@given(st.lists(st.binary(max_size=3_000) | st.integers(0, 20_000).map(bytes), max_size=8))
+def test_answers_arrive_through_the_packing_as_they_were(values: list[bytes]) -> None:
+    packing, unpacking = Packing(), Unpacking(64 * 1024)
+    for n, value in enumerate(values):
+        frame = packing.framed(Answer(n, value))
+        assert int.from_bytes(frame[:4], "big") == len(frame) - 4
+        told = decode_told(unpacking.body(frame[4:]))
+        assert isinstance(told, Answer)
+        assert (told.id, told.value) == (n, value)
+
+
+@pytest.mark.parametrize("after", [0, 3], ids=["first", "later"])
+def test_a_small_frame_that_unpacks_to_more_than_is_taken_is_refused(after: int) -> None:
+    packing, unpacking = Packing(), Unpacking(1 << 20)
+    for n in range(after):
+        unpacking.body(packing.framed(Answer(n, bytes(500_000)))[4:])
+    bomb = packing.framed(Answer(9, bytes(200 << 20)))[4:]
+    assert len(bomb) < 4 << 20
+    with pytest.raises(WireError, match="at most 1048576 bytes"):
+        unpacking.body(bomb)
+
+
+def test_what_was_not_packed_or_lacks_its_end_is_told_apart() -> None:
+    with pytest.raises(WireError, match="packed"):
+        Unpacking(1 << 20).body(b"\xff\xff\xff\xff")
+    whole = Packing().framed(Answer(1, "a few words that are long enough to be cut"))[4:]
+    with pytest.raises(WireError):
+        decode_told(Unpacking(1 << 20).body(whole[:12]))
+    ended = zlib.compress(encode(Answer(1)))
+    with pytest.raises(WireError, match="packed"):
+        Unpacking(1 << 20).body(ended + ended)
 
 
 def test_a_difference_to_something_else_is_told_apart_from_a_snapshot() -> None:
     with pytest.raises(WireError, match="does not follow"):
         apply(None, Difference(0.0, {"sequence": 3}), 0.0)
+    base = FakeMonitor(1).snapshot()
+    for head, symbols in (
+        ({"sequence": "three"}, {}),
+        ({"color": 3}, {}),
+        ({"streams": {7: {"state": "live"}}}, {}),
+        ({"streams": {0: 3}}, {}),
+        ({"streams": {"0": {}}}, {}),
+        ({"gaps": 3}, {}),
+        ({}, {"BTCUSDT": {"forming": {"closed": 3.0}}}),
+        ({}, {"BTCUSDT": {"forming": [0, 1.0, 1.0, 1.0, "high", 1.0]}}),
+        ({}, {"BTCUSDT": {"forming": [0, 1.0, 1.0, 1.0, 1.0]}}),
+        ({}, {"BTCUSDT": {"forming": [0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]}}),
+        ({}, {"BTCUSDT": {"timeframes": {0: {"emas": 3}}}}),
+        ({}, {"BTCUSDT": {"progress": {"rows_done": 3}}}),
+        ({}, {"NEWUSDT": {"price": 3.0}}),
+    ):
+        with pytest.raises(WireError, match="does not follow"):
+            apply(base, Difference(0.0, head, symbols=symbols), 0.0)
     with pytest.raises(WireError, match="does not follow"):
-        apply(FakeMonitor(1).snapshot(), Difference(0.0, {"sequence": "three"}), 0.0)
-    with pytest.raises(WireError, match="does not follow"):
-        apply(FakeMonitor(1).snapshot(), Difference(0.0, {}, ("NOSUCHUSDT",)), 0.0)
+        apply(base, Difference(0.0, {}, ("NOSUCHUSDT",)), 0.0)

@@ -38,8 +38,8 @@ COMMANDS = dict(commands())
 
 def test_the_commands_are_those_there_are() -> None:
     assert {words[0] for words in COMMANDS if words} == {
-        "attach", "backfill", "backup", "config", "doctor", "export", "gaps", "info", "profiles", "replay", "serve",
-        "simulate", "sinks", "status", "verify",
+        "attach", "backfill", "backup", "config", "doctor", "export", "gaps", "info", "profiles", "replay",
+        "serve", "simulate", "sinks", "status", "verify",
     }  # fmt: skip
 
 

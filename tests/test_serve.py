@@ -12,11 +12,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
+from browsers import chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.skipif(
@@ -94,77 +95,15 @@ async def test_pages_of_others_and_other_methods_are_refused(tmp_path: Path) -> 
             assert ok.status == 200
 
 
-class Chromium:
-    """A page of a real browser, driven by its debugging protocol."""
-
-    def __init__(self, websocket: aiohttp.ClientWebSocketResponse) -> None:
-        self._websocket = websocket
-        self._number = 0
-        self.drawn = b""  # what the feeder sent to the page
-
-    async def call(self, method: str, **parameters: object) -> dict[str, object]:
-        self._number += 1
-        await self._websocket.send_json({"id": self._number, "method": method, "params": parameters})
-        while True:
-            told = await self._hear()
-            if told.get("id") == self._number:
-                assert "error" not in told, told
-                result = told["result"]
-                assert isinstance(result, dict)
-                return result
-
-    async def _hear(self) -> dict[str, object]:
-        told = await self._websocket.receive_json()
-        if told.get("method") == "Network.webSocketFrameReceived":
-            frame = told["params"]["response"]
-            if frame["opcode"] == 2:
-                self.drawn += base64.b64decode(frame["payloadData"])
-        assert isinstance(told, dict)
-        return told
-
-    async def until(self, seen: Callable[[], bool], seconds: float = 60.0) -> None:
-        async with asyncio.timeout(seconds):
-            while not seen():
-                await self._hear()
-
-
-@contextlib.asynccontextmanager
-async def chromium(program: str, folder: Path) -> AsyncIterator[Chromium]:
-    process = await asyncio.create_subprocess_exec(
-        program, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
-        "--remote-allow-origins=*", f"--user-data-dir={folder}", "--window-size=1200,760", "about:blank",
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        told = folder / "DevToolsActivePort"
-        for _ in range(600):
-            if told.exists() and told.read_text().count("\n"):
-                break
-            await asyncio.sleep(0.1)
-        port = told.read_text().splitlines()[0]
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/json") as answer:
-                pages = [one for one in await answer.json() if one["type"] == "page"]
-            address = pages[0]["webSocketDebuggerUrl"]
-            async with session.ws_connect(address, max_msg_size=0) as websocket:
-                yield Chromium(websocket)
-    finally:
-        process.terminate()
-        await asyncio.wait_for(process.wait(), 20)
-
-
 async def test_a_real_browser_shows_the_screens_and_takes_keys(tmp_path: Path) -> None:
     program = shutil.which("chromium")
     if program is None:
         assert "CI" not in os.environ, "CI installs chromium"
         pytest.skip("chromium is not installed")
     async with served(tmp_path) as (address, _), chromium(program, tmp_path / "browser") as page:
-        await page.call("Network.enable")
-        await page.call("Page.enable")
-        await page.call("Page.navigate", url=f"http://{address}/")
+        await page.show(f"http://{address}/")
         await page.until(lambda: b"BTCUSDT" in page.drawn and b"LIVE" in page.drawn)
-        for kind in ("mousePressed", "mouseReleased"):
-            await page.call("Input.dispatchMouseEvent", type=kind, x=600, y=300, button="left", clickCount=1)
+        await page.click(600, 300)
         assert b"volume at price" not in page.drawn
         await page.call("Input.dispatchKeyEvent", type="keyDown", key="3", text="3", windowsVirtualKeyCode=51)
         await page.call("Input.dispatchKeyEvent", type="keyUp", key="3", windowsVirtualKeyCode=51)

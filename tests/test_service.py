@@ -146,7 +146,8 @@ def look_at(snapshot: Snapshot, **more: Any) -> Look:  # noqa: ANN401
     none = Latency().counted()
     fields: dict[str, Any] = {
         "answer_seconds": 0.0, "uptime_seconds": 1.0, "lags": {}, "outboxes": {}, "ban_until": 0,
-        "latencies": {"minute": none, "frame": none}, "store_pausing": None, "disk_free": 10**12,
+        "latencies": dict.fromkeys(("minute", "frame", "loop"), none), "store_pausing": None,
+        "disk_free": 10**12,
     }  # fmt: skip
     return Look(snapshot, **fields | more)
 
@@ -213,6 +214,8 @@ async def test_metrics_are_those_of_the_documentation_and_say_what_is_true(tmp_p
             assert value_of(text, "feeder_state", state="live") == 1
             assert value_of(text, "feeder_symbol_minute_age_seconds", symbol="ETHUSDT") < 90
             assert value_of(text, "feeder_minute_latency_seconds_count") >= 2
+            assert value_of(text, "feeder_loop_lag_seconds_count") >= 10
+            assert value_of(text, "feeder_loop_lag_seconds_bucket", le="5.0") >= 10
             assert value_of(text, "feeder_frame_latency_seconds_bucket", le="+Inf") == value_of(
                 text, "feeder_frame_latency_seconds_count"
             )

@@ -30,7 +30,7 @@ from tui_feeder.attach.wire import (
     Hello,
     Question,
     Refusal,
-    Told,
+    Unpacking,
     Welcome,
     WireError,
     apply,
@@ -227,7 +227,7 @@ class AttachedMonitor:
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     reader, writer = await asyncio.open_unix_connection(str(self.path))
                     writer.write(framed(Hello(PROTOCOL, __version__)))
-                    told = await self._read(reader)
+                    told = decode_told(await self._read(reader))
                     if isinstance(told, Refusal):
                         raise WireError(told.text)
                     if not isinstance(told, Welcome):
@@ -302,8 +302,9 @@ class AttachedMonitor:
         self._writer.write(framed(Question(self._number, what, args)))
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
+        unpacking = Unpacking(MAX_ANSWER)
         while True:
-            told = await self._read(reader)
+            told = decode_told(unpacking.body(await self._read(reader)))
             if isinstance(told, Refusal) and not told.id:
                 raise WireError(told.text)
             if isinstance(told, Answer | Refusal):
@@ -311,10 +312,10 @@ class AttachedMonitor:
                 if answered is not None:
                     answered(told.value if isinstance(told, Answer) else None)
 
-    async def _read(self, reader: asyncio.StreamReader) -> Told:
+    async def _read(self, reader: asyncio.StreamReader) -> bytes:
         data = await read_frame(reader, MAX_ANSWER)
         self.received += len(data)
-        return decode_told(data)
+        return data
 
 
 def _rows(value: bytes) -> Rows:

@@ -14,13 +14,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from tui_feeder import __version__
 from tui_feeder.attach.sockets import bound
 from tui_feeder.attach.wire import (
     MAX_QUESTION,
     PROTOCOL,
     Answer,
+    Difference,
     Hello,
+    Laid,
+    Packing,
     Question,
     Refusal,
     Welcome,
@@ -28,9 +33,10 @@ from tui_feeder.attach.wire import (
     decode_ask,
     difference,
     framed,
+    laid_out,
     read_frame,
 )
-from tui_feeder.monitor import MINUTE_MS, MinuteState, Monitor, Snapshot
+from tui_feeder.monitor import MINUTE_MS, MinuteState, Monitor
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +44,7 @@ _CLIENTS = 32
 _HELLO_SECONDS, _STUCK_SECONDS = 5.0, 30.0
 _OLD_SECONDS, _FRESH_SECONDS, _LOOK_SECONDS = 0.5, 1.0, 0.02
 _BARS, _CELLS, _NAME = 10_000, 2_000, 64
+_STEPS = 16
 _LONGEST_MS = 20 * 366 * 24 * 60 * MINUTE_MS
 _STATES = {state: number for number, state in enumerate(MinuteState)}
 
@@ -61,6 +68,8 @@ class AttachServer:
     def __init__(self, monitor: Monitor, path: Path, title: str) -> None:
         self.path = path
         self._clients: set[asyncio.StreamWriter] = set()
+        self._newest: Laid | None = None
+        self._steps: dict[tuple[int | None, int], Difference] = {}  # by the numbers of both snapshots
         self._monitor = monitor
         self._title = title
         self._socket = bound(path)
@@ -98,17 +107,18 @@ class AttachServer:
         self._clients.add(writer)
         try:
             with contextlib.suppress(EOFError, OSError, TimeoutError):
+                await self._greet(reader, writer)
                 await self._talk(reader, writer)
         except WireError as error:
             with contextlib.suppress(OSError, TimeoutError):
-                await _send(writer, Refusal(str(error)))
+                await _send(writer, framed(Refusal(str(error))))
         except Exception:
             log.exception("a client was let go")
         finally:
             self._clients.discard(writer)
             writer.close()
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if (user := _peer(writer)) not in (os.geteuid(), 0):
             log.warning("user %s was refused at %s", user, self.path)
             raise WireError("this feeder belongs to another user")
@@ -122,26 +132,45 @@ class AttachServer:
                 f"this feeder is version {__version__} (protocol {PROTOCOL}), the client {first.version} "
                 f"(protocol {first.protocol}): attach with the version that runs, or restart the feeder"
             )
-        await _send(writer, Welcome(__version__, os.getpid(), self._title))
-        told: Snapshot | None = None
+        await _send(writer, framed(Welcome(__version__, os.getpid(), self._title)))
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        packing = Packing()
+        told: Laid | None = None
         while True:
-            question = decode_ask(await read_frame(reader, MAX_QUESTION))
-            if not isinstance(question, Question):
-                raise WireError("hello was said before")
+            try:
+                question = decode_ask(await read_frame(reader, MAX_QUESTION))
+                if not isinstance(question, Question):
+                    raise WireError("hello was said before")
+            except WireError as error:
+                await _send(writer, packing.framed(Refusal(str(error))))
+                return
+            answer: Answer | Refusal
             if question.what == "snapshot":
                 newest = await self._fresh()
-                change = difference(told, newest, max(0.0, time.monotonic() - newest.taken_at))
+                answer = Answer(question.id, self._step(told, newest))
                 told = newest
-                await _send(writer, Answer(question.id, change))
-                continue
-            try:
-                value = _QUESTIONS[question.what](self._monitor, *question.args)
-            except (KeyError, TypeError, _Unfit) as error:
-                await _send(writer, Refusal(f"{question.what} cannot be answered: {error}", question.id))
             else:
-                await _send(writer, Answer(question.id, value))
+                try:
+                    answer = Answer(question.id, _QUESTIONS[question.what](self._monitor, *question.args))
+                except (KeyError, TypeError, _Unfit) as error:
+                    answer = Refusal(f"{question.what} cannot be answered: {error}", question.id)
+            await _send(writer, packing.framed(answer))
 
-    async def _fresh(self) -> Snapshot:
+    def _step(self, told: Laid | None, newest: Laid) -> Difference:
+        """What leads a client to the newest snapshot; found once for all who were told the same before.
+
+        Snapshots are taken ten times a second at most, so many clients cost hardly more than a few.
+        """
+        taken_at = newest.snapshot.taken_at
+        numbers = (None if told is None else told.snapshot.sequence, newest.snapshot.sequence)
+        if (step := self._steps.get(numbers)) is None:
+            while len(self._steps) >= _STEPS:
+                del self._steps[next(iter(self._steps))]
+            step = self._steps[numbers] = difference(told, newest, 0.0)
+        return structs.replace(step, age=max(0.0, time.monotonic() - taken_at))
+
+    async def _fresh(self) -> Laid:
         """The newest snapshot; where nobody looked for a while, the one that is taken now."""
         found = self._monitor.snapshot()
         deadline = time.monotonic() + _FRESH_SECONDS
@@ -150,7 +179,9 @@ class AttachServer:
             while found.sequence == old and time.monotonic() < deadline:
                 await asyncio.sleep(_LOOK_SECONDS)
                 found = self._monitor.snapshot()
-        return found
+        if self._newest is None or self._newest.snapshot is not found:
+            self._newest = laid_out(found)
+        return self._newest
 
 
 def _peer(writer: asyncio.StreamWriter) -> int:
@@ -160,8 +191,8 @@ def _peer(writer: asyncio.StreamWriter) -> int:
     return int(struct.unpack("3i", told)[1])
 
 
-async def _send(writer: asyncio.StreamWriter, message: Welcome | Refusal | Answer) -> None:
-    writer.write(framed(message))
+async def _send(writer: asyncio.StreamWriter, frame: bytes) -> None:
+    writer.write(frame)
     await asyncio.wait_for(writer.drain(), _STUCK_SECONDS)
 
 

@@ -12,25 +12,31 @@ BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 6
 class Counted(NamedTuple):
     """What was observed so far."""
 
+    bounds: tuple[float, ...]  # upper ends of the classes, seconds
     counts: tuple[int, ...]  # by class, one more than there are bounds
     total: float  # seconds, of all
 
 
 class Latency:
-    """A histogram of seconds. Observed on one thread, read from any."""
+    """A histogram of seconds. Observed on one thread, read from any.
 
-    __slots__ = ("_counts", "_total")
+    Args:
+        bounds: upper ends of the classes, rising, seconds.
+    """
 
-    def __init__(self) -> None:
-        self._counts = [0] * (len(BOUNDS) + 1)
+    __slots__ = ("_bounds", "_counts", "_total")
+
+    def __init__(self, bounds: tuple[float, ...] = BOUNDS) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
         self._total = 0.0
 
     def observe(self, seconds: float) -> None:
         """Count one; what clocks make negative counts as nothing."""
         seconds = max(0.0, seconds)
-        self._counts[bisect_left(BOUNDS, seconds)] += 1
+        self._counts[bisect_left(self._bounds, seconds)] += 1
         self._total += seconds
 
     def counted(self) -> Counted:
         """What was observed so far."""
-        return Counted(tuple(self._counts), self._total)
+        return Counted(self._bounds, tuple(self._counts), self._total)

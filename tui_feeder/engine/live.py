@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.config import Config
-from tui_feeder.engine import snapshots
+from tui_feeder.engine import loop_lag, snapshots
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows
 from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.latency import Latency
 from tui_feeder.engine.profile import profile_of
 from tui_feeder.engine.settings import analysed, profile_settings
 from tui_feeder.engine.sinks import Sink
@@ -47,6 +48,7 @@ class EngineThread:
     ) -> None:
         self.error: Exception | None = None
         self.monitor: LiveMonitor
+        self.loop_lag = Latency(loop_lag.LAG_BOUNDS)
         self._config = config
         self._store = store
         self._sinks = sinks
@@ -101,8 +103,7 @@ class EngineThread:
     async def _take_snapshots(self, engine: Engine) -> None:
         """A new snapshot for a screen that pulls; nobody looks, nothing is built."""
         sequence = 0
-        while True:
-            await asyncio.sleep(_TICK_SECONDS)
+        async for _ in loop_lag.ticks(_TICK_SECONDS, self.loop_lag):
             if self.monitor.wanted:
                 sequence += 1
                 self.monitor.newest = snapshots.take(engine, sequence)

@@ -10,7 +10,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from tui_feeder import __version__
-from tui_feeder.engine.latency import BOUNDS, Counted
+from tui_feeder.engine.latency import Counted
 from tui_feeder.monitor import MINUTE_MS, Snapshot, SymbolState
 from tui_feeder.service.readiness import Check
 from tui_feeder.service.subject import Look
@@ -50,6 +50,9 @@ def families(look: Look, checks: Iterable[Check]) -> Iterator[Metric]:
     )  # fmt: skip
     yield GaugeMetricFamily(
         "feeder_engine_answer_seconds", "How long the engine's loop took to answer.", look.answer_seconds
+    )
+    yield _counted(
+        "feeder_loop_lag_seconds", "How late the engine's loop wakes from a timer.", look.latencies["loop"]
     )
     yield _counted(
         "feeder_minute_latency_seconds", "End of a minute to its message.", look.latencies["minute"]
@@ -202,7 +205,7 @@ def _labelled(
 
 def _counted(name: str, text: str, counted: Counted) -> Metric:
     buckets, so_far = [], 0
-    for bound, count in zip((*map(str, BOUNDS), "+Inf"), counted.counts, strict=True):
+    for bound, count in zip((*map(str, counted.bounds), "+Inf"), counted.counts, strict=True):
         so_far += count
         buckets.append((bound, float(so_far)))
     return HistogramMetricFamily(name, text, buckets=buckets, sum_value=counted.total)

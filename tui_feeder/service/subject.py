@@ -41,7 +41,7 @@ class Look:
     uptime_seconds: float
     lags: dict[str, float]  # by sink: seconds behind
     outboxes: dict[tuple[str, str], Standing]  # by topic and sink
-    latencies: dict[str, Counted]  # "minute", "frame"
+    latencies: dict[str, Counted]  # "minute", "frame", "loop"
     ban_until: int  # exchange ms, 0 without one
     store_pausing: str | None  # why writes wait
     disk_free: int | None  # bytes on the disk of the store; None where it cannot be told
@@ -100,6 +100,7 @@ class Subject:
             latencies={
                 "minute": engine.minute_latency.counted(),
                 "frame": engine.frame_latency.counted(),
+                "loop": self.thread.loop_lag.counted(),
             },
             ban_until=banned if banned > snapshot.exchange_time else 0,
             store_pausing=engine.store.pausing,
