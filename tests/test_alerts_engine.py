@@ -8,8 +8,10 @@ from pathlib import Path
 
 import msgspec
 from feed import NOON, configured, feeding, until
+from test_alert_outputs import Receiver, receiving
 
 from tui_feeder.config import AlertRule, Alerts, Config
+from tui_feeder.configuration.text import Secret
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.candle import MINUTE_MS, to_candles
@@ -90,3 +92,29 @@ async def test_a_symbol_whose_frames_stop_and_a_gap_that_stays_are_told_once(tmp
             assert all(view.acknowledged for view in engine.alerts.recent)
             await until(lambda: not [gap for gap in engine.recovery.open_gaps() if gap.notable], seconds=60)
             assert len(engine.alerts.recent) == before, "an end of trouble is no alert"
+
+
+async def test_a_stop_waits_for_whoever_is_still_to_be_called_and_not_for_ever(tmp_path: Path) -> None:
+    rules = {"busy": AlertRule(kind="volume_above", quantile="q25", hysteresis_percent=0.0)}
+    receiver = Receiver()
+    receiver.hold = 1.0
+    async with exchange_at(NOON, 60.0) as exchange, receiving(receiver) as url:
+        config = watching(configured(exchange, SYMBOLS), **rules)
+        config = replace(
+            config,
+            alerts=replace(config.alerts, webhook_url=Secret(url), webhook_timeout_seconds=30.0),
+            service=replace(config.service, shutdown_timeout_seconds=20.0),
+        )
+        async with feeding(config, tmp_path / "patient") as (engine, _):
+            await until(lambda: engine.journal.counters["alerts"] >= 2)
+        sent = engine.journal.counters["alerts"] - engine.journal.counters["alerts about the past not sent"]
+        assert engine.journal.counters["alert webhook sent"] == sent == len(receiver.bodies)
+        assert not engine.journal.counters["alerts not handed over"]
+
+        receiver.hold = 25.0
+        config = replace(config, service=replace(config.service, shutdown_timeout_seconds=1.0))
+        async with feeding(config, tmp_path / "short") as (engine, _):
+            await until(lambda: engine.journal.counters["alerts"] >= 1)
+        left = engine.journal.counters["alerts not handed over"]
+        assert left >= 1
+        assert any(event.text.startswith(f"{left} alerts were not handed") for event in engine.journal.events)

@@ -218,7 +218,10 @@ class Engine:
         """Stop intake, drain, flush, commit, close, within the time set."""
         self.state = "stopping" if self.state != "failed" else "failed"
         deadline = time.monotonic() + self.config.service.shutdown_timeout_seconds
-        await self.supervisor.stop()
+        # Whoever is called for alerts goes on: the last minutes may have some.
+        await self.supervisor.stop(
+            *(name for name in self.supervisor.states if not name.startswith("alert "))
+        )
         await self.recovery.stop()
         try:
             await asyncio.wait_for(self.intake.drained(), max(0.1, deadline - time.monotonic()))
@@ -226,6 +229,8 @@ class Engine:
             self.journal.note("error", "minutes still waited for their commit when the time to stop was over")
         self.numbers.keep_all()
         self.alerts.keep(last=True)
+        await self.alerts.hand_over((deadline - time.monotonic()) / 2)
+        await self.supervisor.stop()
         loop = asyncio.get_running_loop()
         for sink in self.sinks:
             await loop.run_in_executor(None, sink.close, max(0.1, deadline - time.monotonic()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _KEPT = 50
 _LOOK_SECONDS = 1.0
+_HANDED_LOOK_SECONDS = 0.05
 #: An alert about a minute so long ago calls nobody: the feeder is catching up.
 _PAST_MS = 5 * MINUTE_MS
 
@@ -32,6 +34,11 @@ class Output(Protocol):
     """Somebody to be called. Used on the engine's loop."""
 
     name: str
+
+    @property
+    def waiting(self) -> int:
+        """Alerts that are not handed over."""
+        ...
 
     def send(self, alert: Alert, payload: bytes) -> None:
         """Take an alert and the JSON object of it. Returns at once; what does not get through is told."""
@@ -115,6 +122,16 @@ class AlertDesk:
         """Hand what is known to the store; ``last`` before that is closed."""
         self._keeper.keep(self._rules, self.recent, shown_changed=self._shown_changed, last=last)
         self._shown_changed = False
+
+    async def hand_over(self, seconds: float) -> None:
+        """Wait, for so long at most, until nobody is left to be called; who is left then is told of."""
+        until = time.monotonic() + seconds
+        # Of several receivers, once at a stop: looking now and then is simpler than an event in each.
+        while (left := sum(output.waiting for output in self.outputs)) and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(_HANDED_LOOK_SECONDS)
+        if left:
+            self._journal.count("alerts not handed over", left)
+            self._journal.note("error", f"{left} alerts were not handed over when the time to stop was over")
 
     def acknowledge(self, number: int | None = None) -> None:
         """Somebody has seen the alert of this number, or all of them; a restart remembers it."""

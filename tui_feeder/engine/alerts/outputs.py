@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 
 import aiohttp
@@ -34,7 +34,12 @@ class _Waiting:
         self._name = name
         self._journal = journal
         self._alerts: deque[tuple[Alert, bytes]] = deque()
+        self._under_way = 0
         self._some = asyncio.Event()
+
+    def __len__(self) -> int:
+        """Those that wait, and those that are being handed over."""
+        return len(self._alerts) + self._under_way
 
     def put(self, alert: Alert, payload: bytes) -> None:
         self._alerts.append((alert, payload))
@@ -43,11 +48,17 @@ class _Waiting:
             self._journal.fault(f"alert {self._name} queue full", "the oldest alert was let go")
         self._some.set()
 
-    async def take(self) -> tuple[Alert, bytes]:
+    @contextlib.asynccontextmanager
+    async def next(self) -> AsyncIterator[tuple[Alert, bytes]]:
+        """The next one; it counts as handed over at the end."""
         while not self._alerts:
             self._some.clear()
             await self._some.wait()
-        return self._alerts.popleft()
+        self._under_way += 1
+        try:
+            yield self._alerts.popleft()
+        finally:
+            self._under_way -= 1
 
 
 class Webhook:
@@ -66,6 +77,11 @@ class Webhook:
         self._journal = journal
         self._waiting = _Waiting(self.name, journal)
 
+    @property
+    def waiting(self) -> int:
+        """Alerts that are not handed over."""
+        return len(self._waiting)
+
     def send(self, alert: Alert, payload: bytes) -> None:
         """Let it wait for its turn."""
         self._waiting.put(alert, payload)
@@ -74,8 +90,8 @@ class Webhook:
         """Post what waits, until cancelled."""
         async with aiohttp.ClientSession(timeout=self._timeout) as session:
             while True:
-                _, payload = await self._waiting.take()
-                await self._deliver(session, payload)
+                async with self._waiting.next() as (_, payload):
+                    await self._deliver(session, payload)
 
     async def _deliver(self, session: aiohttp.ClientSession, payload: bytes) -> None:
         pause = _FIRST_PAUSE_SECONDS
@@ -124,6 +140,11 @@ class Program:
         self._journal = journal
         self._waiting = _Waiting(self.name, journal)
 
+    @property
+    def waiting(self) -> int:
+        """Alerts that are not handed over."""
+        return len(self._waiting)
+
     def send(self, alert: Alert, payload: bytes) -> None:
         """Let it wait for its turn."""
         self._waiting.put(alert, payload)
@@ -136,8 +157,8 @@ class Program:
 
     async def _work(self) -> None:
         while True:
-            alert, payload = await self._waiting.take()
-            await self._execute([part.replace("{text}", alert.text) for part in self._command], payload)
+            async with self._waiting.next() as (alert, payload):
+                await self._execute([part.replace("{text}", alert.text) for part in self._command], payload)
 
     async def _execute(self, command: list[str], payload: bytes) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FEEDER_")}
@@ -178,6 +199,7 @@ class Topic:
     """
 
     name = "topic"
+    waiting = 0  # a write of the store, which has its own end
 
     def __init__(self, post: Callable[[str, str, int, bytes], Future[bool]], journal: Journal) -> None:
         self._post = post
