@@ -73,6 +73,7 @@ def test_status_is_for_scripts_and_people_and_says_when_nothing_runs(
     assert shown.returncode == 0
     assert "state     live, on embedded exchange x20" in shown.stdout
     assert "2: 2 live" in shown.stdout
+    assert "\npart " not in shown.stdout, "what is done is no trouble"
     feeder.terminate()
     assert feeder.wait(30) == 0
     gone = status(runtime)

@@ -69,6 +69,24 @@ def test_a_demo_on_real_candles_prints_every_minute_with_the_close_of_the_file()
             assert message["close_1m"] == closes[message["timestamp"] + 1 - MINUTE_MS]
 
 
+@pytest.mark.parametrize(
+    ("text", "env", "listed"),
+    [
+        ("[ui]\nslow = true\n", {}, 14),  # 12 perpetuals, and two that are none
+        ("[application]\nsymbols = ['BTCUSDT']\n", {}, 3),
+        ("", {"FEEDER_APPLICATION__SYMBOLS": "BTCUSDT,ETHUSDT"}, 4),
+    ],
+)
+def test_a_demo_follows_the_symbols_that_are_stated_and_else_all_it_has(
+    tmp_path: Path, text: str, env: dict[str, str], listed: int
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    done = run("--demo", "--no-ui", "--config", file, "--run-for", "2", **env)
+    assert done.returncode == 0, done.stderr
+    assert f": {listed} symbols listed" in done.stderr
+
+
 def test_headless_loads_no_screen() -> None:
     tell = (
         "import atexit, sys\n"

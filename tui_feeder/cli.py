@@ -176,8 +176,9 @@ def _run_demo(
     from tui_feeder import running
 
     # A configuration of a real feed must not be picked up by chance: only one that is named.
-    wanted = load(config, flags, search=False).config.application
-    symbols = flags["application.symbols"] or (list(wanted.symbols) if config is not None else None)
+    wanted = load(config, flags, search=False)
+    stated = wanted.origins["application.symbols"] != "default"
+    symbols = list(wanted.config.application.symbols) if stated else None
     storage = flags["application.storage_path"]
     with contextlib.closing(
         demos.Demo(data, symbols, speed or demos.DEFAULT_SPEED, Path(storage) if storage else None)

@@ -92,7 +92,8 @@ def _text(snapshot: Snapshot, head: str) -> str:
     gaps = [gap for gap in snapshot.gaps if gap.state != "filled"]
     lines.append(f"gaps      {plural(len(gaps), 'gap')} open, {amount(sum(g.missing for g in gaps))} minutes")
     lines += [f"sink      {name}: {state}" for name, state in snapshot.sinks.items()]
-    lines += [f"part      {name}: {state}" for name, state in snapshot.parts.items() if state != "running"]
+    well = ("running", "stopped")  # what has stopped was done: a crash has other names
+    lines += [f"part      {name}: {state}" for name, state in snapshot.parts.items() if state not in well]
     lines.append(
         f"store     {snapshot.store_path}: {plural(snapshot.store_candles, 'minute')}, "
         f"{size(snapshot.store_bytes)}"
