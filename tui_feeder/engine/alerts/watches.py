@@ -39,9 +39,8 @@ class AlertRules:
     def __init__(self, rules: Sequence[Rule], longest: int | None) -> None:
         self.rules = tuple(rules)
         self.held_back = 0  # changes that came within the cool-down of an alert
-        self.changed: set[str] = (
-            set()
-        )  # symbols and sinks of which something else is known than when taken out
+        #: Symbols and sinks of which something else is known than when this was emptied.
+        self.changed: set[str] = set()
         self._minute_rules = tuple(rule for rule in rules if rule.kind not in TROUBLES)
         self._trouble_rules = tuple(rule for rule in rules if rule.kind in TROUBLES)
         self._longest = longest
