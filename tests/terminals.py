@@ -163,8 +163,8 @@ class Terminal:
                 self.read(0.05)
             else:
                 time.sleep(0.05)
-        if self.master >= 0:
-            self.read(0.2)
+        while self.master >= 0 and self.read(0.2):  # a busy machine hands over a full buffer in pieces
+            pass
         said = "" if self.process.stdout is None else self.process.stdout.read().decode()
         return self.process.returncode, said
 
