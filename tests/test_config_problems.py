@@ -221,19 +221,6 @@ def test_any_key_of_a_wrong_type_is_exactly_one_problem_at_its_line(
     assert "\x1b" not in str(problem)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.binary(max_size=200) | st.text(max_size=100).map(lambda t: t.encode("utf-8", "replace")))
-def test_any_bytes_as_a_file_load_or_are_told(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "config.toml"
-    path.write_bytes(content)
-    told = str(path)
-    try:
-        load(path, environ={})
-    except ConfigError as error:
-        told = str(error)
-    assert str(path) in told
-
-
 @pytest.mark.parametrize(
     ("text", "key", "line"),
     [

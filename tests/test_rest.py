@@ -236,6 +236,21 @@ async def test_an_answer_nothing_can_be_made_of_is_a_bad_one(question: str, body
         await runner.cleanup()
 
 
+async def test_a_row_that_was_not_asked_for_proves_nothing(parts: Reading) -> None:
+    decoded = parts.rest._decoded
+
+    def with_another(body: bytes, decoder: Any) -> Any:  # noqa: ANN401
+        table = decoded(body, decoder)
+        far = table[-1][0] + 1_000 * MINUTE_MS
+        return [*table, (far, *table[-1][1:6], far + MINUTE_MS - 1, *table[-1][7:])]
+
+    parts.rest._decoded = with_another  # type: ignore[method-assign]
+    rows, newest = await parts.rest.klines_shown(
+        LTC, "1m", NOON - MINUTE_MS, NOON + MINUTE_MS, 2, urgent=False
+    )
+    assert (rows["open_time"].tolist(), newest) == ([NOON - MINUTE_MS], NOON)
+
+
 async def test_a_minute_that_is_not_over_is_never_given_as_closed(parts: Reading) -> None:
     for late, last in ((0, 2), (2_400, 2), (2_600, 1), (59_999, 1), (60_000, 1), (62_000, 1), (62_600, 0)):
         parts.hand.moment = NOON + late

@@ -18,6 +18,7 @@ from tui_feeder.commands.line import Refusal
 from tui_feeder.commands.tables import amount, lasting, plural, size
 from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.engine.codec import BlockError
+from tui_feeder.engine.folders import sync_folder
 from tui_feeder.engine.store import Store
 
 _FILE, _LOCK = "data.mdb", "lock.mdb"
@@ -56,9 +57,9 @@ def run(storage: Path, target: Path, json: bool) -> int:
             _copy(store, part / _FILE)
             found = _read_back(part)
             (part / _LOCK).unlink(missing_ok=True)  # of the reading; whoever opens the copy makes its own
-            _sync(part)
+            sync_folder(part)
             os.rename(part, target)
-            _sync(target.parent)
+            sync_folder(target.parent)
         except BaseException as error:
             _clear(part)
             if isinstance(error, OSError):
@@ -151,15 +152,6 @@ def _read_back(folder: Path) -> _ReadBack:
     finally:
         copy.close()
     return _ReadBack(len(symbols), candles, tuple(damaged))
-
-
-def _sync(folder: Path) -> None:
-    """See that the names in a folder are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _clear(part: Path) -> None:

@@ -303,10 +303,10 @@ class RestClient:
         # Closed before the request left: an answer made later can't make a candle of it less final; a clock
         # that was found to be ahead meanwhile can.
         asked_at = min(asked_at, self.clock.now())
-        newest = int(rows["open_time"].max())
+        low, high = start or 0, end if end is not None else 1 << 62
+        newest = int(rows["open_time"][rows["open_time"] < high].max(initial=0))  # no other was asked for
         ends = np.array([r[6] for r in table], dtype=np.int64)
         rows = rows[(ends + SETTLE_MS < asked_at) & (np.diff(rows["open_time"], prepend=0) > 0)]
-        low, high = start or 0, end if end is not None else 1 << 62
         inside: Rows = rows[(rows["open_time"] >= low) & (rows["open_time"] < high)]
         return inside, newest
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tui_feeder.config import File
+from tui_feeder.engine.folders import sync_folder
 from tui_feeder.engine.sinks.draining import DrainingSink
 from tui_feeder.engine.sinks.outbox import Outbox
 from tui_feeder.engine.sinks.thread import TICK, SinkError
@@ -147,7 +148,7 @@ class FileSink(DrainingSink):
         moment = datetime.fromtimestamp(self._born / 1000, UTC)
         name = f"{self._topic}-{moment:%Y%m%dT%H%M%S}{self._born % 1000:03}Z.jsonl"
         self._take_over(self._folder / name, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL)
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
 
     def _take_over(self, file: Path, flags: int) -> None:
         descriptor = os.open(file, flags, 0o644)
@@ -229,7 +230,7 @@ class FileSink(DrainingSink):
                 half.unlink()
             raise
         half.replace(target)
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         file.unlink()
         return True
 
@@ -261,14 +262,6 @@ def _whole_lines(descriptor: int, size: int) -> int:
             return start + found + 1
         end = start
     return 0
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def look(config: File, topics: Sequence[str]) -> list[str]:
