@@ -181,6 +181,8 @@ def test_each_check_of_readiness_fails_for_its_own_reason() -> None:
     assert failing(look_at(well, disk_free=None))[0][0] == "disk"
     assert failing(look_at(well, lags={"kafka": 120.0, "postgres": 119.0})) == []
     assert failing(look_at(well, lags={"kafka": 121.0}))[0][1].startswith("kafka is 121 s behind")
+    hangs = replace(well, sinks={"postgres": "ok", "kafka": "stalled: nothing done for 31 s"})
+    assert failing(look_at(hangs)) == [("sinks", "kafka is stalled: nothing done for 31 s")]
 
 
 def families_of(text: str) -> dict[str, Any]:

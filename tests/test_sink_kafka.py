@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -27,6 +28,8 @@ from tui_feeder.simulator.synthetic import synthetic_market
 
 pytest.importorskip("aiokafka", reason="the kafka extra is not installed")
 confluent_kafka = pytest.importorskip("confluent_kafka", reason="the mock cluster needs confluent-kafka")
+
+from aiokafka.partitioner import murmur2  # noqa: E402
 
 from tui_feeder.engine.sinks.kafka import KafkaSink  # noqa: E402 - after the check that it can be had
 
@@ -161,6 +164,44 @@ async def test_dropped_messages_are_shouted(tmp_path: Path) -> None:
         await until(lambda: journal.counters["kafka messages dropped"] > 1_000)
         assert "dropped: the outbox was full" in sink.status()
         assert any(e.level == "error" and "dropped for good" in e.text for e in journal.events)
+    queue.store.close()
+
+
+async def test_one_partition_refused_for_good_in_the_answer_that_takes_another_holds_no_session(
+    mock: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both futures of an answer are done at once: on Python 3.11 ``wait_for`` loses the cancellation then."""
+    from aiokafka.producer.sender import SendProduceReqHandler
+
+    refused = 0
+    handle = SendProduceReqHandler.handle_response
+
+    def too_large(handler: SendProduceReqHandler, answer: Any) -> Any:  # noqa: ANN401 - of aiokafka
+        nonlocal refused
+        refused += 1
+        answer.topics = [
+            (topic, [(one[0], 10, *one[2:]) if one[0] == 1 else one for one in partitions])
+            for topic, partitions in answer.topics
+        ]
+        return handle(handler, answer)
+
+    queue = Queue(tmp_path)
+    names: dict[int, str] = {}
+    for n in range(200):
+        names.setdefault((murmur2(f"S{n}USDT".encode()) & 0x7FFFFFFF) % 4, f"S{n}USDT")
+    with monkeypatch.context() as broker:
+        broker.setattr(SendProduceReqHandler, "handle_response", too_large)
+        for partition in range(4):
+            queue.store.send("data", names[partition], 1, b"{}").result()
+        async with at_work(KafkaSink(settings(mock, linger_ms=50), queue.outbox)) as journal:
+            await until(lambda: journal.counters["kafka failures"] >= 3)  # each of them a session that ended
+            sink_said = [event.text for event in journal.events]
+            assert sum("refuses a message" in text for text in sink_said) == 1
+            assert not any("works again" in text for text in sink_said)
+            assert queue.depth() > 0
+            broker.undo()
+            await until(lambda: queue.depth() == 0)
+    assert refused
     queue.store.close()
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "DAY_MS",
     "MINUTE_MS",
     "ROW",
+    "STALLED",
     "AlertView",
     "ConfiguredValue",
     "Event",
@@ -40,6 +41,9 @@ __all__ = [
     "TimeframeView",
     "timeframe_label",
 ]
+
+#: A sink's state begins with this where something waits for it and nothing was done lately.
+STALLED = "stalled"
 
 
 class SymbolState(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tui_feeder.config import Service
-from tui_feeder.monitor import Snapshot, StreamView, SymbolState
+from tui_feeder.monitor import STALLED, Snapshot, StreamView, SymbolState
 from tui_feeder.service.subject import Look
 
 _SILENT_MS = 60_000
@@ -75,6 +75,9 @@ def _symbols(snapshot: Snapshot) -> Check:
 
 
 def _sinks(look: Look, settings: Service) -> Check:
+    stalled = [name for name, state in look.snapshot.sinks.items() if state.startswith(STALLED)]
+    if stalled:
+        return Check("sinks", False, f"{stalled[0]} is {look.snapshot.sinks[stalled[0]]}")
     bound = settings.ready_sink_lag_seconds
     behind = {sink: lag for sink, lag in look.lags.items() if lag > bound}
     if behind:

@@ -41,7 +41,9 @@ class DrainingSink(SessionSink):
 
     def take(self, number: int) -> None:
         """The receiver has everything up to ``number``. Called by the session."""
-        self.taken = max(self.taken, number)
+        if number > self.taken:
+            self.progress()  # an abandoned session ends here
+            self.taken = number
         if not self._writing and self.taken > self.outbox.cursors[self.name]:
             self._writing = True
             loop = asyncio.get_running_loop()
@@ -71,7 +73,7 @@ class DrainingSink(SessionSink):
 
     def status(self) -> str:
         """``ok``, or what is wrong and how much waits."""
-        return self.standing_after(self.trouble)
+        return self.standing_after(self.wrong())
 
     def standing_after(self, text: str) -> str:
         """``text``, the trouble if there is any, and how much waits; ``ok`` where there is nothing to say."""

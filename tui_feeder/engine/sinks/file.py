@@ -14,6 +14,7 @@ import errno
 import fcntl
 import gzip
 import importlib
+import math
 import os
 import re
 import shutil
@@ -71,6 +72,9 @@ class FileSink(DrainingSink):
     """
 
     kind = "file"
+    #: A write that hangs in the disk cannot be cancelled, and two sessions must not write to one file: it is
+    #: shown as stalled, and goes on when the disk answers.
+    patience = math.inf
 
     def __init__(self, config: File, outbox: Outbox) -> None:
         super().__init__(outbox)

@@ -46,6 +46,15 @@ class _Lane:
         self.sent_at: float | None = None  # time.monotonic() of the batch under way
 
 
+class _Delivery:
+    """What a session has under way."""
+
+    def __init__(self, partitions: int, taken: int) -> None:
+        self.lanes = [_Lane(partition) for partition in range(partitions)]
+        self.ahead = 0  # bytes read and not yet acknowledged
+        self.read = taken  # number of the last message read
+
+
 class KafkaSink(DrainingSink):
     """Publishes to ``{topic_prefix}`` and the outbox's topic: key = symbol, record timestamp = the message's.
 
@@ -61,22 +70,23 @@ class KafkaSink(DrainingSink):
         self.topic = f"{config.topic_prefix}{outbox.topic}"
         self._counter = "Kafka messages" if outbox.topic == "data" else f"Kafka {outbox.topic}"
         self._config = config
-        self._lanes: list[_Lane] = []
-        self._ahead = 0
-        self._read = 0
+        self._delivery: _Delivery | None = None
         self._refused = 0  # bytes of the largest message that was too large
+        self.patience = max(60.0, (config.delivery_timeout_ms + 2 * config.request_timeout_ms) / 1000)
         # aiokafka logs every failed try, several times a second; what is wrong is told here, once.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
     def status(self) -> str:
         """``ok``, or what is wrong and how much waits."""
-        if not self.trouble and (seconds := self._silence()) >= _SILENT_SECONDS:
+        if not self.wrong() and (seconds := self._silence()) >= _SILENT_SECONDS:
             return self.standing_after(f"the broker has not answered for {seconds:.0f} s")
-        return self.standing_after(self.trouble)
+        return self.standing_after(self.wrong())
 
     def _silence(self) -> float:
         """Seconds since the oldest batch under way was sent; 0.0 without one."""
-        sent = [at for lane in self._lanes if (at := lane.sent_at) is not None]
+        delivery = self._delivery
+        lanes = [] if delivery is None else delivery.lanes
+        sent = [at for lane in lanes if (at := lane.sent_at) is not None]
         return time.monotonic() - min(sent) if sent else 0.0
 
     async def session(self) -> None:
@@ -92,26 +102,29 @@ class KafkaSink(DrainingSink):
             compression_type=None if config.compression_type == "none" else config.compression_type,
             max_batch_size=max(config.batch_size, _BATCH),
         )
+        delivery = self._delivery = _Delivery(partitions, self.taken)
         try:
-            await asyncio.wait_for(producer.start(), config.request_timeout_ms / 1000)
+            async with asyncio.timeout(config.request_timeout_ms / 1000):
+                await producer.start()
             self.connected(f"publishing to {self.topic} ({partitions} partitions)")
-            await self._drain(producer, partitions)
+            await self._drain(producer, delivery)
             await self.settle()
         except (KafkaError, TimeoutError) as error:
             raise SinkError(words_of(error, self.topic)) from error
         finally:
-            self._lanes = []
+            if self._delivery is delivery:
+                self._delivery = None
             # A batch nobody answers must not be waited for; the end of the session's loop ends the rest.
             with contextlib.suppress(TimeoutError, KafkaError):
-                await asyncio.wait_for(producer.stop(), _END_SECONDS)
+                async with asyncio.timeout(_END_SECONDS):
+                    await producer.stop()
             with contextlib.suppress(TimeoutError, KafkaError):
-                await asyncio.wait_for(producer.client.close(), _END_SECONDS)
+                async with asyncio.timeout(_END_SECONDS):
+                    await producer.client.close()
 
-    async def _drain(self, producer: AIOKafkaProducer, partitions: int) -> None:
-        self._lanes = [_Lane(partition) for partition in range(partitions)]
-        self._ahead, self._read = 0, self.taken
-        parts = [asyncio.create_task(self._send(producer, lane)) for lane in self._lanes]
-        parts.append(asyncio.create_task(self._fill()))
+    async def _drain(self, producer: AIOKafkaProducer, delivery: _Delivery) -> None:
+        parts = [asyncio.create_task(self._send(producer, delivery, lane)) for lane in delivery.lanes]
+        parts.append(asyncio.create_task(self._fill(delivery)))
         try:
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for one in done:
@@ -121,29 +134,29 @@ class KafkaSink(DrainingSink):
                 one.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
 
-    async def _fill(self) -> None:
+    async def _fill(self, delivery: _Delivery) -> None:
         """Read the outbox into the lanes, until the session is over."""
         lane_of: dict[str, _Lane] = {}
         while True:
-            room = _AHEAD - self._ahead
-            found = self.outbox.after(self._read, room) if room > 0 else []
+            room = _AHEAD - delivery.ahead
+            found = self.outbox.after(delivery.read, room) if room > 0 else []
             for one in found:
                 lane = lane_of.get(one.symbol)
                 if lane is None:
                     # As Kafka's own producers choose it, so that a symbol stays where another put it.
-                    place = (murmur2(one.symbol.encode()) & 0x7FFFFFFF) % len(self._lanes)
-                    lane = lane_of[one.symbol] = self._lanes[place]
+                    place = (murmur2(one.symbol.encode()) & 0x7FFFFFFF) % len(delivery.lanes)
+                    lane = lane_of[one.symbol] = delivery.lanes[place]
                 lane.waiting.append(one)
                 lane.bytes += len(one.payload)
                 lane.filled.set()
                 if lane.bytes >= self._config.batch_size:
                     lane.full.set()
-                self._ahead += len(one.payload)
+                delivery.ahead += len(one.payload)
             if found:
-                self._read = found[-1].number
+                delivery.read = found[-1].number
                 await asyncio.sleep(0)
                 continue
-            idle = not self._ahead
+            idle = not delivery.ahead
             if idle:
                 self.progress()
             if self.over(idle=idle or self._silence() >= _SILENT_SECONDS):
@@ -151,7 +164,7 @@ class KafkaSink(DrainingSink):
             self.tell_dropped()
             await self.woken(TICK)
 
-    async def _send(self, producer: AIOKafkaProducer, lane: _Lane) -> None:
+    async def _send(self, producer: AIOKafkaProducer, delivery: _Delivery, lane: _Lane) -> None:
         """One partition: a batch, its answer, the next."""
         linger, timeout = self._config.linger_ms / 1000, self._config.delivery_timeout_ms / 1000
         while True:
@@ -161,7 +174,8 @@ class KafkaSink(DrainingSink):
             if lane.bytes < self._config.batch_size:
                 lane.full.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(lane.full.wait(), linger)
+                    async with asyncio.timeout(linger):
+                        await lane.full.wait()
             batch = producer.create_batch()
             for taken, one in enumerate(lane.waiting):
                 key = one.symbol.encode()
@@ -174,7 +188,9 @@ class KafkaSink(DrainingSink):
             lane.sent_at = time.monotonic()
             try:
                 sent = await producer.send_batch(batch, self.topic, partition=lane.partition)
-                await asyncio.wait_for(sent, timeout)
+                # wait_for of Python 3.11 can lose a cancellation: then the session would never end.
+                async with asyncio.timeout(timeout):
+                    await sent
             except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
                 if count == 1:
                     self._refused = max(self._refused, len(lane.waiting[0].payload))
@@ -188,10 +204,9 @@ class KafkaSink(DrainingSink):
                 lane.sent_at = None
             size = sum(len(lane.waiting.popleft().payload) for _ in range(count))
             lane.bytes -= size
-            self._ahead -= size
+            delivery.ahead -= size
             self.count(self._counter, count)
-            self.progress()
-            left = [other.waiting[0].number for other in self._lanes if other.waiting]
-            self.take(min(left) - 1 if left else self._read)
+            left = [other.waiting[0].number for other in delivery.lanes if other.waiting]
+            self.take(min(left) - 1 if left else delivery.read)
             assert self._woken is not None
             self._woken.set()  # there is room again

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import BinaryIO
 
 from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.sinks.thread import STALLED_SECONDS
+from tui_feeder.monitor import STALLED
 
 #: Messages that wait at most for a reader that is slow; beyond it the oldest are dropped and counted.
 WAITING = 200_000
@@ -34,6 +37,7 @@ class LinesSink:
         self._change = threading.Condition()
         self._closing = False
         self._broken = False
+        self._writing_since: float | None = None  # time.monotonic() of the write under way
         self._thread = threading.Thread(target=self._write, name="jsonl", daemon=True)
 
     def start(self, journal: Journal) -> None:
@@ -52,9 +56,13 @@ class LinesSink:
             self._change.notify()
 
     def status(self) -> str:
-        """``ok``, or that the reader is gone or too slow."""
+        """``ok``, or that the reader is gone, does not read, or is too slow."""
         if self._broken:
             return "the reader is gone"
+        since = self._writing_since
+        if since is not None and (seconds := time.monotonic() - since) >= STALLED_SECONDS:
+            waits = f"{len(self._lines):,} lines wait"
+            return f"{STALLED}: the reader has taken nothing for {seconds:.0f} s; {waits}"
         return f"the reader is too slow: {self.dropped} lines dropped" if self.dropped else "ok"
 
     def close(self, timeout: float) -> None:
@@ -72,9 +80,11 @@ class LinesSink:
                 batch = [self._lines.popleft() for _ in range(min(len(self._lines), 1024))]
                 if not batch and self._closing:
                     return
+            self._writing_since = time.monotonic()
             try:
                 self._stream.write(b"\n".join(batch) + b"\n")
                 self._stream.flush()
+                self._writing_since = None
             except (BrokenPipeError, OSError, ValueError):
                 with self._change:
                     self._broken = True

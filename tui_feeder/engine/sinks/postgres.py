@@ -52,6 +52,8 @@ class PostgresSink(SessionSink):
     """
 
     name = "postgres"
+    #: A statement ends after 60 s, and a transaction has two.
+    patience = 180.0
 
     def __init__(self, config: Config, store: Store) -> None:
         super().__init__()
@@ -76,7 +78,7 @@ class PostgresSink(SessionSink):
 
     def status(self) -> str:
         """``ok``, or what is wrong, and how far behind the tables are."""
-        text = self.trouble
+        text = self.wrong()
         refused = next(iter(self._refused.items()), None)
         if not text and refused is not None:
             more = f" and {len(self._refused) - 1} more symbols" if len(self._refused) > 1 else ""
@@ -108,7 +110,7 @@ class PostgresSink(SessionSink):
                 await self._catch_up(pool)
                 if not self._refused:
                     self._level = began
-                self.progress()
+                self.progress(rests=self._database.batch_timeout_seconds)
                 if self.over(idle=True):
                     return
                 await self.woken(self._database.batch_timeout_seconds)
@@ -247,6 +249,7 @@ class PostgresSink(SessionSink):
                 async with pool.acquire() as connection:
                     await tables.upsert_profile(connection, symbol, made)
                 self._counted[symbol, day] = minutes
+                self.progress()
 
 
 def _days(minutes: Coverage) -> list[int]:

@@ -1,32 +1,85 @@
-"""A sink that talks to a server: sessions on a thread and a loop of its own, begun again for ever.
+"""A sink that talks to a server: sessions on a thread and a loop of their own, begun again for ever.
 
-The engine's loop never waits for it, and it never waits for the engine's.
+The engine's loop never waits for it, and it never waits for the engine's. A supervisor, on another thread,
+watches whether a session does anything: one that hangs is cancelled, and where it does not end, another takes
+its place.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from tui_feeder.engine.backoff import Backoff
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.lock import StoreError
+from tui_feeder.monitor import STALLED
 
 log = logging.getLogger(__name__)
 
 #: Longest wait between two sessions, seconds.
 _LONGEST_WAIT = 10.0
-#: How often a session looks around when nobody wakes it, seconds.
+#: How often a session looks around when nobody wakes it, and a supervisor at its session, seconds.
 TICK = 1.0
+#: A session that has done nothing for so long is stalled, though something waits, seconds.
+STALLED_SECONDS = 20.0
+#: A cancelled session has so long to end, seconds.
+_END_SECONDS = 5.0
+#: Sessions that do not end, beside which another is begun. More would only hang too.
+_MOST_HANGING = 3
 
 
 class SinkError(Exception):
     """A session failed for a reason that is known; the message says which and what to do."""
+
+
+class _AbandonedError(Exception):
+    """Another session has taken the place of this one, which must do nothing more."""
+
+
+class _Session:
+    """One session on its thread."""
+
+    def __init__(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self.ended = threading.Event()
+        self.error: BaseException | None = None
+        self._work = work
+        self._cancel: Callable[[], object] = lambda: None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Ask it to end."""
+        with contextlib.suppress(RuntimeError):  # it has just ended
+            self._cancel()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:  # whatever it is, the supervisor has to know
+            self.error = error
+        finally:
+            self.ended.set()
+
+    async def _main(self) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        _SESSION.set(self)
+        await self._work()
+
+
+#: The session that runs here; its tasks and its calls of ``to_thread`` inherit it.
+_SESSION: contextvars.ContextVar[_Session | None] = contextvars.ContextVar("session", default=None)
 
 
 class SessionSink(ABC):
@@ -34,10 +87,13 @@ class SessionSink(ABC):
 
     A session calls :meth:`connected` once it has connected and :meth:`progress` when something was handed
     over or nothing waits. It returns when :meth:`over` says that it may, or raises; then the next one follows
-    after a wait that grows until there is progress again.
+    after a wait that grows until there is progress again. One that makes no progress for
+    :attr:`STALLED_SECONDS` is shown as stalled, and after :attr:`patience` it is replaced.
     """
 
     name = "sink"
+    #: Seconds without progress after which a session is replaced; longer than anything in it may take.
+    patience = 60.0
 
     def __init__(self) -> None:
         self.trouble = "not started"  # what is wrong; "" while all is well
@@ -49,7 +105,12 @@ class SessionSink(ABC):
         self._backoff = Backoff(most=_LONGEST_WAIT)
         self._closing = threading.Event()
         self._deadline = 0.0  # time.monotonic() at which a session ends whatever waits
-        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+        self._current: _Session | None = None
+        self._hanging: list[_Session] = []  # abandoned ones that have not ended
+        self._steps = 0  # rises with progress
+        self._rests_until = 0.0  # time.monotonic() until which there is nothing to do
+        self._idle = 0.0  # seconds since the last progress, as far as this process ran
+        self._thread = threading.Thread(target=self._supervise, name=self.name, daemon=True)
 
     # --- the engine's side ----------------------------------------------------------------------
 
@@ -65,7 +126,14 @@ class SessionSink(ABC):
 
     def status(self) -> str:
         """``ok``, or what is wrong, for people."""
-        return self.trouble or "ok"
+        return self.wrong() or "ok"
+
+    def wrong(self) -> str:
+        """What is wrong with the sessions; "" only where one has done something lately."""
+        if self._idle >= STALLED_SECONDS and not self.trouble.startswith(STALLED):
+            about = f" ({self.trouble})" if self.trouble else ""
+            return f"{STALLED}: nothing done for {self._idle:.0f} s{about}"
+        return self.trouble
 
     def close(self, timeout: float) -> None:
         """Hand over what waits where that is possible, for at most ``timeout`` seconds."""
@@ -89,16 +157,26 @@ class SessionSink(ABC):
 
     def connected(self, text: str) -> None:
         """The session has connected; whether it gets on after a failure is yet to be seen."""
+        self._work()
         if not self._failure:
             self.note("info", f"{self.name}: {text}")
             self.trouble = ""
 
-    def progress(self) -> None:
-        """Something was handed over, or nothing waits."""
+    def progress(self, *, rests: float = 0.0) -> None:
+        """Something was handed over, or nothing waits: then for ``rests`` seconds there is nothing to do."""
+        self._work()
+        self._rests_until = time.monotonic() + rests
         if self._failure:
             self.note("info", f"{self.name}: works again")
             self._failure = self.trouble = ""
             self._backoff.reset()
+
+    def _work(self) -> None:
+        """Something was done by the session that is under way; an abandoned one ends here."""
+        if _SESSION.get() is not self._current:
+            raise _AbandonedError
+        self._steps += 1
+        self._idle = 0.0
 
     @property
     def ending(self) -> bool:
@@ -112,9 +190,11 @@ class SessionSink(ABC):
     async def woken(self, seconds: float = TICK) -> None:
         """Sleep until a message comes, the end is near, or ``seconds`` are over."""
         assert self._woken is not None
+        woken = self._woken
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), seconds)
-        self._woken.clear()
+            async with asyncio.timeout(seconds):
+                await woken.wait()
+        woken.clear()
 
     def note(self, level: str, text: str) -> None:
         """A line for the log and the screen."""
@@ -130,25 +210,64 @@ class SessionSink(ABC):
             with contextlib.suppress(RuntimeError):  # the engine has ended
                 loop.call_soon_threadsafe(what, journal)
 
-    def _run(self) -> None:
+    def _supervise(self) -> None:
+        """One session after the other, each watched."""
         while not self._closing.is_set():
-            try:
-                asyncio.run(self._one_session())
-            except (SinkError, OSError, TimeoutError) as error:
-                self._failed(str(error) or type(error).__name__)
-            except StoreError:
+            session = _Session(self.name, self._one_session)
+            self._current, self._idle, self._rests_until = session, 0.0, 0.0
+            session.start()
+            if not self._watch(session):
+                self._replace(session)
+                continue
+            error = session.error
+            if isinstance(error, StoreError):
                 return  # the engine did not wait for us any longer
-            except Exception as error:
-                log.exception("%s failed", self.name)
+            if isinstance(error, (SinkError, OSError, TimeoutError)):
+                self._failed(str(error) or type(error).__name__)
+            elif error is not None:
+                log.error("%s failed", self.name, exc_info=error)
                 self._failed(repr(error))
 
+    def _watch(self, session: _Session) -> bool:
+        """Wait for the session's end; False where it has to be replaced first."""
+        steps, looked = self._steps, time.monotonic()
+        while not session.ended.wait(TICK):
+            now = time.monotonic()
+            # A process that was stopped for a while itself has not waited for its session.
+            passed, looked = min(now - looked, 2 * TICK), now
+            if self.ending:
+                if now >= self._deadline + TICK:
+                    return True  # the engine waits no longer; the thread ends with the process
+            elif self._steps != steps or now < self._rests_until:
+                steps = self._steps
+            else:
+                self._idle += passed
+                if self._idle >= self.patience:
+                    return False
+        return True
+
+    def _replace(self, session: _Session) -> None:
+        """A session hangs: cancel it, and leave it alone where it does not end."""
+        text = f"{STALLED}: nothing done for {self._idle:.0f} s"
+        session.cancel()
+        if session.ended.wait(_END_SECONDS):
+            self._failed(f"{text}; a new session is begun")
+            return
+        self._current = None  # from here on it may do nothing more
+        self._hanging.append(session)
+        self._failed(f"{text} and the session does not end; a new one is begun in its place")
+        while len(self._hanging) >= _MOST_HANGING and not self._closing.wait(TICK):
+            self.trouble = f"{STALLED}: {len(self._hanging)} sessions hang: start the feeder again"
+            self._hanging = [one for one in self._hanging if not one.ended.is_set()]
+
     async def _one_session(self) -> None:
-        self._woken = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+        self._loop, self._woken = loop, woken
         try:
             await self.session()
         finally:
-            self._loop = None
+            if self._loop is loop:
+                self._loop = None
 
     def _failed(self, text: str) -> None:
         """Say it once for each new reason, wait."""
