@@ -77,7 +77,7 @@ def test_why_a_child_can_not_start_is_said_in_one_message(tmp_path: Path) -> Non
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(ExchangeStartError, match=r"port \d+ on 127\.0\.0\.1 is in use"):
+        with pytest.raises(ExchangeStartError, match=r"port \d+ of 127\.0\.0\.1 is in use"):
             launch_blocking(symbols=["BTCUSDT"], port=taken.getsockname()[1])
 
 

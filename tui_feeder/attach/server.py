@@ -36,12 +36,15 @@ from tui_feeder.attach.wire import (
     laid_out,
     read_frame,
 )
+from tui_feeder.listener import Listener, most_connections
 from tui_feeder.monitor import MINUTE_MS, MinuteState, Monitor
 
 log = logging.getLogger(__name__)
 
 _CLIENTS = 32
-_HELLO_SECONDS, _STUCK_SECONDS = 5.0, 30.0
+_CONNECTIONS = 48  # clients, and those that have to be told that there are enough
+#: A client that says nothing for so long is let go; one that was stopped in its shell attaches again.
+_HELLO_SECONDS, _STUCK_SECONDS, _SILENT_SECONDS = 5.0, 30.0, 600.0
 _OLD_SECONDS, _FRESH_SECONDS, _LOOK_SECONDS = 0.5, 1.0, 0.02
 _BARS, _CELLS, _NAME = 10_000, 2_000, 64
 _STEPS = 16
@@ -72,7 +75,7 @@ class AttachServer:
         self._steps: dict[tuple[int | None, int], Difference] = {}  # by the numbers of both snapshots
         self._monitor = monitor
         self._title = title
-        self._socket = bound(path)
+        self._socket = Listener(bound(path), f"the socket {path}", most_connections(_CONNECTIONS))
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="attach", daemon=True)
@@ -124,7 +127,8 @@ class AttachServer:
             raise WireError("this feeder belongs to another user")
         if self.clients > _CLIENTS:
             raise WireError(f"{_CLIENTS} clients are attached already; let one go first")
-        first = decode_ask(await asyncio.wait_for(read_frame(reader, MAX_QUESTION), _HELLO_SECONDS))
+        async with asyncio.timeout(_HELLO_SECONDS):
+            first = decode_ask(await read_frame(reader, MAX_QUESTION))
         if not isinstance(first, Hello):
             raise WireError("the first word must be hello")
         if first.protocol != PROTOCOL:
@@ -139,7 +143,8 @@ class AttachServer:
         told: Laid | None = None
         while True:
             try:
-                question = decode_ask(await read_frame(reader, MAX_QUESTION))
+                async with asyncio.timeout(_SILENT_SECONDS):
+                    question = decode_ask(await read_frame(reader, MAX_QUESTION))
                 if not isinstance(question, Question):
                     raise WireError("hello was said before")
             except WireError as error:
@@ -193,7 +198,8 @@ def _peer(writer: asyncio.StreamWriter) -> int:
 
 async def _send(writer: asyncio.StreamWriter, frame: bytes) -> None:
     writer.write(frame)
-    await asyncio.wait_for(writer.drain(), _STUCK_SECONDS)
+    async with asyncio.timeout(_STUCK_SECONDS):
+        await writer.drain()
 
 
 def _name(value: object) -> str:

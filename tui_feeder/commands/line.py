@@ -118,6 +118,7 @@ def told() -> Iterator[None]:
             "EngineError",
             "ExchangeError",
             "ExportError",
+            "ListenError",
             "LogError",
             "PortInUseError",
             "RunError",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,8 @@ from aiohttp import web
 
 from tui_feeder.attach.sockets import chosen, listening, own_path, running
 from tui_feeder.commands.line import Refusal
-from tui_feeder.service.refusals import leave_refusals_out
+from tui_feeder.listener import ListenError, listen_at, most_connections
+from tui_feeder.web_server import serving_http
 
 try:
     from textual_serve import server as textual_server
@@ -30,6 +32,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 _PAGES = 8  # at once; each is a process
+_CONNECTIONS = 128
 _START_SECONDS = 60.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -48,7 +51,7 @@ def run(socket: Path | None, host: str, port: int, own: list[str]) -> int:
         Refusal: the feeder started for it did not come up.
     """
     with _feeder(socket, own) as path:
-        Pages(path, host, port).serve()
+        asyncio.run(Pages(path, host, port).run())
     return 0
 
 
@@ -118,9 +121,23 @@ class Pages(Server):
         self._names = {f"{name}:{port}" for name in (host, *(("localhost",) if host == "127.0.0.1" else ()))}
         self.public_url = ""  # links lead to the name the page was asked under
 
-    def initialize_logging(self) -> None:
-        """Leave the log alone: what is to be told is told on stderr."""
-        leave_refusals_out()
+    async def run(self) -> None:
+        """Serve until SIGINT or SIGTERM.
+
+        Raises:
+            ListenError: the address cannot be had.
+        """
+        try:
+            made = listen_at(self.host, self.port)
+        except ListenError as error:
+            option = "--host" if error.no_address else "--port"
+            raise ListenError(f"{error}: choose another with {option}") from error
+        over = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, over.set)
+        where = f"the port {self.port} of the pages"
+        async with serving_http(await self._make_app(), made, where, most=most_connections(_CONNECTIONS)):
+            await over.wait()
 
     async def on_startup(self, app: web.Application) -> None:
         """Tell where the pages are."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import socket
 import threading
@@ -17,19 +16,22 @@ from aiohttp.typedefs import Middleware
 
 from tui_feeder.engine.live import EngineThread
 from tui_feeder.engine.lock import StoreError
+from tui_feeder.listener import ListenError, listen_at, most_connections
 from tui_feeder.service.api import Api, RequestError
 from tui_feeder.service.hosts import own_name
 from tui_feeder.service.metrics import CONTENT_TYPE, exposition
 from tui_feeder.service.readiness import checks
-from tui_feeder.service.refusals import leave_refusals_out
 from tui_feeder.service.subject import BusyError, Subject
+from tui_feeder.web_server import serving_http
 
 log = logging.getLogger(__name__)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _JSON = "application/json"
 _METHODS = ("GET", "HEAD")
 _END_SECONDS = 3.0
-_IDLE_SECONDS = 30.0
+#: Connections at a time, and how long one may be without a request, first and later.
+_CONNECTIONS = 128
+_FIRST_SECONDS, _IDLE_SECONDS = 10.0, 30.0
 #: Engine states in which the process is on its way out, or dead.
 _DOWN = ("stopping", "stopped", "failed")
 
@@ -78,7 +80,6 @@ class HttpService:
             self._socket.close()
 
     async def _serve(self) -> None:
-        leave_refusals_out()
         app = web.Application(middlewares=[_guarding(self._host)])
         app.router.add_get("/health", self._health)
         app.router.add_get("/ready", self._ready)
@@ -91,15 +92,12 @@ class HttpService:
             ("gaps", self._api.gaps),
         ):
             app.router.add_get(f"/api/v1/{name}", _answering(answer))
-        runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=_IDLE_SECONDS, shutdown_timeout=_END_SECONDS
-        )
-        await runner.setup()
-        try:
-            await web.SockSite(runner, self._socket).start()
+        where = f"the HTTP port {self.address[1]}"
+        async with serving_http(
+            app, self._socket, where, most=most_connections(_CONNECTIONS),
+            first_seconds=_FIRST_SECONDS, idle_seconds=_IDLE_SECONDS, end_seconds=_END_SECONDS,
+        ):  # fmt: skip
             await self._over.wait()
-        finally:
-            await runner.cleanup()
 
     async def _health(self, request: web.Request) -> web.Response:
         """Whether the engine lives: it answers, and is not on its way out."""
@@ -148,28 +146,13 @@ def listening(host: str, port: int) -> socket.socket:
         ServiceError: the address cannot be had.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        made = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ServiceError(f"service.http_host {host} is no address of this machine: {error}") from error
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
-        made.listen(64)
-    except OSError as error:
-        made.close()
-        if error.errno == errno.EADDRINUSE:
-            text = "is in use, perhaps by another feeder"
-        elif error.errno == errno.EACCES:
-            text = "may be used by the administrator alone"
-        else:
-            text = f"cannot be had: {error.strerror}"
+        return listen_at(host, port)
+    except ListenError as error:
+        if error.no_address:
+            raise ServiceError(f"service.http_host: {error}") from error
         raise ServiceError(
-            f"port {port} of {host} {text}: set application.health_server_port to another, or to 0 for none"
+            f"{error}: set application.health_server_port to another, or to 0 for none"
         ) from error
-    made.setblocking(False)
-    return made
 
 
 def _json(body: Any, status: int = 200) -> web.Response:  # noqa: ANN401 - whatever JSON can say

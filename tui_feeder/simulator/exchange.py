@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -12,6 +11,7 @@ from typing import Self
 
 from aiohttp import web
 
+from tui_feeder.listener import ListenError, listen_at, most_connections
 from tui_feeder.simulator.archive import Archive
 from tui_feeder.simulator.clock import SimulatedClock, SkewedClock
 from tui_feeder.simulator.fault_control import CONTROL, FaultControl
@@ -23,15 +23,19 @@ from tui_feeder.simulator.market import Market
 from tui_feeder.simulator.rest import Rest
 from tui_feeder.simulator.stream import CADENCE, Streams
 from tui_feeder.simulator.tape import Tape
+from tui_feeder.web_server import serving_http
 
 #: Real seconds at least between looks at which faults end and begin.
 _PAUSE = 0.01
 #: Real seconds a client waits for an answer at most while the link is a black hole.
 _HANGS = 600.0
+#: Connections at a time, and real seconds one may be without a request, first and later.
+_CONNECTIONS = 1_000
+_FIRST_SECONDS, _IDLE_SECONDS = 30.0, 120.0
 
 
 class PortInUseError(OSError):
-    """Another program listens on the port the exchange was to have."""
+    """The port the exchange was to have cannot be had, as when another program listens there."""
 
 
 class Exchange:
@@ -86,7 +90,7 @@ class Exchange:
         self.faults.attach(clock.now, market.instruments)
         self._host = host
         self._port = port
-        self._runner: web.AppRunner | None = None
+        self._serving = contextlib.AsyncExitStack()
 
     @property
     def archive_log(self) -> list[str]:
@@ -117,7 +121,7 @@ class Exchange:
         """Listens.
 
         Raises:
-            PortInUseError: if the port is taken.
+            PortInUseError: if the port cannot be had.
         """
         app = web.Application(middlewares=[self._link])
         app.add_routes(
@@ -128,20 +132,17 @@ class Exchange:
                 *self._control.routes(),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
         try:
-            await site.start()
-        except OSError as error:
-            await self._runner.cleanup()
-            if error.errno == errno.EADDRINUSE:
-                raise PortInUseError(
-                    f"port {self._port} on {self._host} is in use by another program; "
-                    "choose another with --port"
-                ) from error
-            raise
-        self._port = self._runner.addresses[0][1]
+            made = listen_at(self._host, self._port)
+        except ListenError as error:
+            raise PortInUseError(f"{error}: choose another with --port") from error
+        where = f"the exchange's port {made.getsockname()[1]}"
+        serving = serving_http(
+            app, made, where, most=most_connections(_CONNECTIONS, share=2),
+            first_seconds=_FIRST_SECONDS, idle_seconds=_IDLE_SECONDS, end_seconds=2.0,
+        )  # fmt: skip
+        runner = await self._serving.enter_async_context(serving)
+        self._port = runner.addresses[0][1]
         self.streams.start()
         self._watch = asyncio.create_task(self._watch_faults(), name="faults")
 
@@ -189,9 +190,7 @@ class Exchange:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
         await self.streams.stop()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._serving.aclose()
 
     async def __aenter__(self) -> Self:
         await self.start()
