@@ -189,7 +189,7 @@ async def test_a_symbol_delisted_during_the_run_ends_clearly_and_the_other_goes_
             await until(lambda: exchange.clock.now() > begun + 240_000)
             await refresh(engine)
             one = engine.tracked["LTCUSDT"]
-            assert (one.phase, one.reason) == ("delisted", "the exchange trades it no longer")
+            assert (one.phase, one.reason) == ("delisted", "the exchange trades it no longer (SETTLING)")
             assert not [gap for gap in engine.recovery.open_gaps() if gap.symbol == "LTCUSDT"]
             # Nobody asks for it again and again.
             refused = engine.journal.counters["REST unknown symbol"]

@@ -54,6 +54,7 @@ class SymbolState(StrEnum):
     LIVE = "live"  # frames arrive, minutes close
     LATE = "late"  # the last minute should have closed more than 5 s ago
     STALE = "stale"  # no closed minute for more than 90 s, or no frame although there was trade
+    NO_DATA = "no data"  # the exchange shows no candle of it, or does not trade it yet
     UNKNOWN = "unknown"  # the exchange does not list it
     DELISTED = "delisted"  # the exchange trades it no longer
     FAILED = "failed"  # its pipeline crashed; see the log

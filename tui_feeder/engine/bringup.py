@@ -10,9 +10,10 @@ from functools import partial
 import msgspec
 
 from tui_feeder.config import Config
+from tui_feeder.engine import telling
 from tui_feeder.engine.backoff import Backoff
 from tui_feeder.engine.basis import basis_of, history_start, keep_basis
-from tui_feeder.engine.binance.rest import RestClient, RestError
+from tui_feeder.engine.binance.rest import OWN_FAULTS, RestClient, RestError
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, timeframe_label, to_candles
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.coverage import Coverage, span
@@ -31,7 +32,10 @@ from tui_feeder.engine.sinks.bars import bar_messages
 from tui_feeder.engine.sinks.outbox import Outgoing
 from tui_feeder.engine.store import Store
 
-_AT_ONCE = 6  # symbols whose history is read at the same time
+_AT_ONCE = 6  # symbols whose history is read, or whose numbers are made, at the same time
+_MOST_WAIT_SECONDS = 60.0
+#: So many refusals of one symbol may be mistakes: the exchange has been seen to answer with an empty list.
+_ALONE_TRIES = 2
 _NEAR_MS = 3 * MINUTE_MS  # a lane opens when history is this close to now; recovery does the rest
 
 
@@ -50,6 +54,7 @@ class BringUp:
         rest: RestClient,
         numbers: NumbersKeeper,
         publish: Callable[[str, Message, bytes], None],
+        settled: Callable[[], None],
     ) -> None:
         self._config = config
         self._store = store
@@ -59,20 +64,27 @@ class BringUp:
         self._clock = clock
         self._workers = workers
         self._publish = publish
+        self._settled = settled
         self._rest = rest
         self._numbers = numbers
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._refused: dict[str, Tracked] = {}  # those that wait after a refusal, the longest first
 
     async def run(self, one: Tracked, recovery: Recovery) -> None:
-        """The whole way; tried until it succeeds."""
+        """The whole way; tried until it succeeds.
+
+        A slot is held only while something is done for the symbol, never while it waits for its next try:
+        symbols of which the exchange gives nothing hold up no other.
+        """
+        one.start = await self._wanted_start(one)
+        known = recovery.unavailable(one.symbol)
+        await self._fill(one, recovery)
+        await self.settle_basis(one)
         async with self._slots:
-            one.phase, one.reason = "backfill", "history is being read"
-            known = recovery.unavailable(one.symbol)
-            await self._fill(one, recovery)
-            await self.settle_basis(one)
+            one.phase, one.reason = "backfill", "its numbers are being made"
             opened = await self.open_lane(one)
-            if one.phase == "failed":  # the first minute it took was too much for it
-                return
+        if one.phase == "failed":  # the first minute it took was too much for it
+            return
         one.phase, one.reason = "live", ""
         recovery.resume(one.symbol)
         recovery.confirm(one.symbol, self._store.early(one.symbol))
@@ -86,8 +98,7 @@ class BringUp:
 
     async def _fill(self, one: Tracked, recovery: Recovery) -> None:
         """Fill what is missing, until the end of history is near now."""
-        backoff = Backoff()
-        one.start = await self._wanted_start(one)
+        backoff = Backoff(most=_MOST_WAIT_SECONDS)
         near = self._clock.at_least(_NEAR_MS, 2.0)
         while True:
             until = self.closed_until()
@@ -97,19 +108,14 @@ class BringUp:
             if missing.minutes * MINUTE_MS <= near and (not missing or missing.start >= until - near):
                 one.tracker = None
                 return
-            one.tracker = Tracker(missing.minutes)
-            filled = await self._history.fill(one.symbol, missing, one.tracker)
+            async with self._slots:
+                one.phase, one.reason = "backfill", "history is being read"
+                one.tracker = Tracker(missing.minutes)
+                filled = await self._history.fill(one.symbol, missing, one.tracker)
             recovery.confirm(one.symbol, filled.early)
             if filled.failed:
-                wait = backoff.next()
-                one.reason = filled.reason
-                self._journal.note(
-                    "warning",
-                    f"{filled.failed.minutes} minutes of history could not be read ({filled.reason}); "
-                    f"tried again in {wait:.0f} s",
-                    one.symbol,
-                )
-                await asyncio.sleep(wait)
+                what = f"{filled.failed.minutes} minutes of history could not be read ({filled.reason})"
+                await self._put_off(one, filled.kind, what, backoff)
             elif filled.absent.clip(one.start, until - near):
                 one.tracker = None  # no source has them: recovery asks again, live minutes need not wait
                 return
@@ -123,25 +129,62 @@ class BringUp:
             start = stated if app.respect_config_start_date else min(stated, start)
         listed = self._store.listed(one.symbol)
         if listed is None or listed > start:
-            backoff = Backoff()
+            backoff = Backoff(most=_MOST_WAIT_SECONDS)
             while True:
                 try:
                     found = await self._history.first_minute(one.symbol, start)
                     if found is None and one.info is not None and one.info.listed_hint < start:
-                        raise RestError("empty answer", "the exchange has no minute, and had one before")
+                        raise RestError(
+                            "empty answer", f"the exchange shows no candle since {telling.clock(start)}"
+                        )
                     break
                 except RestError as error:
-                    one.reason = f"{error.kind}: {error}"
-                    wait = backoff.next()
-                    if error.retry_ms is not None:
-                        wait = max(wait, self._clock.real_seconds(error.retry_ms - self._clock.now()))
-                    await asyncio.sleep(wait)
+                    await self._put_off(one, error.kind, str(error), backoff, error.retry_ms or 0)
             if found is None:
                 return self.closed_until()
             if found > start:
                 await asyncio.wrap_future(self._store.set_listed(one.symbol, found))
             return max(start, found)
         return max(start, listed)
+
+    async def _put_off(
+        self, one: Tracked, kind: str, reason: str, backoff: Backoff, retry_ms: int = 0
+    ) -> None:
+        """Wait until the next try, less where REST is reached again or the symbol's candles begin.
+
+        A symbol that alone is refused, time and again, counts as one that cannot be had for now.
+        """
+        now = self._clock.now()
+        seconds = max(backoff.next(), self._clock.real_seconds(retry_ms - now))
+        next_try = now + int(seconds * 1000 * self._clock.rate)
+        phase = "no data" if kind in OWN_FAULTS and backoff.tries > _ALONE_TRIES else "backfill"
+        text = f"{reason}; asked again at {telling.clock(next_try)[11:]}"
+        if one.phase != phase or phase == "backfill":
+            self._journal.note("warning", text, one.symbol)
+        one.phase, one.reason, one.tracker = phase, text, None
+        self._settled()
+        one.wake.clear()
+        self._refused[one.symbol] = one
+        try:
+            async with asyncio.timeout(seconds):
+                await one.wake.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._refused.pop(one.symbol, None)
+
+    def reached(self) -> None:
+        """REST answers again: whoever waits for a next try has it now."""
+        for one in self._refused.values():
+            one.wake.set()
+
+    def try_one(self) -> bool:
+        """Let one of those that wait have its next try now; False: there is none."""
+        for one in self._refused.values():
+            if one.phase == "backfill":
+                one.wake.set()
+                return True
+        return False
 
     async def settle_basis(self, one: Tracked) -> None:
         """Keep what the symbol's numbers rest on beside candles: tick size, bars that seed long EMAs."""

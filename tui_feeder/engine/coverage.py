@@ -6,7 +6,7 @@ of minutes always compare equal.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -118,9 +118,12 @@ class Coverage:
 
     def subtract(self, other: Coverage) -> Coverage:
         """Minutes of this set that ``other`` lacks."""
+        if not self.intervals:
+            return self
         left: list[Interval] = []
         holes = other.intervals
-        at = 0
+        # A short set less a long one is asked for all the time: begin where the long one matters.
+        at = max(0, bisect_right(holes, (self.intervals[0][0], 0)) - 1)
         for start, end in self.intervals:
             while at < len(holes) and holes[at][1] <= start:
                 at += 1
@@ -139,7 +142,9 @@ class Coverage:
         low, high = -(-start // MINUTE_MS) * MINUTE_MS, end // MINUTE_MS * MINUTE_MS
         if low >= high:
             return EMPTY
-        kept = [(max(low, a), min(high, b)) for a, b in self.intervals if a < high and b > low]
+        first = max(0, bisect_right(self.intervals, (low, 0)) - 1)
+        last = bisect_left(self.intervals, (high, 0))
+        kept = [(max(low, a), min(high, b)) for a, b in self.intervals[first:last] if b > low]
         return self._from_sorted(tuple(kept))
 
     def intersect(self, other: Coverage) -> Coverage:

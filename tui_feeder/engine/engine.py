@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 _CLOSE_DEADLINE_MS = 3 * SECOND_MS
 _BUILT_AGAIN_SECONDS = 10.0
+#: Phases of symbols that are on their way to live: the engine is, once none is left.
+_READING = {"waiting", "backfill"}
 
 
 class EngineError(Exception):
@@ -131,7 +133,9 @@ class Engine:
             self.rest,
             self.numbers,
             self._send,
+            self.settled,
         )
+        self.rest.on_reached = self._rest_reached
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -202,7 +206,28 @@ class Engine:
 
     def rest_case(self, symbol: str) -> None:
         """Ask for nothing more of a symbol that the exchange trades no longer."""
+        self.supervisor.cancel(f"history {symbol}")
         self.recovery.drop(symbol)
+
+    def settled(self) -> None:
+        """Go live once every symbol that can be had is."""
+        phases = {one.symbol: one.phase for one in self.tracked.values()}
+        live = sum(phase == "live" for phase in phases.values())
+        if self.state != "backfill" or not live or not _READING.isdisjoint(phases.values()):
+            return
+        self.state = "live"
+        others = [f"{symbol} ({phase})" for symbol, phase in phases.items() if phase != "live"]
+        without = f"; not live: {telling.some(others)}" if others else ""
+        self.journal.note("info", f"live: {live} of {len(phases)} symbols{without}")
+
+    def _rest_reached(self, everything: bool) -> None:
+        if everything:
+            self.journal.note("info", "REST gives candles again: what waited for it is tried now")
+            self.recovery.reached()
+            self.bring_up.reached()
+            self.following.reached()
+        elif not self.recovery.try_one():
+            self.bring_up.try_one()
 
     def _check_store_age(self, symbols: list[str]) -> None:
         """Refuse candles from the exchange's future: the store is of another (simulated) run."""
@@ -248,14 +273,14 @@ class Engine:
             self.crashed(one.symbol, error)
             return
         self.profiles.begin(one.symbol)
-        if all(other.phase not in ("waiting", "backfill") for other in self.tracked.values()):
-            self.state = "live"
-            self.journal.note("info", f"live: {len(self.tracked)} symbols")
-            symbols = [other.symbol for other in self.tracked.values() if other.phase == "live"]
-            self.supervisor.start("zero minutes", partial(self._settle_zeros, symbols), restart=False)
+        self.settled()
+        reading = any(other.phase in _READING for other in self.tracked.values())
+        if not reading and not self.supervisor.alive("zero minutes"):
+            self.supervisor.start("zero minutes", self._settle_zeros, restart=False)
 
-    async def _settle_zeros(self, symbols: list[str]) -> None:
+    async def _settle_zeros(self) -> None:
         """Minutes without a trade in most symbols are read again, and what rests on wrong ones with them."""
+        symbols = [one.symbol for one in self.tracked.values() if one.phase == "live"]
         for symbol, since in (await self.history.settle_shared_zeros(symbols)).items():
             await self._rebuild(symbol, since)
 
@@ -278,6 +303,8 @@ class Engine:
         self.frame_latency.observe((now - event_ms) / 1000)
         try:
             if closed:
+                if (one := self.tracked.get(symbol)) is not None and one.phase == "no data":
+                    one.wake.set()  # its candles begin
                 self.intake.closed(symbol, candle, Source.STREAM, now)
             else:
                 self.intake.forming(symbol, candle, now)
@@ -316,12 +343,14 @@ class Engine:
 
     async def _tell_progress(self) -> None:
         """A log line every few seconds while history is read."""
-        shown = time.monotonic()
+        shown, last = time.monotonic(), ""
         while self.state == "backfill":
             await asyncio.sleep(0.25)
             if time.monotonic() - shown >= 3.0:
-                shown = time.monotonic()
-                log.info("%s", telling.progress(self.tracked.values()))
+                shown, text = time.monotonic(), telling.progress(self.tracked.values())
+                if text != last:  # where no symbol can be had there is nothing new to tell
+                    log.info("%s", text)
+                last = text
 
     # --- what the intake reports ---------------------------------------------------------------
 

@@ -17,6 +17,8 @@ from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.roster import Tracked, choose_symbols
 
 _LISTINGS_MS = 5 * MINUTE_MS
+#: What the exchange says of a symbol before its first trade.
+_NOT_YET = ("PENDING_TRADING", "PRE_TRADING")
 
 
 class Host(Protocol):
@@ -32,6 +34,10 @@ class Host(Protocol):
 
     def rest_case(self, symbol: str) -> None:
         """Ask for nothing more of a symbol that the exchange trades no longer."""
+        ...
+
+    def settled(self) -> None:
+        """Symbols came, went, or changed their phase."""
         ...
 
 
@@ -57,6 +63,7 @@ class Following:
         self._dropped: set[str] = set()  # let go by the user, whatever pattern they match
         self._replaced = False  # the wanted symbols are others than those of the start
         self._due = asyncio.Event()
+        self._unread = False  # the listings were refused when they were asked for last
         self._rest = rest
         self._clock = clock
         self._journal = journal
@@ -84,6 +91,11 @@ class Following:
         self._dropped.add(symbol)
         self._wanted = tuple(name for name in self._wanted if name != symbol)
         self._due.set()
+
+    def reached(self) -> None:
+        """REST answers again: listings that it refused are read now."""
+        if self._unread:
+            self._due.set()
 
     async def connect(self) -> None:
         """Learn the exchange's clock and symbols; tried for ever."""
@@ -117,7 +129,9 @@ class Following:
                 self.listed = await self._rest.symbols()
             except RestError as error:
                 self._journal.fault("listings not read", str(error))
+                self._unread = True
                 continue
+            self._unread = False
             # One that the exchange let go stays on the screen and says so; one the user let go does not.
             names = dict.fromkeys(() if self._replaced else self.tracked)
             names |= dict.fromkeys(self.chosen())
@@ -133,22 +147,28 @@ class Following:
         for name in symbols:
             self._settle(self.tracked.setdefault(name, Tracked(name)))
         self.subscribe([one.symbol for one in self.tracked.values() if one.info is not None])
+        self._host.settled()
 
     def _settle(self, one: Tracked) -> None:
         """What becomes of a symbol, as it is listed now."""
         name, info = one.symbol, self.listed.get(one.symbol)
         trades = info is not None and info.status == "TRADING"
         one.info = info or one.info
-        if info is None and one.phase == "waiting":
+        if one.info is None and one.phase == "waiting":
             one.phase, one.reason = "unknown", "the exchange does not list it"
             guess = f" (did you mean {near}?)" if (near := self.likely(name)) else ""
             self._journal.note("error", f"the exchange does not list this symbol{guess}", name)
-        elif not trades and one.phase in ("live", "backfill"):
-            one.phase, one.reason = "delisted", "the exchange trades it no longer"
+        elif not trades and one.phase in ("waiting", "backfill", "live", "no data"):
+            status = f" ({info.status})" if info is not None else ""
+            if info is not None and info.status in _NOT_YET:
+                one.phase, one.reason = "pending", f"the exchange does not trade it yet{status}"
+            else:
+                one.phase, one.reason = "delisted", f"the exchange trades it no longer{status}"
+            one.tracker = None
             self._host.rest_case(name)
             self._journal.note("warning", one.reason, name)
-        elif one.phase == "waiting" or (one.phase in ("unknown", "delisted") and trades):
-            one.phase, one.reason = "waiting", "its turn comes"
+        elif trades and one.phase in ("waiting", "unknown", "delisted", "pending"):
+            one.phase, one.reason = "waiting", "queued"
             self._host.begin(one)
 
     def likely(self, symbol: str) -> str | None:

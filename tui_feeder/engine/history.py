@@ -64,6 +64,7 @@ class Filled:
     absent: Coverage = EMPTY  # every source was asked and none has it
     failed: Coverage = EMPTY  # a source refused: worth another try
     early: Coverage = EMPTY  # read so soon after their end that they may still change
+    kind: str = ""  # of the last refusal, see RestError
     reason: str = ""  # of the last failure
     changed: list[int] = field(default_factory=list)  # open times whose stored values were replaced
 
@@ -261,7 +262,7 @@ class History:
                 rows, newest = await self._page(symbol, start, end, urgent)
             except RestError as error:
                 done.failed = done.failed.union(page)
-                done.reason = f"{error.kind}: {error}"
+                done.kind, done.reason = error.kind, f"{error.kind}: {error}"
                 continue
             proven = min(asked - SURE_MS, newest - (_PROOF_MINUTES - 1) * MINUTE_MS)
             sure = page.clip(start, max(proven, asked - _PROOF_MS) // MINUTE_MS * MINUTE_MS)

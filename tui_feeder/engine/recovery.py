@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from tui_feeder.engine.binance.rest import SETTLE_MS
 from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS
@@ -21,7 +23,6 @@ from tui_feeder.monitor import GapView
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 8  # symbols healed at the same time
 _CLOSED_KEPT = 30
 _FIRST_WAIT_MS = 2 * SECOND_MS
 _LONGEST_WAIT_MS = 60 * MINUTE_MS
@@ -29,9 +30,10 @@ _UNAVAILABLE_AFTER = 4  # tries in which every source said it has nothing
 _FLOOR_SECONDS = 0.5
 _CONFIRM_AGAIN_MS = 60 * SECOND_MS
 _AFTER_CRASH_MS = 10 * SECOND_MS
+_start_of = attrgetter("start")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # each is itself: two are never compared by their fields
 class Gap:
     """A hole in a symbol's minutes and what was done about it. Instants are exchange ms."""
 
@@ -46,6 +48,7 @@ class Gap:
     next_try: int = 0
     missing: int = 0
     given_up: bool = False  # the lane went on without it
+    refused: bool = False  # the last try ended with a source that refused, not with one that lacks it
     joining: bool = False  # between a loaded history and the live stream
     tracker: Tracker | None = None  # of the try that is under way
     closed: int | None = None  # when it was filled
@@ -94,10 +97,9 @@ class Recovery:
         self._clock = clock
         self._deadline = clock.at_least(int(deadline_seconds * SECOND_MS), 2.0)
         self._rebuild = rebuild
-        self._gaps: dict[str, list[Gap]] = {}
+        self._gaps: dict[str, list[Gap]] = {}  # of each symbol: sorted, disjoint
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wake: dict[str, asyncio.Event] = {}
-        self._slots = asyncio.Semaphore(_AT_ONCE)
         self._early: dict[str, Coverage] = {}  # read so soon after their end that they may still change
         self._confirming: dict[str, asyncio.Task[None]] = {}
 
@@ -116,37 +118,63 @@ class Recovery:
         speak of unless the first try fails.
         """
         gaps = self._gaps.setdefault(symbol, [])
-        asked = Coverage((gap.start, gap.end) for gap in gaps)
-        for low, high in span(start, end).subtract(asked):
-            grown = next((gap for gap in gaps if gap.end == low and gap.state != "unavailable"), None)
-            if grown is not None:
-                grown.end = high
-                grown.missing += (high - low) // MINUTE_MS
+        for low, high in self._unknown(gaps, start, end):
+            before = self._at(gaps, low - MINUTE_MS)
+            if before is not None and before.state != "unavailable":
+                before.end = high
+                before.missing += (high - low) // MINUTE_MS
             else:
-                gap = Gap(symbol, low, high, self._clock.now(), reason, joining=joining)
-                gap.missing = gap.view().minutes
-                gap.next_try = high + SETTLE_MS
-                gaps.append(gap)
-        if gaps and (symbol not in self._tasks or self._tasks[symbol].done()):
+                self._open(gaps, Gap(symbol, low, high, self._clock.now(), reason, joining=joining))
+        self._begin(symbol)
+        lane = self._intake.lane(symbol)
+        if lane.next is not None and self._intake.waits(symbol):
+            gap = self._at(gaps, lane.next)
+            if gap is not None:
+                gap.next_try = min(gap.next_try, max(self._clock.now(), self._due(gap, lane.next)))
+
+    @staticmethod
+    def _at(gaps: list[Gap], minute: int) -> Gap | None:
+        """The gap that a minute is in."""
+        at = bisect_right(gaps, minute, key=_start_of) - 1
+        return gaps[at] if at >= 0 and minute < gaps[at].end else None
+
+    @staticmethod
+    def _unknown(gaps: list[Gap], start: int, end: int) -> Coverage:
+        """The minutes of ``[start, end)`` that are in no gap."""
+        at = max(0, bisect_right(gaps, start, key=_start_of) - 1)
+        near = []
+        while at < len(gaps) and gaps[at].start < end:
+            near.append((gaps[at].start, gaps[at].end))
+            at += 1
+        return span(start, end).subtract(Coverage(near))
+
+    @staticmethod
+    def _open(gaps: list[Gap], gap: Gap) -> None:
+        gap.missing = (gap.end - gap.start) // MINUTE_MS
+        gap.next_try = gap.next_try or gap.end + SETTLE_MS
+        gaps.insert(bisect_right(gaps, gap.start, key=_start_of), gap)
+
+    def _begin(self, symbol: str) -> None:
+        """Have the gaps of a symbol looked at."""
+        if self._gaps[symbol] and (symbol not in self._tasks or self._tasks[symbol].done()):
             self._wake[symbol] = asyncio.Event()
             self._tasks[symbol] = asyncio.create_task(self._heal(symbol), name=f"recovery {symbol}")
         elif symbol in self._wake:  # it may be waiting for a gap that is tried much later
             self._wake[symbol].set()
-        lane = self._intake.lane(symbol)
-        if lane.next is not None and self._intake.waits(symbol):
-            for gap in gaps:
-                if gap.start <= lane.next < gap.end:
-                    gap.next_try = min(gap.next_try, max(self._clock.now(), self._due(gap, lane.next)))
 
     def resume(self, symbol: str) -> None:
-        """Take up ranges that an earlier run found unavailable."""
-        for one in self._store.unavailable(symbol):
-            missing = self._store.present(symbol).missing(one.start, one.end)
-            if missing:
-                self.need(symbol, missing.start, missing.end, one.reason)
-                gap = self._gaps[symbol][-1]
-                gap.state, gap.tries, gap.next_try = "unavailable", one.tries, one.next_try
-                gap.missing, gap.given_up = missing.minutes, True
+        """Take up ranges that were found unavailable, by an earlier run or before the symbol crashed."""
+        present, now = self._store.present(symbol), self._clock.now()
+        gaps = self._gaps.setdefault(symbol, [])
+        for known in self._store.unavailable(symbol):
+            for start, end in present.missing(known.start, known.end):
+                for low, high in self._unknown(gaps, start, end):  # an open gap is left as it is
+                    gap = Gap(
+                        symbol, low, high, now, known.reason, "unavailable", known.tries,
+                        next_try=known.next_try, given_up=True,
+                    )  # fmt: skip
+                    self._open(gaps, gap)
+        self._begin(symbol)
 
     def retry(self, symbol: str | None = None) -> None:
         """Try now what would be tried later."""
@@ -157,10 +185,35 @@ class Recovery:
                 if name in self._wake:
                     self._wake[name].set()
 
+    def reached(self) -> None:
+        """A source that refused answers again: what it refused is tried now, whenever it was to be."""
+        now = self._clock.now()
+        for symbol, gaps in self._gaps.items():
+            refused = [gap for gap in gaps if gap.refused and gap.next_try > now]
+            for gap in refused:
+                gap.next_try = now
+            if refused:
+                self._wake[symbol].set()
+
+    def try_one(self) -> bool:
+        """Try one gap of those that were refused, to see whether they still are; False: there is none."""
+        now = self._clock.now()
+        waiting = [
+            gap for gaps in self._gaps.values() for gap in gaps
+            if gap.refused and gap.state == "queued" and gap.next_try > now
+        ]  # fmt: skip
+        if not waiting:
+            return False
+        gap = min(waiting, key=lambda gap: gap.next_try)
+        gap.next_try = now
+        self._wake[gap.symbol].set()
+        return True
+
     def drop(self, symbol: str) -> None:
         """Forget the gaps of a symbol that is followed no longer."""
         self._gaps.pop(symbol, None)
         self._early.pop(symbol, None)
+        self._wake.pop(symbol, None)
         for tasks in (self._tasks, self._confirming):
             if (task := tasks.pop(symbol, None)) is not None:
                 task.cancel()
@@ -203,38 +256,39 @@ class Recovery:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _heal(self, symbol: str) -> None:
-        gaps = self._gaps[symbol]
+        gaps, wake = self._gaps[symbol], self._wake[symbol]
         while gaps:
             now = self._clock.now()
             due = [gap for gap in gaps if gap.next_try <= now]
             if not due:
-                self._wake[symbol].clear()
+                wake.clear()
                 seconds = self._clock.real_seconds(min(gap.next_try for gap in gaps) - now)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(seconds):  # wait_for of Python 3.11 can lose a cancellation
-                        await self._wake[symbol].wait()
+                        await wake.wait()
                 continue
             passed = self._intake.lane(symbol).next or 0
             due.sort(key=lambda gap: (gap.end <= passed, gap.start))  # what the lane waits for comes first
             late: list[int] = []
             try:
-                for gap in due:  # it may grow meanwhile
-                    async with self._slots:
-                        late += await self._attempt(gap)
-                    if gap.tries > 1 and not gap.missing:  # what refused answers again: nothing need wait
-                        due += [one for one in gaps if one.tries and one.state == "queued" and one not in due]
+                # Not bounded over symbols: requests and files are, where they are made. Whoever waits for a
+                # slow file must not keep another symbol's newest minute waiting.
+                for gap in due:
+                    late += await self._attempt(gap)
                 await self._count_anew(symbol, late)
+                filled = [gap for gap in due if not gap.missing]
+                for gap in filled:
+                    gaps.remove(gap)
+                    self._ended(gap)
+                # Once for all of them: what is kept is written whole.
+                if any(gap.state == "unavailable" for gap in due) or self._recorded(symbol, filled):
+                    await self._record(symbol)
             except Exception as error:
                 log.exception("recovery of %s crashed", symbol)
                 self._journal.note("error", f"recovery crashed: {error!r}; tried again", symbol)
                 for gap in due:
                     gap.state = "queued"
                     gap.next_try = self._clock.now() + self._clock.at_least(_AFTER_CRASH_MS, 2.0)
-                continue
-            for gap in due:
-                if not gap.missing:
-                    gaps.remove(gap)
-                    self._ended(gap)
 
     async def _count_anew(self, symbol: str, late: list[int]) -> None:
         """Minutes came that the lane had passed: once for all of them, for all that follows is told again."""
@@ -265,7 +319,7 @@ class Recovery:
             except Exception as error:
                 self._journal.note("error", f"recovery failed: {error!r}", symbol)
                 filled.failed, filled.reason = missing, str(error)
-            gap.tracker = None
+            gap.tracker, gap.refused = None, bool(filled.failed)
             gap.missing = self._store.present(symbol).missing(gap.start, gap.end).minutes
             gap.source = tracker.source or gap.source
             self._journal.count("minutes recovered", filled.got.minutes)
@@ -279,14 +333,14 @@ class Recovery:
         if left and left.start >= settled:
             gap.state, gap.next_try = "queued", left.start + MINUTE_MS + SETTLE_MS
         elif left:
-            await self._put_off(gap, filled, left)
+            self._put_off(gap, filled, left)
         return late
 
     def _due(self, gap: Gap, minute: int) -> int:
         """Until when (exchange ms) its lane waits for a minute of a gap."""
         return max(gap.opened, minute + MINUTE_MS) + self._deadline
 
-    async def _put_off(self, gap: Gap, filled: Filled, left: Coverage) -> None:
+    def _put_off(self, gap: Gap, filled: Filled, left: Coverage) -> None:
         """What a gap does until its next try, and whether its lane goes on without it."""
         now = self._clock.now()
         gap.reason = filled.reason or gap.reason
@@ -311,8 +365,6 @@ class Recovery:
         if gap.given_up and not filled.failed and gap.tries >= _UNAVAILABLE_AFTER:
             gap.state = "unavailable"
         gap.next_try = now + self._clock.at_least(wait, _FLOOR_SECONDS)
-        if gap.state == "unavailable":
-            await self._record(gap.symbol)
 
     def _ended(self, gap: Gap) -> None:
         gap.state, gap.closed = "filled", self._clock.now()
@@ -324,8 +376,11 @@ class Recovery:
             )
         else:
             self._journal.count("minutes closed by REST")
-        if any(one.start < gap.end and one.end > gap.start for one in self._store.unavailable(gap.symbol)):
-            asyncio.get_running_loop().create_task(self._record(gap.symbol))
+
+    def _recorded(self, symbol: str, gaps: list[Gap]) -> bool:
+        """Whether the store has one of ``gaps`` for unavailable."""
+        known = self.unavailable(symbol)
+        return any(known.clip(gap.start, gap.end) for gap in gaps)
 
     async def _record(self, symbol: str) -> None:
         """Keep in the store what no source has, so that a restart knows."""

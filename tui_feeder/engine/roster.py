@@ -22,8 +22,11 @@ class Tracked:
 
     symbol: str
     info: SymbolInfo | None = None
-    phase: str = "waiting"  # waiting, backfill, live, unknown, failed
+    #: waiting, backfill, live, failed; and those that cannot be had for now: "no data" (the exchange shows no
+    #: candle, and is asked again), pending (not traded yet), delisted, unknown.
+    phase: str = "waiting"
     reason: str = ""
+    wake: asyncio.Event = field(default_factory=asyncio.Event)  # ends the wait for its next try
     start: int = 0  # first minute wanted
     tracker: Tracker | None = None
     message: Message | None = None  # of the last committed minute

@@ -36,6 +36,8 @@ _JOINING_MS = 3 * MINUTE_MS
 _PHASES = {
     "waiting": SymbolState.WAITING,
     "backfill": SymbolState.BACKFILL,
+    "no data": SymbolState.NO_DATA,
+    "pending": SymbolState.NO_DATA,
     "unknown": SymbolState.UNKNOWN,
     "delisted": SymbolState.DELISTED,
     "failed": SymbolState.FAILED,

@@ -16,6 +16,12 @@ def clock(ms: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(ms / 1000))
 
 
+def some(names: Sequence[str], most: int = 5) -> str:
+    """A list of names for a line of the log: the first few, and how many more."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def progress(tracked: Iterable[Tracked]) -> str:
     """How far history is."""
     ones = list(tracked)

@@ -12,6 +12,8 @@ from tui_feeder.engine.clock import ExchangeClock, Step
 from tui_feeder.engine.journal import Journal
 
 _EVERY_SECONDS = 20.0
+#: While REST cannot be reached: its clock is what shows first that it can be again, s.
+_REFUSED_EVERY_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 #: After a frame that does not fit the clock, so long for others to say the same, s.
 _OTHERS_SECONDS = 0.25
@@ -44,7 +46,7 @@ class Timekeeper:
     async def run(self) -> None:
         """Keep the clock until cancelled."""
         self.tell_skew()
-        measured = time.monotonic()
+        measured, every = time.monotonic(), _EVERY_SECONDS
         while True:
             doubted = await self._clock.doubted(_LOOK_SECONDS)
             if moved := self._clock.wall_step():
@@ -52,14 +54,16 @@ class Timekeeper:
                 self._journal.note(
                     "warning", f"this machine's clock stepped by {moved:+.1f} s: the exchange's is followed"
                 )
-            elif not doubted and time.monotonic() - measured < _EVERY_SECONDS:
+            elif not doubted and time.monotonic() - measured < every:
                 continue
             await asyncio.sleep(_OTHERS_SECONDS if doubted else 0.0)
             try:
                 step = await self._rest.sync_clock()
+                every = _EVERY_SECONDS
             except RestError as error:
                 self._journal.fault("clock not measured", str(error))
                 step = self._clock.measure([])
+                every = _REFUSED_EVERY_SECONDS
             measured = time.monotonic()
             self._tell(step)
             if doubted:

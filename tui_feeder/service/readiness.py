@@ -10,6 +10,8 @@ from tui_feeder.service.subject import Look
 
 _SILENT_MS = 60_000
 _MB = 1 << 20
+#: States of symbols that cannot be had, whatever the feeder does.
+_GONE = (SymbolState.NO_DATA, SymbolState.UNKNOWN, SymbolState.DELISTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,9 @@ def _history(snapshot: Snapshot) -> Check:
     if snapshot.state not in ("live", "degraded"):
         reading = sum(view.state in (SymbolState.WAITING, SymbolState.BACKFILL) for view in snapshot.symbols)
         many = f": {reading} of {len(snapshot.symbols)} symbols are not live yet" if reading else ""
+        if snapshot.state == "backfill" and not reading and snapshot.symbols:
+            first = next((view for view in snapshot.symbols if view.reason), snapshot.symbols[0])
+            many = f": no symbol can be had: {first.symbol}: {first.state}: {first.reason}"
         return Check("history", False, f"the engine is {snapshot.state}{many}")
     return Check("history", True, f"{len(snapshot.symbols)} symbols")
 
@@ -64,14 +69,14 @@ def _delivers(view: StreamView, snapshot: Snapshot) -> bool:
 
 def _symbols(snapshot: Snapshot) -> Check:
     """One symbol in trouble is shown by its metric; most of them are the feeder's trouble."""
-    wanted = [
-        view for view in snapshot.symbols if view.state not in (SymbolState.UNKNOWN, SymbolState.DELISTED)
-    ]
+    gone = [view for view in snapshot.symbols if view.state in _GONE]
+    wanted = [view for view in snapshot.symbols if view.state not in _GONE]
     bad = [view for view in wanted if view.state in (SymbolState.STALE, SymbolState.FAILED)]
     if wanted and 2 * len(bad) > len(wanted):
         text = f"{len(bad)} of {len(wanted)} symbols are {bad[0].state}: {bad[0].symbol}: {bad[0].reason}"
         return Check("symbols", False, text)
-    return Check("symbols", True, f"{len(wanted) - len(bad)} of {len(wanted)} are well")
+    more = f"; {len(gone)} cannot be had: {gone[0].symbol}: {gone[0].reason}" if gone else ""
+    return Check("symbols", True, f"{len(wanted) - len(bad)} of {len(wanted)} are well{more}")
 
 
 def _sinks(look: Look, settings: Service) -> Check:

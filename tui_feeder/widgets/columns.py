@@ -140,7 +140,7 @@ def _age(view: SymbolView, sight: Sight) -> tuple[str, Role]:
 
 
 def _missing(view: SymbolView, sight: Sight) -> tuple[str, Role]:
-    if view.state in (SymbolState.WAITING, SymbolState.UNKNOWN):
+    if view.state in (SymbolState.WAITING, SymbolState.UNKNOWN, SymbolState.NO_DATA):
         return cells.UNKNOWN, Role.MUTED
     if view.missing_minutes:
         return cells.count_text(view.missing_minutes) + "!", Role.WARN

@@ -18,6 +18,8 @@ Cell = tuple[str, Role, bool]
 
 _NOTED = {
     SymbolState.WAITING: "waiting",
+    SymbolState.BACKFILL: "backfill",
+    SymbolState.NO_DATA: "no data",
     SymbolState.UNKNOWN: "unknown symbol",
     SymbolState.FAILED: "failed",
 }
@@ -242,6 +244,8 @@ def _note(view: SymbolView, width: int, glyphs: Glyphs) -> tuple[str, Role] | No
     word = _NOTED.get(view.state)
     if word is None:
         return None
+    if view.state is SymbolState.BACKFILL and view.last_closed is not None:
+        return None  # what it had stays in sight while its history is read again
     role = Role.ERROR if view.state is SymbolState.FAILED else Role.MUTED
     text = f" {word}: {view.reason}" if view.reason and view.reason != word else f" {word}"
     return cells.fit(text if text.isascii() else text.encode("ascii", "replace").decode(), width), role

@@ -29,6 +29,8 @@ _STATES = {
 _REPLAYED = ("replay", "paused", "seeking")
 _SINKS = {"kafka": "kfk", "postgres": "pg", "postgresql": "pg"}
 _RECENT_MS = 120_000
+#: States of symbols of which no history is read.
+_NEVER_READ = (SymbolState.UNKNOWN, SymbolState.NO_DATA)
 _DETAILS = re.compile(r"https?://\S+ is unreachable: |\[Errno \d+\] ")
 #: Of the fast and the slow line.
 EMA_ROLES = (Role.EMA_FAST, Role.EMA_SLOW)
@@ -130,7 +132,7 @@ def history_fraction(snapshot: Snapshot) -> float | None:
     if not reading:
         return None
     mean = sum(progress.rows_total for progress in reading) / len(reading)
-    total = mean * sum(view.state is not SymbolState.UNKNOWN for view in snapshot.symbols)
+    total = mean * sum(view.state not in _NEVER_READ for view in snapshot.symbols)
     finished = sum(
         view.progress is None and view.last_closed is not None and view.state is not SymbolState.WAITING
         for view in snapshot.symbols

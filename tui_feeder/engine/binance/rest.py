@@ -28,7 +28,15 @@ T = TypeVar("T")
 _BAN_MS = 2 * MINUTE_MS
 #: States in which requests go one at a time.
 _SILENCED = ("rate limited", "forbidden")
-_TIME_PATH = "/fapi/v1/time"
+_TIME_PATH, _CANDLES_PATH = "/fapi/v1/time", "/fapi/v1/klines"
+#: Refusals that are about what was asked for; any other is about the exchange or the way to it.
+OWN_FAULTS = ("empty answer", "unknown symbol", "bad request", "bad answer")
+#: Requests on their way at once. More would wait inside the connection pool, where their timeout runs.
+_IN_FLIGHT = 20
+#: Candles that were refused for so long (s) were refused to everybody, not to one request now and then.
+_OUTAGE_SECONDS = 5.0
+#: Between two trial requests while candles are refused and something else is answered, s.
+_TRIAL_SECONDS = 5.0
 _BANNED_UNTIL = re.compile(r"banned until (\d{13})")
 #: openTime o h l c v closeTime quote count takerBase takerQuote ignore; numbers come as strings.
 _Kline = tuple[Whole, float, float, float, float, float, Whole, float, Whole, float, float, Any]
@@ -125,6 +133,11 @@ class RestClient:
         timeout: seconds for a whole request.
         banned_until: exchange ms of a ban known from an earlier run.
         on_ban: called with the exchange ms until which a ban lasts, when one is learnt.
+
+    Attributes:
+        on_reached: called when REST answers again after it did not. With True once candles were given
+            after an outage: everything that waits may be tried. With False while only something else was
+            answered: one trial request shows whether candles are given too.
     """
 
     def __init__(
@@ -142,7 +155,11 @@ class RestClient:
         self.banned_until = banned_until
         self.state = "idle"  # "ok", or the kind of the last refusal
         self.requests = 0
+        self.on_reached: Callable[[bool], None] = lambda _: None
         self._on_ban = on_ban
+        self._refusing = False  # the last request for candles was refused, whatever it asked for
+        self._given = self._tried = float("-inf")  # monotonic: when candles were given, when a trial was due
+        self._places = asyncio.Semaphore(_IN_FLIGHT)
         self._paused_until = 0  # exchange ms: the exchange asked for silence
         self._time_sent = 0.0
         self._one_by_one = asyncio.Lock()
@@ -156,17 +173,43 @@ class RestClient:
             self._session = None
 
     async def _get(self, path: str, weight: int, *, urgent: bool = False) -> bytes:
+        try:
+            body = await self._granted(path, weight, urgent)
+        except RestError as error:
+            if path.startswith(_CANDLES_PATH) and error.kind not in ("unknown symbol", "bad request"):
+                self._refusing = True
+            raise
+        self._answered(candles=path.startswith(_CANDLES_PATH))
+        return body
+
+    async def _granted(self, path: str, weight: int, urgent: bool) -> bytes:
         self._check_ban()
         await self.clock.sleep_until(self._paused_until)
         await self.ledger.spend(weight, urgent=urgent)
-        if self.state not in _SILENCED:
+        while self.state in _SILENCED:
+            # After a pause one request goes first: if it is refused too, the others wait on.
+            async with self._one_by_one:
+                if self.state in _SILENCED:
+                    await self.clock.sleep_until(self._paused_until)
+                    self._check_ban()
+                    return await self._ask(path)
+        if path == _TIME_PATH:  # it shows that REST is back: never queued behind requests that hang
             self._check_ban()
             return await self._ask(path)
-        # After a pause one request goes first: if it is refused too, the others wait on.
-        async with self._one_by_one:
-            await self.clock.sleep_until(self._paused_until)
+        async with self._places:
             self._check_ban()
             return await self._ask(path)
+
+    def _answered(self, *, candles: bool) -> None:
+        now = time.monotonic()
+        if candles:
+            back = self._refusing and now - self._given >= _OUTAGE_SECONDS
+            self._refusing, self._given = False, now
+            if back:
+                self.on_reached(True)
+        elif self._refusing and now - self._tried >= _TRIAL_SECONDS:
+            self._tried = now
+            self.on_reached(False)
 
     def _check_ban(self) -> None:
         if self.banned_until > self.clock.now():
@@ -289,7 +332,7 @@ class RestClient:
 
         That one has begun by the exchange's own clock, whatever this one says; 0 where there is none.
         """
-        path = f"/fapi/v1/klines?symbol={quote(symbol)}&interval={interval}&limit={limit}"
+        path = f"{_CANDLES_PATH}?symbol={quote(symbol)}&interval={interval}&limit={limit}"
         if start is not None:
             path += f"&startTime={start}"
         if end is not None:

@@ -1,0 +1,190 @@
+"""Symbols of which the exchange gives nothing hold up no other, and say why they are not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from feed import NOON, configured, feeding, until
+
+from tui_feeder.config import Service
+from tui_feeder.engine import snapshots
+from tui_feeder.engine.binance.rest import RestClient, RestError, SymbolInfo
+from tui_feeder.engine.candle import MINUTE_MS, Rows
+from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.following import Following
+from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.roster import Tracked
+from tui_feeder.monitor import SymbolState, SymbolView
+from tui_feeder.service.readiness import Check, checks
+from tui_feeder.service.subject import Look
+from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.synthetic import synthetic_market
+
+BTC = "BTCUSDT"
+SILENT = [f"C{n}USDT" for n in range(7)]  # more than are read at once
+
+
+def exchange_of(symbols: list[str], rate: float = 60.0) -> Exchange:
+    market = synthetic_market(symbols, as_of_ms=NOON)
+    return Exchange(market, clock_for(market, start_ms=NOON, rate=rate))
+
+
+def shown(engine: Engine, symbol: str) -> SymbolView:
+    return next(view for view in snapshots.take(engine, 1).symbols if view.symbol == symbol)
+
+
+def readiness(engine: Engine) -> dict[str, Check]:
+    look = Look(snapshots.take(engine, 1), 0.0, 1.0, {}, {}, {}, 0, None, 1 << 40)
+    return {check.name: check for check in checks(look, Service())}
+
+
+async def test_symbols_without_rows_hold_up_no_other_and_join_when_their_candles_come(
+    tmp_path: Path,
+) -> None:
+    async with exchange_of([*SILENT, BTC]) as exchange:
+        for symbol in SILENT:
+            exchange.faults.switch_on("rest-empty", symbol)
+        async with feeding(configured(exchange, [*SILENT, BTC]), tmp_path) as (engine, sink):
+            await until(lambda: len(sink.minutes(BTC)) >= 2)
+            await until(lambda: engine.state == "live")
+            for symbol in SILENT:
+                view = shown(engine, symbol)
+                assert view.state is SymbolState.NO_DATA
+                assert (
+                    "the exchange shows no candle since 2026-03-07 00:00:00Z; asked again at" in view.reason
+                )
+            found = readiness(engine)
+            assert found["history"].ok
+            assert found["symbols"].ok
+            assert found["symbols"].text.startswith("1 of 1 are well; 7 cannot be had: C0USDT: the exchange")
+            lines = [event.text for event in engine.journal.events]
+            assert any(line.startswith("live: 1 of 8 symbols; not live: C0USDT (no data)") for line in lines)
+            told = [line for line in lines if "shows no candle since" in line]
+            assert len(told) <= 3 * len(SILENT)  # on change, not with every try
+            exchange.faults.switch_off()
+            # Its next closed frame brings it in, long before its next try is due.
+            await until(lambda: all(len(sink.minutes(symbol)) >= 2 for symbol in SILENT))
+            assert all(shown(engine, symbol).state is SymbolState.LIVE for symbol in SILENT)
+
+
+async def test_an_engine_of_which_no_symbol_can_be_had_is_not_ready_and_says_why(tmp_path: Path) -> None:
+    async with exchange_of(SILENT[:1]) as exchange:
+        exchange.faults.switch_on("rest-empty", SILENT[0])
+        async with feeding(configured(exchange, SILENT[:1]), tmp_path) as (engine, _):
+            await until(lambda: engine.tracked and engine.tracked[SILENT[0]].phase == "no data")
+            found = readiness(engine)["history"]
+            assert not found.ok
+            assert found.text.startswith(
+                "the engine is backfill: no symbol can be had: C0USDT: no data: the exchange shows no candle"
+            )
+
+
+async def test_a_symbol_that_is_dropped_before_it_was_live_holds_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = RestClient.klines_shown
+
+    async def refused(rest: RestClient, symbol: str, *query: Any, urgent: bool) -> tuple[Rows, int]:  # noqa: ANN401
+        if symbol == SILENT[0]:
+            raise RestError("exchange error", "the exchange answers 503")
+        return await ask(rest, symbol, *query, urgent=urgent)
+
+    monkeypatch.setattr(RestClient, "klines_shown", refused)
+    async with (
+        exchange_of([SILENT[0], BTC]) as exchange,
+        feeding(configured(exchange, [SILENT[0], BTC]), tmp_path) as (engine, sink),
+    ):
+        await until(lambda: len(sink.minutes(BTC)) >= 2)
+        assert engine.state == "backfill"  # it may still be had
+        engine.following.drop(SILENT[0])
+        await until(lambda: engine.state == "live")
+        assert list(engine.tracked) == [BTC]
+
+
+async def test_a_symbol_that_is_settling_at_the_start_is_not_read(tmp_path: Path) -> None:
+    async with (
+        exchange_of([BTC]) as exchange,
+        feeding(configured(exchange, [BTC, "SRMUSDT"]), tmp_path) as (engine, sink),
+    ):
+        await until(lambda: len(sink.minutes(BTC)) >= 1)
+        await until(lambda: engine.state == "live")
+        view = shown(engine, "SRMUSDT")
+        assert (view.state, view.reason) == (
+            SymbolState.DELISTED, "the exchange trades it no longer (SETTLING)"
+        )  # fmt: skip
+        assert not engine.supervisor.alive("history SRMUSDT")
+        assert not engine.recovery.open_gaps()
+
+
+class Noted:
+    """A host that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def begin(self, one: Tracked) -> None:
+        self.calls.append(f"begin {one.symbol}")
+
+    def let_go(self, symbol: str) -> None:
+        self.calls.append(f"let go {symbol}")
+
+    def rest_case(self, symbol: str) -> None:
+        self.calls.append(f"rest {symbol}")
+
+    def settled(self) -> None:
+        self.calls.append("settled")
+
+
+@pytest.mark.parametrize(
+    ("status", "phase", "reason"),
+    [
+        ("PENDING_TRADING", "pending", "the exchange does not trade it yet (PENDING_TRADING)"),
+        ("SETTLING", "delisted", "the exchange trades it no longer (SETTLING)"),
+        ("CLOSE", "delisted", "the exchange trades it no longer (CLOSE)"),
+    ],
+)
+@pytest.mark.parametrize("before", ["waiting", "backfill", "no data", "live"])
+def test_what_is_not_traded_is_asked_for_no_more_until_it_is(
+    status: str, phase: str, reason: str, before: str
+) -> None:
+    host, clock = Noted(), ExchangeClock()
+    rest = RestClient("http://127.0.0.1:9", clock)
+    following = Following(["AUSDT"], rest, clock, Journal(clock.now), host)
+
+    def list_as(text: str) -> None:
+        following.listed = {"AUSDT": SymbolInfo("AUSDT", text, True, "USDT", 0.1, "0.1", 0.1, 0)}
+        following.assign(["AUSDT"])
+
+    list_as("TRADING")
+    following.tracked["AUSDT"].phase = before
+    host.calls.clear()
+    list_as(status)
+    one = following.tracked["AUSDT"]
+    assert (one.phase, one.reason) == (phase, reason)
+    list_as(status)
+    assert host.calls == ["rest AUSDT", "settled", "settled"]
+    list_as("TRADING")
+    assert one.phase == "waiting"
+    assert host.calls[-2:] == ["begin AUSDT", "settled"]
+
+
+async def test_when_rest_is_back_what_it_refused_is_tried_at_once(tmp_path: Path) -> None:
+    async with exchange_of([BTC]) as exchange:
+        config = configured(exchange, [BTC], recovery_deadline_seconds=600)
+        async with feeding(config, tmp_path) as (engine, sink):
+            await until(lambda: len(sink.minutes(BTC)) >= 2)
+            exchange.faults.switch_on("ack-without-data")  # no frame from now on: REST alone
+            exchange.faults.switch_on("refuse-connections")
+            begun = exchange.clock.now()
+            await until(lambda: exchange.clock.now() > begun + 7 * MINUTE_MS)
+            await until(lambda: any(gap.refused for gap in engine.recovery.open_gaps()))
+            for gap in engine.recovery.open_gaps():
+                gap.next_try = exchange.clock.now() + 600 * MINUTE_MS  # as after hours of outage
+            exchange.faults.switch_off("refuse-connections")
+            end = exchange.clock.now() // MINUTE_MS * MINUTE_MS
+            await until(lambda: sink.minutes(BTC)[-1] >= end, 30)
+            assert any("REST gives candles again" in event.text for event in engine.journal.events)
