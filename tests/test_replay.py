@@ -156,14 +156,14 @@ def test_speed_keeps_the_time_between_minutes(tmp_path: Path) -> None:
     assert seen == [100, 100.125, 102, 102.125, 104, 104.125, 106, 106.125, 108, 108.125]
 
 
-def test_a_reader_that_leaves_is_no_failure(tmp_path: Path) -> None:
+def test_a_reader_that_leaves_ends_the_replay_quietly(tmp_path: Path) -> None:
     stored(tmp_path, AUSDT=walk(4_000))
     shell = f"{sys.executable} -m tui_feeder replay --storage {tmp_path} | head -n 2"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", shell],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=os.environ, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (141, "")
     assert len(done.stdout.splitlines()) == 2
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.terminals import COLOUR, Picture, Terminal, unread
-from tui_feeder.terminal import Thrift, color_system, detect_symbol_set, signals
+from tui_feeder.terminal import Thrift, color_system, detect_symbol_set, signals, terminal_codec
 
 STYLES = (
     "", "1", "2", "7", "1;38;2;1;2;3", "38;2;1;2;3", "38;2;1;2;3;48;2;9;9;9", "7;38;2;1;2;3;48;2;9;9;9",
@@ -81,10 +81,33 @@ def test_colours_follow_the_setting_then_the_terminal(
 @pytest.mark.parametrize(
     ("encoding", "term", "expected"),
     [("utf-8", "xterm", "braille"), ("UTF8", "xterm", "braille"), ("latin-1", "xterm", "ascii"),
-     ("ascii", "xterm", "ascii"), ("utf-8", "linux", "ascii")],
+     ("ascii", "xterm", "ascii"), ("utf-8", "linux", "ascii"), ("gb18030", "xterm", "braille"),
+     ("koi8-r", "xterm", "ascii"), ("nonsense", "xterm", "ascii")],
 )  # fmt: skip
 def test_symbols_follow_the_encoding_of_the_terminal(encoding: str, term: str, expected: str) -> None:
     assert detect_symbol_set({"TERM": term}, encoding) == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, "ascii"),
+        ({"LANG": "C"}, "ascii"),
+        ({"LANG": "C.UTF-8"}, "utf-8"),
+        ({"LANG": "en_US.UTF-8", "LC_ALL": "POSIX"}, "ascii"),
+        ({"LANG": "C", "LC_CTYPE": "de_DE.utf8"}, "utf-8"),
+        ({"LC_CTYPE": "UTF-8"}, "utf-8"),
+        ({"LANG": "de_DE@euro"}, "iso8859-15"),
+        ({"LANG": "de_DE"}, "iso8859-1"),
+        ({"LANG": "zh_CN.GB18030"}, "gb18030"),
+        ({"LC_ALL": "nonsense"}, "ascii"),
+        ({"LC_ALL": "xx_YY.nonsense"}, "ascii"),
+        ({"LANG": "C", "PYTHONUTF8": "1"}, "utf-8"),
+        ({"LANG": "C.UTF-8", "PYTHONIOENCODING": "ascii:replace"}, "ascii"),
+    ],
+)
+def test_the_codec_of_the_terminal_is_what_the_locale_says(environ: dict[str, str], expected: str) -> None:
+    assert terminal_codec(environ) == expected
 
 
 async def test_signals_are_given_back() -> None:

@@ -23,18 +23,24 @@ class Window:
     """A tmux server of its own with the command in its only window."""
 
     def __init__(
-        self, folder: Path, *arguments: str, size: str = "80x24", program: str = "-m tui_feeder"
+        self,
+        folder: Path,
+        *arguments: str,
+        size: str = "80x24",
+        program: str = "-m tui_feeder",
+        lang: str = "C.UTF-8",
     ) -> None:
         self.folder = folder
         self.server = f"feeder-{uuid.uuid4().hex[:8]}"
         width, height = size.split("x")
-        keep = {k: v for k, v in os.environ.items() if not k.startswith(("FEEDER_", "TMUX", "SSH_"))}
+        others = ("FEEDER_", "TMUX", "SSH_", "LC_")
+        keep = {k: v for k, v in os.environ.items() if not k.startswith(others)}
         command = f"{sys.executable} {program} {' '.join(arguments)}; echo code $?; cat"
         subprocess.run(
             ["tmux", "-L", self.server, "-f", "/dev/null", "new-session", "-d", "-s", "w", "-x", width,
              "-y", height, "-c", str(folder), command],
             check=True,
-            env={**keep, "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"},
+            env={**keep, "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT), "LANG": lang},
         )  # fmt: skip
 
     def tmux(self, *arguments: str) -> str:
@@ -97,6 +103,25 @@ def test_a_demo_is_shown_broken_healed_and_left(tmp_path: Path) -> None:
         one.wait_for("stopped in order; log in", "code 0")
         kept = json.loads((tmp_path / "state" / "feeder-tui" / "screen.json").read_text())
         assert (kept["screen"], kept["symbol"]) == ("log", "ETHUSDT")
+    finally:
+        one.close()
+
+
+def test_the_screen_is_drawn_on_the_terminal_and_what_is_told_goes_to_stderr(tmp_path: Path) -> None:
+    """In a locale without UTF-8, where tmux shows an underscore for all that is not ASCII."""
+    demo = ("--demo", "--demo-speed", "20", "--symbols", "BTCUSDT", "2>", "err.log")
+    one = Window(tmp_path, *demo, lang="C")
+    try:
+        shown = one.wait_for("* LIVE 1 sym", "> BTCUSDT", "ws 1/1")
+        assert "__" not in shown
+        assert (tmp_path / "err.log").read_bytes() == b""
+        one.press("q")
+        one.wait_for("Quit?")
+        one.press("q")
+        one.wait_for("code 0")
+        told = (tmp_path / "err.log").read_text()
+        assert told.startswith("feeder-tui: stopped in order; log in ")
+        assert "\x1b" not in told
     finally:
         one.close()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from tui_feeder import __version__
+from tui_feeder import __version__, streams
 from tui_feeder.commands import derived, operated, registered
 from tui_feeder.commands.line import (
     ColorsOption,
@@ -330,4 +330,12 @@ def config_init(
 
 def main() -> None:
     """Entry point of ``feeder-tui``."""
-    app(prog_name="feeder-tui")
+    streams.take_over()
+    code = 1
+    try:
+        app(prog_name="feeder-tui")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except streams.OutputError:
+        pass
+    sys.exit(streams.exit_code(code))

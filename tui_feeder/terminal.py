@@ -6,17 +6,19 @@ POSIX only, as the signals are.
 
 from __future__ import annotations
 
+import codecs
+import locale
 import logging
 import os
 import re
 import select
 import signal
-import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from pathlib import Path
 from queue import Empty
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -40,12 +42,64 @@ _ENDS = {"1": "22", "2": "22", "3": "23", "4": "24", "7": "27"}  # what ends an 
 _SHOWS_ON_BLANK = frozenset(("4", "7", "9", "21", "53"))  # underline, reverse, strike, overline, ...
 
 
-def detect_symbol_set(environ: Mapping[str, str] = os.environ, encoding: str | None = None) -> str:
-    """``braille``, or ``ascii`` where the terminal's stream (Textual's: stderr) is not UTF-8."""
-    if encoding is None:
-        encoding = getattr(sys.__stderr__, "encoding", None) or ""
-    utf8 = encoding.lower().replace("-", "").replace("_", "") == "utf8"
-    return "braille" if utf8 and environ.get("TERM") != "linux" else "ascii"
+#: What the full set of symbols needs, and few codecs have.
+_SYMBOLS = "▲▸●─│┊░▇┤┈█▀╽╵▏•⣿…"
+
+
+def terminal_codec(environ: Mapping[str, str] | None = None) -> str:
+    """The codec of the terminal, as the locale says; a locale that says nothing has ASCII.
+
+    Args:
+        environ: of a program; None for this one's as it was started. Python sets ``LC_CTYPE`` to UTF-8 for
+            itself where the locale is C, which tells nothing of the terminal.
+    """
+    if environ is None:
+        environ = dict(os.environ)
+        with suppress(OSError):
+            stated = Path("/proc/self/environ").read_bytes().split(b"\0")
+            if not any(one.startswith(b"LC_CTYPE=") for one in stated):
+                environ.pop("LC_CTYPE", None)
+    stated_codec = environ.get("PYTHONIOENCODING", "").partition(":")[0]
+    if stated_codec or environ.get("PYTHONUTF8") == "1":
+        return stated_codec or "utf-8"
+    name = next((value for key in ("LC_ALL", "LC_CTYPE", "LANG") if (value := environ.get(key))), "C")
+    codeset = name.partition("@")[0].partition(".")[2] or locale.normalize(name).partition(".")[2] or name
+    try:
+        return codecs.lookup(codeset).name
+    except (LookupError, ValueError):
+        return "ascii"
+
+
+def _shows_symbols(codec: str) -> bool:
+    try:
+        return bool(_SYMBOLS.encode(codec))
+    except (UnicodeError, LookupError):
+        return False
+
+
+def detect_symbol_set(environ: Mapping[str, str] = os.environ, codec: str | None = None) -> str:
+    """``braille``, or ``ascii`` where the terminal's codec lacks symbols, or its font does."""
+    shown = _shows_symbols(terminal_codec() if codec is None else codec)
+    return "braille" if shown and environ.get("TERM") != "linux" else "ascii"
+
+
+def _open_terminal() -> IO[str]:
+    """The terminal that the user looks at, to draw on: what stderr is sent to is no matter.
+
+    Text is in the locale's codec where that has the symbols, else in UTF-8: then they were asked for.
+    """
+    descriptor = None
+    for number in filter(os.isatty, (1, 0)):
+        try:  # anew: whoever shares the descriptor may have made it non-blocking
+            descriptor = os.open(os.ttyname(number), os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError:  # its device is not to be seen from here, as in a container
+            descriptor = os.dup(number)
+        break
+    if descriptor is None:
+        descriptor = os.open("/dev/tty", os.O_WRONLY | os.O_CLOEXEC)
+    codec = terminal_codec()
+    encoding = codec if _shows_symbols(codec) else "utf-8"
+    return open(descriptor, "w", encoding=encoding, errors="replace", newline="")
 
 
 def color_system(colors: str, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -254,6 +308,10 @@ class Output:
         """The descriptor of the stream."""
         return self._stream.fileno()
 
+    def close(self) -> None:
+        """Give the descriptor back."""
+        self._guarded(self._stream.close)
+
     def _guarded(self, call: Callable[..., Any], *arguments: str) -> None:
         if self.lost:
             return
@@ -293,10 +351,7 @@ class TerminalDriver(LinuxDriver):
         self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
         super().__init__(app, debug=debug, mouse=False, size=size)
-        stream = sys.__stderr__
-        if stream is None:
-            raise OSError("stderr is closed: there is no terminal to draw on")
-        self.output = Output(stream, Thrift(getattr(app, "colored", True)))
+        self.output = Output(_open_terminal(), Thrift(getattr(app, "colored", True)))
         self._file = self.output  # type: ignore[assignment]
         self._sent = 0  # texts given to the output thread
         self.dropped = False  # a write was lost: what is on the screen must be drawn anew
@@ -365,3 +420,5 @@ class TerminalDriver(LinuxDriver):
         if thread.is_alive() and not thread._queue.full():
             thread._queue.put_nowait(None)
         thread.join(2.0)
+        if not thread.is_alive():
+            self.output.close()

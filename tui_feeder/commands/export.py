@@ -69,8 +69,7 @@ def run(storage: Path, asked: Asked) -> int:
             raise Refusal(error.args[0]) from None
         chunks = _readable(chunks, asked.symbol)
         if asked.output is None:
-            with _stdout() as target:
-                write(target, chunks, asked)
+            write(sys.stdout.buffer, chunks, asked)
             return 0
         with _whole_file(asked.output) as target:
             count = write(target, chunks, asked)
@@ -95,18 +94,6 @@ def _why_nothing(storage: Path, asked: Asked) -> str:
         found = store.range(asked.symbol)
     assert found is not None
     return f"stored are {moment_text(found[0])} .. {moment_text(found[1])}, exclusive"
-
-
-@contextlib.contextmanager
-def _stdout() -> Iterator[IO[bytes]]:
-    """Standard output; a reader that leaves ends the export quietly."""
-    target = sys.stdout.buffer
-    try:
-        yield target
-        target.flush()
-    except BrokenPipeError:
-        # What is still buffered must not complain again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from tui_feeder.streams import OutputError
+
 if TYPE_CHECKING:
     from tui_feeder.config import LoadedConfig
 
@@ -100,7 +102,7 @@ def told() -> Iterator[None]:
     except ConfigError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    except (typer.Exit, typer.Abort):
+    except (typer.Exit, typer.Abort, OutputError):
         raise
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

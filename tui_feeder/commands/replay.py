@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -82,25 +80,20 @@ def paced(
 
 
 def _write(messages: Iterable[Message], out: BinaryIO, *, at_once: bool) -> int:
-    """Write lines until the end, or until the reader has gone away, which is no failure."""
+    """Write lines until the end."""
     waiting: list[bytes] = []
     size = 0
-    try:
-        for message in messages:
-            line = encode(message)
-            waiting.append(line)
-            size += len(line)
-            if at_once or size >= _BLOCK:
-                out.write(b"\n".join(waiting) + b"\n")
-                waiting.clear()
-                size = 0
-                if at_once:
-                    out.flush()
-        if waiting:
+    for message in messages:
+        line = encode(message)
+        waiting.append(line)
+        size += len(line)
+        if at_once or size >= _BLOCK:
             out.write(b"\n".join(waiting) + b"\n")
-        out.flush()
-    except BrokenPipeError:
-        # The interpreter flushes the stream once more at exit: give it nothing to fail on.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+            waiting.clear()
+            size = 0
+            if at_once:
+                out.flush()
+    if waiting:
+        out.write(b"\n".join(waiting) + b"\n")
+    out.flush()
     return 0

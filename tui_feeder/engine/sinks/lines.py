@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 import time
 from collections import deque
@@ -13,6 +11,7 @@ from typing import BinaryIO
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.sinks.thread import STALLED_SECONDS
 from tui_feeder.monitor import STALLED
+from tui_feeder.streams import OutputError
 
 #: Messages that wait at most for a reader that is slow; beyond it the oldest are dropped and counted.
 WAITING = 200_000
@@ -23,7 +22,7 @@ class LinesSink:
 
     Args:
         stream: where the lines go.
-        on_broken: called once, from the writing thread, when the reader has gone away.
+        on_broken: called once, from the writing thread, when the reader has gone away or the disk is full.
     """
 
     name = "jsonl"
@@ -58,7 +57,7 @@ class LinesSink:
     def status(self) -> str:
         """``ok``, or that the reader is gone, does not read, or is too slow."""
         if self._broken:
-            return "the reader is gone"
+            return "the reader is gone, or its disk is full"
         since = self._writing_since
         if since is not None and (seconds := time.monotonic() - since) >= STALLED_SECONDS:
             waits = f"{len(self._lines):,} lines wait"
@@ -85,12 +84,9 @@ class LinesSink:
                 self._stream.write(b"\n".join(batch) + b"\n")
                 self._stream.flush()
                 self._writing_since = None
-            except (BrokenPipeError, OSError, ValueError):
+            except (OutputError, OSError, ValueError):
                 with self._change:
                     self._broken = True
                     self._lines.clear()
-                # The interpreter flushes the stream once more at exit: give it nothing to fail on.
-                with contextlib.suppress(OSError, ValueError):
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
                 self._on_broken()
                 return
