@@ -78,13 +78,83 @@ def test_each_sink_has_its_own_cursor_and_the_slowest_holds(tmp_path: Path) -> N
     outbox.acknowledge("file", 4).result()
     assert numbers(outbox) == [4, 5, 6, 7, 8, 9]
     store.close()
-    store, outbox = opened(tmp_path, "kafka")  # the file is enabled no longer: nobody waits for it
-    assert numbers(outbox) == []
-    make(store, 10, 3)
     store.close()
-    store, outbox = opened(tmp_path, "kafka", "file")  # it comes back: what was before is not its
-    assert outbox.standing("kafka").depth == 3
+
+
+def test_what_waits_for_a_disabled_sink_is_kept_until_it_is_enabled_again(tmp_path: Path) -> None:
+    store, outbox = opened(tmp_path, "kafka", "file")
+    make(store, 0, 10)
+    outbox.acknowledge("kafka", outbox.last).result()
+    outbox.acknowledge("file", 4).result()
+    store.close()
+    for run in range(2):  # disabled for two runs, and what they make is not for it
+        store, outbox = opened(tmp_path, "kafka")
+        make(store, 10 * run + 10, 10)
+        outbox.acknowledge("kafka", outbox.last).result()
+        assert numbers(outbox) == [4, 5, 6, 7, 8, 9]
+        assert outbox.standing("kafka").depth == 0
+        assert [(one.sink, one.messages) for one in store.backlogs()] == [("file", 6)]
+        store.close()
+    store, outbox = opened(tmp_path, "kafka", "file")
+    assert outbox.standing("file").depth == 6
+    make(store, 30, 3)
+    assert outbox.standing("file").depth == 9
+    assert numbers(outbox, outbox.cursors["file"]) == [4, 5, 6, 7, 8, 9, 30, 31, 32]
+    outbox.acknowledge("file", outbox.last).result()
+    outbox.acknowledge("kafka", outbox.last).result()
+    assert store.backlogs() == []
+    assert numbers(outbox) == []
+    store.close()
+
+
+def test_another_sink_takes_nothing_of_one_that_is_disabled(tmp_path: Path) -> None:
+    store, _ = opened(tmp_path, "kafka")
+    make(store, 0, 5)
+    store.close()
+    store, outbox = opened(tmp_path, "file")
     assert outbox.standing("file").depth == 0
+    assert [(one.sink, one.messages) for one in store.backlogs()] == [("kafka", 5)]
+    store.close()
+
+
+def test_a_disabled_sink_for_which_nothing_waits_is_forgotten(tmp_path: Path) -> None:
+    store, outbox = opened(tmp_path, "kafka", "file")
+    make(store, 0, 3)
+    outbox.acknowledge("file", outbox.last).result()
+    store.close()
+    store, outbox = opened(tmp_path, "kafka")
+    make(store, 3, 2)
+    store.close()
+    store, outbox = opened(tmp_path, "kafka", "file")
+    assert (outbox.standing("kafka").depth, outbox.standing("file").depth) == (5, 0)
+    store.close()
+
+
+def test_what_is_discarded_goes_and_the_others_keep_theirs(tmp_path: Path) -> None:
+    store, outbox = opened(tmp_path, "kafka", "file")
+    make(store, 0, 10)
+    outbox.acknowledge("kafka", 7).result()
+    outbox.acknowledge("file", 2).result()
+    store.close()
+    store = Store(tmp_path)
+    store.open_outbox((), 512).discard("file")
+    store.close()
+    store, outbox = opened(tmp_path, "kafka")
+    assert numbers(outbox) == [7, 8, 9]
+    assert outbox.standing("kafka").depth == 3
+    store.close()
+
+
+def test_what_is_kept_counts_towards_the_bound_and_its_loss_is_counted(tmp_path: Path) -> None:
+    store, outbox = opened(tmp_path, "kafka", "file", max_mb=1)
+    make(store, 0, 300, size=1_500)
+    outbox.acknowledge("kafka", outbox.last).result()
+    store.close()
+    store, outbox = opened(tmp_path, "kafka", max_mb=1)
+    make(store, 300, 1_000, size=1_500)
+    left = numbers(outbox)
+    assert left == list(range(1_300 - len(left), 1_300))
+    assert outbox.dropped == {"file": 300, "kafka": 1_000 - len(left)}
     store.close()
 
 

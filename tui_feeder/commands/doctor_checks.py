@@ -26,7 +26,7 @@ from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.plan import File, FileKind
 from tui_feeder.engine.roster import choose_symbols
-from tui_feeder.engine.sinks.configured import look
+from tui_feeder.engine.sinks.configured import disabled_backlogs, look
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.store import Store, StoreError
 from tui_feeder.engine.threads import working_thread
@@ -329,4 +329,10 @@ async def sinks(config: Config) -> list[Finding]:
             found.append(Finding(title, "fail", str(one), remedy))
         else:
             found.append(Finding(title, "ok", "off" if one is None else "; ".join(one)))
+    with (
+        contextlib.suppress(StoreError),
+        contextlib.closing(Store(config.application.storage_path, read_only=True)) as store,
+    ):
+        for text in disabled_backlogs(config, store.backlogs()):
+            found.append(Finding("outbox", "warn", text, "enable the sink again, or drop what waits for it"))
     return found

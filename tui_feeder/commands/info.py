@@ -13,6 +13,8 @@ from tui_feeder.commands.wanted import stored_symbols
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.environment import FORMAT
+from tui_feeder.engine.sinks.configured import disabled_backlogs
+from tui_feeder.engine.sinks.draining import span_text
 from tui_feeder.engine.store import Store
 from tui_feeder.moments import moment_text
 
@@ -42,7 +44,7 @@ def run(loaded: LoadedConfig, asked: list[str] | None, sources: bool, json: bool
 
 def _about(loaded: LoadedConfig, store: Store) -> dict[str, object]:
     candles, used = store.candles(), store.file_bytes()
-    file = store.path / "data.mdb"
+    file, backlogs = store.path / "data.mdb", store.backlogs()
     configs = sorted(
         {
             origin.rpartition(":")[0].removeprefix("file ")
@@ -59,6 +61,8 @@ def _about(loaded: LoadedConfig, store: Store) -> dict[str, object]:
         "used_bytes": used,
         "candles": candles,
         "bytes_per_candle": round(used / candles, 1) if candles else None,
+        "waiting": [one._asdict() for one in backlogs],
+        "disabled": disabled_backlogs(loaded.config, backlogs),
     }
 
 
@@ -98,6 +102,7 @@ def _text(about: dict[str, object], symbols: list[dict[str, object]], sources: b
         f"format    {about['format']}",
         f"size      {size(file)}, {size(used)} of it used",
         f"candles   {plural(_int(about, 'candles'), 'minute')}{apiece}",
+        *_waiting(about),
         "",
     ]
     if not symbols:
@@ -125,6 +130,18 @@ def _text(about: dict[str, object], symbols: list[dict[str, object]], sources: b
         ]
         lines += ["", table(["symbol", *(name.replace("_", " ") for name in names)], body)]
     return "\n".join(lines)
+
+
+def _waiting(about: dict[str, object]) -> list[str]:
+    """What waits for the sinks, and what is kept for those that are disabled."""
+    waiting, disabled = about["waiting"], about["disabled"]
+    assert isinstance(waiting, list)
+    assert isinstance(disabled, list)
+    lines = [
+        f"waiting   {one['sink']}: {amount(one['messages'])} messages, the oldest {span_text(one['age'])} old"
+        for one in waiting
+    ]
+    return [*lines, *(f"note      {text}" for text in disabled)]
 
 
 def _int(found: dict[str, object], name: str) -> int:

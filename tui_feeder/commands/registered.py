@@ -38,6 +38,13 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
+class OutboxSink(StrEnum):
+    """The sinks that messages wait for."""
+
+    KAFKA = "kafka"
+    FILE = "file"
+
+
 ToOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--to", help="End, exclusive; written like --from.", metavar="TIME"),
@@ -60,6 +67,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
     sinks = typer.Typer(help="Where messages and candles go.", no_args_is_help=True)
     sinks.command("check")(check_sinks)
+    sinks.command("discard")(discard_messages)
     app.add_typer(sinks, name="sinks")
 
 
@@ -276,6 +284,32 @@ def check_sinks(json: JsonOption = False, config: ConfigOption = None) -> None:
         from tui_feeder.commands import sinks as command
 
         raise typer.Exit(command.run(loaded, json))
+
+
+def discard_messages(
+    sink: Annotated[OutboxSink, typer.Argument(help="Whose messages.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    config: ConfigOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Drop the messages that wait in the store for a sink, of all its topics.
+
+    What waits for a sink stays when that is disabled; this lets it go, for good. No feeder may run on the
+    store meanwhile.
+
+    For example:
+
+      feeder-tui sinks discard kafka
+
+      feeder-tui sinks discard file --yes
+
+    Exit codes: 0 nothing waits any more, 1 it could not be done or was not confirmed, 2 nobody can be asked.
+    """
+    with told():
+        loaded = load(config, flags(storage, None, None))
+        from tui_feeder.commands import sinks as command
+
+        raise typer.Exit(command.discard(loaded, sink.value, yes))
 
 
 def attach(

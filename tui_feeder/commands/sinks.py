@@ -1,16 +1,21 @@
-"""``feeder-tui sinks check``: whether the enabled sinks can go where they should; nothing is changed."""
+"""``feeder-tui sinks check`` and ``discard``: whether sinks work, and dropping what waits for one."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import sys
 
 import typer
 
+from tui_feeder.commands.line import Refusal
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.sinks.configured import look
+from tui_feeder.engine.sinks.draining import span_text
 from tui_feeder.engine.sinks.thread import SinkError
+from tui_feeder.engine.store import Store
 
 WRONG = 4
 
@@ -35,3 +40,29 @@ def run(loaded: LoadedConfig, as_json: bool) -> int:
             for line in one if isinstance(one, list) else []:
                 typer.echo(f"{'':<9} {line}")
     return WRONG if any(isinstance(one, SinkError) for one in found.values()) else 0
+
+
+def discard(loaded: LoadedConfig, kind: str, confirmed: bool) -> int:
+    """Drop what waits for the sinks of ``kind``, once that is confirmed; the exit code.
+
+    Raises:
+        StoreError: there is no store, or a feeder runs on it.
+        Refusal: there is nobody to confirm it.
+    """
+    path = loaded.config.application.storage_path
+    with contextlib.closing(Store(path, read_only=True)) as store:
+        found = [one for one in store.backlogs() if one.kind == kind]
+    if not found:
+        typer.echo(f"nothing waits for {kind}")
+        return 0
+    for one in found:
+        typer.echo(f"{one.sink}: {one.messages:,} messages, the oldest {span_text(one.age)} old")
+    if not confirmed:
+        if not sys.stdin.isatty():
+            raise Refusal("this drops them for good: say --yes")
+        typer.confirm("drop them for good?", abort=True)
+    with contextlib.closing(Store(path)) as store:
+        for one in found:
+            store.open_outbox((), loaded.config.kafka.outbox_max_mb, one.topic).discard(one.sink)
+    typer.echo("dropped")
+    return 0

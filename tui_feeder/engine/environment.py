@@ -127,6 +127,14 @@ class Environment:
         with self._entered():
             return self._env.open_db(name)
 
+    def existing(self, name: bytes) -> lmdb._Database | None:
+        """A database beside those every store has; None where it was never made. Not inside a transaction."""
+        with self._entered():
+            try:
+                return self._env.open_db(name, create=False)
+            except lmdb.NotFoundError:
+                return None
+
     def _release(self) -> None:
         if self._lock is not None:
             self._lock.release()

@@ -35,7 +35,7 @@ from tui_feeder.engine.environment import Environment
 from tui_feeder.engine.group_commit import GroupCommit
 from tui_feeder.engine.lock import StoreError
 from tui_feeder.engine.records import FileRecord, Quarantined, Records
-from tui_feeder.engine.sinks.outbox import Outbox, OutboxWrite, Outgoing
+from tui_feeder.engine.sinks.outbox import Backlog, Outbox, OutboxWrite, Outgoing, backlogs
 from tui_feeder.engine.store_write import Write, Written
 from tui_feeder.engine.symbol_state import NAMES, SymbolState, Unavailable, intervals, number, state_of
 
@@ -211,6 +211,10 @@ class Store:
         with self._environment.reading() as txn:
             return self._records.profiles(txn, symbol, start, end)
 
+    def backlogs(self) -> list[Backlog]:
+        """What waits in the outboxes, for enabled and disabled sinks. Not while an engine writes here."""
+        return backlogs(self._environment)
+
     def candles(self) -> int:
         """Number of candles stored, all symbols."""
         return sum(self.present(symbol).minutes for symbol in self.symbols())
@@ -227,7 +231,10 @@ class Store:
     # A future that is cancelled before its job began takes the job with it, later it can't be.
 
     def open_outbox(self, sinks: Sequence[str], max_mb: float, topic: str = "data") -> Outbox:
-        """From now on keep the messages of ``topic`` until these sinks have them."""
+        """From now on keep the messages of ``topic`` until these sinks have them.
+
+        What waits for others stays for them; see :meth:`Outbox.discard`.
+        """
 
         def submit(job: Callable[[OutboxWrite], Any]) -> Future[Any]:
             return self._submit(lambda write: job(write.outboxes[topic]))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import logging
+from collections.abc import Sequence
 
 from tui_feeder.config import Config
 from tui_feeder.engine.sinks import Sink
-from tui_feeder.engine.sinks.draining import sink_name
+from tui_feeder.engine.sinks.draining import sink_name, span_text
+from tui_feeder.engine.sinks.outbox import Backlog
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.store import Store
+
+log = logging.getLogger(__name__)
 
 
 def configured_sinks(config: Config, store: Store) -> list[Sink]:
@@ -35,12 +40,27 @@ def configured_sinks(config: Config, store: Store) -> list[Sink]:
             from tui_feeder.engine.sinks.file import FileSink
 
             sinks.append(FileSink(config.file, outbox))
+    for text in disabled_backlogs(config, store.backlogs()):
+        log.warning("%s", text)
     if config.database.enabled:
         _require("database", "postgres", "asyncpg")
         from tui_feeder.engine.sinks.postgres import PostgresSink
 
         sinks.append(PostgresSink(config, store))
     return sinks
+
+
+def disabled_backlogs(config: Config, found: Sequence[Backlog]) -> list[str]:
+    """What is kept for sinks that are disabled, a line for each, with the command that lets it go."""
+    taken = {("kafka", topic) for topic in kafka_topics(config)}
+    taken |= {("file", topic) for topic in file_topics(config)}
+    return [
+        f"{one.sink} is disabled: {one.messages:,} messages wait for it, the oldest {span_text(one.age)} "
+        "old; they are kept, those made meanwhile are not for it. "
+        f"To drop them: feeder-tui sinks discard {one.kind}"
+        for one in found
+        if (one.kind, one.topic) not in taken
+    ]
 
 
 def kafka_topics(config: Config) -> tuple[str, ...]:

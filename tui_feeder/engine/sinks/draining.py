@@ -33,7 +33,7 @@ class DrainingSink(SessionSink):
         self.outbox = outbox
         self.taken = outbox.cursors[self.name]  # the receiver has everything up to this number
         self._writing = False
-        self._told = 0  # dropped messages told so far
+        self._told: dict[str, int] = {}  # dropped messages logged so far, by sink
         outbox.follow(self._wake)
 
     def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
@@ -61,11 +61,15 @@ class DrainingSink(SessionSink):
 
     def tell_dropped(self) -> None:
         """Shout where the outbox was too small."""
-        dropped = self.outbox.dropped[self.name]
-        if dropped > self._told:
-            lost, self._told = dropped - self._told, dropped
-            self.count(f"{self.name} messages dropped", lost)
-            self.note("error", f"{self.name}: the outbox is full: {lost:,} oldest messages dropped for good")
+        # What is dropped of a disabled sink's has nobody else to tell it.
+        disabled = self.outbox.kept if self.name == self.outbox.sinks[0] else ()
+        for name in (self.name, *disabled):
+            dropped = self.outbox.dropped[name]
+            if dropped > self._told.get(name, 0):
+                lost = dropped - self._told.get(name, 0)
+                self._told[name] = dropped
+                self.count(f"{name} messages dropped", lost)
+                self.note("error", f"{name}: the outbox is full: {lost:,} oldest messages dropped for good")
 
     def lag_seconds(self) -> float:
         """Seconds since the oldest message that waits was written; 0.0 without one."""
@@ -82,7 +86,9 @@ class DrainingSink(SessionSink):
         except StoreError:  # the engine has ended
             return text or "ok"
         if standing.depth > (0 if text else _MANY):
-            waits = f"{standing.depth:,} messages wait, {standing.megabytes:.1f} MB, {_span(standing.age)}"
+            waits = (
+                f"{standing.depth:,} messages wait, {standing.megabytes:.1f} MB, {span_text(standing.age)}"
+            )
             text = f"{text or 'catching up'}; {waits}"
         if standing.dropped:
             text = f"{text or 'ok now'}; {standing.dropped:,} dropped: the outbox was full"
@@ -93,7 +99,7 @@ class DrainingSink(SessionSink):
         super()._failed(text)
 
 
-def _span(seconds: float) -> str:
+def span_text(seconds: float) -> str:
     """How long something lasts, in the largest unit that fits."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= size:

@@ -5,6 +5,9 @@ a process that is killed, or a broker that is away, loses nothing. Each sink has
 the last message it has taken; what is taken twice because a cursor was not yet written is told apart by
 symbol, timestamp and revision.
 
+What waits for a sink stays when that is disabled, until it is enabled again or `feeder-tui sinks discard`
+lets it go. Messages that are made meanwhile are not for it: a sink that is disabled for good fills no disk.
+
 There is an outbox for each topic that any sink takes, each with numbers, cursors and a bound of its own, so
 that a topic that cannot be delivered holds no other. A topic here is what follows the prefix in Kafka, or the
 beginning of a file's name:
@@ -34,6 +37,8 @@ from tui_feeder.engine.environment import Environment
 
 _HEAD = struct.Struct(">qqH")  # timestamp and time of writing (ms), bytes of the symbol
 _MB = 1 << 20
+#: Every topic there may be an outbox of.
+TOPICS = ("data", "candles", "alerts")
 #: Oldest messages deleted in one go once the bound is reached.
 _DROPPED_AT_ONCE = 64
 
@@ -65,14 +70,42 @@ class Standing(NamedTuple):
     dropped: int  # since the start: the bound was reached before the sink took them
 
 
+class Backlog(NamedTuple):
+    """What waits for a sink, whether that is enabled or not."""
+
+    topic: str
+    sink: str
+    messages: int
+    age: float  # seconds since the oldest was written, by the local clock
+
+    @property
+    def kind(self) -> str:
+        """The section of the configuration the sink is of: ``kafka`` or ``file``."""
+        return self.sink.partition(" ")[0]
+
+
+class _Cursor(NamedTuple):
+    """How far a sink is."""
+
+    taken: int  # number of the last message it has
+    until: int | None  # of a disabled one: the last message made for it
+
+    def encode(self) -> bytes:
+        return _key(self.taken) + (b"" if self.until is None else _key(self.until))
+
+    @classmethod
+    def decode(cls, raw: bytes) -> _Cursor:
+        return cls(int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:16], "big") if len(raw) > 8 else None)
+
+
 class Outbox:
     """The messages of one topic that wait for their sinks.
 
     Args:
         environment: of the store, open for writing.
         submit: runs a job in the store's next transaction, with that transaction's :class:`OutboxWrite`.
-        sinks: names of the sinks that take messages. The cursors of others are forgotten; a sink seen for
-            the first time begins with what is written next, the only one with everything there is.
+        sinks: names of the sinks that take messages; one seen for the first time begins with what is
+            written next. What waits for others is kept for them, and nothing more is.
         max_mb: bound on the file space of all that waits; beyond it the oldest are dropped and counted.
         topic: ``data`` has the names of the time when there was no other.
     """
@@ -89,10 +122,11 @@ class Outbox:
         self.sinks = tuple(sinks)
         self.last = 0  # number of the newest message committed
         self.cursors: dict[str, int] = {}
+        self.kept: dict[str, tuple[int, int]] = {}  # of disabled sinks: what waits is in (first, second]
         self.dropped = dict.fromkeys(sinks, 0)
         self._max_bytes = int(max_mb * _MB)
         self._environment = environment
-        name = b"outbox" if topic == "data" else b"outbox " + topic.encode()
+        name = database_of(topic)
         self._entries = environment.named(name)
         self._cursor_prefix = name + b"\0"
         self._followers: list[Callable[[], None]] = []
@@ -100,8 +134,12 @@ class Outbox:
         self._submit = submit
 
     def begin(self) -> None:
-        """Read the cursors, and settle those of sinks that are new or gone."""
+        """Read the cursors, and settle those of sinks that are new or disabled."""
         self._submit(lambda write: write.settle()).result()
+
+    def discard(self, sink: str) -> None:
+        """Let go what waits for a sink that is disabled."""
+        self._submit(lambda write: write.discard(sink)).result()
 
     def follow(self, on_new: Callable[[], None]) -> None:
         """Call ``on_new``, on the store's writer, whenever more messages are committed. It must not block."""
@@ -111,10 +149,12 @@ class Outbox:
         """What a transaction does to the outbox; :meth:`OutboxWrite.committed` follows its commit."""
         return OutboxWrite(self, txn, self._entries, self._meta, self._cursor_prefix, self._max_bytes)
 
-    def committed(self, last: int, cursors: dict[str, int], dropped: dict[str, int]) -> None:
+    def committed(
+        self, last: int, cursors: dict[str, int], kept: dict[str, tuple[int, int]], dropped: dict[str, int]
+    ) -> None:
         """A transaction that left these numbers is committed."""
         grown = last > self.last
-        self.last, self.cursors, self.dropped = last, cursors, dropped
+        self.last, self.cursors, self.kept, self.dropped = last, cursors, kept, dropped
         if grown:
             for follower in self._followers:
                 follower()
@@ -147,7 +187,9 @@ class Outbox:
             oldest = int.from_bytes(cursor.key(), "big")
             written = _HEAD.unpack_from(cursor.value())[1]
             cursor.last()
+            # Fewer where messages were made that were not for it: it was disabled.
             depth = int.from_bytes(cursor.key(), "big") - oldest + 1
+            depth = min(depth, int(txn.stat(self._entries)["entries"]))
             megabytes = _bytes_of(txn, self._entries) / _MB
         return Standing(depth, megabytes, max(0.0, time.time() - written / 1000), self.dropped[sink])
 
@@ -172,6 +214,7 @@ class OutboxWrite:
         self._max_bytes = max_bytes
         self._last = outbox.last
         self._cursors = dict(outbox.cursors)
+        self._kept = dict(outbox.kept)
         self._dropped = dict(outbox.dropped)
 
     def add(self, symbol: str, timestamp: int, payload: bytes) -> None:
@@ -191,6 +234,8 @@ class OutboxWrite:
                 return False
             for sink, taken in self._cursors.items():
                 self._dropped[sink] += number > taken
+            for sink, (taken, until) in self._kept.items():
+                self._dropped[sink] += taken < number <= until
             cursor.delete()
         return True
 
@@ -198,44 +243,103 @@ class OutboxWrite:
         """Move a cursor on; see :meth:`Outbox.acknowledge`."""
         if number > self._cursors[sink]:
             self._set_cursor(sink, number)
-            self._clear(min(self._cursors.values()))
+            self._clear(self._taken_by_all())
 
     def settle(self) -> None:
         """See :meth:`Outbox.begin`."""
-        found = dict(self._stored())
-        cursor = self._txn.cursor(self._entries)
-        newest = int.from_bytes(cursor.key(), "big") if cursor.last() else 0
-        self._last = max([newest, *found.values()])
-        mine = {sink: found[sink] for sink in self._outbox.sinks if sink in found}
+        found = stored_cursors(self._txn, self._meta, self._prefix)
+        newest = _last_number(self._txn, self._entries)
+        self._last = max([newest, *(max(one.taken, one.until or 0) for one in found.values())])
         for sink in self._outbox.sinks:
-            beginning = self._last if mine else min(found.values(), default=0)
-            self._set_cursor(sink, mine.get(sink, beginning))
-        for sink in found.keys() - mine.keys():
-            self._txn.delete(self._prefix + sink.encode(), db=self._meta)
-        self._clear(min(self._cursors.values()))
+            self._set_cursor(sink, found[sink].taken if sink in found else self._last)
+        for sink in found.keys() - set(self._outbox.sinks):
+            taken = found[sink].taken
+            until = found[sink].until or self._last
+            if _count(self._txn, self._entries, taken, until):
+                self._kept[sink], self._dropped[sink] = (taken, until), 0
+                self._txn.put(self._prefix + sink.encode(), _Cursor(taken, until).encode(), db=self._meta)
+            else:
+                self._txn.delete(self._prefix + sink.encode(), db=self._meta)
+        self._clear(self._taken_by_all())
 
-    def _stored(self) -> list[tuple[str, int]]:
-        cursor, found = self._txn.cursor(self._meta), []
-        at = cursor.set_range(self._prefix)
-        while at and (key := bytes(cursor.key())).startswith(self._prefix):
-            found.append((key[len(self._prefix) :].decode(), int.from_bytes(cursor.value(), "big")))
-            at = cursor.next()
-        return found
+    def discard(self, sink: str) -> None:
+        """See :meth:`Outbox.discard`."""
+        if self._kept.pop(sink, None) is not None:
+            self._txn.delete(self._prefix + sink.encode(), db=self._meta)
+            self._clear(self._taken_by_all())
+
+    def _taken_by_all(self) -> int:
+        """Number of the last message that every enabled sink has."""
+        return min(self._cursors.values(), default=self._last)
 
     def _set_cursor(self, sink: str, number: int) -> None:
         self._cursors[sink] = number
-        self._txn.put(self._prefix + sink.encode(), _key(number), db=self._meta)
+        self._txn.put(self._prefix + sink.encode(), _Cursor(number, None).encode(), db=self._meta)
 
     def _clear(self, number: int) -> None:
-        """Delete every message up to ``number``."""
+        """Delete every message up to ``number`` but those kept for disabled sinks."""
         cursor = self._txn.cursor(self._entries)
-        last, more = _key(number), cursor.first()
-        while more and bytes(cursor.key()) <= last:
+        more = cursor.first()
+        while more and (at := int.from_bytes(cursor.key(), "big")) <= number:
+            kept = [until for taken, until in self._kept.values() if taken < at <= until]
+            if kept:
+                more = cursor.set_range(_key(max(kept) + 1))
+                continue
             more = cursor.delete() and bool(cursor.key())  # it stands on the next one then
 
     def committed(self) -> None:
         """The transaction is committed: what it did holds."""
-        self._outbox.committed(self._last, self._cursors, self._dropped)
+        self._outbox.committed(self._last, self._cursors, self._kept, self._dropped)
+
+
+def database_of(topic: str) -> bytes:
+    """The named database of a topic's outbox; also what the keys of its cursors in ``meta`` begin with."""
+    return b"outbox" if topic == "data" else b"outbox " + topic.encode()
+
+
+def stored_cursors(txn: lmdb.Transaction, meta: lmdb._Database, prefix: bytes) -> dict[str, _Cursor]:
+    """The cursors of an outbox, by sink; ``prefix`` is that of their keys."""
+    cursor, found = txn.cursor(meta), {}
+    at = cursor.set_range(prefix)
+    while at and (key := bytes(cursor.key())).startswith(prefix):
+        found[key[len(prefix) :].decode()] = _Cursor.decode(bytes(cursor.value()))
+        at = cursor.next()
+    return found
+
+
+def backlogs(environment: Environment, topics: Sequence[str] = TOPICS) -> list[Backlog]:
+    """What waits for whom, sinks for which nothing does left out. Reads only."""
+    entries = {topic: environment.existing(database_of(topic)) for topic in topics}
+    found = []
+    with environment.reading() as txn:
+        for topic, database in entries.items():
+            if database is None:
+                continue
+            last = _last_number(txn, database)
+            for sink, cursor in stored_cursors(txn, environment.meta, database_of(topic) + b"\0").items():
+                count = _count(txn, database, cursor.taken, cursor.until or last)
+                if count:
+                    first = txn.cursor(database)
+                    first.set_range(_key(cursor.taken + 1))
+                    age = time.time() - _HEAD.unpack_from(first.value())[1] / 1000
+                    found.append(Backlog(topic, sink, count, max(0.0, age)))
+    return found
+
+
+def _last_number(txn: lmdb.Transaction, entries: lmdb._Database) -> int:
+    cursor = txn.cursor(entries)
+    return int.from_bytes(cursor.key(), "big") if cursor.last() else 0
+
+
+def _count(txn: lmdb.Transaction, entries: lmdb._Database, taken: int, until: int) -> int:
+    """Messages in ``(taken, until]``."""
+    cursor, count = txn.cursor(entries), 0
+    last = _key(until)
+    more = cursor.set_range(_key(taken + 1))
+    while more and bytes(cursor.key()) <= last:
+        count += 1
+        more = cursor.next()
+    return count
 
 
 def _key(number: int) -> bytes:
