@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 from feed import Collected, configured, feeding, until
 from history_parts import NOON, assert_whole
 from test_history_outages import BTC, assert_equals_a_batch, exchange_at, first_told
@@ -45,14 +46,19 @@ async def test_minutes_an_engine_went_on_without_are_told_by_the_next_one(tmp_pa
     assert_equals_a_batch(tmp_path, config, sink, BTC)
 
 
-async def test_a_minute_corrected_in_the_store_without_its_message_is_told_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [-1, 61])
+async def test_a_minute_corrected_in_the_store_without_its_message_is_told_anew(
+    tmp_path: Path, before: int
+) -> None:
+    """One that was published, or one of the same day before all that were."""
     market = synthetic_market([BTC], as_of_ms=NOON)
     sink = Collected()
     async with exchange_at(market, NOON) as exchange:
         config = configured(exchange, [BTC])
         async with feeding(config, tmp_path, sink):
             await until(lambda: len(sink.minutes(BTC)) >= 4)
-        wrong = sorted(first_told(sink, BTC))[1]
+        published = sorted(first_told(sink, BTC))
+        wrong = published[0] - before * MINUTE_MS
         # As an engine leaves it that is killed between a correction's commit and its revision.
         store = Store(tmp_path)
         right = store.read(BTC, wrong, wrong + MINUTE_MS)
@@ -65,7 +71,7 @@ async def test_a_minute_corrected_in_the_store_without_its_message_is_told_anew(
         async with feeding(config, tmp_path, sink) as (engine, _):
             await until(lambda: any(m["revision"] for m in sink.messages[BTC]), 40)
             first = min(m["timestamp"] for m in sink.messages[BTC] if m["revision"])
-            assert first == wrong + MINUTE_MS - 1
+            assert first == max(wrong, published[0]) + MINUTE_MS - 1
             await until(lambda: not engine.store.mistold(BTC))
         assert_equals_a_batch(tmp_path, config, sink, BTC)
 

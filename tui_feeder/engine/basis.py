@@ -13,8 +13,10 @@ import numpy as np
 
 from tui_feeder.config import Config
 from tui_feeder.engine.candle import DAY_MS, SECOND_MS, Rows
-from tui_feeder.engine.coverage import Coverage
+from tui_feeder.engine.coverage import EMPTY, Coverage
 from tui_feeder.engine.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.revisions import NOTE as _REVISIONS
+from tui_feeder.engine.revisions import Revisions
 from tui_feeder.engine.settings import pipeline_settings
 from tui_feeder.engine.store import Store
 
@@ -59,12 +61,21 @@ class Basis(msgspec.Struct, frozen=True):
         }
 
 
-def history_start(present: Coverage, end: int, settings: PipelineSettings) -> int:
+def history_start(
+    present: Coverage, end: int, settings: PipelineSettings, published: int | None = None
+) -> int:
     """The first minute of the history that the numbers at ``end`` rest on.
 
     It goes back to the first stored minute, or to a hole of more than a day, or to where nothing of older
     candles would be left in any number. Where nothing is stored before ``end`` it is the first stored
     minute after it, or ``end``.
+
+    Args:
+        present: the minutes stored.
+        end: exclusive, ms.
+        settings: what is derived.
+        published: the first minute (ms) that was ever published. A hole after it ends no history: the
+            engine counted on across it, and what it published then must follow from the store.
     """
     if not present.clip(0, end):
         return next((low for low, _ in present if low >= end), end)
@@ -73,7 +84,7 @@ def history_start(present: Coverage, end: int, settings: PipelineSettings) -> in
     for low, high in reversed(present.intervals):
         if low >= end:
             continue
-        if start < end and start - high > _LONGEST_HOLE_MS:
+        if start < end and start - high > _LONGEST_HOLE_MS and (published is None or high <= published):
             break
         start = max(low, earliest)
         if low <= earliest:
@@ -94,9 +105,27 @@ def basis_of(store: Store, symbol: str) -> Basis:
     return Basis() if kept is None else msgspec.msgpack.decode(kept, type=Basis)
 
 
-def keep_basis(store: Store, symbol: str, basis: Basis) -> Future[None]:
-    """Keep ``basis`` in the store, in place of the one there."""
-    return store.remember(_NOTE + symbol, msgspec.msgpack.encode(basis))
+def keep_basis(store: Store, symbol: str, basis: Basis, stale: Coverage = EMPTY) -> Future[None]:
+    """Keep ``basis`` in the store, in place of the one there; the messages of ``stale`` rested on that."""
+    return store.remember(_NOTE + symbol, msgspec.msgpack.encode(basis), symbol=symbol, stale=stale)
+
+
+def revisions_of(store: Store, symbol: str) -> Revisions | None:
+    """How often each published minute was corrected; None while none was published."""
+    kept = store.recall(_REVISIONS + symbol)
+    return None if kept is None else Revisions.decode(kept)
+
+
+def start_of(store: Store, symbol: str, end: int, settings: PipelineSettings) -> int:
+    """:func:`history_start` of a stored symbol."""
+    revisions = revisions_of(store, symbol)
+    published = None if revisions is None else revisions.since
+    return history_start(store.present(symbol), end, settings, published)
+
+
+def settings_of(store: Store, config: Config, symbol: str) -> PipelineSettings:
+    """What is derived for a stored symbol, by the configuration and what the store knows of it."""
+    return pipeline_settings(config, symbol, basis_of(store, symbol).tick_size)
 
 
 def load_pipeline(store: Store, config: Config, symbol: str, end: int) -> SymbolPipeline:
@@ -108,6 +137,6 @@ def load_pipeline(store: Store, config: Config, symbol: str, end: int) -> Symbol
     basis = basis_of(store, symbol)
     settings = pipeline_settings(config, symbol, basis.tick_size)
     pipeline = SymbolPipeline(symbol, settings)
-    start = history_start(store.present(symbol), end, settings)
+    start = start_of(store, symbol, end, settings)
     pipeline.load(store.read(symbol, start, end), seeds=basis.seeds_before(start))
     return pipeline

@@ -12,11 +12,11 @@ import msgspec
 from tui_feeder.config import Config
 from tui_feeder.engine import telling
 from tui_feeder.engine.backoff import Backoff
-from tui_feeder.engine.basis import basis_of, history_start, keep_basis
+from tui_feeder.engine.basis import basis_of, keep_basis, revisions_of, settings_of, start_of
 from tui_feeder.engine.binance.rest import OWN_FAULTS, RestClient, RestError
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, timeframe_label, to_candles
 from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.coverage import Coverage, span
+from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.history import History, Tracker
 from tui_feeder.engine.intake import Intake, Lane, count_minute
 from tui_feeder.engine.journal import Journal
@@ -24,6 +24,7 @@ from tui_feeder.engine.message import Message, encode
 from tui_feeder.engine.numbers_keeper import NumbersKeeper
 from tui_feeder.engine.pipeline import SymbolPipeline
 from tui_feeder.engine.recovery import Recovery
+from tui_feeder.engine.revisions import NOTE as REVISIONS
 from tui_feeder.engine.revisions import Revisions
 from tui_feeder.engine.roster import Tracked
 from tui_feeder.engine.seeds import read_seed, short_timeframes
@@ -37,6 +38,7 @@ _MOST_WAIT_SECONDS = 60.0
 #: So many refusals of one symbol may be mistakes: the exchange has been seen to answer with an empty list.
 _ALONE_TRIES = 2
 _NEAR_MS = 3 * MINUTE_MS  # a lane opens when history is this close to now; recovery does the rest
+_REVISED_AT_ONCE = 1_440  # minutes whose messages are in memory at the same time
 
 
 class BringUp:
@@ -193,7 +195,7 @@ class BringUp:
         settings = pipeline_settings(self._config, one.symbol, basis.tick_size)
         present = self._store.present(one.symbol)
         end = present.end if present else self.closed_until()
-        start = history_start(present, end, settings)
+        start = start_of(self._store, one.symbol, end, settings)
         for timeframe in short_timeframes(settings, basis, start, end):
             one.reason = f"{timeframe_label(timeframe)} bars from before its history are being read"
             try:
@@ -206,13 +208,22 @@ class BringUp:
             self._journal.count("EMA seeds read")
             basis = msgspec.structs.replace(basis, seeds=basis.seeds | {timeframe: seed})
         if basis != known:
-            await asyncio.wrap_future(keep_basis(self._store, one.symbol, basis))
+            stale = EMPTY
+            revisions, newest = revisions_of(self._store, one.symbol), self._store.watermark(one.symbol)
+            if basis.seeds != known.seeds and revisions is not None and newest is not None:
+                # Published EMAs that warmed up from the candles alone are others with what seeds them. A new
+                # tick size is a setting: it holds from now on.
+                stale = span(revisions.since, newest + MINUTE_MS)
+            await asyncio.wrap_future(keep_basis(self._store, one.symbol, basis, stale))
 
     async def open_lane(self, one: Tracked, since: int | None = None) -> int:
         """Load the pipeline from the store and open the lane behind its last minute.
 
         Called again when minutes that the pipeline had passed were repaired, with the first of them as
-        ``since``: everything published from there on is computed again and published as a revision.
+        ``since``. Whatever was stored or replaced behind the last message, in this run or by anybody before
+        it, reaches every published message from that minute on, and from the first one on where it lies
+        before that: averages, windows and the day's profile rest on it. They are computed again and published
+        as revisions. Only what is too old to be part of any number reaches none.
 
         Returns:
             The first minute (ms) that the lane takes.
@@ -220,6 +231,7 @@ class BringUp:
         async with one.rebuilding:
             symbol = one.symbol
             self._intake.hold(symbol)
+            await asyncio.wrap_future(self._store.written())  # what this lane gave before it was held
             lane = self._intake.lane(symbol)
             present = self._store.present(symbol)
             made = self._store.watermark(symbol)
@@ -230,29 +242,22 @@ class BringUp:
                 end = max(made + MINUTE_MS, one.start)
             else:
                 end = present.end if present else self.closed_until()
-            revisions = await self._revisions_of(one, end)
-            begin = max(revisions.since, one.start)
-            untold = self._store.untold(symbol)
+            if present and lane.next is None and (made is None or made < end - MINUTE_MS):
+                # From here on the store notes what changes before it.
+                await asyncio.wrap_future(self._store.set_watermark(symbol, end - MINUTE_MS))
+            revisions = revisions_of(self._store, symbol)
+            if revisions is None:  # its first start: what is published begins here
+                revisions = Revisions(end)
+                await asyncio.wrap_future(self._store.remember(REVISIONS + symbol, revisions.encode()))
             if lane.opened is None:
+                begin, untold = revisions.since, self._store.untold(symbol)
                 lane.skipped = present.missing(begin, end).union(untold.clip(begin, end))
             elif lane.next is None:  # it crashed: what it goes back over is no longer skipped
                 lane.skipped = lane.skipped.clip(0, end)
-            # Also what came or changed too late for an earlier engine, or for a try that crashed.
-            settled = untold.union(self._store.mistold(symbol)).clip(0, end)
-            if owed := settled.union(lane.skipped.intersect(present)).clip(begin, end):
-                since = owed.start if since is None else min(since, owed.start)
-            elif not settled and lane.opened is not None:
-                since = None  # somebody else was quicker
-            first = end if since is None else min(end, max(since, begin))
-            loop = asyncio.get_running_loop()
-            make = partial(self._numbers.pipeline, symbol, first, first=lane.opened is None)
-            pipeline = await loop.run_in_executor(self._workers, make)
-            if made is None and present:
-                await asyncio.wrap_future(self._store.set_watermark(symbol, end - MINUTE_MS))
-            if first < end:
-                await self._revise(one, lane, pipeline, revisions, first, end)
-            if settled:
-                await asyncio.wrap_future(self._store.settle_told(symbol, settled))
+            pipeline, first, changed = await self._catch_up(one, lane, end, since)
+            while changed:  # by a repair while the numbers were being made
+                pipeline, earlier, changed = await self._catch_up(one, lane, end, None)
+                first = min(first, earlier)
             recent = self._store.read(symbol, end - DAY_MS - MINUTE_MS, end)
             one.day.load(recent)
             if one.message is None or first < end:
@@ -262,45 +267,75 @@ class BringUp:
             self._intake.open_lane(symbol, pipeline, end)
             return end
 
-    async def _revisions_of(self, one: Tracked, end: int) -> Revisions:
-        """The symbol's revisions; at its first start, publishing begins at ``end``."""
-        kept = self._store.recall(f"revisions {one.symbol}")
-        if kept is not None:
-            return Revisions.decode(kept)
-        revisions = Revisions(end)
-        await asyncio.wrap_future(self._store.remember(f"revisions {one.symbol}", revisions.encode()))
-        return revisions
+    async def _catch_up(
+        self, one: Tracked, lane: Lane, end: int, since: int | None
+    ) -> tuple[SymbolPipeline, int, bool]:
+        """Make the pipeline from the store; publish again what rests on minutes that have changed.
+
+        Returns:
+            The pipeline after the last minute before ``end``; the first minute that was published again,
+            ``end`` for none; whether minutes have changed meanwhile, so that it must be done once more.
+        """
+        symbol, store = one.symbol, self._store
+        revisions = revisions_of(store, symbol) or Revisions(end)
+        begin, edition = revisions.since, store.edition(symbol)
+        # Also what came or changed too late for an earlier engine, or for a try that crashed.
+        changed = store.untold(symbol).union(store.mistold(symbol)).clip(0, end)
+        reached = changed.union(lane.skipped.intersect(store.present(symbol)))
+        # What is too old for the first number that was published is so for all of them.
+        oldest = start_of(store, symbol, begin, settings_of(store, self._config, symbol))
+        if reached := reached.clip(min(oldest, begin), end):
+            since = reached.start if since is None else min(since, reached.start)
+        elif lane.opened is not None:
+            since = None  # somebody else was quicker
+        first = end if since is None else min(end, max(since, begin))
+        make = partial(self._numbers.pipeline, symbol, first, first=lane.opened is None)
+        pipeline = await asyncio.get_running_loop().run_in_executor(self._workers, make)
+        if first < end:
+            await self._revise(one, lane, pipeline, revisions, first, end)
+        if changed and store.edition(symbol) == edition:
+            await asyncio.wrap_future(store.settle_told(symbol, changed))
+        return pipeline, first, bool(store.untold(symbol).union(store.mistold(symbol)).clip(0, end))
 
     async def _revise(
         self, one: Tracked, lane: Lane, pipeline: SymbolPipeline, revisions: Revisions, first: int, end: int
     ) -> None:
-        """Count ``[first, end)`` again and publish each minute once more, or for the first time."""
+        """Count ``[first, end)`` again and publish each minute once more, or for the first time.
+
+        A part at a time, so that memory stays the same however long it is. All corrections are noted with
+        the first part: a kill before the last leaves the numbers of the others unused.
+        """
         symbol, never = one.symbol, lane.skipped
-        minutes = Coverage.of_times(self._store.read(symbol, first, end)["open_time"])
+        minutes = self._store.present(symbol).clip(first, end)
         corrected = minutes.subtract(never)
         after = revisions.copy()
         after.correct(corrected)
 
-        def recount() -> list[tuple[int, Message, bytes, Sequence[Outgoing]]]:
+        def recount(part: Coverage) -> list[tuple[int, Message, bytes, Sequence[Outgoing]]]:
             told = []
-            for candle in to_candles(self._store.read(symbol, first, end)):
+            for candle in to_candles(self._store.read(symbol, part.start, part.end)):
                 at = candle.open_time
+                if at not in part:  # it came just now: all is done once more
+                    continue
                 revision = revisions.of(at) + 1 if at in corrected else 0
                 message = count_minute(self._store, pipeline, candle, revision)
                 bars = bar_messages(self._store, pipeline, candle, after.since_then(at))
                 told.append((at, message, encode(message), bars))
             return told
 
-        told = await asyncio.get_running_loop().run_in_executor(self._workers, recount)
-        again = [(at, payload, bars) for at, _, payload, bars in told]
-        await asyncio.wrap_future(self._store.revise(symbol, again, f"revisions {symbol}", after.encode()))
-        lane.skipped = never.subtract(minutes)
-        lane.late.difference_update(at for at, *_ in told)
-        for _, message, payload, _ in told:
-            self._publish(symbol, message, payload)
+        loop = asyncio.get_running_loop()
+        for part in minutes.parts(_REVISED_AT_ONCE):
+            told = await loop.run_in_executor(self._workers, recount, part)
+            again = [(at, payload, bars) for at, _, payload, bars in told]
+            commit = self._store.revise(symbol, again, REVISIONS + symbol, after.encode())
+            await asyncio.wrap_future(commit)
+            lane.skipped = lane.skipped.subtract(part)
+            lane.late.difference_update(at for at, *_ in told)
+            for _, message, payload, _ in told:
+                self._publish(symbol, message, payload)
         one.revisions += corrected.minutes
         self._journal.count("revisions", corrected.minutes)
-        self._journal.note("info", f"{len(told)} minutes computed again and published", symbol)
+        self._journal.note("info", f"{minutes.minutes} minutes computed again and published", symbol)
 
     def closed_until(self) -> int:
         """Exclusive end of the last closed minute, exchange ms."""

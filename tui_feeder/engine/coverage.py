@@ -151,6 +151,19 @@ class Coverage:
         """Minutes of both sets."""
         return self.subtract(self.subtract(other))
 
+    def parts(self, most: int) -> Iterator[Coverage]:
+        """The set in parts of at most ``most`` minutes, in order of time."""
+        left = self
+        while left:
+            cursor, room = left.start, most * MINUTE_MS
+            for start, end in left:
+                cursor = start + min(room, end - start)
+                room -= cursor - start
+                if not room:
+                    break
+            yield left.clip(left.start, cursor)
+            left = left.clip(cursor, left.end)
+
     def missing(self, start: int, end: int) -> Coverage:
         """Minutes of ``[start, end)`` that are not in this set."""
         return span(start, end).subtract(self)

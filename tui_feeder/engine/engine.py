@@ -405,6 +405,12 @@ class Engine:
 
         self.supervisor.start(f"repair {symbol} {candle.open_time}", repair, restart=False)
 
+    def superseded(self, symbol: str, candle: Candle) -> None:
+        """A minute was published with values that a better source, stored just before it, contradicts."""
+        self.journal.count("minutes superseded")
+        name = f"repair {symbol} {candle.open_time}"
+        self.supervisor.start(name, partial(self._rebuild, symbol, candle.open_time), restart=False)
+
     def crashed(self, symbol: str, error: BaseException) -> None:
         """A symbol's pipeline or commit failed: it alone stops, is rebuilt, and tried again."""
         one = self.tracked.get(symbol)

@@ -20,7 +20,7 @@ from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.message import Message, encode
 from tui_feeder.engine.pipeline import SymbolPipeline
 from tui_feeder.engine.sinks.bars import bar_messages
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.store import Store, Written
 
 #: Minutes a lane holds back at most while a hole before them is being filled.
 _HELD = 1_500
@@ -45,6 +45,10 @@ class Desk(Protocol):
 
     def missed(self, symbol: str, candle: Candle, source: Source) -> None:
         """A minute arrived that the lane had gone on without."""
+        ...
+
+    def superseded(self, symbol: str, candle: Candle) -> None:
+        """A minute is stored with other values than its message has: a better source came first."""
         ...
 
     def crashed(self, symbol: str, error: BaseException) -> None:
@@ -198,6 +202,7 @@ class Intake:
                     # What is stored ranks at least as high as a copy that waits.
                     if waiting is not None:
                         self._journal.count("duplicate candles")
+                    edition = self._store.edition(lane.symbol)  # before the rows are read
                     rows = self._store.read(lane.symbol, lane.next, lane.next + _SLICE * MINUTE_MS)
                     for candle in to_candles(rows):
                         if candle.open_time != lane.next:
@@ -205,7 +210,9 @@ class Intake:
                         message = count_minute(self._store, pipeline, candle)
                         payload = encode(message)
                         bars = bar_messages(self._store, pipeline, candle)
-                        stored = self._store.set_watermark(lane.symbol, candle.open_time, payload, bars)
+                        stored = self._store.set_watermark(
+                            lane.symbol, candle.open_time, payload, bars, edition
+                        )
                         self._commit(lane, candle, message, payload, stored)
                     # Let the loop breathe: after a long outage this goes on for thousands of minutes.
                     self._loop.call_soon(self._drain, lane)
@@ -266,6 +273,9 @@ class Intake:
             self._desk.crashed(symbol, error)
         else:
             self._desk.committed(symbol, candle, message, payload)
+            written = future.result()
+            if isinstance(written, Written) and written.conflicts and not written.changed:
+                self._desk.superseded(symbol, candle)
 
     async def drained(self) -> None:
         """Wait until every accepted minute is committed and passed on."""

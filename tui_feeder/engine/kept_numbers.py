@@ -19,7 +19,7 @@ from hashlib import blake2b
 import msgspec
 
 from tui_feeder.config import Config
-from tui_feeder.engine.basis import Basis, basis_of, earliest_start, history_start
+from tui_feeder.engine.basis import Basis, basis_of, earliest_start, start_of
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, to_candles
 from tui_feeder.engine.intake import count_minute
 from tui_feeder.engine.pipeline import PipelineSettings, PipelineState, SymbolPipeline
@@ -99,7 +99,7 @@ def resume(store: Store, config: Config, symbol: str, end: int) -> tuple[SymbolP
     present = store.present(symbol)
     if present.clip(footing.start, last + MINUTE_MS).minutes != state.minutes:
         raise Unusable("minutes before their last were stored since")
-    start = history_start(present, end, settings)
+    start = start_of(store, symbol, end, settings)
     if start != footing.start and not footing.start < start == earliest_start(end, settings):
         raise Unusable("the history begins elsewhere")
     pipeline = SymbolPipeline(symbol, settings)

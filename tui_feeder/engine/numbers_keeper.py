@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from tui_feeder.config import Config
-from tui_feeder.engine.basis import basis_of, history_start, load_pipeline
+from tui_feeder.engine.basis import basis_of, load_pipeline, start_of
 from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.intake import Intake
 from tui_feeder.engine.journal import Journal
@@ -59,7 +59,7 @@ class NumbersKeeper:
     def _made(self, symbol: str, end: int) -> tuple[SymbolPipeline, Footing]:
         basis = basis_of(self._store, symbol)
         settings = pipeline_settings(self._config, symbol, basis.tick_size)
-        start = history_start(self._store.present(symbol), end, settings)
+        start = start_of(self._store, symbol, end, settings)
         footing = footing_of(self._store, symbol, start, settings, basis)
         return load_pipeline(self._store, self._config, symbol, end), footing
 

@@ -6,6 +6,9 @@ import msgspec
 
 from tui_feeder.engine.coverage import EMPTY, Coverage
 
+#: What the note of a symbol's revisions in the store is named, before the symbol.
+NOTE = "revisions "
+
 
 class _Kept(msgspec.Struct):
     """The form in the store."""

@@ -27,9 +27,9 @@ from typing import Any
 import lmdb
 import msgspec
 
-from tui_feeder.engine.candle import Candle, Rows, Source
+from tui_feeder.engine.candle import MINUTE_MS, Candle, Rows, Source
 from tui_feeder.engine.codec import Sources
-from tui_feeder.engine.coverage import EMPTY, Coverage
+from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.daybook import Daybook, prefix_of
 from tui_feeder.engine.environment import Environment
 from tui_feeder.engine.group_commit import GroupCommit
@@ -279,6 +279,8 @@ class Store:
             written = write.append(symbol, candle, source)
             if watermark:
                 write.set_watermark(symbol, candle.open_time, payload, more)
+                if written.conflicts and not written.changed:  # a better source came first
+                    write.set_mistold(symbol, span(candle.open_time, candle.open_time + MINUTE_MS))
             return written
 
         return self._submit(job)
@@ -310,13 +312,30 @@ class Store:
         return self._submit(job)
 
     def set_watermark(
-        self, symbol: str, open_time: int, payload: bytes | None = None, more: Sequence[Outgoing] = ()
+        self,
+        symbol: str,
+        open_time: int,
+        payload: bytes | None = None,
+        more: Sequence[Outgoing] = (),
+        edition: int | None = None,
     ) -> Future[None]:
         """Record that messages are made up to and including this minute; it never goes back.
 
-        ``payload`` is the minute's message, ``more`` others that it caused, for their outboxes.
+        Args:
+            symbol: whose.
+            open_time: of the minute, ms.
+            payload: the minute's message, for its outbox.
+            more: other messages that it caused, for theirs.
+            edition: :meth:`edition` before the minute was read: if stored values were replaced since, the
+                message may rest on the old ones, and the minute is :meth:`mistold`.
         """
-        return self._submit(lambda write: write.set_watermark(symbol, open_time, payload, more))
+
+        def job(write: Write) -> None:
+            write.set_watermark(symbol, open_time, payload, more)
+            if edition is not None and write.of(symbol).edition != edition:
+                write.set_mistold(symbol, span(open_time, open_time + MINUTE_MS))
+
+        return self._submit(job)
 
     def revise(
         self,
@@ -395,9 +414,24 @@ class Store:
 
         return self._submit(job)
 
-    def remember(self, name: str, value: bytes | None) -> Future[None]:
-        """Keep a note for the next run, in place of the one of the same name; None drops it."""
-        return self._submit(lambda write: self._records.set_note(write.txn, name, value))
+    def remember(
+        self, name: str, value: bytes | None, *, symbol: str = "", stale: Coverage = EMPTY
+    ) -> Future[None]:
+        """Keep a note for the next run, in place of the one of the same name; None drops it.
+
+        With it the messages of ``symbol`` for the minutes ``stale`` become :meth:`mistold`.
+        """
+
+        def job(write: Write) -> None:
+            self._records.set_note(write.txn, name, value)
+            if stale:
+                write.set_mistold(symbol, stale)
+
+        return self._submit(job)
+
+    def written(self) -> Future[None]:
+        """Done once all that was handed over before is committed or has failed."""
+        return self._submit(lambda write: None)
 
     def _submit(self, job: Callable[[Write], Any]) -> Future[Any]:
         if self._writer is None:

@@ -144,10 +144,7 @@ class Write:
         if changed:
             state.altered = state.altered.union(Coverage.of_times(np.array(changed, dtype=np.int64)))
             self.save(symbol, b"altered", intervals(state.altered))
-            told = self._passed(state, Coverage.of_times(np.array(changed, dtype=np.int64)))
-            if told:
-                state.mistold = state.mistold.union(told)
-                self.save(symbol, b"mistold", intervals(state.mistold))
+            self.set_mistold(symbol, Coverage.of_times(np.array(changed, dtype=np.int64)))
         self._set_present(symbol, Coverage.of_times(rows["open_time"]))
         return Written(added, tuple(changed), conflicts)
 
@@ -163,13 +160,24 @@ class Write:
         state.present = before.union(minutes)
         if state.present != before:
             self.save(symbol, b"present", intervals(state.present))
-            if late := self._passed(state, minutes).subtract(before):
-                state.untold = state.untold.union(late)
-                self.save(symbol, b"untold", intervals(state.untold))
+            self._set_untold(symbol, self._passed(state, minutes).subtract(before))
+
+    def _set_untold(self, symbol: str, minutes: Coverage) -> None:
+        if minutes:
+            state = self.of(symbol)
+            state.untold = state.untold.union(minutes)
+            self.save(symbol, b"untold", intervals(state.untold))
 
     def _passed(self, state: SymbolState, minutes: Coverage) -> Coverage:
         """Those of ``minutes`` whose time to be told was over."""
         return EMPTY if state.watermark is None else minutes.clip(0, state.watermark + MINUTE_MS)
+
+    def set_mistold(self, symbol: str, minutes: Coverage) -> None:
+        """The messages of ``minutes`` rest on values that have changed; where there is none, nothing does."""
+        state = self.of(symbol)
+        if published := self._passed(state, minutes):
+            state.mistold = state.mistold.union(published)
+            self.save(symbol, b"mistold", intervals(state.mistold))
 
     def settle_told(self, symbol: str, minutes: Coverage) -> None:
         """All messages that rest on ``minutes`` are made again."""
@@ -216,13 +224,19 @@ class Write:
             if (outbox := self.outboxes.get(one.topic)) is not None:
                 outbox.add(one.key, one.timestamp, one.payload)
         state = self.of(symbol)
-        if state.watermark is None or open_time > state.watermark:
+        before, minute = state.watermark, span(open_time, open_time + MINUTE_MS)
+        if before is None or open_time > before:
             state.watermark = open_time
             self.save(symbol, b"watermark", number(open_time))
+            # Minutes that the engine skipped, and that were stored before it got here.
+            if payload is not None and before is not None and open_time > before + MINUTE_MS:
+                self._set_untold(symbol, state.present.clip(before + MINUTE_MS, open_time))
         elif payload is not None and open_time in state.untold:
-            # In the transaction of its message: told is told, though the others be made again.
-            state.untold = state.untold.subtract(span(open_time, open_time + MINUTE_MS))
+            # In the transaction of its message. What follows it is still to be made again: a kill before
+            # that must not forget it.
+            state.untold = state.untold.subtract(minute)
             self.save(symbol, b"untold", intervals(state.untold))
+            self.set_mistold(symbol, minute)
 
     def save(self, symbol: str, name: bytes, value: bytes) -> None:
         """Keep a part of the symbol's state, named as in ``symbol_state.NAMES``."""
