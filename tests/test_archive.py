@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import numpy as np
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from history_parts import FEBRUARY, LTC, TODAY, Reading, reading, truth
 
+from tui_feeder.engine.binance import archive
 from tui_feeder.engine.binance.archive import ArchiveError
 from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.engine.plan import File, FileKind
@@ -131,3 +136,29 @@ async def test_an_archive_that_hangs_is_given_up(tmp_path: Path) -> None:
         parts.exchange.faults.switch_on("refuse-connections", how="blackhole")
         with pytest.raises(ArchiveError, match="3 tries"):
             await parts.archive.fetch(DAY, LTC)
+
+
+async def test_a_download_that_trickles_holds_its_slot_for_a_time_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def trickle(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        while True:  # never still for as long as a read may be, and never at its end
+            await answer.write(b"x")
+            await asyncio.sleep(0.02)
+
+    monkeypatch.setattr(archive, "_WHOLE_TIMEOUTS", 4)
+    server = TestServer(web.Application())
+    server.app.router.add_get("/{path:.*}", trickle)
+    await server.start_server()
+    workers = ThreadPoolExecutor(1)
+    client = archive.ArchiveClient(str(server.make_url("/")), workers, concurrency=1, timeout=0.5)
+    try:
+        with pytest.raises(ArchiveError, match=r"\.CHECKSUM: not read within 2 s"):
+            async with asyncio.timeout(20):
+                await client.fetch(DAY, LTC)
+    finally:
+        await client.close()
+        await server.close()
+        workers.shutdown()

@@ -129,6 +129,28 @@ async def test_symbols_come_and_go_on_a_running_socket() -> None:
         assert streams.sockets[0].reconnects == 0
 
 
+async def test_a_socket_whose_symbols_are_all_gone_ends_and_its_room_is_used_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream, "STREAMS_PER_SOCKET", 1)
+    async with exchange_at(60.0) as exchange, streaming(exchange, SYMBOLS[:2]) as (streams, heard):
+        await until(lambda: len(heard.closed) == 2)
+        first, second = streams.sockets
+        streams.assign(SYMBOLS[:1])
+        assert streams.sockets == [first]
+        await until(lambda: second.name not in {task.get_name() for task in asyncio.all_tasks()})
+        assert second.reconnects == 0
+        streams.assign([SYMBOLS[2]])  # the only socket is emptied and filled in one go: it stays
+        assert streams.sockets == [first]
+        await until(lambda: heard.closed[SYMBOLS[2]])
+        assert first.reconnects == 0
+        streams.assign([])
+        assert streams.sockets == []
+        await until(lambda: first.name not in {task.get_name() for task in asyncio.all_tasks()})
+        streams.assign(SYMBOLS)
+        await until(lambda: all(len(heard.closed[name]) > 2 for name in SYMBOLS))
+
+
 async def test_more_symbols_than_a_socket_takes_are_divided() -> None:
     names = [f"C{n}USDT" for n in range(250)]
     async with exchange_at(60.0, names) as exchange, streaming(exchange, names) as (streams, heard):

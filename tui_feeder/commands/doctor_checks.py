@@ -241,9 +241,8 @@ async def archive(config: Config, exchange: Exchange) -> Finding:
     client = ArchiveClient(config.exchange.archive_url, workers, timeout=timeout)
     base = config.exchange.archive_url
     try:
-        found = await asyncio.wait_for(
-            client.fetch(File(day, day + DAY_MS, FileKind.DAY), symbol), _ARCHIVE_SECONDS
-        )
+        async with asyncio.timeout(_ARCHIVE_SECONDS):  # wait_for of Python 3.11 can lose a cancellation
+            found = await client.fetch(File(day, day + DAY_MS, FileKind.DAY), symbol)
     except ArchiveError as error:
         if error.missing:
             text = f"{base}: {error}; it may be late, REST is asked instead"
@@ -285,7 +284,8 @@ async def streams(config: Config, exchange: Exchange, patience: float) -> Findin
             if not connected and one.reconnects > 1:  # it was tried twice
                 break
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(one.delivering.wait(), 0.05)
+                async with asyncio.timeout(0.05):
+                    await one.delivering.wait()
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

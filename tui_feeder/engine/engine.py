@@ -249,7 +249,8 @@ class Engine:
         )
         await self.recovery.stop()
         try:
-            await asyncio.wait_for(self.intake.drained(), max(0.1, deadline - time.monotonic()))
+            async with asyncio.timeout(max(0.1, deadline - time.monotonic())):
+                await self.intake.drained()
         except TimeoutError:
             self.journal.note("error", "minutes still waited for their commit when the time to stop was over")
         self.numbers.keep_all()

@@ -143,7 +143,8 @@ class Subject:
             raise BusyError("the engine has ended")
         self.thread.call(answered)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(answer), _ANSWER_SECONDS)
+            async with asyncio.timeout(_ANSWER_SECONDS):  # wait_for of Python 3.11 can lose a cancellation
+                return await asyncio.wrap_future(answer)
         except TimeoutError:
             raise BusyError(f"the engine did not answer within {_ANSWER_SECONDS:g} s") from None
 

@@ -175,7 +175,8 @@ class Program:
             self._journal.fault("alert command failed", f"{command[0]} cannot be run: {error}")
             return
         try:
-            await asyncio.wait_for(process.communicate(payload), self._timeout)
+            async with asyncio.timeout(self._timeout):  # wait_for of Python 3.11 can lose a cancellation
+                await process.communicate(payload)
         except TimeoutError:
             self._journal.fault("alert command failed", f"{command[0]} took more than {self._timeout:g} s")
             return
@@ -184,7 +185,8 @@ class Program:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait(), _END_SECONDS)
+                    async with asyncio.timeout(_END_SECONDS):
+                        await process.wait()
         if process.returncode:
             self._journal.fault("alert command failed", f"{command[0]} ended with {process.returncode}")
         else:

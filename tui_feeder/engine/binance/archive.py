@@ -25,6 +25,9 @@ MAX_ZIP = 32 << 20
 T = TypeVar("T")
 MAX_UNPACKED = 64 << 20
 _TRIES = 3
+#: A download that trickles would hold its slot for ever: it may take so many times the patience with one
+#: that stands still. With 10 s that is 8 KB/s for a month of the busiest symbol.
+_WHOLE_TIMEOUTS = 30
 
 
 class ArchiveError(Exception):
@@ -74,7 +77,8 @@ class ArchiveClient:
         self.refused = 0
         self._workers = workers
         self._slots = asyncio.Semaphore(concurrency)
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
+        whole = timeout * _WHOLE_TIMEOUTS
+        self._timeout = aiohttp.ClientTimeout(total=whole, sock_connect=timeout, sock_read=timeout)
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -147,10 +151,15 @@ class ArchiveClient:
                         if len(body) > bound:
                             raise ArchiveError(f"{name} is larger than {bound >> 10} KiB")
                 return _Body(bytes(body), answer.headers.get("ETag", ""))
-            except (aiohttp.ClientError, TimeoutError) as error:
+            except aiohttp.ServerTimeoutError as error:  # it stood still
                 if attempt == _TRIES:
-                    text = str(error) or "no answer in time"
-                    raise ArchiveError(f"{name}: {text}, {_TRIES} tries") from error
+                    raise ArchiveError(f"{name}: no answer in time, {_TRIES} tries") from error
+                await asyncio.sleep(0.2 * 2**attempt)
+            except TimeoutError as error:
+                raise ArchiveError(f"{name}: not read within {self._timeout.total:g} s") from error
+            except aiohttp.ClientError as error:
+                if attempt == _TRIES:
+                    raise ArchiveError(f"{name}: {error}, {_TRIES} tries") from error
                 await asyncio.sleep(0.2 * 2**attempt)
         return None
 

@@ -313,7 +313,7 @@ class MarketStreams:
         self._turn = asyncio.Lock()
         self._last_attempt = 0.0
         self._opened = 0
-        self._added = asyncio.Event()
+        self._changed = asyncio.Event()  # there are others in ``sockets`` than run
         self.assign(symbols)
 
     def assign(self, symbols: list[str]) -> None:
@@ -340,7 +340,9 @@ class MarketStreams:
                     self._one_a_second,
                 )
             )  # fmt: skip
-            self._added.set()
+        # One without symbols would get no data, and connect again for ever.
+        self.sockets[:] = [socket for socket in self.sockets if socket.symbols]
+        self._changed.set()
 
     async def _one_a_second(self) -> None:
         """Hold a connection attempt until a second has passed since the one before it."""
@@ -357,11 +359,13 @@ class MarketStreams:
             renewing = group.create_task(self._renew(group, running), name="renewals")
             try:
                 while True:
-                    self._added.clear()
+                    self._changed.clear()
+                    for gone in [socket for socket in running if socket not in self.sockets]:
+                        running.pop(gone).cancel()
                     for socket in self.sockets:
                         if socket not in running:
                             running[socket] = group.create_task(socket.run(), name=socket.name)
-                    await self._added.wait()
+                    await self._changed.wait()
             finally:
                 renewing.cancel()
 
@@ -372,7 +376,7 @@ class MarketStreams:
         """
         while True:
             await asyncio.sleep(min(5.0, max(0.05, self._clock.real_seconds(MINUTE_MS))))
-            for at, old in enumerate(self.sockets):
+            for at, old in enumerate(tuple(self.sockets)):
                 due = _RENEWED_AFTER_MS + at * _RENEWAL_STAGGER_MS
                 if old.connected_at is None or self._clock.now() - old.connected_at < due:
                     continue
@@ -383,10 +387,10 @@ class MarketStreams:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_RENEWAL_PATIENCE_SECONDS):
                         await new.delivering.wait()
-                if not new.frames or old.symbols != new.symbols or self.sockets[at] is not old:
+                if not new.frames or old.symbols != new.symbols or old not in self.sockets:
                     task.cancel()  # no better than the old one, or outdated meanwhile: try again later
                     continue
                 log.info("stream %s renewed", old.name)
-                self.sockets[at], running[new] = new, task
+                self.sockets[self.sockets.index(old)], running[new] = new, task
                 new.renewals, new.reconnects = old.renewals + 1, old.reconnects
                 running.pop(old).cancel()
