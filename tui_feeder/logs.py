@@ -8,6 +8,7 @@ import logging
 import logging.handlers
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from functools import reduce
@@ -130,7 +131,16 @@ def set_up(config: Config, file: Path | None = None) -> None:
         if isinstance(old, RotatedFile):
             old.close()
     root.handlers[:] = [handler]
+    threading.excepthook = _thread_failed
     follow(service)
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """A thread that ends by an exception says so in the log; Python's own way is stderr, the screen."""
+    if failure.exc_value is None or failure.exc_type is SystemExit:
+        return
+    name = failure.thread.name if failure.thread is not None else "of a part that is gone"
+    log.critical("the thread %s ended: it failed", name, exc_info=failure.exc_value)
 
 
 def follow(service: Service) -> None:

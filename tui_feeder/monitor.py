@@ -221,7 +221,9 @@ class Snapshot:
     clock_rate: float  # exchange seconds in a real second; 1.0 on a real exchange
     clock_offset_ms: float  # exchange time minus local time
     taken_at: float  # time.monotonic() of the taking
-    state: str  # "starting" | "backfill" | "live" | "degraded" | "stopping" | "stopped" | "failed"
+    #: "starting" | "backfill" | "live" | "degraded" | "stopping" | "stopped" | "failed"; "stale" where no
+    #: newer snapshot could be built, "lost" where an attached feeder does not answer.
+    state: str
     exchange: str  # name for people: host, or "embedded exchange"
     timeframes: tuple[int, ...]
     ema_periods: tuple[int, ...]

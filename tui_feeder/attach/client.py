@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -39,6 +40,8 @@ from tui_feeder.attach.wire import (
     read_frame,
 )
 from tui_feeder.monitor import ROW, Event, MinuteState, ProfileView, Rows, Snapshot
+
+log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 5.0, 10.0
 _PULL_SECONDS = 0.1  # at least, between two snapshots
@@ -197,7 +200,11 @@ class AttachedMonitor:
         if ask:
 
             def answered(value: Any) -> None:  # noqa: ANN401
-                known.value, known.asked = none if value is None else read(value), False
+                try:
+                    known.value = none if value is None else read(value)
+                except Exception:  # of a feeder that is not like this program: this answer alone is missing
+                    log.exception("an answer to %s could not be read", what)
+                known.asked = False
                 known.there.set()
 
             with contextlib.suppress(RuntimeError):
@@ -242,6 +249,11 @@ class AttachedMonitor:
                     both.create_task(self._listen(reader))
             except* (OSError, EOFError, WireError, TimeoutError) as group:
                 self._lost(group.exceptions[0])
+            except* (
+                Exception
+            ) as group:  # an answer that no code here expects: the screen must not stand still
+                log.exception("what the feeder answered could not be used")
+                self._lost(WireError(f"an answer could not be used: {group.exceptions[0]!r}"))
             if not self._first.is_set():
                 self._first.set()
                 return

@@ -89,8 +89,11 @@ class AttachServer:
         self.path.unlink(missing_ok=True)
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._serve())
+        except Exception:
+            log.exception("nobody can attach any more: the socket's thread failed")
 
     async def _serve(self) -> None:
         server = await asyncio.start_unix_server(self._client, sock=self._socket)
@@ -160,6 +163,9 @@ class AttachServer:
                     answer = Answer(question.id, _QUESTIONS[question.what](self._monitor, *question.args))
                 except (KeyError, TypeError, _Unfit) as error:
                     answer = Refusal(f"{question.what} cannot be answered: {error}", question.id)
+                except Exception as error:  # the client would attach again, and ask it again
+                    log.exception("a question of a client could not be answered: %s", question.what)
+                    answer = Refusal(f"{question.what} failed: {error}", question.id)
             await _send(writer, packing.framed(answer))
 
     def _step(self, told: Laid | None, newest: Laid) -> Difference:

@@ -122,10 +122,15 @@ class Environment:
             if self.exchange and not txn.get(b"exchange", db=self.meta):
                 txn.put(b"exchange", self.exchange.encode(), db=self.meta)
 
-    def named(self, name: bytes) -> lmdb._Database:
-        """A database beside those every store has, made when absent. Not inside a transaction."""
-        with self._entered():
-            return self._env.open_db(name)
+    def named(self, name: bytes, txn: lmdb.Transaction) -> lmdb._Database:
+        """A database beside those every store has, made when absent; usable once ``txn`` is committed.
+
+        Args:
+            name: of the database.
+            txn: the writer's. One of its own would wait for LMDB's lock, which the writer holds while it
+                waits for everybody else.
+        """
+        return self._env.open_db(name, txn=txn)
 
     def existing(self, name: bytes) -> lmdb._Database | None:
         """A database beside those every store has; None where it was never made. Not inside a transaction."""

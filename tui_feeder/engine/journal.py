@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -16,7 +17,7 @@ _QUIET_SECONDS = 60.0
 
 
 class Journal:
-    """Events of the engine, the newest last.
+    """Events of the engine, the newest last. May be used from any thread.
 
     Args:
         now: exchange time in ms.
@@ -27,20 +28,38 @@ class Journal:
         self.counters: Counter[str] = Counter()
         self._now = now
         self._said: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def recent(self) -> tuple[Event, ...]:
+        """The last few hundred events, the newest last."""
+        with self._lock:
+            return tuple(self.events)
+
+    def counted(self) -> dict[str, int]:
+        """The counters as of now."""
+        with self._lock:
+            return dict(self.counters)
 
     def note(self, level: str, text: str, symbol: str | None = None) -> None:
         """Log a line and keep it for the screen. ``level``: info, warning, error."""
-        self.events.append(Event(self._now(), level, symbol, text))
+        event = Event(self._now(), level, symbol, text)
+        with self._lock:
+            self.events.append(event)
         log.log(_LEVELS[level], "%s%s", f"{symbol}: " if symbol else "", text)
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter."""
-        self.counters[name] += by
+        with self._lock:
+            self.counters[name] += by
 
     def fault(self, name: str, text: str, symbol: str | None = None) -> None:
         """Count, and say so at most once a minute for each ``name``."""
-        self.count(name)
         now = time.monotonic()
-        if now - self._said.get(name, -_QUIET_SECONDS) >= _QUIET_SECONDS:
-            self._said[name] = now
-            self.note("warning", f"{name}: {text} ({self.counters[name]} so far)", symbol)
+        with self._lock:
+            self.counters[name] += 1
+            count = self.counters[name]
+            quiet = now - self._said.get(name, -_QUIET_SECONDS) < _QUIET_SECONDS
+            if not quiet:
+                self._said[name] = now
+        if not quiet:
+            self.note("warning", f"{name}: {text} ({count} so far)", symbol)

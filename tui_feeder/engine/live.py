@@ -32,8 +32,13 @@ class EngineThread:
     """Runs an :class:`Engine` on a thread; :attr:`monitor` may be used from any other.
 
     Args:
+        store: the opened store; closed with the engine, also where none could be made.
+        sinks: where messages go; closed likewise.
         on_end: called from the engine's thread when it has ended by itself or failed.
         make: makes the engine, for measurements that look inside.
+
+    Raises:
+        Exception: what making the engine raised.
     """
 
     engine: Engine
@@ -59,6 +64,9 @@ class EngineThread:
         self._thread = threading.Thread(target=self._run, args=(started,), name="engine", daemon=True)
         self._thread.start()
         started.wait()
+        if not hasattr(self, "monitor"):
+            self._thread.join()
+            raise self.error or RuntimeError("the engine could not be made")
 
     @property
     def running(self) -> bool:
@@ -87,6 +95,11 @@ class EngineThread:
             self.error = error
             log.debug("the engine failed", exc_info=True)
         finally:
+            if not hasattr(self, "monitor"):  # whoever waits for the start is told, not left waiting
+                for sink in self._sinks:
+                    sink.close(0.0)
+                self._store.close()
+            started.set()
             self._on_end()
 
     async def _main(self, started: threading.Event) -> None:
@@ -101,13 +114,27 @@ class EngineThread:
             self.monitor.newest = snapshots.final(self.monitor.newest, engine.state)
 
     async def _take_snapshots(self, engine: Engine) -> None:
-        """A new snapshot for a screen that pulls; nobody looks, nothing is built."""
-        sequence = 0
+        """A new snapshot for a screen that pulls; nobody looks, nothing is built.
+
+        Where one cannot be built the screens show the one before as stale, and the next tick tries again.
+        """
+        sequence, failing = 0, False
         async for _ in loop_lag.ticks(_TICK_SECONDS, self.loop_lag):
-            if self.monitor.wanted:
-                sequence += 1
+            if not self.monitor.wanted:
+                continue
+            sequence += 1
+            try:
                 self.monitor.newest = snapshots.take(engine, sequence)
-                self.monitor.wanted = False
+                failing = False
+            except Exception as error:
+                if not failing:
+                    log.exception("a snapshot for the screens could not be built")
+                engine.journal.fault("snapshots not built", repr(error))
+                self.monitor.newest = snapshots.stale(
+                    self.monitor.newest, sequence, engine.clock.now(), engine.journal.recent()
+                )
+                failing = True
+            self.monitor.wanted = False
 
 
 class LiveMonitor:

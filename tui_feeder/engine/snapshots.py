@@ -18,6 +18,7 @@ from tui_feeder.engine.roster import Tracked
 from tui_feeder.engine.settings import analysed
 from tui_feeder.engine.store import Store
 from tui_feeder.monitor import (
+    Event,
     FormingView,
     GapView,
     MinuteState,
@@ -53,7 +54,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
     gaps = sorted(engine.recovery.open_gaps(), key=lambda gap: gap.opened)
     shown = [gap for gap in gaps if gap.notable]
     closed = list(engine.recovery.closed)[::-1]
-    counters = dict(engine.journal.counters)
+    counters = engine.journal.counted()
     counters["archive files"] = engine.archive.files
     counters["archive bytes"] = engine.archive.bytes
     counters["REST requests"] = engine.rest.requests
@@ -71,7 +72,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         symbols=symbols,
         streams=_streams(engine),
         gaps=tuple(gap.view() for gap in [*shown, *closed]),
-        events=tuple(engine.journal.events),
+        events=engine.journal.recent(),
         parts={
             "store": "degraded" if engine.store.pausing else "running",
             "REST": "running" if engine.rest.state in ("ok", "idle") else engine.rest.state,
@@ -298,6 +299,20 @@ def sources(store: Store, symbol: str, start: int, end: int) -> dict[str, int]:
         _SOURCE_NAMES[Source(value)]: count
         for value, count in zip(values.tolist(), counts.tolist(), strict=True)
     }
+
+
+def stale(last: Snapshot, sequence: int, now: int, events: tuple[Event, ...]) -> Snapshot:
+    """The last snapshot once more, marked as old: no other could be built.
+
+    Args:
+        last: the newest that could.
+        sequence: of this one.
+        now: exchange ms, so that the ages shown grow.
+        events: of the journal.
+    """
+    return replace(
+        last, sequence=sequence, exchange_time=now, taken_at=time.monotonic(), state="stale", events=events
+    )
 
 
 def final(last: Snapshot, state: str) -> Snapshot:

@@ -35,7 +35,7 @@ from tui_feeder.engine.environment import Environment
 from tui_feeder.engine.group_commit import GroupCommit
 from tui_feeder.engine.lock import StoreError
 from tui_feeder.engine.records import FileRecord, Quarantined, Records
-from tui_feeder.engine.sinks.outbox import Backlog, Outbox, OutboxWrite, Outgoing, backlogs
+from tui_feeder.engine.sinks.outbox import Backlog, Outbox, OutboxWrite, Outgoing, backlogs, database_of
 from tui_feeder.engine.store_write import Write, Written
 from tui_feeder.engine.symbol_state import NAMES, SymbolState, Unavailable, intervals, number, state_of
 
@@ -239,7 +239,9 @@ class Store:
         def submit(job: Callable[[OutboxWrite], Any]) -> Future[Any]:
             return self._submit(lambda write: job(write.outboxes[topic]))
 
-        opened = Outbox(self._environment, submit, sinks, max_mb, topic)
+        name = database_of(topic)
+        entries = self._submit(lambda write: self._environment.named(name, write.txn)).result()
+        opened = Outbox(self._environment, submit, sinks, max_mb, entries, topic)
         self.outboxes = {**self.outboxes, topic: opened}  # the writer may be going through the others
         opened.begin()
         return opened

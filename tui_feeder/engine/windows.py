@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +43,7 @@ class Window:
 
 
 class Windows:
-    """Reads stretches, and keeps the last few.
+    """Reads stretches, and keeps the last few. May be used from any thread.
 
     Args:
         store: where the minutes are.
@@ -53,6 +54,7 @@ class Windows:
         self._store = store
         self._periods = periods
         self._kept: dict[tuple[str, int], Window] = {}
+        self._lock = threading.Lock()  # of what is kept; never held while the store is read
 
     def bars(
         self, symbol: str, timeframe: int, count: int, end: int, until: int
@@ -73,7 +75,8 @@ class Windows:
         end = min(end, until)
         start = end - count * frame
         present = self._store.present(symbol)
-        window = self._kept.pop((symbol, timeframe), None)
+        with self._lock:
+            window = self._kept.get((symbol, timeframe))
         if (
             window is None
             or not window.start <= start <= end <= window.end
@@ -84,9 +87,11 @@ class Windows:
             low = max(low, (present.start if present else end) // frame * frame, 0)
             bars, lines = self._read(symbol, timeframe, low, high)
             window = Window(min(low, start), high, present.clip(min(low, start), high).minutes, bars, lines)
-        self._kept[symbol, timeframe] = window
-        if len(self._kept) > _KEPT:
-            self._kept.pop(next(iter(self._kept)))
+        with self._lock:
+            self._kept.pop((symbol, timeframe), None)  # the one used last is kept longest
+            self._kept[symbol, timeframe] = window
+            if len(self._kept) > _KEPT:
+                self._kept.pop(next(iter(self._kept)))
         return window.last(count, end, frame)
 
     def _read(

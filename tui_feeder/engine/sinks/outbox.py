@@ -107,6 +107,7 @@ class Outbox:
         sinks: names of the sinks that take messages; one seen for the first time begins with what is
             written next. What waits for others is kept for them, and nothing more is.
         max_mb: bound on the file space of all that waits; beyond it the oldest are dropped and counted.
+        entries: the database of the messages.
         topic: ``data`` has the names of the time when there was no other.
     """
 
@@ -116,7 +117,8 @@ class Outbox:
         submit: Callable[[Callable[[OutboxWrite], Any]], Future[Any]],
         sinks: Sequence[str],
         max_mb: float,
-        topic: str = "data",
+        entries: lmdb._Database,
+        topic: str,
     ) -> None:
         self.topic = topic
         self.sinks = tuple(sinks)
@@ -126,9 +128,8 @@ class Outbox:
         self.dropped = dict.fromkeys(sinks, 0)
         self._max_bytes = int(max_mb * _MB)
         self._environment = environment
-        name = database_of(topic)
-        self._entries = environment.named(name)
-        self._cursor_prefix = name + b"\0"
+        self._entries = entries
+        self._cursor_prefix = database_of(topic) + b"\0"
         self._followers: list[Callable[[], None]] = []
         self._meta = environment.meta
         self._submit = submit
