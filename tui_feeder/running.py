@@ -24,6 +24,7 @@ from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.sinks.configured import configured_sinks
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.store import Store
+from tui_feeder.folders import FolderError, config_folder, expanded, state_folder
 from tui_feeder.logs import follow, set_up
 from tui_feeder.monitor import ConfiguredValue, Faults
 from tui_feeder.service.configured import served
@@ -87,18 +88,6 @@ def market_of(config: Config) -> str:
     url = config.exchange.rest_url
     host = url.split("//", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0]
     return "a simulated exchange" if host in ("127.0.0.1", "localhost", "[::1]") else url
-
-
-def state_folder() -> Path:
-    """Where the program keeps its log and what the screen remembers."""
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(state) / "feeder-tui"
-
-
-def config_folder() -> Path:
-    """Where the user's keys and themes lie."""
-    base = os.environ.get("XDG_CONFIG_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".config") / "feeder-tui"
 
 
 def _headless(loaded: LoadedConfig, store: Store, sinks: list[Sink], options: Options) -> int:
@@ -178,13 +167,13 @@ def _looked_into(engine: EngineThread, config: Config) -> Iterator[None]:
         yield
         return
     from tui_feeder.attach.server import AttachServer
-    from tui_feeder.attach.sockets import SocketError, own_path
+    from tui_feeder.attach.sockets import own_path
 
     named = config.service.socket != "auto"
-    path = Path(config.service.socket).expanduser() if named else own_path(os.getpid())
     try:
+        path = expanded(config.service.socket) if named else own_path(os.getpid())
         server = AttachServer(engine.monitor, path, f"{market_of(config)}, {config.application.storage_path}")
-    except SocketError as error:
+    except FolderError as error:
         if named:
             raise RunError(f"service.socket: {error}") from error
         log.warning("nobody can attach: %s", error)

@@ -4,45 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
-import tempfile
 from pathlib import Path
+
+from tui_feeder.folders import FolderError, made_folder, runtime_folder
 
 _ENDING = ".sock"
 
 
-class SocketError(Exception):
+class SocketError(FolderError):
     """A socket cannot be had; the text says why and what to do."""
-
-
-def folder() -> Path:
-    """The folder of this user's sockets: in XDG_RUNTIME_DIR, else in the temporary folder."""
-    base = os.environ.get("XDG_RUNTIME_DIR", "")
-    if os.path.isabs(base) and os.path.isdir(base):
-        return Path(base) / "feeder-tui"
-    return Path(tempfile.gettempdir()) / f"feeder-tui-{os.geteuid()}"
-
-
-def made_folder(path: Path) -> None:
-    """Make the folder if it is not there, for its user alone.
-
-    Raises:
-        SocketError: it is somebody else's, open to others, or no folder.
-    """
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = path.lstat()
-    except OSError as error:
-        raise SocketError(f"{path} cannot be made ({error.strerror}): name a socket elsewhere") from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        raise SocketError(
-            f"{path} must be a folder of this user alone: chmod 700, or name a socket elsewhere"
-        )
 
 
 def own_path(pid: int) -> Path:
     """Where the feeder of this process listens unless told otherwise."""
-    return folder() / f"{pid}{_ENDING}"
+    return runtime_folder() / f"{pid}{_ENDING}"
 
 
 def listening(path: Path) -> bool:
@@ -59,9 +34,7 @@ def listening(path: Path) -> bool:
 def running() -> list[Path]:
     """The sockets of this user's running feeders, the newest last; those nobody answers are taken away."""
     found = []
-    if not folder().is_dir():
-        return []
-    for path in folder().glob(f"*{_ENDING}"):
+    for path in runtime_folder().glob(f"*{_ENDING}"):
         if listening(path):
             found.append(path)
         else:
@@ -83,7 +56,7 @@ def chosen(asked: Path | None) -> Path:
     found = running()
     if not found:
         raise SocketError(
-            f"no feeder of this user runs (looked in {folder()}): start one with feeder-tui or "
+            f"no feeder of this user runs (looked in {runtime_folder()}): start one with feeder-tui or "
             "feeder-tui --no-ui, or name its socket with --socket"
         )
     if len(found) > 1:
@@ -98,7 +71,7 @@ def bound(path: Path) -> socket.socket:
     Raises:
         SocketError: somebody listens there already, or it cannot be made.
     """
-    if path.parent == folder():
+    if path.parent == runtime_folder():
         made_folder(path.parent)
     if len(os.fsencode(path)) > 100:
         raise SocketError(f"{path} is too long for a socket (100 bytes at most): name another")

@@ -17,10 +17,11 @@ from tui_feeder.attach.sockets import chosen
 from tui_feeder.commands.line import State
 from tui_feeder.commands.tables import amount, plural, size
 from tui_feeder.config import LoadedConfig
+from tui_feeder.folders import config_folder, state_folder
 from tui_feeder.logs import set_up
 from tui_feeder.moments import moment_text
 from tui_feeder.monitor import MINUTE_MS, Snapshot
-from tui_feeder.running import config_folder, screen_settings, state_folder
+from tui_feeder.running import screen_settings
 
 
 def attach(loaded: LoadedConfig, socket: Path | None) -> int:

@@ -6,6 +6,7 @@ Imports nothing heavy: the command line loads it for ``--help``.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -92,6 +93,45 @@ class Refusal(Exception):
     """The command line asks for something that makes no sense."""
 
 
+#: Errors whose text says what is wrong and what to do.
+_EXPLAINED = frozenset(
+    (
+        "AttachError", "BackupError", "EngineError", "ExchangeError", "ExchangeStartError", "ExportError",
+        "FolderError", "ListenError", "LogError", "PortInUseError", "RunError", "ServiceError", "SocketError",
+        "StoreError",
+    )
+)  # fmt: skip
+
+#: What to do about what the system refuses.
+_REMEDIES = {
+    errno.EACCES: "check its owner and mode",
+    errno.EPERM: "check its owner and mode",
+    errno.EROFS: "name a place that can be written",
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "raise the system's limit of open files",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
+    errno.ENOMEM: "give it more memory (ulimit -v, or the container's limit)",
+    errno.EAGAIN: "raise the limit of processes and threads (ulimit -u)",
+}
+
+
+def _reason(error: Exception) -> str:
+    """One line of what went wrong, and what to do."""
+    if type(error).__name__ in _EXPLAINED:
+        return str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        remedy = _REMEDIES.get(error.errno)
+        return f"{place}{error.strerror}" + (f": {remedy}" if remedy else "")
+    if isinstance(error, MemoryError) or "failed to map segment" in str(error):
+        return f"out of memory: {_REMEDIES[errno.ENOMEM]}"
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return f"no more threads: {_REMEDIES[errno.EAGAIN]}, or {_REMEDIES[errno.ENOMEM]}"
+    return f"internal error: {error!r}; run again with --debug to see where"
+
+
 @contextlib.contextmanager
 def told() -> Iterator[None]:
     """Turn what can go wrong into one clear message and an exit code; a traceback only with --debug."""
@@ -112,24 +152,7 @@ def told() -> Iterator[None]:
     except Exception as error:
         if State.debug or os.environ.get("FEEDER_DEBUG"):
             raise
-        from tui_feeder.engine.lock import StoreError
-        from tui_feeder.simulator.launch import ExchangeStartError
-
-        expected = isinstance(error, StoreError | ExchangeStartError) or type(error).__name__ in (
-            "BackupError",
-            "EngineError",
-            "ExchangeError",
-            "ExportError",
-            "ListenError",
-            "LogError",
-            "PortInUseError",
-            "RunError",
-            "ServiceError",
-            "SocketError",
-            "AttachError",
-        )
-        text = str(error) if expected else f"internal error: {error!r}; run again with --debug to see where"
-        typer.echo(f"feeder-tui: {text}", err=True)
+        typer.echo(f"feeder-tui: {_reason(error)}", err=True)
         raise typer.Exit(1) from None
 
 

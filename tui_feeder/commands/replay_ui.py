@@ -12,8 +12,9 @@ from tui_feeder.commands.replay import replayed_span
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.engine.store import Store
+from tui_feeder.folders import config_folder, state_folder
 from tui_feeder.logs import set_up
-from tui_feeder.running import config_folder, screen_settings, state_folder
+from tui_feeder.running import screen_settings
 
 #: Exchange seconds in a real second: a minute a second.
 SPEED = 60.0

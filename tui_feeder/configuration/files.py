@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from tui_feeder.configuration.problems import ConfigError, Problem
 from tui_feeder.configuration.text import Secret
+from tui_feeder.folders import config_folder
 
 FILE_NAME = "config.toml"
 MAX_FILE_BYTES = 1 << 20
@@ -28,14 +29,9 @@ def find_config(environ: Mapping[str, str], cwd: Path) -> Path | None:
     """
     if named := environ.get(FILE_VARIABLE):
         return Path(named)
-    base = environ.get("XDG_CONFIG_HOME", "")
-    if not os.path.isabs(base):  # the XDG specification: a relative path is to be ignored
-        home = environ.get("HOME")
-        base = str((Path(home) if home else Path.home()) / ".config")
-    for candidate in (cwd / FILE_NAME, Path(base) / "feeder-tui" / FILE_NAME):
-        if os.path.lexists(candidate):
-            return candidate
-    return None
+    users = config_folder(environ)
+    candidates = (cwd / FILE_NAME, *((users / FILE_NAME,) if users is not None else ()))
+    return next((candidate for candidate in candidates if os.path.lexists(candidate)), None)
 
 
 def _fail(

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_orig
 from urllib.parse import urlsplit
 
 from tui_feeder.configuration.text import Secret, closest, did_you_mean, show, to_toml
+from tui_feeder.folders import FolderError, expanded
 
 #: The type a key is annotated with; Python has no type for such forms.
 Kind: TypeAlias = Any
@@ -334,8 +335,8 @@ def _convert_path(text: str) -> Path:
     if not text or "\0" in text:
         raise UnfitError("is not a path", text)
     try:
-        return Path(text).expanduser()
-    except RuntimeError:
+        return expanded(text)
+    except FolderError:
         raise UnfitError("names a home directory that is not known", text) from None
 
 

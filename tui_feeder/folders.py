@@ -1,0 +1,110 @@
+"""Where the program's own files lie for its user, and what is done where the user has no home.
+
+In a container the user may have neither ``HOME`` nor an entry in passwd, or a home that cannot be written.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+_NAME = "feeder-tui"
+
+
+class FolderError(Exception):
+    """A folder cannot be had; the text says why and what to do."""
+
+
+def home(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The user's home, None where nobody knows of one."""
+    stated = environ.get("HOME")
+    try:
+        found = Path(stated) if stated else Path("~").expanduser()
+    except RuntimeError:
+        return None
+    return found if found.is_absolute() else None
+
+
+def expanded(text: str) -> Path:
+    """The path, with ``~`` for a home.
+
+    Raises:
+        FolderError: the home is not known.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise FolderError(f"{text} names a home directory that is not known: name the whole path") from error
+
+
+def config_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Where the user's configuration, keys and themes lie; None where there is no home."""
+    found = _stated("XDG_CONFIG_HOME", ".config", environ)
+    return None if found is None else found / _NAME
+
+
+def state_folder() -> Path:
+    """Where the program keeps its log and what the screen remembers; it is there, and can be written.
+
+    Raises:
+        FolderError: neither the home nor the temporary folder has a place.
+    """
+    found = _stated("XDG_STATE_HOME", str(Path(".local") / "state"), os.environ)
+    if found is not None and _writable(found / _NAME):
+        return found / _NAME
+    path = temporary_folder()
+    made_folder(path)
+    return path
+
+
+def runtime_folder() -> Path:
+    """Where the sockets of this user's feeders lie; it need not be there."""
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    return Path(base) / _NAME if os.path.isabs(base) and os.path.isdir(base) else temporary_folder()
+
+
+def temporary_folder() -> Path:
+    """This user's folder in the temporary one.
+
+    Raises:
+        FolderError: no temporary folder can be written.
+    """
+    try:
+        return Path(tempfile.gettempdir()) / f"{_NAME}-{os.geteuid()}"
+    except OSError as error:
+        raise FolderError("no temporary folder can be written: name one in TMPDIR") from error
+
+
+def made_folder(path: Path) -> None:
+    """Make the folder if it is not there, for its user alone.
+
+    Raises:
+        FolderError: it is somebody else's, open to others, or no folder.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise FolderError(f"{path} cannot be made ({error.strerror}): name another place") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise FolderError(f"{path} must be a folder of this user alone: chmod 700, or name another place")
+
+
+def _stated(variable: str, below_home: str, environ: Mapping[str, str]) -> Path | None:
+    """The folder that a variable names, else the usual one; a relative path is to be ignored, says XDG."""
+    stated = environ.get(variable, "")
+    if os.path.isabs(stated):
+        return Path(stated)
+    found = home(environ)
+    return None if found is None else found / below_home
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
