@@ -20,6 +20,7 @@ class Chromium:
         self._websocket = websocket
         self._number = 0
         self.drawn = b""  # what the feeder sent to the page
+        self.asked: list[str] = []  # addresses that the page loads from
 
     async def call(self, method: str, **parameters: object) -> dict[str, object]:
         self._number += 1
@@ -38,6 +39,10 @@ class Chromium:
             frame = told["params"]["response"]
             if frame["opcode"] == 2:
                 self.drawn += base64.b64decode(frame["payloadData"])
+        if told.get("method") == "Network.requestWillBeSent":
+            self.asked.append(told["params"]["request"]["url"])
+        if told.get("method") == "Network.webSocketCreated":
+            self.asked.append(told["params"]["url"])
         assert isinstance(told, dict)
         return told
 

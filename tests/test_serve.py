@@ -7,6 +7,7 @@ import base64
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -60,7 +61,10 @@ async def test_a_page_shows_the_feeder_and_ends_with_its_connection(tmp_path: Pa
     async with served(tmp_path) as (address, process), aiohttp.ClientSession() as session:
         async with session.get(f"http://{address}/") as page:
             assert page.status == 200
-            assert f"ws://{address}/ws" in await page.text()
+            text = await page.text()
+            assert f"ws://{address}/ws" in text
+            assert set(re.findall(r"\b(?:https?|wss?):?//([^/\"']+)", text)) == {address}
+            assert "default-src 'self'" in page.headers["Content-Security-Policy"]
         drawn = b""
         async with session.ws_connect(f"http://{address}/ws?width=80&height=24", max_msg_size=0) as websocket:
             async with asyncio.timeout(60):
@@ -103,6 +107,10 @@ async def test_a_real_browser_shows_the_screens_and_takes_keys(tmp_path: Path) -
     async with served(tmp_path) as (address, _), chromium(program, tmp_path / "browser") as page:
         await page.show(f"http://{address}/")
         await page.until(lambda: b"BTCUSDT" in page.drawn and b"LIVE" in page.drawn)
+        assert any(one.endswith(".ttf") for one in page.asked)
+        # Nothing is loaded from elsewhere, where somebody could see who looks at a feeder, or change it.
+        own = (f"http://{address}/", f"ws://{address}/", "data:,")
+        assert [one for one in page.asked if not one.startswith(own)] == []
         await page.click(600, 300)
         assert b"volume at price" not in page.drawn
         await page.call("Input.dispatchKeyEvent", type="keyDown", key="3", text="3", windowsVirtualKeyCode=51)

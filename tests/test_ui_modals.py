@@ -8,7 +8,7 @@ import pytest
 
 from tests.fake_monitor import NOON, FakeMonitor, with_troubles
 from tests.screens import app_of, settled
-from tui_feeder.app import ExitReason, FeederApp, Leaving, UiSettings
+from tui_feeder.app import AttachedApp, ExitReason, FeederApp, Leaving, UiSettings
 from tui_feeder.monitor import AlertView, ConfiguredValue
 from tui_feeder.screens.toasts import Toasts
 
@@ -197,3 +197,21 @@ def test_toasts_go_after_a_while_and_follow_a_feeder_that_began_anew() -> None:
     many = tuple(alert(number) for number in range(1, 50))
     toasts.take(replace(later, alerts=many))
     assert [one.number for one in toasts.shown] == [46, 47, 48, 49]
+
+
+@pytest.mark.parametrize("kind", [AttachedApp, FeederApp])
+async def test_help_and_commands_say_what_q_does_here(kind: type[FeederApp]) -> None:
+    """On an attached screen it stops nothing."""
+    more = {"title": "test"} if kind is FeederApp else {}
+    app = kind(FakeMonitor(3), UiSettings(symbol_set="braille"), **more)
+    async with app.run_test(size=(120, 40)) as pilot:
+        shown = []
+        for key in ("question_mark", "colon"):
+            await pilot.press(key)
+            if key == "colon":
+                await pilot.press(*"feeder")
+            shown.append(words(await settled(pilot)))
+            await pilot.press("escape")
+    for text in shown:
+        assert ("Leave; the feeder goes on" in text) == (kind is AttachedApp)
+        assert ("Stop the feeder and quit" in text) == (kind is FeederApp)

@@ -15,7 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.events import Key
 
 from tui_feeder.monitor import ConfiguredValue, Faults, Monitor
-from tui_feeder.screens.app_keys import APP_BINDINGS, REPLAY_BINDINGS
+from tui_feeder.screens.app_keys import APP_BINDINGS, REPLAY_BINDINGS, leaving_by
 from tui_feeder.screens.base import FeederScreen, keys_of
 from tui_feeder.screens.chart import ChartScreen
 from tui_feeder.screens.commands import export_menu, fault_menu, palette
@@ -398,3 +398,29 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
             self.pop_screen()
         else:
             self.push_screen(HelpScreen(keys_of(self.screen)))
+
+
+class AttachedApp(FeederApp, inherit_bindings=False):
+    """The screen of a feeder that runs in another process, and goes on there.
+
+    Args:
+        monitor: the other end of its socket.
+        settings: of the screen.
+        state_file: where the screen remembers its choices; None to forget them.
+        folder: of the user's configuration.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [*leaving_by("Leave; the feeder goes on")]
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        settings: UiSettings,
+        *,
+        state_file: Path | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        super().__init__(
+            monitor, settings, title="attached", state_file=state_file, folder=folder,
+            leaving=Leaving.DETACHES,
+        )  # fmt: skip

@@ -72,7 +72,10 @@ def bound(path: Path) -> socket.socket:
         SocketError: somebody listens there already, or it cannot be made.
     """
     if path.parent == runtime_folder():
-        made_folder(path.parent)
+        try:
+            made_folder(path.parent)
+        except FolderError as error:
+            raise SocketError(str(error)) from error
     if len(os.fsencode(path)) > 100:
         raise SocketError(f"{path} is too long for a socket (100 bytes at most): name another")
     one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -31,14 +31,14 @@ def attach(loaded: LoadedConfig, socket: Path | None) -> int:
         SocketError: no feeder runs, or more than one.
         AttachError: it does not answer, or is of another version.
     """
-    from tui_feeder.app import FeederApp, Leaving
+    from tui_feeder.app import AttachedApp
 
     log_file = state_folder() / "attach.log"
     set_up(loaded.config, log_file)
     with contextlib.closing(AttachedMonitor(chosen(socket))) as monitor:
-        app = FeederApp(
-            monitor, screen_settings(loaded), title="attached",
-            state_file=state_folder() / "screen.json", folder=config_folder(), leaving=Leaving.DETACHES,
+        app = AttachedApp(
+            monitor, screen_settings(loaded),
+            state_file=state_folder() / "screen.json", folder=config_folder(),
         )  # fmt: skip
         reason = app.run()
         if reason is None and app.failure is not None:

@@ -34,6 +34,12 @@ except ModuleNotFoundError as error:
 _PAGES = 8  # at once; each is a process
 _CONNECTIONS = 128
 _START_SECONDS = 60.0
+_TEMPLATES = Path(__file__).with_name("pages")
+#: What a page may load: what is served beside it, also where a later version of its scripts asks for more.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; connect-src 'self' ws://{host}; frame-ancestors 'none'"
+)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -115,7 +121,7 @@ class Pages(Server):
     def __init__(self, path: Path, host: str, port: int) -> None:
         looks = ("--colors", "truecolor", "--symbols-set", "braille")  # what a browser has
         command = shlex.join([sys.executable, "-m", "tui_feeder", "attach", "--socket", str(path), *looks])
-        super().__init__(command, host, port, title="feeder-tui")
+        super().__init__(command, host, port, title="feeder-tui", templates_path=_TEMPLATES)
         self._path = path
         self._open = 0
         self._names = {f"{name}:{port}" for name in (host, *(("localhost",) if host == "127.0.0.1" else ()))}
@@ -162,7 +168,10 @@ class Pages(Server):
         if request.method != "GET":
             raise web.HTTPMethodNotAllowed(request.method, ["GET"])
         if request.path != "/ws":
-            return await handler(request)
+            answer = await handler(request)
+            if not answer.prepared:
+                answer.headers["Content-Security-Policy"] = _POLICY.format(host=request.host)
+            return answer
         if self._open >= _PAGES:
             raise web.HTTPServiceUnavailable(text=f"{_PAGES} pages are open already\n")
         self._open += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,7 +10,7 @@ from textual.binding import BindingType
 from tui_feeder.app import FeederApp, Leaving, UiSettings
 from tui_feeder.monitor import MINUTE_MS
 from tui_feeder.replaying.player import Player
-from tui_feeder.screens.app_keys import APP_BINDINGS, REPLAY_BINDINGS
+from tui_feeder.screens.app_keys import REPLAY_BINDINGS, leaving_by
 
 _HOUR_MS = 60 * MINUTE_MS
 
@@ -27,7 +26,7 @@ class ReplayApp(FeederApp, inherit_bindings=False):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(replace(key, tooltip="Leave the replay") if key.id == "app.quit" else key for key in APP_BINDINGS),
+        *leaving_by("Leave the replay"),
         *REPLAY_BINDINGS,
     ]
 

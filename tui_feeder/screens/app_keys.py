@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from textual.binding import Binding
 
 APP_BINDINGS: tuple[Binding, ...] = (
@@ -30,6 +32,12 @@ APP_BINDINGS: tuple[Binding, ...] = (
     Binding("ctrl+c", "interrupt", "interrupt", show=False, priority=True, id="app.interrupt",
             tooltip="Quit, when pressed twice"),
 )  # fmt: skip
+
+
+def leaving_by(tooltip: str) -> tuple[Binding, ...]:
+    """The same keys where q stops no feeder; ``tooltip`` says what it does."""
+    return tuple(replace(key, tooltip=tooltip) if key.id == "app.quit" else key for key in APP_BINDINGS)
+
 
 #: Where the moment can be chosen; in the group of the app's, whose keys no screen has too.
 REPLAY_BINDINGS: tuple[Binding, ...] = (

@@ -309,7 +309,7 @@ def too_small_page(size: Size, ink: Ink) -> list[Strip]:
     lines = [
         ("This terminal is too small", Role.STRONG),
         (f"needed {MINIMUM.width} x {MINIMUM.height}, here {size.width} x {size.height}", Role.TEXT),
-        ("The feeder runs on; q quits", Role.MUTED),
+        ("All goes on meanwhile; q quits", Role.MUTED),
     ]
     top = max(0, (size.height - len(lines)) // 2)
     result = []

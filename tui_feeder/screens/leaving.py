@@ -38,21 +38,20 @@ class Leaving(StrEnum):
 
 
 def leave_prompt(snapshot: Snapshot, leaving: Leaving, leave: Callable[[], None]) -> Popup:
-    """What stops and what stays, and whether to."""
+    """What stops and what stays, and whether to; not for a screen that only detaches."""
     lines: list[list[Part]] = []
     for label, text in _told(snapshot, leaving):
         for number, line in enumerate(textwrap.wrap(text, _TEXT)):
             lines.append([(cells.fit("" if number else label, _LABEL), Role.WARN), (line, Role.TEXT)])
     lines.append([])
-    stop = "leave; the feeder goes on" if leaving is Leaving.DETACHES else "stop the feeder and quit"
-    return Popup("Quit?", [Choice("q", stop, leave), Choice("n", "stay here", lambda: None)], text=lines)
+    return Popup(
+        "Quit?", [Choice("q", leaving.verb, leave), Choice("n", "stay here", lambda: None)], text=lines
+    )
 
 
 def _told(snapshot: Snapshot, leaving: Leaving) -> list[tuple[str, str]]:
     count = len(snapshot.symbols)
     symbols = f"{count} symbol{'' if count == 1 else 's'}"
-    if leaving is Leaving.DETACHES:
-        return [("stays", f"the feeder with its {symbols} goes on in its own process")]
     told = [("stops", f"the live candles of {symbols}, and the messages made of them")]
     fraction = history_fraction(snapshot)
     if fraction is not None:
