@@ -111,6 +111,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
         "rest_url": "https://fapi.binance.com",
         "stream_url": "wss://fstream.binance.com",
         "archive_url": "https://data.binance.vision",
+        "proxy": None,
         "clock_rate": 1.0,
         "request_timeout_seconds": 10,
         "archive_concurrency": 4,

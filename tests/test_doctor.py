@@ -58,6 +58,7 @@ async def test_where_all_is_well_every_line_says_so(tmp_path: Path) -> None:
             (
                 "config",
                 "disk",
+                "proxy",
                 "http",
                 "names",
                 "REST",

@@ -20,6 +20,7 @@ from tui_feeder.configuration.keys import kind_at, leaf_names
 from tui_feeder.configuration.sections import Service
 from tui_feeder.configuration.text import MASK, Secret
 from tui_feeder.configuration.values import is_secret
+from tui_feeder.engine.proxy import configured_proxies
 
 log = logging.getLogger(__name__)
 _MB = 1_000_000
@@ -174,4 +175,5 @@ def _secrets_of(config: Config) -> tuple[str, ...]:
         reduce(getattr, key, config) for key in leaf_names() if is_secret(kind_at(key))
     )
     secrets = {secret.reveal() for secret in found if isinstance(secret, Secret)}
+    secrets.update(configured_proxies(config).secrets())
     return tuple(sorted((s for s in secrets if len(s) >= _SECRET_AT_LEAST), key=len, reverse=True))

@@ -20,6 +20,7 @@ from tui_feeder.config import Config, ConfigError, LoadedConfig
 from tui_feeder.configuration.printing import render
 from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.live import EngineThread, wait_for_end
+from tui_feeder.engine.proxy import routes, routes_text
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.sinks.configured import configured_sinks
 from tui_feeder.engine.sinks.thread import SinkError
@@ -64,12 +65,16 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
     Raises:
         StoreError: the store cannot be opened.
         EngineError: the engine cannot do what the configuration asks.
+        ProxyError: a proxy that is configured cannot be used.
     """
     config = loaded.config
     log_file = config.service.log_file or (None if options.headless else state_folder() / "feeder-tui.log")
     set_up(config, log_file)
     if options.headless and log_file is not None:
         _tell(f"the log goes to {log_file}")
+    ways = routes(config)
+    if any(ways.values()):
+        log.info("the way to the exchange: %s", routes_text(ways))
     store = Store(config.application.storage_path, exchange=market_of(config))
     try:
         sinks = configured_sinks(config, store)

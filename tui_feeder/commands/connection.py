@@ -18,6 +18,7 @@ from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.history import SURE_MS, History
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.plan import File
+from tui_feeder.engine.proxy import Proxies, configured_proxies
 from tui_feeder.engine.store import Store
 from tui_feeder.engine.threads import working_thread
 
@@ -34,9 +35,15 @@ class TalliedArchive(ArchiveClient):
     """An archive client that remembers, by symbol, what it got and what it did not."""
 
     def __init__(
-        self, base_url: str, workers: ThreadPoolExecutor, *, concurrency: int, timeout: float
+        self,
+        base_url: str,
+        workers: ThreadPoolExecutor,
+        *,
+        concurrency: int,
+        timeout: float,
+        proxies: Proxies,
     ) -> None:
-        super().__init__(base_url, workers, concurrency=concurrency, timeout=timeout)
+        super().__init__(base_url, workers, concurrency=concurrency, timeout=timeout, proxies=proxies)
         self.got: defaultdict[str, int] = defaultdict(int)
         self.troubles: defaultdict[str, list[str]] = defaultdict(list)
 
@@ -67,10 +74,13 @@ class Connection:
 
     Args:
         store: knows of a ban that an earlier run met, and, unless it is read-only, keeps one met now.
+
+    Raises:
+        ProxyError: the proxy on the way cannot be used.
     """
 
     def __init__(self, config: Config, store: Store) -> None:
-        exchange = config.exchange
+        exchange, proxies = config.exchange, configured_proxies(config)
         self.clock = ExchangeClock(exchange.clock_rate)
         self.journal = Journal(self.clock.now)
         self.rest = RestClient(
@@ -79,6 +89,7 @@ class Connection:
             timeout=exchange.request_timeout_seconds,
             banned_until=known_ban(store, self.clock),
             on_ban=self._banned,
+            proxies=proxies,
         )
         self.refused = ""
         self._config = config
@@ -89,6 +100,7 @@ class Connection:
             self._workers,
             concurrency=exchange.archive_concurrency,
             timeout=exchange.request_timeout_seconds,
+            proxies=proxies,
         )
 
     async def __aenter__(self) -> Self:

@@ -68,8 +68,14 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
         yield Finding("config", "ok", _origin(loaded))
     yield checks.storage(config)
     yield await port(loaded)
-    yield await checks.names(config)
+    way = checks.proxies(config)
+    yield way
     asked = asyncio.create_task(checks.sinks(config))  # they may take their time: nobody waits for another
+    if way.state == "fail":  # nobody can be asked
+        for finding in await asked:
+            yield finding
+        return
+    yield await checks.names(config)
     found, exchange = await checks.rest(config)
     for finding in found:
         yield finding

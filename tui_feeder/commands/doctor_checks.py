@@ -25,6 +25,7 @@ from tui_feeder.engine.binance.stream import Handlers, KlineSocket
 from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.plan import File, FileKind
+from tui_feeder.engine.proxy import ProxyError, configured_proxies, routes, routes_text
 from tui_feeder.engine.roster import choose_symbols
 from tui_feeder.engine.sinks.configured import disabled_backlogs, look
 from tui_feeder.engine.sinks.thread import SinkError
@@ -122,10 +123,24 @@ def _holder(lock: Path) -> str:
         return ""
 
 
+def proxies(config: Config) -> Finding:
+    """How REST, the streams and the archive are reached, and who says so."""
+    try:
+        found = routes(config)
+    except ProxyError as error:
+        return Finding("proxy", "fail", str(error), 'exchange.proxy = "none" goes without one')
+    return Finding("proxy", "ok", routes_text(found) if any(found.values()) else "none is used")
+
+
 async def names(config: Config) -> Finding:
-    """Whether the hosts have addresses."""
-    urls = (config.exchange.rest_url, config.exchange.stream_url, config.exchange.archive_url)
-    hosts = dict.fromkeys(urlsplit(url).hostname or "" for url in urls)
+    """Whether the hosts have addresses; behind a proxy, whether that one has: it looks up the others."""
+    exchange = config.exchange
+    urls = {"REST": exchange.rest_url, "streams": exchange.stream_url, "archive": exchange.archive_url}
+    ways = routes(config)
+    hosts = dict.fromkeys(
+        urlsplit(url).hostname or "" if (way := ways[name]) is None else way.address.host
+        for name, url in urls.items()
+    )
     unknown = []
     for host in hosts:
         try:
@@ -147,6 +162,7 @@ async def rest(config: Config) -> tuple[list[Finding], Exchange]:
         exchange.clock,
         timeout=config.exchange.request_timeout_seconds,
         banned_until=_banned(config, exchange.clock),
+        proxies=configured_proxies(config),
     )
     try:
         await client.sync_clock()
@@ -238,7 +254,9 @@ async def archive(config: Config, exchange: Exchange) -> Finding:
     symbol = _LIQUID if not known or _LIQUID in known else next(iter(exchange.chosen or known))
     workers: ThreadPoolExecutor = working_thread()
     timeout = config.exchange.request_timeout_seconds
-    client = ArchiveClient(config.exchange.archive_url, workers, timeout=timeout)
+    client = ArchiveClient(
+        config.exchange.archive_url, workers, timeout=timeout, proxies=configured_proxies(config)
+    )
     base = config.exchange.archive_url
     try:
         async with asyncio.timeout(_ARCHIVE_SECONDS):  # wait_for of Python 3.11 can lose a cancellation
@@ -274,7 +292,10 @@ async def streams(config: Config, exchange: Exchange, patience: float) -> Findin
     async def at_once() -> None:
         return None
 
-    one = KlineSocket("kline", config.exchange.stream_url, wanted, exchange.clock, handlers, at_once)
+    one = KlineSocket(
+        "kline", config.exchange.stream_url, wanted, exchange.clock, handlers, at_once,
+        configured_proxies(config),
+    )  # fmt: skip
     running = asyncio.create_task(one.run())
     began = time.monotonic()
     connected = False

@@ -97,8 +97,8 @@ class Refusal(Exception):
 _EXPLAINED = frozenset(
     (
         "AttachError", "BackupError", "EngineError", "ExchangeError", "ExchangeStartError", "ExportError",
-        "FolderError", "ListenError", "LogError", "PortInUseError", "RunError", "ServiceError", "SocketError",
-        "StoreError",
+        "FolderError", "ListenError", "LogError", "PortInUseError", "ProxyError", "RunError", "ServiceError",
+        "SocketError", "StoreError",
     )
 )  # fmt: skip
 

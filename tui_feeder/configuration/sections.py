@@ -30,6 +30,7 @@ from tui_feeder.configuration.values import (
     Months,
     Percentage,
     Port,
+    ProxyRoute,
     RefreshRate,
     Seconds,
     ServedPort,
@@ -238,6 +239,8 @@ class Exchange:
     rest_url: HttpUrl = "https://fapi.binance.com"
     stream_url: WebSocketUrl = "wss://fstream.binance.com"
     archive_url: HttpUrl = "https://data.binance.vision"
+    proxy: ProxyRoute | None = None
+    """On the way to all three; "none" for none; without it the environment decides."""
     clock_rate: Speed = 1.0
     """Seconds the exchange's clock moves in a second; other than 1 on simulated exchanges only."""
     request_timeout_seconds: Seconds = 10.0

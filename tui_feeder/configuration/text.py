@@ -65,7 +65,7 @@ def to_toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, datetime):
         return f'"{value.isoformat().replace("+00:00", "Z")}"'
-    if isinstance(value, Secret | Path | str):
+    if isinstance(value, Secret | Path | str) or hasattr(value, "reveal"):  # the rest of what has secrets
         return printable(json.dumps(str(value), ensure_ascii=False))
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(to_toml, value))}]"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
+from tui_feeder.configuration.proxy import ALLOWED, ProxyAddress, masked
 from tui_feeder.configuration.text import Secret, closest, did_you_mean, show, to_toml
 from tui_feeder.folders import FolderError, expanded
 
@@ -39,6 +40,7 @@ _FORMS: dict[Any, str] = {
     str: "a string",
     Secret: "a string",
     Path: "a path",
+    ProxyAddress: ALLOWED,
     datetime: 'a time in RFC 3339 form, as "2024-01-01T00:00:00Z"',
 }
 
@@ -174,6 +176,8 @@ TopicPrefix: TypeAlias = Annotated[
         lambda text: _TOPIC_PREFIX.fullmatch(text) is not None,
     ),
 ]
+ProxyRoute: TypeAlias = ProxyAddress | Literal["none"]
+"""A proxy, or that there is none."""
 HttpUrl: TypeAlias = Annotated[str, _url("http", "https")]
 WebSocketUrl: TypeAlias = Annotated[str, _url("ws", "wss")]
 Symbol: TypeAlias = Annotated[
@@ -320,6 +324,8 @@ def _convert_single(bare: Kind, raw: object) -> object:
         if not math.isfinite(number):
             raise UnfitError("is not a finite number", raw)
         return number
+    if bare is ProxyAddress:
+        return _convert_proxy(raw, wrong)
     if bare is Path and isinstance(raw, Path):
         return raw
     if isinstance(raw, Secret) and bare is Secret:
@@ -329,6 +335,19 @@ def _convert_single(bare: Kind, raw: object) -> object:
     if not raw.isascii() and any("\ud800" <= character <= "\udfff" for character in raw):
         raise UnfitError("is not valid UTF-8", raw)
     return _convert_path(raw) if bare is Path else Secret(raw) if bare is Secret else raw
+
+
+def _convert_proxy(raw: object, wrong: UnfitError) -> ProxyAddress | str:
+    if isinstance(raw, ProxyAddress):
+        return raw
+    if not isinstance(raw, str):
+        raise wrong
+    if raw == "none":
+        return raw
+    try:
+        return ProxyAddress(raw)
+    except ValueError as error:
+        raise UnfitError(str(error), masked(raw)) from None
 
 
 def _convert_path(text: str) -> Path:

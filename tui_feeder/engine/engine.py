@@ -31,6 +31,7 @@ from tui_feeder.engine.latency import Latency
 from tui_feeder.engine.message import Message
 from tui_feeder.engine.numbers_keeper import NumbersKeeper
 from tui_feeder.engine.profile_keeper import ProfileKeeper
+from tui_feeder.engine.proxy import configured_proxies
 from tui_feeder.engine.recovery import Recovery
 from tui_feeder.engine.roster import Tracked
 from tui_feeder.engine.sinks import Sink
@@ -68,6 +69,7 @@ class Engine:
         self.store = store
         self.sinks = tuple(sinks)
         exchange = config.exchange
+        self._proxies = configured_proxies(config)
         self.clock = ExchangeClock(exchange.clock_rate)
         self.journal = Journal(self.clock.now)
         self.supervisor = Supervisor(self.journal)
@@ -77,6 +79,7 @@ class Engine:
             timeout=exchange.request_timeout_seconds,
             banned_until=known_ban(store, self.clock),
             on_ban=partial(keep_ban, store, self.clock),
+            proxies=self._proxies,
         )
         self._timekeeper = Timekeeper(self.clock, self.rest, self.journal, self._clock_was_ahead)
         self.state = "starting"
@@ -91,6 +94,7 @@ class Engine:
             self._workers,
             concurrency=exchange.archive_concurrency,
             timeout=exchange.request_timeout_seconds,
+            proxies=self._proxies,
         )
         self.history = History(
             self.rest,
@@ -174,7 +178,7 @@ class Engine:
             )
         self._check_store_age(symbols)
         handlers = Handlers(self._frame, lambda kind, text: self.journal.fault(f"stream: {kind}", text))
-        self.streams = MarketStreams(self.config.exchange.stream_url, [], self.clock, handlers)
+        self.streams = MarketStreams(self.config.exchange.stream_url, [], self.clock, handlers, self._proxies)
         following.subscribe = self.streams.assign
         self.state = "backfill"
         following.assign(symbols)

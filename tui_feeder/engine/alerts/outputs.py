@@ -16,6 +16,7 @@ from tui_feeder.config import Alerts, Config
 from tui_feeder.engine.alerts.desk import Output
 from tui_feeder.engine.alerts.rules import Alert
 from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.proxy import Proxies, failures, session
 from tui_feeder.engine.store import Store
 
 #: Alerts that wait for a receiver; beyond it the oldest are let go, and counted.
@@ -65,13 +66,17 @@ class Webhook:
     """Posts each alert as JSON, one after the other. TLS is verified, redirects are not followed.
 
     Args:
-        url: never told to anyone: it often holds a secret.
+        url: never told to anyone: it often holds a secret. A proxy of the environment leads to it.
+
+    Raises:
+        ProxyError: the proxy cannot be used.
     """
 
     name = "webhook"
 
     def __init__(self, url: str, settings: Alerts, journal: Journal) -> None:
         self._url = url
+        self._proxy = Proxies().of(url)
         self._tries = 1 + settings.webhook_retries
         self._timeout = aiohttp.ClientTimeout(total=settings.webhook_timeout_seconds)
         self._journal = journal
@@ -88,15 +93,15 @@ class Webhook:
 
     async def run(self) -> None:
         """Post what waits, until cancelled."""
-        async with aiohttp.ClientSession(timeout=self._timeout) as session:
+        async with session(self._proxy, self._timeout) as client:
             while True:
                 async with self._waiting.next() as (_, payload):
-                    await self._deliver(session, payload)
+                    await self._deliver(client, payload)
 
-    async def _deliver(self, session: aiohttp.ClientSession, payload: bytes) -> None:
+    async def _deliver(self, client: aiohttp.ClientSession, payload: bytes) -> None:
         pause = _FIRST_PAUSE_SECONDS
         for attempt in range(1, self._tries + 1):
-            trouble, again = await self._post(session, payload)
+            trouble, again = await self._post(client, payload)
             if not trouble:
                 self._journal.count("alert webhook sent")
                 return
@@ -106,13 +111,11 @@ class Webhook:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    async def _post(self, session: aiohttp.ClientSession, payload: bytes) -> tuple[str, bool]:
+    async def _post(self, client: aiohttp.ClientSession, payload: bytes) -> tuple[str, bool]:
         """One try: what went wrong, "" if nothing, and whether another try may help."""
         headers = {"Content-Type": "application/json"}
         try:
-            async with session.post(
-                self._url, data=payload, headers=headers, allow_redirects=False
-            ) as answer:
+            async with client.post(self._url, data=payload, headers=headers, allow_redirects=False) as answer:
                 if 200 <= answer.status < 300:
                     return "", False
                 return f"the receiver answers {answer.status}", answer.status in (408, 429) or (
@@ -122,8 +125,9 @@ class Webhook:
             return f"no answer within {self._timeout.total:g} s", True
         except aiohttp.ClientConnectorCertificateError:
             return "the receiver's certificate cannot be trusted", False
-        except (aiohttp.ClientError, OSError) as error:
-            return f"the receiver cannot be reached ({type(error).__name__})", True
+        except failures() as error:
+            way = "" if self._proxy is None else f" through the proxy {self._proxy}"
+            return f"the receiver cannot be reached{way} ({type(error).__name__})", True
 
 
 class Program:

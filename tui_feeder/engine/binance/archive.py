@@ -20,6 +20,7 @@ from tui_feeder.engine.binance.kline_csv import Refused
 from tui_feeder.engine.binance.routes import archive_path
 from tui_feeder.engine.candle import Rows
 from tui_feeder.engine.plan import File
+from tui_feeder.engine.proxy import Proxies, failures, reason_of, session
 
 MAX_ZIP = 32 << 20
 T = TypeVar("T")
@@ -66,12 +67,23 @@ class ArchiveClient:
         workers: threads that hash, inflate and parse.
         concurrency: downloads under way at once.
         timeout: seconds a download may stand still.
+        proxies: on the way there; those of the environment where none are given.
+
+    Raises:
+        ProxyError: the proxy cannot be used.
     """
 
     def __init__(
-        self, base_url: str, workers: ThreadPoolExecutor, *, concurrency: int = 4, timeout: float = 10.0
+        self,
+        base_url: str,
+        workers: ThreadPoolExecutor,
+        *,
+        concurrency: int = 4,
+        timeout: float = 10.0,
+        proxies: Proxies | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
+        self._proxy = (proxies or Proxies()).of(self.base_url)
         self.files = 0
         self.bytes = 0
         self.refused = 0
@@ -134,7 +146,7 @@ class ArchiveClient:
     ) -> _Body | None:
         """The body of ``path``, None for 404 and 403; tried again when the connection breaks."""
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout)
+            self._session = session(self._proxy, self._timeout)
         name = path.rpartition("/")[2]
         for attempt in range(1, _TRIES + 1):
             body = bytearray()
@@ -153,13 +165,14 @@ class ArchiveClient:
                 return _Body(bytes(body), answer.headers.get("ETag", ""))
             except aiohttp.ServerTimeoutError as error:  # it stood still
                 if attempt == _TRIES:
-                    raise ArchiveError(f"{name}: no answer in time, {_TRIES} tries") from error
+                    why = reason_of(TimeoutError("no answer in time"), self._proxy)
+                    raise ArchiveError(f"{name}{why}, {_TRIES} tries") from error
                 await asyncio.sleep(0.2 * 2**attempt)
             except TimeoutError as error:
                 raise ArchiveError(f"{name}: not read within {self._timeout.total:g} s") from error
-            except aiohttp.ClientError as error:
+            except failures() as error:
                 if attempt == _TRIES:
-                    raise ArchiveError(f"{name}: {error}, {_TRIES} tries") from error
+                    raise ArchiveError(f"{name}{reason_of(error, self._proxy)}, {_TRIES} tries") from error
                 await asyncio.sleep(0.2 * 2**attempt)
         return None
 

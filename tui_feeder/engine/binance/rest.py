@@ -17,6 +17,7 @@ from tui_feeder.engine.binance import UNREADABLE, Whole
 from tui_feeder.engine.binance.weight import WeightLedger
 from tui_feeder.engine.candle import MINUTE_MS, ROW, Rows
 from tui_feeder.engine.clock import ExchangeClock, Step
+from tui_feeder.engine.proxy import Proxies, failures, reason_of, session
 
 MAX_LIMIT = 1_500
 MAX_BODY = 32 << 20
@@ -133,11 +134,15 @@ class RestClient:
         timeout: seconds for a whole request.
         banned_until: exchange ms of a ban known from an earlier run.
         on_ban: called with the exchange ms until which a ban lasts, when one is learnt.
+        proxies: on the way there; those of the environment where none are given.
 
     Attributes:
         on_reached: called when REST answers again after it did not. With True once candles were given
             after an outage: everything that waits may be tried. With False while only something else was
             answered: one trial request shows whether candles are given too.
+
+    Raises:
+        ProxyError: the proxy cannot be used.
     """
 
     def __init__(
@@ -148,8 +153,10 @@ class RestClient:
         timeout: float = 10.0,
         banned_until: int = 0,
         on_ban: Callable[[int], None] = lambda _: None,
+        proxies: Proxies | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
+        self._proxy = (proxies or Proxies()).of(self.base_url)
         self.clock = clock
         self.ledger = WeightLedger(clock.now, clock.sleep_until)
         self.banned_until = banned_until
@@ -217,7 +224,7 @@ class RestClient:
 
     async def _ask(self, path: str) -> bytes:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout)
+            self._session = session(self._proxy, self._timeout)
         self.requests += 1
         if path == _TIME_PATH:  # whatever it waited for before says nothing of the clock
             self._time_sent = time.monotonic()
@@ -229,11 +236,14 @@ class RestClient:
                     body += await answer.content.read(MAX_BODY + 1 - len(body))
                 status, headers = answer.status, answer.headers
         except TimeoutError:
-            raise self._refusal("timeout", f"no answer within {self._timeout.total:g} s") from None
+            way = "" if self._proxy is None else f" through the proxy {self._proxy}"
+            text = f"no answer within {self._timeout.total:g} s{way}"
+            raise self._refusal("timeout", text) from None
         except aiohttp.ClientPayloadError as error:
             raise self._refusal("bad answer", "an answer broke off in the middle") from error
-        except aiohttp.ClientError as error:
-            raise self._refusal("unreachable", f"{self.base_url} is unreachable: {error}") from error
+        except failures() as error:
+            text = f"{self.base_url} is unreachable{reason_of(error, self._proxy)}"
+            raise self._refusal("unreachable", text) from error
         if (used := headers.get("X-MBX-USED-WEIGHT-1M", "")).isdigit():
             self.ledger.correct(int(used), asked_at)
         if status == 200 and len(body) <= MAX_BODY:

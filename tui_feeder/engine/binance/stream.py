@@ -25,6 +25,7 @@ from tui_feeder.engine.binance import UNREADABLE, Whole
 from tui_feeder.engine.binance.routes import kline_stream, market_url
 from tui_feeder.engine.candle import MINUTE_MS, Candle
 from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.proxy import Proxies, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ class KlineSocket:
         stream_url: such as ``wss://fstream.binance.com``.
         symbols: at most :data:`STREAMS_PER_SOCKET`.
         gate: awaited before every connection attempt (one a second in all).
+        proxies: on the way there; those of the environment where none are given.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class KlineSocket:
         clock: ExchangeClock,
         handlers: Handlers,
         gate: Callable[[], Any],
+        proxies: Proxies | None = None,
     ) -> None:
         if len(symbols) > STREAMS_PER_SOCKET:
             raise ValueError(f"{len(symbols)} streams on a socket, at most {STREAMS_PER_SOCKET}")
@@ -148,6 +151,7 @@ class KlineSocket:
         self._orders: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
         self._number = 0  # of the last order
         self._url = market_url(stream_url, [kline_stream(symbol) for symbol in symbols])
+        self._proxy = (proxies or Proxies()).of(self._url)
         self._clock = clock
         self._handlers = handlers
         self._gate = gate
@@ -200,13 +204,14 @@ class KlineSocket:
                     compression=None,
                     open_timeout=10,
                     close_timeout=1,
+                    proxy=None if self._proxy is None else self._proxy.address.reveal(),
                     create_connection=partial(_Connection, self._take),  # type: ignore[arg-type]
                 ) as socket:
                     self.connected_at = self._clock.now()
                     await self._serve(socket)
                 self.reason = "closed by the exchange"
             except (OSError, websockets.WebSocketException, TimeoutError) as error:
-                self.reason = str(error) or type(error).__name__
+                self.reason = reason_of(error, self._proxy).removeprefix(": ").lstrip()
             if self.frames > frames:  # reset by data alone, never by an acknowledgement
                 backoff.reset()
             wait = backoff.next()
@@ -305,8 +310,16 @@ def _batches(names: list[str]) -> list[list[str]]:
 class MarketStreams:
     """The sockets of all symbols; :meth:`assign` changes which they are while running."""
 
-    def __init__(self, stream_url: str, symbols: list[str], clock: ExchangeClock, handlers: Handlers) -> None:
+    def __init__(
+        self,
+        stream_url: str,
+        symbols: list[str],
+        clock: ExchangeClock,
+        handlers: Handlers,
+        proxies: Proxies | None = None,
+    ) -> None:
         self.sockets: list[KlineSocket] = []
+        self._proxies = proxies
         self._stream_url = stream_url
         self._clock = clock
         self._handlers = handlers
@@ -337,7 +350,7 @@ class MarketStreams:
             self.sockets.append(
                 KlineSocket(
                     f"market-{self._opened}", self._stream_url, shard, self._clock, self._handlers,
-                    self._one_a_second,
+                    self._one_a_second, self._proxies,
                 )
             )  # fmt: skip
         # One without symbols would get no data, and connect again for ever.
@@ -381,8 +394,9 @@ class MarketStreams:
                 if old.connected_at is None or self._clock.now() - old.connected_at < due:
                     continue
                 new = KlineSocket(
-                    old.name, self._stream_url, old.symbols, self._clock, self._handlers, self._one_a_second
-                )
+                    old.name, self._stream_url, old.symbols, self._clock, self._handlers,
+                    self._one_a_second, self._proxies,
+                )  # fmt: skip
                 task = group.create_task(new.run(), name=new.name)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_RENEWAL_PATIENCE_SECONDS):
