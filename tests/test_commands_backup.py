@@ -80,7 +80,7 @@ def contents(env: lmdb.Environment) -> dict[bytes, dict[bytes, bytes]]:
 
 def test_a_restored_backup_goes_on_where_it_was_made(folder: Path, rows: Rows) -> None:
     told = json.loads(command("backup", "copy", "--json", cwd=folder).out)
-    assert (told["candles"], told["symbols"], told["damaged"]) == (14_281, 2, [])
+    assert (told["candles"], told["symbols"]) == (14_281, 2)
     assert told["bytes"] == (folder / "copy" / "data.mdb").stat().st_size
     shutil.move(folder / "lmdb_data", folder / "lost")
     shutil.copytree(folder / "copy", folder / "lmdb_data")
@@ -142,7 +142,7 @@ def test_a_copy_made_while_another_process_writes_is_of_one_moment(tmp_path: Pat
         writer.kill()
 
 
-def test_a_damaged_block_is_named_and_the_rest_is_copied_all_the_same(folder: Path) -> None:
+def test_a_damaged_store_leaves_no_copy_and_what_is_damaged_is_named(folder: Path) -> None:
     with lmdb.open(str(folder / "lmdb_data"), max_dbs=20) as env:
         days = env.open_db(b"days", create=False)
         with env.begin(write=True) as txn:
@@ -152,12 +152,10 @@ def test_a_damaged_block_is_named_and_the_rest_is_copied_all_the_same(folder: Pa
             block[-1] ^= 1
             cursor.put(bytes(cursor.key()), bytes(block))
     done = command("backup", "copy", cwd=folder)
-    assert done.code == 4
-    assert "damaged   BTCUSDT: " in done.err
-    assert "verify --offline" in done.err
-    copy = Store(folder / "copy", read_only=True)
-    assert len(copy.read("币安人生USDT", 0, EVER)) == 5 * 1440 - 60
-    copy.close()
+    assert done.code == 1
+    assert "is damaged, and no copy of it was left: BTCUSDT: damaged days: 2026-01-01" in done.err
+    assert "feeder-tui verify --repair" in done.err
+    assert sorted(path.name for path in folder.glob("copy*")) == []
 
 
 def test_a_full_disk_is_told_and_nothing_is_left_on_it(folder: Path) -> None:

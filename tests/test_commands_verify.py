@@ -141,7 +141,7 @@ def test_offline_finds_what_breaks_an_invariant_or_is_damaged(tmp_path: Path) ->
     done = command("verify", "--offline", "--storage", tmp_path, cwd=tmp_path)
     assert done.code == 4, done.err
     assert "BTCUSDT 2026-01-01T01:17Z: open or close lies outside low..high" in done.out
-    assert "BTCUSDT 2026-01-02T00:00Z .. 2026-01-03T00:00Z: the block is damaged" in done.out
+    assert "BTCUSDT 2026-01-02T00:00Z .. 2026-01-03T00:00Z: the stored day is damaged" in done.out
     assert "1 symbol with something wrong" in done.out
     assert (
         command("verify", "--offline", "--storage", tmp_path, "--symbols", "ETHUSDT", cwd=tmp_path).code == 0
@@ -150,6 +150,6 @@ def test_offline_finds_what_breaks_an_invariant_or_is_damaged(tmp_path: Path) ->
         command("verify", "--offline", "--storage", tmp_path, "--from", "2026-01-03", cwd=tmp_path).code == 0
     )
     done = command("export", "--symbol", "BTCUSDT", "--storage", tmp_path, "-o", "x.csv", cwd=tmp_path)
-    assert done.code == 1
-    assert "feeder-tui verify --offline names the days" in done.err
-    assert not (tmp_path / "x.csv").exists()
+    assert done.code == 4
+    assert "feeder-tui: BTCUSDT: 1 stored day damaged and left out: 2026-01-02; " in done.err
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == 1 + 2 * 1440

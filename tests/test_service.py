@@ -54,7 +54,7 @@ async def test_it_is_healthy_from_the_start_and_ready_once_history_is_there(tmp_
             exchange.faults.switch_off()
             await feeder.until_ready(True)
             body = await feeder.get("/ready")
-            assert set(body["checks"]) == {"history", "streams", "symbols", "sinks", "disk"}
+            assert set(body["checks"]) == {"history", "streams", "symbols", "sinks", "disk", "stored days"}
             assert (await feeder.get("/health"))["state"] == "live"
 
 
@@ -147,7 +147,7 @@ def look_at(snapshot: Snapshot, **more: Any) -> Look:  # noqa: ANN401
     fields: dict[str, Any] = {
         "answer_seconds": 0.0, "uptime_seconds": 1.0, "lags": {}, "outboxes": {}, "ban_until": 0,
         "latencies": dict.fromkeys(("minute", "frame", "loop"), none), "store_pausing": None,
-        "disk_free": 10**12,
+        "disk_free": 10**12, "damaged": {},
     }  # fmt: skip
     return Look(snapshot, **fields | more)
 
@@ -176,6 +176,13 @@ def test_each_check_of_readiness_fails_for_its_own_reason() -> None:
     assert failing(look_at(replace(well, symbols=(*stale[4:], *well.symbols[5:])))) == []
     assert failing(look_at(well, store_pausing="No space left on device")) == [
         ("disk", "writes wait: No space left on device")
+    ]
+    hurt = {"BTC": (0,), "ETH": tuple(day * 86_400_000 for day in range(4))}
+    assert failing(look_at(well, damaged=hurt)) == [
+        (
+            "stored days",
+            "damaged, being read again: BTC 1970-01-01, ETH 1970-01-01, ETH 1970-01-02 and 2 more",
+        )
     ]
     assert failing(look_at(well, disk_free=1 << 20))[0] == ("disk", "1 MB are free, less than 200 MB")
     assert failing(look_at(well, disk_free=None))[0][0] == "disk"

@@ -50,6 +50,11 @@ def moment_text(ms: int) -> str:
     return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%MZ")
 
 
+def day_text(ms: int) -> str:
+    """The UTC date of a moment, as ``2026-02-21``."""
+    return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%d")
+
+
 def parse_timeframe(value: str | int) -> int:
     """Seconds of a timeframe: ``"5m"``, ``"4h"``, ``"1d"``, or seconds such as 300.
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -28,13 +29,15 @@ from tui_feeder.engine.candle import DAY_MS, ROW, SECOND_MS, Rows
 from tui_feeder.engine.coverage import Coverage
 from tui_feeder.engine.lock import StoreError
 from tui_feeder.engine.store import Store
-from tui_feeder.moments import parse_moment, parse_timeframe, whole_minute
+from tui_feeder.moments import day_text, parse_moment, parse_timeframe, whole_minute
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-__all__ = ["CANDLE", "CandleStore", "Candles", "Moment", "open_store", "to_pandas", "to_polars"]
+__all__ = [
+    "CANDLE", "CandleStore", "Candles", "DamagedDayWarning", "Moment", "open_store", "to_pandas", "to_polars",
+]  # fmt: skip
 
 #: A moment: RFC 3339 text or a plain date, a datetime, or ms since the epoch; without a zone UTC.
 Moment: TypeAlias = str | int | datetime | np.integer[Any]
@@ -53,6 +56,10 @@ CANDLE = np.dtype(
 )
 
 _CHUNK_MS = 7 * DAY_MS
+
+
+class DamagedDayWarning(UserWarning):
+    """Stored days are damaged and were left out of what is returned."""
 
 
 def open_store(path: str | os.PathLike[str]) -> CandleStore:
@@ -167,6 +174,13 @@ class CandleStore:
         """
         return self._opened_store().certified(symbol)
 
+    def damaged(self, symbol: str) -> Coverage:
+        """The days of a symbol that were found damaged while they were read: ``[start, end)`` in ms.
+
+        They are left out of what :meth:`candles` returns, with a :class:`DamagedDayWarning`.
+        """
+        return self._opened_store().damaged(symbol)
+
     def range(self, symbol: str) -> tuple[int, int] | None:
         """Open time of the first stored minute and exclusive end of the last, ms; None without any."""
         present = self.coverage(symbol)
@@ -235,7 +249,17 @@ class CandleStore:
         at = low
         while at < high:
             stop = min(high, (at // DAY_MS * DAY_MS) + _CHUNK_MS)
-            rows = self._opened_store().read(symbol, at, stop)
+            store = self._opened_store()
+            known = store.damaged(symbol)
+            rows = store.read(symbol, at, stop)
+            for low_day, high_day in store.damaged(symbol).subtract(known):
+                days = " to ".join(dict.fromkeys(map(day_text, (low_day, high_day - DAY_MS))))
+                warnings.warn(
+                    f"{symbol}: the stored candles of {days} are damaged and left out; the running engine, "
+                    "feeder-tui backfill or feeder-tui verify --repair reads them again",
+                    DamagedDayWarning,
+                    stacklevel=3,
+                )
             if len(rows):
                 bars = _bars(rows, seconds, partial)
                 if len(bars):

@@ -115,6 +115,8 @@ class Backfill:
                 if not self._connection.refuses(error):
                     raise
         job.start = max(job.start, listed or 0)
+        if await asyncio.to_thread(self._store.check, job.symbol, job.start, job.end):
+            await asyncio.wrap_future(self._store.written())  # damaged days are missing from here on
         kept = self._store.certified(job.symbol).intersect(self._store.present(job.symbol))
         job.wanted = span(job.start, job.end).subtract(kept)
 

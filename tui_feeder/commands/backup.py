@@ -17,15 +17,14 @@ import typer
 from tui_feeder.commands.line import Refusal
 from tui_feeder.commands.tables import amount, lasting, plural, size
 from tui_feeder.engine.candle import DAY_MS
-from tui_feeder.engine.codec import BlockError
 from tui_feeder.engine.folders import sync_folder
 from tui_feeder.engine.store import Store
+from tui_feeder.moments import day_text
 
 _FILE, _LOCK = "data.mdb", "lock.mdb"
 _LINE_SECONDS = 3.0
 _LOOK_SECONDS = 0.1
 _SLICE_MS = 30 * DAY_MS
-_DAMAGED = 4
 
 
 class BackupError(Exception):
@@ -56,6 +55,11 @@ def run(storage: Path, target: Path, json: bool) -> int:
         try:
             _copy(store, part / _FILE)
             found = _read_back(part)
+            if found.damaged:
+                raise BackupError(
+                    f"{storage} is damaged, and no copy of it was left: {'; '.join(found.damaged)}. "
+                    "Mend it first: feeder-tui verify --repair, or run the feeder or feeder-tui backfill"
+                )
             (part / _LOCK).unlink(missing_ok=True)  # of the reading; whoever opens the copy makes its own
             sync_folder(part)
             os.rename(part, target)
@@ -69,7 +73,7 @@ def run(storage: Path, target: Path, json: bool) -> int:
     finally:
         store.close()
     _tell(storage, target, used, found, time.monotonic() - began, json)
-    return _DAMAGED if found.damaged else 0
+    return 0
 
 
 def _begin(store: Store, target: Path) -> Path:
@@ -136,15 +140,13 @@ def _read_back(folder: Path) -> _ReadBack:
         nonlocal candles
         for symbol in symbols:
             present, counted = copy.present(symbol), 0
-            try:
-                for at in range(present.start, present.end, _SLICE_MS) if present else ():
-                    rows = len(copy.read(symbol, at, min(at + _SLICE_MS, present.end)))
-                    counted += rows
-                    candles += rows
-            except BlockError as error:
-                damaged.append(f"{symbol}: {error}")
-                continue
-            if counted != present.minutes:
+            for at in range(present.start, present.end, _SLICE_MS) if present else ():
+                rows = len(copy.read(symbol, at, min(at + _SLICE_MS, present.end)))
+                counted += rows
+                candles += rows
+            if days := copy.damaged_days().get(symbol):
+                damaged.append(f"{symbol}: damaged days: {', '.join(map(day_text, days))}")
+            elif counted != present.minutes:
                 damaged.append(f"{symbol}: {counted:,} candles are there of {present.minutes:,}")
 
     try:
@@ -170,7 +172,6 @@ def _tell(storage: Path, target: Path, used: int, found: _ReadBack, seconds: flo
             "bytes": copied,
             "symbols": found.symbols,
             "candles": found.candles,
-            "damaged": list(found.damaged),
             "seconds": round(seconds, 1),
         }
         typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
@@ -182,5 +183,3 @@ def _tell(storage: Path, target: Path, used: int, found: _ReadBack, seconds: flo
         f"took      {lasting(seconds)}\n"
         f"restore   stop the feeder, move {storage} away, and: cp -a {target.resolve()} {storage}"
     )
-    for one in found.damaged:
-        typer.echo(f"damaged   {one}; feeder-tui verify --offline tells whether it is in the store", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ import typer
 
 from tui_feeder.commands.line import Refusal
 from tui_feeder.commands.tables import plural
-from tui_feeder.engine.codec import BlockError
+from tui_feeder.commands.wanted import name_damage
+from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.moments import parse_timeframe
-from tui_feeder.research import CANDLE, Candles, open_store
+from tui_feeder.research import CANDLE, Candles, CandleStore, DamagedDayWarning, open_store
 
 _GROUP_ROWS = 100_000  # rows of a Parquet row group, about
 
@@ -67,24 +69,24 @@ def run(storage: Path, asked: Asked) -> int:
             )
         except KeyError as error:
             raise Refusal(error.args[0]) from None
-        chunks = _readable(chunks, asked.symbol)
-        if asked.output is None:
-            write(sys.stdout.buffer, chunks, asked)
-            return 0
-        with _whole_file(asked.output) as target:
-            count = write(target, chunks, asked)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DamagedDayWarning)  # named below, in one line
+            if asked.output is None:
+                write(sys.stdout.buffer, chunks, asked)
+                return _damage(store, asked.symbol)
+            with _whole_file(asked.output) as target:
+                count = write(target, chunks, asked)
+        damaged = _damage(store, asked.symbol)
     bars = plural(count, "candle" if seconds == 60 else "bar")
     typer.echo(f"wrote {bars} of {asked.symbol} {asked.timeframe} to {asked.output}", err=True)
     if not count:
         typer.echo(_why_nothing(storage, asked), err=True)
-    return 0
+    return damaged
 
 
-def _readable(chunks: Iterator[Candles], symbol: str) -> Iterator[Candles]:
-    try:
-        yield from chunks
-    except BlockError as error:
-        raise ExportError(f"{symbol}: {error}; feeder-tui verify --offline names the days") from error
+def _damage(store: CandleStore, symbol: str) -> int:
+    days = [day for start, end in store.damaged(symbol) for day in range(start, end, DAY_MS)]
+    return name_damage({symbol: days} if days else {})
 
 
 def _why_nothing(storage: Path, asked: Asked) -> str:

@@ -26,6 +26,7 @@ class Hole:
     start: int
     end: int
     known: Unavailable | None
+    damaged: bool = False  # recorded as stored, and its day cannot be read
 
     @property
     def minutes(self) -> int:
@@ -85,7 +86,7 @@ def _holes(found: list[Missing]) -> str:
     rows = [
         [
             one.symbol, moment_text(hole.start), moment_text(hole.end), amount(hole.minutes),
-            moment_text(hole.known.next_try) if hole.known else "-",
+            moment_text(hole.known.next_try) if hole.known else "damaged" if hole.damaged else "-",
         ]
         for one in found
         for hole in one.holes[:_SHOWN]
@@ -96,7 +97,9 @@ def _holes(found: list[Missing]) -> str:
             lines.append(f"{one.symbol}: {plural(more, 'more gap')}; --json shows all")
         reasons = Counter(hole.known.reason for hole in one.holes if hole.known)
         lines.extend(f"{one.symbol}: {plural(count, 'gap')}: {why}" for why, count in reasons.items())
-    if any(hole.known is None for one in found for hole in one.holes):
+    if any(hole.damaged for one in found for hole in one.holes):
+        lines.append("damaged: stored and not readable; the running engine, or backfill, reads it again")
+    if any(hole.known is None and not hole.damaged for one in found for hole in one.holes):
         lines.append("-: not read yet; feeder-tui backfill, or the running engine, reads it")
     return "\n".join(lines)
 
@@ -128,12 +131,15 @@ def _missing(
     low, high = start if start is not None else low, end if end is not None else high
     known = store.unavailable(symbol)
     holes: list[Hole] = []
+    damaged = store.check(symbol, low, high).intersect(present)
+    present = present.subtract(damaged)
     left = present.missing(low, high)
     for one in known:
         ranges = left.clip(one.start, one.end)
         holes.extend(Hole(a, b, one) for a, b in ranges)
         left = left.subtract(Coverage([(one.start, one.end)]))
-    holes.extend(Hole(a, b, None) for a, b in left)
+    holes.extend(Hole(a, b, None, damaged=True) for a, b in left.intersect(damaged))
+    holes.extend(Hole(a, b, None) for a, b in left.subtract(damaged))
     return Missing(symbol, low, max(low, high), tuple(sorted(holes, key=lambda hole: hole.start)))
 
 
@@ -149,7 +155,7 @@ def _as_json(found: list[Missing]) -> dict[str, object]:
                 "gaps": [
                     {"start": hole.start, "end": hole.end, "minutes": hole.minutes}
                     | (
-                        {"state": "missing"}
+                        {"state": "damaged" if hole.damaged else "missing"}
                         if hole.known is None
                         else {
                             "state": "unavailable",

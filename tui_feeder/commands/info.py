@@ -9,7 +9,7 @@ import orjson
 import typer
 
 from tui_feeder.commands.tables import amount, plural, size, table
-from tui_feeder.commands.wanted import stored_symbols
+from tui_feeder.commands.wanted import name_damage, stored_symbols
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.environment import FORMAT
@@ -32,6 +32,7 @@ def run(loaded: LoadedConfig, asked: list[str] | None, sources: bool, json: bool
     try:
         about = _about(loaded, store)
         symbols = [_symbol(store, symbol, sources) for symbol in stored_symbols(store, asked)]
+        damaged = store.damaged_days()
     finally:
         store.close()
     if json:
@@ -39,7 +40,7 @@ def run(loaded: LoadedConfig, asked: list[str] | None, sources: bool, json: bool
         typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
     else:
         typer.echo(_text(about, symbols, sources))
-    return 0
+    return name_damage(damaged)
 
 
 def _about(loaded: LoadedConfig, store: Store) -> dict[str, object]:

@@ -198,7 +198,8 @@ def export(
 
       feeder-tui export --symbol BTCUSDT --format parquet -o btc.parquet
 
-    Exit codes: 0 written, 1 there is no store, or the file cannot be written, 2 the symbol is not stored.
+    Exit codes: 0 written, 1 there is no store, or the file cannot be written, 2 the symbol is not stored,
+    4 written without days that are damaged in the store; stderr names them.
     """
     with told():
         low, high = span_of(start, end)
@@ -256,8 +257,8 @@ def backup(
 
       feeder-tui backup --storage /data/candles /backup/candles --json
 
-    Exit codes: 0 copied and read back, 1 there is no store, or the copy cannot be written; 2 FOLDER is there
-    already; 4 copied, but some of its candles are damaged.
+    Exit codes: 0 copied and read back, 1 there is no store, it is damaged, or the copy cannot be written; 2
+    FOLDER is there already. Of a damaged store no copy is left, and what is damaged is named.
     """
     with told():
         loaded = load(config, flags(storage, None, None))

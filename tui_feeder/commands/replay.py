@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 from tui_feeder.commands.line import Refusal
-from tui_feeder.commands.wanted import stored_symbols
+from tui_feeder.commands.wanted import name_damage, stored_symbols
 from tui_feeder.config import Config
 from tui_feeder.engine.message import Message, encode
 from tui_feeder.engine.replay import replay, stored_span
@@ -40,7 +40,8 @@ def run(
         messages: Iterable[Message] = replay(store, config, symbols, low, high)
         if speed is not None:
             messages = paced(messages, speed, time.monotonic, time.sleep)
-        return _write(messages, sys.stdout.buffer, at_once=speed is not None)
+        code = _write(messages, sys.stdout.buffer, at_once=speed is not None)
+        return name_damage(store.damaged_days()) or code
     finally:
         store.close()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +26,6 @@ from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.binance.archive import ArchiveError
 from tui_feeder.engine.binance.rest import RestError
 from tui_feeder.engine.candle import Rows, Source, faulty
-from tui_feeder.engine.codec import BlockError
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.plan import File, FileKind, make_plan, rest_pages
 from tui_feeder.engine.store import Store
@@ -92,8 +90,10 @@ class _Verification:
         try:
             for one in self._found:
                 self._now = f"{one.symbol}, its rows"
-                low, high = self._bounds(one.symbol)
-                await asyncio.to_thread(check_stored, self._store, one, low, high)
+                one.start, one.end = self._bounds(one.symbol)
+                await asyncio.to_thread(check_stored, self._store, one, one.start, one.end)
+                if self._asked.repair:
+                    await asyncio.wrap_future(self._store.written())  # damaged days are missing from here on
             if not self._asked.offline and self._found:
                 async with Connection(self._config, self._store) as connection:
                     await connection.listed()
@@ -120,8 +120,8 @@ class _Verification:
             sys.stderr.flush()
 
     async def _compare(self, connection: Connection, one: Findings) -> None:
-        low, high = self._bounds(one.symbol)
-        wanted = self._store.present(one.symbol).clip(low, high)
+        low, high = one.start, one.end
+        wanted = self._store.present(one.symbol).union(one.damaged).clip(low, high)
         if not wanted:
             return
         self._now = f"{one.symbol} against archives"
@@ -195,7 +195,7 @@ class _Verification:
     async def _take(self, one: Findings, rows: Rows, source: Source, start: int, end: int) -> int:
         """Compare rows with what is stored, repair where asked; how many minutes were compared."""
         rows = rows[~faulty(rows)]
-        found = await asyncio.to_thread(compare, self._store, one.symbol, rows, start, end)
+        found = await asyncio.to_thread(compare, self._store, one, rows, start, end)
         wrong = found.differs
         if source != Source.REST:
             # Archives hold zero rows for minutes with trades: about those only REST is believed.
@@ -212,11 +212,12 @@ class _Verification:
     ) -> None:
         rows = found.other[wrong & (found.sources <= source)]
         lost = found.lost
+        if source != Source.REST:  # of minutes without a trade only REST is believed
+            lost = lost[lost["volume"] > 0]
         if not len(rows) and not len(lost):
             return
         rows = np.sort(np.concatenate([rows, lost]), order="open_time")
         certify = Coverage.of_times(rows["open_time"]) if source != Source.ARCHIVE_UNCHECKED else EMPTY
-        with suppress(BlockError):  # a damaged day is reported already, and stays as it is
-            put = self._store.put(one.symbol, rows, source, certify=certify)
-            written = await asyncio.wrap_future(put)
-            record_repair(one, list(written.changed), len(lost))
+        put = self._store.put(one.symbol, rows, source, certify=certify)
+        written = await asyncio.wrap_future(put)
+        record_repair(one, list(written.changed), lost)

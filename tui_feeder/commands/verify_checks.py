@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, fault_of, faulty, to_candles
-from tui_feeder.engine.codec import BlockError, Sources
-from tui_feeder.engine.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.codec import Sources
+from tui_feeder.engine.coverage import EMPTY, Coverage
 from tui_feeder.engine.store import Store
 
 KEPT = 100  # findings of a kind and symbol that are kept with their values; all are counted
@@ -51,6 +51,10 @@ class Findings:
     """What was checked of one symbol and what was found."""
 
     symbol: str
+    start: int = 0  # ms: what is checked, from the first stored minute on
+    end: int = 0
+    damaged: Coverage = EMPTY  # minutes of days that can't be read
+    restored: Coverage = EMPTY  # those of them that were read again
     minutes: int = 0  # stored rows looked at
     certified: int = 0
     faults: list[Fault] = field(default_factory=list)
@@ -77,24 +81,7 @@ class Findings:
     @property
     def clean(self) -> bool:
         """Whether nothing is wrong, or all of it was repaired."""
-        return not self.faulty and not self.lost and self.differing == self.repaired
-
-
-def read_sound(store: Store, symbol: str, start: int, end: int) -> tuple[Rows, Sources, Coverage]:
-    """The rows of ``[start, end)`` that can be read, their sources, and the days whose block is damaged."""
-    try:
-        return *store.read_sourced(symbol, start, end), EMPTY
-    except BlockError:
-        pass
-    parts: list[tuple[Rows, Sources]] = [(np.empty(0, dtype=ROW), np.empty(0, dtype=np.uint8))]
-    damaged = EMPTY
-    for day in range(start // DAY_MS * DAY_MS, end, DAY_MS):
-        low, high = max(day, start), min(day + DAY_MS, end)
-        try:
-            parts.append(store.read_sourced(symbol, low, high))
-        except BlockError:
-            damaged = damaged.union(span(low, high))
-    return np.concatenate([rows for rows, _ in parts]), np.concatenate([s for _, s in parts]), damaged
+        return self.faulty == self.restored.minutes and not self.lost and self.differing == self.repaired
 
 
 def check_stored(store: Store, findings: Findings, start: int, end: int) -> None:
@@ -108,12 +95,14 @@ def check_stored(store: Store, findings: Findings, start: int, end: int) -> None
         low, high = max(at, start), min(at + 30 * DAY_MS, end)
         # An engine may be writing: what it adds meanwhile is in the rows, not yet in this record.
         recorded = store.present(symbol).clip(low, high)
-        rows, _, damaged = read_sound(store, symbol, low, high)
+        rows = store.read(symbol, low, high)
         findings.minutes += len(rows)
         findings.certified += certified.clip(low, high).minutes
-        for a, b in damaged:
-            findings.fault(a, b, "the block is damaged and can't be read")
         there = Coverage.of_times(rows["open_time"])
+        damaged = store.damaged(symbol).intersect(recorded).subtract(there)
+        findings.damaged = findings.damaged.union(damaged)
+        for a, b in damaged:
+            findings.fault(a, b, "the stored day is damaged and can't be read")
         for a, b in recorded.subtract(there).subtract(damaged):
             findings.fault(a, b, "recorded as stored, and not there")
         for a, b in there.subtract(recorded).subtract(store.present(symbol)):
@@ -133,10 +122,10 @@ class Comparison:
     lost: Rows  # rows of the other source whose minute is recorded as stored and is not there
 
 
-def compare(store: Store, symbol: str, other: Rows, start: int, end: int) -> Comparison:
+def compare(store: Store, findings: Findings, other: Rows, start: int, end: int) -> Comparison:
     """``other`` (sorted, unique, sound) against the stored rows of ``[start, end)``, number by number."""
-    recorded = store.present(symbol)
-    stored, sources, _ = read_sound(store, symbol, start, end)
+    recorded = store.present(findings.symbol).union(findings.damaged)
+    stored, sources = store.read_sourced(findings.symbol, start, end)
     _, ours, theirs = np.intersect1d(
         stored["open_time"], other["open_time"], assume_unique=True, return_indices=True
     )
@@ -151,7 +140,7 @@ def record_differences(
     findings: Findings, found: Comparison, source: Source, wrong: NDArray[np.bool_]
 ) -> None:
     """Count the rows marked ``wrong``, each minute once, and keep the first of them with both values."""
-    findings.lost += len(found.lost)
+    findings.lost += Coverage.of_times(found.lost["open_time"]).subtract(findings.damaged).minutes
     for at in np.flatnonzero(wrong).tolist():
         ours, theirs = found.stored[at], found.other[at]
         time = int(ours["open_time"])
@@ -163,9 +152,11 @@ def record_differences(
             findings.differences.append(Difference(time, Source(int(found.sources[at])), source, values))
 
 
-def record_repair(findings: Findings, open_times: list[int], lost: int) -> None:
-    """Count minutes whose stored values were replaced by a better source's."""
+def record_repair(findings: Findings, open_times: list[int], lost: Rows) -> None:
+    """Count minutes whose stored values were replaced by a better source's, and those put back."""
     fresh = set(open_times) & findings._wrong - findings._mended
     findings._mended |= fresh
     findings.repaired += len(fresh)
-    findings.lost -= lost
+    back = Coverage.of_times(lost["open_time"])
+    findings.lost -= back.subtract(findings.damaged).minutes
+    findings.restored = findings.restored.union(back.intersect(findings.damaged))

@@ -36,7 +36,7 @@ def _text(found: Sequence[Findings], offline: bool, repair: bool) -> str:
         if not offline:
             row += [amount(one.files), amount(one.by_archive), amount(one.by_rest), amount(one.differing)]
             if repair:
-                row.append(amount(one.repaired))
+                row.append(amount(one.repaired + one.restored.minutes))
         rows.append(row)
     lines = [table(head, rows)]
     for one in found:
@@ -59,6 +59,8 @@ def _details(one: Findings) -> list[str]:
         lines.append(f"{one.symbol} {when}: {fault.what}")
     if len(one.faults) > _SHOWN:
         lines.append(f"{one.symbol}: {plural(one.faulty, 'minute')} at fault in all; --json shows more")
+    if one.restored:
+        lines.append(f"{one.symbol}: {plural(one.restored.minutes, 'minute')} of damaged days read again")
     lines.extend(f"{one.symbol} {_difference(each)}" for each in one.differences[:_SHOWN])
     if len(one.differences) > _SHOWN:
         lines.append(f"{one.symbol}: {plural(one.differing, 'row')} differ in all; --json shows more")
@@ -102,6 +104,8 @@ def _as_json(found: Sequence[Findings]) -> dict[str, object]:
                 "compared_with_rest": one.by_rest,
                 "differing": one.differing,
                 "repaired": one.repaired,
+                "damaged_minutes": one.damaged.minutes,
+                "restored": one.restored.minutes,
                 "lost": one.lost,
                 "archive_defects": one.defects,
                 "replaced_files": one.replaced,

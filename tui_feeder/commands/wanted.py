@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import typer
 
 from tui_feeder.commands.line import Refusal
+from tui_feeder.commands.tables import plural
 from tui_feeder.config import Config, LoadedConfig
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.store import Store
+from tui_feeder.moments import day_text
+
+#: Exit code of a command that found damaged days in the store and went on without them.
+DAMAGED = 4
 
 
 def wanted_start(config: Config, now: int) -> int:
@@ -53,6 +60,22 @@ def configured_symbols(loaded: LoadedConfig) -> list[str]:
     if loaded.origins.get("application.symbols", "default") == "default":
         return []
     return [name for name in loaded.config.application.symbols if not is_pattern(name)]
+
+
+def name_damage(damaged: Mapping[str, Sequence[int]]) -> int:
+    """Name on stderr the stored days (ms) that were left out because they are damaged; the exit code."""
+    for line in damage_lines(damaged):
+        typer.echo(f"feeder-tui: {line}", err=True)
+    return DAMAGED if damaged else 0
+
+
+def damage_lines(damaged: Mapping[str, Sequence[int]]) -> list[str]:
+    """A line for each symbol with damaged days (ms)."""
+    return [
+        f"{symbol}: {plural(len(days), 'stored day')} damaged and left out: {brief([*map(day_text, days)])}; "
+        "the running engine, feeder-tui backfill or feeder-tui verify --repair reads them again"
+        for symbol, days in damaged.items()
+    ]
 
 
 def brief(names: Sequence[str], most: int = 8) -> str:

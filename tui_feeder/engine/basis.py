@@ -129,11 +129,7 @@ def settings_of(store: Store, config: Config, symbol: str) -> PipelineSettings:
 
 
 def load_pipeline(store: Store, config: Config, symbol: str, end: int) -> SymbolPipeline:
-    """The pipeline of ``symbol`` after the last stored minute before ``end``.
-
-    Raises:
-        BlockError: stored candles are damaged.
-    """
+    """The pipeline of ``symbol`` after the last stored minute before ``end``."""
     basis = basis_of(store, symbol)
     settings = pipeline_settings(config, symbol, basis.tick_size)
     pipeline = SymbolPipeline(symbol, settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -41,6 +42,10 @@ _NEAR_MS = 3 * MINUTE_MS  # a lane opens when history is this close to now; reco
 _REVISED_AT_ONCE = 1_440  # minutes whose messages are in memory at the same time
 
 
+class _DamagedError(Exception):
+    """Stored days of a symbol proved to be damaged while its numbers were being made."""
+
+
 class BringUp:
     """Brings symbols from nothing, or from what an earlier run stored, to live."""
 
@@ -71,6 +76,7 @@ class BringUp:
         self._numbers = numbers
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._refused: dict[str, Tracked] = {}  # those that wait after a refusal, the longest first
+        self._asked: dict[str, Coverage] = {}  # damaged days that were asked for again before the lane opened
 
     async def run(self, one: Tracked, recovery: Recovery) -> None:
         """The whole way; tried until it succeeds.
@@ -80,18 +86,25 @@ class BringUp:
         """
         one.start = await self._wanted_start(one)
         known = recovery.unavailable(one.symbol)
-        await self._fill(one, recovery)
-        await self.settle_basis(one)
-        async with self._slots:
-            one.phase, one.reason = "backfill", "its numbers are being made"
-            opened = await self.open_lane(one)
+        opened = None
+        while opened is None:
+            await self._fill(one, recovery)
+            await self.settle_basis(one)
+            with contextlib.suppress(_DamagedError):  # a day proved so while its candles were read: once more
+                async with self._slots:
+                    one.phase, one.reason = "backfill", "its numbers are being made"
+                    opened = await self.open_lane(one)
         if one.phase == "failed":  # the first minute it took was too much for it
             return
         one.phase, one.reason = "live", ""
         recovery.resume(one.symbol)
         recovery.confirm(one.symbol, self._store.early(one.symbol))
         lane_next = self._intake.lane(one.symbol).next or opened
-        left = self._store.present(one.symbol).missing(one.start, self.closed_until()).subtract(known)
+        present = self._store.present(one.symbol)
+        left = present.missing(one.start, self.closed_until()).subtract(known)
+        # Of older days nobody else asks for those that were damaged.
+        older = self._store.lost(one.symbol).union(self._store.damaged(one.symbol)).clip(0, one.start)
+        left = left.union(older.subtract(present))
         # What the stream brought meanwhile and the lane has taken may still be on its way to the store.
         for start, end in left.subtract(span(opened, lane_next)):
             joining = start >= lane_next
@@ -227,6 +240,10 @@ class BringUp:
 
         Returns:
             The first minute (ms) that the lane takes.
+
+        Raises:
+            _DamagedError: stored days proved to be damaged before it was open for the first time: they may
+                still be read again before anything is published without them.
         """
         async with one.rebuilding:
             symbol = one.symbol
@@ -289,8 +306,18 @@ class BringUp:
         elif lane.opened is not None:
             since = None  # somebody else was quicker
         first = end if since is None else min(end, max(since, begin))
+        present = store.present(symbol)
+        known = self._asked.get(symbol, EMPTY) if lane.opened is None else store.damaged(symbol)
         make = partial(self._numbers.pipeline, symbol, first, first=lane.opened is None)
         pipeline = await asyncio.get_running_loop().run_in_executor(self._workers, make)
+        if damaged := store.damaged(symbol).subtract(known):
+            await asyncio.wrap_future(store.written())
+            if lane.opened is None:
+                self._asked[symbol] = known.union(damaged)
+                raise _DamagedError(symbol)
+            lane.skipped = lane.skipped.union(damaged.intersect(present).clip(begin, end))
+        if store.lost(symbol).clip(0, end):
+            await asyncio.wrap_future(store.rest_on_loss(symbol))
         if first < end:
             await self._revise(one, lane, pipeline, revisions, first, end)
         if changed and store.edition(symbol) == edition:
@@ -305,7 +332,9 @@ class BringUp:
         A part at a time, so that memory stays the same however long it is. All corrections are noted with
         the first part: a kill before the last leaves the numbers of the others unused.
         """
-        symbol, never = one.symbol, lane.skipped
+        symbol = one.symbol
+        # What was lost with a damaged day had its message.
+        never = lane.skipped.subtract(self._store.mistold(symbol).subtract(self._store.untold(symbol)))
         minutes = self._store.present(symbol).clip(first, end)
         corrected = minutes.subtract(never)
         after = revisions.copy()

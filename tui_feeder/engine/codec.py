@@ -24,7 +24,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, MINUTES_PER_DAY, ROW, Rows
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, MINUTES_PER_DAY, ROW, Rows, Source
 
 VERSION = 1
 _HEAD = struct.Struct("<BHHBI")
@@ -131,15 +131,10 @@ def decode(day: int, block: bytes | memoryview) -> tuple[Rows, Sources]:
     Raises:
         BlockError: the bytes are cut short, damaged, or of another version.
     """
+    check(block)
     view = memoryview(block)
-    if len(view) < _HEAD.size:
-        raise BlockError(f"a block of {len(view)} bytes is cut short")
-    version, count, first, flags, crc = _HEAD.unpack_from(view)
-    if version != VERSION:
-        raise BlockError(f"block version {version}, this program reads {VERSION}")
+    _, count, first, flags, _ = _HEAD.unpack_from(view)
     body = view[_HEAD.size :]
-    if zlib.crc32(body) != crc:
-        raise BlockError(f"a block of {len(view)} bytes is damaged: its crc32 differs")
     try:
         minutes, sources, columns = _unpack(body, count, first, flags)
     except (ValueError, IndexError) as error:
@@ -161,6 +156,41 @@ def decode(day: int, block: bytes | memoryview) -> tuple[Rows, Sources]:
         rows[name] = column if kind == _RAW else column / _TENS[kind]
     rows["trades"] = columns[-1][1]
     return rows, sources
+
+
+def check(block: bytes | memoryview) -> None:
+    """Whether a block is what was written, without decoding it.
+
+    Raises:
+        BlockError: the bytes are cut short, damaged, or of another version.
+    """
+    view = memoryview(block)
+    if len(view) < _HEAD.size:
+        raise BlockError(f"a block of {len(view)} bytes is cut short")
+    version, *_, crc = _HEAD.unpack_from(view)
+    if version != VERSION:
+        raise BlockError(f"block version {version}, this program reads {VERSION}")
+    if zlib.crc32(view[_HEAD.size :]) != crc:
+        raise BlockError(f"a block of {len(view)} bytes is damaged: its crc32 differs")
+
+
+def held(block: bytes, rows: Rows) -> bool:
+    """Whether a damaged block held exactly ``rows``, by the checksum that it was written with.
+
+    False also where that cannot be told: the checksum itself or the sources are damaged.
+    """
+    if len(block) <= _HEAD.size or not len(rows):
+        return False
+    _, count, _, flags, crc = _HEAD.unpack_from(block)
+    if count != len(rows):
+        return False
+    if flags & _MIXED_SOURCES:
+        at = _HEAD.size + (_BITMAP if flags & _HOLES else 0)
+        sources = np.frombuffer(block[at : at + count], np.uint8)
+        tried = [sources] if len(sources) == count and sources.min() else []
+    else:
+        tried = [np.full(count, source, dtype=np.uint8) for source in Source]
+    return any(zlib.crc32(encode(rows, sources)[_HEAD.size :]) == crc for sources in tried)
 
 
 def _unpack(

@@ -35,34 +35,55 @@ class Daybook:
         self._days = environment.days
         self._tail = environment.tail
 
-    def read(self, txn: lmdb.Transaction, prefix: bytes, start: int, end: int) -> tuple[Rows, Sources]:
-        """The stored minutes of ``[start, end)``, sorted, and the source of each.
+    def read(
+        self, txn: lmdb.Transaction, prefix: bytes, start: int, end: int
+    ) -> tuple[Rows, Sources, dict[int, str]]:
+        """The stored minutes of ``[start, end)``, sorted, the source of each, and the days left out.
 
-        Raises:
-            BlockError: a block is damaged.
+        A day whose block is damaged gives only what its tail has; it is named with the reason.
         """
-        blocks = self._read_blocks(txn, prefix, start, end)
-        tail = self._read_tail(txn, prefix, start, end)
-        if not len(tail[0]):
-            return blocks
-        if not len(blocks[0]) or blocks[0]["open_time"][-1] < tail[0]["open_time"][0]:
-            return _joined([blocks, tail])
-        return merge(*blocks, *tail)[:2]
+        rows, sources, damaged = self._read_blocks(txn, prefix, start, end)
+        late, late_sources = self._read_tail(txn, prefix, start, end)
+        if not len(late):
+            return rows, sources, damaged
+        if not len(rows) or rows["open_time"][-1] < late["open_time"][0]:
+            return *_joined([(rows, sources), (late, late_sources)]), damaged
+        return *merge(rows, sources, late, late_sources)[:2], damaged
 
     def _read_blocks(
         self, txn: lmdb.Transaction, prefix: bytes, start: int, end: int
-    ) -> tuple[Rows, Sources]:
-        parts = []
+    ) -> tuple[Rows, Sources, dict[int, str]]:
+        parts, damaged = [], {}
         for key, block in _between(
             txn, self._days, _day_key(prefix, start), _day_key(prefix, max(0, end - 1)), end > start
         ):
             day = int.from_bytes(key[-4:], "big") * DAY_MS
-            rows, sources = codec.decode(day, block)
+            try:
+                rows, sources = codec.decode(day, block)
+            except codec.BlockError as error:
+                damaged[day] = str(error)
+                continue
             if day < start or day + DAY_MS > end:
                 inside = slice(*np.searchsorted(rows["open_time"], (start, end)))
                 rows, sources = rows[inside], sources[inside]
             parts.append((rows, sources))
-        return _joined(parts)
+        return *_joined(parts), damaged
+
+    def check(self, txn: lmdb.Transaction, prefix: bytes, start: int, end: int) -> dict[int, str]:
+        """The days of ``[start, end)`` whose block is damaged, each with the reason. Decodes nothing."""
+        damaged = {}
+        for key, block in _between(
+            txn, self._days, _day_key(prefix, start), _day_key(prefix, max(0, end - 1)), end > start
+        ):
+            try:
+                codec.check(block)
+            except codec.BlockError as error:
+                damaged[int.from_bytes(key[-4:], "big") * DAY_MS] = str(error)
+        return damaged
+
+    def take_block(self, txn: lmdb.Transaction, prefix: bytes, day: int) -> bytes:
+        """Remove the block of a day and return it, whatever its condition; empty without one."""
+        return bytes(txn.pop(_day_key(prefix, day), db=self._days) or b"")
 
     def _read_tail(self, txn: lmdb.Transaction, prefix: bytes, start: int, end: int) -> tuple[Rows, Sources]:
         low, high = _minute_key(prefix, start), _minute_key(prefix, max(0, end - 1))

@@ -35,7 +35,8 @@ from tui_feeder.engine.proxy import configured_proxies
 from tui_feeder.engine.recovery import Recovery
 from tui_feeder.engine.roster import Tracked
 from tui_feeder.engine.sinks import Sink
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.store import Loss, Store
+from tui_feeder.engine.stored_days import StoredDays
 from tui_feeder.engine.supervisor import Supervisor
 from tui_feeder.engine.threads import working_thread
 from tui_feeder.engine.timekeeping import Timekeeper
@@ -126,6 +127,7 @@ class Engine:
         )
         self.profiles = ProfileKeeper(config, store, self.journal, self._workers)
         self.numbers = NumbersKeeper(config, store, self.journal, self.intake, self._workers)
+        self.stored_days = StoredDays(store, self.journal, self._workers, self.tracked, self._lost)
         self.bring_up = BringUp(
             config,
             store,
@@ -192,6 +194,7 @@ class Engine:
         self.supervisor.start("progress", self._tell_progress)
         self.supervisor.start("profiles", self.profiles.run)
         self.supervisor.start("numbers", self.numbers.run)
+        self.supervisor.start("stored days", self.stored_days.run)
         self.supervisor.start("alerts", partial(self.alerts.watch, partial(health_of, self)))
         for output in self.alerts.outputs:
             self.supervisor.start(f"alert {output.name}", output.run)
@@ -345,6 +348,13 @@ class Engine:
                     low = max(one.start, end - app.periodic_gap_check_window_minutes * MINUTE_MS)
                     for start, stop in self.store.present(one.symbol).missing(low, end):
                         self.recovery.need(one.symbol, start, stop, "found by the periodic check")
+
+    def _lost(self, loss: Loss) -> None:
+        """A stored day proved to be damaged: its minutes are asked for like any that are missing."""
+        one = self.tracked.get(loss.symbol)
+        if one is not None and one.phase == "live":  # else the reading of history finds them
+            for start, end in loss.minutes:
+                self.recovery.need(one.symbol, start, end, "the stored day was damaged")
 
     async def _tell_progress(self) -> None:
         """A log line every few seconds while history is read."""

@@ -67,6 +67,7 @@ class Filled:
     kind: str = ""  # of the last refusal, see RestError
     reason: str = ""  # of the last failure
     changed: list[int] = field(default_factory=list)  # open times whose stored values were replaced
+    restored: int = 0  # minutes of damaged days that came back with the values they had
 
 
 class History:
@@ -198,6 +199,7 @@ class History:
         told = Filled()
         await self._fetch_pages(symbol, doubted, tracker, told, urgent=False, doubted=doubted)
         done.got, done.changed = done.got.union(told.got), done.changed + told.changed
+        done.restored += told.restored
         again = self._store.read(symbol, doubted.start, doubted.end)
         again = again[zeros.inside(again, told.got)]
         silent = Coverage.of_times(again["open_time"][again["volume"] == 0])
@@ -323,6 +325,7 @@ class History:
                 symbol,
             )
         done.changed.extend(written.changed)
+        done.restored += written.restored
         done.got = done.got.union(Coverage.of_times(rows["open_time"]))
         tracker.rows_done += len(rows)
 

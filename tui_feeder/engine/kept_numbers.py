@@ -81,7 +81,6 @@ def resume(store: Store, config: Config, symbol: str, end: int) -> tuple[SymbolP
 
     Raises:
         Unusable: what is kept does not fit the candles, the settings or ``end``.
-        BlockError: stored candles are damaged.
     """
     block = store.numbers(symbol)
     if block is None:

@@ -38,9 +38,6 @@ class NumbersKeeper:
             symbol: whose.
             end: exclusive, ms.
             first: no pipeline of it was made in this run, so what an earlier one kept may be used.
-
-        Raises:
-            BlockError: stored candles are damaged.
         """
         if first:
             try:

@@ -122,7 +122,6 @@ def begin_days(
         What it came to, and the commits under way.
 
     Raises:
-        BlockError: stored candles are damaged.
         StoreError: the store is closed or read-only.
     """
     if not days:

@@ -270,12 +270,15 @@ class Recovery:
             passed = self._intake.lane(symbol).next or 0
             due.sort(key=lambda gap: (gap.end <= passed, gap.start))  # what the lane waits for comes first
             late: list[int] = []
+            restored = 0
             try:
                 # Not bounded over symbols: requests and files are, where they are made. Whoever waits for a
                 # slow file must not keep another symbol's newest minute waiting.
                 for gap in due:
-                    late += await self._attempt(gap)
-                await self._count_anew(symbol, late)
+                    came, same = await self._attempt(gap)
+                    late += came
+                    restored += same
+                await self._count_anew(symbol, late, restored)
                 filled = [gap for gap in due if not gap.missing]
                 for gap in filled:
                     gaps.remove(gap)
@@ -290,20 +293,26 @@ class Recovery:
                     gap.state = "queued"
                     gap.next_try = self._clock.now() + self._clock.at_least(_AFTER_CRASH_MS, 2.0)
 
-    async def _count_anew(self, symbol: str, late: list[int]) -> None:
-        """Minutes came that the lane had passed: once for all of them, for all that follows is told again."""
+    async def _count_anew(self, symbol: str, late: list[int], restored: int) -> None:
+        """Minutes came that the lane had passed: once for all of them, for all that follows is told again.
+
+        Where damaged days came back with the values they had, nothing published is wrong.
+        """
         told = self._store.untold(symbol).union(self._store.mistold(symbol))
         late = [*late, *(start for start, _ in told)]
         passed = self._intake.lane(symbol).next
         if late and passed is not None and min(late) < passed:
             await self._rebuild(symbol, min(late))
+        elif restored and passed is not None:  # the pipeline may have read without them
+            await self._rebuild(symbol, passed)
         self._intake.advance(symbol)
 
-    async def _attempt(self, gap: Gap) -> list[int]:
+    async def _attempt(self, gap: Gap) -> tuple[list[int], int]:
         """One try at what is still missing of a gap; sets its state and next try.
 
         Returns:
-            Open times of minutes that came or changed although the lane had passed them.
+            Open times of minutes that came or changed although the lane had passed them, and how many
+            minutes of damaged days came back with the values they had.
         """
         symbol = gap.symbol
         # Only what has settled: a gap at the end of time grows while it is being filled.
@@ -334,7 +343,7 @@ class Recovery:
             gap.state, gap.next_try = "queued", left.start + MINUTE_MS + SETTLE_MS
         elif left:
             self._put_off(gap, filled, left)
-        return late
+        return late, filled.restored
 
     def _due(self, gap: Gap, minute: int) -> int:
         """Until when (exchange ms) its lane waits for a minute of a gap."""

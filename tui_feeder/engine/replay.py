@@ -23,7 +23,6 @@ def replay(store: Store, config: Config, symbols: Sequence[str], start: int, end
     the moment of reading counts, so an engine may go on writing.
 
     Raises:
-        BlockError: stored candles are damaged.
         StoreError: the store was closed meanwhile.
     """
     pipelines = [load_pipeline(store, config, symbol, start) for symbol in symbols]

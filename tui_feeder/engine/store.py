@@ -18,18 +18,22 @@ Readers on any thread see what is committed, and nothing else.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lmdb
 import msgspec
 
-from tui_feeder.engine.candle import MINUTE_MS, Candle, Rows, Source
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source
 from tui_feeder.engine.codec import Sources
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.damage import Damage, Loss
 from tui_feeder.engine.daybook import Daybook, prefix_of
 from tui_feeder.engine.environment import Environment
 from tui_feeder.engine.group_commit import GroupCommit
@@ -39,7 +43,11 @@ from tui_feeder.engine.sinks.outbox import Backlog, Outbox, OutboxWrite, Outgoin
 from tui_feeder.engine.store_write import Write, Written
 from tui_feeder.engine.symbol_state import NAMES, SymbolState, Unavailable, intervals, number, state_of
 
-__all__ = ["FileRecord", "Quarantined", "Store", "StoreError", "Unavailable", "Written"]
+__all__ = ["FileRecord", "Loss", "Quarantined", "Store", "StoreError", "Unavailable", "Written"]
+
+log = logging.getLogger(__name__)
+
+_CHECKED_MS = 30 * DAY_MS  # looked at in one transaction
 
 
 class Store:
@@ -62,6 +70,9 @@ class Store:
         self.path = path
         self.read_only = read_only
         self.outboxes: dict[str, Outbox] = {}  # by topic; see open_outbox
+        #: Called by the writer, on its thread, when the minutes of a damaged day have become missing.
+        self.on_loss: Callable[[Loss], None] = _log_loss
+        self._damage = Damage()
         self._symbols: dict[str, SymbolState] = {}
         self._loading = threading.Lock()
         self._environment = Environment(path, exchange=exchange, read_only=read_only, map_size=map_size)
@@ -114,6 +125,14 @@ class Store:
             self._symbols.update(write.touched)
         for outbox in write.outboxes.values():
             outbox.committed()
+        for symbol, day in write.sound:
+            self._damage.remove(symbol, day)
+        for loss in write.losses:
+            self._damage.add(loss.symbol, loss.day, loss.minutes)
+        for symbol, state in write.touched.items():
+            self._damage.written(symbol, state.present)
+        for loss in write.losses:
+            self.on_loss(loss)
 
     def _load(self, symbol: str) -> SymbolState:
         prefix = prefix_of(symbol)
@@ -155,6 +174,10 @@ class Store:
         """Minutes at or before the watermark that were stored after it had passed them: without a message."""
         return self._state(symbol).untold
 
+    def lost(self, symbol: str) -> Coverage:
+        """Minutes at or before the watermark whose day was damaged after their message was made."""
+        return self._state(symbol).lost
+
     def mistold(self, symbol: str) -> Coverage:
         """Minutes at or before the watermark whose values are others than those of their message."""
         return self._state(symbol).mistold
@@ -176,15 +199,45 @@ class Store:
     def read(self, symbol: str, start: int, end: int) -> Rows:
         """The stored minutes of ``[start, end)``, sorted, as rows of dtype ROW.
 
-        Raises:
-            BlockError: a block is damaged.
+        A damaged day is left out, as a missing one is, and noted: see :meth:`damaged`. A store that is
+        open for writing counts its minutes as missing from then on, so that they are read again.
         """
         return self.read_sourced(symbol, start, end)[0]
 
     def read_sourced(self, symbol: str, start: int, end: int) -> tuple[Rows, Sources]:
         """Like :meth:`read`, with the source of every row (uint8, see ``Source``)."""
         with self._environment.reading() as txn:
-            return self._daybook.read(txn, prefix_of(symbol), start, end)
+            rows, sources, damaged = self._daybook.read(txn, prefix_of(symbol), start, end)
+        if damaged:
+            lacking = self.present(symbol).clip(start, end).subtract(Coverage.of_times(rows["open_time"]))
+            for day in damaged:
+                if gone := lacking.clip(day, day + DAY_MS):
+                    self._note_damage(symbol, day, gone)
+        return rows, sources
+
+    def check(self, symbol: str, start: int, end: int) -> Coverage:
+        """Look at every stored day of ``[start, end)`` for damage, as a read of it would; what it found."""
+        found = EMPTY
+        for at in range(start // DAY_MS * DAY_MS, end, _CHECKED_MS):
+            with self._environment.reading() as txn:
+                damaged = self._daybook.check(txn, prefix_of(symbol), at, min(at + _CHECKED_MS, end))
+            for day in damaged:
+                self.read_sourced(symbol, day, day + DAY_MS)
+                found = found.union(self.damaged(symbol).clip(day, day + DAY_MS))
+        return found
+
+    def damaged(self, symbol: str) -> Coverage:
+        """The days of a symbol that were found damaged by this store, and not written again since."""
+        return self._damage.of(symbol)
+
+    def damaged_days(self) -> dict[str, tuple[int, ...]]:
+        """The days (ms) found damaged and not written again since, of every symbol that has some."""
+        return self._damage.days()
+
+    def _note_damage(self, symbol: str, day: int, lacking: Coverage) -> None:
+        if self._damage.add(symbol, day, lacking) and self._writer is not None:
+            with contextlib.suppress(StoreError):  # it is being closed: the next run finds it
+                self._submit(partial(_lose, symbol, day))
 
     def quarantined(self, symbol: str) -> list[Quarantined]:
         """The refused candles of a symbol, by minute and source."""
@@ -383,6 +436,10 @@ class Store:
         """All messages that rest on ``minutes`` are made again: they are no longer untold or mistold."""
         return self._submit(lambda write: write.settle_told(symbol, minutes))
 
+    def rest_on_loss(self, symbol: str) -> Future[None]:
+        """Messages are made without the :meth:`lost` minutes: they are revised when these come back."""
+        return self._submit(lambda write: write.rest_on_loss(symbol))
+
     def keep_numbers(self, symbol: str, block: bytes) -> Future[None]:
         """Keep the symbol's numbers (:mod:`~tui_feeder.engine.kept_numbers`), in place of those there."""
         return self._submit(lambda write: write.save(symbol, b"numbers", block))
@@ -439,3 +496,11 @@ class Store:
         if self._writer is None:
             raise StoreError(f"{self.path} is open for reading only")
         return self._writer.submit(job)
+
+
+def _lose(symbol: str, day: int, write: Write) -> None:
+    write.lose(symbol, day)
+
+
+def _log_loss(loss: Loss) -> None:
+    log.error("%s: %s", loss.symbol, loss.text)

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import lmdb
+import msgspec
 import numpy as np
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, to_candles, to_rows
-from tui_feeder.engine.codec import Sources
+from tui_feeder.engine.codec import Sources, held
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.damage import Loss
 from tui_feeder.engine.daybook import Daybook, merge, prefix_of, without_archives
 from tui_feeder.engine.environment import Environment
 from tui_feeder.engine.sinks.outbox import Outbox, Outgoing
 from tui_feeder.engine.symbol_state import SymbolState, intervals, number
+from tui_feeder.engine.zeros import inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,18 @@ class Written:
     added: int = 0  # minutes that were not there before
     changed: tuple[int, ...] = ()  # open times whose values were replaced, by a source at least as good
     conflicts: int = 0  # rows that disagreed with what is stored, whichever won
+    restored: int = 0  # minutes of a damaged day that came back with the values they had
+
+
+class _Aside(msgspec.Struct, frozen=True, array_like=True):
+    """A damaged block put aside, and the minutes it had."""
+
+    minutes: tuple[tuple[int, int], ...]  # ms
+    block: bytes
+
+
+def _aside(day: int) -> bytes:
+    return b"damaged " + (day // DAY_MS).to_bytes(4, "big")
 
 
 #: So many new minutes of the live day, put at once, still go to its tail.
@@ -52,6 +67,8 @@ class Write:
     ) -> None:
         self.txn = txn
         self.touched: dict[str, SymbolState] = {}
+        self.losses: list[Loss] = []
+        self.sound: list[tuple[str, int]] = []  # days that seemed damaged and are not
         self.outboxes = {topic: outbox.write(txn) for topic, outbox in outboxes.items()}
         self._states = environment.state
         self._daybook = daybook
@@ -101,11 +118,11 @@ class Write:
         newest = (state.present.end - MINUTE_MS) // DAY_MS * DAY_MS if state.present else day
         if day < newest or candles[-1].open_time >= day + DAY_MS:
             return None
-        if any(candle.open_time in state.present for candle in candles):
+        if any(candle.open_time in state.present or candle.open_time in state.lost for candle in candles):
             return None
         prefix = prefix_of(symbol)
         for over in sorted(one for one in state.tail_days if one < day):
-            rows, sources = self._daybook.read(self.txn, prefix, over, over + DAY_MS)
+            rows, sources = self._sound_day(symbol, over)
             self._write_day(symbol, over, rows, sources)
         for candle in candles:
             self._daybook.add_to_tail(self.txn, prefix, candle, source)
@@ -122,7 +139,7 @@ class Write:
         bounds = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(rows)]
         for a, b in pairwise(bounds):
             part, day = rows[a:b], int(days[a]) * DAY_MS
-            old, old_sources = self._daybook.read(self.txn, prefix_of(symbol), day, day + DAY_MS)
+            old, old_sources = self._sound_day(symbol, day)
             sources = np.full(len(part), source, dtype=np.uint8)
             ranks = old_sources
             # Of minutes about which archives were shown to be wrong they are the worst source.
@@ -145,8 +162,84 @@ class Write:
             state.altered = state.altered.union(Coverage.of_times(np.array(changed, dtype=np.int64)))
             self.save(symbol, b"altered", intervals(state.altered))
             self.set_mistold(symbol, Coverage.of_times(np.array(changed, dtype=np.int64)))
-        self._set_present(symbol, Coverage.of_times(rows["open_time"]))
-        return Written(added, tuple(changed), conflicts)
+        minutes = Coverage.of_times(rows["open_time"])
+        self._set_present(symbol, minutes, told=state.lost)
+        restored = sum(self._settle_lost(symbol, day * DAY_MS) for day in np.unique(days).tolist())
+        return Written(added, tuple(changed), conflicts, restored)
+
+    def lose(self, symbol: str, day: int) -> None:
+        """A day (ms) that seems damaged: if it is, its minutes count as missing from now on.
+
+        The damaged block is put aside until all of them are there again: the checksum it was written with
+        tells whether they have the values that messages were made of.
+        """
+        prefix, end = prefix_of(symbol), day + DAY_MS
+        rows, _, damaged = self._daybook.read(self.txn, prefix, day, end)
+        if not damaged:
+            self.sound.append((symbol, day))
+            return
+        state = self.of(symbol)
+        block = self._daybook.take_block(self.txn, prefix, day)
+        gone = state.present.clip(day, end).subtract(Coverage.of_times(rows["open_time"]))
+        if told := self._passed(state, gone).subtract(state.untold):
+            aside = _Aside(gone.intervals, block)
+            self.save(symbol, _aside(day), msgspec.msgpack.encode(aside))
+            state.lost = state.lost.union(told)
+            self.save(symbol, b"lost", intervals(state.lost))
+        # Kept numbers rest on minutes that are not there now.
+        state.edition += 1
+        self.save(symbol, b"edition", number(state.edition))
+        for name in ("present", "certified", "early", "untold"):
+            left = getattr(state, name).subtract(gone)
+            setattr(state, name, left)
+            self.save(symbol, name.encode(), intervals(left))
+        self.losses.append(Loss(symbol, day, gone, damaged[day]))
+
+    def rest_on_loss(self, symbol: str) -> None:
+        """Messages are made without the lost minutes: when these come back, those are revised in any case."""
+        for start, end in self.of(symbol).lost:
+            for day in range(start // DAY_MS * DAY_MS, end, DAY_MS):
+                self.txn.delete(prefix_of(symbol) + _aside(day), db=self._states)
+                self._settle_lost(symbol, day)
+
+    def _settle_lost(self, symbol: str, day: int) -> int:
+        """Minutes of a day that was damaged may be there again: what follows from their values.
+
+        Messages that were made of other values, or may have been, are to be revised.
+
+        Returns:
+            How many minutes came back with the values they had, once all are there.
+        """
+        state, key = self.of(symbol), prefix_of(symbol) + _aside(day)
+        lost = state.lost.clip(day, day + DAY_MS)
+        if not lost:
+            return 0
+        kept, same = self.txn.get(key, db=self._states), 0
+        if kept is not None:
+            aside = msgspec.msgpack.decode(kept, type=_Aside)
+            gone = Coverage(aside.minutes)
+            if gone.subtract(state.present):
+                return 0
+            rows = self._daybook.read(self.txn, prefix_of(symbol), day, day + DAY_MS)[0]
+            same = gone.minutes if held(aside.block, rows[inside(rows, gone)]) else 0
+            self.txn.delete(key, db=self._states)
+        back = lost.intersect(state.present)
+        changes = {"lost": state.lost.subtract(back), "altered": state.altered.union(back)}
+        if back and not same:
+            changes["mistold"] = state.mistold.union(back)
+            state.edition += 1
+            self.save(symbol, b"edition", number(state.edition))
+        for name, minutes in changes.items():
+            setattr(state, name, minutes)
+            self.save(symbol, name.encode(), intervals(minutes))
+        return same
+
+    def _sound_day(self, symbol: str, day: int) -> tuple[Rows, Sources]:
+        """What can be read of a day that is to be written; if it is damaged its minutes are lost first."""
+        rows, sources, damaged = self._daybook.read(self.txn, prefix_of(symbol), day, day + DAY_MS)
+        if damaged:
+            self.lose(symbol, day)
+        return rows, sources
 
     def _write_day(self, symbol: str, day: int, rows: Rows, sources: Sources) -> None:
         state = self.of(symbol)
@@ -154,13 +247,14 @@ class Write:
         self._daybook.write_day(self.txn, prefix_of(symbol), day, rows, sources, in_tail=in_tail)
         state.tail_days.discard(day)
 
-    def _set_present(self, symbol: str, minutes: Coverage) -> None:
+    def _set_present(self, symbol: str, minutes: Coverage, told: Coverage = EMPTY) -> None:
+        """``minutes`` are stored; those of ``told`` have had a message before."""
         state = self.of(symbol)
         before = state.present
         state.present = before.union(minutes)
         if state.present != before:
             self.save(symbol, b"present", intervals(state.present))
-            self._set_untold(symbol, self._passed(state, minutes).subtract(before))
+            self._set_untold(symbol, self._passed(state, minutes).subtract(before).subtract(told))
 
     def _set_untold(self, symbol: str, minutes: Coverage) -> None:
         if minutes:

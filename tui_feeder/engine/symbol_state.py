@@ -14,6 +14,7 @@ from tui_feeder.engine.coverage import EMPTY, Coverage
 NAMES = (
     b"present", b"certified", b"outages", b"overruled", b"altered", b"listed", b"watermark", b"unavailable",
     b"untold", b"mistold", b"early", b"edition",
+    b"lost",
 )  # fmt: skip
 
 
@@ -43,6 +44,7 @@ class SymbolState:
     listed: int | None = None
     watermark: int | None = None
     unavailable: tuple[Unavailable, ...] = ()
+    lost: Coverage = EMPTY  # minutes up to the watermark whose day was damaged after their message was made
     tail_days: set[int] = field(default_factory=set)  # midnights of the days with rows in the tail
 
     def copy(self) -> SymbolState:
@@ -50,7 +52,7 @@ class SymbolState:
         return SymbolState(
             self.present, self.certified, self.outages, self.overruled, self.altered,
             self.untold, self.early, self.mistold, self.edition, self.listed,
-            self.watermark, self.unavailable, set(self.tail_days),
+            self.watermark, self.unavailable, self.lost, set(self.tail_days),
         )  # fmt: skip
 
 
@@ -69,6 +71,7 @@ def state_of(raw: Mapping[bytes, bytes | None], tail_days: set[int]) -> SymbolSt
         listed=_number(raw[b"listed"]),
         watermark=_number(raw[b"watermark"]),
         unavailable=tuple(msgspec.json.decode(raw[b"unavailable"] or b"[]", type=list[Unavailable])),
+        lost=_coverage(raw[b"lost"]),
         tail_days=tail_days,
     )
 

@@ -30,7 +30,6 @@ class Reel:
         moment: ms, a whole minute: every candle that closed up to it is counted.
 
     Raises:
-        BlockError: stored candles are damaged.
         StoreError: the store is closed.
     """
 
@@ -65,7 +64,6 @@ class Reel:
         """Count every candle that closes up to ``moment``, and tell of each with its message.
 
         Raises:
-            BlockError: stored candles are damaged.
             StoreError: the store is closed.
         """
         while self.reached < moment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tui_feeder.config import Service
+from tui_feeder.moments import day_text
 from tui_feeder.monitor import STALLED, Snapshot, StreamView, SymbolState
 from tui_feeder.service.subject import Look
 
@@ -24,13 +25,14 @@ class Check:
 
 
 def checks(look: Look, settings: Service) -> tuple[Check, ...]:
-    """History is loaded, streams deliver, sinks are within bounds, there is room on the disk."""
+    """History is loaded, streams deliver, sinks are within bounds, disk and stored days are well."""
     return (
         _history(look.snapshot),
         _streams(look.snapshot),
         _symbols(look.snapshot),
         _sinks(look, settings),
         _disk(look, settings),
+        _stored_days(look),
     )
 
 
@@ -101,3 +103,11 @@ def _disk(look: Look, settings: Service) -> Check:
         text = f"{look.disk_free // _MB} MB are free, less than {settings.ready_free_mb} MB"
         return Check("disk", False, text)
     return Check("disk", True, f"{look.disk_free // _MB} MB are free")
+
+
+def _stored_days(look: Look) -> Check:
+    if not look.damaged:
+        return Check("stored days", True, "none found damaged")
+    days = [f"{symbol} {day_text(day)}" for symbol, found in look.damaged.items() for day in found]
+    more = f" and {len(days) - 3} more" if len(days) > 3 else ""
+    return Check("stored days", False, f"damaged, being read again: {', '.join(days[:3])}{more}")

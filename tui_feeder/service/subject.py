@@ -44,6 +44,7 @@ class Look:
     latencies: dict[str, Counted]  # "minute", "frame", "loop"
     ban_until: int  # exchange ms, 0 without one
     store_pausing: str | None  # why writes wait
+    damaged: dict[str, tuple[int, ...]]  # by symbol: stored days (ms) found damaged and not read again yet
     disk_free: int | None  # bytes on the disk of the store; None where it cannot be told
 
 
@@ -104,6 +105,7 @@ class Subject:
             },
             ban_until=banned if banned > snapshot.exchange_time else 0,
             store_pausing=engine.store.pausing,
+            damaged=engine.store.damaged_days(),
             disk_free=free,
         )
 

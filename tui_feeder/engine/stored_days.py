@@ -1,0 +1,69 @@
+"""Looks at the stored days again and again, so that damage is found while it can still be read anew."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from tui_feeder.engine.candle import DAY_MS
+from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.roster import Tracked
+from tui_feeder.engine.store import Loss, Store
+
+_AT_ONCE_MS = 30 * DAY_MS
+_ROUND_SECONDS = 3_600.0  # between the beginnings of two rounds, at least
+_REST = 20  # of the time, this many times as much is spent waiting as looking
+
+
+class StoredDays:
+    """Checks the stored days of the tracked symbols; run it as a part of the engine.
+
+    Args:
+        store: open for writing; its losses are reported from here.
+        journal: where they are logged.
+        workers: threads that read.
+        tracked: the symbols, by name.
+        lost: called on the loop of :meth:`run` for every day that proved to be damaged.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        workers: ThreadPoolExecutor,
+        tracked: Mapping[str, Tracked],
+        lost: Callable[[Loss], None],
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._workers = workers
+        self._tracked = tracked
+        self._lost = lost
+        self._loop = asyncio.get_running_loop()
+        store.on_loss = self._found
+
+    def _found(self, loss: Loss) -> None:
+        """On the writer's thread."""
+        with contextlib.suppress(RuntimeError):  # the engine has ended: the next start finds them missing
+            self._loop.call_soon_threadsafe(self._report, loss)
+
+    def _report(self, loss: Loss) -> None:
+        self._journal.count("damaged days")
+        self._journal.note("error", loss.text, loss.symbol)
+        self._lost(loss)
+
+    async def run(self) -> None:
+        """Look at every stored day about once an hour, until cancelled."""
+        while True:
+            began = time.monotonic()
+            for symbol in list(self._tracked):
+                present = self._store.present(symbol)
+                for at in range(present.start, present.end, _AT_ONCE_MS) if present else ():
+                    until = min(at + _AT_ONCE_MS, present.end)
+                    looked = time.monotonic()
+                    await self._loop.run_in_executor(self._workers, self._store.check, symbol, at, until)
+                    await asyncio.sleep(_REST * (time.monotonic() - looked))
+            await asyncio.sleep(max(1.0, _ROUND_SECONDS - (time.monotonic() - began)))
