@@ -71,6 +71,7 @@ class Progress:
     files_total: int
     source: str  # "monthly files", "daily files", "REST"
     eta_seconds: float | None
+    note: str = ""  # why it stands still, when it does
 
     @property
     def fraction(self) -> float:
@@ -238,6 +239,7 @@ class Snapshot:
     store_path: str = ""
     store_bytes: int = 0
     store_candles: int = 0
+    store_pausing: str = ""  # why writes wait: "disk full (...)"; "" while they do not
     sinks: Mapping[str, str] = field(default_factory=dict)  # sink -> "ok" | "off" | what is wrong
     alerts: tuple[AlertView, ...] = ()  # the newest last, at most a few dozen
 

@@ -98,6 +98,7 @@ def _text(snapshot: Snapshot, head: str) -> str:
     lines.append(
         f"store     {snapshot.store_path}: {plural(snapshot.store_candles, 'minute')}, "
         f"{size(snapshot.store_bytes)}"
+        + (f"; {snapshot.store_pausing}: writes are paused" if snapshot.store_pausing else "")
     )
     lines += [
         f"{one.symbol:<9} {one.state.value}: {one.reason}" for one in snapshot.symbols if one.state != "live"

@@ -73,7 +73,7 @@ async def _run(loaded: LoadedConfig, store: Store, start: int | None, end: int |
         if end is not None and end > closed:
             typer.echo(f"--to lies ahead: minutes before {moment_text(closed)} are read", err=True)
         work = Backfill(config, store, connection, symbols, start, end)
-        show = display()
+        show = display(lambda: store.pausing)
         show.start(work.jobs)
         try:
             # After the display has begun: log lines then go above its bars.

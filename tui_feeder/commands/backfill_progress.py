@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tui_feeder.commands.backfill_jobs import Job
@@ -22,8 +22,11 @@ _BAR_SECONDS = 0.15
 class Figures:
     """The whole of a backfill as of now."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        views = [job.tracker.view() for job in jobs if job.tracker is not None]
+    def __init__(self, jobs: Sequence[Job], pausing: str | None) -> None:
+        views = [job.tracker.view(pausing) for job in jobs if job.tracker is not None]
+        under_way = [job.tracker.view(pausing) for job in jobs if job.under_way and job.tracker is not None]
+        #: Why nothing moves, where nothing does.
+        self.note = under_way[0].note if under_way and all(view.note for view in under_way) else ""
         self.rows = sum(view.rows_done for view in views)
         self.total = sum(view.rows_total for view in views)
         self.bytes = sum(view.bytes_done for view in views)
@@ -33,7 +36,7 @@ class Figures:
 
     def eta(self, elapsed: float) -> float | None:
         """Seconds left, about: of the rows known, and of the symbols that have not begun."""
-        if not self.rows or elapsed < 1:
+        if not self.rows or elapsed < 1 or self.note:
             return None
         left = elapsed * (self.total - self.rows) / self.rows
         return left if self.ended == 0 else max(left, elapsed * (self.symbols - self.ended) / self.ended / 4)
@@ -55,15 +58,20 @@ class Display(Protocol):
         """Leave the terminal as it was."""
 
 
-def display() -> Display:
-    """Bars where stderr is a terminal, else lines."""
-    return Bars() if sys.stderr.isatty() else Lines()
+def display(pausing: Callable[[], str | None]) -> Display:
+    """Bars where stderr is a terminal, else lines.
+
+    Args:
+        pausing: tells why the store takes nothing, where it does not.
+    """
+    return Bars(pausing) if sys.stderr.isatty() else Lines(pausing)
 
 
 class Lines:
     """A line on stderr every few seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, pausing: Callable[[], str | None]) -> None:
+        self._pausing = pausing
         self._jobs: Sequence[Job] = ()
         self._began = time.monotonic()
 
@@ -87,20 +95,23 @@ class Lines:
 
     def line(self) -> str:
         """Where the backfill is."""
-        now, elapsed = Figures(self._jobs), time.monotonic() - self._began
+        now, elapsed = Figures(self._jobs, self._pausing()), time.monotonic() - self._began
         eta = now.eta(elapsed)
         return (
             f"backfill: {now.ended} of {now.symbols} symbols, "
             f"{amount(now.rows)} of {amount(now.total)} minutes, "
             f"{amount(round(now.rows / max(elapsed, 0.01)))}/s, {size(now.bytes)}, "
-            f"{plural(now.files, 'file')}" + (f", {lasting(eta)} left" if eta is not None else "")
+            f"{plural(now.files, 'file')}"
+            + (f", {lasting(eta)} left" if eta is not None else "")
+            + (f"; {now.note}" if now.note else "")
         )
 
 
 class Bars:
     """A bar for each symbol under way and one for all of them, by rich."""
 
-    def __init__(self) -> None:
+    def __init__(self, pausing: Callable[[], str | None]) -> None:
+        self._pausing = pausing
         self._jobs: Sequence[Job] = ()
         self._began = time.monotonic()
         self._rich: RichProgress | None = None
@@ -149,7 +160,7 @@ class Bars:
         for job in self._jobs:
             bar = self._bars.get(job.symbol)
             if job.under_way and job.tracker is not None:
-                view = job.tracker.view()
+                view = job.tracker.view(self._pausing())
                 self._set(
                     job.symbol, view.rows_done, view.rows_total, view.bytes_done, view.files_done,
                     now - job.tracker.started, view.eta_seconds,
@@ -157,7 +168,7 @@ class Bars:
             elif bar is not None:
                 self._rich.remove_task(self._bars.pop(job.symbol))
         if len(self._jobs) > 1:
-            all_of, elapsed = Figures(self._jobs), now - self._began
+            all_of, elapsed = Figures(self._jobs, self._pausing()), now - self._began
             self._set(
                 f"{all_of.ended} of {all_of.symbols} done", all_of.rows, all_of.total, all_of.bytes,
                 all_of.files, elapsed, all_of.eta(elapsed), key="",

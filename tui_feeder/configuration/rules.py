@@ -130,6 +130,7 @@ _ALERT_KEYS: dict[str, tuple[str, ...]] = {
     "gap_open": ("seconds",),
     "stream_stale": ("seconds",),
     "sink_lag": ("seconds",),
+    "disk_full": ("seconds",),
 }
 
 
@@ -149,7 +150,7 @@ def _alert(config: Config, name: str, rule: AlertRule) -> Iterator[Finding]:
     for key in sorted({key for keys in _ALERT_KEYS.values() for key in keys} - taken):
         if getattr(rule, key) is not None:
             yield wrong(key, f"means nothing to {kind}", f"{kind} takes {', '.join(_ALERT_KEYS[kind])}")
-    if kind in ("gap_open", "stream_stale", "sink_lag"):
+    if kind in ("gap_open", "stream_stale", "sink_lag", "disk_full"):
         return
     analysis = config.technical_analysis
     if not config.application.enable_technical_analysis:

@@ -56,7 +56,14 @@ ReprocessingMode: TypeAlias = Literal["missing_days_only", "today_only", "reproc
 SslMode: TypeAlias = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 SymbolSet: TypeAlias = Literal["auto", "braille", "block", "ascii"]
 AlertKind: TypeAlias = Literal[
-    "trend_flip", "ema_cross", "price_cross", "volume_above", "gap_open", "stream_stale", "sink_lag"
+    "trend_flip",
+    "ema_cross",
+    "price_cross",
+    "volume_above",
+    "gap_open",
+    "stream_stale",
+    "sink_lag",
+    "disk_full",
 ]
 AlertLevel: TypeAlias = Literal["poc", "vah", "val", "ema"]
 Colors: TypeAlias = Literal["auto", "truecolor", "256", "16", "none"]
@@ -265,7 +272,7 @@ class AlertRule:
     kind: AlertKind | None = None
     """Every rule states it."""
     symbols: Symbols = ("ALL",)
-    """Names and patterns; of ``sink_lag`` they mean nothing."""
+    """Names and patterns; of ``sink_lag`` and ``disk_full`` they mean nothing."""
     timeframe: Timeframe | None = None
     """Seconds."""
     level: AlertLevel | None = None

@@ -38,6 +38,7 @@ from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.store import Loss, Store
 from tui_feeder.engine.stored_days import StoredDays
 from tui_feeder.engine.supervisor import Supervisor
+from tui_feeder.engine.symbol_health import HealthLog
 from tui_feeder.engine.threads import working_thread
 from tui_feeder.engine.timekeeping import Timekeeper
 
@@ -45,6 +46,9 @@ log = logging.getLogger(__name__)
 
 _CLOSE_DEADLINE_MS = 3 * SECOND_MS
 _BUILT_AGAIN_SECONDS = 10.0
+#: Minutes that wait for their last symbols before each is told without them.
+_MINUTES_OPEN = 2
+_CAUGHT_UP_MS = 10 * MINUTE_MS
 #: Phases of symbols that are on their way to live: the engine is, once none is left.
 _READING = {"waiting", "backfill"}
 
@@ -87,7 +91,8 @@ class Engine:
         self.following = Following(config.application.symbols, self.rest, self.clock, self.journal, self)
         self.tracked = self.following.tracked
         self.streams: MarketStreams | None = None
-        self._minute_log: dict[int, int] = {}
+        self._minute_log: dict[int, set[str]] = {}  # of the last few minutes: who has closed each
+        self._minute_told = 0
         self._workers = working_thread()
         self._stopping = asyncio.Event()
         self.archive = ArchiveClient(
@@ -192,6 +197,7 @@ class Engine:
         if app.gap_detection_enabled and app.periodic_gap_detection_enabled:
             self.supervisor.start("gap check", self._check_gaps)
         self.supervisor.start("progress", self._tell_progress)
+        self.supervisor.start("health", HealthLog(self).run)
         self.supervisor.start("profiles", self.profiles.run)
         self.supervisor.start("numbers", self.numbers.run)
         self.supervisor.start("stored days", self.stored_days.run)
@@ -362,7 +368,7 @@ class Engine:
         while self.state == "backfill":
             await asyncio.sleep(0.25)
             if time.monotonic() - shown >= 3.0:
-                shown, text = time.monotonic(), telling.progress(self.tracked.values())
+                shown, text = time.monotonic(), telling.progress(self.tracked.values(), self.store.pausing)
                 if text != last:  # where no symbol can be had there is nothing new to tell
                     log.info("%s", text)
                 last = text
@@ -386,7 +392,7 @@ class Engine:
         self.minute_latency.observe((self.clock.now() - candle.open_time - MINUTE_MS) / 1000)
         self._send(symbol, message, payload)
         self.alerts.minute(candle, message)
-        self._tell_minute(candle.open_time)
+        self._tell_minute(symbol, candle.open_time)
 
     def _send(self, symbol: str, message: Message, payload: bytes) -> None:
         for sink in self.sinks:
@@ -396,14 +402,26 @@ class Engine:
                 self.journal.fault(f"{sink.name} refused a message", repr(error), symbol)
         self.journal.count("messages")
 
-    def _tell_minute(self, minute: int) -> None:
-        """One log line for each minute that every live symbol has closed."""
-        closed = self._minute_log[minute] = self._minute_log.get(minute, 0) + 1
+    def _tell_minute(self, symbol: str, minute: int) -> None:
+        """One log line for each minute: once every live symbol has closed it, or others are far ahead."""
+        if minute <= self._minute_told:
+            return
+        closed = self._minute_log.setdefault(minute, set())
+        closed.add(symbol)
         live = [one for one in self.tracked.values() if one.phase == "live"]
-        if closed >= len(live):
-            for old in [at for at in self._minute_log if at <= minute]:
-                del self._minute_log[old]
-            log.info("%s", telling.minute(minute, closed, live, self.clock.now()))
+        whole = all(one.symbol in closed for one in live)
+        if not whole:
+            if len(self._minute_log) <= _MINUTES_OPEN:
+                return
+            minute = min(self._minute_log)
+            closed = self._minute_log[minute]
+        self._minute_told = minute
+        for old in [at for at in self._minute_log if at <= minute]:
+            del self._minute_log[old]
+        now = self.clock.now()
+        # Of what is caught up by one symbol after the other there is nothing to tell.
+        if whole or now - minute < self.clock.at_least(_CAUGHT_UP_MS, 10.0):
+            log.info("%s", telling.minute(minute, closed, live, now))
 
     def hole(self, symbol: str, start: int, end: int) -> None:
         """Minutes are missing before one that waits."""

@@ -12,6 +12,7 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
@@ -48,6 +49,7 @@ class GroupCommit(Generic[View]):
         committed: Callable[[View], None],
     ) -> None:
         self.pausing: str | None = None  # why writes wait, when they do
+        self.paused_at = 0.0  # time.monotonic() when they began to
         self.transactions = 0
         self._environment = environment
         self._view = view
@@ -128,7 +130,9 @@ class GroupCommit(Generic[View]):
                     raise
             else:
                 self.transactions += 1
-                self.pausing = None
+                if self.pausing is not None:
+                    log.warning("the disk of %s has room again: writes go on", self._environment.path)
+                    self.pausing = None
                 self._committed(view)
                 for (_, future), result in zip(jobs, results, strict=True):
                     future.set_result(result)
@@ -138,10 +142,11 @@ class GroupCommit(Generic[View]):
         """The disk took nothing: say so and wait, so that the same jobs are tried again."""
         reason = str(error).rpartition(": ")[2]
         if self.pausing is None:
+            self.paused_at = time.monotonic()
             log.error(
-                "the disk of %s takes no more (%s): candles wait until it does",
-                self._environment.path,
+                "disk full (%s): writes to %s are paused, candles wait; free space there",
                 reason,
+                self._environment.path,
             )
         failing = " or failing" if reason == os.strerror(errno.EIO) else ""
         self.pausing = f"disk full{failing} ({reason})"

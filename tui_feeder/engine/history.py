@@ -21,6 +21,8 @@ from tui_feeder.engine.store import FileRecord, Store, Written
 from tui_feeder.monitor import Progress
 
 _REST_TRIES = 3
+#: A fill that has read nothing for so long stands still: how long it still takes cannot be told.
+_STILL_SECONDS = 5.0
 #: Archives whose rows are in memory at once are so many more than those that are downloaded at once.
 _FILES_AHEAD = 2
 #: Of a line that is no candle, the bytes that are kept.
@@ -44,15 +46,29 @@ class Tracker:
     files_total: int = 0
     source: str = ""
     started: float = field(default_factory=time.monotonic)
+    _seen: tuple[int, int] = (0, 0)  # rows and bytes at the last look
+    _moved: float = field(default_factory=time.monotonic)  # when they were last others than before
 
-    def view(self) -> Progress:
-        """The progress as of now."""
-        elapsed = time.monotonic() - self.started
+    def view(self, pausing: str | None = None) -> Progress:
+        """The progress as of now.
+
+        Args:
+            pausing: why the store takes nothing, where it does not.
+        """
+        now, seen = time.monotonic(), (self.rows_done, self.bytes_done)
+        if seen != self._seen:
+            self._seen, self._moved = seen, now
+        elapsed, still = now - self.started, now - self._moved
         left = self.rows_total - self.rows_done
         eta = elapsed * left / self.rows_done if self.rows_done and elapsed > 0.5 else None
+        note = ""
+        if pausing is not None:
+            note = f"paused: {pausing}"
+        elif still >= _STILL_SECONDS:
+            note = f"nothing read for {still:.0f} s"
         return Progress(
             min(self.rows_done, self.rows_total), self.rows_total, self.bytes_done,
-            self.files_done, self.files_total, self.source, eta,
+            self.files_done, self.files_total, self.source, None if note else eta, note,
         )  # fmt: skip
 
 

@@ -47,6 +47,10 @@ class Journal:
             self.events.append(event)
         log.log(_LEVELS[level], "%s%s", f"{symbol}: " if symbol else "", text)
 
+    def show(self, level: str, text: str) -> None:
+        """Keep a line for the screen that the log has from elsewhere."""
+        self.events.append(Event(self._now(), level, None, text))
+
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter."""
         with self._lock:

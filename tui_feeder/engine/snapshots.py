@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.binance.stream import KlineSocket
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, SECOND_MS, Candle, Source
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Source
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.profile import DayProfile
 from tui_feeder.engine.roster import Tracked
 from tui_feeder.engine.settings import analysed
 from tui_feeder.engine.store import Store
+from tui_feeder.engine.symbol_health import LATE_MS, health_of_symbol
 from tui_feeder.monitor import (
     Event,
     FormingView,
@@ -29,20 +29,6 @@ from tui_feeder.monitor import (
     SymbolView,
     TimeframeView,
 )
-
-_LATE_MS = 5 * SECOND_MS
-_STALE_MS = 90 * SECOND_MS
-#: The first minutes of a lane may have ended before its symbol was followed on a socket.
-_JOINING_MS = 3 * MINUTE_MS
-_PHASES = {
-    "waiting": SymbolState.WAITING,
-    "backfill": SymbolState.BACKFILL,
-    "no data": SymbolState.NO_DATA,
-    "pending": SymbolState.NO_DATA,
-    "unknown": SymbolState.UNKNOWN,
-    "delisted": SymbolState.DELISTED,
-    "failed": SymbolState.FAILED,
-}
 
 
 def take(engine: Engine, sequence: int) -> Snapshot:
@@ -74,7 +60,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         gaps=tuple(gap.view() for gap in [*shown, *closed]),
         events=engine.journal.recent(),
         parts={
-            "store": "degraded" if engine.store.pausing else "running",
+            "store": "paused" if engine.store.pausing else "running",
             "REST": "running" if engine.rest.state in ("ok", "idle") else engine.rest.state,
         }
         | engine.supervisor.states,
@@ -83,6 +69,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         weight_limit=engine.rest.ledger.limit,
         store_path=str(engine.store.path),
         store_bytes=engine.store.file_bytes(),
+        store_pausing=engine.store.pausing or "",
         store_candles=sum(engine.store.present(one.symbol).minutes for one in engine.tracked.values()),
         sinks={sink.name: sink.status() for sink in engine.sinks},
         alerts=tuple(engine.alerts.recent),
@@ -122,39 +109,6 @@ def _streams(engine: Engine) -> tuple[StreamView, ...]:
     )
 
 
-def _health(engine: Engine, one: Tracked, now: int) -> tuple[SymbolState, str]:
-    """State of a symbol, from the age of what arrived and nothing else."""
-    if one.phase in _PHASES:
-        return _PHASES[one.phase], one.reason
-    lane = engine.intake.lane(one.symbol)
-    if lane.next is None:
-        return SymbolState.BACKFILL, "its history is being read again"
-    overdue = now - (lane.next + MINUTE_MS)
-    floor = engine.clock.at_least
-    if overdue > floor(_STALE_MS, 5.0):
-        return SymbolState.STALE, f"no closed minute for {(overdue + MINUTE_MS) // 1000} s"
-    if overdue > floor(_LATE_MS, 1.0):
-        return SymbolState.LATE, f"minute {overdue // 1000} s overdue"
-    # A minute without trade needs no frame; one of which REST alone tells that there was should have some.
-    since, traded = lane.last_frame, one.last_traded or 0
-    if since is None or traded > since:
-        socket = _socket(engine, one.symbol)
-        joined = (lane.opened or 0) + _JOINING_MS
-        if since is not None or traded > joined or socket is None or not socket.frames:
-            age = now - (since or lane.opened or now)
-            name = "any stream" if socket is None else f"stream {socket.name}"
-            trouble = f" ({socket.reason})" if socket is not None and socket.reason else ""
-            reason = f"no frame from {name}{trouble} for {age // 1000} s; closed by REST"
-            return SymbolState.STALE if age > floor(_STALE_MS, 5.0) else SymbolState.LATE, reason
-    return SymbolState.LIVE, ""
-
-
-def _socket(engine: Engine, symbol: str) -> KlineSocket | None:
-    """The socket that a symbol's frames should come from."""
-    sockets = engine.streams.sockets if engine.streams is not None else ()
-    return next((socket for socket in sockets if socket.carries(symbol)), None)
-
-
 def _timeframes(one: Tracked) -> tuple[TimeframeView, ...]:
     if one.shown[0] is not one.states:  # they change once a minute
         one.shown = (
@@ -168,7 +122,7 @@ def _timeframes(one: Tracked) -> tuple[TimeframeView, ...]:
 
 
 def _symbol(engine: Engine, one: Tracked, now: int) -> SymbolView:
-    state, reason = _health(engine, one, now)
+    state, reason = health_of_symbol(engine, one, now)
     lane = engine.intake.lane(one.symbol)
     last, forming = one.last, lane.forming
     if last is not None and (forming is None or forming.open_time < last.open_time):
@@ -195,7 +149,7 @@ def _symbol(engine: Engine, one: Tracked, now: int) -> SymbolView:
         last_frame=lane.last_frame,
         last_closed=last.open_time if last is not None else None,
         missing_minutes=engine.recovery.missing_minutes(one.symbol),
-        progress=one.tracker.view() if one.tracker is not None else None,
+        progress=one.tracker.view(engine.store.pausing) if one.tracker is not None else None,
         messages=one.messages,
         first_minute=one.start or None,
         forming=_forming(lane.forming, last),
@@ -237,7 +191,7 @@ def coverage(
         part = states[max(0, (low - start) // MINUTE_MS) : max(0, (high - start) // MINUTE_MS)]
         part[slice(None) if only is None else part == _STATES.index(only)] = _STATES.index(state)
 
-    due = (engine.clock.now() - engine.clock.at_least(_LATE_MS, 1.0)) // MINUTE_MS * MINUTE_MS
+    due = (engine.clock.now() - engine.clock.at_least(LATE_MS, 1.0)) // MINUTE_MS * MINUTE_MS
     if one.last is not None:
         due = max(due, one.last.open_time + MINUTE_MS)
     reading = one.phase == "backfill"

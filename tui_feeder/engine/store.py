@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -87,6 +88,12 @@ class Store:
     def pausing(self) -> str | None:
         """Why writes wait, when they do: a full disk."""
         return self._writer.pausing if self._writer is not None else None
+
+    @property
+    def paused_seconds(self) -> float:
+        """For how long writes have waited for room on the disk; 0 where they do not."""
+        writer = self._writer
+        return time.monotonic() - writer.paused_at if writer is not None and writer.pausing else 0.0
 
     def close(self) -> None:
         """Commit what waits, end the writer, release the lock. A second call does nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.roster import Tracked
@@ -22,27 +22,31 @@ def some(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
-def progress(tracked: Iterable[Tracked]) -> str:
-    """How far history is."""
+def progress(tracked: Iterable[Tracked], pausing: str | None) -> str:
+    """How far history is; ``pausing`` is why the store takes nothing, where it does not."""
     ones = list(tracked)
-    views = [(one.symbol, one.tracker.view()) for one in ones if one.tracker]
+    views = [(one.symbol, one.tracker.view(pausing)) for one in ones if one.tracker]
     live = sum(one.phase == "live" for one in ones)
     done, total = sum(v.rows_done for _, v in views), sum(v.rows_total for _, v in views)
     etas = [v.eta_seconds for _, v in views if v.eta_seconds is not None]
     eta = f", about {max(etas):.0f} s left" if etas else ""
+    if not etas and (notes := [view.note for _, view in views if view.note]):
+        eta = f", {notes[0]}"
     names = ", ".join(f"{symbol} {view.fraction:.0%}" for symbol, view in views)
     told = f"history: {live} of {len(ones)} symbols live, {done:,} of {total:,} minutes read{eta}"
     return f"{told} ({names})" if names else told
 
 
-def minute(open_time: int, closed: int, live: Sequence[Tracked], now: int) -> str:
-    """A minute that every live symbol has closed."""
+def minute(open_time: int, closed: Collection[str], live: Sequence[Tracked], now: int) -> str:
+    """A minute, the symbols that have closed it, and those of the live ones that have not."""
     lag = (now - open_time - MINUTE_MS) / 1000
     prices = "  ".join(
         f"{one.symbol} {one.last.close:.{one.price_decimals}f}" for one in live[:_PRICES] if one.last
     )
     more = f"  and {len(live) - _PRICES} more" if len(live) > _PRICES else ""
+    lacking = [one.symbol for one in live if one.symbol not in closed]
+    without = f"; not closed: {some(lacking)}" if lacking else ""
     return (
-        f"minute {clock(open_time)[11:16]} closed: {closed} of {len(live)} symbols, "
-        f"{lag:.1f} s after its end: {prices}{more}"
+        f"minute {clock(open_time)[11:16]} closed: {len(live) - len(lacking)} of {len(live)} symbols, "
+        f"{lag:.1f} s after its end: {prices}{more}{without}"
     )

@@ -204,6 +204,9 @@ class Grid:
 def progress_text(progress: Progress, width: int, glyphs: Glyphs) -> str:
     """How far a history is, in exactly ``width`` cells: a bar, percent, source and time to go."""
     tail = f" {progress.fraction * 100:3.0f}%"
+    if progress.note and width - len(tail) - len(progress.note) >= 15:
+        tail += f" {progress.note}"
+        return bar_text(progress.fraction, width - len(tail), glyphs) + tail
     for more in (f" {progress.source}", f" {cells.duration_text(progress.eta_seconds)}"):
         if width - len(tail) - len(more) >= 14 and not more.endswith(cells.UNKNOWN):
             tail += more

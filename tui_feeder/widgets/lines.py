@@ -110,7 +110,7 @@ def _stores(snapshot: Snapshot) -> list[list[Part]]:
     words: list[tuple[str, str]] = []
     store = snapshot.parts.get("store")
     if store is not None:
-        words.append(("lmdb", "ok" if store == "running" else store))
+        words.append(("lmdb", "ok" if store == "running" else store))  # "paused": its disk is full
     words += [(_SINKS.get(name, name), word) for name, word in snapshot.sinks.items() if word != "off"]
     groups: list[list[Part]] = []
     for name, word in words:
@@ -147,6 +147,11 @@ def gap_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> lis
     reading = [v.progress for v in snapshot.symbols if v.progress is not None]
     if snapshot.state in ("failed", "stopped", "stopping"):
         return _news(snapshot, any_age=True) or [(f" the engine is {snapshot.state}", Role.WARN)]
+    if snapshot.store_pausing:
+        return [
+            ("! ", Role.ERROR), (f"{snapshot.store_pausing}: writes are paused, candles wait", Role.STRONG),
+            (f"; free space at {snapshot.store_path}", Role.TEXT),
+        ]  # fmt: skip
     if reading and (snapshot.state == "backfill" or not open_gaps):
         fraction = history_fraction(snapshot)
         symbols = "symbol" if len(reading) == 1 else "symbols"
@@ -160,6 +165,8 @@ def gap_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> lis
             text += f", {files[0]}/{files[1]} files"
         if etas:
             text += f", {cells.duration_text(max(etas))} to go"
+        elif reading[0].note:
+            text += f", {reading[0].note}"
         percent = cells.UNKNOWN if fraction is None else f"{fraction * 100:.0f}%"
         return [(f"{glyphs.loading} {percent}", Role.ACCENT), (text, Role.TEXT)]
     if open_gaps:

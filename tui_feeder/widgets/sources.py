@@ -94,6 +94,7 @@ def _archives(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
         assert progress is not None
         files = f"{progress.files_done}/{progress.files_total} files " if progress.files_total else ""
         eta = f", {cells.duration_text(progress.eta_seconds)} to go" if progress.eta_seconds else ""
+        eta = f", {progress.note}" if progress.note else eta
         lines.append([
             (cells.fit(f"  {view.symbol}", 14), Role.TEXT), (_gauge(progress.fraction, ink), Role.ACCENT),
             (f" {progress.fraction * 100:3.0f}% ", Role.STRONG),
@@ -112,6 +113,7 @@ def _store(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
         _rule("Store", "LMDB", width, ink),
         [
             (cells.fit(f"  {state}", 14), Role.OK if state in _GOOD else Role.WARN),
+            (f"{snapshot.store_pausing}, " if snapshot.store_pausing else "", Role.WARN),
             (f"{snapshot.store_candles:,} candles", Role.STRONG),
             (f" in {cells.bytes_text(snapshot.store_bytes)}, {snapshot.store_path}", Role.MUTED),
         ],

@@ -13,7 +13,7 @@ from typing import Protocol
 import orjson
 
 from tui_feeder.engine.alerts.kept import AlertKeeper
-from tui_feeder.engine.alerts.rules import TROUBLES, Alert, Health
+from tui_feeder.engine.alerts.rules import OF_NO_SYMBOL, TROUBLES, Alert, Health
 from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.candle import MINUTE_MS, Candle
 from tui_feeder.engine.clock import ExchangeClock
@@ -151,7 +151,7 @@ class AlertDesk:
                     alert.at,
                     alert.rule,
                     alert.kind,
-                    None if alert.kind == "sink_lag" else alert.symbol,
+                    None if alert.kind in OF_NO_SYMBOL else alert.symbol,
                     alert.text,
                     price=alert.value if alert.kind == "price_cross" else None,
                     rings=self._bell and not past,

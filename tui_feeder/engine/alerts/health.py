@@ -29,7 +29,7 @@ def health_of(engine: Engine) -> Health:
         if gap.symbol in gaps:
             seconds, minutes = gaps[gap.symbol]
             gaps[gap.symbol] = (max(seconds, (now - gap.opened) / 1000), minutes + gap.missing)
-    return Health(now, gaps, silences, lags_of(engine))
+    return Health(now, gaps, silences, lags_of(engine), engine.store.paused_seconds)
 
 
 def lags_of(engine: Engine) -> dict[str, float]:

@@ -16,7 +16,14 @@ from typing import Literal, TypeAlias
 import msgspec
 
 Kind: TypeAlias = Literal[
-    "trend_flip", "ema_cross", "price_cross", "volume_above", "gap_open", "stream_stale", "sink_lag"
+    "trend_flip",
+    "ema_cross",
+    "price_cross",
+    "volume_above",
+    "gap_open",
+    "stream_stale",
+    "sink_lag",
+    "disk_full",
 ]
 #: What can be seen; "" says that all is quiet, which is never told.
 Condition: TypeAlias = Literal["Buy", "Sell", "above", "below", "high", "late", ""]
@@ -25,7 +32,9 @@ Knowledge: TypeAlias = tuple[Condition | None, int | None, Condition | None, int
 #: Kinds whose conditions are two sides, neither of them quiet.
 TWO_SIDED: frozenset[Kind] = frozenset({"trend_flip", "ema_cross", "price_cross"})
 #: Kinds about the feeder itself, not the market.
-TROUBLES: frozenset[Kind] = frozenset({"gap_open", "stream_stale", "sink_lag"})
+TROUBLES: frozenset[Kind] = frozenset({"gap_open", "stream_stale", "sink_lag", "disk_full"})
+#: Of them those that are about no symbol.
+OF_NO_SYMBOL: frozenset[Kind] = frozenset({"sink_lag", "disk_full"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +51,7 @@ class Rule:
     quantile: str = "q90"
     measure: str = "volume"  # what is held against the quantile
     factor: float = 1.0  # times the quantile
-    seconds: float = 300.0  # of gap_open, stream_stale, sink_lag
+    seconds: float = 300.0  # of the kinds in TROUBLES
     hysteresis: float = 0.0  # fraction of the level that must be passed, too
 
     def concerns(self, symbol: str) -> bool:
@@ -55,7 +64,7 @@ class Alert(msgspec.Struct, frozen=True):
 
     rule: str
     kind: Kind
-    symbol: str  # of a sink_lag: the sink
+    symbol: str  # of a sink_lag: the sink; of disk_full: "store"
     at: int  # exchange ms: the close of the minute, or when health was looked at
     condition: Condition  # what is true now
     text: str  # for people, one line
@@ -107,6 +116,7 @@ class Health:
     """By live symbol: seconds since its last frame."""
     lags: Mapping[str, float] = field(default_factory=dict)
     """By sink: seconds since the oldest message that waits for it was made."""
+    paused: float = 0.0  # seconds for which the store has taken nothing
 
 
 def settle(rule: Rule, watch: Watch, found: Finding, symbol: str, at: int) -> tuple[Alert | None, bool]:

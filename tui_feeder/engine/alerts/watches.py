@@ -194,6 +194,8 @@ def _troubles(rule: Rule, health: Health) -> Iterable[tuple[str, float]]:
     """What a rule about the feeder looks at: symbol or sink, and seconds, 0 where there is no trouble."""
     if rule.kind == "sink_lag":
         yield from health.lags.items()
+    elif rule.kind == "disk_full":
+        yield "store", health.paused
     elif rule.kind == "stream_stale":
         yield from _concerned(rule, health.silences)
     else:
@@ -221,6 +223,8 @@ def _trouble(rule: Rule, subject: str, span: str, health: Health) -> str:
     """In words."""
     if rule.kind == "sink_lag":
         return f"{subject}: the oldest message waits for {span}"
+    if rule.kind == "disk_full":
+        return f"{subject}: disk full, no candle was written for {span}"
     if rule.kind == "stream_stale":
         return f"{subject}: no frame from the stream for {span}"
     minutes = health.gaps[subject][1]
