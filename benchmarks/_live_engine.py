@@ -35,19 +35,13 @@ _SETTLE_SECONDS = 3.0
 
 
 def configured(urls: Sequence[str], symbols: Sequence[str], storage: Path) -> Config:
-    """The configuration measured: all defaults, and profiles for coins of any price.
+    """The configuration measured: all defaults.
 
-    Of past days only two profiles are stored, so that a start is soon over; no number rests on them.
+    But of past days only two profiles are stored, so that a start is soon over; no number rests on them.
     """
     return Config(
         application=replace(Application(), symbols=tuple(symbols), storage_path=storage),
-        volume_profile=replace(
-            VolumeProfile(),
-            price_increment_mode="Adaptive",
-            min_price_increment=1e-8,
-            max_price_increment=1e3,
-            historical_days=2,
-        ),
+        volume_profile=replace(VolumeProfile(), historical_days=2),
         exchange=replace(Exchange(), rest_url=urls[0], stream_url=urls[1], archive_url=urls[2]),
     )
 

@@ -16,9 +16,8 @@ from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.message import Message, encode
 from tui_feeder.engine.pipeline import TimeframeState
-from tui_feeder.engine.profile import profile_of
+from tui_feeder.engine.profile_days import day_profile, read_profiles
 from tui_feeder.engine.profile_days import encode as encode_profile
-from tui_feeder.engine.profile_days import read_profiles
 from tui_feeder.engine.replay import replay
 from tui_feeder.engine.revisions import Revisions
 from tui_feeder.engine.settings import profile_settings
@@ -288,7 +287,7 @@ def _wrong_profiles(store: Store, config: Config, symbol: str, start: int, end: 
     kept = {one.last_minute // DAY_MS * DAY_MS: one for one in read_profiles(store, symbol, first, last)}
     wrong = EMPTY
     for day in range(first, last, DAY_MS):
-        made = profile_of(store.read(symbol, day, day + DAY_MS), settings)
+        made = day_profile(store, symbol, settings, day)
         if encode_profile(kept.get(day)) != encode_profile(made):
             wrong = wrong.union(span(day, day + DAY_MS))
     return wrong

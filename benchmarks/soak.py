@@ -45,7 +45,7 @@ from unittest import mock
 
 from benchmarks._soak_told import Collector, Outcome, Told, Witness, judge
 from benchmarks._virtual_time import VirtualTimeLoop, virtual_time
-from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis, VolumeProfile
+from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks import Sink
@@ -119,12 +119,6 @@ class _Run:
         return Config(
             application=replace(Application(), symbols=tuple(self._names), start_date=begin),
             technical_analysis=replace(TechnicalAnalysis(), min_history_days=_HISTORY_DAYS),
-            volume_profile=replace(
-                VolumeProfile(),
-                price_increment_mode="Adaptive",
-                min_price_increment=1e-8,
-                max_price_increment=1e3,
-            ),
             exchange=replace(
                 Exchange(),
                 rest_url=exchange.rest_url,

@@ -244,7 +244,7 @@ class FakeMonitor:
             below, above = (below - 1, above) if down >= up else (below, above + 1)
         return ProfileView(
             symbol=symbol, day=NOON - NOON % DAY_MS - back * DAY_MS,
-            increment=increment, low_price=float(prices[0]),
+            increment=increment, low_index=first,
             weights=tuple(weights.tolist()), poc=float(prices[poc]), vah=float(prices[above]),
             val=float(prices[below]), vwap=float((prices * weights).sum() / weights.sum()),
             total_volume=float(weights.sum()), candles=843, last_minute=NOON - NOON % MINUTE_MS - MINUTE_MS,

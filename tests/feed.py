@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis, VolumeProfile
+from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
 from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.journal import Journal
@@ -57,12 +57,6 @@ def configured(
     return Config(
         application=replace(Application(), symbols=tuple(symbols), **application),  # type: ignore[arg-type]
         technical_analysis=replace(TechnicalAnalysis(), min_history_days=days),
-        volume_profile=replace(
-            VolumeProfile(),
-            price_increment_mode="Adaptive",
-            min_price_increment=1e-8,
-            max_price_increment=1e3,
-        ),
         exchange=replace(
             Exchange(),
             rest_url=exchange.rest_url,

@@ -15,21 +15,62 @@ import pytest
 from tui_feeder.engine.candle import DAY_MS, Candle, Rows, to_candles
 from tui_feeder.engine.profile import DayProfile, LiveProfile, ProfileSettings
 
-Mode = Literal["Fixed", "Adaptive"]
+Mode = Literal["Auto", "Fixed", "Adaptive"]
 Distribution = Literal["ClosingPrice", "WeightedOHLC", "HighLowWeighted", "UniformOHLC"]
 Area = Literal["Traditional", "Greedy"]
 Calculation = Literal["Volume", "TPO"]
 Frequency = Literal["EveryCandle", "Every5Candles", "Batched"]
 
 DISTRIBUTIONS: tuple[Distribution, ...] = ("ClosingPrice", "WeightedOHLC", "HighLowWeighted", "UniformOHLC")
+MODES: tuple[Mode, ...] = ("Auto", "Fixed", "Adaptive")
 AREAS: tuple[Area, ...] = ("Traditional", "Greedy")
 CALCULATIONS: tuple[Calculation, ...] = ("Volume", "TPO")
 
 
-def reference_increment(candles: list[Candle], s: ProfileSettings) -> Decimal:
+def span_of(candles: list[Candle]) -> Decimal:
+    return max(Decimal(repr(c.high)) for c in candles) - min(Decimal(repr(c.low)) for c in candles)
+
+
+def typical_of(candles: list[Candle]) -> Decimal:
+    """The median range of the seven days before that of the last candle."""
+    today = candles[-1].open_time // DAY_MS
+    spans = sorted(
+        span_of(found)
+        for day in range(today - 7, today)
+        if (found := [c for c in candles if c.open_time // DAY_MS == day])
+    )
+    n = len(spans)
+    return (spans[n // 2] + spans[(n - 1) // 2]) / 2 if n else Decimal(0)
+
+
+def auto_of(span: Decimal, typical: Decimal, s: ProfileSettings, one_price: float) -> Decimal:
+    """The Auto increment by looking through all there are."""
+    tick = Decimal(repr(s.tick_size)) if s.tick_size else None
+    with localcontext() as context:
+        context.prec = 100
+        every = [
+            step
+            for k in range(-30, 30)
+            for nice in (Decimal("1"), Decimal("2"), Decimal("2.5"), Decimal("5"))
+            if (step := nice.scaleb(k)) and (tick is None or step % tick == 0)
+        ]
+    if typical:
+        least = [step for step in every if step * s.target_price_levels <= typical] or every[:1]
+        if span <= 2 * s.target_price_levels * least[-1]:
+            return least[-1]
+    if not span:
+        digits = int(Decimal(repr(one_price)).normalize().as_tuple().exponent)
+        return tick or Decimal(1).scaleb(min(digits, Decimal(repr(one_price)).adjusted() - 4))
+    coarse = [step for step in every if step.as_tuple().digits != (2, 5)]
+    return next(step for step in coarse if 2 * s.target_price_levels * step >= span)
+
+
+def reference_increment(candles: list[Candle], s: ProfileSettings, typical: Decimal) -> Decimal:
     if s.price_increment_mode == "Fixed":
         return Decimal(repr(s.fixed_price_increment))
-    span = max(Decimal(repr(c.high)) for c in candles) - min(Decimal(repr(c.low)) for c in candles)
+    span = span_of(candles)
+    if s.price_increment_mode == "Auto":
+        return auto_of(span, typical, s, candles[0].high)
     least, most = Decimal(repr(s.min_price_increment)), Decimal(repr(s.max_price_increment))
     tick = Decimal(repr(s.tick_size)) if s.tick_size else None
     for k in range(-30, 30):
@@ -49,9 +90,9 @@ def reference_row(price: float, increment: Decimal) -> int:
 Weights = tuple[dict[int, Fraction], dict[int, Fraction]]
 
 
-def reference_rows(candles: list[Candle], s: ProfileSettings) -> Weights:
+def reference_rows(candles: list[Candle], s: ProfileSettings, typical: Decimal = Decimal(0)) -> Weights:
     """Volume and number of candles by row."""
-    increment = reference_increment(candles, s)
+    increment = reference_increment(candles, s, typical)
     rows = {p: reference_row(p, increment) for c in candles for p in (c.high, c.low, c.close)}
     volumes: dict[int, Fraction] = defaultdict(Fraction)
     counts: dict[int, Fraction] = defaultdict(Fraction)
@@ -71,8 +112,10 @@ def reference_rows(candles: list[Candle], s: ProfileSettings) -> Weights:
     return volumes, counts
 
 
-def reference(candles: list[Candle], s: ProfileSettings, rows: Weights) -> dict[str, Any] | None:
-    increment = reference_increment(candles, s)
+def reference(
+    candles: list[Candle], s: ProfileSettings, rows: Weights, typical: Decimal
+) -> dict[str, Any] | None:
+    increment = reference_increment(candles, s, typical)
     volumes, counts = rows
     low_index, high_index = min(volumes), max(volumes)
     chosen = counts if s.calculation_mode == "TPO" else volumes
@@ -109,9 +152,13 @@ def reference(candles: list[Candle], s: ProfileSettings, rows: Weights) -> dict[
 
 
 def check(
-    made: DayProfile | None, candles: list[Candle], s: ProfileSettings, rows: Weights | None = None
+    made: DayProfile | None,
+    candles: list[Candle],
+    s: ProfileSettings,
+    rows: Weights | None = None,
+    typical: Decimal = Decimal(0),
 ) -> None:
-    expected = reference(candles, s, rows or reference_rows(candles, s))
+    expected = reference(candles, s, rows or reference_rows(candles, s, typical), typical)
     if expected is None or made is None:
         assert expected is None
         assert made is None
@@ -122,7 +169,10 @@ def check(
     assert {name: getattr(made, name) for name in expected} == expected
 
 
-def all_modes(base: ProfileSettings = ProfileSettings()) -> list[ProfileSettings]:  # noqa: B008
+FIXED = ProfileSettings(price_increment_mode="Fixed")
+
+
+def all_modes(base: ProfileSettings = FIXED) -> list[ProfileSettings]:
     return [
         replace(
             base,

@@ -93,7 +93,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
     },
     "volume_profile": {
         "enabled": True,
-        "price_increment_mode": "Fixed",
+        "price_increment_mode": "Auto",
         "target_price_levels": 200,
         "fixed_price_increment": 0.01,
         "min_price_increment": 0.001,
@@ -241,10 +241,28 @@ calculation_mode = "TPO"
     plain = replace(profile, asset_overrides={})
     assert profile.for_symbol("SOLUSDT") == plain
     assert profile.for_symbol("ETHUSDT") == replace(plain, price_increment_mode="Adaptive")
-    assert profile.for_symbol("BTCUSDT") == replace(plain, calculation_mode="TPO", fixed_price_increment=1.0)
+    assert profile.for_symbol("BTCUSDT") == replace(
+        plain, calculation_mode="TPO", price_increment_mode="Fixed", fixed_price_increment=1.0
+    )
     above = "volume_profile.asset_overrides.BTCUSDT"
     assert loaded.origins[f"{above}.fixed_price_increment"] == f"environment {variable}"
     assert loaded.origins[f"{above}.calculation_mode"].endswith(":6")
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("", "Auto"),
+        ("fixed_price_increment = 0.5", "Fixed"),  # the older program's default mode, stated by what it needs
+        ('fixed_price_increment = 0.5\nprice_increment_mode = "Auto"', "Auto"),
+        ('fixed_price_increment = 0.5\nprice_increment_mode = "Adaptive"', "Adaptive"),
+    ],
+)
+def test_a_fixed_increment_that_is_stated_alone_holds(tmp_path: Path, text: str, mode: str) -> None:
+    loaded = load_text(tmp_path, f"[volume_profile]\n{text}")
+    assert loaded.config.volume_profile.price_increment_mode == mode
+    if mode == "Fixed":
+        assert loaded.origins["volume_profile.price_increment_mode"].endswith(":2")
 
 
 def test_a_file_of_the_older_program_loads_unchanged() -> None:

@@ -269,6 +269,7 @@ def test_a_wrong_key_is_not_told_twice_through_its_neighbour(tmp_path: Path) -> 
         ("[kafka.security]\nsasl_username = 'me'", "kafka.security.sasl_username"),
         ("[kafka.security]\nssl_cafile = 'ca.pem'", "kafka.security.ssl_cafile"),
         ("[database]\nssl_cafile = 'ca.pem'", "database.ssl_cafile"),
+        ("[volume_profile]\nmax_price_increment = 100", "volume_profile.max_price_increment"),
         ("[logging]\nlevel_filter = 'x'", "logging.level_filter"),
         ("adaptive.overrides = {}", "adaptive.overrides"),
     ],

@@ -84,7 +84,6 @@ async def test_15_killed_at_any_moment_it_loses_no_minute_and_no_message(tmp_pat
         file.write_text(
             f"[application]\nsymbols = ['{BTC}', '{ETH}']\nstorage_path = '{storage}'\n"
             "[technical_analysis]\nmin_history_days = 1\n"
-            "[volume_profile]\nprice_increment_mode = 'Adaptive'\nmax_price_increment = 1000.0\n"
             # No broker is there: every message waits in the outbox.
             "[kafka]\nenabled = true\nbootstrap_servers = ['127.0.0.1:9']\n"
         )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from samples import MONTHS, candle_lists, fil, real_month
 from test_message import valid
 
-from tui_feeder.config import Config, VolumeProfile
+from tui_feeder.config import Config
 from tui_feeder.engine.aggregate import aggregate
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, to_candles, to_rows
 from tui_feeder.engine.indicators.ema import ema
@@ -181,7 +181,7 @@ def test_order_duplication_and_repair_do_not_matter(
     tmp_path_factory: pytest.TempPathFactory, candles: list[Candle], data: st.DataObject
 ) -> None:
     """The same candles into a store in any order, twice, from several sources: the same bytes."""
-    config = Config(volume_profile=VolumeProfile(price_increment_mode="Adaptive", min_price_increment=1e-9))
+    config = Config()
     rows = to_rows(candles)
     start, end = int(rows["open_time"][0]), int(rows["open_time"][-1]) + MINUTE_MS
     found = []

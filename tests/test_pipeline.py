@@ -36,7 +36,8 @@ VARIED = (
         "closes_vs_ema",
         2,
         ProfileSettings(
-            update_frequency="Every5Candles", calculation_mode="TPO", fixed_price_increment=1e-3,
+            price_increment_mode="Fixed", fixed_price_increment=1e-3,
+            update_frequency="Every5Candles", calculation_mode="TPO",
             value_area_calculation_mode="Greedy",
         ),
     ),

@@ -12,6 +12,8 @@ from profile_reference import (
     AREAS,
     CALCULATIONS,
     DISTRIBUTIONS,
+    FIXED,
+    MODES,
     Calculation,
     Distribution,
     Frequency,
@@ -23,11 +25,13 @@ from profile_reference import (
     live_of,
     reference_rows,
     same,
+    typical_of,
 )
 from samples import MIDNIGHT, candle, candle_lists, fil, real_month, walk
 
 from tui_feeder.engine import profile_rows, spread_rows
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, to_candles, to_rows
+from tui_feeder.engine.increments import ranges_of
 from tui_feeder.engine.profile import LiveProfile, ProfileSettings, profile_of
 
 GOLDEN = [
@@ -51,7 +55,10 @@ GOLDEN = [
 )
 def test_golden_vectors(distribution: Distribution, rows: dict[int, float], poc: float) -> None:
     made = profile_of(
-        to_rows(GOLDEN), ProfileSettings(fixed_price_increment=1.0, volume_distribution_mode=distribution)
+        to_rows(GOLDEN),
+        ProfileSettings(
+            price_increment_mode="Fixed", fixed_price_increment=1.0, volume_distribution_mode=distribution
+        ),
     )
     assert made is not None
     heavy = {made.low_index + i: w for i, w in enumerate(made.weights.tolist()) if w}
@@ -64,7 +71,7 @@ def test_golden_vectors(distribution: Distribution, rows: dict[int, float], poc:
 # --- against the reference -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["Fixed", "Adaptive"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("month", ["FIL", "AVAXUSDT-1m-2026-02", "LTCUSDT-1m-2026-02", "LINKUSDT-1m-2026-02"])
 def test_real_days_equal_the_reference_in_every_mode(month: str, mode: Mode) -> None:
     days = days_of(fil()[43_200 - 1_440 * 5 :] if month == "FIL" else real_month(month))
@@ -86,7 +93,7 @@ def test_a_real_day_of_thousands_of_rows_equals_the_reference_in_every_mode() ->
     day = real_month("AVAXUSDT-1m-2026-02")[:1_440]
     candles = to_candles(day)
     rows: dict[str, Weights] = {}
-    for s in all_modes(ProfileSettings(fixed_price_increment=0.0001)):
+    for s in all_modes(ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=0.0001)):
         name = s.volume_distribution_mode
         rows[name] = rows.get(name) or reference_rows(candles, s)
         made = profile_of(day, s)
@@ -101,7 +108,7 @@ def test_thousands_of_rows_kept_one_candle_at_a_time_give_the_same_bits(
     distribution: Distribution, calculation: Calculation
 ) -> None:
     day = walk(700, seed=4, price=60_000, tick="0.1")
-    s = ProfileSettings(volume_distribution_mode=distribution, calculation_mode=calculation)
+    s = replace(FIXED, volume_distribution_mode=distribution, calculation_mode=calculation)
     live = LiveProfile(s)
     for i, c in enumerate(to_candles(day), 1):
         live.add(c)
@@ -115,11 +122,13 @@ def test_thousands_of_rows_kept_one_candle_at_a_time_give_the_same_bits(
 @given(candle_lists(), st.data())
 @settings(max_examples=300, deadline=None)
 def test_any_candles_equal_the_reference(candles: list[Candle], data: st.DataObject) -> None:
-    candles = [c for c in candles if c.open_time // DAY_MS == candles[0].open_time // DAY_MS]
+    last = candles[-1].open_time // DAY_MS
+    earlier, typical = [c for c in candles if c.open_time // DAY_MS < last], typical_of(candles)
+    candles = [c for c in candles if c.open_time // DAY_MS == last]
     low = min(c.low for c in candles)
     tick = float(Decimal(1).scaleb(Decimal(repr(low)).adjusted() - data.draw(st.integers(0, 2))))
     s = ProfileSettings(
-        price_increment_mode=data.draw(st.sampled_from(("Fixed", "Adaptive"))),
+        price_increment_mode=data.draw(st.sampled_from(("Auto", "Fixed", "Adaptive"))),
         fixed_price_increment=tick * data.draw(st.sampled_from((1, 2, 2.5, 5, 0.3))),
         min_price_increment=tick / 10,
         max_price_increment=tick * 1_000,
@@ -130,13 +139,14 @@ def test_any_candles_equal_the_reference(candles: list[Candle], data: st.DataObj
         calculation_mode=data.draw(st.sampled_from(CALCULATIONS)),
         value_area_percentage=data.draw(st.sampled_from((70.0, 68.27, 50.0, 100.0, 1.0))),
     )
-    check(profile_of(to_rows(candles), s), candles, s)
+    made = profile_of(to_rows(candles), s, ranges_of(to_rows(earlier)))
+    check(made, candles, s, typical=typical)
 
 
 # --- one candle at a time ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["Fixed", "Adaptive"])
+@pytest.mark.parametrize("mode", MODES)
 def test_one_at_a_time_gives_the_same_bits_at_every_minute(mode: Mode) -> None:
     day = walk(1_440, seed=9)
     base = ProfileSettings(price_increment_mode=mode, fixed_price_increment=0.05, tick_size=0.01)
@@ -151,7 +161,7 @@ def test_one_at_a_time_gives_the_same_bits_at_every_minute(mode: Mode) -> None:
 @given(
     candle_lists(),
     st.integers(0, 30),
-    st.sampled_from(all_modes() + all_modes(ProfileSettings(price_increment_mode="Adaptive"))),
+    st.sampled_from([s for mode in MODES for s in all_modes(ProfileSettings(price_increment_mode=mode))]),
 )
 @settings(max_examples=300, deadline=None)
 def test_load_then_add_equals_load_of_all(candles: list[Candle], at: int, s: ProfileSettings) -> None:
@@ -163,10 +173,11 @@ def test_load_then_add_equals_load_of_all(candles: list[Candle], at: int, s: Pro
     days = rows["open_time"] // DAY_MS
     past = rows[:at]
     live = LiveProfile(s)
-    live.load(past[past["open_time"] // DAY_MS == past["open_time"][-1] // DAY_MS] if len(past) else past)
+    begun = past["open_time"] // DAY_MS == (past["open_time"][-1] // DAY_MS if len(past) else 0)
+    live.load(past[begun], ranges_of(past[~begun]))
     for c in candles[at:]:
         live.add(c)
-    assert same(live.profile(), profile_of(rows[days == days[-1]], s))
+    assert same(live.profile(), profile_of(rows[days == days[-1]], s, ranges_of(rows[days < days[-1]])))
 
 
 @pytest.mark.parametrize("increment", [0.01, 0.0005])
@@ -175,7 +186,7 @@ def test_a_real_day_kept_from_minute_to_minute_has_the_figures_of_each_minute_ma
 ) -> None:
     day = real_month("AVAXUSDT-1m-2026-02")[1_440:2_880]
     candles = to_candles(day)
-    for s in all_modes(ProfileSettings(fixed_price_increment=increment)):
+    for s in all_modes(ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=increment)):
         live = LiveProfile(s)
         for i, c in enumerate(candles, 1):
             live.add(c)
@@ -227,7 +238,7 @@ def test_volumes_of_any_size_and_any_number_of_digits_add_up_exactly(
 
 
 def test_midnight_begins_a_new_profile() -> None:
-    live = LiveProfile(ProfileSettings(fixed_price_increment=1.0))
+    live = LiveProfile(ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=1.0))
     live.add(candle(1_439, 100, 101, 99, 100, 50))
     live.add(candle(1_440, 200, 201, 199, 200, 5))
     made = live.profile()
@@ -261,7 +272,7 @@ def test_volume_is_conserved_and_the_value_area_holds_what_it_should(
 
 def test_vwap_is_quote_over_base_volume() -> None:
     day = real_month("AVAXUSDT-1m-2026-02")[:1_440]
-    made = profile_of(day, ProfileSettings())
+    made = profile_of(day, FIXED)
     assert made is not None
     quote, base = (sum(Fraction(repr(v)) for v in day[name].tolist()) for name in ("quote_volume", "volume"))
     assert made.vwap == pytest.approx(float(quote / base), rel=1e-15)
@@ -323,7 +334,7 @@ def test_derived_values_are_due_as_often_as_configured(
 
 def test_too_many_rows_are_refused_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profile_rows, "MAX_ROWS", 1_000)
-    s = ProfileSettings(fixed_price_increment=0.01)
+    s = ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=0.01)
     candles = [candle(0, 5, 6, 5, 5), candle(1, 5, 80, 5, 5), candle(2, 5, 5, 5, 5)]
     live, batch = LiveProfile(s), LiveProfile(s)
     live.add(candles[0])
@@ -343,7 +354,7 @@ def test_too_many_rows_are_refused_with_a_reason(monkeypatch: pytest.MonkeyPatch
 def test_candles_spread_one_by_one_give_the_same_bits_as_spread_at_once(
     monkeypatch: pytest.MonkeyPatch, calculation: Calculation
 ) -> None:
-    s = ProfileSettings(volume_distribution_mode="UniformOHLC", calculation_mode=calculation)
+    s = replace(FIXED, volume_distribution_mode="UniformOHLC", calculation_mode=calculation)
     rows = walk(400)
     at_once = profile_of(rows, s)
     monkeypatch.setattr(spread_rows, "_SPREAD_AT_ONCE", 0)
@@ -353,7 +364,7 @@ def test_candles_spread_one_by_one_give_the_same_bits_as_spread_at_once(
 
 def test_a_wide_day_of_a_dear_coin_fits() -> None:
     rows = walk(300, price=100_000, tick="0.01")
-    assert same(profile_of(rows, ProfileSettings()), live_of(rows, ProfileSettings()))
+    assert same(profile_of(rows, FIXED), live_of(rows, FIXED))
 
 
 @pytest.mark.parametrize(
@@ -374,6 +385,8 @@ def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_last_minute_is_the_open_time_of_the_last_candle() -> None:
-    made = profile_of(to_rows(GOLDEN), ProfileSettings(fixed_price_increment=1.0))
+    made = profile_of(
+        to_rows(GOLDEN), ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=1.0)
+    )
     assert made is not None
     assert made.last_minute == MIDNIGHT + 3 * MINUTE_MS

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,14 @@ from feed import NOON, Collected, configured, feeding, until
 from samples import MIDNIGHT, real_month, walk
 
 from tui_feeder.config import AssetOverrides, Config, Reprocessing, VolumeProfile
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
+from tui_feeder.engine.basis import load_pipeline
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, to_candles
+from tui_feeder.engine.intake import count_minute
 from tui_feeder.engine.profile import DayProfile, ProfileSettings, profile_of
 from tui_feeder.engine.profile_days import (
     Built,
     build_days,
+    day_profile,
     days_wanted,
     decode,
     encode,
@@ -28,7 +32,8 @@ from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
 
-SETTINGS = ProfileSettings(fixed_price_increment=0.05)
+SETTINGS = ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=0.05)
+AUTO = ProfileSettings()
 DAYS = [MIDNIGHT + n * DAY_MS for n in range(4)]
 
 
@@ -58,7 +63,7 @@ def same(one: DayProfile | None, other: DayProfile | None) -> bool:
 @pytest.mark.parametrize(
     "settings",
     [
-        ProfileSettings(fixed_price_increment=0.001),
+        ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=0.001),
         ProfileSettings(calculation_mode="TPO", volume_distribution_mode="UniformOHLC"),
         ProfileSettings(price_increment_mode="Adaptive"),
     ],
@@ -204,8 +209,7 @@ async def test_days_are_built_at_the_start_and_when_they_end(tmp_path: Path) -> 
             assert engine.tracked["BTCUSDT"].info is not None
             settings = profile_settings(config, "BTCUSDT", engine.tracked["BTCUSDT"].info.tick_size)
             assert settings is not None
-            rows = engine.store.read("BTCUSDT", midnight - DAY_MS, midnight)
-            assert same(made, profile_of(rows, settings))
+            assert same(made, day_profile(engine.store, "BTCUSDT", settings, midnight - DAY_MS))
             published = sink.messages["BTCUSDT"][sink.minutes("BTCUSDT").index(midnight - MINUTE_MS)]
             assert published["volume_profile"]["poc"] == made.poc
             assert read_profiles(engine.store, "ETHUSDT", 0, midnight) == []
@@ -220,3 +224,66 @@ async def test_days_are_built_at_the_start_and_when_they_end(tmp_path: Path) -> 
                 await until(lambda engine=engine: "profile days built" in engine.journal.counters)  # type: ignore[misc]
                 assert engine.journal.counters["profile days built"] in more
     assert built >= 4
+
+
+# --- the increment rests on the days before ------------------------------------------------------
+
+
+def test_a_day_is_the_same_however_it_is_made(tmp_path: Path) -> None:
+    """The message at its end, the stored profile, a rebuild, and the profile of a screen: one thing."""
+    rows = walk(10 * 1_440, seed=5, price=0.0152, tick="0.00001")
+    config = Config()
+    with closing(kept(tmp_path, rows)) as store:
+        last = MIDNIGHT + 9 * DAY_MS
+        pipeline = load_pipeline(store, config, "AUSDT", MIDNIGHT + 8 * DAY_MS)
+        messages = {}
+        for one in to_candles(rows[8 * 1_440 :]):
+            messages[one.open_time // DAY_MS * DAY_MS] = count_minute(store, pipeline, one).profile
+        build_days(store, "AUSDT", AUTO, [MIDNIGHT + n * DAY_MS for n in range(10)], again=False)
+        stored = {one.day: one for one in read_profiles(store, "AUSDT", MIDNIGHT, last + DAY_MS)}
+        for day in (last - DAY_MS, last):
+            shown = day_profile(store, "AUSDT", AUTO, day)
+            assert same(shown, stored[day])
+            told = messages[day]
+            assert told is not None
+            assert all(getattr(told, name) == getattr(shown, name) for name in told.__struct_fields__)
+            again = load_pipeline(store, config, "AUSDT", day + DAY_MS).profile_now()
+            assert same(again, shown)
+
+
+def test_a_repair_that_moves_the_median_of_a_later_day_has_it_built_again(tmp_path: Path) -> None:
+    rows = walk(4 * 1_440, seed=5)
+    days = [MIDNIGHT + n * DAY_MS for n in range(4)]
+    with closing(kept(tmp_path, rows)) as store:
+        assert build_days(store, "AUSDT", AUTO, days, again=False) == Built(4, 0, 0)
+        assert build_days(store, "AUSDT", AUTO, days, again=False) == Built(0, 4, 0)
+        before = {one.day: one for one in read_profiles(store, "AUSDT", MIDNIGHT, days[3] + DAY_MS)}
+        wild = rows[:1].copy()
+        wild["high"] *= 40  # the range of day 0: the only one before day 1, the median's half before day 2
+        store.put("AUSDT", wild, Source.ARCHIVE_MONTH).result()
+        built = build_days(store, "AUSDT", AUTO, days, again=False)
+        assert built.built >= 3
+        after = {one.day: one for one in read_profiles(store, "AUSDT", MIDNIGHT, days[3] + DAY_MS)}
+        assert after[days[1]].increment > 10 * before[days[1]].increment
+        for day in days:
+            assert same(after[day], day_profile(store, "AUSDT", AUTO, day))
+            assert same(after[day], load_pipeline(store, Config(), "AUSDT", day + DAY_MS).profile_now())
+
+
+def test_days_before_a_hole_that_ends_the_history_count_for_the_increment_everywhere(tmp_path: Path) -> None:
+    """The pipeline's history begins behind a hole of more than a day; the days before it still count."""
+    rows = walk(8 * 1_440, seed=5)
+    calm = walk(8 * 1_440, seed=6)[6 * 1_440 :]
+    parts = np.concatenate((rows[: 3 * 1_440], calm))  # days 0, 1, 2, then 6 and 7
+    with closing(kept(tmp_path, parts)) as store:
+        for day in (MIDNIGHT + 6 * DAY_MS, MIDNIGHT + 7 * DAY_MS):
+            for end in (day + 5 * MINUTE_MS, day + DAY_MS):
+                loaded = load_pipeline(store, Config(), "AUSDT", end)
+                assert same(loaded.profile_now(), day_profile(store, "AUSDT", AUTO, day, end))
+        fresh = load_pipeline(store, Config(), "AUSDT", MIDNIGHT + 6 * DAY_MS)  # nothing of its history yet
+        for one in to_candles(calm[:900]):
+            fresh.update(one)
+        assert same(
+            fresh.profile_now(),
+            day_profile(store, "AUSDT", AUTO, MIDNIGHT + 6 * DAY_MS, MIDNIGHT + 6 * DAY_MS + 900 * MINUTE_MS),
+        )

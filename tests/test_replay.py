@@ -23,9 +23,6 @@ from tui_feeder.engine.replay import replay
 from tui_feeder.engine.store import Store
 
 SETTINGS = {
-    "FEEDER_VOLUME_PROFILE__PRICE_INCREMENT_MODE": "Adaptive",
-    "FEEDER_VOLUME_PROFILE__MIN_PRICE_INCREMENT": "0.0001",
-    "FEEDER_VOLUME_PROFILE__MAX_PRICE_INCREMENT": "100",
     "FEEDER_VOLUME_PROFILE__TARGET_PRICE_LEVELS": "120",
     "FEEDER_TECHNICAL_ANALYSIS__MIN_HISTORY_DAYS": "20",
 }

@@ -18,7 +18,7 @@ from serving import serving
 
 from tui_feeder.engine.aggregate import aggregate
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
-from tui_feeder.engine.profile import profile_of
+from tui_feeder.engine.profile_days import day_profile
 from tui_feeder.engine.settings import profile_settings
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
@@ -90,9 +90,10 @@ async def test_symbols_messages_profiles_and_gaps_are_told(tmp_path: Path) -> No
             tick = engine.tracked["BTCUSDT"].info.tick_size  # type: ignore[union-attr]
             rules = profile_settings(config, "BTCUSDT", tick)
             assert rules is not None
-            made = profile_of(engine.store.read("BTCUSDT", day, day + DAY_MS), rules)
+            made = day_profile(engine.store, "BTCUSDT", rules, day)
             assert made is not None
             assert (shown["poc"], shown["vah"], shown["val"]) == (made.poc, made.vah, made.val)
+            assert [row[0] for row in shown["rows"]] == made.prices[made.weights > 0].tolist()
             assert [row[1] for row in shown["rows"]] == [w for w in made.weights.tolist() if w]
             assert sum(row[1] for row in shown["rows"]) == pytest.approx(made.total_volume)
             assert await feeder.get("/api/v1/gaps") == {"gaps": [], "total": 0, "next_offset": None}

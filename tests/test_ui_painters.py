@@ -184,8 +184,8 @@ def test_a_scale_takes_in_near_levels_and_leaves_far_ones_out() -> None:
     assert scale.row(200.0) is None
 
 
-def profile_of(weights: Sequence[float], increment: float = 1.0, low: float = 100.0) -> ProfileView:
-    poc = low + increment * max(range(len(weights)), key=lambda i: weights[i])
+def profile_of(weights: Sequence[float], increment: float = 1.0, low: int = 100) -> ProfileView:
+    poc = increment * low + increment * max(range(len(weights)), key=lambda i: weights[i])
     return ProfileView(
         "X", NOON - NOON % 86_400_000, increment, low, tuple(weights), poc, poc + increment, poc - increment,
         poc + 0.3, sum(weights), 10, NOON,
@@ -216,8 +216,8 @@ def test_what_lies_outside_the_scale_is_not_drawn_into_its_edge() -> None:
     [
         profile_of([1.0]),
         profile_of([0.0, 0.0]),
-        profile_of([1e-9, 5e-9, 1e-9], 1e-8, 1e-8),
-        profile_of([1e9, 5e9, 1e9], 1e4, 1e6),
+        profile_of([1e-9, 5e-9, 1e-9], 1e-8, 1),
+        profile_of([1e9, 5e9, 1e9], 1e4, 100),
     ],
 )
 def test_every_strip_of_a_profile_has_exactly_its_cells(

@@ -26,7 +26,9 @@ def test_decimal_ties_are_ties_although_floats_differ() -> None:
         candle(1, 102, 102, 102, 102, 0.3),
         candle(2, 100, 100, 100, 100, 0.2),
     ]
-    s = ProfileSettings(fixed_price_increment=1.0, volume_distribution_mode="ClosingPrice")
+    s = ProfileSettings(
+        price_increment_mode="Fixed", fixed_price_increment=1.0, volume_distribution_mode="ClosingPrice"
+    )
     made = profile_of(to_rows(candles), s)
     assert made is not None
     assert made.poc == 102

@@ -185,9 +185,8 @@ def _run_demo(
     ) as demo:
         for note in demo.exchange.notes:
             typer.echo(f"demo: {note}", err=True)
-        defaults = {} if config is not None else dict(demos.DEFAULTS)
         options = replace(options, forgets=storage is None)
-        return running.run(load(config, defaults | flags | demo.flags(), search=False), options, demo.faults)
+        return running.run(load(config, flags | demo.flags(), search=False), options, demo.faults)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,6 @@ from tui_feeder.simulator.launch import ChildExchange, ExchangeControlError, lau
 
 #: Without a speed asked for, a minute of the demo lasts this much less: something closes every 6 s.
 DEFAULT_SPEED = 10.0
-
-#: What suits a market of coins from 1e-5 to 1e5; a configuration file, the environment and flags win.
-DEFAULTS: Mapping[str, Any] = {
-    "volume_profile.price_increment_mode": "Adaptive",
-    "volume_profile.min_price_increment": 1e-8,
-    "volume_profile.max_price_increment": 1000.0,
-}
-
 
 #: The least a cut or a ban lasts, so that it can be watched: seconds of real time.
 _WATCHED = 20.0

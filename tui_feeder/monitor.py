@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, timeframe_label
+from tui_feeder.engine.decimals import Grid
 
 __all__ = [
     "DAY_MS",
@@ -251,7 +252,7 @@ class ProfileView:
     symbol: str
     day: int  # ms, midnight UTC
     increment: float
-    low_price: float  # price of row 0
+    low_index: int  # row 0 stands for the price ``low_index * increment``
     weights: tuple[float, ...]  # of rows 0.., volume or number of candles
     poc: float
     vah: float
@@ -260,6 +261,11 @@ class ProfileView:
     total_volume: float
     candles: int
     last_minute: int  # open time of the last minute counted
+
+    @property
+    def prices(self) -> NDArray[np.float64]:
+        """The price of each row, ascending, exact in decimal."""
+        return Grid(self.increment).prices(self.low_index, len(self.weights))
 
 
 class Monitor(Protocol):

@@ -16,11 +16,11 @@ from sinking import at_work
 from store_child import candle_of, rows_of
 from stores import minute
 
-from tui_feeder.config import Config, Database, TechnicalAnalysis, VolumeProfile
+from tui_feeder.config import Config, Database, TechnicalAnalysis
 from tui_feeder.configuration.text import Secret
 from tui_feeder.engine.aggregate import aggregate
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows, Source, timeframe_label
-from tui_feeder.engine.profile import profile_of
+from tui_feeder.engine.profile_days import day_profile
 from tui_feeder.engine.settings import profile_settings
 from tui_feeder.engine.store import Store
 from tui_feeder.simulator.clock import clock_for
@@ -47,7 +47,6 @@ def settings(server: Server, password: str = Server.password) -> Config:
     )  # fmt: skip
     return Config(
         technical_analysis=replace(TechnicalAnalysis(), timeframes=TIMEFRAMES),
-        volume_profile=replace(VolumeProfile(), price_increment_mode="Adaptive", max_price_increment=100.0),
         database=database,
     )
 
@@ -146,15 +145,17 @@ async def test_every_candle_and_profile_is_mirrored_and_stays_so(postgres: Serve
         shape = profile_settings(config, symbol, None)
         assert shape is not None
         for day in range(minute(0), store.present(symbol).end, DAY_MS):
-            made = profile_of(store.read(symbol, day, day + DAY_MS), shape)
+            made = day_profile(store, symbol, shape, day)
             assert made is not None
             day_text = f"to_timestamp({day // 1000})::date"
             found = postgres.sql(
-                f"SELECT poc, total_volume, candle_count, array_length(weights, 1) FROM volume_profiles "
+                f"SELECT poc, total_volume, candle_count, array_length(weights, 1), "
+                f"price_increment, low_price FROM volume_profiles "
                 f"WHERE symbol = '{symbol}' AND date = {day_text}"
             ).split("|")
             assert [float(one) for one in found] == [
-                made.poc, made.total_volume, made.candles, len(made.weights)
+                made.poc, made.total_volume, made.candles, len(made.weights),
+                made.increment, made.prices[0],
             ]  # fmt: skip
     store.close()
 

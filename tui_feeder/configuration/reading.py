@@ -231,6 +231,7 @@ class _Reading:
         """Reads secrets from their files, checks keys against each other, and gives the result."""
         values = {key: value for key, value in self._values.items() if key not in self._wrong}
         self._read_secret_files(values)
+        self._imply(values)
         config = build(Config, values)
         self._check(rules.contradictions(config), self._problems)
         if self._problems:
@@ -245,6 +246,15 @@ class _Reading:
         origins = {dotted(key): "default" for key in leaf_names()}
         origins.update((dotted(key), place.origin) for key, place in self._places.items())
         return LoadedConfig(config, MappingProxyType(origins), tuple(self._warnings))
+
+    def _imply(self, values: dict[KeyName, object]) -> None:
+        """Sets keys that another one, stated in their place, would mean nothing without."""
+        for key in [key for key in values if key[-1] in rules.IMPLIED]:
+            name, value = rules.IMPLIED[key[-1]]
+            implied = (*key[:-1], name)
+            if implied not in self._places:
+                values[implied] = value
+                self._places[implied] = self._places[key]
 
     def _check(self, findings: list[rules.Finding], into: list[Problem]) -> None:
         """Adds each finding at the first of its keys that was set; wrong keys are told already."""

@@ -54,6 +54,10 @@ def replacement(key: str) -> str | None:
     return None
 
 
+#: A key that, stated alone, is meant to hold, and the value of another key that it takes for that.
+IMPLIED: dict[str, tuple[str, str]] = {"fixed_price_increment": ("price_increment_mode", "Fixed")}
+
+
 def contradictions(config: Config) -> list[Finding]:
     """What can't hold together."""
     return [
@@ -213,12 +217,34 @@ def _exposed(config: Config) -> Iterator[Finding]:
 def doubts(config: Config) -> list[Finding]:
     """What holds, but was hardly meant so."""
     return [
+        *_unused_increments(config.volume_profile),
         *_start_date(config),
         *_addresses(config),
         *_unused_security(config.kafka.security),
         *_unused_authority(config.database),
         *_exposed(config),
     ]
+
+
+def _unused_increments(profile: VolumeProfile) -> Iterator[Finding]:
+    """Increments that the mode does not look at, where they differ from the defaults."""
+    modes = {
+        "fixed_price_increment": "Fixed",
+        "min_price_increment": "Adaptive",
+        "max_price_increment": "Adaptive",
+    }
+    usual = VolumeProfile()
+    mode = profile.price_increment_mode
+    for name, needed in modes.items():
+        value = getattr(profile, name)
+        elsewhere = any(
+            profile.for_symbol(symbol).price_increment_mode == needed for symbol in profile.asset_overrides
+        )
+        if mode == "Auto" and value != getattr(usual, name) and not elsewhere:
+            yield Finding(
+                (f"volume_profile.{name}",), f"has no effect with price_increment_mode = {show(mode)}",
+                f'leave it out, or set the mode to "{needed}"', show(value),
+            )  # fmt: skip
 
 
 def _start_date(config: Config) -> Iterator[Finding]:

@@ -47,7 +47,7 @@ from tui_feeder.configuration.values import (
 )
 
 TrendRule: TypeAlias = Literal["closes_vs_ema", "ema_cross"]
-PriceIncrementMode: TypeAlias = Literal["Fixed", "Adaptive"]
+PriceIncrementMode: TypeAlias = Literal["Auto", "Fixed", "Adaptive"]
 VolumeDistributionMode: TypeAlias = Literal["ClosingPrice", "WeightedOHLC", "HighLowWeighted", "UniformOHLC"]
 ValueAreaCalculationMode: TypeAlias = Literal["Traditional", "Greedy"]
 CalculationMode: TypeAlias = Literal["Volume", "TPO"]
@@ -211,7 +211,8 @@ class VolumeProfile:
     """``[volume_profile]``: the profile of a UTC day. Increments are in quote currency."""
 
     enabled: bool = True
-    price_increment_mode: PriceIncrementMode = "Fixed"
+    price_increment_mode: PriceIncrementMode = "Auto"
+    """Where only ``fixed_price_increment`` is stated, it is read as ``Fixed``."""
     target_price_levels: Count = 200
     fixed_price_increment: Increment = 0.01
     min_price_increment: Increment = 0.001

@@ -14,6 +14,7 @@ import numpy as np
 from tui_feeder.config import Config
 from tui_feeder.engine.candle import DAY_MS, SECOND_MS, Rows
 from tui_feeder.engine.coverage import EMPTY, Coverage
+from tui_feeder.engine.increments import DAYS_BEFORE, ranges_of
 from tui_feeder.engine.pipeline import PipelineSettings, SymbolPipeline
 from tui_feeder.engine.revisions import NOTE as _REVISIONS
 from tui_feeder.engine.revisions import Revisions
@@ -134,5 +135,10 @@ def load_pipeline(store: Store, config: Config, symbol: str, end: int) -> Symbol
     settings = pipeline_settings(config, symbol, basis.tick_size)
     pipeline = SymbolPipeline(symbol, settings)
     start = start_of(store, symbol, end, settings)
-    pipeline.load(store.read(symbol, start, end), seeds=basis.seeds_before(start))
+    # The profile's increment rests on the stored days, also on those before a hole that ends the history.
+    rows = store.read(symbol, start, end)
+    last = int(rows["open_time"][-1]) if len(rows) else end
+    earliest = last // DAY_MS * DAY_MS - DAYS_BEFORE * DAY_MS
+    before = ranges_of(store.read(symbol, earliest, start)) if earliest < start else ()
+    pipeline.load(rows, seeds=basis.seeds_before(start), before=before)
     return pipeline

@@ -114,6 +114,7 @@ def sums_of(matrix: Floats) -> Floats:
 
 # A decimal of at most 15 digits survives the way through a float, so it is recovered exactly.
 _EXACT = 1e15
+_WHOLE = float(1 << 53)  # whole numbers below it are exact floats
 
 
 class Grid:
@@ -169,3 +170,11 @@ class Grid:
     def price(self, index: int) -> float:
         """The price of row ``index``: the float nearest to the exact decimal product."""
         return index * self._numerator / self._denominator  # of integers: rounded once
+
+    def prices(self, first: int, count: int) -> Floats:
+        """The prices of the rows ``first`` .. ``first + count - 1``; the array form of :meth:`price`."""
+        most = max(abs(first), abs(first + count)) * self._numerator
+        if most < _WHOLE and self._denominator < _WHOLE:  # both are exact floats: rounded once
+            indices = np.arange(first, first + count, dtype=np.float64)
+            return indices * float(self._numerator) / float(self._denominator)
+        return np.array([self.price(index) for index in range(first, first + count)], dtype=np.float64)

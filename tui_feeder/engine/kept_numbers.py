@@ -7,7 +7,8 @@ is proven to be what the stored candles would give:
 - as many minutes are stored between its first and its last as it counted: minutes are never taken away,
   so these are the very same minutes;
 - no stored minute was replaced since its candles were read: the store's edition is still the same;
-- its history begins where one made now would begin.
+- its history begins where one made now would begin;
+- as many minutes are stored of each day before, whose range its profile's increment rests on.
 
 The day's profile is not kept: its minutes are read again. Otherwise the numbers are made from the candles.
 """
@@ -21,6 +22,8 @@ import msgspec
 from tui_feeder.config import Config
 from tui_feeder.engine.basis import Basis, basis_of, earliest_start, start_of
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, to_candles
+from tui_feeder.engine.coverage import Coverage
+from tui_feeder.engine.increments import DAYS_BEFORE
 from tui_feeder.engine.intake import count_minute
 from tui_feeder.engine.pipeline import PipelineSettings, PipelineState, SymbolPipeline
 from tui_feeder.engine.sealed import Unsealed, seal, unseal
@@ -28,7 +31,7 @@ from tui_feeder.engine.settings import pipeline_settings
 from tui_feeder.engine.store import Store
 
 #: Raised with every change of what a state holds or of how its numbers are made.
-_FORMAT = b"feeder numbers 1\0"
+_FORMAT = b"feeder numbers 2\0"
 
 
 class Footing(msgspec.Struct, frozen=True, array_like=True):
@@ -101,6 +104,8 @@ def resume(store: Store, config: Config, symbol: str, end: int) -> tuple[SymbolP
     start = start_of(store, symbol, end, settings)
     if start != footing.start and not footing.start < start == earliest_start(end, settings):
         raise Unusable("the history begins elsewhere")
+    if settings.profile is not None and not _same_days(present, state):
+        raise Unusable("minutes of the days before were stored since")
     pipeline = SymbolPipeline(symbol, settings)
     today = max(footing.start, last - last % DAY_MS)
     pipeline.restore(state, store.read(symbol, today, last + MINUTE_MS))
@@ -109,6 +114,14 @@ def resume(store: Store, config: Config, symbol: str, end: int) -> tuple[SymbolP
     if store.edition(symbol) != footing.edition:
         raise Unusable("stored candles were replaced meanwhile")
     return pipeline, footing
+
+
+def _same_days(present: Coverage, state: PipelineState) -> bool:
+    """Whether each of the days before has as many minutes as the one whose range is kept had."""
+    day = (state.last or 0) // DAY_MS * DAY_MS
+    days = range(day - DAYS_BEFORE * DAY_MS, day, DAY_MS)
+    stored = {at: minutes for at in days if (minutes := present.clip(at, at + DAY_MS).minutes)}
+    return stored == {one.day: one.minutes for one in state.before}
 
 
 def _digest(settings: PipelineSettings, basis: Basis, start: int) -> bytes:

@@ -17,7 +17,7 @@ from tui_feeder.engine import loop_lag, snapshots
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.latency import Latency
-from tui_feeder.engine.profile import profile_of
+from tui_feeder.engine.profile_days import day_profile
 from tui_feeder.engine.settings import analysed, profile_settings
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.store import Store, StoreError
@@ -211,12 +211,13 @@ class LiveMonitor:
             return cached[1]
         settings = profile_settings(self._engine.config, symbol, one.info.tick_size if one.info else None)
         try:
-            rows = self._engine.store.read(symbol, start, last + MINUTE_MS)
+            made = (
+                None
+                if settings is None
+                else day_profile(self._engine.store, symbol, settings, start, last + MINUTE_MS)
+            )
         except StoreError:  # the engine has ended and closed it
             return None
-        if settings is None or not len(rows):
-            return None
-        made = profile_of(rows, settings)
         if made is None:
             return None
         view = snapshots.profile_view(symbol, start, made)

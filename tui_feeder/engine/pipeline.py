@@ -6,7 +6,7 @@ A pipeline is a function of the candles it was given: however they are divided b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -14,6 +14,7 @@ import numpy as np
 
 from tui_feeder.engine.aggregate import Bar, buckets, sum_in
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, is_timeframe
+from tui_feeder.engine.increments import DAYS_BEFORE, DayRange, Misfit, ranges_of
 from tui_feeder.engine.indicators.max_volume import TIMEFRAME as PEAK_TIMEFRAME
 from tui_feeder.engine.indicators.max_volume import MaxVolume
 from tui_feeder.engine.indicators.quantiles import QuantilesState, VolumeQuantiles
@@ -78,6 +79,7 @@ class PipelineState(msgspec.Struct, frozen=True, array_like=True):
     lines: dict[int, LineState]  # by timeframe, seconds
     peak: list[tuple[int, float, float]]
     quantiles: QuantilesState
+    before: tuple[DayRange, ...]  # ranges of the days before that of ``last``
 
 
 class SymbolPipeline:
@@ -110,7 +112,14 @@ class SymbolPipeline:
         if settings.profile is not None:
             self._profile = LiveProfile(settings.profile)
 
-    def load(self, rows: Rows, *, revision: int = 0, seeds: Mapping[int, Rows] | None = None) -> None:
+    def load(
+        self,
+        rows: Rows,
+        *,
+        revision: int = 0,
+        seeds: Mapping[int, Rows] | None = None,
+        before: Sequence[DayRange] = (),
+    ) -> None:
         """Start from scratch with ``rows``, as if each had been passed to :meth:`update`, but at once.
 
         Args:
@@ -118,6 +127,7 @@ class SymbolPipeline:
             revision: of the last minute's message.
             seeds: by timeframe (seconds), the exchange's own bars from before ``rows``; they only seed the
                 EMAs of that timeframe.
+            before: ranges of the stored days before ``rows`` begins, of which the profile may need some.
         """
         seeds = seeds or {}
         self.last_open_time = int(rows["open_time"][-1]) if len(rows) else None
@@ -128,10 +138,12 @@ class SymbolPipeline:
         if self._volumes:
             self._load_peak(rows)
             self._quantiles.load(rows, self.last_open_time or 0)
-        self._begin(rows, revision)
+        day = (self.last_open_time or 0) // DAY_MS * DAY_MS
+        first, today = np.searchsorted(rows["open_time"], (day - DAYS_BEFORE * DAY_MS, day))
+        self._begin(rows, revision, (*before, *ranges_of(rows[int(first) : int(today)])))
 
-    def _begin(self, rows: Rows, revision: int) -> None:
-        self._load_profile(rows)
+    def _begin(self, rows: Rows, revision: int, before: Sequence[DayRange]) -> None:
+        self._load_profile(rows, before)
         self._stale = True
         self._peak_known = None
         self._message = None if self.last_open_time is None else self._publish(self.last_open_time, revision)
@@ -145,22 +157,22 @@ class SymbolPipeline:
         volumes = sum_in("volume", inside, parts, PEAK_TIMEFRAME)
         self._peak.load(parts.open_times, volumes, inside["close"][parts.ends - 1], last)
 
-    def _load_profile(self, rows: Rows) -> None:
+    def _load_profile(self, rows: Rows, before: Sequence[DayRange]) -> None:
         self._figures = None
         if self._profile is None:
             return
         last = self.last_open_time or 0
         today = rows[int(np.searchsorted(rows["open_time"], last - last % DAY_MS)) :]
         live = self._profile
-        live.load(today)
+        live.load(today, before)
         if live.due:
             self._figures = live.figures()
         elif len(today):
             # The values in force are those of the last candle at which they were due.
             every = live.settings.every
-            live.load(today[: max(1, len(today) // every * every)])
+            live.load(today[: max(1, len(today) // every * every)], before)
             self._figures = live.figures()
-            live.load(today)
+            live.load(today, before)
 
     def state(self) -> PipelineState:
         """Everything later messages follow from, but the day's profile, which its minutes give."""
@@ -170,6 +182,7 @@ class SymbolPipeline:
             lines={line.timeframe: line.state() for line in self._every},
             peak=self._peak.state(),
             quantiles=self._quantiles.state(),
+            before=() if self._profile is None else self._profile.before,
         )
 
     def restore(self, state: PipelineState, today: Rows, *, revision: int = 0) -> None:
@@ -185,7 +198,7 @@ class SymbolPipeline:
             line.restore(self.settings.ema_periods if line.published else (), state.lines[line.timeframe])
         self._peak.restore(state.peak)
         self._quantiles.restore(state.quantiles)
-        self._begin(today, revision)
+        self._begin(today, revision, state.before)
 
     def leaving(self, minute: int) -> tuple[int, int] | None:
         """Which stored minutes, [start, end) in ms, to hand to :meth:`expire` before updating ``minute``.
@@ -327,6 +340,11 @@ class SymbolPipeline:
     def profile_fault(self) -> str:
         """Why there is no profile although there are candles; empty if there is nothing to say."""
         return "" if self._profile is None else self._profile.fault
+
+    @property
+    def profile_misfit(self) -> Misfit | None:
+        """Why the stated price increment does not fit the symbol; None if there is nothing to say."""
+        return None if self._profile is None else self._profile.misfit
 
     def message(self) -> Message | None:
         """The message of the last minute, or None before the first."""

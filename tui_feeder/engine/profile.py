@@ -12,8 +12,8 @@ from candle to candle in :mod:`.live_area`.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from decimal import Decimal
 from typing import Literal
 
 import msgspec
@@ -21,6 +21,15 @@ import numpy as np
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows
 from tui_feeder.engine.decimals import Floats, Grid, Sum
+from tui_feeder.engine.increments import (
+    DAYS_BEFORE,
+    DayRange,
+    Misfit,
+    adaptive_increment,
+    auto_increment,
+    misfit,
+    typical_range,
+)
 from tui_feeder.engine.profile_rows import MAX_ROWS, PointRows
 from tui_feeder.engine.profile_rows import Rows as ProfileRows
 from tui_feeder.engine.spread_rows import SpreadRows
@@ -34,7 +43,7 @@ class ProfileSettings:
         ValueError: an unknown mode, or a number out of range.
     """
 
-    price_increment_mode: Literal["Fixed", "Adaptive"] = "Fixed"
+    price_increment_mode: Literal["Auto", "Fixed", "Adaptive"] = "Auto"
     target_price_levels: int = 200
     fixed_price_increment: float = 0.01
     min_price_increment: float = 0.001
@@ -47,7 +56,7 @@ class ProfileSettings:
     update_frequency: Literal["EveryCandle", "Every5Candles", "Every10Candles", "Batched"] = "EveryCandle"
     batch_size: int = 1  # candles, for Batched
     value_area_percentage: float = 70.0
-    tick_size: float | None = None  # of the symbol; Adaptive increments are multiples of it
+    tick_size: float | None = None  # of the symbol; Auto and Adaptive increments are multiples of it
 
     def __post_init__(self) -> None:
         for name, allowed in _MODES.items():
@@ -71,7 +80,7 @@ class ProfileSettings:
 
 
 _MODES = {
-    "price_increment_mode": ("Fixed", "Adaptive"),
+    "price_increment_mode": ("Auto", "Fixed", "Adaptive"),
     "volume_distribution_mode": ("ClosingPrice", "WeightedOHLC", "HighLowWeighted", "UniformOHLC"),
     "value_area_calculation_mode": ("Traditional", "Greedy"),
     "calculation_mode": ("Volume", "TPO"),
@@ -98,48 +107,22 @@ class ProfileFigures(msgspec.Struct, frozen=True, gc=False):
 
 
 class DayProfile(ProfileFigures, frozen=True, gc=False, kw_only=True):
-    """A profile with its rows; row ``i`` of ``weights`` stands for ``(low_index + i) * increment``."""
+    """A profile with its rows; row ``i`` of ``weights`` is row ``low_index + i`` of ``Grid(increment)``."""
 
     low_index: int
     weights: Floats  # volume (base asset), or the number of candles in TPO
 
-
-def adaptive_increment(low: float, high: float, settings: ProfileSettings) -> float:
-    """The Adaptive increment for a range of prices; exact in decimal.
-
-    The smallest 1, 2, 2.5 or 5 x 10^k that divides the range into at most ``target_price_levels`` and is a
-    multiple of the tick size (for a tick like 0.03, of which none is a multiple: 1, 2 or 5 x 10^k ticks); at
-    least ``min_price_increment``, at most ``max_price_increment``.
-    """
-    least, most = Decimal(repr(settings.min_price_increment)), Decimal(repr(settings.max_price_increment))
-    wanted = (Decimal(repr(high)) - Decimal(repr(low))) / settings.target_price_levels
-    if settings.tick_size is None:
-        step = _round_up(wanted, _NICE) if wanted else least
-    else:
-        tick = Decimal(repr(settings.tick_size))
-        if Decimal(1000).scaleb(tick.adjusted()) % tick == 0:
-            step = _round_up(max(wanted, tick), _NICE)
-            while step % tick:
-                step = _round_up(step.next_plus(), _NICE)
-        else:
-            step = tick * _round_up(max(wanted / tick, Decimal(1)), _NICE_COUNTS)
-    return float(min(max(step, least), most))
-
-
-_NICE = tuple(map(Decimal, ("1", "2", "2.5", "5", "10")))
-_NICE_COUNTS = tuple(map(Decimal, ("1", "2", "5", "10")))
-
-
-def _round_up(value: Decimal, mantissas: tuple[Decimal, ...]) -> Decimal:
-    exponent = value.adjusted()
-    return next(n for m in mantissas if (n := m.scaleb(exponent)) >= value)
+    @property
+    def prices(self) -> Floats:
+        """The price of each row, ascending."""
+        return Grid(self.increment).prices(self.low_index, len(self.weights))
 
 
 class LiveProfile:
     """The profile of the current UTC day, one closed candle at a time."""
 
     __slots__ = (
-        "_adaptive",
+        "_before",
         "_every",
         "_history",
         "_max",
@@ -147,6 +130,8 @@ class LiveProfile:
         "_quote",
         "_rows",
         "_settled_span",
+        "_stated",
+        "_typical",
         "candles",
         "day",
         "last_minute",
@@ -156,18 +141,27 @@ class LiveProfile:
     def __init__(self, settings: ProfileSettings) -> None:
         self.settings = settings
         self._every = settings.every
-        self._adaptive = settings.price_increment_mode == "Adaptive"
+        self._stated = settings.price_increment_mode == "Fixed"
+        self._before: tuple[DayRange, ...] = ()  # of the days before, ascending
         self.day = 0
+        self.candles = 0
+        self._min, self._max = float("inf"), 0.0
         self._clear(0)
 
     def _clear(self, day: int) -> None:
+        """Begin a day; the one before it becomes one of those whose ranges count."""
+        before = self._before
+        if self.candles:
+            before = (*before, DayRange(self.day, self.candles, self._min, self._max))
+        self._before = tuple(one for one in before if day - DAYS_BEFORE * DAY_MS <= one.day < day)
+        self._typical = typical_range(self._before)
         self.day = day
         self.candles = 0
         self.last_minute = 0
         self._min, self._max = float("inf"), 0.0
         self._quote = Sum()
         self._settled_span = -1.0
-        # high, low, close, volume of each candle of the day: Adaptive rows are made again from them.
+        # high, low, close, volume of each candle of the day: rows of another increment are made from them.
         self._history = array("d")
         self._rows: ProfileRows = self._empty_rows(self.settings.fixed_price_increment)
 
@@ -179,18 +173,31 @@ class LiveProfile:
             return SpreadRows(grid, tpo, step, s.value_area_percentage)
         return PointRows(grid, s.volume_distribution_mode, tpo, step, s.value_area_percentage)
 
-    def load(self, rows: Rows) -> None:
-        """Start again with ``rows`` (dtype ROW, one UTC day, in order), as if each had been added."""
+    @property
+    def before(self) -> tuple[DayRange, ...]:
+        """The ranges of the days before the current one that its increment may rest on."""
+        return self._before
+
+    def load(self, rows: Rows, before: Iterable[DayRange] = ()) -> None:
+        """Start again with ``rows`` (dtype ROW, one UTC day, in order), as if each had been added.
+
+        Args:
+            rows: the minutes of the day so far.
+            before: the ranges of the days before, ascending; see :data:`~.increments.DAYS_BEFORE`.
+        """
+        before, self.candles = tuple(before), 0
         if not len(rows):
             self._clear(0)
+            self._before = before  # the first candle tells which of them count
             return
+        self._before = before
         self._clear(int(rows["open_time"][0]) // DAY_MS * DAY_MS)
         self.candles = len(rows)
         self.last_minute = int(rows["open_time"][-1])
         high, low, close, volume = (np.ascontiguousarray(rows[n]) for n in ("high", "low", "close", "volume"))
         self._min, self._max = float(low.min()), float(high.max())
         self._quote.load(np.ascontiguousarray(rows["quote_volume"]))
-        if self._adaptive:
+        if not self._stated:
             self._history.frombytes(np.column_stack((high, low, close, volume)).tobytes())
             self._adapt()
         self._rows.load(high, low, close, volume)
@@ -207,7 +214,7 @@ class LiveProfile:
         grown = high > self._max or low < self._min
         if grown:
             self._max, self._min = max(high, self._max), min(low, self._min)
-        if self._adaptive:
+        if not self._stated:
             self._history.extend((high, low, candle.close, candle.volume))
             if grown and self._adapt():
                 columns = np.frombuffer(self._history, dtype=np.float64).reshape(-1, 4).T
@@ -220,9 +227,14 @@ class LiveProfile:
         span = self._max - self._min
         if span < self._settled_span:
             return False
-        increment = adaptive_increment(self._min, self._max, self.settings)
+        if self.settings.price_increment_mode == "Auto":
+            increment = auto_increment(self._min, self._max, self._typical, self.settings)
+            most = 2 * self.settings.target_price_levels
+        else:
+            increment = adaptive_increment(self._min, self._max, self.settings)
+            most = self.settings.target_price_levels
         # Below this span the same increment follows (margin: float against decimal).
-        self._settled_span = increment * self.settings.target_price_levels * (1 - 1e-9)
+        self._settled_span = increment * most * (1 - 1e-9) if span else 0.0
         if increment == self._rows.grid.increment and self._rows.first <= self._rows.last:
             return False
         self._rows = self._empty_rows(increment)
@@ -247,6 +259,11 @@ class LiveProfile:
             f"the day's range takes more than {MAX_ROWS:,} rows of {self._rows.grid.increment}: "
             "choose a larger price increment"
         )
+
+    @property
+    def misfit(self) -> Misfit | None:
+        """Why a stated increment does not fit the symbol; None if it does, or none is stated."""
+        return misfit(self._min, self._max, self._typical, self.settings) if self.candles else None
 
     def figures(self) -> ProfileFigures | None:
         """The derived values now, or None while no row has weight."""
@@ -282,8 +299,13 @@ class LiveProfile:
         return DayProfile(**values, low_index=self._rows.first, weights=rows)
 
 
-def profile_of(rows: Rows, settings: ProfileSettings) -> DayProfile | None:
+def profile_of(rows: Rows, settings: ProfileSettings, before: Iterable[DayRange] = ()) -> DayProfile | None:
     """The profile of ``rows`` (dtype ROW, all of one UTC day, in order), or None if no row has weight.
+
+    Args:
+        rows: the minutes of the day.
+        settings: what shapes it.
+        before: the ranges of the days before, which Auto begins with.
 
     Raises:
         ValueError: the rows span more than one day.
@@ -291,5 +313,5 @@ def profile_of(rows: Rows, settings: ProfileSettings) -> DayProfile | None:
     if len(rows) and int(rows["open_time"][0]) // DAY_MS != int(rows["open_time"][-1]) // DAY_MS:
         raise ValueError("a profile is of one UTC day")
     profile = LiveProfile(settings)
-    profile.load(rows)
+    profile.load(rows, before)
     return profile.profile()

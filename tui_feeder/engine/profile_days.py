@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows
+from tui_feeder.engine.increments import DAYS_BEFORE, DayRange, ranges_of, typical_range
 from tui_feeder.engine.profile import DayProfile, ProfileFigures, ProfileSettings, profile_of
 from tui_feeder.engine.store import Store
 
@@ -43,10 +44,45 @@ class Built:
     empty: int = 0  # without a candle
 
 
-def stamp_of(rows: Rows, settings: ProfileSettings) -> bytes:
-    """A checksum of the candles of a day and of the settings that shape its profile."""
-    shaping = dataclasses.replace(settings, update_frequency="EveryCandle", batch_size=1)
-    return zlib.crc32(repr(shaping).encode(), zlib.crc32(rows.tobytes())).to_bytes(_STAMP, "big")
+def stamp_of(rows: Rows, settings: ProfileSettings, before: Iterable[DayRange] = ()) -> bytes:
+    """A checksum of all that shapes a day's profile: its candles, the settings, the ranges of days before."""
+    shaping = repr(dataclasses.replace(settings, update_frequency="EveryCandle", batch_size=1))
+    if settings.price_increment_mode == "Auto":
+        shaping += f" {typical_range(before)}"
+    return zlib.crc32(shaping.encode(), zlib.crc32(rows.tobytes())).to_bytes(_STAMP, "big")
+
+
+def ranges_before(store: Store, symbol: str, day: int) -> tuple[DayRange, ...]:
+    """The ranges of the stored days before ``day`` (ms) that its increment may rest on, ascending.
+
+    Raises:
+        BlockError: stored candles are damaged.
+    """
+    return ranges_of(store.read(symbol, day - DAYS_BEFORE * DAY_MS, day))
+
+
+def day_profile(
+    store: Store, symbol: str, settings: ProfileSettings, day: int, end: int | None = None
+) -> DayProfile | None:
+    """The profile of a UTC day from its stored minutes: what its messages say, with the rows.
+
+    Args:
+        store: where the minutes are.
+        symbol: whose.
+        settings: what shapes the profile.
+        day: midnight, ms.
+        end: exclusive, ms: minutes from there on do not count; None for the whole day.
+
+    Returns:
+        None where nothing was traded.
+
+    Raises:
+        BlockError: stored candles are damaged.
+        StoreError: the store is closed.
+    """
+    rows = store.read(symbol, day, day + DAY_MS if end is None else end)
+    auto = settings.price_increment_mode == "Auto" and len(rows) > 0
+    return profile_of(rows, settings, ranges_before(store, symbol, day) if auto else ())
 
 
 def encode(profile: DayProfile | None) -> bytes:
@@ -128,19 +164,26 @@ def begin_days(
         return Built(), []
     known = {day: block[:_STAMP] for day, block in store.profiles(symbol, days[0], days[-1] + DAY_MS)}
     built = kept = empty = 0
+    before: tuple[DayRange, ...] = ()
+    reached = -1  # ``before`` knows the days up to this one
     commits = []
     for at in range(0, len(days), _AT_ONCE):
         blocks: dict[int, bytes] = {}
         for day in days[at : at + _AT_ONCE]:
             rows = store.read(symbol, day, day + DAY_MS)
+            if reached != day:
+                before = ranges_before(store, symbol, day)
+            reached = day + DAY_MS
             if not len(rows):
                 empty += 1
                 continue
-            stamp = stamp_of(rows, settings)
+            earlier = tuple(one for one in before if one.day >= day - DAYS_BEFORE * DAY_MS)
+            before = earlier + ranges_of(rows)
+            stamp = stamp_of(rows, settings, earlier)
             if known.get(day) == stamp and not again:
                 kept += 1
                 continue
-            blocks[day] = stamp + encode(profile_of(rows, settings))
+            blocks[day] = stamp + encode(profile_of(rows, settings, earlier))
         if blocks:
             commits.append(store.put_profiles(symbol, blocks))
             built += len(blocks)

@@ -220,7 +220,7 @@ def profile_view(symbol: str, day: int, made: DayProfile) -> ProfileView:
         symbol=symbol,
         day=day,
         increment=made.increment,
-        low_price=made.low_index * made.increment,
+        low_index=made.low_index,
         weights=tuple(made.weights.tolist()),
         poc=made.poc,
         vah=made.vah,

@@ -10,7 +10,7 @@ from tui_feeder.engine import snapshots
 from tui_feeder.engine.basis import basis_of
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows, Source
 from tui_feeder.engine.lock import StoreError
-from tui_feeder.engine.profile import profile_of
+from tui_feeder.engine.profile_days import day_profile
 from tui_feeder.engine.settings import analysed, profile_settings
 from tui_feeder.engine.store import Store
 from tui_feeder.engine.windows import Windows
@@ -69,10 +69,9 @@ class Stored:
             return cached[1]
         try:
             settings = profile_settings(self._config, symbol, basis_of(self._store, symbol).tick_size)
-            rows = self._store.read(symbol, start, end) if end > start else NO_ROWS
+            made = None if settings is None else day_profile(self._store, symbol, settings, start, end)
         except StoreError:
             return None
-        made = profile_of(rows, settings) if settings is not None and len(rows) else None
         if made is None:
             return None
         view = snapshots.profile_view(symbol, start, made)

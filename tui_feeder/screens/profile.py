@@ -123,8 +123,8 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
     def _scale_of(known: list[ProfileView], price: float | None, rows: int) -> PriceScale | None:
         if not known:
             return None
-        lows = [profile.low_price - profile.increment / 2 for profile in known]
-        highs = [profile.low_price + (len(profile.weights) - 0.5) * profile.increment for profile in known]
+        lows = [float(profile.prices[0]) - profile.increment / 2 for profile in known]
+        highs = [float(profile.prices[-1]) + profile.increment / 2 for profile in known]
         inside = [] if price is None else [price]
         return price_scale(min(lows + inside), max(highs + inside), rows)
 
@@ -190,10 +190,10 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         if view is None:
             return None
         rows = [
-            (cells.date_text(profile.day), profile.low_price + index * profile.increment, weight)
+            (cells.date_text(profile.day), price, weight)
             for profile in self._profiles
             if profile is not None
-            for index, weight in enumerate(profile.weights)
+            for price, weight in zip(profile.prices.tolist(), profile.weights, strict=True)
         ]
         return Table(f"{view.symbol}-profile", ("day", "price", "weight"), rows)
 

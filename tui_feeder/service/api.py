@@ -153,8 +153,8 @@ class Api:
         if view is None:
             raise RequestError(404, "there is no profile of this symbol and day")
         rows = [
-            [_clean(view.low_price + n * view.increment), weight]
-            for n, weight in enumerate(view.weights)
+            [price, weight]
+            for price, weight in zip(view.prices.tolist(), view.weights, strict=True)
             if weight
         ]
         part, about = _page(rows, asked, 5_000)
@@ -237,8 +237,3 @@ def _symbol(view: SymbolView) -> dict[str, Any]:
         "history_done": view.progress.fraction if view.progress is not None else None,
     }
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _clean(price: float) -> float:
-    """A price without the noise of a product: 0.30000000000000004 is 0.3."""
-    return float(f"{price:.12g}")

@@ -22,7 +22,8 @@ def bin_rows(profile: ProfileView, scale: PriceScale) -> list[float]:
     screen's rows it is shared out by the part on each side, so no weight is lost or counted twice.
     """
     total = np.concatenate(([0.0], np.cumsum(np.asarray(profile.weights, dtype=float))))
-    edges = profile.low_price + (np.arange(len(total)) - 0.5) * profile.increment
+    prices, half = profile.prices, profile.increment / 2
+    edges = np.concatenate((prices - half, prices[-1:] + half))
     at_edges = np.interp(np.asarray(scale.edges()), edges, total)
     weights: list[float] = (at_edges[:-1] - at_edges[1:]).tolist()
     return weights

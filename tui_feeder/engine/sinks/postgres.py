@@ -18,7 +18,7 @@ from tui_feeder.config import Config
 from tui_feeder.engine.basis import basis_of
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.coverage import EMPTY, Coverage
-from tui_feeder.engine.profile import profile_of
+from tui_feeder.engine.profile_days import day_profile
 from tui_feeder.engine.settings import profile_settings
 from tui_feeder.engine.sinks import postgres_tables as tables
 from tui_feeder.engine.sinks.mirror_plan import bars_of, next_piece
@@ -244,7 +244,7 @@ class PostgresSink(SessionSink):
             minutes = self._store.present(symbol).clip(day, day + DAY_MS).minutes
             if settings is None or self._counted.get((symbol, day)) == minutes:
                 continue
-            made = profile_of(self._store.read(symbol, day, day + DAY_MS), settings)
+            made = day_profile(self._store, symbol, settings, day)
             if made is not None:
                 async with pool.acquire() as connection:
                     await tables.upsert_profile(connection, symbol, made)

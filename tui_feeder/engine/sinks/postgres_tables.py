@@ -228,7 +228,7 @@ async def upsert_profile(connection: Any, symbol: str, made: DayProfile) -> None
         _UPSERT_PROFILE, symbol, _instant(made.day).date(), made.total_volume, made.vwap, made.poc, made.vah,
         made.val, made.value_area_volume, made.value_area_percent, made.increment, made.min_price,
         made.max_price, made.candles, _instant(made.last_minute + MINUTE_MS - 1),
-        made.low_index * made.increment, made.weights.tolist(),
+        float(made.prices[0]), made.weights.tolist(),
     )  # fmt: skip
 
 
