@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import time
 import traceback
-from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -15,12 +13,10 @@ import typer
 from tui_feeder.attach.client import AttachedMonitor
 from tui_feeder.attach.sockets import chosen
 from tui_feeder.commands.line import State
-from tui_feeder.commands.tables import amount, plural, size
+from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import LoadedConfig
 from tui_feeder.folders import config_folder, state_folder
 from tui_feeder.logs import set_up
-from tui_feeder.moments import moment_text
-from tui_feeder.monitor import MINUTE_MS, Snapshot
 from tui_feeder.running import screen_settings
 
 
@@ -53,8 +49,13 @@ def attach(loaded: LoadedConfig, socket: Path | None) -> int:
     return 0
 
 
-def status(socket: Path | None, json: bool) -> int:
+def status(socket: Path | None, json: bool, everything: bool) -> int:
     """Print how a running feeder is; 0 where it is live, 3 where it is not.
+
+    Args:
+        socket: of the feeder; None for the only one that runs.
+        json: everything, as one object.
+        everything: every symbol, gap and part, where the text would name a few.
 
     Raises:
         SocketError: no feeder runs, or more than one.
@@ -68,39 +69,6 @@ def status(socket: Path | None, json: bool) -> int:
         del whole["taken_at"], whole["events"]  # a monotonic clock's, and the log's
         typer.echo(orjson.dumps(head | whole, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode())
     else:
-        typer.echo(_text(snapshot, f"feeder-tui {welcome.version}, pid {welcome.pid}, {monitor.path}"))
+        head_line = f"feeder-tui {welcome.version}, pid {welcome.pid}, {monitor.path}"
+        typer.echo(status_text(snapshot, head_line, everything))
     return 0 if snapshot.state == "live" else 3
-
-
-def _text(snapshot: Snapshot, head: str) -> str:
-    now = snapshot.exchange_time + round((time.monotonic() - snapshot.taken_at) * 1000 * snapshot.clock_rate)
-    states = Counter(view.state.value for view in snapshot.symbols)
-    told = ", ".join(f"{count} {state}" for state, count in states.most_common())
-    lines = [
-        head,
-        f"state     {snapshot.state}, on {snapshot.exchange}",
-        f"symbols   {amount(len(snapshot.symbols))}: {told or 'none'}",
-    ]
-    closed = [view.last_closed for view in snapshot.symbols if view.last_closed is not None]
-    if closed:
-        age = max(0, now - max(closed) - MINUTE_MS) / 1000
-        lines.append(f"newest    minute {moment_text(max(closed))}, closed {age:.0f} s ago")
-    lines += [
-        f"stream    {one.name}: {one.state}, {one.frames_per_second:.1f} frames/s"
-        + (f", {one.reason}" if one.reason else "")
-        for one in snapshot.streams
-    ]
-    gaps = [gap for gap in snapshot.gaps if gap.state != "filled"]
-    lines.append(f"gaps      {plural(len(gaps), 'gap')} open, {amount(sum(g.missing for g in gaps))} minutes")
-    lines += [f"sink      {name}: {state}" for name, state in snapshot.sinks.items()]
-    well = ("running", "stopped")  # what has stopped was done: a crash has other names
-    lines += [f"part      {name}: {state}" for name, state in snapshot.parts.items() if state not in well]
-    lines.append(
-        f"store     {snapshot.store_path}: {plural(snapshot.store_candles, 'minute')}, "
-        f"{size(snapshot.store_bytes)}"
-        + (f"; {snapshot.store_pausing}: writes are paused" if snapshot.store_pausing else "")
-    )
-    lines += [
-        f"{one.symbol:<9} {one.state.value}: {one.reason}" for one in snapshot.symbols if one.state != "live"
-    ]
-    return "\n".join(lines)

@@ -346,10 +346,17 @@ def attach(
         raise typer.Exit(command.attach(loaded, socket))
 
 
-def status(socket: SocketOption = None, json: JsonOption = False) -> None:
+def status(
+    socket: SocketOption = None,
+    json: JsonOption = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every symbol, gap and part by itself, not only a few.")
+    ] = False,
+) -> None:
     """Tell how a feeder that runs is, for people or scripts.
 
-    Its state, symbols, streams, open gaps and sinks; with --json everything the screens know.
+    What is wrong first, then its symbols, streams, open gaps and sinks, in 30 lines at most; with --json
+    everything the screens know.
 
     For example:
 
@@ -362,7 +369,7 @@ def status(socket: SocketOption = None, json: JsonOption = False) -> None:
     with told():
         from tui_feeder.commands import attach as command
 
-        raise typer.Exit(command.status(socket, json))
+        raise typer.Exit(command.status(socket, json, everything))
 
 
 def serve(
