@@ -193,6 +193,14 @@ async def test_a_headless_feeder_logs_to_its_file_changes_levels_on_hangup_and_t
 
         await until_told("postgres")
         assert '"level": "info"' not in file.read_text()
+        file.rename(tmp_path / "moved")  # as logrotate does; at this level no line comes by itself
+        write("['tui_feeder=error']")
+        process.send_signal(signal.SIGHUP)
+        for _ in range(1_000):
+            if file.exists():
+                break
+            await asyncio.sleep(0.02)
+        assert file.exists()
         write("['tui_feeder.engine.alerts=error']")
         process.send_signal(signal.SIGHUP)
         await until_told("configuration read again", " closed: 1 of 1 symbols")
@@ -216,3 +224,39 @@ def test_of_a_rotated_file_nothing_is_lost_while_it_can_be_written(tmp_path: Pat
     handler.close()
     found = [line for path in tmp_path.iterdir() for line in lines(path)]
     assert sorted(found) == sorted(f"line {number}" for number in range(40))
+
+
+def test_a_file_that_logrotate_moves_is_begun_anew_with_the_next_line(tmp_path: Path) -> None:
+    path = tmp_path / "feeder.log"
+    set_up(Config(), path)
+    log.warning("before")
+    path.rename(tmp_path / "feeder.log.1")
+    log.warning("after")
+    path.unlink()
+    log.warning("later")
+    assert (tmp_path / "feeder.log.1").read_text().endswith("warning before\n")
+    assert path.read_text().count("\n") == 1
+    assert path.read_text().endswith("warning later\n")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.rename(tmp_path / "gone")
+    path.mkdir()  # there can be no file of that name: nothing is lost meanwhile
+    log.warning("even so")
+    assert (tmp_path / "gone").read_text().endswith("warning even so\n")
+
+
+def test_two_runs_never_write_into_one_log(tmp_path: Path) -> None:
+    path = tmp_path / "feeder-tui.log"
+    others = [RotatedFile(path)]
+    try:
+        assert set_up(Config(), path, own=True) == tmp_path / "feeder-tui-2.log"
+        log.warning("mine")
+        others.append(RotatedFile(tmp_path / "feeder-tui-3.log"))
+        assert set_up(Config(), path, own=True) == tmp_path / "feeder-tui-2.log"
+        with pytest.raises(LogError, match="another run writes its log to"):
+            set_up(Config(), path)
+    finally:
+        for one in others:
+            one.close()
+    assert path.read_text() == ""
+    assert "mine" in (tmp_path / "feeder-tui-2.log").read_text()
+    assert set_up(Config(), path, own=True) == path

@@ -11,8 +11,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from commanding import command
 
 from tui_feeder.simulator.launch import ExchangeStartError, launch_blocking
+from tui_feeder.simulator.synthetic import DEFAULT_SYMBOLS, synthetic_market
 
 NOON = 1_773_144_000_000  # 2026-03-10T12:00:00Z
 
@@ -108,3 +110,24 @@ def test_starting_a_child_loads_neither_the_exchange_nor_the_engine() -> None:
     ).stdout.split()
     assert "tui_feeder.simulator.launch" in loaded
     assert not {"aiohttp", "numpy", "tui_feeder.simulator.exchange", "tui_feeder.engine"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    ("asked", "listed"),
+    [
+        ("ALL", DEFAULT_SYMBOLS),
+        ("*USDT", DEFAULT_SYMBOLS),
+        ("BTC*,ETHUSDT,NEWUSDT", ("BTCUSDT", "ETHUSDT", "NEWUSDT")),
+        ("ETHUSDT,ALL", ("ETHUSDT", *(one for one in DEFAULT_SYMBOLS if one != "ETHUSDT"))),
+    ],
+)
+def test_patterns_and_all_are_of_the_coins_there_are(asked: str, listed: tuple[str, ...]) -> None:
+    assert synthetic_market(asked.split(",")).symbols == listed
+
+
+def test_a_pattern_that_nothing_matches_is_refused_with_what_there_is(tmp_path: Path) -> None:
+    for words in (("simulate",), ("--demo", "--no-ui", "--run-for", "1")):
+        done = command(*words, "--symbols", "X?Y*", cwd=tmp_path)
+        assert done.code in (1, 2)
+        assert "no symbol matches X?Y*: there are BTCUSDT" in done.err
+        assert done.out == ""

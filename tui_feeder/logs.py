@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib.util
 import json
 import logging
@@ -24,6 +26,8 @@ from tui_feeder.engine.proxy import configured_proxies
 
 log = logging.getLogger(__name__)
 _MB = 1_000_000
+#: Runs that may write a log of the program's choice at once, about.
+_BESIDE = 100
 #: Third parties whose own lines would drown ours.
 _NOISY = ("websockets", "asyncio", "aiohttp")
 #: Shorter ones are parts of ordinary words, and masking them would garble the log.
@@ -84,13 +88,53 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
     """
 
     lost = 0  # lines
+    _begun = False
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not self._begun:
+                os.close(descriptor)
+                raise
+        except OSError:  # a file system without locks
+            pass
+        self._begun = True
         return open(descriptor, "a", encoding="utf-8")
+
+    def look(self) -> None:
+        """Begin anew what was moved, without waiting for the next line."""
+        with self.lock or contextlib.nullcontext():
+            if self._moved():
+                self._begin_again()
+
+    def _moved(self) -> bool:
+        """Whether another file, or none, has its name: logrotate has moved it, or somebody removed it."""
+        if self.stream is None:
+            return False
+        try:
+            return not os.path.samestat(os.stat(self.baseFilename), os.fstat(self.stream.fileno()))
+        except FileNotFoundError:
+            return True
+        except (OSError, ValueError):
+            return False
+
+    def _begin_again(self) -> None:
+        """Go on in the file of its name; where there can be none, in the one that was moved."""
+        before = self.stream
+        try:
+            self.stream = self._open()
+        except OSError:
+            return
+        if before is not None:
+            with contextlib.suppress(OSError):
+                before.close()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, and before it how many were lost."""
+        if self._moved():
+            self._begin_again()
         lost, self.lost = self.lost, 0
         if lost:
             text = f"{lost} lines of this log could not be written"
@@ -104,36 +148,59 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
         self.lost += 1
 
 
-def set_up(config: Config, file: Path | None = None) -> None:
+def set_up(config: Config, file: Path | None = None, *, own: bool = False) -> Path | None:
     """Send log lines to stderr, or to ``file`` (mode 0600, rotated), as ``[service]`` says.
 
+    Args:
+        config: with its secrets, which are masked.
+        file: None for stderr.
+        own: the name is the program's choice: where another run writes the file, it is one beside it.
+
+    Returns:
+        The file that is written; None for stderr.
+
     Raises:
-        LogError: ``file`` cannot be written.
+        LogError: ``file`` cannot be written, or another run writes it.
     """
     service = config.service
-    handler: logging.Handler
-    if file is None:
-        handler = logging.StreamHandler(sys.stderr)
-    else:
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handler = RotatedFile(
-                file, maxBytes=service.log_rotate_mb * _MB, backupCount=service.log_keep, encoding="utf-8"
-            )
-        except OSError as error:
-            raise LogError(
-                f"the log cannot be written to {file}: {error.strerror}; service.log_file names another"
-            ) from error
-    form = _Json() if service.log_format == "json" else _Human()
-    form.secrets = _secrets_of(config)
-    handler.setFormatter(form)
     root = logging.getLogger()
     for old in root.handlers:
         if isinstance(old, RotatedFile):
             old.close()
+    written = None if file is None else _opened(service, file, own)
+    handler = logging.StreamHandler(sys.stderr) if written is None else written
+    form = _Json() if service.log_format == "json" else _Human()
+    form.secrets = _secrets_of(config)
+    handler.setFormatter(form)
     root.handlers[:] = [handler]
     threading.excepthook = _thread_failed
     follow(service)
+    return None if written is None else Path(written.baseFilename)
+
+
+def reopen() -> None:
+    """Begin a log file anew that was moved, as logrotate asks by SIGHUP. Not from a signal handler.
+
+    The thread that a signal interrupts may be within a line.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, RotatedFile):
+            handler.look()
+
+
+def _opened(service: Service, file: Path, own: bool) -> RotatedFile:
+    names = [file, *(file.with_stem(f"{file.stem}-{number}") for number in range(2, _BESIDE) if own)]
+    size, keep = service.log_rotate_mb * _MB, service.log_keep
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in names:
+            with contextlib.suppress(BlockingIOError):
+                return RotatedFile(name, maxBytes=size, backupCount=keep, encoding="utf-8")
+    except OSError as error:
+        raise LogError(
+            f"the log cannot be written to {file}: {error.strerror}; service.log_file names another"
+        ) from error
+    raise LogError(f"another run writes its log to {file}: service.log_file names another")
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:

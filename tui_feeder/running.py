@@ -26,7 +26,7 @@ from tui_feeder.engine.sinks.configured import configured_sinks
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.store import Store
 from tui_feeder.folders import FolderError, config_folder, expanded, state_folder
-from tui_feeder.logs import follow, set_up
+from tui_feeder.logs import follow, reopen, set_up
 from tui_feeder.monitor import ConfiguredValue, Faults
 from tui_feeder.service.configured import served
 
@@ -68,8 +68,9 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
         ProxyError: a proxy that is configured cannot be used.
     """
     config = loaded.config
-    log_file = config.service.log_file or (None if options.headless else state_folder() / "feeder-tui.log")
-    set_up(config, log_file)
+    stated = config.service.log_file
+    usual = None if options.headless else state_folder() / "feeder-tui.log"
+    log_file = set_up(config, stated or usual, own=stated is None)
     if options.headless and log_file is not None:
         _tell(f"the log goes to {log_file}")
     ways = routes(config)
@@ -113,17 +114,20 @@ def _headless(loaded: LoadedConfig, store: Store, sinks: list[Sink], options: Op
         signal.signal(number, asked)
     engine = EngineThread(config, store, sinks, on_end=stop.set)
 
-    def again(number: int, _frame: FrameType | None) -> None:
-        if options.reload is not None:
-            _reload(options.reload, engine)
-
-    signal.signal(signal.SIGHUP, again)
+    signal.signal(signal.SIGHUP, lambda *_: _again(options.reload, engine))
     try:
         with _looked_into(engine, config), served(engine, loaded), _notifying(engine, config):
             wait_for_end(engine, options.run_for, stop)
     finally:
         code = _end(engine, config)
     return code
+
+
+def _again(read: Callable[[], LoadedConfig] | None, engine: EngineThread) -> None:
+    """What SIGHUP asks for: a new log file where it was moved, and the configuration as it is now."""
+    threading.Thread(target=reopen, name="log", daemon=True).start()
+    if read is not None:
+        _reload(read, engine)
 
 
 def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
@@ -278,8 +282,7 @@ def _run_on(engine: EngineThread, options: Options, over: threading.Event, deadl
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: over.set())
-        read = options.reload
-        signal.signal(signal.SIGHUP, signal.SIG_IGN if read is None else lambda *_: _reload(read, engine))
+        signal.signal(signal.SIGHUP, lambda *_: _again(options.reload, engine))
         wait_for_end(engine, None if deadline is None else max(0.0, deadline - time.monotonic()), over)
     finally:
         for number, handler in before.items():

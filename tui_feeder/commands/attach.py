@@ -29,8 +29,7 @@ def attach(loaded: LoadedConfig, socket: Path | None) -> int:
     """
     from tui_feeder.app import AttachedApp
 
-    log_file = state_folder() / "attach.log"
-    set_up(loaded.config, log_file)
+    log_file = set_up(loaded.config, state_folder() / "attach.log", own=True)
     with contextlib.closing(AttachedMonitor(chosen(socket))) as monitor:
         app = AttachedApp(
             monitor, screen_settings(loaded),

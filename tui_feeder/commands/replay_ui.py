@@ -42,8 +42,7 @@ def run(
     from tui_feeder.replaying.player import Player
 
     config = loaded.config
-    log_file = state_folder() / "replay.log"
-    set_up(config, log_file)
+    log_file = set_up(config, state_folder() / "replay.log", own=True)
     with contextlib.closing(Store(config.application.storage_path, read_only=True)) as store:
         symbols, low, high = replayed_span(store, asked, start, end)
         at = low if start is not None else max(low, high - DAY_MS)

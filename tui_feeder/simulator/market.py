@@ -8,6 +8,7 @@ named by the constants below.
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
@@ -46,6 +47,24 @@ INTERVALS: Mapping[str, int] = {
     "12h": 12 * HOUR,
     "1d": DAY,
 }
+
+
+def chosen(symbols: Sequence[str] | None, there: Sequence[str]) -> tuple[str, ...]:
+    """The names that ``--symbols`` stands for, each once: ``ALL`` and patterns are of those that are there.
+
+    Raises:
+        ValueError: nothing matches a pattern.
+    """
+    names: dict[str, None] = {}
+    for name in there if symbols is None else symbols:
+        if name != "ALL" and not set("*?") & set(name):
+            names[name] = None
+            continue
+        found = [one for one in there if name == "ALL" or fnmatch.fnmatchcase(one, name)]
+        if not found:
+            raise ValueError(f"no symbol matches {name}: there are {', '.join(there)}")
+        names.update(dict.fromkeys(found))
+    return tuple(names)
 
 
 class Minutes(NamedTuple):

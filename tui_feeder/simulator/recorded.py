@@ -40,6 +40,7 @@ from tui_feeder.simulator.market import (
     Instrument,
     Ints,
     Minutes,
+    chosen,
     no_minutes,
     units,
 )
@@ -265,7 +266,7 @@ def _scan(folder: Path, symbols: Sequence[str] | None) -> dict[str, list[_File]]
             "data.binance.vision there"
         )
     there = list(dict.fromkeys(symbol for symbol, _, _ in named))
-    wanted = list(dict.fromkeys(there if symbols is None else symbols))
+    wanted = chosen(symbols, there)
     absent = [symbol for symbol in wanted if symbol not in there]
     if absent or not wanted:
         raise ValueError(
@@ -301,7 +302,7 @@ def recorded_market(folder: Path, symbols: Sequence[str] | None = None) -> Recor
 
     Args:
         folder: where the zips lie.
-        symbols: which of them to list; None for all.
+        symbols: which of them to list, patterns too; None or ``ALL`` for all.
 
     Raises:
         ValueError: if the folder is not there or holds no such files, a symbol is not among them, or a zip

@@ -38,6 +38,7 @@ from tui_feeder.simulator.market import (
     Instrument,
     Ints,
     Minutes,
+    chosen,
     no_minutes,
     units,
 )
@@ -298,8 +299,8 @@ def synthetic_market(
     """A market of invented perpetuals, and two other listings: a quarterly and a settling one.
 
     Args:
-        symbols: the perpetuals to list; None for :data:`DEFAULT_SYMBOLS`. A name that is not among those is
-            given a character by its hash.
+        symbols: the perpetuals to list; None or ``ALL`` for :data:`DEFAULT_SYMBOLS`, a pattern for those of
+            them that match. Another name is given a character by its hash.
         seed: another seed, other prices.
         as_of_ms: the moment listing dates are counted back from: real now if not given. They stay the same
             for a calendar month; candles never depend on it.
@@ -313,7 +314,7 @@ def synthetic_market(
     ).date()
     first = midnight((now - timedelta(days=_HISTORY_DAYS)).replace(day=1))
     month = midnight(now.replace(day=1))
-    wanted = tuple(dict.fromkeys(DEFAULT_SYMBOLS if symbols is None else symbols))
+    wanted = chosen(symbols, DEFAULT_SYMBOLS)
     if not wanted:
         raise ValueError("the synthetic market needs at least one symbol")
     characters = {symbol: _character(symbol, seed, first) for symbol in wanted}
