@@ -11,7 +11,7 @@ from disks import fill, small_disk
 from feed import configured, feeding, until
 from holding import BTC, ETH, Feed, all_live, exchange_of, feed_of
 
-from tui_feeder.commands.attach import _text
+from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import AlertRule, Alerts
 from tui_feeder.engine import history
 from tui_feeder.engine.engine import Engine
@@ -108,7 +108,7 @@ async def test_a_full_disk_is_on_the_screens_in_status_and_an_alert_until_there_
                 assert gap_text(feed) == f"! {paused}, candles wait; free space at {disk / 'store'}"
                 top = status_line(snapshot, 1, 4, False, "", 160, GLYPHS["ascii"])
                 assert "lmdb paused!" in "".join(text for text, _ in top)
-                assert f"; {paused}" in _text(snapshot, "head")
+                assert status_text(snapshot, "head").splitlines()[2] == f"disk      {paused}"
                 await until(lambda: told(engine, None, "disk full"))
                 await until(lambda: told(engine, None, "alert disk: store: disk full, no candle was written"))
                 (disk / "filler").unlink()

@@ -29,7 +29,13 @@ def troubled(symbols: int) -> Snapshot:
     parts = {f"part {n}": "degraded" for n in range(20)} | {"store": "degraded"}
     sinks = {name: "stalled: 12 messages wait" for name in ("kafka", "postgres", "file", "jsonl", "webhook")}
     return replace(
-        snapshot, state="degraded", symbols=views, gaps=gaps, streams=streams, parts=parts, sinks=sinks,
+        snapshot,
+        state="degraded",
+        symbols=views,
+        gaps=gaps,
+        streams=streams,
+        parts=parts,
+        sinks=sinks,
         store_pausing="disk full",
     )
 
