@@ -74,6 +74,7 @@ class Feeder:
     def __init__(self, folder: Path, config: str) -> None:
         self.folder = folder
         self.store = folder / "store"
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.toml").write_text(config)
         self._base = [sys.executable, "-m", "tui_feeder"]
         self._given = ["--config", str(folder / "config.toml"), "--storage", str(self.store)]
