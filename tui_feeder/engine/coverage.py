@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,6 +164,14 @@ class Coverage:
                     break
             yield left.clip(left.start, cursor)
             left = left.clip(cursor, left.end)
+
+    def coarse(self, most: int) -> Coverage:
+        """This set, with the shortest of its holes filled where it has more than ``most`` intervals."""
+        if len(self.intervals) <= most:
+            return self
+        holes = [(b[0] - a[1], a[1], b[0]) for a, b in pairwise(self.intervals)]
+        filled = sorted(holes)[: len(self.intervals) - most]
+        return Coverage((*self.intervals, *((low, high) for _, low, high in filled)))
 
     def missing(self, start: int, end: int) -> Coverage:
         """Minutes of ``[start, end)`` that are not in this set."""

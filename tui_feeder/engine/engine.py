@@ -93,6 +93,8 @@ class Engine:
         self.streams: MarketStreams | None = None
         self._minute_log: dict[int, set[str]] = {}  # of the last few minutes: who has closed each
         self._minute_told = 0
+        #: By symbol: minutes to be repaired that came late (with their source), or were published otherwise.
+        self._repairs: dict[str, list[tuple[Candle, Source | None]]] = {}
         self._workers = working_thread()
         self._stopping = asyncio.Event()
         self.archive = ArchiveClient(
@@ -214,8 +216,11 @@ class Engine:
         """Forget a symbol that is followed no longer."""
         self.recovery.drop(symbol)
         self.intake.lanes.pop(symbol, None)
-        self.supervisor.cancel(f"history {symbol}")
-        self.alerts.forget(symbol)
+        self._repairs.pop(symbol, None)
+        for part in ("history", "repair"):
+            self.supervisor.cancel(f"{part} {symbol}")
+        for keeper in (self.alerts, self.numbers, self.profiles):
+            keeper.forget(symbol)
 
     def rest_case(self, symbol: str) -> None:
         """Ask for nothing more of a symbol that the exchange trades no longer."""
@@ -431,18 +436,26 @@ class Engine:
     def missed(self, symbol: str, candle: Candle, source: Source) -> None:
         """A minute came after its lane had gone on without it."""
         self.journal.count("late minutes")
-
-        async def repair() -> None:
-            await asyncio.wrap_future(self.store.put(symbol, to_rows([candle]), source))
-            await self._rebuild(symbol, candle.open_time)
-
-        self.supervisor.start(f"repair {symbol} {candle.open_time}", repair, restart=False)
+        self._repair(symbol, candle, source)
 
     def superseded(self, symbol: str, candle: Candle) -> None:
         """A minute was published with values that a better source, stored just before it, contradicts."""
         self.journal.count("minutes superseded")
-        name = f"repair {symbol} {candle.open_time}"
-        self.supervisor.start(name, partial(self._rebuild, symbol, candle.open_time), restart=False)
+        self._repair(symbol, candle, None)
+
+    def _repair(self, symbol: str, candle: Candle, source: Source | None) -> None:
+        """Publish anew from a minute on, once it is stored; all that wait of a symbol in one go."""
+        self._repairs.setdefault(symbol, []).append((candle, source))
+
+        async def repair() -> None:
+            while waiting := self._repairs.pop(symbol, None):
+                puts = [self.store.put(symbol, to_rows([one]), of) for one, of in waiting if of is not None]
+                for put in puts:
+                    await asyncio.wrap_future(put)
+                await self._rebuild(symbol, min(one.open_time for one, _ in waiting))
+
+        if not self.supervisor.alive(f"repair {symbol}"):
+            self.supervisor.start(f"repair {symbol}", repair, restart=False)
 
     def crashed(self, symbol: str, error: BaseException) -> None:
         """A symbol's pipeline or commit failed: it alone stops, is rebuilt, and tried again."""

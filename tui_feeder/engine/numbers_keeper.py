@@ -60,6 +60,10 @@ class NumbersKeeper:
         footing = footing_of(self._store, symbol, start, settings, basis)
         return load_pipeline(self._store, self._config, symbol, end), footing
 
+    def forget(self, symbol: str) -> None:
+        """The symbol is followed no longer; what the store keeps of it stays."""
+        self._footings.pop(symbol, None)
+
     async def run(self) -> None:
         """Keep the state of every symbol about once an hour, until cancelled."""
         loop = asyncio.get_running_loop()
@@ -84,7 +88,8 @@ class NumbersKeeper:
         lane = self._intake.lanes.get(symbol)
         if lane is None or lane.pipeline is None or lane.pipeline.last_open_time is None:
             return None
-        return self._footings[symbol], lane.pipeline.state()
+        footing = self._footings.get(symbol)
+        return None if footing is None else (footing, lane.pipeline.state())
 
     def _holds(self, symbol: str, footing: Footing) -> bool:
         return footing.edition == self._store.edition(symbol)

@@ -34,6 +34,11 @@ class ProfileKeeper:
         """Stored minutes have changed: their days are built again."""
         self._ask(symbol, MISSING)
 
+    def forget(self, symbol: str) -> None:
+        """The symbol is followed no longer."""
+        self._waiting.pop(symbol, None)
+        self._days.pop(symbol, None)
+
     def committed(self, symbol: str, open_time: int) -> None:
         """A minute was committed; the first of a day ends the day before."""
         day = open_time // DAY_MS

@@ -10,6 +10,8 @@ from tui_feeder.engine.daybook import prefix_of
 from tui_feeder.engine.environment import Environment
 
 _NOTE = b"note\0"
+#: Refused candles of a symbol that are kept: a source that sends nonsense for ever must not fill the disk.
+_REFUSED_KEPT = 2_000
 
 
 class Quarantined(msgspec.Struct, frozen=True):
@@ -37,6 +39,7 @@ class Records:
         self._files = environment.files
         self._quarantine = environment.quarantine
         self._profiles = environment.profiles
+        self._refused: dict[str, int] = {}  # by symbol: about how many candles are in quarantine
 
     def note(self, txn: lmdb.Transaction, name: str) -> bytes | None:
         """What was noted under ``name``."""
@@ -98,6 +101,23 @@ class Records:
         return found
 
     def refuse(self, txn: lmdb.Transaction, symbol: str, open_time: int, source: int, record: bytes) -> None:
-        """Keep a refused candle; the last record of a minute and source stays."""
+        """Keep a refused candle; the last record of a minute and source stays, and about the newest 2,000."""
         at = min(max(0, open_time), (1 << 64) - 1).to_bytes(8, "big")
-        txn.put(prefix_of(symbol) + at + bytes((source,)), record, db=self._quarantine)
+        prefix = prefix_of(symbol)
+        txn.put(prefix + at + bytes((source,)), record, db=self._quarantine)
+        count = self._refused.get(symbol, _REFUSED_KEPT) + 1  # unknown at first: then it is counted
+        if count > _REFUSED_KEPT:
+            count = self._thin_out(txn, prefix)
+        self._refused[symbol] = count
+
+    def _thin_out(self, txn: lmdb.Transaction, prefix: bytes) -> int:
+        """Take away the oldest refused candles beyond the bound, some more at once; how many are left."""
+        cursor = txn.cursor(self._quarantine)
+        keys, at = [], cursor.set_range(prefix)
+        while at and (key := bytes(cursor.key())).startswith(prefix):
+            keys.append(key)
+            at = cursor.next()
+        over = keys[: len(keys) - _REFUSED_KEPT * 9 // 10] if len(keys) > _REFUSED_KEPT else []
+        for key in over:
+            txn.delete(key, db=self._quarantine)
+        return len(keys) - len(over)

@@ -10,6 +10,10 @@ from tui_feeder.engine.coverage import EMPTY, Coverage
 NOTE = "revisions "
 
 
+#: Stretches of corrected minutes that are told apart, of each level.
+_MOST_INTERVALS = 400
+
+
 class _Kept(msgspec.Struct):
     """The form in the store."""
 
@@ -45,6 +49,10 @@ class Revisions:
         for at, level in enumerate(self._levels):
             again = minutes.intersect(level)
             self._levels[at] = level.union(minutes)
+            if len(self._levels[at]) > _MOST_INTERVALS:
+                # A number that is skipped does no harm, one that does not rise would: so minutes between
+                # count as corrected too, and years of corrections stay a note of a few kilobytes.
+                self._levels[at] = self._levels[at].coarse(_MOST_INTERVALS // 2)
             minutes = again
         if minutes:
             self._levels.append(EMPTY.union(minutes))

@@ -44,6 +44,8 @@ def _aside(day: int) -> bytes:
 
 #: So many new minutes of the live day, put at once, still go to its tail.
 _TAIL_MINUTES = 10
+#: Stretches of replaced minutes that are told apart for a mirror.
+_ALTERED_INTERVALS = 400
 
 
 class Write:
@@ -159,7 +161,10 @@ class Write:
             state.edition += 1
             self.save(symbol, b"edition", number(state.edition))
         if changed:
-            state.altered = state.altered.union(Coverage.of_times(np.array(changed, dtype=np.int64)))
+            altered = state.altered.union(Coverage.of_times(np.array(changed, dtype=np.int64)))
+            # Without a mirror nobody ever takes them: they must not grow for ever. One that comes later is
+            # given a few minutes more than it lacks.
+            state.altered = altered.coarse(_ALTERED_INTERVALS)
             self.save(symbol, b"altered", intervals(state.altered))
             self.set_mistold(symbol, Coverage.of_times(np.array(changed, dtype=np.int64)))
         minutes = Coverage.of_times(rows["open_time"])

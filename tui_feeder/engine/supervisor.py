@@ -19,7 +19,8 @@ _WELL_AFTER_SECONDS = 60.0
 class Supervisor:
     """Starts parts, restarts those that crash, and knows their states.
 
-    States: ``starting, running, degraded, failed, stopped``.
+    States: ``starting, running, degraded, failed, stopped``. A part that has ended well is forgotten: those
+    that come and go leave nothing behind.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -40,14 +41,16 @@ class Supervisor:
             try:
                 await part()
             except asyncio.CancelledError:
-                if name in self.states:
+                if self._is_current(name):
                     self.states[name] = "stopped"
                 raise
             except Exception as error:
                 log.exception("part %s crashed", name)
                 self._journal.count("part crashes")
                 if not restart:
-                    self.states[name] = "failed"
+                    if self._is_current(name):
+                        self.states[name] = "failed"
+                        del self._tasks[name]
                     self._journal.note("error", f"{name} failed: {error!r}")
                     return
                 if time.monotonic() - begun > _WELL_AFTER_SECONDS:
@@ -56,8 +59,13 @@ class Supervisor:
                 self._journal.note("error", f"{name} crashed ({error!r}); starts again in {wait:.1f} s")
                 await asyncio.sleep(wait)
             else:
-                self.states[name] = "stopped"
+                if self._is_current(name):
+                    del self.states[name], self._tasks[name]
                 return
+
+    def _is_current(self, name: str) -> bool:
+        """Whether the part that runs here is still the one of this name, neither replaced nor let go."""
+        return self._tasks.get(name) is asyncio.current_task()
 
     def alive(self, name: str) -> bool:
         """Whether the part was started and has not ended."""
@@ -66,9 +74,9 @@ class Supervisor:
 
     def cancel(self, name: str) -> None:
         """End a part for good, without waiting for its end."""
+        self.states.pop(name, None)
         if (task := self._tasks.pop(name, None)) is not None:
             task.cancel()
-            self.states.pop(name, None)
 
     async def stop(self, *names: str) -> None:
         """Cancel the named parts, or all of them, and wait for their ends."""
