@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -102,6 +103,9 @@ _EXPLAINED = frozenset(
     )
 )  # fmt: skip
 
+#: Files, sockets and pipes that any command may have open, with some to spare.
+_FILES = 64
+
 #: What to do about what the system refuses.
 _REMEDIES = {
     errno.EACCES: "check its owner and mode",
@@ -132,11 +136,30 @@ def _reason(error: Exception) -> str:
     return f"internal error: {error!r}; run again with --debug to see where"
 
 
+def _enough_files() -> None:
+    """Let the process open as many files as every command needs, or end: halfway nobody can tell why.
+
+    Raises:
+        typer.Exit: the limit is too low, which has been told.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= _FILES:
+        return
+    if hard == resource.RLIM_INFINITY or hard >= _FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, hard))
+        return
+    typer.echo(
+        f"feeder-tui: the limit of open files is {hard}, {_FILES} are needed: raise it (ulimit -n)", err=True
+    )
+    raise typer.Exit(1)
+
+
 @contextlib.contextmanager
 def told() -> Iterator[None]:
     """Turn what can go wrong into one clear message and an exit code; a traceback only with --debug."""
     from tui_feeder.config import ConfigError
 
+    _enough_files()
     try:
         yield
     except ConfigError as error:

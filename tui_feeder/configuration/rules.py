@@ -9,7 +9,8 @@ from tui_feeder.configuration.sections import AlertRule, Config, Database, Kafka
 from tui_feeder.configuration.text import MASK, show
 from tui_feeder.configuration.values import is_loopback, is_web_address
 
-#: Keys this version accepts and does not act on yet: setting one to another value than its default is told.
+#: Keys of the older program that are accepted and not acted on, with what is done instead: setting one to
+#: another value than its default is told.
 NOT_YET: dict[str, str] = {
     "kafka.retries": "a message is sent again until the broker has it",
     "kafka.max_in_flight_requests_per_connection": "a partition has one batch under way, in order",

@@ -234,7 +234,8 @@ class PostgresSink(SessionSink):
         present = self._store.present(symbol)
         if not present:
             return set()
-        oldest = present.end - MINUTE_MS - self._config.volume_profile.historical_days * DAY_MS
+        days = self._config.volume_profile.for_symbol(symbol).historical_days
+        oldest = present.end - MINUTE_MS - days * DAY_MS
         return set(_days(present.clip(oldest // DAY_MS * DAY_MS, present.end)))
 
     async def _write_profiles(self, pool: Any, symbol: str) -> None:  # noqa: ANN401

@@ -1,0 +1,83 @@
+"""Every key of config.toml.example is read by some part of the program, or says that none does."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tui_feeder.configuration.keys import kind_at, leaf_names
+from tui_feeder.configuration.rules import NOT_YET
+from tui_feeder.configuration.values import is_secret
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = ROOT / "tui_feeder"
+OLDER = "of the older program"
+
+#: How a section is called where it is read, and in which files: many keys of different sections share a name.
+READ_AS = {
+    "application": (r"app|application", "*"),
+    "technical_analysis": (r"analysis|technical_analysis", "*"),
+    "kafka": (r"kafka|(self\._)?config", "engine/sinks/*"),
+    "kafka.security": (r"security", "engine/sinks/*"),
+    "database": (r"(self\._)?database", "engine/sinks/*"),
+    "file": (r"file|(self\._)?config", "engine/sinks/*"),
+    "volume_profile": (r"volume_profile(\.for_symbol\(symbol\))?|(self\.)?settings|chosen|s|self", "*"),
+    "volume_profile.reprocessing": (r"reprocessing", "*"),
+    "exchange": (r"exchange", "*"),
+    "ui": (r"ui", "*"),
+    "alerts": (r"alerts|settings|stated", "*"),
+    "service": (r"service|settings", "*"),
+}
+
+
+@cache
+def reads() -> tuple[tuple[str, str], ...]:
+    """File and text of every attribute that the program reads, outside of the configuration itself."""
+    found: list[tuple[str, str]] = []
+    for path in sorted(PROGRAM.rglob("*.py")):
+        name = path.relative_to(PROGRAM).as_posix()
+        if name.startswith(("configuration/", "config.py", "demo.py")):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                found.append((name, ast.unparse(node)))
+    return tuple(found)
+
+
+def readers(key: str) -> list[str]:
+    section, _, leaf = key.rpartition(".")
+    base, files = READ_AS[section]
+    form = re.compile(rf"(.*\.)?({base})\.{leaf}")
+    return [f"{name}: {text}" for name, text in reads() if Path(name).match(files) and form.fullmatch(text)]
+
+
+def lines() -> Iterator[tuple[str, str]]:
+    """Key and comment of every line of the example."""
+    section = ""
+    for line in (ROOT / "config.toml.example").read_text().splitlines():
+        if head := re.match(r"\[([a-z_.]+)\]", line):
+            section = head[1]
+        elif key := re.match(r"(?:# )?([a-z_]+) = .*?  ?# (.*)", line):
+            yield f"{section}.{key[1]}", key[2]
+
+
+EXAMPLE = dict(lines())
+KEYS = [".".join(key) for key in leaf_names()]
+
+
+def test_the_example_has_every_key() -> None:
+    assert set(KEYS) <= set(EXAMPLE)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_somebody_reads_it_or_it_says_that_nobody_does(key: str) -> None:
+    of_a_secret = key.removesuffix("_file")
+    if of_a_secret != key and of_a_secret in KEYS and is_secret(kind_at(tuple(of_a_secret.split(".")))):
+        return  # read where the configuration is, into the key that holds the secret
+    assert bool(readers(key)) == (key not in NOT_YET), readers(key)
+    assert EXAMPLE[key].startswith(OLDER) == (key in NOT_YET), EXAMPLE[key]
