@@ -138,6 +138,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
         "shutdown_timeout_seconds": 10,
         "socket": "auto",
         "http_host": "127.0.0.1",
+        "allowed_hosts": (),
         "ready_sink_lag_seconds": 120,
         "ready_free_mb": 200,
     },

@@ -90,6 +90,8 @@ async def test_pages_of_others_and_other_methods_are_refused(tmp_path: Path) -> 
         for method, path, headers in refused:
             async with session.request(method, f"http://{address}{path}", headers=headers) as answer:
                 assert answer.status == 403, (path, headers)
+                if headers.get("Host", "").startswith("evil"):
+                    assert 'add "evil.example" to --allow-host' in await answer.text()
         for method in ("POST", "PUT", "DELETE"):
             async with session.request(method, f"http://{address}/") as answer:
                 assert answer.status == 405

@@ -310,6 +310,28 @@ async def test_a_name_that_is_not_ours_is_refused_whatever_it_points_at(tmp_path
         assert body
 
 
+async def test_a_name_is_answered_to_where_it_is_allowed_and_the_refusal_says_how(tmp_path: Path) -> None:
+    allowed = ["feeder", "Metrics.Example.", "*.cluster.local"]
+    async with exchange_at(NOON) as exchange, serving(configured(exchange, SYMBOLS), tmp_path) as feeder:
+        service = await asyncio.to_thread(HttpService, feeder.engine, "127.0.0.1", 0, allowed)
+        url = f"http://127.0.0.1:{service.address[1]}/metrics"
+        try:
+            for good in ("feeder", "feeder:8080", "FEEDER", "metrics.example", "a.b.cluster.local:80"):
+                async with feeder.session.get(url, headers={"Host": good}) as answer:
+                    assert answer.status == 200, good
+                    assert "feeder_build_info" in await answer.text()
+            for bad in ("feeder.evil", "cluster.local", "xcluster.local", "example"):
+                async with feeder.session.get(url, headers={"Host": f"{bad}:9090"}) as answer:
+                    assert answer.status == 403
+                    assert (await answer.json())["error"] == (
+                        f'this server does not answer to the name {bad}: add "{bad}" to service.allowed_hosts'
+                    )
+            async with feeder.session.get(url, headers={"Host": "<b>x"}) as answer:
+                assert "<b>" not in await answer.text()
+        finally:
+            await asyncio.to_thread(service.close)
+
+
 @pytest.mark.parametrize(
     ("served_on", "header", "named"),
     [

@@ -63,7 +63,12 @@ def state_folder() -> Path:
 def runtime_folder() -> Path:
     """Where the sockets of this user's feeders lie; it need not be there."""
     base = os.environ.get("XDG_RUNTIME_DIR", "")
-    return Path(base) / _NAME if os.path.isabs(base) and os.path.isdir(base) else temporary_folder()
+    try:
+        # After su it is still that of the user before: nothing of theirs is to be trusted, nor left there.
+        mine = os.path.isabs(base) and os.path.isdir(base) and os.stat(base).st_uid == os.geteuid()
+    except OSError:
+        mine = False
+    return Path(base) / _NAME if mine else temporary_folder()
 
 
 def temporary_folder() -> Path:
@@ -91,6 +96,45 @@ def made_folder(path: Path) -> None:
         raise FolderError(f"{path} cannot be made ({error.strerror}): name another place") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise FolderError(f"{path} must be a folder of this user alone: chmod 700, or name another place")
+
+
+def check_private(path: Path) -> None:
+    """See that a folder, if it is there, can hold nothing that another user has put in it.
+
+    Raises:
+        FolderError: it is another user's, others may write to it, or it is no folder.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise FolderError(f"{path} cannot be looked at ({error.strerror})") from error
+    if not stat.S_ISDIR(found.st_mode):
+        raise FolderError(f"{path} is no folder")
+    if found.st_uid != os.geteuid():
+        raise FolderError(f"{path} belongs to another user (number {found.st_uid})")
+    if found.st_mode & 0o022:
+        raise FolderError(f"others may write to {path}: chmod 700")
+
+
+def check_owner(path: Path) -> None:
+    """See that what is at ``path``, if anything, was not put there for us by another user.
+
+    That is possible in a folder everyone may write to, such as the temporary one.
+
+    Raises:
+        FolderError: it is another user's, and so is not used.
+    """
+    try:
+        found, folder = path.lstat(), path.absolute().parent.stat()
+    except OSError:
+        return  # whoever uses it finds out
+    if folder.st_mode & stat.S_IWOTH and found.st_uid not in (os.geteuid(), 0, folder.st_uid):
+        raise FolderError(
+            f"{path} belongs to another user (number {found.st_uid}) and lies in a folder that everyone may "
+            "write to: name another place"
+        )
 
 
 def _stated(variable: str, below_home: str, environ: Mapping[str, str]) -> Path | None:

@@ -23,6 +23,7 @@ from tui_feeder.configuration.sections import Service
 from tui_feeder.configuration.text import MASK, Secret
 from tui_feeder.configuration.values import is_secret
 from tui_feeder.engine.proxy import configured_proxies
+from tui_feeder.folders import FolderError, check_owner
 
 log = logging.getLogger(__name__)
 _MB = 1_000_000
@@ -194,8 +195,11 @@ def _opened(service: Service, file: Path, own: bool) -> RotatedFile:
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in names:
+            check_owner(name)
             with contextlib.suppress(BlockingIOError):
                 return RotatedFile(name, maxBytes=size, backupCount=keep, encoding="utf-8")
+    except FolderError as error:
+        raise LogError(f"{error}, with service.log_file") from error
     except OSError as error:
         raise LogError(
             f"the log cannot be written to {file}: {error.strerror}; service.log_file names another"

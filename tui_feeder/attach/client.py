@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder import __version__
+from tui_feeder.attach.sockets import SocketError, check_peer
 from tui_feeder.attach.wire import (
     MAX_ANSWER,
     PROTOCOL,
@@ -233,6 +234,7 @@ class AttachedMonitor:
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     reader, writer = await asyncio.open_unix_connection(str(self.path))
+                    check_peer(writer.get_extra_info("socket"))
                     writer.write(framed(Hello(PROTOCOL, __version__)))
                     told = decode_told(await self._read(reader))
                     if isinstance(told, Refusal):
@@ -247,7 +249,7 @@ class AttachedMonitor:
                 async with asyncio.TaskGroup() as both:
                     both.create_task(self._pull())
                     both.create_task(self._listen(reader))
-            except* (OSError, EOFError, WireError, TimeoutError) as group:
+            except* (OSError, EOFError, WireError, TimeoutError, SocketError) as group:
                 self._lost(group.exceptions[0])
             except* (
                 Exception

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
-import struct
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +15,7 @@ from typing import Any
 from msgspec import structs
 
 from tui_feeder import __version__
-from tui_feeder.attach.sockets import bound
+from tui_feeder.attach.sockets import bound, peer
 from tui_feeder.attach.wire import (
     MAX_QUESTION,
     PROTOCOL,
@@ -125,7 +123,7 @@ class AttachServer:
             writer.close()
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if (user := _peer(writer)) not in (os.geteuid(), 0):
+        if (user := peer(writer.get_extra_info("socket"))) not in (os.geteuid(), 0):
             log.warning("user %s was refused at %s", user, self.path)
             raise WireError("this feeder belongs to another user")
         if self.clients > _CLIENTS:
@@ -193,13 +191,6 @@ class AttachServer:
         if self._newest is None or self._newest.snapshot is not found:
             self._newest = laid_out(found)
         return self._newest
-
-
-def _peer(writer: asyncio.StreamWriter) -> int:
-    """User number of the other side, as the kernel knows it."""
-    one = writer.get_extra_info("socket")
-    told = one.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", told)[1])
 
 
 async def _send(writer: asyncio.StreamWriter, frame: bytes) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from pathlib import Path
 
-from tui_feeder.folders import FolderError, made_folder, runtime_folder
+from tui_feeder.folders import FolderError, check_owner, check_private, made_folder, runtime_folder
 
 _ENDING = ".sock"
 
@@ -18,6 +19,26 @@ class SocketError(FolderError):
 def own_path(pid: int) -> Path:
     """Where the feeder of this process listens unless told otherwise."""
     return runtime_folder() / f"{pid}{_ENDING}"
+
+
+def peer(connected: socket.socket) -> int:
+    """User number of the other side, as the kernel knows it."""
+    told = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", told)[1])
+
+
+def check_peer(connected: socket.socket) -> None:
+    """See that it is a feeder of this user that listens; the administrator may look at all.
+
+    Raises:
+        SocketError: it is another user's, who may show what they like.
+    """
+    user = peer(connected)
+    if user != os.geteuid() and os.geteuid() != 0:
+        raise SocketError(
+            f"this is the socket of another user (number {user}): nothing it says is shown; "
+            "attach as that user"
+        )
 
 
 def listening(path: Path) -> bool:
@@ -32,9 +53,19 @@ def listening(path: Path) -> bool:
 
 
 def running() -> list[Path]:
-    """The sockets of this user's running feeders, the newest last; those nobody answers are taken away."""
+    """The sockets of this user's running feeders, the newest last; those nobody answers are taken away.
+
+    Raises:
+        SocketError: the folder they lie in is not this user's alone.
+    """
     found = []
+    try:
+        check_private(runtime_folder())
+    except FolderError as error:
+        raise SocketError(f"{error}: no feeder is looked for there; name its socket with --socket") from error
     for path in runtime_folder().glob(f"*{_ENDING}"):
+        if path.lstat().st_uid != os.geteuid():
+            continue
         if listening(path):
             found.append(path)
         else:
@@ -76,6 +107,10 @@ def bound(path: Path) -> socket.socket:
             made_folder(path.parent)
         except FolderError as error:
             raise SocketError(str(error)) from error
+    try:
+        check_owner(path)
+    except FolderError as error:
+        raise SocketError(str(error)) from error
     if len(os.fsencode(path)) > 100:
         raise SocketError(f"{path} is too long for a socket (100 bytes at most): name another")
     one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -378,6 +378,14 @@ def serve(
         str, typer.Option("--host", help="Address to listen at; others than loopback are open to all there.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port to listen at.", min=1, max=65535)] = 8000,
+    allow_host: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--allow-host",
+            help="Name that pages may be asked under, as behind a proxy; repeatable.",
+            metavar="NAME",
+        ),
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Where no feeder runs: show a demo.")] = False,
     config: ConfigOption = None,
     storage: StorageOption = None,
@@ -402,4 +410,4 @@ def serve(
             own += [name, str(value)] if value is not None else []
         from tui_feeder.commands import serve as command
 
-        raise typer.Exit(command.run(socket, host, port, own))
+        raise typer.Exit(command.run(socket, host, port, allow_host or (), own))

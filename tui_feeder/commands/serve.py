@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import typer
 from aiohttp import web
@@ -19,6 +20,7 @@ from aiohttp import web
 from tui_feeder.attach.sockets import chosen, listening, own_path, running
 from tui_feeder.commands.line import Refusal
 from tui_feeder.listener import ListenError, listen_at, most_connections
+from tui_feeder.service.hosts import own_name, refusal
 from tui_feeder.web_server import serving_http
 
 try:
@@ -43,13 +45,14 @@ _POLICY = (
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def run(socket: Path | None, host: str, port: int, own: list[str]) -> int:
+def run(socket: Path | None, host: str, port: int, allowed_hosts: Sequence[str], own: list[str]) -> int:
     """Serve until interrupted; the exit code.
 
     Args:
         socket: of the feeder to show; None for the only one that runs, or one started for it.
         host: address to listen at.
         port: to listen at.
+        allowed_hosts: names that pages may be asked under beside this machine's.
         own: options of the feeder that is started where none runs.
 
     Raises:
@@ -57,7 +60,7 @@ def run(socket: Path | None, host: str, port: int, own: list[str]) -> int:
         Refusal: the feeder started for it did not come up.
     """
     with _feeder(socket, own) as path:
-        asyncio.run(Pages(path, host, port).run())
+        asyncio.run(Pages(path, host, port, allowed_hosts).run())
     return 0
 
 
@@ -118,13 +121,13 @@ class Pages(Server):
     than the one it is served at, or from another page than its own, is refused.
     """
 
-    def __init__(self, path: Path, host: str, port: int) -> None:
+    def __init__(self, path: Path, host: str, port: int, allowed_hosts: Sequence[str]) -> None:
         looks = ("--colors", "truecolor", "--symbols-set", "braille")  # what a browser has
         command = shlex.join([sys.executable, "-m", "tui_feeder", "attach", "--socket", str(path), *looks])
         super().__init__(command, host, port, title="feeder-tui", templates_path=_TEMPLATES)
         self._path = path
         self._open = 0
-        self._names = {f"{name}:{port}" for name in (host, *(("localhost",) if host == "127.0.0.1" else ()))}
+        self._named = own_name(host, allowed_hosts)
         self.public_url = ""  # links lead to the name the page was asked under
 
     async def run(self) -> None:
@@ -163,8 +166,10 @@ class Pages(Server):
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get("Origin")
-        if request.host not in self._names or (origin is not None and origin != f"http://{request.host}"):
-            raise web.HTTPForbidden(text="this page is served to its own address alone\n")
+        if not self._named(request.host):
+            raise web.HTTPForbidden(text=f"{refusal(request.host, '--allow-host')}\n")
+        if origin is not None and urlsplit(origin).netloc != request.host:
+            raise web.HTTPForbidden(text="this page is served to pages of its own alone\n")
         if request.method != "GET":
             raise web.HTTPMethodNotAllowed(request.method, ["GET"])
         if request.path != "/ws":

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from tui_feeder.configuration.problems import ConfigError, Problem
 from tui_feeder.configuration.text import Secret
-from tui_feeder.folders import config_folder
+from tui_feeder.folders import FolderError, check_owner, config_folder
 
 FILE_NAME = "config.toml"
 MAX_FILE_BYTES = 1 << 20
@@ -26,11 +26,20 @@ def find_config(environ: Mapping[str, str], cwd: Path) -> Path | None:
 
     ``FEEDER_CONFIG`` where it is set, else ``config.toml`` in ``cwd``, else ``feeder-tui/config.toml`` in the
     user's configuration directory (``XDG_CONFIG_HOME``). None where there is none of them.
+
+    Raises:
+        ConfigError: The one in ``cwd`` was put there by another user; it may name programs to run.
     """
     if named := environ.get(FILE_VARIABLE):
         return Path(named)
     users = config_folder(environ)
     candidates = (cwd / FILE_NAME, *((users / FILE_NAME,) if users is not None else ()))
+    try:
+        check_owner(candidates[0])
+    except FolderError as error:
+        _fail(
+            candidates[0], f"is not read by itself: {error}", "to read it all the same, name it with --config"
+        )
     return next((candidate for candidate in candidates if os.path.lexists(candidate)), None)
 
 

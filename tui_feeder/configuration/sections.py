@@ -21,6 +21,7 @@ from tui_feeder.configuration.values import (
     Days,
     EmaPeriods,
     Factor,
+    HostNames,
     HttpUrl,
     Increment,
     Line,
@@ -326,6 +327,8 @@ class Service:
     """Unix socket that ``attach`` and ``status`` find: "auto", "off" or a path."""
     http_host: Line = "127.0.0.1"
     """Address the HTTP of ``application.health_server_port`` is served on."""
+    allowed_hosts: HostNames = ()
+    """Names it is asked under beside its own, as by Prometheus in a cluster."""
     ready_sink_lag_seconds: Seconds = 120.0
     """A sink further behind than this is not ready."""
     ready_free_mb: Count = 200

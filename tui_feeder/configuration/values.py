@@ -29,6 +29,7 @@ Kind: TypeAlias = Any
 _INTEGER = re.compile(r"[+-]?\d{1,30}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _HOST_AND_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
+_HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?")
 _TOPIC_PREFIX = re.compile(r"[A-Za-z0-9._-]{0,200}")
 _SYMBOL = re.compile(r"[^\s,;:\"'`\\/#=.a-z\x00-\x1f\x7f]{1,64}")
 _LOGGER_LEVEL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*=(debug|info|warning|error)")
@@ -194,6 +195,19 @@ Symbols: TypeAlias = Annotated[tuple[Symbol, ...], _SOME, _UNIQUE]
 Timeframe: TypeAlias = Annotated[int, _MINUTE_PARTS_OF_A_DAY]
 Timeframes: TypeAlias = Annotated[tuple[Timeframe, ...], _SOME, _UNIQUE]
 Arguments: TypeAlias = Annotated[tuple[Line, ...], Rule("", lambda values: len(values) <= 64)]
+HostNames: TypeAlias = Annotated[
+    tuple[
+        Annotated[
+            str,
+            Rule(
+                ' with the name of a host, as "feeder" or "feeder.example", or "*.example" for all below it',
+                lambda text: _HOST_NAME.fullmatch(text.lower()) is not None,
+            ),
+        ],
+        ...,
+    ],
+    _UNIQUE,
+]
 LogLevels: TypeAlias = Annotated[
     tuple[
         Annotated[

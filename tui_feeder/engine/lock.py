@@ -8,6 +8,8 @@ import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tui_feeder.folders import FolderError, check_owner
+
 
 class StoreError(Exception):
     """The store cannot be used; the message says why and what to do."""
@@ -21,6 +23,10 @@ class StorageLock:
     """
 
     def __init__(self, path: Path) -> None:
+        try:
+            check_owner(path)
+        except FolderError as error:
+            raise StoreError(f"{error}, with --storage or application.storage_path") from error
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = os.open(path / "engine.lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -32,7 +32,7 @@ def served(engine: EngineThread, loaded: LoadedConfig) -> Iterator[None]:
     from tui_feeder.service.http import HttpService, ServiceError
 
     try:
-        service = HttpService(engine, config.service.http_host, port)
+        service = HttpService(engine, config.service.http_host, port, config.service.allowed_hosts)
     except ServiceError as error:
         if stated:
             raise

@@ -8,12 +8,15 @@ is refused. An address cannot be made to point elsewhere.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
+_NAME = re.compile(r"[a-z0-9_.:-]{1,253}")
 
-def own_name(served_on: str) -> Callable[[str], bool]:
+
+def own_name(served_on: str, allowed: Iterable[str] = ()) -> Callable[[str], bool]:
     """Whether the value of a ``Host`` header names this server.
 
     Loopback always does, and so does ``served_on``. Where that is an address others reach, every address
@@ -21,6 +24,7 @@ def own_name(served_on: str) -> Callable[[str], bool]:
 
     Args:
         served_on: ``service.http_host``.
+        allowed: names beside those, ``service.allowed_hosts``; ``*.example`` is every name below ``example``.
     """
     configured = served_on.lower().rstrip(".")
     open_to_others = not _is_loopback(configured)
@@ -28,17 +32,46 @@ def own_name(served_on: str) -> Callable[[str], bool]:
     if open_to_others:
         names |= {name.lower() for name in (socket.gethostname(), socket.getfqdn())}
 
+    stated = [name.lower().rstrip(".") for name in allowed]
+    names.update(name for name in stated if not name.startswith("*."))
+    endings = (".localhost", *(name[1:] for name in stated if name.startswith("*.")))
+
     def named(header: str) -> bool:
         try:
-            host = (urlsplit(f"//{header}").hostname or "").rstrip(".")
+            host = host_of(header)
         except ValueError:
             return False
-        if host in names or host.endswith(".localhost"):
+        if host in names or host.endswith(endings):
             return True
         address = _address(host)
         return address is not None and (open_to_others or address.is_loopback)
 
     return named
+
+
+def host_of(header: str) -> str:
+    """The name or address in a ``Host`` header, without its port.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return (urlsplit(f"//{header}").hostname or "").rstrip(".")
+
+
+def refusal(header: str, key: str) -> str:
+    """What to say to a request under a name that is none of ours.
+
+    Args:
+        header: the ``Host`` header.
+        key: where names are added.
+    """
+    try:
+        host = host_of(header)
+    except ValueError:
+        host = ""
+    if not _NAME.fullmatch(host):
+        return "the request names no host that this server may have"
+    return f'this server does not answer to the name {host}: add "{host}" to {key}'
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -18,7 +18,7 @@ from tui_feeder.engine.live import EngineThread
 from tui_feeder.engine.lock import StoreError
 from tui_feeder.listener import ListenError, listen_at, most_connections
 from tui_feeder.service.api import Api, RequestError
-from tui_feeder.service.hosts import own_name
+from tui_feeder.service.hosts import own_name, refusal
 from tui_feeder.service.metrics import CONTENT_TYPE, exposition
 from tui_feeder.service.readiness import checks
 from tui_feeder.service.subject import BusyError, Subject
@@ -47,15 +47,17 @@ class HttpService:
         engine: what is told of.
         host: address to listen at.
         port: 0 for any free one.
+        allowed_hosts: names it answers to beside its own, ``service.allowed_hosts``.
 
     Raises:
         ServiceError: the address cannot be had.
     """
 
-    def __init__(self, engine: EngineThread, host: str, port: int) -> None:
+    def __init__(self, engine: EngineThread, host: str, port: int, allowed_hosts: Iterable[str] = ()) -> None:
         self._subject = Subject(engine)
         self._api = Api(self._subject)
         self._host = host
+        self._named = own_name(host, allowed_hosts)
         self._socket = listening(host, port)
         #: Where it is served.
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
@@ -80,7 +82,7 @@ class HttpService:
             self._socket.close()
 
     async def _serve(self) -> None:
-        app = web.Application(middlewares=[_guarding(self._host)])
+        app = web.Application(middlewares=[_guarding(self._host, self._named)])
         app.router.add_get("/health", self._health)
         app.router.add_get("/ready", self._ready)
         app.router.add_get("/metrics", self._metrics)
@@ -167,14 +169,13 @@ def _answering(answer: Callable[[Sequence[tuple[str, str]]], Awaitable[Any]]) ->
     return handle
 
 
-def _guarding(host: str) -> Middleware:
-    named = own_name(host)
-
+def _guarding(host: str, named: Callable[[str], bool]) -> Middleware:
     @web.middleware
     async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
         """What can go wrong as a status and a line of JSON; nothing of ours is shown in it."""
-        if not named(request.headers.get("Host", host)):
-            return _json({"error": "this is not the host of that name; see service.http_host"}, 403)
+        header = request.headers.get("Host", host)
+        if not named(header):
+            return _json({"error": refusal(header, "service.allowed_hosts")}, 403)
         if request.method not in _METHODS:
             refused = _json({"error": "only GET is answered"}, 405)
             refused.headers["Allow"] = ", ".join(_METHODS)

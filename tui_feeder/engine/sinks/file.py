@@ -29,6 +29,7 @@ from tui_feeder.engine.folders import sync_folder
 from tui_feeder.engine.sinks.draining import DrainingSink
 from tui_feeder.engine.sinks.outbox import Outbox
 from tui_feeder.engine.sinks.thread import TICK, SinkError
+from tui_feeder.folders import FolderError, check_owner
 
 _MB = 1 << 20
 #: Payloads taken from the outbox and written at once, bytes.
@@ -130,6 +131,7 @@ class FileSink(DrainingSink):
 
     def _open(self) -> None:
         """Go on with the newest file, its last line whole, or begin one."""
+        _check_owner(self._folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         for half in self._folder.glob(f"{self._topic}-*.part"):
             half.unlink()
@@ -275,6 +277,7 @@ def look(config: File, topics: Sequence[str]) -> list[str]:
         SinkError: the files cannot be written, with the reason.
     """
     folder = config.path
+    _check_owner(folder)
     there = folder
     while not there.exists():
         there = there.parent
@@ -289,6 +292,13 @@ def look(config: File, topics: Sequence[str]) -> list[str]:
         size = sum(one.stat().st_size for one in found) / _MB
         lines.append(f"{topic}: {len(found)} files, {size:,.1f} MB")
     return lines
+
+
+def _check_owner(folder: Path) -> None:
+    try:
+        check_owner(folder)
+    except FolderError as error:
+        raise SinkError(f"{error}, with file.path") from error
 
 
 def words_of(error: OSError, folder: Path) -> str:
