@@ -81,7 +81,7 @@ class FakeMonitor:
             trend = "Buy" if above else "Sell" if below else "Neutral"
             newest = int(self._bars[name, timeframe]["open_time"][-1])
             values = (float(fast[-1]), float(slow[-1]))
-            states.append(TimeframeView(timeframe, newest, float(closes[-1]), trend, values, False, False))
+            states.append(TimeframeView(timeframe, newest, float(closes[-1]), trend, values, False))
         profile = self._profile(name, decimals)
         return SymbolView(
             symbol=name, state=SymbolState.LIVE, reason="", price_decimals=decimals, price=price,

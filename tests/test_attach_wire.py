@@ -56,7 +56,7 @@ views = st.builds(
     timeframes=st.lists(
         st.builds(TimeframeView, st.sampled_from([60, 300]), st.none() | moment, number,
                   st.sampled_from([None, "Buy", "Sell"]), st.tuples(number, number), st.booleans(),
-                  st.booleans()), max_size=3).map(tuple),
+                  st.integers(0, 9), st.integers(0, 9)), max_size=3).map(tuple),
     last_closed=st.none() | count,
     messages=count,
     progress=st.none() | st.builds(Progress, count, count, count, count, count, text, number),

@@ -152,7 +152,7 @@ def test_trends_and_marks_say_what_they_rest_on() -> None:
     monitor = with_troubles(FakeMonitor(12))
     states = list(monitor.views["BTCUSDT"].timeframes)
     states[0] = replace(states[0], trend="Buy", warming=True)
-    states[1] = replace(states[1], trend="Sell", partial=True)
+    states[1] = replace(states[1], trend="Sell", minutes_lacking=2)
     states[2] = replace(states[2], trend="Neutral")
     states[3] = replace(states[3], trend=None)
     monitor.change("BTCUSDT", timeframes=tuple(states))

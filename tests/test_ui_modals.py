@@ -37,7 +37,7 @@ def words(lines: list[str]) -> str:
 async def test_w_tells_where_every_value_of_the_symbol_comes_from_and_what_it_lacks() -> None:
     monitor = FakeMonitor(3)
     states = list(monitor.views["BTCUSDT"].timeframes)
-    states[3] = replace(states[3], warming=True, partial=True)
+    states[3] = replace(states[3], warming=True, bars_lacking=3)
     monitor.change("BTCUSDT", timeframes=tuple(states), revisions=7)
     app = configured_app(monitor)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -49,6 +49,7 @@ async def test_w_tells_where_every_value_of_the_symbol_comes_from_and_what_it_la
         assert "against the close of minute 14:02" in line_of(lines, "1m%")
         assert "closed bar 13:00: e21 against e89" in line_of(lines, "trend 1h")  # the rule configured
         assert "warming~ partial*" in line_of(lines, "trend 1h")
+        assert "3 bars after it missing" in "\n".join(lines)
         assert "partial*" not in line_of(lines, "trend 4h")
         assert "closes of 1h bars up to 13:00  warming~" in line_of(lines, "e89 1h")
         assert "1m candles of 2026-02-03 UTC up to 14:02" in line_of(lines, "POC")

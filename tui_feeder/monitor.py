@@ -89,8 +89,14 @@ class TimeframeView:
     close: float | None
     trend: str | None  # "Buy" | "Sell" | "Neutral", None while unknown
     emas: tuple[float | None, ...]  # in the order of Snapshot.ema_periods
-    warming: bool  # an EMA is absent or has not converged
-    partial: bool  # the last completed bar lacks minutes
+    warming: bool  # an EMA is absent, has not converged, or lacks bars
+    minutes_lacking: int = 0  # in that bar
+    bars_lacking: int = 0  # that were due after it and are not there
+
+    @property
+    def partial(self) -> bool:
+        """Whether the last bar that was due is absent or lacks minutes."""
+        return self.minutes_lacking > 0 or self.bars_lacking > 0
 
 
 class MinuteState(StrEnum):

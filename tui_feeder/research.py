@@ -245,6 +245,7 @@ class CandleStore:
         return self._chunks(symbol, seconds, low, high, include_partial)
 
     def _chunks(self, symbol: str, seconds: int, low: int, high: int, partial: bool) -> Iterator[Candles]:
+        listed = self._opened_store().listed(symbol)
         # Bars never cross midnight, so whole days can be made into bars on their own.
         at = low
         while at < high:
@@ -261,7 +262,7 @@ class CandleStore:
                     stacklevel=3,
                 )
             if len(rows):
-                bars = _bars(rows, seconds, partial)
+                bars = _bars(rows, seconds, partial, listed)
                 if len(bars):
                     yield bars
             at = stop
@@ -271,8 +272,11 @@ def _ms(moment: Moment) -> int:
     return parse_moment(int(moment) if isinstance(moment, np.integer) else moment)
 
 
-def _bars(rows: Rows, seconds: int, partial: bool) -> Candles:
-    """Bars of ``rows``, which end at a midnight or at the end of what is asked for."""
+def _bars(rows: Rows, seconds: int, partial: bool, listed: int | None) -> Candles:
+    """Bars of ``rows``, which end at a midnight or at the end of what is asked for.
+
+    ``listed``: the symbol's first minute, ms, where that is known.
+    """
     if seconds > 60:
         count = len(rows)
         if partial:
@@ -280,7 +284,7 @@ def _bars(rows: Rows, seconds: int, partial: bool) -> Candles:
             after = rows[-1:].copy()
             after["open_time"] += seconds * SECOND_MS
             rows = np.concatenate([rows, after])
-        bars = aggregate(rows, seconds)
+        bars = aggregate(rows, seconds, listed=listed)
         rows = bars.rows[bars.rows["open_time"] <= rows["open_time"][count - 1]]
         if not partial:
             rows = rows[~bars.partial]

@@ -2,8 +2,9 @@
 
 A bar completes with the candle of its last minute. If that minute is missing, the bar completes, lacking
 minutes, when the first candle of a later bar is seen, before that candle has any effect. A stretch of
-time without a single candle makes no bar. Sums keep the exchange's decimal digits (:mod:`.decimals`);
-:func:`aggregate` and :class:`LiveBar` give the same bits for the same candles.
+time without a single candle makes no bar. The bar in which a symbol was listed has all its minutes if it has
+those since. Sums keep the exchange's decimal digits (:mod:`.decimals`); :func:`aggregate` and
+:class:`LiveBar` give the same bits for the same candles.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.candle import ROW, SECOND_MS, Candle, Rows, is_timeframe
+from tui_feeder.engine.candle import MINUTE_MS, ROW, SECOND_MS, Candle, Rows, is_timeframe
 from tui_feeder.engine.decimals import fifteen_digits, sums_of
 
 _SUMMED = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
@@ -32,7 +33,7 @@ class Bars:
 
     timeframe: int  # seconds
     rows: Rows  # dtype ROW; open_time is the start of the bar
-    minutes: NDArray[np.int64]  # one-minute candles inside each bar
+    minutes: NDArray[np.int64]  # of each bar that are there, or before the listing: none of those is missing
 
     @property
     def partial(self) -> NDArray[np.bool_]:
@@ -46,7 +47,7 @@ class Bar(msgspec.Struct, frozen=True, gc=False):
 
     candle: Candle
     timeframe: int  # seconds
-    minutes: int  # one-minute candles inside
+    minutes: int  # that are there, or before the listing: none of those is missing
 
     @property
     def partial(self) -> bool:
@@ -107,13 +108,26 @@ def sum_in(
     return sums_of(matrix)
 
 
-def aggregate(rows: Rows, timeframe: int, source_timeframe: int = 60) -> Bars:
+def minutes_in(rows: Rows, parts: Buckets, timeframe: int, listed: int | None) -> NDArray[np.int64]:
+    """:attr:`Bars.minutes` of one-minute ``rows``; ``listed``: the symbol's first minute, ms."""
+    minutes: NDArray[np.int64] = parts.ends - parts.starts
+    if listed is not None and len(minutes):
+        at = int(np.searchsorted(parts.open_times, listed, side="right")) - 1
+        if at >= 0 and rows["open_time"][parts.starts[at]] >= listed:
+            before = (listed - int(parts.open_times[at])) // MINUTE_MS
+            minutes[at] += before if before * 60 < timeframe else 0
+    return minutes
+
+
+def aggregate(rows: Rows, timeframe: int, source_timeframe: int = 60, *, listed: int | None = None) -> Bars:
     """Completed bars of ``timeframe`` seconds from ``rows`` of ``source_timeframe`` seconds.
 
     Args:
         rows: dtype ROW, sorted by open_time, unique; holes are allowed.
         timeframe: seconds, a multiple of a minute that divides a day.
         source_timeframe: seconds of the candles in ``rows``; divides ``timeframe``.
+        listed: the first minute (ms) the exchange has of the symbol, where that is known and ``rows`` are of
+            one minute.
 
     Raises:
         ValueError: the timeframes do not fit.
@@ -132,21 +146,27 @@ def aggregate(rows: Rows, timeframe: int, source_timeframe: int = 60) -> Bars:
         made["trades"] = np.add.reduceat(done["trades"], parts.starts)
         for name in _SUMMED:
             made[name] = sum_in(name, rows, parts, timeframe, source_timeframe)
-    return Bars(timeframe, made, (parts.ends - parts.starts) * (source_timeframe // 60))
+    return Bars(timeframe, made, minutes_in(rows, parts, timeframe, listed) * (source_timeframe // 60))
 
 
 class LiveBar:
-    """The bar in progress of one timeframe, fed one closed one-minute candle at a time."""
+    """The bar in progress of one timeframe, fed one closed one-minute candle at a time.
+
+    Args:
+        timeframe: seconds.
+        listed: the symbol's first minute, ms, where that is known.
+    """
 
     __slots__ = (
-        "_close", "_end", "_high", "_low", "_minutes", "_open", "_quote", "_quote_carry", "_span", "_start",
-        "_taker", "_taker_carry", "_taker_quote", "_taker_quote_carry", "_trades", "_volume",
+        "_close", "_end", "_high", "_listed", "_low", "_minutes", "_open", "_quote", "_quote_carry", "_span",
+        "_start", "_taker", "_taker_carry", "_taker_quote", "_taker_quote_carry", "_trades", "_volume",
         "_volume_carry", "timeframe",
     )  # fmt: skip
 
-    def __init__(self, timeframe: int) -> None:
+    def __init__(self, timeframe: int, listed: int | None = None) -> None:
         _check(timeframe)
         self.timeframe = timeframe
+        self._listed = listed or 0
         self._span = timeframe * SECOND_MS
         self._start = self._end = 0
         self._minutes = self._trades = 0
@@ -216,6 +236,8 @@ class LiveBar:
         self._end = self._start + self._span
         self._open, self._high, self._low = candle.open, candle.high, candle.low
         self._close, self._trades, self._minutes = candle.close, candle.trades, 1
+        if self._start < self._listed <= candle.open_time:
+            self._minutes += (self._listed - self._start) // MINUTE_MS
         self._volume, self._quote = candle.volume, candle.quote_volume
         self._taker, self._taker_quote = candle.taker_buy_volume, candle.taker_buy_quote_volume
         self._volume_carry = self._quote_carry = self._taker_carry = self._taker_quote_carry = 0.0

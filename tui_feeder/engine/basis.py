@@ -126,13 +126,13 @@ def start_of(store: Store, symbol: str, end: int, settings: PipelineSettings) ->
 
 def settings_of(store: Store, config: Config, symbol: str) -> PipelineSettings:
     """What is derived for a stored symbol, by the configuration and what the store knows of it."""
-    return pipeline_settings(config, symbol, basis_of(store, symbol).tick_size)
+    return pipeline_settings(config, symbol, basis_of(store, symbol).tick_size, store.listed(symbol))
 
 
 def load_pipeline(store: Store, config: Config, symbol: str, end: int) -> SymbolPipeline:
     """The pipeline of ``symbol`` after the last stored minute before ``end``."""
     basis = basis_of(store, symbol)
-    settings = pipeline_settings(config, symbol, basis.tick_size)
+    settings = settings_of(store, config, symbol)
     pipeline = SymbolPipeline(symbol, settings)
     start = start_of(store, symbol, end, settings)
     # The profile's increment rests on the stored days, also on those before a hole that ends the history.

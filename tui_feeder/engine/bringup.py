@@ -19,6 +19,7 @@ from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, timeframe_label, to_cand
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.history import History, Tracker
+from tui_feeder.engine.increments import DAYS_BEFORE
 from tui_feeder.engine.intake import Intake, Lane, count_minute
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.message import Message, encode
@@ -300,8 +301,9 @@ class BringUp:
         changed = store.untold(symbol).union(store.mistold(symbol)).clip(0, end)
         reached = changed.union(lane.skipped.intersect(store.present(symbol)))
         # What is too old for the first number that was published is so for all of them.
+        days_before = begin // DAY_MS * DAY_MS - DAYS_BEFORE * DAY_MS  # whose ranges a profile rests on
         oldest = start_of(store, symbol, begin, settings_of(store, self._config, symbol))
-        if reached := reached.clip(min(oldest, begin), end):
+        if reached := reached.clip(min(oldest, days_before), end):
             since = reached.start if since is None else min(since, reached.start)
         elif lane.opened is not None:
             since = None  # somebody else was quicker

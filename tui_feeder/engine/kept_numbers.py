@@ -20,18 +20,17 @@ from hashlib import blake2b
 import msgspec
 
 from tui_feeder.config import Config
-from tui_feeder.engine.basis import Basis, basis_of, earliest_start, start_of
+from tui_feeder.engine.basis import Basis, basis_of, earliest_start, settings_of, start_of
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, to_candles
 from tui_feeder.engine.coverage import Coverage
 from tui_feeder.engine.increments import DAYS_BEFORE
 from tui_feeder.engine.intake import count_minute
 from tui_feeder.engine.pipeline import PipelineSettings, PipelineState, SymbolPipeline
 from tui_feeder.engine.sealed import Unsealed, seal, unseal
-from tui_feeder.engine.settings import pipeline_settings
 from tui_feeder.engine.store import Store
 
 #: Raised with every change of what a state holds or of how its numbers are made.
-_FORMAT = b"feeder numbers 2\0"
+_FORMAT = b"feeder numbers 3\0"
 
 
 class Footing(msgspec.Struct, frozen=True, array_like=True):
@@ -90,7 +89,7 @@ def resume(store: Store, config: Config, symbol: str, end: int) -> tuple[SymbolP
         return None
     footing, state = decode(block)
     basis = basis_of(store, symbol)
-    settings = pipeline_settings(config, symbol, basis.tick_size)
+    settings = settings_of(store, config, symbol)
     if footing.made_with != _digest(settings, basis, footing.start):
         raise Unusable("they were made with other settings")
     last = state.last

@@ -44,8 +44,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     peak: PeakVolume | None = None
     quantiles: dict[str, Quartet] | None = None  # by field
     profile: ProfileFigures | None = None
-    partial: tuple[str, ...] = ()  # timeframes whose last completed bar lacks minutes
-    warming: tuple[str, ...] = ()  # EMAs that are present and have not converged
+    partial: tuple[str, ...] = ()  # timeframes whose last due bar is absent or lacks minutes
+    warming: tuple[str, ...] = ()  # EMAs that are present and have not converged, or lack bars
 
 
 def span_name(timeframe: int) -> str:

@@ -6,13 +6,12 @@ import asyncio
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from tui_feeder.config import Config
-from tui_feeder.engine.basis import basis_of, load_pipeline, start_of
+from tui_feeder.engine.basis import basis_of, load_pipeline, settings_of, start_of
 from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.intake import Intake
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.kept_numbers import Footing, Unusable, encode, footing_of, resume
 from tui_feeder.engine.pipeline import PipelineState, SymbolPipeline
-from tui_feeder.engine.settings import pipeline_settings
 from tui_feeder.engine.store import Store
 
 _EVERY_SECONDS = 3_600.0  # each symbol's state is kept, one symbol after the other
@@ -55,7 +54,7 @@ class NumbersKeeper:
 
     def _made(self, symbol: str, end: int) -> tuple[SymbolPipeline, Footing]:
         basis = basis_of(self._store, symbol)
-        settings = pipeline_settings(self._config, symbol, basis.tick_size)
+        settings = settings_of(self._store, self._config, symbol)
         start = start_of(self._store, symbol, end, settings)
         footing = footing_of(self._store, symbol, start, settings, basis)
         return load_pipeline(self._store, self._config, symbol, end), footing

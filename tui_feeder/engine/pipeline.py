@@ -40,6 +40,7 @@ class PipelineSettings:
     trend_rule: str  # one of trend.RULES
     volume_lookback_days: int  # 0: neither maximum volume nor quantiles
     profile: ProfileSettings | None  # None: no volume profile
+    listed: int | None = None  # ms, the first minute the exchange has of the symbol, where that is known
 
     def __post_init__(self) -> None:
         if not self.timeframes:
@@ -60,15 +61,16 @@ class PipelineSettings:
 
 
 class TimeframeState(msgspec.Struct, frozen=True, gc=False):
-    """A timeframe at its last completed bar."""
+    """A timeframe at its last completed bar, and what is missing of it and since."""
 
     timeframe: int  # seconds
     bar_time: int | None  # open time of that bar; None while there is none
     close: float | None
     trend: Trend | None  # None while the EMA it rests on is absent
     emas: tuple[float | None, ...]  # in the order of the settings' ema_periods
-    warming: bool  # an EMA is absent or has not converged
-    partial: bool  # that bar lacks minutes
+    warming: bool  # an EMA is absent, has not converged, or rests on bars some of which are absent
+    minutes_lacking: int  # in that bar
+    bars_lacking: int  # that were due after it
 
 
 class PipelineState(msgspec.Struct, frozen=True, array_like=True):
@@ -228,6 +230,7 @@ class SymbolPipeline:
         minute = candle.open_time
         if self.last_open_time is not None and minute <= self.last_open_time:
             raise ValueError(f"{self.symbol}: minute {minute} after {self.last_open_time}")
+        behind_hole = minute - MINUTE_MS != self.last_open_time
         self.last_open_time = minute
         self.minutes += 1
         self.completed = []
@@ -241,6 +244,10 @@ class SymbolPipeline:
                     self._stale = True
                 if line.timeframe == PEAK_TIMEFRAME:
                     self._peak.add(bar.candle.open_time, bar.candle.volume, bar.candle.close)
+        if behind_hole:
+            self._stale = True
+            for line in self._every:
+                line.reach(minute)
         if self._volumes:
             self._peak.slide(minute)
             self._quantiles.add(candle)
@@ -327,7 +334,8 @@ class SymbolPipeline:
                 line.trend,
                 tuple(ema.value for ema in line.emas),
                 any(ema.value is None or ema.warming for ema in line.emas),
-                line.partial,
+                line.minutes_lacking,
+                line.bars_lacking,
             )
             for line in self._lines
         )

@@ -34,8 +34,8 @@ class Tracked:
     before_last: float | None = None  # close of the minute before it
     last_traded: int | None = None  # open time of the last committed minute in which there was trade
     states: tuple[TimeframeState, ...] = ()  # of the timeframes at the last committed minute
-    #: The states that a screen saw last, as it saw them.
-    shown: tuple[object, tuple[TimeframeView, ...]] = (None, ())
+    #: The states that a screen saw last, the time up to which bars were due, and how it saw them.
+    shown: tuple[object, int, tuple[TimeframeView, ...]] = (None, 0, ())
     day: DayWindow = field(default_factory=DayWindow)
     messages: int = 0
     revisions: int = 0  # minutes published once more since the start

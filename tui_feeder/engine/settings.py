@@ -29,8 +29,17 @@ def analysed(config: Config) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return config.technical_analysis.timeframes, config.technical_analysis.ema_periods
 
 
-def pipeline_settings(config: Config, symbol: str, tick_size: float | None) -> PipelineSettings:
-    """Everything a symbol's pipeline is made with; without analysis its messages hold the last close."""
+def pipeline_settings(
+    config: Config, symbol: str, tick_size: float | None, listed: int | None = None
+) -> PipelineSettings:
+    """Everything a symbol's pipeline is made with; without analysis its messages hold the last close.
+
+    Args:
+        config: the whole configuration.
+        symbol: whose.
+        tick_size: of its prices, where that is known.
+        listed: the first minute (ms) the exchange has of it, where that is known.
+    """
     analysis = config.technical_analysis
     timeframes, periods = analysed(config)
     return PipelineSettings(
@@ -39,4 +48,5 @@ def pipeline_settings(config: Config, symbol: str, tick_size: float | None) -> P
         trend_rule=analysis.trend_rule,
         volume_lookback_days=analysis.volume_lookback_days if periods else 0,
         profile=profile_settings(config, symbol, tick_size),
+        listed=listed,
     )

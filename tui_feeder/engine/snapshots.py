@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Source
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, SECOND_MS, Candle, Source
 from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.indicators.ema import SEED_WEIGHT, weight_of
+from tui_feeder.engine.pipeline import TimeframeState
 from tui_feeder.engine.profile import DayProfile
 from tui_feeder.engine.roster import Tracked
 from tui_feeder.engine.settings import analysed
@@ -109,16 +111,34 @@ def _streams(engine: Engine) -> tuple[StreamView, ...]:
     )
 
 
-def _timeframes(one: Tracked) -> tuple[TimeframeView, ...]:
-    if one.shown[0] is not one.states:  # they change once a minute
-        one.shown = (
-            one.states,
-            tuple(
-                TimeframeView(s.timeframe, s.bar_time, s.close, s.trend, s.emas, s.warming, s.partial)
-                for s in one.states
-            ),
-        )
-    return one.shown[1]
+def timeframe_views(
+    states: Sequence[TimeframeState], periods: Sequence[int], now: int
+) -> tuple[TimeframeView, ...]:
+    """Timeframes as a screen shows them, also when no minute has closed for long.
+
+    Args:
+        states: as they were at the last closed minute.
+        periods: of the EMAs.
+        now: ms; what ended before it should be there.
+    """
+    views = []
+    for s in states:
+        frame = s.timeframe * SECOND_MS
+        lacking, warming = s.bars_lacking, s.warming
+        if s.bar_time is not None and (late := now // frame - s.bar_time // frame - 1) > lacking:
+            lacking = late
+            warming = warming or any(weight_of(late, period) > SEED_WEIGHT for period in periods)
+        values = (s.timeframe, s.bar_time, s.close, s.trend, s.emas, warming, s.minutes_lacking, lacking)
+        views.append(TimeframeView(*values))
+    return tuple(views)
+
+
+def _timeframes(engine: Engine, one: Tracked, now: int) -> tuple[TimeframeView, ...]:
+    due = (now - engine.clock.at_least(LATE_MS, 1.0)) // MINUTE_MS * MINUTE_MS
+    states, at, _ = one.shown
+    if states is not one.states or at != due:  # once a minute
+        one.shown = (one.states, due, timeframe_views(one.states, analysed(engine.config)[1], due))
+    return one.shown[2]
 
 
 def _symbol(engine: Engine, one: Tracked, now: int) -> SymbolView:
@@ -141,7 +161,7 @@ def _symbol(engine: Engine, one: Tracked, now: int) -> SymbolView:
         change_1m=change,
         change_24h=(forming.close / one.day.day_ago - 1.0) * 100.0 if forming and one.day.day_ago else None,
         volume_24h=one.day.quote_volume,
-        timeframes=_timeframes(one),
+        timeframes=_timeframes(engine, one, now),
         poc=profile.poc if profile is not None else None,
         vwap=profile.vwap if profile is not None else None,
         vah=profile.vah if profile is not None else None,

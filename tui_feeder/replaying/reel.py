@@ -11,8 +11,10 @@ from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, to_candles
 from tui_feeder.engine.day_window import DayWindow
 from tui_feeder.engine.intake import count_minute
 from tui_feeder.engine.message import Message
+from tui_feeder.engine.settings import analysed
+from tui_feeder.engine.snapshots import timeframe_views
 from tui_feeder.engine.store import Store
-from tui_feeder.monitor import SymbolState, SymbolView, TimeframeView
+from tui_feeder.monitor import SymbolState, SymbolView
 
 #: Read ahead at once.
 _AHEAD_MS = 4 * 60 * MINUTE_MS
@@ -39,6 +41,7 @@ class Reel:
         self.messages = 0  # made since the load
         self.tick_size = basis_of(store, symbol).tick_size
         self._store = store
+        self._periods = analysed(config)[1]
         self._pipeline = load_pipeline(store, config, symbol, moment)
         recent = store.read(symbol, moment - DAY_MS - MINUTE_MS, moment)
         self._day = DayWindow()
@@ -105,10 +108,7 @@ class Reel:
             change_1m=(last.close / before - 1.0) * 100.0 if last is not None and before else None,
             change_24h=(last.close / day_ago - 1.0) * 100.0 if last is not None and day_ago else None,
             volume_24h=self._day.quote_volume,
-            timeframes=tuple(
-                TimeframeView(s.timeframe, s.bar_time, s.close, s.trend, s.emas, s.warming, s.partial)
-                for s in self._pipeline.timeframe_states()
-            ),
+            timeframes=timeframe_views(self._pipeline.timeframe_states(), self._periods, moment - _LATE_MS),
             poc=profile.poc if profile is not None else None,
             vwap=profile.vwap if profile is not None else None,
             vah=profile.vah if profile is not None else None,

@@ -89,6 +89,12 @@ def _marks(state: TimeframeView) -> str:
     return " ".join(filter(None, ("warming~" if state.warming else "", "partial*" if state.partial else "")))
 
 
+def _lacking(state: TimeframeView) -> str:
+    if state.bars_lacking:
+        return f"{state.bars_lacking:,} {'bar' if state.bars_lacking == 1 else 'bars'} after it missing"
+    return f"{state.minutes_lacking} of its minutes missing"
+
+
 def _trends(view: SymbolView, snapshot: Snapshot, rule: str, glyphs: Glyphs) -> list[list[Part]]:
     periods = snapshot.ema_periods
     basis = _RULES.get(rule, "trend_rule in the configuration says how").format(
@@ -102,6 +108,8 @@ def _trends(view: SymbolView, snapshot: Snapshot, rule: str, glyphs: Glyphs) -> 
         value = f"{sign} {state.trend or 'unknown'}"
         text = f"closed bar {cells.clock_text(state.bar_time)}: {basis}" if state.bar_time else "no bar yet"
         told.append(_line(f"trend {timeframe_label(state.timeframe)}", value, text, role, _marks(state)))
+        if state.partial:
+            told.append(_line("", "", _lacking(state)))
     return told
 
 
@@ -115,7 +123,7 @@ def _averages(view: SymbolView, snapshot: Snapshot, timeframe: int) -> list[list
         text = f"closes of {label} bars up to {cells.clock_text(state.bar_time)}"
         text += f"; {period} are needed" if value is None else ""
         told.append(_line(f"e{period} {label}", cells.price_text(value, view.price_decimals), text,
-                          mark="warming~: its seed still shows" if state.warming else ""))  # fmt: skip
+                          mark="warming~: its seed or gaps show" if state.warming else ""))  # fmt: skip
     distance = ema_distance(view, timeframe)
     if distance is not None and len(snapshot.ema_periods) > 1:
         fast, slow = snapshot.ema_periods[0], snapshot.ema_periods[-1]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS
+from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS, timeframe_label
 from tui_feeder.moments import parse_moment, parse_timeframe
 from tui_feeder.monitor import SymbolView
 from tui_feeder.service.subject import Subject
@@ -210,7 +210,7 @@ class Api:
         if high <= low:
             return [], None
         rows = self._subject.stored(symbol, low, high)
-        made = aggregate(rows, seconds)
+        made = aggregate(rows, seconds, listed=self._subject.listed(symbol))
         whole = made.rows[made.minutes == seconds // 60]
         names = whole.dtype.names or ()
         columns = [whole[name].tolist() for name in names]
@@ -234,6 +234,15 @@ def _symbol(view: SymbolView) -> dict[str, Any]:
         "last_frame": view.last_frame,
         "missing_minutes": view.missing_minutes,
         "messages": view.messages,
+        "partial": {
+            timeframe_label(state.timeframe): {
+                "minutes_lacking": state.minutes_lacking,
+                "bars_lacking": state.bars_lacking,
+            }
+            for state in view.timeframes
+            if state.partial
+        }
+        or None,
         "history_done": view.progress.fraction if view.progress is not None else None,
     }
     return {name: value for name, value in fields.items() if value is not None}

@@ -177,6 +177,14 @@ class Subject:
         present = self.thread.engine.store.present(symbol)
         return (present.start, present.end) if present else None
 
+    def listed(self, symbol: str) -> int | None:
+        """The first minute (ms) the exchange has of a symbol, where that is known.
+
+        Raises:
+            StoreError: the engine has ended.
+        """
+        return self.thread.engine.store.listed(symbol)
+
     def profile(self, symbol: str, day: int | None) -> ProfileView | None:
         """The profile of a UTC day (ms), the newest without one. Blocks."""
         return self.thread.monitor.profile(symbol, day)

@@ -95,7 +95,7 @@ def _trend(timeframe: int) -> CellOf:
         state = timeframe_of(view, timeframe)
         if state is None or state.trend is None:
             return "? ", Role.MUTED
-        mark = "~" if state.warming else "*" if state.partial else " "
+        mark = "*" if state.partial else "~" if state.warming else " "
         match state.trend:
             case "Buy":
                 return sight.glyphs.buy + mark, Role.UP
@@ -113,7 +113,7 @@ def _ema(width: int) -> CellOf:
         if distance is None:
             return "warmup~", Role.MUTED
         state = timeframe_of(view, sight.timeframe)
-        mark = "~" if state is not None and state.warming else "%"
+        mark = "%" if state is None else "*" if state.partial else "~" if state.warming else "%"
         return cells.percent_text(distance, width - 2) + mark, _signed(distance)
 
     return cell

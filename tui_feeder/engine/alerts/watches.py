@@ -21,7 +21,7 @@ from tui_feeder.engine.alerts.rules import (
 )
 from tui_feeder.engine.candle import Candle, timeframe_label
 from tui_feeder.engine.indicators.quantiles import PROBABILITIES
-from tui_feeder.engine.message import Message, ema_name, trend_name
+from tui_feeder.engine.message import Message, ema_name, span_name, trend_name
 
 _Found = TypeVar("_Found")
 _INSTANT = 0.001  # seconds: of a gap that was found just now
@@ -133,6 +133,8 @@ class AlertRules:
         return alert
 
     def _trend(self, rule: Rule, watch: Watch, candle: Candle, message: Message) -> Finding:
+        if _stale(rule, message):
+            return UNSEEN
         trend = message.trends.get(trend_name(rule.timeframe), "Neutral")
         resting = None if self._longest is None else ema_name(self._longest, rule.timeframe)
         if trend == "Neutral" or resting not in message.emas or resting in message.warming:
@@ -142,7 +144,7 @@ class AlertRules:
     def _ema_cross(self, rule: Rule, watch: Watch, candle: Candle, message: Message) -> Finding:
         fast, slow = min(rule.periods), max(rule.periods)
         names = [ema_name(period, rule.timeframe) for period in (fast, slow)]
-        if any(name not in message.emas or name in message.warming for name in names):
+        if _stale(rule, message) or any(n not in message.emas or n in message.warming for n in names):
             return UNSEEN
         value, level = (message.emas[name] for name in names)
         label = timeframe_label(rule.timeframe)
@@ -152,7 +154,7 @@ class AlertRules:
         if rule.level == "ema":
             (period,) = rule.periods
             name = ema_name(period, rule.timeframe)
-            if name not in message.emas or name in message.warming:
+            if _stale(rule, message) or name not in message.emas or name in message.warming:
                 return UNSEEN
             level = message.emas[name]
             words = f"EMA {period} on {timeframe_label(rule.timeframe)}"
@@ -178,6 +180,11 @@ class AlertRules:
             words = f"{rule.measure.replace('_', ' ')} {_number(value)} above {times}{rule.quantile}"
             return Finding("high", f"{message.symbol}: {words}, {_number(threshold)}", value, threshold)
         return QUIET if value <= threshold * (1 - rule.hysteresis) else UNSEEN
+
+
+def _stale(rule: Rule, message: Message) -> bool:
+    """The last bar of the rule's timeframe that was due is absent or lacks minutes."""
+    return span_name(rule.timeframe) in message.partial
 
 
 def _side(rule: Rule, value: float, level: float, words: str) -> Finding:

@@ -8,16 +8,18 @@ everywhere, so that every route gives the same bits.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import accumulate
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Closes so far, the value, and before there is one the sum.
-EmaState: TypeAlias = tuple[int, float | None, float]
+#: Closes so far, the value, before there is one the sum; the weight of what was missing after the last absent
+#: bar, and the closes before that.
+EmaState: TypeAlias = tuple[int, float | None, float, float, int]
 
-#: An EMA is warming while its seed still weighs more than this.
+#: An EMA is warming while its seed, or bars that are absent, still weigh more than this.
 SEED_WEIGHT = 1e-3
 
 
@@ -30,10 +32,17 @@ def settled_after(period: int) -> int:
     return bars
 
 
+def weight_of(bars: int, period: int) -> float:
+    """The share of an EMA that its last ``bars`` bars have."""
+    return float(1.0 - (1.0 - 2.0 / (period + 1)) ** bars)
+
+
 class Ema:
     """One EMA, fed one close at a time or many at once."""
 
-    __slots__ = ("_alpha", "_decay", "_settled", "_sum", "period", "seen", "value")
+    __slots__ = (
+        "_alpha", "_decay", "_missed", "_missed_at", "_settled", "_sum", "period", "seen", "value",
+    )  # fmt: skip
 
     def __init__(self, period: int) -> None:
         if period < 1:
@@ -45,6 +54,7 @@ class Ema:
         self._decay = 1.0 - self._alpha
         self._settled = period + settled_after(period)
         self._sum = 0.0
+        self._missed, self._missed_at = 0.0, 0
 
     def add(self, close: float) -> None:
         """Count the next close."""
@@ -56,27 +66,42 @@ class Ema:
             if self.seen == self.period:
                 self.value = self._sum / self.period
 
+    def miss(self, bars: int) -> None:
+        """So many bars are absent where the next close would have been."""
+        weight = self._missed * self._decay ** (self.seen - self._missed_at)
+        self._missed, self._missed_at = 1.0 - (1.0 - weight) * self._decay**bars, self.seen
+
     @property
     def warming(self) -> bool:
-        """There is a value, but the seed still weighs too much in it."""
-        return self.value is not None and self.seen < self._settled
+        """There is a value, but the seed or bars that are absent still weigh too much in it."""
+        if self.value is None:
+            return False
+        if self.seen < self._settled:
+            return True
+        missed = self._missed
+        return missed > 0 and missed * self._decay ** (self.seen - self._missed_at) > SEED_WEIGHT
 
     def state(self) -> EmaState:
         """Everything later values follow from."""
-        return (self.seen, self.value, self._sum)
+        return (self.seen, self.value, self._sum, self._missed, self._missed_at)
 
     def restore(self, state: EmaState) -> None:
         """Go on from what :meth:`state` gave."""
-        self.seen, self.value, self._sum = state
+        self.seen, self.value, self._sum, self._missed, self._missed_at = state
 
-    def load(self, closes: NDArray[np.float64]) -> None:
+    def load(self, closes: NDArray[np.float64], absent: Iterable[tuple[int, int]] = ()) -> None:
         """Start again with ``closes`` (positive), as if each had been added in order; the same bits.
+
+        ``absent`` says before which closes bars are absent, and how many; ascending.
 
         Only the end of a long series is computed. One step is a non-decreasing function of the EMA, also
         after rounding; so two runs that start from below and from above every possible value enclose the
         true one, and where they have met they are equal to it. If they do not meet (a price that hardly
         moves), more of the series is taken, at last all of it.
         """
+        self._missed, self._missed_at = 0.0, 0
+        for self.seen, bars in absent:
+            self.miss(bars)
         self.seen = len(closes)
         self.value, self._sum = None, 0.0
         if self.seen < self.period:

@@ -45,11 +45,14 @@ def next_piece(present: Coverage, todo: Coverage, timeframe: int) -> Piece | Non
     return Piece(first // size * size, closing, present.clip(first, closing))
 
 
-def bars_of(rows: Rows, piece: Piece, timeframe: int) -> Bars:
-    """The complete candles of a piece from its one-minute rows."""
+def bars_of(rows: Rows, piece: Piece, timeframe: int, listed: int | None = None) -> Bars:
+    """The complete candles of a piece from its one-minute rows.
+
+    ``listed``: the symbol's first minute, ms, where that is known.
+    """
     if timeframe > 60 and len(rows) and rows["open_time"][-1] < piece.end - MINUTE_MS:
         # The last candle lacks its last minute, and a later minute is stored: one there completes it.
         later = rows[-1:].copy()
         later["open_time"] = piece.end
         rows = np.concatenate((rows, later))
-    return aggregate(rows, timeframe)
+    return aggregate(rows, timeframe, listed=listed)

@@ -186,7 +186,8 @@ class PostgresSink(SessionSink):
         piece = next_piece(self._store.present(symbol), todo, timeframe)
         if piece is None:
             return None
-        bars = bars_of(self._store.read(symbol, piece.start, piece.end), piece, timeframe)
+        rows, listed = self._store.read(symbol, piece.start, piece.end), self._store.listed(symbol)
+        bars = bars_of(rows, piece, timeframe, listed)
         return _Part(symbol, timeframe, piece.minutes, len(bars.rows), tables.copied(symbol, bars))
 
     async def _write(self, connection: Any, parts: Sequence[_Part]) -> None:  # noqa: ANN401
