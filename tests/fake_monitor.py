@@ -112,7 +112,10 @@ class FakeMonitor:
         self.sequence += 1
         if self._changes:
             self._walk()
+        reading = [view.progress for view in self.views.values() if view.progress is not None]
         return Snapshot(
+            history_fraction=reading[0].fraction if reading else None,
+            history_eta=reading[0].eta_seconds if reading else None,
             sequence=self.sequence, exchange_time=self.now, clock_rate=1.0, clock_offset_ms=3.0,
             taken_at=time.monotonic(), state=self.state, exchange="fake exchange", timeframes=TIMEFRAMES,
             ema_periods=PERIODS, symbols=tuple(self.views.values()),

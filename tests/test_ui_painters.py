@@ -330,7 +330,7 @@ def test_gap_line_says_what_matters_now() -> None:
     assert text.startswith("! gap BTCUSDT 13:41→13:44 (3 candles) backfilling 67% · REST · next try 2s")
     monitor.gaps = ()
     text = "".join(t for t, _ in gap_line(monitor.snapshot(), None, GLYPHS["braille"]))
-    assert "history of 1 symbol" in text
+    assert "history of 2 symbols" in text
     calm = FakeMonitor(3)
     text = "".join(t for t, _ in gap_line(calm.snapshot(), None, GLYPHS["braille"]))
     assert "no minute missing in 1,036,800 candles" in text

@@ -247,6 +247,8 @@ class Snapshot:
     store_bytes: int = 0
     store_candles: int = 0
     store_pausing: str = ""  # why writes wait: "disk full (...)"; "" while they do not
+    history_fraction: float | None = None  # of all history to be read, 0.0 to 1.0; None while none is read
+    history_eta: float | None = None  # real seconds until all of it is read, where that can be told
     sinks: Mapping[str, str] = field(default_factory=dict)  # sink -> "ok" | "off" | what is wrong
     alerts: tuple[AlertView, ...] = ()  # the newest last, at most a few dozen
 

@@ -137,6 +137,7 @@ class Backfill:
             for again in range(_ROUNDS):
                 if again:
                     await asyncio.sleep(1.0)
+                    job.tracker.go_on(left.minutes)
                 filled = await self._history.fill(job.symbol, left, job.tracker)
                 job.failed, job.reason = filled.failed, filled.reason if filled.failed else ""
                 await self._remember(job.symbol, filled.absent, filled.reason)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tui_feeder.commands.backfill_jobs import Job
 from tui_feeder.commands.tables import amount, lasting, plural, size
+from tui_feeder.engine.history_whole import WholeHistory
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -20,26 +21,23 @@ _BAR_SECONDS = 0.15
 
 
 class Figures:
-    """The whole of a backfill as of now."""
+    """The whole of a backfill, from look to look."""
 
-    def __init__(self, jobs: Sequence[Job], pausing: str | None) -> None:
-        views = [job.tracker.view(pausing) for job in jobs if job.tracker is not None]
-        under_way = [job.tracker.view(pausing) for job in jobs if job.under_way and job.tracker is not None]
-        #: Why nothing moves, where nothing does.
-        self.note = under_way[0].note if under_way and all(view.note for view in under_way) else ""
-        self.rows = sum(view.rows_done for view in views)
-        self.total = sum(view.rows_total for view in views)
-        self.bytes = sum(view.bytes_done for view in views)
-        self.files = sum(view.files_done for view in views)
-        self.ended = sum(job.ended for job in jobs)
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._jobs = jobs
+        self.whole = WholeHistory()
+        self.rows = self.bytes = self.files = self.ended = 0
         self.symbols = len(jobs)
 
-    def eta(self, elapsed: float) -> float | None:
-        """Seconds left, about: of the rows known, and of the symbols that have not begun."""
-        if not self.rows or elapsed < 1 or self.note:
-            return None
-        left = elapsed * (self.total - self.rows) / self.rows
-        return left if self.ended == 0 else max(left, elapsed * (self.symbols - self.ended) / self.ended / 4)
+    def look(self, pausing: str | None) -> None:
+        """Take what is known now; ``pausing`` is why the store takes nothing, where it does not."""
+        known = [(job.tracker, job.ended) for job in self._jobs if job.tracker is not None]
+        unknown = sum(job.tracker is None and not job.ended for job in self._jobs)
+        self.whole.update(known, unknown, pausing)
+        self.rows = sum(tracker.rows_done for tracker, _ in known)
+        self.bytes = sum(tracker.bytes_done for tracker, _ in known)
+        self.files = sum(tracker.files_done for tracker, _ in known)
+        self.ended = sum(job.ended for job in self._jobs)
 
 
 class Display(Protocol):
@@ -73,11 +71,12 @@ class Lines:
     def __init__(self, pausing: Callable[[], str | None]) -> None:
         self._pausing = pausing
         self._jobs: Sequence[Job] = ()
+        self._figures = Figures(())
         self._began = time.monotonic()
 
     def start(self, jobs: Sequence[Job]) -> None:
         """Begin to show."""
-        self._jobs, self._began = jobs, time.monotonic()
+        self._jobs, self._began, self._figures = jobs, time.monotonic(), Figures(jobs)
 
     async def run(self) -> None:
         """Show until cancelled."""
@@ -95,15 +94,16 @@ class Lines:
 
     def line(self) -> str:
         """Where the backfill is."""
-        now, elapsed = Figures(self._jobs, self._pausing()), time.monotonic() - self._began
-        eta = now.eta(elapsed)
+        now, elapsed = self._figures, time.monotonic() - self._began
+        now.look(self._pausing())
+        whole, eta = now.whole, now.whole.eta_seconds
         return (
             f"backfill: {now.ended} of {now.symbols} symbols, "
-            f"{amount(now.rows)} of {amount(now.total)} minutes, "
+            f"{whole.fraction:.0%} of {amount(whole.total)} minutes, "
             f"{amount(round(now.rows / max(elapsed, 0.01)))}/s, {size(now.bytes)}, "
             f"{plural(now.files, 'file')}"
             + (f", {lasting(eta)} left" if eta is not None else "")
-            + (f"; {now.note}" if now.note else "")
+            + (f"; {whole.note}" if whole.note else "")
         )
 
 
@@ -113,6 +113,7 @@ class Bars:
     def __init__(self, pausing: Callable[[], str | None]) -> None:
         self._pausing = pausing
         self._jobs: Sequence[Job] = ()
+        self._figures = Figures(())
         self._began = time.monotonic()
         self._rich: RichProgress | None = None
         self._bars: dict[str, TaskID] = {}
@@ -122,7 +123,7 @@ class Bars:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._jobs, self._began = jobs, time.monotonic()
+        self._jobs, self._began, self._figures = jobs, time.monotonic(), Figures(jobs)
         self._rich = Progress(
             TextColumn("{task.description}"),
             # Short enough that the ^C a terminal writes behind the last bar starts no new line.
@@ -168,16 +169,18 @@ class Bars:
             elif bar is not None:
                 self._rich.remove_task(self._bars.pop(job.symbol))
         if len(self._jobs) > 1:
-            all_of, elapsed = Figures(self._jobs, self._pausing()), now - self._began
+            all_of, elapsed = self._figures, now - self._began
+            all_of.look(self._pausing())
+            whole = all_of.whole
             self._set(
-                f"{all_of.ended} of {all_of.symbols} done", all_of.rows, all_of.total, all_of.bytes,
-                all_of.files, elapsed, all_of.eta(elapsed), key="",
+                f"{all_of.ended} of {all_of.symbols} done", all_of.rows, whole.total, all_of.bytes,
+                all_of.files, elapsed, whole.eta_seconds, key="", completed=whole.fraction * whole.total,
             )  # fmt: skip
         self._rich.refresh()
 
     def _set(
         self, name: str, rows: int, total: int, got: int, files: int, elapsed: float, eta: float | None,
-        key: str | None = None,
+        key: str | None = None, completed: float | None = None,
     ) -> None:  # fmt: skip
         assert self._rich is not None
         key = name if key is None else key
@@ -186,7 +189,7 @@ class Bars:
         self._rich.update(
             self._bars[key],
             description=name,
-            completed=rows,
+            completed=rows if completed is None else completed,
             total=total,
             rate=f"{amount(round(rows / max(elapsed, 0.05)))}/s",
             size=size(got),

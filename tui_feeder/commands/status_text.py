@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from tui_feeder.commands.tables import amount, plural, size
+from tui_feeder.commands.tables import amount, lasting, plural, size
 from tui_feeder.moments import moment_text
 from tui_feeder.monitor import MINUTE_MS, GapView, Snapshot, StreamView, SymbolView
 
@@ -30,6 +30,9 @@ def status_text(snapshot: Snapshot, head: str, everything: bool = False) -> str:
     bad_sinks = {name: state for name, state in snapshot.sinks.items() if state not in _WELL}
     bad_streams = [stream for stream in snapshot.streams if stream.state not in _WELL]
     open_gaps = [gap for gap in snapshot.gaps if gap.state != "filled"]
+    if snapshot.history_fraction is not None:
+        left = "" if snapshot.history_eta is None else f", {lasting(snapshot.history_eta)} left"
+        lines.append(_line("history", f"{snapshot.history_fraction:.0%} read{left}"))
     if snapshot.store_pausing:
         lines.append(_line("disk", f"{snapshot.store_pausing}: writes are paused"))
     lines += _limited("part", (f"{name}: {state}" for name, state in bad_parts.items()), most)

@@ -116,6 +116,7 @@ class BringUp:
         """Fill what is missing, until the end of history is near now."""
         backoff = Backoff(most=_MOST_WAIT_SECONDS)
         near = self._clock.at_least(_NEAR_MS, 2.0)
+        whole: Tracker | None = None
         while True:
             until = self.closed_until()
             missing = self._store.present(one.symbol).missing(one.start, until)
@@ -124,9 +125,13 @@ class BringUp:
             if missing.minutes * MINUTE_MS <= near and (not missing or missing.start >= until - near):
                 one.tracker = None
                 return
+            if whole is None:
+                whole = Tracker(missing.minutes)
+            else:
+                whole.go_on(missing.minutes)
             async with self._slots:
                 one.phase, one.reason = "backfill", "history is being read"
-                one.tracker = Tracker(missing.minutes)
+                one.tracker = one.history = whole
                 filled = await self._history.fill(one.symbol, missing, one.tracker)
             recovery.confirm(one.symbol, filled.early)
             if filled.failed:

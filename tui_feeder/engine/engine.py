@@ -25,6 +25,7 @@ from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.coverage import span
 from tui_feeder.engine.following import Following
 from tui_feeder.engine.history import SURE_MS, History
+from tui_feeder.engine.history_whole import HistoryMeter, WholeHistory
 from tui_feeder.engine.intake import Intake
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.latency import Latency
@@ -90,6 +91,7 @@ class Engine:
         self.state = "starting"
         self.following = Following(config.application.symbols, self.rest, self.clock, self.journal, self)
         self.tracked = self.following.tracked
+        self._meter = HistoryMeter()
         self.streams: MarketStreams | None = None
         self._minute_log: dict[int, set[str]] = {}  # of the last few minutes: who has closed each
         self._minute_told = 0
@@ -367,13 +369,20 @@ class Engine:
             for start, end in loss.minutes:
                 self.recovery.need(one.symbol, start, end, "the stored day was damaged")
 
+    def whole_history(self) -> WholeHistory | None:
+        """How much of all history is read; None where none is being read."""
+        return self._meter.look(tuple(self.tracked.values()), self.store.pausing)
+
+    def _progress(self) -> str:
+        return telling.progress(self.tracked.values(), self.whole_history())
+
     async def _tell_progress(self) -> None:
         """A log line every few seconds while history is read."""
         shown, last = time.monotonic(), ""
         while self.state == "backfill":
             await asyncio.sleep(0.25)
             if time.monotonic() - shown >= 3.0:
-                shown, text = time.monotonic(), telling.progress(self.tracked.values(), self.store.pausing)
+                shown, text = time.monotonic(), self._progress()
                 if text != last:  # where no symbol can be had there is nothing new to tell
                     log.info("%s", text)
                 last = text

@@ -49,6 +49,10 @@ class Tracker:
     _seen: tuple[int, int] = (0, 0)  # rows and bytes at the last look
     _moved: float = field(default_factory=time.monotonic)  # when they were last others than before
 
+    def go_on(self, left: int) -> None:
+        """Another round, for the minutes that the ones before did not get: the whole stays what it was."""
+        self.rows_done = max(self.rows_done, self.rows_total - left)
+
     def view(self, pausing: str | None = None) -> Progress:
         """The progress as of now.
 

@@ -28,7 +28,8 @@ class Tracked:
     reason: str = ""
     wake: asyncio.Event = field(default_factory=asyncio.Event)  # ends the wait for its next try
     start: int = 0  # first minute wanted
-    tracker: Tracker | None = None
+    tracker: Tracker | None = None  # while it is read
+    history: Tracker | None = None  # the same, kept while other symbols are still read
     message: Message | None = None  # of the last committed minute
     last: Candle | None = None  # last committed minute
     before_last: float | None = None  # close of the minute before it

@@ -43,6 +43,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
     shown = [gap for gap in gaps if gap.notable]
     closed = list(engine.recovery.closed)[::-1]
     counters = engine.journal.counted()
+    whole = engine.whole_history()
     counters["archive files"] = engine.archive.files
     counters["archive bytes"] = engine.archive.bytes
     counters["REST requests"] = engine.rest.requests
@@ -72,6 +73,8 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         store_path=str(engine.store.path),
         store_bytes=engine.store.file_bytes(),
         store_pausing=engine.store.pausing or "",
+        history_fraction=None if whole is None else whole.fraction,
+        history_eta=None if whole is None else whole.eta_seconds,
         store_candles=sum(engine.store.present(one.symbol).minutes for one in engine.tracked.values()),
         sinks={sink.name: sink.status() for sink in engine.sinks},
         alerts=tuple(engine.alerts.recent),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 
 from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.history_whole import WholeHistory
 from tui_feeder.engine.roster import Tracked
 
 _PRICES = 4  # symbols whose price a minute's line tells
@@ -22,18 +23,18 @@ def some(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
-def progress(tracked: Iterable[Tracked], pausing: str | None) -> str:
-    """How far history is; ``pausing`` is why the store takes nothing, where it does not."""
+def progress(tracked: Iterable[Tracked], whole: WholeHistory | None) -> str:
+    """How far history is; ``whole`` is all that is to be read."""
     ones = list(tracked)
-    views = [(one.symbol, one.tracker.view(pausing)) for one in ones if one.tracker]
     live = sum(one.phase == "live" for one in ones)
-    done, total = sum(v.rows_done for _, v in views), sum(v.rows_total for _, v in views)
-    etas = [v.eta_seconds for _, v in views if v.eta_seconds is not None]
-    eta = f", about {max(etas):.0f} s left" if etas else ""
-    if not etas and (notes := [view.note for _, view in views if view.note]):
-        eta = f", {notes[0]}"
-    names = ", ".join(f"{symbol} {view.fraction:.0%}" for symbol, view in views)
-    told = f"history: {live} of {len(ones)} symbols live, {done:,} of {total:,} minutes read{eta}"
+    told = f"history: {live} of {len(ones)} symbols live"
+    if whole is not None:
+        told += f", {whole.fraction:.0%} of {whole.total:,} minutes read"
+        if whole.eta_seconds is not None:
+            told += f", about {whole.eta_seconds:.0f} s left"
+        elif whole.note:
+            told += f", {whole.note}"
+    names = ", ".join(f"{one.symbol} {one.tracker.view().fraction:.0%}" for one in ones if one.tracker)
     return f"{told} ({names})" if names else told
 
 

@@ -9,7 +9,6 @@ from enum import StrEnum
 from tui_feeder.monitor import Snapshot
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.ink import Part, Role
-from tui_feeder.widgets.lines import history_fraction
 from tui_feeder.widgets.popup import Choice, Popup
 
 _LABEL, _TEXT = 7, 52  # cells
@@ -53,7 +52,7 @@ def _told(snapshot: Snapshot, leaving: Leaving) -> list[tuple[str, str]]:
     count = len(snapshot.symbols)
     symbols = f"{count} symbol{'' if count == 1 else 's'}"
     told = [("stops", f"the live candles of {symbols}, and the messages made of them")]
-    fraction = history_fraction(snapshot)
+    fraction = snapshot.history_fraction
     if fraction is not None:
         told.append(("stops", f"reading history, {fraction * 100:.0f}% done; the next start goes on there"))
     open_gaps = sum(gap.state != "filled" for gap in snapshot.gaps)

@@ -29,8 +29,6 @@ _STATES = {
 _REPLAYED = ("replay", "paused", "seeking")
 _SINKS = {"kafka": "kfk", "postgres": "pg", "postgresql": "pg"}
 _RECENT_MS = 120_000
-#: States of symbols of which no history is read.
-_NEVER_READ = (SymbolState.UNKNOWN, SymbolState.NO_DATA)
 _DETAILS = re.compile(r"https?://\S+ is unreachable: |\[Errno \d+\] ")
 #: Of the fast and the slow line.
 EMA_ROLES = (Role.EMA_FAST, Role.EMA_SLOW)
@@ -54,7 +52,7 @@ def status_line(
     state = snapshot.state.upper()
     if snapshot.state == "live" and not any(stream.state == "live" for stream in snapshot.streams):
         sign, role, state = "buy", Role.WARN, "NO STREAM"  # minutes may still close by REST
-    fraction = history_fraction(snapshot)
+    fraction = snapshot.history_fraction
     if snapshot.state == "backfill" and fraction is not None:
         state += f" {fraction * 100:.0f}%"
     if snapshot.state in _REPLAYED:
@@ -126,21 +124,6 @@ def _gaps(snapshot: Snapshot) -> list[Part]:
     return [("gaps 0", Role.TEXT)]
 
 
-def history_fraction(snapshot: Snapshot) -> float | None:
-    """How much of the history of all symbols is read, 0.0 to 1.0; None while nothing is being read."""
-    reading = [view.progress for view in snapshot.symbols if view.progress is not None]
-    if not reading:
-        return None
-    mean = sum(progress.rows_total for progress in reading) / len(reading)
-    total = mean * sum(view.state not in _NEVER_READ for view in snapshot.symbols)
-    finished = sum(
-        view.progress is None and view.last_closed is not None and view.state is not SymbolState.WAITING
-        for view in snapshot.symbols
-    )
-    done = sum(progress.rows_done for progress in reading) + mean * finished
-    return min(1.0, done / total) if total else None
-
-
 def gap_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> list[Part]:
     """The one thing to know now: history being read, a gap, a late symbol, news, or that all is well."""
     open_gaps = [gap for gap in snapshot.gaps if gap.state != "filled"]
@@ -153,19 +136,13 @@ def gap_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> lis
             (f"; free space at {snapshot.store_path}", Role.TEXT),
         ]  # fmt: skip
     if reading and (snapshot.state == "backfill" or not open_gaps):
-        fraction = history_fraction(snapshot)
-        symbols = "symbol" if len(reading) == 1 else "symbols"
-        etas = [progress.eta_seconds for progress in reading if progress.eta_seconds is not None]
-        files = (
-            sum(progress.files_done for progress in reading),
-            sum(progress.files_total for progress in reading),
-        )
-        text = f" history of {len(reading)} {symbols}, {cells.bytes_text(sum(p.bytes_done for p in reading))}"
-        if files[1]:
-            text += f", {files[0]}/{files[1]} files"
-        if etas:
-            text += f", {cells.duration_text(max(etas))} to go"
-        elif reading[0].note:
+        fraction = snapshot.history_fraction
+        unread = sum(v.progress is not None or v.state is SymbolState.WAITING for v in snapshot.symbols)
+        symbols = "symbol" if unread == 1 else "symbols"
+        text = f" history of {unread} {symbols}, {cells.bytes_text(sum(p.bytes_done for p in reading))}"
+        if snapshot.history_eta is not None:
+            text += f", {cells.duration_text(snapshot.history_eta)} to go"
+        elif all(progress.note for progress in reading):
             text += f", {reading[0].note}"
         percent = cells.UNKNOWN if fraction is None else f"{fraction * 100:.0f}%"
         return [(f"{glyphs.loading} {percent}", Role.ACCENT), (text, Role.TEXT)]

@@ -1,0 +1,100 @@
+"""How far history is: one measure over everything that is to be read, which never goes back."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from feed import NOON, configured, feeding
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui_feeder.commands.backfill_jobs import Job
+from tui_feeder.commands.backfill_progress import Lines
+from tui_feeder.engine import history_whole, snapshots
+from tui_feeder.engine.history import Tracker
+from tui_feeder.engine.history_whole import WholeHistory
+from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.synthetic import DEFAULT_SYMBOLS, synthetic_market
+
+SIZES = st.lists(st.integers(0, 500_000), min_size=1, max_size=20)
+
+
+@given(SIZES, st.integers(1, 6), st.randoms(use_true_random=False))
+def test_it_rises_from_nothing_to_all_whatever_is_refused_on_the_way(
+    sizes: list[int], at_once: int, random: object
+) -> None:
+    """Symbols begin one after another; each is read in bits, and begun again where a source refused."""
+    whole, begun, over = WholeHistory(), [], []
+    seen = [0.0]
+    waiting = list(sizes)
+    while waiting or len(over) < len(begun):
+        under_way = [tracker for tracker in begun if tracker not in over]
+        if waiting and len(under_way) < at_once:
+            begun.append(Tracker(waiting.pop(0)))
+        else:
+            tracker = random.choice(under_way)  # type: ignore[attr-defined]
+            left = tracker.rows_total - tracker.rows_done
+            tracker.rows_done += random.randint(0, left)  # type: ignore[attr-defined]
+            tracker.go_on(tracker.rows_total - tracker.rows_done + random.choice((0, 3)))  # type: ignore[attr-defined]
+            if tracker.rows_done == tracker.rows_total:
+                over.append(tracker)
+        whole.update([(one, any(one is o for o in over)) for one in begun], len(waiting), None)
+        seen.append(whole.fraction)
+    assert seen == sorted(seen)
+    assert seen[-1] == (1.0 if any(sizes) else 0.0)
+
+
+def test_the_time_left_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(history_whole.time, "monotonic", lambda: now)
+    whole = WholeHistory()
+    trackers = [Tracker(10_000, started=now)]
+    whole.update([(trackers[0], False)], 9, None)
+    assert whole.eta_seconds is None
+    now += 10.0
+    trackers[0].rows_done = 5_000
+    whole.update([(trackers[0], False)], 9, None)
+    assert whole.fraction == pytest.approx(0.05)
+    assert whole.eta_seconds == pytest.approx(190.0)
+    whole.update([(trackers[0], False)], 9, "disk full")
+    assert whole.eta_seconds is None
+    assert whole.note == "paused: disk full"
+
+
+def test_lines_of_a_backfill_count_the_symbols_that_have_not_begun() -> None:
+    jobs = [Job(f"S{number}USDT") for number in range(4)]
+    lines = Lines(lambda: None)
+    lines.start(jobs)
+    shown = []
+    for job in jobs:
+        job.tracker = Tracker(1_000)
+        for done in (0, 400, 1_000):
+            job.tracker.rows_done = done
+            shown.append(lines.line())
+        job.ended = True
+    shown.append(lines.line())
+    percents = [int(re.search(r"(\d+)% of 4,000 minutes", line)[1]) for line in shown]  # type: ignore[index]
+    assert percents == [0, 10, 25, 25, 35, 50, 50, 60, 75, 75, 85, 100, 100]
+
+
+async def test_the_screen_of_a_start_never_goes_back(tmp_path: Path) -> None:
+    names = list(DEFAULT_SYMBOLS)
+    market = synthetic_market(names, as_of_ms=NOON)
+    async with Exchange(market, clock_for(market, start_ms=NOON, rate=60.0)) as exchange:
+        exchange.faults.switch_on("corrupt-zip", count=5)
+        async with feeding(configured(exchange, names, days=40), tmp_path / "store") as (engine, _):
+            seen: list[float] = []
+            async with asyncio.timeout(120):
+                while engine.state != "live":
+                    snapshot = snapshots.take(engine, len(seen))
+                    if snapshot.history_fraction is not None:
+                        seen.append(snapshot.history_fraction)
+                    await asyncio.sleep(0.005)
+            assert len(set(seen)) > 10
+            assert seen == sorted(seen)
+            assert seen[-1] > 0.95
+            assert snapshots.take(engine, 0).history_fraction is None
