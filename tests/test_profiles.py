@@ -18,11 +18,13 @@ from tui_feeder.engine.intake import count_minute
 from tui_feeder.engine.profile import DayProfile, ProfileSettings, profile_of
 from tui_feeder.engine.profile_days import (
     Built,
+    DayRanges,
     build_days,
     day_profile,
     days_wanted,
     decode,
     encode,
+    ranges_before,
     read_profiles,
     stamp_of,
 )
@@ -255,7 +257,10 @@ def test_a_repair_that_moves_the_median_of_a_later_day_has_it_built_again(tmp_pa
     rows = walk(4 * 1_440, seed=5)
     days = [MIDNIGHT + n * DAY_MS for n in range(4)]
     with closing(kept(tmp_path, rows)) as store:
+        ranges = DayRanges(store)
         assert build_days(store, "AUSDT", AUTO, days, again=False) == Built(4, 0, 0)
+        for day in days:
+            assert ranges.before("AUSDT", day) == ranges_before(store, "AUSDT", day)
         assert build_days(store, "AUSDT", AUTO, days, again=False) == Built(0, 4, 0)
         before = {one.day: one for one in read_profiles(store, "AUSDT", MIDNIGHT, days[3] + DAY_MS)}
         wild = rows[:1].copy()
@@ -266,7 +271,8 @@ def test_a_repair_that_moves_the_median_of_a_later_day_has_it_built_again(tmp_pa
         after = {one.day: one for one in read_profiles(store, "AUSDT", MIDNIGHT, days[3] + DAY_MS)}
         assert after[days[1]].increment > 10 * before[days[1]].increment
         for day in days:
-            assert same(after[day], day_profile(store, "AUSDT", AUTO, day))
+            assert ranges.before("AUSDT", day) == ranges_before(store, "AUSDT", day)
+            assert same(after[day], day_profile(store, "AUSDT", AUTO, day, ranges=ranges))
             assert same(after[day], load_pipeline(store, Config(), "AUSDT", day + DAY_MS).profile_now())
 
 

@@ -267,7 +267,8 @@ def config_check(
 ) -> None:
     """Read the configuration and tell every problem at once.
 
-    The file, the environment and the options given here, as a run would.
+    The file, the environment and the options given here, as a run would. Where there is a store, price
+    increments are held against its prices.
 
     For example:
 
@@ -275,6 +276,8 @@ def config_check(
 
     Exit codes: 0 good, 2 something is wrong.
     """
+    from tui_feeder.engine.fitting import misfits_at
+
     with told():
         loaded = load(config, flags_of(storage, symbols, None))
         files = {
@@ -282,6 +285,8 @@ def config_check(
             for origin in loaded.origins.values()
             if origin.startswith("file ")
         }
+        for text in misfits_at(loaded.config):
+            typer.echo(f"warning: {text}", err=True)
         typer.echo(f"{', '.join(sorted(files)) or 'no file, the defaults'}: good")
 
 

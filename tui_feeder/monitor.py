@@ -148,6 +148,7 @@ class SymbolView:
     day_closes: tuple[float, ...] = ()  # of the half hours of the last 24 h as far as there, the newest last
     revisions: int = 0  # published minutes that were corrected since the start
     forming: FormingView | None = None  # the minute after ``last_closed``, once a frame told of it
+    profile_note: str = ""  # why the rows of its profile do not fit it; "" where they do
 
 
 @dataclass(frozen=True, slots=True)

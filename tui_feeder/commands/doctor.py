@@ -67,6 +67,8 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
     if not loaded.warnings:
         yield Finding("config", "ok", _origin(loaded))
     yield checks.storage(config)
+    if rows := checks.profile_rows(config):
+        yield rows
     yield await port(loaded)
     way = checks.proxies(config)
     yield way

@@ -24,6 +24,7 @@ from tui_feeder.engine.binance.rest import RestClient, RestError, SymbolInfo, Un
 from tui_feeder.engine.binance.stream import Handlers, KlineSocket
 from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.fitting import misfits_at
 from tui_feeder.engine.plan import File, FileKind
 from tui_feeder.engine.proxy import ProxyError, configured_proxies, routes, routes_text
 from tui_feeder.engine.roster import choose_symbols
@@ -40,6 +41,7 @@ _SKEW_SECONDS, _BETWEEN_SECONDS = 1.0, 2.5
 #: Farther from real time than this, the exchange is a simulated one.
 _ANOTHER_TIME_MS = 30 * DAY_MS
 _STREAMS = 10
+_NAMED = 5  # of symbols with the same trouble
 _ARCHIVE_SECONDS = 60.0
 _LIQUID = "BTCUSDT"
 
@@ -105,6 +107,16 @@ def storage(config: Config) -> Finding:
     if free < _WANTED_BYTES:
         return Finding("disk", "warn", f"{about}; {room}", "600 symbols fill about 8 GB a year: make room")
     return Finding("disk", "ok", f"{about}; {room}")
+
+
+def profile_rows(config: Config) -> Finding | None:
+    """Stated price increments that do not fit symbols by the prices in the store; None if there are none."""
+    found = misfits_at(config)
+    if not found:
+        return None
+    more = f"; and {len(found) - _NAMED} more: feeder-tui config check" if len(found) > _NAMED else ""
+    remedy = 'state what fits in volume_profile.asset_overrides, or set price_increment_mode = "Auto"'
+    return Finding("profile", "warn", "; ".join(found[:_NAMED]) + more, remedy)
 
 
 def _fits(holds: str, config: Config) -> bool:

@@ -18,6 +18,7 @@ from tui_feeder.engine.binance.rest import OWN_FAULTS, RestClient, RestError
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, timeframe_label, to_candles
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.fitting import profile_note
 from tui_feeder.engine.history import History, Tracker
 from tui_feeder.engine.increments import DAYS_BEFORE
 from tui_feeder.engine.intake import Intake, Lane, count_minute
@@ -287,8 +288,16 @@ class BringUp:
                 one.message, one.states = pipeline.message(), pipeline.timeframe_states()
                 for candle in to_candles(recent[-2:]):
                     one.before_last, one.last = one.last.close if one.last else None, candle
+            self.judge_profile(one, pipeline)
             self._intake.open_lane(symbol, pipeline, end)
             return end
+
+    def judge_profile(self, one: Tracked, pipeline: SymbolPipeline) -> None:
+        """Note whether the rows of the symbol's profile fit it; each cause is logged once."""
+        one.profile_note, cause = profile_note(self._config, pipeline)
+        if cause and cause not in one.noted:
+            one.noted.add(cause)
+            self._journal.note("warning", one.profile_note, one.symbol)
 
     async def _catch_up(
         self, one: Tracked, lane: Lane, end: int, since: int | None

@@ -9,6 +9,7 @@ the same bits.
 from __future__ import annotations
 
 from bisect import bisect_right
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -23,6 +24,12 @@ _POWERS = [float(f"1e{k}") for k in range(_LOWEST, _HIGHEST + 1)]
 _UP = [float(f"1e{max(0, 14 - k)}") for k in range(_LOWEST, _HIGHEST + 1)]
 _DOWN = [float(f"1e{max(0, k - 14)}") for k in range(_LOWEST, _HIGHEST + 1)]
 _POWERS_ARRAY, _UP_ARRAY, _DOWN_ARRAY = np.array(_POWERS), np.array(_UP), np.array(_DOWN)
+
+
+def places(price: float) -> int:
+    """Decimals of a price as it is written in full: 7 of 0.0000152."""
+    exponent = Decimal(repr(price)).normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
 def fifteen_digits(value: float) -> float:

@@ -50,6 +50,7 @@ _BUILT_AGAIN_SECONDS = 10.0
 #: Minutes that wait for their last symbols before each is told without them.
 _MINUTES_OPEN = 2
 _CAUGHT_UP_MS = 10 * MINUTE_MS
+_HOUR_MS = 60 * MINUTE_MS
 #: Phases of symbols that are on their way to live: the engine is, once none is left.
 _READING = {"waiting", "backfill"}
 
@@ -401,6 +402,8 @@ class Engine:
         one.day.add(candle)
         if (pipeline := self.intake.lane(symbol).pipeline) is not None:
             one.states = pipeline.timeframe_states()
+            if candle.open_time % _HOUR_MS == 0:  # a new day's typical range, or more of a first day
+                self.bring_up.judge_profile(one, pipeline)
         one.messages += 1
         self.profiles.committed(symbol, candle.open_time)
         self.minute_latency.observe((self.clock.now() - candle.open_time - MINUTE_MS) / 1000)

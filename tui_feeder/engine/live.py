@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from tui_feeder.config import Config
 from tui_feeder.engine import loop_lag, snapshots
+from tui_feeder.engine.basis import settings_of
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.latency import Latency
-from tui_feeder.engine.profile_days import day_profile
-from tui_feeder.engine.settings import analysed, profile_settings
+from tui_feeder.engine.profile_days import DayRanges, day_profile
+from tui_feeder.engine.settings import analysed
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.store import Store, StoreError
 from tui_feeder.engine.windows import Windows
@@ -146,6 +147,7 @@ class LiveMonitor:
         self._engine = engine
         self._call = call
         self._windows = Windows(engine.store, analysed(engine.config)[1])
+        self._ranges = DayRanges(engine.store)
         self._profiles: dict[tuple[str, int], tuple[int, ProfileView]] = {}
 
     def snapshot(self) -> Snapshot:
@@ -209,12 +211,12 @@ class LiveMonitor:
         cached = self._profiles.get((symbol, start))
         if cached is not None and cached[0] == last:
             return cached[1]
-        settings = profile_settings(self._engine.config, symbol, one.info.tick_size if one.info else None)
         try:
+            settings = settings_of(self._engine.store, self._engine.config, symbol).profile
             made = (
                 None
                 if settings is None
-                else day_profile(self._engine.store, symbol, settings, start, last + MINUTE_MS)
+                else day_profile(self._engine.store, symbol, settings, start, last + MINUTE_MS, self._ranges)
             )
         except StoreError:  # the engine has ended and closed it
             return None

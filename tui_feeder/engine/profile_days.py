@@ -22,6 +22,7 @@ from tui_feeder.engine.store import Store
 
 _AT_ONCE = 10  # days in one write
 _STAMP = 4  # bytes
+_KNOWN_DAYS = 256
 
 MISSING, TODAY, WHOLE = "missing_days_only", "today_only", "reprocess_whole_history"
 
@@ -61,8 +62,39 @@ def ranges_before(store: Store, symbol: str, day: int) -> tuple[DayRange, ...]:
     return ranges_of(store.read(symbol, day - DAYS_BEFORE * DAY_MS, day))
 
 
+class DayRanges:
+    """:func:`ranges_before` for a screen, which asks for many days of a symbol: each day is read once.
+
+    A day is read again once another number of its minutes is stored or one of the symbol's was replaced.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[tuple[str, int], tuple[int, int, tuple[DayRange, ...]]] = {}
+
+    def before(self, symbol: str, day: int) -> tuple[DayRange, ...]:
+        """See :func:`ranges_before`."""
+        store, edition, present = self._store, self._store.edition(symbol), self._store.present(symbol)
+        found: list[DayRange] = []
+        for at in range(day - DAYS_BEFORE * DAY_MS, day, DAY_MS):
+            minutes = present.clip(at, at + DAY_MS).minutes
+            known = self._known.get((symbol, at))
+            if known is None or known[:2] != (edition, minutes):
+                known = edition, minutes, ranges_of(store.read(symbol, at, at + DAY_MS))
+                if len(self._known) >= _KNOWN_DAYS:
+                    self._known.clear()
+                self._known[symbol, at] = known
+            found += known[2]
+        return tuple(found)
+
+
 def day_profile(
-    store: Store, symbol: str, settings: ProfileSettings, day: int, end: int | None = None
+    store: Store,
+    symbol: str,
+    settings: ProfileSettings,
+    day: int,
+    end: int | None = None,
+    ranges: DayRanges | None = None,
 ) -> DayProfile | None:
     """The profile of a UTC day from its stored minutes: what its messages say, with the rows.
 
@@ -72,6 +104,7 @@ def day_profile(
         settings: what shapes the profile.
         day: midnight, ms.
         end: exclusive, ms: minutes from there on do not count; None for the whole day.
+        ranges: of the same store, where several days are asked for.
 
     Returns:
         None where nothing was traded.
@@ -81,8 +114,10 @@ def day_profile(
         StoreError: the store is closed.
     """
     rows = store.read(symbol, day, day + DAY_MS if end is None else end)
-    auto = settings.price_increment_mode == "Auto" and len(rows) > 0
-    return profile_of(rows, settings, ranges_before(store, symbol, day) if auto else ())
+    if settings.price_increment_mode != "Auto" or not len(rows):
+        return profile_of(rows, settings)
+    before = ranges_before(store, symbol, day) if ranges is None else ranges.before(symbol, day)
+    return profile_of(rows, settings, before)
 
 
 def encode(profile: DayProfile | None) -> bytes:

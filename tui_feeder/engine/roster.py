@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tui_feeder.engine.binance.rest import SymbolInfo
 from tui_feeder.engine.candle import Candle
 from tui_feeder.engine.day_window import DayWindow
+from tui_feeder.engine.decimals import places
 from tui_feeder.engine.history import Tracker
 from tui_feeder.engine.message import Message
 from tui_feeder.engine.pipeline import TimeframeState
@@ -38,14 +39,23 @@ class Tracked:
     #: The states that a screen saw last, the time up to which bars were due, and how it saw them.
     shown: tuple[object, int, tuple[TimeframeView, ...]] = (None, 0, ())
     day: DayWindow = field(default_factory=DayWindow)
+    profile_note: str = ""  # why the rows of its profile do not fit it; "" while they do
+    noted: set[str] = field(default_factory=set)  # causes of such notes that were logged
     messages: int = 0
     revisions: int = 0  # minutes published once more since the start
     rebuilding: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def price_decimals(self) -> int:
-        """Decimals of its prices."""
-        return self.info.price_decimals if self.info else 2
+        """Decimals of its prices: of the tick size, or where it is not known, those of the last minute."""
+        if self.info is not None:
+            return self.info.price_decimals
+        last = self.last
+        return (
+            2
+            if last is None
+            else max(places(price) for price in (last.open, last.high, last.low, last.close))
+        )
 
 
 def choose_symbols(wanted: Sequence[str], listed: dict[str, SymbolInfo]) -> list[str]:

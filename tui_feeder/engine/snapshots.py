@@ -178,6 +178,7 @@ def _symbol(engine: Engine, one: Tracked, now: int) -> SymbolView:
         forming=_forming(lane.forming, last),
         day_closes=one.day.half_hours,
         revisions=one.revisions,
+        profile_note=one.profile_note,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 
 from tui_feeder.config import Config
 from tui_feeder.engine.basis import basis_of, load_pipeline
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, to_candles
 from tui_feeder.engine.day_window import DayWindow
+from tui_feeder.engine.decimals import places
+from tui_feeder.engine.fitting import profile_note
 from tui_feeder.engine.intake import count_minute
 from tui_feeder.engine.message import Message
 from tui_feeder.engine.settings import analysed
@@ -16,6 +17,7 @@ from tui_feeder.engine.snapshots import timeframe_views
 from tui_feeder.engine.store import Store
 from tui_feeder.monitor import SymbolState, SymbolView
 
+_HOUR_MS = 60 * MINUTE_MS
 #: Read ahead at once.
 _AHEAD_MS = 4 * 60 * MINUTE_MS
 #: As long after its minute a candle has come in a live feeder; later it is late, then stale.
@@ -50,6 +52,8 @@ class Reel:
         self._last = last[-1] if last else None
         self._before_last = last[0].close if len(last) == 2 else None
         self._decimals = _decimals(self.tick_size, [candle.close for candle in to_candles(recent[-60:])])
+        self._config = config
+        self._profile_note = profile_note(config, self._pipeline)[0]
         self._ahead: list[Candle] = []  # the next one last
         self._read_to = moment
 
@@ -83,6 +87,8 @@ class Reel:
         self._before_last = None if self._last is None else self._last.close
         self._last = candle
         self._day.add(candle)
+        if candle.open_time % _HOUR_MS == 0:
+            self._profile_note = profile_note(self._config, self._pipeline)[0]
         self.messages += 1
         told(candle, message)
 
@@ -119,6 +125,7 @@ class Reel:
             messages=self.messages,
             first_minute=first,
             day_closes=self._day.half_hours,
+            profile_note=self._profile_note,
         )
 
     def _state(self, moment: int) -> tuple[SymbolState, str]:
@@ -133,8 +140,4 @@ class Reel:
 
 def _decimals(tick_size: float | None, closes: list[float]) -> int:
     """Decimals of the prices: of the tick size, or where that is not known the most that a close has."""
-    return max((_places(price) for price in ([tick_size] if tick_size else closes)), default=2)
-
-
-def _places(price: float) -> int:
-    return max(0, -int(Decimal(repr(price)).normalize().as_tuple().exponent))
+    return max((places(price) for price in ([tick_size] if tick_size else closes)), default=2)

@@ -10,7 +10,7 @@ from tui_feeder.engine import snapshots
 from tui_feeder.engine.basis import basis_of
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows, Source
 from tui_feeder.engine.lock import StoreError
-from tui_feeder.engine.profile_days import day_profile
+from tui_feeder.engine.profile_days import DayRanges, day_profile
 from tui_feeder.engine.settings import analysed, profile_settings
 from tui_feeder.engine.store import Store
 from tui_feeder.engine.windows import Windows
@@ -38,6 +38,7 @@ class Stored:
         self._end = end
         self._periods = analysed(config)[1]
         self._windows = Windows(store, self._periods)
+        self._ranges = DayRanges(store)
         self._profiles: dict[tuple[str, int], tuple[int, ProfileView]] = {}
 
     def bars(
@@ -69,7 +70,11 @@ class Stored:
             return cached[1]
         try:
             settings = profile_settings(self._config, symbol, basis_of(self._store, symbol).tick_size)
-            made = None if settings is None else day_profile(self._store, symbol, settings, start, end)
+            made = (
+                None
+                if settings is None
+                else day_profile(self._store, symbol, settings, start, end, self._ranges)
+            )
         except StoreError:
             return None
         if made is None:

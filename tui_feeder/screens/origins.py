@@ -136,6 +136,10 @@ def _profile(view: SymbolView) -> list[list[Part]]:
     if view.poc is None:
         return [_line("POC VWAP", cells.UNKNOWN, "no profile yet")]
     closed = view.last_closed or 0
+    note: list[list[Part]] = []
+    if view.profile_note:
+        what, _, remedy = view.profile_note.partition(": ")
+        note = [_line("rows", "!", what, Role.WARN), _line("", "", remedy)]
     day = f"1m candles of {cells.date_text(closed)} UTC up to {cells.clock_text(closed)}"
     place = value_position(view)
     return [
@@ -143,6 +147,7 @@ def _profile(view: SymbolView) -> list[list[Part]]:
         _line("VWAP", cells.price_text(view.vwap, view.price_decimals), "quote volume / volume of the same"),
         _line("VA", place or cells.UNKNOWN, f"{cells.price_text(view.val, view.price_decimals)} to "
               f"{cells.price_text(view.vah, view.price_decimals)}, price {_PLACES.get(place or '', '')}"),
+        *note,
     ]  # fmt: skip
 
 

@@ -157,8 +157,8 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
              (f" {profile.candles:,} min", Role.MUTED)],
         ]  # fmt: skip
         if width >= _FIRST:
-            area = f"{cells.price_text(profile.val, decimals)} … {cells.price_text(profile.vah, decimals)}"
-            foot[0] += [("  VA ", Role.MUTED), (area, Role.TEXT)]
+            foot[0] += [("  VAH ", Role.MUTED), (cells.price_text(profile.vah, decimals), Role.TEXT)]
+            foot[1] += [("  VAL ", Role.MUTED), (cells.price_text(profile.val, decimals), Role.TEXT)]
         return [head, *strips, *(ink.strip([wall, (" ", Role.TEXT), *parts], width) for parts in foot)]
 
     def _paint_title(self, view: SymbolView, width: int) -> Strip:
@@ -171,6 +171,8 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
             parts.append((f" price {where} the value area ", role))
         if first is not None:
             parts.append((f" row {first.increment:g} ", Role.MUTED))
+        if view.profile_note:
+            parts.append((f" ! {view.profile_note} ", Role.WARN))
         return self.ink.strip(parts, width, fill=(self.ink.glyphs.rule, Role.FAINT))
 
     def selected_text(self) -> str:

@@ -91,6 +91,8 @@ _KNOWN: Mapping[str, tuple[float, str, str, float, float, float, float]] = {
 
 #: The perpetuals of the synthetic market when none are named.
 DEFAULT_SYMBOLS = tuple(_KNOWN)
+#: Further characters, of symbols that are listed only where they are named: a coin far below a cent.
+_NAMED = {"1000SATSUSDT": (0.0000152, "0.0000000001", "1", 0.058, 90_000, 480, 0.0)}
 #: Listed last of all, some weeks before the clock starts.
 _NEWCOMER = "币安人生USDT"
 
@@ -261,8 +263,8 @@ def _quote_of(symbol: str) -> str:
 
 def _character(symbol: str, seed: int, onboard: int) -> _Character:
     quote = _quote_of(symbol)
-    if symbol in _KNOWN:
-        price, tick_size, step_size, volatility, turnover, ticket, quiet = _KNOWN[symbol]
+    if (known := _KNOWN.get(symbol) or _NAMED.get(symbol)) is not None:
+        price, tick_size, step_size, volatility, turnover, ticket, quiet = known
     else:
         a, b, c, d, e = noise.uniform(noise.key_of("character", symbol), np.arange(5)).tolist()
         price = 10 ** (-2.5 + 5 * a)

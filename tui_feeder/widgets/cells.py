@@ -28,6 +28,8 @@ def price_text(value: float | None, decimals: int, width: int = 10) -> str:
     text = f"{value:.{decimals}f}"
     if len(text) <= width:
         return text
+    if not value:
+        return "0"
     whole = len(f"{value:.0f}")
     if whole + 2 <= width and value >= 10.0 ** (whole + 4 - width):
         return f"{value:.{width - whole - 1}f}"

@@ -119,6 +119,18 @@ def _ema(width: int) -> CellOf:
     return cell
 
 
+def _poc(width: int) -> CellOf:
+    """The point of control; marked where the profile's rows do not fit the symbol."""
+    plain = _price(width, lambda v: v.poc)
+
+    def cell(view: SymbolView, sight: Sight) -> tuple[str, Role]:
+        if not view.profile_note:
+            return plain(view, sight)
+        return cells.price_text(view.poc, view.price_decimals, width - 2) + "!", Role.WARN
+
+    return cell
+
+
 def _position(view: SymbolView, sight: Sight) -> tuple[str, Role]:
     match value_position(view):
         case None:
@@ -213,7 +225,7 @@ def columns_for(
     columns += [
         Column("ema", f"{periods} {timeframe_label(timeframe)}"[:9], 10, _ema(10),
                lambda v: ema_distance(v, timeframe), group=HISTORY),
-        Column("poc", "POC", poc, _price(poc, lambda v: v.poc), group=HISTORY),
+        Column("poc", "POC", poc, _poc(poc), lambda v: v.poc, group=HISTORY),
         Column("vwap", "VWAP", vwap, _price(vwap, lambda v: v.vwap), group=HISTORY),
     ]  # fmt: skip
     columns += [

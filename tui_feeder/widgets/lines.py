@@ -164,6 +164,8 @@ def gap_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> lis
     news = _filled(snapshot) or _news(snapshot)
     if news:
         return news
+    if view is not None and view.profile_note:
+        return [("! ", Role.WARN), (f"{view.symbol}: ", Role.TEXT), (view.profile_note, Role.MUTED)]
     missing = sum(v.missing_minutes for v in snapshot.symbols)
     if missing:
         return [("! ", Role.WARN), (f"{missing:,} minutes missing", Role.TEXT)]
@@ -290,6 +292,8 @@ def chart_title(
         parts.append((" " + " ".join(filter(None, marks)), Role.WARN))
     if end is not None:
         parts.append((f" up to {cells.date_text(end)} {cells.clock_text(end)}", Role.WARN))
+    if view.profile_note:
+        parts.append((f" ! {view.profile_note}", Role.WARN))
     parts.append((" ", Role.TEXT))
     return ink.strip(parts, width, fill=(rule, Role.FAINT))
 

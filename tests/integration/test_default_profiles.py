@@ -1,0 +1,131 @@
+"""No configuration at all, and coins from 0.000015 to 100,000: every profile has rows that say something."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import asyncpg
+import numpy as np
+import pytest
+from feed import NOON, Collected, until
+from services import Postgres as Server
+from sinking import at_work
+
+from tui_feeder.config import Application, Config, Database, Exchange
+from tui_feeder.configuration.text import Secret
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.live import LiveMonitor
+from tui_feeder.engine.profile_days import read_profiles
+from tui_feeder.engine.sinks.postgres import PostgresSink
+from tui_feeder.engine.store import Store
+from tui_feeder.simulator import exchange as simulated
+from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.synthetic import synthetic_market
+
+#: About 0.000015, 0.005, 15, 3,000 and 100,000.
+COINS = ["1000SATSUSDT", "1000PEPEUSDT", "AVAXUSDT", "ETHUSDT", "BTCUSDT"]
+TARGET = 200
+
+
+def mirrored(server: Server) -> Database:
+    return replace(
+        Database(), enabled=True, host="127.0.0.1", port=server.port, username=server.user,
+        password=Secret(server.password), batch_timeout_seconds=0.1,
+    )  # fmt: skip
+
+
+@pytest.mark.timeout(600)  # half a million candles are mirrored
+async def test_profiles_by_the_defaults_have_100_to_400_rows_and_agree_everywhere(
+    postgres: Server, tmp_path: Path
+) -> None:
+    market = synthetic_market(COINS, as_of_ms=NOON)
+    midnight = NOON + DAY_MS // 2
+    day = midnight - DAY_MS
+    clock = clock_for(market, start_ms=midnight - 10 * MINUTE_MS, rate=60.0)
+    async with simulated.Exchange(market, clock) as exchange:
+        config = Config(
+            application=replace(Application(), symbols=tuple(COINS)),
+            database=mirrored(postgres),
+            exchange=replace(
+                Exchange(), rest_url=exchange.rest_url, stream_url=exchange.stream_url,
+                archive_url=exchange.archive_url, clock_rate=60.0,
+            ),
+        )  # fmt: skip
+        assert config.volume_profile == Config().volume_profile  # nothing is stated
+        with closing(Store(tmp_path / "store", exchange="a simulated exchange")) as store:
+            collected, mirror = Collected(), PostgresSink(config, store)
+            engine = Engine(config, store, [collected])
+            running = asyncio.create_task(engine.run())
+            try:
+                await until(lambda: all(midnight in collected.minutes(s) for s in COINS), 240)
+                async with at_work(mirror):
+                    await judge(postgres, store, engine, collected, day)
+            finally:
+                engine.request_stop()
+                await running
+
+
+async def judge(server: Server, store: Store, engine: Engine, collected: Collected, day: int) -> None:
+    monitor = LiveMonitor(engine, lambda what: what())
+    connection = await asyncpg.connect(
+        host="127.0.0.1", port=server.port, user=server.user, password=server.password,
+        database=server.database,
+    )  # fmt: skip
+    try:
+        for symbol in COINS:
+            await until(
+                lambda s=symbol: day in {p.day for p in read_profiles(store, s, day, day + DAY_MS)}, 60
+            )
+            spans = {
+                at: Decimal(repr(float(rows["high"].max()))) - Decimal(repr(float(rows["low"].min())))
+                for at in range(day - 67 * DAY_MS, day + DAY_MS, DAY_MS)
+                if len(rows := store.read(symbol, at, at + DAY_MS))
+            }
+            whole = [p for p in read_profiles(store, symbol, 0, day + DAY_MS) if p.candles == 1_440]
+            assert len(whole) >= 60
+            for one in whole[7:]:
+                typical = median(spans[at] for at in range(one.day - 7 * DAY_MS, one.day, DAY_MS))
+                rows, place = len(one.weights), (symbol, one.day, one.increment)
+                assert rows <= 2 * TARGET + 1, place
+                assert rows >= TARGET / 2 or spans[one.day] < typical / 2, (*place, rows)
+                exact = [float((one.low_index + n) * Decimal(repr(one.increment))) for n in range(rows)]
+                assert one.prices.tolist() == exact
+                assert one.prices[0] <= one.poc <= one.prices[-1]
+            kept = whole[-1]
+            assert kept.day == day
+            (message,) = (m for m in collected.messages[symbol] if m["timestamp"] == day + DAY_MS - 1)
+            told = message["volume_profile"]
+            seen = monitor.profile(symbol, day)
+            assert seen is not None
+            assert told["price_increment"] == seen.increment == kept.increment
+            assert told["poc"] == seen.poc == kept.poc
+            assert (told["value_area"]["high"], told["value_area"]["low"]) == (seen.vah, seen.val)
+            assert seen.weights == tuple(kept.weights.tolist())
+            assert np.array_equal(seen.prices, kept.prices)  # what the profile screen exports
+            row = await mirrored_day(connection, symbol, day)
+            assert (row["price_increment"], row["poc"]) == (kept.increment, kept.poc)
+            assert (row["low_price"], row["weights"]) == (kept.prices[0], kept.weights.tolist())
+    finally:
+        await connection.close()
+    assert not [event for event in engine.journal.events if "profile rows" in event.text]
+
+
+async def mirrored_day(connection: Any, symbol: str, day: int) -> Any:  # noqa: ANN401 - parts of asyncpg
+    """The row of a whole day, once it is there."""
+    date = datetime.fromtimestamp(day / 1000, UTC).date()
+    query = "SELECT * FROM volume_profiles WHERE symbol = $1 AND date = $2 AND candle_count = 1440"
+    for _ in range(1_500):
+        with contextlib.suppress(asyncpg.UndefinedTableError):
+            if (row := await connection.fetchrow(query, symbol, date)) is not None:
+                return row
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"no profile of {symbol} and {date} came")
