@@ -14,6 +14,7 @@ from holding import BTC, ETH, Feed, all_live, exchange_of, feed_of
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import AlertRule, Alerts
 from tui_feeder.engine import history
+from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.history import Tracker
 from tui_feeder.monitor import Event, SymbolState
@@ -92,7 +93,8 @@ async def test_a_full_disk_is_on_the_screens_in_status_and_an_alert_until_there_
         async with exchange_of([BTC], 60.0) as exchange:
             rule = AlertRule(kind="disk_full", symbols=("ALL",), seconds=1.0)
             config = replace(
-                configured(exchange, [BTC], days=1), alerts=replace(Alerts(), rules={"disk": rule})
+                configured(exchange, [BTC], days=1, periodic_gap_check_interval_minutes=1),
+                alerts=replace(Alerts(), rules={"disk": rule}),
             )
             async with feeding(config, disk / "store") as (engine, sink):
                 feed = Feed(engine, sink, exchange, config)
@@ -111,6 +113,9 @@ async def test_a_full_disk_is_on_the_screens_in_status_and_an_alert_until_there_
                 assert status_text(snapshot, "head").splitlines()[2] == f"disk      {paused}"
                 await until(lambda: told(engine, None, "disk full"))
                 await until(lambda: told(engine, None, "alert disk: store: disk full, no candle was written"))
+                checked = exchange.clock.now() + 7 * MINUTE_MS  # checks for gaps are made meanwhile
+                await until(lambda: exchange.clock.now() > checked)
+                assert not feed.engine.recovery.open_gaps()
                 (disk / "filler").unlink()
                 await until(lambda: told(engine, None, f"the disk of {disk / 'store'} has room again"))
                 assert not feed.snapshot().store_pausing
@@ -136,5 +141,7 @@ def test_how_long_it_takes_is_not_told_while_nothing_moves(monkeypatch: pytest.M
     assert len(shown) == 60
     view = tracker.view("disk full (No space left on device)")
     assert (view.eta_seconds, view.note) == (None, "paused: disk full (No space left on device)")
+    assert progress_text(view, 45, GLYPHS["ascii"]).endswith(" 40% paused: disk full")
+    assert len(progress_text(view, 45, GLYPHS["ascii"])) == len(progress_text(view, 12, GLYPHS["ascii"])) + 33
     tracker.bytes_done += 1
     assert tracker.view().eta_seconds is not None

@@ -357,6 +357,8 @@ class Engine:
             pause = app.periodic_gap_check_interval_minutes * MINUTE_MS
             await self.clock.sleep_until(self.clock.now() + self.clock.at_least(pause, 5.0))
             end = self.bring_up.closed_until() - MINUTE_MS
+            if self.store.pausing:  # what is not stored is not missing: it waits for room on the disk
+                continue
             for one in self.tracked.values():
                 if one.phase == "live":
                     low = max(one.start, end - app.periodic_gap_check_window_minutes * MINUTE_MS)

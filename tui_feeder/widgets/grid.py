@@ -204,8 +204,11 @@ class Grid:
 def progress_text(progress: Progress, width: int, glyphs: Glyphs) -> str:
     """How far a history is, in exactly ``width`` cells: a bar, percent, source and time to go."""
     tail = f" {progress.fraction * 100:3.0f}%"
-    if progress.note and width - len(tail) - len(progress.note) >= 15:
-        tail += f" {progress.note}"
+    if progress.note:
+        for text in (progress.note, progress.note.partition(" (")[0]):  # what is in brackets screen 5 has too
+            if width - len(tail) - len(text) >= 9:
+                tail += f" {text}"
+                break
         return bar_text(progress.fraction, width - len(tail), glyphs) + tail
     for more in (f" {progress.source}", f" {cells.duration_text(progress.eta_seconds)}"):
         if width - len(tail) - len(more) >= 14 and not more.endswith(cells.UNKNOWN):
@@ -245,6 +248,8 @@ def _note(view: SymbolView, width: int, glyphs: Glyphs) -> tuple[str, Role] | No
     if view.state is SymbolState.BACKFILL and view.progress is not None:
         return " " + progress_text(view.progress, width - 1, glyphs), Role.ACCENT
     word = _NOTED.get(view.state)
+    if view.state is SymbolState.DELISTED and view.last_closed is None:
+        word = "delisted"  # it has no values that could stay in sight
     if word is None:
         return None
     if view.state is SymbolState.BACKFILL and view.last_closed is not None:
