@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -167,9 +168,23 @@ def test_parquet_holds_the_same_candles(folder: Path, rows: Rows, tmp_path: Path
     done = command("export", "--symbol", "BTCUSDT", "--format", "parquet", "-o", file, cwd=folder)
     assert done.code == 0, done.err
     table = parquet.read_table(file)
-    for name in ROW.names or ():
+    for name in (ROW.names or ())[1:]:
         assert np.array_equal(table[name].to_numpy(), rows[name])
     assert table.schema.metadata[b"symbol"] == b"BTCUSDT"
+    times = rows["open_time"].astype("datetime64[ms]")
+    assert [str(table.schema.field(name).type) for name in ("open_time", "close_time")] == [
+        "timestamp[ms, tz=UTC]"
+    ] * 2
+    frame = pytest.importorskip("pandas").read_parquet(file)
+    assert str(frame["open_time"].dt.tz) == "UTC"
+    assert np.array_equal(frame["open_time"].dt.tz_localize(None).to_numpy(), times)
+    assert np.array_equal(
+        frame["close_time"].dt.tz_localize(None).to_numpy(), times + np.timedelta64(59_999, "ms")
+    )
+    polars = pytest.importorskip("polars")
+    columns = polars.read_parquet(file)
+    assert columns.schema["open_time"] == polars.Datetime("ms", "UTC")
+    assert np.array_equal(columns["open_time"].to_physical().to_numpy(), rows["open_time"])
 
 
 def test_a_reader_that_leaves_ends_the_export_quietly(folder: Path) -> None:
@@ -186,6 +201,7 @@ def test_a_reader_that_leaves_ends_the_export_quietly(folder: Path) -> None:
 def test_a_failed_export_leaves_the_file_that_was_there(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "kept.csv"
     file.write_text("as it was\n")
+    file.chmod(0o640)
     program = (
         "import resource, sys\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
@@ -195,10 +211,91 @@ def test_a_failed_export_leaves_the_file_that_was_there(folder: Path, tmp_path: 
         "main()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, "export", "--symbol", "BTCUSDT", "--output", str(file)],
+        [sys.executable, "-c", program, "export", "--symbol", "BTCUSDT", "--output", str(file), "--force"],
         capture_output=True, text=True, timeout=60, env=environment(), cwd=folder, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert f"{file} cannot be written: {os.strerror(27)}" in done.stderr
     assert file.read_text() == "as it was\n"
     assert [path.name for path in tmp_path.iterdir()] == ["kept.csv"]
+
+
+# --- what is there already is not replaced by chance ----------------------------------------------
+
+EXPORT = ("export", "--symbol", "BTCUSDT", "--timeframe", "1d")
+
+
+def test_a_file_that_is_there_is_replaced_only_by_force_and_keeps_its_mode(
+    folder: Path, tmp_path: Path
+) -> None:
+    whole = command(*EXPORT, cwd=folder).out
+    file = tmp_path / "days.csv"
+    assert command(*EXPORT, "-o", file, cwd=folder).code == 0
+    assert file.read_text() == whole
+    file.write_text("mine\n")
+    file.chmod(0o600)
+    done = command(*EXPORT, "-o", file, cwd=folder)
+    assert done.code == 2
+    assert done.err == (
+        f"feeder-tui: {file} is there already: add --force to replace it, or name another file\n"
+    )
+    assert file.read_text() == "mine\n"
+    done = command(*EXPORT, "-o", file, "--force", cwd=folder)
+    assert done.code == 0
+    assert file.read_text() == whole
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["days.csv"]
+
+
+def test_a_link_stays_a_link_and_what_it_leads_to_is_written(folder: Path, tmp_path: Path) -> None:
+    whole = command(*EXPORT, cwd=folder).out
+    (tmp_path / "data").mkdir()
+    file, link = tmp_path / "data" / "days.csv", tmp_path / "link.csv"
+    link.symlink_to("data/days.csv")  # to nothing so far
+    assert command(*EXPORT, "-o", link, cwd=folder).code == 0
+    assert (link.is_symlink(), file.read_text()) == (True, whole)
+    file.write_text("mine\n")
+    other = tmp_path / "other name"
+    other.hardlink_to(file)
+    assert command(*EXPORT, "-o", link, cwd=folder).code == 2
+    assert command(*EXPORT, "-o", link, "--force", cwd=folder).code == 0
+    assert (link.is_symlink(), file.read_text(), other.read_text()) == (True, whole, whole)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["days.csv"]
+
+
+def test_pipes_and_devices_are_written_as_they_are(folder: Path, tmp_path: Path) -> None:
+    whole = command(*EXPORT, cwd=folder).out
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        assert command(*EXPORT, "-o", pipe, cwd=folder).code == 0
+        assert reader.communicate(timeout=60)[0] == whole
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
+    assert command(*EXPORT, "-o", "/dev/stdout", cwd=folder).out == whole
+    assert command(*EXPORT, "-o", "/dev/fd/1", cwd=folder).out == whole
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("a device is made by root")
+    assert command(*EXPORT, "-o", device, "--force", cwd=folder).code == 0
+    assert stat.S_ISCHR(device.lstat().st_mode)
+    full = tmp_path / "full"
+    os.mknod(full, stat.S_IFCHR | 0o666, os.makedev(1, 7))
+    done = command(*EXPORT, "-o", full, cwd=folder)
+    assert (done.code, done.err) == (1, f"feeder-tui: {full} cannot be written: No space left on device\n")
+    done = command(*EXPORT, "-o", tmp_path, cwd=folder)
+    assert (done.code, done.err) == (1, f"feeder-tui: {tmp_path} cannot be written: Is a directory\n")
+
+
+def test_a_configuration_is_written_through_a_link_and_keeps_its_mode(tmp_path: Path) -> None:
+    file, link = tmp_path / "real.toml", tmp_path / "config.toml"
+    file.write_text("old\n")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    assert command("config", "init", link, cwd=tmp_path).code == 2
+    assert command("config", "init", link, "--force", cwd=tmp_path).code == 0
+    assert link.is_symlink()
+    assert "[application]" in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert "[application]" in command("config", "init", "/dev/stdout", cwd=tmp_path).out

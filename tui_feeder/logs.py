@@ -9,6 +9,7 @@ import json
 import logging
 import logging.handlers
 import os
+import stat
 import sys
 import threading
 import time
@@ -90,9 +91,16 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
 
     lost = 0  # lines
     _begun = False
+    _mode = 0o600  # of a new file; that of the one before it where somebody has changed that
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):  # stderr by its name, a terminal: others may write there too
+            return open(descriptor, "a", encoding="utf-8")
+        if self._begun and not found.st_size and stat.S_IMODE(found.st_mode) == 0o600 != self._mode:
+            os.fchmod(descriptor, self._mode)
+        self._mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -196,8 +204,10 @@ def _opened(service: Service, file: Path, own: bool) -> RotatedFile:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in names:
             check_owner(name)
+            # Of a link the file behind it is put aside and begun anew, not the link.
+            written = name.resolve() if name.is_file() else name
             with contextlib.suppress(BlockingIOError):
-                return RotatedFile(name, maxBytes=size, backupCount=keep, encoding="utf-8")
+                return RotatedFile(written, maxBytes=size, backupCount=keep, encoding="utf-8")
     except FolderError as error:
         raise LogError(f"{error}, with service.log_file") from error
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from tui_feeder.commands.wanted import name_damage
 from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.moments import parse_timeframe
 from tui_feeder.research import CANDLE, Candles, CandleStore, DamagedDayWarning, open_store
+from tui_feeder.whole_file import is_file, whole_file
 
 _GROUP_ROWS = 100_000  # rows of a Parquet row group, about
 
@@ -35,6 +35,7 @@ class Asked:
     form: str  # csv, jsonl, parquet
     output: Path | None
     include_partial: bool
+    force: bool = False  # replace a file that is there
 
 
 class ExportError(Exception):
@@ -62,6 +63,8 @@ def run(storage: Path, asked: Asked) -> int:
         _pyarrow()
         if asked.output is None and sys.stdout.isatty():
             raise Refusal("parquet is not for terminals: name a file with --output, or redirect stdout")
+    if asked.output is not None and not asked.force and is_file(asked.output):
+        raise Refusal(f"{asked.output} is there already: add --force to replace it, or name another file")
     with open_store(storage) as store:
         try:
             chunks = store.chunks(
@@ -74,7 +77,7 @@ def run(storage: Path, asked: Asked) -> int:
             if asked.output is None:
                 write(sys.stdout.buffer, chunks, asked)
                 return _damage(store, asked.symbol)
-            with _whole_file(asked.output) as target:
+            with _file(asked.output) as target:
                 count = write(target, chunks, asked)
         damaged = _damage(store, asked.symbol)
     bars = plural(count, "candle" if seconds == 60 else "bar")
@@ -99,20 +102,12 @@ def _why_nothing(storage: Path, asked: Asked) -> str:
 
 
 @contextlib.contextmanager
-def _whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name only once it is complete and on disk."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+def _file(path: Path) -> Iterator[IO[bytes]]:
     try:
-        try:
-            with scratch.open("xb") as target:
-                yield target
-                target.flush()
-                os.fsync(target.fileno())
-            scratch.replace(path)
-        except OSError as error:
-            raise ExportError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        scratch.unlink(missing_ok=True)
+        with whole_file(path) as target:
+            yield target
+    except OSError as error:
+        raise ExportError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _csv(target: IO[bytes], chunks: Iterator[Candles], asked: Asked) -> int:
@@ -141,8 +136,12 @@ def _parquet(target: IO[bytes], chunks: Iterator[Candles], asked: Asked) -> int:
     pa = _pyarrow()
     import pyarrow.parquet as pq
 
-    about = {"symbol": asked.symbol, "timeframe": asked.timeframe, "times": "ms since the epoch, UTC"}
-    fields = [pa.field(str(name), pa.from_numpy_dtype(CANDLE[name]), False) for name in CANDLE.names or ()]
+    about = {"symbol": asked.symbol, "timeframe": asked.timeframe, "times": "timestamps in ms, UTC"}
+    instant = pa.timestamp("ms", tz="UTC")
+    fields = [
+        pa.field(name, instant if name.endswith("_time") else pa.from_numpy_dtype(CANDLE[name]), False)
+        for name in CANDLE.names or ()
+    ]
     schema = pa.schema(fields, metadata=about)
     count = 0
     waiting: list[Candles] = []
@@ -151,7 +150,7 @@ def _parquet(target: IO[bytes], chunks: Iterator[Candles], asked: Asked) -> int:
         def flush() -> None:
             rows = np.concatenate(waiting)
             waiting.clear()
-            columns = [np.ascontiguousarray(rows[name]) for name in CANDLE.names or ()]
+            columns = [pa.array(np.ascontiguousarray(rows[field.name])).cast(field.type) for field in schema]
             writer.write_table(pa.table(columns, schema=schema))
 
         for chunk in chunks:

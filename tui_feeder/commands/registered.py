@@ -181,6 +181,7 @@ def export(
             "--output", "-o", help="File, written whole or not at all (default: stdout).", metavar="FILE"
         ),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     include_partial: Annotated[
         bool, typer.Option("--include-partial", help="Also bars that lack minutes.")
     ] = False,
@@ -189,8 +190,8 @@ def export(
 ) -> None:
     """Write candles as CSV, JSON or Parquet.
 
-    The stored candles of one symbol that lie wholly inside --from .. --to. Times are ms since the epoch,
-    numbers in their shortest exact form. Works while an engine runs.
+    The stored candles of one symbol that lie wholly inside --from .. --to. Times are ms since the epoch (in
+    Parquet timestamps, UTC), numbers in their shortest exact form. Works while an engine runs.
 
     For example:
 
@@ -198,15 +199,15 @@ def export(
 
       feeder-tui export --symbol BTCUSDT --format parquet -o btc.parquet
 
-    Exit codes: 0 written, 1 there is no store, or the file cannot be written, 2 the symbol is not stored,
-    4 written without days that are damaged in the store; stderr names them.
+    Exit codes: 0 written, 1 there is no store, or the file cannot be written, 2 the symbol is not stored, or
+    the file is there already, 4 written without days that are damaged in the store; stderr names them.
     """
     with told():
         low, high = span_of(start, end)
         loaded = load(config, flags(storage, None, None))
         from tui_feeder.commands import export as command
 
-        asked = command.Asked(symbol, timeframe, low, high, form.value, output, include_partial)
+        asked = command.Asked(symbol, timeframe, low, high, form.value, output, include_partial, force)
         raise typer.Exit(command.run(loaded.config.application.storage_path, asked))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +10,7 @@ from tui_feeder.configuration.keys import Branch, KeyName, dotted, kind_at, name
 from tui_feeder.configuration.problems import ConfigError, Problem
 from tui_feeder.configuration.reading import LoadedConfig
 from tui_feeder.configuration.text import printable, to_toml
+from tui_feeder.whole_file import is_file, whole_file
 
 EXAMPLE_NAME = "config.toml.example"
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -63,23 +62,17 @@ def init_file(path: Path, force: bool = False) -> None:
     """Writes the example as a new file at ``path``, whole or not at all, for its owner's eyes only.
 
     Raises:
-        ConfigError: There is something at ``path`` and ``force`` is not given, or it can't be written.
+        ConfigError: There is a file at ``path`` and ``force`` is not given, or it can't be written.
     """
-    if not force and os.path.lexists(path):
+    if not force and is_file(path):
         message = "is there already and was left as it is"
         raise ConfigError([Problem(str(path), None, None, None, message, hint="to replace it, add --force")])
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # It may come to hold a password, so nobody else may read it.
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with whole_file(path, 0o600) as file:
             file.write(example().encode())
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
         hint = "name another place, or check the owner and mode of its directory"
         problem = Problem(str(path), None, None, None, f"can't be written: {error.strerror}", hint=hint)
         raise ConfigError([problem]) from error

@@ -56,11 +56,15 @@ def write(folder: Path, name: str, text: str) -> Path:
     for number in range(1, 1_000):
         path = folder / (name if number == 1 else f"{Path(name).stem}-{number}{Path(name).suffix}")
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
             continue
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        try:
+            with open(descriptor, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+        except OSError:
+            path.unlink()  # half a table is none
+            raise
         return path
     raise OSError(f"a thousand files of the name {name}")
 

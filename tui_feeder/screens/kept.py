@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from tui_feeder.whole_file import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +47,7 @@ def write_kept(path: Path, kept: Kept) -> None:
     """Put ``kept`` in the place of what was there, whole or not at all. A fault is only logged."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=path.name, encoding="utf-8", delete=False
-        ) as file:
-            json.dump(asdict(kept), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(file.name, path)
+        with whole_file(path, 0o600) as file:
+            file.write(json.dumps(asdict(kept)).encode())
     except OSError as fault:
         log.warning("what the screen should remember cannot be written: %s", fault)

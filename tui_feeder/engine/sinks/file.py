@@ -18,6 +18,7 @@ import math
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -222,6 +223,7 @@ class FileSink(DrainingSink):
         half = target.with_name(target.name + ".part")
         try:
             with file.open("rb") as plain, half.open("wb") as out:
+                os.fchmod(out.fileno(), stat.S_IMODE(os.fstat(plain.fileno()).st_mode))
                 packed = _PACKED[self._config.compression](out)
                 while chunk := plain.read(_CHUNK):
                     if self.ending:
