@@ -173,6 +173,17 @@ def test_keys_and_defaults_are_those_of_the_contract() -> None:
     assert leaves(Config()) == CONTRACT
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['"2025-01-01"', "2025-01-01", '"2025-01-01T00:00:00"', "2025-01-01T00:00:00", '"2025-01-01 00:00Z"'],
+)
+def test_history_may_begin_at_a_date_as_on_the_command_line(tmp_path: Path, text: str) -> None:
+    loaded = load(write(tmp_path, f"[application]\nstart_date = {text}\n"), environ={})
+    assert loaded.config.application.start_date == datetime(2025, 1, 1, tzinfo=UTC)
+    loaded = load(None, environ={"FEEDER_APPLICATION__START_DATE": text.strip('"')})
+    assert loaded.config.application.start_date == datetime(2025, 1, 1, tzinfo=UTC)
+
+
 def test_no_file_and_no_environment_give_the_defaults() -> None:
     loaded = load(None, environ={"HOME": "/nowhere", "PATH": "/bin"})
     assert loaded.config == Config()

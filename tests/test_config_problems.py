@@ -92,9 +92,9 @@ WRONG = [
     ("application", "timeframes = [0]", None),
     ("application", "timeframes = [172800]", None),
     ("application", "timeframes = []", None),
-    ("application", 'start_date = "2025-01-01"', "add the hour and Z for UTC"),
-    ("application", 'start_date = "2025-01-01T00:00:00"', "add the hour and Z for UTC"),
-    ("application", "start_date = 2025-01-01T00:00:00", "add the hour and Z for UTC"),
+    ("application", 'start_date = ""', None),
+    ("application", 'start_date = "1970-01-01"', None),
+    ("application", "start_date = 12:00:00", None),
     ("application", 'start_date = "2025-02-30T00:00:00Z"', None),
     ("application", 'start_date = "0001-01-01T00:00:00+23:59"', None),
     ("application", 'storage_path = ""', None),
@@ -193,7 +193,7 @@ KEYS = keys_of_the_example()
 
 def fits(form: type, default: object) -> bool:
     if isinstance(default, datetime):
-        return False
+        return form is datetime
     if isinstance(default, tuple):
         return False
     if default is None or isinstance(default, str | Path):

@@ -6,11 +6,15 @@ import re
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from samples import MIDNIGHT, walk
 
 import tui_feeder
@@ -247,6 +251,90 @@ def test_importing_the_package_loads_nothing_and_its_names_are_there() -> None:
     assert set(tui_feeder.__all__) <= set(dir(tui_feeder))
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         tui_feeder.nothing  # noqa: B018
+
+
+DAY = MIDNIGHT + 19 * DAY_MS  # 2026-01-20
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "2026-01-20", "2026-01-20T00:00:00Z", "2026-01-20T02:00+02:00", "2026-01-20 00:00", DAY,
+        np.int64(DAY),
+        date(2026, 1, 20), datetime(2026, 1, 20), datetime(2026, 1, 20, tzinfo=UTC),
+        datetime(2026, 1, 20, 3, tzinfo=timezone(timedelta(hours=3))),
+        np.datetime64("2026-01-20"), np.datetime64("2026-01-20T00:00:00.000000000"), np.datetime64(DAY, "ms"),
+        pd.Timestamp("2026-01-20"), pd.Timestamp("2026-01-20 09:00", tz="Asia/Tokyo"),
+        pd.DatetimeIndex(["2026-01-20"])[0],
+    ],
+)  # fmt: skip
+def test_every_way_to_say_a_moment_means_the_same(path: Path, said: Any) -> None:  # noqa: ANN401
+    with open_store(path) as store:
+        after = store.candles("BTCUSDT", start=said)
+        assert after["open_time"][0] == DAY
+        before = store.candles("BTCUSDT", end=said)
+        assert before["open_time"][-1] == DAY - MINUTE_MS
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            DAY // 1000,
+            f"{DAY // 1000} is not a time in ms since the epoch; it looks like seconds: write {DAY}",
+        ),
+        (DAY * 1000, f"it looks like microseconds: write {DAY}"),
+        (np.int64(DAY * 1_000_000), f"it looks like nanoseconds: write {DAY}"),
+        (1, "1 is not a time in ms since the epoch"),
+        (-DAY, "is not a time in ms since the epoch"),
+        (10**40, "is not a time in ms since the epoch"),
+        ("", "'' is not a time"),
+        ("  ", "'  ' is not a time"),
+        ("NaT", "'NaT' is not a time"),
+        (pd.NaT, "NaT is not a time"),
+        (np.datetime64("NaT"), "NaT is not a time"),
+        (float("nan"), "nan is not a time"),
+        (np.float64("nan"), "nan is not a time"),
+        (datetime(1, 1, 1), "lies outside the years 1970 to 2199"),
+        ("9999-12-31", "lies outside the years 1970 to 2199"),
+        (np.datetime64("2500-01-01"), "lies outside the years 1970 to 2199"),
+        (float(DAY), TypeError),
+        (True, TypeError),
+        (b"2026-01-20", TypeError),
+        ([DAY], TypeError),
+    ],
+)
+def test_what_is_no_moment_is_an_error_and_says_what_may_be_meant(path: Path, said: Any, words: Any) -> None:  # noqa: ANN401
+    with open_store(path) as store:
+        for key in ("start", "end"):
+            if words is TypeError:
+                with pytest.raises(TypeError, match="a time must be text, a date, a datetime or ms since"):
+                    store.candles("BTCUSDT", **{key: said})
+            else:
+                with pytest.raises(ValueError, match=re.escape(words)):
+                    store.candles("BTCUSDT", **{key: said})
+
+
+@given(
+    st.datetimes(datetime(1990, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC)).map(
+        lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000)
+    )
+)
+def test_a_moment_survives_every_form(at: datetime) -> None:
+    ms = round((at - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1))
+    forms = (
+        at, at.replace(tzinfo=None), at.isoformat(), ms, np.int64(ms), np.datetime64(ms, "ms"),
+        pd.Timestamp(at),
+    )  # fmt: skip
+    assert {parse_moment(form) for form in forms} == {ms}
+
+
+def test_a_home_is_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(path.parent))
+    with open_store(f"~/{path.name}") as store:
+        assert store.symbols() == ["BTCUSDT"]
+    with pytest.raises(StoreError, match="names a home directory that is not known"):
+        open_store("~nobody-of-that-name/store")
 
 
 def test_times_and_timeframes_are_read_strictly() -> None:

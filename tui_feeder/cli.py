@@ -233,16 +233,15 @@ def simulate(
 
     Exit codes: 0 stopped in order, 1 the port cannot be had, 2 an option makes no sense.
     """
-    from datetime import UTC, datetime
+    from tui_feeder.moments import parse_moment
 
     with told():
         start_ms = None
         if start is not None:
             try:
-                at = datetime.fromisoformat(start)
-            except ValueError:
-                raise Refusal(f"--start {start!r} is not a time such as 2026-02-21T12:00:00Z") from None
-            start_ms = int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+                start_ms = parse_moment(start)
+            except ValueError as error:
+                raise Refusal(f"--start: {error}") from None
         from tui_feeder.simulator import serve
 
         try:

@@ -28,7 +28,7 @@ def home(environ: Mapping[str, str] = os.environ) -> Path | None:
     return found if found.is_absolute() else None
 
 
-def expanded(text: str) -> Path:
+def expanded(text: str | os.PathLike[str]) -> Path:
     """The path, with ``~`` for a home.
 
     Raises:

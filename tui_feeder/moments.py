@@ -2,42 +2,80 @@
 
 from __future__ import annotations
 
+import operator
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 _MINUTE_MS = 60_000
 _DAY_SECONDS = 86_400
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400}
 _MOMENT = re.compile(
-    r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:\d{2})?)?", re.IGNORECASE
+    r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})?)?", re.IGNORECASE
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Instants as numbers: below these one is most likely in seconds, above them in micro- or nanoseconds.
+_FIRST_MS, _END_MS = 631_152_000_000, 7_258_118_400_000  # 1990, 2200
+_SCALES = (("seconds", 1_000, 1), ("microseconds", 1, 1_000), ("nanoseconds", 1, 1_000_000))
 
 
-def parse_moment(value: str | int | datetime) -> int:
+def parse_moment(value: object) -> int:
     """A moment as ms since the epoch.
 
     Args:
-        value: RFC 3339 (``2026-02-21T12:00:00Z``) or a plain date; an aware or naive datetime;
-            or ms since the epoch. What names no time zone is UTC.
+        value: RFC 3339 (``2026-02-21T12:00:00Z``) or a plain date; a date, which begins at midnight UTC; an
+            aware or naive datetime, a pandas Timestamp or a numpy datetime64; or a whole number of ms since
+            the epoch. What names no time zone is UTC.
 
     Raises:
-        ValueError: no such moment.
+        ValueError: no such moment, or not in the years 1970 to 2199; of a number that is hardly meant in ms
+            the message says in what it may be. 0 is the beginning of all time.
         TypeError: none of these types.
     """
-    if isinstance(value, bool) or not isinstance(value, str | int | datetime):
-        raise TypeError(f"a time must be text, a datetime or ms since the epoch, not {value!r}")
-    if isinstance(value, int):
-        return value
+    if value is None or (isinstance(value, bool | float) and value == value):
+        raise _no_type(value)
+    if value != value:  # NaN, and the NaT of pandas and numpy
+        raise ValueError(f"{value} is not a time")
     if isinstance(value, str):
         if not _MOMENT.fullmatch(value.strip()):
             raise ValueError(f"{value!r} is not a time: write 2026-02-21 or 2026-02-21T12:00:00Z (UTC)")
         try:
-            value = datetime.fromisoformat(value.strip().upper())
+            return _of_datetime(datetime.fromisoformat(value.strip().upper()))
         except ValueError as error:
             raise ValueError(f"{value!r} is not a time: {error}") from None
+    if isinstance(value, datetime):
+        return _of_datetime(value)
+    if isinstance(value, date):
+        return _of_datetime(datetime.combine(value, time()))
+    if type(value).__name__ == "datetime64" and hasattr(value, "astype"):  # numpy, without loading it
+        return _within(int(value.astype("datetime64[ms]").astype("int64")), value)
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise _no_type(value) from None
+    if number == 0 or _FIRST_MS <= number < _END_MS:
+        return number
+    for name, times, per in _SCALES:
+        if _FIRST_MS <= number * times // per < _END_MS:
+            better = number * times // per
+            raise ValueError(
+                f"{number} is not a time in ms since the epoch; it looks like {name}: write {better}"
+            )
+    raise ValueError(f"{number} is not a time in ms since the epoch (0, or of the years 1990 to 2199)")
+
+
+def _no_type(value: object) -> TypeError:
+    return TypeError(f"a time must be text, a date, a datetime or ms since the epoch, not {value!r}")
+
+
+def _of_datetime(value: datetime) -> int:
     at = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-    return (at - _EPOCH) // timedelta(milliseconds=1)
+    return _within(int((at - _EPOCH) // timedelta(milliseconds=1)), value)
+
+
+def _within(ms: int, value: object) -> int:
+    if not 0 <= ms < _END_MS:
+        raise ValueError(f"{value} lies outside the years 1970 to 2199")
+    return ms
 
 
 def whole_minute(ms: int) -> int:

@@ -16,7 +16,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
@@ -29,6 +29,7 @@ from tui_feeder.engine.candle import DAY_MS, ROW, SECOND_MS, Rows
 from tui_feeder.engine.coverage import Coverage
 from tui_feeder.engine.lock import StoreError
 from tui_feeder.engine.store import Store
+from tui_feeder.folders import FolderError, expanded
 from tui_feeder.moments import day_text, parse_moment, parse_timeframe, whole_minute
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ __all__ = [
     "CANDLE", "CandleStore", "Candles", "DamagedDayWarning", "Moment", "open_store", "to_pandas", "to_polars",
 ]  # fmt: skip
 
-#: A moment: RFC 3339 text or a plain date, a datetime, or ms since the epoch; without a zone UTC.
-Moment: TypeAlias = str | int | datetime | np.integer[Any]
+#: A moment: RFC 3339 text or a plain date, a date or datetime (also of pandas or numpy), or ms since the
+#: epoch; without a zone UTC.
+Moment: TypeAlias = str | int | date | datetime | np.integer[Any] | np.datetime64
 
 #: A one-dimensional structured array of dtype :data:`CANDLE`, ascending, without duplicates.
 Candles: TypeAlias = NDArray[Any]
@@ -69,7 +71,7 @@ def open_store(path: str | os.PathLike[str]) -> CandleStore:
     this process is cheap: both share one environment.
 
     Args:
-        path: the storage directory (``application.storage_path``).
+        path: the storage directory (``application.storage_path``); ``~`` is the home.
 
     Raises:
         StoreError: there is no store, or it is of another format.
@@ -118,7 +120,10 @@ class CandleStore:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        try:
+            self.path = expanded(path)
+        except FolderError as error:
+            raise StoreError(str(error)) from error
         self._key = self.path.resolve()
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -201,8 +206,8 @@ class CandleStore:
             symbol: such as ``"BTCUSDT"``.
             timeframe: ``"1m"``, ``"5m"``, ``"4h"``, ``"1d"`` .. or seconds; must divide a day. Bars
                 are aligned to midnight UTC.
-            start: None for the first stored minute.
-            end: exclusive; None for the last stored minute.
+            start: see :data:`Moment`; without a time zone UTC. None for the first stored minute.
+            end: exclusive, written like ``start``; None for the last stored minute.
             include_partial: also bars that lack minutes, the one in progress included.
 
         Returns:
@@ -210,7 +215,8 @@ class CandleStore:
 
         Raises:
             KeyError: nothing of the symbol is stored; the message names what is.
-            ValueError: ``timeframe``, ``start`` or ``end`` makes no sense.
+            ValueError: ``timeframe``, ``start`` or ``end`` makes no sense, as a number of seconds.
+            TypeError: ``start`` or ``end`` is of another type.
         """
         parts = list(self.chunks(symbol, timeframe, start, end, include_partial=include_partial))
         return np.concatenate(parts) if parts else np.empty(0, dtype=CANDLE)
@@ -236,12 +242,14 @@ class CandleStore:
             known = ", ".join(self.symbols()) or "nothing"
             raise KeyError(f"no candles of {symbol} in {self.path}: it holds {known}")
         low, high, bar = present.start, present.end, seconds * SECOND_MS
-        if start is not None and end is not None and _ms(end) < _ms(start):
+        first = None if start is None else parse_moment(start)
+        after = None if end is None else parse_moment(end)
+        if first is not None and after is not None and after < first:
             raise ValueError(f"the range ends ({end}) before it starts ({start})")
-        if start is not None:
-            low = max(low, -(-_ms(start) // bar) * bar)
-        if end is not None:
-            high = min(high, whole_minute(_ms(end)) // bar * bar)
+        if first is not None:
+            low = max(low, -(-first // bar) * bar)
+        if after is not None:
+            high = min(high, whole_minute(after) // bar * bar)
         return self._chunks(symbol, seconds, low, high, include_partial)
 
     def _chunks(self, symbol: str, seconds: int, low: int, high: int, partial: bool) -> Iterator[Candles]:
@@ -266,10 +274,6 @@ class CandleStore:
                 if len(bars):
                     yield bars
             at = stop
-
-
-def _ms(moment: Moment) -> int:
-    return parse_moment(int(moment) if isinstance(moment, np.integer) else moment)
 
 
 def _bars(rows: Rows, seconds: int, partial: bool, listed: int | None) -> Candles:

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from tui_feeder.configuration.proxy import ALLOWED, ProxyAddress, masked
 from tui_feeder.configuration.text import Secret, closest, did_you_mean, show, to_toml
 from tui_feeder.folders import FolderError, expanded
+from tui_feeder.moments import parse_moment
 
 #: The type a key is annotated with; Python has no type for such forms.
 Kind: TypeAlias = Any
@@ -33,7 +34,6 @@ _HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_
 _TOPIC_PREFIX = re.compile(r"[A-Za-z0-9._-]{0,200}")
 _SYMBOL = re.compile(r"[^\s,;:\"'`\\/#=.a-z\x00-\x1f\x7f]{1,64}")
 _LOGGER_LEVEL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*=(debug|info|warning|error)")
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _FORMS: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number",
@@ -42,7 +42,7 @@ _FORMS: dict[Any, str] = {
     Secret: "a string",
     Path: "a path",
     ProxyAddress: ALLOWED,
-    datetime: 'a time in RFC 3339 form, as "2024-01-01T00:00:00Z"',
+    datetime: 'a time, as "2024-01-01" or "2024-01-01T00:00:00Z" (without a zone UTC)',
 }
 
 
@@ -374,20 +374,15 @@ def _convert_path(text: str) -> Path:
 
 
 def _convert_time(raw: object) -> datetime:
-    moment = raw
-    if isinstance(raw, str) and _RFC_3339.fullmatch(raw):
-        try:
-            moment = datetime.fromisoformat(raw.upper())
-        except ValueError:
-            raise UnfitError("is not a time that exists", raw) from None
-    if not isinstance(moment, datetime) or moment.tzinfo is None:
-        timely = isinstance(raw, str | date)
-        hint = "add the hour and Z for UTC" if timely else None
-        message = "is not such a time" if timely else f"is {form_of(raw)}, not a time"
-        raise UnfitError(message, raw, hint=hint, form=not timely)
-    if not 1970 < moment.year < 2200:
+    if not isinstance(raw, str | date):  # a datetime is a date
+        raise UnfitError(f"is {form_of(raw)}, not a time", raw, form=True)
+    try:
+        moment = datetime.fromtimestamp(parse_moment(raw) / 1000, UTC)
+    except ValueError:
+        raise UnfitError("is not such a time", raw) from None
+    if moment.year < 1971:
         raise UnfitError("lies outside the years 1971 to 2199", raw)
-    return moment.astimezone(UTC)
+    return moment
 
 
 def writing_hint(kind: Kind, raw: object) -> str | None:

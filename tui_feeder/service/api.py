@@ -17,7 +17,6 @@ from tui_feeder.service.subject import Subject
 
 MOST = 1_500  # rows in an answer
 _USUAL = 500
-_LATEST_MS = 253_402_300_800_000  # the year 10000
 #: Minutes read for one answer, at most.
 _MOST_MINUTES = 31 * 1440
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -69,12 +68,10 @@ class Asked:
         if text is None:
             return None
         try:
-            found = int(text) if text.isascii() and text.isdigit() and len(text) < 18 else parse_moment(text)
-        except (ValueError, OverflowError):
-            found = -1
-        if not 0 <= found < _LATEST_MS:
-            raise RequestError(400, f"{name} is a time: ms since the epoch, or 2026-02-21T12:00:00Z")
-        return found
+            return parse_moment(int(text) if text.isascii() and text.isdigit() else text)
+        except (ValueError, OverflowError) as error:
+            why = f"{name} is a time: ms since the epoch, or 2026-02-21T12:00:00Z"
+            raise RequestError(400, f"{why}; {error}") from None
 
     def symbol(self, known: Mapping[str, SymbolView]) -> str:
         """A symbol that is followed."""
