@@ -81,6 +81,9 @@ def test_durations_counts_and_sizes_are_short() -> None:
     assert [duration_text(s) for s in (None, 0, 59, 80, 7_500, 100_000)] == [
         "–", "0s", "59s", "1m20s", "2h05m", "1d03h",
     ]  # fmt: skip
+    assert [count_text(v) for v in (0.35, 0.0123, 4.567, 99.9, 1e-5, 17)] == [
+        "0.350", "0.012", "4.57", "99.9", "<.001", "17",
+    ]  # fmt: skip
     assert [count_text(v) for v in (None, 0, 999, 58_240, 999_960, 1.3e6, 240e9)] == [
         "–", "0", "999", "58.2k", "1.0M", "1.3M", "240B",
     ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from contextlib import closing
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -29,6 +29,7 @@ from tui_feeder.engine.sinks.postgres import PostgresSink
 from tui_feeder.engine.store import Store
 from tui_feeder.simulator import exchange as simulated
 from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.market import Market
 from tui_feeder.simulator.synthetic import synthetic_market
 
 #: About 0.000015, 0.005, 15, 3,000 and 100,000.
@@ -49,29 +50,40 @@ async def test_profiles_by_the_defaults_have_100_to_400_rows_and_agree_everywher
 ) -> None:
     market = synthetic_market(COINS, as_of_ms=NOON)
     midnight = NOON + DAY_MS // 2
-    day = midnight - DAY_MS
-    clock = clock_for(market, start_ms=midnight - 10 * MINUTE_MS, rate=60.0)
-    async with simulated.Exchange(market, clock) as exchange:
+    path = tmp_path / "store"
+    # The history first, at its leisure; then over midnight, sixty times as fast.
+    async with at_exchange(market, NOON, 1.0, path, postgres) as (engine, _, _):
+        await until(lambda: [one.phase for one in engine.tracked.values()] == ["live"] * 5, 300)
+    start = midnight - 20 * MINUTE_MS
+    async with at_exchange(market, start, 60.0, path, postgres) as (engine, collected, mirror):
+        await until(lambda: all(midnight in collected.minutes(s) for s in COINS), 120)
+        async with at_work(mirror):
+            await judge(postgres, engine.store, engine, collected, midnight - DAY_MS)
+
+
+@contextlib.asynccontextmanager
+async def at_exchange(
+    market: Market, start: int, rate: float, path: Path, postgres: Server
+) -> AsyncIterator[tuple[Engine, Collected, PostgresSink]]:
+    """An engine by the defaults at an exchange whose clock starts at ``start`` (ms)."""
+    async with simulated.Exchange(market, clock_for(market, start_ms=start, rate=rate)) as exchange:
         config = Config(
             application=replace(Application(), symbols=tuple(COINS)),
             database=mirrored(postgres),
             exchange=replace(
                 Exchange(), rest_url=exchange.rest_url, stream_url=exchange.stream_url,
-                archive_url=exchange.archive_url, clock_rate=60.0,
+                archive_url=exchange.archive_url, clock_rate=rate,
             ),
         )  # fmt: skip
         assert config.volume_profile == Config().volume_profile  # nothing is stated
-        with closing(Store(tmp_path / "store", exchange="a simulated exchange")) as store:
-            collected, mirror = Collected(), PostgresSink(config, store)
-            engine = Engine(config, store, [collected])
-            running = asyncio.create_task(engine.run())
-            try:
-                await until(lambda: all(midnight in collected.minutes(s) for s in COINS), 240)
-                async with at_work(mirror):
-                    await judge(postgres, store, engine, collected, day)
-            finally:
-                engine.request_stop()
-                await running
+        store, collected = Store(path, exchange="a simulated exchange"), Collected()
+        engine = Engine(config, store, [collected])
+        running = asyncio.create_task(engine.run())
+        try:
+            yield engine, collected, PostgresSink(config, store)
+        finally:
+            engine.request_stop()
+            await running
 
 
 async def judge(server: Server, store: Store, engine: Engine, collected: Collected, day: int) -> None:

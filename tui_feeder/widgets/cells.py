@@ -86,14 +86,18 @@ def duration_text(seconds: float | None) -> str:
 
 
 def count_text(value: float | None) -> str:
-    """A count or volume in at most five cells: ``812``, ``58.2k``, ``1.3M``, ``240B``."""
+    """A count or volume in at most five cells: ``0.035``, ``812``, ``58.2k``, ``1.3M``, ``240B``."""
     if value is None:
         return UNKNOWN
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if value >= size * 0.9995:
             scaled = value / size
             return f"{scaled:.1f}{unit}" if scaled < 99.95 else f"{scaled:.0f}{unit}"
-    return f"{value:.0f}"
+    if value >= 99.95 or value == int(value):
+        return f"{value:.0f}"
+    # Of a dear coin a minute's volume is a fraction.
+    digits = 1 if value >= 9.995 else 2 if value >= 0.9995 else 3
+    return f"{value:.{digits}f}" if value >= 0.0005 else "<.001"
 
 
 def bytes_text(value: int) -> str:
