@@ -186,7 +186,7 @@ async def test_fuzzed_answers_are_rows_or_one_kind_of_error(seconds: float) -> N
     async def ask(content: bytes) -> None:
         for status in (200, 418, 400):
             current[0] = (status, content)
-            for question in ("klines", "symbols", "server_time"):
+            for question in ("klines", "listings", "server_time"):
                 client = RestClient(f"http://{host}:{port}", ExchangeClock(), timeout=5.0)
                 try:
                     got = await getattr(client, question)(*(("BTCUSDT",) if question == "klines" else ()))

@@ -172,7 +172,7 @@ async def test_an_unknown_symbol_says_so_and_harms_no_other_and_is_not_asked_for
 
 async def refresh(engine: Engine) -> None:
     """What the engine does every few minutes by itself."""
-    engine.following.listed = await engine.rest.symbols()
+    engine.following.listed = (await engine.rest.listings()).symbols
     engine.following.assign(list(engine.tracked))
 
 

@@ -44,6 +44,9 @@ class Desk:
     def missed(self, symbol: str, candle: Candle, source: Source) -> None:
         raise AssertionError("nothing was missed")
 
+    def disputed(self, symbol: str, candle: Candle, other: Candle) -> None:
+        raise AssertionError("all say the same")
+
     def crashed(self, symbol: str, error: BaseException) -> None:
         raise AssertionError("nothing crashed") from error
 

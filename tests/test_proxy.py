@@ -174,7 +174,7 @@ async def _ask(proxies: Proxies, port: int) -> _Asked:
     running = asyncio.create_task(streams.run())
     try:
         await rest.sync_clock()
-        symbols = sorted(await rest.symbols())
+        symbols = sorted((await rest.listings()).symbols)
         day = NOON // DAY_MS * DAY_MS - 2 * DAY_MS
         rows = (await archive.fetch(File(day, day + DAY_MS, FileKind.DAY), "BTCUSDT")).rows
         await until(lambda: frames, why=streams.sockets[0].reason)
@@ -218,7 +218,7 @@ async def test_an_exchange_on_this_machine_is_never_proxied(monkeypatch: pytest.
     async with exchange_at() as exchange:
         rest = RestClient(exchange.rest_url, ExchangeClock(20.0))
         try:
-            assert set(SYMBOLS) <= set(await rest.symbols())
+            assert set(SYMBOLS) <= set((await rest.listings()).symbols)
         finally:
             await rest.close()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ async def test_during_a_ban_nothing_is_asked_at_all(parts: Reading, header: bool
     parts.exchange.faults.switch_off()
     for moment in (MOMENT + 1, MOMENT + 60_000, MOMENT + 119_999):
         parts.hand.moment = moment
-        for request in (parts.rest.server_time, parts.rest.symbols, parts.rest.sync_clock):
+        for request in (parts.rest.server_time, parts.rest.listings, parts.rest.sync_clock):
             with pytest.raises(RestError, match="no request during a ban"):
                 await request()
         filled = await parts.fill(span(NOON - 600 * MINUTE_MS, NOON))
@@ -211,8 +212,8 @@ async def test_a_lasting_refusal_fails_its_span_with_a_reason_and_is_not_asked_f
     ("question", "body"),
     [
         ("sync_clock", b'{"serverTime":' + b"9" * 400 + b"}"),
-        ("symbols", b'{"rateLimits":[{"rateLimitType":"\xff"}]}'),
-        ("symbols", b"[" * 3_000),
+        ("listings", b'{"rateLimits":[{"rateLimitType":"\xff"}]}'),
+        ("listings", b"[" * 3_000),
         ("sync_clock", b'{"serverTime":9223372036854775808}'),
     ],
     ids=["too large for a float", "no UTF-8", "too deep", "too large for 64 bits"],
@@ -237,14 +238,14 @@ async def test_an_answer_nothing_can_be_made_of_is_a_bad_one(question: str, body
 
 
 async def test_a_row_that_was_not_asked_for_proves_nothing(parts: Reading) -> None:
-    decoded = parts.rest._decoded
+    get = parts.rest._get
 
-    def with_another(body: bytes, decoder: Any) -> Any:  # noqa: ANN401
-        table = decoded(body, decoder)
-        far = table[-1][0] + 1_000 * MINUTE_MS
-        return [*table, (far, *table[-1][1:6], far + MINUTE_MS - 1, *table[-1][7:])]
+    async def with_another(path: str, weight: int, *, urgent: bool = False) -> bytes:
+        rows = json.loads(await get(path, weight, urgent=urgent))
+        far = rows[-1][0] + 1_000 * MINUTE_MS
+        return json.dumps([*rows, [far, *rows[-1][1:6], far + MINUTE_MS - 1, *rows[-1][7:]]]).encode()
 
-    parts.rest._decoded = with_another  # type: ignore[method-assign]
+    parts.rest._get = with_another  # type: ignore[method-assign]
     rows, newest = await parts.rest.klines_shown(
         LTC, "1m", NOON - MINUTE_MS, NOON + MINUTE_MS, 2, urgent=False
     )
@@ -322,7 +323,7 @@ async def test_without_later_minutes_ten_of_them_must_pass_before_one_is_certifi
 
 
 async def test_a_name_that_is_not_ascii_is_a_name(parts: Reading) -> None:
-    assert CHINESE in await parts.rest.symbols()
+    assert CHINESE in (await parts.rest.listings()).symbols
     assert len(await parts.rest.klines(CHINESE, start=NOON - 9 * MINUTE_MS, end=NOON)) == 9
     with pytest.raises(UnknownSymbolError):
         await parts.rest.klines("币安USDT", start=NOON - 9 * MINUTE_MS, end=NOON)

@@ -192,6 +192,9 @@ class Run:
     def missed(self, symbol: str, candle: Candle, source: Source) -> None:
         raise AssertionError("no step gives a minute twice")
 
+    def disputed(self, symbol: str, candle: Candle, other: Candle) -> None:
+        """What REST would say of it is a step of its own."""
+
     def superseded(self, symbol: str, candle: Candle) -> None:
         self.repairs.append(asyncio.create_task(self.bring_up.open_lane(self.one, candle.open_time)))
 

@@ -27,6 +27,7 @@ refuse-connections garbage bad-values rest-429 rest-418 rest-403 rest-451 rest-5
 rest-truncated rest-empty weight-jump unfinished-row bad-checksum no-checksum corrupt-zip missing-file
 forbidden-file zip-bomb zip-path two-members csv-long-header csv-no-header csv-crlf csv-microseconds
 missing-rows duplicate-rows unsorted-rows zero-rows slow-archive clock-skew delist outage
+early-close two-closes odd-rows odd-listing short-listing
 """
 
 
@@ -265,7 +266,12 @@ def test_random_faults_are_the_same_for_a_seed_and_others_for_another() -> None:
 
 def test_random_faults_are_of_every_kind_that_heals_and_all_end() -> None:
     drawn = list(itertools.islice(draws(1, ["BTCUSDT", "ETHUSDT"], NOON, gap=600), 4_000))
-    assert {d.fault.name for d in drawn} == {*KINDS} - {"delist"}
+    assert {d.fault.name for d in drawn} == {*KINDS} - {
+        "delist",
+        "two-closes",
+        "odd-listing",
+        "short-listing",
+    }
     assert all(d.fault.duration is not None and 5 <= d.fault.duration <= 900 for d in drawn)
     begins = [d.begins for d in drawn]
     assert begins == sorted(begins)

@@ -10,7 +10,8 @@ from feed import NOON, configured, feeding, until
 
 from tui_feeder.config import Service
 from tui_feeder.engine import snapshots
-from tui_feeder.engine.binance.rest import RestClient, RestError, SymbolInfo
+from tui_feeder.engine.binance.answers import SymbolInfo
+from tui_feeder.engine.binance.rest import RestClient, RestError
 from tui_feeder.engine.candle import MINUTE_MS, Rows
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.engine import Engine
@@ -156,7 +157,7 @@ def test_what_is_not_traded_is_asked_for_no_more_until_it_is(
     following = Following(["AUSDT"], rest, clock, Journal(clock.now), host)
 
     def list_as(text: str) -> None:
-        following.listed = {"AUSDT": SymbolInfo("AUSDT", text, True, "USDT", 0.1, "0.1", 0.1, 0)}
+        following.listed = {"AUSDT": SymbolInfo("AUSDT", text, True, 0.1, "0.1", 0)}
         following.assign(["AUSDT"])
 
     list_as("TRADING")

@@ -17,11 +17,12 @@ from collections.abc import Iterator, Sequence
 from functools import reduce
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 from tui_feeder.config import Config
 from tui_feeder.configuration.keys import kind_at, leaf_names
 from tui_feeder.configuration.sections import Service
-from tui_feeder.configuration.text import MASK, Secret
+from tui_feeder.configuration.text import MASK, Secret, printable
 from tui_feeder.configuration.values import is_secret
 from tui_feeder.engine.proxy import configured_proxies
 from tui_feeder.folders import FolderError, check_owner
@@ -59,6 +60,15 @@ class _Human(_Masking):
     def __init__(self) -> None:
         self.converter = time.gmtime
         super().__init__("%(asctime)sZ %(levelname)-7s %(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """One line a message, whatever it holds: names and reasons come from outside too."""
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401 - the library's own
+        """A traceback with its lines, and nothing in them that a terminal takes for its own."""
+        return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
     def format(self, record: logging.LogRecord) -> str:
         before = record.levelname

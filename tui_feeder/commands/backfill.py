@@ -19,10 +19,11 @@ from tui_feeder.commands.line import Refusal
 from tui_feeder.commands.tables import amount, lasting, plural, size, table
 from tui_feeder.commands.wanted import brief, is_pattern
 from tui_feeder.config import LoadedConfig
-from tui_feeder.engine.binance.rest import SymbolInfo
+from tui_feeder.engine.binance.answers import SymbolInfo
 from tui_feeder.engine.candle import Source
 from tui_feeder.engine.roster import choose_symbols
 from tui_feeder.engine.store import Store
+from tui_feeder.engine.telling import some
 from tui_feeder.logs import set_up
 from tui_feeder.moments import moment_text
 from tui_feeder.running import market_of
@@ -67,6 +68,9 @@ async def _run(loaded: LoadedConfig, store: Store, start: int | None, end: int |
         symbols, unknown = _choose(loaded, connection, listed)
         if connection.refused:
             typer.echo(f"REST cannot be used: {connection.refused}; archives alone are read", err=True)
+        if connection.odd:
+            odd = some([f"{name}: {why}" for name, why in connection.odd.items()])
+            typer.echo(f"entries of the exchange's list that cannot be used: {odd}", err=True)
         closed = connection.closed_until()
         if start is not None and start >= closed:
             raise Refusal(f"--from lies ahead of the exchange's last closed minute, {moment_text(closed)}")

@@ -6,13 +6,15 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from tui_feeder.config import Config
 from tui_feeder.engine.ban import keep_ban, known_ban
+from tui_feeder.engine.binance.answers import SymbolInfo
 from tui_feeder.engine.binance.archive import ArchiveClient, ArchiveError, ArchiveRows
-from tui_feeder.engine.binance.rest import RestClient, RestError, SymbolInfo
+from tui_feeder.engine.binance.rest import RestClient, RestError
 from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.history import SURE_MS, History
@@ -71,6 +73,7 @@ class Connection:
 
     Attributes:
         refused: why REST cannot be used although the archive may be; "" when it can.
+        odd: entries of the listing that cannot be used, by name, and why.
 
     Args:
         store: knows of a ban that an earlier run met, and, unless it is read-only, keeps one met now.
@@ -90,8 +93,10 @@ class Connection:
             banned_until=known_ban(store, self.clock),
             on_ban=self._banned,
             proxies=proxies,
+            on_odd=partial(self.journal.odd, "odd REST rows"),
         )
         self.refused = ""
+        self.odd: dict[str, str] = {}
         self._config = config
         self._store = store
         self._workers = working_thread()
@@ -138,7 +143,9 @@ class Connection:
         for attempt in range(1, _TRIES + 1):
             try:
                 await self.rest.sync_clock()
-                return await self.rest.symbols()
+                found = await self.rest.listings()
+                self.odd = found.odd
+                return found.symbols
             except RestError as error:
                 if self.refuses(error):
                     return {}

@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 from tui_feeder.config import Config
 from tui_feeder.configuration.values import is_loopback
 from tui_feeder.engine.ban import known_ban
+from tui_feeder.engine.binance.answers import SymbolInfo
 from tui_feeder.engine.binance.archive import ArchiveClient, ArchiveError
-from tui_feeder.engine.binance.rest import RestClient, RestError, SymbolInfo, UnknownSymbolError
+from tui_feeder.engine.binance.rest import RestClient, RestError, UnknownSymbolError
 from tui_feeder.engine.binance.stream import Handlers, KlineSocket
 from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.engine.clock import ExchangeClock
@@ -31,6 +32,7 @@ from tui_feeder.engine.roster import choose_symbols
 from tui_feeder.engine.sinks.configured import disabled_backlogs, look
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.store import Store, StoreError
+from tui_feeder.engine.telling import some
 from tui_feeder.engine.threads import working_thread
 
 State = Literal["ok", "warn", "fail"]
@@ -178,8 +180,13 @@ async def rest(config: Config) -> tuple[list[Finding], Exchange]:
     )
     try:
         await client.sync_clock()
-        exchange.listed = await client.symbols()
+        listings = await client.listings()
+        exchange.listed = listings.symbols
         found.append(_symbols(config, exchange))
+        if listings.odd:
+            entries = some([f"{name}: {why}" for name, why in listings.odd.items()])
+            text = f"{len(listings.odd)} entries of the exchange's list cannot be used: {entries}"
+            found.append(Finding("listing", "warn", text, "the others are followed; wait for the exchange"))
         asked = exchange.chosen[0] if exchange.chosen else _LIQUID
         rows = await client.klines(asked, limit=5)
         if len(rows):

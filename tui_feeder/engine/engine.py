@@ -87,6 +87,7 @@ class Engine:
             banned_until=known_ban(store, self.clock),
             on_ban=partial(keep_ban, store, self.clock),
             proxies=self._proxies,
+            on_odd=partial(self.journal.odd, "odd REST rows"),
         )
         self._timekeeper = Timekeeper(self.clock, self.rest, self.journal, self._clock_was_ahead)
         self.state = "starting"
@@ -181,11 +182,15 @@ class Engine:
         following = self.following
         await following.connect()
         symbols = following.chosen()
-        if not any(symbol in following.listed for symbol in symbols):
+        # A list that lacks a symbol for a moment must not end a feeder that has its candles.
+        if not any(symbol in following.listed or self.store.present(symbol) for symbol in symbols):
             near = [hint for symbol in symbols if (hint := following.likely(symbol))]
             guess = f" (did you mean {near[0]}?)" if near else ""
+            if unusable := [f"{name}: {following.odd[name]}" for name in symbols if name in following.odd]:
+                guess = f"; the listing of {telling.some(unusable)}"
+            names = ", ".join(symbols or self.config.application.symbols)
             raise EngineError(
-                f"the exchange at {self.rest.base_url} lists none of {', '.join(symbols)}{guess}: "
+                f"the exchange at {self.rest.base_url} lists none of {names}{guess}: "
                 "check application.symbols or --symbols"
             )
         self._check_store_age(symbols)
@@ -224,6 +229,13 @@ class Engine:
             self.supervisor.cancel(f"{part} {symbol}")
         for keeper in (self.alerts, self.numbers, self.profiles):
             keeper.forget(symbol)
+
+    def alive(self, symbol: str, since: int) -> bool:
+        """Whether frames or trades of a symbol came from exchange ms ``since`` on."""
+        one, lane = self.tracked.get(symbol), self.intake.lanes.get(symbol)
+        frame = lane.last_frame if lane is not None else None
+        traded = one.last_traded if one is not None else None
+        return (frame is not None and frame > since) or (traded is not None and traded >= since)
 
     def rest_case(self, symbol: str) -> None:
         """Ask for nothing more of a symbol that the exchange trades no longer."""
@@ -470,6 +482,17 @@ class Engine:
 
         if not self.supervisor.alive(f"repair {symbol}"):
             self.supervisor.start(f"repair {symbol}", repair, restart=False)
+
+    def disputed(self, symbol: str, candle: Candle, other: Candle) -> None:
+        """Two sources, or two closing frames, disagree about a minute: REST says which is right."""
+        names = ("open", "high", "low", "close", "volume", "quote_volume", "trades")
+        seen = [(name, getattr(other, name), getattr(candle, name)) for name in names]
+        text = ", ".join(f"{name} {a:g} and {b:g}" for name, a, b in seen if a != b) or "taker volumes"
+        at = candle.open_time
+        self.journal.fault("contradictory closes", f"minute {at}: {text}; REST is asked", symbol)
+        minute = span(at, at + MINUTE_MS)
+        self.store.doubt(symbol, minute)  # should this run end before
+        self.recovery.confirm(symbol, minute)
 
     def crashed(self, symbol: str, error: BaseException) -> None:
         """A symbol's pipeline or commit failed: it alone stops, is rebuilt, and tried again."""

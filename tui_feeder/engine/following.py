@@ -10,13 +10,17 @@ from typing import Protocol
 
 from tui_feeder.engine import telling
 from tui_feeder.engine.backoff import Backoff
-from tui_feeder.engine.binance.rest import RestClient, RestError, SymbolInfo
+from tui_feeder.engine.binance.answers import Listings, SymbolInfo
+from tui_feeder.engine.binance.rest import RestClient, RestError
 from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.roster import Tracked, choose_symbols
 
 _LISTINGS_MS = 5 * MINUTE_MS
+#: What the exchange's list no longer shows is believed after so many reads in a row, and so long.
+_GONE_READS, _GONE_MS, _GONE_READ_MS = 3, 3 * MINUTE_MS, MINUTE_MS
+_TRADING = "TRADING"
 #: What the exchange says of a symbol before its first trade.
 _NOT_YET = ("PENDING_TRADING", "PRE_TRADING")
 
@@ -30,6 +34,10 @@ class Host(Protocol):
 
     def let_go(self, symbol: str) -> None:
         """Forget a symbol that is followed no longer."""
+        ...
+
+    def alive(self, symbol: str, since: int) -> bool:
+        """Whether frames or trades of a symbol came from exchange ms ``since`` on."""
         ...
 
     def rest_case(self, symbol: str) -> None:
@@ -57,6 +65,9 @@ class Following:
     ) -> None:
         self.tracked: dict[str, Tracked] = {}
         self.listed: dict[str, SymbolInfo] = {}  # what the exchange listed when it was asked last
+        self.odd: dict[str, str] = {}  # entries that cannot be used, by name, and why
+        #: Symbols that the list shows as traded no longer: since when (exchange ms), in how many reads.
+        self._leaving: dict[str, tuple[int, int]] = {}
         #: Takes the symbols to subscribe to, once there are streams.
         self.subscribe: Callable[[list[str]], None] = lambda _: None
         self._wanted = tuple(wanted)
@@ -103,7 +114,10 @@ class Following:
         while True:
             try:
                 await self._rest.sync_clock()
-                self.listed = await self._rest.symbols()
+                found = await self._rest.listings()
+                self._take(found)
+                if not found.symbols:
+                    raise RestError("empty answer", "it lists no symbol that can be used")
             except RestError as error:
                 wait = backoff.next()
                 if error.retry_ms is not None:
@@ -120,13 +134,14 @@ class Following:
     async def run(self) -> None:
         """Symbols that come and go: patterns take in new ones, those that leave are shown as such."""
         while True:
-            pause = self._clock.real_seconds(self._clock.at_least(_LISTINGS_MS, 20.0))
+            until, floor = (_GONE_READ_MS, 0.7) if self._leaving else (_LISTINGS_MS, 20.0)
+            pause = self._clock.real_seconds(self._clock.at_least(until, floor))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):  # wait_for of Python 3.11 can lose a cancellation
                     await self._due.wait()
             self._due.clear()
             try:
-                self.listed = await self._rest.symbols()
+                self._take(await self._rest.listings())
             except RestError as error:
                 self._journal.fault("listings not read", str(error))
                 self._unread = True
@@ -137,6 +152,36 @@ class Following:
             names |= dict.fromkeys(self.chosen())
             self._replaced = False
             self.assign([name for name in names if name not in self._dropped])
+
+    def _take(self, found: Listings) -> None:
+        """Take over a list. One that is empty or short for a moment, or shows an entry as odd, ends nothing.
+
+        What it no longer shows as traded is kept as it was until that has lasted, over several reads, without
+        a sign of life.
+        """
+        now, lasting = self._clock.now(), self._clock.at_least(_GONE_MS, 2.0)
+        listed, leaving = dict(found.symbols), {}
+        for name, info in self.listed.items():
+            shown = listed.get(name)
+            if info.status != _TRADING or (shown is not None and shown.status == _TRADING):
+                continue
+            if shown is None and name in found.odd:
+                listed[name] = info
+                continue
+            since, reads = self._leaving.get(name, (now, 0))
+            if self._host.alive(name, since):
+                since, reads = now, 0
+            if reads + 1 < _GONE_READS or now - since < lasting:
+                listed[name], leaving[name] = info, (since, reads + 1)
+        if new := [name for name in leaving if name not in self._leaving]:
+            text = f"{telling.some(new)}: believed if that lasts {_GONE_MS // MINUTE_MS} minutes"
+            self._journal.fault("listings that lack symbols", text)
+        if new := [f"{name}: {why}" for name, why in found.odd.items() if self.odd.get(name) != why]:
+            self._journal.count("odd listings", len(new))
+            self._journal.note(
+                "warning", f"odd entries in the exchange's list, left out: {telling.some(new)}"
+            )
+        self.listed, self._leaving, self.odd = listed, leaving, found.odd
 
     def assign(self, symbols: Sequence[str]) -> None:
         """Follow exactly ``symbols``, each once: new ones are brought up, those that stay are left alone."""
@@ -152,12 +197,15 @@ class Following:
     def _settle(self, one: Tracked) -> None:
         """What becomes of a symbol, as it is listed now."""
         name, info = one.symbol, self.listed.get(one.symbol)
-        trades = info is not None and info.status == "TRADING"
+        trades = info is not None and info.status == _TRADING
         one.info = info or one.info
         if one.info is None and one.phase == "waiting":
             one.phase, one.reason = "unknown", "the exchange does not list it"
             guess = f" (did you mean {near}?)" if (near := self.likely(name)) else ""
-            self._journal.note("error", f"the exchange does not list this symbol{guess}", name)
+            text = f"the exchange does not list this symbol{guess}"
+            if name in self.odd:
+                text = one.reason = f"its entry in the exchange's list cannot be used: {self.odd[name]}"
+            self._journal.note("error", text, name)
         elif not trades and one.phase in ("waiting", "backfill", "live", "no data"):
             status = f" ({info.status})" if info is not None else ""
             if info is not None and info.status in _NOT_YET:

@@ -51,6 +51,10 @@ class Desk(Protocol):
         """A minute is stored with other values than its message has: a better source came first."""
         ...
 
+    def disputed(self, symbol: str, candle: Candle, other: Candle) -> None:
+        """A closing frame says other things of a minute than what was taken or stored."""
+        ...
+
     def crashed(self, symbol: str, error: BaseException) -> None:
         """The symbol's pipeline or its commit failed."""
         ...
@@ -59,7 +63,10 @@ class Desk(Protocol):
 class Lane:
     """One symbol: what it expects next, what waits, and its forming candle."""
 
-    __slots__ = ("forming", "held", "last_frame", "late", "next", "opened", "pipeline", "skipped", "symbol")
+    __slots__ = (
+        "forming", "held", "last_frame", "late", "next", "opened", "pipeline", "skipped", "symbol",
+        "uncommitted",
+    )  # fmt: skip
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
@@ -69,6 +76,7 @@ class Lane:
         self.opened: int | None = None  # minutes before it were loaded, not taken one by one
         self.skipped = EMPTY  # minutes the lane went on without, never published
         self.late: set[int] = set()  # those of them that have come and are being repaired
+        self.uncommitted: dict[int, Candle] = {}  # taken, and on the way to the store
         self.forming: Candle | None = None
         self.last_frame: int | None = None  # exchange ms of the last frame
 
@@ -91,7 +99,7 @@ class Intake:
         self._loop = asyncio.get_running_loop()
         self._under_way = 0
         # What the writer has done with and the loop has not yet heard of; the loop is woken once for all.
-        self._settled: deque[tuple[str, Candle, Message, bytes, Future[Any]]] = deque()
+        self._settled: deque[tuple[Lane, Candle, Message, bytes, Future[Any]]] = deque()
         self._woken = False
         self._waiting: set[Lane] = set()  # lanes that wait for commits
         self._idle = asyncio.Event()
@@ -134,10 +142,13 @@ class Intake:
                 self._desk.missed(symbol, candle, source)
             else:
                 self._journal.count("duplicate candles")
+                self._compare(lane, candle, source)
             return
         waiting = lane.held.get(candle.open_time)
         if waiting is not None:
             self._journal.count("duplicate candles")
+            if waiting[0] != candle:
+                self._desk.disputed(symbol, candle, waiting[0])
             if waiting[1] >= source:
                 return
         lane.held[candle.open_time] = (candle, source)
@@ -145,6 +156,17 @@ class Intake:
             lane.held.pop(min(lane.held))
             self._journal.count("held candles let go")
         self._drain(lane)
+
+    def _compare(self, lane: Lane, candle: Candle, source: Source) -> None:
+        """See whether a closing frame says of a minute what was taken or stored before it."""
+        if source is not Source.STREAM:
+            return
+        taken = lane.uncommitted.get(candle.open_time)
+        if taken is None:
+            stored = self._store.read(lane.symbol, candle.open_time, candle.open_time + MINUTE_MS)
+            taken = next(iter(to_candles(stored)), None)
+        if taken is not None and taken != candle:
+            self._desk.disputed(lane.symbol, candle, taken)
 
     def open_lane(self, symbol: str, pipeline: SymbolPipeline, next_minute: int) -> None:
         """History is loaded up to ``next_minute``: take minutes from there on."""
@@ -154,7 +176,7 @@ class Intake:
         if lane.opened is None:
             lane.opened = next_minute
         for late in [at for at in lane.held if at < next_minute]:
-            del lane.held[late]
+            self._compare(lane, *lane.held.pop(late))
         self._drain(lane)
 
     def hold(self, symbol: str) -> None:
@@ -202,6 +224,7 @@ class Intake:
                     # What is stored ranks at least as high as a copy that waits.
                     if waiting is not None:
                         self._journal.count("duplicate candles")
+                        self._compare(lane, *waiting)
                     edition = self._store.edition(lane.symbol)  # before the rows are read
                     rows = self._store.read(lane.symbol, lane.next, lane.next + _SLICE * MINUTE_MS)
                     for candle in to_candles(rows):
@@ -238,11 +261,12 @@ class Intake:
         self, lane: Lane, candle: Candle, message: Message, payload: bytes, stored: Future[Any]
     ) -> None:
         lane.next = candle.open_time + MINUTE_MS
+        lane.uncommitted[candle.open_time] = candle
         self._under_way += 1
         self._idle.clear()
 
         def done(future: Future[Any]) -> None:
-            self._settled.append((lane.symbol, candle, message, payload, future))
+            self._settled.append((lane, candle, message, payload, future))
             if not self._woken:
                 self._woken = True
                 self._loop.call_soon_threadsafe(self._take_settled)
@@ -260,22 +284,23 @@ class Intake:
                 self._loop.call_soon(self._take_settled)
 
     def _committed(
-        self, symbol: str, candle: Candle, message: Message, payload: bytes, future: Future[Any]
+        self, lane: Lane, candle: Candle, message: Message, payload: bytes, future: Future[Any]
     ) -> None:
         self._under_way -= 1
+        lane.uncommitted.pop(candle.open_time, None)
         if not self._under_way:
             self._idle.set()
         if self._waiting and self._under_way < _UNCOMMITTED // 2:
             waiting, self._waiting = self._waiting, set()
-            for lane in waiting:
-                self._drain(lane)
+            for other in waiting:
+                self._drain(other)
         if (error := future.exception()) is not None:
-            self._desk.crashed(symbol, error)
+            self._desk.crashed(lane.symbol, error)
         else:
-            self._desk.committed(symbol, candle, message, payload)
+            self._desk.committed(lane.symbol, candle, message, payload)
             written = future.result()
             if isinstance(written, Written) and written.conflicts and not written.changed:
-                self._desk.superseded(symbol, candle)
+                self._desk.superseded(lane.symbol, candle)
 
     async def drained(self) -> None:
         """Wait until every accepted minute is committed and passed on."""

@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 
+from tui_feeder.configuration.text import printable
 from tui_feeder.monitor import Event
 
 log = logging.getLogger("tui_feeder.engine")
@@ -42,6 +43,8 @@ class Journal:
 
     def note(self, level: str, text: str, symbol: str | None = None) -> None:
         """Log a line and keep it for the screen. ``level``: info, warning, error."""
+        # Names and reasons come from outside too: neither a log nor a terminal may take them for its own.
+        text, symbol = printable(text), None if symbol is None else printable(symbol)
         event = Event(self._now(), level, symbol, text)
         with self._lock:
             self.events.append(event)
@@ -55,6 +58,11 @@ class Journal:
         """Add to a counter."""
         with self._lock:
             self.counters[name] += by
+
+    def odd(self, what: str, count: int, why: str, symbol: str | None = None) -> None:
+        """Entries of a list from outside were left out: counted, and named at most once a minute."""
+        self.count(what, count - 1)
+        self.fault(what, why, symbol)
 
     def fault(self, name: str, text: str, symbol: str | None = None) -> None:
         """Count, and say so at most once a minute for each ``name``."""

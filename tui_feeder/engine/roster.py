@@ -7,7 +7,7 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tui_feeder.engine.binance.rest import SymbolInfo
+from tui_feeder.engine.binance.answers import SymbolInfo
 from tui_feeder.engine.candle import Candle
 from tui_feeder.engine.day_window import DayWindow
 from tui_feeder.engine.decimals import places

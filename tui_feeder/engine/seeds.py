@@ -14,7 +14,7 @@ import numpy as np
 
 from tui_feeder.engine.basis import SEED, Basis, Seed
 from tui_feeder.engine.binance.rest import RestClient, RestError
-from tui_feeder.engine.candle import SECOND_MS, Rows, timeframe_label
+from tui_feeder.engine.candle import SECOND_MS, Rows, faulty, timeframe_label
 from tui_feeder.engine.pipeline import PipelineSettings
 
 _BARS, _BARS_FOR_PERIOD = 922, 89
@@ -82,7 +82,9 @@ def bars_of(rows: Rows, timeframe: int) -> bytes:
 async def _page(rest: RestClient, symbol: str, interval: str, start: int, end: int) -> Rows:
     for attempt in range(1, _TRIES + 1):
         try:
-            return await rest.klines(symbol, interval=interval, start=max(0, start), end=end, limit=_PAGE)
+            rows = await rest.klines(symbol, interval=interval, start=max(0, start), end=end, limit=_PAGE)
+            sound: Rows = rows[~faulty(rows)]
+            return sound
         except RestError as error:
             if attempt == _TRIES or error.kind in _HOPELESS:
                 raise

@@ -439,6 +439,10 @@ class Store:
 
         return self._submit(job)
 
+    def doubt(self, symbol: str, minutes: Coverage) -> Future[None]:
+        """Stored ``minutes`` may be wrong: they are :meth:`early` until something certifies them."""
+        return self._submit(lambda write: write.doubt(symbol, minutes))
+
     def settle_told(self, symbol: str, minutes: Coverage) -> Future[None]:
         """All messages that rest on ``minutes`` are made again: they are no longer untold or mistold."""
         return self._submit(lambda write: write.settle_told(symbol, minutes))

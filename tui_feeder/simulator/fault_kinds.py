@@ -99,6 +99,13 @@ _STREAM = (
             "closes": Parameter(False, "closing frames alone"),
         },
     ),
+    Kind("early-close", "updates of the minute in progress say that it is closed"),
+    Kind(
+        "two-closes",
+        "a minute is closed twice, with other values the one time; REST has the right ones",
+        {"wrong": Parameter("first", "which of them is wrong", ("first", "last"))},
+        drawn=False,  # should the right one be lost too, no time would heal it
+    ),
 )
 
 _LINK = (
@@ -150,6 +157,26 @@ _REST = (
         target=True,
     ),
     Kind("rest-empty", "klines answers with an empty list"),
+    Kind("odd-rows", "rows of klines are out of order, there twice, cut short, or no rows"),
+    Kind(
+        "odd-listing",
+        "exchangeInfo has entries that make no sense: of a symbol, or of others beside the right ones",
+        {
+            "only": Parameter(
+                _ANY,
+                "one sort instead of all in turn",
+                (_ANY, "filters", "contract", "tick", "status", "name", "type"),
+            )
+        },
+        drawn=False,
+    ),
+    Kind(
+        "short-listing",
+        "exchangeInfo lists hardly anything",
+        {"left": Parameter(0.0, "symbols that it lists still")},
+        symbol="none",
+        drawn=False,
+    ),
     Kind(
         "weight-jump",
         "another process at the same address uses the weight",

@@ -95,6 +95,8 @@ class RestFaults:
         """The body that is sent, and whether its transfer breaks off in the middle."""
         if endpoint == "klines" and self._faults.strike("rest-empty", symbol):
             return b"[]", False
+        if endpoint == "klines" and self._faults.strike("odd-rows", symbol):
+            body = _odd_rows(body)
         fault = self._faults.strike("rest-truncated", symbol, endpoint)
         if fault is None:
             return body, False
@@ -105,19 +107,58 @@ class RestFaults:
         fault = self._faults.strike("unfinished-row", symbol)
         return 0 if fault is None else round(fault.number("seconds") * 1000)
 
-    def listing(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def listing(self, entries: list[dict[str, Any]]) -> list[Any]:
         """The symbols of exchangeInfo, less those that are gone, those about to go as SETTLING."""
         leaving = {fault.symbol for fault in self._faults.all("delist")}
-        return [
+        shown: list[Any] = [
             entry | {"status": "SETTLING"} if entry["symbol"] in leaving else entry
             for entry in entries
             if not self.is_gone(entry["symbol"])
         ]
+        for fault in self._faults.all("odd-listing"):
+            self._faults.count(fault)
+            only = fault.text("only")
+            for place, entry in enumerate(entries):
+                if fault.symbol in (None, entry["symbol"]):
+                    sort = _SORTS[place % len(_SORTS)] if only == "all" else only
+                    if fault.symbol is None:
+                        shown.insert(2 * place, _odd_entry(entry | {"symbol": f"ODD{place}USDT"}, sort))
+                    else:
+                        shown = [_odd_entry(one, sort) if one == entry else one for one in shown]
+        if short := self._faults.strike("short-listing", None):
+            shown = shown[: int(short.number("left"))]
+        return shown
 
     def is_gone(self, symbol: str) -> bool:
         """Whether a symbol is delisted and no longer known."""
         fault = self._faults.find("delist", symbol)
         return fault is not None and self._clock.now() >= fault.begins + fault.number("gone") * 1000
+
+
+#: How an entry of exchangeInfo can make no sense.
+_SORTS = ("filters", "contract", "tick", "status", "name", "type")
+
+
+def _odd_entry(entry: dict[str, Any], sort: str) -> Any:  # noqa: ANN401 - it may be anything
+    if sort == "filters":
+        return {name: value for name, value in entry.items() if name != "filters"}
+    if sort == "contract":
+        return entry | {"contractType": None}
+    if sort == "tick":
+        filters = [one | {"tickSize": "abc"} if "tickSize" in one else one for one in entry["filters"]]
+        return entry | {"filters": filters}
+    if sort == "status":
+        return entry | {"status": 7}
+    if sort == "name":
+        return entry | {"symbol": entry["symbol"] + "\x1b[2J\n\x00"}
+    return entry["symbol"]
+
+
+def _odd_rows(body: bytes) -> bytes:
+    """The rows of an answer in no order, one of them twice, one cut short, and some that are none."""
+    rows = orjson.loads(body)
+    odd: list[Any] = [None, {}, [rows[0][0]] if rows else [], [*rows[-1][:4], {}] if rows else "row"]
+    return orjson.dumps([*rows[1::2], *odd, *rows[::2], *rows[:1]])
 
 
 def _json(body: dict[str, Any], status: int, headers: dict[str, str]) -> web.Response:

@@ -66,6 +66,13 @@ class FrameFaults:
             if wrong is not None and (frame.closed or not wrong.flag("closes")):
                 faults.count(wrong)
                 frame = self._spoiled_frame(frame, wrong)
+            if not frame.closed and faults.strike("early-close", symbol):
+                frame = _told(frame, {"x": True})
+            closes = frame.closed and not frame.held_back
+            if closes and (twice := faults.strike("two-closes", symbol)):
+                other = _told(frame, _other_values(frame))
+                passed += (other, frame) if twice.text("wrong") == "first" else (frame, other)
+                continue
             passed.append(frame)
             if not frame.held_back and faults.strike("duplicate-frames", symbol):
                 passed.append(frame)
@@ -116,6 +123,22 @@ def _sent_at(frame: Frame, now: int) -> Frame:
     later = frame.changed(orjson.dumps(event))
     later.held_back = True
     return later
+
+
+def _told(frame: Frame, values: dict[str, Any]) -> Frame:
+    """A frame that says other things of its candle."""
+    event = orjson.loads(frame.body)
+    event["k"] |= values
+    return frame.changed(orjson.dumps(event))
+
+
+def _other_values(frame: Frame) -> dict[str, Any]:
+    """What a close would have said that lacks the last trades: sound, and not what the minute came to."""
+    kline = orjson.loads(frame.body)["k"]
+    if not kline["n"]:  # somebody else's trade, in a minute that had none
+        price = kline["c"]
+        return {"v": "1", "q": price, "n": 1, "V": "0", "Q": "0", "f": 1, "L": 1}
+    return {name: f"{float(kline[name]) / 2:.10f}" for name in ("v", "q", "V", "Q")}
 
 
 def _spoil(kline: dict[str, Any], how: str) -> None:

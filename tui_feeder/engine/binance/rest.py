@@ -6,16 +6,16 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 import aiohttp
 import msgspec
-import numpy as np
 
-from tui_feeder.engine.binance import UNREADABLE, Whole
+from tui_feeder.engine.binance import UNREADABLE, Whole, answers
+from tui_feeder.engine.binance.answers import Listings
 from tui_feeder.engine.binance.weight import WeightLedger
-from tui_feeder.engine.candle import MINUTE_MS, ROW, Rows
+from tui_feeder.engine.candle import MINUTE_MS, Rows
 from tui_feeder.engine.clock import ExchangeClock, Step
 from tui_feeder.engine.proxy import Proxies, failures, reason_of, session
 
@@ -39,9 +39,6 @@ _OUTAGE_SECONDS = 5.0
 #: Between two trial requests while candles are refused and something else is answered, s.
 _TRIAL_SECONDS = 5.0
 _BANNED_UNTIL = re.compile(r"banned until (\d{13})")
-#: openTime o h l c v closeTime quote count takerBase takerQuote ignore; numbers come as strings.
-_Kline = tuple[Whole, float, float, float, float, float, Whole, float, Whole, float, float, Any]
-_klines = msgspec.json.Decoder(list[_Kline], strict=False)
 
 
 class RestError(Exception):
@@ -57,52 +54,6 @@ class UnknownSymbolError(RestError):
     """The exchange does not know the symbol (code -1121)."""
 
 
-class SymbolInfo(msgspec.Struct, frozen=True):
-    """What exchangeInfo says of a symbol. ``listed_hint`` was wrong for many symbols: a hint."""
-
-    symbol: str
-    status: str
-    perpetual: bool
-    quote_asset: str
-    tick_size: float
-    tick_text: str
-    step_size: float
-    listed_hint: int
-
-    @property
-    def price_decimals(self) -> int:
-        """Decimals of the tick size, for showing prices."""
-        text = self.tick_text.rstrip("0")
-        return len(text.partition(".")[2])
-
-
-class _Filter(msgspec.Struct):
-    filterType: str
-    tickSize: str = "0"
-    stepSize: str = "0"
-
-
-class _Symbol(msgspec.Struct):
-    symbol: str
-    status: str
-    quoteAsset: str
-    filters: list[_Filter]
-    contractType: str = "PERPETUAL"
-    onboardDate: Whole = 0
-
-
-class _RateLimit(msgspec.Struct):
-    rateLimitType: str
-    interval: str
-    intervalNum: Whole
-    limit: Whole
-
-
-class _ExchangeInfo(msgspec.Struct):
-    rateLimits: list[_RateLimit]
-    symbols: list[_Symbol]
-
-
 class _Error(msgspec.Struct):
     code: Whole = 0
     msg: str = ""
@@ -113,7 +64,6 @@ class _Time(msgspec.Struct):
 
 
 _time = msgspec.json.Decoder(_Time)
-_exchange_info = msgspec.json.Decoder(_ExchangeInfo)
 
 
 def weight_of(limit: int) -> int:
@@ -135,6 +85,7 @@ class RestClient:
         banned_until: exchange ms of a ban known from an earlier run.
         on_ban: called with the exchange ms until which a ban lasts, when one is learnt.
         proxies: on the way there; those of the environment where none are given.
+        on_odd: called with how many rows of a klines answer were left out, why the first, and the symbol.
 
     Attributes:
         on_reached: called when REST answers again after it did not. With True once candles were given
@@ -154,6 +105,7 @@ class RestClient:
         banned_until: int = 0,
         on_ban: Callable[[int], None] = lambda _: None,
         proxies: Proxies | None = None,
+        on_odd: Callable[[int, str, str], None] = lambda *_: None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._proxy = (proxies or Proxies()).of(self.base_url)
@@ -164,6 +116,7 @@ class RestClient:
         self.requests = 0
         self.on_reached: Callable[[bool], None] = lambda _: None
         self._on_ban = on_ban
+        self._on_odd = on_odd
         self._refusing = False  # the last request for candles was refused, whatever it asked for
         self._given = self._tried = float("-inf")  # monotonic: when candles were given, when a trial was due
         self._places = asyncio.Semaphore(_IN_FLIGHT)
@@ -290,15 +243,15 @@ class RestClient:
             return self._refusal("exchange error", f"the exchange answers {status}")
         return self._refusal("bad request", f"status {status}, code {error.code}: {error.msg}")
 
-    def _decoded(self, body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    def _decoded(self, body: bytes, decode: Callable[[bytes], T]) -> T:
         try:
-            return decoder.decode(body)
+            return decode(body)
         except UNREADABLE as error:
             raise self._refusal("bad answer", f"an answer cannot be read: {error}") from error
 
     async def server_time(self) -> int:
         """The exchange's clock, ms."""
-        return self._decoded(await self._get(_TIME_PATH, 1, urgent=True), _time).serverTime
+        return self._decoded(await self._get(_TIME_PATH, 1, urgent=True), _time.decode).serverTime
 
     async def sync_clock(self, samples: int = 3) -> Step:
         """Set the clock from the midpoints of a few requests; what that did to it."""
@@ -309,14 +262,12 @@ class RestClient:
             await asyncio.sleep(0)
         return self.clock.measure(taken)
 
-    async def symbols(self) -> dict[str, SymbolInfo]:
+    async def listings(self) -> Listings:
         """Every listed symbol; takes over the weight limit the exchange states."""
-        body = await self._get("/fapi/v1/exchangeInfo", 1, urgent=True)
-        info = self._decoded(body, _exchange_info)
-        for limit in info.rateLimits:
-            if limit.rateLimitType == "REQUEST_WEIGHT" and limit.interval == "MINUTE":
-                self.ledger.limit = max(1, limit.limit // max(1, limit.intervalNum))
-        return {one.symbol: _symbol_info(one) for one in info.symbols}
+        found = self._decoded(await self._get("/fapi/v1/exchangeInfo", 1, urgent=True), answers.listings)
+        if found.weight_limit is not None:
+            self.ledger.limit = found.weight_limit
+        return found
 
     async def klines(
         self,
@@ -348,8 +299,10 @@ class RestClient:
         if end is not None:
             path += f"&endTime={end - 1}"
         asked_at = self.clock.now()
-        table = self._decoded(await self._get(path, weight_of(limit), urgent=urgent), _klines)
-        rows = np.array([(*r[:6], *r[7:11]) for r in table], dtype=ROW)
+        body = await self._get(path, weight_of(limit), urgent=urgent)
+        rows, ends, odd = self._decoded(body, lambda text: answers.klines(text, interval))
+        if odd:
+            self._on_odd(len(odd), odd[0], symbol)
         if not len(rows):
             self.state = "empty answer"  # right before a listing; at other times somebody's mistake
             return rows, 0
@@ -358,23 +311,6 @@ class RestClient:
         asked_at = min(asked_at, self.clock.now())
         low, high = start or 0, end if end is not None else 1 << 62
         newest = int(rows["open_time"][rows["open_time"] < high].max(initial=0))  # no other was asked for
-        ends = np.array([r[6] for r in table], dtype=np.int64)
-        rows = rows[(ends + SETTLE_MS < asked_at) & (np.diff(rows["open_time"], prepend=0) > 0)]
+        rows = rows[ends + SETTLE_MS < asked_at]
         inside: Rows = rows[(rows["open_time"] >= low) & (rows["open_time"] < high)]
         return inside, newest
-
-
-def _symbol_info(raw: _Symbol) -> SymbolInfo:
-    filters = {one.filterType: one for one in raw.filters}
-    tick = filters.get("PRICE_FILTER", _Filter("PRICE_FILTER")).tickSize
-    step = filters.get("LOT_SIZE", _Filter("LOT_SIZE")).stepSize
-    return SymbolInfo(
-        symbol=raw.symbol,
-        status=raw.status,
-        perpetual=raw.contractType in ("PERPETUAL", "TRADIFI_PERPETUAL"),
-        quote_asset=raw.quoteAsset,
-        tick_size=float(tick),
-        tick_text=tick,
-        step_size=float(step),
-        listed_hint=raw.onboardDate,
-    )

@@ -290,7 +290,12 @@ class KlineSocket:
         if data.E:
             self._clock.witness(latency)
         self.latency_ms = latency if self.latency_ms is None else self.latency_ms * 0.95 + latency * 0.05
-        self._handlers.candle(frame.s, frame.candle(), frame.x, data.E)
+        closed = frame.x
+        if closed and 0 < data.E <= frame.T:  # both are of the exchange's clock, however wrong that is
+            closed = False
+            text = f"{frame.s} minute {frame.t}: called closed at {data.E}, it ends at {frame.T}"
+            self._handlers.fault("premature close", text)
+        self._handlers.candle(frame.s, frame.candle(), closed, data.E)
 
 
 def _batches(names: list[str]) -> list[list[str]]:
