@@ -147,6 +147,7 @@ class SymbolView:
     first_minute: int | None = None  # open time of the first wanted minute the exchange has
     day_closes: tuple[float, ...] = ()  # of the half hours of the last 24 h as far as there, the newest last
     revisions: int = 0  # published minutes that were corrected since the start
+    stored: tuple[int, int] = (0, 0)  # another pair whenever minutes were stored, or replaced by other values
     forming: FormingView | None = None  # the minute after ``last_closed``, once a frame told of it
     profile_note: str = ""  # why the rows of its profile do not fit it; "" where they do
 

@@ -126,34 +126,34 @@ class AttachedMonitor:
 
     def bars(self, symbol: str, timeframe: int, count: int, end: int | None = None) -> Rows:
         """See :meth:`tui_feeder.monitor.Monitor.bars`."""
-        stamp = self._last_closed(symbol)
+        stamp = self._state_of(symbol)
         return self._ask("bars", symbol, timeframe, count, end, stamp=stamp, read=_rows, none=_NO_ROWS)
 
     def ema_lines(
         self, symbol: str, timeframe: int, count: int, end: int | None = None
     ) -> tuple[NDArray[np.float64], ...]:
         """See :meth:`tui_feeder.monitor.Monitor.ema_lines`."""
-        stamp, none = self._last_closed(symbol), (np.empty(0),) * len(self._newest.ema_periods)
+        stamp, none = self._state_of(symbol), (np.empty(0),) * len(self._newest.ema_periods)
         return self._ask("ema_lines", symbol, timeframe, count, end, stamp=stamp, read=_lines, none=none)
 
     def open_bar(self, symbol: str, timeframe: int) -> Rows:
         """See :meth:`tui_feeder.monitor.Monitor.open_bar`."""
-        stamp = self._last_closed(symbol)
+        stamp = self._state_of(symbol)
         return self._ask("open_bar", symbol, timeframe, stamp=stamp, read=_rows, none=_NO_ROWS)
 
     def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
         """See :meth:`tui_feeder.monitor.Monitor.profile`."""
-        return self._ask("profile", symbol, day, stamp=self._last_closed(symbol), read=_profile, none=None)
+        return self._ask("profile", symbol, day, stamp=self._state_of(symbol), read=_profile, none=None)
 
     def coverage(self, symbol: str, start: int, end: int, cells: int) -> tuple[MinuteState, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.coverage`."""
-        stamp, none = (self._last_closed(symbol), self._newest.gaps), (MinuteState.OUTSIDE,) * cells
+        stamp, none = (self._state_of(symbol), self._newest.gaps), (MinuteState.OUTSIDE,) * cells
         return self._ask("coverage", symbol, start, end, cells, stamp=stamp, read=_states, none=none)
 
     def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
         """See :meth:`tui_feeder.monitor.Monitor.sources`."""
         nothing: dict[str, int] = {}
-        stamp = self._last_closed(symbol)
+        stamp = self._state_of(symbol)
         return self._ask("sources", symbol, start, end, stamp=stamp, read=dict, none=nothing)
 
     def listed(self) -> tuple[str, ...]:
@@ -177,8 +177,10 @@ class AttachedMonitor:
         """See :meth:`tui_feeder.monitor.Monitor.drop_symbol`."""
         self._tell("drop_symbol", symbol)
 
-    def _last_closed(self, symbol: str) -> int | None:
-        return next((view.last_closed for view in self._newest.symbols if view.symbol == symbol), None)
+    def _state_of(self, symbol: str) -> object:
+        """What answers about the minutes of a symbol depend on."""
+        found = (view for view in self._newest.symbols if view.symbol == symbol)
+        return next(((view.last_closed, view.stored) for view in found), None)
 
     def _tell(self, what: str, *args: str | int | None) -> None:
         with contextlib.suppress(RuntimeError):

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from tui_feeder.config import Config
 from tui_feeder.engine import loop_lag, snapshots
-from tui_feeder.engine.basis import settings_of
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.latency import Latency
-from tui_feeder.engine.profile_days import DayRanges, day_profile
+from tui_feeder.engine.profile_views import ProfileViews
 from tui_feeder.engine.settings import analysed
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.store import Store, StoreError
@@ -147,8 +146,7 @@ class LiveMonitor:
         self._engine = engine
         self._call = call
         self._windows = Windows(engine.store, analysed(engine.config)[1])
-        self._ranges = DayRanges(engine.store)
-        self._profiles: dict[tuple[str, int], tuple[int, ProfileView]] = {}
+        self._profiles = ProfileViews(engine.store, engine.config)
 
     def snapshot(self) -> Snapshot:
         """The newest snapshot, at most a tick old while the screen keeps pulling."""
@@ -208,25 +206,10 @@ class LiveMonitor:
         newest = one.last.open_time
         start = newest // DAY_MS * DAY_MS if day is None else day
         last = min(newest, start + DAY_MS - MINUTE_MS)
-        cached = self._profiles.get((symbol, start))
-        if cached is not None and cached[0] == last:
-            return cached[1]
         try:
-            settings = settings_of(self._engine.store, self._engine.config, symbol).profile
-            made = (
-                None
-                if settings is None
-                else day_profile(self._engine.store, symbol, settings, start, last + MINUTE_MS, self._ranges)
-            )
+            return self._profiles.of(symbol, start, last + MINUTE_MS)
         except StoreError:  # the engine has ended and closed it
             return None
-        if made is None:
-            return None
-        view = snapshots.profile_view(symbol, start, made)
-        if len(self._profiles) > 32:
-            self._profiles.clear()
-        self._profiles[(symbol, start)] = (last, view)
-        return view
 
     def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
         """How many stored minutes of ``[start, end)`` came from which source."""

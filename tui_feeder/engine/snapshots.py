@@ -175,6 +175,7 @@ def _symbol(engine: Engine, one: Tracked, now: int) -> SymbolView:
         progress=one.tracker.view(engine.store.pausing) if one.tracker is not None else None,
         messages=one.messages,
         first_minute=one.start or None,
+        stored=(engine.store.edition(one.symbol), engine.store.present(one.symbol).minutes),
         forming=_forming(lane.forming, last),
         day_closes=one.day.half_hours,
         revisions=one.revisions,

@@ -30,7 +30,7 @@ class Window:
 
     start: int
     end: int
-    minutes: int  # stored in it when it was read
+    stored: tuple[int, int]  # edition of the minutes when they were read, and how many up to its end
     bars: Rows
     lines: tuple[NDArray[np.float64], ...]
 
@@ -74,19 +74,21 @@ class Windows:
         frame = timeframe * SECOND_MS
         end = min(end, until)
         start = end - count * frame
-        present = self._store.present(symbol)
+        # Before the minutes are read: what changes meanwhile is another state of them.
+        edition, present = self._store.edition(symbol), self._store.present(symbol)
         with self._lock:
             window = self._kept.get((symbol, timeframe))
         if (
             window is None
             or not window.start <= start <= end <= window.end
-            or present.clip(window.start, window.end).minutes != window.minutes
+            or window.stored != (edition, present.clip(0, window.end).minutes)
         ):
             # As much again on either side, so that a step aside reads nothing.
             low, high = start - count * frame, min(end + count * frame, until)
             low = max(low, (present.start if present else end) // frame * frame, 0)
             bars, lines = self._read(symbol, timeframe, low, high)
-            window = Window(min(low, start), high, present.clip(min(low, start), high).minutes, bars, lines)
+            stored = (edition, present.clip(0, high).minutes)
+            window = Window(min(low, start), high, stored, bars, lines)
         with self._lock:
             self._kept.pop((symbol, timeframe), None)  # the one used last is kept longest
             self._kept[symbol, timeframe] = window

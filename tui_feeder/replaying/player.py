@@ -41,6 +41,8 @@ _TICK_SECONDS = 0.05
 _COUNT_SECONDS = 0.2
 #: Jumps ahead of at most so much are counted; others are loaded.
 _COUNTED_MS = 3 * 60 * MINUTE_MS
+#: Whether stored minutes were repaired is looked at so often.
+_RENEW_SECONDS = 1.0
 _GAPS, _ALERTS, _EVENTS = 100, 50, 200
 
 
@@ -86,6 +88,7 @@ class Player:
         self._alerted = 0
         self._events: deque[Event] = deque(maxlen=_EVENTS)
         self._target: int | None = begin
+        self._renewed = 0.0
         self._asked: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._shown: tuple[object, ...] = ()
         self._lock = threading.Lock()
@@ -142,6 +145,7 @@ class Player:
             while not self._over.is_set():
                 self._obey()
                 self._follow()
+                self._renew()
                 self._publish()
                 self._wake.wait(_TICK_SECONDS if self.clock.playing else 1.0)
                 self._wake.clear()
@@ -193,6 +197,18 @@ class Player:
         if moment - self._reached >= MINUTE_MS:  # too much for one tick: the clock waits
             self.clock.go(self._reached)
             self._wake.set()
+
+    def _renew(self) -> None:
+        """Make symbols anew whose minutes were repaired since they were counted; looked at once a second."""
+        now = time.monotonic()
+        if now - self._renewed < _RENEW_SECONDS:
+            return
+        self._renewed = now
+        if any(reel.outdated for reel in self._reels):
+            self._reels = tuple(
+                Reel(self._store, self._config, reel.symbol, self._reached) if reel.outdated else reel
+                for reel in self._reels
+            )
 
     def _count(self, until: int, seconds: float | None) -> None:
         began = time.thread_time()

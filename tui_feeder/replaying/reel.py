@@ -43,6 +43,7 @@ class Reel:
         self.messages = 0  # made since the load
         self.tick_size = basis_of(store, symbol).tick_size
         self._store = store
+        self._stored = self._state()
         self._periods = analysed(config)[1]
         self._pipeline = load_pipeline(store, config, symbol, moment)
         recent = store.read(symbol, moment - DAY_MS - MINUTE_MS, moment)
@@ -66,6 +67,17 @@ class Reel:
     def last_closed(self) -> int | None:
         """Open time of the last minute counted, if it is not older than a day."""
         return None if self._last is None else self._last.open_time
+
+    @property
+    def outdated(self) -> bool:
+        """Whether minutes up to its moment were stored or replaced since they were counted."""
+        edition, minutes = self._state()
+        return (edition, minutes - self.messages) != self._stored
+
+    def _state(self) -> tuple[int, int]:
+        """The edition of the stored minutes, and how many there are up to the moment."""
+        present = self._store.present(self.symbol)
+        return self._store.edition(self.symbol), present.clip(0, self.reached).minutes
 
     def advance(self, moment: int, told: Callable[[Candle, Message], None]) -> None:
         """Count every candle that closes up to ``moment``, and tell of each with its message.
@@ -100,7 +112,7 @@ class Reel:
             first: open time of the first stored minute.
             missing: minutes from there on that are not stored.
         """
-        state, reason = self._state(moment)
+        state, reason = self._health(moment)
         last, before = self._last, self._before_last
         message = self.message
         profile = message.profile if message is not None else None
@@ -124,11 +136,12 @@ class Reel:
             missing_minutes=missing,
             messages=self.messages,
             first_minute=first,
+            stored=(self._stored[0], self._stored[1] + self.messages),
             day_closes=self._day.half_hours,
             profile_note=self._profile_note,
         )
 
-    def _state(self, moment: int) -> tuple[SymbolState, str]:
+    def _health(self, moment: int) -> tuple[SymbolState, str]:
         if self._last is None:
             return SymbolState.WAITING, "no minute of the day before is stored"
         overdue = moment - self._last.open_time - 2 * MINUTE_MS

@@ -7,18 +7,16 @@ from numpy.typing import NDArray
 
 from tui_feeder.config import Config
 from tui_feeder.engine import snapshots
-from tui_feeder.engine.basis import basis_of
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows, Source
 from tui_feeder.engine.lock import StoreError
-from tui_feeder.engine.profile_days import DayRanges, day_profile
-from tui_feeder.engine.settings import analysed, profile_settings
+from tui_feeder.engine.profile_views import ProfileViews
+from tui_feeder.engine.settings import analysed
 from tui_feeder.engine.store import Store
 from tui_feeder.engine.windows import Windows
 from tui_feeder.monitor import MinuteState, ProfileView
 
 #: A stretch so short shows which minutes came from the stream, as a live feeder's does.
 _SOURCED_MS = 2 * DAY_MS
-_PROFILES = 32
 _STATES = tuple(MinuteState)
 NO_ROWS: Rows = np.empty(0, dtype=ROW)
 
@@ -34,12 +32,10 @@ class Stored:
 
     def __init__(self, store: Store, config: Config, end: int) -> None:
         self._store = store
-        self._config = config
         self._end = end
         self._periods = analysed(config)[1]
         self._windows = Windows(store, self._periods)
-        self._ranges = DayRanges(store)
-        self._profiles: dict[tuple[str, int], tuple[int, ProfileView]] = {}
+        self._profiles = ProfileViews(store, config)
 
     def bars(
         self, symbol: str, timeframe: int, count: int, end: int | None, closed: int
@@ -65,25 +61,10 @@ class Stored:
         """The profile of a UTC day as far as it had gone."""
         start = (closed - MINUTE_MS) // DAY_MS * DAY_MS if day is None else day
         end = min(closed, start + DAY_MS)
-        cached = self._profiles.get((symbol, start))
-        if cached is not None and cached[0] == end:
-            return cached[1]
         try:
-            settings = profile_settings(self._config, symbol, basis_of(self._store, symbol).tick_size)
-            made = (
-                None
-                if settings is None
-                else day_profile(self._store, symbol, settings, start, end, self._ranges)
-            )
+            return self._profiles.of(symbol, start, end) if end > start else None
         except StoreError:
             return None
-        if made is None:
-            return None
-        view = snapshots.profile_view(symbol, start, made)
-        if len(self._profiles) > _PROFILES:
-            self._profiles.clear()
-        self._profiles[symbol, start] = (end, view)
-        return view
 
     def coverage(self, symbol: str, start: int, end: int, cells: int, closed: int) -> tuple[MinuteState, ...]:
         """The state of ``cells`` equal parts of ``[start, end)``; what comes after ``closed`` is outside."""

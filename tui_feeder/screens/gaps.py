@@ -97,7 +97,7 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         """The strips of a symbol, asked for again when a minute closed or a gap changed."""
         gaps = tuple((g.start, g.missing, g.state) for g in snapshot.gaps if g.symbol == view.symbol)
         look = int(snapshot.taken_at / _LOOK_SECONDS) if gaps or view.progress is not None else 0
-        key = (view.last_closed, view.state, gaps, look, widths)
+        key = (view.last_closed, view.stored, view.state, gaps, look, widths)
         known = self._known.get(view.symbol)
         if known is None or known[0] != key:
             end = snapshot.exchange_time // 60_000 * 60_000

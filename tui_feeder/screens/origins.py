@@ -47,10 +47,15 @@ def origins_sheet(app: FeederApp) -> Sheet:
             read[key] = app.monitor.sources(symbol, start, end)
         return read[key]
 
+    stored: list[object] = []  # of which minutes ``read`` tells
+
     def lines() -> list[list[Part]]:
         now = next((one for one in app.snapshot.symbols if one.symbol == symbol), None)
         if now is None:
             return [[(f"{symbol} is followed no longer", Role.WARN)]]
+        if stored != [now.stored]:
+            stored[:] = [now.stored]
+            read.clear()
         rule = next((c.value for c in app.configuration if c.key == "technical_analysis.trend_rule"), "")
         told = _live(now, app.snapshot)
         told += _trends(now, app.snapshot, rule.strip('"'), app.ink.glyphs)

@@ -165,7 +165,7 @@ class Chart:
                 self.cursor = None
         state = timeframe_of(view, timeframe)
         key = (view.symbol, self._slots, self.end, view.last_closed, state and state.bar_time,
-               view.poc, view.vah, view.missing_minutes)  # fmt: skip
+               view.poc, view.vah, view.missing_minutes, view.stored)  # fmt: skip
         if key == self._fetched and len(self.bars):
             return key
         self._fetched = key
