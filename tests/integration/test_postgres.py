@@ -166,9 +166,9 @@ async def test_a_database_killed_between_copy_and_commit_catches_up(postgres: Se
     async with at_work(sink):
         await caught_up(sink, store)
         for first in (4120, 4220):
-            # The table is locked, so the transaction has copied its rows and waits in the upsert.
+            # The table is locked for writing, so the transaction has copied its rows and waits in the upsert.
             other = await connected(postgres)
-            await other.execute("BEGIN; LOCK TABLE candles_1m IN ACCESS EXCLUSIVE MODE")
+            await other.execute("BEGIN; LOCK TABLE candles_1m IN EXCLUSIVE MODE")
             for symbol in SYMBOLS:
                 rows = rows_of(minute(first), minute(first + 100), Source.STREAM)
                 await asyncio.wrap_future(store.put(symbol, rows, Source.STREAM))
@@ -296,7 +296,7 @@ async def test_migrations_leave_a_table_of_the_older_program_as_it_is(
         async with at_work(sink):
             await caught_up(sink, store)
     assert postgres.sql("SELECT count(*), max(close) FROM candles_1m WHERE symbol = 'OLD'") == "1|1"
-    assert postgres.sql("SELECT count(*) FROM feeder_migrations") == "2"
+    assert postgres.sql("SELECT count(*) FROM feeder_migrations") == "3"
     postgres.sql("DELETE FROM candles_1m WHERE symbol = 'OLD'")
     await tables_equal_the_store(postgres, store)
     store.close()

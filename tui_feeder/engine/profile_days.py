@@ -53,6 +53,17 @@ def stamp_of(rows: Rows, settings: ProfileSettings, before: Iterable[DayRange] =
     return zlib.crc32(shaping.encode(), zlib.crc32(rows.tobytes())).to_bytes(_STAMP, "big")
 
 
+def settings_stamp(settings: ProfileSettings, minutes_before: int) -> int:
+    """A checksum of what shapes a day's profile beside its candles.
+
+    Args:
+        settings: the settings.
+        minutes_before: how many minutes are stored of the days its increment may rest on.
+    """
+    shaping = dataclasses.replace(settings, update_frequency="EveryCandle", batch_size=1)
+    return zlib.crc32(f"{shaping!r} {minutes_before}".encode())
+
+
 def ranges_before(store: Store, symbol: str, day: int) -> tuple[DayRange, ...]:
     """The ranges of the stored days before ``day`` (ms) that its increment may rest on, ascending.
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
 
 from tui_feeder.config import Config
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.sinks.draining import sink_name, span_text
 from tui_feeder.engine.sinks.outbox import Backlog
 from tui_feeder.engine.sinks.thread import SinkError
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.store import Store, StoreError
 
 log = logging.getLogger(__name__)
+
+#: ``sinks check`` and ``doctor`` compare tables with the store for so long at most.
+_COMPARE_SECONDS = 20.0
 
 
 def configured_sinks(config: Config, store: Store) -> list[Sink]:
@@ -98,7 +105,9 @@ async def look(config: Config) -> dict[str, list[str] | SinkError | None]:
             _require("database", "postgres", "asyncpg")
             from tui_feeder.engine.sinks import postgres_tables
 
-            found["postgres"] = await postgres_tables.look(config.database)
+            with _stored(config) as store:
+                compare = None if store is None else partial(_compare, config, store)
+                found["postgres"] = await postgres_tables.look(config.database, compare)
         except SinkError as error:
             found["postgres"] = error
     if config.file.enabled:
@@ -110,6 +119,41 @@ async def look(config: Config) -> dict[str, list[str] | SinkError | None]:
         except SinkError as error:
             found["file"] = error
     return found
+
+
+@contextlib.contextmanager
+def _stored(config: Config) -> Iterator[Store | None]:
+    """The store for reading, where there is one."""
+    try:
+        store = Store(config.application.storage_path, read_only=True)
+    except StoreError:
+        yield None
+        return
+    with contextlib.closing(store):
+        yield store
+
+
+async def _compare(config: Config, store: Store, connection: Any) -> list[str]:  # noqa: ANN401 - of asyncpg
+    """Whether the tables have what the store has, the newest days first, as far as the time goes."""
+    from tui_feeder.engine.sinks import mirror_check, postgres_tables
+
+    mirrored = await postgres_tables.mirrored(connection)
+    days = mirror_check.mirrored_days(mirrored)
+    timeframes = mirrored_timeframes(config)
+    ends = time.monotonic() + _COMPARE_SECONDS
+    for count, day in enumerate(days):
+        if time.monotonic() >= ends:
+            return [f"compared with the store: the newest {count} of {len(days)} days, no difference"]
+        found = await mirror_check.differences(connection, store, mirrored, timeframes, day, digests=True)
+        if found:
+            more = f" (and {len(found) - 1} more of this day)" if len(found) > 1 else ""
+            raise SinkError(f"{found[0]}{more}: a feeder that runs writes it again")
+    return [f"compared with the store: {len(days)} days, no difference"] if days else []
+
+
+def mirrored_timeframes(config: Config) -> tuple[int, ...]:
+    """The timeframes (seconds) whose candles the tables have: one minute among them in any case."""
+    return tuple(dict.fromkeys((60, *config.technical_analysis.timeframes)))
 
 
 def _require_kafka(config: Config) -> None:

@@ -94,9 +94,9 @@ class DrainingSink(SessionSink):
             text = f"{text or 'ok now'}; {standing.dropped:,} dropped: the outbox was full"
         return text or "ok"
 
-    def _failed(self, text: str) -> None:
+    def _failed(self, text: str, least: float = 0.0) -> None:
         self.tell_dropped()
-        super()._failed(text)
+        super()._failed(text, least)
 
 
 def span_text(seconds: float) -> str:

@@ -1,7 +1,8 @@
 """The PostgreSQL mirror: every stored candle of every timeframe, and the profiles, behind the live path.
 
 It reads the store and nothing else. What the tables have is written down in them, in the transaction of the
-candles, so whatever happens to either side it goes on where the tables are.
+candles, so whatever happens to either side it goes on where the tables are. That they have what they claim is
+compared day by day; what differs is written again.
 """
 
 from __future__ import annotations
@@ -9,19 +10,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import asyncpg
+import numpy as np
 
 from tui_feeder.config import Config
 from tui_feeder.engine.basis import basis_of
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
-from tui_feeder.engine.coverage import EMPTY, Coverage
-from tui_feeder.engine.profile_days import day_profile
+from tui_feeder.engine.codec import BlockError
+from tui_feeder.engine.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.increments import DAYS_BEFORE
+from tui_feeder.engine.profile import ProfileSettings
+from tui_feeder.engine.profile_days import day_profile, settings_stamp
 from tui_feeder.engine.settings import profile_settings
 from tui_feeder.engine.sinks import postgres_tables as tables
+from tui_feeder.engine.sinks.configured import mirrored_timeframes
+from tui_feeder.engine.sinks.mirror_check import Comparing, differences
 from tui_feeder.engine.sinks.mirror_plan import bars_of, next_piece
+from tui_feeder.engine.sinks.postgres_schema import MIGRATION_SECONDS, migrate, transaction
 from tui_feeder.engine.sinks.thread import SessionSink, SinkError
 from tui_feeder.engine.store import Store
 
@@ -60,10 +69,14 @@ class PostgresSink(SessionSink):
         self._config = config
         self._database = config.database
         self._store = store
-        self._timeframes = tuple(dict.fromkeys((60, *config.technical_analysis.timeframes)))
+        self._timeframes = mirrored_timeframes(config)
         self._mirrored: dict[tuple[str, int], Coverage] = {}
         self._refused: dict[str, tuple[str, float]] = {}  # symbol: reason, time.monotonic() of the next try
-        self._counted: dict[tuple[str, int], int] = {}  # candles in the profile of a symbol and day (ms)
+        self._file: int | None = None  # the table's
+        self._damaged: dict[str, Coverage] = {}  # stored days that cannot be read
+        self._damaged_until = 0.0  # time.monotonic() of the next look at them
+        #: Candles in the profile of a symbol and day (ms), and the settings it was made with.
+        self._counted: dict[tuple[str, int], tuple[int, int | None]] = {}
         self._stale: dict[str, set[int]] = {}  # days of a symbol whose profile may have changed
         self._since = 0  # minutes closed since the last pass
         self._waits = 0  # minutes the tables lacked when last looked at
@@ -83,6 +96,9 @@ class PostgresSink(SessionSink):
         if not text and refused is not None:
             more = f" and {len(self._refused) - 1} more symbols" if len(self._refused) > 1 else ""
             text = f"the table refuses rows of {refused[0]}{more}: {refused[1][0]}"
+        damaged = next(iter(self._damaged.items()), None)
+        if not text and damaged is not None:
+            text = _damage_text(*damaged)
         if self._waits > self._database.batch_size:
             text = f"{text or 'catching up'}; {self._waits:,} minutes wait"
         return text or "ok"
@@ -99,29 +115,110 @@ class PostgresSink(SessionSink):
         except tables.FAULTS as error:
             raise SinkError(tables.words_of(error, self._database)) from error
         try:
+            self.quiet(MIGRATION_SECONDS)  # an index on a large table takes its time
             async with pool.acquire() as connection:
-                version = await tables.migrate(connection)
-                self._mirrored = await tables.mirrored(connection)
-                self._counted = await tables.profiles(connection)
+                version, made = await migrate(connection)
+                async with transaction(connection):
+                    self._mirrored = await tables.mirrored(connection)
+                    self._counted = await tables.profiles(connection)
             self._stale = {symbol: self._all_days(symbol) for symbol in self._store.symbols()}
+            if made:
+                self.note("info", f"postgres: created {', '.join(made)}")
             self.connected(f"mirroring to {self._database.database} ({version})")
+            comparing, self._file = Comparing(), None
             while True:
                 self._since, began = 0, time.monotonic()
+                await self._look_for_truncation(pool, comparing)
                 await self._catch_up(pool)
-                if not self._refused:
+                if not self._refused and not self._damaged:
                     self._level = began
-                self.progress(rests=self._database.batch_timeout_seconds)
+                wait = self._database.batch_timeout_seconds
                 if self.over(idle=True):
                     return
-                await self.woken(self._database.batch_timeout_seconds)
+                if not await self._compare(pool, comparing):
+                    wait = min(wait, comparing.pause(time.monotonic()))
+                    self.progress()
+                    self.quiet(wait)
+                    await self.woken(wait)
         except tables.FAULTS as error:
             raise SinkError(tables.words_of(error, self._database)) from error
         finally:
             pool.terminate()
 
+    async def _look_for_truncation(self, pool: Any, comparing: Comparing) -> None:  # noqa: ANN401
+        """Whether somebody has emptied the table since the last pass: every minute matters then."""
+        async with pool.acquire() as connection, transaction(connection):
+            file = await tables.file_of(connection)
+            if file == self._file:
+                return
+            known, self._file = self._file, file
+            if known is None:
+                return
+            if not await tables.is_empty(connection):
+                comparing.soon()  # written anew, as by VACUUM FULL, or emptied and filled
+                return
+            await tables.set_mirrored(connection, dict.fromkeys(self._mirrored, EMPTY))
+        self._mirrored = {}
+        self.note("warning", "postgres: candles_1m was emptied; everything is written again")
+
+    async def _compare(self, pool: Any, comparing: Comparing) -> bool:  # noqa: ANN401 - a pool of asyncpg
+        """Compare the next day, if one is due; whether anything is to be written again."""
+        begun = time.monotonic()
+        due = comparing.next(self._mirrored, begun)
+        if due is None:
+            return False
+        day, digests = due
+        held = self._refused.keys() | self._damaged.keys()
+        mirrored = {key: minutes for key, minutes in self._mirrored.items() if key[0] not in held}
+        async with pool.acquire() as connection, transaction(connection):
+            found = await differences(
+                connection, self._store, mirrored, self._timeframes, day, digests=digests
+            )
+            profiles = await self._differing_profiles(connection, day, held) if digests else []
+            now = time.monotonic()
+            heal, left = comparing.done(day, digests, found, now - begun, now)
+            claimed = {}
+            for one in heal:
+                key = (one.symbol, one.timeframe)
+                claimed[key] = self._mirrored[key].subtract(span(day, day + DAY_MS))
+            await tables.set_mirrored(connection, claimed)
+        self._mirrored |= claimed
+        for symbol in profiles:
+            self._counted.pop((symbol, day), None)
+            self._stale.setdefault(symbol, set()).add(day)
+        self.progress()
+        if heal or profiles:
+            what = (
+                f"{heal[0]}" if heal else f"{profiles[0]}: another profile of {_date(day)} than the store's"
+            )
+            more = len(heal) + len(profiles) - 1
+            self.note("warning", f"postgres: {what}{_and_more(more)}; written again")
+            self.count("postgres differences", more + 1)
+        if left:
+            self.note(
+                "warning", f"postgres: {left[0]}{_and_more(len(left) - 1)}, also when written again: left so"
+            )
+        return bool(heal or profiles)
+
+    async def _differing_profiles(self, connection: Any, day: int, held: Collection[str]) -> list[str]:  # noqa: ANN401
+        """The symbols whose profile of a day is not in the table as it should be."""
+        symbols = [
+            symbol
+            for symbol, counted in self._counted
+            if counted == day and symbol not in held and day not in self._stale.get(symbol, ())
+        ]
+        there = await tables.profile_rows(connection, day, symbols)
+        return [
+            symbol
+            for symbol in symbols
+            if (row := self._profile(symbol, day)) is not None and there.get(symbol) != row
+        ]
+
     async def _catch_up(self, pool: Any) -> None:  # noqa: ANN401 - a pool of asyncpg
         """Write everything the tables lack now."""
         now = time.monotonic()
+        if now >= self._damaged_until:
+            self._damaged, self._damaged_until = {}, now + _REFUSED_SECONDS
         self._refused = {s: one for s, one in self._refused.items() if one[1] > now}
         symbols = [symbol for symbol in self._store.symbols() if symbol not in self._refused]
         self._waits = sum(self._lacking(symbol, 60).minutes for symbol in symbols)
@@ -141,7 +238,7 @@ class PostgresSink(SessionSink):
             return
         for symbol, minutes in altered.items():
             if symbol not in self._refused:
-                for day in _days(minutes):
+                for day in _resting_on(minutes):
                     self._counted.pop((symbol, day), None)
                     self._stale.setdefault(symbol, set()).add(day)
         for symbol in [symbol for symbol in self._stale if symbol not in self._refused]:
@@ -183,12 +280,31 @@ class PostgresSink(SessionSink):
         return self._store.present(symbol).subtract(self._mirrored.get((symbol, timeframe), EMPTY))
 
     def _next(self, symbol: str, timeframe: int, todo: Coverage) -> _Part | None:
-        piece = next_piece(self._store.present(symbol), todo, timeframe)
-        if piece is None:
-            return None
-        rows, listed = self._store.read(symbol, piece.start, piece.end), self._store.listed(symbol)
-        bars = bars_of(rows, piece, timeframe, listed)
-        return _Part(symbol, timeframe, piece.minutes, len(bars.rows), tables.copied(symbol, bars))
+        while True:
+            damaged = self._damaged.get(symbol, EMPTY)
+            piece = next_piece(
+                self._store.present(symbol).subtract(damaged), todo.subtract(damaged), timeframe
+            )
+            if piece is None:
+                return None
+            try:
+                whole = span(piece.start, piece.end).subtract(damaged)
+                rows = np.concatenate([self._store.read(symbol, *one) for one in whole])
+            except BlockError:
+                self._look_for_damage(symbol, piece.start, piece.end)
+                continue
+            bars = bars_of(rows, piece, timeframe, self._store.listed(symbol))
+            return _Part(symbol, timeframe, piece.minutes, len(bars.rows), tables.copied(symbol, bars))
+
+    def _look_for_damage(self, symbol: str, start: int, end: int) -> None:
+        """Which of the days cannot be read: the others are mirrored without them."""
+        for day in range(start // DAY_MS * DAY_MS, end, DAY_MS):
+            try:
+                self._store.read(symbol, day, day + DAY_MS)
+            except BlockError:
+                days = self._damaged.get(symbol, EMPTY).union(span(day, day + DAY_MS))
+                self._damaged[symbol] = days
+                self.note("error", f"postgres: {_damage_text(symbol, days)}")
 
     async def _write(self, connection: Any, parts: Sequence[_Part]) -> None:  # noqa: ANN401
         """The parts in one transaction; where the table refuses a row, each symbol by itself."""
@@ -205,26 +321,20 @@ class PostgresSink(SessionSink):
             self.count("postgres rows refused", sum(part.candles for part in parts))
 
     async def _transact(self, connection: Any, parts: Sequence[_Part]) -> None:  # noqa: ANN401
-        transaction = connection.transaction()
-        await transaction.start()
-        try:
-            await tables.upsert(connection, (part.rows for part in parts))
-            # Others write candles of the same symbol: what they had mirrored meanwhile must not be lost.
-            async with self._marking:
+        async with contextlib.AsyncExitStack() as marking:
+            async with transaction(connection):
+                await tables.upsert(connection, (part.rows for part in parts))
+                # Others write candles of the same symbol: what they had mirrored meanwhile must not be lost.
+                await marking.enter_async_context(self._marking)
                 minutes: dict[tuple[str, int], Coverage] = {}
                 for part in parts:
                     key = (part.symbol, part.timeframe)
                     minutes[key] = minutes.get(key, self._mirrored.get(key, EMPTY)).union(part.minutes)
                 await tables.set_mirrored(connection, minutes)
-                await transaction.commit()
-                self._mirrored |= minutes
-        except BaseException:
-            with contextlib.suppress(*tables.FAULTS):
-                await transaction.rollback()
-            raise
+            self._mirrored |= minutes
         for part in parts:
             if part.timeframe == 60:
-                self._stale.setdefault(part.symbol, set()).update(_days(part.minutes))
+                self._stale.setdefault(part.symbol, set()).update(_resting_on(part.minutes))
         written = sum(part.candles for part in parts)
         self._waits = max(0, self._waits - sum(p.minutes.minutes for p in parts if p.timeframe == 60))
         self.count("postgres candles", written)
@@ -240,20 +350,70 @@ class PostgresSink(SessionSink):
         return set(_days(present.clip(oldest // DAY_MS * DAY_MS, present.end)))
 
     async def _write_profiles(self, pool: Any, symbol: str) -> None:  # noqa: ANN401
-        """The profiles of days that have other candles than those counted."""
-        settings = profile_settings(self._config, symbol, basis_of(self._store, symbol).tick_size)
+        """The profiles of days that have other candles or settings than those in the table."""
+        settings = self._profile_settings(symbol)
+        rows = {}
         for day in sorted(self._stale.pop(symbol) & self._all_days(symbol)):
-            minutes = self._store.present(symbol).clip(day, day + DAY_MS).minutes
-            if settings is None or self._counted.get((symbol, day)) == minutes:
+            if settings is None or self._counted.get((symbol, day)) == self._footing(symbol, day, settings):
                 continue
+            if (row := self._profile(symbol, day)) is not None:
+                rows[day] = row
+        if settings is None or not rows:
+            return
+        async with pool.acquire() as connection, transaction(connection):
+            for row in rows.values():
+                await tables.upsert_profile(connection, row)
+        for day in rows:
+            self._counted[symbol, day] = self._footing(symbol, day, settings)
+        self.progress()
+
+    def _profile(self, symbol: str, day: int) -> tuple[object, ...] | None:
+        """The row of a day's profile; None where there is none, or its candles cannot be read."""
+        settings = self._profile_settings(symbol)
+        if settings is None:
+            return None
+        try:
             made = day_profile(self._store, symbol, settings, day)
-            if made is not None:
-                async with pool.acquire() as connection:
-                    await tables.upsert_profile(connection, symbol, made)
-                self._counted[symbol, day] = minutes
-                self.progress()
+        except BlockError:
+            self._look_for_damage(symbol, day - DAYS_BEFORE * DAY_MS, day + DAY_MS)
+            return None
+        return (
+            None
+            if made is None
+            else tables.profile_row(symbol, made, self._footing(symbol, day, settings)[1])
+        )
+
+    def _profile_settings(self, symbol: str) -> ProfileSettings | None:
+        return profile_settings(self._config, symbol, basis_of(self._store, symbol).tick_size)
+
+    def _footing(self, symbol: str, day: int, settings: ProfileSettings) -> tuple[int, int]:
+        """What a day's profile is made of: its candles, and what shapes it beside them."""
+        present = self._store.present(symbol)
+        auto = settings.price_increment_mode == "Auto"
+        before = present.clip(day - DAYS_BEFORE * DAY_MS, day).minutes if auto else 0
+        return present.clip(day, day + DAY_MS).minutes, settings_stamp(settings, before)
+
+
+def _damage_text(symbol: str, days: Coverage) -> str:
+    return (
+        f"the stored day {_date(days.start)} of {symbol} is damaged: its candles wait until it is read again "
+        "(feeder-tui verify --repair)"
+    )
+
+
+def _date(day: int) -> str:
+    return str(datetime.fromtimestamp(day / 1000, UTC).date())
+
+
+def _and_more(count: int) -> str:
+    return f" (and {count} more)" if count else ""
 
 
 def _days(minutes: Coverage) -> list[int]:
     """The UTC days (ms) that hold any of ``minutes``."""
     return sorted({day for a, b in minutes.intervals for day in range(a // DAY_MS * DAY_MS, b, DAY_MS)})
+
+
+def _resting_on(minutes: Coverage) -> set[int]:
+    """The days (ms) whose profiles may rest on ``minutes``: theirs, and those after them."""
+    return {day + n * DAY_MS for day in _days(minutes) for n in range(DAYS_BEFORE + 1)}

@@ -1,4 +1,4 @@
-"""The statements of the mirror: its schema, its upserts, and what a database's errors mean in plain words."""
+"""The mirror's way to its database: connections, upserts, and what a database's errors mean for people."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import io
 import re
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import resources
 from typing import Any
 
 import asyncpg
@@ -19,27 +18,26 @@ from tui_feeder.engine.aggregate import Bars
 from tui_feeder.engine.candle import MINUTE_MS, timeframe_label
 from tui_feeder.engine.coverage import Coverage
 from tui_feeder.engine.profile import DayProfile
+from tui_feeder.engine.sinks.postgres_schema import STATEMENT_SECONDS, inspect, transaction
 from tui_feeder.engine.sinks.thread import SinkError
 
 #: Fields of a candle in the order of the staging table, with their form in a binary COPY.
-_FIELDS = (
+FIELDS = (
     ("open", ">f8"), ("high", ">f8"), ("low", ">f8"), ("close", ">f8"), ("volume", ">f8"), ("trades", ">i8"),
     ("taker_buy_volume", ">f8"), ("quote_volume", ">f8"), ("taker_buy_quote_volume", ">f8"),
 )  # fmt: skip
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_END = b"\xff\xff"
-_MILLENNIUM_MS = 946_684_800_000  # where PostgreSQL counts its microseconds from
+POSTGRES_EPOCH_MS = 946_684_800_000  # where PostgreSQL counts its microseconds from
 #: What a database and the way to it can do; an internal error of asyncpg is the server's last word on an idle
 #: connection, found when that is used again.
 FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
-_STATEMENT_SECONDS = 60
-_LOCK = 0x7FEEDE12  # any number, the same in every feeder: one migrates at a time
-
-_STAGING = """CREATE TEMP TABLE IF NOT EXISTS feeder_staging (
+#: Of a transaction: behind a pooler the next one may have another session.
+_STAGING = """CREATE TEMP TABLE feeder_staging (
     symbol text, time_frame text, minutes smallint, time timestamptz, open double precision,
     high double precision, low double precision, close double precision, volume double precision,
     trade_count bigint, taker_buy_volume double precision, quote_volume double precision,
-    taker_buy_quote_volume double precision) ON COMMIT DELETE ROWS"""
+    taker_buy_quote_volume double precision) ON COMMIT DROP"""
 _VALUES = (
     "open", "high", "low", "close", "volume", "trade_count", "taker_buy_volume", "quote_volume",
     "taker_buy_quote_volume", "minutes",
@@ -53,7 +51,7 @@ _UPSERT = (
 _PROFILE = (
     "symbol", "date", "total_volume", "vwap", "poc", "value_area_high", "value_area_low", "value_area_volume",
     "value_area_percentage", "price_increment", "min_price", "max_price", "candle_count", "last_updated",
-    "low_price", "weights",
+    "low_price", "weights", "made_with",
 )  # fmt: skip
 _UPSERT_PROFILE = (
     f"INSERT INTO volume_profiles ({', '.join(_PROFILE)}) "
@@ -77,12 +75,11 @@ def _settings(database: Database) -> dict[str, Any]:
         "password": None if database.password is None else database.password.reveal(),
         "ssl": _tls(database),
         "timeout": database.connection_timeout_seconds,
-        "command_timeout": _STATEMENT_SECONDS + 5,
-        "server_settings": {
-            "application_name": "feeder-tui",
-            "statement_timeout": str(_STATEMENT_SECONDS * 1000),
-            "client_min_messages": "warning",
-        },
+        "command_timeout": STATEMENT_SECONDS + 5,
+        # Behind a pooler prepared statements may be another session's, and settings other than this one are
+        # refused at the connect: see postgres_schema.transaction.
+        "statement_cache_size": 0,
+        "server_settings": {"application_name": "feeder-tui"},
     }
 
 
@@ -106,44 +103,15 @@ async def pool(database: Database) -> Any:  # noqa: ANN401 - asyncpg is imported
     Raises:
         SinkError: ``ssl_cafile`` cannot be used.
     """
-
-    async def stage(connection: Any) -> None:  # noqa: ANN401
-        await connection.execute(_STAGING)
-
-    return await asyncpg.create_pool(
-        **_settings(database), min_size=1, max_size=database.max_connections, init=stage
-    )
+    return await asyncpg.create_pool(**_settings(database), min_size=1, max_size=database.max_connections)
 
 
-async def migrate(connection: Any) -> str:  # noqa: ANN401
-    """Apply the migrations this database lacks; what it is, for people."""
-    folder = resources.files("tui_feeder.engine.sinks") / "migrations"
-    files = sorted((one for one in folder.iterdir() if one.name.endswith(".sql")), key=lambda one: one.name)
-    async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        await connection.execute(
-            "CREATE TABLE IF NOT EXISTS feeder_migrations "
-            "(number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
-        )
-        applied = {row[0] for row in await connection.fetch("SELECT number FROM feeder_migrations")}
-        for file in files:
-            number = int(file.name[:3])
-            if number not in applied:
-                await connection.execute(file.read_text())
-                await connection.execute("INSERT INTO feeder_migrations VALUES ($1, $2)", number, file.name)
-        timescale = await connection.fetchval(
-            "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'"
-        )
-        if timescale is not None:
-            await connection.execute(
-                "SELECT create_hypertable('candles_1m', 'time', if_not_exists => true, migrate_data => true)"
-            )
-    server = await connection.fetchval("SHOW server_version")
-    return f"PostgreSQL {server.split()[0]}" + (f", TimescaleDB {timescale}" if timescale else "")
-
-
-async def look(database: Database) -> list[str]:
+async def look(database: Database, compare: Callable[[Any], Awaitable[list[str]]] | None = None) -> list[str]:
     """What there is and what would be created, as lines for people. Nothing is changed.
+
+    Args:
+        database: where to look.
+        compare: compares the tables with a store, in the transaction of a connection; its lines are added.
 
     Raises:
         SinkError: the database cannot be used, with the reason.
@@ -151,43 +119,58 @@ async def look(database: Database) -> list[str]:
     try:
         connection = await asyncpg.connect(**_settings(database))
         try:
-            begun = time.perf_counter()
-            version, tls, may_create, timescale = await connection.fetchrow(_LOOK)
-            took = (time.perf_counter() - begun) * 1000
-            missing = [
-                name
-                for name in ("candles_1m", "volume_profiles", "feeder_mirror", "feeder_migrations")
-                if await connection.fetchval("SELECT to_regclass($1)::text", name) is None
-            ]
+            async with transaction(connection, isolation="repeatable_read", readonly=True):
+                begun = time.perf_counter()
+                version, tls, may_create, timescale = await connection.fetchrow(_LOOK)
+                took = (time.perf_counter() - begun) * 1000
+                schema = await inspect(connection)
+                schema.check()
+                told = []
+                if compare is not None and not schema.missing:
+                    told = await compare(connection)
         finally:
             await connection.close(timeout=2.0)
     except FAULTS as error:
         raise SinkError(words_of(error, database)) from error
-    if missing and not may_create:
+    if schema.missing and not may_create:
         raise SinkError(
-            f"{database.username} may not create {', '.join(missing)}: grant CREATE on the schema"
+            f"{database.username} may not create {', '.join(schema.missing)}: grant CREATE on the schema"
         )
     extension = f", TimescaleDB {timescale}" if timescale else ""
     return [
         f"server: PostgreSQL {version}{extension}, {'TLS' if tls else 'no TLS'}",
         f"round trip: {took:.1f} ms",
-        f"tables: would create {', '.join(missing)}" if missing else "tables: all there",
+        f"tables: would create {', '.join(schema.missing)}" if schema.missing else "tables: all there",
+        *told,
     ]
 
 
+async def is_empty(connection: Any) -> bool:  # noqa: ANN401
+    """Whether there is no candle at all. In a transaction."""
+    return not await connection.fetchval("SELECT EXISTS (SELECT FROM candles_1m)")
+
+
+async def file_of(connection: Any) -> int | None:  # noqa: ANN401
+    """Number of the file of the candles, another one after a TRUNCATE. Waits for no lock of the table."""
+    found: int | None = await connection.fetchval(
+        "SELECT relfilenode::bigint FROM pg_class WHERE oid = to_regclass('candles_1m')"
+    )
+    return found
+
+
 async def mirrored(connection: Any) -> dict[tuple[str, int], Coverage]:  # noqa: ANN401
-    """The minutes whose candles the tables have, by symbol and timeframe (seconds)."""
+    """The minutes whose candles the tables have, by symbol and timeframe (seconds). In a transaction."""
     found = {}
     for symbol, label, minutes in await connection.fetch(
         "SELECT symbol, time_frame, minutes FROM feeder_mirror"
     ):
         pairs = zip(minutes[::2], minutes[1::2], strict=True)
-        found[symbol, _seconds(label)] = Coverage(pairs)
+        found[symbol, seconds_of(label)] = Coverage(pairs)
     return found
 
 
 async def set_mirrored(connection: Any, minutes: Mapping[tuple[str, int], Coverage]) -> None:  # noqa: ANN401
-    """Write down the minutes that are mirrored now."""
+    """Write down the minutes that are mirrored now. In a transaction."""
     await connection.executemany(
         "INSERT INTO feeder_mirror VALUES ($1, $2, $3) "
         "ON CONFLICT (symbol, time_frame) DO UPDATE SET minutes = excluded.minutes",
@@ -202,8 +185,8 @@ def copied(symbol: str, bars: Bars) -> bytes:
     """The candles as rows of a binary COPY: the columns are laid out at once, for all rows."""
     texts = [text.encode() for text in (symbol, timeframe_label(bars.timeframe))]
     columns = [*((f"S{len(text)}", text, len(text)) for text in texts), (">i2", bars.minutes, 2)]
-    columns.append((">i8", (bars.rows["open_time"] - _MILLENNIUM_MS) * 1000, 8))
-    columns += [(form, bars.rows[name], 8) for name, form in _FIELDS]
+    columns.append((">i8", (bars.rows["open_time"] - POSTGRES_EPOCH_MS) * 1000, 8))
+    columns += [(form, bars.rows[name], 8) for name, form in FIELDS]
     layout: list[tuple[str, str]] = [("columns", ">i2")]
     for n, (form, _, _) in enumerate(columns):
         layout += [(f"length{n}", ">i4"), (f"value{n}", form)]
@@ -217,34 +200,52 @@ def copied(symbol: str, bars: Bars) -> bytes:
 
 async def upsert(connection: Any, rows: Iterable[bytes]) -> None:  # noqa: ANN401
     """Write rows made by :func:`copied`; a candle that is there is replaced. In a transaction."""
+    await connection.execute(_STAGING)
     data = io.BytesIO(b"".join((_COPY_HEAD, *rows, _COPY_END)))
     await connection.copy_to_table("feeder_staging", source=data, format="binary")
     await connection.execute(_UPSERT)
 
 
-async def upsert_profile(connection: Any, symbol: str, made: DayProfile) -> None:  # noqa: ANN401
-    """The profile of a day in place of what is there."""
-    await connection.execute(
-        _UPSERT_PROFILE, symbol, _instant(made.day).date(), made.total_volume, made.vwap, made.poc, made.vah,
-        made.val, made.value_area_volume, made.value_area_percent, made.increment, made.min_price,
-        made.max_price, made.candles, _instant(made.last_minute + MINUTE_MS - 1),
-        float(made.prices[0]), made.weights.tolist(),
+async def upsert_profile(connection: Any, row: Sequence[object]) -> None:  # noqa: ANN401
+    """A row of :func:`profile_row` in place of what is there. In a transaction."""
+    await connection.execute(_UPSERT_PROFILE, *row)
+
+
+def profile_row(symbol: str, made: DayProfile, made_with: int) -> tuple[object, ...]:
+    """The profile of a day as a row of its table; ``made_with`` tells its settings."""
+    return (
+        symbol, _instant(made.day).date(), made.total_volume, made.vwap, made.poc, made.vah, made.val,
+        made.value_area_volume, made.value_area_percent, made.increment, made.min_price, made.max_price,
+        made.candles, _instant(made.last_minute + MINUTE_MS - 1), float(made.prices[0]),
+        made.weights.tolist(), made_with,
     )  # fmt: skip
 
 
-async def profiles(connection: Any) -> dict[tuple[str, int], int]:  # noqa: ANN401
-    """Candles counted in each profile, by symbol and day (ms)."""
+async def profile_rows(connection: Any, day: int, symbols: Sequence[str]) -> dict[str, tuple[object, ...]]:  # noqa: ANN401
+    """The stored rows of a day (ms), by symbol, as :func:`profile_row` makes them. In a transaction."""
     found = await connection.fetch(
-        "SELECT symbol, (extract(epoch FROM date) * 1000)::bigint, candle_count FROM volume_profiles"
+        f"SELECT {', '.join(_PROFILE)} FROM volume_profiles WHERE date = $1 AND symbol = ANY($2)",
+        _instant(day).date(),
+        list(symbols),
     )
-    return {(symbol, day): count for symbol, day, count in found}
+    return {row[0]: tuple(row) for row in found}
+
+
+async def profiles(connection: Any) -> dict[tuple[str, int], tuple[int, int | None]]:  # noqa: ANN401
+    """Candles counted in each profile and what it was made with, by symbol and day (ms). In a transaction."""
+    found = await connection.fetch(
+        "SELECT symbol, (extract(epoch FROM date) * 1000)::bigint, candle_count, made_with "
+        "FROM volume_profiles"
+    )
+    return {(symbol, day): (count, made_with) for symbol, day, count, made_with in found}
 
 
 def _instant(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 
-def _seconds(label: str) -> int:
+def seconds_of(label: str) -> int:
+    """The timeframe of a label such as ``5m``; 0 of another text."""
     match = re.fullmatch(r"(\d+)([mhd])", label)
     return int(match[1]) * {"m": 60, "h": 3600, "d": 86_400}[match[2]] if match else 0
 
@@ -265,6 +266,13 @@ def words_of(error: BaseException, database: Database) -> str:
         return f"{where} has no database {database.database}: create it"
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         return f"{where}: {error}: grant it to {database.username}"
+    if "statement pooling mode" in str(error):
+        return f"{where}: the pooler gives a session to each statement: set pool_mode = transaction there"
+    if "unsupported startup parameter" in str(error):
+        name = str(error).rpartition(":")[2].strip()
+        return f"{where}: the pooler refuses {name}: set ignore_startup_parameters = {name} there"
+    if isinstance(error, asyncpg.QueryCanceledError):
+        return f"{where}: a statement took too long or was cancelled there ({error})"
     if isinstance(error, asyncpg.CannotConnectNowError):
         return f"{where} is starting up or shutting down"
     if isinstance(error, ConnectionRefusedError):

@@ -37,7 +37,16 @@ _MOST_HANGING = 3
 
 
 class SinkError(Exception):
-    """A session failed for a reason that is known; the message says which and what to do."""
+    """A session failed for a reason that is known; the message says which and what to do.
+
+    Args:
+        text: for people.
+        wait: the next session is begun so much later at the earliest, seconds.
+    """
+
+    def __init__(self, text: str, *, wait: float = 0.0) -> None:
+        super().__init__(text)
+        self.wait = wait
 
 
 class _AbandonedError(Exception):
@@ -108,7 +117,7 @@ class SessionSink(ABC):
         self._current: _Session | None = None
         self._hanging: list[_Session] = []  # abandoned ones that have not ended
         self._steps = 0  # rises with progress
-        self._rests_until = 0.0  # time.monotonic() until which there is nothing to do
+        self._quiet_until = 0.0  # time.monotonic() until which no progress is expected
         self._idle = 0.0  # seconds since the last progress, as far as this process ran
         self._thread = threading.Thread(target=self._supervise, name=self.name, daemon=True)
 
@@ -162,21 +171,25 @@ class SessionSink(ABC):
             self.note("info", f"{self.name}: {text}")
             self.trouble = ""
 
-    def progress(self, *, rests: float = 0.0) -> None:
-        """Something was handed over, or nothing waits: then for ``rests`` seconds there is nothing to do."""
+    def progress(self) -> None:
+        """Something was handed over, or nothing waits."""
         self._work()
-        self._rests_until = time.monotonic() + rests
         if self._failure:
             self.note("info", f"{self.name}: works again")
             self._failure = self.trouble = ""
             self._backoff.reset()
+
+    def quiet(self, seconds: float) -> None:
+        """No progress is expected for so long: there is nothing to do, or something that takes its time."""
+        self._work()
+        self._quiet_until = time.monotonic() + seconds
 
     def _work(self) -> None:
         """Something was done by the session that is under way; an abandoned one ends here."""
         if _SESSION.get() is not self._current:
             raise _AbandonedError
         self._steps += 1
-        self._idle = 0.0
+        self._idle = self._quiet_until = 0.0
 
     @property
     def ending(self) -> bool:
@@ -214,7 +227,7 @@ class SessionSink(ABC):
         """One session after the other, each watched."""
         while not self._closing.is_set():
             session = _Session(self.name, self._one_session)
-            self._current, self._idle, self._rests_until = session, 0.0, 0.0
+            self._current, self._idle, self._quiet_until = session, 0.0, 0.0
             session.start()
             if not self._watch(session):
                 self._replace(session)
@@ -223,7 +236,8 @@ class SessionSink(ABC):
             if isinstance(error, StoreError):
                 return  # the engine did not wait for us any longer
             if isinstance(error, (SinkError, OSError, TimeoutError)):
-                self._failed(str(error) or type(error).__name__)
+                wait = error.wait if isinstance(error, SinkError) else 0.0
+                self._failed(str(error) or type(error).__name__, wait)
             elif error is not None:
                 log.error("%s failed", self.name, exc_info=error)
                 self._failed(repr(error))
@@ -238,7 +252,7 @@ class SessionSink(ABC):
             if self.ending:
                 if now >= self._deadline + TICK:
                     return True  # the engine waits no longer; the thread ends with the process
-            elif self._steps != steps or now < self._rests_until:
+            elif self._steps != steps or now < self._quiet_until:
                 steps = self._steps
             else:
                 self._idle += passed
@@ -269,9 +283,9 @@ class SessionSink(ABC):
             if self._loop is loop:
                 self._loop = None
 
-    def _failed(self, text: str) -> None:
+    def _failed(self, text: str, least: float = 0.0) -> None:
         """Say it once for each new reason, wait."""
-        wait = max(0.2, self._backoff.next())
+        wait = max(0.2, least, self._backoff.next())
         if text != self._failure:
             self.note("error", f"{self.name}: {text}; tried again until it works")
         self.trouble = self._failure = text

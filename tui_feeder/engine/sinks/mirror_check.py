@@ -1,0 +1,248 @@
+"""Whether the tables of the mirror have what the store has: counts and digests of each day.
+
+A digest is the MD5 of a day's rows as PostgreSQL's binary protocol has them, so equal doubles, and only
+those, have equal digests. Only what the mirror claims to have is compared: rows beside it are a user's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tui_feeder.engine.aggregate import Bars
+from tui_feeder.engine.candle import DAY_MS, SECOND_MS, timeframe_label
+from tui_feeder.engine.codec import BlockError
+from tui_feeder.engine.coverage import EMPTY, Coverage
+from tui_feeder.engine.sinks.mirror_plan import Piece, bars_of
+from tui_feeder.engine.sinks.postgres_tables import FIELDS, POSTGRES_EPOCH_MS, seconds_of
+from tui_feeder.engine.store import Store
+
+Mirrored = Mapping[tuple[str, int], Coverage]  # by symbol and timeframe (seconds)
+#: Rows whose digests are asked for in one statement: the server sorts them.
+_ROWS_AT_ONCE = 100_000
+_HOUR_SECONDS = 3_600.0
+#: Days whose digests are compared every hour, and hours in which those of all others come round.
+_NEWEST, _TURNS = 2, 24
+#: After a comparison nothing is compared for so many times what it took.
+_PAUSE = 4.0
+
+_COUNTS = """SELECT symbol, time_frame, count(*), NULL FROM candles_1m
+    WHERE time >= $1 AND time < $2 AND symbol = ANY($3) GROUP BY symbol, time_frame"""
+_DIGESTS = """SELECT symbol, time_frame, count(*), md5(string_agg(timestamptz_send(time) || float8send(open)
+        || float8send(high) || float8send(low) || float8send(close) || float8send(volume)
+        || int8send(trade_count::bigint) || float8send(taker_buy_volume) || float8send(quote_volume)
+        || float8send(taker_buy_quote_volume) || int8send(minutes::bigint), ''::bytea ORDER BY time))
+    FROM candles_1m WHERE time >= $1 AND time < $2 AND symbol = ANY($3) GROUP BY symbol, time_frame"""
+_RECORD = np.dtype([("time", ">i8"), *FIELDS, ("minutes", ">i8")])
+
+
+class Difference(NamedTuple):
+    """A day of a symbol and timeframe of which the table has not what it should."""
+
+    symbol: str
+    timeframe: int  # seconds
+    day: int  # ms
+    expected: int  # rows
+    found: int  # rows in the table
+    digest: str | None  # of the table's rows
+
+    def __str__(self) -> str:
+        day = datetime.fromtimestamp(self.day / 1000, UTC).date()
+        what = f"{self.symbol} {timeframe_label(self.timeframe)} of {day}"
+        if self.expected == self.found:
+            return f"{what}: other values than in the store"
+        return f"{what}: {self.found:,} rows, the store has {self.expected:,}"
+
+
+class _Expected(NamedTuple):
+    rows: int
+    bars: Bars | None  # None where only their number is wanted
+
+
+def mirrored_days(mirrored: Mirrored) -> list[int]:
+    """The UTC days (ms) of which the tables should have anything, the newest first."""
+    days: set[int] = set()
+    for (_, timeframe), minutes in mirrored.items():
+        if timeframe == 60:
+            for start, end in minutes:
+                days.update(range(start // DAY_MS * DAY_MS, end, DAY_MS))
+    return sorted(days, reverse=True)
+
+
+async def differences(
+    connection: Any,  # noqa: ANN401 - asyncpg is imported only where it is enabled
+    store: Store,
+    mirrored: Mirrored,
+    timeframes: Sequence[int],
+    day: int,
+    *,
+    digests: bool,
+) -> list[Difference]:
+    """Compare one day (ms) of all symbols. In a transaction.
+
+    Args:
+        connection: of the database.
+        store: what the tables should have.
+        mirrored: the minutes that they claim to have.
+        timeframes: that are mirrored, seconds.
+        day: which.
+        digests: values too, not only the number of rows.
+    """
+    symbols = sorted({symbol for symbol, _ in mirrored})
+    wanted = {
+        (symbol, timeframe): one
+        for symbol in symbols
+        for timeframe in timeframes
+        if (one := _expected(store, mirrored, symbol, timeframe, day, digests)) is not None
+    }
+    total = sum(one.rows for one in wanted.values())
+    parts = min(24, -(-total // _ROWS_AT_ONCE)) if digests else 1
+    there: dict[tuple[str, int], list[tuple[int, str | None]]] = {key: [] for key in wanted}
+    for n in range(parts):
+        start, end = (day + DAY_MS * k // parts for k in (n, n + 1))
+        rows = await connection.fetch(
+            _DIGESTS if digests else _COUNTS, _instant(start), _instant(end), sorted({s for s, _ in wanted})
+        )
+        seen = {(symbol, seconds_of(label)): (count, digest) for symbol, label, count, digest in rows}
+        for key, parts_of in there.items():
+            parts_of.append(seen.get(key, (0, None)))
+    found = []
+    for key, one in wanted.items():
+        mine = [(one.rows, None)] if one.bars is None else list(_digests(one.bars, day, parts))
+        if mine != there[key] and not store.altered(key[0]).clip(day, day + DAY_MS):
+            digest = " ".join(str(digest) for _, digest in there[key])
+            found.append(Difference(*key, day, one.rows, sum(count for count, _ in there[key]), digest))
+    return found
+
+
+def _expected(
+    store: Store, mirrored: Mirrored, symbol: str, timeframe: int, day: int, values: bool
+) -> _Expected | None:
+    """What the table should have; None where that changes just now, or is nothing."""
+    minutes = mirrored.get((symbol, timeframe), EMPTY).clip(day, day + DAY_MS)
+    size = timeframe * SECOND_MS
+    if not minutes or store.altered(symbol).clip(day, day + DAY_MS):
+        return None
+    until = -(-minutes.end // size) * size  # of a bar that has a mirrored minute all are
+    if store.present(symbol).clip(day, until) != minutes:
+        return None
+    if not values:
+        return _Expected(_bars(minutes, size), None)
+    try:
+        rows = store.read(symbol, day, until)
+        bars = bars_of(rows, Piece(day, until, minutes), timeframe, store.listed(symbol))
+    except BlockError:
+        return None
+    return _Expected(len(bars.rows), bars)
+
+
+def _bars(minutes: Coverage, size: int) -> int:
+    """How many bars of ``size`` ms hold any of ``minutes``."""
+    count, last = 0, -1
+    for start, end in minutes:
+        first, until = max(start // size, last + 1), (end - 1) // size
+        count += max(0, until - first + 1)
+        last = max(last, until)
+    return count
+
+
+def _digests(bars: Bars, day: int, parts: int) -> Iterator[tuple[int, str | None]]:
+    """Of each part of the day the rows and their digest; None without any, as SQL has it."""
+    made = np.empty(len(bars.rows), dtype=_RECORD)
+    made["time"] = (bars.rows["open_time"] - POSTGRES_EPOCH_MS) * 1000
+    for name, _ in FIELDS:
+        made[name] = bars.rows[name]
+    made["minutes"] = bars.minutes
+    for n in range(parts):
+        bounds = [day + DAY_MS * k // parts for k in (n, n + 1)]
+        inside = made[slice(*np.searchsorted(bars.rows["open_time"], bounds))]
+        digest = hashlib.md5(inside.tobytes(), usedforsecurity=False).hexdigest() if len(inside) else None
+        yield len(inside), digest
+
+
+class Comparing:
+    """Which day is compared when, and what follows from what was found.
+
+    At the start the counts of all days, then their digests; every hour the counts again, and the digests of
+    the newest days and of one in so many of the others, so that all come round in a day.
+    """
+
+    def __init__(self) -> None:
+        self._queue: deque[tuple[int, bool]] = deque()
+        self._begun = False
+        self._hour_at = 0.0  # time.monotonic() of the next hour's work
+        self._next_at = 0.0  # and of the next day's, so that most of the time is for others
+        self._turn = 0
+        self._healed: set[tuple[str, int, int]] = set()  # written again, and not yet compared again
+        self._left: dict[tuple[str, int, int], Difference] = {}  # what writing again did not change
+
+    def next(self, mirrored: Mirrored, now: float) -> tuple[int, bool] | None:
+        """The day (ms) to be compared now and whether with digests; None where none is due.
+
+        Args:
+            mirrored: what the tables claim to have.
+            now: of time.monotonic().
+        """
+        if not self._queue and now >= self._hour_at:
+            self._hour_at = now + _HOUR_SECONDS
+            days = mirrored_days(mirrored)
+            self._queue.extend((day, False) for day in days)
+            older = days[_NEWEST:]
+            chosen = older if not self._begun else older[self._turn % _TURNS :: _TURNS]
+            self._queue.extend((day, True) for day in [*days[:_NEWEST], *chosen])
+            self._turn += self._begun
+            self._begun = self._begun or bool(days)
+        if not self._queue or now < self._next_at:
+            return None
+        return self._queue.popleft()
+
+    def soon(self) -> None:
+        """Compare the counts of all days as soon as may be."""
+        self._hour_at = 0.0
+
+    def pause(self, now: float) -> float:
+        """Seconds until :meth:`next` may have something."""
+        return max(0.0, (self._next_at if self._queue else self._hour_at) - now)
+
+    def done(
+        self, day: int, digests: bool, found: Sequence[Difference], took: float, now: float
+    ) -> tuple[list[Difference], list[Difference]]:
+        """What follows from a comparison that took so many seconds.
+
+        Returns:
+            what is to be written again, and what differs still after that: rows of somebody else.
+        """
+        self._next_at = now + _PAUSE * took
+        heal, left = [], []
+        for one in found:
+            key = one[:3]
+            before = self._left.get(key)
+            if (
+                before is not None
+                and before.found == one.found
+                and (not digests or before.digest == one.digest)
+            ):
+                continue
+            if key in self._healed and digests:
+                self._healed.discard(key)
+                self._left[key] = one
+                left.append(one)
+            else:
+                self._healed.add(key)
+                heal.append(one)
+        if digests:
+            differ = {one[:3] for one in found}
+            self._healed = {key for key in self._healed if key[2] != day or key in differ}
+            self._left = {key: one for key, one in self._left.items() if key[2] != day or key in differ}
+        if heal:
+            self._queue.appendleft((day, True))
+        return heal, left
+
+
+def _instant(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
