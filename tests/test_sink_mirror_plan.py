@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -8,10 +10,13 @@ from hypothesis import strategies as st
 from store_child import rows_of
 from stores import minute
 
+from tui_feeder.config import Config
 from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.candle import MINUTE_MS, Source
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.coverage import EMPTY, Coverage
 from tui_feeder.engine.sinks.mirror_plan import bars_of, next_piece
+from tui_feeder.engine.sinks.postgres import PostgresSink
+from tui_feeder.engine.store import Store
 
 SPAN = 3 * 1440
 
@@ -62,3 +67,28 @@ def test_pieces_of_a_long_history_never_share_a_candle() -> None:
         todo = todo.subtract(piece.minutes)
     assert len(ends) > 5
     assert all(a[1] == b[0] for a, b in pairwise(ends))
+
+
+def test_a_damaged_day_of_one_symbol_stops_no_other_day(tmp_path: Path) -> None:
+    store = Store(tmp_path, exchange="a test")
+    for symbol in ("AAA", "BBB"):
+        store.put(symbol, rows_of(minute(0), minute(3 * 1440), Source.REST), Source.REST).result()
+    day = minute(1440) // DAY_MS * DAY_MS
+
+    def hurt(write: Any) -> None:  # noqa: ANN401
+        days = store._environment.days
+        key = b"AAA\0" + (day // DAY_MS).to_bytes(4, "big")
+        block = bytearray(write.txn.get(key, db=days))
+        block[-1] ^= 1
+        write.txn.put(key, bytes(block), db=days)
+
+    store._submit(hurt).result()
+    parts = [part for parts in PostgresSink(Config(), store)._batches(["AAA", "BBB"], {}) for part in parts]
+    made = {
+        symbol: [part.minutes for part in parts if (part.symbol, part.timeframe) == (symbol, 60)]
+        for symbol in ("AAA", "BBB")
+    }
+    assert sum(one.minutes for one in made["BBB"]) == 3 * 1440
+    assert sum(one.minutes for one in made["AAA"]) == 2 * 1440
+    assert not any(one.clip(day, day + DAY_MS) for one in made["AAA"])
+    store.close()

@@ -16,7 +16,6 @@ import numpy as np
 
 from tui_feeder.engine.aggregate import Bars
 from tui_feeder.engine.candle import DAY_MS, SECOND_MS, timeframe_label
-from tui_feeder.engine.codec import BlockError
 from tui_feeder.engine.coverage import EMPTY, Coverage
 from tui_feeder.engine.sinks.mirror_plan import Piece, bars_of
 from tui_feeder.engine.sinks.postgres_tables import FIELDS, POSTGRES_EPOCH_MS, seconds_of
@@ -133,11 +132,10 @@ def _expected(
         return None
     if not values:
         return _Expected(_bars(minutes, size), None)
-    try:
-        rows = store.read(symbol, day, until)
-        bars = bars_of(rows, Piece(day, until, minutes), timeframe, store.listed(symbol))
-    except BlockError:
+    rows = store.read(symbol, day, until)
+    if store.damaged(symbol).clip(day, until):
         return None
+    bars = bars_of(rows, Piece(day, until, minutes), timeframe, store.listed(symbol))
     return _Expected(len(bars.rows), bars)
 
 

@@ -15,12 +15,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import asyncpg
-import numpy as np
 
 from tui_feeder.config import Config
 from tui_feeder.engine.basis import basis_of
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
-from tui_feeder.engine.codec import BlockError
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.increments import DAYS_BEFORE
 from tui_feeder.engine.profile import ProfileSettings
@@ -73,8 +71,6 @@ class PostgresSink(SessionSink):
         self._mirrored: dict[tuple[str, int], Coverage] = {}
         self._refused: dict[str, tuple[str, float]] = {}  # symbol: reason, time.monotonic() of the next try
         self._file: int | None = None  # the table's
-        self._damaged: dict[str, Coverage] = {}  # stored days that cannot be read
-        self._damaged_until = 0.0  # time.monotonic() of the next look at them
         #: Candles in the profile of a symbol and day (ms), and the settings it was made with.
         self._counted: dict[tuple[str, int], tuple[int, int | None]] = {}
         self._stale: dict[str, set[int]] = {}  # days of a symbol whose profile may have changed
@@ -96,9 +92,6 @@ class PostgresSink(SessionSink):
         if not text and refused is not None:
             more = f" and {len(self._refused) - 1} more symbols" if len(self._refused) > 1 else ""
             text = f"the table refuses rows of {refused[0]}{more}: {refused[1][0]}"
-        damaged = next(iter(self._damaged.items()), None)
-        if not text and damaged is not None:
-            text = _damage_text(*damaged)
         if self._waits > self._database.batch_size:
             text = f"{text or 'catching up'}; {self._waits:,} minutes wait"
         return text or "ok"
@@ -130,7 +123,7 @@ class PostgresSink(SessionSink):
                 self._since, began = 0, time.monotonic()
                 await self._look_for_truncation(pool, comparing)
                 await self._catch_up(pool)
-                if not self._refused and not self._damaged:
+                if not self._refused:
                     self._level = began
                 wait = self._database.batch_timeout_seconds
                 if self.over(idle=True):
@@ -168,7 +161,7 @@ class PostgresSink(SessionSink):
         if due is None:
             return False
         day, digests = due
-        held = self._refused.keys() | self._damaged.keys()
+        held = self._refused.keys()
         mirrored = {key: minutes for key, minutes in self._mirrored.items() if key[0] not in held}
         async with pool.acquire() as connection, transaction(connection):
             found = await differences(
@@ -217,8 +210,11 @@ class PostgresSink(SessionSink):
     async def _catch_up(self, pool: Any) -> None:  # noqa: ANN401 - a pool of asyncpg
         """Write everything the tables lack now."""
         now = time.monotonic()
-        if now >= self._damaged_until:
-            self._damaged, self._damaged_until = {}, now + _REFUSED_SECONDS
+        for symbol, days in self._store.damaged_days().items():  # what is read again may be other values
+            lost = Coverage((day, day + DAY_MS) for day in days)
+            for timeframe in self._timeframes:
+                if (had := self._mirrored.get((symbol, timeframe))) is not None:
+                    self._mirrored[symbol, timeframe] = had.subtract(lost)
         self._refused = {s: one for s, one in self._refused.items() if one[1] > now}
         symbols = [symbol for symbol in self._store.symbols() if symbol not in self._refused]
         self._waits = sum(self._lacking(symbol, 60).minutes for symbol in symbols)
@@ -281,30 +277,15 @@ class PostgresSink(SessionSink):
 
     def _next(self, symbol: str, timeframe: int, todo: Coverage) -> _Part | None:
         while True:
-            damaged = self._damaged.get(symbol, EMPTY)
-            piece = next_piece(
-                self._store.present(symbol).subtract(damaged), todo.subtract(damaged), timeframe
-            )
+            damaged, present = self._store.damaged(symbol), self._store.present(symbol)
+            piece = next_piece(present.subtract(damaged), todo.subtract(damaged), timeframe)
             if piece is None:
                 return None
-            try:
-                whole = span(piece.start, piece.end).subtract(damaged)
-                rows = np.concatenate([self._store.read(symbol, *one) for one in whole])
-            except BlockError:
-                self._look_for_damage(symbol, piece.start, piece.end)
-                continue
+            rows = self._store.read(symbol, piece.start, piece.end)
+            if self._store.damaged(symbol) != damaged:
+                continue  # found just now: what it lacks must not count as mirrored
             bars = bars_of(rows, piece, timeframe, self._store.listed(symbol))
             return _Part(symbol, timeframe, piece.minutes, len(bars.rows), tables.copied(symbol, bars))
-
-    def _look_for_damage(self, symbol: str, start: int, end: int) -> None:
-        """Which of the days cannot be read: the others are mirrored without them."""
-        for day in range(start // DAY_MS * DAY_MS, end, DAY_MS):
-            try:
-                self._store.read(symbol, day, day + DAY_MS)
-            except BlockError:
-                days = self._damaged.get(symbol, EMPTY).union(span(day, day + DAY_MS))
-                self._damaged[symbol] = days
-                self.note("error", f"postgres: {_damage_text(symbol, days)}")
 
     async def _write(self, connection: Any, parts: Sequence[_Part]) -> None:  # noqa: ANN401
         """The parts in one transaction; where the table refuses a row, each symbol by itself."""
@@ -368,15 +349,11 @@ class PostgresSink(SessionSink):
         self.progress()
 
     def _profile(self, symbol: str, day: int) -> tuple[object, ...] | None:
-        """The row of a day's profile; None where there is none, or its candles cannot be read."""
+        """The row of a day's profile; None where there is none."""
         settings = self._profile_settings(symbol)
         if settings is None:
             return None
-        try:
-            made = day_profile(self._store, symbol, settings, day)
-        except BlockError:
-            self._look_for_damage(symbol, day - DAYS_BEFORE * DAY_MS, day + DAY_MS)
-            return None
+        made = day_profile(self._store, symbol, settings, day)
         return (
             None
             if made is None
@@ -392,13 +369,6 @@ class PostgresSink(SessionSink):
         auto = settings.price_increment_mode == "Auto"
         before = present.clip(day - DAYS_BEFORE * DAY_MS, day).minutes if auto else 0
         return present.clip(day, day + DAY_MS).minutes, settings_stamp(settings, before)
-
-
-def _damage_text(symbol: str, days: Coverage) -> str:
-    return (
-        f"the stored day {_date(days.start)} of {symbol} is damaged: its candles wait until it is read again "
-        "(feeder-tui verify --repair)"
-    )
 
 
 def _date(day: int) -> str:
