@@ -299,3 +299,23 @@ def test_a_configuration_is_written_through_a_link_and_keeps_its_mode(tmp_path: 
     assert "[application]" in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
     assert "[application]" in command("config", "init", "/dev/stdout", cwd=tmp_path).out
+
+
+def test_a_home_that_the_shell_left_alone_is_found(folder: Path, tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path)}
+    assert command(*EXPORT, "--output=~/days.csv", cwd=folder, **env).code == 0
+    assert command("backup", "~/copy", cwd=folder, **env).code == 0
+    assert command("info", "--storage=~/copy", cwd=tmp_path, **env).code == 0
+    assert command("config", "init", "~/mine.toml", cwd=folder, **env).code == 0
+    for more in (("--config=~/mine.toml",), ()):
+        done = command("config", "check", *more, cwd=folder, FEEDER_CONFIG="~/mine.toml", **env)
+        assert (done.code, done.out.split(":")[0]) == (0, str(tmp_path / "mine.toml"))
+    assert f"{tmp_path}/no.sock" in command("status", "--socket=~/no.sock", cwd=folder, **env).err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "days.csv", "mine.toml"]
+    assert not (folder / "~").exists()
+    for arguments in (("backup", "~nobody-here/x"), ("status", "--socket=~nobody-here/x")):
+        done = command(*arguments, cwd=folder)
+        assert (done.code, done.err) == (
+            1,
+            "feeder-tui: ~nobody-here/x names a home directory that is not known: name the whole path\n",
+        )

@@ -174,15 +174,15 @@ def _run_demo(
 ) -> int:
     from tui_feeder import demo as demos
     from tui_feeder import running
+    from tui_feeder.folders import expanded
 
     # A configuration of a real feed must not be picked up by chance: only one that is named.
     wanted = load(config, flags, search=False)
     stated = wanted.origins["application.symbols"] != "default"
     symbols = list(wanted.config.application.symbols) if stated else None
-    storage = flags["application.storage_path"]
-    with contextlib.closing(
-        demos.Demo(data, symbols, speed or demos.DEFAULT_SPEED, Path(storage) if storage else None)
-    ) as demo:
+    storage = wanted.config.application.storage_path if flags["application.storage_path"] else None
+    data = expanded(data) if data is not None else None
+    with contextlib.closing(demos.Demo(data, symbols, speed or demos.DEFAULT_SPEED, storage)) as demo:
         for note in demo.exchange.notes:
             typer.echo(f"demo: {note}", err=True)
         options = replace(options, forgets=storage is None)
@@ -233,6 +233,7 @@ def simulate(
 
     Exit codes: 0 stopped in order, 1 the port cannot be had, 2 an option makes no sense.
     """
+    from tui_feeder.folders import expanded
     from tui_feeder.moments import parse_moment
 
     with told():
@@ -247,7 +248,7 @@ def simulate(
         try:
             code = serve.run(
                 port=port,
-                data=data,
+                data=expanded(data) if data is not None else None,
                 symbols=split(symbols),
                 speed=speed,
                 start_ms=start_ms,
@@ -325,8 +326,10 @@ def config_init(
     Exit codes: 0 written, 2 there is one already, or it cannot be written.
     """
     from tui_feeder.config import init_file
+    from tui_feeder.folders import expanded
 
     with told():
+        path = expanded(path)
         init_file(path, force=force)
         typer.echo(f"wrote {path}")
 

@@ -7,7 +7,7 @@ import socket
 import struct
 from pathlib import Path
 
-from tui_feeder.folders import FolderError, check_owner, check_private, made_folder, runtime_folder
+from tui_feeder.folders import FolderError, check_owner, check_private, expanded, made_folder, runtime_folder
 
 _ENDING = ".sock"
 
@@ -83,7 +83,10 @@ def chosen(asked: Path | None) -> Path:
         SocketError: there is none, or more than one to choose from.
     """
     if asked is not None:
-        return asked
+        try:
+            return expanded(asked)  # the shell leaves --socket=~/x alone
+        except FolderError as error:
+            raise SocketError(str(error)) from error
     found = running()
     if not found:
         raise SocketError(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from tui_feeder.folders import expanded
 from tui_feeder.streams import OutputError
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def load(path: Path | None, flags: Mapping[str, Any], *, search: bool = True) ->
     from tui_feeder import config
 
     environ = {key: value for key, value in os.environ.items() if key != "FEEDER_DEBUG"}
-    found = path or (config.find_config(environ, Path(".")) if search else None)
+    found = expanded(path) if path else (config.find_config(environ, Path(".")) if search else None)
     loaded = config.load(
         found, environ=environ, flags={key: value for key, value in flags.items() if value is not None}
     )

@@ -28,6 +28,7 @@ from tui_feeder.commands.line import (
     split,
     told,
 )
+from tui_feeder.folders import expanded
 
 
 class Format(StrEnum):
@@ -207,7 +208,8 @@ def export(
         loaded = load(config, flags(storage, None, None))
         from tui_feeder.commands import export as command
 
-        asked = command.Asked(symbol, timeframe, low, high, form.value, output, include_partial, force)
+        file = expanded(output) if output is not None else None
+        asked = command.Asked(symbol, timeframe, low, high, form.value, file, include_partial, force)
         raise typer.Exit(command.run(loaded.config.application.storage_path, asked))
 
 
@@ -265,7 +267,7 @@ def backup(
         loaded = load(config, flags(storage, None, None))
         from tui_feeder.commands import backup as command
 
-        raise typer.Exit(command.run(loaded.config.application.storage_path, target, json))
+        raise typer.Exit(command.run(loaded.config.application.storage_path, expanded(target), json))
 
 
 def check_sinks(json: JsonOption = False, config: ConfigOption = None) -> None:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from tui_feeder.configuration.problems import ConfigError, Problem
 from tui_feeder.configuration.text import Secret
-from tui_feeder.folders import FolderError, check_owner, config_folder
+from tui_feeder.folders import FolderError, check_owner, config_folder, expanded
 
 FILE_NAME = "config.toml"
 MAX_FILE_BYTES = 1 << 20
@@ -31,7 +31,10 @@ def find_config(environ: Mapping[str, str], cwd: Path) -> Path | None:
         ConfigError: The one in ``cwd`` was put there by another user; it may name programs to run.
     """
     if named := environ.get(FILE_VARIABLE):
-        return Path(named)
+        try:
+            return expanded(named)
+        except FolderError as error:
+            _fail(Path(named), f"is named by {FILE_VARIABLE}: {error}", None)
     users = config_folder(environ)
     candidates = (cwd / FILE_NAME, *((users / FILE_NAME,) if users is not None else ()))
     try:
