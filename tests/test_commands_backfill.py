@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commanding import COMMAND, command_at, environment, recorded, zips
+from damaging import damage_day
 from samples import MONTHS, real_month
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows
@@ -242,6 +243,36 @@ async def test_what_cannot_be_done_is_one_message(tmp_path: Path) -> None:
         assert done.code == 1
         assert "the exchange answers 503" in done.err
         assert done.err.count("\n") == 1
+
+
+async def test_a_span_before_the_listing_says_so(tmp_path: Path) -> None:
+    listed = 1_772_668_800_000  # 2026-03-05
+    market = synthetic_market(["BTCUSDT"], as_of_ms=NOON, listed={"BTCUSDT": listed})
+    async with Exchange(market, SimulatedClock(NOON)) as exchange:
+        span = ("--symbols", "BTCUSDT", "--from", "2026-02-01", "--storage", tmp_path)
+        for until, added in (("2026-03-04", 0), ("2026-03-06", 1440)):
+            done = await command_at(exchange, "backfill", *span, "--to", until, cwd=tmp_path)
+            assert done.code == 0, done.err
+            assert "BTCUSDT: not listed before 2026-03-05T00:00Z\n" in done.out
+            done = await command_at(exchange, "gaps", *span, "--to", until, cwd=tmp_path)
+            if added:
+                assert "BTCUSDT: not listed before 2026-03-05T00:00Z\n" in done.out
+                assert f"1 symbol, {added:,} minutes looked at: none missing" in done.out
+
+
+async def test_a_damaged_day_is_read_again(tmp_path: Path) -> None:
+    market = synthetic_market(["BTCUSDT"], as_of_ms=NOON)
+    async with Exchange(market, SimulatedClock(NOON)) as exchange:
+        span = ("--symbols", "BTCUSDT", "--from", "2026-03-05", "--to", "2026-03-08", "--storage", tmp_path)
+        assert (await command_at(exchange, "backfill", *span, cwd=tmp_path)).code == 0
+        damage_day(tmp_path, "BTCUSDT", NOON - NOON % DAY_MS - 4 * DAY_MS)
+        done = await command_at(exchange, "backfill", *span, cwd=tmp_path)
+        assert done.code == 0, done.err
+        assert "the stored day 2026-03-06 is damaged" in done.err
+        assert re.search(r"BTCUSDT +1,440 ", done.out)
+        assert (
+            await command_at(exchange, "verify", "--offline", "--storage", tmp_path, cwd=tmp_path)
+        ).code == 0
 
 
 @pytest.mark.parametrize("terminal", [True, False])

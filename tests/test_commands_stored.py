@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commanding import COMMAND, command, environment
+from damaging import damage_day
 from samples import MIDNIGHT, walk
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
 from tui_feeder.engine.coverage import Coverage
 from tui_feeder.engine.store import Store, Unavailable
+from tui_feeder.research import DamagedDayWarning, open_store
 
 MINUTES = 3 * 1440 + 90  # 2026-01-01T00:00Z to 2026-01-04T01:30Z
 HOLE = slice(1500, 1503)  # 2026-01-02T01:00Z, three minutes
@@ -80,6 +82,26 @@ def test_gaps_tells_each_missing_range_and_what_is_known_of_it(folder: Path) -> 
     ]
 
 
+@pytest.mark.parametrize("symbols", ["BTCUSDT,ETHUSDT", "ALL", "*USDT"])
+def test_a_symbol_that_stopped_early_lacks_minutes_however_it_is_named(tmp_path: Path, symbols: str) -> None:
+    store = Store(tmp_path / "lmdb_data", exchange="a simulated exchange")
+    store.put("BTCUSDT", walk(2880), Source.REST).result()
+    store.put("ETHUSDT", walk(1000), Source.REST).result()
+    for name in ("BTCUSDT", "ETHUSDT"):
+        store.set_listed(name, MIDNIGHT).result()
+    store.close()
+    done = command("gaps", cwd=tmp_path, FEEDER_APPLICATION__SYMBOLS=symbols)
+    assert "1,880 missing, in 1 symbol" in done.out
+    early = ("--from", "2025-12-01", "--to", "2026-01-01T10:00Z")
+    done = command("gaps", *early, cwd=tmp_path, FEEDER_APPLICATION__SYMBOLS=symbols)
+    assert "2 symbols, 1,200 minutes looked at: none missing" in done.out
+    assert "BTCUSDT: not listed before 2026-01-01T00:00Z\n" in done.out
+    assert "ETHUSDT: not listed before 2026-01-01T00:00Z\n" in done.out
+    done = command("gaps", "--from", "2025-12-01", "--to", "2025-12-02", cwd=tmp_path)
+    assert "2 symbols, 0 minutes looked at: none missing" in done.out
+    assert "ETHUSDT: not listed before 2026-01-01T00:00Z\n" in done.out
+
+
 def test_a_configured_symbol_is_wanted_from_the_configured_start(folder: Path) -> None:
     told = json.loads(
         command("gaps", "--json", cwd=folder,
@@ -89,6 +111,31 @@ def test_a_configured_symbol_is_wanted_from_the_configured_start(folder: Path) -
     )  # fmt: skip
     missing = {one["symbol"]: one["missing_minutes"] for one in told["symbols"]}
     assert missing == {"BTCUSDT": 3, "币安人生USDT": 1440 + MINUTES - 60, "ETHUSDT": 1440 + MINUTES}
+
+
+def test_a_damaged_day_is_a_gap_for_who_only_reads(tmp_path: Path) -> None:
+    store = Store(tmp_path / "lmdb_data", exchange="a simulated exchange")
+    store.put("BTCUSDT", walk(3 * 1440), Source.ARCHIVE_DAY).result()
+    store.close()
+    damage_day(tmp_path / "lmdb_data", "BTCUSDT", MIDNIGHT + DAY_MS)
+    done = command("gaps", cwd=tmp_path)
+    assert "BTCUSDT  2026-01-02T00:00Z  2026-01-03T00:00Z    1,440      damaged" in done.out
+    assert "damaged: stored and not readable; the running engine, or backfill, reads it again" in done.out
+    gaps = json.loads(command("gaps", "--json", cwd=tmp_path).out)["symbols"][0]["gaps"]
+    assert [gap["minutes"] for gap in gaps if gap["state"] == "damaged"] == [1440]
+    named = "feeder-tui: BTCUSDT: 1 stored day damaged and left out: 2026-01-02; the running engine"
+    for arguments in (("info", "--sources"), ("replay",), ("export", "--symbol", "BTCUSDT")):
+        done = command(*arguments, cwd=tmp_path)
+        assert done.code == 4
+        assert named in done.err
+        assert done.err.count("\n") == 1
+        if arguments[0] != "info":
+            assert len(done.out.splitlines()) in (2880, 2881)
+    with open_store(tmp_path / "lmdb_data") as opened:
+        with pytest.warns(DamagedDayWarning, match="candles of 2026-01-02 are damaged and left out"):
+            candles = opened.candles("BTCUSDT")
+        assert len(candles) == 2880
+        assert list(opened.damaged("BTCUSDT")) == [(MIDNIGHT + DAY_MS, MIDNIGHT + 2 * DAY_MS)]
 
 
 def test_export_writes_the_same_candles_in_every_format(folder: Path, rows: Rows) -> None:

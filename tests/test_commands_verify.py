@@ -6,6 +6,7 @@ from pathlib import Path
 import lmdb
 import numpy as np
 from commanding import command, command_at, recorded
+from damaging import damage_day
 from samples import MIDNIGHT, real_month, walk
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
@@ -122,6 +123,29 @@ async def test_a_bad_archive_is_no_witness(tmp_path: Path) -> None:
     assert done.code == 3
     assert "not compared with AVAXUSDT-1m-2026-02-01.zip: its SHA256 is not the one stated" in done.out
     assert "nothing is wrong" in done.out
+
+
+async def test_a_damaged_day_is_told_and_read_again_by_repair(tmp_path: Path) -> None:
+    filled(tmp_path)
+    before = Store(tmp_path, read_only=True)
+    wanted = before.read("AVAXUSDT", 0, 1 << 62)
+    before.close()
+    damage_day(tmp_path, "AVAXUSDT", FEBRUARY + DAY_MS)
+    arguments = ("verify", "--storage", tmp_path)
+    fault = "AVAXUSDT 2026-02-02T00:00Z .. 2026-02-03T00:00Z: the stored day is damaged and can't be read"
+    async with Exchange(recorded("AVAXUSDT"), SimulatedClock(LATE_MARCH)) as exchange:
+        done = await command_at(exchange, *arguments, cwd=tmp_path)
+        assert (done.code, fault in done.out) == (4, True)
+        done = await command_at(exchange, *arguments, "--repair", cwd=tmp_path)
+        assert done.code == 0, done.out + done.err
+        assert fault in done.out
+        assert "AVAXUSDT: 1,440 minutes of damaged days read again" in done.out
+        done = await command_at(exchange, *arguments, cwd=tmp_path)
+        assert done.code == 0, done.out
+    after = Store(tmp_path, read_only=True)
+    np.testing.assert_array_equal(after.read("AVAXUSDT", 0, 1 << 62), wanted)
+    assert after.certified("AVAXUSDT") == span(FEBRUARY, FEBRUARY + 3 * DAY_MS)
+    after.close()
 
 
 def test_offline_finds_what_breaks_an_invariant_or_is_damaged(tmp_path: Path) -> None:

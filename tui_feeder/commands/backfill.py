@@ -17,11 +17,11 @@ from tui_feeder.commands.backfill_progress import Display, display
 from tui_feeder.commands.connection import Connection, ExchangeError
 from tui_feeder.commands.line import Refusal
 from tui_feeder.commands.tables import amount, lasting, plural, size, table
-from tui_feeder.commands.wanted import brief, is_pattern
+from tui_feeder.commands.wanted import brief, unlisted_line
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.binance.answers import SymbolInfo
 from tui_feeder.engine.candle import Source
-from tui_feeder.engine.roster import choose_symbols
+from tui_feeder.engine.roster import choose_symbols, is_pattern
 from tui_feeder.engine.store import Store
 from tui_feeder.engine.telling import some
 from tui_feeder.logs import set_up
@@ -197,6 +197,8 @@ def report(jobs: Sequence[Job], connection: Connection) -> str:
     for job in jobs:
         lines.extend(_limited(job.symbol, archive.troubles[job.symbol]))
     for job in jobs:
+        if job.listed is not None:
+            lines.append(unlisted_line(job.symbol, job.listed))
         lines.extend(_limited(job.symbol, _missing(job)))
         if job.uncertified:
             why = f": {job.reason}" if job.failed else ""

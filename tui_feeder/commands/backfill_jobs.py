@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tui_feeder.commands.connection import Connection
-from tui_feeder.commands.wanted import wanted_start
 from tui_feeder.config import Config
 from tui_feeder.engine.binance.rest import RestError
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.history import Tracker
+from tui_feeder.engine.roster import wanted_start
 from tui_feeder.engine.store import Store, Unavailable
 from tui_feeder.moments import moment_text
 
@@ -34,6 +34,7 @@ class Job:
     reason: str = ""  # why it cannot be read, or why minutes are missing
     start: int = 0
     end: int = 0
+    listed: int | None = None  # where the listing cuts off a part of what was asked for
     wanted: Coverage = EMPTY  # not stored and certified when it began
     tracker: Tracker | None = None  # once it has begun
     ended: bool = False
@@ -114,7 +115,8 @@ class Backfill:
             except RestError as error:
                 if not self._connection.refuses(error):
                     raise
-        job.start = max(job.start, listed or 0)
+        if listed is not None and listed > job.start:
+            job.start = job.listed = listed
         if await asyncio.to_thread(self._store.check, job.symbol, job.start, job.end):
             await asyncio.wrap_future(self._store.written())  # damaged days are missing from here on
         kept = self._store.certified(job.symbol).intersect(self._store.present(job.symbol))
@@ -150,7 +152,7 @@ class Backfill:
     def _count(self, job: Job, before: Coverage) -> None:
         """What came of it, read back from the store: what counts is what is there."""
         present = self._store.present(job.symbol)
-        whole = span(job.start, job.end)
+        whole = span(job.start, job.end)  # nothing where all of it lies before the listing
         job.missing = whole.subtract(present)
         job.added = present.subtract(before).intersect(whole).minutes
         job.got = job.wanted.intersect(self._store.certified(job.symbol).union(present.subtract(before)))

@@ -9,10 +9,11 @@ import orjson
 import typer
 
 from tui_feeder.commands.tables import amount, plural, table
-from tui_feeder.commands.wanted import configured_symbols, stored_symbols, wanted_start
+from tui_feeder.commands.wanted import configured_symbols, stored_symbols, unlisted_line
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.coverage import Coverage
+from tui_feeder.engine.roster import wanted_start
 from tui_feeder.engine.store import Store, Unavailable
 from tui_feeder.moments import moment_text
 
@@ -42,6 +43,7 @@ class Missing:
     start: int
     end: int
     holes: tuple[Hole, ...]
+    listed: int | None  # ms, where the listing cuts off a part of what was asked for
 
     @property
     def minutes(self) -> int:
@@ -59,8 +61,7 @@ def run(loaded: LoadedConfig, asked: list[str] | None, start: int | None, end: i
     store = Store(loaded.config.application.storage_path, read_only=True)
     try:
         newest = _newest(store)
-        symbols = _symbols(loaded, store, asked) if newest is not None else []
-        found = [_missing(loaded, store, symbol, start, end, newest or 0) for symbol in symbols]
+        found = _found(loaded, store, asked, start, end, newest) if newest is not None else []
     finally:
         store.close()
     if json:
@@ -71,6 +72,9 @@ def run(loaded: LoadedConfig, asked: list[str] | None, start: int | None, end: i
         return 0
     if any(one.holes for one in found):
         typer.echo(_holes(found) + "\n")
+    for one in found:
+        if one.listed is not None:
+            typer.echo(unlisted_line(one.symbol, one.listed))
     total, wide = sum(one.minutes for one in found), sum(one.end - one.start for one in found) // MINUTE_MS
     lacking = [one for one in found if one.holes]
     typer.echo(
@@ -104,10 +108,22 @@ def _holes(found: list[Missing]) -> str:
     return "\n".join(lines)
 
 
-def _symbols(loaded: LoadedConfig, store: Store, asked: list[str] | None) -> list[str]:
-    if asked is not None:
-        return stored_symbols(store, asked)
-    return list(dict.fromkeys([*stored_symbols(store, None), *configured_symbols(loaded)]))
+def _found(
+    loaded: LoadedConfig,
+    store: Store,
+    asked: list[str] | None,
+    start: int | None,
+    end: int | None,
+    newest: int,
+) -> list[Missing]:
+    stored = stored_symbols(store, asked)
+    configured = configured_symbols(loaded, stored)
+    symbols = stored if asked is not None else list(dict.fromkeys([*stored, *configured]))
+    first = wanted_start(loaded.config, newest + MINUTE_MS)
+    return [
+        _missing(store, symbol, start, end, newest, first if symbol in configured else None)
+        for symbol in symbols
+    ]
 
 
 def _newest(store: Store) -> int | None:
@@ -116,19 +132,24 @@ def _newest(store: Store) -> int | None:
 
 
 def _missing(
-    loaded: LoadedConfig, store: Store, symbol: str, start: int | None, end: int | None, newest: int
+    store: Store, symbol: str, start: int | None, end: int | None, newest: int, wanted: int | None
 ) -> Missing:
     """What a symbol lacks.
 
-    A symbol of the configuration is wanted from the configured start to the newest minute of any symbol;
-    one that is only stored, from its first minute to its last.
+    A symbol of the configuration is ``wanted`` from that minute (ms) to the newest of any symbol; one that
+    is only stored, from its first minute to its last. Before its listing there is nothing to lack.
     """
     present = store.present(symbol)
     low, high = (present.start, present.end) if present else (newest, newest + MINUTE_MS)
-    if symbol in loaded.config.application.symbols:
-        wanted = max(wanted_start(loaded.config, newest + MINUTE_MS), store.listed(symbol) or 0)
+    if wanted is not None:
         low, high = min(low, wanted), newest + MINUTE_MS
     low, high = start if start is not None else low, end if end is not None else high
+    listed = store.listed(symbol)
+    if present and listed is not None:
+        listed = min(listed, present.start)
+    cut = listed is not None and low < listed
+    if listed is not None:
+        low = max(low, listed)
     known = store.unavailable(symbol)
     holes: list[Hole] = []
     damaged = store.check(symbol, low, high).intersect(present)
@@ -140,7 +161,13 @@ def _missing(
         left = left.subtract(Coverage([(one.start, one.end)]))
     holes.extend(Hole(a, b, None, damaged=True) for a, b in left.intersect(damaged))
     holes.extend(Hole(a, b, None) for a, b in left.subtract(damaged))
-    return Missing(symbol, low, max(low, high), tuple(sorted(holes, key=lambda hole: hole.start)))
+    return Missing(
+        symbol,
+        low,
+        max(low, high),
+        tuple(sorted(holes, key=lambda hole: hole.start)),
+        listed if cut else None,
+    )
 
 
 def _as_json(found: list[Missing]) -> dict[str, object]:
@@ -151,6 +178,7 @@ def _as_json(found: list[Missing]) -> dict[str, object]:
                 "symbol": one.symbol,
                 "start": one.start,
                 "end": one.end,
+                "not_listed_before": one.listed,
                 "missing_minutes": one.minutes,
                 "gaps": [
                     {"start": hole.start, "end": hole.end, "minutes": hole.minutes}

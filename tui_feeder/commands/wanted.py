@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import difflib
-import fnmatch
 from collections.abc import Mapping, Sequence
 
 import typer
 
 from tui_feeder.commands.line import Refusal
 from tui_feeder.commands.tables import plural
-from tui_feeder.config import Config, LoadedConfig
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
+from tui_feeder.config import LoadedConfig
+from tui_feeder.engine.roster import matching
 from tui_feeder.engine.store import Store
-from tui_feeder.moments import day_text
+from tui_feeder.moments import day_text, moment_text
 
 #: Exit code of a command that found damaged days in the store and went on without them.
 DAMAGED = 4
 
 
-def wanted_start(config: Config, now: int) -> int:
-    """The first minute the configuration wants when it is ``now`` (ms), before any listing is considered."""
-    app = config.application
-    start = (now - config.technical_analysis.min_history_days * DAY_MS) // DAY_MS * DAY_MS
-    if app.start_date is None:
-        return start
-    stated = int(app.start_date.timestamp() * 1000) // MINUTE_MS * MINUTE_MS
-    return stated if app.respect_config_start_date else min(stated, start)
-
-
-def is_pattern(name: str) -> bool:
-    """Whether a name stands for more than itself."""
-    return name == "ALL" or "*" in name or "?" in name
+def unlisted_line(symbol: str, listed: int) -> str:
+    """That nothing of a symbol can be had before its listing (ms)."""
+    return f"{symbol}: not listed before {moment_text(listed)}"
 
 
 def stored_symbols(store: Store, asked: Sequence[str] | None) -> list[str]:
@@ -45,9 +34,8 @@ def stored_symbols(store: Store, asked: Sequence[str] | None) -> list[str]:
         return there
     chosen: dict[str, None] = {}
     for name in asked:
-        pattern = "*" if name == "ALL" else name
-        found = [symbol for symbol in there if fnmatch.fnmatchcase(symbol, pattern)]
-        if not found and not is_pattern(name):
+        found = matching([name], there)
+        if found == [name] and name not in there:
             near = difflib.get_close_matches(name, there, 1)
             hint = f"did you mean {near[0]}?" if near else f"it holds {brief(there)}"
             raise Refusal(f"no candles of {name} in {store.path}: {hint}")
@@ -55,11 +43,15 @@ def stored_symbols(store: Store, asked: Sequence[str] | None) -> list[str]:
     return list(chosen)
 
 
-def configured_symbols(loaded: LoadedConfig) -> list[str]:
-    """Names, not patterns, that the configuration states; none where it says nothing of symbols."""
+def configured_symbols(loaded: LoadedConfig, there: Sequence[str]) -> list[str]:
+    """The symbols that the configuration wants, its patterns taken for those ``there``.
+
+    Where it says nothing of symbols, those of the defaults that are there.
+    """
+    chosen = matching(loaded.config.application.symbols, there)
     if loaded.origins.get("application.symbols", "default") == "default":
-        return []
-    return [name for name in loaded.config.application.symbols if not is_pattern(name)]
+        return [symbol for symbol in chosen if symbol in there]
+    return chosen
 
 
 def name_damage(damaged: Mapping[str, Sequence[int]]) -> int:

@@ -29,7 +29,7 @@ from tui_feeder.engine.pipeline import SymbolPipeline
 from tui_feeder.engine.recovery import Recovery
 from tui_feeder.engine.revisions import NOTE as REVISIONS
 from tui_feeder.engine.revisions import Revisions
-from tui_feeder.engine.roster import Tracked
+from tui_feeder.engine.roster import Tracked, wanted_start
 from tui_feeder.engine.seeds import read_seed, short_timeframes
 from tui_feeder.engine.settings import pipeline_settings
 from tui_feeder.engine.sinks.bars import bar_messages
@@ -144,11 +144,7 @@ class BringUp:
 
     async def _wanted_start(self, one: Tracked) -> int:
         """The first minute wanted: the configured one, or the first the exchange has."""
-        app, days = self._config.application, self._config.technical_analysis.min_history_days
-        start = (self._clock.now() - days * DAY_MS) // DAY_MS * DAY_MS
-        if app.start_date is not None:
-            stated = int(app.start_date.timestamp() * 1000) // MINUTE_MS * MINUTE_MS
-            start = stated if app.respect_config_start_date else min(stated, start)
+        start = wanted_start(self._config, self._clock.now())
         listed = self._store.listed(one.symbol)
         if listed is None or listed > start:
             backoff = Backoff(most=_MOST_WAIT_SECONDS)

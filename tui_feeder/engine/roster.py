@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tui_feeder.config import Config
 from tui_feeder.engine.binance.answers import SymbolInfo
-from tui_feeder.engine.candle import Candle
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle
 from tui_feeder.engine.day_window import DayWindow
 from tui_feeder.engine.decimals import places
 from tui_feeder.engine.history import Tracker
@@ -58,17 +59,39 @@ class Tracked:
         )
 
 
-def choose_symbols(wanted: Sequence[str], listed: dict[str, SymbolInfo]) -> list[str]:
-    """The symbols that names and patterns stand for, each once, in the order wanted.
+def is_pattern(name: str) -> bool:
+    """Whether a name of the configuration or command line stands for more than itself."""
+    return name == "ALL" or "*" in name or "?" in name
 
-    ``ALL`` is every trading perpetual; ``*`` and ``?`` match as in file names.
+
+def matching(wanted: Sequence[str], there: Iterable[str]) -> list[str]:
+    """What names and patterns stand for, each once, in the order wanted.
+
+    ``ALL`` is all that are there, ``*`` and ``?`` match as in file names; a name stands for itself whether
+    it is there or not.
     """
+    there = list(there)
     chosen: dict[str, None] = {}
     for name in wanted:
-        if name == "ALL" or "*" in name or "?" in name:
-            pattern = "*" if name == "ALL" else name
-            found = (i for i in listed.values() if i.perpetual and i.status == "TRADING")
-            chosen.update(dict.fromkeys(i.symbol for i in found if fnmatch.fnmatchcase(i.symbol, pattern)))
-        else:
-            chosen[name] = None
+        pattern = "*" if name == "ALL" else name
+        found = [one for one in there if fnmatch.fnmatchcase(one, pattern)] if is_pattern(name) else [name]
+        chosen.update(dict.fromkeys(found))
     return list(chosen)
+
+
+def choose_symbols(wanted: Sequence[str], listed: Mapping[str, SymbolInfo]) -> list[str]:
+    """The symbols that names and patterns stand for where these are ``listed``; see :func:`matching`.
+
+    Patterns match trading perpetuals alone.
+    """
+    return matching(wanted, (i.symbol for i in listed.values() if i.perpetual and i.status == "TRADING"))
+
+
+def wanted_start(config: Config, now: int) -> int:
+    """The first minute (ms) the configuration wants when it is ``now``, before any listing is considered."""
+    app = config.application
+    start = (now - config.technical_analysis.min_history_days * DAY_MS) // DAY_MS * DAY_MS
+    if app.start_date is None:
+        return start
+    stated = int(app.start_date.timestamp() * 1000) // MINUTE_MS * MINUTE_MS
+    return stated if app.respect_config_start_date else min(stated, start)
