@@ -147,7 +147,7 @@ def look_at(snapshot: Snapshot, **more: Any) -> Look:  # noqa: ANN401
     fields: dict[str, Any] = {
         "answer_seconds": 0.0, "uptime_seconds": 1.0, "lags": {}, "outboxes": {}, "ban_until": 0,
         "latencies": dict.fromkeys(("minute", "frame", "loop"), none), "store_pausing": None,
-        "disk_free": 10**12, "damaged": {},
+        "disk_free": 10**12, "damaged": {}, "store_misplaced": None,
     }  # fmt: skip
     return Look(snapshot, **fields | more)
 
@@ -184,6 +184,7 @@ def test_each_check_of_readiness_fails_for_its_own_reason() -> None:
             "damaged, being read again: BTC 1970-01-01, ETH 1970-01-01, ETH 1970-01-02 and 2 more",
         )
     ]
+    assert failing(look_at(well, store_misplaced="it is gone")) == [("stored days", "it is gone")]
     assert failing(look_at(well, disk_free=1 << 20))[0] == ("disk", "1 MB are free, less than 200 MB")
     assert failing(look_at(well, disk_free=None))[0][0] == "disk"
     assert failing(look_at(well, lags={"kafka": 120.0, "postgres": 119.0})) == []

@@ -41,7 +41,8 @@ ConfigOption = Annotated[
 ]
 StorageOption = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option("--storage", help="Directory of the candle store.", metavar="DIR"),
+    # That it cannot be read is told with the remedy where it is opened.
+    typer.Option("--storage", help="Directory of the candle store.", metavar="DIR", readable=False),
 ]
 SymbolsOption = Annotated[
     Optional[str],  # noqa: UP045

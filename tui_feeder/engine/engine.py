@@ -211,6 +211,7 @@ class Engine:
         self.supervisor.start("profiles", self.profiles.run)
         self.supervisor.start("numbers", self.numbers.run)
         self.supervisor.start("stored days", self.stored_days.run)
+        self.supervisor.start("store files", self.stored_days.watch_files)
         self.supervisor.start("alerts", partial(self.alerts.watch, partial(health_of, self)))
         for output in self.alerts.outputs:
             self.supervisor.start(f"alert {output.name}", output.run)

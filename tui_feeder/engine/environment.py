@@ -7,6 +7,8 @@ reader goes through a gate: a move waits until they are out, and new ones wait u
 from __future__ import annotations
 
 import logging
+import os
+import pwd
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +16,8 @@ from pathlib import Path
 
 import lmdb
 
-from tui_feeder.engine.lock import StorageLock, StoreError
+from tui_feeder.engine.data_file import check_data_file
+from tui_feeder.engine.lock import DATA, ReadingLock, StorageLock, StoreError
 from tui_feeder.engine.upgrade import upgrade
 
 log = logging.getLogger(__name__)
@@ -44,10 +47,12 @@ class Environment:
         self._inside = 0
         self._moving = False
         self._closed = False
-        if read_only and not (path / "data.mdb").exists():
-            raise StoreError(f"{path} holds no store: run feeder-tui or feeder-tui backfill first")
-        self._lock = None if read_only else StorageLock(path)
+        if read_only:
+            self._look(path / DATA)
+        self._lock: StorageLock | ReadingLock | None = None if read_only else StorageLock(path)
         try:
+            if (path / DATA).stat().st_size:
+                check_data_file(path / DATA)
             self._env = self._open(map_size)
         except BaseException:
             self._release()
@@ -70,7 +75,24 @@ class Environment:
                 raise StoreError(f"{path} cannot be opened as a store: {error}") from error
             raise
 
+    def _look(self, file: Path) -> None:
+        """Whether there is a store to read, and we may."""
+        try:
+            with file.open("rb") as found:
+                if not found.read(1):
+                    raise StoreError(f"{self.path} holds no store yet: it was never written")
+        except (FileNotFoundError, NotADirectoryError):
+            text = f"{self.path} holds no store: run feeder-tui or feeder-tui backfill first"
+            raise StoreError(text) from None
+        except OSError as error:
+            raise StoreError(
+                f"{file} cannot be read ({error.strerror}){_owned(self.path)}: let its owner run "
+                f"chmod g+rx {self.path} && chmod g+r {file} for a group that you are in, or read a copy "
+                "made with feeder-tui backup"
+            ) from None
+
     def _open(self, map_size: int) -> lmdb.Environment:
+        shared = not self.read_only or self._shares_readers()
         try:
             env = lmdb.open(
                 str(self.path),
@@ -79,12 +101,37 @@ class Environment:
                 readonly=self.read_only,
                 max_readers=_MAX_READERS,
                 subdir=True,
+                lock=shared,
             )
         except (lmdb.Error, OSError) as error:
             raise StoreError(f"{self.path} cannot be opened as a store: {error}") from error
         if not self.read_only:
             env.reader_check()  # a reader that was killed would keep its pages from being used again
         return env
+
+    def _shares_readers(self) -> bool:
+        """Whether we may write LMDB's list of readers; else no engine may write while we read.
+
+        Without an entry in it an engine would use pages again that we are reading.
+        """
+        readers = self.path / "lock.mdb"
+        # Not opened here: to close it would give up the locks of this process that LMDB has on it.
+        asked, mode = (readers, os.R_OK | os.W_OK) if readers.exists() else (self.path, os.W_OK)
+        if os.access(asked, mode, effective_ids=True):
+            return True
+        try:
+            self._lock = ReadingLock(self.path)
+        except OSError as error:
+            raise StoreError(
+                f"a feeder is writing {self.path}, and {readers} cannot be written"
+                f"{_owned(self.path)}: to read beside it let its owner run chmod g+rw {readers} for a group "
+                "that you are in, or read a copy made with feeder-tui backup"
+            ) from error
+        return False
+
+    def misplaced(self) -> str | None:
+        """What became of the files of a store that is written, behind its back; None while they are there."""
+        return self._lock.misplaced() if isinstance(self._lock, StorageLock) else None
 
     def _agree(self, exchange: str) -> tuple[int, str]:
         """Check format and exchange; the format found, 0 in a new store, and the exchange it holds."""
@@ -254,3 +301,17 @@ class Environment:
                 return (int(self._env.info()["last_pgno"]) + 1) * int(self._env.stat()["psize"])
         except StoreError:
             return 0
+
+
+def _owned(path: Path) -> str:
+    """Whose a folder is, if it is another user's."""
+    try:
+        owner = path.stat().st_uid
+    except OSError:
+        return ""
+    if owner == os.geteuid():
+        return ""
+    try:
+        return f"; the store is of user {pwd.getpwuid(owner).pw_name}"
+    except KeyError:
+        return f"; the store is of user {owner}"

@@ -279,6 +279,10 @@ class Store:
         """Number of candles stored, all symbols."""
         return sum(self.present(symbol).minutes for symbol in self.symbols())
 
+    def misplaced(self) -> str | None:
+        """What became of the store's files behind its back, in words; None while they are in their place."""
+        return self._environment.misplaced()
+
     def file_bytes(self) -> int:
         """Bytes in use in the file; 0 once closed."""
         return self._environment.file_bytes()

@@ -15,6 +15,7 @@ from tui_feeder.engine.store import Loss, Store
 
 _AT_ONCE_MS = 30 * DAY_MS
 _ROUND_SECONDS = 3_600.0  # between the beginnings of two rounds, at least
+_FILES_SECONDS = 5.0
 _REST = 20  # of the time, this many times as much is spent waiting as looking
 
 
@@ -42,6 +43,7 @@ class StoredDays:
         self._workers = workers
         self._tracked = tracked
         self._lost = lost
+        self.misplaced: str | None = None  # what became of the files of the store behind its back
         self._loop = asyncio.get_running_loop()
         store.on_loss = self._found
 
@@ -54,6 +56,15 @@ class StoredDays:
         self._journal.count("damaged days")
         self._journal.note("error", loss.text, loss.symbol)
         self._lost(loss)
+
+    async def watch_files(self) -> None:
+        """Notice that somebody deletes or replaces the files of the store, until cancelled."""
+        while True:
+            misplaced = self._store.misplaced()
+            if misplaced is not None and misplaced != self.misplaced:
+                self._journal.note("error", misplaced)
+            self.misplaced = misplaced
+            await asyncio.sleep(_FILES_SECONDS)
 
     async def run(self) -> None:
         """Look at every stored day about once an hour, until cancelled."""

@@ -106,6 +106,8 @@ def _disk(look: Look, settings: Service) -> Check:
 
 
 def _stored_days(look: Look) -> Check:
+    if look.store_misplaced:
+        return Check("stored days", False, look.store_misplaced)
     if not look.damaged:
         return Check("stored days", True, "none found damaged")
     days = [f"{symbol} {day_text(day)}" for symbol, found in look.damaged.items() for day in found]

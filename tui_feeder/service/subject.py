@@ -44,6 +44,7 @@ class Look:
     latencies: dict[str, Counted]  # "minute", "frame", "loop"
     ban_until: int  # exchange ms, 0 without one
     store_pausing: str | None  # why writes wait
+    store_misplaced: str | None  # what became of the store's files behind its back
     damaged: dict[str, tuple[int, ...]]  # by symbol: stored days (ms) found damaged and not read again yet
     disk_free: int | None  # bytes on the disk of the store; None where it cannot be told
 
@@ -105,6 +106,7 @@ class Subject:
             },
             ban_until=banned if banned > snapshot.exchange_time else 0,
             store_pausing=engine.store.pausing,
+            store_misplaced=engine.stored_days.misplaced,
             damaged=engine.store.damaged_days(),
             disk_free=free,
         )
