@@ -90,7 +90,7 @@ def test_what_is_no_store_is_refused_with_a_reason(tmp_path: Path) -> None:
     (tmp_path / "rubbish").mkdir()
     (tmp_path / "rubbish" / "data.mdb").write_bytes(b"not LMDB" * 4_096)
     for read_only in (True, False):
-        with pytest.raises(StoreError, match="data.mdb is damaged: its head is not that of an LMDB file"):
+        with pytest.raises(StoreError, match=r"data\.mdb is damaged: its head is not that of an LMDB file"):
             Store(tmp_path / "rubbish", read_only=read_only)
     lmdb.open(str(tmp_path / "other"), max_dbs=5).close()
     with pytest.raises(StoreError, match="holds no store yet"):
