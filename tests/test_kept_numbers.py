@@ -36,6 +36,7 @@ from tui_feeder.engine.kept_numbers import Unusable, decode, encode, footing_of,
 from tui_feeder.engine.message import Message
 from tui_feeder.engine.message import encode as encoded
 from tui_feeder.engine.pipeline import SymbolPipeline
+from tui_feeder.engine.revisions import Revisions
 from tui_feeder.engine.settings import pipeline_settings
 from tui_feeder.engine.store import Store
 
@@ -246,10 +247,14 @@ def test_minutes_stored_inside_or_before_their_history_refuse_them(tmp_path: Pat
         store.close()
 
 
-def test_a_silence_of_more_than_a_day_refuses_them(tmp_path: Path) -> None:
+def test_a_silence_of_more_than_a_day_before_all_that_was_published_refuses_them(tmp_path: Path) -> None:
     store = store_at(tmp_path, walk(900))
     keep(store, CONFIG, end_of(store))
     store.put("XUSDT", walk(50, start=MIDNIGHT + 3 * DAY_MS), Source.STREAM).result()
+    found = resume(store, CONFIG, "XUSDT", end_of(store))
+    assert found is not None  # numbers go on across it, and name what they lack
+    assert said(found[0].message()) == said(load_pipeline(store, CONFIG, "XUSDT", end_of(store)).message())
+    store.remember("revisions XUSDT", Revisions(MIDNIGHT + 3 * DAY_MS).encode()).result()
     with pytest.raises(Unusable, match="begins elsewhere"):
         resume(store, CONFIG, "XUSDT", end_of(store))
     store.close()

@@ -108,12 +108,13 @@ def test_messages_come_by_minute_and_then_in_the_order_asked_for(tmp_path: Path)
         assert [encode(m) for m in made if m.symbol == symbol] == [encode(m) for m in alone]
 
 
-def test_a_part_of_a_replay_equals_that_part_of_the_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hole", [600, 3_200])
+def test_a_part_of_a_replay_equals_that_part_of_the_whole(tmp_path: Path, hole: int) -> None:
     rows = walk(9_000)
-    rows = np.delete(rows, slice(2_000, 2_600))
+    rows = np.delete(rows, slice(2_000, 2_000 + hole))
     stored(tmp_path, AUSDT=rows)
     whole = replayed(tmp_path, "AUSDT", start=MIDNIGHT, end=MIDNIGHT + 9_000 * MINUTE_MS)
-    for first in (1_999, 2_000, 2_300, 2_600, 5_761):
+    for first in (1_999, 2_000, 2_300, 2_600, 5_761, 6_100):
         low = MIDNIGHT + first * MINUTE_MS
         part = replayed(tmp_path, "AUSDT", start=low, end=low + 700 * MINUTE_MS)
         expected = [m for m in whole if low < m.timestamp < low + 700 * MINUTE_MS]

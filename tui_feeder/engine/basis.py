@@ -118,10 +118,13 @@ def revisions_of(store: Store, symbol: str) -> Revisions | None:
 
 
 def start_of(store: Store, symbol: str, end: int, settings: PipelineSettings) -> int:
-    """:func:`history_start` of a stored symbol."""
-    revisions = revisions_of(store, symbol)
-    published = None if revisions is None else revisions.since
-    return history_start(store.present(symbol), end, settings, published)
+    """:func:`history_start` of a stored symbol; where nothing was published yet, no hole ends it.
+
+    So a replay says of a minute the same wherever it begins. What is missing is named in the messages.
+    """
+    revisions, present = revisions_of(store, symbol), store.present(symbol)
+    first = present.start if present else end
+    return history_start(present, end, settings, first if revisions is None else revisions.since)
 
 
 def settings_of(store: Store, config: Config, symbol: str) -> PipelineSettings:

@@ -13,7 +13,7 @@ import msgspec
 from tui_feeder.config import Config
 from tui_feeder.engine import telling
 from tui_feeder.engine.backoff import Backoff
-from tui_feeder.engine.basis import basis_of, keep_basis, revisions_of, settings_of, start_of
+from tui_feeder.engine.basis import basis_of, history_start, keep_basis, revisions_of, settings_of, start_of
 from tui_feeder.engine.binance.rest import OWN_FAULTS, RestClient, RestError
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, timeframe_label, to_candles
 from tui_feeder.engine.clock import ExchangeClock
@@ -211,7 +211,9 @@ class BringUp:
         settings = pipeline_settings(self._config, one.symbol, basis.tick_size)
         present = self._store.present(one.symbol)
         end = present.end if present else self.closed_until()
-        start = start_of(self._store, one.symbol, end, settings)
+        revisions = revisions_of(self._store, one.symbol)
+        # What is published first begins behind what is stored now.
+        start = history_start(present, end, settings, None if revisions is None else revisions.since)
         for timeframe in short_timeframes(settings, basis, start, end):
             one.reason = f"{timeframe_label(timeframe)} bars from before its history are being read"
             try:
@@ -225,7 +227,7 @@ class BringUp:
             basis = msgspec.structs.replace(basis, seeds=basis.seeds | {timeframe: seed})
         if basis != known:
             stale = EMPTY
-            revisions, newest = revisions_of(self._store, one.symbol), self._store.watermark(one.symbol)
+            newest = self._store.watermark(one.symbol)
             if basis.seeds != known.seeds and revisions is not None and newest is not None:
                 # Published EMAs that warmed up from the candles alone are others with what seeds them. A new
                 # tick size is a setting: it holds from now on.
