@@ -17,6 +17,7 @@ from tui_feeder.engine import history
 from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.history import Tracker
+from tui_feeder.engine.journal import Journal, warnings_shown
 from tui_feeder.monitor import Event, SymbolState
 from tui_feeder.widgets.grid import progress_text
 from tui_feeder.widgets.ink import GLYPHS
@@ -145,3 +146,31 @@ def test_how_long_it_takes_is_not_told_while_nothing_moves(monkeypatch: pytest.M
     assert len(progress_text(view, 45, GLYPHS["ascii"])) == len(progress_text(view, 12, GLYPHS["ascii"])) + 33
     tracker.bytes_done += 1
     assert tracker.view().eta_seconds is not None
+
+
+def test_what_other_modules_warn_of_is_on_the_screen_too_and_once_a_minute() -> None:
+    journal = Journal(lambda: 7)
+    running, socket = logging.getLogger("tui_feeder.running"), logging.getLogger("tui_feeder.engine.binance")
+    with warnings_shown(journal):
+        running.error("the configuration was not taken over: %s", "c.toml:3: no such key")
+        running.info("configuration read again")
+        for wait in (0.0, 1.0, 2.0):
+            socket.warning("stream %s: lost; connecting again in %.1f s", "market-1", wait)
+        socket.warning("stream %s: lost; connecting again in %.1f s", "market-2", 0.5)
+        journal.note("warning", "by itself")
+        try:
+            raise ValueError("no")
+        except ValueError:
+            socket.exception("a part crashed")  # of which the engine itself says more
+    running.warning("after the end")
+    assert [(event.at, event.level, event.text) for event in journal.recent()] == [
+        (7, "error", "the configuration was not taken over: c.toml:3: no such key"),
+        (7, "warning", "stream market-1: lost; connecting again in 0.0 s"),
+        (7, "warning", "stream market-2: lost; connecting again in 0.5 s"),
+        (7, "warning", "by itself"),
+    ]
+    with warnings_shown(journal):
+        for n in range(300):
+            running.warning("error %s", n)
+        (handler,) = logging.getLogger("tui_feeder").handlers[-1:]
+        assert len(handler._shown) <= 64  # type: ignore[attr-defined]

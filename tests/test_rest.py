@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from aiohttp import web
+from feed import until
 from history_parts import LTC, NOON, HandClock, LeapClock, Reading, reading, truth
 
 from tui_feeder.engine.ban import keep_ban, known_ban
+from tui_feeder.engine.binance import rest
 from tui_feeder.engine.binance.rest import RestClient, RestError, UnknownSymbolError
 from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS, Rows
 from tui_feeder.engine.clock import ExchangeClock
@@ -376,3 +378,68 @@ async def test_what_a_request_waits_for_before_it_is_sent_does_not_move_the_cloc
         await rest.sync_clock()
         assert abs(rest.clock.now() - exchange.clock.now()) < 700
         await rest.close()
+
+
+async def test_when_candles_are_given_again_is_told_once_and_trials_are_few(
+    parts: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = 1_000.0
+    monkeypatch.setattr(rest.time, "monotonic", lambda: moment)
+    told: list[bool] = []
+    parts.rest.on_reached = told.append
+
+    async def candles() -> bool:
+        try:
+            await parts.rest.klines(LTC, start=NOON - 10 * MINUTE_MS, end=NOON)
+        except RestError:
+            return False
+        return True
+
+    assert await candles()
+    assert await parts.rest.server_time()
+    assert told == []
+    parts.exchange.faults.switch_on("rest-5xx", target="klines")
+    assert not await candles()
+    for _ in range(30):  # its clock answers all the time: a trial every 5 s, not with each answer
+        await parts.rest.server_time()
+        moment += 1
+    assert told == [False] * 6
+    parts.exchange.faults.switch_off()
+    assert await candles()
+    assert await candles()
+    assert told == [False] * 6 + [True]
+    # One request refused now and then is no outage: its own next try is soon enough.
+    parts.exchange.faults.switch_on("rest-5xx", target="klines", count=1)
+    assert not await candles()
+    moment += 1
+    assert await candles()
+    assert told == [False] * 6 + [True]
+
+
+async def test_requests_under_way_are_bounded_and_do_not_hold_up_the_clock(
+    parts: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, under_way, most = parts.rest._ask, 0, 0
+
+    async def counted(path: str) -> bytes:
+        nonlocal under_way, most
+        under_way += "klines" in path
+        most = max(most, under_way)
+        try:
+            return await send(path)
+        finally:
+            under_way -= "klines" in path
+
+    monkeypatch.setattr(parts.rest, "_ask", counted)
+    parts.exchange.faults.switch_on("rest-timeout", target="klines")
+    asked = [asyncio.create_task(parts.rest.klines(LTC, end=NOON, limit=1)) for _ in range(50)]
+    try:
+        await until(lambda: most >= 20)
+        assert await parts.rest.server_time() == parts.hand.moment
+        assert under_way > 0, "it did not wait for those that hang"
+        await asyncio.gather(*asked, return_exceptions=True)
+        assert most == 20
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)

@@ -27,7 +27,7 @@ from tui_feeder.engine.following import Following
 from tui_feeder.engine.history import SURE_MS, History
 from tui_feeder.engine.history_whole import HistoryMeter, WholeHistory
 from tui_feeder.engine.intake import Intake
-from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.journal import Journal, warnings_shown
 from tui_feeder.engine.latency import Latency
 from tui_feeder.engine.message import Message
 from tui_feeder.engine.numbers_keeper import NumbersKeeper
@@ -162,6 +162,10 @@ class Engine:
 
     async def run(self) -> None:
         """Run until asked to stop, then drain, flush, commit and close."""
+        with warnings_shown(self.journal):
+            await self._run()
+
+    async def _run(self) -> None:
         for sink in self.sinks:
             sink.start(self.journal)
         try:
@@ -251,8 +255,8 @@ class Engine:
             return
         self.state = "live"
         others = [f"{symbol} ({phase})" for symbol, phase in phases.items() if phase != "live"]
-        without = f"; not live: {telling.some(others)}" if others else ""
-        self.journal.note("info", f"live: {live} of {len(phases)} symbols{without}")
+        without = f" of {len(phases)} symbols; not live: {telling.some(others)}" if others else " symbols"
+        self.journal.note("info", f"live: {live}{without}")
 
     def _rest_reached(self, everything: bool) -> None:
         if everything:

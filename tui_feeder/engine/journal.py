@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
 
 from tui_feeder.configuration.text import printable
 from tui_feeder.monitor import Event
@@ -15,6 +16,42 @@ log = logging.getLogger("tui_feeder.engine")
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _KEPT = 300
 _QUIET_SECONDS = 60.0
+_REMEMBERED = 64  # warnings of other modules that are known to be shown
+
+
+@contextlib.contextmanager
+def warnings_shown(journal: Journal) -> Iterator[None]:
+    """While inside, what other modules warn of in the log is an event too: a screen hides the log."""
+    handler, logger = _Showing(journal), logging.getLogger("tui_feeder")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Showing(logging.Handler):
+    """Hands warnings and errors to a journal, each at most once a minute."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(logging.WARNING)
+        self._journal = journal
+        self._shown: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # The journal's own lines are there already, and so is what the engine says beside a traceback.
+        if record.name == log.name or (record.exc_info and record.name.startswith(log.name)):
+            return
+        about = str(record.args[0]) if isinstance(record.args, tuple) and record.args else ""
+        now, key = time.monotonic(), (str(record.msg), about)
+        if now - self._shown.get(key, -_QUIET_SECONDS) < _QUIET_SECONDS:
+            return
+        self._shown[key] = now
+        self._shown.move_to_end(key)
+        while len(self._shown) > _REMEMBERED:
+            self._shown.popitem(last=False)
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        self._journal.show(level, record.getMessage())
 
 
 class Journal:
@@ -52,7 +89,9 @@ class Journal:
 
     def show(self, level: str, text: str) -> None:
         """Keep a line for the screen that the log has from elsewhere."""
-        self.events.append(Event(self._now(), level, None, text))
+        event = Event(self._now(), level, None, text)
+        with self._lock:
+            self.events.append(event)
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter."""

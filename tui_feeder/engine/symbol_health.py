@@ -69,7 +69,7 @@ def _socket(engine: Engine, symbol: str) -> KlineSocket | None:
 
 
 class HealthLog:
-    """Tells when symbols fall silent and when they are back, and when the disk is full and when it is not.
+    """Tells when symbols fall silent, and when they are back.
 
     Args:
         engine: looked at once a second; :meth:`run` is a part of it.
@@ -78,7 +78,6 @@ class HealthLog:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._known: dict[str, tuple[SymbolState, int]] = {}  # state, since when not live
-        self._paused: str | None = None
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -88,22 +87,6 @@ class HealthLog:
 
     def look(self) -> None:
         """Tell what is otherwise than at the look before."""
-        self._disk()
-        self._symbols()
-
-    def _disk(self) -> None:
-        store, paused = self._engine.store, self._engine.store.pausing
-        if paused == self._paused:
-            return
-        before, self._paused = self._paused, paused
-        # The store's writer has logged both by itself: it can be full before there is an engine.
-        if paused is not None and before is None:
-            text = f"{paused}: writes to {store.path} are paused, candles wait; free space there"
-            self._engine.journal.show("error", text)
-        elif paused is None:
-            self._engine.journal.show("info", f"the disk of {store.path} has room again: writes go on")
-
-    def _symbols(self) -> None:
         engine = self._engine
         now, changed = engine.clock.now(), {state: list[tuple[str, str]]() for state in _TOLD}
         known, self._known = self._known, {}
