@@ -39,7 +39,10 @@ def shown(engine: Engine, symbol: str) -> SymbolView:
 
 
 def readiness(engine: Engine) -> dict[str, Check]:
-    look = Look(snapshots.take(engine, 1), 0.0, 1.0, {}, {}, {}, 0, None, 1 << 40)
+    look = Look(
+        snapshot=snapshots.take(engine, 1), answer_seconds=0.0, uptime_seconds=1.0, lags={}, outboxes={},
+        latencies={}, ban_until=0, store_pausing=None, damaged={}, disk_free=1 << 40,
+    )  # fmt: skip
     return {check.name: check for check in checks(look, Service())}
 
 
