@@ -18,7 +18,7 @@ from samples import MIDNIGHT, fil, walk
 from test_seeds import exchange_at
 
 from tui_feeder.config import Config, TechnicalAnalysis, VolumeProfile
-from tui_feeder.engine import numbers_keeper
+from tui_feeder.engine import kept_numbers, numbers_keeper
 from tui_feeder.engine.aggregate import aggregate
 from tui_feeder.engine.basis import (
     SEED,
@@ -37,6 +37,7 @@ from tui_feeder.engine.message import Message
 from tui_feeder.engine.message import encode as encoded
 from tui_feeder.engine.pipeline import SymbolPipeline
 from tui_feeder.engine.revisions import Revisions
+from tui_feeder.engine.sealed import seal, unseal
 from tui_feeder.engine.settings import pipeline_settings
 from tui_feeder.engine.store import Store
 
@@ -44,7 +45,7 @@ CONFIG = Config(
     technical_analysis=TechnicalAnalysis(
         timeframes=(60, 300, 900, 3600), ema_periods=(3, 8), volume_lookback_days=1
     ),
-    volume_profile=VolumeProfile(price_increment_mode="Adaptive", update_frequency="Every5Candles"),
+    volume_profile=VolumeProfile(update_frequency="Every5Candles"),
 )
 OTHER = dataclasses.replace(
     CONFIG, volume_profile=VolumeProfile(value_area_calculation_mode="Greedy", fixed_price_increment=0.5)
@@ -108,7 +109,7 @@ def test_whatever_happens_to_the_store_kept_numbers_are_right_or_refused(
     have = data.draw(st.integers(1, 2_500))
     store = store_at(tmp_path_factory.mktemp("store"), rows[:have][~gone[:have]])
     config, live = CONFIG, None
-    hurt = False
+    hurt, whole = False, store.numbers("XUSDT")
     for what in data.draw(
         st.lists(
             st.sampled_from(
@@ -138,7 +139,7 @@ def test_whatever_happens_to_the_store_kept_numbers_are_right_or_refused(
                 store.put("XUSDT", rows[at : at + 1], Source.REST).result()
         elif what == "keep":
             keep(store, config, end_of(store), None)
-            hurt = False
+            hurt, whole = False, store.numbers("XUSDT")
         elif what == "follow":  # a live pipeline: loaded at some minute, then fed one by one
             end = end_of(store) - data.draw(st.integers(1, 300)) * MINUTE_MS
             live = made(store, config, end)
@@ -146,7 +147,7 @@ def test_whatever_happens_to_the_store_kept_numbers_are_right_or_refused(
                 if live.last_open_time is None or c.open_time > live.last_open_time:
                     count_minute(store, live, c)
             keep(store, config, end_of(store), live)
-            hurt = False
+            hurt, whole = False, store.numbers("XUSDT")
         elif what == "settings":
             config = OTHER if config is CONFIG else CONFIG
         elif (block := store.numbers("XUSDT")) is not None:
@@ -155,7 +156,7 @@ def test_whatever_happens_to_the_store_kept_numbers_are_right_or_refused(
                 b"" if data.draw(st.booleans()) else bytes([block[spot] ^ 1]) + block[spot + 1 :]
             )
             store.keep_numbers("XUSDT", torn).result()
-            hurt = True
+            hurt = torn != whole  # the same byte turned over twice is what it was
     end = end_of(store)
     try:
         found = resume(store, config, "XUSDT", end)
@@ -245,6 +246,41 @@ def test_minutes_stored_inside_or_before_their_history_refuse_them(tmp_path: Pat
         with pytest.raises(Unusable, match=r"stored since|begins elsewhere"):
             resume(store, CONFIG, "XUSDT", end_of(store))
         store.close()
+
+
+def test_minutes_of_the_days_before_a_hole_that_ends_the_history_refuse_them(tmp_path: Path) -> None:
+    """They are in no average, but the profile's increment rests on the range of their day."""
+    early = walk(1_400, seed=7)  # a day, then a hole of more than one
+    rows = np.concatenate((early, walk(1_000, seed=8, start=MIDNIGHT + 4 * DAY_MS)))
+    late = slice(300, 400)
+    rows["high"][late] *= 30
+    store = store_at(tmp_path, np.delete(rows, late))
+    end = end_of(store)
+    keep(store, CONFIG, end)
+    found = resume(store, CONFIG, "XUSDT", end)
+    assert found is not None
+    assert found[1].start == MIDNIGHT + 4 * DAY_MS
+    before = found[0].profile_now()
+    store.put("XUSDT", rows[late], Source.REST).result()
+    with pytest.raises(Unusable, match="days before were stored since"):
+        resume(store, CONFIG, "XUSDT", end)
+    after = made(store, CONFIG, end).profile_now()
+    assert before is not None
+    assert after is not None
+    assert after.increment > before.increment
+    store.close()
+
+
+def test_those_of_a_program_before_auto_increments_refuse_them(tmp_path: Path) -> None:
+    store = store_at(tmp_path, walk(900))
+    keep(store, CONFIG, end_of(store))
+    block = store.numbers("XUSDT")
+    assert block is not None
+    body = unseal(kept_numbers._FORMAT, block)
+    store.keep_numbers("XUSDT", seal(b"feeder numbers 1\0", body)).result()
+    with pytest.raises(Unusable, match="format"):
+        resume(store, CONFIG, "XUSDT", end_of(store))
+    store.close()
 
 
 def test_a_silence_of_more_than_a_day_before_all_that_was_published_refuses_them(tmp_path: Path) -> None:
