@@ -142,7 +142,7 @@ class World:
             last[bar["timeframe"], bar["open_time"]] = bar
         rows = store.read(BTC, 0, EVER)
         for timeframe in (60, 300, 900):
-            made, label = aggregate(rows, timeframe), timeframe_label(timeframe)
+            made, label = aggregate(rows, timeframe, listed=store.listed(BTC)), timeframe_label(timeframe)
             for row, minutes in zip(made.rows, made.minutes.tolist(), strict=True):
                 at = int(row["open_time"])
                 bar = last.get((label, at))
@@ -385,6 +385,22 @@ async def test_published_minutes_on_both_sides_of_a_hole_of_days_are_of_one_hist
     store.close()
     await world.run()
     assert [m["revision"] for m in world.sink.messages[BTC][-20:]] == [1] * 20
+    world.holds()
+
+
+async def test_a_listing_found_out_after_its_first_minutes_were_published_corrects_them(world: World) -> None:
+    world.taken = 7
+    store = Store(world.path, exchange="a test")
+    store.put(BTC, rows_of(7, 8), Source.REST).result()
+    store.close()
+    await world.run(takes(30))
+    assert any("15min" in m.get("partial", ()) for m in world.sink.messages[BTC])
+    store = Store(world.path, exchange="a test")
+    store.set_listed(BTC, minute(7)).result()
+    store.close()
+    await world.run(takes(1))
+    last = {m["timestamp"]: m for m in world.sink.messages[BTC]}
+    assert not [m for m in last.values() if "partial" in m]
     world.holds()
 
 

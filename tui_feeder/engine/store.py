@@ -369,9 +369,15 @@ class Store:
         return self._submit(lambda write: write.put(symbol, rows, source, certify, overrule))
 
     def set_listed(self, symbol: str, first_minute: int) -> Future[None]:
-        """Record the first minute the exchange has of the symbol."""
+        """Record the first minute the exchange has of the symbol.
+
+        Where that was not known when its first minutes were published, they become :meth:`mistold`: they
+        called the bar in which it was listed one that is not whole.
+        """
 
         def job(write: Write) -> None:
+            if write.of(symbol).listed != first_minute:
+                write.set_mistold(symbol, span(first_minute, first_minute + MINUTE_MS))
             write.of(symbol).listed = first_minute
             write.save(symbol, b"listed", number(first_minute))
 
