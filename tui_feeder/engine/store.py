@@ -376,10 +376,10 @@ class Store:
         """
 
         def job(write: Write) -> None:
-            if write.of(symbol).listed != first_minute:
-                write.set_mistold(symbol, span(first_minute, first_minute + MINUTE_MS))
-            write.of(symbol).listed = first_minute
+            known, write.of(symbol).listed = write.of(symbol).listed, first_minute
             write.save(symbol, b"listed", number(first_minute))
+            if known != first_minute:
+                write.set_mistold(symbol, span(first_minute, first_minute + MINUTE_MS))
 
         return self._submit(job)
 
