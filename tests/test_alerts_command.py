@@ -79,7 +79,6 @@ async def test_a_file_with_rules_calls_a_program_and_other_rules_hold_after_a_ha
 @pytest.fixture
 def mock() -> Iterator[str]:
     """librdkafka's mock cluster: the real protocol on a real socket; its address."""
-    pytest.importorskip("aiokafka", reason="the kafka extra is not installed")
     kafka = pytest.importorskip("confluent_kafka", reason="the mock cluster needs confluent-kafka")
     producer = kafka.Producer({"bootstrap.servers": "x", "test.mock.num.brokers": 1, "log_level": 0})
     brokers = producer.list_topics(timeout=10).brokers

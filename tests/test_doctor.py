@@ -160,8 +160,6 @@ async def test_a_clock_that_is_wrong_or_steps_is_named(
 
 
 async def test_a_broker_and_a_database_that_are_down_are_named(tmp_path: Path) -> None:
-    pytest.importorskip("aiokafka", reason="the kafka extra is not installed")
-    pytest.importorskip("asyncpg", reason="the postgres extra is not installed")
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))  # and nobody listens
         port = one.getsockname()[1]

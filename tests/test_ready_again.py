@@ -81,7 +81,6 @@ async def fill_it_and_make_room(disk: Path) -> None:
 
 
 async def test_an_outbox_that_was_too_far_behind_is_well_once_the_broker_comes(tmp_path: Path) -> None:
-    pytest.importorskip("aiokafka", reason="the kafka extra is not installed")
     confluent_kafka = pytest.importorskip("confluent_kafka", reason="the mock cluster needs confluent-kafka")
     from tui_feeder.engine.sinks.kafka import KafkaSink
 

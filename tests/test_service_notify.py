@@ -149,7 +149,6 @@ def what_waits(folder: Path) -> list[bytes]:
 def test_stopped_it_drains_in_time_and_started_again_it_tells_each_minute_between_once(
     tmp_path: Path, systemd: Systemd
 ) -> None:
-    pytest.importorskip("aiokafka", reason="the kafka extra is not installed")
     with launch_blocking(symbols=SYMBOLS, speed=60) as exchange, socket.socket() as broker:
         broker.bind(("127.0.0.1", 0))
         broker.listen()  # and never answers: no stop may wait for it longer than it is allowed to

@@ -213,7 +213,6 @@ async def test_a_repair_publishes_its_bars_again_and_the_last_revision_is_right(
 
 
 async def test_the_topics_of_candles_and_alerts_reach_the_broker_with_key_and_time(tmp_path: Path) -> None:
-    pytest.importorskip("aiokafka", reason="the kafka extra is not installed")
     confluent_kafka = pytest.importorskip("confluent_kafka", reason="the mock cluster needs confluent-kafka")
     producer = confluent_kafka.Producer(
         {"bootstrap.servers": "x", "test.mock.num.brokers": 1, "log_level": 0}

@@ -63,8 +63,6 @@ def keys(lines: list[bytes]) -> list[tuple[str, int, int]]:
 async def test_lines_are_what_was_published_whatever_the_rotation(
     tmp_path: Path, compression: str, suffix: str
 ) -> None:
-    if compression == "zstd":
-        pytest.importorskip("cramjam", reason="the kafka extra is not installed")
     queue = queue_in(tmp_path)
     sink = FileSink(to_files(tmp_path, rotate_mb=1, compression=compression), queue.outbox)
     await queue.fill(2_000, size=600)  # what waited before the start

@@ -16,17 +16,15 @@ import pytest
 from feed import NOON, configured, until
 from sinking import Queue, at_work, check_nothing_lost, consume
 
-from tui_feeder.config import Config, Kafka, KafkaSecurity
+from tui_feeder.config import Kafka, KafkaSecurity
 from tui_feeder.configuration.text import Secret
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks.configured import configured_sinks
-from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
 
-pytest.importorskip("aiokafka", reason="the kafka extra is not installed")
 confluent_kafka = pytest.importorskip("confluent_kafka", reason="the mock cluster needs confluent-kafka")
 
 from aiokafka.partitioner import murmur2  # noqa: E402
@@ -228,18 +226,6 @@ async def test_the_engine_publishes_to_the_topic_of_the_older_program(mock: str,
         assert (record.key().decode(), record.timestamp()[1]) == (message["symbol"], message["timestamp"])
     times = [timestamp for timestamp, _ in consumed.order["BTCUSDT"]]
     assert times == list(range(times[0], times[-1] + 1, 60_000))
-
-
-def test_a_missing_package_is_told_with_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def absent(name: str) -> None:
-        raise ImportError(name)
-
-    monkeypatch.setattr("importlib.import_module", absent)
-    queue = Queue(tmp_path)
-    config = replace(Config(), kafka=settings("127.0.0.1:1"))
-    with pytest.raises(SinkError, match=r"pip install 'feeder-tui\[kafka\]'"):
-        configured_sinks(config, queue.store)
-    queue.store.close()
 
 
 async def test_the_demo_never_publishes_whatever_is_configured(tmp_path: Path) -> None:

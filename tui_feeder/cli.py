@@ -267,8 +267,9 @@ def config_check(
 ) -> None:
     """Read the configuration and tell every problem at once.
 
-    The file, the environment and the options given here, as a run would. Where there is a store, price
-    increments are held against its prices.
+    The file, the environment and the options given here, as a run would; and whether what they need is
+    there: packages, files, folders that can be written. Nothing is asked of the network. Where there is a
+    store, price increments are held against its prices.
 
     For example:
 
@@ -276,7 +277,10 @@ def config_check(
 
     Exit codes: 0 good, 2 something is wrong.
     """
+    from tui_feeder.config import ConfigError
     from tui_feeder.engine.fitting import misfits_at
+    from tui_feeder.engine.sinks.needs import unmet
+    from tui_feeder.running import problem_of
 
     with told():
         loaded = load(config, flags_of(storage, symbols, None))
@@ -285,6 +289,8 @@ def config_check(
             for origin in loaded.origins.values()
             if origin.startswith("file ")
         }
+        if needs := unmet(loaded.config):
+            raise ConfigError([problem_of(loaded, need) for need in needs])
         for text in misfits_at(loaded.config):
             typer.echo(f"warning: {text}", err=True)
         typer.echo(f"{', '.join(sorted(files)) or 'no file, the defaults'}: good")

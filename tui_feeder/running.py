@@ -16,13 +16,14 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from tui_feeder.config import Config, ConfigError, LoadedConfig
+from tui_feeder.config import Config, ConfigError, LoadedConfig, Problem
 from tui_feeder.configuration.printing import render
 from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.live import EngineThread, wait_for_end
 from tui_feeder.engine.proxy import routes, routes_text
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.sinks.configured import configured_sinks
+from tui_feeder.engine.sinks.needs import Need, unmet
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.store import Store
 from tui_feeder.folders import FolderError, config_folder, expanded, state_folder
@@ -63,11 +64,14 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
         faults: of the exchange of a demo, to be switched from the screen.
 
     Raises:
+        ConfigError: a package or a file that the configuration needs cannot be used.
         StoreError: the store cannot be opened.
         EngineError: the engine cannot do what the configuration asks.
         ProxyError: a proxy that is configured cannot be used.
     """
     config = loaded.config
+    if needs := [need for need in unmet(config) if need.final]:
+        raise ConfigError([problem_of(loaded, need) for need in needs])
     stated = config.service.log_file
     usual = None if options.headless else state_folder() / "feeder-tui.log"
     log_file = set_up(config, stated or usual, own=stated is None)
@@ -87,6 +91,12 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
         if options.headless
         else _interactive(loaded, store, sinks, options, log_file, faults)
     )
+
+
+def problem_of(loaded: LoadedConfig, need: Need) -> Problem:
+    """What the configuration needs and has not, at the place that asks for it."""
+    place = loaded.origins.get(need.key, "default").removeprefix("file ")
+    return Problem(place, need.key, None, None, need.message, hint=need.hint)
 
 
 def market_of(config: Config) -> str:

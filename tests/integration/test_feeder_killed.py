@@ -30,7 +30,6 @@ from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
 
-pytest.importorskip("aiokafka", reason="the kafka extra is not installed")
 pytest.importorskip("asyncpg", reason="the postgres extra is not installed")
 confluent_kafka = pytest.importorskip("confluent_kafka", reason="the consumer needs confluent-kafka")
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import numpy as np
 import pytest
 from feed import NOON, configured, feeding, until
@@ -22,15 +23,11 @@ from tui_feeder.engine.aggregate import aggregate
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows, Source, timeframe_label
 from tui_feeder.engine.profile_days import day_profile
 from tui_feeder.engine.settings import profile_settings
+from tui_feeder.engine.sinks.postgres import PostgresSink
 from tui_feeder.engine.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
-
-asyncpg = pytest.importorskip("asyncpg", reason="the postgres extra is not installed")
-
-# ruff: noqa: E402
-from tui_feeder.engine.sinks.postgres import PostgresSink
 
 TIMEFRAMES = (60, 300, 3600, 86_400)
 SYMBOLS = ("ADAUSDT", "BTCUSDT", "币安人生USDT")

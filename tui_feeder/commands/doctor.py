@@ -14,6 +14,7 @@ from tui_feeder.commands import doctor_checks as checks
 from tui_feeder.commands.doctor_checks import Finding
 from tui_feeder.commands.doctor_port import port
 from tui_feeder.config import ConfigError, LoadedConfig
+from tui_feeder.engine.sinks.needs import unmet
 
 WRONG = 4
 _WIDTH = 11
@@ -64,7 +65,10 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
     config = loaded.config
     for warning in loaded.warnings:
         yield Finding("config", "warn", f"{warning.key}: {warning.message}", warning.hint or "")
-    if not loaded.warnings:
+    needs = [need for need in unmet(config) if not need.key.startswith("application.")]  # that is the disk
+    for need in needs:
+        yield Finding("config", "fail", f"{need.key} {need.message}", need.hint)
+    if not loaded.warnings and not needs:
         yield Finding("config", "ok", _origin(loaded))
     yield checks.storage(config)
     if rows := checks.profile_rows(config):
@@ -72,7 +76,10 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
     yield await port(loaded)
     way = checks.proxies(config)
     yield way
-    asked = asyncio.create_task(checks.sinks(config))  # they may take their time: nobody waits for another
+    told = {need.key.partition(".")[0] for need in needs}
+    asked = asyncio.create_task(
+        checks.sinks(config, told)
+    )  # they may take their time: nobody waits for another
     if way.state == "fail":  # nobody can be asked
         for finding in await asked:
             yield finding

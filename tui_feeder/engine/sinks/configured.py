@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 from tui_feeder.config import Config
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.sinks.draining import sink_name, span_text
+from tui_feeder.engine.sinks.needs import unmet
 from tui_feeder.engine.sinks.outbox import Backlog
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.store import Store, StoreError
@@ -27,14 +27,12 @@ def configured_sinks(config: Config, store: Store) -> list[Sink]:
     """Make the enabled sinks; an outbox is opened for each topic that one of them takes.
 
     Raises:
-        SinkError: a package is missing, with the command that installs it.
+        SinkError: a package cannot be imported, or a file that is named cannot be used.
     """
     sinks: list[Sink] = []
     kafka, file = kafka_topics(config), file_topics(config)
-    if kafka:
-        _require_kafka(config)
-    if file:
-        _require_file(config)
+    for section in ("kafka", "file", "database"):
+        _refuse(config, section)
     for topic in dict.fromkeys((*kafka, *file)):
         kinds = [kind for kind, topics in (("kafka", kafka), ("file", file)) if topic in topics]
         names = [sink_name(kind, topic) for kind in kinds]
@@ -50,7 +48,6 @@ def configured_sinks(config: Config, store: Store) -> list[Sink]:
     for text in disabled_backlogs(config, store.backlogs()):
         log.warning("%s", text)
     if config.database.enabled:
-        _require("database", "postgres", "asyncpg")
         from tui_feeder.engine.sinks.postgres import PostgresSink
 
         sinks.append(PostgresSink(config, store))
@@ -93,7 +90,7 @@ async def look(config: Config) -> dict[str, list[str] | SinkError | None]:
     found: dict[str, list[str] | SinkError | None] = {"kafka": None, "postgres": None, "file": None}
     if config.kafka.enabled:
         try:
-            _require_kafka(config)
+            _refuse(config, "kafka")
             from tui_feeder.engine.sinks import kafka_cluster
 
             topics = [config.kafka.topic_prefix + topic for topic in kafka_topics(config)]
@@ -102,7 +99,7 @@ async def look(config: Config) -> dict[str, list[str] | SinkError | None]:
             found["kafka"] = error
     if config.database.enabled:
         try:
-            _require("database", "postgres", "asyncpg")
+            _refuse(config, "database")
             from tui_feeder.engine.sinks import postgres_tables
 
             with _stored(config) as store:
@@ -112,7 +109,7 @@ async def look(config: Config) -> dict[str, list[str] | SinkError | None]:
             found["postgres"] = error
     if config.file.enabled:
         try:
-            _require_file(config)
+            _refuse(config, "file")
             from tui_feeder.engine.sinks import file
 
             found["file"] = file.look(config.file, file_topics(config))
@@ -156,21 +153,8 @@ def mirrored_timeframes(config: Config) -> tuple[int, ...]:
     return tuple(dict.fromkeys((60, *config.technical_analysis.timeframes)))
 
 
-def _require_kafka(config: Config) -> None:
-    packed = config.kafka.compression_type in ("snappy", "lz4", "zstd")
-    _require("kafka", "kafka", "aiokafka", *(["cramjam"] if packed else []))
-
-
-def _require_file(config: Config) -> None:
-    if config.file.compression == "zstd":
-        _require("file", "kafka", "cramjam")
-
-
-def _require(section: str, extra: str, *packages: str) -> None:
-    for package in packages:
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            raise SinkError(
-                f"{section}.enabled needs the package {package}: pip install 'feeder-tui[{extra}]'"
-            ) from error
+def _refuse(config: Config, section: str) -> None:
+    """Raise what a section needs and has not, before its packages are imported."""
+    for need in unmet(config):
+        if need.final and need.key.startswith(f"{section}."):
+            raise SinkError(str(need))

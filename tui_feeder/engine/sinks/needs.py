@@ -1,0 +1,123 @@
+"""What a configuration needs of this machine: packages, TLS files, folders, programs. No network is used."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tui_feeder.config import Config
+
+
+class Need(NamedTuple):
+    """Something that is not as the configuration needs it."""
+
+    key: str  # of the configuration
+    message: str
+    hint: str  # what to do
+    final: bool  # a run cannot begin with it; else it waits, or says so itself
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.message}: {self.hint}"
+
+
+def unmet(config: Config) -> list[Need]:
+    """Everything that is not as the configuration needs it. Imports what is enabled, and changes nothing."""
+    return [*_kafka(config), *_database(config), *_files(config), *_folders(config), *_program(config)]
+
+
+def _kafka(config: Config) -> Iterator[Need]:
+    kafka = config.kafka
+    if not kafka.enabled:
+        return
+    yield from _packages("kafka.enabled", "aiokafka")
+    if kafka.compression_type in ("snappy", "lz4", "zstd"):
+        yield from _packages("kafka.compression_type", "cramjam")
+    security = kafka.security
+    if security.protocol.endswith("SSL"):
+        above = "kafka.security"
+        files = {
+            f"{above}.ssl_cafile": security.ssl_cafile,
+            f"{above}.ssl_certfile": security.ssl_certfile,
+            f"{above}.ssl_keyfile": security.ssl_keyfile,
+        }
+        yield from _tls_files(files)
+
+
+def _database(config: Config) -> Iterator[Need]:
+    if config.database.enabled:
+        yield from _packages("database.enabled", "asyncpg")
+        if config.database.ssl_mode.startswith("verify"):
+            yield from _tls_files({"database.ssl_cafile": config.database.ssl_cafile})
+
+
+def _files(config: Config) -> Iterator[Need]:
+    if config.file.enabled:
+        if config.file.compression == "zstd":
+            yield from _packages("file.compression", "cramjam")
+        yield from _folder("file.path", config.file.path)
+
+
+def _folders(config: Config) -> Iterator[Need]:
+    yield from _folder("application.storage_path", config.application.storage_path)
+    if config.service.log_file is not None:
+        yield from _folder("service.log_file", config.service.log_file.parent)
+
+
+def _program(config: Config) -> Iterator[Need]:
+    if config.alerts.command and shutil.which(config.alerts.command[0]) is None:
+        text = f"names a program that cannot be run here: {config.alerts.command[0]}"
+        yield Need("alerts.command", text, "write its whole path, and see that it is executable", False)
+
+
+def _packages(key: str, package: str) -> Iterator[Need]:
+    try:
+        importlib.import_module(package)
+    except ImportError as error:
+        text = f"needs the package {package}, which cannot be imported ({error})"
+        yield Need(key, text, "install feeder-tui again, with all it depends on", True)
+
+
+def _tls_files(files: dict[str, Path | None]) -> Iterator[Need]:
+    """Files of certificates and keys, by their keys in the order authority, certificate, key."""
+    readable = True
+    for key, file in files.items():
+        if file is None:
+            continue
+        try:
+            file.read_bytes()
+        except OSError as error:
+            readable = False
+            text = f"names {file}, which cannot be read: {error.strerror}"
+            yield Need(key, text, "check its path, owner and mode", True)
+    cafile, certfile, keyfile = (*files.values(), None, None)[:3]
+    if not readable:
+        return
+    try:
+        made = ssl.create_default_context(cafile=cafile)
+    except (OSError, ssl.SSLError) as error:
+        yield Need(next(iter(files)), f"{cafile} holds no certificates: {error}", "it must be PEM", True)
+        return
+    if certfile is not None:
+        try:
+            made.load_cert_chain(certfile, keyfile)
+        except (OSError, ssl.SSLError) as error:
+            text = f"{certfile} cannot be used with its key: {error}"
+            yield Need(list(files)[1], text, "both must be PEM and belong together", True)
+
+
+def _folder(key: str, folder: Path) -> Iterator[Need]:
+    """A folder that is there, or whose next one above can have it, for writing."""
+    try:
+        there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    except OSError as error:
+        yield Need(key, f"{folder} cannot be looked at: {error.strerror}", "name another", False)
+        return
+    if not there.is_dir():
+        yield Need(key, f"{folder}: {there} is no folder", "name another", False)
+    elif not os.access(there, os.W_OK | os.X_OK):
+        yield Need(key, f"{folder}: {there} cannot be written", "check its owner and mode", False)
