@@ -93,8 +93,8 @@ def day_text(ms: int) -> str:
     return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%d")
 
 
-def parse_timeframe(value: str | int) -> int:
-    """Seconds of a timeframe: ``"5m"``, ``"4h"``, ``"1d"``, or seconds such as 300.
+def parse_timeframe(value: str | float) -> int:
+    """Seconds of a timeframe: ``"5m"``, ``"4h"``, ``"1d"``, or seconds such as 300, of any type of number.
 
     Raises:
         ValueError: not a whole number of minutes that divides a day.
@@ -102,8 +102,12 @@ def parse_timeframe(value: str | int) -> int:
     if isinstance(value, str):
         found = re.fullmatch(r"(\d{1,6})([mhd]?)", value.strip())
         seconds = int(found[1]) * _UNITS.get(found[2], 1) if found else 0
-    else:
-        seconds = value
+    else:  # of numpy and pandas too, and 300.0 as a spreadsheet has it
+        try:
+            number = 0.0 if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = 0.0
+        seconds = int(number) if number.is_integer() else 0
     if seconds < 60 or seconds % 60 or _DAY_SECONDS % seconds:
         raise ValueError(
             f"{value!r} is not a timeframe: write 1m, 5m, 15m, 1h, 4h, 1d or another that divides a day"

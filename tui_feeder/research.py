@@ -194,7 +194,7 @@ class CandleStore:
     def candles(
         self,
         symbol: str,
-        timeframe: str | int = "1m",
+        timeframe: str | float = "1m",
         start: Moment | None = None,
         end: Moment | None = None,
         *,
@@ -224,7 +224,7 @@ class CandleStore:
     def chunks(
         self,
         symbol: str,
-        timeframe: str | int = "1m",
+        timeframe: str | float = "1m",
         start: Moment | None = None,
         end: Moment | None = None,
         *,

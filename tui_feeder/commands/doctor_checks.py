@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from tui_feeder.config import Config
 from tui_feeder.configuration.values import is_loopback
 from tui_feeder.engine.ban import known_ban
+from tui_feeder.engine.basis import basis_of, revisions_of
 from tui_feeder.engine.binance.answers import SymbolInfo
 from tui_feeder.engine.binance.archive import ArchiveClient, ArchiveError
 from tui_feeder.engine.binance.rest import RestClient, RestError, UnknownSymbolError
@@ -89,7 +90,7 @@ def storage(config: Config) -> Finding:
         free = shutil.disk_usage(there).free
     except OSError as error:
         return Finding("disk", "fail", f"{there}: {error.strerror}", remedy)
-    room = f"{free / _GB:.1f} GB free"
+    room, odd = f"{free / _GB:.1f} GB free", []
     if not os.access(there, os.W_OK | os.X_OK):
         return Finding("disk", "fail", f"{there} cannot be written", remedy)
     about = f"{path} is made at the first run"
@@ -97,6 +98,7 @@ def storage(config: Config) -> Finding:
         try:
             with contextlib.closing(Store(path, read_only=True)) as store:
                 holds = store.exchange
+                odd = _odd_records(store)
         except StoreError as error:
             return Finding("disk", "fail", str(error), remedy)
         if not _fits(holds, config):
@@ -108,7 +110,19 @@ def storage(config: Config) -> Finding:
         return Finding("disk", "fail", f"{about}; only {free >> 20} MB free", "make room, or " + remedy)
     if free < _WANTED_BYTES:
         return Finding("disk", "warn", f"{about}; {room}", "600 symbols fill about 8 GB a year: make room")
+    if odd:
+        text = f"{about}; {len(odd)} damaged records are not used: {some(odd)}"
+        return Finding("disk", "warn", text, "a run makes them anew; check the disk")
     return Finding("disk", "ok", f"{about}; {room}")
+
+
+def _odd_records(store: Store) -> list[str]:
+    """The damaged records of a store, days of candles left out."""
+    for symbol in store.symbols():
+        store.present(symbol)
+        basis_of(store, symbol)
+        revisions_of(store, symbol)
+    return [f"{what}: {why}" for what, why in store.odd_records.items()]
 
 
 def profile_rows(config: Config) -> Finding | None:

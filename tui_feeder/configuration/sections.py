@@ -21,9 +21,11 @@ from tui_feeder.configuration.values import (
     Days,
     EmaPeriods,
     Factor,
+    Few,
     HostNames,
     HttpUrl,
     Increment,
+    Levels,
     Line,
     LogLevels,
     Milliseconds,
@@ -156,7 +158,7 @@ class Database:
     password_file: Path | None = None
     ssl_mode: SslMode = "prefer"
     ssl_cafile: Path | None = None
-    max_connections: Count = 10
+    max_connections: Few = 10
     connection_timeout_seconds: Seconds = 30.0
     batch_size: Count = 1_000
     """Candles."""
@@ -187,7 +189,7 @@ class AssetOverrides:
 
     enabled: bool | None = None
     price_increment_mode: PriceIncrementMode | None = None
-    target_price_levels: Count | None = None
+    target_price_levels: Levels | None = None
     fixed_price_increment: Increment | None = None
     min_price_increment: Increment | None = None
     max_price_increment: Increment | None = None
@@ -214,7 +216,7 @@ class VolumeProfile:
     enabled: bool = True
     price_increment_mode: PriceIncrementMode = "Auto"
     """Where only ``fixed_price_increment`` is stated, it is read as ``Fixed``."""
-    target_price_levels: Count = 200
+    target_price_levels: Levels = 200
     fixed_price_increment: Increment = 0.01
     min_price_increment: Increment = 0.001
     max_price_increment: Increment = 1.0
@@ -253,7 +255,7 @@ class Exchange:
     clock_rate: Speed = 1.0
     """Seconds the exchange's clock moves in a second; other than 1 on simulated exchanges only."""
     request_timeout_seconds: Seconds = 10.0
-    archive_concurrency: Count = 4
+    archive_concurrency: Few = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +322,7 @@ class Service:
     log_file: Path | None = None
     """Instead of stderr, or with a screen instead of the one in the user's state directory."""
     log_rotate_mb: Count = 5
-    log_keep: Count = 3
+    log_keep: Few = 3
     """Rotated files beside the one that is written."""
     shutdown_timeout_seconds: Seconds = 10.0
     socket: Line = "auto"

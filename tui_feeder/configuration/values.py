@@ -83,11 +83,7 @@ class UnfitError(Exception):
 
 
 def _between(low: float, high: float) -> Rule:
-    return Rule(f", {low} to {high}", lambda number: low <= number <= high)
-
-
-def _more_than_zero(high: float) -> Rule:
-    return Rule(f" above 0, at most {high:g}", lambda number: 0 < number <= high)
+    return Rule(f", {low:.10g} to {high:.10g}", lambda number: low <= number <= high)
 
 
 def _is_one_line(text: str) -> bool:
@@ -155,19 +151,21 @@ Port: TypeAlias = Annotated[int, _between(1, 65_535)]
 ServedPort: TypeAlias = Annotated[int, _between(0, 65_535)]
 """Of a server of ours; 0 is none."""
 Count: TypeAlias = Annotated[int, _between(1, 1_000_000)]
+Few: TypeAlias = Annotated[int, _between(1, 100)]
+Levels: TypeAlias = Annotated[int, _between(2, 100_000)]
 ZeroOrMore: TypeAlias = Annotated[int, _between(0, 2_147_483_647)]
 Milliseconds: TypeAlias = Annotated[int, _between(1, 86_400_000)]
 WaitMilliseconds: TypeAlias = Annotated[int, _between(0, 86_400_000)]
 Minutes: TypeAlias = Annotated[int, _between(1, 525_600)]
 Days: TypeAlias = Annotated[int, _between(1, 3_650)]
 Months: TypeAlias = Annotated[int, _between(1, 1_200)]
-Seconds: TypeAlias = Annotated[float, _more_than_zero(86_400)]
+Seconds: TypeAlias = Annotated[float, _between(0.001, 86_400)]
 WaitSeconds: TypeAlias = Annotated[float, _between(0, 86_400)]
-Percentage: TypeAlias = Annotated[float, _more_than_zero(100)]
+Percentage: TypeAlias = Annotated[float, _between(1, 100)]
 BandPercent: TypeAlias = Annotated[float, _between(0, 50)]
-Factor: TypeAlias = Annotated[float, _more_than_zero(1e6)]
-Increment: TypeAlias = Annotated[float, _more_than_zero(1e9)]
-Speed: TypeAlias = Annotated[float, _more_than_zero(1e6)]
+Factor: TypeAlias = Annotated[float, _between(1e-6, 1e6)]
+Increment: TypeAlias = Annotated[float, _between(1e-12, 1e9)]
+Speed: TypeAlias = Annotated[float, _between(1e-3, 1e6)]
 RefreshRate: TypeAlias = Annotated[float, _between(0.2, 20)]
 Line: TypeAlias = Annotated[str, Rule(", one line, not empty", _is_one_line)]
 TopicPrefix: TypeAlias = Annotated[

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from tui_feeder.engine.binance import UNREADABLE
+from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.store import Store
 
 _NOTE = "ban"
+#: A ban lasts three days at most, and is told with some margin.
+_LONGEST_MS = 4 * DAY_MS
 
 
 class Ban(msgspec.Struct, frozen=True):
@@ -33,6 +37,13 @@ def known_ban(store: Store, clock: ExchangeClock) -> int:
     found = store.recall(_NOTE)
     if found is None:
         return 0
-    ban = msgspec.json.decode(found, type=Ban)
-    since = max(0.0, clock.wall() * 1000 - ban.learnt_here) * clock.rate
-    return clock.now() + max(0, ban.until - ban.learnt - int(since))
+    try:
+        ban = msgspec.json.decode(found, type=Ban)
+        since = max(0.0, clock.wall() * 1000 - ban.learnt_here) * clock.rate
+        left = ban.until - ban.learnt - int(since)
+        if left > _LONGEST_MS * clock.rate:
+            raise ValueError(f"no ban lasts {left // 1000} s")
+    except (*UNREADABLE, ValueError, OverflowError) as error:
+        store.odd_record("the note of a ban", str(error))
+        return 0
+    return clock.now() + max(0, left)

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from tui_feeder.config import Config
+from tui_feeder.engine.binance import UNREADABLE
 from tui_feeder.engine.candle import DAY_MS, SECOND_MS, Rows
 from tui_feeder.engine.coverage import EMPTY, Coverage
 from tui_feeder.engine.increments import DAYS_BEFORE, ranges_of
@@ -103,7 +104,16 @@ def earliest_start(end: int, settings: PipelineSettings) -> int:
 def basis_of(store: Store, symbol: str) -> Basis:
     """The basis kept in the store; an empty one where none is."""
     kept = store.recall(_NOTE + symbol)
-    return Basis() if kept is None else msgspec.msgpack.decode(kept, type=Basis)
+    if kept is not None:
+        try:
+            basis = msgspec.msgpack.decode(kept, type=Basis)
+            for seed in basis.seeds.values():
+                if not np.isfinite(np.frombuffer(seed.bars, dtype=SEED)["close"]).all():
+                    raise ValueError("a bar has no price")
+            return basis
+        except (*UNREADABLE, ValueError) as error:
+            store.odd_record(_NOTE + symbol, str(error))
+    return Basis()
 
 
 def keep_basis(store: Store, symbol: str, basis: Basis, stale: Coverage = EMPTY) -> Future[None]:
@@ -114,7 +124,13 @@ def keep_basis(store: Store, symbol: str, basis: Basis, stale: Coverage = EMPTY)
 def revisions_of(store: Store, symbol: str) -> Revisions | None:
     """How often each published minute was corrected; None while none was published."""
     kept = store.recall(_REVISIONS + symbol)
-    return None if kept is None else Revisions.decode(kept)
+    if kept is None:
+        return None
+    try:
+        return Revisions.decode(kept)
+    except (*UNREADABLE, ValueError) as error:
+        store.odd_record(_REVISIONS + symbol, str(error))
+        return Revisions.unknown(store.present(symbol))
 
 
 def start_of(store: Store, symbol: str, end: int, settings: PipelineSettings) -> int:

@@ -91,6 +91,16 @@ class Daybook:
         records = np.frombuffer(values, dtype=_TAIL)
         return records["row"], records["source"]
 
+    def days(self, txn: lmdb.Transaction, prefix: bytes) -> set[int]:
+        """The days that have a block, or rows in the tail."""
+        found = self.tail_days(txn, prefix)
+        cursor = txn.cursor(self._days)
+        at = cursor.set_range(prefix)
+        while at and (key := bytes(cursor.key())).startswith(prefix):
+            found.add(int.from_bytes(key[-4:], "big") * DAY_MS)
+            at = cursor.next()
+        return found
+
     def tail_days(self, txn: lmdb.Transaction, prefix: bytes) -> set[int]:
         """The days that have rows in the tail."""
         found = set()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
 import lmdb
 import msgspec
 
+from tui_feeder.engine.binance import UNREADABLE
 from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.engine.daybook import prefix_of
 from tui_feeder.engine.environment import Environment
+
+log = logging.getLogger(__name__)
 
 _NOTE = b"note\0"
 #: Refused candles of a symbol that are kept: a source that sends nonsense for ever must not fill the disk.
@@ -31,10 +37,25 @@ class FileRecord(msgspec.Struct, frozen=True):
     read_at: int
 
 
+class OddRecords:
+    """Records of a store that are damaged: each is named once, and counts as absent."""
+
+    def __init__(self, path: Path) -> None:
+        self.found: dict[str, str] = {}  # which, and why they cannot be used
+        self._path = path
+
+    def add(self, what: str, why: str) -> None:
+        """A record cannot be used."""
+        if what not in self.found:
+            self.found[what] = why
+            log.error("a record of the store %s is damaged and not used: %s: %s", self._path, what, why)
+
+
 class Records:
     """Reads and writes them within a transaction it is given."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, odd: OddRecords) -> None:
+        self._odd = odd.add
         self._meta = environment.meta
         self._files = environment.files
         self._quarantine = environment.quarantine
@@ -52,7 +73,10 @@ class Records:
         cursor = txn.cursor(self._meta)
         at = cursor.set_range(start)
         while at and (key := bytes(cursor.key())).startswith(start):
-            found[key[len(start) :].decode()] = bytes(cursor.value())
+            try:
+                found[key[len(start) :].decode()] = bytes(cursor.value())
+            except UnicodeDecodeError as error:
+                self._odd(f"the note {key!r}", str(error))
             at = cursor.next()
         return found
 
@@ -67,7 +91,13 @@ class Records:
     def file(self, txn: lmdb.Transaction, path: str) -> FileRecord | None:
         """The archive file read from ``path``."""
         found = txn.get(path.encode(), db=self._files)
-        return None if found is None else msgspec.msgpack.decode(found, type=FileRecord)
+        if found is None:
+            return None
+        try:
+            return msgspec.msgpack.decode(found, type=FileRecord)
+        except UNREADABLE as error:
+            self._odd(f"archive file {path}", str(error))
+            return None
 
     def set_file(self, txn: lmdb.Transaction, path: str, record: FileRecord) -> None:
         """Keep ``record``, in place of what was there."""

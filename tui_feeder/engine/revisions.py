@@ -14,6 +14,10 @@ NOTE = "revisions "
 _MOST_INTERVALS = 400
 
 
+#: More corrections than any minute is likely to have had.
+_UNKNOWN = 100
+
+
 class _Kept(msgspec.Struct):
     """The form in the store."""
 
@@ -61,6 +65,13 @@ class Revisions:
         """The same, to be changed apart."""
         made = Revisions(self.since)
         made._levels = list(self._levels)
+        return made
+
+    @classmethod
+    def unknown(cls, minutes: Coverage) -> Revisions:
+        """Of ``minutes`` that may have been published, any number of times: the next numbers are new ones."""
+        made = cls(minutes.start if minutes else 0)
+        made._levels = [minutes] * _UNKNOWN if minutes else []
         return made
 
     def encode(self) -> bytes:

@@ -46,6 +46,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
     whole = engine.whole_history()
     counters["archive files"] = engine.archive.files
     counters["archive bytes"] = engine.archive.bytes
+    counters["odd records"] = len(engine.store.odd_records)
     counters["REST requests"] = engine.rest.requests
     counters["weight waits"] = engine.rest.ledger.waits
     return Snapshot(

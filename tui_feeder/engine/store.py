@@ -39,7 +39,7 @@ from tui_feeder.engine.daybook import Daybook, prefix_of
 from tui_feeder.engine.environment import Environment
 from tui_feeder.engine.group_commit import GroupCommit
 from tui_feeder.engine.lock import StoreError
-from tui_feeder.engine.records import FileRecord, Quarantined, Records
+from tui_feeder.engine.records import FileRecord, OddRecords, Quarantined, Records
 from tui_feeder.engine.sinks.outbox import Backlog, Outbox, OutboxWrite, Outgoing, backlogs, database_of
 from tui_feeder.engine.store_write import Write, Written
 from tui_feeder.engine.symbol_state import NAMES, SymbolState, Unavailable, intervals, number, state_of
@@ -70,6 +70,9 @@ class Store:
     ) -> None:
         self.path = path
         self.read_only = read_only
+        self._odd = OddRecords(path)
+        self.odd_record = self._odd.add  # a record cannot be used and counts as absent: what, and why
+        self.odd_records = self._odd.found  # those, and why they cannot be used
         self.outboxes: dict[str, Outbox] = {}  # by topic; see open_outbox
         #: Called by the writer, on its thread, when the minutes of a damaged day have become missing.
         self.on_loss: Callable[[Loss], None] = _log_loss
@@ -79,7 +82,7 @@ class Store:
         self._environment = Environment(path, exchange=exchange, read_only=read_only, map_size=map_size)
         self.exchange = self._environment.exchange
         self._daybook = Daybook(self._environment)
-        self._records = Records(self._environment)
+        self._records = Records(self._environment, self._odd)
         self._writer: GroupCommit[Write] | None = None
         if not read_only:
             self._writer = GroupCommit(self._environment, self._begin, self._publish)
@@ -111,7 +114,10 @@ class Store:
             at = cursor.first()
             while at:
                 name = bytes(cursor.key()).partition(b"\0")[0]
-                found.append(name.decode())
+                try:
+                    found.append(name.decode())
+                except UnicodeDecodeError as error:
+                    self.odd_record(f"the name {name!r}", str(error))
                 at = cursor.set_range(name + b"\1")
         return sorted(found)
 
@@ -147,7 +153,21 @@ class Store:
             found = {name: txn.get(prefix + name, db=self._environment.state) for name in NAMES}
             tail_days = self._daybook.tail_days(txn, prefix)
         raw = {name: None if value is None else bytes(value) for name, value in found.items()}
-        return state_of(raw, tail_days)
+        return state_of(
+            raw,
+            tail_days,
+            lambda name, why: self.odd_record(f"{symbol}: {name}", why),
+            lambda: self._stored(symbol),
+        )
+
+    def _stored(self, symbol: str) -> Coverage:
+        """The minutes that are there, found by reading all of them, a day at a time."""
+        found = EMPTY
+        with self._environment.reading() as txn:
+            for day in self._daybook.days(txn, prefix_of(symbol)):
+                rows, _, _ = self._daybook.read(txn, prefix_of(symbol), day, day + DAY_MS)
+                found = found.union(Coverage.of_times(rows["open_time"]))
+        return found
 
     def present(self, symbol: str) -> Coverage:
         """The minutes stored."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
 
+from tui_feeder.engine.binance import UNREADABLE
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.coverage import EMPTY, Coverage
 
 #: Names under which the parts of a state are kept.
@@ -16,6 +18,8 @@ NAMES = (
     b"untold", b"mistold", b"early", b"edition",
     b"lost",
 )  # fmt: skip
+#: No minute is later, and no number of replacements as high as that which stands for an unknown one.
+_LAST_MS, _NO_EDITION = 1 << 53, 1 << 60
 
 
 class Unavailable(msgspec.Struct, frozen=True):
@@ -56,24 +60,79 @@ class SymbolState:
         )  # fmt: skip
 
 
-def state_of(raw: Mapping[bytes, bytes | None], tail_days: set[int]) -> SymbolState:
-    """The state from its parts as they are kept; parts that are absent are empty."""
+def state_of(
+    raw: Mapping[bytes, bytes | None],
+    tail_days: set[int],
+    odd: Callable[[str, str], None],
+    stored: Callable[[], Coverage],
+) -> SymbolState:
+    """The state from its parts as they are kept; parts that are absent are empty, and so are damaged ones.
+
+    Args:
+        raw: the parts by name.
+        tail_days: midnights of the days with rows in the tail.
+        odd: told the name of a part that cannot be used, and what is done without it.
+        stored: finds the minutes that are there, which takes longer than to know them.
+    """
+
+    def minutes(name: bytes, lost: Callable[[], Coverage] = lambda: EMPTY) -> Coverage:
+        try:
+            return _coverage(raw[name])
+        except ValueError as error:
+            odd(name.decode(), str(error))
+            return lost()
+
+    def moment(name: bytes, most: int = _LAST_MS) -> int | None:
+        kept = raw[name]
+        at = None if kept is None else int.from_bytes(kept, "big")
+        if at is None or (kept is not None and len(kept) == 8 and at % MINUTE_MS == 0 and at <= most):
+            return at
+        odd(name.decode(), f"{at} is no minute it can be")
+        return None
+
+    present, lost = minutes(b"present", stored), minutes(b"lost")
+    # What was made is made of minutes that are there, or were.
+    newest = max((one.end for one in (present, lost) if one), default=_LAST_MS)
     return SymbolState(
-        present=_coverage(raw[b"present"]),
-        certified=_coverage(raw[b"certified"]),
-        outages=_coverage(raw[b"outages"]),
-        overruled=_coverage(raw[b"overruled"]),
-        altered=_coverage(raw[b"altered"]),
-        untold=_coverage(raw[b"untold"]),
-        early=_coverage(raw[b"early"]),
-        mistold=_coverage(raw[b"mistold"]),
-        edition=_number(raw[b"edition"]) or 0,
-        listed=_number(raw[b"listed"]),
-        watermark=_number(raw[b"watermark"]),
-        unavailable=tuple(msgspec.json.decode(raw[b"unavailable"] or b"[]", type=list[Unavailable])),
-        lost=_coverage(raw[b"lost"]),
+        present=present,
+        certified=minutes(b"certified"),
+        outages=minutes(b"outages"),
+        overruled=minutes(b"overruled"),
+        altered=minutes(b"altered"),
+        untold=minutes(b"untold"),
+        early=minutes(b"early"),
+        mistold=minutes(b"mistold"),
+        edition=_edition(raw[b"edition"], odd),
+        listed=moment(b"listed"),
+        watermark=moment(b"watermark", min(_LAST_MS, newest + DAY_MS)),
+        unavailable=_unavailable(raw[b"unavailable"], odd),
+        lost=lost,
         tail_days=tail_days,
     )
+
+
+def _edition(raw: bytes | None, odd: Callable[[str, str], None]) -> int:
+    if raw is None or (len(raw) == 8 and int.from_bytes(raw, "big") < _NO_EDITION):
+        return 0 if raw is None else int.from_bytes(raw, "big")
+    odd("edition", "it is no number")
+    return _NO_EDITION  # none that anything was kept with
+
+
+def _unavailable(raw: bytes | None, odd: Callable[[str, str], None]) -> tuple[Unavailable, ...]:
+    """The ranges that can be read; one that cannot is asked for as if it were new."""
+    found = []
+    try:
+        for one in msgspec.json.decode(raw or b"[]", type=list[msgspec.Raw]):
+            try:
+                known = msgspec.json.decode(one, type=Unavailable)
+                if not (0 <= known.start < known.end <= _LAST_MS and known.tries >= 0):
+                    raise ValueError(f"{known.start} to {known.end} is no range of minutes")
+                found.append(known)
+            except (*UNREADABLE, ValueError) as error:
+                odd("unavailable", str(error))
+    except UNREADABLE as error:
+        odd("unavailable", str(error))
+    return tuple(found)
 
 
 def intervals(coverage: Coverage) -> bytes:
@@ -87,8 +146,9 @@ def number(value: int) -> bytes:
 
 
 def _coverage(raw: bytes | None) -> Coverage:
-    return Coverage((a, b) for a, b in np.frombuffer(raw or b"", "<i8").reshape(-1, 2).tolist())
-
-
-def _number(raw: bytes | None) -> int | None:
-    return None if raw is None else int.from_bytes(raw, "big")
+    """The minutes that :func:`intervals` wrote; ValueError if it did not."""
+    pairs = np.frombuffer(raw or b"", "<i8").reshape(-1, 2)
+    flat = pairs.ravel()
+    if (flat % MINUTE_MS).any() or (np.diff(flat, prepend=-1) <= 0).any() or (flat > _LAST_MS).any():
+        raise ValueError("its ranges are none")
+    return Coverage((a, b) for a, b in pairs.tolist())

@@ -25,8 +25,10 @@ beginning of a file's name:
 
 from __future__ import annotations
 
+import logging
 import struct
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
@@ -34,6 +36,8 @@ from typing import Any, NamedTuple
 import lmdb
 
 from tui_feeder.engine.environment import Environment
+
+log = logging.getLogger(__name__)
 
 _HEAD = struct.Struct(">qqH")  # timestamp and time of writing (ms), bytes of the symbol
 _MB = 1 << 20
@@ -131,6 +135,7 @@ class Outbox:
         self._entries = entries
         self._cursor_prefix = database_of(topic) + b"\0"
         self._followers: list[Callable[[], None]] = []
+        self._unreadable: deque[int] = deque(maxlen=1_000)  # numbers of messages that were named
         self._meta = environment.meta
         self._submit = submit
 
@@ -167,11 +172,21 @@ class Outbox:
             cursor = txn.cursor(self._entries)
             at = cursor.set_range(_key(number + 1))
             while at and most_bytes > 0:
-                one = _decode(cursor.key(), cursor.value())
-                most_bytes -= len(one.payload)
-                found.append(one)
+                try:
+                    one = _decode(cursor.key(), cursor.value())
+                except (struct.error, UnicodeDecodeError) as error:
+                    self._odd(int.from_bytes(cursor.key(), "big"), error)
+                else:
+                    most_bytes -= len(one.payload)
+                    found.append(one)
                 at = cursor.next()
         return found
+
+    def _odd(self, number: int, error: Exception) -> None:
+        """A message cannot be read: it is left out, those behind it are not held up."""
+        if number not in self._unreadable:
+            self._unreadable.append(number)
+            log.error("message %d of the outbox %s is damaged and not sent: %s", number, self.topic, error)
 
     def acknowledge(self, sink: str, number: int) -> Future[None]:
         """The sink has everything up to ``number``: what every sink has is deleted."""
@@ -186,7 +201,7 @@ class Outbox:
             if not waits:
                 return Standing(0, 0.0, 0.0, self.dropped[sink])
             oldest = int.from_bytes(cursor.key(), "big")
-            written = _HEAD.unpack_from(cursor.value())[1]
+            written = _written_at(cursor.value())
             cursor.last()
             # Fewer where messages were made that were not for it: it was disabled.
             depth = int.from_bytes(cursor.key(), "big") - oldest + 1
@@ -322,7 +337,7 @@ def backlogs(environment: Environment, topics: Sequence[str] = TOPICS) -> list[B
                 if count:
                     first = txn.cursor(database)
                     first.set_range(_key(cursor.taken + 1))
-                    age = time.time() - _HEAD.unpack_from(first.value())[1] / 1000
+                    age = time.time() - _written_at(first.value()) / 1000
                     found.append(Backlog(topic, sink, count, max(0.0, age)))
     return found
 
@@ -350,8 +365,15 @@ def _key(number: int) -> bytes:
 def _decode(key: bytes | memoryview[int], value: bytes | memoryview[int]) -> Waiting:
     timestamp, _, length = _HEAD.unpack_from(value)
     start = _HEAD.size + length
+    if len(value) <= start:
+        raise struct.error(f"it has {len(value)} bytes")
     symbol = bytes(value[_HEAD.size : start]).decode()
     return Waiting(int.from_bytes(key, "big"), symbol, timestamp, bytes(value[start:]))
+
+
+def _written_at(value: bytes | memoryview[int]) -> int:
+    """When (ms) a message was written; now, where it is damaged."""
+    return int(_HEAD.unpack_from(value)[1]) if len(value) >= _HEAD.size else int(time.time() * 1000)
 
 
 def _bytes_of(txn: lmdb.Transaction, database: lmdb._Database) -> int:
