@@ -44,7 +44,7 @@ run: $(VENV)/.run
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not integration" $(ARGS)
 
-# Against a real Kafka and a real PostgreSQL; needs Java 17, Maven, openssl and Debian's postgresql.
+# Against a real Kafka and a real PostgreSQL; needs Java 17, Maven, openssl, Debian's postgresql and pgbouncer.
 test-integration: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n 2 --dist load -m integration tests/integration $(ARGS)
 

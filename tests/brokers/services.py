@@ -372,6 +372,35 @@ class Postgres(Service):
         return done.stdout.strip()
 
 
+class Bouncer(Service):
+    """pgbouncer before a :class:`Postgres`, with its default settings but for the kind of pooling."""
+
+    name = "pgbouncer"
+
+    def __init__(self, folder: Path, server: Postgres, pool_mode: str = "transaction") -> None:
+        super().__init__(folder)
+        self._server = server
+        self._pool_mode = pool_mode
+
+    def identity(self) -> dict[str, Any]:
+        return self._server.identity()
+
+    def prepare(self) -> None:
+        settings, users = self.folder / "pgbouncer.ini", self.folder / "users"
+        users.write_text(f'"{Postgres.user}" "{Postgres.password}"\n')
+        settings.write_text(
+            f"[databases]\n{Postgres.database} = host=127.0.0.1 port={self._server.port}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nauth_type = scram-sha-256\n"
+            f"auth_file = {users}\npool_mode = {self._pool_mode}\ndefault_pool_size = 3\nunix_socket_dir =\n"
+        )
+
+    def command(self) -> list[str]:
+        program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+        if not Path(program).exists():
+            raise Unavailable("a pooler needs pgbouncer: apt-get install pgbouncer")
+        return [program, str(self.folder / "pgbouncer.ini")]
+
+
 def main(asked: str) -> None:
     if asked == "stop":
         for note in SCRATCH.glob("*/running"):
