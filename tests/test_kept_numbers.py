@@ -29,6 +29,7 @@ from tui_feeder.engine.basis import (
     history_start,
     keep_basis,
     load_pipeline,
+    start_of,
 )
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows, Source, to_candles
 from tui_feeder.engine.intake import count_minute
@@ -61,7 +62,7 @@ def keep(store: Store, config: Config, end: int, pipeline: SymbolPipeline | None
     """Keep the numbers after ``end`` as an engine does."""
     basis = basis_of(store, "XUSDT")
     chosen = pipeline_settings(config, "XUSDT", basis.tick_size)
-    start = history_start(store.present("XUSDT"), end, chosen)
+    start = start_of(store, "XUSDT", end, chosen)
     footing = footing_of(store, "XUSDT", start, chosen, basis)
     state = (pipeline or made(store, config, end)).state()
     store.keep_numbers("XUSDT", encode(footing, state)).result()
