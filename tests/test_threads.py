@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_monitor import FakeMonitor
+from feed import until
+from holding import BTC, ETH, exchange_of, feed_of
 
 from tui_feeder.attach.client import AttachedMonitor
 from tui_feeder.attach.server import AttachServer
@@ -294,3 +296,42 @@ def test_an_answer_that_cannot_be_read_is_one_answer_less_and_the_screen_goes_on
         eventually(lambda: attached.snapshot().sequence > at)
         assert attached.snapshot().state == monitor.snapshot().state
         assert len(attached.bars(monitor.snapshot().symbols[0].symbol, 300, 100)) == 0
+
+
+async def test_a_socket_whose_subscriptions_fail_is_begun_again(tmp_path: Path) -> None:
+    async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
+        await feed.minutes(1)
+        assert feed.engine.streams is not None
+        (socket,) = feed.engine.streams.sockets
+        before = socket.reconnects
+        socket._orders.put_nowait(("SUBSCRIBE", [7]))  # type: ignore[list-item]
+        await until(lambda: socket.reconnects > before and socket.state == "live")
+        await feed.minutes(1)
+        await feed.holds()
+
+
+def test_what_waits_is_looked_at_while_a_write_fails(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store", exchange="x")
+    store.open_outbox(["kafka"], 8)
+    assert store.send("data", "BTCUSDT", T0, b"{}").result(20)
+    inside, go_on = threading.Event(), threading.Event()
+
+    def failing(write: Write) -> None:
+        inside.set()
+        assert go_on.wait(20)
+        raise ValueError("a job that fails")
+
+    job = store._submit(failing)
+    assert inside.wait(20)
+    found: list[str] = []
+    looking = threading.Thread(
+        target=lambda: found.extend(one.topic for one in store.backlogs()), daemon=True
+    )
+    looking.start()
+    looking.join(20)  # it needs nothing of the writer's
+    assert not looking.is_alive()
+    go_on.set()
+    with pytest.raises(ValueError, match="a job that fails"):
+        job.result(20)
+    assert found == ["data"]
+    store.close()

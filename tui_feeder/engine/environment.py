@@ -181,9 +181,9 @@ class Environment:
 
     def existing(self, name: bytes) -> lmdb._Database | None:
         """A database beside those every store has; None where it was never made. Not inside a transaction."""
-        with self._entered():
+        with self.reading() as txn:  # a write transaction would wait for the writer, inside the gate
             try:
-                return self._env.open_db(name, create=False)
+                return self._env.open_db(name, txn=txn, create=False)
             except lmdb.NotFoundError:
                 return None
 

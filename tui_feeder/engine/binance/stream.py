@@ -223,6 +223,7 @@ class KlineSocket:
         self._heard = time.monotonic()
         frames_before = self.frames
         ordering = asyncio.create_task(self._give_orders(socket))
+        ordering.add_done_callback(partial(self._orders_ended, socket))
         try:
             while True:
                 heard_any = self.frames > frames_before
@@ -247,6 +248,13 @@ class KlineSocket:
                 self._take(raw)
         finally:
             ordering.cancel()
+
+    def _orders_ended(self, socket: ClientConnection, ordering: asyncio.Task[None]) -> None:
+        """Symbols that could not be subscribed to would stay silent on a socket that lives: begin again."""
+        error = None if ordering.cancelled() else ordering.exception()
+        if error is not None and not isinstance(error, websockets.ConnectionClosed):
+            log.error("stream %s: subscribing failed", self.name, exc_info=error)
+            socket.transport.abort()
 
     async def _give_orders(self, socket: ClientConnection) -> None:
         """Subscribe to everything, then pass on what :meth:`add` and :meth:`remove` ask."""
