@@ -85,7 +85,10 @@ def storage(config: Config) -> Finding:
     """The directory of the store: usable, of this exchange, with room."""
     path = config.application.storage_path
     remedy = "name another with --storage or application.storage_path"
-    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    try:
+        there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    except OSError as error:  # below a folder that cannot be entered, or of a name that is too long
+        return Finding("disk", "fail", f"{path}: {error.strerror}", remedy)
     try:
         free = shutil.disk_usage(there).free
     except OSError as error:

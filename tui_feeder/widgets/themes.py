@@ -42,6 +42,7 @@ class Themes:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
+        self._unreadable = ""  # why the folder cannot be read
 
     def names(self) -> tuple[str, ...]:
         """Names of the themes there are, the default first."""
@@ -60,8 +61,9 @@ class Themes:
 
     def faults(self) -> list[str]:
         """What is wrong with the user's files, a line each."""
-        found = []
-        for path in self._own().values():
+        own = self._own()
+        found = [self._unreadable] if self._unreadable else []
+        for path in own.values():
             try:
                 _read(path)
             except ValueError as fault:
@@ -73,7 +75,13 @@ class Themes:
         return tuple((name, modified(path)) for name, path in self._own().items())
 
     def _own(self) -> dict[str, Path]:
-        found = sorted(self._folder.glob("*.toml")) if self._folder is not None else []
+        """The user's files by name; none where his folder cannot be read, which is among the faults."""
+        self._unreadable = ""
+        try:
+            found = sorted(self._folder.glob("*.toml")) if self._folder is not None else []
+        except OSError as fault:
+            self._unreadable = str(fault)
+            found = []
         return {path.stem: path for path in found}
 
     def _all(self) -> dict[str, Path]:

@@ -281,8 +281,11 @@ def look(config: File, topics: Sequence[str]) -> list[str]:
     folder = config.path
     _check_owner(folder)
     there = folder
-    while not there.exists():
-        there = there.parent
+    try:
+        while not there.exists():
+            there = there.parent
+    except OSError as error:  # below a folder that cannot be entered
+        raise SinkError(words_of(error, folder)) from error
     if not there.is_dir():
         raise SinkError(words_of(NotADirectoryError(errno.ENOTDIR, "Not a directory"), there))
     if not os.access(there, os.W_OK | os.X_OK):
