@@ -79,3 +79,14 @@ def test_pooling_of_statements_is_named_with_the_remedy(
     done = check(tmp_path, **to_postgres(postgres) | {"DATABASE__PORT": str(pooler.port)})
     assert done.returncode == 4
     assert "the pooler gives a session to each statement: set pool_mode = transaction there" in done.stdout
+
+
+def test_what_a_pooler_refuses_is_said_as_of_a_server(
+    postgres: Server, pooler: Bouncer, tmp_path: Path
+) -> None:
+    reached = to_postgres(postgres) | {"DATABASE__PORT": str(pooler.port)}
+    wrong = check(tmp_path, **reached | {"DATABASE__PASSWORD": "hush-hush"})
+    assert "refuses database.username feeder with this password" in wrong.stdout
+    nowhere = check(tmp_path, **reached | {"DATABASE__DATABASE": "nowhere"})
+    assert "has no database nowhere: create it" in nowhere.stdout
+    assert (wrong.returncode, nowhere.returncode) == (4, 4)

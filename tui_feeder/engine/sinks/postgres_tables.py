@@ -98,12 +98,13 @@ def _tls(database: Database) -> str | ssl.SSLContext:
 
 
 async def pool(database: Database) -> Any:  # noqa: ANN401 - asyncpg is imported only where it is enabled
-    """Connections that are opened as they are needed, one of them now.
+    """Connections that are opened as they are needed.
 
     Raises:
         SinkError: ``ssl_cafile`` cannot be used.
     """
-    return await asyncpg.create_pool(**_settings(database), min_size=1, max_size=database.max_connections)
+    # With a floor the pool itself would connect again, and log tracebacks while the server is away.
+    return await asyncpg.create_pool(**_settings(database), min_size=0, max_size=database.max_connections)
 
 
 async def look(database: Database, compare: Callable[[Any], Awaitable[list[str]]] | None = None) -> list[str]:
@@ -260,9 +261,10 @@ def words_of(error: BaseException, database: Database) -> str:
         return f"{where} speaks no TLS: database.ssl_mode is {database.ssl_mode}"
     if "pg_hba.conf" in str(error):
         return f"{where}: {error}: allow it there, or change database.ssl_mode"
-    if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
+    refused = (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError)
+    if isinstance(error, refused) or "SASL authentication failed" in str(error):  # so says a pooler
         return f"{where} refuses database.username {database.username} with this password"
-    if isinstance(error, asyncpg.InvalidCatalogNameError):
+    if isinstance(error, asyncpg.InvalidCatalogNameError) or "no such database" in str(error):
         return f"{where} has no database {database.database}: create it"
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         return f"{where}: {error}: grant it to {database.username}"
