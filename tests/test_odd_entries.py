@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,12 @@ from holding import BTC, ETH, NOON, exchange_of, feed_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tui_feeder.config import Config
 from tui_feeder.engine.binance import answers
+from tui_feeder.engine.binance.rest import RestError
 from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.journal import Journal
+from tui_feeder.logs import set_up
 from tui_feeder.simulator.exchange import Exchange
 
 NAMES = [f"A{number}USDT" for number in range(6)]
@@ -318,3 +324,33 @@ async def test_a_start_waits_for_a_list_that_has_symbols(tmp_path: Path) -> None
             exchange.faults.switch_off()
             engine.following.add(ETH)
             await until(lambda: engine.tracked[ETH].phase == "live")
+
+
+def test_what_others_say_reaches_log_and_screen_as_text(tmp_path: Path) -> None:
+    """Names, reasons and messages of others hold what a terminal would take for its own."""
+    evil = "A\x1b[2J\nfaked line\x00\u202e\x9b31m"
+    journal = Journal(lambda: NOON)
+    journal.note("warning", f"refused: {evil}", evil)
+    event = journal.recent()[-1]
+    assert event.text.isprintable()
+    assert (event.symbol or "").isprintable()
+    assert str(RestError("bad request", evil)).isprintable()
+    root = logging.getLogger()
+    handlers, level, hook = root.handlers[:], root.level, threading.excepthook
+    try:
+        set_up(Config(), tmp_path / "feeder.log")
+        logging.getLogger("tui_feeder").warning("symbol %s", evil)
+        try:
+            raise ValueError(evil)
+        except ValueError:
+            logging.getLogger("tui_feeder").exception("failed")
+    finally:
+        threading.excepthook = hook
+        for handler in root.handlers:
+            handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    lines = (tmp_path / "feeder.log").read_text().splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert lines[0].endswith(r"symbol A\U0000001b[2J\U0000000afaked line\U00000000\U0000202e\U0000009b31m")
+    assert "Traceback (most recent call last):" in lines

@@ -494,7 +494,9 @@ class Engine:
         seen = [(name, getattr(other, name), getattr(candle, name)) for name in names]
         text = ", ".join(f"{name} {a:g} and {b:g}" for name, a, b in seen if a != b) or "taker volumes"
         at = candle.open_time
-        self.journal.fault("contradictory closes", f"minute {at}: {text}; REST is asked", symbol)
+        self.journal.fault(
+            "contradictory closes", f"minute {telling.clock(at)}: {text}; REST is asked", symbol
+        )
         minute = span(at, at + MINUTE_MS)
         self.store.doubt(symbol, minute)  # should this run end before
         self.recovery.confirm(symbol, minute)

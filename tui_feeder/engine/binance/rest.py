@@ -12,6 +12,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+from tui_feeder.configuration.text import printable
 from tui_feeder.engine.binance import UNREADABLE, Whole, answers
 from tui_feeder.engine.binance.answers import Listings
 from tui_feeder.engine.binance.weight import WeightLedger
@@ -45,7 +46,7 @@ class RestError(Exception):
     """A request got no usable answer. ``kind`` is the state to show, ``retry_ms`` when to ask again."""
 
     def __init__(self, kind: str, text: str, retry_ms: int | None = None) -> None:
-        super().__init__(text)
+        super().__init__(printable(text))  # the exchange's own words are part of it
         self.kind = kind
         self.retry_ms = retry_ms
 

@@ -20,6 +20,7 @@ from websockets.frames import Opcode
 from websockets.protocol import Event
 from websockets.typing import BytesLike
 
+from tui_feeder.configuration.text import printable
 from tui_feeder.engine.backoff import Backoff
 from tui_feeder.engine.binance import UNREADABLE, Whole
 from tui_feeder.engine.binance.routes import kline_stream, market_url
@@ -211,7 +212,7 @@ class KlineSocket:
                     await self._serve(socket)
                 self.reason = "closed by the exchange"
             except (OSError, websockets.WebSocketException, TimeoutError) as error:
-                self.reason = reason_of(error, self._proxy).removeprefix(": ").lstrip()
+                self.reason = printable(reason_of(error, self._proxy).removeprefix(": ").lstrip())
             if self.frames > frames:  # reset by data alone, never by an acknowledgement
                 backoff.reset()
             wait = backoff.next()
@@ -242,7 +243,9 @@ class KlineSocket:
                 except websockets.ConnectionClosed as closed:
                     frame = closed.rcvd
                     self.reason = (
-                        f"closed {frame.code} {frame.reason}".strip() if frame else "connection lost"
+                        f"closed {frame.code} {printable(frame.reason)}".strip()
+                        if frame
+                        else "connection lost"
                     )
                     raise
                 self._take(raw)
