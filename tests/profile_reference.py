@@ -43,8 +43,8 @@ def typical_of(candles: list[Candle]) -> Decimal:
     return (spans[n // 2] + spans[(n - 1) // 2]) / 2 if n else Decimal(0)
 
 
-def auto_of(span: Decimal, typical: Decimal, s: ProfileSettings, one_price: float) -> Decimal:
-    """The Auto increment by looking through all there are."""
+def auto_of(span: Decimal, typical: Decimal, s: ProfileSettings, one_price: float, minutes: int) -> Decimal:
+    """The Auto increment by looking through all there are; ``minutes`` of the day are over."""
     tick = Decimal(repr(s.tick_size)) if s.tick_size else None
     with localcontext() as context:
         context.prec = 100
@@ -56,8 +56,14 @@ def auto_of(span: Decimal, typical: Decimal, s: ProfileSettings, one_price: floa
         ]
     if typical:
         least = [step for step in every if step * s.target_price_levels <= typical] or every[:1]
-        if span <= 2 * s.target_price_levels * least[-1]:
-            return least[-1]
+        step = least[-1]
+        whole_hours = sum(1 for hour in range(24) if hour * 60 >= minutes)  # that have not begun
+        expected = max(span, typical * whole_hours / 24)
+        if expected > 0 and expected / step < Decimal(s.target_price_levels) / 2:
+            fitting = [one for one in every if one * s.target_price_levels <= expected]
+            step = fitting[-1] if fitting else every[0]
+        if span <= 2 * s.target_price_levels * step:
+            return step
     if not span:
         digits = int(Decimal(repr(one_price)).normalize().as_tuple().exponent)
         return tick or Decimal(1).scaleb(min(digits, Decimal(repr(one_price)).adjusted() - 4))
@@ -70,7 +76,8 @@ def reference_increment(candles: list[Candle], s: ProfileSettings, typical: Deci
         return Decimal(repr(s.fixed_price_increment))
     span = span_of(candles)
     if s.price_increment_mode == "Auto":
-        return auto_of(span, typical, s, candles[0].high)
+        minutes = candles[-1].open_time // 60_000 % 1_440 + 1
+        return auto_of(span, typical, s, candles[0].high, minutes)
     least, most = Decimal(repr(s.min_price_increment)), Decimal(repr(s.max_price_increment))
     tick = Decimal(repr(s.tick_size)) if s.tick_size else None
     for k in range(-30, 30):

@@ -13,7 +13,7 @@ from samples import MIDNIGHT, candle, walk
 
 from tui_feeder.engine.candle import DAY_MS, to_candles
 from tui_feeder.engine.decimals import Grid
-from tui_feeder.engine.increments import auto_increment, misfit, ranges_of, typical_range
+from tui_feeder.engine.increments import auto_increment, hours_left, misfit, ranges_of, typical_range
 from tui_feeder.engine.profile import LiveProfile, ProfileSettings, adaptive_increment, profile_of
 
 
@@ -150,6 +150,52 @@ def test_a_day_never_has_more_than_twice_the_rows_and_never_finer_ones_than_tick
     if step > Decimal(repr(tick or 1e-30)):
         rows = max(typical, span) / step
         assert levels / 2 <= rows or step == Decimal(repr(tick)), (rows, step)
+
+
+@pytest.mark.parametrize(
+    ("span", "hours", "increment"),
+    [
+        ("1", 24, "0.5"),
+        ("1", 12, "0.5"),  # 50 expected: half as many rows as wanted
+        ("1", 11, "0.2"),  # 45.8: fewer
+        ("60", 11, "0.5"),
+        ("1", 5, "0.1"),  # 20.8
+        ("22", 5, "0.1"),
+        ("41", 5, "0.2"),  # it moves on after all
+        ("51", 5, "0.5"),
+        ("201", 5, "1"),
+        ("1", 0, "0.005"),  # over: its own range
+        ("0", 0, "0.5"),
+    ],
+)
+def test_a_calm_day_gets_finer_rows_as_it_ends(span: str, hours: int, increment: str) -> None:
+    high = float(Decimal(1000) + Decimal(span))
+    made = auto_increment(1000.0, high, Decimal(100), ProfileSettings(), hours)
+    assert made == float(increment)
+
+
+@given(
+    st.decimals("0.0000001", 10**5, places=9).filter(bool),
+    st.decimals("0.001", 4, places=3),
+    st.sampled_from((None, 1e-8, 0.001, 0.1, 0.05, 0.03)),
+    st.sampled_from((10, 200, 999)),
+)
+def test_a_day_that_is_over_has_half_to_twice_the_rows_wanted(
+    typical: Decimal, moved: Decimal, tick: float | None, levels: int
+) -> None:
+    high = float(1 + typical * moved)
+    span = Decimal(repr(high)) - 1
+    s = ProfileSettings(tick_size=tick, target_price_levels=levels)
+    step = Decimal(repr(auto_increment(1.0, high, typical, s, 0)))
+    assert span / step <= 2 * levels
+    finest = tick is not None and step <= 10 * Decimal(repr(tick))
+    assert not span or levels / 2 <= span / step or finest
+
+
+def test_the_hours_left_are_those_that_have_not_begun() -> None:
+    minutes = [(0, 23), (58, 23), (59, 23), (60, 22), (22 * 60 + 59, 1), (23 * 60, 0), (1_439, 0)]
+    for minute, hours in minutes:
+        assert hours_left(MIDNIGHT + minute * 60_000) == hours
 
 
 @pytest.mark.parametrize(

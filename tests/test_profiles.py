@@ -255,7 +255,7 @@ def test_a_day_is_the_same_however_it_is_made(tmp_path: Path) -> None:
 
 
 def test_a_repair_that_moves_the_median_of_a_later_day_has_it_built_again(tmp_path: Path) -> None:
-    rows = walk(4 * 1_440, seed=5)
+    rows = walk(3 * 1_440 + 360, seed=5)  # the last day has most of its hours left
     days = [MIDNIGHT + n * DAY_MS for n in range(4)]
     with closing(kept(tmp_path, rows)) as store:
         ranges = DayRanges(store)
@@ -264,13 +264,13 @@ def test_a_repair_that_moves_the_median_of_a_later_day_has_it_built_again(tmp_pa
             assert ranges.before("AUSDT", day) == ranges_before(store, "AUSDT", day)
         assert build_days(store, "AUSDT", AUTO, days, again=False) == Built(0, 4, 0)
         before = {one.day: one for one in read_profiles(store, "AUSDT", MIDNIGHT, days[3] + DAY_MS)}
-        wild = rows[:1].copy()
-        wild["high"] *= 40  # the range of day 0: the only one before day 1, the median's half before day 2
+        wild = rows[[0, 1_440]].copy()
+        wild["high"] *= 40  # the ranges of days 0 and 1, and with them the median before day 3
         store.put("AUSDT", wild, Source.ARCHIVE_MONTH).result()
         built = build_days(store, "AUSDT", AUTO, days, again=False)
         assert built.built >= 3
         after = {one.day: one for one in read_profiles(store, "AUSDT", MIDNIGHT, days[3] + DAY_MS)}
-        assert after[days[1]].increment > 10 * before[days[1]].increment
+        assert after[days[3]].increment > 10 * before[days[3]].increment
         for day in days:
             assert ranges.before("AUSDT", day) == ranges_before(store, "AUSDT", day)
             assert same(after[day], day_profile(store, "AUSDT", AUTO, day, ranges=ranges))

@@ -1,8 +1,8 @@
 """How high the rows of a volume profile are: a price increment that fits the symbol. Pure, exact in decimal.
 
-"Auto" is a function of the day's range so far, the ranges of the days before, and the tick size, and of
-nothing else: not of the order in which minutes came, and not of when one looks. So every way to a profile
-(live, from the store, replayed, mirrored) finds the same rows.
+"Auto" is a function of the day's range so far, the hour of its last minute, the ranges of the days before,
+and the tick size, and of nothing else: not of the order in which minutes came, and not of when one looks. So
+every way to a profile (live, from the store, replayed, mirrored) finds the same rows.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from tui_feeder.engine.candle import DAY_MS, Rows
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows
 
 if TYPE_CHECKING:
     from tui_feeder.engine.profile import ProfileSettings
 
 #: Days before the current one whose ranges say how far it may move.
 DAYS_BEFORE = 7
+
+#: Of a day.
+HOURS = 24
 
 #: A stated increment that gives a day fewer or more rows than this does not fit its symbol.
 FEWEST_ROWS, MOST_ROWS = 20, 20_000
@@ -57,24 +60,38 @@ def typical_range(before: Iterable[DayRange]) -> Decimal:
     return median(spans) if spans else Decimal(0)
 
 
-def auto_increment(low: float, high: float, typical: Decimal, settings: ProfileSettings) -> float:
+def hours_left(last_minute: int) -> int:
+    """Whole hours of the UTC day that are to come after a minute (open time, ms), 0 to 23."""
+    return (DAY_MS - last_minute % DAY_MS - MINUTE_MS) // (60 * MINUTE_MS)
+
+
+def auto_increment(
+    low: float, high: float, typical: Decimal, settings: ProfileSettings, hours: int = HOURS
+) -> float:
     """The Auto increment for a day that has moved from ``low`` to ``high`` so far.
 
     It begins as the largest 1, 2, 2.5 or 5 x 10^k that divides ``typical`` into at least
-    ``target_price_levels`` rows. Once the day's range takes more than twice that many it is the smallest
-    1, 2 or 5 x 10^k that does not, so it at least doubles, and a day has no more rows than that. It is
-    always a multiple of the tick size, and one tick where ticks are coarser than what is wanted.
+    ``target_price_levels`` rows. A day that has too little time left to have half as many rows of those (it
+    is expected to move as far as it has, or ``typical`` times the share of its hours left, whichever is
+    more) has finer ones, found in the same way for what is expected. Once the day's range takes more than
+    twice ``target_price_levels`` the increment is the smallest 1, 2 or 5 x 10^k that does not, so it at least
+    doubles. So a day that is over has between half and twice as many rows as are wanted. It is always a
+    multiple of the tick size, and one tick where ticks are coarser than what is wanted.
 
     Args:
         low: of the day so far.
         high: of the day so far.
         typical: :func:`typical_range` of the days before; 0 if there is none.
         settings: how many rows, and the tick size.
+        hours: :func:`hours_left` of the day, or all of them at its start.
     """
     levels, tick = settings.target_price_levels, _tick(settings)
     span = Decimal(repr(high)) - Decimal(repr(low))
     if typical:
         first = _down(typical / levels, tick)
+        expected = max(span, typical * hours / HOURS)
+        if expected and 2 * expected < first * levels:
+            first = _down(expected / levels, tick)
         if span <= first * 2 * levels:
             return float(first)
     if not span:  # one price: a row holds it exactly

@@ -23,10 +23,12 @@ from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows
 from tui_feeder.engine.decimals import Floats, Grid, Sum
 from tui_feeder.engine.increments import (
     DAYS_BEFORE,
+    HOURS,
     DayRange,
     Misfit,
     adaptive_increment,
     auto_increment,
+    hours_left,
     misfit,
     typical_range,
 )
@@ -125,6 +127,7 @@ class LiveProfile:
         "_before",
         "_every",
         "_history",
+        "_hours",
         "_max",
         "_min",
         "_quote",
@@ -161,6 +164,7 @@ class LiveProfile:
         self._min, self._max = float("inf"), 0.0
         self._quote = Sum()
         self._settled_span = -1.0
+        self._hours = HOURS  # left of the day when its increment was found
         # high, low, close, volume of each candle of the day: rows of another increment are made from them.
         self._history = array("d")
         self._rows: ProfileRows = self._empty_rows(self.settings.fixed_price_increment)
@@ -216,25 +220,28 @@ class LiveProfile:
             self._max, self._min = max(high, self._max), min(low, self._min)
         if not self._stated:
             self._history.extend((high, low, candle.close, candle.volume))
-            if grown and self._adapt():
+            if (grown or hours_left(candle.open_time) != self._hours) and self._adapt():
                 columns = np.frombuffer(self._history, dtype=np.float64).reshape(-1, 4).T
                 self._rows.load(*(np.ascontiguousarray(column) for column in columns))
                 return
         self._rows.add(high, low, candle.close, candle.volume)
 
     def _adapt(self) -> bool:
-        """Empty rows of a new increment if the range of the day asks for one."""
-        span = self._max - self._min
-        if span < self._settled_span:
+        """Empty rows of a new increment if the range of the day, or its hour, asks for one."""
+        span, hours = self._max - self._min, hours_left(self.last_minute)
+        if span < self._settled_span and hours == self._hours:
             return False
+        self._hours = hours
         if self.settings.price_increment_mode == "Auto":
-            increment = auto_increment(self._min, self._max, self._typical, self.settings)
+            increment = auto_increment(self._min, self._max, self._typical, self.settings, hours)
             most = 2 * self.settings.target_price_levels
+            # Rows of a calm day are finer than those it began with, and may grow at any step.
+            calm = bool(self._typical) and increment < auto_increment(0.0, 0.0, self._typical, self.settings)
         else:
             increment = adaptive_increment(self._min, self._max, self.settings)
-            most = self.settings.target_price_levels
-        # Below this span the same increment follows (margin: float against decimal).
-        self._settled_span = increment * most * (1 - 1e-9) if span else 0.0
+            most, calm = self.settings.target_price_levels, False
+        # Below this span the same increment follows in this hour (margin: float against decimal).
+        self._settled_span = increment * most * (1 - 1e-9) if span and not calm else 0.0
         if increment == self._rows.grid.increment and self._rows.first <= self._rows.last:
             return False
         self._rows = self._empty_rows(increment)
