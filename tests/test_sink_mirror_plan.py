@@ -76,7 +76,7 @@ def test_a_damaged_day_of_one_symbol_stops_no_other_day(tmp_path: Path) -> None:
     day = minute(1440) // DAY_MS * DAY_MS
 
     def hurt(write: Any) -> None:  # noqa: ANN401
-        days = store._environment.days
+        days = store._environment.days.database
         key = b"AAA\0" + (day // DAY_MS).to_bytes(4, "big")
         block = bytearray(write.txn.get(key, db=days))
         block[-1] ^= 1

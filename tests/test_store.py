@@ -95,7 +95,7 @@ def test_symbols_are_kept_apart_whatever_their_names(store: Store) -> None:
 def tail_rows(store: Store) -> int:
     environment = store._environment
     with environment.reading() as txn:
-        return int(txn.stat(environment.tail)["entries"])
+        return int(txn.stat(environment.tail.database)["entries"])
 
 
 def test_live_minutes_wait_in_the_tail_and_are_folded_when_the_day_is_over(store: Store) -> None:

@@ -74,7 +74,7 @@ def test_a_store_of_another_format_is_refused_and_left_as_it_is(tmp_path: Path, 
         with env.begin(write=True) as txn:
             txn.put(b"format", text, db=meta)
     for read_only in (False, True):
-        with pytest.raises(StoreError, match=rf"format {text.decode()}, this program reads format 2"):
+        with pytest.raises(StoreError, match=rf"format {text.decode()}, this program reads format 3"):
             Store(tmp_path, exchange="a test", read_only=read_only)
     with lmdb.open(str(tmp_path), max_dbs=5) as env, env.begin() as txn:
         assert txn.get(b"format", db=env.open_db(b"meta", txn)) == text

@@ -138,13 +138,13 @@ def test_a_store_of_the_first_format_is_upgraded_when_it_is_opened_and_says_so(
 ) -> None:
     rows = walk(3 * 1440 + 1, start=FIRST)
     make_old_store(tmp_path, rows)
-    with pytest.raises(StoreError, match="of format 1, this program reads format 2: run feeder-tui"):
+    with pytest.raises(StoreError, match="of format 1, this program reads format 3: run feeder-tui"):
         Store(tmp_path, read_only=True)
     assert format_of(tmp_path) == b"1"
     with caplog.at_level(logging.INFO):
         store = Store(tmp_path, exchange="a test")
-    assert "the store is of format 1: upgrading it to format 2" in caplog.text
-    assert "3 of 3 days were given a checksum" in caplog.text
+    assert "the store is of format 1: upgrading it to format 3" in caplog.text
+    assert "3 days were given a checksum" in caplog.text
     found, sources = store.read_sourced(BTC, 0, EVER)
     np.testing.assert_array_equal(found, rows)
     assert sources.tolist() == [5] * (3 * 1440) + [3]
@@ -152,7 +152,7 @@ def test_a_store_of_the_first_format_is_upgraded_when_it_is_opened_and_says_so(
     assert store.watermark(BTC) == int(rows["open_time"][-1])
     store.set_file("/x.zip", FileRecord("", "", 0, 0)).result()
     store.close()
-    assert format_of(tmp_path) == b"2"
+    assert format_of(tmp_path) == b"3"
     caplog.clear()
     Store(tmp_path, read_only=True).close()
     again = Store(tmp_path)
@@ -178,13 +178,13 @@ def test_an_upgrade_that_was_interrupted_goes_on_and_leaves_what_is_damaged(
             txn.put(key, b"\1 no block at all", db=days)
     with caplog.at_level(logging.INFO):
         store = Store(tmp_path)
-    assert "1 of 4 days were given a checksum" in caplog.text
+    assert "2 days were given a checksum" in caplog.text
     assert "1 days are damaged" in caplog.text
     np.testing.assert_array_equal(store.read(BTC, 0, FIRST + 2 * DAY_MS), rows[:2880])
     np.testing.assert_array_equal(store.read(BTC, FIRST + 3 * DAY_MS, EVER), rows[3 * 1440 :])
     np.testing.assert_array_equal(store.read(BTC, 0, EVER), np.delete(rows, slice(2880, 4320)))
     store.close()
-    assert format_of(tmp_path) == b"2"
+    assert format_of(tmp_path) == b"3"
 
 
 def test_an_upgrade_makes_room_for_itself(tmp_path: Path) -> None:

@@ -273,7 +273,7 @@ async def test_a_damaged_day_of_one_symbol_holds_back_that_day_alone(postgres: S
     postgres.sql("DROP TABLE candles_1m")
 
     def hurt(write: Any) -> None:  # noqa: ANN401
-        days = store._environment.days
+        days = store._environment.days.database
         key = b"ADAUSDT\0" + (day // DAY_MS).to_bytes(4, "big")
         block = bytearray(write.txn.get(key, db=days))
         block[-1] ^= 1

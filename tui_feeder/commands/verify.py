@@ -65,12 +65,15 @@ def run(loaded: LoadedConfig, asked: Asked) -> int:
     Store(path, read_only=True).close()  # a store that is not there must not be made by --repair
     store = Store(path, exchange=exchange, read_only=not asked.repair)
     try:
+        records = store.damaged_records()
+        if records and asked.repair:
+            store.drop_damaged_records().result()
         found = [Findings(symbol) for symbol in stored_symbols(store, asked.symbols)]
         asyncio.run(_Verification(loaded, store, asked, found).run())
     finally:
         store.close()
-    print_report(found, asked.offline, asked.repair, asked.json)
-    if not all(one.clean for one in found):
+    print_report(found, asked.offline, asked.repair, asked.json, records)
+    if not all(one.clean for one in found) or (records and not asked.repair):
         return WRONG
     return UNASKED if any(one.unasked for one in found) else 0
 

@@ -14,17 +14,26 @@ from tui_feeder.moments import moment_text
 _SHOWN = 5  # findings of a kind and symbol, for people
 
 
-def print_report(found: Sequence[Findings], offline: bool, repair: bool, json: bool) -> None:
-    """Print the findings on stdout."""
+def print_report(
+    found: Sequence[Findings], offline: bool, repair: bool, json: bool, records: Sequence[str]
+) -> None:
+    """Print the findings on stdout; ``records`` are those of the store that are damaged, in words."""
     if json:
-        typer.echo(orjson.dumps(_as_json(found), option=orjson.OPT_INDENT_2).decode())
-    elif not found:
+        answer = _as_json(found) | {"damaged_records": list(records)}
+        answer["clean"] = answer["clean"] and (repair or not records)
+        typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
+        return
+    for record in records[:_SHOWN]:
+        typer.echo(f"damaged record: {record}" + ("; it is made anew" if repair else ""))
+    if len(records) > _SHOWN:
+        typer.echo(f"and {len(records) - _SHOWN} more damaged records; --json shows all")
+    if found:
+        typer.echo(_text(found, offline, repair, bool(records)))
+    elif not records:
         typer.echo("nothing is stored")
-    else:
-        typer.echo(_text(found, offline, repair))
 
 
-def _text(found: Sequence[Findings], offline: bool, repair: bool) -> str:
+def _text(found: Sequence[Findings], offline: bool, repair: bool, records: bool) -> str:
     head = ["symbol", "minutes", "certified", "faulty"]
     if not offline:
         head += ["files", "archive", "REST", "differing"]
@@ -45,6 +54,8 @@ def _text(found: Sequence[Findings], offline: bool, repair: bool) -> str:
     if wrong:
         hint = "" if repair or offline else "; --repair takes the better source's values"
         lines.append(f"{plural(len(wrong), 'symbol')} with something wrong{hint}")
+    elif records and not repair:
+        lines.append("the candles are well; --repair removes the damaged records, which are made anew")
     else:
         lines.append("nothing is wrong" if not repair else "nothing is wrong any more")
     return "\n".join(lines)

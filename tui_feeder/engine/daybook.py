@@ -21,6 +21,7 @@ from tui_feeder.engine.environment import Environment
 
 #: A row of the tail and its source, 81 bytes.
 _TAIL = np.dtype([("row", ROW), ("source", "u1")])
+_DIFFERS = "its checksum differs"
 _LAST_DAY = (1 << 32) - 1
 _LAST_MINUTE = (1 << 64) - 1
 
@@ -42,8 +43,9 @@ class Daybook:
 
         A day whose block is damaged gives only what its tail has; it is named with the reason.
         """
-        rows, sources, damaged = self._read_blocks(txn, prefix, start, end)
-        late, late_sources = self._read_tail(txn, prefix, start, end)
+        damaged: dict[int, str] = {}
+        rows, sources = self._read_blocks(txn, prefix, start, end, damaged)
+        late, late_sources = self._read_tail(txn, prefix, start, end, damaged)
         if not len(late):
             return rows, sources, damaged
         if not len(rows) or rows["open_time"][-1] < late["open_time"][0]:
@@ -51,14 +53,13 @@ class Daybook:
         return *merge(rows, sources, late, late_sources)[:2], damaged
 
     def _read_blocks(
-        self, txn: lmdb.Transaction, prefix: bytes, start: int, end: int
-    ) -> tuple[Rows, Sources, dict[int, str]]:
-        parts, damaged = [], {}
-        for key, block in _between(
-            txn, self._days, _day_key(prefix, start), _day_key(prefix, max(0, end - 1)), end > start
-        ):
-            day = int.from_bytes(key[-4:], "big") * DAY_MS
+        self, txn: lmdb.Transaction, prefix: bytes, start: int, end: int, damaged: dict[int, str]
+    ) -> tuple[Rows, Sources]:
+        parts = []
+        for day, block in self._blocks(txn, prefix, start, end):
             try:
+                if block is None:
+                    raise codec.BlockError(_DIFFERS)
                 rows, sources = codec.decode(day, block)
             except codec.BlockError as error:
                 damaged[day] = str(error)
@@ -67,34 +68,66 @@ class Daybook:
                 inside = slice(*np.searchsorted(rows["open_time"], (start, end)))
                 rows, sources = rows[inside], sources[inside]
             parts.append((rows, sources))
-        return *_joined(parts), damaged
+        return _joined(parts)
 
-    def check(self, txn: lmdb.Transaction, prefix: bytes, start: int, end: int) -> dict[int, str]:
-        """The days of ``[start, end)`` whose block is damaged, each with the reason. Decodes nothing."""
-        damaged = {}
-        for key, block in _between(
-            txn, self._days, _day_key(prefix, start), _day_key(prefix, max(0, end - 1)), end > start
-        ):
+    def _blocks(
+        self, txn: lmdb.Transaction, prefix: bytes, start: int, end: int
+    ) -> Iterator[tuple[int, bytes | None]]:
+        if end > start:
+            low, high = _day_key(prefix, start), _day_key(prefix, max(0, end - 1))
+            for key, block in self._days.scan(txn, low, high):
+                yield int.from_bytes(key[-4:], "big") * DAY_MS, block
+
+    def check(
+        self, txn: lmdb.Transaction, prefix: bytes, start: int, end: int
+    ) -> tuple[Coverage, dict[int, str]]:
+        """What seems to be there of ``[start, end)``, and the damaged days, each with the reason.
+
+        Decodes no block: its whole day seems to be there.
+        """
+        whole: list[tuple[int, int]] = []
+        damaged: dict[int, str] = {}
+        for day, block in self._blocks(txn, prefix, start, end):
+            whole.append((day, day + DAY_MS))
             try:
+                if block is None:
+                    raise codec.BlockError(_DIFFERS)
                 codec.check(block)
             except codec.BlockError as error:
-                damaged[int.from_bytes(key[-4:], "big") * DAY_MS] = str(error)
-        return damaged
+                damaged[day] = str(error)
+        late = self._read_tail(txn, prefix, start, end, damaged)[0]
+        return Coverage(whole).union(Coverage.of_times(late["open_time"])), damaged
 
-    def take_block(self, txn: lmdb.Transaction, prefix: bytes, day: int) -> bytes:
-        """Remove the block of a day and return it, whatever its condition; empty without one."""
-        return bytes(txn.pop(_day_key(prefix, day), db=self._days) or b"")
+    def drop_damaged(self, txn: lmdb.Transaction, prefix: bytes, day: int) -> bytes:
+        """Remove what is damaged of a day; its block as it was, where that is, else nothing."""
+        end = day + DAY_MS
+        for key, record in list(self._tail.scan(txn, _minute_key(prefix, day), _minute_key(prefix, end - 1))):
+            if record is None:
+                self._tail.delete(txn, key)
+        damaged: dict[int, str] = {}
+        self._read_blocks(txn, prefix, day, end, damaged)
+        kept = txn.pop(_day_key(prefix, day), db=self._days.database) if damaged else None
+        return self._days.unchecked(bytes(kept)) if kept is not None else b""
 
-    def _read_tail(self, txn: lmdb.Transaction, prefix: bytes, start: int, end: int) -> tuple[Rows, Sources]:
-        low, high = _minute_key(prefix, start), _minute_key(prefix, max(0, end - 1))
-        values = b"".join(value for _, value in _between(txn, self._tail, low, high, end > start))
-        records = np.frombuffer(values, dtype=_TAIL)
+    def _read_tail(
+        self, txn: lmdb.Transaction, prefix: bytes, start: int, end: int, damaged: dict[int, str]
+    ) -> tuple[Rows, Sources]:
+        values = []
+        if end > start:
+            low, high = _minute_key(prefix, start), _minute_key(prefix, max(0, end - 1))
+            for key, value in self._tail.scan(txn, low, high):
+                if value is None or len(value) != _TAIL.itemsize:
+                    minute = int.from_bytes(key[-8:], "big")
+                    damaged[minute // DAY_MS * DAY_MS] = f"a minute of it is damaged: {_DIFFERS}"
+                else:
+                    values.append(value)
+        records = np.frombuffer(b"".join(values), dtype=_TAIL)
         return records["row"], records["source"]
 
     def days(self, txn: lmdb.Transaction, prefix: bytes) -> set[int]:
         """The days that have a block, or rows in the tail."""
         found = self.tail_days(txn, prefix)
-        cursor = txn.cursor(self._days)
+        cursor = txn.cursor(self._days.database)
         at = cursor.set_range(prefix)
         while at and (key := bytes(cursor.key())).startswith(prefix):
             found.add(int.from_bytes(key[-4:], "big") * DAY_MS)
@@ -104,7 +137,7 @@ class Daybook:
     def tail_days(self, txn: lmdb.Transaction, prefix: bytes) -> set[int]:
         """The days that have rows in the tail."""
         found = set()
-        cursor = txn.cursor(self._tail)
+        cursor = txn.cursor(self._tail.database)
         at = cursor.set_range(prefix)
         while at and (key := bytes(cursor.key())).startswith(prefix):
             day = int.from_bytes(key[-8:], "big") // DAY_MS * DAY_MS
@@ -115,15 +148,15 @@ class Daybook:
     def add_to_tail(self, txn: lmdb.Transaction, prefix: bytes, candle: Candle, source: Source) -> None:
         """Write one minute that is not stored yet."""
         record = np.array((candle.as_tuple(), source), dtype=_TAIL)
-        txn.put(_minute_key(prefix, candle.open_time), record.tobytes(), db=self._tail)
+        self._tail.put(txn, _minute_key(prefix, candle.open_time), record.tobytes())
 
     def write_day(
         self, txn: lmdb.Transaction, prefix: bytes, day: int, rows: Rows, sources: Sources, *, in_tail: bool
     ) -> None:
         """Write the whole day as a block; with ``in_tail`` its tail rows, now part of it, go."""
-        txn.put(_day_key(prefix, day), codec.encode(rows, sources), db=self._days)
+        self._days.put(txn, _day_key(prefix, day), codec.encode(rows, sources))
         if in_tail:
-            cursor = txn.cursor(self._tail)
+            cursor = txn.cursor(self._tail.database)
             last = _minute_key(prefix, day + DAY_MS)
             found = cursor.set_range(_minute_key(prefix, day))
             while found and bytes(cursor.key()) < last:
@@ -175,18 +208,6 @@ def prefix_of(symbol: str) -> bytes:
     if "\0" in symbol:
         raise ValueError(f"not a symbol: {symbol!r}")
     return symbol.encode() + b"\0"
-
-
-def _between(
-    txn: lmdb.Transaction, database: object, low: bytes, high: bytes, wanted: bool
-) -> Iterator[tuple[bytes, bytes]]:
-    """Entries from ``low`` to ``high``, both included; none unless ``wanted``."""
-    cursor = txn.cursor(database)  # type: ignore[arg-type]  # lmdb does not name its type
-    if wanted and cursor.set_range(low):
-        for raw_key, value in cursor:
-            if (key := bytes(raw_key)) > high:
-                return
-            yield key, bytes(value)
 
 
 def _joined(parts: list[tuple[Rows, Sources]]) -> tuple[Rows, Sources]:

@@ -16,13 +16,14 @@ from pathlib import Path
 
 import lmdb
 
+from tui_feeder.engine.checked import CheckedDatabase
 from tui_feeder.engine.data_file import check_data_file
 from tui_feeder.engine.lock import DATA, ReadingLock, StorageLock, StoreError
 from tui_feeder.engine.upgrade import upgrade
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 _NAMES = (b"meta", b"days", b"tail", b"state", b"quarantine", b"files", b"profiles")
 _MAX_READERS = 512
 
@@ -61,8 +62,9 @@ class Environment:
             self.meta = self._env.open_db(b"meta", create=not read_only)
             found, self.exchange = self._agree(exchange)
             self._databases = {name: self._env.open_db(name, create=not read_only) for name in _NAMES}
-            _, self.days, self.tail, self.state, self.quarantine, self.files, self.profiles = (
-                self._databases.values()
+            self.checked = {name: CheckedDatabase(name, made) for name, made in self._databases.items()}
+            self.notes, self.days, self.tail, self.state, self.quarantine, self.files, self.profiles = (
+                self.checked.values()
             )
             if not read_only:
                 self._settle(found)
@@ -136,8 +138,8 @@ class Environment:
     def _agree(self, exchange: str) -> tuple[int, str]:
         """Check format and exchange; the format found, 0 in a new store, and the exchange it holds."""
         with self._env.begin() as txn:
-            found = bytes(txn.get(b"format", db=self.meta) or b"").decode()
-            holds = bytes(txn.get(b"exchange", db=self.meta) or b"").decode()
+            found = bytes(txn.get(b"format", db=self.meta) or b"").decode(errors="replace")
+            holds = bytes(txn.get(b"exchange", db=self.meta) or b"").decode(errors="replace")
         if found and (not found.isdigit() or int(found) > FORMAT):
             raise StoreError(
                 f"{self.path} is a store of format {found}, this program reads format {FORMAT}: "
@@ -159,7 +161,7 @@ class Environment:
         """Write format and exchange into a new store, upgrade an old one."""
         while 0 < found < FORMAT:
             try:
-                upgrade(self._env, self.meta, self.days, found, FORMAT)
+                upgrade(self._env, self.meta, self.checked.values(), found, FORMAT)
                 break
             except lmdb.MapFullError:
                 self.grow()

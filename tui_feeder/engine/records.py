@@ -10,12 +10,14 @@ import msgspec
 
 from tui_feeder.engine.binance import UNREADABLE
 from tui_feeder.engine.candle import DAY_MS
+from tui_feeder.engine.checked import DAMAGED
 from tui_feeder.engine.daybook import prefix_of
 from tui_feeder.engine.environment import Environment
 
 log = logging.getLogger(__name__)
 
-_NOTE = b"note\0"
+#: What the keys of notes begin with; the format, the exchange and the cursors of outboxes lie beside them.
+NOTE = b"note\0"
 #: Refused candles of a symbol that are kept: a source that sends nonsense for ever must not fill the disk.
 _REFUSED_KEPT = 2_000
 
@@ -56,7 +58,7 @@ class Records:
 
     def __init__(self, environment: Environment, odd: OddRecords) -> None:
         self._odd = odd.add
-        self._meta = environment.meta
+        self._notes = environment.notes
         self._files = environment.files
         self._quarantine = environment.quarantine
         self._profiles = environment.profiles
@@ -64,33 +66,29 @@ class Records:
 
     def note(self, txn: lmdb.Transaction, name: str) -> bytes | None:
         """What was noted under ``name``."""
-        found = txn.get(_NOTE + name.encode(), db=self._meta)
-        return None if found is None else bytes(found)
+        return self._notes.get(txn, NOTE + name.encode())
 
     def notes(self, txn: lmdb.Transaction, prefix: str) -> dict[str, bytes]:
         """What was noted under the names that begin with ``prefix``, by what follows it."""
-        start, found = _NOTE + prefix.encode(), {}
-        cursor = txn.cursor(self._meta)
-        at = cursor.set_range(start)
-        while at and (key := bytes(cursor.key())).startswith(start):
+        start, found = NOTE + prefix.encode(), {}
+        for key, value in self._notes.under(txn, start):
             try:
-                found[key[len(start) :].decode()] = bytes(cursor.value())
+                found[key[len(start) :].decode()] = DAMAGED if value is None else value
             except UnicodeDecodeError as error:
                 self._odd(f"the note {key!r}", str(error))
-            at = cursor.next()
         return found
 
     def set_note(self, txn: lmdb.Transaction, name: str, value: bytes | None) -> None:
         """Note ``value`` under ``name``, in place of what was there; None leaves nothing there."""
-        key = _NOTE + name.encode()
+        key = NOTE + name.encode()
         if value is None:
-            txn.delete(key, db=self._meta)
+            self._notes.delete(txn, key)
         else:
-            txn.put(key, value, db=self._meta)
+            self._notes.put(txn, key, value)
 
     def file(self, txn: lmdb.Transaction, path: str) -> FileRecord | None:
         """The archive file read from ``path``."""
-        found = txn.get(path.encode(), db=self._files)
+        found = self._files.get(txn, path.encode())
         if found is None:
             return None
         try:
@@ -101,40 +99,38 @@ class Records:
 
     def set_file(self, txn: lmdb.Transaction, path: str, record: FileRecord) -> None:
         """Keep ``record``, in place of what was there."""
-        txn.put(path.encode(), msgspec.msgpack.encode(record), db=self._files)
+        self._files.put(txn, path.encode(), msgspec.msgpack.encode(record))
 
     def profiles(self, txn: lmdb.Transaction, symbol: str, start: int, end: int) -> list[tuple[int, bytes]]:
         """The volume profiles of the days of ``[start, end)``, each with its midnight in ms, ascending."""
-        prefix, found = prefix_of(symbol), []
-        cursor = txn.cursor(self._profiles)
-        at = cursor.set_range(prefix + (max(0, start) // DAY_MS).to_bytes(4, "big"))
-        while at and (key := bytes(cursor.key())).startswith(prefix):
+        prefix = prefix_of(symbol)
+        low = prefix + (max(0, start) // DAY_MS).to_bytes(4, "big")
+        found = []
+        for key, value in self._profiles.scan(txn, low, prefix + b"\xff" * 4):
             day = int.from_bytes(key[-4:], "big") * DAY_MS
             if day >= end:
                 break
-            found.append((day, bytes(cursor.value())))
-            at = cursor.next()
+            if value is not None:  # a damaged one counts as missing: it is built again
+                found.append((day, value))
         return found
 
     def set_profile(self, txn: lmdb.Transaction, symbol: str, day: int, block: bytes) -> None:
         """Keep the volume profile of a day, in place of what was there."""
-        txn.put(prefix_of(symbol) + (day // DAY_MS).to_bytes(4, "big"), block, db=self._profiles)
+        self._profiles.put(txn, prefix_of(symbol) + (day // DAY_MS).to_bytes(4, "big"), block)
 
     def refused(self, txn: lmdb.Transaction, symbol: str) -> list[Quarantined]:
         """The refused candles of a symbol, by minute and source."""
-        prefix, found = prefix_of(symbol), []
-        cursor = txn.cursor(self._quarantine)
-        at = cursor.set_range(prefix)
-        while at and (key := bytes(cursor.key())).startswith(prefix):
-            found.append(Quarantined(int.from_bytes(key[-9:-1], "big"), key[-1], bytes(cursor.value())))
-            at = cursor.next()
-        return found
+        return [
+            Quarantined(int.from_bytes(key[-9:-1], "big"), key[-1], value)
+            for key, value in self._quarantine.under(txn, prefix_of(symbol))
+            if value is not None
+        ]
 
     def refuse(self, txn: lmdb.Transaction, symbol: str, open_time: int, source: int, record: bytes) -> None:
         """Keep a refused candle; the last record of a minute and source stays, and about the newest 2,000."""
         at = min(max(0, open_time), (1 << 64) - 1).to_bytes(8, "big")
         prefix = prefix_of(symbol)
-        txn.put(prefix + at + bytes((source,)), record, db=self._quarantine)
+        self._quarantine.put(txn, prefix + at + bytes((source,)), record)
         count = self._refused.get(symbol, _REFUSED_KEPT) + 1  # unknown at first: then it is counted
         if count > _REFUSED_KEPT:
             count = self._thin_out(txn, prefix)
@@ -142,12 +138,8 @@ class Records:
 
     def _thin_out(self, txn: lmdb.Transaction, prefix: bytes) -> int:
         """Take away the oldest refused candles beyond the bound, some more at once; how many are left."""
-        cursor = txn.cursor(self._quarantine)
-        keys, at = [], cursor.set_range(prefix)
-        while at and (key := bytes(cursor.key())).startswith(prefix):
-            keys.append(key)
-            at = cursor.next()
+        keys = [key for key, _ in self._quarantine.under(txn, prefix)]
         over = keys[: len(keys) - _REFUSED_KEPT * 9 // 10] if len(keys) > _REFUSED_KEPT else []
         for key in over:
-            txn.delete(key, db=self._quarantine)
+            self._quarantine.delete(txn, key)
         return len(keys) - len(over)

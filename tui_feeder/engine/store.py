@@ -2,6 +2,9 @@
 
 Layout (keys begin with the symbol in UTF-8 and a NUL byte):
 
+Every value lies behind a checksum of :mod:`~tui_feeder.engine.checked`, except the format, the exchange, and
+what belongs to an outbox.
+
 - ``days``: + u32 day -> block of :mod:`~tui_feeder.engine.codec`
 - ``tail``: + u64 minute -> one row and its source; the live day, folded into its block later
 - ``state``: + name -> a part of :mod:`~tui_feeder.engine.symbol_state`
@@ -32,6 +35,7 @@ import lmdb
 import msgspec
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source
+from tui_feeder.engine.checked import CheckedDatabase
 from tui_feeder.engine.codec import Sources
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.damage import Damage, Loss
@@ -39,7 +43,7 @@ from tui_feeder.engine.daybook import Daybook, prefix_of
 from tui_feeder.engine.environment import Environment
 from tui_feeder.engine.group_commit import GroupCommit
 from tui_feeder.engine.lock import StoreError
-from tui_feeder.engine.records import FileRecord, OddRecords, Quarantined, Records
+from tui_feeder.engine.records import NOTE, FileRecord, OddRecords, Quarantined, Records
 from tui_feeder.engine.sinks.outbox import Backlog, Outbox, OutboxWrite, Outgoing, backlogs, database_of
 from tui_feeder.engine.store_write import Write, Written
 from tui_feeder.engine.symbol_state import NAMES, SymbolState, Unavailable, intervals, number, state_of
@@ -110,7 +114,7 @@ class Store:
         """Every symbol that has anything stored, sorted."""
         found = []
         with self._environment.reading() as txn:
-            cursor = txn.cursor(self._environment.state)
+            cursor = txn.cursor(self._environment.state.database)
             at = cursor.first()
             while at:
                 name = bytes(cursor.key()).partition(b"\0")[0]
@@ -150,9 +154,9 @@ class Store:
     def _load(self, symbol: str) -> SymbolState:
         prefix = prefix_of(symbol)
         with self._environment.reading() as txn:
-            found = {name: txn.get(prefix + name, db=self._environment.state) for name in NAMES}
+            states = self._environment.state
+            raw = {name: states.get(txn, prefix + name) for name in NAMES}
             tail_days = self._daybook.tail_days(txn, prefix)
-        raw = {name: None if value is None else bytes(value) for name, value in found.items()}
         return state_of(
             raw,
             tail_days,
@@ -216,8 +220,7 @@ class Store:
     def numbers(self, symbol: str) -> bytes | None:
         """What :meth:`keep_numbers` kept."""
         with self._environment.reading() as txn:
-            found = txn.get(prefix_of(symbol) + b"numbers", db=self._environment.state)
-            return None if found is None else bytes(found)
+            return self._environment.state.get(txn, prefix_of(symbol) + b"numbers")
 
     def unavailable(self, symbol: str) -> tuple[Unavailable, ...]:
         """Ranges no source could give."""
@@ -246,9 +249,15 @@ class Store:
         """Look at every stored day of ``[start, end)`` for damage, as a read of it would; what it found."""
         found = EMPTY
         for at in range(start // DAY_MS * DAY_MS, end, _CHECKED_MS):
+            until = min(at + _CHECKED_MS, end)
+            wanted = self.present(symbol).clip(at, until)
             with self._environment.reading() as txn:
-                damaged = self._daybook.check(txn, prefix_of(symbol), at, min(at + _CHECKED_MS, end))
-            for day in damaged:
+                there, damaged = self._daybook.check(txn, prefix_of(symbol), at, until)
+            if not self.read_only:  # what came to lie under another key, say
+                for day in range(at, until, DAY_MS):
+                    if gone := wanted.clip(day, day + DAY_MS).subtract(there):
+                        self._note_damage(symbol, day, gone)
+            for day in sorted(damaged):
                 self.read_sourced(symbol, day, day + DAY_MS)
                 found = found.union(self.damaged(symbol).clip(day, day + DAY_MS))
         return found
@@ -294,6 +303,16 @@ class Store:
     def backlogs(self) -> list[Backlog]:
         """What waits in the outboxes, for enabled and disabled sinks. Not while an engine writes here."""
         return backlogs(self._environment)
+
+    def damaged_records(self) -> list[str]:
+        """Every record beside days and minutes whose checksum differs, in words. They count as absent."""
+        with self._environment.reading() as txn:
+            return [
+                database.called(key)
+                for database, low in self._record_databases()
+                for key, value in database.under(txn, low)
+                if value is None
+            ]
 
     def candles(self) -> int:
         """Number of candles stored, all symbols."""
@@ -513,6 +532,30 @@ class Store:
                 self._records.set_profile(write.txn, symbol, day, block)
 
         return self._submit(job)
+
+    def drop_damaged_records(self) -> Future[None]:
+        """Remove them, or write what is taken for them; notes are left to the next run of the feeder."""
+
+        def job(write: Write) -> None:
+            for database, low in self._record_databases():
+                for key in [key for key, value in database.under(write.txn, low) if value is None]:
+                    raw, _, name = key.partition(b"\0")
+                    symbol = raw.decode(errors="replace")
+                    if database is self._environment.state and name == b"present":
+                        write.save(symbol, name, intervals(write.of(symbol).present))
+                    elif database is self._environment.state and name == b"edition":
+                        write.save(symbol, name, number(write.of(symbol).edition))
+                    elif database is not self._environment.notes:
+                        database.delete(write.txn, key)
+
+        return self._submit(job)
+
+    def _record_databases(self) -> list[tuple[CheckedDatabase, bytes]]:
+        here = self._environment
+        return [
+            (here.state, b""), (here.profiles, b""), (here.files, b""), (here.quarantine, b""),
+            (here.notes, NOTE),
+        ]  # fmt: skip
 
     def remember(
         self, name: str, value: bytes | None, *, symbol: str = "", stale: Coverage = EMPTY

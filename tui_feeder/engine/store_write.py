@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, to_candles, to_rows
+from tui_feeder.engine.checked import DAMAGED
 from tui_feeder.engine.codec import Sources, held
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.damage import Loss
@@ -180,12 +181,15 @@ class Write:
         """
         prefix, end = prefix_of(symbol), day + DAY_MS
         rows, _, damaged = self._daybook.read(self.txn, prefix, day, end)
-        if not damaged:
+        state = self.of(symbol)
+        gone = state.present.clip(day, end).subtract(Coverage.of_times(rows["open_time"]))
+        if not gone and not damaged:
             self.sound.append((symbol, day))
             return
-        state = self.of(symbol)
-        block = self._daybook.take_block(self.txn, prefix, day)
-        gone = state.present.clip(day, end).subtract(Coverage.of_times(rows["open_time"]))
+        block = self._daybook.drop_damaged(self.txn, prefix, day)
+        if not gone:
+            self.sound.append((symbol, day))
+            return
         if told := self._passed(state, gone).subtract(state.untold):
             aside = _Aside(gone.intervals, block)
             self.save(symbol, _aside(day), msgspec.msgpack.encode(aside))
@@ -198,13 +202,13 @@ class Write:
             left = getattr(state, name).subtract(gone)
             setattr(state, name, left)
             self.save(symbol, name.encode(), intervals(left))
-        self.losses.append(Loss(symbol, day, gone, damaged[day]))
+        self.losses.append(Loss(symbol, day, gone, damaged.get(day, "minutes of it are not there")))
 
     def rest_on_loss(self, symbol: str) -> None:
         """Messages are made without the lost minutes: when these come back, those are revised in any case."""
         for start, end in self.of(symbol).lost:
             for day in range(start // DAY_MS * DAY_MS, end, DAY_MS):
-                self.txn.delete(prefix_of(symbol) + _aside(day), db=self._states)
+                self._states.delete(self.txn, prefix_of(symbol) + _aside(day))
                 self._settle_lost(symbol, day)
 
     def _settle_lost(self, symbol: str, day: int) -> int:
@@ -219,15 +223,15 @@ class Write:
         lost = state.lost.clip(day, day + DAY_MS)
         if not lost:
             return 0
-        kept, same = self.txn.get(key, db=self._states), 0
-        if kept is not None:
+        kept, same = self._states.get(self.txn, key), 0
+        if kept is not None and kept != DAMAGED:
             aside = msgspec.msgpack.decode(kept, type=_Aside)
             gone = Coverage(aside.minutes)
             if gone.subtract(state.present):
                 return 0
             rows = self._daybook.read(self.txn, prefix_of(symbol), day, day + DAY_MS)[0]
             same = gone.minutes if held(aside.block, rows[inside(rows, gone)]) else 0
-            self.txn.delete(key, db=self._states)
+            self._states.delete(self.txn, key)
         back = lost.intersect(state.present)
         changes = {"lost": state.lost.subtract(back), "altered": state.altered.union(back)}
         if back and not same:
@@ -339,4 +343,4 @@ class Write:
 
     def save(self, symbol: str, name: bytes, value: bytes) -> None:
         """Keep a part of the symbol's state, named as in ``symbol_state.NAMES``."""
-        self.txn.put(prefix_of(symbol) + name, value, db=self._states)
+        self._states.put(self.txn, prefix_of(symbol) + name, value)

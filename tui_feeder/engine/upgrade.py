@@ -4,6 +4,9 @@ Format 1 to 2: blocks of days had no crc32 at first, their head was ``u8 version
 minute | u8 flags``; what follows is the same. Later stores of format 1 have blocks with the crc32
 already. Format 2 adds the database ``files``.
 
+Format 2 to 3: every value gets a checksum over where it is kept and what it holds
+(:mod:`~tui_feeder.engine.checked`).
+
 A step goes through the store in many transactions and can be done again from its beginning, so that
 it may be interrupted anywhere; the format is changed last.
 """
@@ -13,58 +16,66 @@ from __future__ import annotations
 import logging
 import struct
 import zlib
+from collections.abc import Iterable
 
 import lmdb
 
 from tui_feeder.engine import codec
 from tui_feeder.engine.candle import DAY_MS
+from tui_feeder.engine.checked import CheckedDatabase
 
 log = logging.getLogger(__name__)
 
-_BLOCKS = 2_000  # in a transaction
+_VALUES = 2_000  # in a transaction
 _HEAD_1 = struct.Struct("<BHHB")
 _HEAD_2 = struct.Struct("<BHHBI")
 
 
-def upgrade(env: lmdb.Environment, meta: object, days: object, found: int, wanted: int) -> None:
+def upgrade(
+    env: lmdb.Environment, meta: object, databases: Iterable[CheckedDatabase], found: int, wanted: int
+) -> None:
     """Bring an open environment from format ``found`` to ``wanted``.
 
     Raises:
         lmdb.Error: it cannot be written, or its map is full: grown, it may be called again.
     """
     log.info("the store is of format %d: upgrading it to format %d", found, wanted)
-    if found < 2:
-        _seal_blocks(env, days)
+    for database in databases:
+        _seal(env, database)
     with env.begin(write=True) as txn:
         txn.put(b"format", str(wanted).encode(), db=meta)  # type: ignore[arg-type]
     log.info("the store is of format %d now", wanted)
 
 
-def _seal_blocks(env: lmdb.Environment, days: object) -> None:
-    """Give every block its crc32."""
+def _seal(env: lmdb.Environment, database: CheckedDatabase) -> None:
+    """Give every value its checksum, and blocks of days of the first format their own."""
+    days = database.name == "days"
     after: bytes | None = b""
-    seen = sealed = damaged = 0
+    seen = damaged = 0
     while after is not None:
         with env.begin(write=True) as txn:
-            cursor = txn.cursor(days)  # type: ignore[arg-type]
+            cursor = txn.cursor(database.database)
             at = cursor.set_range(after)
-            for _ in range(_BLOCKS):
+            for _ in range(_VALUES):
                 if not at:
                     break
-                key, block = bytes(cursor.key()), bytes(cursor.value())
-                seen += 1
-                if not _readable(key, block):
-                    with_crc = _with_crc(block)
-                    if _readable(key, with_crc):
-                        cursor.put(key, with_crc)
-                        sealed += 1
-                    else:
-                        damaged += 1  # stays as it is: whoever reads it is told
+                key, value = bytes(cursor.key()), bytes(cursor.value())
+                checked = database.name != "meta" or key.startswith(b"note\0")
+                if checked and database.opened(key, value) is None:  # else an interrupted upgrade did it
+                    seen += 1
+                    if days and not _readable(key, value):
+                        with_crc = _with_crc(value)
+                        if _readable(key, with_crc):
+                            value = with_crc
+                        else:
+                            damaged += 1  # stays as it is: whoever reads it is told
+                    cursor.put(key, database.sealed(key, value))
                 at = cursor.next()
             after = bytes(cursor.key()) if at else None
-    log.info("%d of %d days were given a checksum", sealed, seen)
+    if days:
+        log.info("%d days were given a checksum", seen)
     if damaged:
-        log.warning("%d days are damaged and cannot be read; feeder-tui verify tells which", damaged)
+        log.warning("%d days are damaged and cannot be read; they are read again", damaged)
 
 
 def _readable(key: bytes, block: bytes) -> bool:

@@ -1,0 +1,84 @@
+"""A named database whose values carry a checksum: of the database, the key, and what is kept there.
+
+LMDB keeps none of its own. A value that rotted on disk, or came to lie under another key, is told apart from
+what was written.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import lmdb
+
+_CHECKSUM = 4  # bytes before the value
+#: In place of a damaged value: a byte that is none of what is kept, so that whoever decodes it says so.
+DAMAGED = b"\xff"
+
+
+class CheckedDatabase:
+    """Reads and writes checked values within a transaction it is given.
+
+    Args:
+        name: of the database.
+        database: the handle.
+    """
+
+    def __init__(self, name: bytes, database: lmdb._Database) -> None:
+        self.name = name.decode()
+        self.database = database
+        self._seed = zlib.crc32(name + b"\0")
+
+    def sealed(self, key: bytes, value: bytes) -> bytes:
+        """A value as it is kept under ``key``."""
+        return zlib.crc32(value, zlib.crc32(key, self._seed)).to_bytes(_CHECKSUM, "big") + value
+
+    def opened(self, key: bytes, kept: bytes) -> bytes | None:
+        """The value that was sealed; None where it is damaged."""
+        value = kept[_CHECKSUM:]
+        found = zlib.crc32(value, zlib.crc32(key, self._seed)).to_bytes(_CHECKSUM, "big")
+        return value if found == kept[:_CHECKSUM] else None
+
+    def unchecked(self, kept: bytes) -> bytes:
+        """What lies behind the checksum, right or wrong."""
+        return kept[_CHECKSUM:]
+
+    def get(self, txn: lmdb.Transaction, key: bytes) -> bytes | None:
+        """The value under ``key``, :data:`DAMAGED` for a damaged one; None where there is none."""
+        kept = txn.get(key, db=self.database)
+        if kept is None:
+            return None
+        value = self.opened(key, bytes(kept))
+        return DAMAGED if value is None else value
+
+    def put(self, txn: lmdb.Transaction, key: bytes, value: bytes) -> None:
+        """Keep ``value`` under ``key``."""
+        txn.put(key, self.sealed(key, value), db=self.database)
+
+    def delete(self, txn: lmdb.Transaction, key: bytes) -> None:
+        """Remove what is under ``key``, if anything is."""
+        txn.delete(key, db=self.database)
+
+    def scan(self, txn: lmdb.Transaction, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+        """Keys from ``low`` to ``high``, both included, with their values; None for a damaged one."""
+        cursor = txn.cursor(self.database)
+        if cursor.set_range(low):
+            for raw_key, kept in cursor:
+                if (key := bytes(raw_key)) > high:
+                    return
+                yield key, self.opened(key, bytes(kept))
+
+    def under(self, txn: lmdb.Transaction, prefix: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+        """Like :meth:`scan`, of the keys that begin with ``prefix``."""
+        for key, value in self.scan(txn, prefix, prefix + b"\xff" * 16):
+            if not key.startswith(prefix):
+                return
+            yield key, value
+
+    def called(self, key: bytes) -> str:
+        """A record in words, whatever its key is."""
+        parts = [self.name]
+        for part in key.split(b"\0", 1):
+            text = part.decode(errors="replace")
+            parts.append(text if text.isprintable() else part.hex())
+        return " ".join(filter(None, parts))
