@@ -232,7 +232,7 @@ def info(
 
       feeder-tui info --sources --json
 
-    Exit codes: 0 told, 1 there is no store, 2 a symbol is not stored.
+    Exit codes: 0 told, 1 there is no store, 2 a symbol is not stored, 4 some days are damaged (--sources).
     """
     with told():
         loaded = load(config, flags(storage, None, None))
