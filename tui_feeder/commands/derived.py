@@ -79,8 +79,8 @@ def replay(
 
       feeder-tui replay --ui --from 2026-02-21T12:00:00Z --speed 300
 
-    Exit codes: 0 done, 1 there is no store, 2 nothing of it is stored, 4 done without days that are damaged in
-    the store; stderr names them.
+    Exit codes: 0 done, 1 there is no store, 2 nothing of it is stored, 4 done without days that are damaged,
+    which stderr names.
     """
     if ui and not (sys.stdin.isatty() and sys.stdout.isatty()):
         typer.echo("feeder-tui: --ui needs a terminal; without it the messages go to stdout", err=True)

@@ -35,7 +35,7 @@ import lmdb
 import msgspec
 
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source
-from tui_feeder.engine.checked import CheckedDatabase
+from tui_feeder.engine.checked import DAMAGED, CheckedDatabase
 from tui_feeder.engine.codec import Sources
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.damage import Damage, Loss
@@ -157,6 +157,8 @@ class Store:
             states = self._environment.state
             raw = {name: states.get(txn, prefix + name) for name in NAMES}
             tail_days = self._daybook.tail_days(txn, prefix)
+            if raw[b"present"] is None and self._daybook.days(txn, prefix):
+                raw[b"present"] = DAMAGED  # it came to lie under another key
         return state_of(
             raw,
             tail_days,
