@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from holding import BTC, ETH, all_live, exchange_of, feed_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_feeder.engine import records, revisions
+from tui_feeder.engine import records, revisions, store_write
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.journal import Journal
@@ -37,7 +38,7 @@ async def test_a_part_that_has_ended_well_leaves_nothing_behind() -> None:
         parts.start(f"repair X {n}", repair, restart=False)
     await until(lambda: done == 1_000)
     await until(lambda: not parts.states)
-    assert not parts._tasks
+    assert not parts._parts
 
 
 async def test_a_part_that_was_started_anew_is_not_taken_for_the_one_before() -> None:
@@ -145,6 +146,30 @@ def test_years_of_a_symbol_that_trades_every_second_minute_are_a_few_megabytes()
     assert held < 5 << 20
 
 
+def test_certified_minutes_have_a_bound_and_the_longest_of_them_are_kept(tmp_path: Path) -> None:
+    """Minutes closed by the stream lie between those closed by REST, for as long as the feeder runs."""
+    start, bound = 20_000 * DAY_MS, store_write._CERTIFIED_INTERVALS
+    read = span(start, start + DAY_MS)
+    alternating = start + 2 * DAY_MS + 2 * MINUTE_MS * np.arange(3 * bound)
+    with contextlib.closing(Store(tmp_path, exchange="a test")) as store:
+        store.put(BTC, day_rows(start, 1_440, []), Source.REST, certify=read).result()
+        for day in np.unique(alternating // DAY_MS):
+            rows = day_rows(start, 1, []).repeat(int((alternating // DAY_MS == day).sum()))
+            rows["open_time"] = alternating[alternating // DAY_MS == day]
+            every = Coverage.of_times(rows["open_time"])
+            store.put(BTC, rows, Source.REST, certify=every).result()
+            assert len(store.certified(BTC)) <= bound
+        certified = store.certified(BTC)
+        assert not read.subtract(certified)
+        assert not certified.subtract(store.present(BTC))
+        newest = [(int(at), int(at) + MINUTE_MS) for at in alternating[-(bound - 1) :]]
+        assert certified == Coverage([(read.start, read.end), *newest])
+        store.put(BTC, day_rows(start + 2 * DAY_MS, 1_440, []), Source.REST, certify=EMPTY).result()
+        assert len(store.certified(BTC)) == bound
+    with contextlib.closing(Store(tmp_path, read_only=True)) as store:
+        assert store.certified(BTC) == certified
+
+
 sets = st.sets(st.integers(0, 200), max_size=80).map(
     lambda minutes: Coverage((m * MINUTE_MS, (m + 1) * MINUTE_MS) for m in minutes)
 )
@@ -152,6 +177,10 @@ sets = st.sets(st.integers(0, 200), max_size=80).map(
 
 @given(sets, st.integers(1, 20))
 def test_a_set_made_coarse_has_its_shortest_holes_filled(minutes: Coverage, most: int) -> None:
+    longest = minutes.longest(most)
+    assert not longest.subtract(minutes)
+    lengths = sorted((end - start for start, end in minutes), reverse=True)
+    assert sorted((end - start for start, end in longest), reverse=True) == lengths[:most]
     coarse = minutes.coarse(most)
     assert len(coarse) <= max(most, min(len(minutes), most))
     assert not minutes.subtract(coarse)

@@ -173,6 +173,13 @@ class Coverage:
         filled = sorted(holes)[: len(self.intervals) - most]
         return Coverage((*self.intervals, *((low, high) for _, low, high in filled)))
 
+    def longest(self, most: int) -> Coverage:
+        """The ``most`` longest of its intervals, of equal ones the later."""
+        if len(self.intervals) <= most:
+            return self
+        longest = sorted(self.intervals, key=lambda one: (one[1] - one[0], one[0]))[-most:]
+        return self._from_sorted(tuple(sorted(longest)))
+
     def missing(self, start: int, end: int) -> Coverage:
         """Minutes of ``[start, end)`` that are not in this set."""
         return span(start, end).subtract(self)
