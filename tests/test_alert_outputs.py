@@ -11,10 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 from feed import NOON, until
@@ -261,6 +263,36 @@ async def test_alerts_wait_in_the_outbox_of_their_topic(tmp_path: Path) -> None:
     finally:
         await asyncio.to_thread(store.close)
     assert (waiting.symbol, waiting.timestamp, waiting.payload) == (ALERT.symbol, NOON, encode(ALERT))
+
+
+async def test_alerts_that_wait_for_a_full_disk_have_a_bound_and_the_newest_are_kept() -> None:
+    journal, posted, paused = Journal(lambda: NOON), list[tuple[int, Future[bool]]](), True
+
+    def post(_topic: str, _key: str, timestamp: int, _payload: bytes) -> Future[bool]:
+        future: Future[bool] = Future()
+        if paused:
+            posted.append((timestamp, future))
+        else:
+            future.set_result(True)
+        return future
+
+    topic = Topic(post, journal, lambda: paused)
+    async with working(topic):
+        for n in range(10):
+            topic.send(msgspec.structs.replace(ALERT, at=n), b"{}")
+        await until(lambda: len(posted) == 10)
+        for n in range(10, 5_000):
+            topic.send(msgspec.structs.replace(ALERT, at=n), b"{}")
+        await asyncio.sleep(0.1)
+        assert len(posted) == 10
+        assert topic.waiting == 1_010
+        assert journal.counters["alert topic queue full"] == 3_990
+        assert "alert topic queue full: the oldest alert was let go" in told(journal)
+        paused = False
+        for _, future in posted:
+            future.set_result(True)
+        await until(lambda: not topic.waiting)
+    assert journal.counters["alert topic queued"] == 1_010
 
 
 class Noted:

@@ -54,7 +54,8 @@ async def test_it_is_healthy_from_the_start_and_ready_once_history_is_there(tmp_
             exchange.faults.switch_off()
             await feeder.until_ready(True)
             body = await feeder.get("/ready")
-            assert set(body["checks"]) == {"history", "streams", "symbols", "sinks", "disk", "stored days"}
+            named = {"history", "streams", "symbols", "parts", "sinks", "disk", "stored days"}
+            assert set(body["checks"]) == named
             assert (await feeder.get("/health"))["state"] == "live"
 
 
@@ -189,6 +190,10 @@ def test_each_check_of_readiness_fails_for_its_own_reason() -> None:
     assert failing(look_at(well, disk_free=None))[0][0] == "disk"
     assert failing(look_at(well, lags={"kafka": 120.0, "postgres": 119.0})) == []
     assert failing(look_at(well, lags={"kafka": 121.0}))[0][1].startswith("kafka is 121 s behind")
+    for part in ("streams", "closer", "clock"):
+        hangs = replace(well, parts=dict(well.parts) | {part: "stalled: nothing done for 93 s"})
+        assert failing(look_at(hangs)) == [("parts", f"{part} is stalled: nothing done for 93 s")]
+    assert failing(look_at(replace(well, parts={"numbers": "stalled: nothing done for 700 s"}))) == []
     hangs = replace(well, sinks={"postgres": "ok", "kafka": "stalled: nothing done for 31 s"})
     assert failing(look_at(hangs)) == [("sinks", "kafka is stalled: nothing done for 31 s")]
 

@@ -38,7 +38,7 @@ from tui_feeder.engine.roster import Tracked
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.store import Loss, Store
 from tui_feeder.engine.stored_days import StoredDays
-from tui_feeder.engine.supervisor import Supervisor
+from tui_feeder.engine.supervisor import Supervisor, heartbeat
 from tui_feeder.engine.symbol_health import HealthLog
 from tui_feeder.engine.threads import working_thread
 from tui_feeder.engine.timekeeping import Timekeeper
@@ -355,6 +355,7 @@ class Engine:
         deadline = self.clock.at_least(_CLOSE_DEADLINE_MS, 0.35)
         while True:
             minute_end = (self.clock.now() - deadline) // MINUTE_MS * MINUTE_MS + MINUTE_MS
+            heartbeat(self.clock.real_seconds(MINUTE_MS + deadline))
             await self.clock.sleep_until(minute_end + deadline)
             for one in self.tracked.values():
                 lane = self.intake.lane(one.symbol)
@@ -371,8 +372,9 @@ class Engine:
     async def _check_gaps(self) -> None:
         app = self.config.application
         while True:
-            pause = app.periodic_gap_check_interval_minutes * MINUTE_MS
-            await self.clock.sleep_until(self.clock.now() + self.clock.at_least(pause, 5.0))
+            pause = self.clock.at_least(app.periodic_gap_check_interval_minutes * MINUTE_MS, 5.0)
+            heartbeat(self.clock.real_seconds(pause))
+            await self.clock.sleep_until(self.clock.now() + pause)
             end = self.bring_up.closed_until() - MINUTE_MS
             if self.store.pausing:  # what is not stored is not missing: it waits for room on the disk
                 continue
@@ -400,6 +402,7 @@ class Engine:
         """A log line every few seconds while history is read."""
         shown, last = time.monotonic(), ""
         while self.state == "backfill":
+            heartbeat(0.25)
             await asyncio.sleep(0.25)
             if time.monotonic() - shown >= 3.0:
                 shown, text = time.monotonic(), self._progress()

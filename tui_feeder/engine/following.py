@@ -16,6 +16,7 @@ from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.roster import Tracked, choose_symbols
+from tui_feeder.engine.supervisor import OUTSIDE_SECONDS, heartbeat
 
 _LISTINGS_MS = 5 * MINUTE_MS
 #: What the exchange's list no longer shows is believed after so many reads in a row, and so long.
@@ -136,6 +137,7 @@ class Following:
         while True:
             until, floor = (_GONE_READ_MS, 0.7) if self._leaving else (_LISTINGS_MS, 20.0)
             pause = self._clock.real_seconds(self._clock.at_least(until, floor))
+            heartbeat(pause, OUTSIDE_SECONDS, unless=self._rest.silenced)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):  # wait_for of Python 3.11 can lose a cancellation
                     await self._due.wait()

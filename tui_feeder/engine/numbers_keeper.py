@@ -13,6 +13,7 @@ from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.kept_numbers import Footing, Unusable, encode, footing_of, resume
 from tui_feeder.engine.pipeline import PipelineState, SymbolPipeline
 from tui_feeder.engine.store import Store
+from tui_feeder.engine.supervisor import OUTSIDE_SECONDS, heartbeat
 
 _EVERY_SECONDS = 3_600.0  # each symbol's state is kept, one symbol after the other
 
@@ -70,7 +71,9 @@ class NumbersKeeper:
         while True:
             if not waiting:
                 waiting = list(self._intake.lanes)
-            await asyncio.sleep(_EVERY_SECONDS / max(1, len(self._intake.lanes)))
+            pause = _EVERY_SECONDS / max(1, len(self._intake.lanes))
+            heartbeat(pause, OUTSIDE_SECONDS, unless=self._store.paused)
+            await asyncio.sleep(pause)
             if not waiting or (kept := self._state(symbol := waiting.pop())) is None:
                 continue
             footing, state = kept

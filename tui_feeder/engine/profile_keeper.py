@@ -12,6 +12,7 @@ from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.profile_days import MISSING, TODAY, WHOLE, Built, begin_days, days_wanted, newest_day
 from tui_feeder.engine.settings import profile_settings
 from tui_feeder.engine.store import Store
+from tui_feeder.engine.supervisor import OUTSIDE_SECONDS, heartbeat, wait_for_work
 
 
 class ProfileKeeper:
@@ -55,14 +56,20 @@ class ProfileKeeper:
         """Build what is asked for, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
+            wait_for_work()
             await self._asked.wait()
             self._asked.clear()
             while self._waiting:
+                heartbeat(works=OUTSIDE_SECONDS, unless=self._store.paused)
                 symbol = next(iter(self._waiting))
                 mode = self._waiting.pop(symbol)
-                built, commits = await loop.run_in_executor(self._workers, self._begin, symbol, mode)
-                for commit in commits:  # on a full disk this waits, and a worker must not
-                    await asyncio.wrap_future(commit)
+                try:
+                    built, commits = await loop.run_in_executor(self._workers, self._begin, symbol, mode)
+                    for commit in commits:  # on a full disk this waits, and a worker must not
+                        await asyncio.wrap_future(commit)
+                except asyncio.CancelledError:  # it took too long: once more, after the others
+                    self._ask(symbol, mode)
+                    raise
                 self._journal.count("profile days built", built.built)
 
     def _begin(self, symbol: str, mode: str) -> tuple[Built, list[Future[None]]]:

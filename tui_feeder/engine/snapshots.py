@@ -87,7 +87,7 @@ def _state(engine: Engine, symbols: tuple[SymbolView, ...]) -> str:
         return engine.state
     bad = (SymbolState.STALE, SymbolState.FAILED)
     troubled = any(s.state in bad for s in symbols) or engine.store.pausing is not None
-    return "degraded" if troubled or "degraded" in engine.supervisor.states.values() else "live"
+    return "degraded" if troubled or engine.supervisor.troubled() else "live"
 
 
 def _exchange_name(rest_url: str, rate: float) -> str:

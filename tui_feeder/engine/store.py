@@ -96,6 +96,10 @@ class Store:
         """Why writes wait, when they do: a full disk."""
         return self._writer.pausing if self._writer is not None else None
 
+    def paused(self) -> bool:
+        """Whether writes wait for room on the disk."""
+        return self.pausing is not None
+
     @property
     def paused_seconds(self) -> float:
         """For how long writes have waited for room on the disk; 0 where they do not."""

@@ -12,6 +12,7 @@ from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.roster import Tracked
 from tui_feeder.engine.store import Loss, Store
+from tui_feeder.engine.supervisor import OUTSIDE_SECONDS, heartbeat
 
 _AT_ONCE_MS = 30 * DAY_MS
 _ROUND_SECONDS = 3_600.0  # between the beginnings of two rounds, at least
@@ -64,6 +65,7 @@ class StoredDays:
             if misplaced is not None and misplaced != self.misplaced:
                 self._journal.note("error", misplaced)
             self.misplaced = misplaced
+            heartbeat(_FILES_SECONDS)
             await asyncio.sleep(_FILES_SECONDS)
 
     async def run(self) -> None:
@@ -74,7 +76,12 @@ class StoredDays:
                 present = self._store.present(symbol)
                 for at in range(present.start, present.end, _AT_ONCE_MS) if present else ():
                     until = min(at + _AT_ONCE_MS, present.end)
+                    heartbeat(works=OUTSIDE_SECONDS)
                     looked = time.monotonic()
                     await self._loop.run_in_executor(self._workers, self._store.check, symbol, at, until)
-                    await asyncio.sleep(_REST * (time.monotonic() - looked))
-            await asyncio.sleep(max(1.0, _ROUND_SECONDS - (time.monotonic() - began)))
+                    pause = _REST * (time.monotonic() - looked)
+                    heartbeat(pause)
+                    await asyncio.sleep(pause)
+            pause = max(1.0, _ROUND_SECONDS - (time.monotonic() - began))
+            heartbeat(pause)
+            await asyncio.sleep(pause)

@@ -9,6 +9,7 @@ from tui_feeder.engine import telling
 from tui_feeder.engine.binance.stream import KlineSocket
 from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS
 from tui_feeder.engine.roster import Tracked
+from tui_feeder.engine.supervisor import heartbeat
 from tui_feeder.monitor import SymbolState
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class HealthLog:
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
+            heartbeat(_LOOK_SECONDS)
             await asyncio.sleep(_LOOK_SECONDS)
             self.look()
 

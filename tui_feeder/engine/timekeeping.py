@@ -10,6 +10,7 @@ from tui_feeder.engine.binance.rest import RestClient, RestError
 from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.engine.clock import ExchangeClock, Step
 from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.supervisor import OUTSIDE_SECONDS, heartbeat
 
 _EVERY_SECONDS = 20.0
 #: While REST cannot be reached: its clock is what shows first that it can be again, s.
@@ -48,6 +49,7 @@ class Timekeeper:
         self.tell_skew()
         measured, every = time.monotonic(), _EVERY_SECONDS
         while True:
+            heartbeat(_LOOK_SECONDS, OUTSIDE_SECONDS, unless=self._rest.silenced)
             doubted = await self._clock.doubted(_LOOK_SECONDS)
             if moved := self._clock.wall_step():
                 self._journal.count("local clock steps")

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from tui_feeder import __version__
 from tui_feeder.engine.latency import Counted
-from tui_feeder.monitor import MINUTE_MS, Snapshot, SymbolState
+from tui_feeder.monitor import MINUTE_MS, STALLED, Snapshot, SymbolState
 from tui_feeder.service.readiness import Check
 from tui_feeder.service.subject import Look
 
@@ -71,6 +71,10 @@ def families(look: Look, checks: Iterable[Check]) -> Iterator[Metric]:
     )
     yield GaugeMetricFamily(
         "feeder_clock_offset_seconds", "Exchange time minus local time.", snapshot.clock_offset_ms / 1000
+    )
+    stalled = [state for state in snapshot.parts.values() if state.startswith(STALLED)]
+    yield GaugeMetricFamily(
+        "feeder_parts_stalled", "Parts that have done nothing for longer than that may take.", len(stalled)
     )
     yield from _of_symbols(snapshot)
     yield from _of_streams(snapshot)

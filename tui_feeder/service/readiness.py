@@ -11,6 +11,8 @@ from tui_feeder.service.subject import Look
 
 _SILENT_MS = 60_000
 _MB = 1 << 20
+#: Parts without which minutes do not close in time.
+_VITAL = ("streams", "closer", "clock")
 #: States of symbols that cannot be had, whatever the feeder does.
 _GONE = (SymbolState.NO_DATA, SymbolState.UNKNOWN, SymbolState.DELISTED)
 
@@ -25,11 +27,12 @@ class Check:
 
 
 def checks(look: Look, settings: Service) -> tuple[Check, ...]:
-    """History is loaded, streams deliver, sinks are within bounds, disk and stored days are well."""
+    """History is loaded, streams deliver, parts and sinks are at work, disk and stored days are well."""
     return (
         _history(look.snapshot),
         _streams(look.snapshot),
         _symbols(look.snapshot),
+        _parts(look.snapshot),
         _sinks(look, settings),
         _disk(look, settings),
         _stored_days(look),
@@ -79,6 +82,17 @@ def _symbols(snapshot: Snapshot) -> Check:
         return Check("symbols", False, text)
     more = f"; {len(gone)} cannot be had: {gone[0].symbol}: {gone[0].reason}" if gone else ""
     return Check("symbols", True, f"{len(wanted) - len(bad)} of {len(wanted)} are well{more}")
+
+
+def _parts(snapshot: Snapshot) -> Check:
+    stalled = [f"{name} is {snapshot.parts.get(name)}" for name in _VITAL if _stalled(snapshot, name)]
+    if stalled:
+        return Check("parts", False, "; ".join(stalled))
+    return Check("parts", True, f"{', '.join(_VITAL)} are at work")
+
+
+def _stalled(snapshot: Snapshot, part: str) -> bool:
+    return snapshot.parts.get(part, "").startswith(STALLED)
 
 
 def _sinks(look: Look, settings: Service) -> Check:

@@ -19,6 +19,7 @@ from tui_feeder.engine.candle import MINUTE_MS, Candle
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.message import Message
+from tui_feeder.engine.supervisor import heartbeat
 from tui_feeder.monitor import AlertView
 
 log = logging.getLogger(__name__)
@@ -113,6 +114,7 @@ class AlertDesk:
     async def watch(self, health: Callable[[], Health]) -> None:
         """Look at the feeder's health every second, and keep what is known; until cancelled."""
         while True:
+            heartbeat(_LOOK_SECONDS)
             await asyncio.sleep(_LOOK_SECONDS)
             if self._rules.watches_health:
                 self._tell(self._rules.health(health()))

@@ -18,9 +18,12 @@ from tui_feeder.engine.alerts.rules import Alert
 from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.proxy import Proxies, failures, session
 from tui_feeder.engine.store import Store
+from tui_feeder.engine.supervisor import OUTSIDE_SECONDS, heartbeat, wait_for_work
 
 #: Alerts that wait for a receiver; beyond it the oldest are let go, and counted.
 _WAITING = 100
+#: As many of them as wait for the store, and again as many that it has taken but not committed.
+_TOPIC_WAITING = 1_000
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 #: Programs that run at the same time.
@@ -31,8 +34,9 @@ _END_SECONDS = 1.0
 class _Waiting:
     """A bounded queue: what comes last matters most, so the oldest goes first."""
 
-    def __init__(self, name: str, journal: Journal) -> None:
+    def __init__(self, name: str, journal: Journal, most: int = _WAITING) -> None:
         self._name = name
+        self._most = most
         self._journal = journal
         self._alerts: deque[tuple[Alert, bytes]] = deque()
         self._under_way = 0
@@ -44,22 +48,27 @@ class _Waiting:
 
     def put(self, alert: Alert, payload: bytes) -> None:
         self._alerts.append((alert, payload))
-        if len(self._alerts) > _WAITING:
+        if len(self._alerts) > self._most:
             self._alerts.popleft()
             self._journal.fault(f"alert {self._name} queue full", "the oldest alert was let go")
         self._some.set()
 
     @contextlib.asynccontextmanager
-    async def next(self) -> AsyncIterator[tuple[Alert, bytes]]:
-        """The next one; it counts as handed over at the end."""
+    async def next(self, most: int = 1) -> AsyncIterator[list[tuple[Alert, bytes]]]:
+        """The next ones, ``most`` of them; they count as handed over at the end."""
         while not self._alerts:
             self._some.clear()
+            wait_for_work()
             await self._some.wait()
-        self._under_way += 1
+        taken = [self._alerts.popleft() for _ in range(min(most, len(self._alerts)))]
+        self._under_way += len(taken)
         try:
-            yield self._alerts.popleft()
+            yield taken
+        except asyncio.CancelledError:  # it took too long: once more
+            self._alerts.extendleft(reversed(taken))
+            raise
         finally:
-            self._under_way -= 1
+            self._under_way -= len(taken)
 
 
 class Webhook:
@@ -95,12 +104,13 @@ class Webhook:
         """Post what waits, until cancelled."""
         async with session(self._proxy, self._timeout) as client:
             while True:
-                async with self._waiting.next() as (_, payload):
+                async with self._waiting.next() as [(_, payload)]:
                     await self._deliver(client, payload)
 
     async def _deliver(self, client: aiohttp.ClientSession, payload: bytes) -> None:
         pause = _FIRST_PAUSE_SECONDS
         for attempt in range(1, self._tries + 1):
+            heartbeat(self._timeout.total or 0.0)
             trouble, again = await self._post(client, payload)
             if not trouble:
                 self._journal.count("alert webhook sent")
@@ -108,6 +118,7 @@ class Webhook:
             if not again or attempt == self._tries:
                 self._journal.fault("alert webhook failed", f"{trouble}, tried {attempt} times")
                 return
+            heartbeat(pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
@@ -161,7 +172,8 @@ class Program:
 
     async def _work(self) -> None:
         while True:
-            async with self._waiting.next() as (alert, payload):
+            async with self._waiting.next() as [(alert, payload)]:
+                heartbeat(self._timeout)
                 await self._execute([part.replace("{text}", alert.text) for part in self._command], payload)
 
     async def _execute(self, command: list[str], payload: bytes) -> None:
@@ -201,28 +213,46 @@ class Topic:
     """The topic ``alerts``: each alert waits in the store's outbox until the sinks that take it have it.
 
     Args:
-        post: of the store: topic, key, timestamp in ms, JSON object.
+        post: of the store: topic, key, timestamp in ms, JSON object. Its futures wait while the disk is full.
+        paused: whether they do.
     """
 
     name = "topic"
-    waiting = 0  # a write of the store, which has its own end
 
-    def __init__(self, post: Callable[[str, str, int, bytes], Future[bool]], journal: Journal) -> None:
+    def __init__(
+        self,
+        post: Callable[[str, str, int, bytes], Future[bool]],
+        journal: Journal,
+        paused: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._post = post
         self._journal = journal
-        self._posted: asyncio.Queue[Future[bool]] = asyncio.Queue()
+        self._paused = paused
+        self._waiting = _Waiting(self.name, journal, _TOPIC_WAITING)
+
+    @property
+    def waiting(self) -> int:
+        """Alerts that are not in the outbox."""
+        return len(self._waiting)
 
     def send(self, alert: Alert, payload: bytes) -> None:
-        """Into the outbox."""
-        self._posted.put_nowait(self._post("alerts", alert.symbol, alert.at, payload))
+        """Let it wait for the outbox."""
+        self._waiting.put(alert, payload)
 
     async def run(self) -> None:
-        """See that the outbox has taken them."""
+        """Write what waits into the outbox, all of it at once, until cancelled."""
         while True:
-            if await asyncio.wrap_future(await self._posted.get()):
-                self._journal.count("alert topic queued")
-            else:
-                self._journal.fault("alert topic failed", "no sink takes the topic of alerts")
+            async with self._waiting.next(_TOPIC_WAITING) as alerts:
+                heartbeat(works=OUTSIDE_SECONDS, unless=self._paused)
+                posted = [
+                    asyncio.wrap_future(self._post("alerts", alert.symbol, alert.at, payload))
+                    for alert, payload in alerts
+                ]
+                for taken in await asyncio.gather(*posted):
+                    if taken:
+                        self._journal.count("alert topic queued")
+                    else:
+                        self._journal.fault("alert topic failed", "no sink takes the topic of alerts")
 
 
 def configured_outputs(config: Config, store: Store, journal: Journal) -> list[Output]:
@@ -234,5 +264,5 @@ def configured_outputs(config: Config, store: Store, journal: Journal) -> list[O
     if settings.command:
         outputs.append(Program(settings.command, settings.command_timeout_seconds, journal))
     if "alerts" in store.outboxes:  # a sink takes that topic
-        outputs.append(Topic(store.send, journal))
+        outputs.append(Topic(store.send, journal, store.paused))
     return outputs

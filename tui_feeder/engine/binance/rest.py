@@ -127,6 +127,10 @@ class RestClient:
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._session: aiohttp.ClientSession | None = None
 
+    def silenced(self) -> bool:
+        """Whether the exchange wants no requests for a while: those that are made wait."""
+        return self.state in _SILENCED
+
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:
@@ -147,10 +151,10 @@ class RestClient:
         self._check_ban()
         await self.clock.sleep_until(self._paused_until)
         await self.ledger.spend(weight, urgent=urgent)
-        while self.state in _SILENCED:
+        while self.silenced():
             # After a pause one request goes first: if it is refused too, the others wait on.
             async with self._one_by_one:
-                if self.state in _SILENCED:
+                if self.silenced():
                     await self.clock.sleep_until(self._paused_until)
                     self._check_ban()
                     return await self._ask(path)

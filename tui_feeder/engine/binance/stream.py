@@ -27,6 +27,7 @@ from tui_feeder.engine.binance.routes import kline_stream, market_url
 from tui_feeder.engine.candle import MINUTE_MS, Candle
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.proxy import Proxies, reason_of
+from tui_feeder.engine.supervisor import heartbeat, wait_for_work
 
 log = logging.getLogger(__name__)
 
@@ -196,6 +197,7 @@ class KlineSocket:
         backoff = Backoff()
         while True:
             frames = self.frames
+            heartbeat()
             try:
                 await self._gate()
                 self.state, self.reconnects = "connecting", self.reconnects + 1
@@ -218,6 +220,7 @@ class KlineSocket:
             wait = backoff.next()
             self.state, self.connected_at = "backing off", None
             log.warning("stream %s: %s; connecting again in %.1f s", self.name, self.reason, wait)
+            heartbeat(wait)
             await asyncio.sleep(wait)
 
     async def _serve(self, socket: ClientConnection) -> None:
@@ -235,6 +238,7 @@ class KlineSocket:
                     raise TimeoutError(
                         f"no data for {patience:.0f} s" + ("" if heard_any else " after subscribing")
                     )
+                heartbeat(left)
                 try:
                     async with asyncio.timeout(left):  # wait_for of Python 3.11 can lose a cancellation
                         raw = await socket.recv()
@@ -267,9 +271,11 @@ class KlineSocket:
         while True:
             for batch in _batches([kline_stream(symbol) for symbol in symbols]):
                 self._number += 1
+                heartbeat(_SECONDS_PER_MESSAGE)
                 order = {"method": method, "params": batch, "id": self._number}
                 await socket.send(msgspec.json.encode(order), text=True)
                 await asyncio.sleep(_SECONDS_PER_MESSAGE)
+            wait_for_work()
             method, symbols = await self._orders.get()
 
     def _take(self, raw: str | BytesLike) -> None:
@@ -404,7 +410,9 @@ class MarketStreams:
         What both deliver is told apart behind the intake's door, which knows each minute once.
         """
         while True:
-            await asyncio.sleep(min(5.0, max(0.05, self._clock.real_seconds(MINUTE_MS))))
+            pause = min(5.0, max(0.05, self._clock.real_seconds(MINUTE_MS)))
+            heartbeat(pause)
+            await asyncio.sleep(pause)
             for at, old in enumerate(tuple(self.sockets)):
                 due = _RENEWED_AFTER_MS + at * _RENEWAL_STAGGER_MS
                 if old.connected_at is None or self._clock.now() - old.connected_at < due:
@@ -414,6 +422,7 @@ class MarketStreams:
                     self._one_a_second, self._proxies,
                 )  # fmt: skip
                 task = group.create_task(new.run(), name=new.name)
+                heartbeat(_RENEWAL_PATIENCE_SECONDS)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_RENEWAL_PATIENCE_SECONDS):
                         await new.delivering.wait()
