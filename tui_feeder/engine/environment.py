@@ -181,13 +181,12 @@ class Environment:
         """
         return self._env.open_db(name, txn=txn)
 
-    def existing(self, name: bytes) -> lmdb._Database | None:
-        """A database beside those every store has; None where it was never made. Not inside a transaction."""
-        with self.reading() as txn:  # a write transaction would wait for the writer, inside the gate
-            try:
-                return self._env.open_db(name, txn=txn, create=False)
-            except lmdb.NotFoundError:
-                return None
+    def existing(self, txn: lmdb.Transaction, name: bytes) -> lmdb._Database | None:
+        """A database beside those every store has, as long as ``txn`` lasts; None where it was never made."""
+        try:
+            return self._env.open_db(name, txn=txn, create=False)
+        except lmdb.NotFoundError:
+            return None
 
     def _release(self) -> None:
         if self._lock is not None:

@@ -325,11 +325,10 @@ def stored_cursors(txn: lmdb.Transaction, meta: lmdb._Database, prefix: bytes) -
 
 def backlogs(environment: Environment, topics: Sequence[str] = TOPICS) -> list[Backlog]:
     """What waits for whom, sinks for which nothing does left out. Reads only."""
-    entries = {topic: environment.existing(database_of(topic)) for topic in topics}
     found = []
     with environment.reading() as txn:
-        for topic, database in entries.items():
-            if database is None:
+        for topic in topics:
+            if (database := environment.existing(txn, database_of(topic))) is None:
                 continue
             last = _last_number(txn, database)
             for sink, cursor in stored_cursors(txn, environment.meta, database_of(topic) + b"\0").items():
