@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from commanding import command, command_at
+from damaging import flipped
 from feed import until
 from holding import BTC, ETH, exchange_of, feed_of
 from hypothesis import given, settings
@@ -25,10 +26,12 @@ from tui_feeder.engine.basis import basis_of, revisions_of
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source, to_rows
 from tui_feeder.engine.clock import ExchangeClock
 from tui_feeder.engine.coverage import Coverage, span
+from tui_feeder.engine.profile import ProfileSettings
+from tui_feeder.engine.profile_days import build_days, read_profiles
 from tui_feeder.engine.revisions import Revisions
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.store import Store, StoreError
 from tui_feeder.engine.symbol_state import NAMES, Unavailable, intervals, number, state_of
-from tui_feeder.moments import parse_timeframe
+from tui_feeder.moments import day_text, parse_timeframe
 
 MINUTES = span(FIRST, FIRST + 30 * MINUTE_MS)
 COVERAGES = (b"present", b"certified", b"outages", b"overruled", b"altered", b"untold", b"mistold", b"early")
@@ -144,6 +147,88 @@ def test_a_damaged_message_holds_up_none_behind_it(tmp_path: Path) -> None:
         assert outbox.standing("kafka").age < 3_600
         outbox.acknowledge("kafka", 5).result()
         assert outbox.standing("kafka").depth == 0
+
+
+@pytest.mark.parametrize(("of_key", "at"), [(False, 0), (False, 7), (False, 8), (False, 11), (True, 9)])
+def test_a_damaged_cursor_loses_no_message_that_waits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, of_key: bool, at: int
+) -> None:
+    with contextlib.closing(Store(tmp_path, exchange="x")) as store:
+        outbox = store.open_outbox(["kafka", "file"], 8)
+        for place in range(9):
+            store.send("data", BTC, FIRST + place, b"{}").result()
+        outbox.acknowledge("kafka", 5).result()
+        outbox.acknowledge("file", 3).result()
+    with laid_open(tmp_path) as env, env.begin(write=True, db=env.open_db(b"meta")) as txn:
+        key, value = b"outbox\0kafka", bytes(txn.get(b"outbox\0kafka"))
+        txn.delete(key)
+        txn.put(flipped(key, at, 7) if of_key else key, value if of_key else flipped(value, at, 7))
+    with contextlib.closing(Store(tmp_path, read_only=True)) as store:
+        assert [one.messages for one in store.backlogs()] == [6, 6]
+    with contextlib.closing(Store(tmp_path, exchange="x")) as store:
+        outbox = store.open_outbox(["kafka", "file"], 8)
+        assert outbox.cursors == {"kafka": 3, "file": 3}
+        assert [one.number for one in outbox.after(3, 1 << 20)] == [4, 5, 6, 7, 8, 9]
+        store.send("data", BTC, FIRST, b"{}").result()
+        assert outbox.after(9, 1 << 20)[0].number == 10
+    assert "is damaged: all that is still there is sent again" in caplog.text
+    caplog.clear()
+    with contextlib.closing(Store(tmp_path, exchange="x")) as store:
+        assert store.open_outbox(["kafka", "file"], 8).cursors == {"kafka": 3, "file": 3}
+    assert "damaged" not in caplog.text
+
+
+def test_a_cursor_of_before_they_had_a_checksum_is_taken(tmp_path: Path) -> None:
+    with contextlib.closing(Store(tmp_path, exchange="x")) as store:
+        store.open_outbox(["kafka"], 8)
+        for place in range(9):
+            store.send("data", BTC, FIRST + place, b"{}").result()
+    with laid_open(tmp_path) as env, env.begin(write=True, db=env.open_db(b"meta")) as txn:
+        txn.put(b"outbox\0kafka", (5).to_bytes(8, "big"))
+    with contextlib.closing(Store(tmp_path, exchange="x")) as store:
+        assert store.open_outbox(["kafka"], 8).cursors == {"kafka": 5}
+
+
+def test_a_damaged_profile_is_named_counts_as_missing_and_is_built_anew(tmp_path: Path) -> None:
+    day = FIRST // DAY_MS * DAY_MS
+    with contextlib.closing(Store(tmp_path, exchange="x")) as store:
+        rows = to_rows([candle_of(at, Source.REST) for at in range(FIRST, FIRST + 10 * MINUTE_MS, MINUTE_MS)])
+        store.put(BTC, rows, Source.REST).result()
+        assert build_days(store, BTC, ProfileSettings(), [day], again=False).built == 1
+        (made,) = read_profiles(store, BTC, day, day + DAY_MS)
+    with laid_open(tmp_path) as env, env.begin(write=True, db=env.open_db(b"profiles")) as txn:
+        ((key, value),) = [(bytes(key), bytes(value)) for key, value in txn.cursor()]
+        txn.put(key, flipped(value, len(value) // 2))
+    with contextlib.closing(Store(tmp_path, exchange="x")) as store:
+        assert read_profiles(store, BTC, day, day + DAY_MS) == []
+        (named,) = store.odd_records
+        assert named == f"{BTC}: the volume profile of {day_text(day)}"
+        assert build_days(store, BTC, ProfileSettings(), [day], again=False).built == 1
+        (again,) = read_profiles(store, BTC, day, day + DAY_MS)
+        assert (again.poc, again.vah, again.candles) == (made.poc, made.vah, made.candles)
+        assert build_days(store, BTC, ProfileSettings(), [day], again=False).kept == 1
+
+
+@pytest.mark.parametrize("bit", range(8))
+@pytest.mark.parametrize("name", [b"format", b"exchange"])
+def test_a_store_whose_own_record_is_damaged_opens_or_says_what_to_do(
+    tmp_path: Path, name: bytes, bit: int
+) -> None:
+    with contextlib.closing(Store(tmp_path, exchange="x")) as store:
+        store.put(BTC, to_rows([candle_of(FIRST, Source.REST)]), Source.REST).result()
+    with laid_open(tmp_path) as env, env.begin(write=True, db=env.open_db(b"meta")) as txn:
+        txn.put(name, flipped(bytes(txn.get(name)), 0, bit))
+    try:
+        store = Store(tmp_path, exchange="x")
+    except StoreError as error:
+        text = str(error)
+        assert text.isprintable()
+        assert "another --storage" in text or "another directory with --storage" in text
+        return
+    with contextlib.closing(store):  # of an earlier format: brought up to date, with nothing changed
+        assert name == b"format"
+        assert len(store.read(BTC, 0, 1 << 60)) == 1
+        assert not store.damaged_records()
 
 
 async def test_an_engine_goes_on_with_a_store_of_which_every_small_record_is_damaged(tmp_path: Path) -> None:

@@ -107,6 +107,23 @@ def test_what_waits_for_a_disabled_sink_is_kept_until_it_is_enabled_again(tmp_pa
     store.close()
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+def test_what_waits_is_known_before_any_outbox_is_opened(tmp_path: Path, read_only: bool) -> None:
+    store, _ = opened(tmp_path)
+    make(store, 0, 3)
+    store.close()
+    store = Store(tmp_path, exchange="" if read_only else "a test", read_only=read_only)
+    for _ in range(2):
+        assert [(one.sink, one.messages) for one in store.backlogs()] == [("kafka", 3)]
+    if not read_only:
+        outbox = store.open_outbox(("kafka",), 512)
+        assert numbers(outbox) == [0, 1, 2]
+        assert [(one.sink, one.messages) for one in store.backlogs()] == [("kafka", 3)]
+        make(store, 3, 1)
+        assert numbers(outbox) == [0, 1, 2, 3]
+    store.close()
+
+
 def test_another_sink_takes_nothing_of_one_that_is_disabled(tmp_path: Path) -> None:
     store, _ = opened(tmp_path, "kafka")
     make(store, 0, 5)

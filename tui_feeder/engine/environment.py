@@ -16,6 +16,7 @@ from pathlib import Path
 
 import lmdb
 
+from tui_feeder.configuration.text import printable
 from tui_feeder.engine.checked import CheckedDatabase
 from tui_feeder.engine.data_file import check_data_file
 from tui_feeder.engine.lock import DATA, ReadingLock, StorageLock, StoreError
@@ -140,10 +141,11 @@ class Environment:
         with self._env.begin() as txn:
             found = bytes(txn.get(b"format", db=self.meta) or b"").decode(errors="replace")
             holds = bytes(txn.get(b"exchange", db=self.meta) or b"").decode(errors="replace")
-        if found and (not found.isdigit() or int(found) > FORMAT):
+        if found and (not found.isdecimal() or int(found) > FORMAT):
             raise StoreError(
-                f"{self.path} is a store of format {found}, this program reads format {FORMAT}: "
-                "use the program version that wrote it, or another --storage"
+                f"{self.path} is a store of format {printable(found)}, this program reads format {FORMAT}: "
+                "use the program version that wrote it, or a backup if that record is damaged, "
+                "or another --storage"
             )
         if self.read_only and found and int(found) < FORMAT:
             raise StoreError(
@@ -152,7 +154,7 @@ class Environment:
             )
         if exchange and holds and holds != exchange:
             raise StoreError(
-                f"{self.path} holds candles of {holds}, not of {exchange}: "
+                f"{self.path} holds candles of {printable(holds)}, not of {exchange}: "
                 "name another directory with --storage"
             )
         return int(found or 0), holds or exchange

@@ -13,6 +13,7 @@ from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.engine.checked import DAMAGED
 from tui_feeder.engine.daybook import prefix_of
 from tui_feeder.engine.environment import Environment
+from tui_feeder.moments import day_text
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,9 @@ class Records:
             day = int.from_bytes(key[-4:], "big") * DAY_MS
             if day >= end:
                 break
-            if value is not None:  # a damaged one counts as missing: it is built again
+            if value is None:  # it counts as missing: it is built again
+                self._odd(f"{symbol}: the volume profile of {day_text(day)}", "its checksum differs")
+            else:
                 found.append((day, value))
         return found
 

@@ -28,6 +28,7 @@ from __future__ import annotations
 import logging
 import struct
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -35,6 +36,7 @@ from typing import Any, NamedTuple
 
 import lmdb
 
+from tui_feeder.configuration.text import printable
 from tui_feeder.engine.environment import Environment
 
 log = logging.getLogger(__name__)
@@ -94,12 +96,22 @@ class _Cursor(NamedTuple):
     taken: int  # number of the last message it has
     until: int | None  # of a disabled one: the last message made for it
 
-    def encode(self) -> bytes:
-        return _key(self.taken) + (b"" if self.until is None else _key(self.until))
+    def encode(self, key: bytes) -> bytes:
+        """As it is kept under ``key``, with a checksum: a wrong one would let go what still waits."""
+        body = _key(self.taken) + (b"" if self.until is None else _key(self.until))
+        return body + _checksum(key, body)
 
     @classmethod
-    def decode(cls, raw: bytes) -> _Cursor:
-        return cls(int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:16], "big") if len(raw) > 8 else None)
+    def decode(cls, key: bytes, raw: bytes) -> _Cursor | None:
+        """What was kept under ``key``; None where it is damaged."""
+        body, check = (raw, None) if len(raw) in (8, 16) else (raw[:-4], raw[-4:])  # once there was none
+        if len(body) not in (8, 16) or (check is not None and check != _checksum(key, body)):
+            return None
+        return cls(int.from_bytes(body[:8], "big"), int.from_bytes(body[8:], "big") if body[8:] else None)
+
+
+def _checksum(key: bytes, body: bytes) -> bytes:
+    return zlib.crc32(body, zlib.crc32(key)).to_bytes(4, "big")
 
 
 class Outbox:
@@ -263,17 +275,26 @@ class OutboxWrite:
 
     def settle(self) -> None:
         """See :meth:`Outbox.begin`."""
-        found = stored_cursors(self._txn, self._meta, self._prefix)
+        found, damaged = stored_cursors(self._txn, self._meta, self._prefix, self._entries)
         newest = _last_number(self._txn, self._entries)
         self._last = max([newest, *(max(one.taken, one.until or 0) for one in found.values())])
+        for sink, key in damaged.items():
+            log.error(
+                "outbox %s: the cursor of %s is damaged: all that is still there is sent again",
+                self._outbox.topic, printable(sink),
+            )  # fmt: skip
+            self._txn.delete(key, db=self._meta)
+        # One that is new begins with what comes next, unless it may be the one whose record is damaged.
+        begin = min((found[sink].taken for sink in damaged), default=self._last)
         for sink in self._outbox.sinks:
-            self._set_cursor(sink, found[sink].taken if sink in found else self._last)
+            self._set_cursor(sink, found[sink].taken if sink in found else begin)
         for sink in found.keys() - set(self._outbox.sinks):
             taken = found[sink].taken
             until = found[sink].until or self._last
             if _count(self._txn, self._entries, taken, until):
                 self._kept[sink], self._dropped[sink] = (taken, until), 0
-                self._txn.put(self._prefix + sink.encode(), _Cursor(taken, until).encode(), db=self._meta)
+                key = self._prefix + sink.encode()
+                self._txn.put(key, _Cursor(taken, until).encode(key), db=self._meta)
             else:
                 self._txn.delete(self._prefix + sink.encode(), db=self._meta)
         self._clear(self._taken_by_all())
@@ -290,7 +311,8 @@ class OutboxWrite:
 
     def _set_cursor(self, sink: str, number: int) -> None:
         self._cursors[sink] = number
-        self._txn.put(self._prefix + sink.encode(), _Cursor(number, None).encode(), db=self._meta)
+        key = self._prefix + sink.encode()
+        self._txn.put(key, _Cursor(number, None).encode(key), db=self._meta)
 
     def _clear(self, number: int) -> None:
         """Delete every message up to ``number`` but those kept for disabled sinks."""
@@ -313,14 +335,30 @@ def database_of(topic: str) -> bytes:
     return b"outbox" if topic == "data" else b"outbox " + topic.encode()
 
 
-def stored_cursors(txn: lmdb.Transaction, meta: lmdb._Database, prefix: bytes) -> dict[str, _Cursor]:
-    """The cursors of an outbox, by sink; ``prefix`` is that of their keys."""
-    cursor, found = txn.cursor(meta), {}
+def stored_cursors(
+    txn: lmdb.Transaction, meta: lmdb._Database, prefix: bytes, entries: lmdb._Database
+) -> tuple[dict[str, _Cursor], dict[str, bytes]]:
+    """The cursors of an outbox, by sink, and the keys of those that are damaged: before all that is there.
+
+    Args:
+        txn: to read in.
+        meta: where the cursors are.
+        prefix: of their keys.
+        entries: the messages.
+    """
+    first, cursor = txn.cursor(entries), txn.cursor(meta)
+    oldest = int.from_bytes(first.key(), "big") if first.first() else 1
+    found, damaged = dict[str, _Cursor](), dict[str, bytes]()
     at = cursor.set_range(prefix)
     while at and (key := bytes(cursor.key())).startswith(prefix):
-        found[key[len(prefix) :].decode()] = _Cursor.decode(bytes(cursor.value()))
+        sink = key[len(prefix) :].decode(errors="replace")
+        known = _Cursor.decode(key, bytes(cursor.value()))
+        if known is None or sink.encode() != key[len(prefix) :]:
+            damaged[sink] = key
+            known = _Cursor(oldest - 1, None)
+        found[sink] = known
         at = cursor.next()
-    return found
+    return found, damaged
 
 
 def backlogs(environment: Environment, topics: Sequence[str] = TOPICS) -> list[Backlog]:
@@ -331,7 +369,8 @@ def backlogs(environment: Environment, topics: Sequence[str] = TOPICS) -> list[B
             if (database := environment.existing(txn, database_of(topic))) is None:
                 continue
             last = _last_number(txn, database)
-            for sink, cursor in stored_cursors(txn, environment.meta, database_of(topic) + b"\0").items():
+            cursors, _ = stored_cursors(txn, environment.meta, database_of(topic) + b"\0", database)
+            for sink, cursor in cursors.items():
                 count = _count(txn, database, cursor.taken, cursor.until or last)
                 if count:
                     first = txn.cursor(database)
