@@ -72,7 +72,7 @@ def newer(file: Path) -> None:
         (cut, "data.mdb is damaged: it is cut short: "),
         (head_cut, "data.mdb is damaged: it ends after 100 bytes, inside its head"),
         (garbage, "data.mdb is damaged: its head is not that of an LMDB file"),
-        (empty, "holds no store yet: it was never written"),
+        (empty, "data.mdb is damaged: it is empty, 0 bytes, where a store was"),
         (newer, "data.mdb is damaged: it is of version 2 of LMDB's format, this program reads 1"),
         (Path.unlink, "holds no store: run feeder-tui or feeder-tui backfill first"),
     ],
@@ -82,7 +82,7 @@ def test_a_file_that_is_no_whole_store_is_told_by_every_command(
 ) -> None:
     hurt(storage / "data.mdb")
     commands: tuple[tuple[str, ...], ...] = (("backup", "copy"), ("verify", "--offline", "--repair"))
-    if hurt is cut:
+    if hurt in (cut, empty):
         commands = (*commands, *READING, ("profiles", "rebuild"))
     for arguments in commands:
         done = command(*arguments, cwd=storage.parent)
@@ -92,6 +92,27 @@ def test_a_file_that_is_no_whole_store_is_told_by_every_command(
         if "is damaged" in text:
             assert "Restore a copy made with feeder-tui backup, or move" in done.err
     assert not (storage.parent / "copy").exists()
+
+
+def test_an_empty_file_is_begun_anew_only_where_a_first_start_was_killed(tmp_path: Path) -> None:
+    emptied, begun = tmp_path / "emptied", tmp_path / "begun"
+    Store(emptied).close()
+    empty(emptied / "data.mdb")
+    for _ in range(2):
+        with pytest.raises(StoreError, match="is damaged: it is empty, 0 bytes, where a store was"):
+            Store(emptied)
+        assert (emptied / "data.mdb").stat().st_size == 0
+    (emptied / "lock.mdb").unlink()
+    (emptied / "engine.lock").unlink()  # a copy that came to nothing: no start leaves the file alone
+    with pytest.raises(StoreError, match="is damaged: it is empty"):
+        Store(emptied)
+    begun.mkdir()
+    for name in ("engine.lock", "data.mdb"):
+        (begun / name).touch()
+    with pytest.raises(StoreError, match="holds no store yet: it was never written"):
+        Store(begun, read_only=True)
+    Store(begun).close()
+    assert not list(Store(begun, read_only=True).symbols())
 
 
 READ = """

@@ -110,6 +110,8 @@ class _File:
 
     def _meta(self, at: int) -> tuple[int, int, bytes, bytes, int, int] | None:
         raw = os.pread(self._descriptor, _PAGE.size + _META.size, at)
+        if not self._size:
+            raise _BadError("it is empty, 0 bytes, where a store was")
         if len(raw) < _PAGE.size + _META.size:
             raise _BadError(f"it ends after {self._size:,} bytes, inside its head")
         _, _, flags, _, _ = _PAGE.unpack_from(raw)

@@ -19,7 +19,7 @@ import lmdb
 from tui_feeder.configuration.text import printable
 from tui_feeder.engine.checked import CheckedDatabase
 from tui_feeder.engine.data_file import check_data_file
-from tui_feeder.engine.lock import DATA, ReadingLock, StorageLock, StoreError
+from tui_feeder.engine.lock import DATA, HOLDER, ReadingLock, StorageLock, StoreError
 from tui_feeder.engine.upgrade import upgrade
 
 log = logging.getLogger(__name__)
@@ -51,9 +51,10 @@ class Environment:
         self._closed = False
         if read_only:
             self._look(path / DATA)
+        new = _never_written(path)
         self._lock: StorageLock | ReadingLock | None = None if read_only else StorageLock(path)
         try:
-            if (path / DATA).stat().st_size:
+            if not new or (path / DATA).stat().st_size:
                 check_data_file(path / DATA)
             self._env = self._open(map_size)
         except BaseException:
@@ -82,7 +83,7 @@ class Environment:
         """Whether there is a store to read, and we may."""
         try:
             with file.open("rb") as found:
-                if not found.read(1):
+                if not found.read(1) and _never_written(self.path):
                     raise StoreError(f"{self.path} holds no store yet: it was never written")
         except (FileNotFoundError, NotADirectoryError):
             text = f"{self.path} holds no store: run feeder-tui or feeder-tui backfill first"
@@ -304,6 +305,19 @@ class Environment:
                 return (int(self._env.info()["last_pgno"]) + 1) * int(self._env.stat()["psize"])
         except StoreError:
             return 0
+
+
+def _never_written(path: Path) -> bool:
+    """Whether a folder holds no store, or what a start leaves that was killed before LMDB made one.
+
+    Such a start makes engine.lock, then an empty data.mdb. LMDB makes lock.mdb before it writes: beside that
+    an empty file is what is left of a store.
+    """
+    try:
+        size = (path / DATA).stat().st_size
+    except OSError:
+        return True
+    return not size and (path / HOLDER).exists() and not (path / "lock.mdb").exists()
 
 
 def _owned(path: Path) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tui_feeder.folders import FolderError, check_owner
 
-DATA, _HOLDER = "data.mdb", "engine.lock"
+DATA, HOLDER = "data.mdb", "engine.lock"
 
 
 class StoreError(Exception):
@@ -39,7 +39,7 @@ class StorageLock:
             raise StoreError(f"{error}, with --storage or application.storage_path") from error
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for name in (_HOLDER, DATA):
+            for name in (HOLDER, DATA):
                 self._files[name] = os.open(path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             self.release()
@@ -51,7 +51,7 @@ class StorageLock:
             for file in self._files.values():
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(self._files[_HOLDER], 200, 0).decode(errors="replace").strip()
+            holder = os.pread(self._files[HOLDER], 200, 0).decode(errors="replace").strip()
             self.release()
             raise StoreError(
                 f"the storage directory {path} is in use by {holder or 'another process'}: "
@@ -67,9 +67,9 @@ class StorageLock:
 
     def _sign(self) -> None:
         started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        os.ftruncate(self._files[_HOLDER], 0)
+        os.ftruncate(self._files[HOLDER], 0)
         os.pwrite(
-            self._files[_HOLDER],
+            self._files[HOLDER],
             f"feeder-tui pid {os.getpid()} on {socket.gethostname()} since {started}\n".encode(),
             0,
         )
@@ -89,15 +89,15 @@ class StorageLock:
                 f"{self._path / DATA} was deleted or replaced while the feeder writes it: what is stored "
                 "from now on is lost. Stop the feeder, put the file back from a backup, start it again"
             )
-        if self._is_ours(_HOLDER):
+        if self._is_ours(HOLDER):
             return None
         try:
-            new = os.open(self._path / _HOLDER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            new = os.open(self._path / HOLDER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            return f"{self._path / _HOLDER} was deleted and cannot be put back: {error.strerror}"
-        os.close(self._files[_HOLDER])
-        self._files[_HOLDER] = new
+            return f"{self._path / HOLDER} was deleted and cannot be put back: {error.strerror}"
+        os.close(self._files[HOLDER])
+        self._files[HOLDER] = new
         self._sign()
         return None
 
