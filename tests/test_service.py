@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from commanding import COMMAND, environment
 from fake_monitor import FakeMonitor
-from feed import NOON, configured
+from feed import NOON, configured, until
 from prometheus_client.parser import text_string_to_metric_families
 from serving import serving
 
+from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import Kafka, Service
 from tui_feeder.engine.latency import BOUNDS, Latency
 from tui_feeder.engine.sinks.kafka import KafkaSink
@@ -31,6 +32,10 @@ from tui_feeder.service.subject import Look
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
+from tui_feeder.widgets.ink import GLYPHS, Ink, Part
+from tui_feeder.widgets.lines import gap_line, status_line
+from tui_feeder.widgets.sources import source_lines
+from tui_feeder.widgets.themes import load_theme
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 METRICS = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
@@ -103,6 +108,58 @@ async def test_it_is_not_ready_when_the_disk_has_too_little_room(tmp_path: Path)
             assert any("less than 1000000 MB" in reason for reason in reasons)
 
 
+async def test_what_fails_ready_for_the_store_is_in_state_status_and_on_the_screens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theme = load_theme("feeder-dark")
+    ink = Ink(theme.styles, theme.background, GLYPHS["ascii"], False)
+
+    def text_of(*lines: list[Part]) -> list[str]:
+        return ["".join(text for text, _ in line) for line in lines]
+
+    async with exchange_at(NOON) as exchange, serving(configured(exchange, SYMBOLS), tmp_path) as feeder:
+        engine = feeder.engine.engine
+
+        async def shown_everywhere(check: str, label: str, words: str) -> None:
+            await feeder.until_ready(False, words)
+            monitor = feeder.engine.monitor
+            await until(lambda: words in monitor.snapshot().store_troubles.get(check, ""))
+            snapshot = monitor.snapshot()
+            text = snapshot.store_troubles[check]
+            assert snapshot.state == "degraded"  # status: exit code 3
+            (top, bottom) = text_of(
+                status_line(snapshot, 1, 4, False, "", 160, ink.glyphs), gap_line(snapshot, None, ink.glyphs)
+            )
+            assert " DEGRADED" in top
+            assert "lmdb degraded!" in top
+            assert bottom == f"! {text}"
+            told = status_text(snapshot, "head").splitlines()
+            assert told[1].startswith("state     degraded")
+            assert f"{label:<10}{text}" in told
+            assert f"  {text}" in text_of(*source_lines(snapshot, 120, ink))
+
+        await feeder.until_ready(True)
+        data = engine.store.path / "data.mdb"
+        data.rename(data.with_name("elsewhere"))
+        await shown_everywhere(
+            "stored days", "store", f"{data} was deleted or replaced while the feeder writes"
+        )
+        data.with_name("elsewhere").rename(data)
+        await feeder.until_ready(True)
+        with monkeypatch.context() as patched:
+            days = tuple(day * 86_400_000 for day in range(5))
+            patched.setattr(engine.store, "damaged_days", lambda: {"BTCUSDT": days})
+            found = ", ".join(f"BTCUSDT 1970-01-0{day}" for day in (1, 2, 3))
+            await shown_everywhere("stored days", "store", f"damaged, being read again: {found} and 2 more")
+        await feeder.until_ready(True)
+        with monkeypatch.context() as patched:
+            patched.setattr(engine.stored_days, "_least_free", 1 << 60)
+            await shown_everywhere(
+                "disk", "disk", f"MB are free at {engine.store.path}, less than {1 << 40} MB"
+            )
+        await feeder.until_ready(True)
+
+
 async def test_an_engine_that_hangs_is_down_and_one_that_goes_on_is_well(tmp_path: Path) -> None:
     async with exchange_at(NOON) as exchange, serving(configured(exchange, SYMBOLS), tmp_path) as feeder:
         await feeder.until_ready(True)
@@ -147,8 +204,8 @@ def look_at(snapshot: Snapshot, **more: Any) -> Look:  # noqa: ANN401
     none = Latency().counted()
     fields: dict[str, Any] = {
         "answer_seconds": 0.0, "uptime_seconds": 1.0, "lags": {}, "outboxes": {}, "ban_until": 0,
-        "latencies": dict.fromkeys(("minute", "frame", "loop"), none), "store_pausing": None,
-        "disk_free": 10**12, "damaged": {}, "store_misplaced": None,
+        "latencies": dict.fromkeys(("minute", "frame", "loop"), none),
+        "disk_free": 10**12,
     }  # fmt: skip
     return Look(snapshot, **fields | more)
 
@@ -175,19 +232,12 @@ def test_each_check_of_readiness_fails_for_its_own_reason() -> None:
     )
     assert failing(look_at(replace(well, symbols=stale)))[0][0] == "symbols"
     assert failing(look_at(replace(well, symbols=(*stale[4:], *well.symbols[5:])))) == []
-    assert failing(look_at(well, store_pausing="No space left on device")) == [
+    assert failing(look_at(replace(well, store_pausing="No space left on device"))) == [
         ("disk", "writes wait: No space left on device")
     ]
-    hurt = {"BTC": (0,), "ETH": tuple(day * 86_400_000 for day in range(4))}
-    assert failing(look_at(well, damaged=hurt)) == [
-        (
-            "stored days",
-            "damaged, being read again: BTC 1970-01-01, ETH 1970-01-01, ETH 1970-01-02 and 2 more",
-        )
-    ]
-    assert failing(look_at(well, store_misplaced="it is gone")) == [("stored days", "it is gone")]
-    assert failing(look_at(well, disk_free=1 << 20))[0] == ("disk", "1 MB are free, less than 200 MB")
-    assert failing(look_at(well, disk_free=None))[0][0] == "disk"
+    for what in ("stored days", "disk"):
+        troubled = replace(well, store_troubles={what: "it is gone"})
+        assert failing(look_at(troubled)) == [(what, "it is gone")]
     assert failing(look_at(well, lags={"kafka": 120.0, "postgres": 119.0})) == []
     assert failing(look_at(well, lags={"kafka": 121.0}))[0][1].startswith("kafka is 121 s behind")
     for part in ("streams", "closer", "clock"):

@@ -41,7 +41,7 @@ def shown(engine: Engine, symbol: str) -> SymbolView:
 def readiness(engine: Engine) -> dict[str, Check]:
     look = Look(
         snapshot=snapshots.take(engine, 1), answer_seconds=0.0, uptime_seconds=1.0, lags={}, outboxes={},
-        latencies={}, ban_until=0, store_pausing=None, damaged={}, store_misplaced=None, disk_free=1 << 40,
+        latencies={}, ban_until=0, disk_free=1 << 40,
     )  # fmt: skip
     return {check.name: check for check in checks(look, Service())}
 

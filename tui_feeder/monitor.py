@@ -249,6 +249,9 @@ class Snapshot:
     store_bytes: int = 0
     store_candles: int = 0
     store_pausing: str = ""  # why writes wait: "disk full (...)"; "" while they do not
+    #: What else is wrong with it, a sentence each: of "disk", that it has too little room; of "stored days",
+    #: that they are damaged, or that its files were deleted. Any of it makes a live feeder "degraded".
+    store_troubles: Mapping[str, str] = field(default_factory=dict)
     history_fraction: float | None = None  # of all history to be read, 0.0 to 1.0; None while none is read
     history_eta: float | None = None  # real seconds until all of it is read, where that can be told
     sinks: Mapping[str, str] = field(default_factory=dict)  # sink -> "ok" | "off" | what is wrong

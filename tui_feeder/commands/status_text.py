@@ -35,6 +35,8 @@ def status_text(snapshot: Snapshot, head: str, everything: bool = False) -> str:
         lines.append(_line("history", f"{snapshot.history_fraction:.0%} read{left}"))
     if snapshot.store_pausing:
         lines.append(_line("disk", f"{snapshot.store_pausing}: writes are paused"))
+    for what, trouble in snapshot.store_troubles.items():
+        lines.append(_line("disk" if what == "disk" else "store", trouble))
     lines += _limited("part", (f"{name}: {state}" for name, state in bad_parts.items()), most)
     lines += _limited("sink", (f"{name}: {state}" for name, state in bad_sinks.items()), most)
     lines += _limited("stream", map(_stream, bad_streams), most)

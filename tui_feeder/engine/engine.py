@@ -138,7 +138,14 @@ class Engine:
         )
         self.profiles = ProfileKeeper(config, store, self.journal, self._workers)
         self.numbers = NumbersKeeper(config, store, self.journal, self.intake, self._workers)
-        self.stored_days = StoredDays(store, self.journal, self._workers, self.tracked, self._lost)
+        self.stored_days = StoredDays(
+            store,
+            self.journal,
+            self._workers,
+            self.tracked,
+            self._lost,
+            least_free=config.service.ready_free_mb << 20,
+        )
         self.bring_up = BringUp(
             config,
             store,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -44,6 +44,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
     closed = list(engine.recovery.closed)[::-1]
     counters = engine.journal.counted()
     whole = engine.whole_history()
+    troubles = engine.stored_days.troubles()
     counters["archive files"] = engine.archive.files
     counters["archive bytes"] = engine.archive.bytes
     counters["odd records"] = len(engine.store.odd_records)
@@ -55,7 +56,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         clock_rate=engine.clock.rate,
         clock_offset_ms=engine.clock.offset_ms,
         taken_at=time.monotonic(),
-        state=_state(engine, symbols),
+        state=_state(engine, symbols, troubles),
         exchange=_exchange_name(config.exchange.rest_url, engine.clock.rate),
         timeframes=timeframes,
         ema_periods=periods,
@@ -64,7 +65,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         gaps=tuple(gap.view() for gap in [*shown, *closed]),
         events=engine.journal.recent(),
         parts={
-            "store": "paused" if engine.store.pausing else "running",
+            "store": _store(engine, troubles),
             "REST": "running" if engine.rest.state in ("ok", "idle") else engine.rest.state,
         }
         | engine.supervisor.states,
@@ -74,6 +75,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         store_path=str(engine.store.path),
         store_bytes=engine.store.file_bytes(),
         store_pausing=engine.store.pausing or "",
+        store_troubles=troubles,
         history_fraction=None if whole is None else whole.fraction,
         history_eta=None if whole is None else whole.eta_seconds,
         store_candles=sum(engine.store.present(one.symbol).minutes for one in engine.tracked.values()),
@@ -82,11 +84,17 @@ def take(engine: Engine, sequence: int) -> Snapshot:
     )
 
 
-def _state(engine: Engine, symbols: tuple[SymbolView, ...]) -> str:
+def _store(engine: Engine, troubles: Mapping[str, str]) -> str:
+    if engine.store.pausing:
+        return "paused"
+    return "degraded" if troubles else "running"
+
+
+def _state(engine: Engine, symbols: tuple[SymbolView, ...], troubles: Mapping[str, str]) -> str:
     if engine.state != "live":
         return engine.state
     bad = (SymbolState.STALE, SymbolState.FAILED)
-    troubled = any(s.state in bad for s in symbols) or engine.store.pausing is not None
+    troubled = any(s.state in bad for s in symbols) or engine.store.pausing is not None or bool(troubles)
     return "degraded" if troubled or engine.supervisor.troubled() else "live"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +14,13 @@ from tui_feeder.engine.journal import Journal
 from tui_feeder.engine.roster import Tracked
 from tui_feeder.engine.store import Loss, Store
 from tui_feeder.engine.supervisor import OUTSIDE_SECONDS, heartbeat
+from tui_feeder.engine.telling import some
+from tui_feeder.moments import day_text
 
 _AT_ONCE_MS = 30 * DAY_MS
 _ROUND_SECONDS = 3_600.0  # between the beginnings of two rounds, at least
 _FILES_SECONDS = 5.0
+_MB = 1 << 20
 _REST = 20  # of the time, this many times as much is spent waiting as looking
 
 
@@ -29,6 +33,7 @@ class StoredDays:
         workers: threads that read.
         tracked: the symbols, by name.
         lost: called on the loop of :meth:`run` for every day that proved to be damaged.
+        least_free: bytes that must be free on its disk.
     """
 
     def __init__(
@@ -38,13 +43,16 @@ class StoredDays:
         workers: ThreadPoolExecutor,
         tracked: Mapping[str, Tracked],
         lost: Callable[[Loss], None],
+        least_free: int,
     ) -> None:
         self._store = store
         self._journal = journal
         self._workers = workers
         self._tracked = tracked
         self._lost = lost
-        self.misplaced: str | None = None  # what became of the files of the store behind its back
+        self._least_free = least_free
+        self._misplaced: str | None = None  # what became of the files of the store behind its back
+        self._room: str | None = None  # what is wrong with the room on its disk
         self._loop = asyncio.get_running_loop()
         store.on_loss = self._found
 
@@ -59,14 +67,38 @@ class StoredDays:
         self._lost(loss)
 
     async def watch_files(self) -> None:
-        """Notice that somebody deletes or replaces the files of the store, until cancelled."""
+        """Notice that files of the store are deleted or replaced, or its disk gets full, until cancelled."""
         while True:
             misplaced = self._store.misplaced()
-            if misplaced is not None and misplaced != self.misplaced:
+            if misplaced is not None and misplaced != self._misplaced:
                 self._journal.note("error", misplaced)
-            self.misplaced = misplaced
+            room = self._lacking_room()
+            if room is not None and self._room is None:
+                self._journal.note("warning", room)
+            self._misplaced, self._room = misplaced, room
             heartbeat(_FILES_SECONDS)
             await asyncio.sleep(_FILES_SECONDS)
+
+    def _lacking_room(self) -> str | None:
+        try:
+            free = shutil.disk_usage(self._store.path).free
+        except OSError:
+            return f"the directory {self._store.path} cannot be looked at"
+        if free >= self._least_free:
+            return None
+        return f"{free // _MB} MB are free at {self._store.path}, less than {self._least_free // _MB} MB"
+
+    def troubles(self) -> dict[str, str]:
+        """What is wrong with the store, as :attr:`Snapshot.store_troubles` tells it."""
+        found = {}
+        if self._room is not None:
+            found["disk"] = self._room
+        if self._misplaced is not None:
+            found["stored days"] = self._misplaced
+        elif damaged := self._store.damaged_days():
+            days = [f"{symbol} {day_text(day)}" for symbol, at in damaged.items() for day in at]
+            found["stored days"] = f"damaged, being read again: {some(days, 3)}"
+        return found
 
     async def run(self) -> None:
         """Look at every stored day about once an hour, until cancelled."""

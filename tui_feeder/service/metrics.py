@@ -165,7 +165,7 @@ def _of_store(look: Look) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "feeder_store_waiting",
         "1 while writes wait for room on the disk.",
-        float(look.store_pausing is not None),
+        float(bool(snapshot.store_pausing)),
     )
     if look.disk_free is not None:
         yield GaugeMetricFamily("feeder_disk_free_bytes", "Room on the disk of the store.", look.disk_free)

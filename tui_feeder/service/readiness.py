@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tui_feeder.config import Service
-from tui_feeder.moments import day_text
 from tui_feeder.monitor import STALLED, Snapshot, StreamView, SymbolState
 from tui_feeder.service.subject import Look
 
@@ -34,8 +33,8 @@ def checks(look: Look, settings: Service) -> tuple[Check, ...]:
         _symbols(look.snapshot),
         _parts(look.snapshot),
         _sinks(look, settings),
-        _disk(look, settings),
-        _stored_days(look),
+        _disk(look),
+        _stored_days(look.snapshot),
     )
 
 
@@ -108,22 +107,15 @@ def _sinks(look: Look, settings: Service) -> Check:
     return Check("sinks", True, f"{len(look.snapshot.sinks)} within {bound:g} s")
 
 
-def _disk(look: Look, settings: Service) -> Check:
-    if look.store_pausing:
-        return Check("disk", False, f"writes wait: {look.store_pausing}")
-    if look.disk_free is None:
-        return Check("disk", False, f"the directory {look.snapshot.store_path} cannot be looked at")
-    if look.disk_free < settings.ready_free_mb * _MB:
-        text = f"{look.disk_free // _MB} MB are free, less than {settings.ready_free_mb} MB"
-        return Check("disk", False, text)
-    return Check("disk", True, f"{look.disk_free // _MB} MB are free")
+def _disk(look: Look) -> Check:
+    if look.snapshot.store_pausing:
+        return Check("disk", False, f"writes wait: {look.snapshot.store_pausing}")
+    if "disk" in look.snapshot.store_troubles:
+        return Check("disk", False, look.snapshot.store_troubles["disk"])
+    free = "room cannot be told" if look.disk_free is None else f"{look.disk_free // _MB} MB are free"
+    return Check("disk", True, free)
 
 
-def _stored_days(look: Look) -> Check:
-    if look.store_misplaced:
-        return Check("stored days", False, look.store_misplaced)
-    if not look.damaged:
-        return Check("stored days", True, "none found damaged")
-    days = [f"{symbol} {day_text(day)}" for symbol, found in look.damaged.items() for day in found]
-    more = f" and {len(days) - 3} more" if len(days) > 3 else ""
-    return Check("stored days", False, f"damaged, being read again: {', '.join(days[:3])}{more}")
+def _stored_days(snapshot: Snapshot) -> Check:
+    trouble = snapshot.store_troubles.get("stored days")
+    return Check("stored days", trouble is None, trouble or "none found damaged")

@@ -43,9 +43,6 @@ class Look:
     outboxes: dict[tuple[str, str], Standing]  # by topic and sink
     latencies: dict[str, Counted]  # "minute", "frame", "loop"
     ban_until: int  # exchange ms, 0 without one
-    store_pausing: str | None  # why writes wait
-    store_misplaced: str | None  # what became of the store's files behind its back
-    damaged: dict[str, tuple[int, ...]]  # by symbol: stored days (ms) found damaged and not read again yet
     disk_free: int | None  # bytes on the disk of the store; None where it cannot be told
 
 
@@ -105,9 +102,6 @@ class Subject:
                 "loop": self.thread.loop_lag.counted(),
             },
             ban_until=banned if banned > snapshot.exchange_time else 0,
-            store_pausing=engine.store.pausing,
-            store_misplaced=engine.stored_days.misplaced,
-            damaged=engine.store.damaged_days(),
             disk_free=free,
         )
 

@@ -108,7 +108,9 @@ def _stores(snapshot: Snapshot) -> list[list[Part]]:
     words: list[tuple[str, str]] = []
     store = snapshot.parts.get("store")
     if store is not None:
-        words.append(("lmdb", "ok" if store == "running" else store))  # "paused": its disk is full
+        words.append(
+            ("lmdb", "ok" if store == "running" else store)
+        )  # "paused": its disk is full; "degraded": see store_troubles
     words += [(_SINKS.get(name, name), word) for name, word in snapshot.sinks.items() if word != "off"]
     groups: list[list[Part]] = []
     for name, word in words:
@@ -135,6 +137,8 @@ def gap_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> lis
             ("! ", Role.ERROR), (f"{snapshot.store_pausing}: writes are paused, candles wait", Role.STRONG),
             (f"; free space at {snapshot.store_path}", Role.TEXT),
         ]  # fmt: skip
+    if snapshot.store_troubles:
+        return [("! ", Role.ERROR), (list(snapshot.store_troubles.values())[-1], Role.STRONG)]
     if reading and (snapshot.state == "backfill" or not open_gaps):
         fraction = snapshot.history_fraction
         unread = sum(v.progress is not None or v.state is SymbolState.WAITING for v in snapshot.symbols)

@@ -109,6 +109,7 @@ def _archives(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
 
 def _store(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
     state = snapshot.parts.get("store", cells.UNKNOWN)
+    troubles = [[(f"  {text}", Role.WARN)] for text in snapshot.store_troubles.values()]
     return [
         _rule("Store", "LMDB", width, ink),
         [
@@ -117,6 +118,7 @@ def _store(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
             (f"{snapshot.store_candles:,} candles", Role.STRONG),
             (f" in {cells.bytes_text(snapshot.store_bytes)}, {snapshot.store_path}", Role.MUTED),
         ],
+        *troubles,
     ]
 
 
