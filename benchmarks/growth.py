@@ -78,7 +78,7 @@ def _config(given: argparse.Namespace, urls: tuple[str, str, str], folder: Path,
     if given.postgres:
         host, server, user, password = given.postgres.split(":")
         lines += ["[database]", "enabled = true", f'host = "{host}"', f"port = {server}"]
-        lines += [f'database = "{user}"', f'username = "{user}"', f'password = "{password}"']
+        lines += [f'username = "{user}"', f'password = "{password}"']
     return "\n".join(lines) + "\n"
 
 
@@ -181,7 +181,9 @@ def main() -> None:
     parser.add_argument("--hours", type=int, default=24, help="of exchange time, at least 4")
     parser.add_argument("--speed", type=float, default=60, help="exchange seconds in a real one")
     parser.add_argument("--kafka", help="a real broker, HOST:PORT")
-    parser.add_argument("--postgres", help="a real server, HOST:PORT:USER:PASSWORD; an empty database USER")
+    parser.add_argument(
+        "--postgres", help="a real server, HOST:PORT:USER:PASSWORD; its database crypto_data must be empty"
+    )
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     parser.add_argument("--check", action="store_true", help="exit 1 where it still grows")
     given = parser.parse_args()

@@ -163,7 +163,7 @@ class Judge:
         if given.postgres:
             host, port, user, password = given.postgres.split(":")
             lines += [
-                "[database]", "enabled = true", f'host = "{host}"', f"port = {port}", f'database = "{user}"',
+                "[database]", "enabled = true", f'host = "{host}"', f"port = {port}",
                 f'username = "{user}"', f'password = "{password}"', "batch_timeout_seconds = 0.2",
             ]  # fmt: skip
         return "\n".join(lines) + "\n"
@@ -287,7 +287,9 @@ class Judge:
         import asyncpg
 
         host, port, user, password = self.given.postgres.split(":")
-        return await asyncpg.connect(host=host, port=int(port), user=user, password=password, database=user)
+        return await asyncpg.connect(
+            host=host, port=int(port), user=user, password=password, database="crypto_data"
+        )
 
     # --- what was published ----------------------------------------------------------------------
 
@@ -515,7 +517,9 @@ def main() -> None:
     parser.add_argument("--speed", type=float, default=30, help="exchange seconds in a real one")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kafka", help="a real broker, HOST:PORT; its topic ta_data must be new")
-    parser.add_argument("--postgres", help="a real server, HOST:PORT:USER:PASSWORD; an empty database USER")
+    parser.add_argument(
+        "--postgres", help="a real server, HOST:PORT:USER:PASSWORD; its database crypto_data must be empty"
+    )
     parser.add_argument("--folder", type=Path, help="where store, log and messages stay; it must be empty")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="feeder-judge-") as scratch:
