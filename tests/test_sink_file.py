@@ -7,6 +7,7 @@ import random
 import resource
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks.configured import configured_sinks, look
 from tui_feeder.engine.sinks.file import FileSink
+from tui_feeder.engine.sinks.outbox import Waiting
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.store import Store
 from tui_feeder.simulator.clock import clock_for
@@ -57,6 +59,30 @@ def written(folder: Path, topic: str = "data") -> list[bytes]:
 def keys(lines: list[bytes]) -> list[tuple[str, int, int]]:
     messages = map(json.loads, lines)
     return [(one["symbol"], one["timestamp"], one["revision"]) for one in messages]
+
+
+async def test_what_is_stored_between_the_last_look_and_the_end_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = queue_in(tmp_path)
+    sink = FileSink(to_files(tmp_path), queue.outbox)
+    looked, real = threading.Event(), queue.outbox.after
+    ended = threading.Event()
+
+    def after(taken: int, most: int) -> list[Waiting]:
+        found = real(taken, most)
+        if not looked.is_set():
+            looked.set()
+            assert ended.wait(10)  # a minute is stored and the end comes; this look has missed both
+        return found
+
+    monkeypatch.setattr(queue.outbox, "after", after)
+    async with at_work(sink):
+        await asyncio.to_thread(looked.wait, 10)
+        await queue.fill(1)
+        sink._closing.set()
+        ended.set()
+    assert len(written(tmp_path / "out")) == 1
 
 
 @pytest.mark.parametrize(("compression", "suffix"), [("none", ".jsonl"), ("gzip", ".gz"), ("zstd", ".zst")])

@@ -100,7 +100,7 @@ class FileSink(DrainingSink):
                     await asyncio.to_thread(self._begin)
                     self.count(f"{self.name} rotations", 1)
                     self._pack_at = 0.0
-                lines = self.outbox.after(self.taken, _AT_ONCE)
+                ending, lines = self.ending, self.outbox.after(self.taken, _AT_ONCE)
                 if lines:
                     await asyncio.to_thread(self._append, [one.payload for one in lines])
                     self.take(lines[-1].number)
@@ -112,7 +112,7 @@ class FileSink(DrainingSink):
                 if packing is None and time.monotonic() >= self._pack_at:
                     self._pack_at = float("inf")
                     packing = asyncio.create_task(asyncio.to_thread(self._pack))
-                if self.over(idle=not lines):
+                if self.over(idle=ending and not lines):
                     break
                 if not lines:
                     self.tell_dropped()

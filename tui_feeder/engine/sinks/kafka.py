@@ -138,7 +138,7 @@ class KafkaSink(DrainingSink):
         """Read the outbox into the lanes, until the session is over."""
         lane_of: dict[str, _Lane] = {}
         while True:
-            room = _AHEAD - delivery.ahead
+            ending, room = self.ending, _AHEAD - delivery.ahead
             found = self.outbox.after(delivery.read, room) if room > 0 else []
             for one in found:
                 lane = lane_of.get(one.symbol)
@@ -159,7 +159,7 @@ class KafkaSink(DrainingSink):
             idle = not delivery.ahead
             if idle:
                 self.progress()
-            if self.over(idle=idle or self._silence() >= _SILENT_SECONDS):
+            if self.over(idle=(ending and idle) or self._silence() >= _SILENT_SECONDS):
                 return
             self.tell_dropped()
             await self.woken(TICK)

@@ -120,14 +120,16 @@ class PostgresSink(SessionSink):
             self.connected(f"mirroring to {self._database.database} ({version})")
             comparing, self._file = Comparing(), None
             while True:
-                self._since, began = 0, time.monotonic()
+                ending, self._since, began = self.ending, 0, time.monotonic()
                 await self._look_for_truncation(pool, comparing)
                 await self._catch_up(pool)
                 if not self._refused:
                     self._level = began
                 wait = self._database.batch_timeout_seconds
-                if self.over(idle=True):
+                if self.over(idle=ending):
                     return
+                if self.ending:  # what was stored before the end came may have missed this pass
+                    continue
                 if not await self._compare(pool, comparing):
                     wait = min(wait, comparing.pause(time.monotonic()))
                     self.progress()

@@ -197,7 +197,12 @@ class SessionSink(ABC):
         return self._closing.is_set()
 
     def over(self, *, idle: bool) -> bool:
-        """Whether the session should return: it is closing, and nothing waits or the time is up."""
+        """Whether the session should return: it is closing, and nothing waits or the time is up.
+
+        Args:
+            idle: nothing waits, as seen by a look that began when it was :attr:`ending`: what was stored
+                just before the end came after an earlier look.
+        """
         return self.ending and (idle or time.monotonic() >= self._deadline)
 
     async def woken(self, seconds: float = TICK) -> None:
