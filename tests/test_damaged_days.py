@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commanding import command
 from damaging import damage_day, damage_open
 from feed import Collected, configured, feeding, until
 from history_parts import TODAY, assert_whole
@@ -16,6 +17,7 @@ from samples import MIDNIGHT, walk
 from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.coverage import Coverage, span
 from tui_feeder.engine.store import Store
+from tui_feeder.moments import day_text
 
 YESTERDAY = TODAY - DAY_MS
 
@@ -62,6 +64,64 @@ def test_a_damaged_day_is_given_back_and_owes_revisions_only_if_its_values_diffe
     assert not again.damaged(BTC)
     assert again.altered(BTC) == lost  # a mirror looks at them again
     again.close()
+
+
+@pytest.mark.parametrize("day", [MIDNIGHT, MIDNIGHT + DAY_MS, MIDNIGHT + 2 * DAY_MS])
+@pytest.mark.parametrize("watermark", [True, False])
+def test_a_command_that_writes_leaves_the_mark_of_damage_until_the_day_is_read_again(
+    tmp_path: Path, day: int, watermark: bool
+) -> None:
+    """Of the first, a middle and the last day, of minutes that had messages and of those that had none."""
+    rows, path = walk(3 * 1440, seed=4), tmp_path / "store"
+    store = Store(path, exchange="a simulated exchange")
+    store.put(BTC, rows, Source.ARCHIVE_DAY, certify=span(0, MIDNIGHT + 9 * DAY_MS)).result()
+    if watermark:
+        store.set_watermark(BTC, MIDNIGHT + 3 * DAY_MS - MINUTE_MS).result()
+    store.close()
+    damage_day(path, BTC, day)
+    said = f"{BTC}: 1 stored day damaged and left out: {day_text(day)}"
+    for _ in range(2):
+        done = command("profiles", "rebuild", "--storage", path, cwd=tmp_path)
+        assert (done.code, said in done.err) == (4, True), done.out + done.err
+    for arguments in (
+        ("export", "--symbol", BTC, "--storage", path), ("info", "--storage", path),
+        ("replay", "--symbols", BTC, "--storage", path),
+    ):  # fmt: skip
+        done = command(*arguments, cwd=tmp_path)
+        assert (done.code, said in done.err) == (4, True), done.out[-500:] + done.err
+    done = command("verify", "--offline", "--storage", path, cwd=tmp_path)
+    assert (done.code, "the stored day is damaged" in done.out) == (4, True), done.out
+    done = command("gaps", "--symbols", BTC, "--storage", path, cwd=tmp_path)
+    assert "damaged: stored and not readable" in done.out
+    done = command("backup", tmp_path / "copy", "--storage", path, cwd=tmp_path)
+    assert (done.code, f"damaged days: {day_text(day)}" in done.err) == (1, True), done.err
+    assert not (tmp_path / "copy").exists()
+    elsewhere = MIDNIGHT + DAY_MS if day == MIDNIGHT else MIDNIGHT
+    span_of = (f"--from={day_text(elsewhere)}", f"--to={day_text(elsewhere + DAY_MS)}")
+    done = command("export", "--symbol", BTC, *span_of, "--storage", path, cwd=tmp_path)
+    assert (done.code, len(done.out.splitlines())) == (0, 1441), done.err
+
+    store = Store(path)
+    assert store.gone(BTC) == span(day, day + DAY_MS)
+    store.put(BTC, rows[rows["open_time"] // DAY_MS * DAY_MS == day], Source.REST).result()
+    assert not store.gone(BTC)
+    assert not store.damaged_days()
+    store.close()
+    done = command("verify", "--offline", "--storage", path, cwd=tmp_path)
+    assert done.code == 0, done.out
+    done = command("export", "--symbol", BTC, "--storage", path, cwd=tmp_path)
+    assert (done.code, len(done.out.splitlines())) == (0, 1 + 3 * 1440), done.err
+
+
+def test_a_symbol_of_which_all_was_damaged_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    store = Store(path, exchange="a simulated exchange")
+    store.put(BTC, walk(1440, seed=4), Source.ARCHIVE_DAY).result()
+    store.close()
+    damage_day(path, BTC, MIDNIGHT)
+    assert command("profiles", "rebuild", "--storage", path, cwd=tmp_path).code == 4
+    done = command("verify", "--offline", "--storage", path, cwd=tmp_path)
+    assert (done.code, "the stored day is damaged" in done.out) == (4, True), done.out
 
 
 def test_writing_into_a_damaged_day_claims_no_minute_that_is_not_there(tmp_path: Path) -> None:

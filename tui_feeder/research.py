@@ -180,7 +180,7 @@ class CandleStore:
         return self._opened_store().certified(symbol)
 
     def damaged(self, symbol: str) -> Coverage:
-        """The days of a symbol that were found damaged while they were read: ``[start, end)`` in ms.
+        """The days of a symbol that were found damaged and not read again since: ``[start, end)`` in ms.
 
         They are left out of what :meth:`candles` returns, with a :class:`DamagedDayWarning`.
         """
@@ -241,7 +241,8 @@ class CandleStore:
         if not present:
             known = ", ".join(self.symbols()) or "nothing"
             raise KeyError(f"no candles of {symbol} in {self.path}: it holds {known}")
-        low, high, bar = present.start, present.end, seconds * SECOND_MS
+        whole = present.union(self._opened_store().gone(symbol))  # damage is named at either end too
+        low, high, bar = whole.start, whole.end, seconds * SECOND_MS
         first = None if start is None else parse_moment(start)
         after = None if end is None else parse_moment(end)
         if first is not None and after is not None and after < first:
@@ -259,10 +260,9 @@ class CandleStore:
         while at < high:
             stop = min(high, (at // DAY_MS * DAY_MS) + _CHUNK_MS)
             store = self._opened_store()
-            known = store.damaged(symbol)
             rows = store.read(symbol, at, stop)
-            for low_day, high_day in store.damaged(symbol).subtract(known):
-                days = " to ".join(dict.fromkeys(map(day_text, (low_day, high_day - DAY_MS))))
+            for start, end in store.damaged(symbol).clip(at, stop):
+                days = " to ".join(dict.fromkeys(map(day_text, (start, end - 1))))
                 warnings.warn(
                     f"{symbol}: the stored candles of {days} are damaged and left out; the running engine, "
                     "feeder-tui backfill or feeder-tui verify --repair reads them again",

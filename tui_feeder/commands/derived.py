@@ -122,7 +122,8 @@ def rebuild(
 
       feeder-tui profiles rebuild --mode today_only --symbols BTCUSDT
 
-    Exit codes: 0 built, 1 there is no store, or an engine has it.
+    Exit codes: 0 built, 1 there is no store, or an engine has it, 4 built without days that are
+    damaged, which stderr names.
     """
     with told():
         loaded = load(config, flags(storage, None, None))

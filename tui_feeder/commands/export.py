@@ -76,10 +76,10 @@ def run(storage: Path, asked: Asked) -> int:
             warnings.simplefilter("ignore", DamagedDayWarning)  # named below, in one line
             if asked.output is None:
                 write(sys.stdout.buffer, chunks, asked)
-                return _damage(store, asked.symbol)
+                return _damage(store, asked)
             with _file(asked.output) as target:
                 count = write(target, chunks, asked)
-        damaged = _damage(store, asked.symbol)
+        damaged = _damage(store, asked)
     bars = plural(count, "candle" if seconds == 60 else "bar")
     typer.echo(f"wrote {bars} of {asked.symbol} {asked.timeframe} to {asked.output}", err=True)
     if not count:
@@ -87,9 +87,11 @@ def run(storage: Path, asked: Asked) -> int:
     return damaged
 
 
-def _damage(store: CandleStore, symbol: str) -> int:
-    days = [day for start, end in store.damaged(symbol) for day in range(start, end, DAY_MS)]
-    return name_damage({symbol: days} if days else {})
+def _damage(store: CandleStore, asked: Asked) -> int:
+    low, high = asked.start or 0, asked.end if asked.end is not None else 1 << 62
+    found = store.damaged(asked.symbol).clip(low, high)
+    days = [day for start, end in found for day in range(start // DAY_MS * DAY_MS, end, DAY_MS)]
+    return name_damage({asked.symbol: days} if days else {})
 
 
 def _why_nothing(storage: Path, asked: Asked) -> str:

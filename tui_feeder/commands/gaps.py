@@ -127,7 +127,8 @@ def _found(
 
 
 def _newest(store: Store) -> int | None:
-    ends = [present.end for symbol in store.symbols() if (present := store.present(symbol))]
+    known = [store.present(symbol).union(store.gone(symbol)) for symbol in store.symbols()]
+    ends = [minutes.end for minutes in known if minutes]
     return max(ends) - MINUTE_MS if ends else None
 
 
@@ -139,8 +140,9 @@ def _missing(
     A symbol of the configuration is ``wanted`` from that minute (ms) to the newest of any symbol; one that
     is only stored, from its first minute to its last. Before its listing there is nothing to lack.
     """
-    present = store.present(symbol)
-    low, high = (present.start, present.end) if present else (newest, newest + MINUTE_MS)
+    present, gone = store.present(symbol), store.gone(symbol)
+    whole = present.union(gone)
+    low, high = (whole.start, whole.end) if whole else (newest, newest + MINUTE_MS)
     if wanted is not None:
         low, high = min(low, wanted), newest + MINUTE_MS
     low, high = start if start is not None else low, end if end is not None else high
@@ -153,7 +155,7 @@ def _missing(
     known = store.unavailable(symbol)
     holes: list[Hole] = []
     damaged = store.check(symbol, low, high).intersect(present)
-    present = present.subtract(damaged)
+    present, damaged = present.subtract(damaged), damaged.union(gone)
     left = present.missing(low, high)
     for one in known:
         ranges = left.clip(one.start, one.end)

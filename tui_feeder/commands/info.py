@@ -31,8 +31,9 @@ def run(loaded: LoadedConfig, asked: list[str] | None, sources: bool, json: bool
     store = Store(loaded.config.application.storage_path, read_only=True)
     try:
         about = _about(loaded, store)
-        symbols = [_symbol(store, symbol, sources) for symbol in stored_symbols(store, asked)]
-        damaged = store.damaged_days()
+        chosen = stored_symbols(store, asked)
+        symbols = [_symbol(store, symbol, sources) for symbol in chosen]
+        damaged = {symbol: days for symbol, days in store.damaged_days().items() if symbol in chosen}
     finally:
         store.close()
     if json:

@@ -6,7 +6,7 @@ import orjson
 import typer
 
 from tui_feeder.commands.tables import amount, plural, table
-from tui_feeder.commands.wanted import stored_symbols
+from tui_feeder.commands.wanted import name_damage, stored_symbols
 from tui_feeder.config import Config
 from tui_feeder.engine.basis import basis_of
 from tui_feeder.engine.profile_days import MISSING, Built, build_days, days_wanted, newest_day
@@ -41,10 +41,11 @@ def rebuild(config: Config, asked: list[str] | None, mode: str | None, json: boo
                 continue
             days = days_wanted(mode, newest, config.volume_profile.for_symbol(symbol).historical_days)
             done[symbol] = build_days(store, symbol, settings, days, again=mode != MISSING)
+        damaged = {symbol: days for symbol, days in store.damaged_days().items() if symbol in done}
     finally:
         store.close()
     typer.echo(_json(mode, done) if json else _text(mode, done))
-    return 0
+    return name_damage(damaged)
 
 
 def _json(mode: str, done: dict[str, Built | None]) -> str:

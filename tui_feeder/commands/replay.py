@@ -41,7 +41,8 @@ def run(
         if speed is not None:
             messages = paced(messages, speed, time.monotonic, time.sleep)
         code = _write(messages, sys.stdout.buffer, at_once=speed is not None)
-        return name_damage(store.damaged_days()) or code
+        damaged = {symbol: days for symbol, days in store.damaged_days().items() if symbol in symbols}
+        return name_damage(damaged) or code
     finally:
         store.close()
 

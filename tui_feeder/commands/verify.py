@@ -68,7 +68,7 @@ def run(loaded: LoadedConfig, asked: Asked) -> int:
         records = store.damaged_records()
         if records and asked.repair:
             store.drop_damaged_records().result()
-        found = [Findings(symbol) for symbol in stored_symbols(store, asked.symbols)]
+        found = [Findings(symbol) for symbol in stored_symbols(store, asked.symbols, gone=True)]
         asyncio.run(_Verification(loaded, store, asked, found).run())
     finally:
         store.close()
@@ -106,8 +106,8 @@ class _Verification:
             telling.cancel()
 
     def _bounds(self, symbol: str) -> tuple[int, int]:
-        present = self._store.present(symbol)
-        low, high = present.start, present.end
+        there = self._store.present(symbol).union(self._store.gone(symbol))
+        low, high = there.start, there.end
         if self._asked.start is not None:
             low = max(low, self._asked.start)
         if self._asked.end is not None:

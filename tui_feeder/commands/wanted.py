@@ -23,13 +23,15 @@ def unlisted_line(symbol: str, listed: int) -> str:
     return f"{symbol}: not listed before {moment_text(listed)}"
 
 
-def stored_symbols(store: Store, asked: Sequence[str] | None) -> list[str]:
+def stored_symbols(store: Store, asked: Sequence[str] | None, *, gone: bool = False) -> list[str]:
     """The stored symbols that names and patterns stand for; all of them without any.
+
+    With ``gone`` also those of which all was damaged.
 
     Raises:
         Refusal: a name is not stored.
     """
-    there = [symbol for symbol in store.symbols() if store.present(symbol)]
+    there = [symbol for symbol in store.symbols() if store.present(symbol) or (gone and store.gone(symbol))]
     if asked is None:
         return there
     chosen: dict[str, None] = {}

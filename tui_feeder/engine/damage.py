@@ -60,11 +60,6 @@ class Damage:
         """The damaged days of a symbol, as whole days."""
         return Coverage((day, day + DAY_MS) for day in self._of(symbol))
 
-    def days(self) -> dict[str, tuple[int, ...]]:
-        """The damaged days of every symbol that has some."""
-        with self._lock:
-            return {symbol: tuple(sorted(days)) for symbol, days in self._days.items()}
-
     def _of(self, symbol: str) -> dict[int, Coverage]:
         with self._lock:
             return dict(self._days.get(symbol, {}))

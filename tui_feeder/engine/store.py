@@ -269,12 +269,25 @@ class Store:
         return found
 
     def damaged(self, symbol: str) -> Coverage:
-        """The days of a symbol that were found damaged by this store, and not written again since."""
-        return self._damage.of(symbol)
+        """The days of a symbol that were found damaged, by whomever, and not written again since."""
+        return self._damage.of(symbol).union(_whole_days(self.gone(symbol)))
+
+    def gone(self, symbol: str) -> Coverage:
+        """The minutes that went with a damaged day: not stored now, and not read again since."""
+        return self._state(symbol).gone
 
     def damaged_days(self) -> dict[str, tuple[int, ...]]:
-        """The days (ms) found damaged and not written again since, of every symbol that has some."""
-        return self._damage.days()
+        """The days (ms) found damaged and not written again since, of every symbol that has some.
+
+        One that is open for writing tells of the symbols it has had to do with.
+        """
+        met = self.symbols() if self.read_only else sorted(set(self._symbols))
+        found = {symbol: self.damaged(symbol) for symbol in met}
+        return {
+            symbol: tuple(day for start, end in days for day in range(start, end, DAY_MS))
+            for symbol, days in found.items()
+            if days
+        }
 
     def _note_damage(self, symbol: str, day: int, lacking: Coverage) -> None:
         if self._damage.add(symbol, day, lacking) and self._writer is not None:
@@ -586,6 +599,11 @@ class Store:
         if self._writer is None:
             raise StoreError(f"{self.path} is open for reading only")
         return self._writer.submit(job)
+
+
+def _whole_days(minutes: Coverage) -> Coverage:
+    """The days that hold any of ``minutes``."""
+    return Coverage((start // DAY_MS * DAY_MS, -(-end // DAY_MS) * DAY_MS) for start, end in minutes)
 
 
 def _lose(symbol: str, day: int, write: Write) -> None:

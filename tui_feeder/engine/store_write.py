@@ -198,6 +198,9 @@ class Write:
             self.save(symbol, _aside(day), msgspec.msgpack.encode(aside))
             state.lost = state.lost.union(told)
             self.save(symbol, b"lost", intervals(state.lost))
+        # Whoever opens the store next must know that this is damage, and no gap like any other.
+        state.gone = state.gone.union(gone)
+        self.save(symbol, b"gone", intervals(state.gone))
         # Kept numbers rest on minutes that are not there now.
         state.edition += 1
         self.save(symbol, b"edition", number(state.edition))
@@ -267,6 +270,9 @@ class Write:
         if state.present != before:
             self.save(symbol, b"present", intervals(state.present))
             self._set_untold(symbol, self._passed(state, minutes).subtract(before).subtract(told))
+        if state.gone.intersect(minutes):
+            state.gone = state.gone.subtract(minutes)
+            self.save(symbol, b"gone", intervals(state.gone))
 
     def _set_untold(self, symbol: str, minutes: Coverage) -> None:
         if minutes:

@@ -16,7 +16,7 @@ from tui_feeder.engine.coverage import EMPTY, Coverage
 NAMES = (
     b"present", b"certified", b"outages", b"overruled", b"altered", b"listed", b"watermark", b"unavailable",
     b"untold", b"mistold", b"early", b"edition",
-    b"lost",
+    b"lost", b"gone",
 )  # fmt: skip
 #: No minute is later, and no number of replacements as high as that which stands for an unknown one.
 _LAST_MS, _NO_EDITION = 1 << 53, 1 << 60
@@ -49,6 +49,7 @@ class SymbolState:
     watermark: int | None = None
     unavailable: tuple[Unavailable, ...] = ()
     lost: Coverage = EMPTY  # minutes up to the watermark whose day was damaged after their message was made
+    gone: Coverage = EMPTY  # minutes that went with a damaged day and were not read again since
     tail_days: set[int] = field(default_factory=set)  # midnights of the days with rows in the tail
 
     def copy(self) -> SymbolState:
@@ -56,7 +57,7 @@ class SymbolState:
         return SymbolState(
             self.present, self.certified, self.outages, self.overruled, self.altered,
             self.untold, self.early, self.mistold, self.edition, self.listed,
-            self.watermark, self.unavailable, self.lost, set(self.tail_days),
+            self.watermark, self.unavailable, self.lost, self.gone, set(self.tail_days),
         )  # fmt: skip
 
 
@@ -107,6 +108,7 @@ def state_of(
         watermark=moment(b"watermark", min(_LAST_MS, newest + DAY_MS)),
         unavailable=_unavailable(raw[b"unavailable"], odd),
         lost=lost,
+        gone=minutes(b"gone"),
         tail_days=tail_days,
     )
 
