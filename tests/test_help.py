@@ -106,3 +106,37 @@ def test_completion_is_installed_for_the_shell_it_is_asked_from(tmp_path: Path) 
     script = tmp_path / ".bash_completions" / "feeder-tui.sh"
     assert "complete -o default -F" in script.read_text()
     assert str(script) in (tmp_path / ".bashrc").read_text()
+
+
+#: Once as ourselves, so that all modules are there, then as a user who has no home of his own.
+HOMELESS = """
+import contextlib, os, sys
+from tui_feeder.cli import main
+sys.argv[1:] = ["--install-completion"]
+home = os.environ.pop("WANTED_HOME")
+with contextlib.suppress(SystemExit):
+    main()
+del os.environ["HOME"]
+if home:
+    os.environ["HOME"] = home
+if os.geteuid() == 0:
+    os.setuid(12345)
+main()
+"""
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/nonexistent", ""])
+def test_completion_without_a_home_that_can_be_written_is_one_line(home: str, tmp_path: Path) -> None:
+    if not home and os.geteuid():
+        pytest.skip("only root can become a user without a home")
+    done = subprocess.run(
+        ["bash", "--norc", "-c", f"{shlex.quote(sys.executable)} -c {shlex.quote(HOMELESS)}; exit $?"],
+        capture_output=True, text=True, timeout=60, check=False,
+        cwd="/", env=environment(HOME=str(tmp_path), WANTED_HOME=home),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("feeder-tui: "), done.stderr
+    remedy = "set HOME to a folder that can be written" if not home else home
+    assert remedy in done.stderr
+    assert "internal error" not in done.stderr

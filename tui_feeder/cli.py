@@ -28,6 +28,7 @@ from tui_feeder.commands.line import (
     ThemeOption,
     load,
     split,
+    tell,
     told,
 )
 from tui_feeder.commands.line import flags as flags_of
@@ -350,4 +351,6 @@ def main() -> None:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except streams.OutputError:
         pass
+    except Exception as error:  # of what typer does outside of our commands
+        tell(error)
     sys.exit(streams.exit_code(code))

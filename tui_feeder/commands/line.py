@@ -135,6 +135,8 @@ def _reason(error: Exception) -> str:
         return f"out of memory: {_REMEDIES[errno.ENOMEM]}"
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return f"no more threads: {_REMEDIES[errno.EAGAIN]}, or {_REMEDIES[errno.ENOMEM]}"
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return "this user has no home directory: set HOME to a folder that can be written"
     return f"internal error: {error!r}; run again with --debug to see where"
 
 
@@ -175,10 +177,15 @@ def told() -> Iterator[None]:
         typer.echo(f"feeder-tui: {error}", err=True)
         raise typer.Exit(2) from None
     except Exception as error:
-        if State.debug or os.environ.get("FEEDER_DEBUG"):
-            raise
-        typer.echo(f"feeder-tui: {_reason(error)}", err=True)
+        tell(error)
         raise typer.Exit(1) from None
+
+
+def tell(error: Exception) -> None:
+    """Tell a failure in one line on stderr, or raise it again where tracebacks are wanted."""
+    if State.debug or os.environ.get("FEEDER_DEBUG"):
+        raise error
+    typer.echo(f"feeder-tui: {_reason(error)}", err=True)
 
 
 def split(symbols: str | None) -> list[str] | None:
