@@ -7,13 +7,15 @@ import re
 from pathlib import Path
 
 import pytest
-from feed import NOON, configured, feeding
+from feed import NOON, configured, feeding, until
+from holding import exchange_of, feed_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_feeder.commands.backfill_jobs import Job
 from tui_feeder.commands.backfill_progress import Lines
-from tui_feeder.engine import history_whole, snapshots
+from tui_feeder.engine import history_whole, snapshots, telling
+from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.history import Tracker
 from tui_feeder.engine.history_whole import WholeHistory
 from tui_feeder.simulator.clock import clock_for
@@ -46,6 +48,25 @@ def test_it_rises_from_nothing_to_all_whatever_is_refused_on_the_way(
         seen.append(whole.fraction)
     assert seen == sorted(seen)
     assert seen[-1] == (1.0 if any(sizes) else 0.0)
+
+
+async def test_what_reading_waits_for_is_in_the_line_of_the_log(tmp_path: Path) -> None:
+    names = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]
+    async with exchange_of(names, rate=6.0) as exchange:
+        exchange.faults.switch_on("weight-jump")
+        async with feed_of(exchange, tmp_path, names) as feed:
+            lines: list[str] = []
+
+            def told() -> bool:
+                lines.append(feed.engine._progress())
+                return "REST weight used up" in lines[-1]
+
+            await until(told, why=lines[-1] if lines else "")
+            after = exchange.clock.now() // MINUTE_MS * MINUTE_MS
+            waiting = r", nothing read for \d+ s: REST weight used up, waits until (\d\d:\d\d:00Z) "
+            found = re.search(waiting, lines[-1])
+            assert found is not None, lines[-1]
+            assert found[1] in (telling.clock(after)[11:], telling.clock(after + MINUTE_MS)[11:])
 
 
 def test_the_time_left_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,8 @@ class Tracker:
     files_total: int = 0
     source: str = ""
     started: float = field(default_factory=time.monotonic)
+    asks_rest: int = 0  # parts of the fill that wait for answers of REST
+    rest_waits: Callable[[], str] = str  # tells why REST is not asked at once
     _seen: tuple[int, int] = (0, 0)  # rows and bytes at the last look
     _moved: float = field(default_factory=time.monotonic)  # when they were last others than before
 
@@ -69,7 +71,8 @@ class Tracker:
         if pausing is not None:
             note = f"paused: {pausing}"
         elif still >= _STILL_SECONDS:
-            note = f"nothing read for {still:.0f} s"
+            why = self.rest_waits() if self.asks_rest else ""
+            note = f"nothing read for {still:.0f} s" + (f": {why}" if why else "")
         return Progress(
             min(self.rows_done, self.rows_total), self.rows_total, self.bytes_done,
             self.files_done, self.files_total, self.source, None if note else eta, note,
@@ -280,12 +283,15 @@ class History:
     ) -> None:
         for start, end in rest_pages(ranges):
             page, asked = span(start, end), self._now()
+            tracker.asks_rest, tracker.rest_waits = tracker.asks_rest + 1, self._rest.waits
             try:
                 rows, newest = await self._page(symbol, start, end, urgent)
             except RestError as error:
                 done.failed = done.failed.union(page)
                 done.kind, done.reason = error.kind, f"{error.kind}: {error}"
                 continue
+            finally:
+                tracker.asks_rest -= 1
             proven = min(asked - SURE_MS, newest - (_PROOF_MINUTES - 1) * MINUTE_MS)
             sure = page.clip(start, max(proven, asked - _PROOF_MS) // MINUTE_MS * MINUTE_MS)
             kept = self.sound(symbol, rows, Source.REST)

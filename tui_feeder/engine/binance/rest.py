@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -130,6 +131,16 @@ class RestClient:
     def silenced(self) -> bool:
         """Whether the exchange wants no requests for a while: those that are made wait."""
         return self.state in _SILENCED
+
+    def waits(self) -> str:
+        """Why requests are not sent at once, in words; "" while they are."""
+        reasons = (
+            (self.banned_until, "the address is banned"),
+            (self._paused_until, "REST asked for a pause"),
+            (self.ledger.blocked_until, "REST weight used up"),
+        )
+        until, why = next((one for one in reasons if one[0] > self.clock.now()), (0, ""))
+        return f"{why}, waits until {datetime.fromtimestamp(until / 1000, UTC):%H:%M:%SZ}" if why else ""
 
     async def close(self) -> None:
         """Close the connections."""

@@ -32,6 +32,7 @@ class WeightLedger:
         self, now: Callable[[], int], sleep_until: Callable[[int], Awaitable[None]], reserve: float = 0.2
     ) -> None:
         self.limit = DEFAULT_LIMIT
+        self.blocked_until = 0  # exchange ms: the last that a request was made to wait for
         self.waits = 0  # how often a request had to wait for the next minute
         self._now = now
         self._sleep_until = sleep_until
@@ -74,7 +75,8 @@ class WeightLedger:
                 await self._sleep_until(min(self._now() + _LOOK_MS, (self._minute + 1) * MINUTE_MS))
                 continue
             self.waits += 1
-            await self._sleep_until((self._minute + 1) * MINUTE_MS)
+            self.blocked_until = (self._minute + 1) * MINUTE_MS
+            await self._sleep_until(self.blocked_until)
 
     def correct(self, used: int, asked_at: int) -> None:
         """Take the exchange's own figure from the answer to a request of exchange time ``asked_at``.
