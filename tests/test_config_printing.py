@@ -7,8 +7,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
+from commanding import command
 
-from tui_feeder.config import Config, ConfigError, example, init_file, load, render
+from tui_feeder.config import Config, InitError, example, init_file, load, render
 
 EXAMPLE = Path(__file__).parent.parent / "config.toml.example"
 
@@ -115,18 +116,21 @@ def test_a_new_file_is_the_example_and_its_owners_alone(tmp_path: Path) -> None:
 def test_a_file_that_is_there_is_left_alone_unless_forced(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text("mine")
-    with pytest.raises(ConfigError, match="there already"):
+    with pytest.raises(InitError, match="there already"):
         init_file(path)
     assert path.read_text() == "mine"
+    done = command("config", "init", path, cwd=tmp_path)
+    told = f"feeder-tui: {path} is there already and was left as it is: to replace it, add --force\n"
+    assert (done.code, done.err) == (2, told)
     init_file(path, force=True)
     assert load(path, environ={}).config == Config()
 
 
 def test_a_place_that_can_not_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="can't be written"):
+    with pytest.raises(InitError, match="can't be written"):
         init_file(tmp_path / "file" / "config.toml")
     (tmp_path / "directory").mkdir()
-    with pytest.raises(ConfigError, match="can't be written"):
+    with pytest.raises(InitError, match="can't be written"):
         init_file(tmp_path / "directory", force=True)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["directory", "file"]

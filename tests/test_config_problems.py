@@ -295,3 +295,15 @@ def test_a_key_that_awaits_its_part_is_told_when_set_to_another_value_than_its_d
     )
     (warning,) = load(None, environ={"FEEDER_UI__THEME": "light"}).warnings
     assert (warning.file, warning.key) == ("environment FEEDER_UI__THEME", "ui.theme")
+
+
+def test_a_first_day_in_the_future_is_a_problem_but_for_a_simulated_exchange(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[application]\nstart_date = "2099-01-01"\n')
+    with pytest.raises(ConfigError) as refused:
+        load(file, environ={})
+    assert str(refused.value) == (
+        f"1 problem in the configuration:\n{file}:2: application.start_date = 2099-01-01 is in the future\n"
+        "    name a day in the past, or leave it out"
+    )
+    load(file, environ={"FEEDER_EXCHANGE__REST_URL": "http://127.0.0.1:1"})

@@ -74,6 +74,9 @@ async def test_where_all_is_well_every_line_says_so(tmp_path: Path) -> None:
         )
         assert "its SHA256 agrees" in found["archive"]["text"]
         assert "first frame after" in found["streams"]["text"]
+        assert found["http"]["text"] == (
+            "nothing is served beside a simulated exchange unless application.health_server_port is stated"
+        )
         done = await command_at(exchange, "doctor", "--symbols", "BTCUSDT", cwd=tmp_path)
         assert done.code == 0
         assert "ok    streams" in done.out

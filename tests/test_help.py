@@ -137,6 +137,6 @@ def test_completion_without_a_home_that_can_be_written_is_one_line(home: str, tm
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("feeder-tui: "), done.stderr
-    remedy = "set HOME to a folder that can be written" if not home else home
+    remedy = home or "set HOME to a folder that can be written"
     assert remedy in done.stderr
     assert "internal error" not in done.stderr

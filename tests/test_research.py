@@ -240,6 +240,12 @@ def test_the_page_about_python_says_what_works(tmp_path: Path, capsys: pytest.Ca
             exec(snippet, {"open_store": open_store})
     printed = capsys.readouterr().out
     assert printed.startswith("['BTCUSDT', 'ETHUSDT']\n185 ")
+    other = Store(tmp_path / "other" / "lmdb_data", exchange="a simulated exchange")
+    other.put("BTCUSDT", walk(60, start=MIDNIGHT + 200 * DAY_MS), Source.REST).result()
+    other.close()
+    with contextlib.chdir(tmp_path / "other"):  # a store without the month of the example
+        exec(snippets[0], {})
+    assert capsys.readouterr().out == "['BTCUSDT']\n"
     assert f"BTCUSDT {MIDNIGHT + 5 * MINUTE_MS} {MIDNIGHT + 7 * MINUTE_MS} 2 minutes" in printed
 
 

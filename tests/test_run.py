@@ -15,6 +15,7 @@ from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
 
+import commanding
 import pytest
 from history_parts import assert_whole
 from samples import KLINES, real_month
@@ -265,10 +266,12 @@ async def test_hangup_reads_the_configuration_again_and_follows_its_symbols(tmp_
             )
 
         write("['BTCUSDT']")
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND, "--config", str(file), "--output", "jsonl",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(),
-        )  # fmt: skip
+        logged = tmp_path / "log"
+        with logged.open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                *COMMAND, "--config", str(file), "--output", "jsonl",
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=environment(),
+            )  # fmt: skip
         assert process.stdout is not None
 
         async def symbol() -> str:
@@ -284,6 +287,10 @@ async def test_hangup_reads_the_configuration_again_and_follows_its_symbols(tmp_
         while await symbol() != "ETHUSDT":
             pass
         assert [await symbol() for _ in range(5)][-3:] == ["ETHUSDT"] * 3
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM):
+            process.send_signal(number)
+            while f"{number.name} means nothing here and is ignored" not in logged.read_text():
+                assert await symbol() == "ETHUSDT"
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 30) == 0
 
@@ -335,3 +342,10 @@ def test_a_storage_nobody_can_write_is_refused_with_a_remedy() -> None:
     assert "cannot be written" in done.stderr
     assert "--storage" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_theme_that_does_not_exist_is_refused_without_a_screen_too(tmp_path: Path) -> None:
+    done = commanding.command("--demo", "--no-ui", "--run-for", "1", "--theme", "nope", cwd=tmp_path)
+    assert done.code == 2
+    assert done.err.startswith("feeder-tui: --theme: unknown theme 'nope'; there are: feeder-dark, ")
+    assert done.err.count("\n") == 1

@@ -305,7 +305,9 @@ def labels(family: Any) -> list[str]:  # noqa: ANN401
 
 
 def test_every_counter_of_the_source_is_in_the_documentation() -> None:
-    documented = set(re.findall(r"^\| `([^`]+)` \| ", METRICS.read_text(), re.M))
+    listed = re.findall(r"^\| `([^`]+)` \| ", METRICS.read_text(), re.M)
+    documented = set(listed)
+    assert len(documented) == len(listed)
     source = Path(__file__).resolve().parents[1] / "tui_feeder"
     counted: set[str] = set()
     for path in [*source.glob("engine/**/*.py"), source / "running.py"]:

@@ -90,6 +90,11 @@ def test_a_reader_that_leaves_ends_a_command_quietly(words: str, stored: Path) -
         assert word not in done.stderr
 
 
+def test_a_reader_that_leaves_a_named_output_ends_an_export_quietly(stored: Path) -> None:
+    done = shell("$F export --symbol BTCUSDT -o /dev/stdout | true", stored)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
 def test_a_first_line_is_had_before_the_reader_leaves(stored: Path) -> None:
     done = shell("$F doctor --symbols BTCUSDT | head -n 1", stored)
     assert done.stdout.startswith(b"ok    config")

@@ -155,6 +155,8 @@ def main_command(
         if not headless and not (sys.stdin.isatty() and sys.stdout.isatty()):
             headless = True
             typer.echo("feeder-tui: this is no terminal, so it runs without the screen (--no-ui)", err=True)
+        if theme is not None and headless:  # a screen refuses it by itself
+            _known(theme)
         look = {"ui.theme": theme, "ui.colors": colors, "ui.symbol_set": symbol_set}
         flags = flags_of(storage, symbols, log_level) | {"ui.refresh_hz": hz, "ui.slow": slow, **look}
         reload = (lambda: load(config, flags)) if not demo else None
@@ -164,6 +166,18 @@ def main_command(
         if not demo:
             raise typer.Exit(running.run(load(config, flags), options))
         raise typer.Exit(_run_demo(config, flags, options, demo_data, demo_speed))
+
+
+def _known(theme: str) -> None:
+    """Refuse a theme that does not exist."""
+    from tui_feeder.folders import config_folder
+    from tui_feeder.widgets.themes import Themes
+
+    folder = config_folder()
+    try:
+        Themes(folder / "themes" if folder is not None else None).load(theme)
+    except ValueError as error:
+        raise Refusal(f"--theme: {error}") from None
 
 
 def _run_demo(
@@ -332,12 +346,15 @@ def config_init(
 
     Exit codes: 0 written, 2 there is one already, or it cannot be written.
     """
-    from tui_feeder.config import init_file
+    from tui_feeder.config import InitError, init_file
     from tui_feeder.folders import expanded
 
     with told():
         path = expanded(path)
-        init_file(path, force=force)
+        try:
+            init_file(path, force=force)
+        except InitError as error:
+            raise Refusal(str(error)) from error
         typer.echo(f"wrote {path}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tui_feeder.configuration.files import find_config
 from tui_feeder.configuration.printing import example, init_file, render
-from tui_feeder.configuration.problems import ConfigError, Problem
+from tui_feeder.configuration.problems import ConfigError, InitError, Problem
 from tui_feeder.configuration.reading import LoadedConfig, load
 from tui_feeder.configuration.rules import NOT_YET
 from tui_feeder.configuration.sections import (
@@ -41,6 +41,7 @@ __all__ = [
     "Database",
     "Exchange",
     "File",
+    "InitError",
     "Kafka",
     "KafkaSecurity",
     "LoadedConfig",

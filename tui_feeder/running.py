@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+#: Signals that would end the process without a word; sent by mistake they end no feeder.
+_NOT_OURS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+
+
 class RunError(Exception):
     """The run cannot go as asked; the message says why and what to do."""
 
@@ -80,6 +84,8 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
     ways = routes(config)
     if any(ways.values()):
         log.info("the way to the exchange: %s", routes_text(ways))
+    for number in _NOT_OURS:
+        signal.signal(number, _ignored)
     store = Store(config.application.storage_path, exchange=market_of(config))
     try:
         sinks = configured_sinks(config, store)
@@ -91,6 +97,10 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
         if options.headless
         else _interactive(loaded, store, sinks, options, log_file, faults)
     )
+
+
+def _ignored(number: int, _frame: FrameType | None) -> None:
+    log.warning("%s means nothing here and is ignored", signal.Signals(number).name)
 
 
 def problem_of(loaded: LoadedConfig, need: Need) -> Problem:

@@ -18,7 +18,7 @@ import sys
 from typing import Any
 
 #: What a shell tells of a program that SIGPIPE has ended.
-_LEFT = 128 + signal.SIGPIPE
+LEFT = 128 + signal.SIGPIPE
 
 
 class OutputError(Exception):
@@ -119,6 +119,6 @@ def exit_code(code: int) -> int:
     if failure is None:
         return code
     if failure.errno == errno.EPIPE:
-        return _LEFT
+        return LEFT
     sys.stderr.write(f"feeder-tui: standard output cannot be written: {failure.strerror}\n")
     return 1

@@ -18,8 +18,10 @@ async def port(loaded: LoadedConfig) -> Finding:
     config = loaded.config
     number, host = config.application.health_server_port, config.service.http_host
     stated = loaded.origins[_KEY] != "default"
-    if number == 0 or (not stated and is_loopback(config.exchange.rest_url)):
-        return Finding("http", "ok", f"nothing is served: {_KEY} = {number}")
+    if number == 0:
+        return Finding("http", "ok", f"nothing is served: {_KEY} = 0")
+    if not stated and is_loopback(config.exchange.rest_url):
+        return Finding("http", "ok", f"nothing is served beside a simulated exchange unless {_KEY} is stated")
     from tui_feeder.service.http import ServiceError, listening
 
     try:

@@ -19,6 +19,7 @@ from tui_feeder.commands.wanted import name_damage
 from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.moments import parse_timeframe
 from tui_feeder.research import CANDLE, Candles, CandleStore, DamagedDayWarning, open_store
+from tui_feeder.streams import LEFT
 from tui_feeder.whole_file import is_file, whole_file
 
 _GROUP_ROWS = 100_000  # rows of a Parquet row group, about
@@ -108,6 +109,8 @@ def _file(path: Path) -> Iterator[IO[bytes]]:
     try:
         with whole_file(path) as target:
             yield target
+    except BrokenPipeError:  # what is no file, such as /dev/stdout or a FIFO, and whose reader has left
+        raise typer.Exit(LEFT) from None
     except OSError as error:
         raise ExportError(f"{path} cannot be written: {error.strerror or error}") from error
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tui_feeder.configuration.keys import Branch, KeyName, dotted, kind_at, names_in
-from tui_feeder.configuration.problems import ConfigError, Problem
+from tui_feeder.configuration.problems import InitError
 from tui_feeder.configuration.reading import LoadedConfig
 from tui_feeder.configuration.text import printable, to_toml
 from tui_feeder.whole_file import is_file, whole_file
@@ -62,17 +62,17 @@ def init_file(path: Path, force: bool = False) -> None:
     """Writes the example as a new file at ``path``, whole or not at all, for its owner's eyes only.
 
     Raises:
-        ConfigError: There is a file at ``path`` and ``force`` is not given, or it can't be written.
+        InitError: There is a file at ``path`` and ``force`` is not given, or it can't be written.
     """
     if not force and is_file(path):
-        message = "is there already and was left as it is"
-        raise ConfigError([Problem(str(path), None, None, None, message, hint="to replace it, add --force")])
+        raise InitError(f"{path} is there already and was left as it is: to replace it, add --force")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # It may come to hold a password, so nobody else may read it.
         with whole_file(path, 0o600) as file:
             file.write(example().encode())
     except OSError as error:
-        hint = "name another place, or check the owner and mode of its directory"
-        problem = Problem(str(path), None, None, None, f"can't be written: {error.strerror}", hint=hint)
-        raise ConfigError([problem]) from error
+        raise InitError(
+            f"{path} can't be written: {error.strerror}: "
+            "name another place, or check the owner and mode of its directory"
+        ) from error

@@ -44,3 +44,7 @@ class ConfigError(Exception):
         count = len(self.problems)
         title = "1 problem" if count == 1 else f"{count} problems"
         return "\n".join([f"{title} in the configuration:", *map(str, self.problems)])
+
+
+class InitError(Exception):
+    """A new configuration file cannot be written; the message says why and what to do."""

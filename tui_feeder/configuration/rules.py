@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from tui_feeder.configuration.sections import AlertRule, Config, Database, KafkaSecurity, VolumeProfile
 from tui_feeder.configuration.text import MASK, show
@@ -59,9 +60,20 @@ def replacement(key: str) -> str | None:
 IMPLIED: dict[str, tuple[str, str]] = {"fixed_price_increment": ("price_increment_mode", "Fixed")}
 
 
+def _future(config: Config) -> Iterator[Finding]:
+    """A first day that is still to come; a simulated exchange may have its own time."""
+    start = config.application.start_date
+    if start is not None and start > datetime.now(UTC) and not is_loopback(config.exchange.rest_url):
+        yield Finding(
+            ("application.start_date",), "is in the future", "name a day in the past, or leave it out",
+            f"{start:%Y-%m-%d}",
+        )  # fmt: skip
+
+
 def contradictions(config: Config) -> list[Finding]:
     """What can't hold together."""
     return [
+        *_future(config),
         *_increments(config.volume_profile),
         *_kafka(config),
         *_sasl(config.kafka.security),

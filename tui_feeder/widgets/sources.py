@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
+
 from tui_feeder.monitor import Snapshot, StreamView, SymbolState
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.grid import bar_text
@@ -125,9 +127,10 @@ def _store(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
 def _sinks(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
     messages = sum(view.messages for view in snapshot.symbols)
     lines = [_rule("Sinks", f"{messages:,} messages made", width, ink)]
+    room = max(14, *(cell_len(name) + 3 for name in snapshot.sinks)) if snapshot.sinks else 14
     for name, state in snapshot.sinks.items():
         role = Role.OK if state in _GOOD else Role.MUTED if state == "off" else Role.WARN
-        lines.append([(cells.fit(f"  {name}", 14), Role.TEXT), (state, role)])
+        lines.append([(cells.fit(f"  {name}", room), Role.TEXT), (state, role)])
     if not snapshot.sinks:
         lines.append([("  none is configured: candles are stored, messages go nowhere", Role.MUTED)])
     return lines
