@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from commanding import command
 from websockets.asyncio.client import connect
 
 from tui_feeder.simulator.clock import SimulatedClock, clock_for, default_start
@@ -217,6 +218,42 @@ async def test_a_file_without_header_in_microseconds_and_out_of_order_is_underst
         rows = await klines(exchange, "ODDUSDT", JULY, 6)
     assert [int(row[0]) for row in rows] == [JULY + i * MINUTE for i in (0, 1, 2, 3, 5)]
     assert [row[1] for row in rows] == ["100.50", "101.50", "102.50", "103.50", "105.50"]
+
+
+def big_month(folder: Path, quote: str, price: str = "99990.0") -> None:
+    """A month of ten minutes in which each has traded ``quote``."""
+    lines = [
+        f"{at},{price},{price},{price},{price},401381,{at + MINUTE - 1},{quote},3,1.0,{quote},0"
+        for at in range(JULY, JULY + 10 * MINUTE, MINUTE)
+    ]
+    with zipfile.ZipFile(folder / "BIGUSDT-1m-2025-07.zip", "w") as packed:
+        packed.writestr("BIGUSDT-1m-2025-07.csv", "\n".join(lines))
+
+
+def test_numbers_beyond_what_can_be_counted_are_refused_when_they_are_loaded(tmp_path: Path) -> None:
+    big_month(tmp_path, f"{401_381 * 99_990}.0000000001")
+    with pytest.raises(
+        ValueError, match=r"BIGUSDT-1m-2025-07\.zip has quote volumes up to 401,340,861,900 a "
+    ):
+        recorded_market(tmp_path)
+    done = command("simulate", "--data", tmp_path, cwd=tmp_path)
+    assert done.code == 2
+    assert "too large to be counted with the 10 decimals that the files of BIGUSDT have: " in done.err
+    assert done.err.count("\n") == 1
+    big_month(tmp_path, "1.0", price="99990000000.00000000000001")
+    with pytest.raises(ValueError, match="has prices up to 99,990,000,000, too large to be counted with"):
+        recorded_market(tmp_path)
+
+
+async def test_large_numbers_that_can_be_counted_keep_every_digit(tmp_path: Path) -> None:
+    quote = "40134086.1234567891"  # more digits than a float has, in units
+    big_month(tmp_path, quote)
+    async with Exchange(recorded_market(tmp_path), SimulatedClock(JULY + DAY, 1e-6)) as exchange:
+        (row, *_) = await klines(exchange, "BIGUSDT", JULY, 3)
+        url = f"{exchange.rest_url}/fapi/v1/klines"
+        (day,) = json.loads(await fetch(url, symbol="BIGUSDT", interval="1d", startTime=JULY, limit=1))
+    assert (row[7], row[10]) == (quote, quote)
+    assert day[7] == "401340861.2345678910"
 
 
 def test_with_little_data_the_clock_starts_three_quarters_into_it(tmp_path: Path) -> None:

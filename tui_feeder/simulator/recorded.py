@@ -16,9 +16,11 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tui_feeder.simulator.clock import rfc3339
 from tui_feeder.simulator.listing import LEAVING, quarterly, settling
@@ -54,6 +56,9 @@ _WIDTH = 12
 _MICROSECONDS = 100_000_000_000_000
 #: One line in so many is looked at for decimals and steps.
 _SAMPLE = 25
+#: Numbers of smallest units below this come out right by way of floats; no sum may reach the other: sums are
+#: made in 64 bits, with one to spare.
+_EXACT, _COUNTED = 2.0**50, 2.0**62
 #: Parsed months kept, of 3.5 MB each.
 _MOST_MONTHS = 32
 #: The clock starts so long before the end of the data.
@@ -72,6 +77,7 @@ class _File:
     decimals: tuple[int, int, int]  # of prices, base volumes, quote volumes
     tick: int  # greatest common steps of the sampled prices and volumes, in units of ``decimals``
     step: int
+    most: tuple[float, float, float]  # the highest price, and what a UTC day sums up to of both volumes
 
 
 @dataclass(frozen=True)
@@ -220,11 +226,37 @@ def _look(path: Path, symbol: str, month: str) -> _File:
         ]
         times = [int(line.partition(b",")[0]) for line in lines]
         first, last = _ms(min(times)), _ms(max(times))
+        numbers = _numbers(lines)
+        days = np.array([_ms(time) // DAY for time in times]) - first // DAY
+        most = [
+            max(float(numbers[:, field].max()) for field in _PRICES),
+            *(
+                max(float(np.bincount(days, weights=numbers[:, field]).max()) for field in group)
+                for group in (_BASES, _QUOTES)
+            ),
+        ]
     except (ValueError, IndexError) as error:
         raise ValueError(f"{path} does not hold candles of a minute ({error}): remove it") from error
     return _File(
-        path, symbol, month, first, last, (decimals[0], decimals[1], decimals[2]), steps[0], max(steps[1], 1)
+        path,
+        symbol,
+        month,
+        first,
+        last,
+        (decimals[0], decimals[1], decimals[2]),
+        steps[0],
+        max(steps[1], 1),
+        (most[0], most[1], most[2]),
     )
+
+
+def _numbers(lines: Sequence[bytes]) -> NDArray[np.float64]:
+    """All lines as a matrix.
+
+    Raises:
+        ValueError: they differ in length, or hold what is no number.
+    """
+    return np.fromstring(b",".join(lines), sep=",").reshape(len(lines), -1)
 
 
 def _whole(text: str, places: int) -> int:
@@ -236,7 +268,7 @@ def _parse(path: Path, instrument: Instrument) -> Minutes:
     """A month as integers of the instrument's units, in order, without duplicates."""
     lines = _lines(_read(path))
     try:
-        numbers = np.fromstring(b",".join(lines), sep=",").reshape(len(lines), -1)
+        numbers = _numbers(lines)
     except ValueError as error:
         raise ValueError(f"{path} has lines of differing length: remove it") from error
     times: Ints = numbers[:, 0].astype(np.int64)
@@ -248,7 +280,13 @@ def _parse(path: Path, instrument: Instrument) -> Minutes:
         **dict.fromkeys(_QUOTES, instrument.quote_decimals),
     }
     for column, field in _FIELDS.items():
-        values[:, column] = np.rint(numbers[:, field] * 10.0 ** places.get(field, 0))
+        scale = places.get(field, 0)
+        scaled = np.rint(numbers[:, field] * 10.0**scale)
+        if scaled.max() < _EXACT:
+            values[:, column] = scaled
+        else:
+            texts = [line.split(b",", field + 1)[field].decode() for line in lines]
+            values[:, column] = [int(Decimal(text).scaleb(scale).to_integral_value()) for text in texts]
     kept, index = np.unique(times, return_index=True)
     return Minutes(kept, values[index])
 
@@ -281,6 +319,14 @@ def _scan(folder: Path, symbols: Sequence[str] | None) -> dict[str, list[_File]]
 
 def _instrument(symbol: str, files: Sequence[_File], shift: int) -> Instrument:
     price, base, quote = (max(f.decimals[i] for f in files) for i in range(3))
+    for i, (what, places) in enumerate((("prices", price), ("volumes", base), ("quote volumes", quote))):
+        largest = max(files, key=lambda file: file.most[i])
+        if largest.most[i] * 10.0**places >= _COUNTED:
+            raise ValueError(
+                f"{largest.path} has {what} up to {largest.most[i]:,.0f}{' a day' if i else ''}, "
+                f"too large to be counted with the {places} decimals that the files of {symbol} have: "
+                "remove it, or write them with fewer"
+            )
     tick = math.gcd(*(f.tick * 10 ** (price - f.decimals[0]) for f in files))
     step = math.gcd(*(f.step * 10 ** (base - f.decimals[1]) for f in files))
     money = next((q for q in QUOTES if symbol.endswith(q)), "")
