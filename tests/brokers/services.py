@@ -8,6 +8,7 @@ PostgreSQL needs its server programs, and a user that is not root to run them.
 from __future__ import annotations
 
 import abc
+import argparse
 import contextlib
 import fcntl
 import os
@@ -401,7 +402,10 @@ class Bouncer(Service):
         return [program, str(self.folder / "pgbouncer.ini")]
 
 
-def main(asked: str) -> None:
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description="Real servers on loopback, for trying sinks by hand.")
+    parser.add_argument("asked", choices=["kafka", "postgres", "stop"], help="which to start, or end all")
+    asked = parser.parse_args(arguments).asked
     if asked == "stop":
         for note in SCRATCH.glob("*/running"):
             with contextlib.suppress(ProcessLookupError, ValueError):
@@ -423,6 +427,6 @@ def main(asked: str) -> None:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1])
+        main(sys.argv[1:])
     except Unavailable as error:
         sys.exit(str(error))

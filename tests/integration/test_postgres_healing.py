@@ -20,7 +20,8 @@ from test_sinks_check import check, to_postgres
 from tui_feeder.config import Config
 from tui_feeder.engine.candle import DAY_MS, Source
 from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.sinks import mirror_check
+from tui_feeder.engine.sinks import mirror_check, postgres_schema
+from tui_feeder.engine.sinks import postgres as postgres_sink
 from tui_feeder.engine.sinks.postgres import PostgresSink
 from tui_feeder.engine.store import Store
 
@@ -147,6 +148,10 @@ async def test_what_was_changed_is_told_by_the_check_and_written_again(
         "DROP INDEX candles_1m_time_symbol_time_frame",
         "ALTER TABLE volume_profiles DROP CONSTRAINT volume_profiles_pkey",
         "ALTER TABLE candles_1m DROP COLUMN minutes",
+        "ALTER TABLE candles_1m DROP COLUMN close",
+        "ALTER TABLE volume_profiles DROP COLUMN poc",
+        "ALTER TABLE volume_profiles DROP COLUMN made_with",
+        "ALTER TABLE feeder_mirror DROP COLUMN minutes",
     ],
 )
 async def test_what_was_dropped_comes_back_with_everything_in_it(
@@ -191,6 +196,118 @@ async def test_a_column_that_holds_no_doubles_is_refused_with_the_remedy(
     postgres.sql(remedy)  # the rows are those of the narrow column still
     await mirror(postgres, store)
     await until_equal(postgres, store)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said_of"),
+    [
+        ("DROP INDEX candles_1m_time_symbol_time_frame; TRUNCATE candles_1m", "0 rows, the store has"),
+        ("DROP INDEX candles_1m_time_symbol_time_frame; TRUNCATE volume_profiles", "no profile"),
+        ("DROP TABLE candles_1m; UPDATE volume_profiles SET poc = 1", "another profile"),
+        ("DROP TABLE volume_profiles; UPDATE candles_1m SET close = 1", "other values"),
+        ("ALTER TABLE candles_1m DROP COLUMN minutes; DELETE FROM candles_1m", "0 rows, the store has"),
+    ],
+)
+async def test_the_check_compares_what_is_there_though_something_would_be_created(
+    postgres: Server, store: Store, tmp_path: Path, harm: str, said_of: str
+) -> None:
+    await mirror(postgres, store)
+    postgres.sql(harm)
+    code, out = await asyncio.to_thread(checked, postgres, store, tmp_path)
+    assert (code, said_of in out) == (4, True), out
+
+
+@pytest.mark.parametrize(
+    ("harm", "said_of"),
+    [
+        ("TRUNCATE volume_profiles", "volume_profiles was emptied"),
+        ("DELETE FROM volume_profiles WHERE symbol = 'BTCUSDT'", "no profile"),
+        ("UPDATE volume_profiles SET poc = 1", "another profile than the store's"),
+        ("UPDATE volume_profiles SET weights[2] = weights[2] * 1.0000000000000002", "another profile"),
+    ],
+)
+async def test_profiles_that_were_changed_are_told_by_the_check_and_written_again(
+    postgres: Server, store: Store, tmp_path: Path, harm: str, said_of: str
+) -> None:
+    all_of_them = "SELECT string_agg(v::text, ' ' ORDER BY symbol, date) FROM volume_profiles v"
+    await mirror(postgres, store)
+    right = postgres.sql(all_of_them)
+    sink = PostgresSink(settings(postgres), store)
+    async with at_work(sink) as journal:
+        await agreed(sink, store)
+        assert not said(journal, "warning")
+        await asyncio.to_thread(postgres.sql, harm)
+        await until(lambda: any(said_of in text for text in said(journal, "warning")), 60)
+        await until(lambda: postgres.sql(all_of_them) == right, 60)
+    postgres.sql(harm)
+    code, out = await asyncio.to_thread(checked, postgres, store, tmp_path)
+    assert (code, "profile" in out) == (4, True), out
+    await mirror(postgres, store)
+    assert postgres.sql(all_of_them) == right
+
+
+async def test_emptied_profiles_are_noticed_with_the_next_pass(
+    postgres: Server, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = "SELECT count(*) FROM volume_profiles"
+    sink = PostgresSink(settings(postgres), store)
+    async with at_work(sink):
+        await agreed(sink, store)
+        monkeypatch.setattr(mirror_check.Comparing, "next", lambda *given: None)  # nothing is compared now
+        await asyncio.to_thread(postgres.sql, "TRUNCATE volume_profiles")
+        await until(lambda: postgres.sql(count) == "9", 20)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said_of", "mended"),
+    [
+        (
+            "ALTER TABLE candles_1m ALTER COLUMN close TYPE numeric(10,2)",
+            "ALTER TABLE candles_1m ALTER COLUMN close TYPE double precision",
+            "ALTER TABLE candles_1m ALTER COLUMN close TYPE double precision",
+        ),
+        (
+            "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN NEW.close = 1; RETURN NEW; END'; CREATE TRIGGER spoil BEFORE INSERT OR UPDATE "
+            "ON candles_1m FOR EACH ROW EXECUTE FUNCTION spoil(); "
+            "UPDATE candles_1m SET open = open WHERE symbol = 'ADAUSDT'",
+            "also when written again: something in the database changes what is written",
+            "DROP TRIGGER spoil ON candles_1m",
+        ),
+    ],
+    ids=["a type", "a trigger"],
+)
+async def test_a_table_that_does_not_keep_what_is_written_is_said_and_healed_once_it_does(
+    postgres: Server, store: Store, monkeypatch: pytest.MonkeyPatch, harm: str, said_of: str, mended: str
+) -> None:
+    monkeypatch.setattr(postgres_schema, "AGAIN_SECONDS", 0.3)
+    monkeypatch.setattr(postgres_sink, "AGAIN_SECONDS", 0.3)
+    sink = PostgresSink(settings(postgres), store)
+    async with at_work(sink) as journal:
+        await agreed(sink, store)
+        await asyncio.to_thread(postgres.sql, harm)
+        await until(lambda: said_of in sink.status(), 60)
+        assert any(said_of in text for text in said(journal, "error"))
+        await asyncio.to_thread(postgres.sql, mended)
+        await until_equal(postgres, store)
+        await until(lambda: sink.status() == "ok", 60)
+
+
+async def test_what_nobody_touched_raises_no_alarm_while_minutes_come(
+    postgres: Server, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store", exchange="a test")
+    sink = PostgresSink(settings(postgres), store)
+    async with at_work(sink) as journal:
+        for n in range(150):  # three days, an hour or so at a time
+            for symbol in SYMBOLS:
+                rows = rows_of(minute(29 * n), minute(29 * n + 29), Source.STREAM)
+                await asyncio.wrap_future(store.put(symbol, rows, Source.STREAM))
+            await asyncio.sleep(0.05)
+        await agreed(sink, store)
+        assert not said(journal, "warning")
+        assert not said(journal, "error")
+    store.close()
 
 
 async def test_an_old_table_with_duplicates_is_told_before_the_start(

@@ -130,18 +130,35 @@ def _stored(config: Config) -> Iterator[Store | None]:
         yield store
 
 
-async def _compare(config: Config, store: Store, connection: Any) -> list[str]:  # noqa: ANN401 - of asyncpg
-    """Whether the tables have what the store has, the newest days first, as far as the time goes."""
-    from tui_feeder.engine.sinks import mirror_check, postgres_tables
+async def _compare(
+    config: Config,
+    store: Store,
+    connection: Any,  # noqa: ANN401 - of asyncpg
+    missing: Sequence[str],
+) -> list[str]:
+    """Whether the tables have what the store has, the newest days first, as far as the time goes.
 
+    ``missing`` are tables, columns and indexes that a feeder would make: what is there is compared.
+    """
+    from tui_feeder.engine.sinks import mirror_check, mirror_profiles, postgres_tables
+
+    lacking = {name.partition(".")[0] for name in missing if "." in name}  # tables without a column
+    if "feeder_mirror" in lacking.union(missing):
+        return []  # nothing is claimed
     mirrored = await postgres_tables.mirrored(connection)
     days = mirror_check.mirrored_days(mirrored)
-    timeframes = mirrored_timeframes(config)
+    timeframes, profiles = mirrored_timeframes(config), mirror_profiles.Profiles(config, store)
     ends = time.monotonic() + _COMPARE_SECONDS
     for count, day in enumerate(days):
         if time.monotonic() >= ends:
             return [f"compared with the store: the newest {count} of {len(days)} days, no difference"]
-        found = await mirror_check.differences(connection, store, mirrored, timeframes, day, digests=True)
+        found: list[object] = []
+        if "candles_1m" not in missing:
+            found += await mirror_check.differences(
+                connection, store, mirrored, timeframes, day, digests="candles_1m" not in lacking
+            )
+        if "volume_profiles" not in lacking.union(missing):
+            found += await profiles.differing(connection, day, mirror_check.level(store, mirrored, day))
         if found:
             more = f" (and {len(found) - 1} more of this day)" if len(found) > 1 else ""
             raise SinkError(f"{found[0]}{more}: a feeder that runs writes it again")

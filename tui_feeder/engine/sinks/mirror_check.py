@@ -73,6 +73,16 @@ def mirrored_days(mirrored: Mirrored) -> list[int]:
     return sorted(days, reverse=True)
 
 
+def level(store: Store, mirrored: Mirrored, day: int) -> list[str]:
+    """The symbols of whose day (ms) the tables have every minute."""
+    return [
+        symbol
+        for symbol, timeframe in mirrored
+        if timeframe == 60
+        and mirrored[symbol, 60].clip(day, day + DAY_MS) == store.present(symbol).clip(day, day + DAY_MS)
+    ]
+
+
 async def differences(
     connection: Any,  # noqa: ANN401 - asyncpg is imported only where it is enabled
     store: Store,

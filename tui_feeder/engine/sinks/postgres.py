@@ -11,24 +11,25 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Collection, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import asyncpg
 
 from tui_feeder.config import Config
-from tui_feeder.engine.basis import basis_of
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.candle import DAY_MS
 from tui_feeder.engine.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.increments import DAYS_BEFORE
-from tui_feeder.engine.profile import ProfileSettings
-from tui_feeder.engine.profile_days import day_profile, settings_stamp
-from tui_feeder.engine.settings import profile_settings
 from tui_feeder.engine.sinks import postgres_tables as tables
 from tui_feeder.engine.sinks.configured import mirrored_timeframes
-from tui_feeder.engine.sinks.mirror_check import Comparing, differences
+from tui_feeder.engine.sinks.mirror_check import Comparing, Difference, differences
 from tui_feeder.engine.sinks.mirror_plan import bars_of, next_piece
-from tui_feeder.engine.sinks.postgres_schema import MIGRATION_SECONDS, migrate, transaction
+from tui_feeder.engine.sinks.mirror_profiles import Differing, Footing, Profiles, resting_on
+from tui_feeder.engine.sinks.postgres_schema import (
+    AGAIN_SECONDS,
+    MIGRATION_SECONDS,
+    inspect,
+    migrate,
+    transaction,
+)
 from tui_feeder.engine.sinks.thread import SessionSink, SinkError
 from tui_feeder.engine.store import Store
 
@@ -68,11 +69,12 @@ class PostgresSink(SessionSink):
         self._database = config.database
         self._store = store
         self._timeframes = mirrored_timeframes(config)
+        self._profiles = Profiles(config, store)
         self._mirrored: dict[tuple[str, int], Coverage] = {}
         self._refused: dict[str, tuple[str, float]] = {}  # symbol: reason, time.monotonic() of the next try
-        self._file: int | None = None  # the table's
+        self._files: dict[str, int] | None = None  # of the tables
         #: Candles in the profile of a symbol and day (ms), and the settings it was made with.
-        self._counted: dict[tuple[str, int], tuple[int, int | None]] = {}
+        self._counted: dict[tuple[str, int], Footing] = {}
         self._stale: dict[str, set[int]] = {}  # days of a symbol whose profile may have changed
         self._since = 0  # minutes closed since the last pass
         self._waits = 0  # minutes the tables lacked when last looked at
@@ -114,11 +116,11 @@ class PostgresSink(SessionSink):
                 async with transaction(connection):
                     self._mirrored = await tables.mirrored(connection)
                     self._counted = await tables.profiles(connection)
-            self._stale = {symbol: self._all_days(symbol) for symbol in self._store.symbols()}
+            self._stale = {symbol: self._profiles.days(symbol) for symbol in self._store.symbols()}
             if made:
                 self.note("info", f"postgres: created {', '.join(made)}")
             self.connected(f"mirroring to {self._database.database} ({version})")
-            comparing, self._file = Comparing(), None
+            comparing, self._files = Comparing(), None
             while True:
                 ending, self._since, began = self.ending, 0, time.monotonic()
                 await self._look_for_truncation(pool, comparing)
@@ -141,20 +143,30 @@ class PostgresSink(SessionSink):
             pool.terminate()
 
     async def _look_for_truncation(self, pool: Any, comparing: Comparing) -> None:  # noqa: ANN401
-        """Whether somebody has emptied the table since the last pass: every minute matters then."""
+        """Whether somebody has emptied or rewritten a table since the last pass: every row matters then."""
         async with pool.acquire() as connection, transaction(connection):
-            file = await tables.file_of(connection)
-            if file == self._file:
+            files = await tables.files_of(connection)
+            if files == self._files:
                 return
-            known, self._file = self._file, file
+            known, self._files = self._files, files
             if known is None:
                 return
-            if not await tables.is_empty(connection):
-                comparing.soon()  # written anew, as by VACUUM FULL, or emptied and filled
-                return
-            await tables.set_mirrored(connection, dict.fromkeys(self._mirrored, EMPTY))
-        self._mirrored = {}
-        self.note("warning", "postgres: candles_1m was emptied; everything is written again")
+            if files.keys() != known.keys():
+                raise SinkError("a table was dropped: it is made again")
+            (await inspect(connection)).check()  # a column of another type has the table written anew
+            changed = [table for table in files if files[table] != known[table]]
+            emptied = [table for table in changed if await tables.is_empty(connection, table)]
+            if "candles_1m" in emptied:
+                await tables.set_mirrored(connection, dict.fromkeys(self._mirrored, EMPTY))
+        if "candles_1m" in emptied:
+            self._mirrored = {}
+        if "volume_profiles" in emptied:
+            self._counted = {}
+            self._stale = {symbol: self._profiles.days(symbol) for symbol in self._store.symbols()}
+        for table in emptied:
+            self.note("warning", f"postgres: {table} was emptied; everything is written again")
+        if changed != emptied:
+            comparing.soon()  # written anew, as by VACUUM FULL, or emptied and filled
 
     async def _compare(self, pool: Any, comparing: Comparing) -> bool:  # noqa: ANN401 - a pool of asyncpg
         """Compare the next day, if one is due; whether anything is to be written again."""
@@ -169,7 +181,7 @@ class PostgresSink(SessionSink):
             found = await differences(
                 connection, self._store, mirrored, self._timeframes, day, digests=digests
             )
-            profiles = await self._differing_profiles(connection, day, held) if digests else []
+            profiles = await self._differing_profiles(connection, day, held, digests)
             now = time.monotonic()
             heal, left = comparing.done(day, digests, found, now - begun, now)
             claimed = {}
@@ -178,35 +190,64 @@ class PostgresSink(SessionSink):
                 claimed[key] = self._mirrored[key].subtract(span(day, day + DAY_MS))
             await tables.set_mirrored(connection, claimed)
         self._mirrored |= claimed
-        for symbol in profiles:
+        for symbol in {profile.symbol for profile in profiles}:
             self._counted.pop((symbol, day), None)
             self._stale.setdefault(symbol, set()).add(day)
         self.progress()
         if heal or profiles:
-            what = (
-                f"{heal[0]}" if heal else f"{profiles[0]}: another profile of {_date(day)} than the store's"
-            )
+            what = str(heal[0]) if heal else str(profiles[0])
             more = len(heal) + len(profiles) - 1
             self.note("warning", f"postgres: {what}{_and_more(more)}; written again")
             self.count("postgres differences", more + 1)
         if left:
-            self.note(
-                "warning", f"postgres: {left[0]}{_and_more(len(left) - 1)}, also when written again: left so"
-            )
+            await self._judge_left(pool, left)
         return bool(heal or profiles)
 
-    async def _differing_profiles(self, connection: Any, day: int, held: Collection[str]) -> list[str]:  # noqa: ANN401
-        """The symbols whose profile of a day is not in the table as it should be."""
+    async def _judge_left(self, pool: Any, left: Sequence[Difference]) -> None:  # noqa: ANN401
+        """What differs although it was written again: rows of somebody else, or ours are not kept as written.
+
+        Raises:
+            SinkError: they are not; the next session compares, and heals, everything.
+        """
+        async with pool.acquire() as connection, transaction(connection):
+            (await inspect(connection)).check()
+        ours = [one for one in left if one.found <= one.expected]
+        if ours:
+            raise SinkError(
+                f"{ours[0]}{_and_more(len(ours) - 1)}, also when written again: something in the database "
+                "changes what is written to candles_1m: look for triggers and rules",
+                wait=AGAIN_SECONDS,
+            )
+        self.note(
+            "warning", f"postgres: {left[0]}{_and_more(len(left) - 1)}, also when written again: left so"
+        )
+
+    async def _differing_profiles(
+        self,
+        connection: Any,  # noqa: ANN401
+        day: int,
+        held: Collection[str],
+        digests: bool,
+    ) -> list[Differing]:
+        """The profiles of a day that were written and are not in the table as they should be."""
         symbols = [
             symbol
-            for symbol, counted in self._counted
-            if counted == day and symbol not in held and day not in self._stale.get(symbol, ())
+            for symbol, written in self._counted
+            if written == day and symbol not in held and day not in self._stale.get(symbol, ())
         ]
-        there = await tables.profile_rows(connection, day, symbols)
+        if digests:
+            for symbol in symbols:  # another tick size, say: the next pass writes it
+                footing = self._profiles.footing(symbol, day)
+                if footing is not None and footing != self._counted[symbol, day]:
+                    self._stale.setdefault(symbol, set()).add(day)
+            return await self._profiles.differing(
+                connection, day, symbols, lambda symbol: self._counted[symbol, day]
+            )
+        there = await tables.profiles(connection, day)
         return [
-            symbol
+            Differing(symbol, day, (symbol, day) in there)
             for symbol in symbols
-            if (row := self._profile(symbol, day)) is not None and there.get(symbol) != row
+            if there.get((symbol, day)) != self._counted[symbol, day]
         ]
 
     async def _catch_up(self, pool: Any) -> None:  # noqa: ANN401 - a pool of asyncpg
@@ -236,7 +277,7 @@ class PostgresSink(SessionSink):
             return
         for symbol, minutes in altered.items():
             if symbol not in self._refused:
-                for day in _resting_on(minutes):
+                for day in resting_on(minutes):
                     self._counted.pop((symbol, day), None)
                     self._stale.setdefault(symbol, set()).add(day)
         for symbol in [symbol for symbol in self._stale if symbol not in self._refused]:
@@ -317,75 +358,30 @@ class PostgresSink(SessionSink):
             self._mirrored |= minutes
         for part in parts:
             if part.timeframe == 60:
-                self._stale.setdefault(part.symbol, set()).update(_resting_on(part.minutes))
+                self._stale.setdefault(part.symbol, set()).update(resting_on(part.minutes))
         written = sum(part.candles for part in parts)
         self._waits = max(0, self._waits - sum(p.minutes.minutes for p in parts if p.timeframe == 60))
         self.count("postgres candles", written)
         self.progress()
 
-    def _all_days(self, symbol: str) -> set[int]:
-        """The days whose profiles are wanted."""
-        present = self._store.present(symbol)
-        if not present:
-            return set()
-        days = self._config.volume_profile.for_symbol(symbol).historical_days
-        oldest = present.end - MINUTE_MS - days * DAY_MS
-        return set(_days(present.clip(oldest // DAY_MS * DAY_MS, present.end)))
-
     async def _write_profiles(self, pool: Any, symbol: str) -> None:  # noqa: ANN401
         """The profiles of days that have other candles or settings than those in the table."""
-        settings = self._profile_settings(symbol)
-        rows = {}
-        for day in sorted(self._stale.pop(symbol) & self._all_days(symbol)):
-            if settings is None or self._counted.get((symbol, day)) == self._footing(symbol, day, settings):
+        settings, rows = self._profiles.settings(symbol), {}
+        for day in sorted(self._stale.pop(symbol) & self._profiles.days(symbol)):
+            known = self._counted.get((symbol, day))
+            if settings is None or (known and known == self._profiles.footing(symbol, day)):
                 continue
-            if (row := self._profile(symbol, day)) is not None:
+            if (row := self._profiles.row(symbol, day)) is not None:
                 rows[day] = row
-        if settings is None or not rows:
+        if not rows:
             return
         async with pool.acquire() as connection, transaction(connection):
             for row in rows.values():
                 await tables.upsert_profile(connection, row)
-        for day in rows:
-            self._counted[symbol, day] = self._footing(symbol, day, settings)
+        for day, row in rows.items():
+            self._counted[symbol, day] = tables.footing_of(row)
         self.progress()
-
-    def _profile(self, symbol: str, day: int) -> tuple[object, ...] | None:
-        """The row of a day's profile; None where there is none."""
-        settings = self._profile_settings(symbol)
-        if settings is None:
-            return None
-        made = day_profile(self._store, symbol, settings, day)
-        return (
-            None
-            if made is None
-            else tables.profile_row(symbol, made, self._footing(symbol, day, settings)[1])
-        )
-
-    def _profile_settings(self, symbol: str) -> ProfileSettings | None:
-        return profile_settings(self._config, symbol, basis_of(self._store, symbol).tick_size)
-
-    def _footing(self, symbol: str, day: int, settings: ProfileSettings) -> tuple[int, int]:
-        """What a day's profile is made of: its candles, and what shapes it beside them."""
-        present = self._store.present(symbol)
-        auto = settings.price_increment_mode == "Auto"
-        before = present.clip(day - DAYS_BEFORE * DAY_MS, day).minutes if auto else 0
-        return present.clip(day, day + DAY_MS).minutes, settings_stamp(settings, before)
-
-
-def _date(day: int) -> str:
-    return str(datetime.fromtimestamp(day / 1000, UTC).date())
 
 
 def _and_more(count: int) -> str:
     return f" (and {count} more)" if count else ""
-
-
-def _days(minutes: Coverage) -> list[int]:
-    """The UTC days (ms) that hold any of ``minutes``."""
-    return sorted({day for a, b in minutes.intervals for day in range(a // DAY_MS * DAY_MS, b, DAY_MS)})
-
-
-def _resting_on(minutes: Coverage) -> set[int]:
-    """The days (ms) whose profiles may rest on ``minutes``: theirs, and those after them."""
-    return {day + n * DAY_MS for day in _days(minutes) for n in range(DAYS_BEFORE + 1)}

@@ -18,7 +18,7 @@ STATEMENT_SECONDS = 60
 #: An index on a large table takes its time.
 MIGRATION_SECONDS = 1_800
 #: What no feeder can mend is looked at again so much later, seconds.
-_AGAIN_SECONDS = 60.0
+AGAIN_SECONDS = 60.0
 _LOCK = 0x7FEEDE12  # any number, the same in every feeder: one migrates at a time
 
 _DOUBLE = ("double precision",)
@@ -78,7 +78,7 @@ class Schema:
         """
         if self.wrong:
             more = f" (and {len(self.wrong) - 1} more)" if len(self.wrong) > 1 else ""
-            raise SinkError(f"{self.wrong[0]}{more}", wait=_AGAIN_SECONDS)
+            raise SinkError(f"{self.wrong[0]}{more}", wait=AGAIN_SECONDS)
 
 
 @contextlib.asynccontextmanager
@@ -102,6 +102,9 @@ async def transaction(
 async def inspect(connection: Any) -> Schema:  # noqa: ANN401
     """Look at the tables; in a transaction."""
     found = Schema()
+    migrated = await connection.fetchval("SELECT to_regclass('feeder_migrations')::text") is not None
+    if migrated:
+        found.applied = {row[0] for row in await connection.fetch("SELECT number FROM feeder_migrations")}
     for table, columns in _COLUMNS.items():
         types = {name: (bare, whole) for name, bare, whole in await connection.fetch(_LOOK_COLUMNS, table)}
         if not types:
@@ -113,7 +116,9 @@ async def inspect(connection: Any) -> Schema:  # noqa: ANN401
                     f"{table}.{name} is {types[name][1]}, which does not hold every value exactly: "
                     f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {allowed[0]}"
                 )
-            elif name not in types and name in _ADDED.get(table, ()):
+            elif name not in types and (
+                name in _ADDED.get(table, ()) or (found.applied and name not in _KEYS[table])
+            ):  # of a table that was ours somebody has dropped it
                 found.missing.append(f"{table}.{name}")
             elif name not in types:
                 found.wrong.append(
@@ -125,10 +130,8 @@ async def inspect(connection: Any) -> Schema:  # noqa: ANN401
             found.missing.append(f"a unique index on {table}")
             if set(_KEYS[table]) <= types.keys() and (twice := await _twice(connection, table)):
                 found.wrong.append(twice)
-    if await connection.fetchval("SELECT to_regclass('feeder_migrations')::text") is None:
+    if not migrated:
         found.missing.append("feeder_migrations")
-    else:
-        found.applied = {row[0] for row in await connection.fetch("SELECT number FROM feeder_migrations")}
     return found
 
 
@@ -191,6 +194,11 @@ async def _create(connection: Any, files: list[Any], found: Schema) -> None:  # 
             int(file.name[:3]),
             file.name,
         )
+    for name in (await inspect(connection)).missing:
+        table, _, column = name.partition(".")
+        if column:
+            kind = _COLUMNS[table][column][0]
+            await connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
     for table in (again := await inspect(connection)).keys:
         columns = ", ".join(_KEYS[table])
         await connection.execute(f"CREATE UNIQUE INDEX ON {table} ({columns})", timeout=MIGRATION_SECONDS)

@@ -107,12 +107,15 @@ async def pool(database: Database) -> Any:  # noqa: ANN401 - asyncpg is imported
     return await asyncpg.create_pool(**_settings(database), min_size=0, max_size=database.max_connections)
 
 
-async def look(database: Database, compare: Callable[[Any], Awaitable[list[str]]] | None = None) -> list[str]:
+async def look(
+    database: Database, compare: Callable[[Any, Sequence[str]], Awaitable[list[str]]] | None = None
+) -> list[str]:
     """What there is and what would be created, as lines for people. Nothing is changed.
 
     Args:
         database: where to look.
-        compare: compares the tables with a store, in the transaction of a connection; its lines are added.
+        compare: compares the tables with a store, in the transaction of a connection, as far as
+            nothing is missing for that; its lines are added.
 
     Raises:
         SinkError: the database cannot be used, with the reason.
@@ -127,8 +130,8 @@ async def look(database: Database, compare: Callable[[Any], Awaitable[list[str]]
                 schema = await inspect(connection)
                 schema.check()
                 told = []
-                if compare is not None and not schema.missing:
-                    told = await compare(connection)
+                if compare is not None:
+                    told = await compare(connection, schema.missing)
         finally:
             await connection.close(timeout=2.0)
     except FAULTS as error:
@@ -146,17 +149,18 @@ async def look(database: Database, compare: Callable[[Any], Awaitable[list[str]]
     ]
 
 
-async def is_empty(connection: Any) -> bool:  # noqa: ANN401
-    """Whether there is no candle at all. In a transaction."""
-    return not await connection.fetchval("SELECT EXISTS (SELECT FROM candles_1m)")
+async def is_empty(connection: Any, table: str) -> bool:  # noqa: ANN401
+    """Whether one of the tables has no row at all. In a transaction."""
+    return not await connection.fetchval(f"SELECT EXISTS (SELECT FROM {table})")
 
 
-async def file_of(connection: Any) -> int | None:  # noqa: ANN401
-    """Number of the file of the candles, another one after a TRUNCATE. Waits for no lock of the table."""
-    found: int | None = await connection.fetchval(
-        "SELECT relfilenode::bigint FROM pg_class WHERE oid = to_regclass('candles_1m')"
+async def files_of(connection: Any) -> dict[str, int]:  # noqa: ANN401
+    """Numbers of the files of the tables, others after a TRUNCATE. Waits for no lock of a table."""
+    found = await connection.fetch(
+        "SELECT relname::text, relfilenode::bigint FROM pg_class "
+        "WHERE oid IN (to_regclass('candles_1m'), to_regclass('volume_profiles'))"
     )
-    return found
+    return {table: file for table, file in found}
 
 
 async def mirrored(connection: Any) -> dict[tuple[str, int], Coverage]:  # noqa: ANN401
@@ -165,6 +169,7 @@ async def mirrored(connection: Any) -> dict[tuple[str, int], Coverage]:  # noqa:
     for symbol, label, minutes in await connection.fetch(
         "SELECT symbol, time_frame, minutes FROM feeder_mirror"
     ):
+        minutes = minutes or []  # a column that was dropped and made again
         pairs = zip(minutes[::2], minutes[1::2], strict=True)
         found[symbol, seconds_of(label)] = Coverage(pairs)
     return found
@@ -232,11 +237,20 @@ async def profile_rows(connection: Any, day: int, symbols: Sequence[str]) -> dic
     return {row[0]: tuple(row) for row in found}
 
 
-async def profiles(connection: Any) -> dict[tuple[str, int], tuple[int, int | None]]:  # noqa: ANN401
-    """Candles counted in each profile and what it was made with, by symbol and day (ms). In a transaction."""
+def footing_of(row: Sequence[Any]) -> tuple[int, int | None]:
+    """The candles counted in a row of :func:`profile_row`, and what it was made with."""
+    return row[_PROFILE.index("candle_count")], row[_PROFILE.index("made_with")]
+
+
+async def profiles(connection: Any, day: int | None = None) -> dict[tuple[str, int], tuple[int, int | None]]:  # noqa: ANN401
+    """Candles counted in each profile and what it was made with, by symbol and day (ms). In a transaction.
+
+    With ``day`` of that day alone.
+    """
     found = await connection.fetch(
         "SELECT symbol, (extract(epoch FROM date) * 1000)::bigint, candle_count, made_with "
-        "FROM volume_profiles"
+        "FROM volume_profiles WHERE $1::date IS NULL OR date = $1",
+        None if day is None else _instant(day).date(),
     )
     return {(symbol, day): (count, made_with) for symbol, day, count, made_with in found}
 

@@ -1,0 +1,128 @@
+"""The profiles of the mirror: which days should have one, of what, and whether the table has it so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from tui_feeder.config import Config
+from tui_feeder.engine.basis import basis_of
+from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.coverage import Coverage
+from tui_feeder.engine.increments import DAYS_BEFORE
+from tui_feeder.engine.profile import ProfileSettings
+from tui_feeder.engine.profile_days import day_profile, settings_stamp
+from tui_feeder.engine.settings import profile_settings
+from tui_feeder.engine.sinks import postgres_tables as tables
+from tui_feeder.engine.store import Store
+
+Footing = tuple[
+    int, int | None
+]  # candles of a profile, and what it was made with; None where that is unknown
+
+
+class Differing(NamedTuple):
+    """A profile that the table has not as it should."""
+
+    symbol: str
+    day: int  # ms
+    there: bool
+
+    def __str__(self) -> str:
+        date = datetime.fromtimestamp(self.day / 1000, UTC).date()
+        what = "another profile than the store's" if self.there else "no profile"
+        return f"{self.symbol} of {date}: {what}"
+
+
+class Profiles:
+    """What the table of profiles should have.
+
+    Args:
+        config: whose settings shape them.
+        store: whose candles.
+    """
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self._config = config
+        self._store = store
+
+    def days(self, symbol: str) -> set[int]:
+        """The days (ms) of which there should be a profile, where anything was traded."""
+        present = self._store.present(symbol)
+        if not present or self.settings(symbol) is None:
+            return set()
+        back = self._config.volume_profile.for_symbol(symbol).historical_days
+        oldest = present.end - MINUTE_MS - back * DAY_MS
+        return set(days_of(present.clip(oldest // DAY_MS * DAY_MS, present.end)))
+
+    def settings(self, symbol: str) -> ProfileSettings | None:
+        """What shapes the profiles of a symbol; None where it has none."""
+        return profile_settings(self._config, symbol, basis_of(self._store, symbol).tick_size)
+
+    def footing(self, symbol: str, day: int) -> Footing | None:
+        """What a day's profile should be made of now; None where it should not be looked at.
+
+        That is where its candles, or those that its rows rest on, are just changing, or are damaged.
+        """
+        settings, rests = self.settings(symbol), (day - DAYS_BEFORE * DAY_MS, day + DAY_MS)
+        if settings is None or self._store.altered(symbol).clip(*rests):
+            return None
+        return self._footing(symbol, day, settings)
+
+    def _footing(self, symbol: str, day: int, settings: ProfileSettings) -> tuple[int, int]:
+        present = self._store.present(symbol)
+        auto = settings.price_increment_mode == "Auto"
+        before = present.clip(day - DAYS_BEFORE * DAY_MS, day).minutes if auto else 0
+        return present.clip(day, day + DAY_MS).minutes, settings_stamp(settings, before)
+
+    def row(self, symbol: str, day: int) -> tuple[object, ...] | None:
+        """The row of a day's profile; None where nothing was traded."""
+        settings = self.settings(symbol)
+        if settings is None:
+            return None
+        # Before the candles are read: what is stored meanwhile makes the row one to be written again.
+        footing = self._footing(symbol, day, settings)
+        made = day_profile(self._store, symbol, settings, day)
+        return None if made is None else tables.profile_row(symbol, made, footing[1])
+
+    async def differing(
+        self,
+        connection: Any,  # noqa: ANN401 - asyncpg is imported only where it is enabled
+        day: int,
+        symbols: Iterable[str],
+        known: Callable[[str], Footing | None] | None = None,
+    ) -> list[Differing]:
+        """The profiles of a day (ms) that the table has not as they should be. In a transaction.
+
+        Those that are made of other candles or with other settings are still to be written: no difference.
+
+        Args:
+            connection: of the database.
+            day: which.
+            symbols: whose.
+            known: what was written of a symbol; without it, what the table says of its rows.
+        """
+        wanted = [symbol for symbol in symbols if day in self.days(symbol)]
+        there = await tables.profile_rows(connection, day, wanted)
+        found = []
+        for symbol in wanted:
+            row = there.get(symbol)
+            had = known(symbol) if known is not None else None if row is None else tables.footing_of(row)
+            footing = self.footing(symbol, day)
+            if footing is None or (had is None and known is not None) or (had and had != footing):
+                continue
+            made = self.row(symbol, day)
+            if made is not None and made != row and self.footing(symbol, day) == footing:
+                found.append(Differing(symbol, day, row is not None))
+        return found
+
+
+def days_of(minutes: Coverage) -> list[int]:
+    """The UTC days (ms) that hold any of ``minutes``."""
+    return sorted({day for a, b in minutes.intervals for day in range(a // DAY_MS * DAY_MS, b, DAY_MS)})
+
+
+def resting_on(minutes: Coverage) -> set[int]:
+    """The days (ms) whose profiles may rest on ``minutes``: theirs, and those after them."""
+    return {day + n * DAY_MS for day in days_of(minutes) for n in range(DAYS_BEFORE + 1)}
