@@ -29,6 +29,13 @@ class Queue:
         self.outbox: Outbox = self.store.open_outbox(sinks or ("kafka",), max_mb)
         self.made: list[tuple[str, int, int]] = []
 
+    @classmethod
+    def again(cls, other: Queue, path: Path) -> Queue:
+        """The same one, opened again."""
+        opened = cls(path, *other.outbox.sinks)
+        opened.made = other.made
+        return opened
+
     async def fill(self, count: int, symbols: int = 40, *, size: int = 300) -> None:
         """``count`` messages more, over all symbols minute by minute."""
         first = len(self.made)

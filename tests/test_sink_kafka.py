@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import socket
@@ -27,8 +28,11 @@ from tui_feeder.simulator.synthetic import synthetic_market
 
 confluent_kafka = pytest.importorskip("confluent_kafka", reason="the mock cluster needs confluent-kafka")
 
+from aiokafka.errors import MessageSizeTooLargeError  # noqa: E402
 from aiokafka.partitioner import murmur2  # noqa: E402
+from aiokafka.producer.message_accumulator import BatchBuilder  # noqa: E402
 
+from tui_feeder.engine.sinks import kafka  # noqa: E402
 from tui_feeder.engine.sinks.kafka import KafkaSink  # noqa: E402 - after the check that it can be had
 
 OLDER = Path(__file__).with_name("data") / "old_config.toml"
@@ -283,3 +287,39 @@ async def test_a_configuration_of_the_older_program_publishes_to_its_topic(mock:
     for symbol, seen in consumed.order.items():
         assert store.watermark(symbol) == seen[-1][0] + 1 - 60_000
     store.close()
+
+
+async def test_a_refusal_that_comes_after_the_end_of_a_session_is_not_logged_as_unheard(
+    tmp_path: Path,
+) -> None:
+    """As aiokafka has it: what is waited for is a shield of the batch's own future."""
+    loop = asyncio.get_running_loop()
+    unheard: list[str] = []
+    loop.set_exception_handler(lambda _, context: unheard.append(str(context["message"])))
+    batches, sent = [loop.create_future()], asyncio.Event()
+
+    class Producer:
+        def create_batch(self) -> BatchBuilder:
+            return BatchBuilder(1 << 20, 0)
+
+        async def send_batch(self, *_: object, **__: object) -> asyncio.Future[Any]:
+            sent.set()
+            return asyncio.shield(batches[0])
+
+    queue = Queue(tmp_path)
+    await queue.fill(1)
+    sink, delivery = KafkaSink(settings("127.0.0.1:1"), queue.outbox), kafka._Delivery(1, 0)
+    lane = delivery.lanes[0]
+    lane.waiting.extend(queue.outbox.after(0, 1 << 20))
+    sending = asyncio.create_task(sink._send(Producer(), delivery, lane))
+    await sent.wait()
+    await asyncio.sleep(0)
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    assert sending.cancelled()
+    batches.pop().set_exception(MessageSizeTooLargeError())
+    await asyncio.sleep(0)
+    del sending
+    gc.collect()
+    assert unheard == []
+    queue.store.close()

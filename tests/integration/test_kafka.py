@@ -16,6 +16,7 @@ import pytest
 from feed import until
 from services import Kafka as Broker
 from sinking import Queue, at_work, check_nothing_lost, consume
+from test_sinks_check import check
 
 from tui_feeder.config import Kafka
 
@@ -160,6 +161,10 @@ async def test_a_refused_message_holds_the_queue_until_the_topic_takes_it(tmp_pa
         queue = Queue(tmp_path / "store")
         await queue.fill(200, size=500)  # a batch of many is too large, one message is not
         sink = KafkaSink(settings(broker.servers, compression_type="none"), queue.outbox)
+        asked = {
+            "KAFKA__ENABLED": "true", "KAFKA__BOOTSTRAP_SERVERS": broker.servers,
+            "KAFKA__COMPRESSION_TYPE": "none", "APPLICATION__STORAGE_PATH": str(tmp_path / "store"),
+        }  # fmt: skip
         async with at_work(sink) as journal:
             await until(lambda: queue.depth() == 0, 60)
             await queue.fill(40, size=5_000)
@@ -169,6 +174,14 @@ async def test_a_refused_message_holds_the_queue_until_the_topic_takes_it(tmp_pa
             assert "max.message.bytes" in sink.status()
             assert sum("max.message.bytes" in event.text for event in journal.events) == 1  # told once
             assert queue.depth() == 40
+        queue.store.close()
+        done = await asyncio.to_thread(check, tmp_path, **asked)
+        assert done.returncode == 4
+        assert "kafka     failed: the broker refuses a message of" in done.stdout
+        assert "raise max.message.bytes of the topic ta_data (now 2,000)" in done.stdout
+        queue = Queue.again(queue, tmp_path / "store")
+        sink = KafkaSink(settings(broker.servers, compression_type="none"), queue.outbox)
+        async with at_work(sink):
             _raise_limit(broker.servers)
             await until(lambda: queue.depth() == 0, 90)
         check_nothing_lost(await asyncio.to_thread(consume, broker.servers, "ta_data", 240), queue.made)

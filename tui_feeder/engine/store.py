@@ -44,7 +44,16 @@ from tui_feeder.engine.environment import Environment
 from tui_feeder.engine.group_commit import GroupCommit
 from tui_feeder.engine.lock import StoreError
 from tui_feeder.engine.records import NOTE, FileRecord, OddRecords, Quarantined, Records
-from tui_feeder.engine.sinks.outbox import Backlog, Outbox, OutboxWrite, Outgoing, backlogs, database_of
+from tui_feeder.engine.sinks.outbox import (
+    Backlog,
+    Outbox,
+    OutboxWrite,
+    Outgoing,
+    Waiting,
+    backlogs,
+    database_of,
+    largest_waiting,
+)
 from tui_feeder.engine.store_write import Write, Written
 from tui_feeder.engine.symbol_state import NAMES, SymbolState, Unavailable, intervals, number, state_of
 
@@ -322,6 +331,10 @@ class Store:
     def backlogs(self) -> list[Backlog]:
         """What waits in the outboxes, for enabled and disabled sinks. Not while an engine writes here."""
         return backlogs(self._environment)
+
+    def largest_waiting(self, topic: str, sink: str) -> Waiting | None:
+        """The largest message that waits for a sink. Not while an engine writes here in this process."""
+        return largest_waiting(self._environment, topic, sink)
 
     def damaged_records(self) -> list[str]:
         """Every record beside days and minutes whose checksum differs, in words. They count as absent."""

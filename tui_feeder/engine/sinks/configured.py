@@ -94,7 +94,14 @@ async def look(config: Config) -> dict[str, list[str] | SinkError | None]:
             from tui_feeder.engine.sinks import kafka_cluster
 
             topics = [config.kafka.topic_prefix + topic for topic in kafka_topics(config)]
-            found["kafka"] = await kafka_cluster.look(config.kafka, topics)
+            with _stored(config) as store:
+                waiting = {
+                    config.kafka.topic_prefix + topic: largest
+                    for topic in kafka_topics(config)
+                    if store is not None
+                    and (largest := store.largest_waiting(topic, sink_name("kafka", topic))) is not None
+                }
+            found["kafka"] = await kafka_cluster.look(config.kafka, topics, waiting)
         except SinkError as error:
             found["kafka"] = error
     if config.database.enabled:

@@ -20,7 +20,7 @@ from aiokafka.partitioner import murmur2
 
 from tui_feeder.config import Kafka
 from tui_feeder.engine.sinks.draining import DrainingSink
-from tui_feeder.engine.sinks.kafka_cluster import client_settings, reach, words_of
+from tui_feeder.engine.sinks.kafka_cluster import client_settings, reach, too_large, words_of
 from tui_feeder.engine.sinks.outbox import Outbox, Waiting
 from tui_feeder.engine.sinks.thread import TICK, SinkError
 
@@ -188,16 +188,15 @@ class KafkaSink(DrainingSink):
             lane.sent_at = time.monotonic()
             try:
                 sent = await producer.send_batch(batch, self.topic, partition=lane.partition)
-                # wait_for of Python 3.11 can lose a cancellation: then the session would never end.
-                async with asyncio.timeout(timeout):
-                    await sent
+                # Not cancelled with us: it is a shield, and what it shields may be refused later, unheard.
+                sent.add_done_callback(lambda one: one.cancelled() or one.exception())
+                if not (await asyncio.wait([sent], timeout=timeout))[0]:
+                    raise TimeoutError
+                sent.result()
             except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
                 if count == 1:
                     self._refused = max(self._refused, len(lane.waiting[0].payload))
-                    raise SinkError(
-                        f"the broker refuses a message of {self._refused:,} bytes as too large: raise "
-                        f"max.message.bytes of the topic {self.topic}; all wait until then"
-                    ) from error
+                    raise SinkError(too_large(self._refused, self.topic)) from error
                 lane.most = count // 2
                 continue
             finally:

@@ -7,21 +7,24 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import create_conn
 from aiokafka.helpers import create_ssl_context
-from aiokafka.protocol.admin import CreateTopicsRequest
+from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from tui_feeder.config import Kafka
+from tui_feeder.engine.sinks.outbox import Waiting
 from tui_feeder.engine.sinks.thread import SinkError
 
 _REACH_SECONDS = 10.0
 _TOPIC_SECONDS = 10.0
 _RETRY_MS = 250
+_TOPIC_RESOURCE = 2  # what a description of settings is of
 _EXISTS = 36  # the broker's answer to a second creation of a topic
 
 
@@ -68,11 +71,16 @@ async def reach(config: Kafka, topic: str) -> int:
         return await _partitions(client, topic)
 
 
-async def look(config: Kafka, topics: Sequence[str]) -> list[str]:
+async def look(config: Kafka, topics: Sequence[str], waiting: Mapping[str, Waiting]) -> list[str]:
     """What there is and what would be created, as lines for people. Nothing is changed.
 
+    Args:
+        config: where to look.
+        topics: what is published to.
+        waiting: by topic, the largest message that waits for it.
+
     Raises:
-        SinkError: the cluster cannot be used, with the reason.
+        SinkError: the cluster cannot be used, or refuses what waits, with the reason.
     """
     async with _connected(config, topics[0]) as client:
         begun = time.perf_counter()
@@ -84,6 +92,10 @@ async def look(config: Kafka, topics: Sequence[str]) -> list[str]:
             partitions = found.partitions_for_topic(topic)
             there = f"{len(partitions)} partitions" if partitions else "not there, would be created"
             lines.append(f"topic {topic}: {there}")
+            if partitions and (largest := waiting.get(topic)) is not None:
+                most = await _most_bytes(client, topic)
+                if most is not None and _batch_bytes(largest, config) > most:
+                    raise SinkError(too_large(len(largest.payload), topic, most))
         return lines
 
 
@@ -188,6 +200,34 @@ async def _create(client: AIOKafkaClient, topic: str) -> None:
         if code not in (0, _EXISTS):
             why = reason[0] if reason and reason[0] else errors.for_code(code).description
             raise SinkError(f"the topic {name} does not exist and cannot be created: {why}")
+
+
+async def _most_bytes(client: AIOKafkaClient, topic: str) -> int | None:
+    """``max.message.bytes`` of a topic; None where the cluster does not tell us."""
+    request = DescribeConfigsRequest([(_TOPIC_RESOURCE, topic, ["max.message.bytes"])])
+    try:
+        answer = await client.send(client.get_random_node(), request)
+    except errors.IncompatibleBrokerVersion:
+        return None
+    values = [entry[1] for _, _, _, _, entries in answer.resources for entry in entries]
+    return int(values[0]) if values and str(values[0]).isdigit() else None
+
+
+def _batch_bytes(one: Waiting, config: Kafka) -> int:
+    """What a message alone comes to as it is sent: that is what a topic's limit is about."""
+    codes = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+    builder = DefaultRecordBatchBuilder(2, codes[config.compression_type], 0, -1, -1, -1, 1 << 30)
+    builder.append(0, one.timestamp, one.symbol.encode(), one.payload, [])
+    return len(builder.build())
+
+
+def too_large(size: int, topic: str, most: int | None = None) -> str:
+    """That a message of so many bytes is refused, what does so, and the remedy."""
+    limit = "" if most is None else f" (now {most:,})"
+    return (
+        f"the broker refuses a message of {size:,} bytes as too large: raise "
+        f"max.message.bytes of the topic {topic}{limit}; all wait until then"
+    )
 
 
 def words_of(error: BaseException, topic: str) -> str:

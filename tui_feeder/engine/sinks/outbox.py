@@ -380,6 +380,26 @@ def backlogs(environment: Environment, topics: Sequence[str] = TOPICS) -> list[B
     return found
 
 
+def largest_waiting(environment: Environment, topic: str, sink: str) -> Waiting | None:
+    """The largest message that waits for a sink; None where nothing does. Reads only."""
+    with environment.reading() as txn:
+        if (database := environment.existing(txn, database_of(topic))) is None:
+            return None
+        cursors, _ = stored_cursors(txn, environment.meta, database_of(topic) + b"\0", database)
+        if sink not in cursors:
+            return None
+        cursor, best, size = txn.cursor(database), b"", -1
+        more = cursor.set_range(_key(cursors[sink].taken + 1))
+        while more:
+            if len(cursor.value()) > size:
+                best, size = bytes(cursor.key()), len(cursor.value())
+            more = cursor.next()
+        try:
+            return _decode(best, txn.get(best, db=database) or b"") if best else None
+        except (struct.error, UnicodeDecodeError):  # damaged: it is not sent
+            return None
+
+
 def _last_number(txn: lmdb.Transaction, entries: lmdb._Database) -> int:
     cursor = txn.cursor(entries)
     return int.from_bytes(cursor.key(), "big") if cursor.last() else 0
