@@ -12,7 +12,7 @@ from feed import configured, feeding, until
 from holding import BTC, ETH, Feed, all_live, exchange_of, feed_of
 
 from tui_feeder.commands.status_text import status_text
-from tui_feeder.config import AlertRule, Alerts
+from tui_feeder.config import AlertRule, Alerts, Service
 from tui_feeder.engine import history
 from tui_feeder.engine.candle import MINUTE_MS
 from tui_feeder.engine.engine import Engine
@@ -96,6 +96,7 @@ async def test_a_full_disk_is_on_the_screens_in_status_and_an_alert_until_there_
             config = replace(
                 configured(exchange, [BTC], days=1, periodic_gap_check_interval_minutes=1),
                 alerts=replace(Alerts(), rules={"disk": rule}),
+                service=replace(Service(), ready_free_mb=0),  # the whole disk has less than the default
             )
             async with feeding(config, disk / "store") as (engine, sink):
                 feed = Feed(engine, sink, exchange, config)

@@ -91,7 +91,7 @@ class StoredDays:
     def troubles(self) -> dict[str, str]:
         """What is wrong with the store, as :attr:`Snapshot.store_troubles` tells it."""
         found = {}
-        if self._room is not None:
+        if self._room is not None and not self._store.pausing:  # that says more
             found["disk"] = self._room
         if self._misplaced is not None:
             found["stored days"] = self._misplaced
