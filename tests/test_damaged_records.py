@@ -29,7 +29,7 @@ from tui_feeder.engine.coverage import Coverage, span
 from tui_feeder.engine.profile import ProfileSettings
 from tui_feeder.engine.profile_days import build_days, read_profiles
 from tui_feeder.engine.revisions import Revisions
-from tui_feeder.engine.store import Store, StoreError
+from tui_feeder.engine.store import FileRecord, Store, StoreError
 from tui_feeder.engine.symbol_state import NAMES, Unavailable, intervals, number, state_of
 from tui_feeder.moments import day_text, parse_timeframe
 
@@ -255,6 +255,22 @@ async def test_an_engine_goes_on_with_a_store_of_which_every_small_record_is_dam
             assert again.counted("pipeline crashes") == 0
             present = again.engine.store.present(BTC)
             assert not present.missing(present.start, present.end)
+
+
+async def test_a_run_removes_damaged_records_that_nobody_asks_for(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    async with exchange_of([BTC, ETH]) as exchange:
+        async with feed_of(exchange, path) as feed:
+            feed.engine.store.set_file("data/an/archive.zip", FileRecord("etag", "sha", 3, 4)).result(10)
+        with laid_open(path) as env:
+            files = env.open_db(b"files")
+            with env.begin(write=True) as txn:
+                assert txn.put(b"data/an/archive.zip", b"\xfe\x00\x01\x02\x03", db=files)
+        with contextlib.closing(Store(path, read_only=True)) as store:
+            assert store.damaged_records() == ["files data/an/archive.zip"]
+        async with feed_of(exchange, path, sink=feed.sink) as again:
+            await until(lambda: not again.engine.store.damaged_records())
+            await until(lambda: again.said("removed and made anew: files data/an/archive.zip"))
 
 
 async def test_doctor_names_damaged_records(tmp_path: Path) -> None:

@@ -233,3 +233,17 @@ def test_another_user_reads_the_store_or_is_told_how(storage: Path, common_folde
     done = as_other("verify", "--offline", "--repair", *where)
     assert done.returncode == 1
     assert f"the storage directory {storage} cannot be written (Permission denied)" in done.stderr
+
+
+def test_a_refused_engine_or_reader_makes_no_empty_store_where_it_was_moved_away(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    held = Store(path)
+    (path / "data.mdb").rename(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="is in use by"):
+        Store(path)
+    with pytest.raises(StoreError, match="holds no store"):
+        Store(path, read_only=True)
+    assert not (path / "data.mdb").exists()
+    (tmp_path / "elsewhere").rename(path / "data.mdb")
+    held.close()
+    Store(path).close()

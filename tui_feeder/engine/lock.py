@@ -39,17 +39,21 @@ class StorageLock:
             raise StoreError(f"{error}, with --storage or application.storage_path") from error
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for name in (HOLDER, DATA):
+            for name in (HOLDER, DATA):  # one that is refused makes no data.mdb where it was moved away
                 self._files[name] = os.open(path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                self._hold(name)
         except OSError as error:
             self.release()
             raise StoreError(
                 f"the storage directory {path} cannot be written ({error.strerror}): "
                 "name another with --storage or application.storage_path"
             ) from error
+        self._sign()
+
+    def _hold(self, name: str) -> None:
+        path = self._path
         try:
-            for file in self._files.values():
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._files[name], fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.pread(self._files[HOLDER], 200, 0).decode(errors="replace").strip()
             self.release()
@@ -63,7 +67,6 @@ class StorageLock:
                 f"the storage directory {path} cannot be locked ({error.strerror}): "
                 "its file system has no locks, name a local one with --storage"
             ) from error
-        self._sign()
 
     def _sign(self) -> None:
         started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -100,10 +100,23 @@ class StoredDays:
             found["stored days"] = f"damaged, being read again: {some(days, 3)}"
         return found
 
+    async def _drop_damaged_records(self) -> None:
+        """Remove records that are damaged: nothing else would where nobody asks for them any more."""
+        found = await self._loop.run_in_executor(self._workers, self._store.damaged_records)
+        if not found:
+            return
+        await asyncio.wrap_future(self._store.drop_damaged_records())
+        left = set(await self._loop.run_in_executor(self._workers, self._store.damaged_records))
+        if gone := [record for record in found if record not in left]:
+            text = f"damaged records of the store, removed and made anew: {some(gone, 3)}"
+            self._journal.note("warning", text)
+
     async def run(self) -> None:
-        """Look at every stored day about once an hour, until cancelled."""
+        """Look at every record and stored day about once an hour, until cancelled."""
         while True:
             began = time.monotonic()
+            heartbeat(works=OUTSIDE_SECONDS)
+            await self._drop_damaged_records()
             for symbol in list(self._tracked):
                 present = self._store.present(symbol)
                 for at in range(present.start, present.end, _AT_ONCE_MS) if present else ():
