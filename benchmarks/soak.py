@@ -68,7 +68,7 @@ _AWAY = (10.0, 40 * 3_600.0)
 Report = Callable[[str], None]
 
 
-class _Store(Store):
+class VirtualTimeStore(Store):
     """A store whose writes hold up virtual time, and of which a kill can be had."""
 
     def __init__(self, path: Path, **options: Any) -> None:  # noqa: ANN401
@@ -148,7 +148,7 @@ class _Run:
     async def _one_run(self, path: Path, until: int, last: bool) -> Path:
         """One engine from start to stop; where the store is that the next one finds."""
         clock = self.exchange.clock
-        store = _Store(path, exchange="soak")
+        store = VirtualTimeStore(path, exchange="soak")
         outbox = store.open_outbox([Collector.name], max_mb=4096)
         collector = Collector(outbox, self.told)
         sinks: list[Sink] = [collector]
