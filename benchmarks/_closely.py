@@ -11,8 +11,8 @@ import threading
 
 from tui_feeder import running
 from tui_feeder.cli import main
-from tui_feeder.engine.live import EngineThread
-from tui_feeder.engine.loop_lag import ticks
+from tui_feeder.engine.core.loop_lag import ticks
+from tui_feeder.engine.thread import EngineThread
 
 _EVERY_SECONDS = 0.01
 

@@ -20,12 +20,12 @@ from benchmarks._report import anonymous_mb, percentile
 from tui_feeder import cli, running  # what the command loads is part of its memory
 from tui_feeder.config import Application, Config, Exchange, VolumeProfile
 from tui_feeder.engine import snapshots
-from tui_feeder.engine.candle import MINUTE_MS, Candle
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle
+from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.live import EngineThread
 from tui_feeder.engine.sinks import Sink
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.engine.thread import EngineThread
 
 assert cli
 assert running

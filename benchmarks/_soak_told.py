@@ -11,18 +11,18 @@ import numpy as np
 import orjson
 
 from tui_feeder.config import Config
-from tui_feeder.engine.basis import basis_of, load_pipeline
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
-from tui_feeder.engine.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.message import Message, encode
-from tui_feeder.engine.pipeline import TimeframeState
-from tui_feeder.engine.profile_days import day_profile, read_profiles
-from tui_feeder.engine.profile_days import encode as encode_profile
-from tui_feeder.engine.replay import replay
-from tui_feeder.engine.revisions import Revisions
-from tui_feeder.engine.settings import profile_settings
-from tui_feeder.engine.sinks.outbox import Outbox, Waiting
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.analytics.message import Message, encode
+from tui_feeder.engine.analytics.pipeline import TimeframeState
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.derived.inputs import basis_of, load_pipeline
+from tui_feeder.engine.derived.replay import replay
+from tui_feeder.engine.derived.revisions import Revisions
+from tui_feeder.engine.derived.settings import profile_settings
+from tui_feeder.engine.derived.stored_profiles import day_profile, read_profiles
+from tui_feeder.engine.derived.stored_profiles import encode as encode_profile
+from tui_feeder.engine.storage.outbox import Outbox, Waiting
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.market import (
     CLOSE,
     HIGH,

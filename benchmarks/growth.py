@@ -33,9 +33,9 @@ from benchmarks._virtual_time import virtual_time
 from benchmarks.soak import VirtualTimeStore
 from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
 from tui_feeder.engine import snapshots
-from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.sinks.outbox import Outbox
+from tui_feeder.engine.storage.outbox import Outbox
 from tui_feeder.simulator import exchange as simulated
 from tui_feeder.simulator.clock import Clock, clock_for
 from tui_feeder.simulator.synthetic import synthetic_market

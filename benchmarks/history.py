@@ -24,17 +24,17 @@ import aiohttp
 import numpy as np
 
 from benchmarks._report import KLINES, Figure, Watch, percentile, report
-from tui_feeder.engine.binance.archive import ArchiveClient
-from tui_feeder.engine.binance.rest import RestClient
-from tui_feeder.engine.binance.routes import archive_path
-from tui_feeder.engine.candle import DAY_MS, ROW, Source
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.coverage import Coverage, span
-from tui_feeder.engine.history import History, Tracker
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.plan import File, FileKind
-from tui_feeder.engine.store import Store
-from tui_feeder.engine.threads import working_thread
+from tui_feeder.engine.acquisition.backfill import History, Tracker
+from tui_feeder.engine.acquisition.download_plan import File, FileKind
+from tui_feeder.engine.core.candle import DAY_MS, ROW, Source
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.coverage import Coverage, span
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.core.threads import working_thread
+from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
+from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges.binance.routes import archive_path
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.launch import launch_blocking
 
 _MARCH_20 = 1_773_964_800_000  # February 2026 is published

@@ -28,19 +28,19 @@ from talipp.indicators import EMA as TalippEma
 
 from benchmarks._report import KLINES, Figure, percentile, report
 from tui_feeder.config import Config, VolumeProfile
-from tui_feeder.engine.aggregate import LiveBar, aggregate
-from tui_feeder.engine.basis import Basis, load_pipeline
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Candle, Rows, Source, to_candles
-from tui_feeder.engine.indicators.ema import Ema, ema
-from tui_feeder.engine.indicators.quantiles import VolumeQuantiles
-from tui_feeder.engine.kept_numbers import encode as encode_state
-from tui_feeder.engine.kept_numbers import footing_of, resume
-from tui_feeder.engine.message import encode
-from tui_feeder.engine.pipeline import PipelineSettings, SymbolPipeline
-from tui_feeder.engine.profile import LiveProfile, ProfileSettings, profile_of
-from tui_feeder.engine.replay import replay
-from tui_feeder.engine.settings import pipeline_settings
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.analytics.aggregate import LiveBar, aggregate
+from tui_feeder.engine.analytics.ema import Ema, ema
+from tui_feeder.engine.analytics.message import encode
+from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.analytics.profile.day_profile import LiveProfile, ProfileSettings, profile_of
+from tui_feeder.engine.analytics.quantiles import VolumeQuantiles
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Candle, Rows, Source, to_candles
+from tui_feeder.engine.derived.checkpoint import encode as encode_state
+from tui_feeder.engine.derived.checkpoint import footing_of, resume
+from tui_feeder.engine.derived.inputs import Basis, load_pipeline
+from tui_feeder.engine.derived.replay import replay
+from tui_feeder.engine.derived.settings import pipeline_settings
+from tui_feeder.engine.storage.store import Store
 
 _TIMEFRAMES = (60, 300, 900, 3600, 14400)
 _PERIODS = (21, 89)

@@ -46,10 +46,10 @@ from unittest import mock
 from benchmarks._soak_told import Collector, Outcome, Told, Witness, judge
 from benchmarks._virtual_time import VirtualTimeLoop, virtual_time
 from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks import Sink
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator import exchange as simulated
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.fault_random import RandomFaults

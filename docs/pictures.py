@@ -19,8 +19,8 @@ from textual.geometry import Size
 from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.config import load
 from tui_feeder.demo import DEFAULTS, Demo
-from tui_feeder.engine.live import EngineThread
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.engine.thread import EngineThread
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.widgets.picture import drawing, in_window
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import lmdb
 
-from tui_feeder.engine.candle import DAY_MS
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.storage.store import Store
 
 
 def flipped(value: bytes, at: int = -1, bit: int = 0) -> bytes:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
-from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator import exchange as simulated
 
 NOON = 1_773_144_000_000  # 2026-03-10T12:00:00Z, a Tuesday

@@ -11,13 +11,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tui_feeder.engine.binance.archive import ArchiveClient
-from tui_feeder.engine.binance.rest import RestClient
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.coverage import span
-from tui_feeder.engine.history import History, Tracker
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.acquisition.backfill import History, Tracker
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.coverage import span
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
+from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.storage.store import Store
 
 
 async def main() -> None:

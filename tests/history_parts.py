@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tui_feeder.engine.binance.archive import ArchiveClient
-from tui_feeder.engine.binance.rest import RestClient
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.coverage import Coverage, span
-from tui_feeder.engine.history import Filled, History, Tracker
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.acquisition.backfill import Filled, History, Tracker
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.coverage import Coverage, span
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
+from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator import market as traded
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.exchange import Exchange

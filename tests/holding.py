@@ -23,14 +23,14 @@ from history_parts import truth
 
 from tui_feeder.config import Config
 from tui_feeder.engine import snapshots
-from tui_feeder.engine.basis import load_pipeline
-from tui_feeder.engine.binance.rest import RestClient
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows
-from tui_feeder.engine.coverage import Coverage
+from tui_feeder.engine.analytics.message import encode
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows
+from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.core.zero_volume import inside
+from tui_feeder.engine.derived.inputs import load_pipeline
+from tui_feeder.engine.derived.replay import replay
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.message import encode
-from tui_feeder.engine.replay import replay
-from tui_feeder.engine.zeros import inside
+from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.monitor import Snapshot, StreamView, SymbolState, SymbolView
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange

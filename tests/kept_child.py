@@ -8,9 +8,9 @@ from pathlib import Path
 from samples import walk
 from test_kept_numbers import CONFIG, end_of, keep, made
 
-from tui_feeder.engine.candle import Source, to_candles
-from tui_feeder.engine.intake import count_minute
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.acquisition.ingest import count_minute
+from tui_feeder.engine.core.candle import Source, to_candles
+from tui_feeder.engine.storage.store import Store
 
 rows = walk(20_000, seed=2)
 store = Store(Path(sys.argv[1]), exchange="test")

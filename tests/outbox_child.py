@@ -9,8 +9,8 @@ from pathlib import Path
 from store_child import SYMBOLS, candle_of, say
 from stores import minute
 
-from tui_feeder.engine.candle import Source
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import Source
+from tui_feeder.engine.storage.store import Store
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from tui_feeder.engine.candle import DAY_MS, Candle, Rows, to_candles
-from tui_feeder.engine.profile import DayProfile, LiveProfile, ProfileSettings
+from tui_feeder.engine.analytics.profile.day_profile import DayProfile, LiveProfile, ProfileSettings
+from tui_feeder.engine.core.candle import DAY_MS, Candle, Rows, to_candles
 
 Mode = Literal["Auto", "Fixed", "Adaptive"]
 Distribution = Literal["ClosingPrice", "WeightedOHLC", "HighLowWeighted", "UniformOHLC"]

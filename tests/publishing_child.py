@@ -15,8 +15,8 @@ from store_child import say
 from stores import minute
 
 from tui_feeder.config import File, Kafka
-from tui_feeder.engine.candle import MINUTE_MS
-from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.sinks import Sink
 
 

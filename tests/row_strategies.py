@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, MINUTES_PER_DAY, ROW, Rows
-from tui_feeder.engine.codec import Sources
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, MINUTES_PER_DAY, ROW, Rows
+from tui_feeder.engine.storage.codec import Sources
 
 DAY = 20_000 * DAY_MS
 VOLUMES = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from tui_feeder.engine.candle import MINUTE_MS, ROW, Candle, Rows
+from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Candle, Rows
 
 KLINES = Path(__file__).resolve().parents[2] / "shared" / "data" / "klines"
 MONTHS = tuple(sorted(path.stem for path in KLINES.glob("*-1m-????-??.zip")))

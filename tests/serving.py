@@ -13,9 +13,9 @@ from typing import Any
 import aiohttp
 
 from tui_feeder.config import Config
-from tui_feeder.engine.live import EngineThread
 from tui_feeder.engine.sinks import Sink
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.engine.thread import EngineThread
 from tui_feeder.service.http import HttpService
 
 

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 from store_child import candle_of
 from stores import minute
 
-from tui_feeder.engine.candle import MINUTE_MS, Source
-from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.core.candle import MINUTE_MS, Source
+from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.sinks import Sink
-from tui_feeder.engine.sinks.outbox import Outbox
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.outbox import Outbox
+from tui_feeder.engine.storage.store import Store
 
 
 class Queue:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Candle, Rows, Source
-from tui_feeder.engine.coverage import span
-from tui_feeder.engine.store import Store, StoreError
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Candle, Rows, Source
+from tui_feeder.engine.core.coverage import span
+from tui_feeder.engine.storage.store import Store, StoreError
 
 FIRST = 20_000 * DAY_MS
 SYMBOLS = ("ADAUSDT", "BTCUSDT", "币安人生USDT")

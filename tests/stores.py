@@ -11,8 +11,8 @@ from pathlib import Path
 
 from store_child import FIRST, candle_of
 
-from tui_feeder.engine.candle import MINUTE_MS, Source
-from tui_feeder.engine.store import Store, Written
+from tui_feeder.engine.core.candle import MINUTE_MS, Source
+from tui_feeder.engine.storage.store import Store, Written
 
 CHILD = Path(__file__).with_name("store_child.py")
 EVER = 1 << 62

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import MIDNIGHT, MONTHS, candle, candle_lists, real_month, walk
 
-from tui_feeder.engine.aggregate import Bar, LiveBar, aggregate
-from tui_feeder.engine.candle import MINUTE_MS, ROW, Candle, Rows, to_candles, to_rows
+from tui_feeder.engine.analytics.aggregate import Bar, LiveBar, aggregate
+from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Candle, Rows, to_candles, to_rows
 
 TIMEFRAMES = (60, 180, 300, 900, 3600, 14400, 86400)
 

@@ -27,9 +27,9 @@ from tui_feeder.engine.alerts.kept import AlertKeeper
 from tui_feeder.engine.alerts.outputs import Program, Topic, Webhook
 from tui_feeder.engine.alerts.rules import Alert, Health, Rule
 from tui_feeder.engine.alerts.watches import AlertRules
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.storage.store import Store
 
 ALERT = Alert(
     "gap", "gap_open", "币安人生USDT", NOON, "late", "币安人生USDT: 3 minutes missing", 301.5, 300.0

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tui_feeder.engine.alerts.rules import Alert, Finding, Health, Rule, Watch, settle
 from tui_feeder.engine.alerts.watches import AlertRules
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle
-from tui_feeder.engine.message import Message
-from tui_feeder.engine.profile import ProfileFigures
+from tui_feeder.engine.analytics.message import Message
+from tui_feeder.engine.analytics.profile.day_profile import ProfileFigures
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle
 
 TWO_SIDED = Rule("side", "price_cross", level="poc", cooldown_ms=5 * MINUTE_MS)
 QUIET_OR_NOT = Rule("trouble", "gap_open", cooldown_ms=5 * MINUTE_MS)

@@ -19,7 +19,7 @@ from feed import NOON, configured, until
 from tui_feeder.config import AlertRule, Alerts, Kafka
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks.configured import configured_sinks
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

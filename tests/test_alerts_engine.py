@@ -14,10 +14,10 @@ from tui_feeder.config import AlertRule, Alerts, Config
 from tui_feeder.configuration.text import Secret
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.alerts.settings import alert_rules
-from tui_feeder.engine.candle import MINUTE_MS, to_candles
-from tui_feeder.engine.pipeline import SymbolPipeline
-from tui_feeder.engine.settings import pipeline_settings
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
+from tui_feeder.engine.core.candle import MINUTE_MS, to_candles
+from tui_feeder.engine.derived.settings import pipeline_settings
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

@@ -24,10 +24,10 @@ from tui_feeder.engine.alerts.desk import AlertDesk
 from tui_feeder.engine.alerts.kept import AlertKeeper
 from tui_feeder.engine.alerts.rules import Alert, Health, Rule
 from tui_feeder.engine.alerts.watches import AlertRules
-from tui_feeder.engine.candle import MINUTE_MS, to_candles
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import MINUTE_MS, to_candles
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import AlertView
 
 POC = Rule("poc", "price_cross", level="poc", cooldown_ms=0)
@@ -218,7 +218,7 @@ def test_what_nobody_has_looked_at_yet_is_kept_by_a_run_that_is_short() -> None:
 
 @pytest.mark.parametrize("spoil", ["a byte", "the end", "all", "another format", "nonsense", "too large"])
 def test_a_damaged_note_is_thrown_away_with_a_line_and_harms_no_other(spoil: str) -> None:
-    from tui_feeder.engine.sealed import seal
+    from tui_feeder.engine.core.checksum import seal
 
     with kept() as runs:
         runs.next([GAP])

@@ -12,10 +12,10 @@ from samples import real_month
 
 from tui_feeder.engine.alerts.rules import Alert, Rule
 from tui_feeder.engine.alerts.watches import AlertRules
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, to_candles
-from tui_feeder.engine.message import Message
-from tui_feeder.engine.pipeline import PipelineSettings, SymbolPipeline
-from tui_feeder.engine.profile import ProfileSettings
+from tui_feeder.engine.analytics.message import Message
+from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, to_candles
 
 INCREMENT = 0.01  # ten ticks
 PERIODS = (21, 89)

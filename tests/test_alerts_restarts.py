@@ -17,12 +17,12 @@ from feed import NOON, Collected, configured, feeding, until
 
 from tui_feeder.config import AlertRule, Alerts, Config
 from tui_feeder.engine.alerts.settings import alert_rules
-from tui_feeder.engine.candle import MINUTE_MS, to_candles
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
+from tui_feeder.engine.core.candle import MINUTE_MS, to_candles
+from tui_feeder.engine.core.checksum import unseal
+from tui_feeder.engine.derived.settings import pipeline_settings
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.pipeline import SymbolPipeline
-from tui_feeder.engine.sealed import unseal
-from tui_feeder.engine.settings import pipeline_settings
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import AlertView
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange

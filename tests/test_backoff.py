@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 
-from tui_feeder.engine.backoff import Backoff
+from tui_feeder.engine.core.backoff import Backoff
 
 
 class Fixed(random.Random):

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from samples import MONTHS, real_month
 
-from tui_feeder.engine.candle import (
+from tui_feeder.engine.core.candle import (
     MINUTE_MS,
     Candle,
     fault_of,

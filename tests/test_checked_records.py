@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from samples import MIDNIGHT, walk
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows, Source
-from tui_feeder.engine.checked import DAMAGED
-from tui_feeder.engine.coverage import Coverage, span
-from tui_feeder.engine.profile import ProfileSettings
-from tui_feeder.engine.profile_days import build_days, read_profiles
-from tui_feeder.engine.store import FileRecord, Store, StoreError, Unavailable
+from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source
+from tui_feeder.engine.core.coverage import Coverage, span
+from tui_feeder.engine.derived.stored_profiles import build_days, read_profiles
+from tui_feeder.engine.storage.checked_records import DAMAGED
+from tui_feeder.engine.storage.store import FileRecord, Store, StoreError, Unavailable
 
 BTC = "BTCUSDT"
 MINUTES = 2 * 1440 + 30

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.core.clock import ExchangeClock
 
 
 def test_the_clock_follows_the_middle_of_its_measurements() -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from row_strategies import DAY, day_rows, sources_of
 from samples import MONTHS, real_month
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows
-from tui_feeder.engine.codec import BlockError, Sources, decode, encode
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows
+from tui_feeder.engine.storage.codec import BlockError, Sources, decode, encode
 
 HEAD = struct.Struct("<BHHBI")  # version, rows, first minute, flags, crc32: written down once more
 

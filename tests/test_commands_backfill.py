@@ -16,8 +16,8 @@ from commanding import COMMAND, command_at, environment, recorded, zips
 from damaging import damage_day
 from samples import MONTHS, real_month
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.recorded import recorded_market

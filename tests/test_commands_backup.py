@@ -17,9 +17,9 @@ from samples import MIDNIGHT, walk
 from store_child import candle_of
 from test_store_opening import child, next_line
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows, Source
-from tui_feeder.engine.coverage import Coverage
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source
+from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.storage.store import Store
 
 EVER = 1 << 62
 

@@ -14,9 +14,9 @@ from stores import BTC, minute
 
 from tui_feeder.commands import doctor_checks
 from tui_feeder.config import Config, File, Kafka
-from tui_feeder.engine.candle import Source
+from tui_feeder.engine.core.candle import Source
 from tui_feeder.engine.sinks.configured import configured_sinks
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 
 TEXT = "kafka is disabled: 7 messages wait for it, the oldest "
 REMEDY = "To drop them: feeder-tui sinks discard kafka"

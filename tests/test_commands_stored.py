@@ -15,9 +15,9 @@ from commanding import COMMAND, command, environment
 from damaging import damage_day
 from samples import MIDNIGHT, walk
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
-from tui_feeder.engine.coverage import Coverage
-from tui_feeder.engine.store import Store, Unavailable
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
+from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.storage.store import Store, Unavailable
 from tui_feeder.research import DamagedDayWarning, open_store
 
 MINUTES = 3 * 1440 + 90  # 2026-01-01T00:00Z to 2026-01-04T01:30Z

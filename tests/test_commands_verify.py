@@ -9,9 +9,9 @@ from commanding import command, command_at, recorded
 from damaging import damage_day
 from samples import MIDNIGHT, real_month, walk
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
-from tui_feeder.engine.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.exchange import Exchange
 

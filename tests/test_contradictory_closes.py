@@ -8,9 +8,9 @@ import pytest
 from feed import until
 from holding import BTC, ETH, exchange_of, feed_of
 
-from tui_feeder.engine.binance.stream import Handlers, KlineSocket
-from tui_feeder.engine.candle import MINUTE_MS, Candle
-from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.exchanges.binance.stream import Handlers, KlineSocket
 
 OPEN = 1_773_144_000_000
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_feeder.engine.candle import MINUTE_MS
-from tui_feeder.engine.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 
 Intervals = list[tuple[int, int]]
 

@@ -14,9 +14,9 @@ from history_parts import TODAY, assert_whole
 from holding import BTC, ETH, Feed, exchange_of, without
 from samples import MIDNIGHT, walk
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
-from tui_feeder.engine.coverage import Coverage, span
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
+from tui_feeder.engine.core.coverage import Coverage, span
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.moments import day_text
 
 YESTERDAY = TODAY - DAY_MS

@@ -21,16 +21,16 @@ from hypothesis import strategies as st
 from store_child import FIRST, candle_of
 
 from tui_feeder.config import ConfigError, load
-from tui_feeder.engine.ban import known_ban
-from tui_feeder.engine.basis import basis_of, revisions_of
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source, to_rows
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.coverage import Coverage, span
-from tui_feeder.engine.profile import ProfileSettings
-from tui_feeder.engine.profile_days import build_days, read_profiles
-from tui_feeder.engine.revisions import Revisions
-from tui_feeder.engine.store import FileRecord, Store, StoreError
-from tui_feeder.engine.symbol_state import NAMES, Unavailable, intervals, number, state_of
+from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source, to_rows
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.coverage import Coverage, span
+from tui_feeder.engine.derived.inputs import basis_of, revisions_of
+from tui_feeder.engine.derived.revisions import Revisions
+from tui_feeder.engine.derived.stored_profiles import build_days, read_profiles
+from tui_feeder.engine.exchanges.binance.ban import known_ban
+from tui_feeder.engine.storage.store import FileRecord, Store, StoreError
+from tui_feeder.engine.storage.symbol_state import NAMES, Unavailable, intervals, number, state_of
 from tui_feeder.moments import day_text, parse_timeframe
 
 MINUTES = span(FIRST, FIRST + 30 * MINUTE_MS)

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import MIDNIGHT
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, to_candles
-from tui_feeder.engine.day_window import DayWindow
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, to_candles
+from tui_feeder.engine.core.day_window import DayWindow
 
 
 def minutes(at: list[int]) -> Rows:

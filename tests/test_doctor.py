@@ -14,7 +14,7 @@ from commanding import command, command_at
 from feed import configured
 from serving import serving
 
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
@@ -124,8 +124,8 @@ async def test_each_way_in_which_rest_refuses_is_named_with_its_remedy(
 
 
 async def test_no_request_is_sent_during_a_ban_that_an_earlier_run_met(tmp_path: Path) -> None:
-    from tui_feeder.engine.ban import keep_ban
-    from tui_feeder.engine.clock import ExchangeClock
+    from tui_feeder.engine.core.clock import ExchangeClock
+    from tui_feeder.engine.exchanges.binance.ban import keep_ban
 
     def remember() -> None:
         store = Store(tmp_path / "lmdb_data", exchange="a simulated exchange")

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import MONTHS, fil, real_month, walk
 
-from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.indicators.ema import Ema, ema, settled_after
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.analytics.ema import Ema, ema, settled_after
 
 
 def one_at_a_time(closes: list[float], period: int) -> Ema:

@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 from feed import NOON, Collected, configured, feeding, until
 
-from tui_feeder.engine.basis import basis_of
-from tui_feeder.engine.candle import MINUTE_MS, Source, to_candles
-from tui_feeder.engine.message import encode
-from tui_feeder.engine.pipeline import SymbolPipeline
-from tui_feeder.engine.settings import pipeline_settings
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.analytics.message import encode
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
+from tui_feeder.engine.core.candle import MINUTE_MS, Source, to_candles
+from tui_feeder.engine.derived.inputs import basis_of
+from tui_feeder.engine.derived.settings import pipeline_settings
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

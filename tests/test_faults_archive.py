@@ -8,8 +8,8 @@ from typing import Any
 from feed import until
 from holding import BTC, NOON, all_live, exchange_of, feed_of
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
-from tui_feeder.engine.coverage import span
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
+from tui_feeder.engine.core.coverage import span
 
 TODAY = NOON - NOON % DAY_MS
 #: Day of a fault, 1 being yesterday: its name, its parameters, and whether that day's file is believed.

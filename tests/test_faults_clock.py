@@ -10,7 +10,7 @@ from feed import until
 from holding import BTC, ETH, NOON, all_live, exchange_of, feed_of
 
 from tui_feeder.engine import engine as made
-from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.core.clock import ExchangeClock
 
 
 class Wall:

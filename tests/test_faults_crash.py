@@ -10,15 +10,17 @@ import pytest
 from feed import Collected, until
 from holding import BTC, ETH, Feed, all_live, exchange_of, feed_of, without
 
-from tui_feeder.engine import basis, numbers_keeper, supervisor
 from tui_feeder.engine import engine as made
-from tui_feeder.engine.backoff import Backoff
-from tui_feeder.engine.candle import MINUTE_MS, Candle, Source
-from tui_feeder.engine.coverage import span
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.message import Message
-from tui_feeder.engine.pipeline import SymbolPipeline
-from tui_feeder.engine.supervisor import Supervisor
+from tui_feeder.engine.acquisition import checkpoint_writer as numbers_keeper
+from tui_feeder.engine.analytics.message import Message
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
+from tui_feeder.engine.core import supervisor
+from tui_feeder.engine.core.backoff import Backoff
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source
+from tui_feeder.engine.core.coverage import span
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.core.supervisor import Supervisor
+from tui_feeder.engine.derived import inputs as basis
 from tui_feeder.monitor import SymbolState
 
 

@@ -10,9 +10,9 @@ from feed import NOON, until
 from test_stream import Heard
 from websockets.asyncio.server import ServerConnection, serve
 
-from tui_feeder.engine.binance.stream import Handlers, MarketStreams
-from tui_feeder.engine.candle import MINUTE_MS
-from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.exchanges.binance.stream import Handlers, MarketStreams
 
 
 def kline(**changed: object) -> str:

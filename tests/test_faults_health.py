@@ -8,8 +8,8 @@ from pathlib import Path
 from feed import until
 from holding import BTC, ETH, all_live, exchange_of, feed_of, without
 
-from tui_feeder.engine.candle import MINUTE_MS
-from tui_feeder.engine.coverage import span
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.coverage import span
 from tui_feeder.monitor import SymbolState
 
 

@@ -17,12 +17,12 @@ from history_parts import assert_whole
 from holding import BTC, CHINESE, ETH, NOON, Feed, all_live, exchange_of, feed_of
 
 from tui_feeder.config import TechnicalAnalysis, load
-from tui_feeder.engine import bringup
-from tui_feeder.engine.binance import stream
-from tui_feeder.engine.candle import MINUTE_MS
-from tui_feeder.engine.message import encode
-from tui_feeder.engine.replay import replay
-from tui_feeder.engine.store import Store, StoreError
+from tui_feeder.engine.acquisition import symbol_startup as bringup
+from tui_feeder.engine.analytics.message import encode
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.derived.replay import replay
+from tui_feeder.engine.exchanges.binance import stream
+from tui_feeder.engine.storage.store import Store, StoreError
 from tui_feeder.monitor import SymbolState
 
 

@@ -10,7 +10,7 @@ import pytest
 from feed import until
 from holding import BTC, ETH, all_live, exchange_of, feed_of
 
-from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.core.candle import MINUTE_MS
 
 
 async def test_6_a_minute_that_rest_shows_without_its_last_trades_does_not_stay_so(tmp_path: Path) -> None:

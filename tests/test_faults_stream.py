@@ -8,9 +8,9 @@ import pytest
 from feed import until
 from holding import BTC, ETH, all_live, exchange_of, feed_of
 
-from tui_feeder.engine.backoff import Backoff
-from tui_feeder.engine.binance import stream
-from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.core.backoff import Backoff
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.exchanges.binance import stream
 from tui_feeder.monitor import SymbolState
 
 

@@ -14,9 +14,9 @@ from samples import walk
 from tests.fake_monitor import FakeMonitor
 from tests.screens import app_of, settled
 from tui_feeder.config import AssetOverrides, VolumeProfile
-from tui_feeder.engine.candle import Source
-from tui_feeder.engine.live import LiveMonitor
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import Source
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.engine.thread import LiveMonitor
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

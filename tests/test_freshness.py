@@ -15,16 +15,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from samples import MIDNIGHT, walk
 
-from tui_feeder.engine.aggregate import aggregate
 from tui_feeder.engine.alerts.rules import Rule
 from tui_feeder.engine.alerts.watches import AlertRules
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, to_candles
-from tui_feeder.engine.message import Message, encode
-from tui_feeder.engine.pipeline import PipelineSettings, SymbolPipeline
-from tui_feeder.engine.sinks.bars import bar_messages
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.analytics.message import Message, encode
+from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, to_candles
+from tui_feeder.engine.derived.bar_messages import bar_messages
 from tui_feeder.engine.sinks.mirror_plan import bars_of, next_piece
 from tui_feeder.engine.snapshots import timeframe_views
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.research import open_store
 
 SCHEMA = json.loads(

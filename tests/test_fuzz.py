@@ -28,14 +28,14 @@ from tui_feeder.attach.client import AttachedMonitor
 from tui_feeder.attach.server import AttachServer
 from tui_feeder.attach.wire import PROTOCOL, Hello, Question, framed
 from tui_feeder.config import ConfigError, load
-from tui_feeder.engine.binance.archive import ArchiveError, _digest_of, _open
-from tui_feeder.engine.binance.rest import RestClient, RestError
-from tui_feeder.engine.binance.stream import Handlers, KlineSocket
-from tui_feeder.engine.candle import MINUTE_MS, Candle, Source, faulty
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.intake import Desk, Intake
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.acquisition.ingest import Desk, Intake
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source, faulty
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.exchanges.binance.archive import ArchiveError, _digest_of, _open
+from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
+from tui_feeder.engine.exchanges.binance.stream import Handlers, KlineSocket
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import Snapshot
 
 CAPTURE = (

@@ -16,14 +16,16 @@ from holding import BTC, ETH, all_live, exchange_of, feed_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_feeder.engine import records, revisions, store_write
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
-from tui_feeder.engine.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.revisions import Revisions
-from tui_feeder.engine.store import Store
-from tui_feeder.engine.supervisor import Supervisor
-from tui_feeder.engine.zeros import SharedZeros
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.core.supervisor import Supervisor
+from tui_feeder.engine.core.zero_volume import SharedZeros
+from tui_feeder.engine.derived import revisions
+from tui_feeder.engine.derived.revisions import Revisions
+from tui_feeder.engine.storage import records
+from tui_feeder.engine.storage import transaction as store_write
+from tui_feeder.engine.storage.store import Store
 
 
 async def test_a_part_that_has_ended_well_leaves_nothing_behind() -> None:

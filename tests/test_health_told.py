@@ -13,11 +13,11 @@ from holding import BTC, ETH, Feed, all_live, exchange_of, feed_of
 
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import AlertRule, Alerts, Service
-from tui_feeder.engine import history
-from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.acquisition import backfill as history
+from tui_feeder.engine.acquisition.backfill import Tracker
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.journal import Journal, warnings_shown
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.history import Tracker
-from tui_feeder.engine.journal import Journal, warnings_shown
 from tui_feeder.monitor import Event, SymbolState
 from tui_feeder.widgets.grid import progress_text
 from tui_feeder.widgets.ink import GLYPHS
@@ -151,7 +151,10 @@ def test_how_long_it_takes_is_not_told_while_nothing_moves(monkeypatch: pytest.M
 
 def test_what_other_modules_warn_of_is_on_the_screen_too_and_once_a_minute() -> None:
     journal = Journal(lambda: 7)
-    running, socket = logging.getLogger("tui_feeder.running"), logging.getLogger("tui_feeder.engine.binance")
+    running, socket = (
+        logging.getLogger("tui_feeder.running"),
+        logging.getLogger("tui_feeder.engine.exchanges.binance"),
+    )
     with warnings_shown(journal):
         running.error("the configuration was not taken over: %s", "c.toml:3: no such key")
         running.info("configuration read again")

@@ -20,14 +20,17 @@ from holding import BTC, ETH, exchange_of
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import Alerts, Config, Secret
 from tui_feeder.engine import engine as engine_module
-from tui_feeder.engine import numbers_keeper, snapshots, stored_days, supervisor, symbol_health
+from tui_feeder.engine import snapshots, symbol_health
+from tui_feeder.engine.acquisition import checkpoint_writer as numbers_keeper
+from tui_feeder.engine.acquisition import stored_day_check as stored_days
 from tui_feeder.engine.alerts import desk, outputs
 from tui_feeder.engine.alerts.rules import Alert
-from tui_feeder.engine.binance import stream
-from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.core import supervisor
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.core.supervisor import Supervisor, heartbeat, wait_for_work
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.supervisor import Supervisor, heartbeat, wait_for_work
+from tui_feeder.engine.exchanges.binance import stream
 
 ALERT = Alert("gap", "gap_open", BTC, 0, "late", "3 minutes missing")
 #: The parts that run as long as the engine does.

@@ -25,9 +25,9 @@ from history_parts import (
     truth,
 )
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
-from tui_feeder.engine.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.archive import HEADER
 
 YESTERDAY = TODAY - DAY_MS

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from history_parts import FEBRUARY, NOON
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
-from tui_feeder.engine.coverage import Coverage, span
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.core.coverage import Coverage, span
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.launch import launch_blocking
 
 CHILD = Path(__file__).with_name("history_child.py")

@@ -13,11 +13,11 @@ from history_parts import NOON, TODAY, assert_whole
 from holding import Feed
 
 from tui_feeder.config import Config
-from tui_feeder.engine.basis import load_pipeline
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.analytics.message import encode
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.derived.inputs import load_pipeline
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.message import encode
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.market import Market

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from tui_feeder.commands.backfill_jobs import Job
 from tui_feeder.commands.backfill_progress import Lines
-from tui_feeder.engine import history_whole, snapshots, telling
-from tui_feeder.engine.candle import MINUTE_MS
-from tui_feeder.engine.history import Tracker
-from tui_feeder.engine.history_whole import WholeHistory
+from tui_feeder.engine import snapshots, telling
+from tui_feeder.engine.acquisition import history_progress as history_whole
+from tui_feeder.engine.acquisition.backfill import Tracker
+from tui_feeder.engine.acquisition.history_progress import WholeHistory
+from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import DEFAULT_SYMBOLS, synthetic_market

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from feed import NOON
 
-from tui_feeder.engine.candle import MINUTE_MS, Candle, Source
-from tui_feeder.engine.intake import Intake
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.message import Message
-from tui_feeder.engine.pipeline import PipelineSettings, SymbolPipeline
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.acquisition.ingest import Intake
+from tui_feeder.engine.analytics.message import Message
+from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.storage.store import Store
 
 SETTINGS = PipelineSettings(
     timeframes=(60,), ema_periods=(), trend_rule="closes_vs_ema", volume_lookback_days=0, profile=None

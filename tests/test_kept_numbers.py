@@ -18,9 +18,17 @@ from samples import MIDNIGHT, fil, walk
 from test_seeds import exchange_at
 
 from tui_feeder.config import Config, TechnicalAnalysis, VolumeProfile
-from tui_feeder.engine import kept_numbers, numbers_keeper
-from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.basis import (
+from tui_feeder.engine.acquisition import checkpoint_writer as numbers_keeper
+from tui_feeder.engine.acquisition.ingest import count_minute
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.analytics.message import Message
+from tui_feeder.engine.analytics.message import encode as encoded
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source, to_candles
+from tui_feeder.engine.core.checksum import seal, unseal
+from tui_feeder.engine.derived import checkpoint as kept_numbers
+from tui_feeder.engine.derived.checkpoint import Unusable, decode, encode, footing_of, resume
+from tui_feeder.engine.derived.inputs import (
     SEED,
     Basis,
     Seed,
@@ -31,16 +39,9 @@ from tui_feeder.engine.basis import (
     load_pipeline,
     start_of,
 )
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows, Source, to_candles
-from tui_feeder.engine.intake import count_minute
-from tui_feeder.engine.kept_numbers import Unusable, decode, encode, footing_of, resume
-from tui_feeder.engine.message import Message
-from tui_feeder.engine.message import encode as encoded
-from tui_feeder.engine.pipeline import SymbolPipeline
-from tui_feeder.engine.revisions import Revisions
-from tui_feeder.engine.sealed import seal, unseal
-from tui_feeder.engine.settings import pipeline_settings
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.derived.revisions import Revisions
+from tui_feeder.engine.derived.settings import pipeline_settings
+from tui_feeder.engine.storage.store import Store
 
 CONFIG = Config(
     technical_analysis=TechnicalAnalysis(

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import KLINES, MONTHS
 
-from tui_feeder.engine.binance import kline_csv
-from tui_feeder.engine.binance.kline_csv import CsvError, in_order
-from tui_feeder.engine.candle import MINUTE_MS, Rows
+from tui_feeder.engine.core.candle import MINUTE_MS, Rows
+from tui_feeder.engine.exchanges.binance import kline_csv
+from tui_feeder.engine.exchanges.binance.kline_csv import CsvError, in_order
 
 SHORT = (
     b"open_time,open,high,low,close,volume,close_time,quote_volume,count,"

@@ -25,8 +25,8 @@ from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
 
-log = logging.getLogger("tui_feeder.engine.binance.rest")
-other = logging.getLogger("tui_feeder.engine.history")
+log = logging.getLogger("tui_feeder.engine.exchanges.binance.rest")
+other = logging.getLogger("tui_feeder.engine.acquisition.backfill")
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def lines(file: Path) -> list[str]:
 
 def test_single_modules_have_levels_of_their_own_until_they_are_stated_no_more(tmp_path: Path) -> None:
     file = tmp_path / "feeder.log"
-    stated = ("tui_feeder.engine.binance=debug", "tui_feeder.engine.history=error")
+    stated = ("tui_feeder.engine.exchanges.binance=debug", "tui_feeder.engine.acquisition.backfill=error")
     set_up(configured(log_level="warning", log_levels=stated), file)
     log.debug("one")
     other.warning("two")

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tui_feeder.engine import loop_lag
-from tui_feeder.engine.latency import Latency
-from tui_feeder.engine.loop_lag import LAG_BOUNDS, ticks
+from tui_feeder.engine.core import loop_lag
+from tui_feeder.engine.core.latency import Latency
+from tui_feeder.engine.core.loop_lag import LAG_BOUNDS, ticks
 
 
 class Ticking:

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
-from tui_feeder.engine.indicators.max_volume import MaxVolume
+from tui_feeder.engine.analytics.max_volume import MaxVolume
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 
 BARS = st.lists(st.tuples(st.integers(1, 120), st.integers(0, 5)), max_size=60)
 

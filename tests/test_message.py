@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from samples import MIDNIGHT
 
-from tui_feeder.engine.message import Message, PeakVolume, close_name, ema_name, encode, trend_name
-from tui_feeder.engine.profile import ProfileFigures
+from tui_feeder.engine.analytics.message import Message, PeakVolume, close_name, ema_name, encode, trend_name
+from tui_feeder.engine.analytics.profile.day_profile import ProfileFigures
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "message.schema.json").read_text())
 

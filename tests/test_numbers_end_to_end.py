@@ -16,13 +16,13 @@ from samples import MONTHS, candle_lists, fil, real_month
 from test_message import valid
 
 from tui_feeder.config import Config
-from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, to_candles, to_rows
-from tui_feeder.engine.indicators.ema import ema
-from tui_feeder.engine.message import encode
-from tui_feeder.engine.pipeline import PipelineSettings, SymbolPipeline
-from tui_feeder.engine.replay import replay
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.analytics.ema import ema
+from tui_feeder.engine.analytics.message import encode
+from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, to_candles, to_rows
+from tui_feeder.engine.derived.replay import replay
+from tui_feeder.engine.storage.store import Store
 
 LABELS = {60: "1min", 300: "5min", 900: "15min", 3600: "1h", 14400: "4h"}
 CLOSES = {300: "close_5m", 900: "close_15m", 3600: "close_60m", 14400: "close_4h"}

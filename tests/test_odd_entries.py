@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_feeder.config import Config
-from tui_feeder.engine.binance import answers
-from tui_feeder.engine.binance.rest import RestError
-from tui_feeder.engine.candle import MINUTE_MS
-from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.exchanges.binance import answers
+from tui_feeder.engine.exchanges.binance.rest import RestError
 from tui_feeder.logs import set_up
 from tui_feeder.simulator.exchange import Exchange
 

@@ -11,9 +11,9 @@ from feed import NOON, configured, feeding, until
 from store_child import SYMBOLS, candle_of
 from stores import BTC, EVER, minute
 
-from tui_feeder.engine.candle import MINUTE_MS, Source
-from tui_feeder.engine.sinks.outbox import Outbox
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import MINUTE_MS, Source
+from tui_feeder.engine.storage.outbox import Outbox
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
@@ -206,7 +206,7 @@ def test_without_a_sink_nothing_is_kept(tmp_path: Path) -> None:
 def test_a_store_with_an_outbox_is_read_beside_its_engine(tmp_path: Path) -> None:
     store, _ = opened(tmp_path)
     make(store, 0, 5)
-    code = "from tui_feeder.engine.store import Store; import sys; from pathlib import Path;"
+    code = "from tui_feeder.engine.storage.store import Store; import sys; from pathlib import Path;"
     code += "print(Store(Path(sys.argv[1]), read_only=True).present('BTCUSDT').minutes)"
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
     assert done.stdout.split() == ["5"], done.stderr

@@ -12,12 +12,12 @@ from samples import MIDNIGHT, candle, candle_lists, fil, walk
 from test_message import valid
 
 from tui_feeder.config import Application, Config
-from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, to_candles, to_rows
-from tui_feeder.engine.message import Message, encode
-from tui_feeder.engine.pipeline import PipelineSettings, SymbolPipeline
-from tui_feeder.engine.profile import ProfileSettings
-from tui_feeder.engine.settings import pipeline_settings
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.analytics.message import Message, encode
+from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, to_candles, to_rows
+from tui_feeder.engine.derived.settings import pipeline_settings
 
 DEFAULT = PipelineSettings((60, 300, 900, 3600, 14400), (21, 89), "closes_vs_ema", 60, ProfileSettings())
 VARIED = (

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
-from tui_feeder.engine.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.plan import (
+from tui_feeder.engine.acquisition.download_plan import (
     FileKind,
     day_published,
     make_plan,
     month_published,
     rest_pages,
 )
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 
 
 def ms(text: str) -> int:

@@ -29,10 +29,11 @@ from profile_reference import (
 )
 from samples import MIDNIGHT, candle, candle_lists, fil, real_month, walk
 
-from tui_feeder.engine import profile_rows, spread_rows
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, to_candles, to_rows
-from tui_feeder.engine.increments import ranges_of
-from tui_feeder.engine.profile import LiveProfile, ProfileSettings, profile_of
+from tui_feeder.engine.analytics.profile import rows as profile_rows
+from tui_feeder.engine.analytics.profile import uniform_rows as spread_rows
+from tui_feeder.engine.analytics.profile.day_profile import LiveProfile, ProfileSettings, profile_of
+from tui_feeder.engine.analytics.profile.increments import ranges_of
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, to_candles, to_rows
 
 GOLDEN = [
     candle(0, 100, 103, 99, 102, 40),

@@ -11,10 +11,21 @@ from hypothesis import strategies as st
 from profile_reference import reference_row
 from samples import MIDNIGHT, candle, walk
 
-from tui_feeder.engine.candle import DAY_MS, to_candles
-from tui_feeder.engine.decimals import Grid
-from tui_feeder.engine.increments import auto_increment, hours_left, misfit, ranges_of, typical_range
-from tui_feeder.engine.profile import LiveProfile, ProfileSettings, adaptive_increment, profile_of
+from tui_feeder.engine.analytics.profile.day_profile import (
+    LiveProfile,
+    ProfileSettings,
+    adaptive_increment,
+    profile_of,
+)
+from tui_feeder.engine.analytics.profile.increments import (
+    auto_increment,
+    hours_left,
+    misfit,
+    ranges_of,
+    typical_range,
+)
+from tui_feeder.engine.core.candle import DAY_MS, to_candles
+from tui_feeder.engine.core.decimals import Grid
 
 
 @given(

@@ -12,11 +12,13 @@ from feed import NOON, Collected, configured, feeding, until
 from samples import MIDNIGHT, real_month, walk
 
 from tui_feeder.config import AssetOverrides, Config, Reprocessing, VolumeProfile
-from tui_feeder.engine.basis import load_pipeline
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, to_candles
-from tui_feeder.engine.intake import count_minute
-from tui_feeder.engine.profile import DayProfile, ProfileSettings, profile_of
-from tui_feeder.engine.profile_days import (
+from tui_feeder.engine.acquisition.ingest import count_minute
+from tui_feeder.engine.analytics.profile.day_profile import DayProfile, ProfileSettings, profile_of
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, to_candles
+from tui_feeder.engine.derived.inputs import load_pipeline
+from tui_feeder.engine.derived.revisions import Revisions
+from tui_feeder.engine.derived.settings import profile_settings
+from tui_feeder.engine.derived.stored_profiles import (
     Built,
     DayRanges,
     build_days,
@@ -28,9 +30,7 @@ from tui_feeder.engine.profile_days import (
     read_profiles,
     stamp_of,
 )
-from tui_feeder.engine.revisions import Revisions
-from tui_feeder.engine.settings import profile_settings
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

@@ -20,16 +20,16 @@ from proxying import HOST, SmallProxy, certificate, proxying, secured
 
 from tui_feeder.config import Alerts, ConfigError, load, render
 from tui_feeder.configuration.proxy import ProxyAddress
+from tui_feeder.engine.acquisition.download_plan import File, FileKind
 from tui_feeder.engine.alerts.outputs import Webhook
 from tui_feeder.engine.alerts.rules import Alert
-from tui_feeder.engine.binance.archive import ArchiveClient, ArchiveError
-from tui_feeder.engine.binance.rest import RestClient, RestError
-from tui_feeder.engine.binance.stream import Handlers, MarketStreams
-from tui_feeder.engine.candle import DAY_MS
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.plan import File, FileKind
-from tui_feeder.engine.proxy import Proxies, ProxyError
+from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.core.proxy import Proxies, ProxyError
+from tui_feeder.engine.exchanges.binance.archive import ArchiveClient, ArchiveError
+from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
+from tui_feeder.engine.exchanges.binance.stream import Handlers, MarketStreams
 from tui_feeder.logs import set_up
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange

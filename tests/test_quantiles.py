@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import MIDNIGHT, candle_lists, fil, walk
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, to_candles, to_rows
-from tui_feeder.engine.indicators.quantiles import FIELDS, PROBABILITIES, Quartet, VolumeQuantiles
+from tui_feeder.engine.analytics.quantiles import FIELDS, PROBABILITIES, Quartet, VolumeQuantiles
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, to_candles, to_rows
 
 
 def exact(rows: Rows, minute: int, days: int) -> dict[str, list[float]]:

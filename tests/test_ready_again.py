@@ -16,9 +16,9 @@ from serving import serving
 from sinking import consume
 
 from tui_feeder.config import File, Kafka, Service
-from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.sinks.file import FileSink
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

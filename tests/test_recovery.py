@@ -8,8 +8,8 @@ from history_parts import NOON, TODAY, assert_whole
 from holding import Feed, without
 from test_history_outages import BTC, assert_equals_a_batch, exchange_at, first_told
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
-from tui_feeder.engine.coverage import span
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.core.coverage import span
 from tui_feeder.simulator.synthetic import synthetic_market
 
 

@@ -12,12 +12,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_feeder.engine.candle import MINUTE_MS
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.recovery import Gap, Recovery
-from tui_feeder.engine.store import Unavailable
+from tui_feeder.engine.acquisition.recovery import Gap, Recovery
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.storage.store import Unavailable
 
 #: Ten years before the clock's now: nothing is due to be tried by itself.
 THEN = 1_400_000_000_000 // MINUTE_MS * MINUTE_MS

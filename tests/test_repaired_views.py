@@ -19,16 +19,16 @@ from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.attach.client import AttachedMonitor
 from tui_feeder.attach.server import AttachServer
 from tui_feeder.config import Config
-from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.basis import load_pipeline
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows, Source
-from tui_feeder.engine.indicators.ema import ema
-from tui_feeder.engine.live import LiveMonitor
-from tui_feeder.engine.profile import profile_of
-from tui_feeder.engine.profile_views import ProfileViews
-from tui_feeder.engine.settings import profile_settings
-from tui_feeder.engine.store import Store
-from tui_feeder.engine.windows import Windows
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.analytics.ema import ema
+from tui_feeder.engine.analytics.profile.day_profile import profile_of
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source
+from tui_feeder.engine.derived.chart_window import Windows
+from tui_feeder.engine.derived.inputs import load_pipeline
+from tui_feeder.engine.derived.profile_views import ProfileViews
+from tui_feeder.engine.derived.settings import profile_settings
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.engine.thread import LiveMonitor
 from tui_feeder.replaying.player import Player
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange

@@ -14,13 +14,13 @@ from samples import KLINES, MIDNIGHT, walk
 
 from tui_feeder.commands.replay import paced
 from tui_feeder.config import Config
-from tui_feeder.engine.basis import Basis, Seed, basis_of, history_start, keep_basis, load_pipeline
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows, Source
-from tui_feeder.engine.coverage import Coverage
-from tui_feeder.engine.message import Message, encode
-from tui_feeder.engine.pipeline import PipelineSettings
-from tui_feeder.engine.replay import replay
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.analytics.message import Message, encode
+from tui_feeder.engine.analytics.pipeline import PipelineSettings
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source
+from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.derived.inputs import Basis, Seed, basis_of, history_start, keep_basis, load_pipeline
+from tui_feeder.engine.derived.replay import replay
+from tui_feeder.engine.storage.store import Store
 
 SETTINGS = {
     "FEEDER_VOLUME_PROFILE__TARGET_PRICE_LEVELS": "120",

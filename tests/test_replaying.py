@@ -15,9 +15,9 @@ from samples import MIDNIGHT, walk
 from tests.screens import settled
 from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.config import Config, load
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
-from tui_feeder.engine.message import encode
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.analytics.message import encode
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import MinuteState
 from tui_feeder.replaying.app import ReplayApp
 from tui_feeder.replaying.clock import ReplayClock

@@ -19,10 +19,10 @@ from samples import MIDNIGHT, walk
 
 import tui_feeder
 from tui_feeder import CandleStore, open_store, to_pandas, to_polars
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, to_candles
-from tui_feeder.engine.coverage import Coverage, span
-from tui_feeder.engine.lock import StoreError
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, to_candles
+from tui_feeder.engine.core.coverage import Coverage, span
+from tui_feeder.engine.storage.lock import StoreError
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.moments import moment_text, parse_moment, parse_timeframe
 
 MINUTES = 20 * 1440 + 100
@@ -171,8 +171,8 @@ def test_it_sees_what_another_process_writes_meanwhile(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from samples import walk\n"
-        "from tui_feeder.engine.candle import Source\n"
-        "from tui_feeder.engine.store import Store\n"
+        "from tui_feeder.engine.core.candle import Source\n"
+        "from tui_feeder.engine.storage.store import Store\n"
         "store = Store(Path(sys.argv[1]), exchange='x', map_size=1 << 16)\n"  # it must grow under us
         "rows = walk(30 * 1440)\n"
         "for day in range(30):\n"

@@ -12,14 +12,14 @@ from aiohttp import web
 from feed import until
 from history_parts import LTC, NOON, HandClock, LeapClock, Reading, reading, truth
 
-from tui_feeder.engine.ban import keep_ban, known_ban
-from tui_feeder.engine.binance import rest
-from tui_feeder.engine.binance.rest import RestClient, RestError, UnknownSymbolError
-from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS, Rows
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.coverage import EMPTY, span
-from tui_feeder.engine.history import Tracker
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.acquisition.backfill import Tracker
+from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Rows
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.coverage import EMPTY, span
+from tui_feeder.engine.exchanges.binance import rest
+from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
+from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError, UnknownSymbolError
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

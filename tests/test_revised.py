@@ -19,20 +19,20 @@ from samples import MIDNIGHT, walk
 from stores import writer_held
 
 from tui_feeder.config import Application, Config, TechnicalAnalysis, VolumeProfile
-from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.binance.rest import RestError
-from tui_feeder.engine.bringup import BringUp
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, timeframe_label, to_candles
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.coverage import Coverage
-from tui_feeder.engine.intake import Intake
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.message import Message, encode
-from tui_feeder.engine.numbers_keeper import NumbersKeeper
-from tui_feeder.engine.replay import replay
-from tui_feeder.engine.roster import Tracked
-from tui_feeder.engine.store import Store
-from tui_feeder.engine.threads import working_thread
+from tui_feeder.engine.acquisition.checkpoint_writer import NumbersKeeper
+from tui_feeder.engine.acquisition.ingest import Intake
+from tui_feeder.engine.acquisition.symbol_startup import BringUp
+from tui_feeder.engine.acquisition.tracked_symbol import Tracked
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.analytics.message import Message, encode
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, timeframe_label, to_candles
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.core.threads import working_thread
+from tui_feeder.engine.derived.replay import replay
+from tui_feeder.engine.exchanges.binance.rest import RestError
+from tui_feeder.engine.storage.store import Store
 
 BTC = "BTCUSDT"
 #: The history begins two hours before a midnight, so that a day ends in it.
@@ -439,7 +439,7 @@ def test_a_kill_in_the_middle_of_revisions_leaves_the_rest_to_the_next_run(world
         await run.end()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tui_feeder.engine.bringup._REVISED_AT_ONCE", 10)
+        patch.setattr("tui_feeder.engine.acquisition.symbol_startup._REVISED_AT_ONCE", 10)
         asyncio.run(killed())
         asyncio.run(world.run(takes(1)))
     world.holds()

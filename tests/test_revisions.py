@@ -5,9 +5,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_feeder.engine.candle import MINUTE_MS
-from tui_feeder.engine.coverage import Coverage
-from tui_feeder.engine.revisions import Revisions
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.derived.revisions import Revisions
 
 spans = st.tuples(st.integers(0, 30), st.integers(1, 12))
 

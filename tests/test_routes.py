@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tui_feeder.engine.binance.routes import RouteError, archive_path, kline_stream, market_url
-from tui_feeder.engine.candle import DAY_MS
-from tui_feeder.engine.plan import File, FileKind
+from tui_feeder.engine.acquisition.download_plan import File, FileKind
+from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.exchanges.binance.routes import RouteError, archive_path, kline_stream, market_url
 
 LEAP_DAY = 1_709_164_800_000  # 2024-02-29
 FEBRUARY = 1_706_745_600_000

@@ -20,8 +20,8 @@ import pytest
 from history_parts import assert_whole
 from samples import KLINES, real_month
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

@@ -8,13 +8,13 @@ import pytest
 from feed import NOON, Collected, configured, feeding, until
 from samples import MIDNIGHT, walk
 
-from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.basis import SEED, Basis, Seed, basis_of, keep_basis
-from tui_feeder.engine.binance.rest import RestClient
-from tui_feeder.engine.candle import DAY_MS, Rows
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.pipeline import PipelineSettings
-from tui_feeder.engine.seeds import bars_needed, bars_of, read_seed, short_timeframes
+from tui_feeder.engine.acquisition.ema_seeds import bars_needed, bars_of, read_seed, short_timeframes
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.analytics.pipeline import PipelineSettings
+from tui_feeder.engine.core.candle import DAY_MS, Rows
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.derived.inputs import SEED, Basis, Seed, basis_of, keep_basis
+from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.faults import make_fault

@@ -21,9 +21,9 @@ from serving import serving
 
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import Kafka, Service
-from tui_feeder.engine.latency import BOUNDS, Latency
+from tui_feeder.engine.core.latency import BOUNDS, Latency
 from tui_feeder.engine.sinks.kafka import KafkaSink
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import Snapshot, SymbolState
 from tui_feeder.service.hosts import own_name
 from tui_feeder.service.http import HttpService, ServiceError

@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from tui_feeder.config import Application, Config, Exchange, Service, TechnicalAnalysis
-from tui_feeder.engine.candle import MINUTE_MS
-from tui_feeder.engine.live import EngineThread
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.engine.thread import EngineThread
 from tui_feeder.service.notify import notifying
 from tui_feeder.simulator.launch import ChildExchange, launch_blocking
 

@@ -20,15 +20,15 @@ from sinking import read_records
 from stores import BTC, EVER, minute
 
 from tui_feeder.config import Alerts, Kafka
-from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.candle import MINUTE_MS, Candle, Source, timeframe_label
-from tui_feeder.engine.coverage import Coverage
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source, timeframe_label
+from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.derived.bar_messages import bar_messages
+from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.pipeline import PipelineSettings, SymbolPipeline
-from tui_feeder.engine.revisions import Revisions
-from tui_feeder.engine.sinks.bars import bar_messages
 from tui_feeder.engine.sinks.configured import configured_sinks
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

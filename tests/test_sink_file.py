@@ -18,13 +18,13 @@ from feed import NOON, configured, until
 from sinking import Queue, at_work
 
 from tui_feeder.config import Config, File
-from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks.configured import configured_sinks, look
 from tui_feeder.engine.sinks.file import FileSink
-from tui_feeder.engine.sinks.outbox import Waiting
 from tui_feeder.engine.sinks.thread import SinkError
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.outbox import Waiting
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

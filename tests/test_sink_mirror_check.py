@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from store_child import rows_of
 from stores import minute
 
-from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
-from tui_feeder.engine.coverage import Coverage
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
+from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.sinks.mirror_check import Comparing, Difference, _bars, mirrored_days
 
 DAY = minute(0) // DAY_MS * DAY_MS

@@ -11,12 +11,12 @@ from store_child import rows_of
 from stores import minute
 
 from tui_feeder.config import Config
-from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
-from tui_feeder.engine.coverage import EMPTY, Coverage
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
+from tui_feeder.engine.core.coverage import EMPTY, Coverage
 from tui_feeder.engine.sinks.mirror_plan import bars_of, next_piece
 from tui_feeder.engine.sinks.postgres import PostgresSink
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 
 SPAN = 3 * 1440
 

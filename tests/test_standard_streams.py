@@ -14,8 +14,8 @@ from commanding import COMMAND, environment
 from samples import walk
 from test_help import COMMANDS
 
-from tui_feeder.engine.candle import Source
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import Source
+from tui_feeder.engine.storage.store import Store
 
 FULL = "feeder-tui: standard output cannot be written: No space left on device\n"
 NAME = "币安人生USDT"

@@ -10,9 +10,9 @@ from samples import MONTHS, real_month, walk
 from store_child import FIRST, candle_of, rows_of
 from stores import BTC, EVER, append, minute
 
-from tui_feeder.engine.candle import DAY_MS, Candle, Source, to_candles
-from tui_feeder.engine.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.store import Quarantined, Store, Unavailable, Written
+from tui_feeder.engine.core.candle import DAY_MS, Candle, Source, to_candles
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.storage.store import Quarantined, Store, Unavailable, Written
 
 RANKED = [Source.ARCHIVE_UNCHECKED, Source.STREAM, Source.REST, Source.ARCHIVE_DAY, Source.ARCHIVE_MONTH]
 

@@ -17,9 +17,9 @@ from damaging import flipped
 from samples import walk
 from stores import BTC, child, next_line
 
-from tui_feeder.engine.candle import Source
-from tui_feeder.engine.data_file import check_data_file
-from tui_feeder.engine.store import Store, StoreError
+from tui_feeder.engine.core.candle import Source
+from tui_feeder.engine.storage.data_file import check_data_file
+from tui_feeder.engine.storage.store import Store, StoreError
 
 READING = (("info",), ("gaps",), ("verify", "--offline"), ("export", "--symbol", BTC), ("replay",))
 
@@ -118,7 +118,7 @@ def test_an_empty_file_is_begun_anew_only_where_a_first_start_was_killed(tmp_pat
 READ = """
 import sys
 from pathlib import Path
-from tui_feeder.engine.store import Store, StoreError
+from tui_feeder.engine.storage.store import Store, StoreError
 try:
     store = Store(Path(sys.argv[1]), read_only=True)
     for symbol in store.symbols():

@@ -11,9 +11,9 @@ import pytest
 from store_child import FIRST, SYMBOLS, candle_of, rows_of
 from stores import BTC, EVER, child, minute, next_line, tell
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows, Source, to_candles
-from tui_feeder.engine.coverage import Coverage
-from tui_feeder.engine.store import Store, StoreError
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source, to_candles
+from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.storage.store import Store, StoreError
 
 
 @pytest.fixture

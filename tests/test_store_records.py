@@ -14,9 +14,9 @@ from samples import walk
 from store_child import FIRST, rows_of
 from stores import BTC, EVER, minute
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows, Source
-from tui_feeder.engine.coverage import Coverage, span
-from tui_feeder.engine.store import FileRecord, Store, StoreError
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source
+from tui_feeder.engine.core.coverage import Coverage, span
+from tui_feeder.engine.storage.store import FileRecord, Store, StoreError
 
 
 @pytest.fixture

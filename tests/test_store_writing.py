@@ -13,9 +13,9 @@ import pytest
 from store_child import FIRST, candle_of, rows_of
 from stores import BTC, EVER, append, minute, transactions, writer_held
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source, to_candles
-from tui_feeder.engine.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.store import Store, StoreError, Written
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source, to_candles
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.storage.store import Store, StoreError, Written
 
 
 @pytest.fixture

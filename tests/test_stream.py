@@ -9,11 +9,11 @@ from itertools import pairwise
 import pytest
 from feed import NOON, until
 
-from tui_feeder.engine.binance import stream
-from tui_feeder.engine.binance.routes import RouteError, market_url
-from tui_feeder.engine.binance.stream import Handlers, KlineSocket, MarketStreams, _batches
-from tui_feeder.engine.candle import MINUTE_MS, Candle
-from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.exchanges.binance import stream
+from tui_feeder.engine.exchanges.binance.routes import RouteError, market_url
+from tui_feeder.engine.exchanges.binance.stream import Handlers, KlineSocket, MarketStreams, _batches
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from feed import NOON, until
 from websockets.asyncio.server import ServerConnection, serve
 
-from tui_feeder.engine.binance.stream import Handlers, KlineSocket
-from tui_feeder.engine.candle import MINUTE_MS, Candle
-from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.exchanges.binance.stream import Handlers, KlineSocket
 
 
 def kline(trades: int, *, symbol: str = "BTCUSDT") -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from feed import NOON, Collected, configured, feeding, until
 
-from tui_feeder.engine.candle import MINUTE_MS
+from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.engine import Engine
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange

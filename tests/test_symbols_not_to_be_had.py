@@ -10,14 +10,14 @@ from feed import NOON, configured, feeding, until
 
 from tui_feeder.config import Service
 from tui_feeder.engine import snapshots
-from tui_feeder.engine.binance.answers import SymbolInfo
-from tui_feeder.engine.binance.rest import RestClient, RestError
-from tui_feeder.engine.candle import MINUTE_MS, Rows
-from tui_feeder.engine.clock import ExchangeClock
+from tui_feeder.engine.acquisition.subscriptions import Following
+from tui_feeder.engine.acquisition.tracked_symbol import Tracked
+from tui_feeder.engine.core.candle import MINUTE_MS, Rows
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.following import Following
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.roster import Tracked
+from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
+from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
 from tui_feeder.monitor import SymbolState, SymbolView
 from tui_feeder.service.readiness import Check, checks
 from tui_feeder.service.subject import Look

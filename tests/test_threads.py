@@ -22,15 +22,15 @@ from tui_feeder.attach.client import AttachedMonitor
 from tui_feeder.attach.server import AttachServer
 from tui_feeder.config import Config
 from tui_feeder.engine import snapshots
-from tui_feeder.engine.candle import MINUTE_MS, ROW, Source
+from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Source
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.derived.chart_window import Windows
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.live import EngineThread
-from tui_feeder.engine.lock import StoreError
 from tui_feeder.engine.sinks import Sink
-from tui_feeder.engine.store import Store
-from tui_feeder.engine.store_write import Write
-from tui_feeder.engine.windows import Windows
+from tui_feeder.engine.storage.lock import StoreError
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.engine.storage.transaction import Write
+from tui_feeder.engine.thread import EngineThread
 from tui_feeder.logs import set_up
 from tui_feeder.monitor import Snapshot
 

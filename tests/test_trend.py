@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tui_feeder.engine.indicators.trend import side, trend_of
+from tui_feeder.engine.analytics.trend import side, trend_of
 
 
 @pytest.mark.parametrize(

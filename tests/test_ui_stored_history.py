@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
-from tui_feeder.engine.indicators.ema import ema
-from tui_feeder.engine.store import Store
-from tui_feeder.engine.windows import Windows
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.analytics.ema import ema
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
+from tui_feeder.engine.derived.chart_window import Windows
+from tui_feeder.engine.storage.store import Store
 
 START = 1_769_990_400_000  # 2026-02-02T00:00:00Z
 DAYS = 40

@@ -11,8 +11,8 @@ from commanding import command
 from samples import MIDNIGHT, walk
 
 from tests.test_ui_tmux import Window
-from tui_feeder.engine.candle import Source
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import Source
+from tui_feeder.engine.storage.store import Store
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import candle
 
-from tui_feeder.engine.candle import to_rows
-from tui_feeder.engine.live_area import LiveArea
-from tui_feeder.engine.profile import ProfileSettings, profile_of
-from tui_feeder.engine.profile_rows import point_of_control
-from tui_feeder.engine.value_area import value_area, value_area_of_many, value_area_of_runs
+from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings, profile_of
+from tui_feeder.engine.analytics.profile.incremental import LiveArea
+from tui_feeder.engine.analytics.profile.rows import point_of_control
+from tui_feeder.engine.analytics.profile.value_area import value_area, value_area_of_many, value_area_of_runs
+from tui_feeder.engine.core.candle import to_rows
 
 
 def test_ties_of_the_point_of_control_go_to_the_higher_price() -> None:

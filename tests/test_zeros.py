@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 from samples import MIDNIGHT, real_month
 
-from tui_feeder.engine.candle import MINUTE_MS, ROW, Rows
-from tui_feeder.engine.coverage import Coverage
-from tui_feeder.engine.zeros import SharedZeros, doubtful, inside
+from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Rows
+from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.core.zero_volume import SharedZeros, doubtful, inside
 
 
 def day(zero_minutes: list[int], minutes: int = 1440) -> Rows:

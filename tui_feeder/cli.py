@@ -293,7 +293,7 @@ def config_check(
     Exit codes: 0 good, 2 something is wrong.
     """
     from tui_feeder.config import ConfigError
-    from tui_feeder.engine.fitting import misfits_at
+    from tui_feeder.engine.derived.increment_fit import misfits_at
     from tui_feeder.engine.sinks.needs import unmet
     from tui_feeder.running import problem_of
 

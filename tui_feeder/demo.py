@@ -115,7 +115,7 @@ def _stored_until(storage: Path) -> int | None:
     """End of the newest minute in a store, None when there is no store."""
     if not os.path.exists(storage / "data.mdb"):  # nor where it cannot be told: the run says why
         return None
-    from tui_feeder.engine.store import Store
+    from tui_feeder.engine.storage.store import Store
 
     store = Store(storage, read_only=True)
     try:

@@ -24,7 +24,7 @@ from tui_feeder.configuration.keys import kind_at, leaf_names
 from tui_feeder.configuration.sections import Service
 from tui_feeder.configuration.text import MASK, Secret, printable
 from tui_feeder.configuration.values import is_secret
-from tui_feeder.engine.proxy import configured_proxies
+from tui_feeder.engine.core.proxy import configured_proxies
 from tui_feeder.folders import FolderError, check_owner
 
 log = logging.getLogger(__name__)

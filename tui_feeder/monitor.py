@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, timeframe_label
-from tui_feeder.engine.decimals import Grid
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, timeframe_label
+from tui_feeder.engine.core.decimals import Grid
 
 __all__ = [
     "DAY_MS",

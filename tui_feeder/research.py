@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.candle import DAY_MS, ROW, SECOND_MS, Rows
-from tui_feeder.engine.coverage import Coverage
-from tui_feeder.engine.lock import StoreError
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.core.candle import DAY_MS, ROW, SECOND_MS, Rows
+from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.storage.lock import StoreError
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.folders import FolderError, expanded
 from tui_feeder.moments import day_text, parse_moment, parse_timeframe, whole_minute
 

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 from tui_feeder.config import Config, ConfigError, LoadedConfig, Problem
 from tui_feeder.configuration.printing import render
 from tui_feeder.engine.alerts.settings import alert_rules
-from tui_feeder.engine.live import EngineThread, wait_for_end
-from tui_feeder.engine.proxy import routes, routes_text
+from tui_feeder.engine.core.proxy import routes, routes_text
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.sinks.configured import configured_sinks
 from tui_feeder.engine.sinks.needs import Need, unmet
 from tui_feeder.engine.sinks.thread import SinkError
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.engine.thread import EngineThread, wait_for_end
 from tui_feeder.folders import FolderError, config_folder, expanded, state_folder
 from tui_feeder.logs import follow, reopen, set_up
 from tui_feeder.monitor import ConfiguredValue, Faults

@@ -20,12 +20,12 @@ from sinking import at_work
 
 from tui_feeder.config import Application, Config, Database, Exchange
 from tui_feeder.configuration.text import Secret
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.derived.stored_profiles import read_profiles
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.live import LiveMonitor
-from tui_feeder.engine.profile_days import read_profiles
 from tui_feeder.engine.sinks.postgres import PostgresSink
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.engine.thread import LiveMonitor
 from tui_feeder.simulator import exchange as simulated
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.market import Market

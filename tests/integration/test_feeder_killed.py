@@ -22,10 +22,10 @@ from services import Postgres as Server
 from sinking import consume, read_records
 from test_postgres import COLUMNS, connected
 
-from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.candle import MINUTE_MS, timeframe_label
-from tui_feeder.engine.revisions import Revisions
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.core.candle import MINUTE_MS, timeframe_label
+from tui_feeder.engine.derived.revisions import Revisions
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

@@ -19,12 +19,12 @@ from stores import minute
 
 from tui_feeder.config import Config, Database, TechnicalAnalysis
 from tui_feeder.configuration.text import Secret
-from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Rows, Source, timeframe_label
-from tui_feeder.engine.profile_days import day_profile
-from tui_feeder.engine.settings import profile_settings
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source, timeframe_label
+from tui_feeder.engine.derived.settings import profile_settings
+from tui_feeder.engine.derived.stored_profiles import day_profile
 from tui_feeder.engine.sinks.postgres import PostgresSink
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

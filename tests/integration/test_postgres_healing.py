@@ -18,12 +18,12 @@ from test_postgres import SYMBOLS, caught_up, opened, settings, tables_equal_the
 from test_sinks_check import check, to_postgres
 
 from tui_feeder.config import Config
-from tui_feeder.engine.candle import DAY_MS, Source
-from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.core.candle import DAY_MS, Source
+from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.sinks import mirror_check, postgres_schema
 from tui_feeder.engine.sinks import postgres as postgres_sink
 from tui_feeder.engine.sinks.postgres import PostgresSink
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from test_postgres import SYMBOLS, caught_up, opened, settings, tables_equal_the
 from test_sinks_check import check, to_postgres
 
 from tui_feeder.config import Config
-from tui_feeder.engine.candle import Source
+from tui_feeder.engine.core.candle import Source
 from tui_feeder.engine.sinks.postgres import PostgresSink
 
 

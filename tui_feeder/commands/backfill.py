@@ -19,10 +19,10 @@ from tui_feeder.commands.line import Refusal
 from tui_feeder.commands.tables import amount, lasting, plural, size, table
 from tui_feeder.commands.wanted import brief, unlisted_line
 from tui_feeder.config import LoadedConfig
-from tui_feeder.engine.binance.answers import SymbolInfo
-from tui_feeder.engine.candle import Source
-from tui_feeder.engine.roster import choose_symbols, is_pattern
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.acquisition.tracked_symbol import choose_symbols, is_pattern
+from tui_feeder.engine.core.candle import Source
+from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.telling import some
 from tui_feeder.logs import set_up
 from tui_feeder.moments import moment_text

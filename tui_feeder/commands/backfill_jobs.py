@@ -12,12 +12,12 @@ import numpy as np
 
 from tui_feeder.commands.connection import Connection
 from tui_feeder.config import Config
-from tui_feeder.engine.binance.rest import RestError
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
-from tui_feeder.engine.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.history import Tracker
-from tui_feeder.engine.roster import wanted_start
-from tui_feeder.engine.store import Store, Unavailable
+from tui_feeder.engine.acquisition.backfill import Tracker
+from tui_feeder.engine.acquisition.tracked_symbol import wanted_start
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.exchanges.binance.rest import RestError
+from tui_feeder.engine.storage.store import Store, Unavailable
 from tui_feeder.moments import moment_text
 
 AT_ONCE = 6  # symbols read at the same time

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tui_feeder.commands.backfill_jobs import Job
 from tui_feeder.commands.tables import amount, lasting, plural, size
-from tui_feeder.engine.history_whole import WholeHistory
+from tui_feeder.engine.acquisition.history_progress import WholeHistory
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress

@@ -16,9 +16,9 @@ import typer
 
 from tui_feeder.commands.line import Refusal
 from tui_feeder.commands.tables import amount, lasting, plural, size
-from tui_feeder.engine.candle import DAY_MS
-from tui_feeder.engine.folders import sync_folder
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.core.folders import sync_folder
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.moments import day_text
 
 _FILE, _LOCK = "data.mdb", "lock.mdb"

@@ -11,18 +11,18 @@ from types import TracebackType
 from typing import Self
 
 from tui_feeder.config import Config
-from tui_feeder.engine.ban import keep_ban, known_ban
-from tui_feeder.engine.binance.answers import SymbolInfo
-from tui_feeder.engine.binance.archive import ArchiveClient, ArchiveError, ArchiveRows
-from tui_feeder.engine.binance.rest import RestClient, RestError
-from tui_feeder.engine.candle import MINUTE_MS
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.history import SURE_MS, History
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.plan import File
-from tui_feeder.engine.proxy import Proxies, configured_proxies
-from tui_feeder.engine.store import Store
-from tui_feeder.engine.threads import working_thread
+from tui_feeder.engine.acquisition.backfill import SURE_MS, History
+from tui_feeder.engine.acquisition.download_plan import File
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.core.proxy import Proxies, configured_proxies
+from tui_feeder.engine.core.threads import working_thread
+from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
+from tui_feeder.engine.exchanges.binance.archive import ArchiveClient, ArchiveError, ArchiveRows
+from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
+from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
+from tui_feeder.engine.storage.store import Store
 
 _TRIES = 3
 #: REST refuses this machine while the archive may serve it: a command goes on without REST.

@@ -28,7 +28,7 @@ def run(read: Callable[[], LoadedConfig], patience: float, as_json: bool) -> int
         patience: seconds that a stream may stay without a frame.
         as_json: one object instead of lines.
     """
-    for noisy in ("aiokafka", "tui_feeder.engine.binance.stream"):
+    for noisy in ("aiokafka", "tui_feeder.engine.exchanges.binance.stream"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)  # what they say is told in one line
     found: list[Finding] = []
 

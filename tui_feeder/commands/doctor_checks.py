@@ -18,23 +18,23 @@ from urllib.parse import urlsplit
 
 from tui_feeder.config import Config
 from tui_feeder.configuration.values import is_loopback
-from tui_feeder.engine.ban import known_ban
-from tui_feeder.engine.basis import basis_of, revisions_of
-from tui_feeder.engine.binance.answers import SymbolInfo
-from tui_feeder.engine.binance.archive import ArchiveClient, ArchiveError
-from tui_feeder.engine.binance.rest import RestClient, RestError, UnknownSymbolError
-from tui_feeder.engine.binance.stream import Handlers, KlineSocket
-from tui_feeder.engine.candle import DAY_MS
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.fitting import misfits_at
-from tui_feeder.engine.plan import File, FileKind
-from tui_feeder.engine.proxy import ProxyError, configured_proxies, routes, routes_text
-from tui_feeder.engine.roster import choose_symbols
+from tui_feeder.engine.acquisition.download_plan import File, FileKind
+from tui_feeder.engine.acquisition.tracked_symbol import choose_symbols
+from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.proxy import ProxyError, configured_proxies, routes, routes_text
+from tui_feeder.engine.core.threads import working_thread
+from tui_feeder.engine.derived.increment_fit import misfits_at
+from tui_feeder.engine.derived.inputs import basis_of, revisions_of
+from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
+from tui_feeder.engine.exchanges.binance.archive import ArchiveClient, ArchiveError
+from tui_feeder.engine.exchanges.binance.ban import known_ban
+from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError, UnknownSymbolError
+from tui_feeder.engine.exchanges.binance.stream import Handlers, KlineSocket
 from tui_feeder.engine.sinks.configured import disabled_backlogs, look
 from tui_feeder.engine.sinks.thread import SinkError
-from tui_feeder.engine.store import Store, StoreError
+from tui_feeder.engine.storage.store import Store, StoreError
 from tui_feeder.engine.telling import some
-from tui_feeder.engine.threads import working_thread
 
 State = Literal["ok", "warn", "fail"]
 _GB = 1 << 30

@@ -16,7 +16,7 @@ import typer
 from tui_feeder.commands.line import Refusal
 from tui_feeder.commands.tables import plural
 from tui_feeder.commands.wanted import name_damage
-from tui_feeder.engine.candle import DAY_MS
+from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.moments import parse_timeframe
 from tui_feeder.research import CANDLE, Candles, CandleStore, DamagedDayWarning, open_store
 from tui_feeder.streams import LEFT

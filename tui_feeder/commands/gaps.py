@@ -11,10 +11,10 @@ import typer
 from tui_feeder.commands.tables import amount, plural, table
 from tui_feeder.commands.wanted import configured_symbols, stored_symbols, unlisted_line
 from tui_feeder.config import LoadedConfig
-from tui_feeder.engine.candle import MINUTE_MS
-from tui_feeder.engine.coverage import Coverage
-from tui_feeder.engine.roster import wanted_start
-from tui_feeder.engine.store import Store, Unavailable
+from tui_feeder.engine.acquisition.tracked_symbol import wanted_start
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.storage.store import Store, Unavailable
 from tui_feeder.moments import moment_text
 
 _SHOWN = 40  # ranges a symbol, in the table for people

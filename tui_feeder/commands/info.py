@@ -11,11 +11,11 @@ import typer
 from tui_feeder.commands.tables import amount, plural, size, table
 from tui_feeder.commands.wanted import name_damage, stored_symbols
 from tui_feeder.config import LoadedConfig
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, Source
-from tui_feeder.engine.environment import FORMAT
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.sinks.configured import disabled_backlogs
 from tui_feeder.engine.sinks.draining import span_text
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.environment import FORMAT
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.moments import moment_text
 
 _SLICE_MS = 30 * DAY_MS

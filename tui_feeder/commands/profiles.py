@@ -8,10 +8,10 @@ import typer
 from tui_feeder.commands.tables import amount, plural, table
 from tui_feeder.commands.wanted import name_damage, stored_symbols
 from tui_feeder.config import Config
-from tui_feeder.engine.basis import basis_of
-from tui_feeder.engine.profile_days import MISSING, Built, build_days, days_wanted, newest_day
-from tui_feeder.engine.settings import profile_settings
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.derived.inputs import basis_of
+from tui_feeder.engine.derived.settings import profile_settings
+from tui_feeder.engine.derived.stored_profiles import MISSING, Built, build_days, days_wanted, newest_day
+from tui_feeder.engine.storage.store import Store
 
 
 def rebuild(config: Config, asked: list[str] | None, mode: str | None, json: bool) -> int:

@@ -10,9 +10,9 @@ from typing import BinaryIO
 from tui_feeder.commands.line import Refusal
 from tui_feeder.commands.wanted import name_damage, stored_symbols
 from tui_feeder.config import Config
-from tui_feeder.engine.message import Message, encode
-from tui_feeder.engine.replay import replay, stored_span
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.analytics.message import Message, encode
+from tui_feeder.engine.derived.replay import replay, stored_span
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.moments import moment_text
 
 _BLOCK = 64 << 10  # bytes written at once while there is no pace to keep

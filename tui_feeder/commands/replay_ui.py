@@ -10,8 +10,8 @@ import typer
 from tui_feeder.commands.line import Refusal, State
 from tui_feeder.commands.replay import replayed_span
 from tui_feeder.config import LoadedConfig
-from tui_feeder.engine.candle import DAY_MS
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.folders import config_folder, state_folder
 from tui_feeder.logs import set_up
 from tui_feeder.running import screen_settings

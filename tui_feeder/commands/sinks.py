@@ -15,7 +15,7 @@ from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.sinks.configured import look
 from tui_feeder.engine.sinks.draining import span_text
 from tui_feeder.engine.sinks.thread import SinkError
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 
 WRONG = 4
 

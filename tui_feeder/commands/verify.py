@@ -23,12 +23,12 @@ from tui_feeder.commands.verify_checks import (
 from tui_feeder.commands.verify_report import print_report
 from tui_feeder.commands.wanted import stored_symbols
 from tui_feeder.config import LoadedConfig
-from tui_feeder.engine.binance.archive import ArchiveError
-from tui_feeder.engine.binance.rest import RestError
-from tui_feeder.engine.candle import Rows, Source, faulty
-from tui_feeder.engine.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.plan import File, FileKind, make_plan, rest_pages
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.acquisition.download_plan import File, FileKind, make_plan, rest_pages
+from tui_feeder.engine.core.candle import Rows, Source, faulty
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.exchanges.binance.archive import ArchiveError
+from tui_feeder.engine.exchanges.binance.rest import RestError
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.running import market_of
 
 WRONG = 4

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, fault_of, faulty, to_candles
-from tui_feeder.engine.codec import Sources
-from tui_feeder.engine.coverage import EMPTY, Coverage
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, fault_of, faulty, to_candles
+from tui_feeder.engine.core.coverage import EMPTY, Coverage
+from tui_feeder.engine.storage.codec import Sources
+from tui_feeder.engine.storage.store import Store
 
 KEPT = 100  # findings of a kind and symbol that are kept with their values; all are counted
 

@@ -10,8 +10,8 @@ import typer
 from tui_feeder.commands.line import Refusal
 from tui_feeder.commands.tables import plural
 from tui_feeder.config import LoadedConfig
-from tui_feeder.engine.roster import matching
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.acquisition.tracked_symbol import matching
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.moments import day_text, moment_text
 
 #: Exit code of a command that found damaged days in the store and went on without them.

@@ -10,38 +10,38 @@ from functools import partial
 
 from tui_feeder.config import Config
 from tui_feeder.engine import telling
+from tui_feeder.engine.acquisition.backfill import SURE_MS, History
+from tui_feeder.engine.acquisition.checkpoint_writer import NumbersKeeper
+from tui_feeder.engine.acquisition.clock_sync import Timekeeper
+from tui_feeder.engine.acquisition.history_progress import HistoryMeter, WholeHistory
+from tui_feeder.engine.acquisition.ingest import Intake
+from tui_feeder.engine.acquisition.recovery import Recovery
+from tui_feeder.engine.acquisition.stored_day_check import StoredDays
+from tui_feeder.engine.acquisition.subscriptions import Following
+from tui_feeder.engine.acquisition.symbol_startup import BringUp
+from tui_feeder.engine.acquisition.tracked_symbol import Tracked
 from tui_feeder.engine.alerts.desk import AlertDesk
-from tui_feeder.engine.alerts.health import health_of
 from tui_feeder.engine.alerts.kept import AlertKeeper
 from tui_feeder.engine.alerts.outputs import configured_outputs
 from tui_feeder.engine.alerts.settings import alert_rules
-from tui_feeder.engine.ban import keep_ban, known_ban
-from tui_feeder.engine.binance.archive import ArchiveClient
-from tui_feeder.engine.binance.rest import RestClient
-from tui_feeder.engine.binance.stream import Handlers, MarketStreams
-from tui_feeder.engine.bringup import BringUp
-from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS, Candle, Source, to_rows
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.coverage import span
-from tui_feeder.engine.following import Following
-from tui_feeder.engine.history import SURE_MS, History
-from tui_feeder.engine.history_whole import HistoryMeter, WholeHistory
-from tui_feeder.engine.intake import Intake
-from tui_feeder.engine.journal import Journal, warnings_shown
-from tui_feeder.engine.latency import Latency
-from tui_feeder.engine.message import Message
-from tui_feeder.engine.numbers_keeper import NumbersKeeper
-from tui_feeder.engine.profile_keeper import ProfileKeeper
-from tui_feeder.engine.proxy import configured_proxies
-from tui_feeder.engine.recovery import Recovery
-from tui_feeder.engine.roster import Tracked
+from tui_feeder.engine.analytics.message import Message
+from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Candle, Source, to_rows
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.coverage import span
+from tui_feeder.engine.core.journal import Journal, warnings_shown
+from tui_feeder.engine.core.latency import Latency
+from tui_feeder.engine.core.proxy import configured_proxies
+from tui_feeder.engine.core.supervisor import Supervisor, heartbeat
+from tui_feeder.engine.core.threads import working_thread
+from tui_feeder.engine.derived.profile_builder import ProfileKeeper
+from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
+from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
+from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges.binance.stream import Handlers, MarketStreams
+from tui_feeder.engine.health import health_of
 from tui_feeder.engine.sinks import Sink
-from tui_feeder.engine.store import Loss, Store
-from tui_feeder.engine.stored_days import StoredDays
-from tui_feeder.engine.supervisor import Supervisor, heartbeat
+from tui_feeder.engine.storage.store import Loss, Store
 from tui_feeder.engine.symbol_health import HealthLog
-from tui_feeder.engine.threads import working_thread
-from tui_feeder.engine.timekeeping import Timekeeper
 
 log = logging.getLogger(__name__)
 

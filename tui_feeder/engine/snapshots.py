@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, SECOND_MS, Candle, Source
+from tui_feeder.engine.acquisition.tracked_symbol import Tracked
+from tui_feeder.engine.analytics.ema import SEED_WEIGHT, weight_of
+from tui_feeder.engine.analytics.pipeline import TimeframeState
+from tui_feeder.engine.analytics.profile.day_profile import DayProfile
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS, Candle, Source
+from tui_feeder.engine.derived.settings import analysed
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.indicators.ema import SEED_WEIGHT, weight_of
-from tui_feeder.engine.pipeline import TimeframeState
-from tui_feeder.engine.profile import DayProfile
-from tui_feeder.engine.roster import Tracked
-from tui_feeder.engine.settings import analysed
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.symbol_health import LATE_MS, health_of_symbol
 from tui_feeder.monitor import (
     Event,

@@ -6,10 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from tui_feeder.engine import telling
-from tui_feeder.engine.binance.stream import KlineSocket
-from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS
-from tui_feeder.engine.roster import Tracked
-from tui_feeder.engine.supervisor import heartbeat
+from tui_feeder.engine.acquisition.tracked_symbol import Tracked
+from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS
+from tui_feeder.engine.core.supervisor import heartbeat
+from tui_feeder.engine.exchanges.binance.stream import KlineSocket
 from tui_feeder.monitor import SymbolState
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Sequence
 
-from tui_feeder.engine.candle import MINUTE_MS
-from tui_feeder.engine.history_whole import WholeHistory
-from tui_feeder.engine.roster import Tracked
+from tui_feeder.engine.acquisition.history_progress import WholeHistory
+from tui_feeder.engine.acquisition.tracked_symbol import Tracked
+from tui_feeder.engine.core.candle import MINUTE_MS
 
 _PRICES = 4  # symbols whose price a minute's line tells
 

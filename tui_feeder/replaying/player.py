@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from tui_feeder.config import Config
 from tui_feeder.engine.alerts.rules import Alert
 from tui_feeder.engine.alerts.settings import alert_rules
-from tui_feeder.engine.candle import MINUTE_MS, Candle, Rows
-from tui_feeder.engine.message import Message
-from tui_feeder.engine.settings import analysed
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.analytics.message import Message
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows
+from tui_feeder.engine.derived.settings import analysed
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.moments import moment_text
 from tui_feeder.monitor import (
     AlertView,

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from tui_feeder.config import Config
 from tui_feeder.engine import snapshots
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows, Source
-from tui_feeder.engine.lock import StoreError
-from tui_feeder.engine.profile_views import ProfileViews
-from tui_feeder.engine.settings import analysed
-from tui_feeder.engine.store import Store
-from tui_feeder.engine.windows import Windows
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows, Source
+from tui_feeder.engine.derived.chart_window import Windows
+from tui_feeder.engine.derived.profile_views import ProfileViews
+from tui_feeder.engine.derived.settings import analysed
+from tui_feeder.engine.storage.lock import StoreError
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import MinuteState, ProfileView
 
 #: A stretch so short shows which minutes came from the stream, as a live feeder's does.

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tui_feeder.engine.aggregate import aggregate
-from tui_feeder.engine.candle import MINUTE_MS, SECOND_MS, timeframe_label
+from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, timeframe_label
 from tui_feeder.moments import parse_moment, parse_timeframe
 from tui_feeder.monitor import SymbolView
 from tui_feeder.service.subject import Subject

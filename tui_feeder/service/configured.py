@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tui_feeder.config import LoadedConfig
 from tui_feeder.configuration.values import is_loopback
-from tui_feeder.engine.live import EngineThread
+from tui_feeder.engine.thread import EngineThread
 
 log = logging.getLogger(__name__)
 _KEY = "application.health_server_port"

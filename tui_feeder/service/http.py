@@ -14,8 +14,8 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from tui_feeder.engine.live import EngineThread
-from tui_feeder.engine.lock import StoreError
+from tui_feeder.engine.storage.lock import StoreError
+from tui_feeder.engine.thread import EngineThread
 from tui_feeder.listener import ListenError, listen_at, most_connections
 from tui_feeder.service.api import Api, RequestError
 from tui_feeder.service.hosts import own_name, refusal

@@ -10,7 +10,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from tui_feeder import __version__
-from tui_feeder.engine.latency import Counted
+from tui_feeder.engine.core.latency import Counted
 from tui_feeder.monitor import MINUTE_MS, STALLED, Snapshot, SymbolState
 from tui_feeder.service.readiness import Check
 from tui_feeder.service.subject import Look

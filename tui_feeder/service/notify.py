@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping
 
 from tui_feeder.config import Service
-from tui_feeder.engine.live import EngineThread
+from tui_feeder.engine.thread import EngineThread
 from tui_feeder.service.readiness import checks
 from tui_feeder.service.subject import BusyError, Subject
 

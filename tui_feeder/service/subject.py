@@ -12,13 +12,13 @@ from typing import TypeVar
 
 from tui_feeder.config import Config
 from tui_feeder.engine import snapshots
-from tui_feeder.engine.alerts.health import lags_of
-from tui_feeder.engine.candle import Rows
-from tui_feeder.engine.latency import Counted
-from tui_feeder.engine.live import EngineThread
-from tui_feeder.engine.lock import StoreError
-from tui_feeder.engine.message import encode
-from tui_feeder.engine.sinks.outbox import Standing
+from tui_feeder.engine.analytics.message import encode
+from tui_feeder.engine.core.candle import Rows
+from tui_feeder.engine.core.latency import Counted
+from tui_feeder.engine.health import lags_of
+from tui_feeder.engine.storage.lock import StoreError
+from tui_feeder.engine.storage.outbox import Standing
+from tui_feeder.engine.thread import EngineThread
 from tui_feeder.monitor import ProfileView, Snapshot
 
 T = TypeVar("T")

@@ -15,11 +15,11 @@ import orjson
 from tui_feeder.engine.alerts.kept import AlertKeeper
 from tui_feeder.engine.alerts.rules import OF_NO_SYMBOL, TROUBLES, Alert, Health
 from tui_feeder.engine.alerts.watches import AlertRules
-from tui_feeder.engine.candle import MINUTE_MS, Candle
-from tui_feeder.engine.clock import ExchangeClock
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.message import Message
-from tui_feeder.engine.supervisor import heartbeat
+from tui_feeder.engine.analytics.message import Message
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.core.supervisor import heartbeat
 from tui_feeder.monitor import AlertView
 
 log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ import msgspec
 from tui_feeder.config import Config
 from tui_feeder.engine.alerts.rules import TROUBLES, Condition, Knowledge, Rule
 from tui_feeder.engine.alerts.watches import AlertRules
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.sealed import Unsealed, seal, unseal
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.core.checksum import Unsealed, seal, unseal
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import AlertView
 
 _T = TypeVar("_T")

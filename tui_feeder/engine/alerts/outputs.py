@@ -15,10 +15,10 @@ import aiohttp
 from tui_feeder.config import Alerts, Config
 from tui_feeder.engine.alerts.desk import Output
 from tui_feeder.engine.alerts.rules import Alert
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.proxy import Proxies, failures, session
-from tui_feeder.engine.store import Store
-from tui_feeder.engine.supervisor import OUTSIDE_SECONDS, heartbeat, wait_for_work
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.core.proxy import Proxies, failures, session
+from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat, wait_for_work
+from tui_feeder.engine.storage.store import Store
 
 #: Alerts that wait for a receiver; beyond it the oldest are let go, and counted.
 _WAITING = 100

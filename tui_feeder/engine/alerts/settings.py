@@ -5,7 +5,7 @@ from __future__ import annotations
 from tui_feeder.config import AlertRule, Config
 from tui_feeder.engine.alerts.rules import Rule
 from tui_feeder.engine.alerts.watches import AlertRules
-from tui_feeder.engine.settings import analysed
+from tui_feeder.engine.derived.settings import analysed
 
 #: Seconds after which trouble is worth an alert, where the rule does not say.
 _SECONDS = {"gap_open": 300.0, "stream_stale": 300.0, "sink_lag": 120.0, "disk_full": 30.0}

@@ -19,9 +19,9 @@ from tui_feeder.engine.alerts.rules import (
     Watch,
     settle,
 )
-from tui_feeder.engine.candle import Candle, timeframe_label
-from tui_feeder.engine.indicators.quantiles import PROBABILITIES
-from tui_feeder.engine.message import Message, ema_name, span_name, trend_name
+from tui_feeder.engine.analytics.message import Message, ema_name, span_name, trend_name
+from tui_feeder.engine.analytics.quantiles import PROBABILITIES
+from tui_feeder.engine.core.candle import Candle, timeframe_label
 
 _Found = TypeVar("_Found")
 _INSTANT = 0.001  # seconds: of a gap that was found just now

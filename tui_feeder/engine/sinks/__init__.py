@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.core.journal import Journal
 
 
 class Sink(Protocol):

@@ -13,9 +13,9 @@ from tui_feeder.config import Config
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.sinks.draining import sink_name, span_text
 from tui_feeder.engine.sinks.needs import unmet
-from tui_feeder.engine.sinks.outbox import Backlog
 from tui_feeder.engine.sinks.thread import SinkError
-from tui_feeder.engine.store import Store, StoreError
+from tui_feeder.engine.storage.outbox import Backlog
+from tui_feeder.engine.storage.store import Store, StoreError
 
 log = logging.getLogger(__name__)
 

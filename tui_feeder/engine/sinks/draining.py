@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Future
 
-from tui_feeder.engine.lock import StoreError
-from tui_feeder.engine.sinks.outbox import Outbox
 from tui_feeder.engine.sinks.thread import SessionSink
+from tui_feeder.engine.storage.lock import StoreError
+from tui_feeder.engine.storage.outbox import Outbox
 
 #: More messages than this waiting is told, though nothing is wrong.
 _MANY = 5_000

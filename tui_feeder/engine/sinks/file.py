@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tui_feeder.config import File
-from tui_feeder.engine.folders import sync_folder
+from tui_feeder.engine.core.folders import sync_folder
 from tui_feeder.engine.sinks.draining import DrainingSink
-from tui_feeder.engine.sinks.outbox import Outbox
 from tui_feeder.engine.sinks.thread import TICK, SinkError
+from tui_feeder.engine.storage.outbox import Outbox
 from tui_feeder.folders import FolderError, check_owner
 
 _MB = 1 << 20

@@ -21,8 +21,8 @@ from aiokafka.partitioner import murmur2
 from tui_feeder.config import Kafka
 from tui_feeder.engine.sinks.draining import DrainingSink
 from tui_feeder.engine.sinks.kafka_cluster import client_settings, reach, too_large, words_of
-from tui_feeder.engine.sinks.outbox import Outbox, Waiting
 from tui_feeder.engine.sinks.thread import TICK, SinkError
+from tui_feeder.engine.storage.outbox import Outbox, Waiting
 
 #: Payloads read ahead of the broker's answers, bytes.
 _AHEAD = 4 << 20

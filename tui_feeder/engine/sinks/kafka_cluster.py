@@ -18,8 +18,8 @@ from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from tui_feeder.config import Kafka
-from tui_feeder.engine.sinks.outbox import Waiting
 from tui_feeder.engine.sinks.thread import SinkError
+from tui_feeder.engine.storage.outbox import Waiting
 
 _REACH_SECONDS = 10.0
 _TOPIC_SECONDS = 10.0

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import BinaryIO
 
-from tui_feeder.engine.journal import Journal
+from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.sinks.thread import STALLED_SECONDS
 from tui_feeder.monitor import STALLED
 from tui_feeder.streams import OutputError

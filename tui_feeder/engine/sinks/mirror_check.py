@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tui_feeder.engine.aggregate import Bars
-from tui_feeder.engine.candle import DAY_MS, SECOND_MS, timeframe_label
-from tui_feeder.engine.coverage import EMPTY, Coverage
+from tui_feeder.engine.analytics.aggregate import Bars
+from tui_feeder.engine.core.candle import DAY_MS, SECOND_MS, timeframe_label
+from tui_feeder.engine.core.coverage import EMPTY, Coverage
 from tui_feeder.engine.sinks.mirror_plan import Piece, bars_of
 from tui_feeder.engine.sinks.postgres_tables import FIELDS, POSTGRES_EPOCH_MS, seconds_of
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 
 Mirrored = Mapping[tuple[str, int], Coverage]  # by symbol and timeframe (seconds)
 #: Rows whose digests are asked for in one statement: the server sorts them.

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tui_feeder.engine.aggregate import Bars, aggregate
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS, SECOND_MS, Rows
-from tui_feeder.engine.coverage import Coverage
+from tui_feeder.engine.analytics.aggregate import Bars, aggregate
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS, Rows
+from tui_feeder.engine.core.coverage import Coverage
 
 #: Minutes looked at in one piece.
 _PIECE_MS = 7 * DAY_MS

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from tui_feeder.config import Config
-from tui_feeder.engine.basis import basis_of
-from tui_feeder.engine.candle import DAY_MS, MINUTE_MS
-from tui_feeder.engine.coverage import Coverage
-from tui_feeder.engine.increments import DAYS_BEFORE
-from tui_feeder.engine.profile import ProfileSettings
-from tui_feeder.engine.profile_days import day_profile, settings_stamp
-from tui_feeder.engine.settings import profile_settings
+from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
+from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.derived.inputs import basis_of
+from tui_feeder.engine.derived.settings import profile_settings
+from tui_feeder.engine.derived.stored_profiles import day_profile, settings_stamp
 from tui_feeder.engine.sinks import postgres_tables as tables
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 
 Footing = tuple[
     int, int | None

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from tui_feeder.config import Config
-from tui_feeder.engine.candle import DAY_MS
-from tui_feeder.engine.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.sinks import postgres_tables as tables
 from tui_feeder.engine.sinks.configured import mirrored_timeframes
 from tui_feeder.engine.sinks.mirror_check import Comparing, Difference, differences
@@ -31,7 +31,7 @@ from tui_feeder.engine.sinks.postgres_schema import (
     transaction,
 )
 from tui_feeder.engine.sinks.thread import SessionSink, SinkError
-from tui_feeder.engine.store import Store
+from tui_feeder.engine.storage.store import Store
 
 #: Candles in one transaction while it catches up.
 _AT_ONCE = 20_000

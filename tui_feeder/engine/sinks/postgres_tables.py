@@ -14,10 +14,10 @@ import asyncpg
 import numpy as np
 
 from tui_feeder.config import Database
-from tui_feeder.engine.aggregate import Bars
-from tui_feeder.engine.candle import MINUTE_MS, timeframe_label
-from tui_feeder.engine.coverage import Coverage
-from tui_feeder.engine.profile import DayProfile
+from tui_feeder.engine.analytics.aggregate import Bars
+from tui_feeder.engine.analytics.profile.day_profile import DayProfile
+from tui_feeder.engine.core.candle import MINUTE_MS, timeframe_label
+from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.sinks.postgres_schema import STATEMENT_SECONDS, inspect, transaction
 from tui_feeder.engine.sinks.thread import SinkError
 

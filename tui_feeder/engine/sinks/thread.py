@@ -17,9 +17,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from tui_feeder.engine.backoff import Backoff
-from tui_feeder.engine.journal import Journal
-from tui_feeder.engine.lock import StoreError
+from tui_feeder.engine.core.backoff import Backoff
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.monitor import STALLED
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,407 @@
+"""Fetching what is missing: executes the plan, source by source, until nothing more can be had."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from tui_feeder.engine.acquisition.download_plan import (
+    PAGE_MINUTES,
+    File,
+    FileKind,
+    Plan,
+    make_plan,
+    rest_pages,
+)
+from tui_feeder.engine.core import zero_volume as zeros
+from tui_feeder.engine.core.candle import (
+    MINUTE_MS,
+    SECOND_MS,
+    Candle,
+    Rows,
+    Source,
+    fault_of,
+    faulty,
+    to_candles,
+)
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.exchanges.binance.archive import ArchiveClient, ArchiveError, ArchiveRows
+from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
+from tui_feeder.engine.storage.store import FileRecord, Store, Written
+from tui_feeder.monitor import Progress
+
+_REST_TRIES = 3
+#: A fill that has read nothing for so long stands still: how long it still takes cannot be told.
+_STILL_SECONDS = 5.0
+#: Archives whose rows are in memory at once are so many more than those that are downloaded at once.
+_FILES_AHEAD = 2
+#: Of a line that is no candle, the bytes that are kept.
+_TEXT_KEPT = 500
+#: A minute read by REST sooner than this after its end may still change: kept, not yet certified.
+SURE_MS = 15 * SECOND_MS
+#: The clock may be wrong about what is over, or step. So it takes more: the answer shows that many minutes
+#: after it, by which the exchange itself says that it ended more than a minute ago; or all this time passed.
+_PROOF_MINUTES, _PROOF_MS = 2, 10 * MINUTE_MS
+_CHECKED = {FileKind.MONTH: Source.ARCHIVE_MONTH, FileKind.DAY: Source.ARCHIVE_DAY}
+
+
+@dataclass(slots=True)
+class Tracker:
+    """Progress of one fill, read by the screen while it grows."""
+
+    rows_total: int
+    rows_done: int = 0
+    bytes_done: int = 0
+    files_done: int = 0
+    files_total: int = 0
+    source: str = ""
+    started: float = field(default_factory=time.monotonic)
+    asks_rest: int = 0  # parts of the fill that wait for answers of REST
+    rest_waits: Callable[[], str] = str  # tells why REST is not asked at once
+    _seen: tuple[int, int] = (0, 0)  # rows and bytes at the last look
+    _moved: float = field(default_factory=time.monotonic)  # when they were last others than before
+
+    def go_on(self, left: int) -> None:
+        """Another round, for the minutes that the ones before did not get: the whole stays what it was."""
+        self.rows_done = max(self.rows_done, self.rows_total - left)
+
+    def view(self, pausing: str | None = None) -> Progress:
+        """The progress as of now.
+
+        Args:
+            pausing: why the store takes nothing, where it does not.
+        """
+        now, seen = time.monotonic(), (self.rows_done, self.bytes_done)
+        if seen != self._seen:
+            self._seen, self._moved = seen, now
+        elapsed, still = now - self.started, now - self._moved
+        left = self.rows_total - self.rows_done
+        eta = elapsed * left / self.rows_done if self.rows_done and elapsed > 0.5 else None
+        note = ""
+        if pausing is not None:
+            note = f"paused: {pausing}"
+        elif still >= _STILL_SECONDS:
+            why = self.rest_waits() if self.asks_rest else ""
+            note = f"nothing read for {still:.0f} s" + (f": {why}" if why else "")
+        return Progress(
+            min(self.rows_done, self.rows_total), self.rows_total, self.bytes_done,
+            self.files_done, self.files_total, self.source, None if note else eta, note,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Filled:
+    """What a fill came to."""
+
+    got: Coverage = EMPTY
+    absent: Coverage = EMPTY  # every source was asked and none has it
+    failed: Coverage = EMPTY  # a source refused: worth another try
+    early: Coverage = EMPTY  # read so soon after their end that they may still change
+    kind: str = ""  # of the last refusal, see RestError
+    reason: str = ""  # of the last failure
+    changed: list[int] = field(default_factory=list)  # open times whose stored values were replaced
+    restored: int = 0  # minutes of damaged days that came back with the values they had
+
+
+class History:
+    """Fills missing minutes of a symbol from archives and REST into the store.
+
+    Args:
+        now: exchange time in ms.
+        concurrency: archives of one symbol under way at once.
+    """
+
+    def __init__(
+        self,
+        rest: RestClient,
+        archive: ArchiveClient,
+        store: Store,
+        journal: Journal,
+        now: Callable[[], int],
+        *,
+        monthly_threshold_months: int,
+        concurrency: int = 4,
+    ) -> None:
+        self._rest = rest
+        self._archive = archive
+        self._store = store
+        self._journal = journal
+        self._now = now
+        self._threshold = monthly_threshold_months
+        self._concurrency = concurrency
+        self._in_memory = asyncio.Semaphore(concurrency + _FILES_AHEAD)  # files whose rows are held
+        self.shared_zeros = zeros.SharedZeros()
+
+    async def first_minute(self, symbol: str, start: int) -> int | None:
+        """The first minute at or after ``start`` that the exchange has, None if it has none.
+
+        Raises:
+            RestError: the question could not be asked.
+        """
+        rows = await self._rest.klines(symbol, start=start, limit=1)
+        return int(rows["open_time"][0]) if len(rows) else None
+
+    async def fill(self, symbol: str, missing: Coverage, tracker: Tracker, *, urgent: bool = False) -> Filled:
+        """Fetch ``missing`` (closed minutes) into the store, cheapest source first.
+
+        One bad file or refused request never discards the others: its span falls through to the
+        next source, and is reported if that fails too.
+        """
+        done = Filled()
+        barred: dict[FileKind, Coverage] = {FileKind.MONTH: EMPTY, FileKind.DAY: EMPTY}
+        left = missing
+        while left:
+            plan = make_plan(left, now=self._now(), monthly_threshold_months=self._threshold, without=barred)
+            tracker.files_total = tracker.files_done + len(plan.files)
+            # Files first: what they lack joins the REST part of the next round.
+            if plan.files:
+                await self._fetch_files(symbol, plan, barred, tracker, done)
+                left = missing.subtract(done.got)
+                continue
+            tracker.source = "REST"
+            await self._fetch_pages(symbol, plan.rest, tracker, done, urgent)
+            left = missing.subtract(done.got).subtract(done.absent).subtract(done.failed)
+        return done
+
+    async def _fetch_files(
+        self, symbol: str, plan: Plan, barred: dict[FileKind, Coverage], tracker: Tracker, done: Filled
+    ) -> None:
+        waiting = list(reversed(plan.files))
+
+        async def work() -> None:
+            while waiting:
+                file = waiting.pop()
+                tracker.source = file.kind.value
+                # Tried once is tried: whatever it lacks is planned without this kind of file.
+                barred[file.kind] = barred[file.kind].union(span(file.start, file.end))
+                async with self._in_memory:
+                    unsure = await self._read_file(symbol, file, tracker, done)
+                tracker.files_done += 1
+                if unsure is not None:
+                    await self._read_again(symbol, *unsure, tracker, done)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self._concurrency, len(waiting))):
+                group.create_task(work())
+
+    async def _read_file(
+        self, symbol: str, file: File, tracker: Tracker, done: Filled
+    ) -> tuple[Rows, Coverage] | None:
+        """Fetch a file into the store; the rows and minutes REST must confirm before they are believed."""
+        try:
+            found = await self._archive.fetch(
+                file, symbol, on_bytes=lambda n: setattr(tracker, "bytes_done", tracker.bytes_done + n)
+            )
+        except ArchiveError as error:
+            self._journal.count("archive files missing" if error.missing else "archive files refused")
+            if not error.missing:
+                self._journal.note("warning", f"{error}; the next source is asked", symbol)
+            return None
+        if found.note:
+            self._journal.note("warning", found.note, symbol)
+        source = _CHECKED[file.kind] if found.checked else Source.ARCHIVE_UNCHECKED
+        self._know(symbol, found)
+        for line in found.refused:
+            text = line.text[:_TEXT_KEPT].decode(errors="replace")
+            self._quarantine(symbol, line.open_time, source, line.reason, text)
+        rows, bad, doubted = await self._archive.in_worker(_examine, found.rows, file)
+        if len(bad):
+            self._refuse(symbol, bad, source)
+        self.shared_zeros.add(rows)
+        mask = zeros.inside(rows, doubted)
+        certify = span(file.start, file.end).subtract(doubted) if found.checked else EMPTY
+        await self._keep(symbol, rows[~mask] if doubted else rows, source, certify, tracker, done)
+        return (rows[mask], doubted) if doubted else None
+
+    def _know(self, symbol: str, found: ArchiveRows) -> None:
+        """Keep what the file was, and say so if it is another than the one read before."""
+        before = self._store.file(found.path)
+        if before is not None and before.sha256 != found.sha256:
+            self._journal.count("archive files replaced")
+            name = found.path.rpartition("/")[2]
+            self._journal.note("warning", f"{name} is another file than the one read before", symbol)
+        self._store.set_file(found.path, FileRecord(found.etag, found.sha256, found.size, self._now()))
+
+    async def _read_again(
+        self, symbol: str, rows: Rows, doubted: Coverage, tracker: Tracker, done: Filled
+    ) -> None:
+        """Ask REST for minutes an archive shows without a trade, and believe REST.
+
+        What REST cannot be asked about is kept as the archive has it, uncertified.
+        """
+        told = Filled()
+        await self._fetch_pages(symbol, doubted, tracker, told, urgent=False, doubted=doubted)
+        done.got, done.changed = done.got.union(told.got), done.changed + told.changed
+        done.restored += told.restored
+        again = self._store.read(symbol, doubted.start, doubted.end)
+        again = again[zeros.inside(again, told.got)]
+        silent = Coverage.of_times(again["open_time"][again["volume"] == 0])
+        if silent:
+            self._journal.count("outage minutes", silent.minutes)
+            await asyncio.wrap_future(self._store.add_outage(symbol, silent))
+        if wrong := told.got.minutes - silent.minutes:
+            self._journal.count("archive defects", wrong)
+            self._journal.note(
+                "warning", f"an archive shows {wrong} minutes without a trade; REST has their trades", symbol
+            )
+        if unread := doubted.subtract(told.got):
+            self._journal.note(
+                "warning",
+                f"{unread.minutes} minutes without a trade could not be read again ({told.reason}): "
+                "kept, not certified",
+                symbol,
+            )
+            kept = rows[zeros.inside(rows, unread)]
+            await self._keep(symbol, kept, Source.ARCHIVE_UNCHECKED, EMPTY, tracker, done)
+
+    async def settle_shared_zeros(self, symbols: list[str]) -> dict[str, int]:
+        """Read again what most symbols show without a trade at once, once their files are read.
+
+        Returns:
+            The symbols of which stored minutes were replaced, and the first of those minutes.
+        """
+        suspected = self.shared_zeros.minutes()
+        self.shared_zeros = zeros.SharedZeros()
+        replaced = {}
+        for symbol in symbols if suspected else ():
+            done = Filled()
+            for start, end in suspected:
+                rows = self._store.read(symbol, start, end)
+                silent = Coverage.of_times(rows["open_time"][rows["volume"] == 0])
+                unsure = silent.subtract(self._store.outages(symbol))
+                if unsure:
+                    mask = zeros.inside(rows, unsure)
+                    await self._read_again(symbol, rows[mask], unsure, Tracker(unsure.minutes), done)
+            if done.changed:
+                replaced[symbol] = min(done.changed)
+        return replaced
+
+    async def confirm(self, symbol: str, minutes: Coverage) -> Filled:
+        """Read minutes by REST that were read too soon after their end to be sure of, and certify them."""
+        done = Filled()
+        await self._fetch_pages(symbol, minutes, Tracker(minutes.minutes), done, urgent=True)
+        return done
+
+    async def _fetch_pages(
+        self,
+        symbol: str,
+        ranges: Coverage,
+        tracker: Tracker,
+        done: Filled,
+        urgent: bool,
+        doubted: Coverage = EMPTY,
+    ) -> None:
+        for start, end in rest_pages(ranges):
+            page, asked = span(start, end), self._now()
+            tracker.asks_rest, tracker.rest_waits = tracker.asks_rest + 1, self._rest.waits
+            try:
+                rows, newest = await self._page(symbol, start, end, urgent)
+            except RestError as error:
+                done.failed = done.failed.union(page)
+                done.kind, done.reason = error.kind, f"{error.kind}: {error}"
+                continue
+            finally:
+                tracker.asks_rest -= 1
+            proven = min(asked - SURE_MS, newest - (_PROOF_MINUTES - 1) * MINUTE_MS)
+            sure = page.clip(start, max(proven, asked - _PROOF_MS) // MINUTE_MS * MINUTE_MS)
+            kept = self.sound(symbol, rows, Source.REST)
+            traded = Coverage.of_times(kept["open_time"][kept["volume"] > 0])
+            overrule = traded.intersect(doubted)
+            await self._keep(symbol, kept, Source.REST, sure, tracker, done, overrule)
+            done.early = done.early.union(Coverage.of_times(kept["open_time"]).subtract(sure))
+            absent = page.subtract(Coverage.of_times(kept["open_time"]))
+            if absent:
+                done.absent = done.absent.union(absent)
+                done.reason = "no source has these minutes"
+                if len(kept) < len(rows):
+                    done.reason = "no source has sound candles of these minutes: see the quarantine"
+
+    async def _page(self, symbol: str, start: int, end: int, urgent: bool) -> tuple[Rows, int]:
+        """Closed rows of ``[start, end)``, and the open time (ms) of the newest minute that was shown."""
+        limit = (end - start) // MINUTE_MS
+        more = min(_PROOF_MINUTES, PAGE_MINUTES - limit) if end > self._now() - _PROOF_MS else 0
+        until = end + more * MINUTE_MS
+        for attempt in range(1, _REST_TRIES + 1):
+            try:
+                rows, newest = await self._rest.klines_shown(
+                    symbol, "1m", start, until, limit + more, urgent=urgent
+                )
+                rows = rows[rows["open_time"] < end]
+                if not len(rows) and attempt < _REST_TRIES and end <= self._now() - SURE_MS:
+                    # It has been seen to answer so by mistake: only the last try is believed.
+                    raise RestError("empty answer", f"no minute of {limit} is there")
+                return rows, newest
+            except RestError as error:
+                self._journal.fault(f"REST {error.kind}", str(error), symbol)
+                if attempt == _REST_TRIES or error.kind in ("unknown symbol", "refused here", "banned"):
+                    raise
+                if error.retry_ms is not None:
+                    await self._rest.clock.sleep_until(error.retry_ms)
+                else:
+                    await asyncio.sleep(0.25 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    async def _keep(
+        self,
+        symbol: str,
+        rows: Rows,
+        source: Source,
+        certify: Coverage,
+        tracker: Tracker,
+        done: Filled,
+        overrule: Coverage = EMPTY,
+    ) -> None:
+        put = self._store.put(symbol, rows, source, certify=certify, overrule=overrule)
+        written: Written = await asyncio.wrap_future(put)
+        if written.conflicts:
+            self._journal.count("source conflicts", written.conflicts)
+            self._journal.note(
+                "warning",
+                f"{written.conflicts} minutes differ between {source.name.lower()} and the store",
+                symbol,
+            )
+        done.changed.extend(written.changed)
+        done.restored += written.restored
+        done.got = done.got.union(Coverage.of_times(rows["open_time"]))
+        tracker.rows_done += len(rows)
+
+    def sound(self, symbol: str, rows: Rows, source: Source) -> Rows:
+        """The rows that keep every invariant; the others go to quarantine, visibly."""
+        bad = faulty(rows)
+        if not bad.any():
+            return rows
+        self._refuse(symbol, rows[bad], source)
+        kept: Rows = rows[~bad]
+        return kept
+
+    def _refuse(self, symbol: str, rows: Rows, source: Source) -> None:
+        for candle in to_candles(rows):
+            self.quarantine(symbol, candle, source, fault_of(candle) or "refused")
+
+    def quarantine(self, symbol: str, candle: Candle, source: Source, reason: str) -> None:
+        """Refuse a candle: stored with its reason, counted, said; its minute stays a gap."""
+        self._quarantine(symbol, candle.open_time, source, reason, [str(v) for v in candle.as_tuple()])
+
+    def _quarantine(
+        self, symbol: str, open_time: int, source: Source, reason: str, row: str | list[str]
+    ) -> None:
+        record = {"source": source.name.lower(), "reason": reason, "row": row}
+        self._store.quarantine(symbol, open_time, source, msgspec.json.encode(record))
+        self._journal.fault("quarantined candles", f"minute {open_time}: {reason}", symbol)
+
+
+def _examine(rows: Rows, file: File) -> tuple[Rows, Rows, Coverage]:
+    """The sound rows of a file, those that break an invariant, and minutes to be doubted.
+
+    Runs in a thread: the rows of a month are too many for the loop.
+    """
+    inside = rows[slice(*np.searchsorted(rows["open_time"], (file.start, file.end)))]
+    bad = faulty(inside)
+    sound = inside[~bad]
+    return sound, inside[bad], zeros.doubtful(sound)

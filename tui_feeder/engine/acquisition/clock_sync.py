@@ -1,0 +1,99 @@
+"""Keeps the engine's clock with the exchange's, and says so when either clock is not what it was."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.core.clock import ExchangeClock, Step
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
+from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
+
+_EVERY_SECONDS = 20.0
+#: While REST cannot be reached: its clock is what shows first that it can be again, s.
+_REFUSED_EVERY_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
+#: After a frame that does not fit the clock, so long for others to say the same, s.
+_OTHERS_SECONDS = 0.25
+#: Between two measurements, however much is in doubt, s.
+_PAUSE_SECONDS = 2.0
+_SKEW_MS = 1_000
+
+
+class Timekeeper:
+    """Measures the exchange's time now and then, and at once when something does not fit it.
+
+    Args:
+        stepped_back: called after the clock was found to have been ahead, with the exchange ms since when
+            nothing had confirmed it, and the time it showed: what was taken for over may not have been.
+    """
+
+    def __init__(
+        self,
+        clock: ExchangeClock,
+        rest: RestClient,
+        journal: Journal,
+        stepped_back: Callable[[int, int], None],
+    ) -> None:
+        self._clock = clock
+        self._rest = rest
+        self._journal = journal
+        self._stepped_back = stepped_back
+        self._skew_told = 0.0
+
+    async def run(self) -> None:
+        """Keep the clock until cancelled."""
+        self.tell_skew()
+        measured, every = time.monotonic(), _EVERY_SECONDS
+        while True:
+            heartbeat(_LOOK_SECONDS, OUTSIDE_SECONDS, unless=self._rest.silenced)
+            doubted = await self._clock.doubted(_LOOK_SECONDS)
+            if moved := self._clock.wall_step():
+                self._journal.count("local clock steps")
+                self._journal.note(
+                    "warning", f"this machine's clock stepped by {moved:+.1f} s: the exchange's is followed"
+                )
+            elif not doubted and time.monotonic() - measured < every:
+                continue
+            await asyncio.sleep(_OTHERS_SECONDS if doubted else 0.0)
+            try:
+                step = await self._rest.sync_clock()
+                every = _EVERY_SECONDS
+            except RestError as error:
+                self._journal.fault("clock not measured", str(error))
+                step = self._clock.measure([])
+                every = _REFUSED_EVERY_SECONDS
+            measured = time.monotonic()
+            self._tell(step)
+            if doubted:
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    def _tell(self, step: Step) -> None:
+        if disputed := self._clock.disputed_ms:
+            self._journal.fault(
+                "exchange clocks disagree",
+                f"it says a time {disputed / 1000:+.1f} s from the stamps of its frames, which are followed",
+            )
+        if abs(step.ms) > self._clock.tolerance_ms:
+            self._journal.count("exchange clock steps")
+            self._journal.note("warning", f"exchange time stepped by {step.ms / 1000:+.1f} s")
+            if step.ms < 0:
+                self._stepped_back(step.unsure_since, self._clock.now() - int(step.ms))
+        self.tell_skew()
+
+    def tell_skew(self) -> None:
+        """Say by how much this machine's clock is wrong, when that is new."""
+        skew = self._clock.offset_ms
+        # Of a simulated exchange that runs faster, or on another day, there is nothing to say.
+        if self._clock.rate != 1.0 or abs(skew) > DAY_MS or abs(skew - self._skew_told) < _SKEW_MS:
+            return
+        self._skew_told = skew
+        if abs(skew) < _SKEW_MS:
+            self._journal.note("info", "this machine's clock is right again")
+            return
+        way = "behind" if skew > 0 else "ahead of"
+        text = f"this machine's clock is {abs(skew) / 1000:.1f} s {way} the exchange's, which is followed"
+        self._journal.note("warning", text)

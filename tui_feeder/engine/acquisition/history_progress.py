@@ -1,0 +1,73 @@
+"""How much of all history that is to be read is read: one measure over every symbol, which never falls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tui_feeder.engine.acquisition.backfill import Tracker
+from tui_feeder.engine.acquisition.tracked_symbol import Tracked
+
+
+@dataclass(slots=True)
+class WholeHistory:
+    """The reading of many symbols as one: what is known of those that have begun, and a guess of the others.
+
+    A guess that proves to be wrong holds the measure where it is for a while; it never goes back.
+    """
+
+    fraction: float = 0.0
+    total: int = 0  # about, while some symbols have not begun
+    note: str = ""  # why nothing moves
+    _began: float | None = None
+    _now: float = field(default_factory=time.monotonic)
+
+    def update(self, known: Iterable[tuple[Tracker, bool]], unknown: int, pausing: str | None) -> None:
+        """Take what is known now.
+
+        Args:
+            known: progress of the symbols that have begun, and whether each is over.
+            unknown: symbols that have not.
+            pausing: why the store takes nothing, where it does not.
+        """
+        self._now = time.monotonic()
+        trackers = list(known)
+        done = sum(t.rows_total if over else min(t.rows_done, t.rows_total) for t, over in trackers)
+        total = sum(t.rows_total for t, _ in trackers)
+        if trackers:
+            total += unknown * total // len(trackers)
+            self._began = min(t.started for t, _ in trackers) if self._began is None else self._began
+        notes = [t.view(pausing).note for t, over in trackers if not over]
+        self.note = notes[0] if notes and all(notes) else ""
+        self.total = total
+        self.fraction = max(self.fraction, min(1.0, done / total) if total else 0.0)
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds until all of it is read, about; None while that cannot be told."""
+        elapsed = 0.0 if self._began is None else self._now - self._began
+        if self.note or elapsed < 1.0 or not 0.0 < self.fraction < 1.0:
+            return None
+        return elapsed * (1.0 - self.fraction) / self.fraction
+
+
+class HistoryMeter:
+    """The whole history of an engine's symbols; each time that some is to be read begins anew."""
+
+    def __init__(self) -> None:
+        self._whole: WholeHistory | None = None
+
+    def look(self, tracked: Sequence[Tracked], pausing: str | None) -> WholeHistory | None:
+        """The measure as of now; None where nothing is being read."""
+        if not any(one.phase in ("waiting", "backfill") for one in tracked):
+            self._whole = None
+            for one in tracked:
+                one.history = None
+            return None
+        unread = sum(one.history is None and one.phase == "waiting" for one in tracked)
+        if self._whole is None:
+            self._whole = WholeHistory()
+        known = [(one.history, one.tracker is None and one.phase == "live") for one in tracked if one.history]
+        self._whole.update(known, unread, pausing)
+        return self._whole

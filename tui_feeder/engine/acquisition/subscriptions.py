@@ -1,0 +1,226 @@
+"""Which symbols are followed: names and patterns wanted, what the exchange lists, who comes and goes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from tui_feeder.engine import telling
+from tui_feeder.engine.acquisition.tracked_symbol import Tracked, choose_symbols
+from tui_feeder.engine.core.backoff import Backoff
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
+from tui_feeder.engine.exchanges.binance.answers import Listings, SymbolInfo
+from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
+
+_LISTINGS_MS = 5 * MINUTE_MS
+#: What the exchange's list no longer shows is believed after so many reads in a row, and so long.
+_GONE_READS, _GONE_MS, _GONE_READ_MS = 3, 3 * MINUTE_MS, MINUTE_MS
+_TRADING = "TRADING"
+#: What the exchange says of a symbol before its first trade.
+_NOT_YET = ("PENDING_TRADING", "PRE_TRADING")
+
+
+class Host(Protocol):
+    """Whoever brings symbols to live and lets them go: the engine."""
+
+    def begin(self, one: Tracked) -> None:
+        """Bring a symbol to live, unless that is under way."""
+        ...
+
+    def let_go(self, symbol: str) -> None:
+        """Forget a symbol that is followed no longer."""
+        ...
+
+    def alive(self, symbol: str, since: int) -> bool:
+        """Whether frames or trades of a symbol came from exchange ms ``since`` on."""
+        ...
+
+    def rest_case(self, symbol: str) -> None:
+        """Ask for nothing more of a symbol that the exchange trades no longer."""
+        ...
+
+    def settled(self) -> None:
+        """Symbols came, went, or changed their phase."""
+        ...
+
+
+class Following:
+    """Keeps the tracked symbols what they should be. All calls come from the engine's loop.
+
+    Args:
+        wanted: names and patterns.
+        rest: asked for the listings.
+        clock: the exchange's.
+        journal: what comes and goes is told there.
+        host: does what follows.
+    """
+
+    def __init__(
+        self, wanted: Sequence[str], rest: RestClient, clock: ExchangeClock, journal: Journal, host: Host
+    ) -> None:
+        self.tracked: dict[str, Tracked] = {}
+        self.listed: dict[str, SymbolInfo] = {}  # what the exchange listed when it was asked last
+        self.odd: dict[str, str] = {}  # entries that cannot be used, by name, and why
+        #: Symbols that the list shows as traded no longer: since when (exchange ms), in how many reads.
+        self._leaving: dict[str, tuple[int, int]] = {}
+        #: Takes the symbols to subscribe to, once there are streams.
+        self.subscribe: Callable[[list[str]], None] = lambda _: None
+        self._wanted = tuple(wanted)
+        self._dropped: set[str] = set()  # let go by the user, whatever pattern they match
+        self._replaced = False  # the wanted symbols are others than those of the start
+        self._due = asyncio.Event()
+        self._unread = False  # the listings were refused when they were asked for last
+        self._rest = rest
+        self._clock = clock
+        self._journal = journal
+        self._host = host
+
+    def chosen(self) -> list[str]:
+        """The symbols that are wanted of those listed."""
+        return choose_symbols(self._wanted, self.listed)
+
+    def replace(self, wanted: Sequence[str]) -> None:
+        """Follow exactly these names and patterns from now on."""
+        self._wanted, self._replaced = tuple(wanted), True
+        self._dropped.clear()
+        self._due.set()
+
+    def add(self, symbol: str) -> None:
+        """Follow this one too."""
+        self._dropped.discard(symbol)
+        if symbol not in self._wanted:
+            self._wanted = (*self._wanted, symbol)
+        self._due.set()
+
+    def drop(self, symbol: str) -> None:
+        """Follow this one no longer; what is stored stays."""
+        self._dropped.add(symbol)
+        self._wanted = tuple(name for name in self._wanted if name != symbol)
+        self._due.set()
+
+    def reached(self) -> None:
+        """REST answers again: listings that it refused are read now."""
+        if self._unread:
+            self._due.set()
+
+    async def connect(self) -> None:
+        """Learn the exchange's clock and symbols; tried for ever."""
+        backoff = Backoff()
+        while True:
+            try:
+                await self._rest.sync_clock()
+                found = await self._rest.listings()
+                self._take(found)
+                if not found.symbols:
+                    raise RestError("empty answer", "it lists no symbol that can be used")
+            except RestError as error:
+                wait = backoff.next()
+                if error.retry_ms is not None:
+                    wait = max(wait, self._clock.real_seconds(error.retry_ms - self._clock.now()))
+                self._journal.note("warning", f"exchange not ready: {error}; tried again in {wait:.0f} s")
+                await asyncio.sleep(wait)
+                continue
+            self._journal.note(
+                "info", f"connected to {self._rest.base_url}: {len(self.listed)} symbols listed, "
+                f"exchange time {telling.clock(self._clock.now())}",
+            )  # fmt: skip
+            return
+
+    async def run(self) -> None:
+        """Symbols that come and go: patterns take in new ones, those that leave are shown as such."""
+        while True:
+            until, floor = (_GONE_READ_MS, 0.7) if self._leaving else (_LISTINGS_MS, 20.0)
+            pause = self._clock.real_seconds(self._clock.at_least(until, floor))
+            heartbeat(pause, OUTSIDE_SECONDS, unless=self._rest.silenced)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):  # wait_for of Python 3.11 can lose a cancellation
+                    await self._due.wait()
+            self._due.clear()
+            try:
+                self._take(await self._rest.listings())
+            except RestError as error:
+                self._journal.fault("listings not read", str(error))
+                self._unread = True
+                continue
+            self._unread = False
+            # One that the exchange let go stays on the screen and says so; one the user let go does not.
+            names = dict.fromkeys(() if self._replaced else self.tracked)
+            names |= dict.fromkeys(self.chosen())
+            self._replaced = False
+            self.assign([name for name in names if name not in self._dropped])
+
+    def _take(self, found: Listings) -> None:
+        """Take over a list. One that is empty or short for a moment, or shows an entry as odd, ends nothing.
+
+        What it no longer shows as traded is kept as it was until that has lasted, over several reads, without
+        a sign of life.
+        """
+        now, lasting = self._clock.now(), self._clock.at_least(_GONE_MS, 2.0)
+        listed, leaving = dict(found.symbols), {}
+        for name, info in self.listed.items():
+            shown = listed.get(name)
+            if info.status != _TRADING or (shown is not None and shown.status == _TRADING):
+                continue
+            if shown is None and name in found.odd:
+                listed[name] = info
+                continue
+            since, reads = self._leaving.get(name, (now, 0))
+            if self._host.alive(name, since):
+                since, reads = now, 0
+            if reads + 1 < _GONE_READS or now - since < lasting:
+                listed[name], leaving[name] = info, (since, reads + 1)
+        if new := [name for name in leaving if name not in self._leaving]:
+            text = f"{telling.some(new)}: believed if that lasts {_GONE_MS // MINUTE_MS} minutes"
+            self._journal.fault("listings that lack symbols", text)
+        if new := [f"{name}: {why}" for name, why in found.odd.items() if self.odd.get(name) != why]:
+            self._journal.count("odd listings", len(new))
+            self._journal.note(
+                "warning", f"odd entries in the exchange's list, left out: {telling.some(new)}"
+            )
+        self.listed, self._leaving, self.odd = listed, leaving, found.odd
+
+    def assign(self, symbols: Sequence[str]) -> None:
+        """Follow exactly ``symbols``, each once: new ones are brought up, those that stay are left alone."""
+        for name in [name for name in self.tracked if name not in symbols]:
+            del self.tracked[name]
+            self._host.let_go(name)
+            self._journal.note("info", "followed no longer", name)
+        for name in symbols:
+            self._settle(self.tracked.setdefault(name, Tracked(name)))
+        self.subscribe([one.symbol for one in self.tracked.values() if one.info is not None])
+        self._host.settled()
+
+    def _settle(self, one: Tracked) -> None:
+        """What becomes of a symbol, as it is listed now."""
+        name, info = one.symbol, self.listed.get(one.symbol)
+        trades = info is not None and info.status == _TRADING
+        one.info = info or one.info
+        if one.info is None and one.phase == "waiting":
+            one.phase, one.reason = "unknown", "the exchange does not list it"
+            guess = f" (did you mean {near}?)" if (near := self.likely(name)) else ""
+            text = f"the exchange does not list this symbol{guess}"
+            if name in self.odd:
+                text = one.reason = f"its entry in the exchange's list cannot be used: {self.odd[name]}"
+            self._journal.note("error", text, name)
+        elif not trades and one.phase in ("waiting", "backfill", "live", "no data"):
+            status = f" ({info.status})" if info is not None else ""
+            if info is not None and info.status in _NOT_YET:
+                one.phase, one.reason = "pending", f"the exchange does not trade it yet{status}"
+            else:
+                one.phase, one.reason = "delisted", f"the exchange trades it no longer{status}"
+            one.tracker = None
+            self._host.rest_case(name)
+            self._journal.note("warning", one.reason, name)
+        elif trades and one.phase in ("waiting", "unknown", "delisted", "pending"):
+            one.phase, one.reason = "waiting", "queued"
+            self._host.begin(one)
+
+    def likely(self, symbol: str) -> str | None:
+        """The listed symbol that was probably meant."""
+        return next(iter(difflib.get_close_matches(symbol, self.listed, 1)), None)

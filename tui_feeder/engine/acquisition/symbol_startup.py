@@ -1,0 +1,392 @@
+"""A symbol's way to live: its history, then its pipeline, then its lane at the intake."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import msgspec
+
+from tui_feeder.config import Config
+from tui_feeder.engine import telling
+from tui_feeder.engine.acquisition.backfill import History, Tracker
+from tui_feeder.engine.acquisition.checkpoint_writer import NumbersKeeper
+from tui_feeder.engine.acquisition.ema_seeds import read_seed, short_timeframes
+from tui_feeder.engine.acquisition.ingest import Intake, Lane, count_minute
+from tui_feeder.engine.acquisition.recovery import Recovery
+from tui_feeder.engine.acquisition.tracked_symbol import Tracked, wanted_start
+from tui_feeder.engine.analytics.message import Message, encode
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
+from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
+from tui_feeder.engine.core.backoff import Backoff
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, timeframe_label, to_candles
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.derived.bar_messages import bar_messages
+from tui_feeder.engine.derived.increment_fit import profile_note
+from tui_feeder.engine.derived.inputs import (
+    basis_of,
+    history_start,
+    keep_basis,
+    revisions_of,
+    settings_of,
+    start_of,
+)
+from tui_feeder.engine.derived.revisions import NOTE as REVISIONS
+from tui_feeder.engine.derived.revisions import Revisions
+from tui_feeder.engine.derived.settings import pipeline_settings
+from tui_feeder.engine.exchanges.binance.rest import OWN_FAULTS, RestClient, RestError
+from tui_feeder.engine.storage.outbox import Outgoing
+from tui_feeder.engine.storage.store import Store
+
+_AT_ONCE = 6  # symbols whose history is read, or whose numbers are made, at the same time
+_MOST_WAIT_SECONDS = 60.0
+#: So many refusals of one symbol may be mistakes: the exchange has been seen to answer with an empty list.
+_ALONE_TRIES = 2
+_NEAR_MS = 3 * MINUTE_MS  # a lane opens when history is this close to now; recovery does the rest
+_REVISED_AT_ONCE = 1_440  # minutes whose messages are in memory at the same time
+
+
+class _DamagedError(Exception):
+    """Stored days of a symbol proved to be damaged while its numbers were being made."""
+
+
+class BringUp:
+    """Brings symbols from nothing, or from what an earlier run stored, to live."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        history: History,
+        intake: Intake,
+        journal: Journal,
+        clock: ExchangeClock,
+        workers: ThreadPoolExecutor,
+        rest: RestClient,
+        numbers: NumbersKeeper,
+        publish: Callable[[str, Message, bytes], None],
+        settled: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._history = history
+        self._intake = intake
+        self._journal = journal
+        self._clock = clock
+        self._workers = workers
+        self._publish = publish
+        self._settled = settled
+        self._rest = rest
+        self._numbers = numbers
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._refused: dict[str, Tracked] = {}  # those that wait after a refusal, the longest first
+        self._asked: dict[str, Coverage] = {}  # damaged days that were asked for again before the lane opened
+
+    async def run(self, one: Tracked, recovery: Recovery) -> None:
+        """The whole way; tried until it succeeds.
+
+        A slot is held only while something is done for the symbol, never while it waits for its next try:
+        symbols of which the exchange gives nothing hold up no other.
+        """
+        one.start = await self._wanted_start(one)
+        known = recovery.unavailable(one.symbol)
+        opened = None
+        while opened is None:
+            await self._fill(one, recovery)
+            await self.settle_basis(one)
+            with contextlib.suppress(_DamagedError):  # a day proved so while its candles were read: once more
+                async with self._slots:
+                    one.phase, one.reason = "backfill", "its numbers are being made"
+                    opened = await self.open_lane(one)
+        if one.phase == "failed":  # the first minute it took was too much for it
+            return
+        one.phase, one.reason = "live", ""
+        recovery.resume(one.symbol)
+        recovery.confirm(one.symbol, self._store.early(one.symbol))
+        lane_next = self._intake.lane(one.symbol).next or opened
+        present = self._store.present(one.symbol)
+        left = present.missing(one.start, self.closed_until()).subtract(known)
+        # Of older days nobody else asks for those that were damaged.
+        older = self._store.lost(one.symbol).union(self._store.damaged(one.symbol)).clip(0, one.start)
+        left = left.union(older.subtract(present))
+        # What the stream brought meanwhile and the lane has taken may still be on its way to the store.
+        for start, end in left.subtract(span(opened, lane_next)):
+            joining = start >= lane_next
+            reason = "closed while history was read" if joining else "no source had these minutes"
+            recovery.need(one.symbol, start, end, reason, joining=joining)
+
+    async def _fill(self, one: Tracked, recovery: Recovery) -> None:
+        """Fill what is missing, until the end of history is near now."""
+        backoff = Backoff(most=_MOST_WAIT_SECONDS)
+        near = self._clock.at_least(_NEAR_MS, 2.0)
+        whole: Tracker | None = None
+        while True:
+            until = self.closed_until()
+            missing = self._store.present(one.symbol).missing(one.start, until)
+            missing = missing.subtract(recovery.unavailable(one.symbol))
+            # A settling minute may not be had by REST yet; the lane and recovery take care of it.
+            if missing.minutes * MINUTE_MS <= near and (not missing or missing.start >= until - near):
+                one.tracker = None
+                return
+            if whole is None:
+                whole = Tracker(missing.minutes)
+            else:
+                whole.go_on(missing.minutes)
+            async with self._slots:
+                one.phase, one.reason = "backfill", "history is being read"
+                one.tracker = one.history = whole
+                filled = await self._history.fill(one.symbol, missing, one.tracker)
+            recovery.confirm(one.symbol, filled.early)
+            if filled.failed:
+                what = f"{filled.failed.minutes} minutes of history could not be read ({filled.reason})"
+                await self._put_off(one, filled.kind, what, backoff)
+            elif filled.absent.clip(one.start, until - near):
+                one.tracker = None  # no source has them: recovery asks again, live minutes need not wait
+                return
+
+    async def _wanted_start(self, one: Tracked) -> int:
+        """The first minute wanted: the configured one, or the first the exchange has."""
+        start = wanted_start(self._config, self._clock.now())
+        listed = self._store.listed(one.symbol)
+        if listed is None or listed > start:
+            backoff = Backoff(most=_MOST_WAIT_SECONDS)
+            while True:
+                try:
+                    found = await self._history.first_minute(one.symbol, start)
+                    if found is None and one.info is not None and one.info.listed_hint < start:
+                        raise RestError(
+                            "empty answer", f"the exchange shows no candle since {telling.clock(start)}"
+                        )
+                    break
+                except RestError as error:
+                    await self._put_off(one, error.kind, str(error), backoff, error.retry_ms or 0)
+            if found is None:
+                return self.closed_until()
+            if found > start:
+                await asyncio.wrap_future(self._store.set_listed(one.symbol, found))
+            return max(start, found)
+        return max(start, listed)
+
+    async def _put_off(
+        self, one: Tracked, kind: str, reason: str, backoff: Backoff, retry_ms: int = 0
+    ) -> None:
+        """Wait until the next try, less where REST is reached again or the symbol's candles begin.
+
+        A symbol that alone is refused, time and again, counts as one that cannot be had for now.
+        """
+        now = self._clock.now()
+        seconds = max(backoff.next(), self._clock.real_seconds(retry_ms - now))
+        next_try = now + int(seconds * 1000 * self._clock.rate)
+        phase = "no data" if kind in OWN_FAULTS and backoff.tries > _ALONE_TRIES else "backfill"
+        text = f"{reason}; asked again at {telling.clock(next_try)[11:]}"
+        if one.phase != phase or phase == "backfill":
+            self._journal.note("warning", text, one.symbol)
+        one.phase, one.reason, one.tracker = phase, text, None
+        self._settled()
+        one.wake.clear()
+        self._refused[one.symbol] = one
+        try:
+            async with asyncio.timeout(seconds):
+                await one.wake.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._refused.pop(one.symbol, None)
+
+    def reached(self) -> None:
+        """REST answers again: whoever waits for a next try has it now."""
+        for one in self._refused.values():
+            one.wake.set()
+
+    def try_one(self) -> bool:
+        """Let one of those that wait have its next try now; False: there is none."""
+        for one in self._refused.values():
+            if one.phase == "backfill":
+                one.wake.set()
+                return True
+        return False
+
+    async def settle_basis(self, one: Tracked) -> None:
+        """Keep what the symbol's numbers rest on beside candles: tick size, bars that seed long EMAs."""
+        known = basis_of(self._store, one.symbol)
+        basis = known if one.info is None else msgspec.structs.replace(known, tick_size=one.info.tick_size)
+        settings = pipeline_settings(self._config, one.symbol, basis.tick_size)
+        present = self._store.present(one.symbol)
+        end = present.end if present else self.closed_until()
+        revisions = revisions_of(self._store, one.symbol)
+        # What is published first begins behind what is stored now.
+        start = history_start(present, end, settings, None if revisions is None else revisions.since)
+        for timeframe in short_timeframes(settings, basis, start, end):
+            one.reason = f"{timeframe_label(timeframe)} bars from before its history are being read"
+            try:
+                seed = await read_seed(self._rest, one.symbol, settings, timeframe, start)
+            except RestError as error:
+                label = timeframe_label(timeframe)
+                text = f"{label} bars before its history could not be read ({error.kind}: {error}): "
+                self._journal.note("warning", text + "its EMAs warm up from the candles alone", one.symbol)
+                continue
+            self._journal.count("EMA seeds read")
+            basis = msgspec.structs.replace(basis, seeds=basis.seeds | {timeframe: seed})
+        if basis != known:
+            stale = EMPTY
+            newest = self._store.watermark(one.symbol)
+            if basis.seeds != known.seeds and revisions is not None and newest is not None:
+                # Published EMAs that warmed up from the candles alone are others with what seeds them. A new
+                # tick size is a setting: it holds from now on.
+                stale = span(revisions.since, newest + MINUTE_MS)
+            await asyncio.wrap_future(keep_basis(self._store, one.symbol, basis, stale))
+
+    async def open_lane(self, one: Tracked, since: int | None = None) -> int:
+        """Load the pipeline from the store and open the lane behind its last minute.
+
+        Called again when minutes that the pipeline had passed were repaired, with the first of them as
+        ``since``. Whatever was stored or replaced behind the last message, in this run or by anybody before
+        it, reaches every published message from that minute on, and from the first one on where it lies
+        before that: averages, windows and the day's profile rest on it. They are computed again and published
+        as revisions. Only what is too old to be part of any number reaches none.
+
+        Returns:
+            The first minute (ms) that the lane takes.
+
+        Raises:
+            _DamagedError: stored days proved to be damaged before it was open for the first time: they may
+                still be read again before anything is published without them.
+        """
+        async with one.rebuilding:
+            symbol = one.symbol
+            self._intake.hold(symbol)
+            await asyncio.wrap_future(self._store.written())  # what this lane gave before it was held
+            lane = self._intake.lane(symbol)
+            present = self._store.present(symbol)
+            made = self._store.watermark(symbol)
+            if lane.next is not None:
+                end = lane.next
+            elif made is not None:
+                # Minutes that were stored without a message before a stop get theirs now.
+                end = max(made + MINUTE_MS, one.start)
+            else:
+                end = present.end if present else self.closed_until()
+            if present and lane.next is None and (made is None or made < end - MINUTE_MS):
+                # From here on the store notes what changes before it.
+                await asyncio.wrap_future(self._store.set_watermark(symbol, end - MINUTE_MS))
+            revisions = revisions_of(self._store, symbol)
+            if revisions is None:  # its first start: what is published begins here
+                revisions = Revisions(end)
+                await asyncio.wrap_future(self._store.remember(REVISIONS + symbol, revisions.encode()))
+            if lane.opened is None:
+                begin, untold = revisions.since, self._store.untold(symbol)
+                lane.skipped = present.missing(begin, end).union(untold.clip(begin, end))
+            elif lane.next is None:  # it crashed: what it goes back over is no longer skipped
+                lane.skipped = lane.skipped.clip(0, end)
+            pipeline, first, changed = await self._catch_up(one, lane, end, since)
+            while changed:  # by a repair while the numbers were being made
+                pipeline, earlier, changed = await self._catch_up(one, lane, end, None)
+                first = min(first, earlier)
+            recent = self._store.read(symbol, end - DAY_MS - MINUTE_MS, end)
+            one.day.load(recent)
+            if one.message is None or first < end:
+                one.message, one.states = pipeline.message(), pipeline.timeframe_states()
+                for candle in to_candles(recent[-2:]):
+                    one.before_last, one.last = one.last.close if one.last else None, candle
+            self.judge_profile(one, pipeline)
+            self._intake.open_lane(symbol, pipeline, end)
+            return end
+
+    def judge_profile(self, one: Tracked, pipeline: SymbolPipeline) -> None:
+        """Note whether the rows of the symbol's profile fit it; each cause is logged once."""
+        one.profile_note, cause = profile_note(self._config, pipeline)
+        if cause and cause not in one.noted:
+            one.noted.add(cause)
+            self._journal.note("warning", one.profile_note, one.symbol)
+
+    async def _catch_up(
+        self, one: Tracked, lane: Lane, end: int, since: int | None
+    ) -> tuple[SymbolPipeline, int, bool]:
+        """Make the pipeline from the store; publish again what rests on minutes that have changed.
+
+        Returns:
+            The pipeline after the last minute before ``end``; the first minute that was published again,
+            ``end`` for none; whether minutes have changed meanwhile, so that it must be done once more.
+        """
+        symbol, store = one.symbol, self._store
+        revisions = revisions_of(store, symbol) or Revisions(end)
+        begin, edition = revisions.since, store.edition(symbol)
+        # Also what came or changed too late for an earlier engine, or for a try that crashed.
+        changed = store.untold(symbol).union(store.mistold(symbol)).clip(0, end)
+        reached = changed.union(lane.skipped.intersect(store.present(symbol)))
+        # What is too old for the first number that was published is so for all of them.
+        days_before = begin // DAY_MS * DAY_MS - DAYS_BEFORE * DAY_MS  # whose ranges a profile rests on
+        oldest = start_of(store, symbol, begin, settings_of(store, self._config, symbol))
+        if reached := reached.clip(min(oldest, days_before), end):
+            since = reached.start if since is None else min(since, reached.start)
+        elif lane.opened is not None:
+            since = None  # somebody else was quicker
+        first = end if since is None else min(end, max(since, begin))
+        present = store.present(symbol)
+        known = self._asked.get(symbol, EMPTY) if lane.opened is None else store.damaged(symbol)
+        make = partial(self._numbers.pipeline, symbol, first, first=lane.opened is None)
+        pipeline = await asyncio.get_running_loop().run_in_executor(self._workers, make)
+        if damaged := store.damaged(symbol).subtract(known):
+            await asyncio.wrap_future(store.written())
+            if lane.opened is None:
+                self._asked[symbol] = known.union(damaged)
+                raise _DamagedError(symbol)
+            lane.skipped = lane.skipped.union(damaged.intersect(present).clip(begin, end))
+        if store.lost(symbol).clip(0, end):
+            await asyncio.wrap_future(store.rest_on_loss(symbol))
+        if first < end:
+            await self._revise(one, lane, pipeline, revisions, first, end)
+        if changed and store.edition(symbol) == edition:
+            await asyncio.wrap_future(store.settle_told(symbol, changed))
+        return pipeline, first, bool(store.untold(symbol).union(store.mistold(symbol)).clip(0, end))
+
+    async def _revise(
+        self, one: Tracked, lane: Lane, pipeline: SymbolPipeline, revisions: Revisions, first: int, end: int
+    ) -> None:
+        """Count ``[first, end)`` again and publish each minute once more, or for the first time.
+
+        A part at a time, so that memory stays the same however long it is. All corrections are noted with
+        the first part: a kill before the last leaves the numbers of the others unused.
+        """
+        symbol = one.symbol
+        # What was lost with a damaged day had its message.
+        never = lane.skipped.subtract(self._store.mistold(symbol).subtract(self._store.untold(symbol)))
+        minutes = self._store.present(symbol).clip(first, end)
+        corrected = minutes.subtract(never)
+        after = revisions.copy()
+        after.correct(corrected)
+
+        def recount(part: Coverage) -> list[tuple[int, Message, bytes, Sequence[Outgoing]]]:
+            told = []
+            for candle in to_candles(self._store.read(symbol, part.start, part.end)):
+                at = candle.open_time
+                if at not in part:  # it came just now: all is done once more
+                    continue
+                revision = revisions.of(at) + 1 if at in corrected else 0
+                message = count_minute(self._store, pipeline, candle, revision)
+                bars = bar_messages(self._store, pipeline, candle, after.since_then(at))
+                told.append((at, message, encode(message), bars))
+            return told
+
+        loop = asyncio.get_running_loop()
+        for part in minutes.parts(_REVISED_AT_ONCE):
+            told = await loop.run_in_executor(self._workers, recount, part)
+            again = [(at, payload, bars) for at, _, payload, bars in told]
+            commit = self._store.revise(symbol, again, REVISIONS + symbol, after.encode())
+            await asyncio.wrap_future(commit)
+            lane.skipped = lane.skipped.subtract(part)
+            lane.late.difference_update(at for at, *_ in told)
+            for _, message, payload, _ in told:
+                self._publish(symbol, message, payload)
+        one.revisions += corrected.minutes
+        self._journal.count("revisions", corrected.minutes)
+        self._journal.note("info", f"{minutes.minutes} minutes computed again and published", symbol)
+
+    def closed_until(self) -> int:
+        """Exclusive end of the last closed minute, exchange ms."""
+        return self._clock.now() // MINUTE_MS * MINUTE_MS

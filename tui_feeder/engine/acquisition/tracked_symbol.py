@@ -1,0 +1,97 @@
+"""The symbols followed: which they are, and what is known of each beside its candles."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tui_feeder.config import Config
+from tui_feeder.engine.acquisition.backfill import Tracker
+from tui_feeder.engine.analytics.message import Message
+from tui_feeder.engine.analytics.pipeline import TimeframeState
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle
+from tui_feeder.engine.core.day_window import DayWindow
+from tui_feeder.engine.core.decimals import places
+from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
+from tui_feeder.monitor import TimeframeView
+
+
+@dataclass(slots=True)
+class Tracked:
+    """What the engine knows of a symbol beside its candles."""
+
+    symbol: str
+    info: SymbolInfo | None = None
+    #: waiting, backfill, live, failed; and those that cannot be had for now: "no data" (the exchange shows no
+    #: candle, and is asked again), pending (not traded yet), delisted, unknown.
+    phase: str = "waiting"
+    reason: str = ""
+    wake: asyncio.Event = field(default_factory=asyncio.Event)  # ends the wait for its next try
+    start: int = 0  # first minute wanted
+    tracker: Tracker | None = None  # while it is read
+    history: Tracker | None = None  # the same, kept while other symbols are still read
+    message: Message | None = None  # of the last committed minute
+    last: Candle | None = None  # last committed minute
+    before_last: float | None = None  # close of the minute before it
+    last_traded: int | None = None  # open time of the last committed minute in which there was trade
+    states: tuple[TimeframeState, ...] = ()  # of the timeframes at the last committed minute
+    #: The states that a screen saw last, the time up to which bars were due, and how it saw them.
+    shown: tuple[object, int, tuple[TimeframeView, ...]] = (None, 0, ())
+    day: DayWindow = field(default_factory=DayWindow)
+    profile_note: str = ""  # why the rows of its profile do not fit it; "" while they do
+    noted: set[str] = field(default_factory=set)  # causes of such notes that were logged
+    messages: int = 0
+    revisions: int = 0  # minutes published once more since the start
+    rebuilding: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def price_decimals(self) -> int:
+        """Decimals of its prices: of the tick size, or where it is not known, those of the last minute."""
+        if self.info is not None:
+            return self.info.price_decimals
+        last = self.last
+        return (
+            2
+            if last is None
+            else max(places(price) for price in (last.open, last.high, last.low, last.close))
+        )
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name of the configuration or command line stands for more than itself."""
+    return name == "ALL" or "*" in name or "?" in name
+
+
+def matching(wanted: Sequence[str], there: Iterable[str]) -> list[str]:
+    """What names and patterns stand for, each once, in the order wanted.
+
+    ``ALL`` is all that are there, ``*`` and ``?`` match as in file names; a name stands for itself whether
+    it is there or not.
+    """
+    there = list(there)
+    chosen: dict[str, None] = {}
+    for name in wanted:
+        pattern = "*" if name == "ALL" else name
+        found = [one for one in there if fnmatch.fnmatchcase(one, pattern)] if is_pattern(name) else [name]
+        chosen.update(dict.fromkeys(found))
+    return list(chosen)
+
+
+def choose_symbols(wanted: Sequence[str], listed: Mapping[str, SymbolInfo]) -> list[str]:
+    """The symbols that names and patterns stand for where these are ``listed``; see :func:`matching`.
+
+    Patterns match trading perpetuals alone.
+    """
+    return matching(wanted, (i.symbol for i in listed.values() if i.perpetual and i.status == "TRADING"))
+
+
+def wanted_start(config: Config, now: int) -> int:
+    """The first minute (ms) the configuration wants when it is ``now``, before any listing is considered."""
+    app = config.application
+    start = (now - config.technical_analysis.min_history_days * DAY_MS) // DAY_MS * DAY_MS
+    if app.start_date is None:
+        return start
+    stated = int(app.start_date.timestamp() * 1000) // MINUTE_MS * MINUTE_MS
+    return stated if app.respect_config_start_date else min(stated, start)

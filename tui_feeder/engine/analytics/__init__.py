@@ -1,0 +1,1 @@
+"""Bars, indicators, trends, messages: pure, without I/O and without a clock."""

@@ -1,0 +1,364 @@
+"""One symbol: closed minutes in, everything derived from them out, as messages.
+
+A pipeline is a function of the candles it was given: however they are divided between :meth:`load` and
+:meth:`update`, the messages are equal to the last bit. Values rest on completed bars only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from tui_feeder.engine.analytics.aggregate import Bar, buckets, sum_in
+from tui_feeder.engine.analytics.max_volume import TIMEFRAME as PEAK_TIMEFRAME
+from tui_feeder.engine.analytics.max_volume import MaxVolume
+from tui_feeder.engine.analytics.message import Message, PeakVolume
+from tui_feeder.engine.analytics.profile.day_profile import (
+    DayProfile,
+    LiveProfile,
+    ProfileFigures,
+    ProfileSettings,
+)
+from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, DayRange, Misfit, ranges_of
+from tui_feeder.engine.analytics.quantiles import QuantilesState, VolumeQuantiles
+from tui_feeder.engine.analytics.timeframe_state import Line, LineState
+from tui_feeder.engine.analytics.trend import RULES, Trend, side
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, is_timeframe
+
+#: The timeframe whose last three closes are held against the price of the largest volume.
+_PEAK_TREND_TIMEFRAME = 14_400
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSettings:
+    """What is derived for a symbol.
+
+    Raises:
+        ValueError: a value that cannot work.
+    """
+
+    timeframes: tuple[int, ...]  # seconds, ascending
+    ema_periods: tuple[int, ...]  # none: neither EMAs nor trends
+    trend_rule: str  # one of trend.RULES
+    volume_lookback_days: int  # 0: neither maximum volume nor quantiles
+    profile: ProfileSettings | None  # None: no volume profile
+    listed: int | None = None  # ms, the first minute the exchange has of the symbol, where that is known
+
+    def __post_init__(self) -> None:
+        if not self.timeframes:
+            raise ValueError("there is at least one of timeframes")
+        for timeframe in self.timeframes:
+            if not is_timeframe(timeframe):
+                raise ValueError(f"{timeframe} s is no multiple of a minute that divides a day")
+        if list(self.timeframes) != sorted(set(self.timeframes)):
+            raise ValueError("timeframes ascend and are all different")
+        if min(self.ema_periods, default=1) < 1 or len(set(self.ema_periods)) < len(self.ema_periods):
+            raise ValueError("ema_periods are positive and all different")
+        if self.trend_rule not in RULES:
+            raise ValueError(f"trend_rule is one of {', '.join(RULES)}, not {self.trend_rule!r}")
+        if self.trend_rule == "ema_cross" and len(self.ema_periods) == 1:
+            raise ValueError("ema_cross needs two ema_periods")
+        if self.volume_lookback_days < 0:
+            raise ValueError("volume_lookback_days is not negative")
+
+
+class TimeframeState(msgspec.Struct, frozen=True, gc=False):
+    """A timeframe at its last completed bar, and what is missing of it and since."""
+
+    timeframe: int  # seconds
+    bar_time: int | None  # open time of that bar; None while there is none
+    close: float | None
+    trend: Trend | None  # None while the EMA it rests on is absent
+    emas: tuple[float | None, ...]  # in the order of the settings' ema_periods
+    warming: bool  # an EMA is absent, has not converged, or rests on bars some of which are absent
+    minutes_lacking: int  # in that bar
+    bars_lacking: int  # that were due after it
+
+
+class PipelineState(msgspec.Struct, frozen=True, array_like=True):
+    """What a pipeline needs to go on, beside the minutes of its last day."""
+
+    last: int | None  # open time of the last minute counted
+    minutes: int  # counted
+    lines: dict[int, LineState]  # by timeframe, seconds
+    peak: list[tuple[int, float, float]]
+    quantiles: QuantilesState
+    before: tuple[DayRange, ...]  # ranges of the days before that of ``last``
+
+
+class SymbolPipeline:
+    """All derived values of one symbol.
+
+    Args:
+        symbol: as the exchange names it.
+        settings: what to derive.
+    """
+
+    def __init__(self, symbol: str, settings: PipelineSettings) -> None:
+        self.symbol = symbol
+        self.settings = settings
+        self.last_open_time: int | None = None
+        self.minutes = 0  # counted
+        self._volumes = settings.volume_lookback_days > 0
+        needed = {*settings.timeframes, *((PEAK_TIMEFRAME, _PEAK_TREND_TIMEFRAME) if self._volumes else ())}
+        self._all = {timeframe: Line(timeframe, settings) for timeframe in sorted(needed)}
+        self._every = tuple(self._all.values())
+        self._lines = tuple(self._all[timeframe] for timeframe in settings.timeframes)
+        self._peak = MaxVolume(settings.volume_lookback_days)
+        self._quantiles = VolumeQuantiles(settings.volume_lookback_days)
+        # What the published peak rests on: the largest candle and the last 4 h bar.
+        self._peak_known: tuple[tuple[int, float, float], int | None, PeakVolume] | None = None
+        self._profile: LiveProfile | None = None
+        self._figures: ProfileFigures | None = None
+        self._message: Message | None = None
+        self._stale = True  # more has changed since the last message than values of the first timeframe
+        self.completed: list[Bar] = []  # bars of the settings' timeframes that the last update completed
+        if settings.profile is not None:
+            self._profile = LiveProfile(settings.profile)
+
+    def load(
+        self,
+        rows: Rows,
+        *,
+        revision: int = 0,
+        seeds: Mapping[int, Rows] | None = None,
+        before: Sequence[DayRange] = (),
+    ) -> None:
+        """Start from scratch with ``rows``, as if each had been passed to :meth:`update`, but at once.
+
+        Args:
+            rows: one-minute candles, dtype ROW, sorted, unique; holes are allowed, it may be empty.
+            revision: of the last minute's message.
+            seeds: by timeframe (seconds), the exchange's own bars from before ``rows``; they only seed the
+                EMAs of that timeframe.
+            before: ranges of the stored days before ``rows`` begins, of which the profile may need some.
+        """
+        seeds = seeds or {}
+        self.last_open_time = int(rows["open_time"][-1]) if len(rows) else None
+        self.minutes = len(rows)
+        for line in self._every:
+            line.clear(self.settings.ema_periods if line.published else ())
+            line.load(rows, seeds.get(line.timeframe))
+        if self._volumes:
+            self._load_peak(rows)
+            self._quantiles.load(rows, self.last_open_time or 0)
+        day = (self.last_open_time or 0) // DAY_MS * DAY_MS
+        first, today = np.searchsorted(rows["open_time"], (day - DAYS_BEFORE * DAY_MS, day))
+        self._begin(rows, revision, (*before, *ranges_of(rows[int(first) : int(today)])))
+
+    def _begin(self, rows: Rows, revision: int, before: Sequence[DayRange]) -> None:
+        self._load_profile(rows, before)
+        self._stale = True
+        self._peak_known = None
+        self._message = None if self.last_open_time is None else self._publish(self.last_open_time, revision)
+
+    def _load_peak(self, rows: Rows) -> None:
+        last = self.last_open_time or 0
+        # Candles before the window can never count again; whole days keep the bars whole.
+        begin = last // DAY_MS * DAY_MS - (self.settings.volume_lookback_days + 1) * DAY_MS
+        inside = rows[int(np.searchsorted(rows["open_time"], begin)) :]
+        parts = buckets(inside, PEAK_TIMEFRAME)
+        volumes = sum_in("volume", inside, parts, PEAK_TIMEFRAME)
+        self._peak.load(parts.open_times, volumes, inside["close"][parts.ends - 1], last)
+
+    def _load_profile(self, rows: Rows, before: Sequence[DayRange]) -> None:
+        self._figures = None
+        if self._profile is None:
+            return
+        last = self.last_open_time or 0
+        today = rows[int(np.searchsorted(rows["open_time"], last - last % DAY_MS)) :]
+        live = self._profile
+        live.load(today, before)
+        if live.due:
+            self._figures = live.figures()
+        elif len(today):
+            # The values in force are those of the last candle at which they were due.
+            every = live.settings.every
+            live.load(today[: max(1, len(today) // every * every)], before)
+            self._figures = live.figures()
+            live.load(today, before)
+
+    def state(self) -> PipelineState:
+        """Everything later messages follow from, but the day's profile, which its minutes give."""
+        return PipelineState(
+            last=self.last_open_time,
+            minutes=self.minutes,
+            lines={line.timeframe: line.state() for line in self._every},
+            peak=self._peak.state(),
+            quantiles=self._quantiles.state(),
+            before=() if self._profile is None else self._profile.before,
+        )
+
+    def restore(self, state: PipelineState, today: Rows, *, revision: int = 0) -> None:
+        """Start again from what :meth:`state` of a pipeline of equal settings gave.
+
+        Args:
+            state: not changed.
+            today: the minutes of the UTC day of ``state.last``, up to it; the same as then.
+            revision: of the last minute's message.
+        """
+        self.last_open_time, self.minutes = state.last, state.minutes
+        for line in self._every:
+            line.restore(self.settings.ema_periods if line.published else (), state.lines[line.timeframe])
+        self._peak.restore(state.peak)
+        self._quantiles.restore(state.quantiles)
+        self._begin(today, revision, state.before)
+
+    def leaving(self, minute: int) -> tuple[int, int] | None:
+        """Which stored minutes, [start, end) in ms, to hand to :meth:`expire` before updating ``minute``.
+
+        The quantiles cover a sliding window whose old candles are not kept in memory. Mostly None; every
+        two hours a stretch of two hours. Without it the quantiles are absent from the messages.
+        """
+        return self._quantiles.leaving(minute) if self._volumes else None
+
+    def expire(self, rows: Rows, end: int) -> None:
+        """Take the stored candles of the range that :meth:`leaving` gave; ``end`` is the end of it."""
+        self._quantiles.expire(rows, end)
+
+    def update(self, candle: Candle, *, revision: int = 0) -> Message:
+        """Count the next closed minute.
+
+        Args:
+            candle: its open_time is later than that of any before.
+            revision: of the message.
+
+        Returns:
+            The minute's message.
+
+        Raises:
+            ValueError: the minute is not later than the last.
+        """
+        minute = candle.open_time
+        if self.last_open_time is not None and minute <= self.last_open_time:
+            raise ValueError(f"{self.symbol}: minute {minute} after {self.last_open_time}")
+        behind_hole = minute - MINUTE_MS != self.last_open_time
+        self.last_open_time = minute
+        self.minutes += 1
+        self.completed = []
+        first = self._lines[0]
+        for line in self._every:
+            for bar in line.bar.add(candle):
+                line.complete(bar)
+                if line.published:
+                    self.completed.append(bar)
+                if line is not first or not line.steady:
+                    self._stale = True
+                if line.timeframe == PEAK_TIMEFRAME:
+                    self._peak.add(bar.candle.open_time, bar.candle.volume, bar.candle.close)
+        if behind_hole:
+            self._stale = True
+            for line in self._every:
+                line.reach(minute)
+        if self._volumes:
+            self._peak.slide(minute)
+            self._quantiles.add(candle)
+        if self._profile is not None:
+            self._profile.add(candle)
+            if self._profile.due:
+                self._figures = self._profile.figures()
+        self._message = self._publish(minute, revision)
+        return self._message
+
+    def _publish(self, minute: int, revision: int) -> Message:
+        if (last := self._message) is not None and not self._stale:
+            # The usual minute: if a timeframe has a new bar, it is the first, and its fields are there.
+            closes, emas, trends = last.closes, last.emas, last.trends
+            partial, warming = last.partial, last.warming
+            line = self._lines[0]
+            if line.steady:
+                closes, emas = closes.copy(), emas.copy()
+                closes[line.close_name] = line.closes[-1]
+                for name, ema in zip(line.ema_names, line.emas, strict=True):
+                    if ema.value is not None:
+                        emas[name] = ema.value
+                if line.emas and trends[line.trend_name] != (trend := line.trend or "Neutral"):
+                    trends = trends | {line.trend_name: trend}
+        else:
+            closes, emas, trends, partial, warming = self._all_values()
+        self._stale = False
+        return Message(
+            symbol=self.symbol,
+            timestamp=minute + MINUTE_MS - 1,
+            revision=revision,
+            closes=closes,
+            emas=emas,
+            trends=trends,
+            peak=self._peak_volume() if self._volumes else None,
+            quantiles=self._quantiles.quartets if self._volumes else None,
+            profile=self._figures,
+            partial=partial,
+            warming=warming,
+        )
+
+    def _all_values(
+        self,
+    ) -> tuple[dict[str, float], dict[str, float], dict[str, Trend], tuple[str, ...], tuple[str, ...]]:
+        """Closes, EMAs and trends of every timeframe, and what is partial and warming."""
+        closes: dict[str, float] = {}
+        emas: dict[str, float] = {}
+        trends: dict[str, Trend] = {}
+        partial: list[str] = []
+        warming: list[str] = []
+        for line in self._lines:
+            if line.bar_time is not None:
+                closes[line.close_name] = line.closes[-1]
+                if line.partial:
+                    partial.append(line.span)
+            for name, ema in zip(line.ema_names, line.emas, strict=True):
+                if ema.value is not None:
+                    emas[name] = ema.value
+                    if ema.warming:
+                        warming.append(name)
+            if line.emas:
+                trends[line.trend_name] = line.trend or "Neutral"
+        return closes, emas, trends, tuple(partial), tuple(warming)
+
+    def _peak_volume(self) -> PeakVolume | None:
+        largest, line = self._peak.largest, self._all[_PEAK_TREND_TIMEFRAME]
+        if largest is None:
+            return None
+        if self._peak_known is not None and self._peak_known[:2] == (largest, line.bar_time):
+            return self._peak_known[2]
+        open_time, volume, price = largest
+        trend: Trend = side(line.closes, price) if len(line.closes) == 3 else "Neutral"
+        made = PeakVolume(volume, price, open_time + PEAK_TIMEFRAME * 1000, trend)
+        self._peak_known = (largest, line.bar_time, made)
+        return made
+
+    def timeframe_states(self) -> tuple[TimeframeState, ...]:
+        """Each timeframe at its last completed bar, in the order of the settings."""
+        return tuple(
+            TimeframeState(
+                line.timeframe,
+                line.bar_time,
+                line.closes[-1] if line.closes else None,
+                line.trend,
+                tuple(ema.value for ema in line.emas),
+                any(ema.value is None or ema.warming for ema in line.emas),
+                line.minutes_lacking,
+                line.bars_lacking,
+            )
+            for line in self._lines
+        )
+
+    def profile_now(self) -> DayProfile | None:
+        """The profile of the last minute's UTC day with its rows, or None if there is none."""
+        return None if self._profile is None else self._profile.profile()
+
+    @property
+    def profile_fault(self) -> str:
+        """Why there is no profile although there are candles; empty if there is nothing to say."""
+        return "" if self._profile is None else self._profile.fault
+
+    @property
+    def profile_misfit(self) -> Misfit | None:
+        """Why the stated price increment does not fit the symbol; None if there is nothing to say."""
+        return None if self._profile is None else self._profile.misfit
+
+    def message(self) -> Message | None:
+        """The message of the last minute, or None before the first."""
+        return self._message

@@ -1,0 +1,155 @@
+"""One timeframe of a symbol: its bar in progress, and what its completed bars gave. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from tui_feeder.engine.analytics.aggregate import Bar, LiveBar, LiveBarState, buckets, minutes_in
+from tui_feeder.engine.analytics.ema import Ema, EmaState
+from tui_feeder.engine.analytics.message import close_name, ema_name, span_name, trend_name
+from tui_feeder.engine.analytics.trend import Trend, trend_of
+from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Rows, to_candles
+
+if TYPE_CHECKING:
+    from tui_feeder.engine.analytics.pipeline import PipelineSettings
+
+
+class LineState(msgspec.Struct, frozen=True, array_like=True):
+    """What a timeframe needs to go on."""
+
+    bar: LiveBarState
+    bar_time: int | None
+    due: int | None
+    closes: list[float]
+    minutes_lacking: int
+    emas: list[EmaState]
+
+
+class Line:
+    """One timeframe: its bar in progress, and what its completed bars gave.
+
+    A bar is due once its end has passed. Bars before the first candle were never due.
+    """
+
+    __slots__ = (
+        "_frame", "_listed", "bar", "bar_time", "close_name", "closes", "due", "ema_names", "emas", "longest",
+        "minutes_lacking", "published", "rule", "shortest", "span", "steady", "timeframe", "trend_name",
+    )  # fmt: skip
+
+    def __init__(self, timeframe: int, settings: PipelineSettings) -> None:
+        self.timeframe = timeframe
+        self._frame = timeframe * SECOND_MS
+        self._listed = settings.listed
+        self.published = timeframe in settings.timeframes
+        self.rule = settings.trend_rule
+        self.span = span_name(timeframe)
+        self.close_name = close_name(timeframe)
+        self.trend_name = trend_name(timeframe)
+        periods = settings.ema_periods if self.published else ()
+        self.ema_names = tuple(ema_name(period, timeframe) for period in periods)
+        self.clear(periods)
+
+    def clear(self, periods: tuple[int, ...]) -> None:
+        """Nothing seen; EMAs of ``periods``."""
+        self.bar = LiveBar(self.timeframe, self._listed)
+        self.bar_time: int | None = None  # of the last completed bar
+        self.due: int | None = None  # the last bar that was due, whether it is there or absent
+        self.closes: deque[float] = deque(maxlen=3)
+        self.minutes_lacking = 0  # in the last completed bar
+        self.steady = False  # the last two bars were whole, and no EMA is absent or warming
+        self.emas = tuple(Ema(period) for period in periods)
+        self.shortest = min(self.emas, key=lambda ema: ema.period, default=None)
+        self.longest = max(self.emas, key=lambda ema: ema.period, default=None)
+
+    def complete(self, bar: Bar) -> None:
+        """Count a completed bar."""
+        close, time = bar.candle.close, bar.candle.open_time
+        self.steady = not self.minutes_lacking and self.due == self.bar_time
+        if self.due is not None and time - self.due > self._frame:
+            self._miss(time - self._frame)
+        self.bar_time = self.due = time
+        self.minutes_lacking = self.timeframe // 60 - bar.minutes
+        self.closes.append(close)
+        for ema in self.emas:
+            if ema.warming or ema.value is None:
+                self.steady = False
+            ema.add(close)
+        self.steady = self.steady and not self.minutes_lacking
+
+    def reach(self, minute: int) -> None:
+        """A minute was counted behind a hole: bars that were due before its end may be absent."""
+        due = (minute + MINUTE_MS) // self._frame * self._frame - self._frame
+        if self.due is not None and due > self.due:
+            self._miss(due)
+
+    def _miss(self, due: int) -> None:
+        """All bars behind the last one that was due are absent, up to the one that opened at ``due``."""
+        bars = (due - (self.due or 0)) // self._frame
+        for ema in self.emas:
+            ema.miss(bars)
+        self.due = due
+
+    @property
+    def bars_lacking(self) -> int:
+        """Bars that were due after the last completed one, and are absent."""
+        if self.bar_time is None or self.due is None:
+            return 0
+        return (self.due - self.bar_time) // self._frame
+
+    @property
+    def partial(self) -> bool:
+        """The last bar that was due is absent or lacks minutes."""
+        return self.minutes_lacking > 0 or self.bars_lacking > 0
+
+    def load(self, rows: Rows, seed: Rows | None) -> None:
+        """Count many candles at once, cleared; ``seed``: bars from before, for the EMAs alone."""
+        parts = buckets(rows, self.timeframe)
+        times, closes = parts.open_times, np.ascontiguousarray(rows["close"][parts.ends - 1])
+        if len(closes):
+            self.bar_time = int(times[-1])
+            minutes = minutes_in(rows, parts, self.timeframe, self._listed)
+            self.minutes_lacking = self.timeframe // 60 - int(minutes[-1])
+            self.closes.extend(closes[-3:].tolist())
+        if seed is not None:
+            begin = rows["open_time"][0] - rows["open_time"][0] % self._frame if len(rows) else 1 << 62
+            earlier = seed[seed["open_time"] < begin]
+            times = np.concatenate((earlier["open_time"], times))
+            closes = np.concatenate((earlier["close"], closes))
+        if len(times):
+            self.due = int(times[-1])
+        steps = np.diff(times) // self._frame - 1
+        places = np.flatnonzero(steps)
+        absent = list(zip((places + 1).tolist(), steps[places].tolist(), strict=True))
+        for ema in self.emas:
+            ema.load(closes, absent)
+        for candle in to_candles(rows[parts.rest :]):
+            self.bar.add(candle)
+        if len(rows):
+            self.reach(int(rows["open_time"][-1]))
+
+    def state(self) -> LineState:
+        """Everything later values follow from."""
+        emas = [ema.state() for ema in self.emas]
+        return LineState(
+            self.bar.state(), self.bar_time, self.due, list(self.closes), self.minutes_lacking, emas
+        )
+
+    def restore(self, periods: tuple[int, ...], state: LineState) -> None:
+        """Go on from what :meth:`state` gave."""
+        self.clear(periods)
+        self.bar.restore(state.bar)
+        self.bar_time, self.due, self.minutes_lacking = state.bar_time, state.due, state.minutes_lacking
+        self.closes.extend(state.closes)
+        for ema, one in zip(self.emas, state.emas, strict=True):
+            ema.restore(one)
+
+    @property
+    def trend(self) -> Trend | None:
+        """After the last completed bar; None while an EMA it rests on is absent."""
+        if self.longest is None or self.shortest is None:
+            return None
+        return trend_of(self.rule, self.closes, self.shortest.value, self.longest.value)

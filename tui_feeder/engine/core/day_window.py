@@ -1,0 +1,72 @@
+"""The last 24 hours of a symbol: the change against the close a day ago, and what was traded. Pure."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, MINUTES_PER_DAY, Candle, Rows
+
+_STEP = 30  # minutes
+
+
+class DayWindow:
+    """A ring of 1,440 minutes; a minute takes the place of the one a day before it."""
+
+    __slots__ = ("_closes", "_last", "_times", "_told", "_traded", "_volumes", "day_ago")
+
+    def __init__(self) -> None:
+        self.day_ago: float | None = None  # close 24 h before the last minute, if that minute is there
+        self._last: int | None = None
+        self._told: tuple[int, tuple[float, ...]] = (0, ())  # half_hours, and the minute they reach up to
+        self._traded: tuple[int, float] = (-1, 0.0)  # quote_volume, and the minute it reaches up to
+        self._times = np.full(MINUTES_PER_DAY, -1, dtype=np.int64)
+        self._closes = np.zeros(MINUTES_PER_DAY)
+        self._volumes = np.zeros(MINUTES_PER_DAY)
+
+    def load(self, rows: Rows) -> None:
+        """Start again with the minutes of ``rows`` (sorted), of which the last 24 h and a minute count."""
+        self.__init__()  # type: ignore[misc]
+        if not len(rows):
+            return
+        last = int(rows["open_time"][-1])
+        ago = int(np.searchsorted(rows["open_time"], last - DAY_MS))
+        if int(rows["open_time"][ago]) == last - DAY_MS:
+            self.day_ago = float(rows["close"][ago])
+            ago += 1
+        kept = rows[ago:]
+        slots = kept["open_time"] // MINUTE_MS % MINUTES_PER_DAY
+        self._times[slots], self._closes[slots] = kept["open_time"], kept["close"]
+        self._volumes[slots] = kept["quote_volume"]
+        self._last = last
+
+    def add(self, candle: Candle) -> None:
+        """The next closed minute."""
+        minute = candle.open_time
+        slot = minute // MINUTE_MS % MINUTES_PER_DAY
+        there = int(self._times[slot]) == minute - DAY_MS
+        self.day_ago = float(self._closes[slot]) if there else None
+        self._times[slot], self._closes[slot] = minute, candle.close
+        self._volumes[slot] = candle.quote_volume
+        self._last = minute
+
+    @property
+    def half_hours(self) -> tuple[float, ...]:
+        """Closes at the ends of the last day's half hours, the newest last, as far as they are there."""
+        if self._last is None:
+            return ()
+        newest = ((self._last // MINUTE_MS + 1) // _STEP) * _STEP - 1
+        if self._told[0] != newest:
+            wanted = newest - np.arange(MINUTES_PER_DAY // _STEP - 1, -1, -1) * _STEP
+            slots = wanted % MINUTES_PER_DAY
+            there = self._times[slots] == wanted * MINUTE_MS
+            self._told = newest, tuple(self._closes[slots][there].tolist())
+        return self._told[1]
+
+    @property
+    def quote_volume(self) -> float | None:
+        """Quote asset traded in the 24 h up to the last minute; None without a minute."""
+        if self._last is None:
+            return None
+        if self._traded[0] != self._last:  # screens ask many times a minute
+            self._traded = self._last, float(self._volumes[self._times > self._last - DAY_MS].sum())
+        return self._traded[1]

@@ -1,0 +1,81 @@
+"""Stated price increments that do not fit a symbol: what to tell of them, and those of a whole store."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+from decimal import Decimal
+
+from tui_feeder.config import Config
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
+from tui_feeder.engine.analytics.profile.increments import (
+    DAYS_BEFORE,
+    Misfit,
+    misfit,
+    ranges_of,
+    typical_range,
+)
+from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.derived.inputs import settings_of
+from tui_feeder.engine.derived.stored_profiles import newest_day
+from tui_feeder.engine.storage.store import Store, StoreError
+
+
+def profile_note(config: Config, pipeline: SymbolPipeline) -> tuple[str, str]:
+    """What is wrong with the rows of a symbol's profile, in words, and its cause; both empty if nothing is.
+
+    The cause stays the same from day to day, while the words tell of the day.
+    """
+    if fault := pipeline.profile_fault:
+        return fault, "too many rows"
+    found = pipeline.profile_misfit
+    if found is None:
+        return "", ""
+    return misfit_text(config, pipeline.symbol, found), f"{found.key} = {found.value}"
+
+
+def misfit_text(config: Config, symbol: str, found: Misfit) -> str:
+    """A misfit in words, with the key that states it and a value that would fit."""
+    overrides = config.volume_profile.asset_overrides.get(symbol)
+    own = overrides is not None and getattr(overrides, found.key) is not None
+    above = f"volume_profile.asset_overrides.{symbol}" if own else "volume_profile"
+    how = "coarse" if found.fits < found.value else "fine"
+    return (
+        f"profile rows of {_plain(found.value)} are too {how}, about {found.rows:,} a day: "
+        f"{_plain(found.fits)} would fit ({above}.{found.key})"
+    )
+
+
+def misfits_in(store: Store, config: Config) -> list[str]:
+    """What is wrong with the stated increments for the prices of the wanted stored symbols, one text each."""
+    told = []
+    wanted = ["*" if name == "ALL" else name for name in config.application.symbols]
+    for symbol in store.symbols():
+        if not any(fnmatch.fnmatchcase(symbol, name) for name in wanted):
+            continue
+        settings, day = settings_of(store, config, symbol).profile, newest_day(store, symbol)
+        if settings is None or settings.price_increment_mode == "Auto" or day is None:
+            continue
+        ranges = ranges_of(store.read(symbol, day - DAYS_BEFORE * DAY_MS, day + DAY_MS))
+        before = [one for one in ranges if one.day < day]
+        low, high = ranges[-1].low, ranges[-1].high
+        if (found := misfit(low, high, typical_range(before), settings)) is not None:
+            told.append(f"{symbol}: {misfit_text(config, symbol, found)}")
+    return told
+
+
+def misfits_at(config: Config) -> list[str]:
+    """:func:`misfits_in` the configured store; none where there is no store that can be read."""
+    path = config.application.storage_path
+    try:
+        if not (path / "data.mdb").exists():
+            return []
+        with contextlib.closing(Store(path, read_only=True)) as store:
+            return misfits_in(store, config)
+    except (StoreError, OSError):
+        return []  # the checks of the store itself say why
+
+
+def _plain(value: float) -> str:
+    """A number as one writes it: 0.000001, not 1e-06."""
+    return f"{Decimal(repr(value)).normalize():f}"

@@ -1,0 +1,163 @@
+"""What a symbol's numbers rest on, and the one way from a store to its pipeline.
+
+The engine and ``replay`` make their pipelines here, so both see the same candles, seeds and tick size,
+and give the same messages to the last bit.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+import msgspec
+import numpy as np
+
+from tui_feeder.config import Config
+from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, ranges_of
+from tui_feeder.engine.core.candle import DAY_MS, SECOND_MS, Rows
+from tui_feeder.engine.core.coverage import EMPTY, Coverage
+from tui_feeder.engine.derived.revisions import NOTE as _REVISIONS
+from tui_feeder.engine.derived.revisions import Revisions
+from tui_feeder.engine.derived.settings import pipeline_settings
+from tui_feeder.engine.exchanges.binance import UNREADABLE
+from tui_feeder.engine.storage.store import Store
+
+#: After this many bars for each unit of an EMA's period its seed weighs about e**-90: nothing is left of it.
+_BARS_A_PERIOD = 46
+#: A hole longer than this ends the history that numbers rest on: what lies before it says nothing of now.
+_LONGEST_HOLE_MS = DAY_MS
+
+_NOTE = "basis "
+
+#: An exchange's own bar as far as an EMA needs it.
+SEED = np.dtype([("open_time", "<i8"), ("close", "<f8")])
+
+
+class Seed(msgspec.Struct, frozen=True):
+    """The exchange's own bars of one timeframe before a history; they seed its EMAs and nothing else."""
+
+    until: int  # ms: exclusive end of the last of them, or where they were asked for in vain
+    bars: bytes = b""  # dtype SEED, ascending
+
+    def before(self, start: int, timeframe: int) -> Rows | None:
+        """The bars that lead up to the one that holds ``start``; None if they end before it."""
+        begin = start - start % (timeframe * SECOND_MS)
+        if self.until < begin:
+            return None
+        bars: Rows = np.frombuffer(self.bars, dtype=SEED)
+        return bars[bars["open_time"] < begin]
+
+
+class Basis(msgspec.Struct, frozen=True):
+    """What a symbol's numbers rest on beside its candles; kept in the store."""
+
+    tick_size: float | None = None
+    seeds: dict[int, Seed] = {}  # by timeframe, seconds
+
+    def seeds_before(self, start: int) -> dict[int, Rows]:
+        """The bars that lead up to a history from ``start`` on, by timeframe; fields as in :data:`SEED`."""
+        return {
+            timeframe: bars
+            for timeframe, seed in self.seeds.items()
+            if (bars := seed.before(start, timeframe)) is not None
+        }
+
+
+def history_start(
+    present: Coverage, end: int, settings: PipelineSettings, published: int | None = None
+) -> int:
+    """The first minute of the history that the numbers at ``end`` rest on.
+
+    It goes back to the first stored minute, or to a hole of more than a day, or to where nothing of older
+    candles would be left in any number. Where nothing is stored before ``end`` it is the first stored
+    minute after it, or ``end``.
+
+    Args:
+        present: the minutes stored.
+        end: exclusive, ms.
+        settings: what is derived.
+        published: the first minute (ms) that was ever published. A hole after it ends no history: the
+            engine counted on across it, and what it published then must follow from the store.
+    """
+    if not present.clip(0, end):
+        return next((low for low, _ in present if low >= end), end)
+    earliest = earliest_start(end, settings)
+    start = end
+    for low, high in reversed(present.intervals):
+        if low >= end:
+            continue
+        if start < end and start - high > _LONGEST_HOLE_MS and (published is None or high <= published):
+            break
+        start = max(low, earliest)
+        if low <= earliest:
+            break
+    return start
+
+
+def earliest_start(end: int, settings: PipelineSettings) -> int:
+    """A midnight so long before ``end`` that nothing of older candles would be left in any number."""
+    bars = _BARS_A_PERIOD * max(settings.ema_periods, default=0)
+    longest = bars * max(settings.timeframes) * SECOND_MS
+    return (end - max(longest, (settings.volume_lookback_days + 2) * DAY_MS)) // DAY_MS * DAY_MS
+
+
+def basis_of(store: Store, symbol: str) -> Basis:
+    """The basis kept in the store; an empty one where none is."""
+    kept = store.recall(_NOTE + symbol)
+    if kept is not None:
+        try:
+            basis = msgspec.msgpack.decode(kept, type=Basis)
+            for seed in basis.seeds.values():
+                if not np.isfinite(np.frombuffer(seed.bars, dtype=SEED)["close"]).all():
+                    raise ValueError("a bar has no price")
+            return basis
+        except (*UNREADABLE, ValueError) as error:
+            store.odd_record(_NOTE + symbol, str(error))
+    return Basis()
+
+
+def keep_basis(store: Store, symbol: str, basis: Basis, stale: Coverage = EMPTY) -> Future[None]:
+    """Keep ``basis`` in the store, in place of the one there; the messages of ``stale`` rested on that."""
+    return store.remember(_NOTE + symbol, msgspec.msgpack.encode(basis), symbol=symbol, stale=stale)
+
+
+def revisions_of(store: Store, symbol: str) -> Revisions | None:
+    """How often each published minute was corrected; None while none was published."""
+    kept = store.recall(_REVISIONS + symbol)
+    if kept is None:
+        return None
+    try:
+        return Revisions.decode(kept)
+    except (*UNREADABLE, ValueError) as error:
+        store.odd_record(_REVISIONS + symbol, str(error))
+        return Revisions.unknown(store.present(symbol))
+
+
+def start_of(store: Store, symbol: str, end: int, settings: PipelineSettings) -> int:
+    """:func:`history_start` of a stored symbol; where nothing was published yet, no hole ends it.
+
+    So a replay says of a minute the same wherever it begins. What is missing is named in the messages.
+    """
+    revisions, present = revisions_of(store, symbol), store.present(symbol)
+    first = present.start if present else end
+    return history_start(present, end, settings, first if revisions is None else revisions.since)
+
+
+def settings_of(store: Store, config: Config, symbol: str) -> PipelineSettings:
+    """What is derived for a stored symbol, by the configuration and what the store knows of it."""
+    return pipeline_settings(config, symbol, basis_of(store, symbol).tick_size, store.listed(symbol))
+
+
+def load_pipeline(store: Store, config: Config, symbol: str, end: int) -> SymbolPipeline:
+    """The pipeline of ``symbol`` after the last stored minute before ``end``."""
+    basis = basis_of(store, symbol)
+    settings = settings_of(store, config, symbol)
+    pipeline = SymbolPipeline(symbol, settings)
+    start = start_of(store, symbol, end, settings)
+    # The profile's increment rests on the stored days, also on those before a hole that ends the history.
+    rows = store.read(symbol, start, end)
+    last = int(rows["open_time"][-1]) if len(rows) else end
+    earliest = last // DAY_MS * DAY_MS - DAYS_BEFORE * DAY_MS
+    before = ranges_of(store.read(symbol, earliest, start)) if earliest < start else ()
+    pipeline.load(rows, seeds=basis.seeds_before(start), before=before)
+    return pipeline

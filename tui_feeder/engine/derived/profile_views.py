@@ -1,0 +1,60 @@
+"""Profiles of days as screens and the API show them; kept while nothing they rest on has changed."""
+
+from __future__ import annotations
+
+import threading
+
+from tui_feeder.config import Config
+from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
+from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.derived.inputs import settings_of
+from tui_feeder.engine.derived.stored_profiles import DayRanges, day_profile
+from tui_feeder.engine.snapshots import profile_view
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.monitor import ProfileView
+
+#: Days kept.
+_KEPT = 32
+
+
+class ProfileViews:
+    """Makes them from stored minutes, with the tick size that the messages are made with. For any thread.
+
+    Args:
+        store: where the minutes are.
+        config: whose settings shape the profiles.
+    """
+
+    def __init__(self, store: Store, config: Config) -> None:
+        self._store = store
+        self._config = config
+        self._ranges = DayRanges(store)
+        self._kept: dict[tuple[str, int], tuple[object, ProfileView]] = {}
+        self._lock = threading.Lock()  # of what is kept; never held while the store is read
+
+    def of(self, symbol: str, day: int, end: int) -> ProfileView | None:
+        """The profile of the UTC day ``day`` (ms) from its minutes before ``end``; None without any trade.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        settings = settings_of(self._store, self._config, symbol).profile
+        if settings is None:
+            return None
+        # Before the minutes are read: what changes meanwhile is another state of them.
+        edition, present = self._store.edition(symbol), self._store.present(symbol)
+        state = (end, settings, edition, present.clip(day - DAYS_BEFORE * DAY_MS, end).minutes)
+        with self._lock:
+            known = self._kept.get((symbol, day))
+        if known is not None and known[0] == state:
+            return known[1]
+        made = day_profile(self._store, symbol, settings, day, end, self._ranges)
+        if made is None:
+            return None
+        view = profile_view(symbol, day, made)
+        with self._lock:
+            self._kept.pop((symbol, day), None)
+            self._kept[symbol, day] = (state, view)
+            if len(self._kept) > _KEPT:
+                self._kept.pop(next(iter(self._kept)))
+        return view

@@ -1,0 +1,87 @@
+"""How often each published minute was corrected, so that every correction has a number of its own. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tui_feeder.engine.core.coverage import EMPTY, Coverage
+
+#: What the note of a symbol's revisions in the store is named, before the symbol.
+NOTE = "revisions "
+
+
+#: Stretches of corrected minutes that are told apart, of each level.
+_MOST_INTERVALS = 400
+
+
+#: More corrections than any minute is likely to have had.
+_UNKNOWN = 100
+
+
+class _Kept(msgspec.Struct):
+    """The form in the store."""
+
+    since: int
+    levels: list[list[tuple[int, int]]]
+
+
+class Revisions:
+    """Revision numbers of a symbol's messages.
+
+    Args:
+        since: the first minute (ms) that was ever published; those before have no message to correct.
+    """
+
+    def __init__(self, since: int) -> None:
+        self.since = since
+        self._levels: list[Coverage] = []  # level k: the minutes of revision k + 1 and more
+
+    def of(self, minute: int) -> int:
+        """The revision last published for ``minute``: 0 for one that was never corrected."""
+        return sum(minute in level for level in self._levels)
+
+    def since_then(self, minute: int) -> int:
+        """The revision of a bar that ``minute`` completes: how many corrections reached it or what follows.
+
+        It grows with every correction that publishes the bar again, though a minute that was missing may
+        complete it in place of a later one.
+        """
+        return sum(bool(level) and level.end > minute for level in self._levels)
+
+    def correct(self, minutes: Coverage) -> None:
+        """These minutes are published once more."""
+        for at, level in enumerate(self._levels):
+            again = minutes.intersect(level)
+            self._levels[at] = level.union(minutes)
+            if len(self._levels[at]) > _MOST_INTERVALS:
+                # A number that is skipped does no harm, one that does not rise would: so minutes between
+                # count as corrected too, and years of corrections stay a note of a few kilobytes.
+                self._levels[at] = self._levels[at].coarse(_MOST_INTERVALS // 2)
+            minutes = again
+        if minutes:
+            self._levels.append(EMPTY.union(minutes))
+
+    def copy(self) -> Revisions:
+        """The same, to be changed apart."""
+        made = Revisions(self.since)
+        made._levels = list(self._levels)
+        return made
+
+    @classmethod
+    def unknown(cls, minutes: Coverage) -> Revisions:
+        """Of ``minutes`` that may have been published, any number of times: the next numbers are new ones."""
+        made = cls(minutes.start if minutes else 0)
+        made._levels = [minutes] * _UNKNOWN if minutes else []
+        return made
+
+    def encode(self) -> bytes:
+        """For the store."""
+        return msgspec.json.encode(_Kept(self.since, [list(level) for level in self._levels]))
+
+    @classmethod
+    def decode(cls, kept: bytes) -> Revisions:
+        """What :meth:`encode` gave."""
+        read = msgspec.json.decode(kept, type=_Kept)
+        made = cls(read.since)
+        made._levels = [Coverage(level) for level in read.levels]
+        return made

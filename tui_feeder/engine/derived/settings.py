@@ -1,0 +1,52 @@
+"""From the configuration to what a symbol's pipeline needs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tui_feeder.config import Config
+from tui_feeder.engine.analytics.pipeline import PipelineSettings
+from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
+
+
+def profile_settings(config: Config, symbol: str, tick_size: float | None) -> ProfileSettings | None:
+    """The symbol's profile settings, its overrides applied; None where profiles are off."""
+    chosen = config.volume_profile.for_symbol(symbol)
+    if not chosen.enabled or not config.application.enable_technical_analysis:
+        return None
+    shared = {
+        field.name: getattr(chosen, field.name)
+        for field in dataclasses.fields(ProfileSettings)
+        if hasattr(chosen, field.name)
+    }
+    return ProfileSettings(**shared, tick_size=tick_size or None)
+
+
+def analysed(config: Config) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The timeframes (seconds) and the periods of their EMAs; one minute and none without analysis."""
+    if not config.application.enable_technical_analysis:
+        return (60,), ()
+    return config.technical_analysis.timeframes, config.technical_analysis.ema_periods
+
+
+def pipeline_settings(
+    config: Config, symbol: str, tick_size: float | None, listed: int | None = None
+) -> PipelineSettings:
+    """Everything a symbol's pipeline is made with; without analysis its messages hold the last close.
+
+    Args:
+        config: the whole configuration.
+        symbol: whose.
+        tick_size: of its prices, where that is known.
+        listed: the first minute (ms) the exchange has of it, where that is known.
+    """
+    analysis = config.technical_analysis
+    timeframes, periods = analysed(config)
+    return PipelineSettings(
+        timeframes=timeframes,
+        ema_periods=periods,
+        trend_rule=analysis.trend_rule,
+        volume_lookback_days=analysis.volume_lookback_days if periods else 0,
+        profile=profile_settings(config, symbol, tick_size),
+        listed=listed,
+    )

@@ -1,0 +1,241 @@
+"""Volume profiles of past days as the store keeps them: built from stored candles, read back in bulk.
+
+Each is kept with a stamp of the candles and the settings it was made of. A day whose stamp no longer
+fits, because a candle was repaired or a setting changed, counts as missing and is built again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from tui_feeder.engine.analytics.profile.day_profile import (
+    DayProfile,
+    ProfileFigures,
+    ProfileSettings,
+    profile_of,
+)
+from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, DayRange, ranges_of, typical_range
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows
+from tui_feeder.engine.storage.store import Store
+
+_AT_ONCE = 10  # days in one write
+_STAMP = 4  # bytes
+_KNOWN_DAYS = 256
+
+MISSING, TODAY, WHOLE = "missing_days_only", "today_only", "reprocess_whole_history"
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    """A profile; ``rows``: int64 steps between those with weight, then their float64 weights, compressed."""
+
+    figures: ProfileFigures
+    low: int
+    size: int
+    rows: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a rebuild of a symbol's days came to, in days."""
+
+    built: int = 0
+    kept: int = 0  # were there and fit their candles
+    empty: int = 0  # without a candle
+
+
+def stamp_of(rows: Rows, settings: ProfileSettings, before: Iterable[DayRange] = ()) -> bytes:
+    """A checksum of all that shapes a day's profile: its candles, the settings, the ranges of days before."""
+    shaping = repr(dataclasses.replace(settings, update_frequency="EveryCandle", batch_size=1))
+    if settings.price_increment_mode == "Auto":
+        shaping += f" {typical_range(before)}"
+    return zlib.crc32(shaping.encode(), zlib.crc32(rows.tobytes())).to_bytes(_STAMP, "big")
+
+
+def settings_stamp(settings: ProfileSettings, minutes_before: int) -> int:
+    """A checksum of what shapes a day's profile beside its candles.
+
+    Args:
+        settings: the settings.
+        minutes_before: how many minutes are stored of the days its increment may rest on.
+    """
+    shaping = dataclasses.replace(settings, update_frequency="EveryCandle", batch_size=1)
+    return zlib.crc32(f"{shaping!r} {minutes_before}".encode())
+
+
+def ranges_before(store: Store, symbol: str, day: int) -> tuple[DayRange, ...]:
+    """The ranges of the stored days before ``day`` (ms) that its increment may rest on, ascending.
+
+    Raises:
+        BlockError: stored candles are damaged.
+    """
+    return ranges_of(store.read(symbol, day - DAYS_BEFORE * DAY_MS, day))
+
+
+class DayRanges:
+    """:func:`ranges_before` for a screen, which asks for many days of a symbol: each day is read once.
+
+    A day is read again once another number of its minutes is stored or one of the symbol's was replaced.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[tuple[str, int], tuple[int, int, tuple[DayRange, ...]]] = {}
+
+    def before(self, symbol: str, day: int) -> tuple[DayRange, ...]:
+        """See :func:`ranges_before`."""
+        store, edition, present = self._store, self._store.edition(symbol), self._store.present(symbol)
+        found: list[DayRange] = []
+        for at in range(day - DAYS_BEFORE * DAY_MS, day, DAY_MS):
+            minutes = present.clip(at, at + DAY_MS).minutes
+            known = self._known.get((symbol, at))
+            if known is None or known[:2] != (edition, minutes):
+                known = edition, minutes, ranges_of(store.read(symbol, at, at + DAY_MS))
+                if len(self._known) >= _KNOWN_DAYS:
+                    self._known.clear()
+                self._known[symbol, at] = known
+            found += known[2]
+        return tuple(found)
+
+
+def day_profile(
+    store: Store,
+    symbol: str,
+    settings: ProfileSettings,
+    day: int,
+    end: int | None = None,
+    ranges: DayRanges | None = None,
+) -> DayProfile | None:
+    """The profile of a UTC day from its stored minutes: what its messages say, with the rows.
+
+    Args:
+        store: where the minutes are.
+        symbol: whose.
+        settings: what shapes the profile.
+        day: midnight, ms.
+        end: exclusive, ms: minutes from there on do not count; None for the whole day.
+        ranges: of the same store, where several days are asked for.
+
+    Returns:
+        None where nothing was traded.
+
+    Raises:
+        BlockError: stored candles are damaged.
+        StoreError: the store is closed.
+    """
+    rows = store.read(symbol, day, day + DAY_MS if end is None else end)
+    if settings.price_increment_mode != "Auto" or not len(rows):
+        return profile_of(rows, settings)
+    before = ranges_before(store, symbol, day) if ranges is None else ranges.before(symbol, day)
+    return profile_of(rows, settings, before)
+
+
+def encode(profile: DayProfile | None) -> bytes:
+    """A profile as it is kept; empty for a day on which nothing was traded."""
+    if profile is None:
+        return b""
+    places = np.flatnonzero(profile.weights)
+    rows = zlib.compress(np.diff(places, prepend=0).tobytes() + profile.weights[places].tobytes(), 1)
+    figures = ProfileFigures(*(getattr(profile, name) for name in ProfileFigures.__struct_fields__))
+    return msgspec.msgpack.encode(_Kept(figures, profile.low_index, len(profile.weights), rows))
+
+
+def decode(block: bytes) -> DayProfile | None:
+    """What :func:`encode` made ``block`` of."""
+    if not block:
+        return None
+    kept = msgspec.msgpack.decode(block, type=_Kept)
+    raw = zlib.decompress(kept.rows)
+    half = len(raw) // 2
+    weights = np.zeros(kept.size)
+    weights[np.cumsum(np.frombuffer(raw[:half], dtype=np.int64))] = np.frombuffer(raw[half:])
+    weights.flags.writeable = False
+    figures = {name: getattr(kept.figures, name) for name in ProfileFigures.__struct_fields__}
+    return DayProfile(**figures, low_index=kept.low, weights=weights)
+
+
+def read_profiles(store: Store, symbol: str, start: int, end: int) -> list[DayProfile]:
+    """The stored profiles of the UTC days inside ``[start, end)`` (ms), rows included, ascending.
+
+    A day that is not stored, or on which nothing was traded, is absent. They are as they were built:
+    ``candles`` and ``last_minute`` tell of what.
+    """
+    first = -(-start // DAY_MS) * DAY_MS
+    found = (decode(block[_STAMP:]) for _, block in store.profiles(symbol, first, end // DAY_MS * DAY_MS))
+    return [profile for profile in found if profile is not None]
+
+
+def days_wanted(mode: str, newest: int, historical_days: int) -> list[int]:
+    """The days (ms) that ``mode`` is about: ``newest`` and, unless it is for today only, those before it."""
+    back = 0 if mode == TODAY else historical_days
+    return list(range(newest - back * DAY_MS, newest + DAY_MS, DAY_MS))
+
+
+def newest_day(store: Store, symbol: str) -> int | None:
+    """The UTC day of the last stored minute; None without one."""
+    present = store.present(symbol)
+    return (present.end - MINUTE_MS) // DAY_MS * DAY_MS if present else None
+
+
+def build_days(
+    store: Store, symbol: str, settings: ProfileSettings, days: Sequence[int], *, again: bool
+) -> Built:
+    """Like :func:`begin_days`; blocks until all is committed."""
+    built, commits = begin_days(store, symbol, settings, days, again=again)
+    for commit in commits:
+        commit.result()
+    return built
+
+
+def begin_days(
+    store: Store, symbol: str, settings: ProfileSettings, days: Sequence[int], *, again: bool
+) -> tuple[Built, list[Future[None]]]:
+    """Build the profiles of ``days`` (ascending) and hand them to the store.
+
+    Args:
+        store: open for writing.
+        symbol: whose.
+        settings: what shapes them.
+        days: midnights in ms.
+        again: also those that are stored and fit their candles.
+
+    Returns:
+        What it came to, and the commits under way.
+
+    Raises:
+        StoreError: the store is closed or read-only.
+    """
+    if not days:
+        return Built(), []
+    known = {day: block[:_STAMP] for day, block in store.profiles(symbol, days[0], days[-1] + DAY_MS)}
+    built = kept = empty = 0
+    before: tuple[DayRange, ...] = ()
+    reached = -1  # ``before`` knows the days up to this one
+    commits = []
+    for at in range(0, len(days), _AT_ONCE):
+        blocks: dict[int, bytes] = {}
+        for day in days[at : at + _AT_ONCE]:
+            rows = store.read(symbol, day, day + DAY_MS)
+            if reached != day:
+                before = ranges_before(store, symbol, day)
+            reached = day + DAY_MS
+            if not len(rows):
+                empty += 1
+                continue
+            earlier = tuple(one for one in before if one.day >= day - DAYS_BEFORE * DAY_MS)
+            before = earlier + ranges_of(rows)
+            stamp = stamp_of(rows, settings, earlier)
+            if known.get(day) == stamp and not again:
+                kept += 1
+                continue
+            blocks[day] = stamp + encode(profile_of(rows, settings, earlier))
+        if blocks:
+            commits.append(store.put_profiles(symbol, blocks))
+            built += len(blocks)
+    return Built(built, kept, empty), commits

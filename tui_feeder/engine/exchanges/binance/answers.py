@@ -1,0 +1,216 @@
+"""Lists in the exchange's answers, decoded entry by entry: one that makes no sense costs itself alone."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from tui_feeder.configuration.text import show
+from tui_feeder.engine.core.candle import ROW, SECOND_MS, Rows
+from tui_feeder.engine.exchanges.binance import UNREADABLE, Whole
+
+#: Longest name of a symbol, characters: it is part of keys, paths and addresses.
+_LONGEST_NAME = 64
+#: Tick sizes that prices can have.
+_TICKS = (Decimal("1e-12"), Decimal("1e9"))
+_TEXT = 60  # characters shown of an entry that makes no sense
+_UNITS = {"m": 60, "h": 3_600, "d": 86_400}
+
+
+class SymbolInfo(msgspec.Struct, frozen=True):
+    """What exchangeInfo says of a symbol. ``listed_hint`` was wrong for many symbols: a hint."""
+
+    symbol: str
+    status: str
+    perpetual: bool
+    tick_size: float
+    tick_text: str
+    listed_hint: int
+
+    @property
+    def price_decimals(self) -> int:
+        """Decimals of the tick size, for showing prices."""
+        exponent = Decimal(self.tick_text).normalize().as_tuple().exponent
+        return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+class Listings(NamedTuple):
+    """What exchangeInfo came to."""
+
+    symbols: dict[str, SymbolInfo]
+    odd: dict[str, str]  # names of entries that cannot be used, fit to be shown, and why
+    weight_limit: int | None  # a minute, where it is stated
+
+
+class _Filter(msgspec.Struct):
+    filterType: str
+    tickSize: str | float | None = None
+
+
+class _Symbol(msgspec.Struct):
+    symbol: str
+    status: str
+    filters: list[Any]
+    contractType: str = "PERPETUAL"
+    onboardDate: Any = 0
+
+
+class _RateLimit(msgspec.Struct):
+    rateLimitType: str
+    interval: str
+    intervalNum: Whole
+    limit: Whole
+
+
+class _ExchangeInfo(msgspec.Struct):
+    symbols: list[msgspec.Raw]
+    rateLimits: Any = ()
+
+
+class _Name(msgspec.Struct):
+    symbol: Any = None
+
+
+_exchange_info = msgspec.json.Decoder(_ExchangeInfo)
+_symbol = msgspec.json.Decoder(_Symbol)
+_name = msgspec.json.Decoder(_Name)
+#: openTime o h l c v closeTime quote count takerBase takerQuote ignore; numbers come as strings.
+_Kline = tuple[Whole, float, float, float, float, float, Whole, float, Whole, float, float, Any]
+_klines = msgspec.json.Decoder(list[_Kline], strict=False)
+_kline = msgspec.json.Decoder(_Kline, strict=False)
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def listings(body: bytes) -> Listings:
+    """The symbols of an exchangeInfo answer, the first of a name.
+
+    Raises:
+        msgspec.MsgspecError: it has no list of symbols.
+        UnicodeDecodeError: it is no text.
+    """
+    info = _exchange_info.decode(body)
+    symbols: dict[str, SymbolInfo] = {}
+    odd: dict[str, str] = {}
+    for place, raw in enumerate(info.symbols, 1):
+        try:
+            one = _symbol_info(_symbol.decode(raw))
+            if one.symbol in symbols:
+                raise ValueError("it is listed twice")
+            symbols[one.symbol] = one
+        except (*UNREADABLE, ValueError) as error:
+            odd[_name_of(raw, place)] = str(error)
+    return Listings(symbols, odd, _weight_limit(info.rateLimits))
+
+
+def _name_of(raw: msgspec.Raw, place: int) -> str:
+    """The name of an entry for people, or its place in the list."""
+    try:
+        name = _name.decode(raw).symbol
+    except UNREADABLE:
+        name = None
+    if not isinstance(name, str) or not name:
+        return f"entry {place}"
+    return name if is_name(name) else show(name[:_TEXT])
+
+
+def is_name(name: str) -> bool:
+    """Whether a symbol may be called so: names go into keys, paths, addresses and onto terminals."""
+    return (
+        0 < len(name) <= _LONGEST_NAME
+        and name.isprintable()
+        and not any(one.isspace() or one in "/\\" for one in name)
+    )
+
+
+def _symbol_info(raw: _Symbol) -> SymbolInfo:
+    if not is_name(raw.symbol):
+        raise ValueError("its name is no name of a symbol")
+    stated = None
+    for one in raw.filters:
+        if isinstance(one, dict) and one.get("filterType") == "PRICE_FILTER":
+            stated = msgspec.convert(one, _Filter).tickSize
+    tick = _tick(stated)
+    hint = raw.onboardDate
+    known = isinstance(hint, int) and not isinstance(hint, bool) and 0 <= hint < 1 << 53
+    return SymbolInfo(
+        symbol=raw.symbol,
+        status=raw.status,
+        perpetual=raw.contractType in ("PERPETUAL", "TRADIFI_PERPETUAL"),
+        tick_size=float(tick),
+        tick_text=f"{tick:f}",
+        listed_hint=hint if known else 0,
+    )
+
+
+def _tick(stated: str | float | None) -> Decimal:
+    if stated is None:
+        raise ValueError("it has no tickSize")
+    try:
+        tick = Decimal(str(stated)[:_TEXT])
+        if _TICKS[0] <= tick <= _TICKS[1]:  # a NaN cannot be compared
+            return tick
+    except InvalidOperation:
+        pass
+    raise ValueError(f"its tickSize is {show(stated)}")
+
+
+def _weight_limit(stated: object) -> int | None:
+    """The request weight of a minute; None where no entry states it."""
+    for entry in stated if isinstance(stated, list | tuple) else ():
+        try:
+            one = msgspec.convert(entry, _RateLimit)
+        except msgspec.ValidationError:
+            continue
+        counted = one.rateLimitType == "REQUEST_WEIGHT" and one.interval == "MINUTE"
+        if counted and one.limit > 0 and one.intervalNum > 0:
+            return max(1, one.limit // one.intervalNum)
+    return None
+
+
+class Klines(NamedTuple):
+    """What a klines answer came to."""
+
+    rows: Rows  # sorted, each open time once, unchecked for the invariants of prices
+    ends: np.ndarray[Any, np.dtype[np.int64]]  # their close times, ms
+    odd: tuple[str, ...]  # why entries were left out, each one
+
+
+def klines(body: bytes, interval: str) -> Klines:
+    """The candles of a klines answer, whatever their order; entries that are none are left out.
+
+    Args:
+        body: of the answer.
+        interval: of the candles, as it was asked for: ``1m``, ``4h``, ``1d``.
+
+    Raises:
+        msgspec.MsgspecError: it is no list.
+        UnicodeDecodeError: it is no text.
+    """
+    odd: list[str] = []
+    try:
+        table = _klines.decode(body)
+    except msgspec.MsgspecError:
+        table = []
+        for raw in _raws.decode(body):
+            try:
+                table.append(_kline.decode(raw))
+            except UNREADABLE as error:
+                odd.append(f"{error}: {show(bytes(raw)[:_TEXT].decode(errors='replace'))}")
+    rows = np.array([(*r[:6], *r[7:11]) for r in table], dtype=ROW)
+    ends = np.array([r[6] for r in table], dtype=np.int64)
+    length = int(interval[:-1]) * _UNITS[interval[-1]] * SECOND_MS
+    wrong = ends != rows["open_time"] + (length - 1)
+    odd += [f"the candle of {at} does not end {length} ms after it begins" for at in rows["open_time"][wrong]]
+    rows, ends = rows[~wrong], ends[~wrong]
+    order = np.argsort(rows["open_time"], kind="stable")
+    rows, ends = rows[order], ends[order]
+    if (again := np.diff(rows["open_time"], prepend=-1) == 0).any():
+        # Of a minute that is there twice with different values nobody knows which is right.
+        clash = set(rows["open_time"][1:][again[1:] & (rows[1:] != rows[:-1])].tolist())
+        odd += [f"the candle of {at} is there twice with different values" for at in sorted(clash)]
+        keep = ~again & ~np.isin(rows["open_time"], list(clash))
+        rows, ends = rows[keep], ends[keep]
+    return Klines(rows, ends, tuple(odd))

@@ -1,0 +1,332 @@
+"""The REST side of Binance USD-M futures: time, symbols, klines, and every way it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from tui_feeder.configuration.text import printable
+from tui_feeder.engine.core.candle import MINUTE_MS, Rows
+from tui_feeder.engine.core.clock import ExchangeClock, Step
+from tui_feeder.engine.core.proxy import Proxies, failures, reason_of, session
+from tui_feeder.engine.exchanges.binance import UNREADABLE, Whole, answers
+from tui_feeder.engine.exchanges.binance.answers import Listings
+from tui_feeder.engine.exchanges.binance.weight import WeightLedger
+
+MAX_LIMIT = 1_500
+MAX_BODY = 32 << 20
+#: A candle read sooner than this after its close has been seen to change between two calls; the
+#: exchange's own closing frame comes up to 2,005 ms late.
+SETTLE_MS = 2_500
+T = TypeVar("T")
+#: How long a ban lasts whose answer does not say: the shortest there is.
+_BAN_MS = 2 * MINUTE_MS
+#: States in which requests go one at a time.
+_SILENCED = ("rate limited", "forbidden")
+_TIME_PATH, _CANDLES_PATH = "/fapi/v1/time", "/fapi/v1/klines"
+#: Refusals that are about what was asked for; any other is about the exchange or the way to it.
+OWN_FAULTS = ("empty answer", "unknown symbol", "bad request", "bad answer")
+#: Requests on their way at once. More would wait inside the connection pool, where their timeout runs.
+_IN_FLIGHT = 20
+#: Candles that were refused for so long (s) were refused to everybody, not to one request now and then.
+_OUTAGE_SECONDS = 5.0
+#: Between two trial requests while candles are refused and something else is answered, s.
+_TRIAL_SECONDS = 5.0
+_BANNED_UNTIL = re.compile(r"banned until (\d{13})")
+
+
+class RestError(Exception):
+    """A request got no usable answer. ``kind`` is the state to show, ``retry_ms`` when to ask again."""
+
+    def __init__(self, kind: str, text: str, retry_ms: int | None = None) -> None:
+        super().__init__(printable(text))  # the exchange's own words are part of it
+        self.kind = kind
+        self.retry_ms = retry_ms
+
+
+class UnknownSymbolError(RestError):
+    """The exchange does not know the symbol (code -1121)."""
+
+
+class _Error(msgspec.Struct):
+    code: Whole = 0
+    msg: str = ""
+
+
+class _Time(msgspec.Struct):
+    serverTime: Whole
+
+
+_time = msgspec.json.Decoder(_Time)
+
+
+def weight_of(limit: int) -> int:
+    """Request weight of a klines call with this ``limit``."""
+    if limit < 100:
+        return 1
+    if limit < 500:
+        return 2
+    return 5 if limit <= 1000 else 10
+
+
+class RestClient:
+    """Requests within the weight budget; never one during a ban.
+
+    Args:
+        base_url: such as ``https://fapi.binance.com``.
+        clock: exchange time; :meth:`sync_clock` sets it.
+        timeout: seconds for a whole request.
+        banned_until: exchange ms of a ban known from an earlier run.
+        on_ban: called with the exchange ms until which a ban lasts, when one is learnt.
+        proxies: on the way there; those of the environment where none are given.
+        on_odd: called with how many rows of a klines answer were left out, why the first, and the symbol.
+
+    Attributes:
+        on_reached: called when REST answers again after it did not. With True once candles were given
+            after an outage: everything that waits may be tried. With False while only something else was
+            answered: one trial request shows whether candles are given too.
+
+    Raises:
+        ProxyError: the proxy cannot be used.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        clock: ExchangeClock,
+        *,
+        timeout: float = 10.0,
+        banned_until: int = 0,
+        on_ban: Callable[[int], None] = lambda _: None,
+        proxies: Proxies | None = None,
+        on_odd: Callable[[int, str, str], None] = lambda *_: None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._proxy = (proxies or Proxies()).of(self.base_url)
+        self.clock = clock
+        self.ledger = WeightLedger(clock.now, clock.sleep_until)
+        self.banned_until = banned_until
+        self.state = "idle"  # "ok", or the kind of the last refusal
+        self.requests = 0
+        self.on_reached: Callable[[bool], None] = lambda _: None
+        self._on_ban = on_ban
+        self._on_odd = on_odd
+        self._refusing = False  # the last request for candles was refused, whatever it asked for
+        self._given = self._tried = float("-inf")  # monotonic: when candles were given, when a trial was due
+        self._places = asyncio.Semaphore(_IN_FLIGHT)
+        self._paused_until = 0  # exchange ms: the exchange asked for silence
+        self._time_sent = 0.0
+        self._one_by_one = asyncio.Lock()
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._session: aiohttp.ClientSession | None = None
+
+    def silenced(self) -> bool:
+        """Whether the exchange wants no requests for a while: those that are made wait."""
+        return self.state in _SILENCED
+
+    def waits(self) -> str:
+        """Why requests are not sent at once, in words; "" while they are."""
+        reasons = (
+            (self.banned_until, "the address is banned"),
+            (self._paused_until, "REST asked for a pause"),
+            (self.ledger.blocked_until, "REST weight used up"),
+        )
+        until, why = next((one for one in reasons if one[0] > self.clock.now()), (0, ""))
+        return f"{why}, waits until {datetime.fromtimestamp(until / 1000, UTC):%H:%M:%SZ}" if why else ""
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _get(self, path: str, weight: int, *, urgent: bool = False) -> bytes:
+        try:
+            body = await self._granted(path, weight, urgent)
+        except RestError as error:
+            if path.startswith(_CANDLES_PATH) and error.kind not in ("unknown symbol", "bad request"):
+                self._refusing = True
+            raise
+        self._answered(candles=path.startswith(_CANDLES_PATH))
+        return body
+
+    async def _granted(self, path: str, weight: int, urgent: bool) -> bytes:
+        self._check_ban()
+        await self.clock.sleep_until(self._paused_until)
+        await self.ledger.spend(weight, urgent=urgent)
+        while self.silenced():
+            # After a pause one request goes first: if it is refused too, the others wait on.
+            async with self._one_by_one:
+                if self.silenced():
+                    await self.clock.sleep_until(self._paused_until)
+                    self._check_ban()
+                    return await self._ask(path)
+        if path == _TIME_PATH:  # it shows that REST is back: never queued behind requests that hang
+            self._check_ban()
+            return await self._ask(path)
+        async with self._places:
+            self._check_ban()
+            return await self._ask(path)
+
+    def _answered(self, *, candles: bool) -> None:
+        now = time.monotonic()
+        if candles:
+            back = self._refusing and now - self._given >= _OUTAGE_SECONDS
+            self._refusing, self._given = False, now
+            if back:
+                self.on_reached(True)
+        elif self._refusing and now - self._tried >= _TRIAL_SECONDS:
+            self._tried = now
+            self.on_reached(False)
+
+    def _check_ban(self) -> None:
+        if self.banned_until > self.clock.now():
+            raise self._refusal("banned", "no request during a ban", self.banned_until)
+
+    async def _ask(self, path: str) -> bytes:
+        if self._session is None:
+            self._session = session(self._proxy, self._timeout)
+        self.requests += 1
+        if path == _TIME_PATH:  # whatever it waited for before says nothing of the clock
+            self._time_sent = time.monotonic()
+        asked_at = self.clock.now()
+        try:
+            async with self._session.get(self.base_url + path) as answer:
+                body = await answer.content.read(MAX_BODY + 1)
+                while not answer.content.at_eof() and len(body) <= MAX_BODY:
+                    body += await answer.content.read(MAX_BODY + 1 - len(body))
+                status, headers = answer.status, answer.headers
+        except TimeoutError:
+            way = "" if self._proxy is None else f" through the proxy {self._proxy}"
+            text = f"no answer within {self._timeout.total:g} s{way}"
+            raise self._refusal("timeout", text) from None
+        except aiohttp.ClientPayloadError as error:
+            raise self._refusal("bad answer", "an answer broke off in the middle") from error
+        except failures() as error:
+            text = f"{self.base_url} is unreachable{reason_of(error, self._proxy)}"
+            raise self._refusal("unreachable", text) from error
+        if (used := headers.get("X-MBX-USED-WEIGHT-1M", "")).isdigit():
+            self.ledger.correct(int(used), asked_at)
+        if status == 200 and len(body) <= MAX_BODY:
+            self.state = "ok"
+            # What was over when this was asked must not come back with a clock that is set anew.
+            self.banned_until = self.banned_until if self.banned_until > asked_at else 0
+            self._paused_until = self._paused_until if self._paused_until > asked_at else 0
+            return body
+        raise self._refused(status, headers.get("Retry-After"), body)
+
+    def _refusal(self, kind: str, text: str, retry_ms: int | None = None) -> RestError:
+        self.state = kind
+        return RestError(kind, text, retry_ms)
+
+    def _refused(self, status: int, retry_after: str | None, body: bytes) -> RestError:
+        """The state that an HTTP status other than 200 stands for."""
+        now = self.clock.now()
+        try:
+            error = msgspec.json.decode(body, type=_Error)
+        except UNREADABLE:
+            error = _Error(msg=body[:120].decode(errors="replace"))
+        wait_ms = int(retry_after) * 1000 if retry_after and retry_after.isdigit() else None
+        if status == 418:
+            found = _BANNED_UNTIL.search(error.msg)
+            # How long it lasts is surer than its end while the clock is not measured yet.
+            until = max(int(found[1]) if found else 0, 0 if self.clock.measured else now + _BAN_MS)
+            self.banned_until = now + wait_ms if wait_ms else until or now + _BAN_MS
+            self._on_ban(self.banned_until)
+            return self._refusal("banned", f"the address is banned: {error.msg}", self.banned_until)
+        if status == 429:
+            # Without Retry-After the budget is back with the next exchange minute.
+            self._paused_until = now + wait_ms if wait_ms else (now // MINUTE_MS + 1) * MINUTE_MS
+            return self._refusal("rate limited", error.msg or "too many requests", self._paused_until)
+        if status == 400 and error.code == -1121:
+            self.state = "ok"
+            return UnknownSymbolError("unknown symbol", error.msg)
+        if status == 403:
+            self._paused_until = now + MINUTE_MS
+            text = "refused by the exchange's firewall (403)"
+            return self._refusal("forbidden", text, self._paused_until)
+        if status == 451:
+            return self._refusal("refused here", "refused by country (451): archives may still work")
+        if status >= 500 or status == 408:
+            return self._refusal("exchange error", f"the exchange answers {status}")
+        return self._refusal("bad request", f"status {status}, code {error.code}: {error.msg}")
+
+    def _decoded(self, body: bytes, decode: Callable[[bytes], T]) -> T:
+        try:
+            return decode(body)
+        except UNREADABLE as error:
+            raise self._refusal("bad answer", f"an answer cannot be read: {error}") from error
+
+    async def server_time(self) -> int:
+        """The exchange's clock, ms."""
+        return self._decoded(await self._get(_TIME_PATH, 1, urgent=True), _time.decode).serverTime
+
+    async def sync_clock(self, samples: int = 3) -> Step:
+        """Set the clock from the midpoints of a few requests; what that did to it."""
+        taken = []
+        for _ in range(samples):
+            server = await self.server_time()
+            taken.append((self._time_sent, server, time.monotonic()))
+            await asyncio.sleep(0)
+        return self.clock.measure(taken)
+
+    async def listings(self) -> Listings:
+        """Every listed symbol; takes over the weight limit the exchange states."""
+        found = self._decoded(await self._get("/fapi/v1/exchangeInfo", 1, urgent=True), answers.listings)
+        if found.weight_limit is not None:
+            self.ledger.limit = found.weight_limit
+        return found
+
+    async def klines(
+        self,
+        symbol: str,
+        *,
+        interval: str = "1m",
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 499,
+        urgent: bool = False,
+    ) -> Rows:
+        """Closed candles of ``[start, end)``, at most ``limit``, sorted; never the unfinished one.
+
+        Raises:
+            RestError: with its kind; UnknownSymbolError where the symbol is not listed.
+        """
+        return (await self.klines_shown(symbol, interval, start, end, limit, urgent=urgent))[0]
+
+    async def klines_shown(
+        self, symbol: str, interval: str, start: int | None, end: int | None, limit: int, *, urgent: bool
+    ) -> tuple[Rows, int]:
+        """As :meth:`klines`, and the open time (ms) of the newest candle in the answer, finished or not.
+
+        That one has begun by the exchange's own clock, whatever this one says; 0 where there is none.
+        """
+        path = f"{_CANDLES_PATH}?symbol={quote(symbol)}&interval={interval}&limit={limit}"
+        if start is not None:
+            path += f"&startTime={start}"
+        if end is not None:
+            path += f"&endTime={end - 1}"
+        asked_at = self.clock.now()
+        body = await self._get(path, weight_of(limit), urgent=urgent)
+        rows, ends, odd = self._decoded(body, lambda text: answers.klines(text, interval))
+        if odd:
+            self._on_odd(len(odd), odd[0], symbol)
+        if not len(rows):
+            self.state = "empty answer"  # right before a listing; at other times somebody's mistake
+            return rows, 0
+        # Closed before the request left: an answer made later can't make a candle of it less final; a clock
+        # that was found to be ahead meanwhile can.
+        asked_at = min(asked_at, self.clock.now())
+        low, high = start or 0, end if end is not None else 1 << 62
+        newest = int(rows["open_time"][rows["open_time"] < high].max(initial=0))  # no other was asked for
+        rows = rows[ends + SETTLE_MS < asked_at]
+        inside: Rows = rows[(rows["open_time"] >= low) & (rows["open_time"] < high)]
+        return inside, newest

@@ -1,0 +1,89 @@
+"""The request-weight ledger: one for the process, since the exchange counts by address.
+
+The exchange grants a weight per minute and states what is used in every answer; that statement is
+the truth, since other programs on the same address spend from the same budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from tui_feeder.engine.core.candle import MINUTE_MS
+
+DEFAULT_LIMIT = 2_400
+#: Kept free for what other programs spend between two of our answers.
+_MARGIN = 10
+#: Others that spent this share of the last minute's limit are expected to do so again at once.
+_WARY_SHARE = 0.1
+#: How often a request looks whether the answer it waits for has come, exchange ms.
+_LOOK_MS = 250
+
+
+class WeightLedger:
+    """Grants weight within the exchange's minute.
+
+    Args:
+        now: exchange time in ms.
+        sleep_until: waits until an exchange time in ms.
+        reserve: share of the limit that bulk reads leave for live repair.
+    """
+
+    def __init__(
+        self, now: Callable[[], int], sleep_until: Callable[[int], Awaitable[None]], reserve: float = 0.2
+    ) -> None:
+        self.limit = DEFAULT_LIMIT
+        self.blocked_until = 0  # exchange ms: the last that a request was made to wait for
+        self.waits = 0  # how often a request had to wait for the next minute
+        self._now = now
+        self._sleep_until = sleep_until
+        self._reserve = reserve
+        self._minute = 0
+        self._used = 0
+        self._own = 0  # of it, what we spent
+        self._told = False  # an answer has told what is used in this minute
+        self._wary = False  # others spent much in the minute before
+
+    @property
+    def used(self) -> int:
+        """Weight used in the current exchange minute, as far as known."""
+        self._roll()
+        return self._used
+
+    def _roll(self) -> None:
+        minute = self._now() // MINUTE_MS
+        if minute != self._minute:
+            others = self._used - self._own
+            self._wary = others > self.limit * _WARY_SHARE
+            self._minute, self._used, self._own, self._told = minute, 0, 0, False
+
+    async def spend(self, weight: int, *, urgent: bool = False) -> None:
+        """Take ``weight``, waiting for the next minute when it would go over the limit.
+
+        ``urgent`` requests (live repair) may use the reserve that bulk reads leave alone. Where others
+        spent much in the minute before, the first request of a minute goes alone: its answer tells what
+        they left.
+        """
+        while True:
+            self._roll()
+            bound = self.limit if urgent else int(self.limit * (1 - self._reserve))
+            # A request alone in its minute may go, however small the limit: it could never go else.
+            if not self._own or self._used + weight <= bound - _MARGIN:
+                if not self._own or self._told or not self._wary:
+                    self._used += weight
+                    self._own += weight
+                    return
+                await self._sleep_until(min(self._now() + _LOOK_MS, (self._minute + 1) * MINUTE_MS))
+                continue
+            self.waits += 1
+            self.blocked_until = (self._minute + 1) * MINUTE_MS
+            await self._sleep_until(self.blocked_until)
+
+    def correct(self, used: int, asked_at: int) -> None:
+        """Take the exchange's own figure from the answer to a request of exchange time ``asked_at``.
+
+        An answer to a request of the minute before says nothing of this one.
+        """
+        self._roll()
+        if asked_at // MINUTE_MS == self._minute:
+            self._used = max(self._used, used)
+            self._told = True

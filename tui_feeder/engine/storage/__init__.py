@@ -1,0 +1,1 @@
+"""The candle store in LMDB, its records, and the outbox."""

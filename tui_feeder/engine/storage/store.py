@@ -1,0 +1,634 @@
+"""The store: every candle with its source, and what is known to be complete, in one LMDB environment.
+
+Layout (keys begin with the symbol in UTF-8 and a NUL byte):
+
+Every value lies behind a checksum of :mod:`~tui_feeder.engine.storage.checked_records`, except the format, the exchange, and
+what belongs to an outbox.
+
+- ``days``: + u32 day -> block of :mod:`~tui_feeder.engine.storage.codec`
+- ``tail``: + u64 minute -> one row and its source; the live day, folded into its block later
+- ``state``: + name -> a part of :mod:`~tui_feeder.engine.storage.symbol_state`
+- ``quarantine``: + u64 minute, u8 source -> a refused candle as JSON
+- ``files``: path of an archive file -> what it was when it was read
+- ``profiles``: + u32 day -> volume profile of :mod:`~tui_feeder.engine.derived.stored_profiles`
+- ``meta``: ``format``, ``exchange``, notes, and the cursors of the outbox
+- ``outbox``, ``outbox candles``, ..., only where a sink needs one: of :mod:`~tui_feeder.engine.storage.outbox`
+
+One thread writes. All jobs that wait go into one transaction (group commit), so rows, coverage
+and certification are always of one piece, and a crash can never certify what is not stored.
+Readers on any thread see what is committed, and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import msgspec
+
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.storage.checked_records import DAMAGED, CheckedDatabase
+from tui_feeder.engine.storage.codec import Sources
+from tui_feeder.engine.storage.damage import Damage, Loss
+from tui_feeder.engine.storage.day_blocks import Daybook, prefix_of
+from tui_feeder.engine.storage.environment import Environment
+from tui_feeder.engine.storage.group_commit import GroupCommit
+from tui_feeder.engine.storage.lock import StoreError
+from tui_feeder.engine.storage.outbox import (
+    Backlog,
+    Outbox,
+    OutboxWrite,
+    Outgoing,
+    Waiting,
+    backlogs,
+    database_of,
+    largest_waiting,
+)
+from tui_feeder.engine.storage.records import NOTE, FileRecord, OddRecords, Quarantined, Records
+from tui_feeder.engine.storage.symbol_state import (
+    NAMES,
+    SymbolState,
+    Unavailable,
+    intervals,
+    number,
+    state_of,
+)
+from tui_feeder.engine.storage.transaction import Write, Written
+
+__all__ = ["FileRecord", "Loss", "Quarantined", "Store", "StoreError", "Unavailable", "Written"]
+
+log = logging.getLogger(__name__)
+
+_CHECKED_MS = 30 * DAY_MS  # looked at in one transaction
+
+
+class Store:
+    """The candles of every symbol.
+
+    Args:
+        path: directory of the environment; made when absent.
+        exchange: which exchange's candles it holds; a store never mixes two.
+        read_only: open beside a running engine, for reading alone.
+        map_size: bytes of address space to begin with; grows by itself.
+
+    Raises:
+        StoreError: locked by another engine, of another exchange or format, or not writable; from
+            any method, once the store is closed.
+    """
+
+    def __init__(
+        self, path: Path, *, exchange: str = "", read_only: bool = False, map_size: int = 1 << 30
+    ) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._odd = OddRecords(path)
+        self.odd_record = self._odd.add  # a record cannot be used and counts as absent: what, and why
+        self.odd_records = self._odd.found  # those, and why they cannot be used
+        self.outboxes: dict[str, Outbox] = {}  # by topic; see open_outbox
+        #: Called by the writer, on its thread, when the minutes of a damaged day have become missing.
+        self.on_loss: Callable[[Loss], None] = _log_loss
+        self._damage = Damage()
+        self._symbols: dict[str, SymbolState] = {}
+        self._loading = threading.Lock()
+        self._environment = Environment(path, exchange=exchange, read_only=read_only, map_size=map_size)
+        self.exchange = self._environment.exchange
+        self._daybook = Daybook(self._environment)
+        self._records = Records(self._environment, self._odd)
+        self._writer: GroupCommit[Write] | None = None
+        if not read_only:
+            self._writer = GroupCommit(self._environment, self._begin, self._publish)
+
+    @property
+    def pausing(self) -> str | None:
+        """Why writes wait, when they do: a full disk."""
+        return self._writer.pausing if self._writer is not None else None
+
+    def paused(self) -> bool:
+        """Whether writes wait for room on the disk."""
+        return self.pausing is not None
+
+    @property
+    def paused_seconds(self) -> float:
+        """For how long writes have waited for room on the disk; 0 where they do not."""
+        writer = self._writer
+        return time.monotonic() - writer.paused_at if writer is not None and writer.pausing else 0.0
+
+    def close(self) -> None:
+        """Commit what waits, end the writer, release the lock. A second call does nothing."""
+        if self._writer is not None:
+            self._writer.close()
+        self._environment.close()
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def symbols(self) -> list[str]:
+        """Every symbol that has anything stored, sorted."""
+        found = []
+        with self._environment.reading() as txn:
+            cursor = txn.cursor(self._environment.state.database)
+            at = cursor.first()
+            while at:
+                name = bytes(cursor.key()).partition(b"\0")[0]
+                try:
+                    found.append(name.decode())
+                except UnicodeDecodeError as error:
+                    self.odd_record(f"the name {name!r}", str(error))
+                at = cursor.set_range(name + b"\1")
+        return sorted(found)
+
+    def _state(self, symbol: str) -> SymbolState:
+        state = self._symbols.get(symbol)
+        if state is None or self.read_only:
+            with self._loading:  # an older state read here must not replace a newer committed one
+                state = None if self.read_only else self._symbols.get(symbol)
+                if state is None:
+                    state = self._symbols[symbol] = self._load(symbol)
+        return state
+
+    def _begin(self, txn: lmdb.Transaction) -> Write:
+        return Write(txn, self._environment, self._daybook, self.outboxes, self._state)
+
+    def _publish(self, write: Write) -> None:
+        with self._loading:
+            self._symbols.update(write.touched)
+        for outbox in write.outboxes.values():
+            outbox.committed()
+        for symbol, day in write.sound:
+            self._damage.remove(symbol, day)
+        for loss in write.losses:
+            self._damage.add(loss.symbol, loss.day, loss.minutes)
+        for symbol, state in write.touched.items():
+            self._damage.written(symbol, state.present)
+        for loss in write.losses:
+            self.on_loss(loss)
+
+    def _load(self, symbol: str) -> SymbolState:
+        prefix = prefix_of(symbol)
+        with self._environment.reading() as txn:
+            states = self._environment.state
+            raw = {name: states.get(txn, prefix + name) for name in NAMES}
+            tail_days = self._daybook.tail_days(txn, prefix)
+            if raw[b"present"] is None and self._daybook.days(txn, prefix):
+                raw[b"present"] = DAMAGED  # it came to lie under another key
+        return state_of(
+            raw,
+            tail_days,
+            lambda name, why: self.odd_record(f"{symbol}: {name}", why),
+            lambda: self._stored(symbol),
+        )
+
+    def _stored(self, symbol: str) -> Coverage:
+        """The minutes that are there, found by reading all of them, a day at a time."""
+        found = EMPTY
+        with self._environment.reading() as txn:
+            for day in self._daybook.days(txn, prefix_of(symbol)):
+                rows, _, _ = self._daybook.read(txn, prefix_of(symbol), day, day + DAY_MS)
+                found = found.union(Coverage.of_times(rows["open_time"]))
+        return found
+
+    def present(self, symbol: str) -> Coverage:
+        """The minutes stored."""
+        return self._state(symbol).present
+
+    def certified(self, symbol: str) -> Coverage:
+        """The minutes certified: from a checked archive, or read by REST after their close."""
+        return self._state(symbol).certified
+
+    def listed(self, symbol: str) -> int | None:
+        """The first minute the exchange has of the symbol, once found out."""
+        return self._state(symbol).listed
+
+    def watermark(self, symbol: str) -> int | None:
+        """Open time of the last minute whose message was made."""
+        return self._state(symbol).watermark
+
+    def outages(self, symbol: str) -> Coverage:
+        """Minutes without a trade that REST confirmed: a silent market or exchange, no defect."""
+        return self._state(symbol).outages
+
+    def altered(self, symbol: str) -> Coverage:
+        """Minutes that were replaced by other values and not yet forgotten by :meth:`forget_altered`."""
+        return self._state(symbol).altered
+
+    def early(self, symbol: str) -> Coverage:
+        """Minutes that REST gave, uncertified, so soon after their end that they may have changed since."""
+        return self._state(symbol).early
+
+    def untold(self, symbol: str) -> Coverage:
+        """Minutes at or before the watermark that were stored after it had passed them: without a message."""
+        return self._state(symbol).untold
+
+    def lost(self, symbol: str) -> Coverage:
+        """Minutes at or before the watermark whose day was damaged after their message was made."""
+        return self._state(symbol).lost
+
+    def mistold(self, symbol: str) -> Coverage:
+        """Minutes at or before the watermark whose values are others than those of their message."""
+        return self._state(symbol).mistold
+
+    def edition(self, symbol: str) -> int:
+        """Rises whenever minutes are to be stored that disagree with the symbol's stored ones."""
+        return self._state(symbol).edition
+
+    def numbers(self, symbol: str) -> bytes | None:
+        """What :meth:`keep_numbers` kept."""
+        with self._environment.reading() as txn:
+            return self._environment.state.get(txn, prefix_of(symbol) + b"numbers")
+
+    def unavailable(self, symbol: str) -> tuple[Unavailable, ...]:
+        """Ranges no source could give."""
+        return self._state(symbol).unavailable
+
+    def read(self, symbol: str, start: int, end: int) -> Rows:
+        """The stored minutes of ``[start, end)``, sorted, as rows of dtype ROW.
+
+        A damaged day is left out, as a missing one is, and noted: see :meth:`damaged`. A store that is
+        open for writing counts its minutes as missing from then on, so that they are read again.
+        """
+        return self.read_sourced(symbol, start, end)[0]
+
+    def read_sourced(self, symbol: str, start: int, end: int) -> tuple[Rows, Sources]:
+        """Like :meth:`read`, with the source of every row (uint8, see ``Source``)."""
+        with self._environment.reading() as txn:
+            rows, sources, damaged = self._daybook.read(txn, prefix_of(symbol), start, end)
+        if damaged:
+            lacking = self.present(symbol).clip(start, end).subtract(Coverage.of_times(rows["open_time"]))
+            for day in damaged:
+                if gone := lacking.clip(day, day + DAY_MS):
+                    self._note_damage(symbol, day, gone)
+        return rows, sources
+
+    def check(self, symbol: str, start: int, end: int) -> Coverage:
+        """Look at every stored day of ``[start, end)`` for damage, as a read of it would; what it found."""
+        found = EMPTY
+        for at in range(start // DAY_MS * DAY_MS, end, _CHECKED_MS):
+            until = min(at + _CHECKED_MS, end)
+            wanted = self.present(symbol).clip(at, until)
+            with self._environment.reading() as txn:
+                there, damaged = self._daybook.check(txn, prefix_of(symbol), at, until)
+            if not self.read_only:  # what came to lie under another key, say
+                for day in range(at, until, DAY_MS):
+                    if gone := wanted.clip(day, day + DAY_MS).subtract(there):
+                        self._note_damage(symbol, day, gone)
+            for day in sorted(damaged):
+                self.read_sourced(symbol, day, day + DAY_MS)
+                found = found.union(self.damaged(symbol).clip(day, day + DAY_MS))
+        return found
+
+    def damaged(self, symbol: str) -> Coverage:
+        """The days of a symbol that were found damaged, by whomever, and not written again since."""
+        return self._damage.of(symbol).union(_whole_days(self.gone(symbol)))
+
+    def gone(self, symbol: str) -> Coverage:
+        """The minutes that went with a damaged day: not stored now, and not read again since."""
+        return self._state(symbol).gone
+
+    def damaged_days(self) -> dict[str, tuple[int, ...]]:
+        """The days (ms) found damaged and not written again since, of every symbol that has some.
+
+        One that is open for writing tells of the symbols it has had to do with.
+        """
+        met = self.symbols() if self.read_only else sorted(set(self._symbols))
+        found = {symbol: self.damaged(symbol) for symbol in met}
+        return {
+            symbol: tuple(day for start, end in days for day in range(start, end, DAY_MS))
+            for symbol, days in found.items()
+            if days
+        }
+
+    def _note_damage(self, symbol: str, day: int, lacking: Coverage) -> None:
+        if self._damage.add(symbol, day, lacking) and self._writer is not None:
+            with contextlib.suppress(StoreError):  # it is being closed: the next run finds it
+                self._submit(partial(_lose, symbol, day))
+
+    def quarantined(self, symbol: str) -> list[Quarantined]:
+        """The refused candles of a symbol, by minute and source."""
+        with self._environment.reading() as txn:
+            return self._records.refused(txn, symbol)
+
+    def file(self, path: str) -> FileRecord | None:
+        """The archive file of this path as it was when it was last read."""
+        with self._environment.reading() as txn:
+            return self._records.file(txn, path)
+
+    def recall(self, name: str) -> bytes | None:
+        """What :meth:`remember` kept under this name."""
+        with self._environment.reading() as txn:
+            return self._records.note(txn, name)
+
+    def recall_all(self, prefix: str) -> dict[str, bytes]:
+        """What is kept under all names that begin with ``prefix``, by what follows it."""
+        with self._environment.reading() as txn:
+            return self._records.notes(txn, prefix)
+
+    def profiles(self, symbol: str, start: int, end: int) -> list[tuple[int, bytes]]:
+        """What :meth:`put_profiles` kept of the days inside ``[start, end)``, ascending."""
+        with self._environment.reading() as txn:
+            return self._records.profiles(txn, symbol, start, end)
+
+    def backlogs(self) -> list[Backlog]:
+        """What waits in the outboxes, for enabled and disabled sinks. Not while an engine writes here."""
+        return backlogs(self._environment)
+
+    def largest_waiting(self, topic: str, sink: str) -> Waiting | None:
+        """The largest message that waits for a sink. Not while an engine writes here in this process."""
+        return largest_waiting(self._environment, topic, sink)
+
+    def damaged_records(self) -> list[str]:
+        """Every record beside days and minutes whose checksum differs, in words. They count as absent."""
+        with self._environment.reading() as txn:
+            return [
+                database.called(key)
+                for database, low in self._record_databases()
+                for key, value in database.under(txn, low)
+                if value is None
+            ]
+
+    def candles(self) -> int:
+        """Number of candles stored, all symbols."""
+        return sum(self.present(symbol).minutes for symbol in self.symbols())
+
+    def misplaced(self) -> str | None:
+        """What became of the store's files behind its back, in words; None while they are in their place."""
+        return self._environment.misplaced()
+
+    def file_bytes(self) -> int:
+        """Bytes in use in the file; 0 once closed."""
+        return self._environment.file_bytes()
+
+    def copy_to(self, descriptor: int) -> None:
+        """Write a copy of all that is committed now to an open file; see :meth:`Environment.copy_to`."""
+        self._environment.copy_to(descriptor)
+
+    # --- writing -------------------------------------------------------------------------------
+    # A future that is cancelled before its job began takes the job with it, later it can't be.
+
+    def open_outbox(self, sinks: Sequence[str], max_mb: float, topic: str = "data") -> Outbox:
+        """From now on keep the messages of ``topic`` until these sinks have them.
+
+        What waits for others stays for them; see :meth:`Outbox.discard`.
+        """
+
+        def submit(job: Callable[[OutboxWrite], Any]) -> Future[Any]:
+            return self._submit(lambda write: job(write.outboxes[topic]))
+
+        name = database_of(topic)
+        entries = self._submit(lambda write: self._environment.named(name, write.txn)).result()
+        opened = Outbox(self._environment, submit, sinks, max_mb, entries, topic)
+        self.outboxes = {**self.outboxes, topic: opened}  # the writer may be going through the others
+        opened.begin()
+        return opened
+
+    def send(self, topic: str, key: str, timestamp: int, payload: bytes) -> Future[bool]:
+        """Let a message wait in the outbox of ``topic``; False, and nothing kept, where there is none.
+
+        See :mod:`~tui_feeder.engine.storage.outbox`.
+        """
+
+        def job(write: Write) -> bool:
+            outbox = write.outboxes.get(topic)
+            if outbox is not None:
+                outbox.add(key, timestamp, payload)
+            return outbox is not None
+
+        return self._submit(job)
+
+    def append(
+        self,
+        symbol: str,
+        candle: Candle,
+        source: Source,
+        *,
+        watermark: bool = True,
+        payload: bytes | None = None,
+        more: Sequence[Outgoing] = (),
+    ) -> Future[Written]:
+        """Store one closed minute; with ``watermark``, its message counts as made.
+
+        A minute already there is replaced only by a source that ranks at least as high. ``payload`` is the
+        minute's message, ``more`` others that it caused: where their topic has an outbox they are written
+        there in the same transaction.
+        """
+
+        def job(write: Write) -> Written:
+            written = write.append(symbol, candle, source)
+            if watermark:
+                write.set_watermark(symbol, candle.open_time, payload, more)
+                if written.conflicts and not written.changed:  # a better source came first
+                    write.set_mistold(symbol, span(candle.open_time, candle.open_time + MINUTE_MS))
+            return written
+
+        return self._submit(job)
+
+    def put(
+        self,
+        symbol: str,
+        rows: Rows,
+        source: Source,
+        *,
+        certify: Coverage = EMPTY,
+        overrule: Coverage = EMPTY,
+    ) -> Future[Written]:
+        """Store many closed minutes (sorted, unique), and certify those of them inside ``certify``.
+
+        A minute already there is replaced only by a source that ranks at least as high. A minute of
+        ``certify`` that ``rows`` lacks is not certified, though it may be stored: nothing vouched for it.
+        About the minutes of ``rows`` inside ``overrule`` archives are wrong: none wins there from now on.
+        """
+        return self._submit(lambda write: write.put(symbol, rows, source, certify, overrule))
+
+    def set_listed(self, symbol: str, first_minute: int) -> Future[None]:
+        """Record the first minute the exchange has of the symbol.
+
+        Where that was not known when its first minutes were published, they become :meth:`mistold`: they
+        called the bar in which it was listed one that is not whole.
+        """
+
+        def job(write: Write) -> None:
+            known, write.of(symbol).listed = write.of(symbol).listed, first_minute
+            write.save(symbol, b"listed", number(first_minute))
+            if known != first_minute:
+                write.set_mistold(symbol, span(first_minute, first_minute + MINUTE_MS))
+
+        return self._submit(job)
+
+    def set_watermark(
+        self,
+        symbol: str,
+        open_time: int,
+        payload: bytes | None = None,
+        more: Sequence[Outgoing] = (),
+        edition: int | None = None,
+    ) -> Future[None]:
+        """Record that messages are made up to and including this minute; it never goes back.
+
+        Args:
+            symbol: whose.
+            open_time: of the minute, ms.
+            payload: the minute's message, for its outbox.
+            more: other messages that it caused, for theirs.
+            edition: :meth:`edition` before the minute was read: if stored values were replaced since, the
+                message may rest on the old ones, and the minute is :meth:`mistold`.
+        """
+
+        def job(write: Write) -> None:
+            write.set_watermark(symbol, open_time, payload, more)
+            if edition is not None and write.of(symbol).edition != edition:
+                write.set_mistold(symbol, span(open_time, open_time + MINUTE_MS))
+
+        return self._submit(job)
+
+    def revise(
+        self,
+        symbol: str,
+        again: Sequence[tuple[int, bytes, Sequence[Outgoing]]],
+        name: str,
+        note: bytes,
+    ) -> Future[None]:
+        """Send minutes once more, and :meth:`remember` under ``name`` that they are: both or neither.
+
+        ``again`` has the open time of each minute, its message, and others that it caused.
+        """
+
+        def job(write: Write) -> None:
+            for open_time, payload, more in again:
+                write.set_watermark(symbol, open_time, payload, more)
+            self._records.set_note(write.txn, name, note)
+
+        return self._submit(job)
+
+    def add_outage(self, symbol: str, minutes: Coverage) -> Future[None]:
+        """Record minutes without a trade that REST confirmed."""
+
+        def job(write: Write) -> None:
+            state = write.of(symbol)
+            state.outages = state.outages.union(minutes)
+            write.save(symbol, b"outages", intervals(state.outages))
+
+        return self._submit(job)
+
+    def forget_altered(self, symbol: str, seen: Coverage) -> Future[None]:
+        """A mirror has the values of the altered minutes ``seen``; nothing is forgotten if there are more."""
+
+        def job(write: Write) -> None:
+            state = write.of(symbol)
+            if state.altered == seen:
+                state.altered = EMPTY
+                write.save(symbol, b"altered", intervals(EMPTY))
+
+        return self._submit(job)
+
+    def doubt(self, symbol: str, minutes: Coverage) -> Future[None]:
+        """Stored ``minutes`` may be wrong: they are :meth:`early` until something certifies them."""
+        return self._submit(lambda write: write.doubt(symbol, minutes))
+
+    def settle_told(self, symbol: str, minutes: Coverage) -> Future[None]:
+        """All messages that rest on ``minutes`` are made again: they are no longer untold or mistold."""
+        return self._submit(lambda write: write.settle_told(symbol, minutes))
+
+    def rest_on_loss(self, symbol: str) -> Future[None]:
+        """Messages are made without the :meth:`lost` minutes: they are revised when these come back."""
+        return self._submit(lambda write: write.rest_on_loss(symbol))
+
+    def keep_numbers(self, symbol: str, block: bytes) -> Future[None]:
+        """Keep the symbol's numbers (:mod:`~tui_feeder.engine.derived.checkpoint`), in place of those there."""
+        return self._submit(lambda write: write.save(symbol, b"numbers", block))
+
+    def set_unavailable(self, symbol: str, ranges: tuple[Unavailable, ...]) -> Future[None]:
+        """Replace the symbol's record of ranges that no source can give."""
+
+        def job(write: Write) -> None:
+            write.of(symbol).unavailable = ranges
+            write.save(symbol, b"unavailable", msgspec.json.encode(ranges))
+
+        return self._submit(job)
+
+    def quarantine(self, symbol: str, open_time: int, source: Source, record: bytes) -> Future[None]:
+        """Keep a refused candle: ``record`` is JSON with its raw text and the reason.
+
+        ``open_time`` may be anything at all. The last record of a minute and source is kept.
+        """
+        return self._submit(lambda write: self._records.refuse(write.txn, symbol, open_time, source, record))
+
+    def set_file(self, path: str, record: FileRecord) -> Future[None]:
+        """Keep what the archive file of this path was when it was read."""
+        return self._submit(lambda write: self._records.set_file(write.txn, path, record))
+
+    def put_profiles(self, symbol: str, blocks: Mapping[int, bytes]) -> Future[None]:
+        """Keep the volume profiles of days (ms of a midnight), encoded, in place of what was there."""
+
+        def job(write: Write) -> None:
+            for day, block in blocks.items():
+                self._records.set_profile(write.txn, symbol, day, block)
+
+        return self._submit(job)
+
+    def drop_damaged_records(self) -> Future[None]:
+        """Remove them, or write what is taken for them; notes are left to the next run of the feeder."""
+
+        def job(write: Write) -> None:
+            for database, low in self._record_databases():
+                for key in [key for key, value in database.under(write.txn, low) if value is None]:
+                    raw, _, name = key.partition(b"\0")
+                    symbol = raw.decode(errors="replace")
+                    if database is self._environment.state and name == b"present":
+                        write.save(symbol, name, intervals(write.of(symbol).present))
+                    elif database is self._environment.state and name == b"edition":
+                        write.save(symbol, name, number(write.of(symbol).edition))
+                    elif database is not self._environment.notes:
+                        database.delete(write.txn, key)
+
+        return self._submit(job)
+
+    def _record_databases(self) -> list[tuple[CheckedDatabase, bytes]]:
+        here = self._environment
+        return [
+            (here.state, b""), (here.profiles, b""), (here.files, b""), (here.quarantine, b""),
+            (here.notes, NOTE),
+        ]  # fmt: skip
+
+    def remember(
+        self, name: str, value: bytes | None, *, symbol: str = "", stale: Coverage = EMPTY
+    ) -> Future[None]:
+        """Keep a note for the next run, in place of the one of the same name; None drops it.
+
+        With it the messages of ``symbol`` for the minutes ``stale`` become :meth:`mistold`.
+        """
+
+        def job(write: Write) -> None:
+            self._records.set_note(write.txn, name, value)
+            if stale:
+                write.set_mistold(symbol, stale)
+
+        return self._submit(job)
+
+    def written(self) -> Future[None]:
+        """Done once all that was handed over before is committed or has failed."""
+        return self._submit(lambda write: None)
+
+    def _submit(self, job: Callable[[Write], Any]) -> Future[Any]:
+        if self._writer is None:
+            raise StoreError(f"{self.path} is open for reading only")
+        return self._writer.submit(job)
+
+
+def _whole_days(minutes: Coverage) -> Coverage:
+    """The days that hold any of ``minutes``."""
+    return Coverage((start // DAY_MS * DAY_MS, -(-end // DAY_MS) * DAY_MS) for start, end in minutes)
+
+
+def _lose(symbol: str, day: int, write: Write) -> None:
+    write.lose(symbol, day)
+
+
+def _log_loss(loss: Loss) -> None:
+    log.error("%s: %s", loss.symbol, loss.text)

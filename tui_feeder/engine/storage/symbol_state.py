@@ -1,0 +1,156 @@
+"""What the store knows of a symbol besides its rows: what is there, certified, passed on, hopeless."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.core.coverage import EMPTY, Coverage
+from tui_feeder.engine.exchanges.binance import UNREADABLE
+
+#: Names under which the parts of a state are kept.
+NAMES = (
+    b"present", b"certified", b"outages", b"overruled", b"altered", b"listed", b"watermark", b"unavailable",
+    b"untold", b"mistold", b"early", b"edition",
+    b"lost", b"gone",
+)  # fmt: skip
+#: No minute is later, and no number of replacements as high as that which stands for an unknown one.
+_LAST_MS, _NO_EDITION = 1 << 53, 1 << 60
+
+
+class Unavailable(msgspec.Struct, frozen=True):
+    """Minutes no source could give: recorded with the reason, asked for again at ``next_try``."""
+
+    start: int
+    end: int
+    reason: str
+    tries: int
+    next_try: int
+
+
+@dataclass(slots=True)
+class SymbolState:
+    """In-memory copy of a symbol's committed state. Never changed once it is shared."""
+
+    present: Coverage = EMPTY
+    certified: Coverage = EMPTY
+    outages: Coverage = EMPTY  # minutes without a trade, confirmed by REST
+    overruled: Coverage = EMPTY  # minutes that REST has shown archives to be wrong about
+    altered: Coverage = EMPTY  # minutes replaced by other values since a mirror last took them
+    untold: Coverage = EMPTY  # minutes up to the watermark that were stored later, without a message
+    early: Coverage = EMPTY  # minutes that REST gave so soon after their end that they may have changed since
+    mistold: Coverage = EMPTY  # minutes up to the watermark whose messages were made of other values
+    edition: int = 0  # rises with every replacement of stored values
+    listed: int | None = None
+    watermark: int | None = None
+    unavailable: tuple[Unavailable, ...] = ()
+    lost: Coverage = EMPTY  # minutes up to the watermark whose day was damaged after their message was made
+    gone: Coverage = EMPTY  # minutes that went with a damaged day and were not read again since
+    tail_days: set[int] = field(default_factory=set)  # midnights of the days with rows in the tail
+
+    def copy(self) -> SymbolState:
+        """One to be changed, while readers go on with this one."""
+        return SymbolState(
+            self.present, self.certified, self.outages, self.overruled, self.altered,
+            self.untold, self.early, self.mistold, self.edition, self.listed,
+            self.watermark, self.unavailable, self.lost, self.gone, set(self.tail_days),
+        )  # fmt: skip
+
+
+def state_of(
+    raw: Mapping[bytes, bytes | None],
+    tail_days: set[int],
+    odd: Callable[[str, str], None],
+    stored: Callable[[], Coverage],
+) -> SymbolState:
+    """The state from its parts as they are kept; parts that are absent are empty, and so are damaged ones.
+
+    Args:
+        raw: the parts by name.
+        tail_days: midnights of the days with rows in the tail.
+        odd: told the name of a part that cannot be used, and what is done without it.
+        stored: finds the minutes that are there, which takes longer than to know them.
+    """
+
+    def minutes(name: bytes, lost: Callable[[], Coverage] = lambda: EMPTY) -> Coverage:
+        try:
+            return _coverage(raw[name])
+        except ValueError as error:
+            odd(name.decode(), str(error))
+            return lost()
+
+    def moment(name: bytes, most: int = _LAST_MS) -> int | None:
+        kept = raw[name]
+        at = None if kept is None else int.from_bytes(kept, "big")
+        if at is None or (kept is not None and len(kept) == 8 and at % MINUTE_MS == 0 and at <= most):
+            return at
+        odd(name.decode(), f"{at} is no minute it can be")
+        return None
+
+    present, lost = minutes(b"present", stored), minutes(b"lost")
+    # What was made is made of minutes that are there, or were.
+    newest = max((one.end for one in (present, lost) if one), default=_LAST_MS)
+    return SymbolState(
+        present=present,
+        certified=minutes(b"certified"),
+        outages=minutes(b"outages"),
+        overruled=minutes(b"overruled"),
+        altered=minutes(b"altered"),
+        untold=minutes(b"untold"),
+        early=minutes(b"early"),
+        mistold=minutes(b"mistold"),
+        edition=_edition(raw[b"edition"], odd),
+        listed=moment(b"listed"),
+        watermark=moment(b"watermark", min(_LAST_MS, newest + DAY_MS)),
+        unavailable=_unavailable(raw[b"unavailable"], odd),
+        lost=lost,
+        gone=minutes(b"gone"),
+        tail_days=tail_days,
+    )
+
+
+def _edition(raw: bytes | None, odd: Callable[[str, str], None]) -> int:
+    if raw is None or (len(raw) == 8 and int.from_bytes(raw, "big") < _NO_EDITION):
+        return 0 if raw is None else int.from_bytes(raw, "big")
+    odd("edition", "it is no number")
+    return _NO_EDITION  # none that anything was kept with
+
+
+def _unavailable(raw: bytes | None, odd: Callable[[str, str], None]) -> tuple[Unavailable, ...]:
+    """The ranges that can be read; one that cannot is asked for as if it were new."""
+    found = []
+    try:
+        for one in msgspec.json.decode(raw or b"[]", type=list[msgspec.Raw]):
+            try:
+                known = msgspec.json.decode(one, type=Unavailable)
+                if not (0 <= known.start < known.end <= _LAST_MS and known.tries >= 0):
+                    raise ValueError(f"{known.start} to {known.end} is no range of minutes")
+                found.append(known)
+            except (*UNREADABLE, ValueError) as error:
+                odd("unavailable", str(error))
+    except UNREADABLE as error:
+        odd("unavailable", str(error))
+    return tuple(found)
+
+
+def intervals(coverage: Coverage) -> bytes:
+    """A set of minutes as it is kept: pairs of int64, little-endian."""
+    return np.array(coverage.intervals, dtype="<i8").tobytes()
+
+
+def number(value: int) -> bytes:
+    """An instant as it is kept."""
+    return value.to_bytes(8, "big")
+
+
+def _coverage(raw: bytes | None) -> Coverage:
+    """The minutes that :func:`intervals` wrote; ValueError if it did not."""
+    pairs = np.frombuffer(raw or b"", "<i8").reshape(-1, 2)
+    flat = pairs.ravel()
+    if (flat % MINUTE_MS).any() or (np.diff(flat, prepend=-1) <= 0).any() or (flat > _LAST_MS).any():
+        raise ValueError("its ranges are none")
+    return Coverage((a, b) for a, b in pairs.tolist())

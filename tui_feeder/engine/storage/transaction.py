@@ -1,0 +1,356 @@
+"""What one transaction of the store changes: rows, coverage, certification, messages that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import lmdb
+import msgspec
+import numpy as np
+
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, to_candles, to_rows
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.core.zero_volume import inside
+from tui_feeder.engine.storage.checked_records import DAMAGED
+from tui_feeder.engine.storage.codec import Sources, held
+from tui_feeder.engine.storage.damage import Loss
+from tui_feeder.engine.storage.day_blocks import Daybook, merge, prefix_of, without_archives
+from tui_feeder.engine.storage.environment import Environment
+from tui_feeder.engine.storage.outbox import Outbox, Outgoing
+from tui_feeder.engine.storage.symbol_state import SymbolState, intervals, number
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did to a symbol."""
+
+    added: int = 0  # minutes that were not there before
+    changed: tuple[int, ...] = ()  # open times whose values were replaced, by a source at least as good
+    conflicts: int = 0  # rows that disagreed with what is stored, whichever won
+    restored: int = 0  # minutes of a damaged day that came back with the values they had
+
+
+class _Aside(msgspec.Struct, frozen=True, array_like=True):
+    """A damaged block put aside, and the minutes it had."""
+
+    minutes: tuple[tuple[int, int], ...]  # ms
+    block: bytes
+
+
+def _aside(day: int) -> bytes:
+    return b"damaged " + (day // DAY_MS).to_bytes(4, "big")
+
+
+#: So many new minutes of the live day, put at once, still go to its tail.
+_TAIL_MINUTES = 10
+#: Certified stretches that are kept. Minutes of the stream lie between those of REST: without a bound they
+#: grow for ever, and are written whole with each (at 100,000 of them 48 ms a commit instead of 3).
+_CERTIFIED_INTERVALS = 2_000
+#: Stretches of replaced minutes that are told apart for a mirror.
+_ALTERED_INTERVALS = 400
+
+
+class Write:
+    """One transaction's view of the symbols it touches; thrown away if the transaction fails.
+
+    Args:
+        txn: the transaction.
+        environment: of it.
+        daybook: of the environment.
+        outboxes: by topic.
+        committed: the state of a symbol as it was before; never changed.
+    """
+
+    def __init__(
+        self,
+        txn: lmdb.Transaction,
+        environment: Environment,
+        daybook: Daybook,
+        outboxes: Mapping[str, Outbox],
+        committed: Callable[[str], SymbolState],
+    ) -> None:
+        self.txn = txn
+        self.touched: dict[str, SymbolState] = {}
+        self.losses: list[Loss] = []
+        self.sound: list[tuple[str, int]] = []  # days that seemed damaged and are not
+        self.outboxes = {topic: outbox.write(txn) for topic, outbox in outboxes.items()}
+        self._states = environment.state
+        self._daybook = daybook
+        self._committed = committed
+
+    def of(self, symbol: str) -> SymbolState:
+        """The state of ``symbol``, to be changed."""
+        state = self.touched.get(symbol)
+        if state is None:
+            state = self.touched[symbol] = self._committed(symbol).copy()
+        return state
+
+    def append(self, symbol: str, candle: Candle, source: Source) -> Written:
+        """One closed minute; from REST it is certified."""
+        at = candle.open_time
+        if at < 0:
+            raise ValueError(f"a minute before 1970: {at}")
+        written = self._add(symbol, [candle], source)
+        if written is None:
+            written = self._merge_in(symbol, to_rows([candle]), source)
+        if source == Source.REST:
+            self.certify(symbol, span(at, at + MINUTE_MS))
+        return written
+
+    def put(self, symbol: str, rows: Rows, source: Source, certify: Coverage, overrule: Coverage) -> Written:
+        """Many closed minutes, see :meth:`~tui_feeder.engine.storage.store.Store.put`."""
+        times = Coverage.of_times(rows["open_time"])
+        if times.minutes != len(rows) or (times and times.start < 0):
+            raise ValueError("rows are stored sorted, each minute once, from 1970 on")
+        self.overrule(symbol, overrule.intersect(times))
+        written = None
+        if len(rows) <= _TAIL_MINUTES:
+            written = self._add(symbol, to_candles(rows), source)
+        if written is None:
+            written = self._merge_in(symbol, rows, source)
+        self.certify(symbol, certify.intersect(times))
+        if source == Source.REST:
+            self.doubt(symbol, times.subtract(certify))
+        return written
+
+    def _add(self, symbol: str, candles: list[Candle], source: Source) -> Written | None:
+        """New minutes of the live day into its tail; None, and nothing done, where they are not that."""
+        state = self.of(symbol)
+        if not candles:
+            return Written()
+        day = candles[0].open_time // DAY_MS * DAY_MS
+        newest = (state.present.end - MINUTE_MS) // DAY_MS * DAY_MS if state.present else day
+        if day < newest or candles[-1].open_time >= day + DAY_MS:
+            return None
+        if any(candle.open_time in state.present or candle.open_time in state.lost for candle in candles):
+            return None
+        prefix = prefix_of(symbol)
+        for over in sorted(one for one in state.tail_days if one < day):
+            rows, sources = self._sound_day(symbol, over)
+            self._write_day(symbol, over, rows, sources)
+        for candle in candles:
+            self._daybook.add_to_tail(self.txn, prefix, candle, source)
+        state.tail_days.add(day)
+        added = Coverage((candle.open_time, candle.open_time + MINUTE_MS) for candle in candles)
+        self._set_present(symbol, added)
+        return Written(added=len(candles))
+
+    def _merge_in(self, symbol: str, rows: Rows, source: Source) -> Written:
+        """Rows into the blocks of their days, minute by minute the better source."""
+        added = conflicts = 0
+        changed: list[int] = []
+        days = rows["open_time"] // DAY_MS
+        bounds = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(rows)]
+        for a, b in pairwise(bounds):
+            part, day = rows[a:b], int(days[a]) * DAY_MS
+            old, old_sources = self._sound_day(symbol, day)
+            sources = np.full(len(part), source, dtype=np.uint8)
+            ranks = old_sources
+            # Of minutes about which archives were shown to be wrong they are the worst source.
+            proven = self.of(symbol).overruled.clip(day, day + DAY_MS)
+            ranks, sources = (
+                without_archives(old, old_sources, proven),
+                without_archives(part, sources, proven),
+            )
+            merged, merged_sources, new, replaced, differing = merge(old, ranks, part, sources)
+            if new or len(replaced) or not np.array_equal(merged_sources, old_sources):
+                self._write_day(symbol, day, merged, merged_sources)
+            added += new
+            conflicts += differing
+            changed.extend(replaced.tolist())
+        state = self.of(symbol)
+        if conflicts:  # what was made of the values on either side may be wrong
+            state.edition += 1
+            self.save(symbol, b"edition", number(state.edition))
+        if changed:
+            altered = state.altered.union(Coverage.of_times(np.array(changed, dtype=np.int64)))
+            # Without a mirror nobody ever takes them: they must not grow for ever. One that comes later is
+            # given a few minutes more than it lacks.
+            state.altered = altered.coarse(_ALTERED_INTERVALS)
+            self.save(symbol, b"altered", intervals(state.altered))
+            self.set_mistold(symbol, Coverage.of_times(np.array(changed, dtype=np.int64)))
+        minutes = Coverage.of_times(rows["open_time"])
+        self._set_present(symbol, minutes, told=state.lost)
+        restored = sum(self._settle_lost(symbol, day * DAY_MS) for day in np.unique(days).tolist())
+        return Written(added, tuple(changed), conflicts, restored)
+
+    def lose(self, symbol: str, day: int) -> None:
+        """A day (ms) that seems damaged: if it is, its minutes count as missing from now on.
+
+        The damaged block is put aside until all of them are there again: the checksum it was written with
+        tells whether they have the values that messages were made of.
+        """
+        prefix, end = prefix_of(symbol), day + DAY_MS
+        rows, _, damaged = self._daybook.read(self.txn, prefix, day, end)
+        state = self.of(symbol)
+        gone = state.present.clip(day, end).subtract(Coverage.of_times(rows["open_time"]))
+        if not gone and not damaged:
+            self.sound.append((symbol, day))
+            return
+        block = self._daybook.drop_damaged(self.txn, prefix, day)
+        if not gone:
+            self.sound.append((symbol, day))
+            return
+        if told := self._passed(state, gone).subtract(state.untold):
+            aside = _Aside(gone.intervals, block)
+            self.save(symbol, _aside(day), msgspec.msgpack.encode(aside))
+            state.lost = state.lost.union(told)
+            self.save(symbol, b"lost", intervals(state.lost))
+        # Whoever opens the store next must know that this is damage, and no gap like any other.
+        state.gone = state.gone.union(gone)
+        self.save(symbol, b"gone", intervals(state.gone))
+        # Kept numbers rest on minutes that are not there now.
+        state.edition += 1
+        self.save(symbol, b"edition", number(state.edition))
+        for name in ("present", "certified", "early", "untold"):
+            left = getattr(state, name).subtract(gone)
+            setattr(state, name, left)
+            self.save(symbol, name.encode(), intervals(left))
+        self.losses.append(Loss(symbol, day, gone, damaged.get(day, "minutes of it are not there")))
+
+    def rest_on_loss(self, symbol: str) -> None:
+        """Messages are made without the lost minutes: when these come back, those are revised in any case."""
+        for start, end in self.of(symbol).lost:
+            for day in range(start // DAY_MS * DAY_MS, end, DAY_MS):
+                self._states.delete(self.txn, prefix_of(symbol) + _aside(day))
+                self._settle_lost(symbol, day)
+
+    def _settle_lost(self, symbol: str, day: int) -> int:
+        """Minutes of a day that was damaged may be there again: what follows from their values.
+
+        Messages that were made of other values, or may have been, are to be revised.
+
+        Returns:
+            How many minutes came back with the values they had, once all are there.
+        """
+        state, key = self.of(symbol), prefix_of(symbol) + _aside(day)
+        lost = state.lost.clip(day, day + DAY_MS)
+        if not lost:
+            return 0
+        kept, same = self._states.get(self.txn, key), 0
+        if kept is not None and kept != DAMAGED:
+            aside = msgspec.msgpack.decode(kept, type=_Aside)
+            gone = Coverage(aside.minutes)
+            if gone.subtract(state.present):
+                return 0
+            rows = self._daybook.read(self.txn, prefix_of(symbol), day, day + DAY_MS)[0]
+            same = gone.minutes if held(aside.block, rows[inside(rows, gone)]) else 0
+            self._states.delete(self.txn, key)
+        back = lost.intersect(state.present)
+        changes = {"lost": state.lost.subtract(back), "altered": state.altered.union(back)}
+        if back and not same:
+            changes["mistold"] = state.mistold.union(back)
+            state.edition += 1
+            self.save(symbol, b"edition", number(state.edition))
+        for name, minutes in changes.items():
+            setattr(state, name, minutes)
+            self.save(symbol, name.encode(), intervals(minutes))
+        return same
+
+    def _sound_day(self, symbol: str, day: int) -> tuple[Rows, Sources]:
+        """What can be read of a day that is to be written; if it is damaged its minutes are lost first."""
+        rows, sources, damaged = self._daybook.read(self.txn, prefix_of(symbol), day, day + DAY_MS)
+        if damaged:
+            self.lose(symbol, day)
+        return rows, sources
+
+    def _write_day(self, symbol: str, day: int, rows: Rows, sources: Sources) -> None:
+        state = self.of(symbol)
+        in_tail = day in state.tail_days
+        self._daybook.write_day(self.txn, prefix_of(symbol), day, rows, sources, in_tail=in_tail)
+        state.tail_days.discard(day)
+
+    def _set_present(self, symbol: str, minutes: Coverage, told: Coverage = EMPTY) -> None:
+        """``minutes`` are stored; those of ``told`` have had a message before."""
+        state = self.of(symbol)
+        before = state.present
+        state.present = before.union(minutes)
+        if state.present != before:
+            self.save(symbol, b"present", intervals(state.present))
+            self._set_untold(symbol, self._passed(state, minutes).subtract(before).subtract(told))
+        if state.gone.intersect(minutes):
+            state.gone = state.gone.subtract(minutes)
+            self.save(symbol, b"gone", intervals(state.gone))
+
+    def _set_untold(self, symbol: str, minutes: Coverage) -> None:
+        if minutes:
+            state = self.of(symbol)
+            state.untold = state.untold.union(minutes)
+            self.save(symbol, b"untold", intervals(state.untold))
+
+    def _passed(self, state: SymbolState, minutes: Coverage) -> Coverage:
+        """Those of ``minutes`` whose time to be told was over."""
+        return EMPTY if state.watermark is None else minutes.clip(0, state.watermark + MINUTE_MS)
+
+    def set_mistold(self, symbol: str, minutes: Coverage) -> None:
+        """The messages of ``minutes`` rest on values that have changed; where there is none, nothing does."""
+        state = self.of(symbol)
+        if published := self._passed(state, minutes):
+            state.mistold = state.mistold.union(published)
+            self.save(symbol, b"mistold", intervals(state.mistold))
+
+    def settle_told(self, symbol: str, minutes: Coverage) -> None:
+        """All messages that rest on ``minutes`` are made again."""
+        state = self.of(symbol)
+        if state.untold.intersect(minutes):
+            state.untold = state.untold.subtract(minutes)
+            self.save(symbol, b"untold", intervals(state.untold))
+        if state.mistold.intersect(minutes):
+            state.mistold = state.mistold.subtract(minutes)
+            self.save(symbol, b"mistold", intervals(state.mistold))
+
+    def certify(self, symbol: str, minutes: Coverage) -> None:
+        """``minutes`` came from a checked archive, or were read by REST after their close."""
+        state = self.of(symbol)
+        before = state.certified
+        # What is let go is the least: ``backfill`` reads it once more, and all around it with it.
+        state.certified = before.union(minutes).longest(_CERTIFIED_INTERVALS)
+        if state.certified != before:
+            self.save(symbol, b"certified", intervals(state.certified))
+        if state.early.intersect(minutes):
+            state.early = state.early.subtract(minutes)
+            self.save(symbol, b"early", intervals(state.early))
+
+    def doubt(self, symbol: str, minutes: Coverage) -> None:
+        """REST gave ``minutes`` so soon after their end that they may change."""
+        state = self.of(symbol)
+        if doubted := minutes.subtract(state.certified).subtract(state.early):
+            state.early = state.early.union(doubted)
+            self.save(symbol, b"early", intervals(state.early))
+
+    def overrule(self, symbol: str, minutes: Coverage) -> None:
+        """Archives were shown to be wrong about ``minutes``."""
+        state = self.of(symbol)
+        if minutes.subtract(state.overruled):
+            state.overruled = state.overruled.union(minutes)
+            self.save(symbol, b"overruled", intervals(state.overruled))
+
+    def set_watermark(
+        self, symbol: str, open_time: int, payload: bytes | None, more: Sequence[Outgoing]
+    ) -> None:
+        """The message of a minute is made: ``payload``, and ``more`` that it caused, wait for their sinks."""
+        if payload is not None and (data := self.outboxes.get("data")) is not None:
+            data.add(symbol, open_time + MINUTE_MS - 1, payload)
+        for one in more:
+            if (outbox := self.outboxes.get(one.topic)) is not None:
+                outbox.add(one.key, one.timestamp, one.payload)
+        state = self.of(symbol)
+        before, minute = state.watermark, span(open_time, open_time + MINUTE_MS)
+        if before is None or open_time > before:
+            state.watermark = open_time
+            self.save(symbol, b"watermark", number(open_time))
+            # Minutes that the engine skipped, and that were stored before it got here.
+            if payload is not None and before is not None and open_time > before + MINUTE_MS:
+                self._set_untold(symbol, state.present.clip(before + MINUTE_MS, open_time))
+        elif payload is not None and open_time in state.untold:
+            # In the transaction of its message. What follows it is still to be made again: a kill before
+            # that must not forget it.
+            state.untold = state.untold.subtract(minute)
+            self.save(symbol, b"untold", intervals(state.untold))
+            self.set_mistold(symbol, minute)
+
+    def save(self, symbol: str, name: bytes, value: bytes) -> None:
+        """Keep a part of the symbol's state, named as in ``symbol_state.NAMES``."""
+        self._states.put(self.txn, prefix_of(symbol) + name, value)

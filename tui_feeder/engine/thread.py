@@ -1,0 +1,251 @@
+"""The engine on its own thread and loop, and the monitor through which a screen sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_feeder.config import Config
+from tui_feeder.engine import snapshots
+from tui_feeder.engine.core import loop_lag
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows
+from tui_feeder.engine.core.latency import Latency
+from tui_feeder.engine.derived.chart_window import Windows
+from tui_feeder.engine.derived.profile_views import ProfileViews
+from tui_feeder.engine.derived.settings import analysed
+from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.sinks import Sink
+from tui_feeder.engine.storage.store import Store, StoreError
+from tui_feeder.monitor import MinuteState, ProfileView, Snapshot
+
+log = logging.getLogger(__name__)
+_TICK_SECONDS = 0.1
+
+
+class EngineThread:
+    """Runs an :class:`Engine` on a thread; :attr:`monitor` may be used from any other.
+
+    Args:
+        store: the opened store; closed with the engine, also where none could be made.
+        sinks: where messages go; closed likewise.
+        on_end: called from the engine's thread when it has ended by itself or failed.
+        make: makes the engine, for measurements that look inside.
+
+    Raises:
+        Exception: what making the engine raised.
+    """
+
+    engine: Engine
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        sinks: Sequence[Sink],
+        on_end: Callable[[], None],
+        make: Callable[[Config, Store, Sequence[Sink]], Engine] = Engine,
+    ) -> None:
+        self.error: Exception | None = None
+        self.monitor: LiveMonitor
+        self.loop_lag = Latency(loop_lag.LAG_BOUNDS)
+        self._config = config
+        self._store = store
+        self._sinks = sinks
+        self._on_end = on_end
+        self._make = make
+        self._loop = asyncio.new_event_loop()
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(started,), name="engine", daemon=True)
+        self._thread.start()
+        started.wait()
+        if not hasattr(self, "monitor"):
+            self._thread.join()
+            raise self.error or RuntimeError("the engine could not be made")
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is alive."""
+        return self._thread.is_alive()
+
+    def call(self, what: Callable[[], None]) -> None:
+        """Run ``what`` on the engine's loop, soon; nothing happens once the engine has ended."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(what)
+
+    def request_stop(self) -> None:
+        """Ask the engine to stop in order; returns at once."""
+        self.call(self.engine.request_stop)
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the end; whether it came in time."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self, started: threading.Event) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._main(started))
+        except Exception as error:
+            self.error = error
+            log.debug("the engine failed", exc_info=True)
+        finally:
+            if not hasattr(self, "monitor"):  # whoever waits for the start is told, not left waiting
+                for sink in self._sinks:
+                    sink.close(0.0)
+                self._store.close()
+            started.set()
+            self._on_end()
+
+    async def _main(self, started: threading.Event) -> None:
+        self.engine = engine = self._make(self._config, self._store, self._sinks)
+        self.monitor = LiveMonitor(engine, self.call)
+        started.set()
+        taking = asyncio.create_task(self._take_snapshots(engine))
+        try:
+            await engine.run()
+        finally:
+            taking.cancel()
+            self.monitor.newest = snapshots.final(self.monitor.newest, engine.state)
+
+    async def _take_snapshots(self, engine: Engine) -> None:
+        """A new snapshot for a screen that pulls; nobody looks, nothing is built.
+
+        Where one cannot be built the screens show the one before as stale, and the next tick tries again.
+        """
+        sequence, failing = 0, False
+        async for _ in loop_lag.ticks(_TICK_SECONDS, self.loop_lag):
+            if not self.monitor.wanted:
+                continue
+            sequence += 1
+            try:
+                self.monitor.newest = snapshots.take(engine, sequence)
+                failing = False
+            except Exception as error:
+                if not failing:
+                    log.exception("a snapshot for the screens could not be built")
+                engine.journal.fault("snapshots not built", repr(error))
+                self.monitor.newest = snapshots.stale(
+                    self.monitor.newest, sequence, engine.clock.now(), engine.journal.recent()
+                )
+                failing = True
+            self.monitor.wanted = False
+
+
+class LiveMonitor:
+    """The :class:`~tui_feeder.monitor.Monitor` of an engine in this process."""
+
+    def __init__(self, engine: Engine, call: Callable[[Callable[[], None]], None]) -> None:
+        self.wanted = True
+        self.newest = snapshots.take(engine, 0)
+        self._engine = engine
+        self._call = call
+        self._windows = Windows(engine.store, analysed(engine.config)[1])
+        self._profiles = ProfileViews(engine.store, engine.config)
+
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot, at most a tick old while the screen keeps pulling."""
+        self.wanted = True
+        return self.newest
+
+    def bars(self, symbol: str, timeframe: int, count: int, end: int | None = None) -> Rows:
+        """The completed bars of the last ``count`` frames that end at or before ``end``."""
+        return self._window(symbol, timeframe, count, end)[0]
+
+    def ema_lines(
+        self, symbol: str, timeframe: int, count: int, end: int | None = None
+    ) -> tuple[NDArray[np.float64], ...]:
+        """The EMAs of :meth:`bars`, a float64 array for each period, NaN where not yet defined."""
+        return self._window(symbol, timeframe, count, end)[1]
+
+    def _window(
+        self, symbol: str, timeframe: int, count: int, end: int | None
+    ) -> tuple[Rows, tuple[NDArray[np.float64], ...]]:
+        one = self._engine.tracked.get(symbol)
+        if one is not None and one.last is not None:
+            frame = timeframe * SECOND_MS
+            until = (one.last.open_time + MINUTE_MS) // frame * frame
+            wanted = until if end is None else min(end // frame * frame, until)
+            with contextlib.suppress(StoreError):  # the engine has ended and closed it
+                return self._windows.bars(symbol, timeframe, count, wanted, until)
+        none = analysed(self._engine.config)[1]
+        return np.empty(0, dtype=ROW), tuple(np.empty(0) for _ in none)
+
+    def open_bar(self, symbol: str, timeframe: int) -> Rows:
+        """What the closed minutes since the last completed bar come to: one row, or none."""
+        one = self._engine.tracked.get(symbol)
+        if one is None or one.last is None:
+            return np.empty(0, dtype=ROW)
+        end, frame = one.last.open_time + MINUTE_MS, timeframe * SECOND_MS
+        try:
+            return self._windows.open_bar(symbol, timeframe, end // frame * frame, end)
+        except StoreError:
+            return np.empty(0, dtype=ROW)
+
+    def coverage(self, symbol: str, start: int, end: int, cells: int) -> tuple[MinuteState, ...]:
+        """The state of ``cells`` equal parts of ``[start, end)``, in each the one that matters most."""
+        one = self._engine.tracked.get(symbol)
+        outside = (MinuteState.OUTSIDE,) * cells
+        if one is None or one.phase in ("waiting", "unknown"):
+            return outside
+        try:
+            return snapshots.coverage(self._engine, one, self.newest.gaps, start, end, cells)
+        except StoreError:
+            return outside
+
+    def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
+        """The profile of a UTC day from the stored minutes."""
+        one = self._engine.tracked.get(symbol)
+        if one is None or one.last is None:
+            return None
+        newest = one.last.open_time
+        start = newest // DAY_MS * DAY_MS if day is None else day
+        last = min(newest, start + DAY_MS - MINUTE_MS)
+        try:
+            return self._profiles.of(symbol, start, last + MINUTE_MS)
+        except StoreError:  # the engine has ended and closed it
+            return None
+
+    def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
+        """How many stored minutes of ``[start, end)`` came from which source."""
+        try:
+            return snapshots.sources(self._engine.store, symbol, start, end)
+        except StoreError:
+            return {}
+
+    def acknowledge(self, number: int | None = None) -> None:
+        """Mark an alert as seen, or all of them."""
+        self._call(lambda: self._engine.alerts.acknowledge(number))
+
+    def retry_gaps(self, symbol: str | None = None) -> None:
+        """Try open gaps now."""
+        self._call(lambda: self._engine.recovery.retry(symbol))
+
+    def listed(self) -> tuple[str, ...]:
+        """Names of the symbols that the exchange trades, sorted; empty while it was not asked yet."""
+        listed = self._engine.following.listed
+        return tuple(sorted(name for name, info in listed.items() if info.status == "TRADING"))
+
+    def add_symbol(self, symbol: str) -> None:
+        """Follow this symbol too, until the feeder stops or reads its configuration again."""
+        self._call(lambda: self._engine.following.add(symbol))
+
+    def drop_symbol(self, symbol: str) -> None:
+        """Follow this symbol no longer; what is stored of it stays."""
+        self._call(lambda: self._engine.following.drop(symbol))
+
+
+def wait_for_end(engine: EngineThread, seconds: float | None, stop: threading.Event) -> None:
+    """Block until the engine has ended, ``stop`` is set, or ``seconds`` are over."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while engine.running and not stop.is_set():
+        left = 0.5 if deadline is None else min(0.5, deadline - time.monotonic())
+        if left <= 0:
+            return
+        stop.wait(left)
