@@ -27,10 +27,10 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks._live_engine import configured
 from benchmarks._report import Figure, percentile, report
-from tui_feeder.engine.acquisition.ingest import count_minute
 from tui_feeder.engine.analytics.message import encode
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, to_candles
 from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.inputs import SEED, Basis, Seed, keep_basis, load_pipeline
 from tui_feeder.engine.exchanges.binance.routes import kline_stream, market_url
 from tui_feeder.engine.exchanges.binance.stream import STREAMS_PER_SOCKET, Frame

@@ -8,8 +8,8 @@ from pathlib import Path
 from samples import walk
 from test_kept_numbers import CONFIG, end_of, keep, made
 
-from tui_feeder.engine.acquisition.ingest import count_minute
 from tui_feeder.engine.core.candle import Source, to_candles
+from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.storage.store import Store
 
 rows = walk(20_000, seed=2)

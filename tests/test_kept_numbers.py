@@ -19,7 +19,6 @@ from test_seeds import exchange_at
 
 from tui_feeder.config import Config, TechnicalAnalysis, VolumeProfile
 from tui_feeder.engine.acquisition import checkpoint_writer as numbers_keeper
-from tui_feeder.engine.acquisition.ingest import count_minute
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.analytics.message import encode as encoded
@@ -28,6 +27,7 @@ from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source, to_ca
 from tui_feeder.engine.core.checksum import seal, unseal
 from tui_feeder.engine.derived import checkpoint as kept_numbers
 from tui_feeder.engine.derived.checkpoint import Unusable, decode, encode, footing_of, resume
+from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.inputs import (
     SEED,
     Basis,

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from tui_feeder.engine.acquisition.tracked_symbol import Tracked
 from tui_feeder.engine.analytics.ema import SEED_WEIGHT, weight_of
 from tui_feeder.engine.analytics.pipeline import TimeframeState
-from tui_feeder.engine.analytics.profile.day_profile import DayProfile
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS, Candle, Source
 from tui_feeder.engine.derived.settings import analysed
 from tui_feeder.engine.engine import Engine
@@ -24,7 +23,6 @@ from tui_feeder.monitor import (
     FormingView,
     GapView,
     MinuteState,
-    ProfileView,
     Snapshot,
     StreamView,
     SymbolState,
@@ -246,24 +244,6 @@ def worst(states: NDArray[np.uint8], cells: int) -> tuple[MinuteState, ...]:
     """The one that matters most in each of ``cells`` equal parts of minutes, given by their place in it."""
     edges = np.arange(cells) * len(states) // cells
     return tuple(_STATES[most] for most in np.maximum.reduceat(states, edges))
-
-
-def profile_view(symbol: str, day: int, made: DayProfile) -> ProfileView:
-    """A profile as a screen shows it."""
-    return ProfileView(
-        symbol=symbol,
-        day=day,
-        increment=made.increment,
-        low_index=made.low_index,
-        weights=tuple(made.weights.tolist()),
-        poc=made.poc,
-        vah=made.vah,
-        val=made.val,
-        vwap=made.vwap,
-        total_volume=made.total_volume,
-        candles=made.candles,
-        last_minute=made.last_minute,
-    )
 
 
 _SOURCE_NAMES = {

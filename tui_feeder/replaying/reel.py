@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tui_feeder.config import Config
-from tui_feeder.engine.acquisition.ingest import count_minute
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, to_candles
 from tui_feeder.engine.core.day_window import DayWindow
 from tui_feeder.engine.core.decimals import places
+from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.increment_fit import profile_note
 from tui_feeder.engine.derived.inputs import basis_of, load_pipeline
 from tui_feeder.engine.derived.settings import analysed

@@ -20,6 +20,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source, fault_of, t
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.derived.bar_messages import bar_messages
+from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.storage.store import Store, Written
 
 #: Minutes a lane holds back at most while a hole before them is being filled.
@@ -305,13 +306,3 @@ class Intake:
     async def drained(self) -> None:
         """Wait until every accepted minute is committed and passed on."""
         await self._idle.wait()
-
-
-def count_minute(store: Store, pipeline: SymbolPipeline, candle: Candle, revision: int = 0) -> Message:
-    """Count a minute, and let the pipeline forget those that leave its windows with it."""
-    leaving = pipeline.leaving(candle.open_time)
-    if leaving is not None:
-        pipeline.expire(store.read(pipeline.symbol, *leaving), leaving[1])
-        if not store.read_only and store.damaged(pipeline.symbol).clip(*leaving):
-            store.rest_on_loss(pipeline.symbol)
-    return pipeline.update(candle, revision=revision)

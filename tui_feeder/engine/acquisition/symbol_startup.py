@@ -15,7 +15,7 @@ from tui_feeder.engine import telling
 from tui_feeder.engine.acquisition.backfill import History, Tracker
 from tui_feeder.engine.acquisition.checkpoint_writer import NumbersKeeper
 from tui_feeder.engine.acquisition.ema_seeds import read_seed, short_timeframes
-from tui_feeder.engine.acquisition.ingest import Intake, Lane, count_minute
+from tui_feeder.engine.acquisition.ingest import Intake, Lane
 from tui_feeder.engine.acquisition.recovery import Recovery
 from tui_feeder.engine.acquisition.tracked_symbol import Tracked, wanted_start
 from tui_feeder.engine.analytics.message import Message, encode
@@ -27,6 +27,7 @@ from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.derived.bar_messages import bar_messages
+from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.increment_fit import profile_note
 from tui_feeder.engine.derived.inputs import (
     basis_of,

@@ -20,12 +20,12 @@ from hashlib import blake2b
 import msgspec
 
 from tui_feeder.config import Config
-from tui_feeder.engine.acquisition.ingest import count_minute
 from tui_feeder.engine.analytics.pipeline import PipelineSettings, PipelineState, SymbolPipeline
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, to_candles
 from tui_feeder.engine.core.checksum import Unsealed, seal, unseal
 from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.inputs import Basis, basis_of, earliest_start, settings_of, start_of
 from tui_feeder.engine.storage.store import Store
 

@@ -16,10 +16,10 @@ from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipelin
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, ranges_of
 from tui_feeder.engine.core.candle import DAY_MS, SECOND_MS, Rows
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
+from tui_feeder.engine.core.decoding import UNREADABLE
 from tui_feeder.engine.derived.revisions import NOTE as _REVISIONS
 from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.derived.settings import pipeline_settings
-from tui_feeder.engine.exchanges.binance import UNREADABLE
 from tui_feeder.engine.storage.store import Store
 
 #: After this many bars for each unit of an EMA's period its seed weighs about e**-90: nothing is left of it.

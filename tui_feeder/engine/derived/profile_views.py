@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 
 from tui_feeder.config import Config
+from tui_feeder.engine.analytics.profile.day_profile import DayProfile
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.derived.inputs import settings_of
 from tui_feeder.engine.derived.stored_profiles import DayRanges, day_profile
-from tui_feeder.engine.snapshots import profile_view
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import ProfileView
 
@@ -58,3 +58,21 @@ class ProfileViews:
             if len(self._kept) > _KEPT:
                 self._kept.pop(next(iter(self._kept)))
         return view
+
+
+def profile_view(symbol: str, day: int, made: DayProfile) -> ProfileView:
+    """A profile as a screen shows it."""
+    return ProfileView(
+        symbol=symbol,
+        day=day,
+        increment=made.increment,
+        low_index=made.low_index,
+        weights=tuple(made.weights.tolist()),
+        poc=made.poc,
+        vah=made.vah,
+        val=made.val,
+        vwap=made.vwap,
+        total_volume=made.total_volume,
+        candles=made.candles,
+        last_minute=made.last_minute,
+    )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tui_feeder.config import Config
-from tui_feeder.engine.acquisition.ingest import count_minute
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.core.candle import MINUTE_MS, to_candles
+from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.inputs import load_pipeline
 from tui_feeder.engine.storage.store import Store
 

@@ -9,7 +9,7 @@ import lmdb
 import msgspec
 
 from tui_feeder.engine.core.candle import DAY_MS
-from tui_feeder.engine.exchanges.binance import UNREADABLE
+from tui_feeder.engine.core.decoding import UNREADABLE
 from tui_feeder.engine.storage.checked_records import DAMAGED
 from tui_feeder.engine.storage.day_blocks import prefix_of
 from tui_feeder.engine.storage.environment import Environment

@@ -2,8 +2,8 @@
 
 Layout (keys begin with the symbol in UTF-8 and a NUL byte):
 
-Every value lies behind a checksum of :mod:`~tui_feeder.engine.storage.checked_records`, except the format, the exchange, and
-what belongs to an outbox.
+Every value lies behind a checksum of :mod:`~tui_feeder.engine.storage.checked_records`, except the format,
+the exchange, and what belongs to an outbox.
 
 - ``days``: + u32 day -> block of :mod:`~tui_feeder.engine.storage.codec`
 - ``tail``: + u64 minute -> one row and its source; the live day, folded into its block later
@@ -12,7 +12,7 @@ what belongs to an outbox.
 - ``files``: path of an archive file -> what it was when it was read
 - ``profiles``: + u32 day -> volume profile of :mod:`~tui_feeder.engine.derived.stored_profiles`
 - ``meta``: ``format``, ``exchange``, notes, and the cursors of the outbox
-- ``outbox``, ``outbox candles``, ..., only where a sink needs one: of :mod:`~tui_feeder.engine.storage.outbox`
+- ``outbox``, ``outbox candles``, ..., where a sink needs one: of :mod:`~tui_feeder.engine.storage.outbox`
 
 One thread writes. All jobs that wait go into one transaction (group commit), so rows, coverage
 and certification are always of one piece, and a crash can never certify what is not stored.
@@ -540,7 +540,7 @@ class Store:
         return self._submit(lambda write: write.rest_on_loss(symbol))
 
     def keep_numbers(self, symbol: str, block: bytes) -> Future[None]:
-        """Keep the symbol's numbers (:mod:`~tui_feeder.engine.derived.checkpoint`), in place of those there."""
+        """Keep a symbol's numbers (:mod:`~tui_feeder.engine.derived.checkpoint`) in place of those there."""
         return self._submit(lambda write: write.save(symbol, b"numbers", block))
 
     def set_unavailable(self, symbol: str, ranges: tuple[Unavailable, ...]) -> Future[None]:

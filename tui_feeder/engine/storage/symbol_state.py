@@ -10,7 +10,7 @@ import numpy as np
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
-from tui_feeder.engine.exchanges.binance import UNREADABLE
+from tui_feeder.engine.core.decoding import UNREADABLE
 
 #: Names under which the parts of a state are kept.
 NAMES = (

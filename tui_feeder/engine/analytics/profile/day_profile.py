@@ -1,7 +1,7 @@
 """The volume profile of a UTC day: how much was traded at which price.
 
-Rows are a dense grid of prices (:class:`~tui_feeder.engine.core.decimals.Grid`) from the lowest to the highest
-row that a candle touched. :func:`profile_of` makes the profile of a whole day at once, :class:`LiveProfile`
+Rows are a dense grid of prices (:class:`~tui_feeder.engine.core.decimals.Grid`) from the lowest to the
+highest row that a candle touched. `profile_of` makes the profile of a whole day at once, `LiveProfile`
 keeps it one candle at a time; both give the same bits for the same candles.
 
 The heaviest row is the point of control (POC); ties go to the higher price. The value area grows from it

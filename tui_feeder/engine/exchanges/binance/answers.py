@@ -10,7 +10,7 @@ import numpy as np
 
 from tui_feeder.configuration.text import show
 from tui_feeder.engine.core.candle import ROW, SECOND_MS, Rows
-from tui_feeder.engine.exchanges.binance import UNREADABLE, Whole
+from tui_feeder.engine.core.decoding import UNREADABLE, Whole
 
 #: Longest name of a symbol, characters: it is part of keys, paths and addresses.
 _LONGEST_NAME = 64

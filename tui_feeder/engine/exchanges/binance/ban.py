@@ -6,7 +6,7 @@ import msgspec
 
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.core.clock import ExchangeClock
-from tui_feeder.engine.exchanges.binance import UNREADABLE
+from tui_feeder.engine.core.decoding import UNREADABLE
 from tui_feeder.engine.storage.store import Store
 
 _NOTE = "ban"

@@ -16,8 +16,9 @@ import msgspec
 from tui_feeder.configuration.text import printable
 from tui_feeder.engine.core.candle import MINUTE_MS, Rows
 from tui_feeder.engine.core.clock import ExchangeClock, Step
+from tui_feeder.engine.core.decoding import UNREADABLE, Whole
 from tui_feeder.engine.core.proxy import Proxies, failures, reason_of, session
-from tui_feeder.engine.exchanges.binance import UNREADABLE, Whole, answers
+from tui_feeder.engine.exchanges.binance import answers
 from tui_feeder.engine.exchanges.binance.answers import Listings
 from tui_feeder.engine.exchanges.binance.weight import WeightLedger
 

@@ -24,9 +24,9 @@ from tui_feeder.configuration.text import printable
 from tui_feeder.engine.core.backoff import Backoff
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.decoding import UNREADABLE, Whole
 from tui_feeder.engine.core.proxy import Proxies, reason_of
 from tui_feeder.engine.core.supervisor import heartbeat, wait_for_work
-from tui_feeder.engine.exchanges.binance import UNREADABLE, Whole
 from tui_feeder.engine.exchanges.binance.routes import kline_stream, market_url
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,18 @@
+"""Counting one closed minute, with what leaves the windows of its symbol."""
+
+from __future__ import annotations
+
+from tui_feeder.engine.analytics.message import Message
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
+from tui_feeder.engine.core.candle import Candle
+from tui_feeder.engine.storage.store import Store
+
+
+def count_minute(store: Store, pipeline: SymbolPipeline, candle: Candle, revision: int = 0) -> Message:
+    """Count a minute, and let the pipeline forget those that leave its windows with it."""
+    leaving = pipeline.leaving(candle.open_time)
+    if leaving is not None:
+        pipeline.expire(store.read(pipeline.symbol, *leaving), leaving[1])
+        if not store.read_only and store.damaged(pipeline.symbol).clip(*leaving):
+            store.rest_on_loss(pipeline.symbol)
+    return pipeline.update(candle, revision=revision)
