@@ -42,7 +42,7 @@ run: $(VENV)/.run
 	@$(BIN)/feeder-tui $(ARGS)
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not integration" $(ARGS)
+	@$(BIN)/python -m pytest -q -n 4 --dist loadfile -m "not integration" $(ARGS)
 
 # Against a real Kafka and a real PostgreSQL; needs Java 17, Maven, openssl, Debian's postgresql and pgbouncer.
 test-integration: $(VENV)/.dev
