@@ -136,6 +136,8 @@ class Judge:
         )  # fmt: skip
         try:
             urls = await _urls(exchange)
+            assert exchange.stdout is not None
+            self._emptying = asyncio.create_task(_empty(exchange.stdout))
             self.rest = urls["rest_url"]
             async with Relay(self.rest, urls["stream_url"]) as self.relay:
                 self.feeder = Feeder(self.folder, self._config(urls))
@@ -485,13 +487,13 @@ async def _urls(exchange: asyncio.subprocess.Process) -> dict[str, str]:
             key, _, value = line.partition(" = ")
             if key in ("rest_url", "stream_url", "archive_url"):
                 urls[key] = value.strip().strip('"')
-
-    async def empty() -> None:
-        while await exchange.stdout.readline():  # type: ignore[union-attr]
-            pass
-
-    exchange._emptying = asyncio.create_task(empty())  # type: ignore[attr-defined]
     return urls
+
+
+async def _empty(lines: asyncio.StreamReader) -> None:
+    """Read what the exchange goes on to print, so that it never waits for a reader."""
+    while await lines.readline():
+        pass
 
 
 def _record(line: bytes) -> Record:
