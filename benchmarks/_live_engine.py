@@ -122,7 +122,7 @@ def _settled(engine: Engine, count: int) -> bool:
     return (
         len(engine.tracked) == count
         and all(one.phase == "live" for one in engine.tracked.values())
-        and all(engine.intake.lane(name).last_frame is not None for name in engine.tracked)
+        and all(engine.ingest.queue(name).last_frame is not None for name in engine.tracked)
         and not any(engine.recovery.open_gaps())
     )
 
@@ -190,7 +190,7 @@ def main() -> None:
         answer: dict[str, object]
         if "follow" in order:
             wanted: list[str] = order["follow"]
-            thread.call(lambda wanted=wanted: engine.following.replace(wanted))  # type: ignore[misc]
+            thread.call(lambda wanted=wanted: engine.subscriptions.replace(wanted))  # type: ignore[misc]
             began = time.perf_counter()
             while not _settled(engine, len(wanted)):
                 if thread.error is not None:

@@ -142,22 +142,22 @@ class Feed:
         """What is not yet as it must become, in words; empty if nothing is left to wait for."""
         store = self.engine.store
         for symbol in self.symbols:
-            one, lane = self.engine.tracked[symbol], self.engine.intake.lane(symbol)
-            if one.phase != "live" or lane.pipeline is None or lane.next is None:
+            one, queue = self.engine.tracked[symbol], self.engine.ingest.queue(symbol)
+            if one.phase != "live" or queue.pipeline is None or queue.next is None:
                 return f"{symbol} is not live but {one.phase}: {one.reason}"
-            if lane.next <= end or store.watermark(symbol) != lane.next - MINUTE_MS:
-                return f"{symbol}: the minute before {end} is not told, it is at {lane.next}"
-            if self.sink.minutes(symbol)[-1:] != [lane.next - MINUTE_MS]:
+            if queue.next <= end or store.watermark(symbol) != queue.next - MINUTE_MS:
+                return f"{symbol}: the minute before {end} is not told, it is at {queue.next}"
+            if self.sink.minutes(symbol)[-1:] != [queue.next - MINUTE_MS]:
                 return f"{symbol}: its last message is on the way"
-            missing = store.present(symbol).missing(one.start, lane.next)
+            missing = store.present(symbol).missing(one.start, queue.next)
             recorded = Coverage((u.start, u.end) for u in store.unavailable(symbol) if u.reason)
             if missing.subtract(recorded) or missing.minutes > unavailable:
                 return f"{symbol} lacks {missing}, of it unavailable: {recorded}"
-            stored, book = self._stored_and_traded(symbol, max(one.start, lane.next - DAY_MS), lane.next)
+            stored, book = self._stored_and_traded(symbol, max(one.start, queue.next - DAY_MS), queue.next)
             if not np.array_equal(stored, book):
                 wrong = stored["open_time"][stored != book]
                 return f"{symbol}: {len(wrong)} minutes are not the exchange's, the first {wrong[0]}"
-            if late := lane.skipped.intersect(store.present(symbol)).clip(self._first(symbol), lane.next):
+            if late := queue.skipped.intersect(store.present(symbol)).clip(self._first(symbol), queue.next):
                 return f"{symbol}: {late} came late and was not yet counted"
         return ""
 
@@ -185,16 +185,16 @@ class Feed:
         return newest
 
     def _assert_equals_batch(self, symbol: str, since: int) -> None:
-        engine, lane = self.engine, self.engine.intake.lane(symbol)
+        engine, queue = self.engine, self.engine.ingest.queue(symbol)
         told = self.last_words(symbol)
         first, end = max(since, min(told)), max(told) + MINUTE_MS
         for message in replay(engine.store, self.config, [symbol], first, end):
             at = message.timestamp + 1 - MINUTE_MS
             assert told[at] == json.loads(encode(message)) | {"revision": 0}, f"minute {at} of {symbol}"
         scratch = load_pipeline(engine.store, self.config, symbol, end)
-        assert lane.pipeline is not None
-        assert lane.pipeline.timeframe_states() == scratch.timeframe_states()
-        live, batch = lane.pipeline.profile_now(), scratch.profile_now()
+        assert queue.pipeline is not None
+        assert queue.pipeline.timeframe_states() == scratch.timeframe_states()
+        live, batch = queue.pipeline.profile_now(), scratch.profile_now()
         assert (live is None) == (batch is None)
         if live is not None and batch is not None:
             assert (live.increment, live.low_index) == (batch.increment, batch.low_index)

@@ -172,7 +172,7 @@ async def test_a_silence_that_lasts_over_a_restart_is_told_once_and_a_new_one_ag
             await until(lambda: engine.clock.now() > live_at + 400_000)  # too long again, from this start on
             assert told(engine) == 1
             exchange.faults.switch_off()
-            await until(lambda: engine.clock.now() - (engine.intake.lane(BTC).last_frame or 0) < 5_000, 60)
+            await until(lambda: engine.clock.now() - (engine.ingest.queue(BTC).last_frame or 0) < 5_000, 60)
             await asyncio.sleep(2.5)  # it is looked at once a second
             exchange.faults.switch_on("silence", BTC)
             await until(lambda: told(engine) == 2, 60)

@@ -60,7 +60,7 @@ async def test_minutes_that_close_while_history_is_read_are_no_gap_when_the_stre
         exchange.faults.switch_on("slow-archive", bytes_per_second=40_000.0)
         config = configured(exchange, symbols)
         async with feeding(config, tmp_path) as (engine, sink):
-            await until(lambda: all(engine.intake.lane(s).held for s in symbols))
+            await until(lambda: all(engine.ingest.queue(s).held for s in symbols))
             exchange.faults.switch_off()
             await until(lambda: engine.state == "live")
             gaps = [
@@ -89,11 +89,11 @@ async def test_a_minute_that_comes_after_its_lane_went_on_is_published_with_revi
         config = configured(exchange, ["BTCUSDT"])
         async with feeding(config, tmp_path) as (engine, sink):
             await until(lambda: len(sink.minutes("BTCUSDT")) >= 2)
-            lane = engine.intake.lane("BTCUSDT")
-            assert lane.next is not None
-            hole = lane.next
+            queue = engine.ingest.queue("BTCUSDT")
+            assert queue.next is not None
+            hole = queue.next
             # As after a recovery that was given up; the stream brings the minute all the same.
-            engine.intake.skip("BTCUSDT", hole + MINUTE_MS)
+            engine.ingest.skip("BTCUSDT", hole + MINUTE_MS)
             await until(lambda: hole in sink.minutes("BTCUSDT"))
             await until(lambda: len(set(sink.minutes("BTCUSDT"))) >= 6)
             tick = engine.tracked["BTCUSDT"].info.tick_size  # type: ignore[union-attr]
@@ -122,14 +122,14 @@ async def test_impossible_candles_go_to_quarantine_and_rest_gives_the_minute(tmp
         async with feeding(configured(exchange, ["BTCUSDT"]), tmp_path) as (engine, sink):
             await until(lambda: len(sink.minutes("BTCUSDT")) >= 1)
             good = to_candles(engine.store.read("BTCUSDT", NOON - MINUTE_MS, NOON))[0]
-            future = engine.bring_up.closed_until() + 5 * MINUTE_MS
+            future = engine.startup.closed_until() + 5 * MINUTE_MS
             bad = [
                 msgspec.structs.replace(good, open_time=future),
                 msgspec.structs.replace(good, open_time=good.open_time + 7),
                 msgspec.structs.replace(good, open_time=future, low=float("nan")),
             ]
             for candle in bad:
-                engine.intake.closed("BTCUSDT", candle, Source.STREAM, engine.clock.now())
+                engine.ingest.closed("BTCUSDT", candle, Source.STREAM, engine.clock.now())
             assert engine.journal.counters["quarantined candles"] == 3
             await until(lambda: future in sink.minutes("BTCUSDT"), seconds=40)
         minutes = sink.minutes("BTCUSDT")

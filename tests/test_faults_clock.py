@@ -136,7 +136,7 @@ async def test_9_14_a_suspended_machine_wakes_up_and_fills_what_it_slept_through
         await until(lambda: feed.said("this machine's clock stepped by +194400.0 s"), 10)
         await until(lambda: feed.said("exchange time stepped by +"), 10)
         exchange.faults.switch_off("silence")
-        await until(lambda: feed.engine.intake.lane(BTC).next > NOON + slept * 1000, 60)  # type: ignore[operator]
+        await until(lambda: feed.engine.ingest.queue(BTC).next > NOON + slept * 1000, 60)  # type: ignore[operator]
         await feed.holds(ahead=int(slept * 1000))
         assert sum(path.endswith(".zip") and "2026-03-11" in path for path in exchange.archive_log) == 2
 

@@ -128,13 +128,13 @@ async def test_a_crash_while_corrections_are_computed_loses_no_correction(
         await until(lambda: all_live(feed))
         exchange.faults.switch_on("no-close-frame", ETH)
         await feed.minutes(1)
-        lane = feed.engine.intake.lane(ETH)
-        assert lane.next is not None
-        hole, lacks = lane.next, True
+        queue = feed.engine.ingest.queue(ETH)
+        assert queue.next is not None
+        hole, lacks = queue.next, True
         without(feed.engine.rest, ETH, span(hole, hole + MINUTE_MS), lambda: lacks)
         await until(lambda: hole + 3 * MINUTE_MS in feed.sink.minutes(ETH))
         assert hole not in feed.sink.minutes(ETH)
-        assert hole in lane.skipped
+        assert hole in queue.skipped
         broken = breaking(monkeypatch, ETH, lambda candle: candle.open_time == hole and len(broken) < 2)
         lacks = False
         feed.engine.recovery.retry(ETH)
@@ -151,16 +151,16 @@ async def test_a_frame_that_breaks_what_takes_it_ends_neither_the_stream_nor_the
 ) -> None:
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await until(lambda: all_live(feed))
-        closed = feed.engine.intake.closed
+        closed = feed.engine.ingest.closed
         broken: list[str] = []
 
         def broken_closed(symbol: str, candle: Candle, source: Source, now: int) -> None:
             if symbol == ETH and not broken:
                 broken.append(symbol)
-                raise BrokenError("a door that jams")
+                raise BrokenError("an ingest that fails")
             closed(symbol, candle, source, now)
 
-        monkeypatch.setattr(feed.engine.intake, "closed", broken_closed)
+        monkeypatch.setattr(feed.engine.ingest, "closed", broken_closed)
         await until(lambda: broken)
         await until(lambda: all_live(feed))
         await feed.holds()
@@ -173,7 +173,7 @@ async def test_recovery_that_crashes_goes_on(tmp_path: Path, monkeypatch: pytest
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await until(lambda: all_live(feed))
         broken: list[str] = []
-        advance = feed.engine.intake.advance
+        advance = feed.engine.ingest.advance
 
         def broken_advance(symbol: str) -> None:
             if not broken:
@@ -181,7 +181,7 @@ async def test_recovery_that_crashes_goes_on(tmp_path: Path, monkeypatch: pytest
                 raise BrokenError("a wheel that is stuck")
             advance(symbol)
 
-        monkeypatch.setattr(feed.engine.intake, "advance", broken_advance)
+        monkeypatch.setattr(feed.engine.ingest, "advance", broken_advance)
         exchange.faults.switch_on("no-close-frame", BTC)
         await until(lambda: broken)
         await feed.holds()

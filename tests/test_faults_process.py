@@ -180,8 +180,8 @@ async def test_20_five_hundred_symbols_that_close_in_the_same_second_are_all_tol
             assert len(told) == 500
             assert {m["revision"] for m in told} == {0}
             for name in names:
-                lane = engine.intake.lane(name)
+                queue = engine.ingest.queue(name)
                 assert_whole(engine.store, exchange, name, engine.tracked[name].start, minute + MINUTE_MS)
-                assert not lane.skipped
+                assert not queue.skipped
             for dropped in ("held candles let go", "minutes gone on without", "pipeline crashes"):
                 assert feed.counted(dropped) == 0

@@ -28,7 +28,7 @@ from tui_feeder.attach.client import AttachedMonitor
 from tui_feeder.attach.server import AttachServer
 from tui_feeder.attach.wire import PROTOCOL, Hello, Question, framed
 from tui_feeder.config import ConfigError, load
-from tui_feeder.engine.acquisition.ingest import Desk, Intake
+from tui_feeder.engine.acquisition.ingest import Ingest, IngestListener
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source, faulty
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.journal import Journal
@@ -129,28 +129,30 @@ def test_fuzzed_questions_of_attached_clients_harm_nobody(
 
 
 async def test_fuzzed_frames_are_candles_or_counted(tmp_path: Path, seconds: float) -> None:
-    """From the socket's decoder through the door; only what keeps every invariant reaches a lane."""
+    """From the socket's decoder through the ingest; only what keeps every invariant reaches a queue."""
     lines = CAPTURE.read_bytes().splitlines()
     symbol = "BTCUSDT"
     clock = ExchangeClock()
     journal = Journal(clock.now)
     store = Store(tmp_path, exchange="a test")
-    desk = create_autospec(Desk, instance=True)  # no lane is ever opened; some closes contradict each other
-    intake = Intake(store, journal, desk, lambda *_: None)
+    listener = create_autospec(
+        IngestListener, instance=True
+    )  # no queue is ever opened; some closes contradict each other
+    ingest = Ingest(store, journal, listener, lambda *_: None)
     faults: list[str] = []
 
     def candle(of: str, one: Candle, closed: bool, event: int) -> None:
         if closed:
-            intake.closed(of, one, Source.STREAM, clock.now())
+            ingest.closed(of, one, Source.STREAM, clock.now())
         else:
-            intake.forming(of, one, clock.now())
+            ingest.forming(of, one, clock.now())
 
     handlers = Handlers(candle, lambda kind, _: faults.append(kind))
     one = KlineSocket("market-1", "ws://127.0.0.1:1", [symbol], clock, handlers, lambda: None)
     frames = [line for line in lines if b'"s":"BTCUSDT"' in line]
     fuzz(seconds, frames, one._take)
-    for lane in intake.lanes.values():
-        for held, _ in lane.held.values():
+    for queue in ingest.queues.values():
+        for held, _ in queue.held.values():
             assert held.low <= held.open <= held.high
             assert held.volume >= 0
             assert held.open_time % MINUTE_MS == 0

@@ -95,11 +95,11 @@ async def test_minutes_that_come_late_are_one_part_of_their_symbol_and_leave_non
         await until(lambda: not engine.supervisor.alive(f"repair {BTC}"))
         assert set(engine.supervisor.states) == before
         assert feed.counted("pipelines rebuilt") - built <= 2, "all that wait are repaired in one go"
-        engine.following.drop(ETH)
+        engine.subscriptions.drop(ETH)
         await until(lambda: ETH not in engine.tracked)
         await feed.minutes(1, BTC)
-        for held in (engine.intake.lanes, engine.recovery._gaps, engine.recovery._wake, engine._repairs,
-                     engine.numbers._footings, engine.profiles._days):  # fmt: skip
+        for held in (engine.ingest.queues, engine.recovery._gaps, engine.recovery._wake, engine._repairs,
+                     engine.checkpoints._footings, engine.profiles._days):  # fmt: skip
             assert ETH not in held
         assert not [name for name in engine.supervisor.states if ETH in name]
         await feed.holds()

@@ -22,7 +22,7 @@ from tui_feeder.config import Alerts, Config, Secret
 from tui_feeder.engine import engine as engine_module
 from tui_feeder.engine import snapshots, symbol_health
 from tui_feeder.engine.acquisition import checkpoint_writer as numbers_keeper
-from tui_feeder.engine.acquisition import stored_day_check as stored_days
+from tui_feeder.engine.acquisition import stored_day_check as stored_day_check
 from tui_feeder.engine.alerts import desk, outputs
 from tui_feeder.engine.alerts.rules import Alert
 from tui_feeder.engine.core import supervisor
@@ -271,11 +271,11 @@ async def test_no_part_of_an_engine_goes_stalled_and_each_gives_heartbeats(
     monkeypatch.setattr(supervisor, "_limit", lambda waits, works: waits + works / 10)
     monkeypatch.setattr(supervisor, "_TICK", 0.1)
     monkeypatch.setattr(numbers_keeper, "_EVERY_SECONDS", 4.0)
-    monkeypatch.setattr(stored_days, "_ROUND_SECONDS", 2.0)
+    monkeypatch.setattr(stored_day_check, "_ROUND_SECONDS", 2.0)
     async with engine_of(tmp_path, 900.0) as engine:
         await until(lambda: engine.state == "live")
         begun = engine.clock.now()
-        engine.following.add(BTC)  # the list is read now, and not only after 20 s
+        engine.subscriptions.add(BTC)  # the list is read now, and not only after 20 s
         seen: set[str] = set()
         while engine.clock.now() < begun + 3 * 60 * MINUTE_MS:
             seen.update(state for state in engine.supervisor.states.values() if "stalled" in state)
@@ -309,23 +309,23 @@ async def test_each_part_of_an_engine_that_is_made_to_hang_is_found_and_works_ag
     monkeypatch.setattr(supervisor, "_limit", lambda waits, works: waits + 1.5)
     monkeypatch.setattr(supervisor, "_TICK", 0.1)
     monkeypatch.setattr(numbers_keeper, "_EVERY_SECONDS", 1.0)
-    monkeypatch.setattr(stored_days, "_ROUND_SECONDS", 1.0)
-    monkeypatch.setattr(stored_days, "_FILES_SECONDS", 0.2)
+    monkeypatch.setattr(stored_day_check, "_ROUND_SECONDS", 1.0)
+    monkeypatch.setattr(stored_day_check, "_FILES_SECONDS", 0.2)
     async with engine_of(tmp_path, 300.0) as engine:
         await until(lambda: engine.state == "live")
 
         sleeping = {"closer", "gap check", "listings", "clock"}
         monkeypatch.setattr(engine.clock, "sleep_until", for_ever)
-        engine.following.add(BTC)  # reads the list
+        engine.subscriptions.add(BTC)  # reads the list
         await until(lambda: stalled(engine, sleeping), why=str(engine.supervisor.states))
         snapshot = snapshots.take(engine, 1)
         assert snapshot.state == "degraded"
         assert "part      closer: stalled: nothing done for" in status_text(snapshot, "head", everything=True)
         monkeypatch.delattr(engine.clock, "sleep_until")
-        engine.following.add(BTC)
+        engine.subscriptions.add(BTC)
         await until(lambda: not any(engine.supervisor.stalled(name) for name in sleeping), 60)
 
-        looking = {"health": symbol_health, "alerts": desk, "store files": stored_days}
+        looking = {"health": symbol_health, "alerts": desk, "store files": stored_day_check}
         asleep = [Asleep(module) for module in looking.values()]
         for module, one in zip(looking.values(), asleep, strict=True):
             monkeypatch.setattr(module, "asyncio", one)

@@ -111,7 +111,7 @@ async def test_a_link_that_was_down_leaves_no_minute_out(tmp_path: Path, how: st
             skipped = engine.journal.counters["minutes gone on without"]
             await Feed(engine, sink, exchange, config).holds()
         minutes = first_told(sink, BTC)
-        # A lane goes on without what recovery could not get in time; stored it is all the same.
+        # A queue goes on without what recovery could not get in time; stored it is all the same.
         assert sum(b - a != MINUTE_MS for a, b in pairwise(minutes)) <= skipped
         assert_equals_a_batch(tmp_path, config, sink, BTC)
 
@@ -172,8 +172,8 @@ async def test_an_unknown_symbol_says_so_and_harms_no_other_and_is_not_asked_for
 
 async def refresh(engine: Engine) -> None:
     """What the engine does every few minutes by itself."""
-    engine.following.listed = (await engine.rest.listings()).symbols
-    engine.following.assign(list(engine.tracked))
+    engine.subscriptions.listed = (await engine.rest.listings()).symbols
+    engine.subscriptions.assign(list(engine.tracked))
 
 
 async def test_a_symbol_delisted_during_the_run_ends_clearly_and_the_other_goes_on(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the door tells of minutes that are stored."""
+"""What the ingest reports of minutes that are stored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from feed import NOON
 
-from tui_feeder.engine.acquisition.ingest import Intake
+from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source
@@ -24,7 +24,7 @@ def minute(number: int) -> Candle:
     return Candle(NOON + number * MINUTE_MS, 1.5, 1.7, 1.4, 1.6, 10.0, 15.5, 3, 4.0, 6.2)
 
 
-class Desk:
+class IngestListener:
     """Keeps what it is told; fails for one symbol."""
 
     def __init__(self, store: Store, failing: str = "") -> None:
@@ -51,37 +51,39 @@ class Desk:
         raise AssertionError("nothing crashed") from error
 
 
-async def burst(path: Path, failing: str = "") -> tuple[Desk, list[str]]:
-    """Three minutes of every symbol through the door at once; what the desk heard, and the loop's errors."""
+async def burst(path: Path, failing: str = "") -> tuple[IngestListener, list[str]]:
+    """Three minutes of every symbol at once; what the listener got, and the loop's errors."""
     errors: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(str(context)))
     store = await asyncio.to_thread(Store, path, exchange="a test")
     try:
-        desk = Desk(store, failing)
+        listener = IngestListener(store, failing)
         journal = Journal(lambda: NOON)
-        intake = Intake(store, journal, desk, lambda *refused: errors.append(str(refused)))
+        ingest = Ingest(store, journal, listener, lambda *refused: errors.append(str(refused)))
         for name in NAMES:
-            intake.open_lane(name, SymbolPipeline(name, SETTINGS), NOON)
+            ingest.open_queue(name, SymbolPipeline(name, SETTINGS), NOON)
         for number in range(3):
             for name in NAMES:
-                intake.closed(name, minute(number), Source.STREAM, NOON + 5 * MINUTE_MS)
-        await asyncio.wait_for(intake.drained(), 60)
+                ingest.closed(name, minute(number), Source.STREAM, NOON + 5 * MINUTE_MS)
+        await asyncio.wait_for(ingest.drained(), 60)
     finally:
         await asyncio.to_thread(store.close)
-    return desk, errors
+    return listener, errors
 
 
 async def test_a_burst_is_told_once_stored_each_minute_once_and_in_order(tmp_path: Path) -> None:
-    desk, errors = await burst(tmp_path)
+    listener, errors = await burst(tmp_path)
     assert errors == []
-    assert len(desk.told) == 3 * len(NAMES)
+    assert len(listener.told) == 3 * len(NAMES)
     for name in NAMES:
-        assert [at for symbol, at in desk.told if symbol == name] == [NOON + n * MINUTE_MS for n in range(3)]
+        assert [at for symbol, at in listener.told if symbol == name] == [
+            NOON + n * MINUTE_MS for n in range(3)
+        ]
 
 
 async def test_who_fails_to_hear_of_a_minute_holds_back_no_other(tmp_path: Path) -> None:
-    desk, errors = await burst(tmp_path, failing="C5USDT")
+    listener, errors = await burst(tmp_path, failing="C5USDT")
     assert len(errors) == 3
     assert all("a sink has a fault" in error for error in errors)
-    assert len(desk.told) == 3 * (len(NAMES) - 1)
-    assert "C5USDT" not in dict(desk.told)
+    assert len(listener.told) == 3 * (len(NAMES) - 1)
+    assert "C5USDT" not in dict(listener.told)

@@ -256,12 +256,12 @@ async def test_one_whose_own_entry_is_odd_says_why_and_lives_once_it_is_right(tm
             assert one.phase == "unknown"
             assert one.reason == 'its entry in the exchange\'s list cannot be used: its tickSize is "abc"'
             exchange.faults.switch_off()
-            feed.engine.following.add(ETH)  # the list is read again
+            feed.engine.subscriptions.add(ETH)  # the list is read again
             await until(lambda: one.phase == "live")
             # Of one that is live an entry that cannot be read ends nothing.
             exchange.faults.switch_on("odd-listing", ETH, only="type")
             asked = exchange.requests["exchangeInfo"]
-            feed.engine.following.add(ETH)
+            feed.engine.subscriptions.add(ETH)
             await until(lambda: exchange.requests["exchangeInfo"] > asked)
             await feed.minutes(2)
             assert one.phase == "live"
@@ -279,19 +279,19 @@ async def test_a_list_that_is_short_for_a_while_delists_nobody(tmp_path: Path, l
         short(exchange, left)
         for _ in range(5):  # however often it is read: both still trade
             asked = exchange.requests["exchangeInfo"]
-            feed.engine.following.add(BTC)
+            feed.engine.subscriptions.add(BTC)
             await until(lambda asked=asked: exchange.requests["exchangeInfo"] > asked)  # type: ignore[misc]
             await feed.minutes(1)
             assert {one.phase for one in feed.engine.tracked.values()} == {"live"}
         assert feed.said("listings that lack symbols", ETH, "believed if that lasts 3 minutes")
         # The configuration read again meanwhile keeps what its patterns matched.
-        feed.engine.following.replace(["*USDT"])
+        feed.engine.subscriptions.replace(["*USDT"])
         asked = exchange.requests["exchangeInfo"]
         await until(lambda: exchange.requests["exchangeInfo"] > asked)
         await feed.minutes(1)
         assert set(feed.engine.tracked) == {BTC, ETH}
         await feed.holds()
-        assert set(feed.engine.following.listed) == {BTC, ETH}
+        assert set(feed.engine.subscriptions.listed) == {BTC, ETH}
 
 
 async def test_one_that_left_the_list_and_is_silent_is_believed_to_be_gone_in_time(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ async def test_one_that_left_the_list_and_is_silent_is_believed_to_be_gone_in_ti
         await feed.minutes(1)
         exchange.faults.switch_on("delist", ETH, gone=60)
         begun = exchange.clock.now()
-        feed.engine.following.add(BTC)  # the list is read at once; from there on it asks again by itself
+        feed.engine.subscriptions.add(BTC)  # the list is read at once; from there on it asks again by itself
         one = feed.engine.tracked[ETH]
         await until(lambda: one.phase == "delisted")
         assert exchange.clock.now() - begun >= 3 * MINUTE_MS
@@ -322,7 +322,7 @@ async def test_a_start_waits_for_a_list_that_has_symbols(tmp_path: Path) -> None
             await until(lambda: ETH in engine.tracked)
             assert engine.tracked[ETH].reason == "the exchange does not list it"
             exchange.faults.switch_off()
-            engine.following.add(ETH)
+            engine.subscriptions.add(ETH)
             await until(lambda: engine.tracked[ETH].phase == "live")
 
 

@@ -33,15 +33,15 @@ class Never:
 @contextlib.asynccontextmanager
 async def recovering(*unavailable: Unavailable, present: Coverage = EMPTY) -> AsyncIterator[Recovery]:
     clock = ExchangeClock()
-    lane = SimpleNamespace(next=clock.now() // MINUTE_MS * MINUTE_MS, skipped=EMPTY, opened=0)
-    intake = SimpleNamespace(lane=lambda _: lane, waits=lambda _: False, advance=lambda _: None)
+    queue = SimpleNamespace(next=clock.now() // MINUTE_MS * MINUTE_MS, skipped=EMPTY, opened=0)
+    ingest = SimpleNamespace(queue=lambda _: queue, waits=lambda _: False, advance=lambda _: None)
     store = SimpleNamespace(present=lambda _: present, unavailable=lambda _: unavailable)
 
     async def rebuild(symbol: str, since: int) -> None:
         raise AssertionError
 
     made = Recovery(
-        Never(), store, intake, Journal(clock.now), clock, deadline_seconds=20, rebuild=rebuild  # type: ignore[arg-type]
+        Never(), store, ingest, Journal(clock.now), clock, deadline_seconds=20, rebuild=rebuild  # type: ignore[arg-type]
     )  # fmt: skip
     try:
         yield made

@@ -25,10 +25,10 @@ async def test_minutes_an_engine_went_on_without_are_told_by_the_next_one(tmp_pa
             await until(lambda: len(sink.minutes(BTC)) >= 2)
             exchange.faults.switch_on("no-close-frame", duration=180)
             exchange.faults.switch_on("rest-5xx", target="klines")
-            await until(lambda: engine.intake.lane(BTC).skipped, 40)
+            await until(lambda: engine.ingest.queue(BTC).skipped, 40)
             count = len(sink.minutes(BTC))
             await until(lambda: len(sink.minutes(BTC)) >= count + 2)
-            skipped = engine.intake.lane(BTC).skipped
+            skipped = engine.ingest.queue(BTC).skipped
         assert not skipped.intersect(Store(tmp_path, read_only=True).present(BTC))
         exchange.faults.switch_off()
         async with feeding(config, tmp_path, sink) as (engine, _):
@@ -85,7 +85,7 @@ async def test_what_was_told_anew_is_not_told_again_by_the_next_engine(tmp_path:
             await until(lambda: len(sink.minutes(BTC)) >= 2)
             exchange.faults.switch_on("no-close-frame", duration=120)
             exchange.faults.switch_on("rest-5xx", target="klines")
-            await until(lambda: engine.intake.lane(BTC).skipped, 40)
+            await until(lambda: engine.ingest.queue(BTC).skipped, 40)
             exchange.faults.switch_off()
             await until(lambda: engine.journal.counters["pipelines rebuilt"], 40)
             await until(lambda: not engine.store.untold(BTC) and not engine.recovery.open_gaps())
@@ -142,16 +142,16 @@ async def test_a_minute_skipped_while_its_lane_was_held_is_not_told_twice(tmp_pa
         config = configured(exchange, [BTC])
         async with feeding(config, tmp_path) as (engine, sink):
             await until(lambda: len(sink.minutes(BTC)) >= 2)
-            lane = engine.intake.lane(BTC)
-            pipeline, coming = lane.pipeline, lane.next
+            queue = engine.ingest.queue(BTC)
+            pipeline, coming = queue.pipeline, queue.next
             assert pipeline is not None
             assert coming is not None
-            # A count from scratch holds the lane, and meanwhile recovery gives up minutes before it.
-            engine.intake.hold(BTC)
-            engine.intake.skip(BTC, coming + 2 * MINUTE_MS)
-            engine.intake.open_lane(BTC, pipeline, coming)
+            # A count from scratch holds the queue, and meanwhile recovery gives up minutes before it.
+            engine.ingest.hold(BTC)
+            engine.ingest.skip(BTC, coming + 2 * MINUTE_MS)
+            engine.ingest.open_queue(BTC, pipeline, coming)
             await until(lambda: sink.minutes(BTC)[-1] >= coming + 2 * MINUTE_MS)
-            await engine.bring_up.open_lane(engine.tracked[BTC])
+            await engine.startup.open_queue(engine.tracked[BTC])
         keys = [(m["timestamp"], m["revision"]) for m in sink.messages[BTC]]
         assert len(keys) == len(set(keys))
         assert coming in sink.minutes(BTC)

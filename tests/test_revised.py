@@ -19,10 +19,10 @@ from samples import MIDNIGHT, walk
 from stores import writer_held
 
 from tui_feeder.config import Application, Config, TechnicalAnalysis, VolumeProfile
-from tui_feeder.engine.acquisition.checkpoint_writer import NumbersKeeper
-from tui_feeder.engine.acquisition.ingest import Intake
-from tui_feeder.engine.acquisition.symbol_startup import BringUp
-from tui_feeder.engine.acquisition.tracked_symbol import Tracked
+from tui_feeder.engine.acquisition.checkpoint_writer import CheckpointWriter
+from tui_feeder.engine.acquisition.ingest import Ingest
+from tui_feeder.engine.acquisition.symbol_startup import SymbolStartup
+from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.analytics.message import Message, encode
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, timeframe_label, to_candles
@@ -161,23 +161,23 @@ class Run:
         self.store.open_outbox(["somebody"], 64, "candles")
         self.workers = working_thread()
         journal = Journal(lambda: 0)
-        self.intake = Intake(self.store, journal, self, lambda *_: None)
-        numbers = NumbersKeeper(CONFIG, self.store, journal, self.intake, self.workers)
-        self.bring_up = BringUp(
-            CONFIG, self.store, cast(Any, None), self.intake, journal, ExchangeClock(), self.workers,
+        self.ingest = Ingest(self.store, journal, self, lambda *_: None)
+        numbers = CheckpointWriter(CONFIG, self.store, journal, self.ingest, self.workers)
+        self.startup = SymbolStartup(
+            CONFIG, self.store, cast(Any, None), self.ingest, journal, ExchangeClock(), self.workers,
             cast(Any, world.bars), numbers, self._publish, lambda: None,
         )  # fmt: skip
-        self.numbers = numbers
-        self.one = Tracked(BTC, start=FIRST)
+        self.checkpoints = numbers
+        self.one = TrackedSymbol(BTC, start=FIRST)
         self.repairs: list[asyncio.Task[Any]] = []
 
     @classmethod
     async def begin(cls, world: World) -> Run:
         run = cls(world)
-        await run.bring_up.settle_basis(run.one)
-        await run.bring_up.open_lane(run.one)
-        run.bring_up._intake.advance(BTC)
-        await run.intake.drained()
+        await run.startup.settle_basis(run.one)
+        await run.startup.open_queue(run.one)
+        run.startup._ingest.advance(BTC)
+        await run.ingest.drained()
         return run
 
     def _publish(self, symbol: str, message: Message, payload: bytes) -> None:
@@ -187,7 +187,7 @@ class Run:
         self._publish(symbol, message, payload)
 
     def hole(self, symbol: str, start: int, end: int) -> None:
-        self.intake.skip(symbol, end)
+        self.ingest.skip(symbol, end)
 
     def missed(self, symbol: str, candle: Candle, source: Source) -> None:
         raise AssertionError("no step gives a minute twice")
@@ -196,15 +196,15 @@ class Run:
         """What REST would say of it is a step of its own."""
 
     def superseded(self, symbol: str, candle: Candle) -> None:
-        self.repairs.append(asyncio.create_task(self.bring_up.open_lane(self.one, candle.open_time)))
+        self.repairs.append(asyncio.create_task(self.startup.open_queue(self.one, candle.open_time)))
 
     def crashed(self, symbol: str, error: BaseException) -> None:
         raise error
 
     async def end(self) -> None:
-        await self.intake.drained()
+        await self.ingest.drained()
         await asyncio.gather(*self.repairs)
-        self.numbers.keep_all()
+        self.checkpoints.keep_all()
         self.workers.shutdown(wait=True)
         self.store.close()
 
@@ -212,7 +212,7 @@ class Run:
 
     def give(self, first: int, end: int) -> None:
         for candle in to_candles(TRUTH[first:end]):
-            self.intake.closed(BTC, candle, Source.STREAM, EVER)
+            self.ingest.closed(BTC, candle, Source.STREAM, EVER)
         self.world.taken = max(self.world.taken, end)
 
 
@@ -222,7 +222,7 @@ def takes(count: int, *, lacking: int = 0) -> Callable[[Run], Any]:
     async def doing(run: Run) -> None:
         first = run.world.taken
         run.give(first + lacking, first + lacking + count)
-        await run.intake.drained()
+        await run.ingest.drained()
 
     return doing
 
@@ -233,7 +233,7 @@ def repairs(first: int, end: int, *, other: bool) -> Callable[[Run], Any]:
     async def doing(run: Run) -> None:
         written = await asyncio.wrap_future(run.world.change(run.store, first, end, other=other))
         if written.added or written.changed:
-            await run.bring_up.open_lane(run.one, minute(first))
+            await run.startup.open_queue(run.one, minute(first))
 
     return doing
 
@@ -246,7 +246,7 @@ def overtakes() -> Callable[[Run], Any]:
         with writer_held(run.store):
             run.store.put(BTC, rows_of(taken, taken + 1, 3), Source.REST)
             run.give(taken, taken + 3)
-        await run.intake.drained()
+        await run.ingest.drained()
 
     return doing
 
@@ -260,11 +260,11 @@ def replaced_on_the_way() -> Callable[[Run], Any]:
         await asyncio.wrap_future(run.store.put(BTC, rows_of(taken, taken + 5), Source.ARCHIVE_UNCHECKED))
         with writer_held(run.store):
             run.store.put(BTC, rows_of(taken + 1, taken + 3, 2), Source.REST)
-            run.intake.advance(BTC)
-            rebuilt = asyncio.create_task(run.bring_up.open_lane(run.one, minute(taken + 1)))
+            run.ingest.advance(BTC)
+            rebuilt = asyncio.create_task(run.startup.open_queue(run.one, minute(taken + 1)))
             await asyncio.sleep(0)
         await rebuilt
-        await run.intake.drained()
+        await run.ingest.drained()
 
     return doing
 
@@ -281,8 +281,8 @@ def races(first: int, end: int) -> Callable[[Run], Any]:
         run.give(taken, taken + 2)
         await asyncio.wrap_future(put)
         await asyncio.wrap_future(newest)
-        await run.bring_up.open_lane(run.one, minute(first))
-        await run.intake.drained()
+        await run.startup.open_queue(run.one, minute(first))
+        await run.ingest.drained()
 
     return doing
 
@@ -291,18 +291,18 @@ def meanwhile(first: int, end: int) -> Callable[[Run], Any]:
     """Minutes are replaced while the numbers are being made, by somebody who thinks nothing rests on them."""
 
     async def doing(run: Run) -> None:
-        make = run.numbers.pipeline
+        make = run.checkpoints.pipeline
 
         def made(symbol: str, until: int, *, first: bool) -> Any:  # noqa: ANN401
             pipeline = make(symbol, until, first=first)
-            run.numbers.pipeline = make  # type: ignore[method-assign]
+            run.checkpoints.pipeline = make  # type: ignore[method-assign]
             run.world.change(run.store, low, end, other=True).result()
             return pipeline
 
         low = first
-        run.numbers.pipeline = made  # type: ignore[method-assign]
-        await run.bring_up.open_lane(run.one)
-        await run.intake.drained()
+        run.checkpoints.pipeline = made  # type: ignore[method-assign]
+        await run.startup.open_queue(run.one)
+        await run.ingest.drained()
 
     return doing
 
@@ -372,8 +372,8 @@ async def test_published_minutes_on_both_sides_of_a_hole_of_days_are_of_one_hist
 
     async def days_later(run: Run) -> None:
         for candle in to_candles(later):
-            run.intake.closed(BTC, candle, Source.STREAM, EVER)
-        await run.intake.drained()
+            run.ingest.closed(BTC, candle, Source.STREAM, EVER)
+        await run.ingest.drained()
 
     await world.run(takes(30), days_later)
     world.holds()
@@ -435,7 +435,7 @@ def test_a_kill_in_the_middle_of_revisions_leaves_the_rest_to_the_next_run(world
 
         run.store.revise = dies  # type: ignore[method-assign]
         with pytest.raises(ConnectionError):
-            await run.bring_up.open_lane(run.one)
+            await run.startup.open_queue(run.one)
         await run.end()
 
     with pytest.MonkeyPatch.context() as patch:

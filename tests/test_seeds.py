@@ -137,7 +137,7 @@ async def test_without_an_answer_emas_warm_up_and_it_is_said(tmp_path: Path) -> 
             await asyncio.wrap_future(keep_basis(engine.store, "BTCUSDT", Basis()))
             exchange.faults.add(make_fault("rest-451", target="klines", duration=3_600))
             one = engine.tracked["BTCUSDT"]
-            await engine.bring_up.settle_basis(one)
+            await engine.startup.settle_basis(one)
             told = [e.text for e in engine.journal.events if "warm up from the candles alone" in e.text]
             assert len(told) == 3
             assert "refused here" in told[0]
@@ -146,6 +146,6 @@ async def test_without_an_answer_emas_warm_up_and_it_is_said(tmp_path: Path) -> 
             assert kept == Basis(tick_size=one.info.tick_size)
             exchange.faults.switch_off("rest-451")
             count = len(sink.minutes("BTCUSDT"))
-            await engine.bring_up.open_lane(one)
+            await engine.startup.open_queue(one)
             await until(lambda: len(sink.minutes("BTCUSDT")) > count)
             assert "ema89_4h" not in sink.messages["BTCUSDT"][-1]

@@ -309,9 +309,9 @@ async def test_a_refusal_that_comes_after_the_end_of_a_session_is_not_logged_as_
     queue = Queue(tmp_path)
     await queue.fill(1)
     sink, delivery = KafkaSink(settings("127.0.0.1:1"), queue.outbox), kafka._Delivery(1, 0)
-    lane = delivery.lanes[0]
-    lane.waiting.extend(queue.outbox.after(0, 1 << 20))
-    sending = asyncio.create_task(sink._send(Producer(), delivery, lane))
+    partition = delivery.queues[0]
+    partition.waiting.extend(queue.outbox.after(0, 1 << 20))
+    sending = asyncio.create_task(sink._send(Producer(), delivery, partition))
     await sent.wait()
     await asyncio.sleep(0)
     sending.cancel()

@@ -37,8 +37,8 @@ async def test_a_symbol_added_is_read_back_and_joins_in_order_and_one_dropped_fa
 ) -> None:
     async with following(NAMES[:2], tmp_path) as (engine, sink):
         await until(lambda: all(len(sink.messages.get(name, ())) >= 2 for name in NAMES[:2]))
-        engine.following.add("SOLUSDT")
-        engine.following.drop("ETHUSDT")
+        engine.subscriptions.add("SOLUSDT")
+        engine.subscriptions.drop("ETHUSDT")
         await until(lambda: len(sink.messages.get("SOLUSDT", ())) >= 4)
         assert list(engine.tracked) == ["BTCUSDT", "SOLUSDT"]
         told, others = len(sink.messages["ETHUSDT"]), len(sink.messages["BTCUSDT"])
@@ -47,7 +47,7 @@ async def test_a_symbol_added_is_read_back_and_joins_in_order_and_one_dropped_fa
         assert engine.store.present("SOLUSDT").minutes > 3 * 24 * 60
         # What is stored of the one dropped stays, and it goes on from there.
         assert engine.store.present("ETHUSDT").minutes > 3 * 24 * 60
-        engine.following.add("ETHUSDT")
+        engine.subscriptions.add("ETHUSDT")
         await until(lambda: len(sink.messages["ETHUSDT"]) >= told + 3)
     assert all(_ordered(sink, name) for name in NAMES)
 
@@ -55,19 +55,19 @@ async def test_a_symbol_added_is_read_back_and_joins_in_order_and_one_dropped_fa
 async def test_one_that_was_dropped_stays_away_although_a_pattern_matches_it(tmp_path: Path) -> None:
     async with following(["*USDT"], tmp_path) as (engine, sink):
         await until(lambda: len(sink.messages) == 3)
-        engine.following.drop("ETHUSDT")
+        engine.subscriptions.drop("ETHUSDT")
         await until(lambda: len(engine.tracked) == 2)
-        engine.following.add("NOSUCHUSDT")  # asks for the listings again
+        engine.subscriptions.add("NOSUCHUSDT")  # asks for the listings again
         await until(lambda: "NOSUCHUSDT" in engine.tracked)
         assert engine.tracked["NOSUCHUSDT"].phase == "unknown"
         assert "ETHUSDT" not in engine.tracked
-        engine.following.replace(["*USDT"])  # the configuration, read again, holds whole
+        engine.subscriptions.replace(["*USDT"])  # the configuration, read again, holds whole
         await until(lambda: set(engine.tracked) == set(NAMES))
 
 
 async def test_a_configuration_read_again_replaces_the_symbols(tmp_path: Path) -> None:
     async with following(NAMES[:2], tmp_path) as (engine, sink):
         await until(lambda: len(sink.messages) == 2)
-        engine.following.replace(["ETHUSDT", "SOLUSDT"])
+        engine.subscriptions.replace(["ETHUSDT", "SOLUSDT"])
         await until(lambda: "SOLUSDT" in sink.messages)
         assert set(engine.tracked) == {"ETHUSDT", "SOLUSDT"}

@@ -10,8 +10,8 @@ from feed import NOON, configured, feeding, until
 
 from tui_feeder.config import Service
 from tui_feeder.engine import snapshots
-from tui_feeder.engine.acquisition.subscriptions import Following
-from tui_feeder.engine.acquisition.tracked_symbol import Tracked
+from tui_feeder.engine.acquisition.subscriptions import Subscriptions
+from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.core.candle import MINUTE_MS, Rows
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.journal import Journal
@@ -104,7 +104,7 @@ async def test_a_symbol_that_is_dropped_before_it_was_live_holds_up_nothing(
     ):
         await until(lambda: len(sink.minutes(BTC)) >= 2)
         assert engine.state == "backfill"  # it may still be had
-        engine.following.drop(SILENT[0])
+        engine.subscriptions.drop(SILENT[0])
         await until(lambda: engine.state == "live")
         assert list(engine.tracked) == [BTC]
 
@@ -130,7 +130,7 @@ class Noted:
     def __init__(self) -> None:
         self.calls: list[str] = []
 
-    def begin(self, one: Tracked) -> None:
+    def begin(self, one: TrackedSymbol) -> None:
         self.calls.append(f"begin {one.symbol}")
 
     def let_go(self, symbol: str) -> None:
@@ -157,17 +157,17 @@ def test_what_is_not_traded_is_asked_for_no_more_until_it_is(
 ) -> None:
     host, clock = Noted(), ExchangeClock()
     rest = RestClient("http://127.0.0.1:9", clock)
-    following = Following(["AUSDT"], rest, clock, Journal(clock.now), host)
+    subscriptions = Subscriptions(["AUSDT"], rest, clock, Journal(clock.now), host)
 
     def list_as(text: str) -> None:
-        following.listed = {"AUSDT": SymbolInfo("AUSDT", text, True, 0.1, "0.1", 0)}
-        following.assign(["AUSDT"])
+        subscriptions.listed = {"AUSDT": SymbolInfo("AUSDT", text, True, 0.1, "0.1", 0)}
+        subscriptions.assign(["AUSDT"])
 
     list_as("TRADING")
-    following.tracked["AUSDT"].phase = before
+    subscriptions.tracked["AUSDT"].phase = before
     host.calls.clear()
     list_as(status)
-    one = following.tracked["AUSDT"]
+    one = subscriptions.tracked["AUSDT"]
     assert (one.phase, one.reason) == (phase, reason)
     list_as(status)
     assert host.calls == ["rest AUSDT", "settled", "settled"]

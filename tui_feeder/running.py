@@ -158,7 +158,7 @@ def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
         log.error("the configuration was not taken over: %s", error)
         return
     follow(config.service)
-    engine.call(lambda: engine.engine.following.replace(config.application.symbols))
+    engine.call(lambda: engine.engine.subscriptions.replace(config.application.symbols))
     engine.call(lambda: engine.engine.alerts.follow(alert_rules(config)))
     log.info("configuration read again: %s", ", ".join(config.application.symbols))
 

@@ -11,15 +11,15 @@ from functools import partial
 from tui_feeder.config import Config
 from tui_feeder.engine import telling
 from tui_feeder.engine.acquisition.backfill import SURE_MS, History
-from tui_feeder.engine.acquisition.checkpoint_writer import NumbersKeeper
-from tui_feeder.engine.acquisition.clock_sync import Timekeeper
+from tui_feeder.engine.acquisition.checkpoint_writer import CheckpointWriter
+from tui_feeder.engine.acquisition.clock_sync import ClockSync
 from tui_feeder.engine.acquisition.history_progress import HistoryMeter, WholeHistory
-from tui_feeder.engine.acquisition.ingest import Intake
+from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.acquisition.recovery import Recovery
-from tui_feeder.engine.acquisition.stored_day_check import StoredDays
-from tui_feeder.engine.acquisition.subscriptions import Following
-from tui_feeder.engine.acquisition.symbol_startup import BringUp
-from tui_feeder.engine.acquisition.tracked_symbol import Tracked
+from tui_feeder.engine.acquisition.stored_day_check import StoredDayCheck
+from tui_feeder.engine.acquisition.subscriptions import Subscriptions
+from tui_feeder.engine.acquisition.symbol_startup import SymbolStartup
+from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.alerts.desk import AlertDesk
 from tui_feeder.engine.alerts.kept import AlertKeeper
 from tui_feeder.engine.alerts.outputs import configured_outputs
@@ -33,7 +33,7 @@ from tui_feeder.engine.core.latency import Latency
 from tui_feeder.engine.core.proxy import configured_proxies
 from tui_feeder.engine.core.supervisor import Supervisor, heartbeat
 from tui_feeder.engine.core.threads import working_thread
-from tui_feeder.engine.derived.profile_builder import ProfileKeeper
+from tui_feeder.engine.derived.profile_builder import ProfileBuilder
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
 from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
 from tui_feeder.engine.exchanges.binance.rest import RestClient
@@ -89,10 +89,12 @@ class Engine:
             proxies=self._proxies,
             on_odd=partial(self.journal.odd, "odd REST rows"),
         )
-        self._timekeeper = Timekeeper(self.clock, self.rest, self.journal, self._clock_was_ahead)
+        self._clock_sync = ClockSync(self.clock, self.rest, self.journal, self._clock_was_ahead)
         self.state = "starting"
-        self.following = Following(config.application.symbols, self.rest, self.clock, self.journal, self)
-        self.tracked = self.following.tracked
+        self.subscriptions = Subscriptions(
+            config.application.symbols, self.rest, self.clock, self.journal, self
+        )
+        self.tracked = self.subscriptions.tracked
         self._meter = HistoryMeter()
         self.streams: MarketStreams | None = None
         self._minute_log: dict[int, set[str]] = {}  # of the last few minutes: who has closed each
@@ -117,11 +119,11 @@ class Engine:
             monthly_threshold_months=config.application.monthly_threshold_months,
             concurrency=exchange.archive_concurrency,
         )
-        self.intake = Intake(store, self.journal, self, self.history.quarantine)
+        self.ingest = Ingest(store, self.journal, self, self.history.quarantine)
         self.recovery = Recovery(
             self.history,
             store,
-            self.intake,
+            self.ingest,
             self.journal,
             self.clock,
             deadline_seconds=config.application.recovery_deadline_seconds,
@@ -136,9 +138,9 @@ class Engine:
             AlertKeeper(store, config, self.journal),
             bell=config.alerts.bell,
         )
-        self.profiles = ProfileKeeper(config, store, self.journal, self._workers)
-        self.numbers = NumbersKeeper(config, store, self.journal, self.intake, self._workers)
-        self.stored_days = StoredDays(
+        self.profiles = ProfileBuilder(config, store, self.journal, self._workers)
+        self.checkpoints = CheckpointWriter(config, store, self.journal, self.ingest, self._workers)
+        self.stored_day_check = StoredDayCheck(
             store,
             self.journal,
             self._workers,
@@ -146,16 +148,16 @@ class Engine:
             self._lost,
             least_free=config.service.ready_free_mb << 20,
         )
-        self.bring_up = BringUp(
+        self.startup = SymbolStartup(
             config,
             store,
             self.history,
-            self.intake,
+            self.ingest,
             self.journal,
             self.clock,
             self._workers,
             self.rest,
-            self.numbers,
+            self.checkpoints,
             self._send,
             self.settled,
         )
@@ -190,14 +192,16 @@ class Engine:
             await self._stop()
 
     async def _start(self) -> None:
-        following = self.following
-        await following.connect()
-        symbols = following.chosen()
+        subscriptions = self.subscriptions
+        await subscriptions.connect()
+        symbols = subscriptions.chosen()
         # A list that lacks a symbol for a moment must not end a feeder that has its candles.
-        if not any(symbol in following.listed or self.store.present(symbol) for symbol in symbols):
-            near = [hint for symbol in symbols if (hint := following.likely(symbol))]
+        if not any(symbol in subscriptions.listed or self.store.present(symbol) for symbol in symbols):
+            near = [hint for symbol in symbols if (hint := subscriptions.likely(symbol))]
             guess = f" (did you mean {near[0]}?)" if near else ""
-            if unusable := [f"{name}: {following.odd[name]}" for name in symbols if name in following.odd]:
+            if unusable := [
+                f"{name}: {subscriptions.odd[name]}" for name in symbols if name in subscriptions.odd
+            ]:
                 guess = f"; the listing of {telling.some(unusable)}"
             names = ", ".join(symbols or self.config.application.symbols)
             raise EngineError(
@@ -207,45 +211,45 @@ class Engine:
         self._check_store_age(symbols)
         handlers = Handlers(self._frame, lambda kind, text: self.journal.fault(f"stream: {kind}", text))
         self.streams = MarketStreams(self.config.exchange.stream_url, [], self.clock, handlers, self._proxies)
-        following.subscribe = self.streams.assign
+        subscriptions.subscribe = self.streams.assign
         self.state = "backfill"
-        following.assign(symbols)
+        subscriptions.assign(symbols)
         self.supervisor.start("streams", self.streams.run)
         self.supervisor.start("closer", self._close_by_deadline)
-        self.supervisor.start("clock", self._timekeeper.run)
-        self.supervisor.start("listings", following.run)
+        self.supervisor.start("clock", self._clock_sync.run)
+        self.supervisor.start("listings", subscriptions.run)
         app = self.config.application
         if app.gap_detection_enabled and app.periodic_gap_detection_enabled:
             self.supervisor.start("gap check", self._check_gaps)
         self.supervisor.start("progress", self._tell_progress)
         self.supervisor.start("health", HealthLog(self).run)
         self.supervisor.start("profiles", self.profiles.run)
-        self.supervisor.start("numbers", self.numbers.run)
-        self.supervisor.start("stored days", self.stored_days.run)
-        self.supervisor.start("store files", self.stored_days.watch_files)
+        self.supervisor.start("numbers", self.checkpoints.run)
+        self.supervisor.start("stored days", self.stored_day_check.run)
+        self.supervisor.start("store files", self.stored_day_check.watch_files)
         self.supervisor.start("alerts", partial(self.alerts.watch, partial(health_of, self)))
         for output in self.alerts.outputs:
             self.supervisor.start(f"alert {output.name}", output.run)
 
-    def begin(self, one: Tracked) -> None:
+    def begin(self, one: TrackedSymbol) -> None:
         """Bring a symbol to live, unless that is under way."""
         if not self.supervisor.alive(f"history {one.symbol}"):
-            self.supervisor.start(f"history {one.symbol}", partial(self._bring_up, one))
+            self.supervisor.start(f"history {one.symbol}", partial(self._start_symbol, one))
 
     def let_go(self, symbol: str) -> None:
         """Forget a symbol that is followed no longer."""
         self.recovery.drop(symbol)
-        self.intake.lanes.pop(symbol, None)
+        self.ingest.queues.pop(symbol, None)
         self._repairs.pop(symbol, None)
         for part in ("history", "repair"):
             self.supervisor.cancel(f"{part} {symbol}")
-        for keeper in (self.alerts, self.numbers, self.profiles):
+        for keeper in (self.alerts, self.checkpoints, self.profiles):
             keeper.forget(symbol)
 
     def alive(self, symbol: str, since: int) -> bool:
         """Whether frames or trades of a symbol came from exchange ms ``since`` on."""
-        one, lane = self.tracked.get(symbol), self.intake.lanes.get(symbol)
-        frame = lane.last_frame if lane is not None else None
+        one, queue = self.tracked.get(symbol), self.ingest.queues.get(symbol)
+        frame = queue.last_frame if queue is not None else None
         traded = one.last_traded if one is not None else None
         return (frame is not None and frame > since) or (traded is not None and traded >= since)
 
@@ -269,10 +273,10 @@ class Engine:
         if everything:
             self.journal.note("info", "REST gives candles again: what waited for it is tried now")
             self.recovery.reached()
-            self.bring_up.reached()
-            self.following.reached()
+            self.startup.reached()
+            self.subscriptions.reached()
         elif not self.recovery.try_one():
-            self.bring_up.try_one()
+            self.startup.try_one()
 
     def _check_store_age(self, symbols: list[str]) -> None:
         """Refuse candles from the exchange's future: the store is of another (simulated) run."""
@@ -285,7 +289,7 @@ class Engine:
             )
 
     async def _stop(self) -> None:
-        """Stop intake, drain, flush, commit, close, within the time set."""
+        """Stop ingest, drain, flush, commit, close, within the time set."""
         self.state = "stopping" if self.state != "failed" else "failed"
         deadline = time.monotonic() + self.config.service.shutdown_timeout_seconds
         # Whoever is called for alerts goes on: the last minutes may have some.
@@ -295,10 +299,10 @@ class Engine:
         await self.recovery.stop()
         try:
             async with asyncio.timeout(max(0.1, deadline - time.monotonic())):
-                await self.intake.drained()
+                await self.ingest.drained()
         except TimeoutError:
             self.journal.note("error", "minutes still waited for their commit when the time to stop was over")
-        self.numbers.keep_all()
+        self.checkpoints.keep_all()
         self.alerts.keep(last=True)
         await self.alerts.hand_over((deadline - time.monotonic()) / 2)
         await self.supervisor.stop()
@@ -312,9 +316,9 @@ class Engine:
         if self.state != "failed":
             self.state = "stopped"
 
-    async def _bring_up(self, one: Tracked) -> None:
+    async def _start_symbol(self, one: TrackedSymbol) -> None:
         try:
-            await self.bring_up.run(one, self.recovery)
+            await self.startup.run(one, self.recovery)
         except Exception as error:
             self.crashed(one.symbol, error)
             return
@@ -336,7 +340,7 @@ class Engine:
         if one is not None and one.phase == "live":
             self.journal.count("pipelines rebuilt")
             try:
-                await self.bring_up.open_lane(one, since)
+                await self.startup.open_queue(one, since)
             except Exception as error:
                 self.crashed(symbol, error)
                 return
@@ -351,9 +355,9 @@ class Engine:
             if closed:
                 if (one := self.tracked.get(symbol)) is not None and one.phase == "no data":
                     one.wake.set()  # its candles begin
-                self.intake.closed(symbol, candle, Source.STREAM, now)
+                self.ingest.closed(symbol, candle, Source.STREAM, now)
             else:
-                self.intake.forming(symbol, candle, now)
+                self.ingest.forming(symbol, candle, now)
         except Exception as error:  # the other symbols of the socket have no part in it
             self.crashed(symbol, error)
 
@@ -365,9 +369,9 @@ class Engine:
             heartbeat(self.clock.real_seconds(MINUTE_MS + deadline))
             await self.clock.sleep_until(minute_end + deadline)
             for one in self.tracked.values():
-                lane = self.intake.lane(one.symbol)
-                if one.phase == "live" and lane.next is not None and lane.next < minute_end:
-                    self.recovery.need(one.symbol, lane.next, minute_end, "no closing frame in time")
+                queue = self.ingest.queue(one.symbol)
+                if one.phase == "live" and queue.next is not None and queue.next < minute_end:
+                    self.recovery.need(one.symbol, queue.next, minute_end, "no closing frame in time")
 
     def _clock_was_ahead(self, since: int, until: int) -> None:
         """Minutes that were taken for over may not have been: read them again when they are."""
@@ -382,7 +386,7 @@ class Engine:
             pause = self.clock.at_least(app.periodic_gap_check_interval_minutes * MINUTE_MS, 5.0)
             heartbeat(self.clock.real_seconds(pause))
             await self.clock.sleep_until(self.clock.now() + pause)
-            end = self.bring_up.closed_until() - MINUTE_MS
+            end = self.startup.closed_until() - MINUTE_MS
             if self.store.pausing:  # what is not stored is not missing: it waits for room on the disk
                 continue
             for one in self.tracked.values():
@@ -417,7 +421,7 @@ class Engine:
                     log.info("%s", text)
                 last = text
 
-    # --- what the intake reports ---------------------------------------------------------------
+    # --- what the ingest reports ---------------------------------------------------------------
 
     def committed(self, symbol: str, candle: Candle, message: Message, payload: bytes) -> None:
         """A minute is stored: show it, send it."""
@@ -429,10 +433,10 @@ class Engine:
         if candle.trades:
             one.last_traded = candle.open_time
         one.day.add(candle)
-        if (pipeline := self.intake.lane(symbol).pipeline) is not None:
+        if (pipeline := self.ingest.queue(symbol).pipeline) is not None:
             one.states = pipeline.timeframe_states()
             if candle.open_time % _HOUR_MS == 0:  # a new day's typical range, or more of a first day
-                self.bring_up.judge_profile(one, pipeline)
+                self.startup.judge_profile(one, pipeline)
         one.messages += 1
         self.profiles.committed(symbol, candle.open_time)
         self.minute_latency.observe((self.clock.now() - candle.open_time - MINUTE_MS) / 1000)
@@ -475,7 +479,7 @@ class Engine:
             self.recovery.need(symbol, start, end, "the stream went on without these minutes")
 
     def missed(self, symbol: str, candle: Candle, source: Source) -> None:
-        """A minute came after its lane had gone on without it."""
+        """A minute came after its queue had gone on without it."""
         self.journal.count("late minutes")
         self._repair(symbol, candle, source)
 
@@ -521,13 +525,13 @@ class Engine:
         if one.phase == "failed":  # several of its commits fail at once
             return
         one.phase, one.reason = "failed", repr(error)
-        self.intake.hold(symbol)
-        self.intake.lane(symbol).next = None  # the watermark tells where to go on
+        self.ingest.hold(symbol)
+        self.ingest.queue(symbol).next = None  # the watermark tells where to go on
         text = f"its pipeline crashed: {error!r}; built again in {_BUILT_AGAIN_SECONDS:g} s"
         self.journal.note("error", text, symbol)
 
         async def again() -> None:
             await asyncio.sleep(_BUILT_AGAIN_SECONDS)
-            await self._bring_up(one)
+            await self._start_symbol(one)
 
         self.supervisor.start(f"history {symbol}", again)

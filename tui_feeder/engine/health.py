@@ -21,8 +21,8 @@ def health_of(engine: Engine) -> Health:
         if one.phase != "live":
             continue
         gaps[one.symbol] = (0.0, 0)
-        lane = engine.intake.lane(one.symbol)
-        heard = lane.last_frame if lane.last_frame is not None else lane.opened
+        queue = engine.ingest.queue(one.symbol)
+        heard = queue.last_frame if queue.last_frame is not None else queue.opened
         if heard is not None:
             silences[one.symbol] = max(0.0, (now - heard) / 1000)
     for gap in engine.recovery.open_gaps():

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.acquisition.tracked_symbol import Tracked
+from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.analytics.ema import SEED_WEIGHT, weight_of
 from tui_feeder.engine.analytics.pipeline import TimeframeState
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS, Candle, Source
@@ -42,7 +42,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
     closed = list(engine.recovery.closed)[::-1]
     counters = engine.journal.counted()
     whole = engine.whole_history()
-    troubles = engine.stored_days.troubles()
+    troubles = engine.stored_day_check.troubles()
     counters["archive files"] = engine.archive.files
     counters["archive bytes"] = engine.archive.bytes
     counters["odd records"] = len(engine.store.odd_records)
@@ -143,7 +143,7 @@ def timeframe_views(
     return tuple(views)
 
 
-def _timeframes(engine: Engine, one: Tracked, now: int) -> tuple[TimeframeView, ...]:
+def _timeframes(engine: Engine, one: TrackedSymbol, now: int) -> tuple[TimeframeView, ...]:
     due = (now - engine.clock.at_least(LATE_MS, 1.0)) // MINUTE_MS * MINUTE_MS
     states, at, _ = one.shown
     if states is not one.states or at != due:  # once a minute
@@ -151,10 +151,10 @@ def _timeframes(engine: Engine, one: Tracked, now: int) -> tuple[TimeframeView, 
     return one.shown[2]
 
 
-def _symbol(engine: Engine, one: Tracked, now: int) -> SymbolView:
+def _symbol(engine: Engine, one: TrackedSymbol, now: int) -> SymbolView:
     state, reason = health_of_symbol(engine, one, now)
-    lane = engine.intake.lane(one.symbol)
-    last, forming = one.last, lane.forming
+    queue = engine.ingest.queue(one.symbol)
+    last, forming = one.last, queue.forming
     if last is not None and (forming is None or forming.open_time < last.open_time):
         forming = last
     change = None
@@ -176,14 +176,14 @@ def _symbol(engine: Engine, one: Tracked, now: int) -> SymbolView:
         vwap=profile.vwap if profile is not None else None,
         vah=profile.vah if profile is not None else None,
         val=profile.val if profile is not None else None,
-        last_frame=lane.last_frame,
+        last_frame=queue.last_frame,
         last_closed=last.open_time if last is not None else None,
         missing_minutes=engine.recovery.missing_minutes(one.symbol),
         progress=one.tracker.view(engine.store.pausing) if one.tracker is not None else None,
         messages=one.messages,
         first_minute=one.start or None,
         stored=(engine.store.edition(one.symbol), engine.store.present(one.symbol).minutes),
-        forming=_forming(lane.forming, last),
+        forming=_forming(queue.forming, last),
         day_closes=one.day.half_hours,
         revisions=one.revisions,
         profile_note=one.profile_note,
@@ -202,7 +202,7 @@ _SOURCED_MS = 2 * DAY_MS
 
 
 def coverage(
-    engine: Engine, one: Tracked, gaps: Sequence[GapView], start: int, end: int, cells: int
+    engine: Engine, one: TrackedSymbol, gaps: Sequence[GapView], start: int, end: int, cells: int
 ) -> tuple[MinuteState, ...]:
     """The state of ``cells`` equal parts of ``[start, end)``, in each the one that matters most.
 

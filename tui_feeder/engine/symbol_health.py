@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from tui_feeder.engine import telling
-from tui_feeder.engine.acquisition.tracked_symbol import Tracked
+from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.supervisor import heartbeat
 from tui_feeder.engine.exchanges.binance.stream import KlineSocket
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LATE_MS = 5 * SECOND_MS
 _STALE_MS = 90 * SECOND_MS
-#: The first minutes of a lane may have ended before its symbol was followed on a socket.
+#: The first minutes of a queue may have ended before its symbol was followed on a socket.
 _JOINING_MS = 3 * MINUTE_MS
 _PHASES = {
     "waiting": SymbolState.WAITING,
@@ -36,26 +36,26 @@ _LINES = 3
 _TOLD = {SymbolState.LIVE: "info", SymbolState.LATE: "info", SymbolState.STALE: "warning"}
 
 
-def health_of_symbol(engine: Engine, one: Tracked, now: int) -> tuple[SymbolState, str]:
+def health_of_symbol(engine: Engine, one: TrackedSymbol, now: int) -> tuple[SymbolState, str]:
     """State of a symbol, from the age of what arrived and nothing else."""
     if one.phase in _PHASES:
         return _PHASES[one.phase], one.reason
-    lane = engine.intake.lane(one.symbol)
-    if lane.next is None:
+    queue = engine.ingest.queue(one.symbol)
+    if queue.next is None:
         return SymbolState.BACKFILL, "its history is being read again"
-    overdue = now - (lane.next + MINUTE_MS)
+    overdue = now - (queue.next + MINUTE_MS)
     floor = engine.clock.at_least
     if overdue > floor(_STALE_MS, 5.0):
         return SymbolState.STALE, f"no closed minute for {(overdue + MINUTE_MS) // 1000} s"
     if overdue > floor(LATE_MS, 1.0):
         return SymbolState.LATE, f"minute {overdue // 1000} s overdue"
     # A minute without trade needs no frame; one of which REST alone tells that there was should have some.
-    since, traded = lane.last_frame, one.last_traded or 0
+    since, traded = queue.last_frame, one.last_traded or 0
     if since is None or traded > since:
         socket = _socket(engine, one.symbol)
-        joined = (lane.opened or 0) + _JOINING_MS
+        joined = (queue.opened or 0) + _JOINING_MS
         if since is not None or traded > joined or socket is None or not socket.frames:
-            age = now - (since or lane.opened or now)
+            age = now - (since or queue.opened or now)
             name = "any stream" if socket is None else f"stream {socket.name}"
             trouble = f" ({socket.reason})" if socket is not None and socket.reason else ""
             reason = f"no frame from {name}{trouble} for {age // 1000} s; closed by REST"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 
 from tui_feeder.engine.acquisition.history_progress import WholeHistory
-from tui_feeder.engine.acquisition.tracked_symbol import Tracked
+from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.core.candle import MINUTE_MS
 
 _PRICES = 4  # symbols whose price a minute's line tells
@@ -23,7 +23,7 @@ def some(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
-def progress(tracked: Iterable[Tracked], whole: WholeHistory | None) -> str:
+def progress(tracked: Iterable[TrackedSymbol], whole: WholeHistory | None) -> str:
     """How far history is; ``whole`` is all that is to be read."""
     ones = list(tracked)
     live = sum(one.phase == "live" for one in ones)
@@ -38,7 +38,7 @@ def progress(tracked: Iterable[Tracked], whole: WholeHistory | None) -> str:
     return f"{told} ({names})" if names else told
 
 
-def minute(open_time: int, closed: Collection[str], live: Sequence[Tracked], now: int) -> str:
+def minute(open_time: int, closed: Collection[str], live: Sequence[TrackedSymbol], now: int) -> str:
     """A minute, the symbols that have closed it, and those of the live ones that have not."""
     lag = (now - open_time - MINUTE_MS) / 1000
     prices = "  ".join(

@@ -229,16 +229,16 @@ class LiveMonitor:
 
     def listed(self) -> tuple[str, ...]:
         """Names of the symbols that the exchange trades, sorted; empty while it was not asked yet."""
-        listed = self._engine.following.listed
+        listed = self._engine.subscriptions.listed
         return tuple(sorted(name for name, info in listed.items() if info.status == "TRADING"))
 
     def add_symbol(self, symbol: str) -> None:
         """Follow this symbol too, until the feeder stops or reads its configuration again."""
-        self._call(lambda: self._engine.following.add(symbol))
+        self._call(lambda: self._engine.subscriptions.add(symbol))
 
     def drop_symbol(self, symbol: str) -> None:
         """Follow this symbol no longer; what is stored of it stays."""
-        self._call(lambda: self._engine.following.drop(symbol))
+        self._call(lambda: self._engine.subscriptions.drop(symbol))
 
 
 def wait_for_end(engine: EngineThread, seconds: float | None, stop: threading.Event) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from tui_feeder.config import Config
-from tui_feeder.engine.acquisition.ingest import Intake
+from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.analytics.pipeline import PipelineState, SymbolPipeline
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.journal import Journal
@@ -18,16 +18,16 @@ from tui_feeder.engine.storage.store import Store
 _EVERY_SECONDS = 3_600.0  # each symbol's state is kept, one symbol after the other
 
 
-class NumbersKeeper:
+class CheckpointWriter:
     """Makes and keeps the numbers of all symbols; run it as a part of the engine."""
 
     def __init__(
-        self, config: Config, store: Store, journal: Journal, intake: Intake, workers: ThreadPoolExecutor
+        self, config: Config, store: Store, journal: Journal, ingest: Ingest, workers: ThreadPoolExecutor
     ) -> None:
         self._config = config
         self._store = store
         self._journal = journal
-        self._intake = intake
+        self._ingest = ingest
         self._workers = workers
         self._footings: dict[str, Footing] = {}
 
@@ -70,8 +70,8 @@ class NumbersKeeper:
         waiting: list[str] = []
         while True:
             if not waiting:
-                waiting = list(self._intake.lanes)
-            pause = _EVERY_SECONDS / max(1, len(self._intake.lanes))
+                waiting = list(self._ingest.queues)
+            pause = _EVERY_SECONDS / max(1, len(self._ingest.queues))
             heartbeat(pause, OUTSIDE_SECONDS, unless=self._store.paused)
             await asyncio.sleep(pause)
             if not waiting or (kept := self._state(symbol := waiting.pop())) is None:
@@ -82,16 +82,16 @@ class NumbersKeeper:
 
     def keep_all(self) -> None:
         """Hand the state of every symbol to the store; call it on the engine's loop, once it is idle."""
-        for symbol in list(self._intake.lanes):
+        for symbol in list(self._ingest.queues):
             if (kept := self._state(symbol)) is not None and self._holds(symbol, kept[0]):
                 self._store.keep_numbers(symbol, encode(*kept))
 
     def _state(self, symbol: str) -> tuple[Footing, PipelineState] | None:
-        lane = self._intake.lanes.get(symbol)
-        if lane is None or lane.pipeline is None or lane.pipeline.last_open_time is None:
+        queue = self._ingest.queues.get(symbol)
+        if queue is None or queue.pipeline is None or queue.pipeline.last_open_time is None:
             return None
         footing = self._footings.get(symbol)
-        return None if footing is None else (footing, lane.pipeline.state())
+        return None if footing is None else (footing, queue.pipeline.state())
 
     def _holds(self, symbol: str, footing: Footing) -> bool:
         return footing.edition == self._store.edition(symbol)

@@ -23,7 +23,7 @@ _PAUSE_SECONDS = 2.0
 _SKEW_MS = 1_000
 
 
-class Timekeeper:
+class ClockSync:
     """Measures the exchange's time now and then, and at once when something does not fit it.
 
     Args:

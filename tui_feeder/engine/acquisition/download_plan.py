@@ -134,9 +134,9 @@ def _months(start: int, end: int) -> list[tuple[int, int]]:
     if first < start:
         first = _add_months(first, 1)
     found = []
-    while (following := _add_months(first, 1)) <= end:
-        found.append((first, following))
-        first = following
+    while (following_month := _add_months(first, 1)) <= end:
+        found.append((first, following_month))
+        first = following_month
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tui_feeder.engine.acquisition.backfill import Tracker
-from tui_feeder.engine.acquisition.tracked_symbol import Tracked
+from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class HistoryMeter:
     def __init__(self) -> None:
         self._whole: WholeHistory | None = None
 
-    def look(self, tracked: Sequence[Tracked], pausing: str | None) -> WholeHistory | None:
+    def look(self, tracked: Sequence[TrackedSymbol], pausing: str | None) -> WholeHistory | None:
         """The measure as of now; None where nothing is being read."""
         if not any(one.phase in ("waiting", "backfill") for one in tracked):
             self._whole = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from tui_feeder.engine.acquisition.backfill import SURE_MS, Filled, History, Tracker
-from tui_feeder.engine.acquisition.ingest import Intake
+from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
@@ -47,7 +47,7 @@ class Gap:
     source: str = ""
     next_try: int = 0
     missing: int = 0
-    given_up: bool = False  # the lane went on without it
+    given_up: bool = False  # the queue went on without it
     refused: bool = False  # the last try ended with a source that refused, not with one that lacks it
     joining: bool = False  # between a loaded history and the live stream
     tracker: Tracker | None = None  # of the try that is under way
@@ -74,7 +74,7 @@ class Recovery:
     """Heals the gaps of every symbol, a task a symbol while it has any.
 
     Args:
-        deadline_seconds: exchange seconds a lane waits for the minutes before it goes on.
+        deadline_seconds: exchange seconds a queue waits for the minutes before it goes on.
         rebuild: called when minutes that a symbol's indicators had passed were filled or changed.
     """
 
@@ -82,7 +82,7 @@ class Recovery:
         self,
         history: History,
         store: Store,
-        intake: Intake,
+        ingest: Ingest,
         journal: Journal,
         clock: ExchangeClock,
         *,
@@ -92,7 +92,7 @@ class Recovery:
         self.closed: deque[Gap] = deque(maxlen=_CLOSED_KEPT)
         self._history = history
         self._store = store
-        self._intake = intake
+        self._ingest = ingest
         self._journal = journal
         self._clock = clock
         self._deadline = clock.at_least(int(deadline_seconds * SECOND_MS), 2.0)
@@ -126,11 +126,11 @@ class Recovery:
             else:
                 self._open(gaps, Gap(symbol, low, high, self._clock.now(), reason, joining=joining))
         self._begin(symbol)
-        lane = self._intake.lane(symbol)
-        if lane.next is not None and self._intake.waits(symbol):
-            gap = self._at(gaps, lane.next)
+        queue = self._ingest.queue(symbol)
+        if queue.next is not None and self._ingest.waits(symbol):
+            gap = self._at(gaps, queue.next)
             if gap is not None:
-                gap.next_try = min(gap.next_try, max(self._clock.now(), self._due(gap, lane.next)))
+                gap.next_try = min(gap.next_try, max(self._clock.now(), self._due(gap, queue.next)))
 
     @staticmethod
     def _at(gaps: list[Gap], minute: int) -> Gap | None:
@@ -242,7 +242,7 @@ class Recovery:
             self._early[symbol] = self._early[symbol].subtract(ripe.subtract(left))
             if done.changed:
                 self._journal.count("minutes corrected by REST", len(done.changed))
-                passed = self._intake.lane(symbol).next
+                passed = self._ingest.queue(symbol).next
                 if passed is not None and min(done.changed) < passed:
                     await self._rebuild(symbol, min(done.changed))
             if left:
@@ -267,8 +267,8 @@ class Recovery:
                     async with asyncio.timeout(seconds):  # wait_for of Python 3.11 can lose a cancellation
                         await wake.wait()
                 continue
-            passed = self._intake.lane(symbol).next or 0
-            due.sort(key=lambda gap: (gap.end <= passed, gap.start))  # what the lane waits for comes first
+            passed = self._ingest.queue(symbol).next or 0
+            due.sort(key=lambda gap: (gap.end <= passed, gap.start))  # what the queue waits for comes first
             late: list[int] = []
             restored = 0
             try:
@@ -294,24 +294,24 @@ class Recovery:
                     gap.next_try = self._clock.now() + self._clock.at_least(_AFTER_CRASH_MS, 2.0)
 
     async def _count_anew(self, symbol: str, late: list[int], restored: int) -> None:
-        """Minutes came that the lane had passed: once for all of them, for all that follows is told again.
+        """Minutes came that the queue had passed: once for all of them, for all that follows is told again.
 
         Where damaged days came back with the values they had, nothing published is wrong.
         """
         told = self._store.untold(symbol).union(self._store.mistold(symbol))
         late = [*late, *(start for start, _ in told)]
-        passed = self._intake.lane(symbol).next
+        passed = self._ingest.queue(symbol).next
         if late and passed is not None and min(late) < passed:
             await self._rebuild(symbol, min(late))
         elif restored and passed is not None:  # the pipeline may have read without them
             await self._rebuild(symbol, passed)
-        self._intake.advance(symbol)
+        self._ingest.advance(symbol)
 
     async def _attempt(self, gap: Gap) -> tuple[list[int], int]:
         """One try at what is still missing of a gap; sets its state and next try.
 
         Returns:
-            Open times of minutes that came or changed although the lane had passed them, and how many
+            Open times of minutes that came or changed although the queue had passed them, and how many
             minutes of damaged days came back with the values they had.
         """
         symbol = gap.symbol
@@ -334,9 +334,9 @@ class Recovery:
             self._journal.count("minutes recovered", filled.got.minutes)
             self.confirm(symbol, filled.early)
         # What the stream brought meanwhile went the usual way.
-        late = [*(start for start, _ in self._intake.lacked(symbol, filled.got)), *filled.changed]
+        late = [*(start for start, _ in self._ingest.lacked(symbol, filled.got)), *filled.changed]
         if not late:
-            self._intake.advance(symbol)
+            self._ingest.advance(symbol)
         left = self._store.present(symbol).missing(gap.start, gap.end)
         gap.missing = left.minutes
         if left and left.start >= settled:
@@ -346,31 +346,31 @@ class Recovery:
         return late, filled.restored
 
     def _due(self, gap: Gap, minute: int) -> int:
-        """Until when (exchange ms) its lane waits for a minute of a gap."""
+        """Until when (exchange ms) its queue waits for a minute of a gap."""
         return max(gap.opened, minute + MINUTE_MS) + self._deadline
 
     def _put_off(self, gap: Gap, filled: Filled, left: Coverage) -> None:
-        """What a gap does until its next try, and whether its lane goes on without it."""
+        """What a gap does until its next try, and whether its queue goes on without it."""
         now = self._clock.now()
         gap.reason = filled.reason or gap.reason
         gap.state = "queued"
         wait = min(_FIRST_WAIT_MS * 2 ** min(gap.tries - 1, 20), _LONGEST_WAIT_MS)
         gap.given_up = gap.given_up or now - gap.opened >= self._deadline
-        lane = self._intake.lane(gap.symbol)
-        if lane.next is not None and lane.next in left:
+        queue = self._ingest.queue(gap.symbol)
+        if queue.next is not None and queue.next in left:
             # The gap may have grown since its beginning was given up: each of its minutes has the same time.
             over = (now - self._deadline) // MINUTE_MS * MINUTE_MS
-            behind = left.clip(lane.next, over) if gap.given_up else EMPTY
-            if behind and self._intake.waits(gap.symbol):
+            behind = left.clip(queue.next, over) if gap.given_up else EMPTY
+            if behind and self._ingest.waits(gap.symbol):
                 start, end = next(iter(behind))
                 minutes = (end - start) // MINUTE_MS
                 self._journal.count("minutes gone on without", minutes)
                 text = f"goes on without {minutes} minutes: {gap.reason}"
                 self._journal.note("warning", text, gap.symbol)
-                self._intake.skip(gap.symbol, end)
-        # What waits at the lane must not be slept over.
-        if lane.next is not None and lane.next in left and self._intake.waits(gap.symbol):
-            wait = min(wait, max(SECOND_MS, self._due(gap, lane.next) - now))
+                self._ingest.skip(gap.symbol, end)
+        # What waits at the queue must not be slept over.
+        if queue.next is not None and queue.next in left and self._ingest.waits(gap.symbol):
+            wait = min(wait, max(SECOND_MS, self._due(gap, queue.next) - now))
         if gap.given_up and not filled.failed and gap.tries >= _UNAVAILABLE_AFTER:
             gap.state = "unavailable"
         gap.next_try = now + self._clock.at_least(wait, _FLOOR_SECONDS)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from tui_feeder.engine.acquisition.tracked_symbol import Tracked
+from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
@@ -24,7 +24,7 @@ _MB = 1 << 20
 _REST = 20  # of the time, this many times as much is spent waiting as looking
 
 
-class StoredDays:
+class StoredDayCheck:
     """Checks the stored days of the tracked symbols; run it as a part of the engine.
 
     Args:
@@ -41,7 +41,7 @@ class StoredDays:
         store: Store,
         journal: Journal,
         workers: ThreadPoolExecutor,
-        tracked: Mapping[str, Tracked],
+        tracked: Mapping[str, TrackedSymbol],
         lost: Callable[[Loss], None],
         least_free: int,
     ) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tui_feeder.engine import telling
-from tui_feeder.engine.acquisition.tracked_symbol import Tracked, choose_symbols
+from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol, choose_symbols
 from tui_feeder.engine.core.backoff import Backoff
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
@@ -26,10 +26,10 @@ _TRADING = "TRADING"
 _NOT_YET = ("PENDING_TRADING", "PRE_TRADING")
 
 
-class Host(Protocol):
+class SubscriptionListener(Protocol):
     """Whoever brings symbols to live and lets them go: the engine."""
 
-    def begin(self, one: Tracked) -> None:
+    def begin(self, one: TrackedSymbol) -> None:
         """Bring a symbol to live, unless that is under way."""
         ...
 
@@ -50,7 +50,7 @@ class Host(Protocol):
         ...
 
 
-class Following:
+class Subscriptions:
     """Keeps the tracked symbols what they should be. All calls come from the engine's loop.
 
     Args:
@@ -58,13 +58,18 @@ class Following:
         rest: asked for the listings.
         clock: the exchange's.
         journal: what comes and goes is told there.
-        host: does what follows.
+        listener: does what follows.
     """
 
     def __init__(
-        self, wanted: Sequence[str], rest: RestClient, clock: ExchangeClock, journal: Journal, host: Host
+        self,
+        wanted: Sequence[str],
+        rest: RestClient,
+        clock: ExchangeClock,
+        journal: Journal,
+        listener: SubscriptionListener,
     ) -> None:
-        self.tracked: dict[str, Tracked] = {}
+        self.tracked: dict[str, TrackedSymbol] = {}
         self.listed: dict[str, SymbolInfo] = {}  # what the exchange listed when it was asked last
         self.odd: dict[str, str] = {}  # entries that cannot be used, by name, and why
         #: Symbols that the list shows as traded no longer: since when (exchange ms), in how many reads.
@@ -79,7 +84,7 @@ class Following:
         self._rest = rest
         self._clock = clock
         self._journal = journal
-        self._host = host
+        self._listener = listener
 
     def chosen(self) -> list[str]:
         """The symbols that are wanted of those listed."""
@@ -171,7 +176,7 @@ class Following:
                 listed[name] = info
                 continue
             since, reads = self._leaving.get(name, (now, 0))
-            if self._host.alive(name, since):
+            if self._listener.alive(name, since):
                 since, reads = now, 0
             if reads + 1 < _GONE_READS or now - since < lasting:
                 listed[name], leaving[name] = info, (since, reads + 1)
@@ -189,14 +194,14 @@ class Following:
         """Follow exactly ``symbols``, each once: new ones are brought up, those that stay are left alone."""
         for name in [name for name in self.tracked if name not in symbols]:
             del self.tracked[name]
-            self._host.let_go(name)
+            self._listener.let_go(name)
             self._journal.note("info", "followed no longer", name)
         for name in symbols:
-            self._settle(self.tracked.setdefault(name, Tracked(name)))
+            self._settle(self.tracked.setdefault(name, TrackedSymbol(name)))
         self.subscribe([one.symbol for one in self.tracked.values() if one.info is not None])
-        self._host.settled()
+        self._listener.settled()
 
-    def _settle(self, one: Tracked) -> None:
+    def _settle(self, one: TrackedSymbol) -> None:
         """What becomes of a symbol, as it is listed now."""
         name, info = one.symbol, self.listed.get(one.symbol)
         trades = info is not None and info.status == _TRADING
@@ -215,11 +220,11 @@ class Following:
             else:
                 one.phase, one.reason = "delisted", f"the exchange trades it no longer{status}"
             one.tracker = None
-            self._host.rest_case(name)
+            self._listener.rest_case(name)
             self._journal.note("warning", one.reason, name)
         elif trades and one.phase in ("waiting", "unknown", "delisted", "pending"):
             one.phase, one.reason = "waiting", "queued"
-            self._host.begin(one)
+            self._listener.begin(one)
 
     def likely(self, symbol: str) -> str | None:
         """The listed symbol that was probably meant."""

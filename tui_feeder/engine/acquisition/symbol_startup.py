@@ -1,4 +1,4 @@
-"""A symbol's way to live: its history, then its pipeline, then its lane at the intake."""
+"""A symbol's way to live: its history, then its pipeline, then its queue in the ingest."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import msgspec
 from tui_feeder.config import Config
 from tui_feeder.engine import telling
 from tui_feeder.engine.acquisition.backfill import History, Tracker
-from tui_feeder.engine.acquisition.checkpoint_writer import NumbersKeeper
+from tui_feeder.engine.acquisition.checkpoint_writer import CheckpointWriter
 from tui_feeder.engine.acquisition.ema_seeds import read_seed, short_timeframes
-from tui_feeder.engine.acquisition.ingest import Intake, Lane
+from tui_feeder.engine.acquisition.ingest import Ingest, SymbolQueue
 from tui_feeder.engine.acquisition.recovery import Recovery
-from tui_feeder.engine.acquisition.tracked_symbol import Tracked, wanted_start
+from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol, wanted_start
 from tui_feeder.engine.analytics.message import Message, encode
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
@@ -48,7 +48,7 @@ _AT_ONCE = 6  # symbols whose history is read, or whose numbers are made, at the
 _MOST_WAIT_SECONDS = 60.0
 #: So many refusals of one symbol may be mistakes: the exchange has been seen to answer with an empty list.
 _ALONE_TRIES = 2
-_NEAR_MS = 3 * MINUTE_MS  # a lane opens when history is this close to now; recovery does the rest
+_NEAR_MS = 3 * MINUTE_MS  # a queue opens when history is this close to now; recovery does the rest
 _REVISED_AT_ONCE = 1_440  # minutes whose messages are in memory at the same time
 
 
@@ -56,7 +56,7 @@ class _DamagedError(Exception):
     """Stored days of a symbol proved to be damaged while its numbers were being made."""
 
 
-class BringUp:
+class SymbolStartup:
     """Brings symbols from nothing, or from what an earlier run stored, to live."""
 
     def __init__(
@@ -64,19 +64,19 @@ class BringUp:
         config: Config,
         store: Store,
         history: History,
-        intake: Intake,
+        ingest: Ingest,
         journal: Journal,
         clock: ExchangeClock,
         workers: ThreadPoolExecutor,
         rest: RestClient,
-        numbers: NumbersKeeper,
+        numbers: CheckpointWriter,
         publish: Callable[[str, Message, bytes], None],
         settled: Callable[[], None],
     ) -> None:
         self._config = config
         self._store = store
         self._history = history
-        self._intake = intake
+        self._ingest = ingest
         self._journal = journal
         self._clock = clock
         self._workers = workers
@@ -85,10 +85,12 @@ class BringUp:
         self._rest = rest
         self._numbers = numbers
         self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._refused: dict[str, Tracked] = {}  # those that wait after a refusal, the longest first
-        self._asked: dict[str, Coverage] = {}  # damaged days that were asked for again before the lane opened
+        self._refused: dict[str, TrackedSymbol] = {}  # those that wait after a refusal, the longest first
+        self._asked: dict[
+            str, Coverage
+        ] = {}  # damaged days that were asked for again before the queue opened
 
-    async def run(self, one: Tracked, recovery: Recovery) -> None:
+    async def run(self, one: TrackedSymbol, recovery: Recovery) -> None:
         """The whole way; tried until it succeeds.
 
         A slot is held only while something is done for the symbol, never while it waits for its next try:
@@ -103,25 +105,25 @@ class BringUp:
             with contextlib.suppress(_DamagedError):  # a day proved so while its candles were read: once more
                 async with self._slots:
                     one.phase, one.reason = "backfill", "its numbers are being made"
-                    opened = await self.open_lane(one)
+                    opened = await self.open_queue(one)
         if one.phase == "failed":  # the first minute it took was too much for it
             return
         one.phase, one.reason = "live", ""
         recovery.resume(one.symbol)
         recovery.confirm(one.symbol, self._store.early(one.symbol))
-        lane_next = self._intake.lane(one.symbol).next or opened
+        queue_next = self._ingest.queue(one.symbol).next or opened
         present = self._store.present(one.symbol)
         left = present.missing(one.start, self.closed_until()).subtract(known)
         # Of older days nobody else asks for those that were damaged.
         older = self._store.lost(one.symbol).union(self._store.damaged(one.symbol)).clip(0, one.start)
         left = left.union(older.subtract(present))
-        # What the stream brought meanwhile and the lane has taken may still be on its way to the store.
-        for start, end in left.subtract(span(opened, lane_next)):
-            joining = start >= lane_next
+        # What the stream brought meanwhile and the queue has taken may still be on its way to the store.
+        for start, end in left.subtract(span(opened, queue_next)):
+            joining = start >= queue_next
             reason = "closed while history was read" if joining else "no source had these minutes"
             recovery.need(one.symbol, start, end, reason, joining=joining)
 
-    async def _fill(self, one: Tracked, recovery: Recovery) -> None:
+    async def _fill(self, one: TrackedSymbol, recovery: Recovery) -> None:
         """Fill what is missing, until the end of history is near now."""
         backoff = Backoff(most=_MOST_WAIT_SECONDS)
         near = self._clock.at_least(_NEAR_MS, 2.0)
@@ -130,7 +132,7 @@ class BringUp:
             until = self.closed_until()
             missing = self._store.present(one.symbol).missing(one.start, until)
             missing = missing.subtract(recovery.unavailable(one.symbol))
-            # A settling minute may not be had by REST yet; the lane and recovery take care of it.
+            # A settling minute may not be had by REST yet; the queue and recovery take care of it.
             if missing.minutes * MINUTE_MS <= near and (not missing or missing.start >= until - near):
                 one.tracker = None
                 return
@@ -150,7 +152,7 @@ class BringUp:
                 one.tracker = None  # no source has them: recovery asks again, live minutes need not wait
                 return
 
-    async def _wanted_start(self, one: Tracked) -> int:
+    async def _wanted_start(self, one: TrackedSymbol) -> int:
         """The first minute wanted: the configured one, or the first the exchange has."""
         start = wanted_start(self._config, self._clock.now())
         listed = self._store.listed(one.symbol)
@@ -174,7 +176,7 @@ class BringUp:
         return max(start, listed)
 
     async def _put_off(
-        self, one: Tracked, kind: str, reason: str, backoff: Backoff, retry_ms: int = 0
+        self, one: TrackedSymbol, kind: str, reason: str, backoff: Backoff, retry_ms: int = 0
     ) -> None:
         """Wait until the next try, less where REST is reached again or the symbol's candles begin.
 
@@ -212,7 +214,7 @@ class BringUp:
                 return True
         return False
 
-    async def settle_basis(self, one: Tracked) -> None:
+    async def settle_basis(self, one: TrackedSymbol) -> None:
         """Keep what the symbol's numbers rest on beside candles: tick size, bars that seed long EMAs."""
         known = basis_of(self._store, one.symbol)
         basis = known if one.info is None else msgspec.structs.replace(known, tick_size=one.info.tick_size)
@@ -242,8 +244,8 @@ class BringUp:
                 stale = span(revisions.since, newest + MINUTE_MS)
             await asyncio.wrap_future(keep_basis(self._store, one.symbol, basis, stale))
 
-    async def open_lane(self, one: Tracked, since: int | None = None) -> int:
-        """Load the pipeline from the store and open the lane behind its last minute.
+    async def open_queue(self, one: TrackedSymbol, since: int | None = None) -> int:
+        """Load the pipeline from the store and open the queue behind its last minute.
 
         Called again when minutes that the pipeline had passed were repaired, with the first of them as
         ``since``. Whatever was stored or replaced behind the last message, in this run or by anybody before
@@ -252,7 +254,7 @@ class BringUp:
         as revisions. Only what is too old to be part of any number reaches none.
 
         Returns:
-            The first minute (ms) that the lane takes.
+            The first minute (ms) that the queue takes.
 
         Raises:
             _DamagedError: stored days proved to be damaged before it was open for the first time: they may
@@ -260,33 +262,33 @@ class BringUp:
         """
         async with one.rebuilding:
             symbol = one.symbol
-            self._intake.hold(symbol)
-            await asyncio.wrap_future(self._store.written())  # what this lane gave before it was held
-            lane = self._intake.lane(symbol)
+            self._ingest.hold(symbol)
+            await asyncio.wrap_future(self._store.written())  # what this queue gave before it was held
+            queue = self._ingest.queue(symbol)
             present = self._store.present(symbol)
             made = self._store.watermark(symbol)
-            if lane.next is not None:
-                end = lane.next
+            if queue.next is not None:
+                end = queue.next
             elif made is not None:
                 # Minutes that were stored without a message before a stop get theirs now.
                 end = max(made + MINUTE_MS, one.start)
             else:
                 end = present.end if present else self.closed_until()
-            if present and lane.next is None and (made is None or made < end - MINUTE_MS):
+            if present and queue.next is None and (made is None or made < end - MINUTE_MS):
                 # From here on the store notes what changes before it.
                 await asyncio.wrap_future(self._store.set_watermark(symbol, end - MINUTE_MS))
             revisions = revisions_of(self._store, symbol)
             if revisions is None:  # its first start: what is published begins here
                 revisions = Revisions(end)
                 await asyncio.wrap_future(self._store.remember(REVISIONS + symbol, revisions.encode()))
-            if lane.opened is None:
+            if queue.opened is None:
                 begin, untold = revisions.since, self._store.untold(symbol)
-                lane.skipped = present.missing(begin, end).union(untold.clip(begin, end))
-            elif lane.next is None:  # it crashed: what it goes back over is no longer skipped
-                lane.skipped = lane.skipped.clip(0, end)
-            pipeline, first, changed = await self._catch_up(one, lane, end, since)
+                queue.skipped = present.missing(begin, end).union(untold.clip(begin, end))
+            elif queue.next is None:  # it crashed: what it goes back over is no longer skipped
+                queue.skipped = queue.skipped.clip(0, end)
+            pipeline, first, changed = await self._catch_up(one, queue, end, since)
             while changed:  # by a repair while the numbers were being made
-                pipeline, earlier, changed = await self._catch_up(one, lane, end, None)
+                pipeline, earlier, changed = await self._catch_up(one, queue, end, None)
                 first = min(first, earlier)
             recent = self._store.read(symbol, end - DAY_MS - MINUTE_MS, end)
             one.day.load(recent)
@@ -295,10 +297,10 @@ class BringUp:
                 for candle in to_candles(recent[-2:]):
                     one.before_last, one.last = one.last.close if one.last else None, candle
             self.judge_profile(one, pipeline)
-            self._intake.open_lane(symbol, pipeline, end)
+            self._ingest.open_queue(symbol, pipeline, end)
             return end
 
-    def judge_profile(self, one: Tracked, pipeline: SymbolPipeline) -> None:
+    def judge_profile(self, one: TrackedSymbol, pipeline: SymbolPipeline) -> None:
         """Note whether the rows of the symbol's profile fit it; each cause is logged once."""
         one.profile_note, cause = profile_note(self._config, pipeline)
         if cause and cause not in one.noted:
@@ -306,7 +308,7 @@ class BringUp:
             self._journal.note("warning", one.profile_note, one.symbol)
 
     async def _catch_up(
-        self, one: Tracked, lane: Lane, end: int, since: int | None
+        self, one: TrackedSymbol, queue: SymbolQueue, end: int, since: int | None
     ) -> tuple[SymbolPipeline, int, bool]:
         """Make the pipeline from the store; publish again what rests on minutes that have changed.
 
@@ -319,35 +321,41 @@ class BringUp:
         begin, edition = revisions.since, store.edition(symbol)
         # Also what came or changed too late for an earlier engine, or for a try that crashed.
         changed = store.untold(symbol).union(store.mistold(symbol)).clip(0, end)
-        reached = changed.union(lane.skipped.intersect(store.present(symbol)))
+        reached = changed.union(queue.skipped.intersect(store.present(symbol)))
         # What is too old for the first number that was published is so for all of them.
         days_before = begin // DAY_MS * DAY_MS - DAYS_BEFORE * DAY_MS  # whose ranges a profile rests on
         oldest = start_of(store, symbol, begin, settings_of(store, self._config, symbol))
         if reached := reached.clip(min(oldest, days_before), end):
             since = reached.start if since is None else min(since, reached.start)
-        elif lane.opened is not None:
+        elif queue.opened is not None:
             since = None  # somebody else was quicker
         first = end if since is None else min(end, max(since, begin))
         present = store.present(symbol)
-        known = self._asked.get(symbol, EMPTY) if lane.opened is None else store.damaged(symbol)
-        make = partial(self._numbers.pipeline, symbol, first, first=lane.opened is None)
+        known = self._asked.get(symbol, EMPTY) if queue.opened is None else store.damaged(symbol)
+        make = partial(self._numbers.pipeline, symbol, first, first=queue.opened is None)
         pipeline = await asyncio.get_running_loop().run_in_executor(self._workers, make)
         if damaged := store.damaged(symbol).subtract(known):
             await asyncio.wrap_future(store.written())
-            if lane.opened is None:
+            if queue.opened is None:
                 self._asked[symbol] = known.union(damaged)
                 raise _DamagedError(symbol)
-            lane.skipped = lane.skipped.union(damaged.intersect(present).clip(begin, end))
+            queue.skipped = queue.skipped.union(damaged.intersect(present).clip(begin, end))
         if store.lost(symbol).clip(0, end):
             await asyncio.wrap_future(store.rest_on_loss(symbol))
         if first < end:
-            await self._revise(one, lane, pipeline, revisions, first, end)
+            await self._revise(one, queue, pipeline, revisions, first, end)
         if changed and store.edition(symbol) == edition:
             await asyncio.wrap_future(store.settle_told(symbol, changed))
         return pipeline, first, bool(store.untold(symbol).union(store.mistold(symbol)).clip(0, end))
 
     async def _revise(
-        self, one: Tracked, lane: Lane, pipeline: SymbolPipeline, revisions: Revisions, first: int, end: int
+        self,
+        one: TrackedSymbol,
+        queue: SymbolQueue,
+        pipeline: SymbolPipeline,
+        revisions: Revisions,
+        first: int,
+        end: int,
     ) -> None:
         """Count ``[first, end)`` again and publish each minute once more, or for the first time.
 
@@ -356,7 +364,7 @@ class BringUp:
         """
         symbol = one.symbol
         # What was lost with a damaged day had its message.
-        never = lane.skipped.subtract(self._store.mistold(symbol).subtract(self._store.untold(symbol)))
+        never = queue.skipped.subtract(self._store.mistold(symbol).subtract(self._store.untold(symbol)))
         minutes = self._store.present(symbol).clip(first, end)
         corrected = minutes.subtract(never)
         after = revisions.copy()
@@ -380,8 +388,8 @@ class BringUp:
             again = [(at, payload, bars) for at, _, payload, bars in told]
             commit = self._store.revise(symbol, again, REVISIONS + symbol, after.encode())
             await asyncio.wrap_future(commit)
-            lane.skipped = lane.skipped.subtract(part)
-            lane.late.difference_update(at for at, *_ in told)
+            queue.skipped = queue.skipped.subtract(part)
+            queue.late.difference_update(at for at, *_ in told)
             for _, message, payload, _ in told:
                 self._publish(symbol, message, payload)
         one.revisions += corrected.minutes

@@ -19,7 +19,7 @@ from tui_feeder.monitor import TimeframeView
 
 
 @dataclass(slots=True)
-class Tracked:
+class TrackedSymbol:
     """What the engine knows of a symbol beside its candles."""
 
     symbol: str

@@ -23,7 +23,7 @@ from tui_feeder.engine.derived.stored_profiles import (
 from tui_feeder.engine.storage.store import Store
 
 
-class ProfileKeeper:
+class ProfileBuilder:
     """Builds days one symbol after the other, on a worker thread; run it as a part of the engine."""
 
     def __init__(self, config: Config, store: Store, journal: Journal, workers: ThreadPoolExecutor) -> None:

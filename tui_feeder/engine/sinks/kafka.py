@@ -33,7 +33,7 @@ _SILENT_SECONDS = 3.0
 _END_SECONDS = 1.0
 
 
-class _Lane:
+class _PartitionQueue:
     """What waits for one partition, the batch under way included."""
 
     def __init__(self, partition: int) -> None:
@@ -50,7 +50,7 @@ class _Delivery:
     """What a session has under way."""
 
     def __init__(self, partitions: int, taken: int) -> None:
-        self.lanes = [_Lane(partition) for partition in range(partitions)]
+        self.queues = [_PartitionQueue(partition) for partition in range(partitions)]
         self.ahead = 0  # bytes read and not yet acknowledged
         self.read = taken  # number of the last message read
 
@@ -85,8 +85,8 @@ class KafkaSink(DrainingSink):
     def _silence(self) -> float:
         """Seconds since the oldest batch under way was sent; 0.0 without one."""
         delivery = self._delivery
-        lanes = [] if delivery is None else delivery.lanes
-        sent = [at for lane in lanes if (at := lane.sent_at) is not None]
+        queues = [] if delivery is None else delivery.queues
+        sent = [at for queue in queues if (at := queue.sent_at) is not None]
         return time.monotonic() - min(sent) if sent else 0.0
 
     async def session(self) -> None:
@@ -123,7 +123,7 @@ class KafkaSink(DrainingSink):
                     await producer.client.close()
 
     async def _drain(self, producer: AIOKafkaProducer, delivery: _Delivery) -> None:
-        parts = [asyncio.create_task(self._send(producer, delivery, lane)) for lane in delivery.lanes]
+        parts = [asyncio.create_task(self._send(producer, delivery, queue)) for queue in delivery.queues]
         parts.append(asyncio.create_task(self._fill(delivery)))
         try:
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -135,22 +135,22 @@ class KafkaSink(DrainingSink):
             await asyncio.gather(*parts, return_exceptions=True)
 
     async def _fill(self, delivery: _Delivery) -> None:
-        """Read the outbox into the lanes, until the session is over."""
-        lane_of: dict[str, _Lane] = {}
+        """Read the outbox into the queues, until the session is over."""
+        queue_of: dict[str, _PartitionQueue] = {}
         while True:
             ending, room = self.ending, _AHEAD - delivery.ahead
             found = self.outbox.after(delivery.read, room) if room > 0 else []
             for one in found:
-                lane = lane_of.get(one.symbol)
-                if lane is None:
+                queue = queue_of.get(one.symbol)
+                if queue is None:
                     # As Kafka's own producers choose it, so that a symbol stays where another put it.
-                    place = (murmur2(one.symbol.encode()) & 0x7FFFFFFF) % len(delivery.lanes)
-                    lane = lane_of[one.symbol] = delivery.lanes[place]
-                lane.waiting.append(one)
-                lane.bytes += len(one.payload)
-                lane.filled.set()
-                if lane.bytes >= self._config.batch_size:
-                    lane.full.set()
+                    place = (murmur2(one.symbol.encode()) & 0x7FFFFFFF) % len(delivery.queues)
+                    queue = queue_of[one.symbol] = delivery.queues[place]
+                queue.waiting.append(one)
+                queue.bytes += len(one.payload)
+                queue.filled.set()
+                if queue.bytes >= self._config.batch_size:
+                    queue.full.set()
                 delivery.ahead += len(one.payload)
             if found:
                 delivery.read = found[-1].number
@@ -164,30 +164,30 @@ class KafkaSink(DrainingSink):
             self.tell_dropped()
             await self.woken(TICK)
 
-    async def _send(self, producer: AIOKafkaProducer, delivery: _Delivery, lane: _Lane) -> None:
+    async def _send(self, producer: AIOKafkaProducer, delivery: _Delivery, queue: _PartitionQueue) -> None:
         """One partition: a batch, its answer, the next."""
         linger, timeout = self._config.linger_ms / 1000, self._config.delivery_timeout_ms / 1000
         while True:
-            if not lane.waiting:
-                lane.filled.clear()
-                await lane.filled.wait()
-            if lane.bytes < self._config.batch_size:
-                lane.full.clear()
+            if not queue.waiting:
+                queue.filled.clear()
+                await queue.filled.wait()
+            if queue.bytes < self._config.batch_size:
+                queue.full.clear()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(linger):
-                        await lane.full.wait()
+                        await queue.full.wait()
             batch = producer.create_batch()
-            for taken, one in enumerate(lane.waiting):
+            for taken, one in enumerate(queue.waiting):
                 key = one.symbol.encode()
-                if taken >= lane.most or not batch.append(
+                if taken >= queue.most or not batch.append(
                     key=key, value=one.payload, timestamp=one.timestamp
                 ):
                     break
             count = batch.record_count()
             batch.close()
-            lane.sent_at = time.monotonic()
+            queue.sent_at = time.monotonic()
             try:
-                sent = await producer.send_batch(batch, self.topic, partition=lane.partition)
+                sent = await producer.send_batch(batch, self.topic, partition=queue.partition)
                 # Not cancelled with us: it is a shield, and what it shields may be refused later, unheard.
                 sent.add_done_callback(lambda one: one.cancelled() or one.exception())
                 if not (await asyncio.wait([sent], timeout=timeout))[0]:
@@ -195,17 +195,17 @@ class KafkaSink(DrainingSink):
                 sent.result()
             except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
                 if count == 1:
-                    self._refused = max(self._refused, len(lane.waiting[0].payload))
+                    self._refused = max(self._refused, len(queue.waiting[0].payload))
                     raise SinkError(too_large(self._refused, self.topic)) from error
-                lane.most = count // 2
+                queue.most = count // 2
                 continue
             finally:
-                lane.sent_at = None
-            size = sum(len(lane.waiting.popleft().payload) for _ in range(count))
-            lane.bytes -= size
+                queue.sent_at = None
+            size = sum(len(queue.waiting.popleft().payload) for _ in range(count))
+            queue.bytes -= size
             delivery.ahead -= size
             self.count(self._counter, count)
-            left = [other.waiting[0].number for other in delivery.lanes if other.waiting]
+            left = [other.waiting[0].number for other in delivery.queues if other.waiting]
             self.take(min(left) - 1 if left else delivery.read)
             assert self._woken is not None
             self._woken.set()  # there is room again
