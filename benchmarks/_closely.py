@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from tui_feeder import running
+from tui_feeder import runner
 from tui_feeder.cli import main
 from tui_feeder.engine.core.loop_lag import ticks
 from tui_feeder.engine.thread import EngineThread
@@ -33,5 +33,5 @@ class Watched(EngineThread):
 
 
 if __name__ == "__main__":
-    running.EngineThread = Watched  # type: ignore[misc]
+    runner.EngineThread = Watched  # type: ignore[misc]
     main()

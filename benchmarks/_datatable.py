@@ -10,7 +10,7 @@ from textual.widgets import DataTable
 from tests.fake_monitor import PERIODS, TIMEFRAMES, FakeMonitor
 from tui_feeder.widgets.columns import Sight, columns_for
 from tui_feeder.widgets.grid import Grid
-from tui_feeder.widgets.ink import GLYPHS
+from tui_feeder.widgets.palette import GLYPHS
 
 
 class TableApp(App[None]):

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks._report import anonymous_mb, percentile
-from tui_feeder import cli, running  # what the command loads is part of its memory
+from tui_feeder import cli, runner  # what the command loads is part of its memory
 from tui_feeder.config import Application, Config, Exchange, VolumeProfile
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle
@@ -28,7 +28,7 @@ from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.thread import EngineThread
 
 assert cli
-assert running
+assert runner
 
 #: Nothing more is built in the background for so long: the start is over, seconds.
 _SETTLE_SECONDS = 3.0

@@ -2,8 +2,8 @@
 
 A cluster worker has one transactional producer for each partition it owns, and commits a transaction a
 partition and minute. Measured here for 8, 32 and 64 of them, each number in a process of its own: memory,
-connections, processor time while idle and for each minute, and the time from the begin of a transaction to its
-commit where all producers commit at once, as they do after a minute's end.
+connections, processor time while idle and for each minute, and the time from the begin of a transaction to
+its commit where all producers commit at once, as they do after a minute's end.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PRODUCERS = (8, 32, 64)
 #: In all, whatever the number of partitions.
 SYMBOLS = 600
 MINUTES = 25
-#: Bytes of a message, of the progress of a symbol, and of what its pipeline keeps; of the last one in so many.
+#: Bytes of a message, of the progress of a symbol, and of a checkpoint; minutes between checkpoints.
 MESSAGE, PROGRESS, CHECKPOINT, CHECKPOINT_EVERY = 1_350, 300, 12_000, 15
 IDLE_SECONDS = 5.0
 

@@ -69,7 +69,7 @@ async def film(engine: EngineThread, demo: Demo) -> None:
             while time.monotonic() < end and not over():
                 await asyncio.sleep(_SECONDS)
                 assert isinstance(app.screen, FeederScreen)
-                frames.append(drawing(app.screen.shown_panels(), size, app.ink.background))
+                frames.append(drawing(app.screen.shown_panels(), size, app.palette.background))
 
         await shoot(3)
         await pilot.press("F")
@@ -88,7 +88,7 @@ async def film(engine: EngineThread, demo: Demo) -> None:
     )
     body = "".join(f'<g class="f" id="f{i}">{frame}</g>' for i, frame in enumerate(frames))
     (_FOLDER / "healing.svg").write_text(
-        in_window(body, size, app.ink.background, "feeder-tui --demo: cut and healed", style)
+        in_window(body, size, app.palette.background, "feeder-tui --demo: cut and healed", style)
     )
 
 

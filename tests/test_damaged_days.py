@@ -17,7 +17,7 @@ from samples import MIDNIGHT, walk
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.core.coverage import Coverage, span
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.moments import day_text
+from tui_feeder.time_format import format_day
 
 YESTERDAY = TODAY - DAY_MS
 
@@ -79,7 +79,7 @@ def test_a_command_that_writes_leaves_the_mark_of_damage_until_the_day_is_read_a
         store.set_watermark(BTC, MIDNIGHT + 3 * DAY_MS - MINUTE_MS).result()
     store.close()
     damage_day(path, BTC, day)
-    said = f"{BTC}: 1 stored day damaged and left out: {day_text(day)}"
+    said = f"{BTC}: 1 stored day damaged and left out: {format_day(day)}"
     for _ in range(2):
         done = command("profiles", "rebuild", "--storage", path, cwd=tmp_path)
         assert (done.code, said in done.err) == (4, True), done.out + done.err
@@ -94,10 +94,10 @@ def test_a_command_that_writes_leaves_the_mark_of_damage_until_the_day_is_read_a
     done = command("gaps", "--symbols", BTC, "--storage", path, cwd=tmp_path)
     assert "damaged: stored and not readable" in done.out
     done = command("backup", tmp_path / "copy", "--storage", path, cwd=tmp_path)
-    assert (done.code, f"damaged days: {day_text(day)}" in done.err) == (1, True), done.err
+    assert (done.code, f"damaged days: {format_day(day)}" in done.err) == (1, True), done.err
     assert not (tmp_path / "copy").exists()
     elsewhere = MIDNIGHT + DAY_MS if day == MIDNIGHT else MIDNIGHT
-    span_of = (f"--from={day_text(elsewhere)}", f"--to={day_text(elsewhere + DAY_MS)}")
+    span_of = (f"--from={format_day(elsewhere)}", f"--to={format_day(elsewhere + DAY_MS)}")
     done = command("export", "--symbol", BTC, *span_of, "--storage", path, cwd=tmp_path)
     assert (done.code, len(done.out.splitlines())) == (0, 1441), done.err
 

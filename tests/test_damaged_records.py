@@ -31,7 +31,7 @@ from tui_feeder.engine.derived.stored_profiles import build_days, read_profiles
 from tui_feeder.engine.exchanges.binance.ban import known_ban
 from tui_feeder.engine.storage.store import FileRecord, Store, StoreError
 from tui_feeder.engine.storage.symbol_state import NAMES, Unavailable, intervals, number, state_of
-from tui_feeder.moments import day_text, parse_timeframe
+from tui_feeder.time_format import format_day, parse_timeframe
 
 MINUTES = span(FIRST, FIRST + 30 * MINUTE_MS)
 COVERAGES = (b"present", b"certified", b"outages", b"overruled", b"altered", b"untold", b"mistold", b"early")
@@ -202,7 +202,7 @@ def test_a_damaged_profile_is_named_counts_as_missing_and_is_built_anew(tmp_path
     with contextlib.closing(Store(tmp_path, exchange="x")) as store:
         assert read_profiles(store, BTC, day, day + DAY_MS) == []
         (named,) = store.odd_records
-        assert named == f"{BTC}: the volume profile of {day_text(day)}"
+        assert named == f"{BTC}: the volume profile of {format_day(day)}"
         assert build_days(store, BTC, ProfileSettings(), [day], again=False).built == 1
         (again,) = read_profiles(store, BTC, day, day + DAY_MS)
         assert (again.poc, again.vah, again.candles) == (made.poc, made.vah, made.candles)

@@ -20,8 +20,8 @@ from tui_feeder.engine.core.journal import Journal, warnings_shown
 from tui_feeder.engine.engine import Engine
 from tui_feeder.monitor import Event, SymbolState
 from tui_feeder.widgets.grid import progress_text
-from tui_feeder.widgets.ink import GLYPHS
 from tui_feeder.widgets.lines import gap_line, status_line
+from tui_feeder.widgets.palette import GLYPHS
 
 
 def told(engine: Engine, symbol: str | None, *words: str) -> list[Event]:
@@ -152,7 +152,7 @@ def test_how_long_it_takes_is_not_told_while_nothing_moves(monkeypatch: pytest.M
 def test_what_other_modules_warn_of_is_on_the_screen_too_and_once_a_minute() -> None:
     journal = Journal(lambda: 7)
     running, socket = (
-        logging.getLogger("tui_feeder.running"),
+        logging.getLogger("tui_feeder.runner"),
         logging.getLogger("tui_feeder.engine.exchanges.binance"),
     )
     with warnings_shown(journal):

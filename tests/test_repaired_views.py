@@ -29,7 +29,7 @@ from tui_feeder.engine.derived.profile_views import ProfileViews
 from tui_feeder.engine.derived.settings import profile_settings
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.thread import LiveMonitor
-from tui_feeder.replaying.player import Player
+from tui_feeder.replay.monitor import ReplayMonitor
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
@@ -105,20 +105,28 @@ def test_the_profile_of_a_day_follows_a_repair_of_it_and_of_the_days_before(stor
 
 def test_a_replay_counts_a_symbol_again_whose_minutes_were_repaired(store: Store) -> None:
     at = MIDNIGHT + 700 * MINUTE_MS
-    player = Player(store, Config(), ("X",), MIDNIGHT, END, 60.0, at)
+    replay_monitor = ReplayMonitor(store, Config(), ("X",), MIDNIGHT, END, 60.0, at)
     try:
-        wait(lambda: player.settled and player.snapshot().state == "paused")
-        assert player.bars("X", 300, 10)["close"][-1] == store.read("X", 0, at)["close"][-1]
+        wait(lambda: replay_monitor.settled and replay_monitor.snapshot().state == "paused")
+        assert replay_monitor.bars("X", 300, 10)["close"][-1] == store.read("X", 0, at)["close"][-1]
         low = at - 30 * MINUTE_MS
         store.put("X", other(store.read("X", low, at)), Source.REST).result()
         scratch = load_pipeline(store, Config(), "X", at).timeframe_states()
-        wait(lambda: [t.emas for t in player.snapshot().symbols[0].timeframes] == [s.emas for s in scratch])
-        assert player.snapshot().symbols[0].price == store.read("X", 0, at)["close"][-1]
+        wait(
+            lambda: (
+                [t.emas for t in replay_monitor.snapshot().symbols[0].timeframes] == [s.emas for s in scratch]
+            )
+        )
+        assert replay_monitor.snapshot().symbols[0].price == store.read("X", 0, at)["close"][-1]
         fills(store)
         scratch = load_pipeline(store, Config(), "X", at).timeframe_states()
-        wait(lambda: [t.emas for t in player.snapshot().symbols[0].timeframes] == [s.emas for s in scratch])
+        wait(
+            lambda: (
+                [t.emas for t in replay_monitor.snapshot().symbols[0].timeframes] == [s.emas for s in scratch]
+            )
+        )
     finally:
-        player.close()
+        replay_monitor.close()
 
 
 def test_an_attached_client_asks_again_when_minutes_were_repaired(tmp_path: Path) -> None:

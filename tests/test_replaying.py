@@ -19,9 +19,9 @@ from tui_feeder.engine.analytics.message import encode
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import MinuteState
-from tui_feeder.replaying.app import ReplayApp
-from tui_feeder.replaying.clock import ReplayClock
-from tui_feeder.replaying.player import Player
+from tui_feeder.replay.app import ReplayApp
+from tui_feeder.replay.clock import ReplayClock
+from tui_feeder.replay.monitor import ReplayMonitor
 from tui_feeder.screens.base import bindings_of
 
 HOUR = 60 * MINUTE_MS
@@ -46,14 +46,16 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def player_of(
     path: Path, *symbols: str, config: Config | None = None, speed: float = 60.0, at: int | None = None
-) -> Iterator[Player]:
+) -> Iterator[ReplayMonitor]:
     store = Store(path, read_only=True)
-    player = Player(store, config or Config(), symbols or ("AUSDT", "BUSDT"), MIDNIGHT, END, speed, at)
+    replay_monitor = ReplayMonitor(
+        store, config or Config(), symbols or ("AUSDT", "BUSDT"), MIDNIGHT, END, speed, at
+    )
     try:
-        until(lambda: player.settled and player.snapshot().state != "seeking")
-        yield player
+        until(lambda: replay_monitor.settled and replay_monitor.snapshot().state != "seeking")
+        yield replay_monitor
     finally:
-        player.close()
+        replay_monitor.close()
         store.close()
 
 
@@ -64,9 +66,9 @@ def until(happened: Callable[[], bool], seconds: float = 30.0) -> None:
         time.sleep(0.01)
 
 
-def go(player: Player, moment: int) -> None:
-    player.seek(moment)
-    until(lambda: player.settled and player.snapshot().exchange_time == moment)
+def go(replay_monitor: ReplayMonitor, moment: int) -> None:
+    replay_monitor.seek(moment)
+    until(lambda: replay_monitor.settled and replay_monitor.snapshot().exchange_time == moment)
 
 
 # --- the clock -----------------------------------------------------------------------------------
@@ -122,41 +124,45 @@ def test_messages_at_a_paused_moment_are_byte_equal_to_those_of_the_command(path
     day = MIDNIGHT + DAY_MS
     # Counted on, loaded far ahead, loaded back, back by one minute, in a hole of one symbol, the very end.
     jumps = (5, 65, 900, 130, 129, 1_500, 2 * 1_440)
-    with player_of(path, at=day) as player:
+    with player_of(path, at=day) as replay_monitor:
         for minutes in jumps:
-            go(player, day + minutes * MINUTE_MS)
-            made = [encode(message) for message in player.messages()]
+            go(replay_monitor, day + minutes * MINUTE_MS)
+            made = [encode(message) for message in replay_monitor.messages()]
             assert made == by_close[day + minutes * MINUTE_MS], minutes
-        go(player, HOLE[1])
+        go(replay_monitor, HOLE[1])
         assert len(by_close[HOLE[1]]) == 1
-        assert encode(player.messages()[0]) == by_close[HOLE[1]][0]
-        assert player.messages()[1].timestamp == HOLE[0] - 1
+        assert encode(replay_monitor.messages()[0]) == by_close[HOLE[1]][0]
+        assert replay_monitor.messages()[1].timestamp == HOLE[0] - 1
 
 
 def test_it_plays_through_every_minute_and_stops_at_the_end(path: Path) -> None:
-    with player_of(path, "AUSDT", speed=3_600.0, at=END - 90 * MINUTE_MS) as player:
-        first = player.snapshot()
+    with player_of(path, "AUSDT", speed=3_600.0, at=END - 90 * MINUTE_MS) as replay_monitor:
+        first = replay_monitor.snapshot()
         assert (first.state, first.exchange_time) == ("paused", END - 90 * MINUTE_MS)
-        player.play(True)
-        until(lambda: player.snapshot().state == "replay")
-        until(lambda: player.snapshot().exchange_time == END and player.snapshot().state == "paused")
-        (view,) = player.snapshot().symbols
+        replay_monitor.play(True)
+        until(lambda: replay_monitor.snapshot().state == "replay")
+        until(
+            lambda: (
+                replay_monitor.snapshot().exchange_time == END and replay_monitor.snapshot().state == "paused"
+            )
+        )
+        (view,) = replay_monitor.snapshot().symbols
         assert view.messages == 90
         assert view.last_closed == END - MINUTE_MS
-        (message,) = player.messages()
-        player.seek_by(-HOUR)
-        until(lambda: player.settled)
-        assert player.clock.playing  # it goes on from there
-        player.play(False)
-        go(player, END)
-        assert encode(player.messages()[0]) == encode(message)
+        (message,) = replay_monitor.messages()
+        replay_monitor.seek_by(-HOUR)
+        until(lambda: replay_monitor.settled)
+        assert replay_monitor.clock.playing  # it goes on from there
+        replay_monitor.play(False)
+        go(replay_monitor, END)
+        assert encode(replay_monitor.messages()[0]) == encode(message)
 
 
 def test_a_clock_that_is_too_fast_waits_for_the_numbers(path: Path) -> None:
-    with player_of(path, speed=10_000_000.0, at=MIDNIGHT + DAY_MS) as player:
-        player.play(True)
-        until(lambda: player.snapshot().exchange_time == END)
-        a, b = player.snapshot().symbols
+    with player_of(path, speed=10_000_000.0, at=MIDNIGHT + DAY_MS) as replay_monitor:
+        replay_monitor.play(True)
+        until(lambda: replay_monitor.snapshot().exchange_time == END)
+        a, b = replay_monitor.snapshot().symbols
         assert a.messages == 2 * 1_440
         assert b.messages == 2 * 1_440 - 7
 
@@ -166,63 +172,63 @@ def test_a_clock_that_is_too_fast_waits_for_the_numbers(path: Path) -> None:
 
 def test_nothing_after_the_moment_is_shown(path: Path) -> None:
     candles = walk(MINUTES)
-    with player_of(path) as player:
+    with player_of(path) as replay_monitor:
         for moment in (END, MIDNIGHT + 25 * HOUR + 17 * MINUTE_MS, MIDNIGHT + 30 * HOUR):
-            go(player, moment)
+            go(replay_monitor, moment)
             for timeframe in (60, 3_600):
-                bars = player.bars("AUSDT", timeframe, 50)
-                lines = player.ema_lines("AUSDT", timeframe, 50)
+                bars = replay_monitor.bars("AUSDT", timeframe, 50)
+                lines = replay_monitor.ema_lines("AUSDT", timeframe, 50)
                 frame = timeframe * 1_000
                 assert int(bars["open_time"][-1]) == moment // frame * frame - frame
                 assert [len(line) for line in lines] == [len(bars)] * 2
-                later = player.bars("AUSDT", timeframe, 50, end=moment + 10 * HOUR)
+                later = replay_monitor.bars("AUSDT", timeframe, 50, end=moment + 10 * HOUR)
                 assert np.array_equal(later, bars)
-            view = player.snapshot().symbols[0]
+            view = replay_monitor.snapshot().symbols[0]
             assert view.price == candles["close"][(moment - MIDNIGHT) // MINUTE_MS - 1]
-            fast = player.ema_lines("AUSDT", 3_600, 50)[0][-1]
+            fast = replay_monitor.ema_lines("AUSDT", 3_600, 50)[0][-1]
             hourly = next(frame for frame in view.timeframes if frame.timeframe == 3_600)
             assert hourly.emas[0] is not None
             assert fast == pytest.approx(hourly.emas[0], rel=1e-9)
-            profile = player.profile("AUSDT")
+            profile = replay_monitor.profile("AUSDT")
             assert profile is not None
             assert profile.last_minute == moment - MINUTE_MS
             assert (profile.poc, profile.vah) == (view.poc, view.vah)
-            states = player.coverage("AUSDT", moment - HOUR, moment + HOUR, 120)
+            states = replay_monitor.coverage("AUSDT", moment - HOUR, moment + HOUR, 120)
             assert set(states[:60]) <= {MinuteState.STORED}
             assert set(states[60:]) == {MinuteState.OUTSIDE}
-            assert player.sources("AUSDT", moment - HOUR, moment + HOUR) == {"daily archive": 60}
-            open_bar = player.open_bar("AUSDT", 3_600)
+            assert replay_monitor.sources("AUSDT", moment - HOUR, moment + HOUR) == {"daily archive": 60}
+            open_bar = replay_monitor.open_bar("AUSDT", 3_600)
             assert len(open_bar) == bool(moment % HOUR)
 
 
 def test_a_hole_is_a_gap_once_the_moment_has_come_to_it(path: Path) -> None:
-    with player_of(path, at=HOLE[0]) as player:
-        assert player.snapshot().gaps == ()
-        go(player, HOLE[0] + 2 * MINUTE_MS)
-        (gap,) = player.snapshot().gaps
+    with player_of(path, at=HOLE[0]) as replay_monitor:
+        assert replay_monitor.snapshot().gaps == ()
+        go(replay_monitor, HOLE[0] + 2 * MINUTE_MS)
+        (gap,) = replay_monitor.snapshot().gaps
         assert (gap.symbol, gap.start, gap.end) == ("BUSDT", HOLE[0], HOLE[0] + 2 * MINUTE_MS)
-        go(player, HOLE[0] + 4 * MINUTE_MS)
-        late = player.snapshot().symbols[1]
+        go(replay_monitor, HOLE[0] + 4 * MINUTE_MS)
+        late = replay_monitor.snapshot().symbols[1]
         assert late.state == "stale"
         assert "no minute is stored for 240 s" in late.reason
-        go(player, HOLE[1] + MINUTE_MS)
-        assert player.snapshot().symbols[1].state == "live"
-        states = player.coverage("BUSDT", HOLE[0] - MINUTE_MS, HOLE[1], 8)
+        go(replay_monitor, HOLE[1] + MINUTE_MS)
+        assert replay_monitor.snapshot().symbols[1].state == "live"
+        states = replay_monitor.coverage("BUSDT", HOLE[0] - MINUTE_MS, HOLE[1], 8)
         assert states == (MinuteState.STORED, *[MinuteState.MISSING] * 7)
-        player.retry_gaps()
-        until(lambda: any("fetches nothing" in event.text for event in player.snapshot().events))
+        replay_monitor.retry_gaps()
+        until(lambda: any("fetches nothing" in event.text for event in replay_monitor.snapshot().events))
 
 
 def test_symbols_come_and_go_at_the_moment_it_stands(path: Path) -> None:
-    with player_of(path, "AUSDT", at=MIDNIGHT + 40 * HOUR) as player:
-        assert player.listed() == ("AUSDT", "BUSDT")
-        player.add_symbol("BUSDT")
-        until(lambda: len(player.snapshot().symbols) == 2)
-        assert player.snapshot().exchange_time == MIDNIGHT + 40 * HOUR
-        assert [m.timestamp for m in player.messages()] == [MIDNIGHT + 40 * HOUR - 1] * 2
-        player.drop_symbol("AUSDT")
-        until(lambda: len(player.snapshot().symbols) == 1)
-        assert player.snapshot().symbols[0].symbol == "BUSDT"
+    with player_of(path, "AUSDT", at=MIDNIGHT + 40 * HOUR) as replay_monitor:
+        assert replay_monitor.listed() == ("AUSDT", "BUSDT")
+        replay_monitor.add_symbol("BUSDT")
+        until(lambda: len(replay_monitor.snapshot().symbols) == 2)
+        assert replay_monitor.snapshot().exchange_time == MIDNIGHT + 40 * HOUR
+        assert [m.timestamp for m in replay_monitor.messages()] == [MIDNIGHT + 40 * HOUR - 1] * 2
+        replay_monitor.drop_symbol("AUSDT")
+        until(lambda: len(replay_monitor.snapshot().symbols) == 1)
+        assert replay_monitor.snapshot().symbols[0].symbol == "BUSDT"
 
 
 def test_alerts_are_shown_and_go_when_the_moment_goes_back(path: Path, tmp_path: Path) -> None:
@@ -233,15 +239,15 @@ def test_alerts_are_shown_and_go_when_the_moment_goes_back(path: Path, tmp_path:
         '[alerts.rules.cross]\nkind = "price_cross"\nlevel = "poc"\ncooldown_seconds = 60\n'
     )
     config = load(file, environ={}, flags={}).config
-    with player_of(path, "AUSDT", config=config, at=MIDNIGHT + DAY_MS) as player:
-        go(player, MIDNIGHT + DAY_MS + 3 * HOUR)
-        shown = player.snapshot().alerts
+    with player_of(path, "AUSDT", config=config, at=MIDNIGHT + DAY_MS) as replay_monitor:
+        go(replay_monitor, MIDNIGHT + DAY_MS + 3 * HOUR)
+        shown = replay_monitor.snapshot().alerts
         assert shown
         assert all(MIDNIGHT + DAY_MS < alert.at <= MIDNIGHT + DAY_MS + 3 * HOUR for alert in shown)
-        player.acknowledge()
-        until(lambda: all(alert.acknowledged for alert in player.snapshot().alerts))
-        go(player, MIDNIGHT + DAY_MS)
-        assert player.snapshot().alerts == ()
+        replay_monitor.acknowledge()
+        until(lambda: all(alert.acknowledged for alert in replay_monitor.snapshot().alerts))
+        go(replay_monitor, MIDNIGHT + DAY_MS)
+        assert replay_monitor.snapshot().alerts == ()
     assert not marker.exists()
 
 
@@ -249,8 +255,8 @@ def test_alerts_are_shown_and_go_when_the_moment_goes_back(path: Path, tmp_path:
 
 
 async def test_keys_pause_jump_and_change_the_speed(path: Path) -> None:
-    with player_of(path, at=MIDNIGHT + 40 * HOUR) as player:
-        app = ReplayApp(player, UiSettings(symbol_set="braille", colors="truecolor"))
+    with player_of(path, at=MIDNIGHT + 40 * HOUR) as replay_monitor:
+        app = ReplayApp(replay_monitor, UiSettings(symbol_set="braille", colors="truecolor"))
         async with app.run_test(size=(120, 40)) as pilot:
 
             async def status(*texts: str) -> str:
@@ -290,8 +296,11 @@ async def test_keys_pause_jump_and_change_the_speed(path: Path) -> None:
 
 
 async def test_a_live_feeder_has_none_of_these_keys_and_no_screen_shares_them(path: Path) -> None:
-    with player_of(path, "AUSDT", at=MIDNIGHT + 40 * HOUR) as player:
-        for app in (FeederApp(player, UiSettings(), title="test"), ReplayApp(player, UiSettings())):
+    with player_of(path, "AUSDT", at=MIDNIGHT + 40 * HOUR) as replay_monitor:
+        for app in (
+            FeederApp(replay_monitor, UiSettings(), title="test"),
+            ReplayApp(replay_monitor, UiSettings()),
+        ):
             replays = isinstance(app, ReplayApp)
             async with app.run_test(size=(80, 24)) as pilot:
                 for screen in "123456":

@@ -23,7 +23,7 @@ from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, 
 from tui_feeder.engine.core.coverage import Coverage, span
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.moments import moment_text, parse_moment, parse_timeframe
+from tui_feeder.time_format import format_minute, parse_time, parse_timeframe
 
 MINUTES = 20 * 1440 + 100
 
@@ -332,7 +332,7 @@ def test_a_moment_survives_every_form(at: datetime) -> None:
         at, at.replace(tzinfo=None), at.isoformat(), ms, np.int64(ms), np.datetime64(ms, "ms"),
         pd.Timestamp(at),
     )  # fmt: skip
-    assert {parse_moment(form) for form in forms} == {ms}
+    assert {parse_time(form) for form in forms} == {ms}
 
 
 def test_a_home_is_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,11 +344,11 @@ def test_a_home_is_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_times_and_timeframes_are_read_strictly() -> None:
-    assert parse_moment("2026-01-01T00:00:00.250Z") == MIDNIGHT + 250
-    assert parse_moment("2026-01-01") == MIDNIGHT == parse_moment(moment_text(MIDNIGHT))
+    assert parse_time("2026-01-01T00:00:00.250Z") == MIDNIGHT + 250
+    assert parse_time("2026-01-01") == MIDNIGHT == parse_time(format_minute(MIDNIGHT))
     for wrong in ("20260101", "2026-W01-1", "2026-02-30", "2026-01-01T25:00:00Z", "now", ""):
         with pytest.raises(ValueError, match="is not a time"):
-            parse_moment(wrong)
+            parse_time(wrong)
     assert [parse_timeframe(t) for t in ("1m", "15m", "4h", "1d", "300", 60)] == [
         60, 900, 14_400, 86_400, 300, 60,
     ]  # fmt: skip

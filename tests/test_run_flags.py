@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tui_feeder import running
+from tui_feeder import runner
 from tui_feeder.cli import app
 from tui_feeder.config import LoadedConfig
 
@@ -39,7 +39,7 @@ def test_a_flag_goes_before_the_file(
         seen.append(loaded)
         return 0
 
-    monkeypatch.setattr(running, "run", kept)
+    monkeypatch.setattr(runner, "run", kept)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.toml").write_text(
         '[ui]\nrefresh_hz = 3\nslow = false\ntheme = "feeder-dark"\n[service]\nlog_level = "error"\n'

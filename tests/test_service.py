@@ -25,15 +25,15 @@ from tui_feeder.engine.core.latency import BOUNDS, Latency
 from tui_feeder.engine.sinks.kafka import KafkaSink
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import Snapshot, SymbolState
+from tui_feeder.service.engine_probe import EngineStatus
 from tui_feeder.service.hosts import own_name
 from tui_feeder.service.http import HttpService, ServiceError
 from tui_feeder.service.readiness import checks
-from tui_feeder.service.subject import Look
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
-from tui_feeder.widgets.ink import GLYPHS, Ink, Part
 from tui_feeder.widgets.lines import gap_line, status_line
+from tui_feeder.widgets.palette import GLYPHS, Palette, Part
 from tui_feeder.widgets.sources import source_lines
 from tui_feeder.widgets.themes import load_theme
 
@@ -112,7 +112,7 @@ async def test_what_fails_ready_for_the_store_is_in_state_status_and_on_the_scre
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theme = load_theme("feeder-dark")
-    ink = Ink(theme.styles, theme.background, GLYPHS["ascii"], False)
+    palette = Palette(theme.styles, theme.background, GLYPHS["ascii"], False)
 
     def text_of(*lines: list[Part]) -> list[str]:
         return ["".join(text for text, _ in line) for line in lines]
@@ -128,7 +128,8 @@ async def test_what_fails_ready_for_the_store_is_in_state_status_and_on_the_scre
             text = snapshot.store_troubles[check]
             assert snapshot.state == "degraded"  # status: exit code 3
             (top, bottom) = text_of(
-                status_line(snapshot, 1, 4, False, "", 160, ink.glyphs), gap_line(snapshot, None, ink.glyphs)
+                status_line(snapshot, 1, 4, False, "", 160, palette.glyphs),
+                gap_line(snapshot, None, palette.glyphs),
             )
             assert " DEGRADED" in top
             assert "lmdb degraded!" in top
@@ -136,7 +137,7 @@ async def test_what_fails_ready_for_the_store_is_in_state_status_and_on_the_scre
             told = status_text(snapshot, "head").splitlines()
             assert told[1].startswith("state     degraded")
             assert f"{label:<10}{text}" in told
-            assert f"  {text}" in text_of(*source_lines(snapshot, 120, ink))
+            assert f"  {text}" in text_of(*source_lines(snapshot, 120, palette))
 
         await feeder.until_ready(True)
         data = engine.store.path / "data.mdb"
@@ -200,52 +201,52 @@ async def test_it_can_be_served_on_another_address(tmp_path: Path) -> None:
             HttpService(feeder.engine, "nowhere.invalid", 0)
 
 
-def look_at(snapshot: Snapshot, **more: Any) -> Look:  # noqa: ANN401
+def status_of(snapshot: Snapshot, **more: Any) -> EngineStatus:  # noqa: ANN401
     none = Latency().counted()
     fields: dict[str, Any] = {
         "answer_seconds": 0.0, "uptime_seconds": 1.0, "lags": {}, "outboxes": {}, "ban_until": 0,
         "latencies": dict.fromkeys(("minute", "frame", "loop"), none),
         "disk_free": 10**12,
     }  # fmt: skip
-    return Look(snapshot, **fields | more)
+    return EngineStatus(snapshot, **fields | more)
 
 
-def failing(look: Look) -> list[tuple[str, str]]:
-    return [(check.name, check.text) for check in checks(look, Service()) if not check.ok]
+def failing(status: EngineStatus) -> list[tuple[str, str]]:
+    return [(check.name, check.text) for check in checks(status, Service()) if not check.ok]
 
 
 def test_each_check_of_readiness_fails_for_its_own_reason() -> None:
     well = FakeMonitor(8).snapshot()
-    assert failing(look_at(well)) == []
-    assert failing(look_at(replace(well, state="degraded"))) == []
+    assert failing(status_of(well)) == []
+    assert failing(status_of(replace(well, state="degraded"))) == []
     for state in ("starting", "backfill", "stopping", "stopped", "failed"):
-        assert [name for name, _ in failing(look_at(replace(well, state=state)))] == ["history"]
-    assert failing(look_at(replace(well, streams=()))) == [("streams", "no stream is open")]
+        assert [name for name, _ in failing(status_of(replace(well, state=state)))] == ["history"]
+    assert failing(status_of(replace(well, streams=()))) == [("streams", "no stream is open")]
     old = well.exchange_time - 61_000
     silent = tuple(
         replace(one, state="silent", last_frame=old, reason="no data for 60 s") for one in well.streams
     )
-    assert "no data for 60 s" in failing(look_at(replace(well, streams=silent)))[0][1]
+    assert "no data for 60 s" in failing(status_of(replace(well, streams=silent)))[0][1]
     stale = tuple(
         replace(one, state=SymbolState.STALE, reason="no closed minute for 95 s") if n < 5 else one
         for n, one in enumerate(well.symbols)
     )
-    assert failing(look_at(replace(well, symbols=stale)))[0][0] == "symbols"
-    assert failing(look_at(replace(well, symbols=(*stale[4:], *well.symbols[5:])))) == []
-    assert failing(look_at(replace(well, store_pausing="No space left on device"))) == [
+    assert failing(status_of(replace(well, symbols=stale)))[0][0] == "symbols"
+    assert failing(status_of(replace(well, symbols=(*stale[4:], *well.symbols[5:])))) == []
+    assert failing(status_of(replace(well, store_pausing="No space left on device"))) == [
         ("disk", "writes wait: No space left on device")
     ]
     for what in ("stored days", "disk"):
         troubled = replace(well, store_troubles={what: "it is gone"})
-        assert failing(look_at(troubled)) == [(what, "it is gone")]
-    assert failing(look_at(well, lags={"kafka": 120.0, "postgres": 119.0})) == []
-    assert failing(look_at(well, lags={"kafka": 121.0}))[0][1].startswith("kafka is 121 s behind")
+        assert failing(status_of(troubled)) == [(what, "it is gone")]
+    assert failing(status_of(well, lags={"kafka": 120.0, "postgres": 119.0})) == []
+    assert failing(status_of(well, lags={"kafka": 121.0}))[0][1].startswith("kafka is 121 s behind")
     for part in ("streams", "closer", "clock"):
         hangs = replace(well, parts=dict(well.parts) | {part: "stalled: nothing done for 93 s"})
-        assert failing(look_at(hangs)) == [("parts", f"{part} is stalled: nothing done for 93 s")]
-    assert failing(look_at(replace(well, parts={"numbers": "stalled: nothing done for 700 s"}))) == []
+        assert failing(status_of(hangs)) == [("parts", f"{part} is stalled: nothing done for 93 s")]
+    assert failing(status_of(replace(well, parts={"numbers": "stalled: nothing done for 700 s"}))) == []
     hangs = replace(well, sinks={"postgres": "ok", "kafka": "stalled: nothing done for 31 s"})
-    assert failing(look_at(hangs)) == [("sinks", "kafka is stalled: nothing done for 31 s")]
+    assert failing(status_of(hangs)) == [("sinks", "kafka is stalled: nothing done for 31 s")]
 
 
 def families_of(text: str) -> dict[str, Any]:
@@ -310,7 +311,7 @@ def test_every_counter_of_the_source_is_in_the_documentation() -> None:
     assert len(documented) == len(listed)
     source = Path(__file__).resolve().parents[1] / "tui_feeder"
     counted: set[str] = set()
-    for path in [*source.glob("engine/**/*.py"), source / "running.py"]:
+    for path in [*source.glob("engine/**/*.py"), source / "runner.py"]:
         for found in re.finditer(r"(?<!handlers)\.(?:count|fault)\(\s*(f?)\"([^\"]+)\"", path.read_text()):
             counted.add(re.sub(r"\{[^}]*\}", "…", found[2]) if found[1] else found[2])
     assert counted - documented == set()
@@ -460,7 +461,7 @@ async def test_the_command_serves_where_it_is_told_and_a_second_one_is_refused(t
 
 def test_a_run_that_serves_nothing_loads_no_web_server(tmp_path: Path) -> None:
     code = (
-        "import sys, tui_feeder.running as r; "
+        "import sys, tui_feeder.runner as r; "
         "print(sorted({'aiohttp.web', 'prometheus_client', 'tui_feeder.service.http'} & set(sys.modules)))"
     )
     done = subprocess.run(

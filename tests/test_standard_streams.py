@@ -113,7 +113,7 @@ def test_a_closed_descriptor_is_never_a_file_of_the_program(stored: Path) -> Non
     """What is printed by chance must not land in the store, whose file would have got the number."""
     done = shell("$F --demo --symbols BTCUSDT --demo-speed 60 --run-for 3 --no-ui <&- >&- 2>&-", stored)
     assert done.returncode == 0
-    probe = "import os, tui_feeder.streams as s; s.take_over(); print(os.open('/dev/null', 0))"
+    probe = "import os, tui_feeder.standard_streams as s; s.install(); print(os.open('/dev/null', 0))"
     done = shell(f"{COMMAND[0]} -c {shlex.quote(probe)} <&- 2>&-", stored)
     assert int(done.stdout) > 2
 

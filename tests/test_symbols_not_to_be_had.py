@@ -19,8 +19,8 @@ from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
 from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
 from tui_feeder.monitor import SymbolState, SymbolView
+from tui_feeder.service.engine_probe import EngineStatus
 from tui_feeder.service.readiness import Check, checks
-from tui_feeder.service.subject import Look
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
@@ -39,11 +39,11 @@ def shown(engine: Engine, symbol: str) -> SymbolView:
 
 
 def readiness(engine: Engine) -> dict[str, Check]:
-    look = Look(
+    status = EngineStatus(
         snapshot=snapshots.take(engine, 1), answer_seconds=0.0, uptime_seconds=1.0, lags={}, outboxes={},
         latencies={}, ban_until=0, disk_free=1 << 40,
     )  # fmt: skip
-    return {check.name: check for check in checks(look, Service())}
+    return {check.name: check for check in checks(status, Service())}
 
 
 async def test_symbols_without_rows_hold_up_no_other_and_join_when_their_candles_come(

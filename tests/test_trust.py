@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from commanding import Done, command
 
-from tui_feeder.folders import FolderError, check_owner, check_private
+from tui_feeder.paths import FolderError, check_owner, check_private
 
 OTHER = 65_534
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="files of another user need root")

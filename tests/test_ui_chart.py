@@ -6,7 +6,7 @@ from rich.cells import cell_len
 
 from tests.fake_monitor import NOON, FakeMonitor
 from tests.screens import app_of, settled
-from tests.test_ui_painters import ink_of, text_of
+from tests.test_ui_painters import palette_of, text_of
 from tui_feeder.monitor import FormingView, Rows, SymbolView
 from tui_feeder.screens.chart import ChartScreen
 from tui_feeder.widgets.chart import Chart, ChartSize, ChartStrips
@@ -32,7 +32,9 @@ class Looking:
         return self.view.first_minute
 
     def look(self, timeframe: int = 3_600) -> ChartStrips:
-        return self.chart.paint(self.monitor.snapshot(), self.view, timeframe, self.size, ink_of("braille"))
+        return self.chart.paint(
+            self.monitor.snapshot(), self.view, timeframe, self.size, palette_of("braille")
+        )
 
     def shown(self) -> tuple[int, int]:
         times = self.chart.bars["open_time"]
@@ -43,7 +45,7 @@ def test_every_part_of_a_chart_has_exactly_its_cells_at_every_zoom() -> None:
     for glyphs in ("braille", "block", "ascii"):
         one = Looking()
         for _ in range(4):
-            painted = one.chart.paint(one.monitor.snapshot(), one.view, 3_600, one.size, ink_of(glyphs))
+            painted = one.chart.paint(one.monitor.snapshot(), one.view, 3_600, one.size, palette_of(glyphs))
             widths = {cell_len(s.text) for s in painted.chart}, {cell_len(s.text) for s in painted.edge}
             assert widths == ({60 - one.chart.edge}, {one.chart.edge})
             assert {cell_len(s.text) for s in painted.profile} == {26}
@@ -108,7 +110,7 @@ def test_the_read_out_tells_the_bar_under_the_crosshair() -> None:
     one.chart.point(-4, one.first)
     one.look()
     bar = one.monitor.bars("BTCUSDT", 3_600, 5)[0]
-    text = one.chart.read_out(one.view, ink_of("braille"), 120).text
+    text = one.chart.read_out(one.view, palette_of("braille"), 120).text
     for name in ("open", "high", "low", "close"):
         assert f"{bar[name]:.2f}" in text
     assert "02-03 09:00" in text
@@ -132,7 +134,7 @@ def test_a_bar_that_is_missing_is_said_to_be_missing(monkeypatch: pytest.MonkeyP
     one.chart.point(-1, one.first)
     one.chart.point(-2, one.first)
     painted = one.look()
-    assert "no bar is stored here" in one.chart.read_out(one.view, ink_of("braille"), 120).text
+    assert "no bar is stored here" in one.chart.read_out(one.view, palette_of("braille"), 120).text
     assert any("░" in line or "┊" in line for line in text_of(painted.chart))
 
 

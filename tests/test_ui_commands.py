@@ -13,7 +13,7 @@ from tests.fake_monitor import NOON, FakeFaults, FakeMonitor, with_troubles
 from tests.screens import SCREENS, app_of, overview, settled
 from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.screens.export import Table, file_name, write
-from tui_feeder.screens.kept import Kept, read_kept, write_kept
+from tui_feeder.screens.ui_state import UiState, read_ui_state, write_ui_state
 from tui_feeder.widgets.popup import Choice, Popup
 
 
@@ -180,13 +180,13 @@ async def test_choices_are_kept_from_one_run_to_the_next(tmp_path: Path) -> None
         await pilot.press("1")
         assert "PRICE▾" in (await settled(pilot))[1]
         assert again.grid.selected == chosen
-    assert read_kept(state).theme == app.look.theme != "feeder-dark"
+    assert read_ui_state(state).theme == app.appearance.theme != "feeder-dark"
     assert [path.name for path in state.parent.iterdir()] == ["screen.json"]
 
 
 async def test_a_kept_symbol_is_selected_when_it_appears(tmp_path: Path) -> None:
     state = tmp_path / "screen.json"
-    write_kept(state, Kept(symbol="SOLUSDT"))
+    write_ui_state(state, UiState(symbol="SOLUSDT"))
     monitor = FakeMonitor(6)
     views, monitor.views = monitor.views, {}
     app = FeederApp(monitor, UiSettings(symbol_set="braille"), title="test", state_file=state)
@@ -209,17 +209,17 @@ async def test_a_damaged_memory_is_no_obstacle(tmp_path: Path, text: str) -> Non
         await settled(pilot)
         assert app.current_mode == "overview"
         await pilot.press("6")
-    assert read_kept(state).screen == "log"
+    assert read_ui_state(state).screen == "log"
 
 
 def test_memory_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     state = tmp_path / "screen.json"
-    write_kept(state, Kept(symbol="BTCUSDT"))
+    write_ui_state(state, UiState(symbol="BTCUSDT"))
     assert stat.S_IMODE(state.stat().st_mode) == 0o600
     before = state.read_text()
     tmp_path.chmod(0o500)
     try:
-        write_kept(state, replace(Kept(), symbol="ETHUSDT"))  # root may write all the same
+        write_ui_state(state, replace(UiState(), symbol="ETHUSDT"))  # root may write all the same
     finally:
         tmp_path.chmod(0o700)
     assert state.read_text() in (before, before.replace("BTC", "ETH"))

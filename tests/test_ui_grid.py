@@ -10,7 +10,7 @@ from tests.fake_monitor import PERIODS, TIMEFRAMES, FakeMonitor, with_troubles
 from tui_feeder.monitor import SymbolView
 from tui_feeder.widgets.columns import Sight, columns_for, ema_distance, value_position
 from tui_feeder.widgets.grid import Grid
-from tui_feeder.widgets.ink import GLYPHS, Role
+from tui_feeder.widgets.palette import GLYPHS, Role
 
 
 def grid_of(monitor: FakeMonitor, width: int = 80) -> Grid:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fake_monitor import NOON, FakeMonitor, with_troubles
 from tests.screens import app_of, settled
-from tui_feeder.app import AttachedApp, ExitReason, FeederApp, Leaving, UiSettings
+from tui_feeder.app import AttachedApp, ExitReason, FeederApp, QuitEffect, UiSettings
 from tui_feeder.monitor import AlertView, ConfiguredValue
 from tui_feeder.screens.toasts import Toasts
 
@@ -20,9 +20,9 @@ CONFIGURED = (
 )
 
 
-def configured_app(monitor: FakeMonitor, leaving: Leaving = Leaving.STOPS) -> FeederApp:
+def configured_app(monitor: FakeMonitor, quit_effect: QuitEffect = QuitEffect.STOPS) -> FeederApp:
     settings = UiSettings(symbol_set="braille", colors="truecolor", refresh_hz=0.01)
-    return FeederApp(monitor, settings, title="test", leaving=leaving, configuration=CONFIGURED)
+    return FeederApp(monitor, settings, title="test", quit_effect=quit_effect, configuration=CONFIGURED)
 
 
 def line_of(lines: list[str], name: str) -> str:
@@ -120,7 +120,7 @@ async def test_q_names_what_stops_and_what_stays_and_asks() -> None:
 
 
 async def test_a_demo_that_keeps_nothing_says_so_before_it_ends() -> None:
-    app = configured_app(FakeMonitor(3), Leaving.FORGETS)
+    app = configured_app(FakeMonitor(3), QuitEffect.FORGETS)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("q")
         text = words(await settled(pilot))
@@ -128,22 +128,24 @@ async def test_a_demo_that_keeps_nothing_says_so_before_it_ends() -> None:
         assert "stays" not in text
 
 
-@pytest.mark.parametrize(("leaving", "state"), [(Leaving.DETACHES, "live"), (Leaving.STOPS, "failed")])
-async def test_nothing_is_asked_where_nothing_stops(leaving: Leaving, state: str) -> None:
+@pytest.mark.parametrize(
+    ("quit_effect", "state"), [(QuitEffect.DETACHES, "live"), (QuitEffect.STOPS, "failed")]
+)
+async def test_nothing_is_asked_where_nothing_stops(quit_effect: QuitEffect, state: str) -> None:
     monitor = FakeMonitor(3)
     monitor.state = state
-    app = configured_app(monitor, leaving)
+    app = configured_app(monitor, quit_effect)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("q")
     assert app.return_value == ExitReason.QUIT
 
 
 @pytest.mark.parametrize(
-    ("leaving", "said"),
-    [(Leaving.DETACHES, "again to leave"), (Leaving.STOPS, "again to stop the feeder and quit")],
+    ("quit_effect", "said"),
+    [(QuitEffect.DETACHES, "again to leave"), (QuitEffect.STOPS, "again to stop the feeder and quit")],
 )
-async def test_ctrl_c_says_what_the_second_one_does(leaving: Leaving, said: str) -> None:
-    app = configured_app(FakeMonitor(3), leaving)
+async def test_ctrl_c_says_what_the_second_one_does(quit_effect: QuitEffect, said: str) -> None:
+    app = configured_app(FakeMonitor(3), quit_effect)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("ctrl+c")
         assert said in words(await settled(pilot))

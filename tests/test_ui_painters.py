@@ -23,9 +23,9 @@ from tui_feeder.widgets.candles import paint_time_axis as paint_times
 from tui_feeder.widgets.chart import Chart, ChartSize
 from tui_feeder.widgets.grid import bar_text, progress_text
 from tui_feeder.widgets.histogram import bin_rows, paint_profile
-from tui_feeder.widgets.ink import GLYPHS, Ink, Role, ascii_only
 from tui_feeder.widgets.lines import gap_line, status_line
 from tui_feeder.widgets.lists import paint_events, paint_gaps
+from tui_feeder.widgets.palette import GLYPHS, Palette, Role, ascii_only
 from tui_feeder.widgets.scale import PriceScale, price_scale, price_ticks
 from tui_feeder.widgets.themes import load_theme, theme_names
 
@@ -33,8 +33,8 @@ THEME = load_theme("feeder-dark")
 SETS = ("braille", "block", "ascii")
 
 
-def ink_of(name: str, colors: bool = True) -> Ink:
-    return Ink(THEME.styles, THEME.background, GLYPHS[name], colors)
+def palette_of(name: str, colors: bool = True) -> Palette:
+    return Palette(THEME.styles, THEME.background, GLYPHS[name], colors)
 
 
 def bars_of(*candles: tuple[float, float, float, float], first: int = NOON - NOON % 3_600_000) -> Rows:
@@ -51,14 +51,14 @@ def slots_of(bars: Rows, timeframe: int, pitch: int, width: int) -> Slots:
 
 def paint_candles(
     bars: Rows, lines: Sequence[Line], levels: Sequence[tuple[float, Role]], scale: PriceScale,
-    timeframe: int, pitch: int, width: int, ink: Ink,
+    timeframe: int, pitch: int, width: int, palette: Palette,
 ) -> list[Strip]:  # fmt: skip
     slots = slots_of(bars, timeframe, pitch, width)
-    return draw_candles(bars, lines, levels, scale, slots, ink).strips(ink)
+    return draw_candles(bars, lines, levels, scale, slots, palette).strips(palette)
 
 
-def paint_time_axis(bars: Rows, timeframe: int, pitch: int, width: int, ink: Ink) -> Strip:
-    return paint_times(bars, slots_of(bars, timeframe, pitch, width), ink)
+def paint_time_axis(bars: Rows, timeframe: int, pitch: int, width: int, palette: Palette) -> Strip:
+    return paint_times(bars, slots_of(bars, timeframe, pitch, width), palette)
 
 
 CASES = {
@@ -85,7 +85,7 @@ def assert_exact(strips: Sequence[Strip], width: int, rows: int) -> None:
 @pytest.mark.parametrize("size", [(20, 3), (44, 9), (100, 30)])
 def test_every_strip_of_a_chart_has_exactly_its_cells(case: str, size: tuple[int, int], glyphs: str) -> None:
     width, rows = size
-    bars, ink = CASES[case], ink_of(glyphs)
+    bars, palette = CASES[case], palette_of(glyphs)
     closes = bars["close"].tolist()
     lines = [
         Line("e21", closes, Role.EMA_FAST),
@@ -94,30 +94,32 @@ def test_every_strip_of_a_chart_has_exactly_its_cells(case: str, size: tuple[int
     scale = price_scale(*price_range(bars), rows)
     for pitch in (1, 2, 4):
         assert_exact(
-            paint_candles(bars, lines, [(closes[-1], Role.POC)], scale, 3_600, pitch, width, ink), width, rows
+            paint_candles(bars, lines, [(closes[-1], Role.POC)], scale, 3_600, pitch, width, palette),
+            width,
+            rows,
         )
-        assert_exact([paint_time_axis(bars, 3_600, pitch, width, ink)], width, 1)
-    assert_exact(paint_price_axis(scale, closes[-1], 8, 11, ink), 11, rows)
+        assert_exact([paint_time_axis(bars, 3_600, pitch, width, palette)], width, 1)
+    assert_exact(paint_price_axis(scale, closes[-1], 8, 11, palette), 11, rows)
     if glyphs == "ascii":
-        assert "".join(text_of(paint_candles(bars, lines, [], scale, 3_600, 2, width, ink))).isascii()
+        assert "".join(text_of(paint_candles(bars, lines, [], scale, 3_600, 2, width, palette))).isascii()
 
 
 def test_no_candles_leave_an_empty_chart() -> None:
     empty = np.empty(0, dtype=ROW)
     scale = PriceScale(0.0, 1.0, 4)
-    assert text_of(paint_candles(empty, [], [], scale, 60, 2, 12, ink_of("braille"))) == [" " * 12] * 4
-    assert_exact([paint_time_axis(empty, 60, 2, 12, ink_of("braille"))], 12, 1)
+    assert text_of(paint_candles(empty, [], [], scale, 60, 2, 12, palette_of("braille"))) == [" " * 12] * 4
+    assert_exact([paint_time_axis(empty, 60, 2, 12, palette_of("braille"))], 12, 1)
 
 
 def test_a_candle_is_a_body_between_wicks_at_half_a_cell() -> None:
     # Four rows of two price units; open 2, close 5.5, low 1, high 8 from below.
     scale = PriceScale(0.0, 8.0, 4)
     strips = paint_candles(
-        bars_of((2.0, 8.0, 1.0, 5.5)), [], [], scale, 3_600, 1, MARGIN + 1, ink_of("braille")
+        bars_of((2.0, 8.0, 1.0, 5.5)), [], [], scale, 3_600, 1, MARGIN + 1, palette_of("braille")
     )
     assert [text[0] for text in text_of(strips)] == ["│", "█", "█", "╵"]
     strips = paint_candles(
-        bars_of((3.0, 4.5, 3.0, 4.5)), [], [], scale, 3_600, 1, MARGIN + 1, ink_of("braille")
+        bars_of((3.0, 4.5, 3.0, 4.5)), [], [], scale, 3_600, 1, MARGIN + 1, palette_of("braille")
     )
     assert [text[0] for text in text_of(strips)] == [" ", "▄", "▀", " "]
 
@@ -125,7 +127,7 @@ def test_a_candle_is_a_body_between_wicks_at_half_a_cell() -> None:
 def test_a_wick_joins_a_body_that_is_half_a_cell_high() -> None:
     scale = PriceScale(0.0, 8.0, 4)
     strips = paint_candles(
-        bars_of((3.0, 7.5, 0.5, 4.5)), [], [], scale, 3_600, 1, MARGIN + 1, ink_of("braille")
+        bars_of((3.0, 7.5, 0.5, 4.5)), [], [], scale, 3_600, 1, MARGIN + 1, palette_of("braille")
     )
     assert [text[0] for text in text_of(strips)] == ["│", "╽", "╿", "│"]
 
@@ -133,9 +135,9 @@ def test_a_wick_joins_a_body_that_is_half_a_cell_high() -> None:
 def test_falling_candles_differ_from_rising_ones_without_colour() -> None:
     scale = PriceScale(0.0, 8.0, 4)
     for glyphs in SETS:
-        ink = ink_of(glyphs, colors=False)
+        palette = palette_of(glyphs, colors=False)
         rising, falling = (
-            text_of(paint_candles(bars_of(candle), [], [], scale, 3_600, 1, MARGIN + 1, ink))
+            text_of(paint_candles(bars_of(candle), [], [], scale, 3_600, 1, MARGIN + 1, palette))
             for candle in ((2.0, 6.0, 2.0, 6.0), (6.0, 6.0, 2.0, 2.0))
         )
         assert rising != falling
@@ -144,13 +146,13 @@ def test_falling_candles_differ_from_rising_ones_without_colour() -> None:
 def test_candles_stand_at_their_time_and_a_missing_bar_shows() -> None:
     bars = FakeMonitor(1).bars("BTCUSDT", 3_600, 10)[[0, 1, 2, 6, 7, 8, 9]]
     scale = price_scale(*price_range(bars), 8)
-    strips = paint_candles(bars, [], [], scale, 3_600, 2, 30 + MARGIN, ink_of("braille"))
+    strips = paint_candles(bars, [], [], scale, 3_600, 2, 30 + MARGIN, palette_of("braille"))
     used = {x for text in text_of(strips) for x, c in enumerate(text) if c not in " ░"}
     newest = 29
     shaded = {x for text in text_of(strips) for x, c in enumerate(text) if c == "░"}
     assert shaded == {newest - 2 * age for age in (4, 5, 6)}
     assert used == {newest - 2 * age for age in (0, 1, 2, 3, 7, 8, 9)}
-    axis = paint_time_axis(bars, 3_600, 2, 30 + MARGIN, ink_of("braille")).text
+    axis = paint_time_axis(bars, 3_600, 2, 30 + MARGIN, palette_of("braille")).text
     assert {x for x, c in enumerate(axis) if c == "!"} <= {newest - 2 * age for age in (4, 5, 6)}
     assert "!" in axis
 
@@ -159,7 +161,7 @@ def test_an_ema_runs_in_braille_between_candles_and_is_named_at_its_end() -> Non
     bars = bars_of(*[(10.0, 10.0, 10.0, 10.0)] * 8)
     scale = PriceScale(8.0, 16.0, 8)
     line = Line("e21", [14.2] * 8, Role.EMA_FAST)
-    strips = text_of(paint_candles(bars, [line], [], scale, 3_600, 2, 20, ink_of("braille")))
+    strips = text_of(paint_candles(bars, [line], [], scale, 3_600, 2, 20, palette_of("braille")))
     row = strips[1]
     assert row.endswith(" e21")
     assert all("\u2800" < c <= "\u28ff" for c in row[1:16])
@@ -224,24 +226,26 @@ def test_every_strip_of_a_profile_has_exactly_its_cells(
     profile: ProfileView, width: int, rows: int, glyphs: str
 ) -> None:
     scale = price_scale(profile.val, profile.vah, rows)
-    assert_exact(paint_profile(profile, scale, 8, width, ink_of(glyphs)), width, rows)
+    assert_exact(paint_profile(profile, scale, 8, width, palette_of(glyphs)), width, rows)
 
 
 def test_profile_names_its_levels_at_their_rows_and_points_to_those_out_of_sight() -> None:
     profile = profile_of([1.0, 2.0, 9.0, 4.0, 1.0])  # POC 102, VAH 103, VAL 101
-    strips = text_of(paint_profile(profile, PriceScale(99.5, 104.5, 5), 1, 30, ink_of("braille")))
+    strips = text_of(paint_profile(profile, PriceScale(99.5, 104.5, 5), 1, 30, palette_of("braille")))
     assert "POC  102.0" in strips[2]
     assert "VAH  103.0" in strips[1]
     assert "VAL  101.0" in strips[3]
     assert strips[2].startswith("█" * 16)
-    above = text_of(paint_profile(profile, PriceScale(99.5, 101.5, 2), 1, 30, ink_of("braille")))
+    above = text_of(paint_profile(profile, PriceScale(99.5, 101.5, 2), 1, 30, palette_of("braille")))
     assert "POC ↑102.0" in above[0]
 
 
 def test_chart_and_profile_share_one_price_axis() -> None:
     monitor = FakeMonitor(1)
     view = next(iter(monitor.views.values()))
-    painted = Chart(monitor).paint(monitor.snapshot(), view, 3_600, ChartSize(54, 26, 12), ink_of("braille"))
+    painted = Chart(monitor).paint(
+        monitor.snapshot(), view, 3_600, ChartSize(54, 26, 12), palette_of("braille")
+    )
     assert_exact(painted.chart, 48, 12)
     assert_exact(painted.edge, 6, 12)
     assert_exact(painted.profile, 26, 12)
@@ -252,14 +256,14 @@ def test_chart_and_profile_share_one_price_axis() -> None:
 
 def test_a_last_price_off_the_candles_widens_the_axis_or_stands_at_its_edge() -> None:
     monitor = FakeMonitor(1)
-    chart, ink = Chart(monitor), ink_of("braille")
+    chart, palette = Chart(monitor), palette_of("braille")
     bars = monitor.bars("BTCUSDT", 3_600, 20)
     low, high = price_range(bars)
 
     def axis(price: float) -> list[str]:
         monitor.change("BTCUSDT", price=price)
         view = monitor.views["BTCUSDT"]
-        painted = chart.paint(monitor.snapshot(), view, 3_600, ChartSize(54, 26, 12), ink)
+        painted = chart.paint(monitor.snapshot(), view, 3_600, ChartSize(54, 26, 12), palette)
         assert_exact(painted.chart, 48, 12)
         return [text[:11] for text in text_of(painted.chart)]
 
@@ -272,16 +276,16 @@ def test_a_last_price_off_the_candles_widens_the_axis_or_stands_at_its_edge() ->
 
 def test_chart_asks_the_monitor_only_when_something_closed() -> None:
     monitor = FakeMonitor(2)
-    chart, ink = Chart(monitor), ink_of("braille")
+    chart, palette = Chart(monitor), palette_of("braille")
     first, second = monitor.views.values()
     monitor.calls.clear()
     for price in (60_000.0, 60_001.0, 60_002.0):
         monitor.change(first.symbol, price=price)
-        chart.paint(monitor.snapshot(), monitor.views[first.symbol], 3_600, ChartSize(54, 26, 12), ink)
+        chart.paint(monitor.snapshot(), monitor.views[first.symbol], 3_600, ChartSize(54, 26, 12), palette)
     assert [call.split()[0] for call in monitor.calls].count("profile") == 1
     monitor.change(first.symbol, last_closed=NOON)
-    chart.paint(monitor.snapshot(), monitor.views[first.symbol], 3_600, ChartSize(54, 26, 12), ink)
-    chart.paint(monitor.snapshot(), second, 3_600, ChartSize(54, 26, 12), ink)
+    chart.paint(monitor.snapshot(), monitor.views[first.symbol], 3_600, ChartSize(54, 26, 12), palette)
+    chart.paint(monitor.snapshot(), second, 3_600, ChartSize(54, 26, 12), palette)
     assert [call for call in monitor.calls if call.startswith("profile")] == [
         "profile BTCUSDT", "profile BTCUSDT", "profile ETHUSDT",
     ]  # fmt: skip
@@ -352,10 +356,10 @@ def test_lists_have_exactly_their_cells(width: int, glyphs: str) -> None:
     events = [
         Event(start + i, "error", "币安人生USDT" if i % 2 else None, f"event {i} " * 30) for i in range(12)
     ]
-    assert_exact(paint_gaps(gaps, 11, NOON, 1.0, width, 6, ink_of(glyphs)), width, 6)
-    assert_exact(paint_gaps([], -1, NOON, 1.0, width, 6, ink_of(glyphs)), width, 6)
-    assert_exact(paint_events(events, 3, width, 6, ink_of(glyphs)), width, 6)
-    assert_exact(paint_events([], 0, width, 6, ink_of(glyphs)), width, 6)
+    assert_exact(paint_gaps(gaps, 11, NOON, 1.0, width, 6, palette_of(glyphs)), width, 6)
+    assert_exact(paint_gaps([], -1, NOON, 1.0, width, 6, palette_of(glyphs)), width, 6)
+    assert_exact(paint_events(events, 3, width, 6, palette_of(glyphs)), width, 6)
+    assert_exact(paint_events([], 0, width, 6, palette_of(glyphs)), width, 6)
 
 
 def test_ascii_likeness_keeps_the_cells() -> None:
@@ -365,8 +369,8 @@ def test_ascii_likeness_keeps_the_cells() -> None:
 
 
 def test_without_colours_no_role_has_one() -> None:
-    ink = ink_of("braille", colors=False)
-    for style in (*ink.styles.values(), ink.selected):
+    palette = palette_of("braille", colors=False)
+    for style in (*palette.styles.values(), palette.selected):
         assert style.color is None
         assert style.bgcolor is None
 

@@ -12,11 +12,11 @@ from textual.geometry import Region, Size
 
 from tests.fake_monitor import FakeMonitor, with_troubles
 from tests.screens import app_of, settled
-from tests.test_ui_painters import ink_of
+from tests.test_ui_painters import palette_of
 from tui_feeder.monitor import MinuteState, Snapshot
 from tui_feeder.screens.base import FeederScreen
-from tui_feeder.widgets.ink import Role
 from tui_feeder.widgets.lines import status_line
+from tui_feeder.widgets.palette import Role
 from tui_feeder.widgets.picture import svg
 from tui_feeder.widgets.spark import spark
 
@@ -35,14 +35,14 @@ def texts(picture: str) -> dict[tuple[int, int], str]:
 
 
 def test_a_picture_has_every_text_in_its_place_and_blocks_as_shapes() -> None:
-    ink = ink_of("braille")
+    palette = palette_of("braille")
     strips = [
-        ink.strip([("a <b> ", Role.TEXT), ("█▀", Role.UP), (" x", Role.STRONG)], 12),
-        ink.strip([("币 y", Role.TEXT), ("⠁", Role.EMA_FAST)], 12, selected=False),
+        palette.strip([("a <b> ", Role.TEXT), ("█▀", Role.UP), (" x", Role.STRONG)], 12),
+        palette.strip([("币 y", Role.TEXT), ("⠁", Role.EMA_FAST)], 12, selected=False),
     ]
     picture = svg([(Region(2, 1, 12, 2), strips)], Size(20, 4), Style(), "A & B")
     assert texts(picture) == {(2, 1): "a <b>", (11, 1): "x", (2, 2): "币", (5, 2): "y"}
-    up = ink.styles[Role.UP].color
+    up = palette.styles[Role.UP].color
     assert up is not None
     (path,) = re.findall(rf'<path fill="{up.get_truecolor().hex}" d="([^"]*)"', picture)
     assert path == "M72 20H81V40H72zM81 20H90V30H81z"  # a whole cell, and the upper half of the next
@@ -51,8 +51,11 @@ def test_a_picture_has_every_text_in_its_place_and_blocks_as_shapes() -> None:
 
 
 def test_what_lies_over_others_covers_them_and_reverse_is_seen() -> None:
-    ink = ink_of("braille")
-    below, above = ink.strip([("below!", Role.TEXT)], 6), ink.strip([("up", Role.TEXT)], 2, selected=True)
+    palette = palette_of("braille")
+    below, above = (
+        palette.strip([("below!", Role.TEXT)], 6),
+        palette.strip([("up", Role.TEXT)], 2, selected=True),
+    )
     picture = svg([(Region(0, 0, 6, 1), [below]), (Region(1, 0, 2, 1), [above])], Size(6, 1), Style(), "")
     assert texts(picture) == {(0, 0): "b", (1, 0): "up", (3, 0): "ow!"}
     assert "M9 0h18v20H9z" in picture
@@ -130,7 +133,7 @@ async def test_bars_that_lack_minutes_are_marked_in_the_chart(monkeypatch: pytes
 
 def test_a_symbol_without_any_stream_is_not_called_live() -> None:
     snapshot = FakeMonitor(3).snapshot()
-    glyphs = ink_of("braille").glyphs
+    glyphs = palette_of("braille").glyphs
     cut = replace(snapshot, streams=tuple(replace(s, state="backing off") for s in snapshot.streams))
 
     def told(snapshot: Snapshot) -> str:

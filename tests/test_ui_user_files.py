@@ -62,7 +62,7 @@ async def test_keys_are_taken_over_while_running_and_faults_are_told_in_one_line
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         path = keys_file(tmp_path, '[keys]\n"overview.down" = "j"\n')
-        app.look_at_files()
+        app.reload_user_files()
         await pilot.press("j")
         assert app.grid.selected == "ETHUSDT"
         await pilot.press("down")
@@ -72,7 +72,7 @@ async def test_keys_are_taken_over_while_running_and_faults_are_told_in_one_line
         assert "j select" in (await settled(pilot))[-1]
         path.write_text('[keys]\n"overview.down" = "q"\n"overview.dawn" = "x"\n')
         os.utime(path, ns=(1, 1))
-        app.look_at_files()
+        app.reload_user_files()
         line = (await settled(pilot))[-1]
         assert "overview.down: q is app.quit's" in line or "unknown 'overview.dawn'" in line
         await pilot.press("down")
@@ -87,21 +87,21 @@ async def test_a_theme_of_the_user_is_found_and_follows_its_file(tmp_path: Path)
     app = app_with(tmp_path, theme="mine")
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        assert app.ink.background.bgcolor is not None
-        assert app.ink.background.bgcolor.name == "#112233"
+        assert app.palette.background.bgcolor is not None
+        assert app.palette.background.bgcolor.name == "#112233"
         mine.write_text(SHIPPED.read_text().replace("#10151b", "#445566"))
         os.utime(mine, ns=(1, 1))
-        app.look_at_files()
-        assert app.ink.background.bgcolor.name == "#445566"
+        app.reload_user_files()
+        assert app.palette.background.bgcolor.name == "#445566"
         mine.write_text('description = "x"\n[colors]\ntext = "no such colour"\n')
         os.utime(mine, ns=(2, 2))
-        app.look_at_files()
+        app.reload_user_files()
         assert "theme file mine.toml" in (await settled(pilot))[-1]
-        assert app.ink.background.bgcolor.name == "#445566"  # the last good one stays
+        assert app.palette.background.bgcolor.name == "#445566"  # the last good one stays
         await pilot.press("t")
         await settled(pilot)
         mine.unlink()
-        app.look_at_files()
+        app.reload_user_files()
         await pilot.press("t", "t", "t", "t", "t", "t")
 
 

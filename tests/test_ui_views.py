@@ -6,7 +6,7 @@ from rich.cells import cell_len
 
 from tests.fake_monitor import NOON, FakeMonitor, with_troubles
 from tests.screens import app_of, settled
-from tests.test_ui_painters import ink_of
+from tests.test_ui_painters import palette_of
 from tui_feeder.monitor import GapView, MinuteState, StreamView
 from tui_feeder.widgets.coverage import legend, paint_coverage, strip_widths
 from tui_feeder.widgets.sources import source_lines
@@ -74,13 +74,13 @@ async def test_coverage_is_asked_for_again_only_when_something_changed() -> None
 
 def test_coverage_has_a_sign_for_every_state_and_says_what_it_means() -> None:
     for glyphs in ("braille", "ascii"):
-        ink = ink_of(glyphs, colors=False)
+        palette = palette_of(glyphs, colors=False)
         states = list(MinuteState)
-        strips = paint_coverage([("BTCUSDT", 3, (states, states))], "BTCUSDT", (6, 6), 80, ink)
+        strips = paint_coverage([("BTCUSDT", 3, (states, states))], "BTCUSDT", (6, 6), 80, palette)
         signs = strips[1].text[22:28]
         assert len(set(signs)) == len(states)
-        assert set(signs) <= set(legend(80, ink).text)
-        assert all(cell_len(strip.text) == 80 for strip in (*strips, legend(80, ink)))
+        assert set(signs) <= set(legend(80, palette).text)
+        assert all(cell_len(strip.text) == 80 for strip in (*strips, legend(80, palette)))
     assert all(sum(strip_widths(width)) + 26 == width for width in range(80, 300))
 
 
@@ -95,7 +95,8 @@ def test_sources_tell_of_sockets_weight_archives_store_and_sinks() -> None:
     )  # fmt: skip
     for width in (80, 120, 200):
         lines = [
-            "".join(text for text, _ in parts) for parts in source_lines(snapshot, width, ink_of("braille"))
+            "".join(text for text, _ in parts)
+            for parts in source_lines(snapshot, width, palette_of("braille"))
         ]
         text = "\n".join(lines)
         for expected in (

@@ -15,21 +15,21 @@ from textual.binding import Binding, BindingType
 from textual.events import Key
 
 from tui_feeder.monitor import ConfiguredValue, Faults, Monitor
-from tui_feeder.screens.app_keys import APP_BINDINGS, REPLAY_BINDINGS, leaving_by
+from tui_feeder.screens.app_keys import APP_BINDINGS, REPLAY_BINDINGS, bindings_with_quit
+from tui_feeder.screens.appearance import Appearance, UiSettings
 from tui_feeder.screens.base import FeederScreen, keys_of
 from tui_feeder.screens.chart import ChartScreen
-from tui_feeder.screens.commands import export_menu, fault_menu, palette
+from tui_feeder.screens.command_palette import command_palette, export_menu, fault_menu
 from tui_feeder.screens.gaps import GapsScreen
 from tui_feeder.screens.help import HelpScreen
-from tui_feeder.screens.kept import Kept, read_kept, write_kept
-from tui_feeder.screens.leaving import ExitReason, Leaving, leave_prompt
 from tui_feeder.screens.log import LogScreen
-from tui_feeder.screens.look import Look, UiSettings
 from tui_feeder.screens.origins import configuration_list, origins_sheet
 from tui_feeder.screens.overview import OverviewScreen
 from tui_feeder.screens.profile import ProfileScreen
+from tui_feeder.screens.quit import ExitReason, QuitEffect, quit_prompt
 from tui_feeder.screens.sources import SourcesScreen
 from tui_feeder.screens.toasts import Toasts
+from tui_feeder.screens.ui_state import UiState, read_ui_state, write_ui_state
 from tui_feeder.terminal import (
     BACKLOG_LIMIT,
     DiscreetApp,
@@ -40,21 +40,21 @@ from tui_feeder.terminal import (
     write_backlog,
 )
 from tui_feeder.widgets.grid import Grid
-from tui_feeder.widgets.ink import Ink
+from tui_feeder.widgets.palette import Palette
 from tui_feeder.widgets.themes import Themes, theme_names
 
-__all__ = ["ExitReason", "FeederApp", "Leaving", "UiSettings", "theme_names"]
+__all__ = ["ExitReason", "FeederApp", "QuitEffect", "UiSettings", "theme_names"]
 
 log = logging.getLogger(__name__)
 
 _SCREEN_TYPES: tuple[type[FeederScreen], ...] = (
     OverviewScreen, ChartScreen, ProfileScreen, GapsScreen, SourcesScreen, LogScreen, HelpScreen,
 )  # fmt: skip
-_LOOK_SECONDS = 1.0
+_RELOAD_SECONDS = 1.0
 _SCREENS = ("overview", "chart", "profile", "gaps", "sources", "log")
 _TIMEFRAME = 3_600  # of the first run
 _INTERRUPT_SECONDS = 2.0
-_KEEP_SECONDS = 5.0
+_SAVE_SECONDS = 5.0
 _HZ_UNFOCUSED = 1.0
 
 
@@ -69,7 +69,7 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         state_file: where the screen remembers its choices; None to forget them.
         folder: of the user's configuration: ``keys.toml`` and ``themes/*.toml`` in it are read, and again
             when they change.
-        leaving: what ends with the screen.
+        quit_effect: what ends with the screen.
         configuration: every value in force, for people to look up.
 
     Raises:
@@ -89,15 +89,15 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         faults: Faults | None = None,
         state_file: Path | None = None,
         folder: Path | None = None,
-        leaving: Leaving = Leaving.STOPS,
+        quit_effect: QuitEffect = QuitEffect.STOPS,
         configuration: Sequence[ConfiguredValue] = (),
     ) -> None:
-        kept = read_kept(state_file) if state_file is not None else Kept()
-        self.look = Look(settings, kept.theme, folder)
-        self.colored = self.look.colored
+        state = read_ui_state(state_file) if state_file is not None else UiState()
+        self.appearance = Appearance(settings, state.theme, folder)
+        self.colored = self.appearance.colored
         super().__init__(driver_class=driver_type(), ansi_color=True)
-        self.console = self.look.console()
-        self.theme = "ansi-dark"  # Textual's own colours are the terminal's; all others come from the ink
+        self.console = self.appearance.console()
+        self.theme = "ansi-dark"  # Textual's own colours are the terminal's; all others come from the palette
         self.title = title
         self.monitor = monitor
         self.settings = settings
@@ -105,9 +105,9 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         self.snapshot = monitor.snapshot()
         self.faults = faults
         self.grid = Grid()
-        self.grid.wanted = kept.symbol
-        self.grid.sort_key, self.grid.ascending = kept.sort_key or "", bool(kept.ascending)
-        self.timeframe = kept.timeframe or _TIMEFRAME
+        self.grid.wanted = state.symbol
+        self.grid.sort_key, self.grid.ascending = state.sort_key or "", bool(state.ascending)
+        self.timeframe = state.timeframe or _TIMEFRAME
         self.frozen = False
         self.note = ""  # instead of the keys, for a moment
         self.ticks_skipped = 0
@@ -115,7 +115,7 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         self._interrupted = False
         self._asked_to_stop: ExitReason | None = None
         self._own_loop: asyncio.AbstractEventLoop | None = None
-        self.leaving = leaving
+        self.quit_effect = quit_effect
         self.configuration = tuple(configuration)
         self.toasts = Toasts()
         self.toasts.take(self.snapshot)  # what went off before is no news
@@ -125,10 +125,10 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         self.add_mode("gaps", lambda: GapsScreen(monitor))
         self.add_mode("sources", SourcesScreen)
         self.add_mode("log", LogScreen)
-        self._first = kept.screen if kept.screen in _SCREENS else None
+        self._first = state.screen if state.screen in _SCREENS else None
         self._state_file = state_file
         self.keys_edition = 0  # rises when keys change
-        self._kept = kept
+        self._saved_state = state
 
     def on_mount(self) -> None:
         """Begin to tick, on the screen where the last run ended."""
@@ -138,25 +138,27 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
             self.switch_mode(self._first)
         self.set_interval(1 / self.hz, self.tick, name="tick")
         if self._state_file is not None:
-            self.set_interval(_KEEP_SECONDS, self._keep)
-        self.set_interval(_LOOK_SECONDS, self.look_at_files)
-        self.call_after_refresh(self.look_at_files, first=True)
+            self.set_interval(_SAVE_SECONDS, self._save_state)
+        self.set_interval(_RELOAD_SECONDS, self.reload_user_files)
+        self.call_after_refresh(self.reload_user_files, first=True)
 
     @property
     def themes(self) -> Themes:
         """The themes there are."""
-        return self.look.themes
+        return self.appearance.themes
 
     @property
-    def ink(self) -> Ink:
+    def palette(self) -> Palette:
         """Styles and symbols in force."""
-        return self.look.ink
+        return self.appearance.palette
 
-    def look_at_files(self, first: bool = False) -> None:
+    def reload_user_files(self, first: bool = False) -> None:
         """Take over the user's keys and themes if a file of theirs has changed; their faults in one line."""
         groups = (APP_BINDINGS, REPLAY_BINDINGS, *(screen.BINDINGS for screen in _SCREEN_TYPES))
         bindings = (binding for group in groups for binding in group)
-        changed = self.look.changed_files({b.id: b.key for b in bindings if isinstance(b, Binding) and b.id})
+        changed = self.appearance.changed_files(
+            {b.id: b.key for b in bindings if isinstance(b, Binding) and b.id}
+        )
         if changed is None:
             return
         keys, faults = changed
@@ -198,7 +200,7 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
 
     def on_unmount(self) -> None:
         """Remember the choices made."""
-        self._keep()
+        self._save_state()
 
     def request_stop(self, reason: ExitReason = ExitReason.STOP) -> None:
         """End the app; from any thread, and from a signal handler. Before it runs: as soon as it does."""
@@ -260,19 +262,19 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
 
         self.set_timer(seconds, over)
 
-    def _keep(self) -> None:
+    def _save_state(self) -> None:
         """Remember the choices made, if they changed."""
-        kept = Kept(
+        state = UiState(
             screen=self.current_mode,
             symbol=self.grid.wanted or self.grid.selected,
             timeframe=self.timeframe,
             sort_key=self.grid.sort_key,
             ascending=self.grid.ascending,
-            theme=self.look.theme,
+            theme=self.appearance.theme,
         )
-        if self._state_file is not None and kept != self._kept:
-            self._kept = kept
-            write_kept(self._state_file, kept)
+        if self._state_file is not None and state != self._saved_state:
+            self._saved_state = state
+            write_ui_state(self._state_file, state)
 
     def select(self, symbol: str) -> None:
         """Select a symbol, and drop a filter that hides it."""
@@ -300,7 +302,7 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
     def set_theme(self, name: str) -> None:
         """Draw with another theme."""
         try:
-            description = self.look.choose(name)
+            description = self.appearance.choose(name)
         except ValueError as fault:
             self.tell(str(fault), 5.0)
         else:
@@ -327,10 +329,10 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         """Ask, naming what ends and what goes on."""
         if isinstance(self.screen, FeederScreen):
             leave = partial(self.exit, ExitReason.QUIT)
-            if self.leaving is Leaving.DETACHES or self.snapshot.state in ("stopped", "failed"):
+            if self.quit_effect is QuitEffect.DETACHES or self.snapshot.state in ("stopped", "failed"):
                 leave()  # nothing is lost by it
             else:
-                self.screen.open_popup(leave_prompt(self.snapshot, self.leaving, leave))
+                self.screen.open_popup(quit_prompt(self.snapshot, self.quit_effect, leave))
 
     def action_origins(self) -> None:
         """Where the values of the selected symbol come from."""
@@ -354,7 +356,7 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
             self.exit(ExitReason.QUIT)
             return
         self._interrupted = True
-        self.tell(f"press ctrl+c again to {self.leaving.verb}", _INTERRUPT_SECONDS, self._forgive)
+        self.tell(f"press ctrl+c again to {self.quit_effect.verb}", _INTERRUPT_SECONDS, self._forgive)
 
     def _forgive(self) -> None:
         self._interrupted = False
@@ -368,12 +370,12 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
 
     def action_theme(self) -> None:
         """The next theme."""
-        self.set_theme(self.look.next_theme())
+        self.set_theme(self.appearance.next_theme())
 
     def action_commands(self) -> None:
         """Everything that can be done, to search in."""
         if isinstance(self.screen, FeederScreen):
-            self.screen.open_popup(palette(self))
+            self.screen.open_popup(command_palette(self))
 
     def action_copy(self) -> None:
         """The selected line to the terminal's clipboard."""
@@ -410,7 +412,7 @@ class AttachedApp(FeederApp, inherit_bindings=False):
         folder: of the user's configuration.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [*leaving_by("Leave; the feeder goes on")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_with_quit("Leave; the feeder goes on")]
 
     def __init__(
         self,
@@ -422,5 +424,5 @@ class AttachedApp(FeederApp, inherit_bindings=False):
     ) -> None:
         super().__init__(
             monitor, settings, title="attached", state_file=state_file, folder=folder,
-            leaving=Leaving.DETACHES,
+            quit_effect=QuitEffect.DETACHES,
         )  # fmt: skip

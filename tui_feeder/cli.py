@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from tui_feeder import __version__, streams
+from tui_feeder import __version__, standard_streams
 from tui_feeder.commands import derived, operated, registered
 from tui_feeder.commands.line import (
     ColorsOption,
@@ -34,7 +34,7 @@ from tui_feeder.commands.line import (
 from tui_feeder.commands.line import flags as flags_of
 
 if TYPE_CHECKING:
-    from tui_feeder.running import Options
+    from tui_feeder.runner import Options
 
 app = typer.Typer(
     add_completion=True,
@@ -146,7 +146,7 @@ def main_command(
     State.debug = debug
     if context.invoked_subcommand is not None:
         return
-    from tui_feeder import running
+    from tui_feeder import runner
 
     with told():
         if (demo_data is not None or demo_speed is not None) and not demo:
@@ -160,17 +160,17 @@ def main_command(
         look = {"ui.theme": theme, "ui.colors": colors, "ui.symbol_set": symbol_set}
         flags = flags_of(storage, symbols, log_level) | {"ui.refresh_hz": hz, "ui.slow": slow, **look}
         reload = (lambda: load(config, flags)) if not demo else None
-        options = running.Options(
+        options = runner.Options(
             headless, output is not None, run_for, reload, on_ui_crash.value, on_hangup.value, State.debug
         )
         if not demo:
-            raise typer.Exit(running.run(load(config, flags), options))
+            raise typer.Exit(runner.run(load(config, flags), options))
         raise typer.Exit(_run_demo(config, flags, options, demo_data, demo_speed))
 
 
 def _known(theme: str) -> None:
     """Refuse a theme that does not exist."""
-    from tui_feeder.folders import config_folder
+    from tui_feeder.paths import config_folder
     from tui_feeder.widgets.themes import Themes
 
     folder = config_folder()
@@ -188,20 +188,20 @@ def _run_demo(
     speed: float | None,
 ) -> int:
     from tui_feeder import demo as demos
-    from tui_feeder import running
-    from tui_feeder.folders import expanded
+    from tui_feeder import runner
+    from tui_feeder.paths import expand_user
 
     # A configuration of a real feed must not be picked up by chance: only one that is named.
     wanted = load(config, flags, search=False)
     stated = wanted.origins["application.symbols"] != "default"
     symbols = list(wanted.config.application.symbols) if stated else None
     storage = wanted.config.application.storage_path if flags["application.storage_path"] else None
-    data = expanded(data) if data is not None else None
+    data = expand_user(data) if data is not None else None
     with contextlib.closing(demos.Demo(data, symbols, speed or demos.DEFAULT_SPEED, storage)) as demo:
         for note in demo.exchange.notes:
             typer.echo(f"demo: {note}", err=True)
         options = replace(options, forgets=storage is None)
-        return running.run(load(config, flags | demo.flags(), search=False), options, demo.faults)
+        return runner.run(load(config, flags | demo.flags(), search=False), options, demo.faults)
 
 
 @app.command()
@@ -248,14 +248,14 @@ def simulate(
 
     Exit codes: 0 stopped in order, 1 the port cannot be had, 2 an option makes no sense.
     """
-    from tui_feeder.folders import expanded
-    from tui_feeder.moments import parse_moment
+    from tui_feeder.paths import expand_user
+    from tui_feeder.time_format import parse_time
 
     with told():
         start_ms = None
         if start is not None:
             try:
-                start_ms = parse_moment(start)
+                start_ms = parse_time(start)
             except ValueError as error:
                 raise Refusal(f"--start: {error}") from None
         from tui_feeder.simulator import serve
@@ -263,7 +263,7 @@ def simulate(
         try:
             code = serve.run(
                 port=port,
-                data=expanded(data) if data is not None else None,
+                data=expand_user(data) if data is not None else None,
                 symbols=split(symbols),
                 speed=speed,
                 start_ms=start_ms,
@@ -295,7 +295,7 @@ def config_check(
     from tui_feeder.config import ConfigError
     from tui_feeder.engine.derived.increment_fit import misfits_at
     from tui_feeder.engine.sinks.needs import unmet
-    from tui_feeder.running import problem_of
+    from tui_feeder.runner import problem_of
 
     with told():
         loaded = load(config, flags_of(storage, symbols, None))
@@ -347,10 +347,10 @@ def config_init(
     Exit codes: 0 written, 2 there is one already, or it cannot be written.
     """
     from tui_feeder.config import InitError, init_file
-    from tui_feeder.folders import expanded
+    from tui_feeder.paths import expand_user
 
     with told():
-        path = expanded(path)
+        path = expand_user(path)
         try:
             init_file(path, force=force)
         except InitError as error:
@@ -360,14 +360,14 @@ def config_init(
 
 def main() -> None:
     """Entry point of ``feeder-tui``."""
-    streams.take_over()
+    standard_streams.install()
     code = 1
     try:
         app(prog_name="feeder-tui")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except streams.OutputError:
+    except standard_streams.OutputError:
         pass
     except Exception as error:  # of what typer does outside of our commands
         tell(error)
-    sys.exit(streams.exit_code(code))
+    sys.exit(standard_streams.exit_code(code))

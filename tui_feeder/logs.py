@@ -25,7 +25,7 @@ from tui_feeder.configuration.sections import Service
 from tui_feeder.configuration.text import MASK, Secret, printable
 from tui_feeder.configuration.values import is_secret
 from tui_feeder.engine.core.proxy import configured_proxies
-from tui_feeder.folders import FolderError, check_owner
+from tui_feeder.paths import FolderError, check_owner
 
 log = logging.getLogger(__name__)
 _MB = 1_000_000

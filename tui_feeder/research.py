@@ -29,8 +29,8 @@ from tui_feeder.engine.core.candle import DAY_MS, ROW, SECOND_MS, Rows
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.folders import FolderError, expanded
-from tui_feeder.moments import day_text, parse_moment, parse_timeframe, whole_minute
+from tui_feeder.paths import FolderError, expand_user
+from tui_feeder.time_format import ceil_to_minute, format_day, parse_time, parse_timeframe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +121,7 @@ class CandleStore:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         try:
-            self.path = expanded(path)
+            self.path = expand_user(path)
         except FolderError as error:
             raise StoreError(str(error)) from error
         self._key = self.path.resolve()
@@ -243,14 +243,14 @@ class CandleStore:
             raise KeyError(f"no candles of {symbol} in {self.path}: it holds {known}")
         whole = present.union(self._opened_store().gone(symbol))  # damage is named at either end too
         low, high, bar = whole.start, whole.end, seconds * SECOND_MS
-        first = None if start is None else parse_moment(start)
-        after = None if end is None else parse_moment(end)
+        first = None if start is None else parse_time(start)
+        after = None if end is None else parse_time(end)
         if first is not None and after is not None and after < first:
             raise ValueError(f"the range ends ({end}) before it starts ({start})")
         if first is not None:
             low = max(low, -(-first // bar) * bar)
         if after is not None:
-            high = min(high, whole_minute(after) // bar * bar)
+            high = min(high, ceil_to_minute(after) // bar * bar)
         return self._chunks(symbol, seconds, low, high, include_partial)
 
     def _chunks(self, symbol: str, seconds: int, low: int, high: int, partial: bool) -> Iterator[Candles]:
@@ -262,7 +262,7 @@ class CandleStore:
             store = self._opened_store()
             rows = store.read(symbol, at, stop)
             for start, end in store.damaged(symbol).clip(at, stop):
-                days = " to ".join(dict.fromkeys(map(day_text, (start, end - 1))))
+                days = " to ".join(dict.fromkeys(map(format_day, (start, end - 1))))
                 warnings.warn(
                     f"{symbol}: the stored candles of {days} are damaged and left out; the running engine, "
                     "feeder-tui backfill or feeder-tui verify --repair reads them again",

@@ -149,11 +149,11 @@ async def test_every_candle_and_profile_is_mirrored_and_stays_so(postgres: Serve
         for day in range(minute(0), store.present(symbol).end, DAY_MS):
             made = day_profile(store, symbol, shape, day)
             assert made is not None
-            day_text = f"to_timestamp({day // 1000})::date"
+            format_day = f"to_timestamp({day // 1000})::date"
             found = postgres.sql(
                 f"SELECT poc, total_volume, candle_count, array_length(weights, 1), "
                 f"price_increment, low_price FROM volume_profiles "
-                f"WHERE symbol = '{symbol}' AND date = {day_text}"
+                f"WHERE symbol = '{symbol}' AND date = {format_day}"
             ).split("|")
             assert [float(one) for one in found] == [
                 made.poc, made.total_volume, made.candles, len(made.weights),

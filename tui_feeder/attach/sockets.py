@@ -7,7 +7,14 @@ import socket
 import struct
 from pathlib import Path
 
-from tui_feeder.folders import FolderError, check_owner, check_private, expanded, made_folder, runtime_folder
+from tui_feeder.paths import (
+    FolderError,
+    check_owner,
+    check_private,
+    expand_user,
+    make_private_folder,
+    runtime_folder,
+)
 
 _ENDING = ".sock"
 
@@ -84,7 +91,7 @@ def chosen(asked: Path | None) -> Path:
     """
     if asked is not None:
         try:
-            return expanded(asked)  # the shell leaves --socket=~/x alone
+            return expand_user(asked)  # the shell leaves --socket=~/x alone
         except FolderError as error:
             raise SocketError(str(error)) from error
     found = running()
@@ -107,7 +114,7 @@ def bound(path: Path) -> socket.socket:
     """
     if path.parent == runtime_folder():
         try:
-            made_folder(path.parent)
+            make_private_folder(path.parent)
         except FolderError as error:
             raise SocketError(str(error)) from error
     try:

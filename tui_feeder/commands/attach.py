@@ -15,9 +15,9 @@ from tui_feeder.attach.sockets import chosen
 from tui_feeder.commands.line import State
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import LoadedConfig
-from tui_feeder.folders import config_folder, state_folder
 from tui_feeder.logs import set_up
-from tui_feeder.running import screen_settings
+from tui_feeder.paths import config_folder, state_folder
+from tui_feeder.runner import screen_settings
 
 
 def attach(loaded: LoadedConfig, socket: Path | None) -> int:

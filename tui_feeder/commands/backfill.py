@@ -25,8 +25,8 @@ from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.telling import some
 from tui_feeder.logs import set_up
-from tui_feeder.moments import moment_text
-from tui_feeder.running import market_of
+from tui_feeder.runner import market_of
+from tui_feeder.time_format import format_minute
 
 INCOMPLETE = 3
 INTERRUPTED = 130
@@ -73,9 +73,9 @@ async def _run(loaded: LoadedConfig, store: Store, start: int | None, end: int |
             typer.echo(f"entries of the exchange's list that cannot be used: {odd}", err=True)
         closed = connection.closed_until()
         if start is not None and start >= closed:
-            raise Refusal(f"--from lies ahead of the exchange's last closed minute, {moment_text(closed)}")
+            raise Refusal(f"--from lies ahead of the exchange's last closed minute, {format_minute(closed)}")
         if end is not None and end > closed:
-            typer.echo(f"--to lies ahead: minutes before {moment_text(closed)} are read", err=True)
+            typer.echo(f"--to lies ahead: minutes before {format_minute(closed)} are read", err=True)
         work = Backfill(config, store, connection, symbols, start, end)
         show = display(lambda: store.pausing)
         show.start(work.jobs)
@@ -219,7 +219,7 @@ def _missing(job: Job) -> list[str]:
     if job.tracker is None:
         return [job.reason]
     return [
-        f"missing {moment_text(low)} .. {moment_text(high)}: "
+        f"missing {format_minute(low)} .. {format_minute(high)}: "
         + (job.reason if job.failed.clip(low, high) else "no source has it")
         for low, high in job.missing
     ]

@@ -18,7 +18,7 @@ from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.exchanges.binance.rest import RestError
 from tui_feeder.engine.storage.store import Store, Unavailable
-from tui_feeder.moments import moment_text
+from tui_feeder.time_format import format_minute
 
 AT_ONCE = 6  # symbols read at the same time
 _ROUNDS = 2  # a refused request gets one more chance
@@ -126,7 +126,7 @@ class Backfill:
         """The first minute the exchange has of the symbol, from the wanted start on."""
         first = await self._history.first_minute(job.symbol, job.start)
         if first is None:
-            raise RestError("nothing there", f"REST has no candle from {moment_text(job.start)} on")
+            raise RestError("nothing there", f"REST has no candle from {format_minute(job.start)} on")
         if first > job.start:
             await asyncio.wrap_future(self._store.set_listed(job.symbol, first))
         return first

@@ -19,7 +19,7 @@ from tui_feeder.commands.tables import amount, lasting, plural, size
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.core.folders import sync_folder
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.moments import day_text
+from tui_feeder.time_format import format_day
 
 _FILE, _LOCK = "data.mdb", "lock.mdb"
 _LINE_SECONDS = 3.0
@@ -145,7 +145,7 @@ def _read_back(folder: Path) -> _ReadBack:
                 counted += rows
                 candles += rows
             if days := copy.damaged_days().get(symbol):
-                damaged.append(f"{symbol}: damaged days: {', '.join(map(day_text, days))}")
+                damaged.append(f"{symbol}: damaged days: {', '.join(map(format_day, days))}")
             elif counted != present.minutes:
                 damaged.append(f"{symbol}: {counted:,} candles are there of {present.minutes:,}")
 

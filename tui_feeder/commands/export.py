@@ -13,14 +13,14 @@ from typing import IO, Any
 import orjson
 import typer
 
+from tui_feeder.atomic_write import atomic_write, is_regular_file
 from tui_feeder.commands.line import Refusal
 from tui_feeder.commands.tables import plural
 from tui_feeder.commands.wanted import name_damage
 from tui_feeder.engine.core.candle import DAY_MS
-from tui_feeder.moments import parse_timeframe
 from tui_feeder.research import CANDLE, Candles, CandleStore, DamagedDayWarning, open_store
-from tui_feeder.streams import LEFT
-from tui_feeder.whole_file import is_file, whole_file
+from tui_feeder.standard_streams import BROKEN_PIPE_EXIT
+from tui_feeder.time_format import parse_timeframe
 
 _GROUP_ROWS = 100_000  # rows of a Parquet row group, about
 
@@ -64,7 +64,7 @@ def run(storage: Path, asked: Asked) -> int:
         _pyarrow()
         if asked.output is None and sys.stdout.isatty():
             raise Refusal("parquet is not for terminals: name a file with --output, or redirect stdout")
-    if asked.output is not None and not asked.force and is_file(asked.output):
+    if asked.output is not None and not asked.force and is_regular_file(asked.output):
         raise Refusal(f"{asked.output} is there already: add --force to replace it, or name another file")
     with open_store(storage) as store:
         try:
@@ -96,21 +96,21 @@ def _damage(store: CandleStore, asked: Asked) -> int:
 
 
 def _why_nothing(storage: Path, asked: Asked) -> str:
-    from tui_feeder.moments import moment_text
+    from tui_feeder.time_format import format_minute
 
     with open_store(storage) as store:
         found = store.range(asked.symbol)
     assert found is not None
-    return f"stored are {moment_text(found[0])} .. {moment_text(found[1])}, exclusive"
+    return f"stored are {format_minute(found[0])} .. {format_minute(found[1])}, exclusive"
 
 
 @contextlib.contextmanager
 def _file(path: Path) -> Iterator[IO[bytes]]:
     try:
-        with whole_file(path) as target:
+        with atomic_write(path) as target:
             yield target
     except BrokenPipeError:  # what is no file, such as /dev/stdout or a FIFO, and whose reader has left
-        raise typer.Exit(LEFT) from None
+        raise typer.Exit(BROKEN_PIPE_EXIT) from None
     except OSError as error:
         raise ExportError(f"{path} cannot be written: {error.strerror or error}") from error
 

@@ -15,7 +15,7 @@ from tui_feeder.engine.acquisition.tracked_symbol import wanted_start
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.storage.store import Store, Unavailable
-from tui_feeder.moments import moment_text
+from tui_feeder.time_format import format_minute
 
 _SHOWN = 40  # ranges a symbol, in the table for people
 
@@ -81,7 +81,7 @@ def run(loaded: LoadedConfig, asked: list[str] | None, start: int | None, end: i
         f"{plural(len(found), 'symbol')}, {amount(wide)} minutes looked at: "
         + (f"{amount(total)} missing, in {plural(len(lacking), 'symbol')}" if total else "none missing")
     )
-    typer.echo(f"newest stored minute: {moment_text(newest)}")
+    typer.echo(f"newest stored minute: {format_minute(newest)}")
     return 0
 
 
@@ -89,8 +89,8 @@ def _holes(found: list[Missing]) -> str:
     """The missing ranges, and what is known of the reasons."""
     rows = [
         [
-            one.symbol, moment_text(hole.start), moment_text(hole.end), amount(hole.minutes),
-            moment_text(hole.known.next_try) if hole.known else "damaged" if hole.damaged else "-",
+            one.symbol, format_minute(hole.start), format_minute(hole.end), amount(hole.minutes),
+            format_minute(hole.known.next_try) if hole.known else "damaged" if hole.damaged else "-",
         ]
         for one in found
         for hole in one.holes[:_SHOWN]

@@ -16,7 +16,7 @@ from tui_feeder.engine.sinks.configured import disabled_backlogs
 from tui_feeder.engine.sinks.draining import span_text
 from tui_feeder.engine.storage.environment import FORMAT
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.moments import moment_text
+from tui_feeder.time_format import format_minute
 
 _SLICE_MS = 30 * DAY_MS
 
@@ -113,8 +113,8 @@ def _text(about: dict[str, object], symbols: list[dict[str, object]], sources: b
     rows = [
         [
             str(one["symbol"]),
-            moment_text(_int(one, "start")),
-            moment_text(_int(one, "end") - MINUTE_MS),
+            format_minute(_int(one, "start")),
+            format_minute(_int(one, "end") - MINUTE_MS),
             amount(_int(one, "minutes")),
             _share(_int(one, "certified_minutes"), _int(one, "minutes")),
             amount(_int(one, "missing_minutes")),

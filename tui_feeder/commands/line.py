@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from tui_feeder.folders import expanded
-from tui_feeder.streams import OutputError
+from tui_feeder.paths import expand_user
+from tui_feeder.standard_streams import OutputError
 
 if TYPE_CHECKING:
     from tui_feeder.config import LoadedConfig
@@ -200,7 +200,7 @@ def load(path: Path | None, flags: Mapping[str, Any], *, search: bool = True) ->
     from tui_feeder import config
 
     environ = {key: value for key, value in os.environ.items() if key != "FEEDER_DEBUG"}
-    found = expanded(path) if path else (config.find_config(environ, Path(".")) if search else None)
+    found = expand_user(path) if path else (config.find_config(environ, Path(".")) if search else None)
     loaded = config.load(
         found, environ=environ, flags={key: value for key, value in flags.items() if value is not None}
     )
@@ -224,12 +224,12 @@ def span_of(start: str | None, end: str | None) -> tuple[int | None, int | None]
     Raises:
         Refusal: one is no time, or the range is empty.
     """
-    from tui_feeder.moments import parse_moment, whole_minute
+    from tui_feeder.time_format import ceil_to_minute, parse_time
 
     found: list[int | None] = []
     for name, text in (("--from", start), ("--to", end)):
         try:
-            found.append(None if text is None else whole_minute(parse_moment(text)))
+            found.append(None if text is None else ceil_to_minute(parse_time(text)))
         except ValueError as error:
             raise Refusal(f"{name}: {error}") from None
     low, high = found

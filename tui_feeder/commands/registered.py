@@ -28,7 +28,7 @@ from tui_feeder.commands.line import (
     split,
     told,
 )
-from tui_feeder.folders import expanded
+from tui_feeder.paths import expand_user
 
 
 class Format(StrEnum):
@@ -208,7 +208,7 @@ def export(
         loaded = load(config, flags(storage, None, None))
         from tui_feeder.commands import export as command
 
-        file = expanded(output) if output is not None else None
+        file = expand_user(output) if output is not None else None
         asked = command.Asked(symbol, timeframe, low, high, form.value, file, include_partial, force)
         raise typer.Exit(command.run(loaded.config.application.storage_path, asked))
 
@@ -267,7 +267,7 @@ def backup(
         loaded = load(config, flags(storage, None, None))
         from tui_feeder.commands import backup as command
 
-        raise typer.Exit(command.run(loaded.config.application.storage_path, expanded(target), json))
+        raise typer.Exit(command.run(loaded.config.application.storage_path, expand_user(target), json))
 
 
 def check_sinks(json: JsonOption = False, config: ConfigOption = None) -> None:

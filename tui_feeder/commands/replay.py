@@ -13,7 +13,7 @@ from tui_feeder.config import Config
 from tui_feeder.engine.analytics.message import Message, encode
 from tui_feeder.engine.derived.replay import replay, stored_span
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.moments import moment_text
+from tui_feeder.time_format import format_minute
 
 _BLOCK = 64 << 10  # bytes written at once while there is no pace to keep
 
@@ -61,7 +61,7 @@ def replayed_span(
     first, last = stored_span(store, symbols)
     low, high = first if start is None else max(start, first), last if end is None else min(end, last)
     if high <= low:
-        there = f"{moment_text(first)} to {moment_text(last)}"
+        there = f"{format_minute(first)} to {format_minute(last)}"
         raise Refusal(f"no minute is stored in this range: the store has {there}")
     return symbols, low, high
 

@@ -12,9 +12,9 @@ from tui_feeder.commands.replay import replayed_span
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.folders import config_folder, state_folder
 from tui_feeder.logs import set_up
-from tui_feeder.running import screen_settings
+from tui_feeder.paths import config_folder, state_folder
+from tui_feeder.runner import screen_settings
 
 #: Exchange seconds in a real second: a minute a second.
 SPEED = 60.0
@@ -38,23 +38,25 @@ def run(
         StoreError: there is no store.
         Refusal: a symbol is not stored, or no minute lies in the range.
     """
-    from tui_feeder.replaying.app import ReplayApp
-    from tui_feeder.replaying.player import Player
+    from tui_feeder.replay.app import ReplayApp
+    from tui_feeder.replay.monitor import ReplayMonitor
 
     config = loaded.config
     log_file = set_up(config, state_folder() / "replay.log", own=True)
     with contextlib.closing(Store(config.application.storage_path, read_only=True)) as store:
         symbols, low, high = replayed_span(store, asked, start, end)
         at = low if start is not None else max(low, high - DAY_MS)
-        with contextlib.closing(Player(store, config, symbols, low, high, speed or SPEED, at)) as player:
+        with contextlib.closing(
+            ReplayMonitor(store, config, symbols, low, high, speed or SPEED, at)
+        ) as replay_monitor:
             try:
                 app = ReplayApp(
-                    player, screen_settings(loaded),
+                    replay_monitor, screen_settings(loaded),
                     state_file=state_folder() / "screen.json", folder=config_folder(),
                 )  # fmt: skip
             except ValueError as error:
                 raise Refusal(f"[ui] cannot be used: {error}") from error
-            player.play(True)
+            replay_monitor.play(True)
             reason = app.run()
             if reason is not None:
                 return 0

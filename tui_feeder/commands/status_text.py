@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from tui_feeder.commands.tables import amount, lasting, plural, size
-from tui_feeder.moments import moment_text
 from tui_feeder.monitor import MINUTE_MS, GapView, Snapshot, StreamView, SymbolView
+from tui_feeder.time_format import format_minute
 
 _NAMES = 4  # symbols named in a line of one state, where not all are asked for
 _LINES = 3  # of one kind of trouble, that of how many more included
@@ -101,7 +101,7 @@ def _newest(snapshot: Snapshot) -> Iterator[str]:
     if closed:
         passed = round((time.monotonic() - snapshot.taken_at) * 1000 * snapshot.clock_rate)
         age = max(0, snapshot.exchange_time + passed - max(closed) - MINUTE_MS) / 1000
-        yield _line("newest", f"minute {moment_text(max(closed))}, closed {age:.0f} s ago")
+        yield _line("newest", f"minute {format_minute(max(closed))}, closed {age:.0f} s ago")
 
 
 def _stream(stream: StreamView) -> str:
@@ -110,5 +110,5 @@ def _stream(stream: StreamView) -> str:
 
 
 def _gap(gap: GapView) -> str:
-    where = f"{gap.symbol} {moment_text(gap.start)} .. {moment_text(gap.end)}"
+    where = f"{gap.symbol} {format_minute(gap.start)} .. {format_minute(gap.end)}"
     return f"{where}, {plural(gap.missing, 'minute')}, {gap.state}: {gap.reason}"

@@ -29,7 +29,7 @@ from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.exchanges.binance.archive import ArchiveError
 from tui_feeder.engine.exchanges.binance.rest import RestError
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.running import market_of
+from tui_feeder.runner import market_of
 
 WRONG = 4
 UNASKED = 3

@@ -9,7 +9,7 @@ import typer
 
 from tui_feeder.commands.tables import amount, plural, table
 from tui_feeder.commands.verify_checks import Difference, Findings
-from tui_feeder.moments import moment_text
+from tui_feeder.time_format import format_minute
 
 _SHOWN = 5  # findings of a kind and symbol, for people
 
@@ -64,9 +64,9 @@ def _text(found: Sequence[Findings], offline: bool, repair: bool, records: bool)
 def _details(one: Findings) -> list[str]:
     lines = []
     for fault in one.faults[:_SHOWN]:
-        when = moment_text(fault.start)
+        when = format_minute(fault.start)
         if fault.minutes > 1:
-            when += f" .. {moment_text(fault.end)}"
+            when += f" .. {format_minute(fault.end)}"
         lines.append(f"{one.symbol} {when}: {fault.what}")
     if len(one.faults) > _SHOWN:
         lines.append(f"{one.symbol}: {plural(one.faulty, 'minute')} at fault in all; --json shows more")
@@ -96,7 +96,7 @@ def _difference(each: Difference) -> str:
     kept = "" if each.better else " (the stored source ranks higher)"
     ours = each.stored_source.name.lower().replace("_", " ")
     theirs = each.other_source.name.lower().replace("_", " ")
-    return f"{moment_text(each.open_time)}: stored ({ours}) / {theirs}: {values}{kept}"
+    return f"{format_minute(each.open_time)}: stored ({ours}) / {theirs}: {values}{kept}"
 
 
 def _as_json(found: Sequence[Findings]) -> dict[str, object]:

@@ -12,7 +12,7 @@ from tui_feeder.commands.tables import plural
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.acquisition.tracked_symbol import matching
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.moments import day_text, moment_text
+from tui_feeder.time_format import format_day, format_minute
 
 #: Exit code of a command that found damaged days in the store and went on without them.
 DAMAGED = 4
@@ -20,7 +20,7 @@ DAMAGED = 4
 
 def unlisted_line(symbol: str, listed: int) -> str:
     """That nothing of a symbol can be had before its listing (ms)."""
-    return f"{symbol}: not listed before {moment_text(listed)}"
+    return f"{symbol}: not listed before {format_minute(listed)}"
 
 
 def stored_symbols(store: Store, asked: Sequence[str] | None, *, gone: bool = False) -> list[str]:
@@ -66,7 +66,8 @@ def name_damage(damaged: Mapping[str, Sequence[int]]) -> int:
 def damage_lines(damaged: Mapping[str, Sequence[int]]) -> list[str]:
     """A line for each symbol with damaged days (ms)."""
     return [
-        f"{symbol}: {plural(len(days), 'stored day')} damaged and left out: {brief([*map(day_text, days)])}; "
+        f"{symbol}: {plural(len(days), 'stored day')} damaged and left out: "
+        f"{brief([*map(format_day, days)])}; "
         "the running engine, feeder-tui backfill or feeder-tui verify --repair reads them again"
         for symbol, days in damaged.items()
     ]

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from tui_feeder.configuration.problems import ConfigError, Problem
 from tui_feeder.configuration.text import Secret
-from tui_feeder.folders import FolderError, check_owner, config_folder, expanded
+from tui_feeder.paths import FolderError, check_owner, config_folder, expand_user
 
 FILE_NAME = "config.toml"
 MAX_FILE_BYTES = 1 << 20
@@ -32,7 +32,7 @@ def find_config(environ: Mapping[str, str], cwd: Path) -> Path | None:
     """
     if named := environ.get(FILE_VARIABLE):
         try:
-            return expanded(named)
+            return expand_user(named)
         except FolderError as error:
             _fail(Path(named), f"is named by {FILE_VARIABLE}: {error}", None)
     users = config_folder(environ)

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tui_feeder.atomic_write import atomic_write, is_regular_file
 from tui_feeder.configuration.keys import Branch, KeyName, dotted, kind_at, names_in
 from tui_feeder.configuration.problems import InitError
 from tui_feeder.configuration.reading import LoadedConfig
 from tui_feeder.configuration.text import printable, to_toml
-from tui_feeder.whole_file import is_file, whole_file
 
 EXAMPLE_NAME = "config.toml.example"
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -64,12 +64,12 @@ def init_file(path: Path, force: bool = False) -> None:
     Raises:
         InitError: There is a file at ``path`` and ``force`` is not given, or it can't be written.
     """
-    if not force and is_file(path):
+    if not force and is_regular_file(path):
         raise InitError(f"{path} is there already and was left as it is: to replace it, add --force")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # It may come to hold a password, so nobody else may read it.
-        with whole_file(path, 0o600) as file:
+        with atomic_write(path, 0o600) as file:
             file.write(example().encode())
     except OSError as error:
         raise InitError(

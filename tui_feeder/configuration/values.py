@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 
 from tui_feeder.configuration.proxy import ALLOWED, ProxyAddress, masked
 from tui_feeder.configuration.text import Secret, closest, did_you_mean, show, to_toml
-from tui_feeder.folders import FolderError, expanded
-from tui_feeder.moments import parse_moment
+from tui_feeder.paths import FolderError, expand_user
+from tui_feeder.time_format import parse_time
 
 #: The type a key is annotated with; Python has no type for such forms.
 Kind: TypeAlias = Any
@@ -366,7 +366,7 @@ def _convert_path(text: str) -> Path:
     if not text or "\0" in text:
         raise UnfitError("is not a path", text)
     try:
-        return expanded(text)
+        return expand_user(text)
     except FolderError:
         raise UnfitError("names a home directory that is not known", text) from None
 
@@ -375,7 +375,7 @@ def _convert_time(raw: object) -> datetime:
     if not isinstance(raw, str | date):  # a datetime is a date
         raise UnfitError(f"is {form_of(raw)}, not a time", raw, form=True)
     try:
-        moment = datetime.fromtimestamp(parse_moment(raw) / 1000, UTC)
+        moment = datetime.fromtimestamp(parse_time(raw) / 1000, UTC)
     except ValueError:
         raise UnfitError("is not such a time", raw) from None
     if moment.year < 1971:

@@ -18,10 +18,10 @@ from textual.widget import Widget
 
 from tui_feeder.monitor import Snapshot
 from tui_feeder.screens.export import Table
-from tui_feeder.screens.typed import TypedFilter
+from tui_feeder.screens.filter_input import FilterInput
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.ink import Ink, Part, Role
 from tui_feeder.widgets.lines import key_line, status_line
+from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.picture import svg
 from tui_feeder.widgets.popup import Choice, Overlay
@@ -77,7 +77,7 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         self._front = Panel(id="popup")
         self._toast = Panel(id="toast")
         self.popup: Overlay | None = None
-        self.filter: TypedFilter | None = None  # of a screen that can be filtered
+        self.filter: FilterInput | None = None  # of a screen that can be filtered
         self._bottom: tuple[object, list[Part]] | None = None  # the last line, costly to gather
 
     @property
@@ -91,9 +91,9 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         return cast("FeederApp", self.app)
 
     @property
-    def ink(self) -> Ink:
+    def palette(self) -> Palette:
         """Styles and symbols in force."""
-        return self.feeder.ink
+        return self.feeder.palette
 
     @property
     def too_small(self) -> bool:
@@ -184,7 +184,7 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         """Show the app's snapshot."""
         snapshot = self.feeder.snapshot
         if self.too_small:
-            self._page.show(too_small_page(self.app.size, self.ink))
+            self._page.show(too_small_page(self.app.size, self.palette))
             return
         if self._status not in self.plan:  # a tick came before the placement for this size
             return
@@ -193,8 +193,8 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         if place != self.plan.get(self._toast):
             self.call_later(self.replan)
         elif place is not None:
-            self._toast.show(toasts.paint(place.width, self.ink))
-        ink, width = self.ink, self.app.size.width
+            self._toast.show(toasts.paint(place.width, self.palette))
+        palette, width = self.palette, self.app.size.width
         status = status_line(
             snapshot,
             self.shown_symbols(snapshot),
@@ -202,20 +202,20 @@ class FeederScreen(Screen[None], inherit_bindings=False):
             self.feeder.frozen,
             self.feeder.title,
             width - _CLOCK - 1,
-            ink.glyphs,
+            palette.glyphs,
         )
-        self._status.show([ink.strip(status, width - _CLOCK)])
+        self._status.show([palette.strip(status, width - _CLOCK)])
         clock = cells.clock_text(snapshot.exchange_time, seconds=True) + "Z "
-        self._clock.show([ink.cell(clock, Role.TEXT, _CLOCK)])
+        self._clock.show([palette.cell(clock, Role.TEXT, _CLOCK)])
         note = self.feeder.note
-        self._keys.show([ink.strip([(f" {note}", Role.WARN)] if note else self.bottom(width), width)])
+        self._keys.show([palette.strip([(f" {note}", Role.WARN)] if note else self.bottom(width), width)])
         self.paint(snapshot)
         if self.popup is not None and (region := self.plan.get(self._front)) is not None:
-            self._front.show(self.popup.paint(region.width, region.height, ink))
+            self._front.show(self.popup.paint(region.width, region.height, palette))
 
     def picture(self, title: str) -> str:
         """What is on the screen as SVG."""
-        return svg(self.shown_panels(), self.app.size, self.ink.background, title)
+        return svg(self.shown_panels(), self.app.size, self.palette.background, title)
 
     def shown_panels(self) -> list[tuple[Region, list[Strip]]]:
         """What is on the screen, panel by panel, what lies over others last."""
@@ -237,7 +237,7 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         return self.popup is not None or self._typing is not None
 
     @property
-    def _typing(self) -> TypedFilter | None:
+    def _typing(self) -> FilterInput | None:
         return self.filter if self.filter is not None and self.filter.typed is not None else None
 
     def on_key(self, event: events.Key) -> None:
@@ -304,7 +304,7 @@ def _key_order(keys: Keys) -> int:
     return (first | {"app.commands": 3, "app.help": 4, "app.quit": 5}).get(keys.ids[0], 2)
 
 
-def too_small_page(size: Size, ink: Ink) -> list[Strip]:
+def too_small_page(size: Size, palette: Palette) -> list[Strip]:
     """What to do about a terminal that is too small."""
     lines = [
         ("This terminal is too small", Role.STRONG),
@@ -315,5 +315,5 @@ def too_small_page(size: Size, ink: Ink) -> list[Strip]:
     result = []
     for y in range(size.height):
         text, role = lines[y - top] if 0 <= y - top < len(lines) else ("", Role.TEXT)
-        result.append(ink.strip([(" " * max(0, (size.width - len(text)) // 2) + text, role)], size.width))
+        result.append(palette.strip([(" " * max(0, (size.width - len(text)) // 2) + text, role)], size.width))
     return result

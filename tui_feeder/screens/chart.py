@@ -75,13 +75,17 @@ class ChartScreen(ChartedScreen, inherit_bindings=False):
         view = self.feeder.grid.view
         profile, rows = self._profile_width(width), height - 4
         size = ChartSize(width - profile, profile, rows, volume=max(2, rows // 7))
-        strips = self.chart.paint(snapshot, view, self.feeder.timeframe, size, self.ink)
+        strips = self.chart.paint(snapshot, view, self.feeder.timeframe, size, self.palette)
         self._title.show(strips.title)
         self._candles.show(strips.chart)
         self._edge.show(strips.edge)
         self._profile.show(strips.profile)
         shown = view is not None and len(self.chart.bars)
-        read_out = self.chart.read_out(view, self.ink, width) if view and shown else self.ink.strip([], width)
+        read_out = (
+            self.chart.read_out(view, self.palette, width)
+            if view and shown
+            else self.palette.strip([], width)
+        )
         self._read_out.show([read_out])
 
     def selected_text(self) -> str:

@@ -14,8 +14,8 @@ from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.export import Table, gaps_table
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.coverage import legend, paint_coverage, strip_widths
-from tui_feeder.widgets.ink import Part, Role
 from tui_feeder.widgets.lists import gap_reason, paint_gaps
+from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 
 #: What the two strips of a symbol span.
@@ -75,13 +75,13 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         views = grid.window(rows - 2)
         spans = strip_widths(width)
         shown = [(view.symbol, view.missing_minutes, self._coverage(view, snapshot, spans)) for view in views]
-        lines = paint_coverage(shown, grid.selected, spans, width, self.ink)
-        below = [self.ink.strip([], width)] * (rows - len(lines) - 1)
-        self._strips.show([*lines, *below, legend(width, self.ink)])
+        lines = paint_coverage(shown, grid.selected, spans, width, self.palette)
+        below = [self.palette.strip([], width)] * (rows - len(lines) - 1)
+        self._strips.show([*lines, *below, legend(width, self.palette)])
         at = self._index(snapshot)
         rate, now = snapshot.clock_rate, snapshot.exchange_time
         room = height - 3 - rows
-        self._list.show(paint_gaps(snapshot.gaps, at, now, rate, width, room, self.ink))
+        self._list.show(paint_gaps(snapshot.gaps, at, now, rate, width, room, self.palette))
         parts: list[Part] = []
         if at >= 0:
             gap = snapshot.gaps[at]
@@ -89,7 +89,7 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
             if gap.closed_at is not None:
                 parts.append((f"filled at {cells.clock_text(gap.closed_at, seconds=True)}; ", Role.OK))
             parts.append((gap_reason(gap), Role.TEXT))
-        self._detail.show([self.ink.strip(parts, width)])
+        self._detail.show([self.palette.strip(parts, width)])
 
     def _coverage(
         self, view: SymbolView, snapshot: Snapshot, widths: tuple[int, int]

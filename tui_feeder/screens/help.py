@@ -12,7 +12,7 @@ from textual.widget import Widget
 from tui_feeder.monitor import Snapshot
 from tui_feeder.screens.base import FeederScreen, Keys
 from tui_feeder.widgets.cells import fit
-from tui_feeder.widgets.ink import Part, Role
+from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 
 _KEY = 12  # cells
@@ -49,18 +49,18 @@ class HelpScreen(FeederScreen, inherit_bindings=False):
                 signs.append([(fit(group.keys, 8), Role.ACCENT), (group.tooltip, Role.TEXT)])
             else:
                 keys.append([(fit("  " + group.keys, _KEY), Role.ACCENT), (group.tooltip, Role.TEXT)])
-        ink = self.ink
+        palette = self.palette
         strips = []
         for y in range(height):
             left = keys[y] if y < len(keys) else []
             right = signs[y] if y < len(signs) else []
             text = [(fit("".join(text for text, _ in left[1:]), half - _KEY), Role.TEXT)]
             head = left[:1] or [(" " * _KEY, Role.TEXT)]
-            strips.append(ink.strip([(fit(head[0][0], _KEY), head[0][1]), *text, *right], width))
+            strips.append(palette.strip([(fit(head[0][0], _KEY), head[0][1]), *text, *right], width))
         self._text.show(strips)
 
     def _signs(self) -> list[list[Part]]:
-        glyphs = self.ink.glyphs
+        glyphs = self.palette.glyphs
         pairs = [
             (glyphs.buy, Role.UP, "trend Buy (closed bars)"),
             (glyphs.sell, Role.DOWN, "trend Sell"),

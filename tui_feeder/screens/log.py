@@ -12,9 +12,9 @@ from textual.widget import Widget
 from tui_feeder.monitor import Event, Snapshot
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.export import Table, events_table
-from tui_feeder.screens.typed import TypedFilter
-from tui_feeder.widgets.ink import Part, Role
+from tui_feeder.screens.filter_input import FilterInput
 from tui_feeder.widgets.lists import paint_events
+from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.pattern import matching
 
@@ -57,7 +57,7 @@ class LogScreen(FeederScreen, inherit_bindings=False):
         self._newest: Event | None = None
         self.pattern = ""
         self._only: str | None = None  # symbol
-        self.filter: TypedFilter = TypedFilter(lambda: self)
+        self.filter: FilterInput = FilterInput(lambda: self)
 
     def panels(self) -> Iterable[Panel]:
         """The list."""
@@ -88,15 +88,15 @@ class LogScreen(FeederScreen, inherit_bindings=False):
         self._newest = events[-1] if events else None
         self._above = min(self._above, max(0, len(events) - self._height))
         width = self.app.size.width
-        self._list.show(paint_events(events, self._above, width, self._height, self.ink))
+        self._list.show(paint_events(events, self._above, width, self._height, self.palette))
         what = _SHOWN[self._level][0] + (f" of {self._only}" if self._only is not None else "")
         shown: list[Part] = [(f" {what}", Role.STRONG)]
         if not events:
             shown.append((f", none of the {len(snapshot.events)} lines kept", Role.MUTED))
-            self._state.show([self.ink.strip(shown, width)])
+            self._state.show([self.palette.strip(shown, width)])
             return
         shown.append((f", {self._above} newer below" if self._above else ", the newest last", Role.MUTED))
-        self._state.show([self.ink.strip(shown, width)])
+        self._state.show([self.palette.strip(shown, width)])
 
     @property
     def _height(self) -> int:

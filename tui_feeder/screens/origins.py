@@ -17,7 +17,7 @@ from tui_feeder.monitor import (
 )
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.columns import ema_distance, timeframe_of, value_position
-from tui_feeder.widgets.ink import Glyphs, Part, Role
+from tui_feeder.widgets.palette import Glyphs, Part, Role
 from tui_feeder.widgets.popup import Choice, Popup, Sheet
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def origins_sheet(app: FeederApp) -> Sheet:
             read.clear()
         rule = next((c.value for c in app.configuration if c.key == "technical_analysis.trend_rule"), "")
         told = _live(now, app.snapshot)
-        told += _trends(now, app.snapshot, rule.strip('"'), app.ink.glyphs)
+        told += _trends(now, app.snapshot, rule.strip('"'), app.palette.glyphs)
         told += _averages(now, app.snapshot, app.timeframe)
         told += _profile(now)
         told += _minutes(now, app.timeframe, sources)

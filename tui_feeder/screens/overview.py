@@ -14,13 +14,13 @@ from textual.widget import Widget
 from tui_feeder.monitor import Monitor, Snapshot
 from tui_feeder.screens.charted import ChartedScreen, chart_bindings
 from tui_feeder.screens.export import Table, symbols_table
-from tui_feeder.screens.typed import TypedFilter
+from tui_feeder.screens.filter_input import FilterInput
 from tui_feeder.widgets.chart import ChartSize
 from tui_feeder.widgets.columns import Sight, columns_for
 from tui_feeder.widgets.grid import Grid
-from tui_feeder.widgets.ink import Role
 from tui_feeder.widgets.lines import flow_line, gap_line
 from tui_feeder.widgets.lists import paint_events, paint_gaps
+from tui_feeder.widgets.palette import Role
 from tui_feeder.widgets.panel import Panel
 
 #: Columns from which the chart stands beside the grid instead of below it.
@@ -121,7 +121,7 @@ class OverviewScreen(ChartedScreen, inherit_bindings=False):
         self._places: Places | None = None
         self._columns_key: object = None
         self._ticks_since_sort = 0
-        self.filter: TypedFilter = TypedFilter(lambda: self.grid)
+        self.filter: FilterInput = FilterInput(lambda: self.grid)
         self._aged_at = -math.inf  # local seconds when the ages were last told
         self._now = 0  # exchange time then
 
@@ -191,46 +191,48 @@ class OverviewScreen(ChartedScreen, inherit_bindings=False):
         where = self._places
         if where is None:
             return
-        ink = self.ink
+        palette = self.palette
         self._paint_grid(snapshot, where)
         size = ChartSize(where.chart.width, where.profile.width, where.chart.height)
-        strips = self.chart.paint(snapshot, self.grid.view, self.timeframe, size, ink)
+        strips = self.chart.paint(snapshot, self.grid.view, self.timeframe, size, palette)
         self._title.show(strips.title)
         self._candles.show(strips.chart)
         self._edge.show(strips.edge)
         self._profile.show(strips.profile)
-        self._news.show([ink.strip(gap_line(snapshot, self.grid.view, ink.glyphs), where.news.width)])
+        self._news.show([palette.strip(gap_line(snapshot, self.grid.view, palette.glyphs), where.news.width)])
 
         if where.side is not None:
             self._paint_side(snapshot, where.side)
 
     def _paint_side(self, snapshot: Snapshot, side: Region) -> None:
-        ink, width = self.ink, side.width
+        palette, width = self.palette, side.width
         gaps = [gap for gap in snapshot.gaps if gap.state != "filled"]
         rows = 2 + min(max(len(gaps), 1), (side.height - 4) // 2)
-        rule = (ink.glyphs.rule, Role.FAINT)
-        table = paint_gaps(gaps, -1, snapshot.exchange_time, snapshot.clock_rate, width, rows - 1, ink)
-        news = paint_events(snapshot.events, 0, width, side.height - rows - 3, ink)
+        rule = (palette.glyphs.rule, Role.FAINT)
+        table = paint_gaps(gaps, -1, snapshot.exchange_time, snapshot.clock_rate, width, rows - 1, palette)
+        news = paint_events(snapshot.events, 0, width, side.height - rows - 3, palette)
         titles = [
-            ink.strip([(ink.glyphs.rule * 2, Role.FAINT), (f" {name} ", Role.STRONG)], width, fill=rule)
+            palette.strip(
+                [(palette.glyphs.rule * 2, Role.FAINT), (f" {name} ", Role.STRONG)], width, fill=rule
+            )
             for name in ("Gaps", "Sinks and sources", "Log")
         ]
-        flow = ink.strip(flow_line(snapshot), width)
+        flow = palette.strip(flow_line(snapshot), width)
         self._side.show([titles[0], *table, titles[1], flow, titles[2], *news])
 
     def _paint_grid(self, snapshot: Snapshot, where: Places) -> None:
-        ink = self.ink
+        palette = self.palette
         if abs(snapshot.taken_at - self._aged_at) >= _AGE_SECONDS:
             self._aged_at, self._now = snapshot.taken_at, snapshot.exchange_time
-        sight = Sight(ink.glyphs, self.timeframe, self._now, tenths=self.feeder.hz > 1)
+        sight = Sight(palette.glyphs, self.timeframe, self._now, tenths=self.feeder.hz > 1)
         height = where.grid.height - 1
         rows = self.grid.rows(height, sight)
-        headings = self.grid.headings(ink.glyphs)
+        headings = self.grid.headings(palette.glyphs)
         for i, (panel, column) in enumerate(zip(self._columns, self.grid.columns, strict=False)):
             text, role = headings[i]
-            strips = [ink.cell(text, role, column.width)]
-            strips += [ink.cell(row[i][0], row[i][1], column.width, row[i][2]) for row in rows]
-            strips += [ink.cell("", Role.TEXT, column.width)] * (height - len(rows))
+            strips = [palette.cell(text, role, column.width)]
+            strips += [palette.cell(row[i][0], row[i][1], column.width, row[i][2]) for row in rows]
+            strips += [palette.cell("", Role.TEXT, column.width)] * (height - len(rows))
             panel.show(strips)
 
     def _key(self, snapshot: Snapshot) -> object:

@@ -17,7 +17,7 @@ from tui_feeder.widgets import cells
 from tui_feeder.widgets.candles import paint_price_axis
 from tui_feeder.widgets.chart import axis_width
 from tui_feeder.widgets.histogram import paint_profile
-from tui_feeder.widgets.ink import Part, Role
+from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.scale import PriceScale, price_scale
 
@@ -81,12 +81,12 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
 
     def paint(self, snapshot: Snapshot) -> None:
         """Every day's profile, if one may have changed, and the last price on the axis."""
-        ink, (width, height) = self.ink, self.app.size
+        palette, (width, height) = self.palette, self.app.size
         view = self.feeder.grid.view
         rows = height - 3 - 4
         axis = self.plan[self._axis].width
         if view is None:
-            self._title.show([ink.strip([("  no symbol selected", Role.MUTED)], width)])
+            self._title.show([palette.strip([("  no symbol selected", Role.MUTED)], width)])
             return
         if axis_width(view) != axis:
             self.call_later(self.replan)
@@ -98,17 +98,17 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
             self._profiles = [self._monitor.profile(view.symbol, day) for day in days]
             self._fetched = key
         known = [profile for profile in self._profiles if profile is not None]
-        painting = (key, width, height, id(ink), axis)
+        painting = (key, width, height, id(palette), axis)
         if painting != self._painted or self._left(view.price):
             self._painted = painting
             self._scale = self._scale_of(known, view.price if self._back == 0 else None, rows)
             for panel, across, day, profile in zip(self._days, widths, days, self._profiles, strict=False):
                 panel.show(self._paint_day(panel, profile, day, today, across, rows, view.price_decimals))
         self._title.show([self._paint_title(view, width)])
-        blank = ink.strip([], axis)
+        blank = palette.strip([], axis)
         prices = [blank] * rows
         if self._scale is not None:
-            prices = paint_price_axis(self._scale, view.price, view.price_decimals, axis, ink)
+            prices = paint_price_axis(self._scale, view.price, view.price_decimals, axis, palette)
         self._axis.show([blank, *prices, *[blank] * 3])
 
     def _left(self, price: float | None) -> bool:
@@ -138,17 +138,19 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         rows: int,
         decimals: int,
     ) -> list[Strip]:
-        ink = self.ink
+        palette = self.palette
         # The price axis ends in a wall of its own.
-        wall: Part = (ink.glyphs.wall if panel is not self._days[0] else " ", Role.FAINT)
+        wall: Part = (palette.glyphs.wall if panel is not self._days[0] else " ", Role.FAINT)
         name = "today" if day == today else cells.date_text(day)
-        head = ink.strip([wall, (f" {name} ", Role.STRONG)], width, fill=(ink.glyphs.rule, Role.FAINT))
+        head = palette.strip(
+            [wall, (f" {name} ", Role.STRONG)], width, fill=(palette.glyphs.rule, Role.FAINT)
+        )
         if profile is None or self._scale is None:
-            blank = ink.strip([wall], width)
-            note = ink.strip([wall, (" no candles", Role.MUTED)], width)
+            blank = palette.strip([wall], width)
+            note = palette.strip([wall, (" no candles", Role.MUTED)], width)
             return [head, note, *[blank] * (rows + 2)]
-        bars = paint_profile(profile, self._scale, decimals, width - 2, ink)
-        strips = [Strip.join([ink.strip([wall], 1), bar, ink.strip([], 1)]) for bar in bars]
+        bars = paint_profile(profile, self._scale, decimals, width - 2, palette)
+        strips = [Strip.join([palette.strip([wall], 1), bar, palette.strip([], 1)]) for bar in bars]
         vwap = cells.price_text(profile.vwap, decimals)
         foot: list[list[Part]] = [
             [("POC ", Role.MUTED), (cells.price_text(profile.poc, decimals), Role.POC)],
@@ -159,11 +161,11 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         if width >= _FIRST:
             foot[0] += [("  VAH ", Role.MUTED), (cells.price_text(profile.vah, decimals), Role.TEXT)]
             foot[1] += [("  VAL ", Role.MUTED), (cells.price_text(profile.val, decimals), Role.TEXT)]
-        return [head, *strips, *(ink.strip([wall, (" ", Role.TEXT), *parts], width) for parts in foot)]
+        return [head, *strips, *(palette.strip([wall, (" ", Role.TEXT), *parts], width) for parts in foot)]
 
     def _paint_title(self, view: SymbolView, width: int) -> Strip:
         first = self._profiles[0] if self._profiles else None
-        parts: list[Part] = [(self.ink.glyphs.rule * 2, Role.FAINT), (f" {view.symbol} ", Role.STRONG),
+        parts: list[Part] = [(self.palette.glyphs.rule * 2, Role.FAINT), (f" {view.symbol} ", Role.STRONG),
                              (" volume at price, UTC days ", Role.MUTED)]  # fmt: skip
         if first is not None and view.price is not None:
             where = "above" if view.price > first.vah else "below" if view.price < first.val else "inside"
@@ -173,7 +175,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
             parts.append((f" row {first.increment:g} ", Role.MUTED))
         if view.profile_note:
             parts.append((f" ! {view.profile_note} ", Role.WARN))
-        return self.ink.strip(parts, width, fill=(self.ink.glyphs.rule, Role.FAINT))
+        return self.palette.strip(parts, width, fill=(self.palette.glyphs.rule, Role.FAINT))
 
     def selected_text(self) -> str:
         """The levels of the first day shown."""

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from tui_feeder.monitor import Snapshot
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.export import Table, streams_table
-from tui_feeder.widgets.ink import Role
+from tui_feeder.widgets.palette import Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.sources import source_lines
 
@@ -51,17 +51,17 @@ class SourcesScreen(FeederScreen, inherit_bindings=False):
     def paint(self, snapshot: Snapshot) -> None:
         """The list, once a second."""
         width, height = self.app.size.width, self.app.size.height - 2
-        key = (self._top, id(self.ink))
+        key = (self._top, id(self.palette))
         if key == self._told and snapshot.taken_at - self._told_at < _AGE_SECONDS:
             return
-        lines = source_lines(snapshot, width, self.ink)
+        lines = source_lines(snapshot, width, self.palette)
         self._top = min(self._top, max(0, len(lines) - height))
-        shown = [self.ink.strip(parts, width) for parts in lines[self._top : self._top + height]]
+        shown = [self.palette.strip(parts, width) for parts in lines[self._top : self._top + height]]
         if len(lines) > self._top + height:
             more = len(lines) - self._top - height + 1
-            shown[-1] = self.ink.strip([(f"  {more} more below", Role.MUTED)], width)
-        self._list.show(shown + [self.ink.strip([], width)] * (height - len(shown)))
-        self._told_at, self._told = snapshot.taken_at, (self._top, id(self.ink))
+            shown[-1] = self.palette.strip([(f"  {more} more below", Role.MUTED)], width)
+        self._list.show(shown + [self.palette.strip([], width)] * (height - len(shown)))
+        self._told_at, self._told = snapshot.taken_at, (self._top, id(self.palette))
 
     def table(self) -> Table:
         """The sockets."""

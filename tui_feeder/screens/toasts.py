@@ -9,7 +9,7 @@ from textual.strip import Strip
 
 from tui_feeder.monitor import AlertView, Snapshot
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.ink import Ink, Part, Role
+from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.popup import framed
 
 _SECONDS = 10.0
@@ -50,7 +50,7 @@ class Toasts:
         width = min(_WIDEST, size.width - 20)
         return Region(size.width - width - 1, 1, width, len(self.shown) + 2)
 
-    def paint(self, width: int, ink: Ink) -> list[Strip]:
+    def paint(self, width: int, palette: Palette) -> list[Strip]:
         """The alerts in a frame, the newest last."""
         lines = []
         for alert in self.shown:
@@ -58,5 +58,5 @@ class Toasts:
             if alert.symbol is not None and alert.symbol not in alert.text:
                 parts.append((alert.symbol + " ", Role.STRONG))
             parts.append((alert.text, Role.TEXT))
-            lines.append(ink.strip(parts, width - 4))
-        return framed("Alert", lines, " 6 for the log ", width, ink)
+            lines.append(palette.strip(parts, width - 4))
+        return framed("Alert", lines, " 6 for the log ", width, palette)

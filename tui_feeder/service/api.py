@@ -11,9 +11,9 @@ from typing import Any
 
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, timeframe_label
-from tui_feeder.moments import parse_moment, parse_timeframe
 from tui_feeder.monitor import SymbolView
-from tui_feeder.service.subject import Subject
+from tui_feeder.service.engine_probe import EngineProbe
+from tui_feeder.time_format import parse_time, parse_timeframe
 
 MOST = 1_500  # rows in an answer
 _USUAL = 500
@@ -68,7 +68,7 @@ class Asked:
         if text is None:
             return None
         try:
-            return parse_moment(int(text) if text.isascii() and text.isdigit() else text)
+            return parse_time(int(text) if text.isascii() and text.isdigit() else text)
         except (ValueError, OverflowError) as error:
             why = f"{name} is a time: ms since the epoch, or 2026-02-21T12:00:00Z"
             raise RequestError(400, f"{why}; {error}") from None
@@ -100,13 +100,13 @@ class Api:
         StoreError: from every method: the engine has ended.
     """
 
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
+    def __init__(self, probe: EngineProbe) -> None:
+        self._probe = probe
         self._reading = asyncio.Semaphore(2)  # answers that read the store at the same time
 
     async def _followed(self) -> dict[str, SymbolView]:
-        look = await self._subject.look()
-        return {view.symbol: view for view in look.snapshot.symbols}
+        status = await self._probe.status()
+        return {view.symbol: view for view in status.snapshot.symbols}
 
     async def symbols(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """The followed symbols and how they are."""
@@ -117,8 +117,8 @@ class Api:
     async def gaps(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """Open gaps first, then those just filled."""
         asked = Asked(pairs, ("symbol", "limit", "offset"))
-        look = await self._subject.look()
-        found = look.snapshot.gaps
+        status = await self._probe.status()
+        found = status.snapshot.gaps
         if asked.text("symbol") is not None:
             symbol = asked.symbol(await self._followed())
             found = tuple(gap for gap in found if gap.symbol == symbol)
@@ -129,7 +129,7 @@ class Api:
         """The newest message of a symbol, as it was published."""
         symbol = Asked(pairs, ("symbol",)).symbol(await self._followed())
         try:
-            payload = await self._subject.message(symbol)
+            payload = await self._probe.message(symbol)
         except KeyError:
             payload = None
         if payload is None:
@@ -146,7 +146,7 @@ class Api:
             if day is None:
                 raise RequestError(400, "date is a day such as 2026-02-21")
         async with self._reading:
-            view = await asyncio.to_thread(self._subject.profile, symbol, day)
+            view = await asyncio.to_thread(self._probe.profile, symbol, day)
         if view is None:
             raise RequestError(404, "there is no profile of this symbol and day")
         rows = [
@@ -194,7 +194,7 @@ class Api:
     ) -> tuple[list[dict[str, Any]], int | None]:
         frame = seconds * SECOND_MS
         limit = min(limit, max(1, _MOST_MINUTES * MINUTE_MS // frame))
-        stored = self._subject.range_of(symbol)
+        stored = self._probe.range_of(symbol)
         if stored is None:
             return [], None
         newest = stored[1] // frame * frame
@@ -206,8 +206,8 @@ class Api:
         high = min(until, low + limit * frame)
         if high <= low:
             return [], None
-        rows = self._subject.stored(symbol, low, high)
-        made = aggregate(rows, seconds, listed=self._subject.listed(symbol))
+        rows = self._probe.stored(symbol, low, high)
+        made = aggregate(rows, seconds, listed=self._probe.listed(symbol))
         whole = made.rows[made.minutes == seconds // 60]
         names = whole.dtype.names or ()
         columns = [whole[name].tolist() for name in names]

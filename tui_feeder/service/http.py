@@ -18,10 +18,10 @@ from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.thread import EngineThread
 from tui_feeder.listener import ListenError, listen_at, most_connections
 from tui_feeder.service.api import Api, RequestError
+from tui_feeder.service.engine_probe import BusyError, EngineProbe
 from tui_feeder.service.hosts import own_name, refusal
 from tui_feeder.service.metrics import CONTENT_TYPE, exposition
 from tui_feeder.service.readiness import checks
-from tui_feeder.service.subject import BusyError, Subject
 from tui_feeder.web_server import serving_http
 
 log = logging.getLogger(__name__)
@@ -54,8 +54,8 @@ class HttpService:
     """
 
     def __init__(self, engine: EngineThread, host: str, port: int, allowed_hosts: Iterable[str] = ()) -> None:
-        self._subject = Subject(engine)
-        self._api = Api(self._subject)
+        self._probe = EngineProbe(engine)
+        self._api = Api(self._probe)
         self._host = host
         self._named = own_name(host, allowed_hosts)
         self._socket = listening(host, port)
@@ -104,18 +104,18 @@ class HttpService:
     async def _health(self, request: web.Request) -> web.Response:
         """Whether the engine lives: it answers, and is not on its way out."""
         try:
-            look = await self._subject.look()
+            status = await self._probe.status()
         except BusyError as error:
             return _json({"status": "down", "reason": str(error)}, 503)
-        snapshot = look.snapshot
+        snapshot = status.snapshot
         down = snapshot.state in _DOWN
         return _json(
             {
                 "status": "down" if down else "ok",
                 "state": snapshot.state,
-                "uptime_seconds": round(look.uptime_seconds, 3),
+                "uptime_seconds": round(status.uptime_seconds, 3),
                 "exchange_time": snapshot.exchange_time,
-                "answer_seconds": round(look.answer_seconds, 6),
+                "answer_seconds": round(status.answer_seconds, 6),
             },
             503 if down else 200,
         )
@@ -123,7 +123,7 @@ class HttpService:
     async def _ready(self, request: web.Request) -> web.Response:
         """Whether it does what it is there for; each check says how it is."""
         try:
-            found = checks(await self._subject.look(), self._subject.config.service)
+            found = checks(await self._probe.status(), self._probe.config.service)
         except BusyError as error:
             return _json({"ready": False, "reasons": [str(error)], "checks": {}}, 503)
         reasons = [f"{check.name}: {check.text}" for check in found if not check.ok]
@@ -135,9 +135,9 @@ class HttpService:
         return _json(body, 503 if reasons else 200)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        look = await self._subject.look()
-        found = checks(look, self._subject.config.service)
-        text = await asyncio.to_thread(exposition, look, found)
+        status = await self._probe.status()
+        found = checks(status, self._probe.config.service)
+        text = await asyncio.to_thread(exposition, status, found)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
 

@@ -12,34 +12,34 @@ from prometheus_client.registry import Collector
 from tui_feeder import __version__
 from tui_feeder.engine.core.latency import Counted
 from tui_feeder.monitor import MINUTE_MS, STALLED, Snapshot, SymbolState
+from tui_feeder.service.engine_probe import EngineStatus
 from tui_feeder.service.readiness import Check
-from tui_feeder.service.subject import Look
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STATES = ("starting", "backfill", "live", "degraded", "stopping", "stopped", "failed")
 
 
-def exposition(look: Look, checks: Iterable[Check]) -> bytes:
+def exposition(status: EngineStatus, checks: Iterable[Check]) -> bytes:
     """Everything, in the text format of Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Told(look, tuple(checks)))
+    registry.register(_Told(status, tuple(checks)))
     return generate_latest(registry)
 
 
 class _Told(Collector):
-    def __init__(self, look: Look, checks: tuple[Check, ...]) -> None:
-        self._look = look
+    def __init__(self, status: EngineStatus, checks: tuple[Check, ...]) -> None:
+        self._status = status
         self._checks = checks
 
     def collect(self) -> Iterator[Metric]:
-        yield from families(self._look, self._checks)
+        yield from families(self._status, self._checks)
 
 
-def families(look: Look, checks: Iterable[Check]) -> Iterator[Metric]:
+def families(status: EngineStatus, checks: Iterable[Check]) -> Iterator[Metric]:
     """The metrics, in the order of the documentation."""
-    snapshot = look.snapshot
+    snapshot = status.snapshot
     yield _labelled("feeder_build_info", "1; the version is the label", ("version",), [((__version__,), 1.0)])
-    yield GaugeMetricFamily("feeder_uptime_seconds", "Since the service began.", look.uptime_seconds)
+    yield GaugeMetricFamily("feeder_uptime_seconds", "Since the service began.", status.uptime_seconds)
     yield _labelled(
         "feeder_state", "1 for the state the engine is in, 0 for the others.", ("state",),
         [((state,), float(state == snapshot.state)) for state in _STATES],
@@ -49,16 +49,16 @@ def families(look: Look, checks: Iterable[Check]) -> Iterator[Metric]:
         [((check.name,), float(check.ok)) for check in checks],
     )  # fmt: skip
     yield GaugeMetricFamily(
-        "feeder_engine_answer_seconds", "How long the engine's loop took to answer.", look.answer_seconds
+        "feeder_engine_answer_seconds", "How long the engine's loop took to answer.", status.answer_seconds
     )
     yield _counted(
-        "feeder_loop_lag_seconds", "How late the engine's loop wakes from a timer.", look.latencies["loop"]
+        "feeder_loop_lag_seconds", "How late the engine's loop wakes from a timer.", status.latencies["loop"]
     )
     yield _counted(
-        "feeder_minute_latency_seconds", "End of a minute to its message.", look.latencies["minute"]
+        "feeder_minute_latency_seconds", "End of a minute to its message.", status.latencies["minute"]
     )
     yield _counted(
-        "feeder_frame_latency_seconds", "Stamp of a frame to its arrival.", look.latencies["frame"]
+        "feeder_frame_latency_seconds", "Stamp of a frame to its arrival.", status.latencies["frame"]
     )
     events = CounterMetricFamily("feeder_events", "What happened, by its name.", labels=("event",))
     for name, count in sorted(snapshot.counters.items()):
@@ -78,9 +78,9 @@ def families(look: Look, checks: Iterable[Check]) -> Iterator[Metric]:
     )
     yield from _of_symbols(snapshot)
     yield from _of_streams(snapshot)
-    yield from _of_rest(look)
-    yield from _of_store(look)
-    yield from _of_sinks(look)
+    yield from _of_rest(status)
+    yield from _of_store(status)
+    yield from _of_sinks(status)
 
 
 def _of_symbols(snapshot: Snapshot) -> Iterator[Metric]:
@@ -146,20 +146,20 @@ def _of_streams(snapshot: Snapshot) -> Iterator[Metric]:
     yield reconnects
 
 
-def _of_rest(look: Look) -> Iterator[Metric]:
-    snapshot = look.snapshot
+def _of_rest(status: EngineStatus) -> Iterator[Metric]:
+    snapshot = status.snapshot
     yield GaugeMetricFamily(
         "feeder_rest_weight_used", "Request weight used in this minute of the exchange.", snapshot.weight_used
     )
     yield GaugeMetricFamily(
         "feeder_rest_weight_limit", "Weight the exchange grants a minute.", snapshot.weight_limit
     )
-    left = max(0.0, (look.ban_until - snapshot.exchange_time) / 1000)
+    left = max(0.0, (status.ban_until - snapshot.exchange_time) / 1000)
     yield GaugeMetricFamily("feeder_rest_ban_seconds", "How long a ban still lasts; 0 without one.", left)
 
 
-def _of_store(look: Look) -> Iterator[Metric]:
-    snapshot = look.snapshot
+def _of_store(status: EngineStatus) -> Iterator[Metric]:
+    snapshot = status.snapshot
     yield GaugeMetricFamily("feeder_store_bytes", "Bytes in use in the store.", snapshot.store_bytes)
     yield GaugeMetricFamily("feeder_store_candles", "Stored minutes of the symbols.", snapshot.store_candles)
     yield GaugeMetricFamily(
@@ -167,33 +167,33 @@ def _of_store(look: Look) -> Iterator[Metric]:
         "1 while writes wait for room on the disk.",
         float(bool(snapshot.store_pausing)),
     )
-    if look.disk_free is not None:
-        yield GaugeMetricFamily("feeder_disk_free_bytes", "Room on the disk of the store.", look.disk_free)
+    if status.disk_free is not None:
+        yield GaugeMetricFamily("feeder_disk_free_bytes", "Room on the disk of the store.", status.disk_free)
     opened = [gap for gap in snapshot.gaps if gap.state != "filled"]
     yield GaugeMetricFamily("feeder_gaps_open", "Gaps that are worth a word.", len(opened))
 
 
-def _of_sinks(look: Look) -> Iterator[Metric]:
+def _of_sinks(status: EngineStatus) -> Iterator[Metric]:
     yield _labelled(
         "feeder_sink_ok", "1 where the sink has nothing to say.", ("sink",),
-        [((name,), float(status == "ok")) for name, status in look.snapshot.sinks.items()],
+        [((name,), float(state == "ok")) for name, state in status.snapshot.sinks.items()],
     )  # fmt: skip
     yield _labelled(
         "feeder_sink_lag_seconds", "Since the oldest thing that waits for the sink was made.", ("sink",),
-        [((name,), lag) for name, lag in look.lags.items()],
+        [((name,), lag) for name, lag in status.lags.items()],
     )  # fmt: skip
     yield _labelled(
         "feeder_outbox_messages", "Messages that wait for the sink.", ("topic", "sink"),
-        [(key, float(standing.depth)) for key, standing in look.outboxes.items()],
+        [(key, float(standing.depth)) for key, standing in status.outboxes.items()],
     )  # fmt: skip
     yield _labelled(
         "feeder_outbox_bytes", "File space of what waits in the topic's outbox.", ("topic", "sink"),
-        [(key, standing.megabytes * (1 << 20)) for key, standing in look.outboxes.items()],
+        [(key, standing.megabytes * (1 << 20)) for key, standing in status.outboxes.items()],
     )  # fmt: skip
     dropped = CounterMetricFamily(
         "feeder_outbox_dropped", "Messages the sink never got: the outbox was full.", labels=("topic", "sink")
     )
-    for key, standing in look.outboxes.items():
+    for key, standing in status.outboxes.items():
         dropped.add_metric(key, float(standing.dropped))
     yield dropped
 

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 
 from tui_feeder.config import Service
 from tui_feeder.engine.thread import EngineThread
+from tui_feeder.service.engine_probe import BusyError, EngineProbe
 from tui_feeder.service.readiness import checks
-from tui_feeder.service.subject import BusyError, Subject
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Notifier:
     """
 
     def __init__(self, engine: EngineThread, settings: Service, address: str, watchdog: float | None) -> None:
-        self._subject = Subject(engine)
+        self._probe = EngineProbe(engine)
         self._settings = settings
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._period = _PERIOD_SECONDS if watchdog is None else min(_PERIOD_SECONDS, watchdog / 3)
@@ -93,8 +93,8 @@ class Notifier:
                     log.exception("systemd could not be told how the feeder is")
 
     async def _tell(self) -> None:
-        look = await self._subject.look()
-        found = checks(look, self._settings)
+        status = await self._probe.status()
+        found = checks(status, self._settings)
         missing = [check for check in found if not check.ok]
         if not self._ready and not any(check.name in _TO_BE_READY for check in missing):
             self._ready = True

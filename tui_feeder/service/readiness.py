@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tui_feeder.config import Service
 from tui_feeder.monitor import STALLED, Snapshot, StreamView, SymbolState
-from tui_feeder.service.subject import Look
+from tui_feeder.service.engine_probe import EngineStatus
 
 _SILENT_MS = 60_000
 _MB = 1 << 20
@@ -25,16 +25,16 @@ class Check:
     text: str
 
 
-def checks(look: Look, settings: Service) -> tuple[Check, ...]:
+def checks(status: EngineStatus, settings: Service) -> tuple[Check, ...]:
     """History is loaded, streams deliver, parts and sinks are at work, disk and stored days are well."""
     return (
-        _history(look.snapshot),
-        _streams(look.snapshot),
-        _symbols(look.snapshot),
-        _parts(look.snapshot),
-        _sinks(look, settings),
-        _disk(look),
-        _stored_days(look.snapshot),
+        _history(status.snapshot),
+        _streams(status.snapshot),
+        _symbols(status.snapshot),
+        _parts(status.snapshot),
+        _sinks(status, settings),
+        _disk(status),
+        _stored_days(status.snapshot),
     )
 
 
@@ -94,25 +94,25 @@ def _stalled(snapshot: Snapshot, part: str) -> bool:
     return snapshot.parts.get(part, "").startswith(STALLED)
 
 
-def _sinks(look: Look, settings: Service) -> Check:
-    stalled = [name for name, state in look.snapshot.sinks.items() if state.startswith(STALLED)]
+def _sinks(status: EngineStatus, settings: Service) -> Check:
+    stalled = [name for name, state in status.snapshot.sinks.items() if state.startswith(STALLED)]
     if stalled:
-        return Check("sinks", False, f"{stalled[0]} is {look.snapshot.sinks[stalled[0]]}")
+        return Check("sinks", False, f"{stalled[0]} is {status.snapshot.sinks[stalled[0]]}")
     bound = settings.ready_sink_lag_seconds
-    behind = {sink: lag for sink, lag in look.lags.items() if lag > bound}
+    behind = {sink: lag for sink, lag in status.lags.items() if lag > bound}
     if behind:
         sink, lag = max(behind.items(), key=lambda one: one[1])
-        why = look.snapshot.sinks.get(sink, "")
+        why = status.snapshot.sinks.get(sink, "")
         return Check("sinks", False, f"{sink} is {lag:.0f} s behind, more than {bound:g} s: {why}")
-    return Check("sinks", True, f"{len(look.snapshot.sinks)} within {bound:g} s")
+    return Check("sinks", True, f"{len(status.snapshot.sinks)} within {bound:g} s")
 
 
-def _disk(look: Look) -> Check:
-    if look.snapshot.store_pausing:
-        return Check("disk", False, f"writes wait: {look.snapshot.store_pausing}")
-    if "disk" in look.snapshot.store_troubles:
-        return Check("disk", False, look.snapshot.store_troubles["disk"])
-    free = "room cannot be told" if look.disk_free is None else f"{look.disk_free // _MB} MB are free"
+def _disk(status: EngineStatus) -> Check:
+    if status.snapshot.store_pausing:
+        return Check("disk", False, f"writes wait: {status.snapshot.store_pausing}")
+    if "disk" in status.snapshot.store_troubles:
+        return Check("disk", False, status.snapshot.store_troubles["disk"])
+    free = "room cannot be told" if status.disk_free is None else f"{status.disk_free // _MB} MB are free"
     return Check("disk", True, free)
 
 

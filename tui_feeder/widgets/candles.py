@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from tui_feeder.monitor import Rows
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.ink import Ink, Part, Role
+from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.scale import PriceScale, price_ticks, time_step
 
 #: Columns at the right that no candle enters: names of the lines stand there.
@@ -51,7 +51,7 @@ class Canvas:
         copy.roles = [row[start:end] for row in self.roles]
         return copy
 
-    def strips(self, ink: Ink) -> list[Strip]:
+    def strips(self, palette: Palette) -> list[Strip]:
         """A strip a row."""
         result = []
         for text, roles in zip(self.text, self.roles, strict=True):
@@ -61,7 +61,7 @@ class Canvas:
                 if x == self.width or roles[x] is not roles[start]:
                     parts.append(("".join(text[start:x]), roles[start]))
                     start = x
-            result.append(ink.strip(parts, self.width))
+            result.append(palette.strip(parts, self.width))
         return result
 
 
@@ -107,7 +107,7 @@ def draw_candles(
     levels: Sequence[tuple[float, Role]],
     scale: PriceScale,
     slots: Slots,
-    ink: Ink,
+    palette: Palette,
 ) -> Canvas:
     """Candles, a body one column wide each; where a bar is missing between others the ground is shaded.
 
@@ -117,23 +117,23 @@ def draw_candles(
         levels: prices that run across the whole width, drawn behind all else.
         scale: prices to rows.
         slots: times to columns.
-        ink: styles and symbols.
+        palette: styles and symbols.
     """
     canvas = Canvas(slots.width, scale.rows)
     for price, role in levels:
         row = scale.row(price)
         if row is not None:
             for x in range(slots.width):
-                canvas.put(x, row, ink.glyphs.level, role)
+                canvas.put(x, row, palette.glyphs.level, role)
     columns = slots.columns(bars)
     for x in missing_columns(bars, slots):
         for row in range(scale.rows):
-            canvas.put(x, row, ink.glyphs.shade, Role.FAINT)
+            canvas.put(x, row, palette.glyphs.shade, Role.FAINT)
     for order, line in reversed(list(enumerate(lines))):
-        _draw_line(canvas, line, columns, slots.pitch, scale, ink, order)
+        _draw_line(canvas, line, columns, slots.pitch, scale, palette, order)
     for x, bar in zip(columns, bars.tolist(), strict=True):
         if 0 <= x < canvas.width:
-            draw_candle(canvas, x, bar[1:5], scale, ink)
+            draw_candle(canvas, x, bar[1:5], scale, palette)
     taken: set[int] = set()
     for line in lines:
         _name_line(canvas, line, scale, taken)
@@ -149,16 +149,16 @@ def missing_columns(bars: Rows, slots: Slots) -> list[int]:
     return sorted(set(range(first, slots.last + 1, slots.pitch)) - set(held))
 
 
-def draw_cursor(canvas: Canvas, x: int, row: int | None, ink: Ink) -> None:
+def draw_cursor(canvas: Canvas, x: int, row: int | None, palette: Palette) -> None:
     """A crosshair behind what is drawn: a column, and a row where there is a price to point at."""
-    free = (" ", ink.glyphs.level, ink.glyphs.shade)
+    free = (" ", palette.glyphs.level, palette.glyphs.shade)
     for y in range(len(canvas.text)):
         if canvas.text[y][x] in free:
-            canvas.put(x, y, ink.glyphs.upright, Role.ACCENT)
+            canvas.put(x, y, palette.glyphs.upright, Role.ACCENT)
     if row is not None:
         for column in range(canvas.width):
             if canvas.text[row][column] in free:
-                canvas.put(column, row, ink.glyphs.level, Role.ACCENT)
+                canvas.put(column, row, palette.glyphs.level, Role.ACCENT)
 
 
 def draw_alerts(canvas: Canvas, prices: Sequence[float], scale: PriceScale) -> None:
@@ -169,9 +169,9 @@ def draw_alerts(canvas: Canvas, prices: Sequence[float], scale: PriceScale) -> N
             canvas.put(0, row, "!", Role.WARN)
 
 
-def draw_volume(canvas: Canvas, columns: Sequence[int], bars: Rows, most: float, ink: Ink) -> None:
+def draw_volume(canvas: Canvas, columns: Sequence[int], bars: Rows, most: float, palette: Palette) -> None:
     """Bars that stand on the last row, as high as their volume against ``most``."""
-    steps = len(ink.glyphs.rising)
+    steps = len(palette.glyphs.rising)
     rows = len(canvas.text)
     for x, bar in zip(columns, bars, strict=True):
         if not 0 <= x < canvas.width or not bar["volume"] > 0:
@@ -180,14 +180,14 @@ def draw_volume(canvas: Canvas, columns: Sequence[int], bars: Rows, most: float,
         role = Role.UP if bar["close"] >= bar["open"] else Role.DOWN
         for row in reversed(range(rows)):
             if left > 0:
-                canvas.put(x, row, ink.glyphs.rising[min(left, steps) - 1], role)
+                canvas.put(x, row, palette.glyphs.rising[min(left, steps) - 1], role)
                 left -= steps
 
 
-def draw_candle(canvas: Canvas, x: int, prices: Sequence[float], scale: PriceScale, ink: Ink) -> None:
+def draw_candle(canvas: Canvas, x: int, prices: Sequence[float], scale: PriceScale, palette: Palette) -> None:
     """One candle in column ``x`` from its open, high, low and close."""
     opened, high, low, close = prices
-    glyphs = ink.glyphs
+    glyphs = palette.glyphs
     role = Role.UP if close > opened else Role.DOWN if close < opened else Role.FLAT
     body = glyphs.body_down if close < opened else glyphs.body
     first, last = _halves(scale, max(opened, close), min(opened, close))
@@ -220,14 +220,14 @@ def _draw_line(
     columns: Sequence[int],
     pitch: int,
     scale: PriceScale,
-    ink: Ink,
+    palette: Palette,
     order: int,
 ) -> None:
-    if not ink.glyphs.braille:
+    if not palette.glyphs.braille:
         for x, value in zip(columns, line.values, strict=True):
             row = None if math.isnan(value) else scale.row(value)
             if row is not None and x >= 0:
-                canvas.put(x, row, ink.glyphs.dots[min(order, 1)], line.role)
+                canvas.put(x, row, palette.glyphs.dots[min(order, 1)], line.role)
         return
     dots: dict[tuple[int, int], int] = {}
     before: tuple[int, float] | None = None
@@ -274,7 +274,12 @@ def _name_line(canvas: Canvas, line: Line, scale: PriceScale, taken: set[int]) -
 
 
 def paint_price_axis(
-    scale: PriceScale, last: float | None, decimals: int, width: int, ink: Ink, cursor: float | None = None
+    scale: PriceScale,
+    last: float | None,
+    decimals: int,
+    width: int,
+    palette: Palette,
+    cursor: float | None = None,
 ) -> list[Strip]:
     """Round prices beside the rows they belong to, the last price at its own row, and a crosshair's.
 
@@ -283,7 +288,7 @@ def paint_price_axis(
     Returns:
         ``scale.rows`` strips of ``width`` cells.
     """
-    glyphs = ink.glyphs
+    glyphs = palette.glyphs
     labels: dict[int, str] = {}
     ticks, needed = price_ticks(scale, 2 if scale.rows < 12 else 3)
     for price in ticks:
@@ -309,24 +314,24 @@ def paint_price_axis(
             parts = [(text, Role.MUTED), (glyphs.tick, Role.FAINT)]
         else:
             parts = [(" " * (width - 1), Role.TEXT), (glyphs.wall, Role.FAINT)]
-        result.append(ink.strip(parts, width))
+        result.append(palette.strip(parts, width))
     return result
 
 
 def paint_time_axis(
-    bars: Rows, slots: Slots, ink: Ink, cursor: int | None = None, partial: Collection[int] = ()
+    bars: Rows, slots: Slots, palette: Palette, cursor: int | None = None, partial: Collection[int] = ()
 ) -> Strip:
     """Round times under their candles, ``!`` under a bar that is missing, ``*`` under one that lacks minutes.
 
     Args:
         bars: rows of dtype ROW in order of time.
         slots: times to columns.
-        ink: styles and symbols.
+        palette: styles and symbols.
         cursor: open time of the slot under the crosshair, told instead of what would stand there.
         partial: open times of the bars that lack minutes.
     """
     width, pitch = slots.width, slots.pitch
-    rule = [(ink.glyphs.rule, Role.FAINT)] * width
+    rule = [(palette.glyphs.rule, Role.FAINT)] * width
     step = time_step(slots.timeframe, math.ceil(9 / pitch)) * 1000
     missing = set(missing_columns(bars, slots))
     marked = {slots.column(moment) for moment in partial}
@@ -352,8 +357,8 @@ def paint_time_axis(
             for i in side:
                 if rule[i][1] is not Role.MUTED:
                     break
-                rule[i] = (ink.glyphs.rule, Role.FAINT)
-    return ink.strip(_joined(rule), width)
+                rule[i] = (palette.glyphs.rule, Role.FAINT)
+    return palette.strip(_joined(rule), width)
 
 
 def _joined(pieces: Sequence[Part]) -> list[Part]:

@@ -40,8 +40,8 @@ from tui_feeder.widgets.candles import (
 )
 from tui_feeder.widgets.columns import timeframe_of
 from tui_feeder.widgets.histogram import paint_profile, profile_levels
-from tui_feeder.widgets.ink import Ink, Part, Role
 from tui_feeder.widgets.lines import EMA_ROLES, chart_title
+from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.scale import PriceScale, price_scale
 
 #: Alerts whose prices are drawn, the newest.
@@ -105,7 +105,7 @@ class Chart:
         return self.end is None
 
     def paint(
-        self, snapshot: Snapshot, view: SymbolView | None, timeframe: int, size: ChartSize, ink: Ink
+        self, snapshot: Snapshot, view: SymbolView | None, timeframe: int, size: ChartSize, palette: Palette
     ) -> ChartStrips:
         """The chart of ``view``.
 
@@ -114,39 +114,39 @@ class Chart:
             view: the symbol in it, None if there is none to show.
             timeframe: seconds.
             size: of the parts.
-            ink: styles and symbols.
+            palette: styles and symbols.
         """
         if view is None or size.height < 2 + size.volume:
-            return self._notice("no symbol selected", size, ink)
+            return self._notice("no symbol selected", size, palette)
         axis = axis_width(view)
         room = size.width - axis
         key = self._fetch(snapshot, view, timeframe, room)
         result = ChartStrips(
-            title=[chart_title(snapshot, view, timeframe, self.end, size.width + size.profile, ink)]
+            title=[chart_title(snapshot, view, timeframe, self.end, size.width + size.profile, palette)]
         )
         if not len(self.bars):
             where = f"{timeframe_label(timeframe)} bar"
             text = f"no completed {where} yet" if self.following else f"no {where} is stored here"
-            notice = self._notice(text, size, ink)
+            notice = self._notice(text, size, palette)
             self._painted = None
             result.chart, result.edge, result.profile = notice.chart, notice.edge, notice.profile
             return result
         mine = (a for a in snapshot.alerts if a.symbol == view.symbol and not a.acknowledged)
         alerts = tuple(a.price for a in mine if a.price is not None)[-_ALERTS:]
-        painting = (key, size, id(ink), self.cursor, alerts)
+        painting = (key, size, id(palette), self.cursor, alerts)
         if painting != self._painted or self._left(view.price):
-            self._paint_body(view, size, room, ink, alerts)
+            self._paint_body(view, size, room, palette, alerts)
             self._painted = painting
         if self._scale is not None and self._times is not None:
             at = self.bar_at(self.cursor)
             pointed = None if at is None else float(self.bars["close"][at])
-            prices = paint_price_axis(self._scale, view.price, view.price_decimals, axis, ink, pointed)
-            left = [*prices, *self._volume_axis(axis, size.volume, ink)]
-            corner = ink.strip([(" " * (axis - 1), Role.TEXT), (ink.glyphs.corner, Role.FAINT)], axis)
+            prices = paint_price_axis(self._scale, view.price, view.price_decimals, axis, palette, pointed)
+            left = [*prices, *self._volume_axis(axis, size.volume, palette)]
+            corner = palette.strip([(" " * (axis - 1), Role.TEXT), (palette.glyphs.corner, Role.FAINT)], axis)
             body = [*self._body, self._times.crop(0, room - self.edge)]
             result.chart = [Strip.join(pair) for pair in zip([*left, corner], body, strict=True)]
-            result.edge = [*self._paint_edge(view, ink), self._times.crop(room - self.edge, room)]
-        result.profile = [*self._histogram, self._caption(snapshot, size.profile, ink)]
+            result.edge = [*self._paint_edge(view, palette), self._times.crop(room - self.edge, room)]
+        result.profile = [*self._histogram, self._caption(snapshot, size.profile, palette)]
         return result
 
     def _fetch(self, snapshot: Snapshot, view: SymbolView, timeframe: int, room: int) -> object:
@@ -272,7 +272,7 @@ class Chart:
         return price_scale(low, high, self._scale.rows, [price]).row(price) is not None
 
     def _paint_body(
-        self, view: SymbolView, size: ChartSize, room: int, ink: Ink, alerts: tuple[float, ...]
+        self, view: SymbolView, size: ChartSize, room: int, palette: Palette, alerts: tuple[float, ...]
     ) -> None:
         rows = size.height - size.volume - 1
         levels = profile_levels(self._profile) if self._profile is not None else []
@@ -285,51 +285,54 @@ class Chart:
         self._scale = scale = price_scale(low, high, rows, held)
         lines = [(price, role) for name, price, role in reversed(levels) if name != "VWAP"]
         lines += [(price, Role.WARN) for price in alerts]
-        self._canvas = draw_candles(self.bars, self.lines, lines, scale, self._slots, ink)
+        self._canvas = draw_candles(self.bars, self.lines, lines, scale, self._slots, palette)
         draw_alerts(self._canvas, alerts, scale)
         self._volume = Canvas(room, size.volume)
         columns = self._slots.columns(self.bars)
-        draw_volume(self._volume, columns, self.bars, self._most_volume, ink)
+        draw_volume(self._volume, columns, self.bars, self._most_volume, palette)
         if self.cursor is not None:
             at = self.bar_at(self.cursor)
             row = None if at is None else scale.row(float(self.bars["close"][at]))
-            draw_cursor(self._canvas, self._slots.column(self.cursor), row, ink)
-            draw_cursor(self._volume, self._slots.column(self.cursor), None, ink)
+            draw_cursor(self._canvas, self._slots.column(self.cursor), row, palette)
+            draw_cursor(self._volume, self._slots.column(self.cursor), None, palette)
         split = room - self.edge
-        self._body = [*self._canvas.part(0, split).strips(ink), *self._volume.part(0, split).strips(ink)]
-        self._times = paint_time_axis(self.bars, self._slots, ink, self.cursor, self.partial)
-        wall = ink.strip([(ink.glyphs.wall, Role.FAINT)], 1)
-        blank = ink.strip([(ink.glyphs.wall, Role.FAINT)], size.profile)
+        self._body = [
+            *self._canvas.part(0, split).strips(palette),
+            *self._volume.part(0, split).strips(palette),
+        ]
+        self._times = paint_time_axis(self.bars, self._slots, palette, self.cursor, self.partial)
+        wall = palette.strip([(palette.glyphs.wall, Role.FAINT)], 1)
+        blank = palette.strip([(palette.glyphs.wall, Role.FAINT)], size.profile)
         if self._profile is None:
             self._histogram = [blank] * (rows + size.volume)
         else:
-            bars = paint_profile(self._profile, scale, view.price_decimals, size.profile - 1, ink)
+            bars = paint_profile(self._profile, scale, view.price_decimals, size.profile - 1, palette)
             self._histogram = [*(Strip.join([wall, bar]) for bar in bars), *[blank] * size.volume]
 
     @property
     def _most_volume(self) -> float:
         return float(np.max(self.bars["volume"], initial=0.0)) or 1.0
 
-    def _paint_edge(self, view: SymbolView, ink: Ink) -> list[Strip]:
+    def _paint_edge(self, view: SymbolView, palette: Palette) -> list[Strip]:
         start = self._canvas.width - self.edge
         edge, volume = (canvas.part(start, self._canvas.width) for canvas in (self._canvas, self._volume))
         forming = self.forming(view)
         if forming is not None and self._scale is not None:
             at = self.pitch - 1
-            draw_candle(edge, at, forming[:4], self._scale, ink)
+            draw_candle(edge, at, forming[:4], self._scale, palette)
             bar = np.zeros(1, dtype=self.bars.dtype)
             bar["open"], bar["close"], bar["volume"] = forming[0], forming[3], forming[4]
-            draw_volume(volume, [at], bar, self._most_volume, ink)
-        return [*edge.strips(ink), *volume.strips(ink)]
+            draw_volume(volume, [at], bar, self._most_volume, palette)
+        return [*edge.strips(palette), *volume.strips(palette)]
 
-    def _volume_axis(self, width: int, rows: int, ink: Ink) -> list[Strip]:
+    def _volume_axis(self, width: int, rows: int, palette: Palette) -> list[Strip]:
         """The largest volume beside the highest bar."""
-        wall = ink.strip([(" " * (width - 1), Role.TEXT), (ink.glyphs.wall, Role.FAINT)], width)
+        wall = palette.strip([(" " * (width - 1), Role.TEXT), (palette.glyphs.wall, Role.FAINT)], width)
         text = cells.fit("vol " + cells.count_text(self._most_volume), width - 1, right=True)
-        top = ink.strip([(text, Role.MUTED), (ink.glyphs.tick, Role.FAINT)], width)
+        top = palette.strip([(text, Role.MUTED), (palette.glyphs.tick, Role.FAINT)], width)
         return [top, *[wall] * (rows - 1)][:rows]
 
-    def read_out(self, view: SymbolView, ink: Ink, width: int) -> Strip:
+    def read_out(self, view: SymbolView, palette: Palette, width: int) -> Strip:
         """The bar under the crosshair, else the one in progress, else the newest: its values in words."""
         decimals = view.price_decimals
         at = self.bar_at(self.cursor)
@@ -347,7 +350,7 @@ class Chart:
         else:
             text = "no bar is stored here" if self.cursor is not None else ""
             when = f" {cells.date_text(self.cursor)} {cells.clock_text(self.cursor)} " if self.cursor else " "
-            return ink.strip([(when, Role.ACCENT), (text, Role.WARN)], width)
+            return palette.strip([(when, Role.ACCENT), (text, Role.WARN)], width)
         opened, high, low, close, volume = values
         change = (close / opened - 1) * 100 if opened else None
         role = Role.UP if close > opened else Role.DOWN if close < opened else Role.FLAT
@@ -363,24 +366,24 @@ class Chart:
                 value = None if math.isnan(line.values[at]) else line.values[at]
                 parts += [(f"  {line.name} ", Role.MUTED), (cells.price_text(value, decimals), line.role)]
         parts.append((f"  {name}", Role.MUTED))
-        return ink.strip(parts, width)
+        return palette.strip(parts, width)
 
-    def _caption(self, snapshot: Snapshot, width: int, ink: Ink) -> Strip:
+    def _caption(self, snapshot: Snapshot, width: int, palette: Palette) -> Strip:
         if self._profile is None:
             text = "no profile yet"
         else:
             today = cells.date_text(self._profile.day) == cells.date_text(snapshot.exchange_time)
             text = f"profile, {'today' if today else cells.date_text(self._profile.day)} UTC"
-        return ink.strip([(ink.glyphs.corner, Role.FAINT), (" " + text, Role.MUTED)], width)
+        return palette.strip([(palette.glyphs.corner, Role.FAINT), (" " + text, Role.MUTED)], width)
 
-    def _notice(self, text: str, size: ChartSize, ink: Ink) -> ChartStrips:
+    def _notice(self, text: str, size: ChartSize, palette: Palette) -> ChartStrips:
         width = size.width - self.edge
         indent = " " * ((width - len(text)) // 2)
-        chart = [ink.strip([], width)] * size.height
+        chart = [palette.strip([], width)] * size.height
         if size.height:
-            chart[size.height // 2] = ink.strip([(indent + text, Role.MUTED)], width)
-        blanks = [[ink.strip([], cells_wide)] * size.height for cells_wide in (self.edge, size.profile)]
-        return ChartStrips([ink.strip([], size.width + size.profile)], chart, *blanks)
+            chart[size.height // 2] = palette.strip([(indent + text, Role.MUTED)], width)
+        blanks = [[palette.strip([], cells_wide)] * size.height for cells_wide in (self.edge, size.profile)]
+        return ChartStrips([palette.strip([], size.width + size.profile)], chart, *blanks)
 
 
 def axis_width(view: SymbolView) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tui_feeder.monitor import SymbolState, SymbolView, TimeframeView, timeframe_label
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.ink import Glyphs, Role
+from tui_feeder.widgets.palette import Glyphs, Role
 from tui_feeder.widgets.spark import spark
 
 #: Columns that give way to one line of text while a symbol has no history.

@@ -8,7 +8,7 @@ from textual.strip import Strip
 
 from tui_feeder.monitor import MinuteState
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.ink import Ink, Part, Role
+from tui_feeder.widgets.palette import Palette, Part, Role
 
 _NAME, _MISSING = 14, 8  # cells of a symbol, and of the minutes it lacks
 _WORDS = {
@@ -27,8 +27,8 @@ def strip_widths(width: int) -> tuple[int, int]:
     return room * 3 // 5, room - room * 3 // 5
 
 
-def _glyph(state: MinuteState, ink: Ink) -> Part:
-    glyphs = ink.glyphs
+def _glyph(state: MinuteState, palette: Palette) -> Part:
+    glyphs = palette.glyphs
     match state:
         case MinuteState.LIVE:
             return glyphs.fresh, Role.UP
@@ -49,7 +49,7 @@ def paint_coverage(
     selected: str | None,
     widths: tuple[int, int],
     width: int,
-    ink: Ink,
+    palette: Palette,
 ) -> list[Strip]:
     """A heading, and a line a symbol: its name, minutes it lacks, the last 24 h and the last 60 days.
 
@@ -58,12 +58,12 @@ def paint_coverage(
         selected: the symbol that is marked.
         widths: cells of the strips.
         width: of every line.
-        ink: styles and symbols.
+        palette: styles and symbols.
     """
     heading = f"{'  COVERAGE':<{_NAME}}{'MISSING':<{_MISSING}}{'last 24 h':<{widths[0] + 2}}last 60 days"
-    strips = [ink.strip([(heading, Role.MUTED)], width)]
+    strips = [palette.strip([(heading, Role.MUTED)], width)]
     for name, missing, lines in symbols:
-        mark = ink.glyphs.pointer if name == selected else " "
+        mark = palette.glyphs.pointer if name == selected else " "
         parts: list[Part] = [
             (cells.fit(f"{mark} {name}", _NAME), Role.STRONG if name == selected else Role.TEXT),
             (cells.fit(f"{cells.count_text(missing)}! ", _MISSING, right=True), Role.WARN)
@@ -72,20 +72,20 @@ def paint_coverage(
         ]
         for line in lines:
             for state in line:
-                text, role = _glyph(state, ink)
+                text, role = _glyph(state, palette)
                 if parts[-1][1] is role:
                     parts[-1] = (parts[-1][0] + text, role)
                 else:
                     parts.append((text, role))
             parts.append(("  ", Role.TEXT))
-        strips.append(ink.strip(parts, width))
+        strips.append(palette.strip(parts, width))
     return strips
 
 
-def legend(width: int, ink: Ink) -> Strip:
+def legend(width: int, palette: Palette) -> Strip:
     """What the cells mean."""
     parts: list[Part] = [("  ", Role.TEXT)]
     for state, word in _WORDS.items():
-        text, role = _glyph(state, ink)
+        text, role = _glyph(state, palette)
         parts += [(text, role), (f" {word}  ", Role.MUTED)]
-    return ink.strip(parts, width)
+    return palette.strip(parts, width)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tui_feeder.monitor import Progress, Snapshot, SymbolState, SymbolView
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.columns import HISTORY, Column, Sight
-from tui_feeder.widgets.ink import Glyphs, Role
+from tui_feeder.widgets.palette import Glyphs, Role
 from tui_feeder.widgets.pattern import matching
 
 #: A cell: its text in exactly the column's width, what it means, and whether its row is selected.

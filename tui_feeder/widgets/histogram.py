@@ -8,7 +8,7 @@ from textual.strip import Strip
 from tui_feeder.monitor import ProfileView
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.grid import bar_text
-from tui_feeder.widgets.ink import Ink, Part, Role
+from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.scale import PriceScale
 
 #: Cells for ``VWAP 60123.40`` at the right.
@@ -42,7 +42,7 @@ def profile_levels(profile: ProfileView) -> list[tuple[str, float, Role]]:
 
 
 def paint_profile(
-    profile: ProfileView, scale: PriceScale, decimals: int, width: int, ink: Ink
+    profile: ProfileView, scale: PriceScale, decimals: int, width: int, palette: Palette
 ) -> list[Strip]:
     """Bars from the left, as long as their weight; POC, VAH, VAL and VWAP named at the right.
 
@@ -65,18 +65,18 @@ def paint_profile(
         role = Role.VALUE_AREA if profile.val < edges[row] and edges[row + 1] < profile.vah else Role.VOLUME
         if levels.get(row) is Role.POC:
             role = Role.POC
-        bar = bar_text(weights[row] / heaviest if heaviest else 0.0, room, ink.glyphs)
-        filled = bar.rstrip(ink.glyphs.track)
+        bar = bar_text(weights[row] / heaviest if heaviest else 0.0, room, palette.glyphs)
+        filled = bar.rstrip(palette.glyphs.track)
         if weights[row] > 0 and not filled:
-            filled = ink.glyphs.eighths[0]
+            filled = palette.glyphs.eighths[0]
         rest = room - len(filled)
         crossing = levels.get(row)
-        line = ((ink.glyphs.level if crossing else " ") * rest, crossing or Role.TEXT)
+        line = ((palette.glyphs.level if crossing else " ") * rest, crossing or Role.TEXT)
         parts: list[Part] = [(filled, role), line]
         if label:
             text, role = names.get(row, ("", Role.TEXT))
             parts.append((cells.fit(" " + text, label), Role.TEXT if role is Role.VALUE_AREA else role))
-        result.append(ink.strip(parts, width))
+        result.append(palette.strip(parts, width))
     return result
 
 

@@ -11,7 +11,7 @@ from textual.strip import Strip
 from tui_feeder.monitor import GapView, Snapshot, SymbolState, SymbolView, timeframe_label
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.columns import timeframe_of
-from tui_feeder.widgets.ink import Glyphs, Ink, Part, Role
+from tui_feeder.widgets.palette import Glyphs, Palette, Part, Role
 
 _STATES = {
     "starting": ("loading", Role.ACCENT),
@@ -265,7 +265,7 @@ def _news(snapshot: Snapshot, any_age: bool = False) -> list[Part]:
 
 
 def chart_title(
-    snapshot: Snapshot, view: SymbolView, timeframe: int, end: int | None, width: int, ink: Ink
+    snapshot: Snapshot, view: SymbolView, timeframe: int, end: int | None, width: int, palette: Palette
 ) -> Strip:
     """The line over a chart: symbol, timeframe, trend and EMAs with the bar they rest on.
 
@@ -275,9 +275,9 @@ def chart_title(
         timeframe: seconds.
         end: exclusive end of the stretch in sight, ms; None where that is the present.
         width: cells.
-        ink: styles and symbols.
+        palette: styles and symbols.
     """
-    rule = ink.glyphs.rule
+    rule = palette.glyphs.rule
     parts: list[Part] = [
         (rule * 2, Role.FAINT),
         (f" {view.symbol} {timeframe_label(timeframe)} ", Role.STRONG),
@@ -285,9 +285,9 @@ def chart_title(
     state = timeframe_of(view, timeframe)
     if state is not None and state.trend is not None and state.bar_time is not None:
         sign, role = {
-            "Buy": (ink.glyphs.buy, Role.UP),
-            "Sell": (ink.glyphs.sell, Role.DOWN),
-        }.get(state.trend, (ink.glyphs.neutral, Role.FLAT))
+            "Buy": (palette.glyphs.buy, Role.UP),
+            "Sell": (palette.glyphs.sell, Role.DOWN),
+        }.get(state.trend, (palette.glyphs.neutral, Role.FLAT))
         parts += [(f" {sign} ", role), (f"bar of {cells.clock_text(state.bar_time)} ", Role.MUTED)]
         for period, value, role in zip(snapshot.ema_periods, state.emas, EMA_ROLES, strict=False):
             text = cells.price_text(value, view.price_decimals, 10)
@@ -299,7 +299,7 @@ def chart_title(
     if view.profile_note:
         parts.append((f" ! {view.profile_note}", Role.WARN))
     parts.append((" ", Role.TEXT))
-    return ink.strip(parts, width, fill=(rule, Role.FAINT))
+    return palette.strip(parts, width, fill=(rule, Role.FAINT))
 
 
 def key_line(keys: Sequence[tuple[str, str]], width: int) -> list[Part]:

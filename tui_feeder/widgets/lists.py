@@ -9,8 +9,8 @@ from textual.strip import Strip
 from tui_feeder.monitor import DAY_MS, Event, GapView
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.grid import bar_text
-from tui_feeder.widgets.ink import Glyphs, Ink, Part, Role
 from tui_feeder.widgets.lines import short_reason
+from tui_feeder.widgets.palette import Glyphs, Palette, Part, Role
 
 _GAP_HEADINGS = (
     ("  SYMBOL", 14, False), (" FROM→TO", 0, False), ("MIN", 7, True), ("  FILLED", 15, False),
@@ -20,7 +20,13 @@ _LEVELS = {"info": ("  ", Role.MUTED), "warning": ("! ", Role.WARN), "error": ("
 
 
 def paint_gaps(
-    gaps: Sequence[GapView], selected: int, now: int, clock_rate: float, width: int, height: int, ink: Ink
+    gaps: Sequence[GapView],
+    selected: int,
+    now: int,
+    clock_rate: float,
+    width: int,
+    height: int,
+    palette: Palette,
 ) -> list[Strip]:
     """A table of gaps under its headings; the window holds the selected one.
 
@@ -31,7 +37,7 @@ def paint_gaps(
         clock_rate: exchange seconds in a real one, for the wait until the next try.
         width: cells.
         height: lines, headings included.
-        ink: styles and symbols.
+        palette: styles and symbols.
     """
     spans = [_span(gap, now) for gap in gaps]
     sizes = [size for _, size, _ in _GAP_HEADINGS]
@@ -40,17 +46,17 @@ def paint_gaps(
         cells.fit(text, size or len(text), right)
         for (text, _, right), size in zip(_GAP_HEADINGS, sizes, strict=True)
     )
-    strips = [ink.strip([(heading, Role.MUTED)], width)]
+    strips = [palette.strip([(heading, Role.MUTED)], width)]
     if not gaps:
-        strips.append(ink.strip([("  no gap", Role.OK)], width))
+        strips.append(palette.strip([("  no gap", Role.OK)], width))
     rows = height - 1
     top = min(max(0, selected - rows + 1), max(0, len(gaps) - rows))
     for index, gap in enumerate(gaps[top : top + rows], top):
-        parts = _gap_parts(gap, spans[index], sizes, _when(gap, now, clock_rate), ink.glyphs)
+        parts = _gap_parts(gap, spans[index], sizes, _when(gap, now, clock_rate), palette.glyphs)
         if index == selected:
-            parts[0] = (ink.glyphs.pointer + parts[0][0][1:], parts[0][1])
-        strips.append(ink.strip(parts, width, selected=index == selected))
-    return (strips + [ink.strip([], width)] * (height - len(strips)))[:height]
+            parts[0] = (palette.glyphs.pointer + parts[0][0][1:], parts[0][1])
+        strips.append(palette.strip(parts, width, selected=index == selected))
+    return (strips + [palette.strip([], width)] * (height - len(strips)))[:height]
 
 
 def _gap_parts(gap: GapView, span: str, sizes: Sequence[int], when: str, glyphs: Glyphs) -> list[Part]:
@@ -91,7 +97,9 @@ def gap_reason(gap: GapView) -> str:
     return ", ".join(filter(None, (gap.reason, source)))
 
 
-def paint_events(events: Sequence[Event], above: int, width: int, height: int, ink: Ink) -> list[Strip]:
+def paint_events(
+    events: Sequence[Event], above: int, width: int, height: int, palette: Palette
+) -> list[Strip]:
     """Events, the newest at the bottom.
 
     Args:
@@ -99,7 +107,7 @@ def paint_events(events: Sequence[Event], above: int, width: int, height: int, i
         above: how many of the newest lie below the window; 0 follows.
         width: cells.
         height: lines.
-        ink: styles and symbols.
+        palette: styles and symbols.
     """
     end = len(events) - min(above, max(0, len(events) - height))
     strips = []
@@ -110,5 +118,5 @@ def paint_events(events: Sequence[Event], above: int, width: int, height: int, i
         if event.symbol:
             parts.append((cells.fit(event.symbol, 13) + " ", Role.STRONG))
         parts.append((event.text, Role.TEXT if event.level == "info" else role))
-        strips.append(ink.strip(parts, width))
-    return strips + [ink.strip([], width)] * (height - len(strips))
+        strips.append(palette.strip(parts, width))
+    return strips + [palette.strip([], width)] * (height - len(strips))

@@ -14,7 +14,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.ink import Ink, Part, Role
+from tui_feeder.widgets.palette import Palette, Part, Role
 
 _WIDEST, _MOST_ROWS = 64, 14
 _WIDEST_SHEET = 100
@@ -31,7 +31,7 @@ class Overlay(Protocol):
         """Where it lies on a screen of ``size``."""
         ...
 
-    def paint(self, width: int, height: int, ink: Ink) -> list[Strip]:
+    def paint(self, width: int, height: int, palette: Palette) -> list[Strip]:
         """The frame and the lines in it: ``height`` strips of ``width`` cells."""
         ...
 
@@ -45,17 +45,17 @@ class Choice:
     run: Callable[[], object]
 
 
-def framed(title: str, lines: Iterable[Strip], foot: str, width: int, ink: Ink) -> list[Strip]:
+def framed(title: str, lines: Iterable[Strip], foot: str, width: int, palette: Palette) -> list[Strip]:
     """Lines of ``width - 4`` cells in a frame of ``width``, with a title above and a hint below."""
-    glyphs = ink.glyphs
+    glyphs = palette.glyphs
     head = f"{glyphs.rule * 2} {title} "
     left: list[Part] = [(glyphs.wall, Role.ACCENT), (" ", Role.TEXT)]
-    sides = ink.strip(left, 2), ink.strip(left[::-1], 2)
+    sides = palette.strip(left, 2), palette.strip(left[::-1], 2)
     return [
-        ink.strip([(glyphs.top_left, Role.ACCENT), (head, Role.STRONG),
+        palette.strip([(glyphs.top_left, Role.ACCENT), (head, Role.STRONG),
                    (glyphs.rule * (width - 2 - cell_len(head)) + glyphs.top_right, Role.ACCENT)], width),
         *(Strip.join([sides[0], line, sides[1]]) for line in lines),
-        ink.strip([(glyphs.corner + glyphs.rule * 2, Role.ACCENT), (foot, Role.MUTED),
+        palette.strip([(glyphs.corner + glyphs.rule * 2, Role.ACCENT), (foot, Role.MUTED),
                    (glyphs.rule * (width - 4 - len(foot)) + glyphs.bottom_right, Role.ACCENT)], width),
     ]  # fmt: skip
 
@@ -121,13 +121,13 @@ class Popup:
         height = min(min(len(self._choices), _MOST_ROWS) + above, size.height - 7) + 2
         return Region((size.width - width) // 2, 3, width, height)
 
-    def paint(self, width: int, height: int, ink: Ink) -> list[Strip]:
+    def paint(self, width: int, height: int, palette: Palette) -> list[Strip]:
         """The frame and the lines in it: ``height`` strips of ``width`` cells."""
         inside = width - 4
-        lines = [ink.strip(parts, inside) for parts in self._text]
+        lines = [palette.strip(parts, inside) for parts in self._text]
         if self._searched:
             search: list[Part] = [("> ", Role.ACCENT), (self.typed, Role.STRONG), ("█", Role.ACCENT)]
-            lines.append(ink.strip(search, inside))
+            lines.append(palette.strip(search, inside))
         shown = self.shown
         rows = height - len(lines) - 2
         self._top = min(max(self._top, self._at - rows + 1), self._at)
@@ -140,9 +140,9 @@ class Popup:
                          (cells.fit(choice.text, inside - keys - 2), Role.TEXT)]  # fmt: skip
             elif index == 0:
                 parts = [("nothing of that name", Role.MUTED)]
-            lines.append(ink.strip(parts, inside, selected=index == self._at and index < len(shown)))
+            lines.append(palette.strip(parts, inside, selected=index == self._at and index < len(shown)))
         foot = " enter, esc " if self._searched else " a key or enter, esc "
-        return framed(self.title, lines, foot, width, ink)
+        return framed(self.title, lines, foot, width, palette)
 
 
 class Sheet:
@@ -171,12 +171,12 @@ class Sheet:
         height = min(len(self._lines()) + 2, size.height - 5)
         return Region((size.width - width) // 2, 2, width, height)
 
-    def paint(self, width: int, height: int, ink: Ink) -> list[Strip]:
+    def paint(self, width: int, height: int, palette: Palette) -> list[Strip]:
         """The frame and as many lines as it holds."""
         lines, rows = self._lines(), height - 2
         self._top = min(self._top, max(0, len(lines) - rows))
-        shown = [ink.strip(parts, width - 4) for parts in lines[self._top : self._top + rows]]
-        shown += [ink.strip([], width - 4)] * (rows - len(shown))
+        shown = [palette.strip(parts, width - 4) for parts in lines[self._top : self._top + rows]]
+        shown += [palette.strip([], width - 4)] * (rows - len(shown))
         more = len(lines) - rows - self._top
         foot = f" {more} more below, esc " if more > 0 else " esc "
-        return framed(self.title, shown, foot, width, ink)
+        return framed(self.title, shown, foot, width, palette)

@@ -7,38 +7,38 @@ from rich.cells import cell_len
 from tui_feeder.monitor import Snapshot, StreamView, SymbolState
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.grid import bar_text
-from tui_feeder.widgets.ink import Ink, Part, Role
+from tui_feeder.widgets.palette import Palette, Part, Role
 
 _STREAM_ROLES = {"live": Role.OK, "connecting": Role.ACCENT, "silent": Role.WARN, "backing off": Role.WARN}
 _GOOD = ("running", "ok")
 
 
-def source_lines(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
+def source_lines(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
     """The lines of the screen, from the top, each at most ``width`` cells."""
     return [
-        *_sockets(snapshot, width, ink),
-        *_rest(snapshot, width, ink),
-        *_archives(snapshot, width, ink),
-        *_store(snapshot, width, ink),
-        *_sinks(snapshot, width, ink),
-        *_parts(snapshot, width, ink),
+        *_sockets(snapshot, width, palette),
+        *_rest(snapshot, width, palette),
+        *_archives(snapshot, width, palette),
+        *_store(snapshot, width, palette),
+        *_sinks(snapshot, width, palette),
+        *_parts(snapshot, width, palette),
     ]
 
 
-def _rule(name: str, note: str, width: int, ink: Ink) -> list[Part]:
+def _rule(name: str, note: str, width: int, palette: Palette) -> list[Part]:
     used = 2 + len(name) + 2 + (len(note) + 1 if note else 0)
     return [
-        (ink.glyphs.rule * 2, Role.FAINT),
+        (palette.glyphs.rule * 2, Role.FAINT),
         (f" {name} ", Role.STRONG),
         (note + " " if note else "", Role.MUTED),
-        (ink.glyphs.rule * max(0, width - used), Role.FAINT),
+        (palette.glyphs.rule * max(0, width - used), Role.FAINT),
     ]
 
 
-def _sockets(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
+def _sockets(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
     live = sum(stream.state == "live" for stream in snapshot.streams)
     note = f"{live} of {len(snapshot.streams)} live" if snapshot.streams else ""
-    lines = [_rule("Sockets", note, width, ink)]
+    lines = [_rule("Sockets", note, width, palette)]
     if not snapshot.streams:
         return [*lines, [("  no socket yet: history comes first", Role.MUTED)]]
     lines.append([("  NAME        STATE         SYM   AGE  FRAMES/s  LATENCY  RENEWED  WHY", Role.MUTED)])
@@ -60,21 +60,21 @@ def _socket(stream: StreamView, now: int) -> list[Part]:
     ]
 
 
-def _gauge(fraction: float, ink: Ink) -> str:
-    return bar_text(fraction, 24, ink.glyphs)
+def _gauge(fraction: float, palette: Palette) -> str:
+    return bar_text(fraction, 24, palette.glyphs)
 
 
 def _counted(snapshot: Snapshot, name: str) -> str:
     return f"{snapshot.counters.get(name, 0):,}"
 
 
-def _rest(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
-    lines = [_rule("REST", snapshot.exchange, width, ink)]
+def _rest(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
+    lines = [_rule("REST", snapshot.exchange, width, palette)]
     used, limit = snapshot.weight_used, snapshot.weight_limit
     if limit:
         role = Role.WARN if used > 0.8 * limit else Role.ACCENT
         lines.append([
-            (cells.fit("  weight", 14), Role.TEXT), (_gauge(used / limit, ink), role),
+            (cells.fit("  weight", 14), Role.TEXT), (_gauge(used / limit, palette), role),
             (f" {used:,} of {limit:,} in this minute", Role.TEXT),
         ])  # fmt: skip
     skew = f"exchange clock {snapshot.clock_offset_ms:+,.0f} ms from this one"
@@ -85,10 +85,10 @@ def _rest(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
     return lines
 
 
-def _archives(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
+def _archives(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
     size = cells.bytes_text(snapshot.counters.get("archive bytes", 0))
     note = f"{_counted(snapshot, 'archive files')} files, {size} read"
-    lines = [_rule("Archives and history", note, width, ink)]
+    lines = [_rule("Archives and history", note, width, palette)]
     reading = [view for view in snapshot.symbols if view.progress is not None]
     waiting = sum(view.state is SymbolState.WAITING for view in snapshot.symbols)
     for view in reading:
@@ -98,7 +98,7 @@ def _archives(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
         eta = f", {cells.duration_text(progress.eta_seconds)} to go" if progress.eta_seconds else ""
         eta = f", {progress.note}" if progress.note else eta
         lines.append([
-            (cells.fit(f"  {view.symbol}", 14), Role.TEXT), (_gauge(progress.fraction, ink), Role.ACCENT),
+            (cells.fit(f"  {view.symbol}", 14), Role.TEXT), (_gauge(progress.fraction, palette), Role.ACCENT),
             (f" {progress.fraction * 100:3.0f}% ", Role.STRONG),
             (f"{progress.source}, {files}{cells.bytes_text(progress.bytes_done)}{eta}", Role.MUTED),
         ])  # fmt: skip
@@ -109,11 +109,11 @@ def _archives(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
     return lines
 
 
-def _store(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
+def _store(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
     state = snapshot.parts.get("store", cells.UNKNOWN)
     troubles = [[(f"  {text}", Role.WARN)] for text in snapshot.store_troubles.values()]
     return [
-        _rule("Store", "LMDB", width, ink),
+        _rule("Store", "LMDB", width, palette),
         [
             (cells.fit(f"  {state}", 14), Role.OK if state in _GOOD else Role.WARN),
             (f"{snapshot.store_pausing}, " if snapshot.store_pausing else "", Role.WARN),
@@ -124,9 +124,9 @@ def _store(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
     ]
 
 
-def _sinks(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
+def _sinks(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
     messages = sum(view.messages for view in snapshot.symbols)
-    lines = [_rule("Sinks", f"{messages:,} messages made", width, ink)]
+    lines = [_rule("Sinks", f"{messages:,} messages made", width, palette)]
     room = max(14, *(cell_len(name) + 3 for name in snapshot.sinks)) if snapshot.sinks else 14
     for name, state in snapshot.sinks.items():
         role = Role.OK if state in _GOOD else Role.MUTED if state == "off" else Role.WARN
@@ -136,12 +136,12 @@ def _sinks(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
     return lines
 
 
-def _parts(snapshot: Snapshot, width: int, ink: Ink) -> list[list[Part]]:
+def _parts(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
     """The parts of the engine that are not well, and what was counted."""
     going = {name: state for name, state in snapshot.parts.items() if state != "stopped" and name != "store"}
     bad = {name: state for name, state in going.items() if state not in _GOOD}
     note = f"{len(going) - len(bad)} of {len(going)} parts run" if bad else f"{len(going)} parts run"
-    lines = [_rule("Engine", note, width, ink)]
+    lines = [_rule("Engine", note, width, palette)]
     lines += [[(f"  {name} ", Role.TEXT), (state, Role.WARN)] for name, state in bad.items()]
     shown = ("archive files", "archive bytes", "REST requests", "weight waits")
     counted = [

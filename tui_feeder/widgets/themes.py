@@ -1,7 +1,7 @@
 """Themes: palettes as TOML files, in ``themes/`` of the checkout or in the package, and the user's own.
 
 A file gives ``description``, optionally ``background`` (absent: the terminal's own), and under
-``[colors]`` a style for every :class:`~tui_feeder.widgets.ink.Role` in Rich's notation (``"#5aa9ff"``,
+``[colors]`` a style for every :class:`~tui_feeder.widgets.palette.Role` in Rich's notation (``"#5aa9ff"``,
 ``"bold red"``).
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.errors import StyleSyntaxError
 from rich.style import Style
 
-from tui_feeder.widgets.ink import Role
+from tui_feeder.widgets.palette import Role
 
 DEFAULT_THEME = "feeder-dark"
 

@@ -15,7 +15,7 @@ from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
 from tui_feeder.engine.storage.store import Loss, Store
 from tui_feeder.engine.telling import some
-from tui_feeder.moments import day_text
+from tui_feeder.time_format import format_day
 
 _AT_ONCE_MS = 30 * DAY_MS
 _ROUND_SECONDS = 3_600.0  # between the beginnings of two rounds, at least
@@ -96,7 +96,7 @@ class StoredDayCheck:
         if self._misplaced is not None:
             found["stored days"] = self._misplaced
         elif damaged := self._store.damaged_days():
-            days = [f"{symbol} {day_text(day)}" for symbol, at in damaged.items() for day in at]
+            days = [f"{symbol} {format_day(day)}" for symbol, at in damaged.items() for day in at]
             found["stored days"] = f"damaged, being read again: {some(days, 3)}"
         return found
 

@@ -30,7 +30,7 @@ from tui_feeder.engine.core.folders import sync_folder
 from tui_feeder.engine.sinks.draining import DrainingSink
 from tui_feeder.engine.sinks.thread import TICK, SinkError
 from tui_feeder.engine.storage.outbox import Outbox
-from tui_feeder.folders import FolderError, check_owner
+from tui_feeder.paths import FolderError, check_owner
 
 _MB = 1 << 20
 #: Payloads taken from the outbox and written at once, bytes.

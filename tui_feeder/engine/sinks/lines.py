@@ -11,7 +11,7 @@ from typing import BinaryIO
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.sinks.thread import STALLED_SECONDS
 from tui_feeder.monitor import STALLED
-from tui_feeder.streams import OutputError
+from tui_feeder.standard_streams import OutputError
 
 #: Messages that wait at most for a reader that is slow; beyond it the oldest are dropped and counted.
 WAITING = 200_000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
-from tui_feeder.moments import day_text
+from tui_feeder.time_format import format_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Loss:
     def text(self) -> str:
         """A line about it, without the symbol."""
         return (
-            f"the stored day {day_text(self.day)} is damaged ({self.reason}): "
+            f"the stored day {format_day(self.day)} is damaged ({self.reason}): "
             f"its {self.minutes.minutes:,} minutes count as missing and are read again"
         )
 

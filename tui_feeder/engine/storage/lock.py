@@ -14,7 +14,7 @@ import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tui_feeder.folders import FolderError, check_owner
+from tui_feeder.paths import FolderError, check_owner
 
 DATA, HOLDER = "data.mdb", "engine.lock"
 

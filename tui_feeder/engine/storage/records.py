@@ -13,7 +13,7 @@ from tui_feeder.engine.core.decoding import UNREADABLE
 from tui_feeder.engine.storage.checked_records import DAMAGED
 from tui_feeder.engine.storage.day_blocks import prefix_of
 from tui_feeder.engine.storage.environment import Environment
-from tui_feeder.moments import day_text
+from tui_feeder.time_format import format_day
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class Records:
             if day >= end:
                 break
             if value is None:  # it counts as missing: it is built again
-                self._odd(f"{symbol}: the volume profile of {day_text(day)}", "its checksum differs")
+                self._odd(f"{symbol}: the volume profile of {format_day(day)}", "its checksum differs")
             else:
                 found.append((day, value))
         return found

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NOT_LISTED = ("app.commands", "app.interrupt")
 
 
-def palette(app: FeederApp) -> Popup:
+def command_palette(app: FeederApp) -> Popup:
     """Every action in force, every symbol, timeframe, order and theme, and which symbols to follow."""
     choices = []
     seen = set()

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tui_feeder.screens.keymap import FILE_NAME, read_keymap
 from tui_feeder.terminal import color_system, detect_symbol_set
-from tui_feeder.widgets.ink import GLYPHS, Ink
+from tui_feeder.widgets.palette import GLYPHS, Palette
 from tui_feeder.widgets.themes import DEFAULT_THEME, Themes, modified
 
 _HZ, _HZ_SSH, _HZ_SLOW = 4.0, 2.0, 1.0
@@ -38,30 +38,30 @@ class UiSettings:
         return min(hz, _HZ_SLOW) if self.slow else hz
 
 
-class Look:
-    """Theme and symbols in force, as the ink that everything is drawn with.
+class Appearance:
+    """Theme and symbols in force, as the palette that everything is drawn with.
 
     Args:
         settings: of the user.
-        kept_theme: of the last run.
+        saved_theme: of the last run.
         folder: of the user's configuration.
 
     Raises:
         ValueError: a theme, symbol set or colour setting that does not exist; the text lists what does.
     """
 
-    def __init__(self, settings: UiSettings, kept_theme: str | None, folder: Path | None) -> None:
+    def __init__(self, settings: UiSettings, saved_theme: str | None, folder: Path | None) -> None:
         self.themes = Themes(folder / "themes" if folder is not None else None)
         self._theme = self.themes.load(settings.theme)
-        if kept_theme is not None and not settings.theme_stated:
+        if saved_theme is not None and not settings.theme_stated:
             with suppress(ValueError):  # there no longer, or faulty: told by the first look at the files
-                self._theme = self.themes.load(kept_theme)
+                self._theme = self.themes.load(saved_theme)
         self._system = color_system(settings.colors)
         self.colored = self._system is not None
         self._glyphs = GLYPHS[_symbol_set(settings.symbol_set)]
         self._keys = folder / FILE_NAME if folder is not None else None
         self._stamp: object = None
-        self.ink = self._ink()
+        self.palette = self._palette()
 
     @property
     def theme(self) -> str:
@@ -75,7 +75,7 @@ class Look:
             ValueError: there is none of that name, or its file is faulty.
         """
         self._theme = self.themes.load(name)
-        self.ink = self._ink()
+        self.palette = self._palette()
         return self._theme.description
 
     def next_theme(self) -> str:
@@ -114,8 +114,8 @@ class Look:
             safe_box=False,
         )
 
-    def _ink(self) -> Ink:
-        return Ink(self._theme.styles, self._theme.background, self._glyphs, self.colored)
+    def _palette(self) -> Palette:
+        return Palette(self._theme.styles, self._theme.background, self._glyphs, self.colored)
 
 
 def _symbol_set(name: str) -> str:

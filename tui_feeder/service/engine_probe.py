@@ -33,7 +33,7 @@ class BusyError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class EngineStatus:
     """Everything the service tells, taken at one instant."""
 
     snapshot: Snapshot
@@ -46,7 +46,7 @@ class Look:
     disk_free: int | None  # bytes on the disk of the store; None where it cannot be told
 
 
-class Subject:
+class EngineProbe:
     """Asks a running engine.
 
     Args:
@@ -57,28 +57,28 @@ class Subject:
         self.thread = thread
         self._began = time.monotonic()
         self._sequence = 0
-        self._looking = asyncio.Lock()
-        self._look: tuple[float, Look] | None = None
+        self._reading_status = asyncio.Lock()
+        self._status: tuple[float, EngineStatus] | None = None
 
     @property
     def config(self) -> Config:
         """Of the engine."""
         return self.thread.engine.config
 
-    async def look(self) -> Look:
+    async def status(self) -> EngineStatus:
         """A look at the engine, at most half a second old.
 
         Raises:
             BusyError: the engine does not answer.
         """
-        async with self._looking:
-            if self._look is not None and time.monotonic() - self._look[0] < _FRESH_SECONDS:
-                return self._look[1]
-            look = await self._new_look()
-            self._look = (time.monotonic(), look)
-            return look
+        async with self._reading_status:
+            if self._status is not None and time.monotonic() - self._status[0] < _FRESH_SECONDS:
+                return self._status[1]
+            status = await self._read_status()
+            self._status = (time.monotonic(), status)
+            return status
 
-    async def _new_look(self) -> Look:
+    async def _read_status(self) -> EngineStatus:
         engine = self.thread.engine
         asked = time.monotonic()
         self._sequence += 1
@@ -90,7 +90,7 @@ class Subject:
 
         waited, snapshot, banned = await self.ask(taken)
         lags, outboxes, free = await asyncio.to_thread(self._kept)
-        return Look(
+        return EngineStatus(
             snapshot=snapshot,
             answer_seconds=waited,
             uptime_seconds=time.monotonic() - self._began,

@@ -18,7 +18,7 @@ _FIRST_MS, _END_MS = 631_152_000_000, 7_258_118_400_000  # 1990, 2200
 _SCALES = (("seconds", 1_000, 1), ("microseconds", 1, 1_000), ("nanoseconds", 1, 1_000_000))
 
 
-def parse_moment(value: object) -> int:
+def parse_time(value: object) -> int:
     """A moment as ms since the epoch.
 
     Args:
@@ -78,17 +78,17 @@ def _within(ms: int, value: object) -> int:
     return ms
 
 
-def whole_minute(ms: int) -> int:
+def ceil_to_minute(ms: int) -> int:
     """The first whole minute at or after ``ms``."""
     return -(-ms // _MINUTE_MS) * _MINUTE_MS
 
 
-def moment_text(ms: int) -> str:
-    """A whole minute as ``2026-02-21T12:00Z``, which :func:`parse_moment` understands."""
+def format_minute(ms: int) -> str:
+    """A whole minute as ``2026-02-21T12:00Z``, which :func:`parse_time` understands."""
     return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%MZ")
 
 
-def day_text(ms: int) -> str:
+def format_day(ms: int) -> str:
     """The UTC date of a moment, as ``2026-02-21``."""
     return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%d")
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from tui_feeder.monitor import Snapshot
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.ink import Part, Role
+from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.popup import Choice, Popup
 
 _LABEL, _TEXT = 7, 52  # cells
@@ -23,7 +23,7 @@ class ExitReason(StrEnum):
     HANGUP = "hangup"  # SIGHUP, or the terminal is gone
 
 
-class Leaving(StrEnum):
+class QuitEffect(StrEnum):
     """What ends with the screen."""
 
     STOPS = "stops"  # the feeder, in order; its candles stay
@@ -32,23 +32,23 @@ class Leaving(StrEnum):
 
     @property
     def verb(self) -> str:
-        """What leaving is called."""
-        return "leave" if self is Leaving.DETACHES else "stop the feeder and quit"
+        """What quit_effect is called."""
+        return "leave" if self is QuitEffect.DETACHES else "stop the feeder and quit"
 
 
-def leave_prompt(snapshot: Snapshot, leaving: Leaving, leave: Callable[[], None]) -> Popup:
+def quit_prompt(snapshot: Snapshot, quit_effect: QuitEffect, leave: Callable[[], None]) -> Popup:
     """What stops and what stays, and whether to; not for a screen that only detaches."""
     lines: list[list[Part]] = []
-    for label, text in _told(snapshot, leaving):
+    for label, text in _told(snapshot, quit_effect):
         for number, line in enumerate(textwrap.wrap(text, _TEXT)):
             lines.append([(cells.fit("" if number else label, _LABEL), Role.WARN), (line, Role.TEXT)])
     lines.append([])
     return Popup(
-        "Quit?", [Choice("q", leaving.verb, leave), Choice("n", "stay here", lambda: None)], text=lines
+        "Quit?", [Choice("q", quit_effect.verb, leave), Choice("n", "stay here", lambda: None)], text=lines
     )
 
 
-def _told(snapshot: Snapshot, leaving: Leaving) -> list[tuple[str, str]]:
+def _told(snapshot: Snapshot, quit_effect: QuitEffect) -> list[tuple[str, str]]:
     count = len(snapshot.symbols)
     symbols = f"{count} symbol{'' if count == 1 else 's'}"
     told = [("stops", f"the live candles of {symbols}, and the messages made of them")]
@@ -61,7 +61,7 @@ def _told(snapshot: Snapshot, leaving: Leaving) -> list[tuple[str, str]]:
     sinks = [name for name, state in snapshot.sinks.items() if state != "off"]
     if sinks:
         told.append(("stops", f"{', '.join(sinks)}: what they have not taken waits for the next start"))
-    if leaving is Leaving.FORGETS:
+    if quit_effect is QuitEffect.FORGETS:
         told.append(("goes", f"{snapshot.store_candles:,} candles of this demo (--storage DIR keeps them)"))
     else:
         told.append(("stays", f"{snapshot.store_candles:,} candles in {snapshot.store_path}; the next start "

@@ -18,7 +18,7 @@ import sys
 from typing import Any
 
 #: What a shell tells of a program that SIGPIPE has ended.
-LEFT = 128 + signal.SIGPIPE
+BROKEN_PIPE_EXIT = 128 + signal.SIGPIPE
 
 
 class OutputError(Exception):
@@ -71,7 +71,7 @@ class _Ascii(io.TextIOWrapper):
 _output: _Output | None = None
 
 
-def take_over() -> None:
+def install() -> None:
     """Make standard input, output and error such as every command can rely on.
 
     A descriptor that is closed is opened on nothing: the next file, maybe the store's, would get its number,
@@ -119,6 +119,6 @@ def exit_code(code: int) -> int:
     if failure is None:
         return code
     if failure.errno == errno.EPIPE:
-        return LEFT
+        return BROKEN_PIPE_EXIT
     sys.stderr.write(f"feeder-tui: standard output cannot be written: {failure.strerror}\n")
     return 1

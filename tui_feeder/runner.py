@@ -26,9 +26,9 @@ from tui_feeder.engine.sinks.needs import Need, unmet
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.thread import EngineThread, wait_for_end
-from tui_feeder.folders import FolderError, config_folder, expanded, state_folder
 from tui_feeder.logs import follow, reopen, set_up
 from tui_feeder.monitor import ConfiguredValue, Faults
+from tui_feeder.paths import FolderError, config_folder, expand_user, state_folder
 from tui_feeder.service.configured import served
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _looked_into(engine: EngineThread, config: Config) -> Iterator[None]:
 
     named = config.service.socket != "auto"
     try:
-        path = expanded(config.service.socket) if named else own_path(os.getpid())
+        path = expand_user(config.service.socket) if named else own_path(os.getpid())
         server = AttachServer(engine.monitor, path, f"{market_of(config)}, {config.application.storage_path}")
     except FolderError as error:
         if named:
@@ -235,7 +235,7 @@ def _interactive(
     log_file: Path | None,
     faults: Faults | None,
 ) -> int:
-    from tui_feeder.app import ExitReason, FeederApp, Leaving
+    from tui_feeder.app import ExitReason, FeederApp, QuitEffect
 
     config = loaded.config
     over = threading.Event()
@@ -244,7 +244,7 @@ def _interactive(
         app = FeederApp(
             engine.monitor, screen_settings(loaded), title="feeder-tui", faults=faults,
             state_file=state_folder() / "screen.json", folder=config_folder(),
-            leaving=Leaving.FORGETS if options.forgets else Leaving.STOPS,
+            quit_effect=QuitEffect.FORGETS if options.forgets else QuitEffect.STOPS,
             configuration=values_in_force(loaded),
         )  # fmt: skip
     except ValueError as error:

@@ -20,7 +20,6 @@ from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows
 from tui_feeder.engine.derived.settings import analysed
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.moments import moment_text
 from tui_feeder.monitor import (
     AlertView,
     Event,
@@ -31,9 +30,10 @@ from tui_feeder.monitor import (
     SymbolState,
     SymbolView,
 )
-from tui_feeder.replaying.clock import ReplayClock
-from tui_feeder.replaying.reel import Reel
-from tui_feeder.replaying.stored import NO_ROWS, Stored
+from tui_feeder.replay.clock import ReplayClock
+from tui_feeder.replay.stored_reads import NO_ROWS, StoredReads
+from tui_feeder.replay.symbol_replay import SymbolReplay
+from tui_feeder.time_format import format_minute
 
 log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.05
@@ -46,7 +46,7 @@ _RENEW_SECONDS = 1.0
 _GAPS, _ALERTS, _EVENTS = 100, 50, 200
 
 
-class Player:
+class ReplayMonitor:
     """The :class:`~tui_feeder.monitor.Monitor` of stored candles, on a thread of its own.
 
     Nothing that lies after its moment is shown. Alerts are shown, and sent nowhere.
@@ -80,8 +80,8 @@ class Player:
         self._symbols = tuple(symbols)
         self._stored = tuple(symbol for symbol in store.symbols() if store.present(symbol))
         self._timeframes, self._periods = analysed(config)
-        self._reads = Stored(store, config, end)
-        self._reels: tuple[Reel, ...] = ()
+        self._reads = StoredReads(store, config, end)
+        self._replays: tuple[SymbolReplay, ...] = ()
         self._reached = begin
         self._rules = alert_rules(config)
         self._alerts: deque[AlertView] = deque(maxlen=_ALERTS)
@@ -136,7 +136,7 @@ class Player:
 
     def messages(self) -> tuple[Message, ...]:
         """The newest message of each symbol that has one, in the order shown. Ask while it stands."""
-        return tuple(message for reel in self._reels if (message := reel.message) is not None)
+        return tuple(message for replay in self._replays if (message := replay.message) is not None)
 
     # --- its thread ------------------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ class Player:
         while not self._asked.empty():
             self._asked.get()()
         while (target := self._target) is not None and not self._over.is_set():
-            there = tuple(reel.symbol for reel in self._reels)
+            there = tuple(replay.symbol for replay in self._replays)
             if there == self._symbols and 0 <= target - self._reached <= _COUNTED_MS:
                 self._count(target, None)
             elif not self._load(target):
@@ -176,18 +176,18 @@ class Player:
     def _load(self, target: int) -> bool:
         """Make every symbol anew at ``target``; False where another wish came meanwhile."""
         self._newest = replace(self._newest, state="seeking", sequence=self._newest.sequence + 1)
-        kept = {reel.symbol: reel for reel in self._reels if reel.reached == target}
+        kept = {replay.symbol: replay for replay in self._replays if replay.reached == target}
         made = []
         for symbol in self._symbols:
             if self._over.is_set() or self._target != target:
                 return False
-            made.append(kept.get(symbol) or Reel(self._store, self._config, symbol, target))
-        self._reels, self._reached = tuple(made), target
+            made.append(kept.get(symbol) or SymbolReplay(self._store, self._config, symbol, target))
+        self._replays, self._reached = tuple(made), target
         if not kept:
             self._rules = alert_rules(self._config)
             self._alerts = deque((a for a in self._alerts if a.at <= target), maxlen=_ALERTS)
             self._events = deque((e for e in self._events if e.at <= target), maxlen=_EVENTS)
-            self._note("info", f"replay from {moment_text(target)}")
+            self._note("info", f"replay from {format_minute(target)}")
         return True
 
     def _follow(self) -> None:
@@ -204,18 +204,20 @@ class Player:
         if now - self._renewed < _RENEW_SECONDS:
             return
         self._renewed = now
-        if any(reel.outdated for reel in self._reels):
-            self._reels = tuple(
-                Reel(self._store, self._config, reel.symbol, self._reached) if reel.outdated else reel
-                for reel in self._reels
+        if any(replay.outdated for replay in self._replays):
+            self._replays = tuple(
+                SymbolReplay(self._store, self._config, replay.symbol, self._reached)
+                if replay.outdated
+                else replay
+                for replay in self._replays
             )
 
     def _count(self, until: int, seconds: float | None) -> None:
         began = time.thread_time()
         while self._reached < until and not self._over.is_set():
             self._reached += MINUTE_MS
-            for reel in self._reels:
-                reel.advance(self._reached, self._told)
+            for replay in self._replays:
+                replay.advance(self._reached, self._told)
             if seconds is not None and time.thread_time() - began > seconds:
                 break
 
@@ -259,16 +261,16 @@ class Player:
         # The clock may have gone on while minutes were counted: none is shown as over that is not.
         moment = min(max(self.clock.moment, self._reached), self._reached + MINUTE_MS - 1)
         playing, speed = self.clock.playing, self.clock.speed
-        now = (moment, playing, speed, self._reels, tuple(self._alerts), tuple(self._events))
-        if (now == self._shown and self._newest.state != "seeking") or not self._reels:
+        now = (moment, playing, speed, self._replays, tuple(self._alerts), tuple(self._events))
+        if (now == self._shown and self._newest.state != "seeking") or not self._replays:
             return
         self._shown = now
         views, gaps, candles = [], [], 0
-        for reel in self._reels:
-            present = self._store.present(reel.symbol)
+        for replay in self._replays:
+            present = self._store.present(replay.symbol)
             missing = present.missing(present.start, max(present.start, self._reached))
-            views.append(reel.view(moment, present.start, missing.minutes))
-            gaps += [(low, high, reel.symbol) for low, high in missing]
+            views.append(replay.view(moment, present.start, missing.minutes))
+            gaps += [(low, high, replay.symbol) for low, high in missing]
             candles += present.clip(0, self._reached).minutes
         gaps.sort(reverse=True)
         self._newest = replace(

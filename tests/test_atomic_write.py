@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tui_feeder.atomic_write import atomic_write
 from tui_feeder.config import Config
 from tui_feeder.logs import set_up
 from tui_feeder.screens.export import write
-from tui_feeder.screens.kept import Kept, read_kept, write_kept
-from tui_feeder.whole_file import whole_file
+from tui_feeder.screens.ui_state import UiState, read_ui_state, write_ui_state
 
 
 def mode(path: Path) -> int:
@@ -23,13 +23,13 @@ def mode(path: Path) -> int:
 
 def test_what_the_screen_remembers_is_private_and_a_link_stays_one(tmp_path: Path) -> None:
     file, link = tmp_path / "kept" / "screen.json", tmp_path / "screen.json"
-    write_kept(file, Kept(screen="chart"))
+    write_ui_state(file, UiState(screen="chart"))
     assert mode(file) == 0o600
     link.symlink_to(file)
     file.chmod(0o640)
-    write_kept(link, Kept(screen="log"))
+    write_ui_state(link, UiState(screen="log"))
     assert link.is_symlink()
-    assert (read_kept(file), mode(file)) == (Kept(screen="log"), 0o640)
+    assert (read_ui_state(file), mode(file)) == (UiState(screen="log"), 0o640)
     assert [path.name for path in file.parent.iterdir()] == ["screen.json"]
 
 
@@ -38,7 +38,7 @@ def test_what_fails_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> No
     file.write_text("before")
 
     def fail() -> None:
-        with whole_file(file) as target:
+        with atomic_write(file) as target:
             target.write(b"half")
             raise OSError("full")
 
@@ -51,9 +51,9 @@ def test_what_fails_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> No
 def test_a_new_file_has_the_mode_the_umask_leaves(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        with whole_file(tmp_path / "one") as target:
+        with atomic_write(tmp_path / "one") as target:
             target.write(b"x")
-        with whole_file(tmp_path / "two", 0o600) as target:
+        with atomic_write(tmp_path / "two", 0o600) as target:
             target.write(b"x")
         assert [mode(write(tmp_path, "three", "x")), mode(tmp_path / "one"), mode(tmp_path / "two")] == [
             0o640, 0o640, 0o600,

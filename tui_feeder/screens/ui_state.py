@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tui_feeder.whole_file import whole_file
+from tui_feeder.atomic_write import atomic_write
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class UiState:
     """The choices of a user; None where none was made."""
 
     screen: str | None = None
@@ -28,26 +28,26 @@ class Kept:
 _TYPES = {"screen": str, "symbol": str, "timeframe": int, "sort_key": str, "ascending": bool, "theme": str}
 
 
-def read_kept(path: Path) -> Kept:
-    """What an earlier run kept; of a file that is damaged or of another version, what can be used."""
+def read_ui_state(path: Path) -> UiState:
+    """What an earlier run state; of a file that is damaged or of another version, what can be used."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Kept()
+        return UiState()
     except (OSError, ValueError) as fault:
         log.warning("what the screen remembered cannot be read, it begins anew: %s: %s", path, fault)
-        return Kept()
+        return UiState()
     if not isinstance(found, dict):
-        return Kept()
+        return UiState()
     usable: dict[str, Any] = {k: v for k, v in found.items() if k in _TYPES and type(v) is _TYPES[k]}
-    return Kept(**usable)
+    return UiState(**usable)
 
 
-def write_kept(path: Path, kept: Kept) -> None:
-    """Put ``kept`` in the place of what was there, whole or not at all. A fault is only logged."""
+def write_ui_state(path: Path, state: UiState) -> None:
+    """Put ``state`` in the place of what was there, whole or not at all. A fault is only logged."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with whole_file(path, 0o600) as file:
-            file.write(json.dumps(asdict(kept)).encode())
+        with atomic_write(path, 0o600) as file:
+            file.write(json.dumps(asdict(state)).encode())
     except OSError as fault:
         log.warning("what the screen should remember cannot be written: %s", fault)

@@ -24,7 +24,7 @@ _AHEAD_MS = 4 * 60 * MINUTE_MS
 _LATE_MS, _STALE_MS = 5_000, 90_000
 
 
-class Reel:
+class SymbolReplay:
     """The state of one symbol at :attr:`reached`, as a live engine had it with the same candles.
 
     Args:

@@ -15,20 +15,20 @@ from typing import IO
 _OPEN = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
 
 
-def is_file(path: Path) -> bool:
+def is_regular_file(path: Path) -> bool:
     """Whether ``path`` names a regular file, through symbolic links, that a new one would replace."""
     return path.is_file() and not str(path.absolute()).startswith(_OPEN)
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
     """Write ``path``: a file appears, or takes the place of the one before, once it is complete and on disk.
 
     A symbolic link stays one: what it leads to is written. A file keeps its mode and, where that may be, its
     owner. A device, a FIFO, a terminal or what is open already is written as it comes.
 
     Args:
-        path: of the file; whether one may be replaced is the caller's to ask, see :func:`is_file`.
+        path: of the file; whether one may be replaced is the caller's to ask, see :func:`is_regular_file`.
         mode: of a file that is new, less the umask.
 
     Raises:
@@ -38,7 +38,7 @@ def whole_file(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
         there = path.stat()
     except FileNotFoundError:
         there = None
-    if there is not None and not is_file(path):
+    if there is not None and not is_regular_file(path):
         # Neither created nor cut off: a folder refuses, a FIFO waits for its reader.
         with open(os.open(path, os.O_WRONLY | os.O_CLOEXEC), "wb") as target:
             yield target

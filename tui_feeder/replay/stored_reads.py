@@ -21,7 +21,7 @@ _STATES = tuple(MinuteState)
 NO_ROWS: Rows = np.empty(0, dtype=ROW)
 
 
-class Stored:
+class StoredReads:
     """Reads for the screens. ``closed`` is the exclusive end of the newest minute that may be seen, ms.
 
     Args:

@@ -1,4 +1,4 @@
-"""Ink: what a painter draws with. A palette of styles by role, a set of symbols, and strips of exact width.
+"""Palette: styles by role and a set of symbols; makes strips of exact width for the painters.
 
 A painter names the *role* of a text (``Role.UP``), never a colour. The palette comes from a theme; without
 colours the roles keep only weight, so nothing on the screen may be told by colour alone.
@@ -130,7 +130,7 @@ def ascii_only(text: str) -> str:
     return "".join(c if c.isascii() else "?" * cell_len(c) for c in text)
 
 
-class Ink:
+class Palette:
     """Styles and symbols together; makes every strip on the screen.
 
     Args:

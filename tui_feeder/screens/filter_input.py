@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from tui_feeder.widgets.ink import Part, Role
+from tui_feeder.widgets.palette import Part, Role
 
 _HINT = "a pattern such as btc or ^1000, ! before it for the others; enter, esc"
 
 
-class Filtered(Protocol):
+class Filterable(Protocol):
     """Something that shows what matches a pattern."""
 
     @property
@@ -23,14 +23,14 @@ class Filtered(Protocol):
         ...
 
 
-class TypedFilter:
+class FilterInput:
     """What is typed, and what is wrong with it. Every change is applied at once.
 
     Args:
         filtered: what is filtered.
     """
 
-    def __init__(self, filtered: Callable[[], Filtered]) -> None:
+    def __init__(self, filtered: Callable[[], Filterable]) -> None:
         self.typed: str | None = None  # None while nothing is being typed
         self._fault = ""
         self._filtered = filtered

@@ -28,7 +28,7 @@ def home(environ: Mapping[str, str] = os.environ) -> Path | None:
     return found if found.is_absolute() else None
 
 
-def expanded(text: str | os.PathLike[str]) -> Path:
+def expand_user(text: str | os.PathLike[str]) -> Path:
     """The path, with ``~`` for a home.
 
     Raises:
@@ -56,7 +56,7 @@ def state_folder() -> Path:
     if found is not None and _writable(found / _NAME):
         return found / _NAME
     path = temporary_folder()
-    made_folder(path)
+    make_private_folder(path)
     return path
 
 
@@ -83,7 +83,7 @@ def temporary_folder() -> Path:
         raise FolderError("no temporary folder can be written: name one in TMPDIR") from error
 
 
-def made_folder(path: Path) -> None:
+def make_private_folder(path: Path) -> None:
     """Make the folder if it is not there, for its user alone.
 
     Raises:
