@@ -31,7 +31,6 @@ _PENDING = (
     "tui_feeder/replaying",
     "tui_feeder/screens",
     "tui_feeder/service",
-    "tui_feeder/simulator",
     "tui_feeder/widgets",
 )
 

@@ -1,4 +1,4 @@
-"""The archive door: monthly and daily zips with their checksums, and 404 for what is not published."""
+"""The archive: monthly and daily zips with their checksums, and 404 for what is not published."""
 
 from __future__ import annotations
 
@@ -39,12 +39,26 @@ _PATH = re.compile(
 
 
 def published_daily(day: date) -> int:
-    """When (ms) the file of ``day`` appears: the next day at 08:35 UTC."""
+    """When (ms) the file of ``day`` appears: the next day at 08:35 UTC.
+
+    Args:
+        day: the UTC day the file covers.
+
+    Returns:
+        Exchange time, ms.
+    """
     return midnight(day + timedelta(days=1)) + PUBLISHED_AT
 
 
 def published_monthly(month: date) -> int:
-    """When (ms) the file of a month (its first day) appears: first Monday of the next month, 08:35 UTC."""
+    """When (ms) the file of a month (its first day) appears: first Monday of the next month, 08:35 UTC.
+
+    Args:
+        month: first day of the month the file covers.
+
+    Returns:
+        Exchange time, ms.
+    """
     following = next_month(month)
     return midnight(following + timedelta(days=-following.weekday() % 7)) + PUBLISHED_AT
 
@@ -152,7 +166,7 @@ class Archive:
         return wrong_checksum(body, bad.text("how")) if bad else body
 
     async def _transfer(self, request: web.Request, answer: web.Response, file: _File) -> web.StreamResponse:
-        """Sends a zip, slowly or not to its end if a fault says so."""
+        """Sends a zip, slowly or not to its end if a fault is on."""
         path = request.match_info["path"]
         if self._faults.strike("cut-file", file.symbol, path):
             return await send_half(request, answer)
@@ -233,7 +247,7 @@ def _signed(body: bytes, file: _File) -> _Zip:
 
 
 def _reshaped(right: _Zip, file: _File, wrongs: tuple[Reshaping, ...]) -> _Zip:
-    """The file made wrong; it has a checksum if the right one has, of the right one if a fault says so."""
+    """The file made wrong; it has a checksum if the right one has, of the right one if a fault is on."""
     made = _signed(reshape(right.body, file.stem, wrongs, monthly=file.monthly), file)
     unsigned = any(not dict(wrong.parameters).get("signed", True) for wrong in wrongs)
     return replace(made, checksum=right.checksum) if unsigned or right.checksum is None else made

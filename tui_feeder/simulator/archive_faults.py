@@ -131,7 +131,17 @@ RESHAPED = (*_TEXT, *_ZIP)
 
 
 def reshapings(faults: Faults, symbol: str, path: str, *, count: bool) -> tuple[Reshaping, ...]:
-    """What the faults that are on do to the bytes of a file, in order; ``count`` counts them as strikes."""
+    """Lists what the active faults do to the bytes of a file.
+
+    Args:
+        faults: the active faults.
+        symbol: the symbol the file belongs to.
+        path: path of the file below the archive's root.
+        count: whether to count each one as a strike.
+
+    Returns:
+        The changes, in the order in which they are applied.
+    """
     ask: Callable[[str, str, str], Fault | None] = faults.strike if count else faults.find
     return tuple(
         Reshaping(name, tuple(fault.parameters.items()))
@@ -141,13 +151,16 @@ def reshapings(faults: Faults, symbol: str, path: str, *, count: bool) -> tuple[
 
 
 def reshape(body: bytes, stem: str, wanted: tuple[Reshaping, ...], *, monthly: bool) -> bytes:
-    """A right zip made wrong.
+    """Applies faults to a valid zip.
 
     Args:
-        body: the right zip.
-        stem: name of the file without its ending.
-        wanted: what to do to it.
-        monthly: whether it is of a month, not of a day.
+        body: the valid zip.
+        stem: name of the file without its extension.
+        wanted: the changes to apply.
+        monthly: whether the file covers a month rather than a day.
+
+    Returns:
+        The bytes to serve.
     """
     with zipfile.ZipFile(io.BytesIO(body)) as packed:
         text = packed.read(packed.namelist()[0])
@@ -174,7 +187,7 @@ def reshape(body: bytes, stem: str, wanted: tuple[Reshaping, ...], *, monthly: b
 
 
 def _understated(body: bytes, size: int) -> bytes:
-    """A zip whose one member is said to unpack to ``size`` bytes."""
+    """A zip whose one member claims to unpack to ``size`` bytes."""
     changed = bytearray(body)
     with zipfile.ZipFile(io.BytesIO(body)) as packed:
         local = packed.infolist()[0].header_offset
@@ -197,7 +210,15 @@ def _corrupt(body: bytes, how: str) -> bytes:
 
 
 def wrong_checksum(right: bytes, how: str) -> bytes:
-    """A ``.CHECKSUM`` that does not fit."""
+    """Makes a ``.CHECKSUM`` file that does not match its zip.
+
+    Args:
+        right: the correct file.
+        how: "empty", "html" (a web page instead), or anything else for a digest with other digits.
+
+    Returns:
+        The bytes to serve.
+    """
     if how == "empty":
         return b""
     if how == "html":

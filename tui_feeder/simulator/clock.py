@@ -11,14 +11,21 @@ from tui_feeder.simulator.market import Market
 
 
 class Clock(Protocol):
-    """Exchange time, as the doors of the exchange read it."""
+    """Exchange time, as every part of the exchange reads it."""
 
     def now(self) -> int:
         """Exchange time, ms."""
         ...
 
     def real_seconds(self, exchange_ms: float) -> float:
-        """How long ``exchange_ms`` of exchange time takes here, in seconds."""
+        """Converts a span of exchange time to real time.
+
+        Args:
+            exchange_ms: the span, ms of exchange time.
+
+        Returns:
+            Real seconds.
+        """
         ...
 
 
@@ -28,7 +35,7 @@ class SimulatedClock:
     Args:
         start_ms: exchange time now.
         rate: exchange seconds in a real second.
-        end_ms: where exchange time stops for ever.
+        end_ms: where exchange time stops.
 
     Raises:
         ValueError: for a rate that is not positive.
@@ -53,7 +60,14 @@ class SimulatedClock:
         return self.end_ms is not None and self.now() >= self.end_ms
 
     def real_seconds(self, exchange_ms: float) -> float:
-        """How long ``exchange_ms`` of exchange time takes here, in seconds."""
+        """Converts a span of exchange time to real time.
+
+        Args:
+            exchange_ms: the span, ms of exchange time.
+
+        Returns:
+            Real seconds.
+        """
         return exchange_ms / 1000 / self.rate
 
 
@@ -62,7 +76,7 @@ class SkewedClock:
 
     Args:
         clock: exchange time without the fault.
-        faults: tells whether there is one.
+        faults: the active faults, which may include a clock fault.
     """
 
     def __init__(self, clock: SimulatedClock, faults: Faults) -> None:
@@ -76,7 +90,7 @@ class SkewedClock:
         return now + self._skew(now, stated=False) if self._faults else now
 
     def stated(self) -> int:
-        """What the exchange says the time is, ms."""
+        """The time the exchange reports, ms."""
         now = self.now()
         return now + self._skew(now, stated=True) if self._faults else now
 
@@ -85,7 +99,14 @@ class SkewedClock:
         return max(self._furthest, self.now())
 
     def real_seconds(self, exchange_ms: float) -> float:
-        """How long ``exchange_ms`` of exchange time takes here, in seconds."""
+        """Converts a span of exchange time to real time.
+
+        Args:
+            exchange_ms: the span, ms of exchange time.
+
+        Returns:
+            Real seconds.
+        """
         return self._clock.real_seconds(exchange_ms)
 
     def _skew(self, now: int, *, stated: bool) -> int:
@@ -107,12 +128,27 @@ _AFTERMATH = 5_000
 
 
 def default_start(market: Market) -> int:
-    """Where a clock for ``market`` starts: inside recorded data, else real time (ms)."""
+    """Chooses the exchange time a clock starts at.
+
+    Args:
+        market: the market the clock is for.
+
+    Returns:
+        A moment inside recorded data, otherwise real time; ms.
+    """
     return int(time.time() * 1000) if market.start is None else market.start
 
 
 def clock_for(market: Market, *, start_ms: int | None = None, rate: float = 1.0) -> SimulatedClock:
-    """A clock that fits ``market``; it stops for ever some seconds after recorded data ends.
+    """Makes a clock that fits a market; it stops for good some seconds after recorded data ends.
+
+    Args:
+        market: the market the clock is for.
+        start_ms: exchange time to start at, ms; None for :func:`default_start`.
+        rate: seconds of exchange time per real second.
+
+    Returns:
+        The clock, already running.
 
     Raises:
         ValueError: for a start after the end of the data, or a rate that is not positive.
@@ -128,5 +164,12 @@ def clock_for(market: Market, *, start_ms: int | None = None, rate: float = 1.0)
 
 
 def rfc3339(moment: int) -> str:
-    """A moment in ms as ``2026-03-01T00:00:00Z``."""
+    """Formats a moment as ``2026-03-01T00:00:00Z``.
+
+    Args:
+        moment: ms since the epoch.
+
+    Returns:
+        The moment in UTC, to the second.
+    """
     return datetime.fromtimestamp(moment / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -35,7 +35,7 @@ class Connection:
         self.live = live
         #: Exchange time (ms) at which it was opened.
         self.begun = begun
-        #: Whether it is dead without its client being told.
+        #: Whether it is dead without its client knowing.
         self.frozen = False
         #: Whether a fault has ended it already.
         self.doomed = False
@@ -54,7 +54,11 @@ class Connection:
         return len(self._recent) > MOST_MESSAGES
 
     def write(self, frames: list[bytes]) -> None:
-        """Hands whole frames to the socket; cuts off a client that does not read."""
+        """Writes whole frames to the socket; disconnects a client that does not read.
+
+        Args:
+            frames: encoded WebSocket frames, in order.
+        """
         if self.frozen or self._transport.is_closing() or self.socket.closed:
             return
         if self._transport.get_write_buffer_size() > MOST_UNREAD:
@@ -63,21 +67,36 @@ class Connection:
         self._transport.write(b"".join(frames))
 
     async def close(self, code: int, message: bytes) -> None:
-        """Says good-bye and waits for the answer; of a frozen connection nobody hears anything."""
+        """Closes with a handshake; a frozen connection is aborted instead, without a close frame.
+
+        Args:
+            code: WebSocket close code.
+            message: reason sent with it.
+        """
         if self.frozen:
             self._transport.abort()
         else:
             await self.socket.close(code=code, message=message)
 
-    def end(self, code: int, message: bytes, farewells: set[asyncio.Task[None]]) -> None:
-        """Begins to say good-bye; the task is among ``farewells`` until it is done."""
+    def end(self, code: int, message: bytes, closing: set[asyncio.Task[None]]) -> None:
+        """Starts to close the connection in a task of its own.
+
+        Args:
+            code: WebSocket close code.
+            message: reason sent with it.
+            closing: set that holds the task until it is done.
+        """
         self.doomed = True
         task = asyncio.create_task(self.close(code, message))
-        farewells.add(task)
-        task.add_done_callback(farewells.discard)
+        closing.add(task)
+        task.add_done_callback(closing.discard)
 
     def cut(self, how: str) -> None:
-        """Ends TCP without a close frame: "reset" with RST at once, else with FIN after what is written."""
+        """Ends TCP without a close frame.
+
+        Args:
+            how: "reset" for RST at once, anything else for FIN after what is already written.
+        """
         self.doomed = True
         if how == "reset":
             reset(self._transport)

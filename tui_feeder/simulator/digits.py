@@ -31,13 +31,16 @@ _MANY = 48
 def table(
     columns: Sequence[Ints], decimals: Sequence[int], marks: Sequence[bytes], *, bare_zero: bool
 ) -> bytes:
-    """Rows of decimals as text: mark 0, column 0, mark 1, column 1, ... last mark, for each row.
+    """Formats rows of decimals as text: mark 0, column 0, mark 1, column 1, ... last mark, for each row.
 
     Args:
         columns: arrays of one length, of numbers >= 0 in smallest units.
         decimals: digits after the point, per column.
         marks: the text before each column, and one more after the last.
         bare_zero: print a zero as ``0``, as archive files do, instead of ``0.000``.
+
+    Returns:
+        ASCII text of all rows.
     """
     rows = len(columns[0])
     if rows < _MANY:
@@ -121,12 +124,30 @@ def _columns(block: Minutes, instrument: Instrument, interval: int) -> tuple[lis
 
 
 def rest_rows(block: Minutes, instrument: Instrument, interval: int) -> bytes:
-    """Body of a klines answer: a JSON list of rows, numbers as strings with the symbol's decimals."""
+    """Formats the body of a klines response: a JSON list of rows of decimal strings.
+
+    Args:
+        block: the candles.
+        instrument: the symbol's decimals.
+        interval: length of a candle, ms.
+
+    Returns:
+        The JSON body.
+    """
     columns, decimals = _columns(block, instrument, interval)
     return b"[" + table(columns, decimals, _REST_MARKS, bare_zero=False)[:-1] + b"]"
 
 
 def archive_rows(block: Minutes, instrument: Instrument, interval: int) -> bytes:
-    """Lines of an archive file, in the form of the real files: fixed decimals, a zero as ``0``."""
+    """Formats lines of an archive file as the real files have them: fixed decimals, a zero as ``0``.
+
+    Args:
+        block: the candles.
+        instrument: the symbol's decimals.
+        interval: length of a candle, ms.
+
+    Returns:
+        CSV lines without a header.
+    """
     columns, decimals = _columns(block, instrument, interval)
     return table(columns, decimals, _ARCHIVE_MARKS, bare_zero=True)

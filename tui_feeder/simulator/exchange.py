@@ -25,7 +25,7 @@ from tui_feeder.simulator.stream import CADENCE, Streams
 from tui_feeder.simulator.tape import Tape
 from tui_feeder.web_server import serving_http
 
-#: Real seconds at least between looks at which faults end and begin.
+#: Real seconds at least between checks which faults end and begin.
 _PAUSE = 0.01
 #: Real seconds a client waits for an answer at most while the link is a black hole.
 _HANGS = 600.0
@@ -48,7 +48,7 @@ class Exchange:
         port: 0 for any free one.
         faults: those that are on from the beginning.
         random_faults: more of them, drawn while it runs.
-        cadence: exchange ms between looks at forming candles; the exchange's own unless time runs fast.
+        cadence: exchange ms between checks of forming candles; the exchange's own unless time runs fast.
 
     Attributes:
         market: what is listed and traded, less what faults keep from being traded.
@@ -72,7 +72,7 @@ class Exchange:
     ) -> None:
         self.clock = clock
         self.faults = Faults() if faults is None else faults
-        #: Requests and connections by kind, see the doors' docstrings.
+        #: Requests and connections by kind, see rest, stream and archive.
         self.requests: Counter[str] = Counter()
         seen = SkewedClock(clock, self.faults)
         halted = HaltedMarket(market, seen.furthest, self._market_changed)
@@ -147,7 +147,7 @@ class Exchange:
         self._watch = asyncio.create_task(self._watch_faults(), name="faults")
 
     async def _watch_faults(self) -> None:
-        """Ends faults whose time is over, though nobody asks for them, and begins the random ones."""
+        """Ends faults whose time is over, even if nothing queries them, and begins the random ones."""
         while True:
             self._stirred.clear()
             coming = [fault.ends for fault in self.faults.active() if fault.ends is not None]
@@ -172,7 +172,7 @@ class Exchange:
     async def _link(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """The network before the exchange. Of a link that is down, only the control door knows nothing."""
+        """The network in front of the exchange; a link that is down leaves only the control interface."""
         if not self.faults or request.path == CONTROL:
             return await handler(request)
         down = self.faults.strike("refuse-connections")

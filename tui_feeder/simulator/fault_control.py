@@ -1,4 +1,4 @@
-"""The control door: switches faults by HTTP, for whoever is on this machine."""
+"""The control interface: switches faults by HTTP, from this machine only."""
 
 from __future__ import annotations
 

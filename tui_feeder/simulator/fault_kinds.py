@@ -1,4 +1,4 @@
-"""The faults the exchange can be told to have: names, parameters, and what each does."""
+"""The faults the exchange can have: names, parameters, and what each does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-#: A value of a parameter. Numbers of seconds are of exchange time unless the parameter says otherwise.
+#: A value of a parameter. Numbers of seconds are of exchange time unless the parameter states otherwise.
 Value = float | str | bool
 
 _NONE: Mapping[str, Parameter] = MappingProxyType({})
@@ -15,7 +15,7 @@ _NONE: Mapping[str, Parameter] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Parameter:
-    """A knob of a fault; its default tells its type, ``choices`` the texts allowed."""
+    """A knob of a fault; its default sets its type, ``choices`` the texts allowed."""
 
     default: Value
     what: str
@@ -26,7 +26,7 @@ class Parameter:
 class Kind:
     """One sort of fault.
 
-    ``symbol`` says whether it can or must be confined to a symbol, ``target`` whether to a REST endpoint or
+    ``symbol`` is whether it can or must be confined to a symbol, ``target`` whether to a REST endpoint or
     to archive files. ``once``: without duration and count it strikes one time. ``lasts``: its duration (s)
     if none is given. ``drawn``: whether random faults contain it.
     """
@@ -71,7 +71,7 @@ _STREAM = (
     ),
     Kind(
         "half-open",
-        "connections, chosen as by disconnect, stay open for ever and nothing flows: no pong, no FIN",
+        "connections, chosen as by disconnect, stay open and nothing flows: no pong, no FIN",
         {"after": _AFTER},
         once=True,
     ),
@@ -99,12 +99,12 @@ _STREAM = (
             "closes": Parameter(False, "closing frames alone"),
         },
     ),
-    Kind("early-close", "updates of the minute in progress say that it is closed"),
+    Kind("early-close", "updates of the minute in progress claim that it is closed"),
     Kind(
         "two-closes",
         "a minute is closed twice, with other values the one time; REST has the right ones",
         {"wrong": Parameter("first", "which of them is wrong", ("first", "last"))},
-        drawn=False,  # should the right one be lost too, no time would heal it
+        drawn=False,  # if the right one is lost too, it never heals
     ),
 )
 
@@ -282,7 +282,7 @@ _MARKET = (
         {
             "seconds": Parameter(90.0, "how far ahead; negative for behind"),
             "every": Parameter(0.0, "step there and back every so many seconds"),
-            "stated": Parameter(False, "only what /time and exchangeInfo say is wrong"),
+            "stated": Parameter(False, "only the time that /time and exchangeInfo state is wrong"),
         },
         symbol="none",
     ),

@@ -19,8 +19,8 @@ STEPS = 20.0
 #: Share of faults confined to one symbol, where they can be.
 _CONFINED = 0.6
 
-#: Where the default is not what is drawn. A row that REST shows unfinished any later than this could be told
-#: from a final one by nobody who closes a minute by REST at 3 s, and no time would heal it.
+#: Where the default is not what is drawn. A row that REST shows unfinished any later than this could
+#: not be distinguished from a final one when a minute is closed by REST at 3 s, and would never heal.
 _DRAWN: Mapping[str, Mapping[str, tuple[Value, ...]]] = {
     "late-close": {"seconds": (3.0, 35.0)},
     "rest-429": {"retry_after": (0.0, 5.0)},
@@ -60,6 +60,9 @@ def draws(
         longest: exchange seconds a fault lasts at most.
         steps: exchange seconds between the steps of a clock that steps. Where frames are rarer than the
             exchange's own, so must be the steps that nothing but frames could show.
+
+    Returns:
+        An infinite iterator of faults in order of their beginning.
 
     Raises:
         ValueError: for a gap or a longest duration that is not above 0.
@@ -104,7 +107,15 @@ class RandomFaults(NamedTuple):
     steps: float = STEPS
 
     def drawer(self, symbols: Sequence[str], start: int) -> Drawer:
-        """What gives them when their time has come."""
+        """Makes the object that hands them out when they are due.
+
+        Args:
+            symbols: symbols a fault may be confined to.
+            start: exchange time from which gaps are counted, ms.
+
+        Returns:
+            A new drawer at the beginning of the sequence.
+        """
         return Drawer(draws(self.seed, symbols, start, self.gap, self.longest, self.steps))
 
 
@@ -121,7 +132,14 @@ class Drawer:
         return self._waiting.begins
 
     def due(self, now: int) -> list[Draw]:
-        """Those that have begun by ``now``, exchange ms."""
+        """Takes the faults that have begun.
+
+        Args:
+            now: exchange time, ms.
+
+        Returns:
+            Faults not returned before, in order of their beginning.
+        """
         found = []
         while self._waiting.begins <= now:
             found.append(self._waiting)

@@ -11,14 +11,18 @@ from aiohttp import web
 
 from tui_feeder.simulator.faults import Fault, Faults
 
-#: Real seconds between looks at whether a fault is over or a client gone: at first, at most.
-_LOOK, _LONGEST_LOOK = 0.05, 0.5
+#: Real seconds between checks whether a fault is over or a client gone: at first, at most.
+_CHECK, _LONGEST_CHECK = 0.05, 0.5
 #: Real seconds between pieces of a trickle.
 _PIECE = 0.1
 
 
 def reset(transport: asyncio.BaseTransport | None) -> None:
-    """Ends a connection at once, with a TCP reset."""
+    """Ends a connection at once, with a TCP reset.
+
+    Args:
+        transport: the connection; None or one already closing is left alone.
+    """
     if not isinstance(transport, asyncio.WriteTransport) or transport.is_closing():
         return
     peer = transport.get_extra_info("socket")
@@ -29,18 +33,32 @@ def reset(transport: asyncio.BaseTransport | None) -> None:
 
 
 def gone(request: web.Request) -> bool:
-    """Whether the client has hung up."""
+    """Checks whether the client has disconnected.
+
+    Args:
+        request: the client's request.
+
+    Returns:
+        True if its connection is closed or closing.
+    """
     return request.transport is None or request.transport.is_closing()
 
 
 async def wait_over(request: web.Request, faults: Faults, fault: Fault, longest: float) -> None:
-    """Waits until a fault is over, its client has hung up, or ``longest`` real seconds have passed."""
+    """Waits until a fault is over, its client has disconnected, or a time limit has passed.
+
+    Args:
+        request: the request that is held up.
+        faults: the active faults.
+        fault: the fault to outlast.
+        longest: real seconds to wait at most.
+    """
     loop = asyncio.get_running_loop()
-    until, look = loop.time() + longest, _LOOK
+    until, look = loop.time() + longest, _CHECK
     # A fault ends by exchange time, which nobody announces, so it is looked at again and again.
     while not (faults.outlasted(fault) or gone(request) or loop.time() >= until):
         await asyncio.sleep(look)
-        look = min(2 * look, _LONGEST_LOOK)
+        look = min(2 * look, _LONGEST_CHECK)
 
 
 async def _begin(request: web.Request, answer: web.Response) -> tuple[web.StreamResponse, bytes]:
@@ -54,7 +72,15 @@ async def _begin(request: web.Request, answer: web.Response) -> tuple[web.Stream
 
 
 async def send_half(request: web.Request, answer: web.Response) -> web.StreamResponse:
-    """Sends an answer that promises its whole length and breaks off in the middle."""
+    """Sends a response that announces its whole length and breaks off in the middle.
+
+    Args:
+        request: the request to answer.
+        answer: the complete response.
+
+    Returns:
+        The response as far as it was sent.
+    """
     sent, body = await _begin(request, answer)
     await sent.write(body[: len(body) // 2])
     if request.transport is not None:
@@ -65,7 +91,17 @@ async def send_half(request: web.Request, answer: web.Response) -> web.StreamRes
 async def trickle(
     request: web.Request, answer: web.Response, faults: Faults, fault: Fault
 ) -> web.StreamResponse:
-    """Sends an answer at the pace of a fault, and the rest at once when the fault is over."""
+    """Sends a response at the pace of a fault, and the rest at once when the fault is over.
+
+    Args:
+        request: the request to answer.
+        answer: the complete response.
+        faults: the active faults.
+        fault: the fault that sets the pace (``bytes_per_second``).
+
+    Returns:
+        The response as far as it was sent.
+    """
     sent, body = await _begin(request, answer)
     piece = max(1, round(fault.number("bytes_per_second") * _PIECE))
     place = 0

@@ -1,4 +1,4 @@
-"""Which faults are switched on: the one place rest, stream, archive and market ask.
+"""Which faults are switched on: the one place that rest, stream, archive and market consult.
 
 A fault has a name, and optionally a symbol or target it is confined to, a duration in exchange seconds, a
 number of strikes after which it ends, and parameters; see :mod:`tui_feeder.simulator.fault_kinds`.
@@ -59,19 +59,44 @@ class Fault:
         self.ended = 0
 
     def number(self, name: str) -> float:
-        """A parameter that is a number."""
+        """Reads a numeric parameter.
+
+        Args:
+            name: name of the parameter.
+
+        Returns:
+            Its value.
+        """
         return float(self.parameters[name])
 
     def text(self, name: str) -> str:
-        """A parameter that is a text."""
+        """Reads a text parameter.
+
+        Args:
+            name: name of the parameter.
+
+        Returns:
+            Its value.
+        """
         return str(self.parameters[name])
 
     def flag(self, name: str) -> bool:
-        """A parameter that is true or false."""
+        """Reads a boolean parameter.
+
+        Args:
+            name: name of the parameter.
+
+        Returns:
+            Its value.
+        """
         return bool(self.parameters[name])
 
     def begin(self, moment: int) -> None:
-        """Sets when it begins, and so when it ends."""
+        """Sets when it begins, and with its duration when it ends.
+
+        Args:
+            moment: exchange time, ms.
+        """
         self.begins = moment
         self.ends = None if self.duration is None else moment + round(self.duration * 1000)
 
@@ -109,6 +134,12 @@ class Faults:
         A duration is a number of exchange seconds or has a unit: ``90``, ``500ms``, ``5m``, ``2h``, ``1d``.
         ``count=N``, ``target=TEXT``, ``symbol=`` and ``duration=`` can be given as parameters too.
 
+        Args:
+            texts: the faults.
+
+        Returns:
+            A new set of faults with all of them.
+
         Raises:
             ValueError: for a text that is not understood; the message is for the user.
         """
@@ -121,11 +152,19 @@ class Faults:
         return bool(self._on)
 
     def listen(self, listener: Callable[[Event, Fault], None]) -> None:
-        """Has ``listener`` called with "begin" and "end" of every fault."""
+        """Registers a callback for the beginning and end of every fault.
+
+        Args:
+            listener: called with "begin" or "end", and the fault.
+        """
         self._listeners.append(listener)
 
     def attach(self, now: Callable[[], int], symbols: Collection[str]) -> None:
-        """Takes the exchange's time and listings; faults that waited begin.
+        """Connects to an exchange's time and listings; faults that waited begin.
+
+        Args:
+            now: gives exchange time, ms.
+            symbols: the symbols listed.
 
         Raises:
             ValueError: if a fault that waited names a symbol that is not listed.
@@ -136,7 +175,7 @@ class Faults:
         self._now, self._symbols = now, symbols
         for fault in waiting:
             fault.begin(now())
-            self._tell("begin", fault)
+            self._notify("begin", fault)
 
     # -- switching
 
@@ -162,6 +201,9 @@ class Faults:
                 requests of the zip itself count.
             parameters: of this kind of fault.
 
+        Returns:
+            The fault that is now on.
+
         Raises:
             ValueError: for what is not known or cannot be; the message is for the user.
         """
@@ -169,7 +211,14 @@ class Faults:
         return self.add(fault)
 
     def add(self, fault: Fault, begins: int | None = None) -> Fault:
-        """Switches on a fault that is already made, from ``begins`` (exchange ms) or now on.
+        """Switches on a fault that is already made.
+
+        Args:
+            fault: the fault.
+            begins: exchange time it begins at, ms; None for now.
+
+        Returns:
+            The same fault.
 
         Raises:
             ValueError: if its symbol is not listed.
@@ -182,11 +231,15 @@ class Faults:
         fault.begin(self._now() if begins is None else begins)
         self._on.setdefault(fault.name, []).append(fault)
         if self._symbols is not None:
-            self._tell("begin", fault)
+            self._notify("begin", fault)
         return fault
 
     def switch_off(self, name: str | None = None, symbol: str | None = None) -> int:
         """Ends faults: all, those of a name, or those of a name or any name that are confined to a symbol.
+
+        Args:
+            name: kind of the faults to end; None for any.
+            symbol: symbol the faults to end are confined to; None for any.
 
         Returns:
             How many ended.
@@ -212,7 +265,14 @@ class Faults:
         return [fault for name in list(self._on) for fault in self.all(name)]
 
     def all(self, name: str) -> list[Fault]:
-        """The faults of a name that are on; those whose time is over end here."""
+        """Lists the active faults of a kind; those whose time is over end here.
+
+        Args:
+            name: kind of the faults.
+
+        Returns:
+            Active faults, oldest first.
+        """
         faults = self._on.get(name)
         if not faults:
             return []
@@ -222,7 +282,16 @@ class Faults:
         return list(self._on.get(name, ()))
 
     def find(self, name: str, symbol: str | None = None, target: str = "") -> Fault | None:
-        """The fault of a name that concerns ``symbol`` and ``target``, or None."""
+        """Finds the active fault of a kind that applies to a symbol and target.
+
+        Args:
+            name: kind of the fault.
+            symbol: the symbol asked about; None for none in particular.
+            target: the endpoint or file path asked about.
+
+        Returns:
+            The fault, or None.
+        """
         if name not in self._on:
             return None
         for fault in self.all(name):
@@ -231,14 +300,27 @@ class Faults:
         return None
 
     def strike(self, name: str, symbol: str | None = None, target: str = "") -> Fault | None:
-        """As :meth:`find`, and counts that the fault takes effect."""
+        """Like :meth:`find`, and counts that the fault takes effect.
+
+        Args:
+            name: kind of the fault.
+            symbol: the symbol asked about; None for none in particular.
+            target: the endpoint or file path asked about.
+
+        Returns:
+            The fault, or None.
+        """
         fault = self.find(name, symbol, target)
         if fault is not None:
             self.count(fault)
         return fault
 
     def count(self, fault: Fault) -> None:
-        """Counts one strike of a fault, its last one perhaps."""
+        """Counts one strike of a fault, and ends it if its count is used up.
+
+        Args:
+            fault: the fault that took effect.
+        """
         self.struck[fault.name] += 1
         if fault.left is not None and not fault.why_ended:
             fault.left -= 1
@@ -246,7 +328,14 @@ class Faults:
                 self._end(fault, "spent")
 
     def outlasted(self, fault: Fault) -> bool:
-        """Whether what a strike of ``fault`` holds up may go on: its time is over or it was switched off."""
+        """Checks whether what a strike of a fault holds up may go on.
+
+        Args:
+            fault: the fault.
+
+        Returns:
+            True if its time is over or it was switched off.
+        """
         return fault.why_ended in ("time", "off") or (fault.ends is not None and self._now() >= fault.ends)
 
     def _end(self, fault: Fault, why: str) -> None:
@@ -258,9 +347,9 @@ class Faults:
             del self._on[fault.name]
         fault.why_ended = why
         fault.ended = fault.ends if why == "time" and fault.ends is not None else self._now()
-        self._tell("end", fault)
+        self._notify("end", fault)
 
-    def _tell(self, event: Event, fault: Fault) -> None:
+    def _notify(self, event: Event, fault: Fault) -> None:
         for listener in self._listeners:
             listener(event, fault)
 
@@ -274,7 +363,18 @@ def make_fault(
     count: int | None = None,
     parameters: Mapping[str, Value] | None = None,
 ) -> Fault:
-    """A fault that is not on yet; see :meth:`Faults.switch_on`.
+    """Makes a fault that is not on yet.
+
+    Args:
+        name: see :meth:`Faults.switch_on`, also for the others.
+        symbol: confines it to a symbol.
+        target: confines it to an endpoint or to files.
+        duration: exchange seconds; None until it is switched off.
+        count: ends it after so many strikes.
+        parameters: of this kind of fault.
+
+    Returns:
+        The fault.
 
     Raises:
         ValueError: for what is not known or cannot be; the message is for the user.
@@ -305,7 +405,13 @@ def make_fault(
 
 
 def read_fault(text: str) -> Fault:
-    """A fault from ``NAME[:SYMBOL][:DURATION][:parameter=value]...``.
+    """Parses a fault written ``NAME[:SYMBOL][:DURATION][:parameter=value]...``.
+
+    Args:
+        text: the fault as a user writes it.
+
+    Returns:
+        The fault, not on yet.
 
     Raises:
         ValueError: for a text that is not understood; the message is for the user.
@@ -339,7 +445,15 @@ def read_fault(text: str) -> Fault:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``: did you mean X?`` for the nearest known word, or nothing."""
+    """Suggests the nearest known word.
+
+    Args:
+        word: the word as given.
+        known: the words that are valid.
+
+    Returns:
+        ``: did you mean X?``, or an empty text.
+    """
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f": did you mean {near[0]}?" if near else ""
 

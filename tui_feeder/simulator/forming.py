@@ -28,7 +28,7 @@ from tui_feeder.simulator.market import (
     Ints,
 )
 
-#: Exchange ms between two looks at a candle: the cadence of kline frames.
+#: Exchange ms between two states of a candle: the cadence of kline frames.
 SLOT = 250
 SLOTS = MINUTE // SLOT
 
@@ -55,7 +55,14 @@ class FormingMinute:
         self._key = key ^ open_time
 
     def at(self, moment: int) -> list[int] | None:
-        """The candle as trades up to ``moment`` (ms) made it; None before the first trade."""
+        """Gives the candle as the trades so far made it.
+
+        Args:
+            moment: exchange time, ms.
+
+        Returns:
+            The candle's columns in smallest units; None before the first trade.
+        """
         slot = (moment - self.open_time) // SLOT
         if slot <= 0 or not self.candle[TRADES]:
             return None

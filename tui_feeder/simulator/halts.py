@@ -1,4 +1,4 @@
-"""A market with spans in which nothing was traded: what an outage leaves behind, in every door, for ever."""
+"""A market with spans without trades, as an outage leaves them, in REST, stream and archive alike."""
 
 from __future__ import annotations
 
@@ -43,7 +43,12 @@ class HaltedMarket:
         self._of_fault: dict[Fault, _Halt] = {}
 
     def follow(self, event: Event, fault: Fault) -> None:
-        """Begins and ends halts with their faults."""
+        """Starts and ends halts together with their faults.
+
+        Args:
+            event: "begin" or "end".
+            fault: the fault; other kinds than halts are ignored.
+        """
         if fault.name not in STOPS_TRADE:
             return
         coming = self._furthest() // MINUTE * MINUTE + MINUTE
@@ -93,19 +98,45 @@ class HaltedMarket:
         return self._market.end
 
     def minutes(self, symbol: str, start: int, end: int) -> Minutes:
-        """Complete candles with ``start <= open time < end``."""
+        """Reads complete candles, without trades where the market was halted.
+
+        Args:
+            symbol: a listed symbol.
+            start: first open time, ms, inclusive.
+            end: last open time, ms, exclusive.
+
+        Returns:
+            The candles in order.
+        """
         if not self._halts:
             return self._market.minutes(symbol, start, end)
         return self._halted(symbol, start, end, self._halts)
 
     def archive_lines(self, symbol: str, start: int, end: int) -> bytes:
-        """The minutes as archive lines."""
+        """Formats candles as archive lines.
+
+        Args:
+            symbol: a listed symbol.
+            start: first open time, ms, inclusive.
+            end: last open time, ms, exclusive.
+
+        Returns:
+            CSV lines without a header.
+        """
         if not self._touched(symbol, start, end):
             return self._market.archive_lines(symbol, start, end)
         return digits.archive_rows(self.minutes(symbol, start, end), self.instruments[symbol], MINUTE)
 
     def archive_month(self, symbol: str, month: str) -> tuple[bytes, bytes | None] | None:
-        """The original zip of a month, where no halt makes it untrue."""
+        """Reads the original zip of a month, unless a halt contradicts it.
+
+        Args:
+            symbol: a listed symbol.
+            month: the month, "YYYY-MM".
+
+        Returns:
+            The zip and its checksum file if there is one; None without an original.
+        """
         found = self._market.archive_month(symbol, month)
         if found is None or not self._halts:
             return found

@@ -31,7 +31,7 @@ from tui_feeder.simulator.tape import Tape
 
 
 class Frame:
-    """One event as WebSocket frames ready for the socket, raw and wrapped; made once for all who listen.
+    """One event as WebSocket frames ready for the socket, raw and wrapped; made once for all subscribers.
 
     Attributes:
         body: the event as JSON.
@@ -48,7 +48,14 @@ class Frame:
         self.held_back = False
 
     def changed(self, body: bytes) -> Frame:
-        """The same with another body."""
+        """Copies the frame with another body.
+
+        Args:
+            body: the JSON payload.
+
+        Returns:
+            The copy.
+        """
         other = Frame(self._name, body, self.minute_end, closed=self.closed)
         other.held_back = self.held_back
         return other
@@ -65,7 +72,14 @@ class Frame:
 
 
 def text_frame(payload: bytes) -> bytes:
-    """A final, unmasked text frame (RFC 6455)."""
+    """Encodes a final, unmasked WebSocket text frame (RFC 6455, section 5.2).
+
+    Args:
+        payload: UTF-8 text.
+
+    Returns:
+        The frame's bytes.
+    """
     size = len(payload)
     if size < 126:
         return bytes((0x81, size)) + payload
@@ -75,7 +89,14 @@ def text_frame(payload: bytes) -> bytes:
 
 
 def stream_of(name: str) -> tuple[str, str] | None:
-    """Symbol in lower case and interval of a kline stream's name, or None for any other name."""
+    """Splits the name of a kline stream.
+
+    Args:
+        name: such as ``btcusdt@kline_1m``.
+
+    Returns:
+        Symbol in lower case and interval; None for the name of anything else.
+    """
     symbol, mark, interval = name.partition("@kline_")
     return (symbol, interval) if mark and symbol and interval in INTERVALS else None
 
@@ -114,7 +135,15 @@ class KlineStream:
         return self._tape.settles(self.symbol, self._open_time)
 
     def due(self, now: int, *, forming: bool = True) -> Iterator[Frame]:
-        """Events since the last call: the closes of past minutes, then at most one update if ``forming``."""
+        """Makes the events since the last call: the closes of past minutes, then at most one update.
+
+        Args:
+            now: exchange time, ms.
+            forming: whether to add an update of the minute that is forming.
+
+        Yields:
+            Frames in order of minute.
+        """
         symbol = self._instrument.symbol
         while self._open_time + MINUTE <= now:
             settled = self._tape.settles(symbol, self._open_time)

@@ -82,13 +82,16 @@ class ChildExchange:
     def fault(
         self, name: str, symbol: str | None = None, duration: float | None = None, **more: object
     ) -> dict[str, Any]:
-        """Switches a fault on and gives its shape.
+        """Switches a fault on.
 
         Args:
             name: see :data:`tui_feeder.simulator.fault_kinds.KINDS`.
             symbol: confines it to a symbol.
             duration: exchange seconds; None until :meth:`heal`.
             more: ``target``, ``count``, and the fault's own parameters.
+
+        Returns:
+            The fault as the control interface describes it.
 
         Raises:
             ValueError: for what is not known or cannot be; the message is for the user.
@@ -99,7 +102,14 @@ class ChildExchange:
         return self._control("POST", "", wanted | {"parameters": more})
 
     def heal(self, name: str | None = None, symbol: str | None = None) -> int:
-        """Switches faults off: all, those of a name, those confined to a symbol; gives how many ended.
+        """Switches faults off.
+
+        Args:
+            name: kind of the faults to end; None for any.
+            symbol: symbol the faults to end are confined to; None for any.
+
+        Returns:
+            How many ended.
 
         Raises:
             ValueError: for a name no fault has.
@@ -170,7 +180,21 @@ def launch_blocking(
     random_faults: int | None = None,
     random_gap: float | None = None,
 ) -> ChildExchange:
-    """Starts an exchange as a child and waits until it listens; for arguments see :func:`serve.run`.
+    """Starts an exchange as a child process and waits until it listens.
+
+    Args:
+        data: folder of recorded archives; None for a synthetic market.
+        symbols: symbols to list; None for the default ones.
+        speed: seconds of exchange time per real second.
+        start_ms: exchange time to start at, ms; None for the market's own.
+        port: TCP port to listen on; 0 for a free one.
+        seed: seed of the synthetic market.
+        faults: faults to switch on, see :func:`~tui_feeder.simulator.faults.read_fault`.
+        random_faults: seed of random faults; None for none.
+        random_gap: mean exchange seconds between two random faults; None for the default.
+
+    Returns:
+        The child with its URLs; a context manager that ends it.
 
     Raises:
         ExchangeStartError: if it does not start.
@@ -220,7 +244,7 @@ def launch_blocking(
 
 
 def _first_line(process: subprocess.Popen[bytes]) -> dict[str, object] | None:
-    """The JSON line a child says when it listens; None if it ends or takes too long."""
+    """The JSON line a child prints when it listens; None if it ends or takes too long."""
     assert process.stdout is not None
     deadline = time.monotonic() + _START_WITHIN
     text = b""

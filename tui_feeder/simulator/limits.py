@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tui_feeder.simulator.market import MINUTE
 
-#: Weight an address may use in a minute of exchange time, as exchangeInfo says.
+#: Weight an address may use in a minute of exchange time, as exchangeInfo states.
 WEIGHT_LIMIT = 2_400
 #: Requests above the limit that are refused with 429 before the address is banned.
 PATIENCE = 5
@@ -42,7 +42,16 @@ class WeightLedger:
         self._accounts: dict[str, _Account] = {}
 
     def charge(self, address: str, weight: int, now: int) -> Verdict:
-        """Books a request of ``weight`` at ``now`` (ms) and judges it."""
+        """Books a request and decides on it.
+
+        Args:
+            address: the client's IP address.
+            weight: request weight.
+            now: exchange time, ms.
+
+        Returns:
+            The status to answer with, and the weight used in this minute.
+        """
         account = self._account(address, now)
         account.used += weight
         if now < account.banned_until:
@@ -57,7 +66,13 @@ class WeightLedger:
         return Verdict(429, account.used, retry_after=-(-((account.window + 1) * MINUTE - now) // 1000))
 
     def spend_elsewhere(self, address: str, used: int, now: int) -> None:
-        """Lets another process at ``address`` have used ``used`` of the weight of this minute."""
+        """Books weight that another process at the same address has used.
+
+        Args:
+            address: the client's IP address.
+            used: the least weight used so far in this minute.
+            now: exchange time, ms.
+        """
         account = self._account(address, now)
         account.used = max(account.used, used)
 
@@ -74,7 +89,14 @@ class WeightLedger:
 
 
 def klines_weight(limit: int) -> int:
-    """Weight of a klines request by its limit."""
+    """Gives the weight of a klines request.
+
+    Args:
+        limit: rows requested.
+
+    Returns:
+        Request weight.
+    """
     if limit < 100:
         return 1
     if limit < 500:

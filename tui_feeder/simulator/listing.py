@@ -12,24 +12,53 @@ LEAVING = "SRMUSDT"
 
 
 def midnight(day: date) -> int:
-    """The beginning of ``day`` in UTC, ms."""
+    """Gives the beginning of a day.
+
+    Args:
+        day: a UTC day.
+
+    Returns:
+        ms since the epoch.
+    """
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
 
 
 def next_month(day: date) -> date:
-    """First day of the month after the one in which ``day`` lies."""
+    """Gives the first day of the next month.
+
+    Args:
+        day: any day of a month.
+
+    Returns:
+        The first day of the month after it.
+    """
     return date(day.year + day.month // 12, day.month % 12 + 1, 1)
 
 
 def quarter_end(day: date) -> date:
-    """The last Friday of the quarter in which ``day`` is, or of the next one if that has come."""
+    """Gives the delivery day of the current quarter's contract.
+
+    Args:
+        day: the day to look from.
+
+    Returns:
+        The last Friday of the quarter of ``day``, or of the next quarter if that has passed.
+    """
     after = next_month(date(day.year, 3 * ((day.month - 1) // 3) + 3, 1))
     friday = after - timedelta(days=(after.weekday() - 5) % 7 + 1)
     return friday if friday > day else quarter_end(after)
 
 
 def quarterly(perpetual: Instrument, as_of: date) -> Instrument:
-    """The contract on the same pair that is delivered at the end of the quarter."""
+    """Makes the contract on the same pair that is delivered at the end of the quarter.
+
+    Args:
+        perpetual: the perpetual on the pair.
+        as_of: the day the listing is made for.
+
+    Returns:
+        The quarterly contract.
+    """
     end = quarter_end(as_of)
     return replace(
         perpetual,
@@ -40,7 +69,15 @@ def quarterly(perpetual: Instrument, as_of: date) -> Instrument:
 
 
 def settling(like: Instrument, as_of: date) -> Instrument:
-    """A perpetual that ceased to trade some weeks before the month of ``as_of``."""
+    """Makes a perpetual that stopped trading some weeks earlier.
+
+    Args:
+        like: a perpetual to copy the other properties of.
+        as_of: the day the listing is made for.
+
+    Returns:
+        The contract, with status SETTLING.
+    """
     return replace(
         like,
         symbol=LEAVING,

@@ -26,7 +26,7 @@ COLUMNS = 9
 
 Ints: TypeAlias = NDArray[np.int64]
 
-#: What exchangeInfo says of a contract that never expires.
+#: What exchangeInfo states of a contract that never expires.
 PERPETUAL_DELIVERY = 4_133_404_800_000
 
 #: Quote assets a symbol's name may end in.
@@ -50,7 +50,14 @@ INTERVALS: Mapping[str, int] = {
 
 
 def chosen(symbols: Sequence[str] | None, there: Sequence[str]) -> tuple[str, ...]:
-    """The names that ``--symbols`` stands for, each once: ``ALL`` and patterns are of those that are there.
+    """Resolves the names and patterns of ``--symbols``, each symbol once.
+
+    Args:
+        symbols: names, patterns or ``ALL``; None for all. Patterns match symbols that are there.
+        there: the symbols that are there.
+
+    Returns:
+        The symbols in order of the names given.
 
     Raises:
         ValueError: nothing matches a pattern.
@@ -60,7 +67,7 @@ def chosen(symbols: Sequence[str] | None, there: Sequence[str]) -> tuple[str, ..
         if name != "ALL" and not set("*?") & set(name):
             names[name] = None
             continue
-        found = [one for one in there if name == "ALL" or fnmatch.fnmatchcase(one, name)]
+        found = [symbol for symbol in there if name == "ALL" or fnmatch.fnmatchcase(symbol, name)]
         if not found:
             raise ValueError(f"no symbol matches {name}: there are {', '.join(there)}")
         names.update(dict.fromkeys(found))
@@ -101,7 +108,7 @@ class Instrument:
 
 
 class Market(Protocol):
-    """The truth the three doors of the exchange show: who is listed and what each minute was."""
+    """The truth the exchange's REST, stream and archive show: who is listed and what each minute was."""
 
     @property
     def instruments(self) -> Mapping[str, Instrument]:
@@ -129,7 +136,15 @@ class Market(Protocol):
         ...
 
     def minutes(self, symbol: str, start: int, end: int) -> Minutes:
-        """Complete candles with ``start <= open time < end``, whatever the clock says.
+        """Reads complete candles, whatever the clock says.
+
+        Args:
+            symbol: a listed symbol.
+            start: first open time, ms, inclusive.
+            end: last open time, ms, exclusive.
+
+        Returns:
+            The candles in order.
 
         Raises:
             KeyError: for a symbol that is not listed.
@@ -137,22 +152,54 @@ class Market(Protocol):
         ...
 
     def archive_lines(self, symbol: str, start: int, end: int) -> bytes:
-        """The same minutes as lines of an archive file, without header; empty if there are none."""
+        """Formats the same candles as lines of an archive file.
+
+        Args:
+            symbol: a listed symbol.
+            start: first open time, ms, inclusive.
+            end: last open time, ms, exclusive.
+
+        Returns:
+            CSV lines without a header; empty if there are none.
+        """
         ...
 
     def archive_month(self, symbol: str, month: str) -> tuple[bytes, bytes | None] | None:
-        """The original zip of a month ("YYYY-MM") and its ``.CHECKSUM``, where there are originals."""
+        """Reads the original zip of a month, where there are originals.
+
+        Args:
+            symbol: a listed symbol.
+            month: the month, "YYYY-MM".
+
+        Returns:
+            The zip and its ``.CHECKSUM`` file if there is one; None without an original.
+        """
         ...
 
 
 def units(value: str) -> tuple[int, int]:
-    """A decimal text as (number of smallest units, decimals): ``"0.0010"`` is (10, 4)."""
+    """Parses a decimal text: ``"0.0010"`` is (10, 4).
+
+    Args:
+        value: digits with at most one point.
+
+    Returns:
+        Number of smallest units, and digits after the point.
+    """
     whole, _, part = value.partition(".")
     return int(whole + part), len(part)
 
 
 def decimal(value: int, decimals: int) -> str:
-    """A number of smallest units as the exchange prints it: (10, 4) is ``"0.0010"``."""
+    """Formats a number of smallest units as the exchange does: (10, 4) is ``"0.0010"``.
+
+    Args:
+        value: number of smallest units, >= 0.
+        decimals: digits after the point.
+
+    Returns:
+        The decimal text.
+    """
     if not decimals:
         return str(value)
     digits = str(value).zfill(decimals + 1)
@@ -160,7 +207,15 @@ def decimal(value: int, decimals: int) -> str:
 
 
 def aggregate(block: Minutes, interval: int) -> Minutes:
-    """Minutes summed up to bars of ``interval`` ms, aligned to UTC."""
+    """Aggregates minutes to bars aligned to UTC.
+
+    Args:
+        block: minutes in order.
+        interval: length of a bar, ms.
+
+    Returns:
+        The bars, also those that are not complete.
+    """
     if interval == MINUTE or not len(block.times):
         return block
     times, values = block

@@ -1,4 +1,4 @@
-"""Random numbers that are functions of their place: the same key and index give the same number for ever."""
+"""Random numbers that are functions of their place: the same key and index give the same number always."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ def key_of(*parts: object) -> int:
 
 
 def uniform(key: int, index: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Numbers in [0, 1), one per index (the finaliser of splitmix64)."""
+    """Draws uniform random numbers (the finaliser of splitmix64).
+
+    Args:
+        key: seed.
+        index: which numbers of the sequence, any shape.
+
+    Returns:
+        Numbers in [0, 1), of the shape of ``index``.
+    """
     with np.errstate(over="ignore"):
         x = index.astype(np.uint64) * _GOLDEN + np.uint64(key & _MASK)
         x = (x ^ (x >> np.uint64(30))) * _MIX_1
@@ -30,7 +38,15 @@ def uniform(key: int, index: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def normal(key: int, index: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Normally distributed numbers, one per index (Box and Muller)."""
+    """Draws normally distributed random numbers (Box and Muller).
+
+    Args:
+        key: seed.
+        index: which numbers of the sequence, any shape.
+
+    Returns:
+        Standard normal numbers, of the shape of ``index``.
+    """
     radius = np.sqrt(-2.0 * np.log1p(-uniform(key, 2 * index)))
     turned: NDArray[np.float64] = radius * np.cos(2 * np.pi * uniform(key, 2 * index + 1))
     return turned

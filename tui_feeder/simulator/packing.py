@@ -10,7 +10,14 @@ _LEVEL = 4
 
 
 def pack(*members: tuple[str, bytes]) -> bytes:
-    """A zip of members, each a name and its content."""
+    """Makes a zip.
+
+    Args:
+        members: name and content of each member.
+
+    Returns:
+        The zip; the same members give the same bytes.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as target:
         for name, content in members:

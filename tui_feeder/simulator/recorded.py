@@ -119,7 +119,16 @@ class RecordedMarket:
         return (*shifted, f"the recorded data ends at {rfc3339(self.end)}; exchange time stops there")
 
     def minutes(self, symbol: str, start: int, end: int) -> Minutes:
-        """Recorded candles with ``start <= open time < end``, in the times they are shown at."""
+        """Reads recorded candles, at the times they are shown at.
+
+        Args:
+            symbol: any name.
+            start: first open time, ms, inclusive.
+            end: last open time, ms, exclusive.
+
+        Returns:
+            The candles in order; none for a symbol that is not recorded.
+        """
         recording = self._recordings.get(symbol)
         if recording is None:
             return no_minutes()
@@ -136,7 +145,16 @@ class RecordedMarket:
         return Minutes(np.concatenate([p.times for p in parts]), np.concatenate([p.values for p in parts]))
 
     def archive_lines(self, symbol: str, start: int, end: int) -> bytes:
-        """The recorded lines of a span; their numbers stay as they are, their times move with the shift."""
+        """Reads the recorded lines; numbers stay as they are, times move with the shift.
+
+        Args:
+            symbol: any name.
+            start: first open time, ms, inclusive.
+            end: last open time, ms, exclusive.
+
+        Returns:
+            CSV lines without a header.
+        """
         recording = self._recordings.get(symbol)
         if recording is None:
             return b""
@@ -155,7 +173,15 @@ class RecordedMarket:
         return b"\n".join([*chosen, b""])
 
     def archive_month(self, symbol: str, month: str) -> tuple[bytes, bytes | None] | None:
-        """The zip as it lies in the folder, and its checksum if it has one; None if shifted."""
+        """Reads the recorded zip of a month.
+
+        Args:
+            symbol: any name.
+            month: the month, "YYYY-MM".
+
+        Returns:
+            The zip and its checksum file if any; None if the recording is shifted or lacks the month.
+        """
         recording = self._recordings.get(symbol)
         if recording is None or recording.shift:
             return None
@@ -350,9 +376,12 @@ def recorded_market(folder: Path, symbols: Sequence[str] | None = None) -> Recor
         folder: where the zips lie.
         symbols: which of them to list, patterns too; None or ``ALL`` for all.
 
+    Returns:
+        The market; files are parsed when they are first read.
+
     Raises:
         ValueError: if the folder is not there or holds no such files, a symbol is not among them, or a zip
-            cannot be read; the message says what to do.
+            cannot be read; the message contains the remedy.
     """
     found = _scan(folder, symbols)
     last_day = max(files[-1].last // DAY for files in found.values())

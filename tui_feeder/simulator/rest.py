@@ -1,4 +1,4 @@
-"""The REST door: ping, time, exchangeInfo, klines, with the limits, weights, headers and errors."""
+"""The REST interface: ping, time, exchangeInfo, klines, with the limits, weights, headers and errors."""
 
 from __future__ import annotations
 

@@ -47,12 +47,27 @@ class RestFaults:
         self._clock = clock
 
     def weight_used_elsewhere(self, endpoint: str) -> int | None:
-        """The weight another process at the same address has used in this minute."""
+        """Gives the weight another process at the same address has used in this minute.
+
+        Args:
+            endpoint: endpoint of the request, such as "klines".
+
+        Returns:
+            Request weight, or None without such a fault.
+        """
         fault = self._faults.strike("weight-jump", None, endpoint)
         return None if fault is None else int(fault.number("used"))
 
     def wall(self, endpoint: str, symbol: str | None) -> web.Response | None:
-        """The refusal of what stands before the exchange and books no weight, or None."""
+        """Makes the refusal of what stands in front of the exchange and books no weight.
+
+        Args:
+            endpoint: endpoint of the request, such as "klines".
+            symbol: symbol of the request, if it has one.
+
+        Returns:
+            The response, or None without such a fault.
+        """
         if self._faults.strike("rest-403", symbol, endpoint):
             return web.Response(status=403, text=_FIREWALL, content_type="text/html")
         if self._faults.strike("rest-451", symbol, endpoint):
@@ -62,7 +77,17 @@ class RestFaults:
     async def refusal(
         self, request: web.Request, endpoint: str, symbol: str | None, headers: dict[str, str]
     ) -> web.Response | None:
-        """The answer in place of the right one, or None."""
+        """Makes the response that replaces the right one.
+
+        Args:
+            request: the request.
+            endpoint: its endpoint, such as "klines".
+            symbol: its symbol, if it has one.
+            headers: headers that every response carries.
+
+        Returns:
+            The response, or None to answer normally.
+        """
         faults = self._faults
         if fault := faults.strike("rest-418", symbol, endpoint):
             until = fault.ends or 0
@@ -92,7 +117,16 @@ class RestFaults:
         return None
 
     def body(self, body: bytes, endpoint: str, symbol: str | None) -> tuple[bytes, bool]:
-        """The body that is sent, and whether its transfer breaks off in the middle."""
+        """Applies faults to the body of a response.
+
+        Args:
+            body: the right body.
+            endpoint: endpoint of the request, such as "klines".
+            symbol: symbol of the request, if it has one.
+
+        Returns:
+            The body to send, and whether its transfer breaks off in the middle.
+        """
         if endpoint == "klines" and self._faults.strike("rest-empty", symbol):
             return b"[]", False
         if endpoint == "klines" and self._faults.strike("odd-rows", symbol):
@@ -103,12 +137,26 @@ class RestFaults:
         return (body, True) if fault.text("how") == "transfer" else (body[: len(body) // 2], False)
 
     def unfinished_for(self, symbol: str) -> int:
-        """Ms after its end for which a minute is shown without its last trades."""
+        """Gives how long a minute is shown without its last trades.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            ms after the end of the minute; 0 without such a fault.
+        """
         fault = self._faults.strike("unfinished-row", symbol)
         return 0 if fault is None else round(fault.number("seconds") * 1000)
 
     def listing(self, entries: list[dict[str, Any]]) -> list[Any]:
-        """The symbols of exchangeInfo, less those that are gone, those about to go as SETTLING."""
+        """Applies faults to the symbols of exchangeInfo.
+
+        Args:
+            entries: the symbols as they are.
+
+        Returns:
+            The symbols to show: delisted ones missing, those about to go as SETTLING, malformed ones added.
+        """
         leaving = {fault.symbol for fault in self._faults.all("delist")}
         shown: list[Any] = [
             entry | {"status": "SETTLING"} if entry["symbol"] in leaving else entry
@@ -124,13 +172,20 @@ class RestFaults:
                     if fault.symbol is None:
                         shown.insert(2 * place, _odd_entry(entry | {"symbol": f"ODD{place}USDT"}, sort))
                     else:
-                        shown = [_odd_entry(one, sort) if one == entry else one for one in shown]
+                        shown = [_odd_entry(other, sort) if other == entry else other for other in shown]
         if short := self._faults.strike("short-listing", None):
             shown = shown[: int(short.number("left"))]
         return shown
 
     def is_gone(self, symbol: str) -> bool:
-        """Whether a symbol is delisted and no longer known."""
+        """Checks whether a symbol is delisted and no longer known.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            True once the delay of the delisting has passed.
+        """
         fault = self._faults.find("delist", symbol)
         return fault is not None and self._clock.now() >= fault.begins + fault.number("gone") * 1000
 
@@ -145,7 +200,7 @@ def _odd_entry(entry: dict[str, Any], sort: str) -> Any:  # noqa: ANN401 - it ma
     if sort == "contract":
         return entry | {"contractType": None}
     if sort == "tick":
-        filters = [one | {"tickSize": "abc"} if "tickSize" in one else one for one in entry["filters"]]
+        filters = [item | {"tickSize": "abc"} if "tickSize" in item else item for item in entry["filters"]]
         return entry | {"filters": filters}
     if sort == "status":
         return entry | {"status": 7}

@@ -1,4 +1,4 @@
-"""The exchange as a program: on its own for whoever wants to point an engine at it, or as another's child."""
+"""The exchange as a program: on its own, to point an engine at, or as a child process."""
 
 from __future__ import annotations
 
@@ -122,7 +122,14 @@ def _tell_end(end: int) -> None:
 
 
 def introduction(exchange: Exchange) -> str:
-    """How to use a running exchange: a section for config.toml, and the same for the environment."""
+    """Explains how to use a running exchange: a section for config.toml and environment variables.
+
+    Args:
+        exchange: the running exchange.
+
+    Returns:
+        Lines to print.
+    """
     values = {
         "rest_url": f'"{exchange.rest_url}"',
         "stream_url": f'"{exchange.stream_url}"',
@@ -153,13 +160,16 @@ def introduction(exchange: Exchange) -> str:
 def run_attached(setting: Setting) -> int:
     """Serves as the child of another process: one JSON line on stdout, then until stdin ends.
 
+    Args:
+        setting: the exchange to run.
+
     Returns:
         The exit code: 0, or 1 after a line ``{"error": ...}``.
     """
     try:
         asyncio.run(_attached(setting.exchange()))
     except (ValueError, OSError) as error:
-        _say({"error": str(error)})
+        _print_line({"error": str(error)})
         return 1
     return 0
 
@@ -177,7 +187,7 @@ async def _attached(embedded: Exchange) -> None:
 
     loop.add_reader(0, listen)
     async with embedded as exchange:
-        _say(
+        _print_line(
             {
                 "rest_url": exchange.rest_url,
                 "stream_url": exchange.stream_url,
@@ -191,7 +201,7 @@ async def _attached(embedded: Exchange) -> None:
         await stop.wait()
 
 
-def _say(line: dict[str, object]) -> None:
+def _print_line(line: dict[str, object]) -> None:
     sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
     sys.stdout.buffer.flush()
 

@@ -1,4 +1,4 @@
-"""The WebSocket door: connections, their control messages and limits, and the broadcast of kline frames.
+"""The WebSocket server: connections, their control messages and limits, and the broadcast of kline frames.
 
 Kline streams live under ``/market`` alone. The addresses of before April 2026 and those of other traffic
 accept a connection, acknowledge a subscription, and never send a kline.
@@ -25,7 +25,7 @@ from tui_feeder.simulator.market import DAY, MINUTE
 from tui_feeder.simulator.stream_faults import FrameFaults
 from tui_feeder.simulator.tape import Tape
 
-#: Streams on one connection, as enforced until 2025 and planned for ever since.
+#: Streams on one connection, as enforced until 2025 and announced since.
 MOST_STREAMS = 200
 #: A control message of more bytes gets no answer.
 LONGEST_MESSAGE = 4_096
@@ -39,10 +39,10 @@ MOST_ATTEMPTS = 300
 ATTEMPTS_WITHIN = 5 * MINUTE
 #: Exchange ms a connection lives.
 LIFETIME = DAY
-#: Exchange ms between looks at a stream, and the real seconds below which looks never come closer.
+#: Exchange ms between checks of a stream, and the shortest real time between checks.
 CADENCE = 250
 SHORTEST_TICK = 0.05
-#: Where looks at forming candles are rarer, closes of so many exchange ms go out together.
+#: Where checks of forming candles are rarer, closes of so many exchange ms go out together.
 _TOGETHER = 1_000
 
 
@@ -54,7 +54,7 @@ class Streams:
         clock: exchange time.
         requests: counts connections ("stream:market", "stream:dead") and frames ("frames").
         faults: what is to go wrong.
-        cadence: exchange ms between looks at a forming candle. Closes are on time however long it is.
+        cadence: exchange ms between checks of a forming candle. Closes are on time however long it is.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Streams:
         self._cadence = cadence
         self._subscribed = asyncio.Event()
         self._wrongs = FrameFaults(faults)
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     def routes(self) -> list[web.RouteDef]:
         """What to hang into the server."""
@@ -98,14 +98,14 @@ class Streams:
         self._broadcast = asyncio.create_task(self._run(), name="kline broadcast")
 
     async def stop(self) -> None:
-        """Ends the broadcast and says good-bye to all connections."""
+        """Ends the broadcast and closes all connections."""
         if self._broadcast is not None:
             self._broadcast.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._broadcast
         for connection in list(self.connections):
-            connection.end(WSCloseCode.GOING_AWAY, b"shutdown", self._farewells)
-        await asyncio.gather(*self._farewells, return_exceptions=True)
+            connection.end(WSCloseCode.GOING_AWAY, b"shutdown", self._closing)
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     # -- connections
 
@@ -253,7 +253,7 @@ class Streams:
     # -- broadcast
 
     async def _run(self) -> None:
-        """Looks at every stream once a cadence; at low speed in turns, so that work is spread."""
+        """Checks every stream once a cadence; at low speed in turns, so that work is spread."""
         if self._cadence > CADENCE:
             await self._run_sparsely()
         cadence = self._clock.real_seconds(CADENCE)
@@ -268,7 +268,7 @@ class Streams:
             turn = (turn + 1) % turns
 
     async def _run_sparsely(self) -> None:
-        """Looks at every stream when a close or a frame held back is due, and once a cadence."""
+        """Checks every stream when a close or a frame held back is due, and once a cadence."""
         regular = self._clock.now() + self._cadence
         while True:
             now = self._clock.now()
@@ -328,7 +328,7 @@ class Streams:
         elif (code := fault.text("code")) in ("1006", "reset"):
             connection.cut(code)
         else:
-            connection.end(int(code), b"", self._farewells)
+            connection.end(int(code), b"", self._closing)
 
     def _concerns(self, fault: Fault, connection: Connection, now: int) -> bool:
         """Whether a fault of connections strikes this one now."""

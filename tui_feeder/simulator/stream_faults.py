@@ -44,12 +44,26 @@ class FrameFaults:
         return (moment for held in self._held.values() for moment, _ in held)
 
     def forget(self, name: str) -> None:
-        """Drops what is held of a stream nobody listens to."""
+        """Drops what is held back of a stream that nobody subscribes to.
+
+        Args:
+            name: name of the stream.
+        """
         self._held.pop(name, None)
         self._overtaken.pop(name, None)
 
     def pass_on(self, name: str, symbol: str, frames: Iterator[Frame], now: int) -> list[Frame]:
-        """The frames of one stream that go out at ``now`` (ms) in place of ``frames``."""
+        """Applies faults to the frames of one stream.
+
+        Args:
+            name: name of the stream.
+            symbol: its symbol.
+            frames: the right frames, in order.
+            now: exchange time, ms.
+
+        Returns:
+            The frames to send now.
+        """
         faults = self._faults
         passed: list[Frame] = []
         for frame in (*frames, *self._released(name, now)):
@@ -126,7 +140,7 @@ def _sent_at(frame: Frame, now: int) -> Frame:
 
 
 def _told(frame: Frame, values: dict[str, Any]) -> Frame:
-    """A frame that says other things of its candle."""
+    """A frame with other values of its candle."""
     event = orjson.loads(frame.body)
     event["k"] |= values
     return frame.changed(orjson.dumps(event))
@@ -163,12 +177,15 @@ class Junk:
         self._sent = 0
 
     def due(self, fault: Fault, now: int, example: str) -> tuple[bytes, bool] | None:
-        """Bytes for the socket and whether it ends after them; None if it is not yet time.
+        """Makes the next piece of garbage if it is time.
 
         Args:
-            fault: the garbage that is on.
+            fault: the garbage fault that is on.
             now: exchange time, ms.
             example: name of a stream the connection has.
+
+        Returns:
+            Bytes for the socket and whether it ends after them; None if it is not yet time.
         """
         if fault.begins > self._next:
             self._next = fault.begins

@@ -115,7 +115,16 @@ class SyntheticMarket:
         self._lock = threading.Lock()
 
     def minutes(self, symbol: str, start: int, end: int) -> Minutes:
-        """Complete candles with ``start <= open time < end`` since the listing."""
+        """Computes complete candles since the listing.
+
+        Args:
+            symbol: a listed symbol.
+            start: first open time, ms, inclusive.
+            end: last open time, ms, exclusive.
+
+        Returns:
+            The candles in order.
+        """
         character = self._characters[symbol]
         start = max(start, character.instrument.onboard)
         start += -start % MINUTE
@@ -130,11 +139,25 @@ class SyntheticMarket:
         return Minutes(times, values[skip : skip + len(times)])
 
     def archive_lines(self, symbol: str, start: int, end: int) -> bytes:
-        """The minutes as archive lines."""
+        """Formats candles as archive lines.
+
+        Args:
+            symbol: a listed symbol.
+            start: first open time, ms, inclusive.
+            end: last open time, ms, exclusive.
+
+        Returns:
+            CSV lines without a header.
+        """
         return digits.archive_rows(self.minutes(symbol, start, end), self.instruments[symbol], MINUTE)
 
     def archive_month(self, symbol: str, month: str) -> None:
-        """An invented market has no original files."""
+        """A synthetic market has no original files.
+
+        Args:
+            symbol: a listed symbol.
+            month: the month, "YYYY-MM".
+        """
 
     def _day(self, character: _Character, day: int) -> Ints:
         key = (character.instrument.symbol, day)
@@ -306,7 +329,10 @@ def synthetic_market(
         seed: another seed, other prices.
         as_of_ms: the moment listing dates are counted back from: real now if not given. They stay the same
             for a calendar month; candles never depend on it.
-        listed: when (ms) some of them are listed, which may be yet to come: nobody knows them before.
+        listed: when (ms) some of them are listed, which may lie in the future: they are unknown before.
+
+    Returns:
+        The market.
 
     Raises:
         ValueError: for a name that does not end in a known quote asset.

@@ -39,7 +39,15 @@ class Tape:
         self._most_forming = 4 * len(market.instruments) + 64
 
     def minute(self, symbol: str, open_time: int) -> FormingMinute | None:
-        """The minute of ``symbol`` that begins at ``open_time``; None where the market has none."""
+        """Finds a minute with its intermediate states.
+
+        Args:
+            symbol: a listed symbol.
+            open_time: when the minute begins, ms.
+
+        Returns:
+            The minute; None where the market has none.
+        """
         place = (symbol, open_time)
         known = self._forming.get(place, _UNKNOWN)
         if not isinstance(known, _Unknown):
@@ -62,10 +70,17 @@ class Tape:
         return key
 
     def settles(self, symbol: str, open_time: int) -> int:
-        """The moment (ms) at which the minute is final and its closing frame goes out.
+        """Computes when a minute is final and its closing frame is sent.
 
         The first trade of the next minute closes it, 200 ms after its end at the soonest; without one the
         exchange does so after 2,005 ms.
+
+        Args:
+            symbol: a listed symbol.
+            open_time: when the minute begins, ms.
+
+        Returns:
+            Exchange time, ms.
         """
         place = (symbol, open_time)
         known = self._settles.get(place)
@@ -88,17 +103,31 @@ class Tape:
         return end - 1 + min(FORCED_CLOSE, int(late))
 
     def forget(self, since: int) -> None:
-        """Reads minutes from ``since`` (ms) on anew, after the market has changed."""
+        """Drops cached minutes after the market has changed.
+
+        Args:
+            since: first open time to read again, ms.
+        """
         for place in [place for place in list(self._forming) if place[1] >= since]:
             self._forming.pop(place, None)
         for place in [place for place in list(self._settles) if place[1] + MINUTE >= since]:
             self._settles.pop(place, None)
 
     def seen(self, symbol: str, start: int, end: int, now: int, late: int = 0) -> Minutes:
-        """Minutes with ``start <= open time < end`` as REST shows them at ``now``.
+        """Reads minutes as REST shows them at a moment.
 
         The last row may be the unfinished candle. A minute that has just ended may lack its last trades, and
         does so for at least ``late`` ms after its end.
+
+        Args:
+            symbol: a listed symbol.
+            start: first open time, ms, inclusive.
+            end: last open time, ms, exclusive.
+            now: exchange time of the request, ms.
+            late: ms after its end for which a minute lacks its last trades.
+
+        Returns:
+            The candles in order.
         """
         times, values = self.market.minutes(symbol, start, min(end, now + 1))
         final = len(times)
@@ -129,7 +158,15 @@ class Tape:
         return [price] * 4 + [0] * (COLUMNS - 4)
 
     def first_trade_id(self, symbol: str, open_time: int) -> int:
-        """Id of the first trade at or after the beginning of the minute."""
+        """Computes the id of the first trade at or after the beginning of a minute.
+
+        Args:
+            symbol: a listed symbol.
+            open_time: when the minute begins, ms.
+
+        Returns:
+            The trade id.
+        """
         day = open_time // DAY
         earlier: Ints = self.market.minutes(symbol, day * DAY, open_time).values
         return (day - _FIRST_DAY) * _IDS_PER_DAY + int(earlier[:, TRADES].sum()) + 1
