@@ -71,7 +71,15 @@ def _check(timeframe: int, source_timeframe: int = 60) -> None:
 
 
 def buckets(rows: Rows, timeframe: int, source_timeframe: int = 60) -> Buckets:
-    """Divide ``rows`` (sorted, unique, of ``source_timeframe`` seconds) into bars of ``timeframe`` seconds.
+    """Divides rows into completed bars.
+
+    Args:
+        rows: shape (n,), dtype ROW, sorted by open_time, unique.
+        timeframe: seconds of a bar.
+        source_timeframe: seconds of a row.
+
+    Returns:
+        Open time and row range of each completed bar; rows of a bar still forming are left over.
 
     Raises:
         ValueError: the timeframe does not divide a day, or is no multiple of the source's.
@@ -95,7 +103,18 @@ def buckets(rows: Rows, timeframe: int, source_timeframe: int = 60) -> Buckets:
 def sum_in(
     name: str, rows: Rows, parts: Buckets, timeframe: int, source_timeframe: int = 60
 ) -> NDArray[np.float64]:
-    """Sum of the field ``name`` of ``rows`` inside each bar of ``parts``, in order of time."""
+    """Sums a field inside each bar, in order of time.
+
+    Args:
+        name: a float field of ROW.
+        rows: shape (n,), dtype ROW, the rows ``parts`` was made of.
+        parts: the bars.
+        timeframe: seconds of a bar.
+        source_timeframe: seconds of a row.
+
+    Returns:
+        One compensated sum per bar (Neumaier, as :func:`sums_of`), bit-equal to adding row by row.
+    """
     slots = timeframe // source_timeframe
     matrix = np.zeros((len(parts.starts), slots))
     values = rows[name][: parts.rest]
@@ -109,7 +128,17 @@ def sum_in(
 
 
 def minutes_in(rows: Rows, parts: Buckets, timeframe: int, listed: int | None) -> NDArray[np.int64]:
-    """:attr:`Bars.minutes` of one-minute ``rows``; ``listed``: the symbol's first minute, ms."""
+    """Counts the minutes of each bar; minutes before the listing count as present.
+
+    Args:
+        rows: shape (n,), dtype ROW, one-minute candles, the rows ``parts`` was made of.
+        parts: the bars.
+        timeframe: seconds of a bar.
+        listed: the symbol's first minute, ms; None if unknown.
+
+    Returns:
+        Minutes per bar, see :attr:`Bars.minutes`.
+    """
     minutes: NDArray[np.int64] = parts.ends - parts.starts
     if listed is not None and len(minutes):
         at = int(np.searchsorted(parts.open_times, listed, side="right")) - 1
@@ -128,6 +157,9 @@ def aggregate(rows: Rows, timeframe: int, source_timeframe: int = 60, *, listed:
         source_timeframe: seconds of the candles in ``rows``; divides ``timeframe``.
         listed: the first minute (ms) the exchange has of the symbol, where that is known and ``rows`` are of
             one minute.
+
+    Returns:
+        The completed bars, in order.
 
     Raises:
         ValueError: the timeframes do not fit.
@@ -175,7 +207,14 @@ class LiveBar:
         self._volume_carry = self._quote_carry = self._taker_carry = self._taker_quote_carry = 0.0
 
     def add(self, candle: Candle) -> tuple[Bar, ...]:
-        """Count ``candle``, later than all before; returns the bars it completes: none, one or two."""
+        """Adds a minute.
+
+        Args:
+            candle: a closed one-minute candle, later than all before.
+
+        Returns:
+            The bars it completes: none, one, or two after a gap.
+        """
         if self.timeframe == 60:
             return (Bar(candle, 60, 1),)
         time = candle.open_time
@@ -224,7 +263,11 @@ class LiveBar:
         )  # fmt: skip
 
     def restore(self, state: LiveBarState) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Continues from a saved state.
+
+        Args:
+            state: what :meth:`state` returned.
+        """
         self._end, self._minutes, self._trades, prices, sums, carries = state
         self._start = self._end - self._span
         self._open, self._high, self._low, self._close = prices

@@ -24,7 +24,14 @@ SEED_WEIGHT = 1e-3
 
 
 def settled_after(period: int) -> int:
-    """Bars after the seed until the seed weighs at most :data:`SEED_WEIGHT`."""
+    """Computes how long a seed influences an EMA.
+
+    Args:
+        period: period of the EMA, bars.
+
+    Returns:
+        Bars after the seed until the seed weighs at most :data:`SEED_WEIGHT`.
+    """
     decay = 1.0 - 2.0 / (period + 1)
     bars = int(math.log(SEED_WEIGHT) / math.log(decay)) if decay else 1
     while decay**bars > SEED_WEIGHT:
@@ -33,7 +40,15 @@ def settled_after(period: int) -> int:
 
 
 def weight_of(bars: int, period: int) -> float:
-    """The share of an EMA that its last ``bars`` bars have."""
+    """Computes the weight of the latest bars in an EMA, 1 - (1 - 2 / (period + 1)) ** bars.
+
+    Args:
+        bars: number of latest bars.
+        period: period of the EMA, bars.
+
+    Returns:
+        Their share of the value, 0 to 1.
+    """
     return float(1.0 - (1.0 - 2.0 / (period + 1)) ** bars)
 
 
@@ -57,7 +72,11 @@ class Ema:
         self._missed, self._missed_at = 0.0, 0
 
     def add(self, close: float) -> None:
-        """Count the next close."""
+        """Adds the next close.
+
+        Args:
+            close: price, positive.
+        """
         self.seen += 1
         if self.value is not None:
             self.value = self._alpha * close + self._decay * self.value
@@ -67,7 +86,11 @@ class Ema:
                 self.value = self._sum / self.period
 
     def miss(self, bars: int) -> None:
-        """So many bars are absent where the next close would have been."""
+        """Records that bars are missing before the next close.
+
+        Args:
+            bars: number of missing bars.
+        """
         weight = self._missed * self._decay ** (self.seen - self._missed_at)
         self._missed, self._missed_at = 1.0 - (1.0 - weight) * self._decay**bars, self.seen
 
@@ -86,18 +109,24 @@ class Ema:
         return (self.seen, self.value, self._sum, self._missed, self._missed_at)
 
     def restore(self, state: EmaState) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Continues from a saved state.
+
+        Args:
+            state: what :meth:`state` returned.
+        """
         self.seen, self.value, self._sum, self._missed, self._missed_at = state
 
     def load(self, closes: NDArray[np.float64], absent: Iterable[tuple[int, int]] = ()) -> None:
-        """Start again with ``closes`` (positive), as if each had been added in order; the same bits.
-
-        ``absent`` says before which closes bars are absent, and how many; ascending.
+        """Starts again with many closes, bit-equal to adding them one by one.
 
         Only the end of a long series is computed. One step is a non-decreasing function of the EMA, also
         after rounding; so two runs that start from below and from above every possible value enclose the
         true one, and where they have met they are equal to it. If they do not meet (a price that hardly
         moves), more of the series is taken, at last all of it.
+
+        Args:
+            closes: shape (n,), prices, positive, in order.
+            absent: (index of a close, number of bars missing before it), ascending.
         """
         self._missed, self._missed_at = 0.0, 0
         for self.seen, bars in absent:
@@ -133,7 +162,15 @@ class Ema:
 
 
 def ema(closes: NDArray[np.float64], period: int) -> NDArray[np.float64]:
-    """The EMA at every close, as an array of the same length; NaN before the seed."""
+    """Computes an EMA, seeded by the simple mean of the first ``period`` closes (the convention of TA-Lib).
+
+    Args:
+        closes: shape (n,), prices in order.
+        period: bars.
+
+    Returns:
+        Shape (n,), the EMA after every close; NaN before the seed.
+    """
     values = np.full(len(closes), np.nan)
     if len(closes) >= period:
         seed = Ema(period)

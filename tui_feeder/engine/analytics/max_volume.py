@@ -27,14 +27,24 @@ class MaxVolume:
         self._candidates: deque[tuple[int, float, float]] = deque()
 
     def add(self, open_time: int, volume: float, close: float) -> None:
-        """Count a completed 5-minute candle, later than all before."""
+        """Adds a completed 5-minute candle, later than all before.
+
+        Args:
+            open_time: of the candle, ms.
+            volume: of the candle, base asset.
+            close: of the candle, quote currency.
+        """
         candidates = self._candidates
         while candidates and candidates[-1][1] < volume:
             candidates.pop()
         candidates.append((open_time, volume, close))
 
     def slide(self, minute: int) -> None:
-        """Move the end of the window to the end of the minute that opens at ``minute``."""
+        """Moves the window.
+
+        Args:
+            minute: open time of the minute the window ends with, ms.
+        """
         first = minute + MINUTE_MS - self._length
         candidates = self._candidates
         while candidates and candidates[0][0] < first:
@@ -47,7 +57,14 @@ class MaxVolume:
         closes: NDArray[np.float64],
         minute: int,
     ) -> None:
-        """Start again with many candles, as if each had been added in order; then slide to ``minute``."""
+        """Starts again with many candles, equal to adding them in order, then slides the window.
+
+        Args:
+            open_times: shape (n,), ms, ascending.
+            volumes: shape (n,), base asset.
+            closes: shape (n,), quote currency.
+            minute: open time of the minute the window ends with, ms.
+        """
         later = np.maximum.accumulate(volumes[::-1])[::-1]
         kept = np.append(volumes[:-1] >= later[1:], True) if len(volumes) else np.zeros(0, dtype=bool)
         self._candidates = deque(
@@ -60,7 +77,11 @@ class MaxVolume:
         return list(self._candidates)
 
     def restore(self, state: list[tuple[int, float, float]]) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Continues from a saved state.
+
+        Args:
+            state: what :meth:`state` returned.
+        """
         self._candidates = deque(state)
 
     @property

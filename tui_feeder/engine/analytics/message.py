@@ -49,23 +49,52 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def span_name(timeframe: int) -> str:
-    """A timeframe (seconds) as it ends the names of EMAs and trends: ``5min``, ``1h``, ``1d``."""
+    """Formats a timeframe as it ends the names of EMAs and trends: ``5min``, ``1h``, ``1d``.
+
+    Args:
+        timeframe: seconds.
+
+    Returns:
+        The suffix.
+    """
     label = timeframe_label(timeframe)
     return label.replace("m", "min")
 
 
 def close_name(timeframe: int) -> str:
-    """The field of a timeframe's close: ``close_5m``, ``close_60m``, ``close_4h``."""
+    """Names the field of a timeframe's close: ``close_5m``, ``close_60m``, ``close_4h``.
+
+    Args:
+        timeframe: seconds.
+
+    Returns:
+        The field name.
+    """
     return "close_60m" if timeframe == 3600 else f"close_{timeframe_label(timeframe)}"
 
 
 def ema_name(period: int, timeframe: int) -> str:
-    """The field of an EMA: ``ema21_1min``."""
+    """Names the field of an EMA: ``ema21_1min``.
+
+    Args:
+        period: bars.
+        timeframe: seconds.
+
+    Returns:
+        The field name.
+    """
     return f"ema{period}_{span_name(timeframe)}"
 
 
 def trend_name(timeframe: int) -> str:
-    """The field of a trend: ``trend_1h``."""
+    """Names the field of a trend: ``trend_1h``.
+
+    Args:
+        timeframe: seconds.
+
+    Returns:
+        The field name.
+    """
     return f"trend_{span_name(timeframe)}"
 
 
@@ -75,7 +104,14 @@ def _instant(ms: int) -> str:
 
 
 def encode(message: Message) -> bytes:
-    """``message`` as one JSON object, UTF-8, without a line end; equal messages give equal bytes."""
+    """Encodes a message as JSON; equal messages give equal bytes.
+
+    Args:
+        message: the message of a closed minute.
+
+    Returns:
+        One JSON object, UTF-8, without a line end.
+    """
     fields: dict[str, Any] = {
         "symbol": message.symbol,
         "timestamp": message.timestamp,

@@ -208,15 +208,26 @@ class SymbolPipeline:
         self._begin(today, revision, state.before)
 
     def leaving(self, minute: int) -> tuple[int, int] | None:
-        """Which stored minutes, [start, end) in ms, to hand to :meth:`expire` before updating ``minute``.
+        """Asks for the stored minutes that leave the quantiles' window next.
 
-        The quantiles cover a sliding window whose old candles are not kept in memory. Mostly None; every
-        two hours a stretch of two hours. Without it the quantiles are absent from the messages.
+        The quantiles cover a sliding window whose old candles are not kept in memory. Without handing them to
+        :meth:`expire` the quantiles are absent from the messages.
+
+        Args:
+            minute: open time of the next minute, ms.
+
+        Returns:
+            [start, end) in ms to read before updating ``minute``, two hours every two hours; otherwise None.
         """
         return self._quantiles.leaving(minute) if self._volumes else None
 
     def expire(self, rows: Rows, end: int) -> None:
-        """Take the stored candles of the range that :meth:`leaving` gave; ``end`` is the end of it."""
+        """Takes the stored candles that :meth:`leaving` asked for.
+
+        Args:
+            rows: shape (n,), dtype ROW, sorted.
+            end: end of the range asked for, ms.
+        """
         self._quantiles.expire(rows, end)
 
     def update(self, candle: Candle, *, revision: int = 0) -> Message:

@@ -277,7 +277,12 @@ class VolumeQuantiles:
         self._known: dict[str, Quartet] | None = None
 
     def load(self, rows: Rows, minute: int) -> None:
-        """Start again with ``rows``, as if each had been added in order; the window ends with ``minute``."""
+        """Starts again with many candles, equal to adding them in order.
+
+        Args:
+            rows: shape (n,), dtype ROW, one-minute candles, sorted.
+            minute: open time of the minute the window ends with, ms.
+        """
         self._clear()
         self._start = minute + MINUTE_MS - self._length
         rows = rows[int(np.searchsorted(rows["open_time"], self._start)) :]
@@ -297,16 +302,24 @@ class VolumeQuantiles:
         return (self._start, until, [histogram.state() for histogram in self._histograms])
 
     def restore(self, state: QuantilesState) -> None:
-        """Start again with what :meth:`state` gave, on candles that are the same."""
+        """Continues from a saved state on the same candles.
+
+        Args:
+            state: what :meth:`state` returned.
+        """
         self._clear()
         self._start, self._until, histograms = state
         for histogram, one in zip(self._histograms, histograms, strict=True):
             histogram.restore(one)
 
     def leaving(self, minute: int) -> tuple[int, int] | None:
-        """Which stored minutes, [start, end) in ms, :meth:`expire` needs before ``minute`` can be added.
+        """Asks for the stored minutes that leave the window next, in stretches of two hours and more.
 
-        They are asked for in stretches of two hours and more; mostly the answer is None.
+        Args:
+            minute: open time of the next minute, ms.
+
+        Returns:
+            [start, end) in ms that :meth:`expire` needs before ``minute`` is added; mostly None.
         """
         start = minute + MINUTE_MS - self._length
         if self._until is None or start <= self._until:
@@ -314,7 +327,12 @@ class VolumeQuantiles:
         return self._until, start + _AHEAD
 
     def expire(self, rows: Rows, end: int) -> None:
-        """Take the stored candles of the range that :meth:`leaving` gave; ``end`` is its end."""
+        """Takes the stored candles that :meth:`leaving` asked for.
+
+        Args:
+            rows: shape (n,), dtype ROW, sorted.
+            end: end of the range asked for, ms.
+        """
         self._keep(rows, end)
         self._slide()
 
@@ -330,7 +348,11 @@ class VolumeQuantiles:
         self._until = end
 
     def add(self, candle: Candle) -> None:
-        """Count the closed minute ``candle``, later than all before, and let leave what is too old."""
+        """Adds a closed minute and removes what has left the window.
+
+        Args:
+            candle: a closed one-minute candle, later than all before.
+        """
         if self._until is None:
             self._until = candle.open_time
         comes = _buckets(candle)

@@ -54,7 +54,11 @@ class Line:
         self.clear(periods)
 
     def clear(self, periods: tuple[int, ...]) -> None:
-        """Nothing seen; EMAs of ``periods``."""
+        """Forgets everything.
+
+        Args:
+            periods: periods of the EMAs, bars.
+        """
         self.bar = LiveBar(self.timeframe, self._listed)
         self.bar_time: int | None = None  # of the last completed bar
         self.due: int | None = None  # the last bar that was due, whether it is there or absent
@@ -66,7 +70,11 @@ class Line:
         self.longest = max(self.emas, key=lambda ema: ema.period, default=None)
 
     def complete(self, bar: Bar) -> None:
-        """Count a completed bar."""
+        """Adds a completed bar.
+
+        Args:
+            bar: the bar, later than all before.
+        """
         close, time = bar.candle.close, bar.candle.open_time
         self.steady = not self.minutes_lacking and self.due == self.bar_time
         if self.due is not None and time - self.due > self._frame:
@@ -81,7 +89,11 @@ class Line:
         self.steady = self.steady and not self.minutes_lacking
 
     def reach(self, minute: int) -> None:
-        """A minute was counted behind a hole: bars that were due before its end may be absent."""
+        """Records that a minute was added behind a hole: bars due before its end may be absent.
+
+        Args:
+            minute: open time of the minute, ms.
+        """
         due = (minute + MINUTE_MS) // self._frame * self._frame - self._frame
         if self.due is not None and due > self.due:
             self._miss(due)
@@ -106,7 +118,12 @@ class Line:
         return self.minutes_lacking > 0 or self.bars_lacking > 0
 
     def load(self, rows: Rows, seed: Rows | None) -> None:
-        """Count many candles at once, cleared; ``seed``: bars from before, for the EMAs alone."""
+        """Adds many candles to a cleared state.
+
+        Args:
+            rows: shape (n,), dtype ROW, one-minute candles, sorted.
+            seed: bars of this timeframe from before, for the EMAs alone; None without.
+        """
         parts = buckets(rows, self.timeframe)
         times, closes = parts.open_times, np.ascontiguousarray(rows["close"][parts.ends - 1])
         if len(closes):
@@ -139,7 +156,12 @@ class Line:
         )
 
     def restore(self, periods: tuple[int, ...], state: LineState) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Continues from a saved state.
+
+        Args:
+            periods: periods of the EMAs, bars, as they were when it was saved.
+            state: what :meth:`state` returned.
+        """
         self.clear(periods)
         self.bar.restore(state.bar)
         self.bar_time, self.due, self.minutes_lacking = state.bar_time, state.due, state.minutes_lacking

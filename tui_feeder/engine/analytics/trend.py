@@ -12,7 +12,15 @@ RULES = ("closes_vs_ema", "ema_cross")
 
 
 def side(prices: Iterable[float], level: float) -> Trend:
-    """``Buy`` if all ``prices`` lie strictly above ``level``, ``Sell`` if all below, else ``Neutral``."""
+    """Compares prices with a level.
+
+    Args:
+        prices: prices.
+        level: the level, same unit.
+
+    Returns:
+        ``Buy`` if all prices lie strictly above it, ``Sell`` if all lie below, else ``Neutral``.
+    """
     above = below = True
     for price in prices:
         above = above and price > level
@@ -25,13 +33,16 @@ def side(prices: Iterable[float], level: float) -> Trend:
 def trend_of(
     rule: str, closes: Sequence[float], shortest: float | None, longest: float | None
 ) -> Trend | None:
-    """The trend after the last completed bar, or None while an EMA it needs is absent.
+    """Computes the trend after the last completed bar.
 
     Args:
         rule: one of :data:`RULES`.
-        closes: the last completed closes, at most the last two are used.
+        closes: the last completed closes; at most the last two are used.
         shortest: current EMA of the shortest period; only ``ema_cross`` uses it.
         longest: current EMA of the longest period.
+
+    Returns:
+        The trend; None while an EMA it needs is absent.
     """
     if longest is None:
         return None

@@ -64,7 +64,14 @@ class Candle(msgspec.Struct, frozen=True, gc=False):
     taker_buy_quote_volume: float
 
     def close_time(self, timeframe: int = 60) -> int:
-        """Inclusive end in ms of this candle, taken as one of ``timeframe`` seconds."""
+        """Gives the end of the candle.
+
+        Args:
+            timeframe: seconds the candle covers.
+
+        Returns:
+            The last ms it covers (inclusive), as the exchange states close times.
+        """
         return self.open_time + timeframe * SECOND_MS - 1
 
     def as_tuple(self) -> tuple[Any, ...]:
@@ -76,12 +83,26 @@ class Candle(msgspec.Struct, frozen=True, gc=False):
 
 
 def to_rows(candles: list[Candle]) -> Rows:
-    """Candles as a structured array of dtype :data:`ROW`, in the order given."""
+    """Converts candles to an array.
+
+    Args:
+        candles: candles, in any order.
+
+    Returns:
+        Shape (n,), dtype :data:`ROW`, in the same order.
+    """
     return np.array([c.as_tuple() for c in candles], dtype=ROW)
 
 
 def to_candles(rows: Rows) -> list[Candle]:
-    """Rows as :class:`Candle` objects with plain Python numbers."""
+    """Converts rows to objects with plain Python numbers.
+
+    Args:
+        rows: shape (n,), dtype :data:`ROW`.
+
+    Returns:
+        The candles in the same order.
+    """
     return [Candle(*record) for record in rows.tolist()]
 
 
@@ -90,7 +111,14 @@ PRICE_SLACK = 1e-6
 
 
 def fault_of(candle: Candle) -> str | None:
-    """The first invariant of a closed minute that ``candle`` breaks, in words, or None."""
+    """Checks the invariants of a closed minute.
+
+    Args:
+        candle: the minute.
+
+    Returns:
+        The first invariant it breaks, in words; None if it keeps all.
+    """
     c = candle
     numbers = (
         c.open, c.high, c.low, c.close, c.volume, c.quote_volume,
@@ -129,7 +157,14 @@ def fault_of(candle: Candle) -> str | None:
 
 
 def faulty(rows: Rows) -> NDArray[np.bool_]:
-    """Mask of the rows that break an invariant; the batch form of :func:`fault_of`."""
+    """Checks the invariants of many closed minutes; the batch form of :func:`fault_of`.
+
+    Args:
+        rows: shape (n,), dtype :data:`ROW`.
+
+    Returns:
+        Shape (n,), True for rows that break an invariant.
+    """
     o, h, low, c = rows["open"], rows["high"], rows["low"], rows["close"]
     v, q, n = rows["volume"], rows["quote_volume"], rows["trades"]
     tb, tq, t = rows["taker_buy_volume"], rows["taker_buy_quote_volume"], rows["open_time"]
@@ -152,7 +187,17 @@ def faulty(rows: Rows) -> NDArray[np.bool_]:
 
 
 def timeframe_label(seconds: int) -> str:
-    """Short name of a timeframe: 60 -> ``1m``, 3600 -> ``1h``, 86400 -> ``1d``."""
+    """Gives the short name of a timeframe: 60 -> ``1m``, 3600 -> ``1h``, 86400 -> ``1d``.
+
+    Args:
+        seconds: length of the timeframe.
+
+    Returns:
+        The name.
+
+    Raises:
+        ValueError: it is not a whole number of minutes.
+    """
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
         if seconds % size == 0:
             return f"{seconds // size}{unit}"
@@ -160,5 +205,12 @@ def timeframe_label(seconds: int) -> str:
 
 
 def is_timeframe(seconds: int) -> bool:
-    """Whether ``seconds`` is a multiple of a minute that divides a day."""
+    """Checks whether bars of a length can be aggregated from minutes.
+
+    Args:
+        seconds: length of the timeframe.
+
+    Returns:
+        True if it is a multiple of a minute that divides a day.
+    """
     return 60 <= seconds <= 86_400 and seconds % 60 == 0 and 86_400 % seconds == 0

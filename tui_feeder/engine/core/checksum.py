@@ -12,13 +12,28 @@ class Unsealed(Exception):
 
 
 def seal(form: bytes, body: bytes) -> bytes:
-    """``body`` with its format and a checksum over both."""
+    """Prepends a format marker and a CRC-32 over marker and body.
+
+    Args:
+        form: marker of the format.
+        body: the content.
+
+    Returns:
+        The block to store.
+    """
     block = form + body
     return zlib.crc32(block).to_bytes(_CHECKSUM, "big") + block
 
 
 def unseal(form: bytes, block: bytes) -> bytes:
-    """The body that :func:`seal` was given.
+    """Checks a stored block.
+
+    Args:
+        form: marker of the expected format.
+        block: what :func:`seal` returned.
+
+    Returns:
+        The body.
 
     Raises:
         Unsealed: damaged, or of another format.

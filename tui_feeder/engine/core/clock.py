@@ -72,7 +72,11 @@ class ExchangeClock:
         return self.now() - self.wall() * 1000
 
     def witness(self, lag_ms: float) -> None:
-        """A frame has just come, stamped ``lag_ms`` before this clock's now."""
+        """Takes the time stamp of a stream frame as a second opinion on exchange time.
+
+        Args:
+            lag_ms: this clock's time minus the frame's stamp at arrival, ms.
+        """
         self._heard = time.monotonic()
         if -self.tolerance_ms <= lag_ms <= self.tolerance_ms:
             self._agreed = self._heard
@@ -82,16 +86,29 @@ class ExchangeClock:
         self._lags.append(lag_ms)
 
     async def doubted(self, seconds: float) -> bool:
-        """Wait at most so long for a frame whose stamp does not fit this clock; whether one came."""
+        """Waits for a frame whose stamp does not agree with this clock.
+
+        Args:
+            seconds: how long to wait at most.
+
+        Returns:
+            True if such a frame has come.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):  # wait_for of Python 3.11 can lose a cancellation
                 await self._doubted.wait()
         return self._doubted.is_set()
 
     def measure(self, samples: list[tuple[float, int, float]]) -> Step:
-        """Set the clock from ``(monotonic before, server ms, monotonic after)`` samples, and from frames.
+        """Sets the clock from server time samples and from frames.
 
-        Without samples only frames that do not fit the clock move it.
+        Without samples only frames that do not agree with the clock move it.
+
+        Args:
+            samples: (monotonic seconds before the request, server time in ms, monotonic seconds after it).
+
+        Returns:
+            How far the clock was moved, and whether time was lost.
         """
         base, now = time.monotonic(), self.now()
         step, self.disputed_ms = 0.0, 0.0
@@ -123,18 +140,36 @@ class ExchangeClock:
         return step
 
     def real_seconds(self, exchange_ms: float) -> float:
-        """How long ``exchange_ms`` last on this machine's clock, s."""
+        """Converts a span of exchange time to this machine's time.
+
+        Args:
+            exchange_ms: the span, ms.
+
+        Returns:
+            Real seconds.
+        """
         return exchange_ms / 1000 / self.rate
 
     def at_least(self, exchange_ms: int, real_seconds: float) -> int:
-        """``exchange_ms``, or more of it where that is less than ``real_seconds`` on this machine.
+        """Raises a span of exchange time to a minimum of real time.
 
         A simulated exchange may run so fast that its seconds are too short for any network.
+
+        Args:
+            exchange_ms: the span, ms.
+            real_seconds: the minimum on this machine.
+
+        Returns:
+            A span of exchange time, ms.
         """
         return max(exchange_ms, int(real_seconds * 1000 * self.rate))
 
     async def sleep_until(self, exchange_ms: int) -> None:
-        """Wait until exchange time reaches ``exchange_ms``."""
+        """Waits until exchange time reaches a moment.
+
+        Args:
+            exchange_ms: the moment, ms since the epoch.
+        """
         while True:
             left = exchange_ms - self.now()
             if left <= 0:

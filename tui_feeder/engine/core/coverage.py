@@ -45,7 +45,13 @@ class Coverage:
 
     @classmethod
     def of_times(cls, open_times: NDArray[np.int64]) -> Coverage:
-        """The minutes that begin at ``open_times`` (ms, sorted, multiples of a minute).
+        """Makes the set of minutes that begin at given times.
+
+        Args:
+            open_times: shape (n,), ms, sorted, multiples of a minute.
+
+        Returns:
+            The set.
 
         Raises:
             ValueError: a time is not on a minute, or the times are not sorted.
@@ -104,7 +110,14 @@ class Coverage:
         return self.intervals[-1][1]
 
     def union(self, other: Coverage) -> Coverage:
-        """Minutes of either set."""
+        """Joins two sets.
+
+        Args:
+            other: the other set.
+
+        Returns:
+            Minutes of either set.
+        """
         if not other.intervals:
             return self
         if not self.intervals:
@@ -118,7 +131,14 @@ class Coverage:
         return Coverage((*self.intervals, *other.intervals))
 
     def subtract(self, other: Coverage) -> Coverage:
-        """Minutes of this set that ``other`` lacks."""
+        """Subtracts a set.
+
+        Args:
+            other: the minutes to leave out.
+
+        Returns:
+            Minutes of this set that ``other`` lacks.
+        """
         if not self.intervals:
             return self
         left: list[Interval] = []
@@ -139,7 +159,15 @@ class Coverage:
         return self._from_sorted(tuple(left))
 
     def clip(self, start: int, end: int) -> Coverage:
-        """Minutes of this set that lie wholly inside ``[start, end)``."""
+        """Restricts the set to a range.
+
+        Args:
+            start: ms, inclusive.
+            end: ms, exclusive.
+
+        Returns:
+            Minutes of this set that lie wholly inside the range.
+        """
         low, high = -(-start // MINUTE_MS) * MINUTE_MS, end // MINUTE_MS * MINUTE_MS
         if low >= high:
             return EMPTY
@@ -149,11 +177,25 @@ class Coverage:
         return self._from_sorted(tuple(kept))
 
     def intersect(self, other: Coverage) -> Coverage:
-        """Minutes of both sets."""
+        """Intersects two sets.
+
+        Args:
+            other: the other set.
+
+        Returns:
+            Minutes of both sets.
+        """
         return self.subtract(self.subtract(other))
 
     def parts(self, most: int) -> Iterator[Coverage]:
-        """The set in parts of at most ``most`` minutes, in order of time."""
+        """Divides the set into parts.
+
+        Args:
+            most: minutes of a part at most, > 0.
+
+        Yields:
+            The parts in order of time.
+        """
         left = self
         while left:
             cursor, room = left.start, most * MINUTE_MS
@@ -166,7 +208,14 @@ class Coverage:
             left = left.clip(cursor, left.end)
 
     def coarse(self, most: int) -> Coverage:
-        """This set, with the shortest of its holes filled where it has more than ``most`` intervals."""
+        """Simplifies the set by filling its shortest holes.
+
+        Args:
+            most: intervals of the result at most.
+
+        Returns:
+            A superset of this set.
+        """
         if len(self.intervals) <= most:
             return self
         holes = [(b[0] - a[1], a[1], b[0]) for a, b in pairwise(self.intervals)]
@@ -174,14 +223,29 @@ class Coverage:
         return Coverage((*self.intervals, *((low, high) for _, low, high in filled)))
 
     def longest(self, most: int) -> Coverage:
-        """The ``most`` longest of its intervals, of equal ones the later."""
+        """Selects the longest intervals; of equal ones the later.
+
+        Args:
+            most: how many.
+
+        Returns:
+            A subset of this set.
+        """
         if len(self.intervals) <= most:
             return self
         longest = sorted(self.intervals, key=lambda one: (one[1] - one[0], one[0]))[-most:]
         return self._from_sorted(tuple(sorted(longest)))
 
     def missing(self, start: int, end: int) -> Coverage:
-        """Minutes of ``[start, end)`` that are not in this set."""
+        """Gives the minutes of a range that are not in this set.
+
+        Args:
+            start: ms, inclusive.
+            end: ms, exclusive.
+
+        Returns:
+            The missing minutes.
+        """
         return span(start, end).subtract(self)
 
 
@@ -189,5 +253,13 @@ EMPTY = Coverage()
 
 
 def span(start: int, end: int) -> Coverage:
-    """Every minute of ``[start, end)``; empty when ``end <= start``."""
+    """Makes the set of every minute of a range.
+
+    Args:
+        start: ms, inclusive.
+        end: ms, exclusive.
+
+    Returns:
+        The set; empty when ``end <= start``.
+    """
     return Coverage([(start, end)]) if end > start else EMPTY

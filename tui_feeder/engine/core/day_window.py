@@ -24,7 +24,11 @@ class DayWindow:
         self._volumes = np.zeros(MINUTES_PER_DAY)
 
     def load(self, rows: Rows) -> None:
-        """Start again with the minutes of ``rows`` (sorted), of which the last 24 h and a minute count."""
+        """Starts again with many minutes, of which the last 24 hours and a minute count.
+
+        Args:
+            rows: shape (n,), dtype ROW, sorted.
+        """
         self.__init__()  # type: ignore[misc]
         if not len(rows):
             return
@@ -40,7 +44,11 @@ class DayWindow:
         self._last = last
 
     def add(self, candle: Candle) -> None:
-        """The next closed minute."""
+        """Adds the next closed minute.
+
+        Args:
+            candle: the minute, later than all before.
+        """
         minute = candle.open_time
         slot = minute // MINUTE_MS % MINUTES_PER_DAY
         there = int(self._times[slot]) == minute - DAY_MS

@@ -27,13 +27,27 @@ _POWERS_ARRAY, _UP_ARRAY, _DOWN_ARRAY = np.array(_POWERS), np.array(_UP), np.arr
 
 
 def places(price: float) -> int:
-    """Decimals of a price as it is written in full: 7 of 0.0000152."""
+    """Counts the decimals of a price: 7 of 0.0000152.
+
+    Args:
+        price: a price.
+
+    Returns:
+        Digits after the point in its shortest decimal form.
+    """
     exponent = Decimal(repr(price)).normalize().as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
 def fifteen_digits(value: float) -> float:
-    """``value`` (>= 0) rounded to 15 significant decimal digits."""
+    """Rounds to 15 significant decimal digits.
+
+    Args:
+        value: a number >= 0.
+
+    Returns:
+        The rounded number.
+    """
     k = bisect_right(_POWERS, value) - 1
     if k < 0 or k == len(_POWERS) - 1:
         return value
@@ -41,7 +55,14 @@ def fifteen_digits(value: float) -> float:
 
 
 def fifteen_digits_of(values: Floats) -> Floats:
-    """The array form of :func:`fifteen_digits`; any shape."""
+    """Rounds to 15 significant decimal digits; the array form of :func:`fifteen_digits`.
+
+    Args:
+        values: numbers >= 0, any shape.
+
+    Returns:
+        The rounded numbers, same shape.
+    """
     k = np.searchsorted(_POWERS_ARRAY, values, side="right") - 1
     inside = (k >= 0) & (k < len(_POWERS) - 1)
     up, down = _UP_ARRAY[k], _DOWN_ARRAY[k]
@@ -58,7 +79,11 @@ class Sum:
         self._carry = 0.0
 
     def add(self, value: float) -> None:
-        """Count ``value``."""
+        """Adds a value with compensation (Neumaier's variant of Kahan summation).
+
+        Args:
+            value: the addend.
+        """
         before = self._sum
         after = before + value
         part = after - before
@@ -66,7 +91,11 @@ class Sum:
         self._sum = after
 
     def load(self, values: Floats) -> None:
-        """Start again with ``values``, as if each had been added in order."""
+        """Starts again with many values, bit-equal to adding them in order.
+
+        Args:
+            values: shape (n,), the addends.
+        """
         self.clear()
         if len(values):
             sums, carries = _running(values[None, :])
@@ -112,7 +141,14 @@ def _running(matrix: Floats) -> tuple[Floats, Floats]:
 
 
 def sums_of(matrix: Floats) -> Floats:
-    """Sum of each line of ``matrix`` (lines, addends), equal to :attr:`Sum.value`; zeros count as nothing."""
+    """Sums each line of a matrix, bit-equal to :attr:`Sum.value`; zeros count as nothing.
+
+    Args:
+        matrix: shape (lines, addends).
+
+    Returns:
+        Shape (lines,).
+    """
     if not matrix.size:
         return np.zeros(matrix.shape[0])
     sums, carries = _running(matrix)
@@ -148,7 +184,14 @@ class Grid:
         self._scales = tuple(scales)
 
     def index(self, price: float) -> int:
-        """The row of ``price``."""
+        """Finds the row a price belongs to.
+
+        Args:
+            price: quote currency.
+
+        Returns:
+            The nearest row, computed exactly in decimal; of two equally near ones the even one.
+        """
         for scale, step in self._scales:
             units = round(price * scale)
             if units < _EXACT and units / scale == price:
@@ -160,7 +203,14 @@ class Grid:
         return round(Fraction(repr(price)) * self._denominator / self._numerator)
 
     def indices(self, prices: Floats) -> Ints:
-        """The rows of ``prices``; the array form of :meth:`index`."""
+        """Finds the rows of many prices; the array form of :meth:`index`.
+
+        Args:
+            prices: quote currency, any shape.
+
+        Returns:
+            Row indices, same shape.
+        """
         rows: Ints
         for scale, step in self._scales:
             scaled = np.rint(prices * scale)
@@ -175,11 +225,26 @@ class Grid:
         return rows.reshape(prices.shape)
 
     def price(self, index: int) -> float:
-        """The price of row ``index``: the float nearest to the exact decimal product."""
+        """Gives the price of a row.
+
+        Args:
+            index: index of the row.
+
+        Returns:
+            The float nearest to the exact decimal product of index and increment.
+        """
         return index * self._numerator / self._denominator  # of integers: rounded once
 
     def prices(self, first: int, count: int) -> Floats:
-        """The prices of the rows ``first`` .. ``first + count - 1``; the array form of :meth:`price`."""
+        """Gives the prices of adjacent rows; the array form of :meth:`price`.
+
+        Args:
+            first: index of the first row.
+            count: number of rows.
+
+        Returns:
+            Shape (count,), quote currency.
+        """
         most = max(abs(first), abs(first + count)) * self._numerator
         if most < _WHOLE and self._denominator < _WHOLE:  # both are exact floats: rounded once
             indices = np.arange(first, first + count, dtype=np.float64)

@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 def sync_folder(folder: Path) -> None:
-    """See that the names in ``folder`` are on the disk.
+    """Makes the names in a folder durable (fsync).
+
+    Args:
+        folder: the folder.
 
     Raises:
         OSError: they cannot be written.

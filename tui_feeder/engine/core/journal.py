@@ -21,7 +21,14 @@ _REMEMBERED = 64  # warnings of other modules that are known to be shown
 
 @contextlib.contextmanager
 def warnings_shown(journal: Journal) -> Iterator[None]:
-    """While inside, what other modules warn of in the log is an event too: a screen hides the log."""
+    """Shows warnings that other modules log as events too: a full-screen app hides the log.
+
+    Args:
+        journal: receives the events.
+
+    Yields:
+        Nothing; warnings are shown until the context ends.
+    """
     handler, logger = _Showing(journal), logging.getLogger("tui_feeder")
     logger.addHandler(handler)
     try:
@@ -79,7 +86,13 @@ class Journal:
             return dict(self.counters)
 
     def note(self, level: str, text: str, symbol: str | None = None) -> None:
-        """Log a line and keep it for the screen. ``level``: info, warning, error."""
+        """Logs a line and keeps it for the screen.
+
+        Args:
+            level: "info", "warning" or "error".
+            text: the line; control characters are replaced.
+            symbol: the symbol it concerns.
+        """
         # Names and reasons come from outside too: neither a log nor a terminal may take them for its own.
         text, symbol = printable(text), None if symbol is None else printable(symbol)
         event = Event(self._now(), level, symbol, text)
@@ -88,23 +101,46 @@ class Journal:
         log.log(_LEVELS[level], "%s%s", f"{symbol}: " if symbol else "", text)
 
     def show(self, level: str, text: str) -> None:
-        """Keep a line for the screen that the log has from elsewhere."""
+        """Keeps a line for the screen that is already in the log.
+
+        Args:
+            level: "info", "warning" or "error".
+            text: the line.
+        """
         event = Event(self._now(), level, None, text)
         with self._lock:
             self.events.append(event)
 
     def count(self, name: str, by: int = 1) -> None:
-        """Add to a counter."""
+        """Adds to a counter.
+
+        Args:
+            name: name of the counter.
+            by: what is added.
+        """
         with self._lock:
             self.counters[name] += by
 
     def odd(self, what: str, count: int, why: str, symbol: str | None = None) -> None:
-        """Entries of a list from outside were left out: counted, and named at most once a minute."""
+        """Counts entries of an outside list that were left out, and logs it at most once a minute.
+
+        Args:
+            what: name of the counter.
+            count: number of entries left out.
+            why: what is wrong with the first of them.
+            symbol: the symbol they concern.
+        """
         self.count(what, count - 1)
         self.fault(what, why, symbol)
 
     def fault(self, name: str, text: str, symbol: str | None = None) -> None:
-        """Count, and say so at most once a minute for each ``name``."""
+        """Counts a fault and logs it at most once a minute for each counter.
+
+        Args:
+            name: name of the counter.
+            text: what happened.
+            symbol: the symbol it concerns.
+        """
         now = time.monotonic()
         with self._lock:
             self.counters[name] += 1

@@ -32,7 +32,11 @@ class Latency:
         self._total = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count one; what clocks make negative counts as nothing."""
+        """Counts a duration.
+
+        Args:
+            seconds: the duration; a negative one, which clocks can produce, counts as 0.
+        """
         seconds = max(0.0, seconds)
         self._counts[bisect_left(self._bounds, seconds)] += 1
         self._total += seconds

@@ -18,11 +18,17 @@ _MISSED = 1_000
 
 
 async def ticks(every: float, lag: Latency) -> AsyncIterator[None]:
-    """Wake every so many seconds, and observe in ``lag`` how late the running loop does.
+    """Wakes at fixed times and observes how late the running loop does so.
 
-    Ticks are due at fixed times. Those that a loop misses while it stands still count each with its own wait:
-    a long pause would else be one observation among thousands. Whoever waits for the ticks gets one for all
-    he has missed.
+    Ticks that a blocked loop misses are each observed with their own wait: a long pause would otherwise be
+    one observation among thousands. The consumer gets one tick for all that were missed.
+
+    Args:
+        every: seconds between ticks.
+        lag: receives the delays.
+
+    Yields:
+        Nothing, at each tick.
     """
     due = time.monotonic()
     while True:

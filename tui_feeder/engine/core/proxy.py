@@ -53,7 +53,14 @@ class Proxy:
             )
 
     def masked(self, text: str) -> str:
-        """``text`` without the proxy's password, should a library repeat it."""
+        """Removes the proxy's password from a text, should a library repeat it.
+
+        Args:
+            text: any text.
+
+        Returns:
+            The text with the password masked.
+        """
         for secret in self.address.secrets():
             text = text.replace(secret, MASK)
         return text
@@ -74,7 +81,13 @@ class Proxies:
         self._environ = os.environ if environ is None else environ
 
     def of(self, url: str) -> Proxy | None:
-        """The proxy that leads to ``url``; None where it is asked directly.
+        """Finds the proxy for an address.
+
+        Args:
+            url: the address.
+
+        Returns:
+            The proxy; None for a direct connection.
 
         Raises:
             ProxyError: what the environment names is no address, or a package is missing.
@@ -128,12 +141,25 @@ class Proxies:
 
 
 def configured_proxies(config: Config) -> Proxies:
-    """Those to the exchange."""
+    """Reads which proxies the configuration states for the exchange.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        The proxies.
+    """
     return Proxies(config.exchange.proxy)
 
 
 def routes(config: Config) -> dict[str, Proxy | None]:
-    """How REST, the streams, the archive and the receiver of alerts are reached.
+    """Finds how REST, the streams, the archive and the webhook are reached.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        The proxy of each, None for a direct connection.
 
     Raises:
         ProxyError: one of them cannot be.
@@ -147,7 +173,14 @@ def routes(config: Config) -> dict[str, Proxy | None]:
 
 
 def routes_text(found: Mapping[str, Proxy | None]) -> str:
-    """``REST, archive: through http://proxy:3128 (HTTPS_PROXY); streams: directly``."""
+    """Describes routes: ``REST, archive: through http://proxy:3128 (HTTPS_PROXY); streams: directly``.
+
+    Args:
+        found: what :func:`routes` returned.
+
+    Returns:
+        One line, without passwords.
+    """
     ways: dict[str, list[str]] = {}
     for name, proxy in found.items():
         ways.setdefault("directly" if proxy is None else f"through {proxy}", []).append(name)
@@ -155,7 +188,15 @@ def routes_text(found: Mapping[str, Proxy | None]) -> str:
 
 
 def session(proxy: Proxy | None, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
-    """An HTTP client whose requests go through ``proxy``."""
+    """Makes an HTTP client.
+
+    Args:
+        proxy: the proxy its requests go through; None for direct connections.
+        timeout: timeouts of its requests.
+
+    Returns:
+        The client; the caller closes it.
+    """
     if proxy is None:
         return aiohttp.ClientSession(timeout=timeout)
     address = proxy.address
@@ -183,7 +224,15 @@ def failures() -> tuple[type[Exception], ...]:
 
 
 def reason_of(error: Exception, proxy: Proxy | None) -> str:
-    """Why a request failed, in words: ``: refused``, or `` through the proxy http://proxy:3128: refused``."""
+    """Explains why a request failed.
+
+    Args:
+        error: the exception.
+        proxy: the proxy it went through, if any.
+
+    Returns:
+        A suffix such as ``: refused``, or `` through the proxy http://proxy:3128: refused``.
+    """
     if isinstance(error, aiohttp.ClientHttpProxyError):
         text = f"it answers {error.status} {error.message}"
     elif proxy is not None and (number := _errno_of(error)) is not None:

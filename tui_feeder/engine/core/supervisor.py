@@ -135,7 +135,13 @@ class Supervisor:
         self._watching: asyncio.Task[None] | None = None
 
     def start(self, name: str, part: Callable[[], Awaitable[None]], *, restart: bool = True) -> None:
-        """Run ``part`` as a task. With ``restart`` it is begun again after a crash, with growing waits."""
+        """Runs a part as a task.
+
+        Args:
+            name: name of the part.
+            part: coroutine function that does its work.
+            restart: start it again after a crash, with growing delays.
+        """
         self.states[name] = "starting"
         self._begin(name, _Part(part, restart))
         if self._watching is None or self._watching.done():
@@ -186,7 +192,14 @@ class Supervisor:
         return part is not None and part.task is asyncio.current_task()
 
     def stalled(self, name: str) -> bool:
-        """Whether the part did not do what it does within the time that takes."""
+        """Checks whether a part missed its heartbeat.
+
+        Args:
+            name: name of the part.
+
+        Returns:
+            True if it did not do its work in the time that takes.
+        """
         return self.states.get(name, "").startswith(STALLED)
 
     def troubled(self) -> bool:
@@ -238,18 +251,33 @@ class Supervisor:
         self._begin(name, _Part(part.make, part.restart, hanging=part.hanging))
 
     def alive(self, name: str) -> bool:
-        """Whether the part was started and has not ended."""
+        """Checks whether a part runs.
+
+        Args:
+            name: name of the part.
+
+        Returns:
+            True if it was started and has not ended.
+        """
         part = self._parts.get(name)
         return part is not None and not part.task.done()
 
     def cancel(self, name: str) -> None:
-        """End a part for good, without waiting for its end."""
+        """Cancels a part for good, without waiting for its end.
+
+        Args:
+            name: name of the part.
+        """
         self.states.pop(name, None)
         if (part := self._parts.pop(name, None)) is not None:
             part.task.cancel()
 
     async def stop(self, *names: str) -> None:
-        """Cancel the named parts, or all of them, and wait for their ends, for a few seconds at most."""
+        """Cancels parts and waits for their ends, for a few seconds at most.
+
+        Args:
+            names: names of the parts; none for all.
+        """
         parts = {name: part for name, part in self._parts.items() if not names or name in names}
         if not names and self._watching is not None:
             self._watching.cancel()

@@ -21,11 +21,17 @@ _CHANCE_RUNS = 0.5
 
 
 def doubtful(rows: Rows) -> Coverage:
-    """Minutes of ``rows`` (sorted, unique) that must be read again by REST before certification.
+    """Finds minutes that must be read again by REST before certification.
 
     With a share ``p`` of zero minutes outside the runs in question, chance makes about ``n * p**k`` runs of
     ``k`` in ``n`` minutes. A run is doubted where that is next to none: one of three in a symbol that
     normally trades, one of an hour even in a quiet one.
+
+    Args:
+        rows: shape (n,), dtype ROW, sorted, unique.
+
+    Returns:
+        The doubted minutes.
     """
     zero = rows["volume"] == 0
     if int(zero.sum()) < RUN:
@@ -44,7 +50,15 @@ def doubtful(rows: Rows) -> Coverage:
 
 
 def inside(rows: Rows, minutes: Coverage) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Mask of the rows whose minute is in ``minutes``."""
+    """Selects rows by minute.
+
+    Args:
+        rows: shape (n,), dtype ROW, sorted.
+        minutes: a set of minutes.
+
+    Returns:
+        Shape (n,), True for rows whose minute is in the set.
+    """
     times = rows["open_time"]
     mask = np.zeros(len(rows), dtype=np.bool_)
     for start, end in minutes:
@@ -65,7 +79,11 @@ class SharedZeros:
         self._zero: dict[int, NDArray[np.uint16]] = {}
 
     def add(self, rows: Rows) -> None:
-        """Count the rows of one symbol."""
+        """Counts the zero-volume minutes of a symbol.
+
+        Args:
+            rows: shape (n,), dtype ROW, sorted, unique.
+        """
         times = rows["open_time"][rows["volume"] == 0]
         days = times // DAY_MS
         bounds = np.flatnonzero(np.diff(days, prepend=-1, append=-1)).tolist() if len(times) else []

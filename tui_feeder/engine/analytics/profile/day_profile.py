@@ -207,7 +207,11 @@ class LiveProfile:
         self._rows.load(high, low, close, volume)
 
     def add(self, candle: Candle) -> None:
-        """Count ``candle``, later than all before; the first of another UTC day starts a new profile."""
+        """Adds a minute; the first one of another UTC day starts a new profile.
+
+        Args:
+            candle: a closed one-minute candle, later than all before.
+        """
         day = candle.open_time - candle.open_time % DAY_MS
         if day != self.day or not self.candles:
             self._clear(day)
@@ -307,12 +311,15 @@ class LiveProfile:
 
 
 def profile_of(rows: Rows, settings: ProfileSettings, before: Iterable[DayRange] = ()) -> DayProfile | None:
-    """The profile of ``rows`` (dtype ROW, all of one UTC day, in order), or None if no row has weight.
+    """Computes the volume profile of a day.
 
     Args:
-        rows: the minutes of the day.
+        rows: shape (n,), dtype ROW, the minutes of one UTC day, in order.
         settings: what shapes it.
         before: the ranges of the days before, which Auto begins with.
+
+    Returns:
+        The profile, or None if no row has weight.
 
     Raises:
         ValueError: the rows span more than one day.

@@ -48,7 +48,11 @@ class LiveArea:
         self._down: list[tuple[int, int]] = []
 
     def load(self, weights: dict[int, int]) -> None:
-        """Start again with these rows."""
+        """Starts again with other rows.
+
+        Args:
+            weights: weight of each row by its index, integers in a unit of the caller's.
+        """
         self.weights = weights
         self.touched = sorted(weights)
         self.total = sum(weights.values())
@@ -56,11 +60,20 @@ class LiveArea:
         self._pending.clear()
 
     def scale(self, factor: int) -> None:
-        """All weights from now on in units that are ``factor`` times as small."""
+        """Changes the unit of all weights.
+
+        Args:
+            factor: how many new units make an old one.
+        """
         self.load({row: weight * factor for row, weight in self.weights.items()})
 
     def add(self, row: int, weight: int) -> None:
-        """Let a row grow."""
+        """Adds weight to a row.
+
+        Args:
+            row: index of the row.
+            weight: what is added, > 0.
+        """
         weights = self.weights
         if row in weights:
             weights[row] += weight

@@ -43,7 +43,14 @@ class DayRange(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def ranges_of(rows: Rows) -> tuple[DayRange, ...]:
-    """The range of each UTC day of ``rows`` (dtype ROW, sorted); a day without a minute has none."""
+    """Computes the price range of each UTC day.
+
+    Args:
+        rows: shape (n,), dtype ROW, sorted.
+
+    Returns:
+        The ranges in order; days without a minute are left out.
+    """
     if not len(rows):
         return ()
     days = rows["open_time"] // DAY_MS
@@ -55,13 +62,27 @@ def ranges_of(rows: Rows) -> tuple[DayRange, ...]:
 
 
 def typical_range(before: Iterable[DayRange]) -> Decimal:
-    """The median range of some days, in quote currency; 0 where there is none."""
+    """Computes the median range of days.
+
+    Args:
+        before: ranges of some days.
+
+    Returns:
+        Quote currency, exact; 0 without days.
+    """
     spans = [Decimal(repr(one.high)) - Decimal(repr(one.low)) for one in before]
     return median(spans) if spans else Decimal(0)
 
 
 def hours_left(last_minute: int) -> int:
-    """Whole hours of the UTC day that are to come after a minute (open time, ms), 0 to 23."""
+    """Counts the whole hours of a UTC day that come after a minute.
+
+    Args:
+        last_minute: open time of the minute, ms.
+
+    Returns:
+        0 to 23.
+    """
     return (DAY_MS - last_minute % DAY_MS - MINUTE_MS) // (60 * MINUTE_MS)
 
 
@@ -84,6 +105,9 @@ def auto_increment(
         typical: :func:`typical_range` of the days before; 0 if there is none.
         settings: how many rows, and the tick size.
         hours: :func:`hours_left` of the day, or all of them at its start.
+
+    Returns:
+        The price increment, quote currency.
     """
     levels, tick = settings.target_price_levels, _tick(settings)
     span = Decimal(repr(high)) - Decimal(repr(low))
@@ -105,6 +129,14 @@ def adaptive_increment(low: float, high: float, settings: ProfileSettings) -> fl
     The smallest 1, 2, 2.5 or 5 x 10^k that divides the range into at most ``target_price_levels`` and is a
     multiple of the tick size (for a tick like 0.03, of which none is a multiple: 1, 2 or 5 x 10^k ticks); at
     least ``min_price_increment``, at most ``max_price_increment``.
+
+    Args:
+        low: lowest price, quote currency.
+        high: highest price, quote currency.
+        settings: levels, limits and tick size.
+
+    Returns:
+        The price increment, quote currency.
     """
     least, most = Decimal(repr(settings.min_price_increment)), Decimal(repr(settings.max_price_increment))
     wanted = (Decimal(repr(high)) - Decimal(repr(low))) / settings.target_price_levels
@@ -175,7 +207,7 @@ class Misfit(msgspec.Struct, frozen=True):
 
 
 def misfit(low: float, high: float, typical: Decimal, settings: ProfileSettings) -> Misfit | None:
-    """What is wrong with a stated increment; None if it fits, or as long as that cannot be told.
+    """Checks whether a configured increment suits a symbol.
 
     Args:
         low: of the day so far.
@@ -183,6 +215,9 @@ def misfit(low: float, high: float, typical: Decimal, settings: ProfileSettings)
         typical: range of a day; where it is 0 only what is sure whatever the day brings counts: rows there
             are too many of already, or of which even a fall to nothing would touch too few.
         settings: whose increment it is.
+
+    Returns:
+        What is wrong with it; None if it fits, or as long as that cannot be decided.
     """
     if settings.price_increment_mode == "Auto" or not high:
         return None

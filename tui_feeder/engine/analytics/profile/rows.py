@@ -44,11 +44,25 @@ class Rows(Protocol):
     refused: bool  # there are too many: nothing is kept
 
     def load(self, high: Floats, low: Floats, close: Floats, volume: Floats) -> None:
-        """Place many candles, in order, on empty rows."""
+        """Places many candles, in order, on empty rows.
+
+        Args:
+            high: shape (n,), quote currency.
+            low: shape (n,), quote currency.
+            close: shape (n,), quote currency.
+            volume: shape (n,), base asset.
+        """
         ...
 
     def add(self, high: float, low: float, close: float, volume: float) -> None:
-        """Place one candle."""
+        """Places a candle.
+
+        Args:
+            high: quote currency.
+            low: quote currency.
+            close: quote currency.
+            volume: base asset.
+        """
         ...
 
     def area(self) -> Area | None:
@@ -95,7 +109,14 @@ class PointRows:
         self._traded = 0
 
     def load(self, high: Floats, low: Floats, close: Floats, volume: Floats) -> None:
-        """Place many candles, in order, on empty rows."""
+        """Places many candles, in order, on empty rows.
+
+        Args:
+            high: shape (n,), quote currency.
+            low: shape (n,), quote currency.
+            close: shape (n,), quote currency.
+            volume: shape (n,), base asset.
+        """
         for self._decimals in _DECIMALS:
             self._scale = 10.0**self._decimals
             units = np.rint(volume * self._scale)
@@ -150,7 +171,14 @@ class PointRows:
             self._span = (1, 0)
 
     def add(self, high: float, low: float, close: float, volume: float) -> None:
-        """Place one candle."""
+        """Places a candle.
+
+        Args:
+            high: quote currency.
+            low: quote currency.
+            close: quote currency.
+            volume: base asset.
+        """
         if self._loaded is not None:
             self._unfold()
         index = self.grid.index
@@ -299,7 +327,15 @@ def _area_of_many(weights: Floats, needs: int, step: int) -> tuple[int, int, int
 
 
 def point_of_control(weights: Floats, noise: float = 0.0) -> int:
-    """The heaviest of ``weights``; among those within ``noise`` of it the last, that is the highest price."""
+    """Finds the heaviest row; on ties the one of the highest price.
+
+    Args:
+        weights: shape (n,), by ascending price.
+        noise: weights within this of the heaviest count as equal.
+
+    Returns:
+        Index of the row.
+    """
     if noise == 0.0:
         return len(weights) - 1 - int(weights[::-1].argmax())
     return int((weights >= np.maximum.reduce(weights) - noise).nonzero()[0][-1])

@@ -49,7 +49,14 @@ class SpreadRows:
         self._edges = array("q")  # rows at which a candle's share begins, or has ended
 
     def load(self, high: Floats, low: Floats, close: Floats, volume: Floats) -> None:
-        """Place many candles, in order, on empty rows."""
+        """Places many candles, in order, on empty rows.
+
+        Args:
+            high: shape (n,), quote currency.
+            low: shape (n,), quote currency.
+            close: shape (n,), quote currency; not used.
+            volume: shape (n,), base asset.
+        """
         del close
         self._total.load(volume)
         lows, highs = self.grid.indices(low), self.grid.indices(high)
@@ -77,7 +84,14 @@ class SpreadRows:
                 self._weights[low : high + 1] += 1.0
 
     def add(self, high: float, low: float, close: float, volume: float) -> None:
-        """Place one candle."""
+        """Places a candle.
+
+        Args:
+            high: quote currency.
+            low: quote currency.
+            close: quote currency; not used.
+            volume: base asset.
+        """
         del close
         self._total.add(volume)
         at_low, at_high = self.grid.index(low), self.grid.index(high)
