@@ -49,7 +49,7 @@ test-integration: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n 2 --dist load -m integration tests/integration $(ARGS)
 
 kafka postgres stop-services: $(VENV)/.dev
-	@$(BIN)/python tests/brokers/services.py $(if $(filter stop-services,$@),stop,$@)
+	@$(BIN)/python tests/support/brokers/services.py $(if $(filter stop-services,$@),stop,$@)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .

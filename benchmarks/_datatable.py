@@ -7,7 +7,7 @@ import sys
 from textual.app import App, ComposeResult
 from textual.widgets import DataTable
 
-from tests.fake_monitor import PERIODS, TIMEFRAMES, FakeMonitor
+from tests.support.fake_monitor import PERIODS, TIMEFRAMES, FakeMonitor
 from tui_feeder.widgets.columns import Sight, columns_for
 from tui_feeder.widgets.grid import Grid
 from tui_feeder.widgets.palette import GLYPHS

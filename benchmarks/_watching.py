@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks._wire import Wire
-from tests.browsers import Chromium, chromium
+from tests.support.browsers import Chromium, chromium
 
 ROOT = Path(__file__).resolve().parents[1]
 _TICK = os.sysconf("SC_CLK_TCK")

@@ -27,7 +27,7 @@ from tui_feeder.engine.sinks.thread import SessionSink
 from tui_feeder.engine.storage.outbox import Outbox
 from tui_feeder.engine.storage.store import Store
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "brokers"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support" / "brokers"))
 
 from services import Kafka as Broker
 from services import Postgres, Unavailable

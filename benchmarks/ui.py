@@ -90,7 +90,7 @@ class Screen:
 
 @contextmanager
 def screen(*arguments: str, width: int = 120, height: int = 40, keys: str = "") -> Iterator[Screen]:
-    one = Screen("tests.fake_monitor", list(arguments), width, height)
+    one = Screen("tests.support.fake_monitor", list(arguments), width, height)
     try:
         one.read(20.0, until=b"quit")
         if keys:
@@ -219,7 +219,7 @@ def measure() -> list[Figure]:
         Figure("the same grid on DataTable: sent", sent, "B/s"),
         Figure("CPU against DataTable's", ours / theirs if theirs else 1.0, "", at_most=0.15),
     ]
-    first = Screen("tests.fake_monitor", ["--symbols", "1"], 80, 24)
+    first = Screen("tests.support.fake_monitor", ["--symbols", "1"], 80, 24)
     try:
         first.read(20.0, until=b"quit")
         figures += [

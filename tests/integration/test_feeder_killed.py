@@ -17,10 +17,11 @@ from typing import Any
 import jsonschema
 import pytest
 from feed import NOON
+from mirrored import COLUMNS, connected
+from places import DOCS, OLD_CONFIG
 from services import Kafka as Broker
 from services import Postgres as Server
 from sinking import consume, read_records
-from test_postgres import COLUMNS, connected
 
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.core.candle import MINUTE_MS, timeframe_label
@@ -33,8 +34,8 @@ from tui_feeder.simulator.synthetic import synthetic_market
 pytest.importorskip("asyncpg", reason="the postgres extra is not installed")
 confluent_kafka = pytest.importorskip("confluent_kafka", reason="the consumer needs confluent-kafka")
 
-TESTS = Path(__file__).resolve().parents[1]
-OLDER = TESTS / "data" / "old_config.toml"
+
+OLDER = OLD_CONFIG
 SYMBOLS = ("1000PEPEUSDT", "BTCUSDT", "ETHUSDT")  # of that file
 TIMEFRAMES = (60, 300, 900, 3600, 14_400)
 RATE = 240.0
@@ -135,7 +136,7 @@ async def test_a_feeder_killed_while_it_publishes_loses_nothing(
     made = messages_of(store)
     consumed = await asyncio.to_thread(consume, kafka.servers, "ta_data", len(made))
     assert consumed.keys() == made
-    schema = json.loads((TESTS.parent / "docs" / "message.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads((DOCS / "message.schema.json").read_text(encoding="utf-8"))
     for record in consumed.records:
         message = json.loads(record.value())
         jsonschema.validate(message, schema)
@@ -168,7 +169,7 @@ def messages_of(store: Store) -> set[tuple[str, int, int]]:
 async def candles_are_those_of(store: Store, kafka: Broker) -> int:
     """Every bar completed since publishing began is on its topic, as the store's minutes make it."""
     records = await asyncio.to_thread(read_records, kafka.servers, "ta_candles", 1)
-    schema = json.loads((TESTS.parent / "docs" / "candle.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads((DOCS / "candle.schema.json").read_text(encoding="utf-8"))
     latest: dict[tuple[str, str, int], dict[str, Any]] = {}
     for record in records:
         bar = json.loads(record.value())

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from feed import until
+from places import SUPPORT
 from services import Kafka as Broker
 from sinking import Queue, at_work, check_nothing_lost, consume
-from test_sinks_check import check
+from sinks_check import check
 
 from tui_feeder.config import Kafka
 
@@ -25,7 +26,7 @@ pytest.importorskip("confluent_kafka", reason="the consumer needs confluent-kafk
 
 from tui_feeder.engine.sinks.kafka import KafkaSink
 
-CHILD = Path(__file__).resolve().parents[1] / "publishing_child.py"
+CHILD = SUPPORT / "publishing_child.py"
 
 
 def settings(servers: str, **more: object) -> Kafka:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from feed import until
+from mirrored import SYMBOLS, caught_up, opened, settings, tables_equal_the_store
 from services import Bouncer, Unavailable
 from services import Postgres as Server
 from sinking import at_work
+from sinks_check import check, to_postgres
 from store_child import rows_of
 from stores import minute
-from test_postgres import SYMBOLS, caught_up, opened, settings, tables_equal_the_store
-from test_sinks_check import check, to_postgres
 
 from tui_feeder.config import Config
 from tui_feeder.engine.core.candle import Source

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from feed import until
+from mirrored import caught_up, opened, settings, tables_equal_the_store
 from services import Postgres as Server
 from sinking import at_work
-from test_postgres import caught_up, opened, settings, tables_equal_the_store
 
 from tui_feeder.config import Config
 from tui_feeder.configuration.text import Secret

@@ -1,6 +1,6 @@
 """A monitor without an engine: symbols that walk at random from a seed, on a clock that stands still or runs.
 
-``python -m tests.fake_monitor --symbols 20`` shows it on this terminal.
+``python -m tests.support.fake_monitor --symbols 20`` shows it on this terminal.
 """
 
 from __future__ import annotations

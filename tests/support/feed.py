@@ -11,12 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
+from tui_feeder.config import Application, Config, TechnicalAnalysis
+from tui_feeder.config import Exchange as ExchangeSettings
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.simulator import exchange as simulated
+from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.synthetic import synthetic_market
 
 NOON = 1_773_144_000_000  # 2026-03-10T12:00:00Z, a Tuesday
 
@@ -50,15 +53,13 @@ class Collected:
         return [m["timestamp"] + 1 - MINUTE_MS for m in self.messages.get(symbol, [])]
 
 
-def configured(
-    exchange: simulated.Exchange, symbols: list[str], *, days: int = 3, **application: object
-) -> Config:
+def configured(exchange: Exchange, symbols: list[str], *, days: int = 3, **application: object) -> Config:
     """A configuration that points at ``exchange``."""
     return Config(
         application=replace(Application(), symbols=tuple(symbols), **application),  # type: ignore[arg-type]
         technical_analysis=replace(TechnicalAnalysis(), min_history_days=days),
         exchange=replace(
-            Exchange(),
+            ExchangeSettings(),
             rest_url=exchange.rest_url,
             stream_url=exchange.stream_url,
             archive_url=exchange.archive_url,
@@ -90,3 +91,8 @@ async def until(what: Callable[[], object], seconds: float = 30.0, why: str = ""
     while not what():
         assert time.monotonic() < deadline, why or "it did not come to pass in time"
         await asyncio.sleep(0.02)
+
+
+def exchange_at(start: int, symbols: list[str], rate: float = 60.0) -> Exchange:
+    market = synthetic_market(symbols, as_of_ms=NOON)
+    return Exchange(market, clock_for(market, start_ms=start, rate=rate))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from checkpoints import CONFIG, end_of, keep, made
 from samples import walk
-from test_kept_numbers import CONFIG, end_of, keep, made
 
 from tui_feeder.engine.core.candle import Source, to_candles
 from tui_feeder.engine.derived.count_minute import count_minute

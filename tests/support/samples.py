@@ -7,15 +7,14 @@ import io
 import zipfile
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from places import KLINES
 
 from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Candle, Rows
 
-KLINES = Path(__file__).resolve().parents[2] / "shared" / "data" / "klines"
 MONTHS = tuple(sorted(path.stem for path in KLINES.glob("*-1m-????-??.zip")))
 MIDNIGHT = 1_767_225_600_000  # 2026-01-01T00:00Z
 

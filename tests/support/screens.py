@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import textual._wait
+from fake_monitor import FakeMonitor
 from rich.cells import cell_len
 from textual.pilot import Pilot
+from textual.strip import Strip
 
-from tests.fake_monitor import FakeMonitor
 from tui_feeder.app import ExitReason, FeederApp, UiSettings
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.overview import OverviewScreen
+from tui_feeder.widgets.palette import GLYPHS, Palette
 from tui_feeder.widgets.panel import Panel
+from tui_feeder.widgets.themes import load_theme
 
 #: The pilot looks whether the app is idle every 20 ms, twice a key; these screens are idle sooner.
 textual._wait.SLEEP_GRANULARITY = 1 / 200
@@ -52,3 +57,14 @@ async def settled(pilot: Pilot[ExitReason]) -> list[str]:
 def overview(app: FeederApp) -> OverviewScreen:
     assert isinstance(app.screen, OverviewScreen)
     return app.screen
+
+
+THEME = load_theme("feeder-dark")
+
+
+def palette_of(name: str, colors: bool = True) -> Palette:
+    return Palette(THEME.styles, THEME.background, GLYPHS[name], colors)
+
+
+def text_of(strips: Sequence[Strip]) -> list[str]:
+    return [strip.text for strip in strips]

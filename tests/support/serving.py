@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
+from feed import NOON, configured
 
 from tui_feeder.config import Config
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.thread import EngineThread
 from tui_feeder.service.http import HttpService
+from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.synthetic import synthetic_market
 
 
 class Served:
@@ -70,3 +76,41 @@ async def serving(
         assert await asyncio.to_thread(engine.join, 30)
         if engine.error is not None:
             raise engine.error
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+SYMBOLS = ["BTCUSDT", "币安人生USDT"]
+
+
+def exchange_at(start: int, rate: float = 1.0) -> Exchange:
+    market = synthetic_market(SYMBOLS, as_of_ms=NOON)
+    return Exchange(market, clock_for(market, start_ms=start, rate=rate))
+
+
+@pytest.fixture(scope="module")
+def feeder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """A served feeder for a test that is no coroutine, on a loop of another thread."""
+    import threading
+
+    storage = tmp_path_factory.mktemp("served")
+    up, over = threading.Event(), threading.Event()
+    found: list[tuple[str, int]] = []
+
+    async def serve() -> None:
+        async with exchange_at(NOON, 1.0) as exchange, serving(configured(exchange, SYMBOLS), storage) as one:
+            await one.until_ready(True)
+            found.append(one.service.address)
+            up.set()
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert up.wait(60)
+    yield found[0]
+    over.set()
+    thread.join(60)

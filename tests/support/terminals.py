@@ -14,11 +14,10 @@ import termios
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from places import ROOT
 from rich.cells import cell_len
 
-ROOT = Path(__file__).resolve().parent.parent
 COLOUR = re.compile(rb"\x1b\[[0-9;]*?\b(3[0-9]|4[0-9]|9[0-7]|10[0-7])\b[0-9;]*m")
 
 
@@ -118,7 +117,7 @@ class Terminal:
                 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
         self.process = subprocess.Popen(
-            [*(command or (sys.executable, "-m", "tests.fake_monitor")), *arguments],
+            [*(command or (sys.executable, "-m", "tests.support.fake_monitor")), *arguments],
             cwd=ROOT,
             stdin=self.slave,
             stdout=self.slave if command else subprocess.PIPE,  # the app draws on stderr

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from places import DOCS, ROOT
 from samples import MIDNIGHT, walk
 
 import tui_feeder
@@ -182,7 +183,7 @@ def test_it_sees_what_another_process_writes_meanwhile(tmp_path: Path) -> None:
     )
     process = subprocess.Popen(
         [sys.executable, "-c", writer, str(tmp_path)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdin is not None
@@ -229,7 +230,7 @@ def test_a_frame_library_that_is_absent_is_named(
 
 def test_the_page_about_python_says_what_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pandas")
-    page = (Path(__file__).parents[1] / "docs" / "python.md").read_text()
+    page = (DOCS / "python.md").read_text()
     store = Store(tmp_path / "lmdb_data", exchange="a simulated exchange")
     for symbol in ("BTCUSDT", "ETHUSDT"):
         store.put(symbol, np.delete(walk(40 * 1440), [5, 6]), Source.REST).result()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 from feed import NOON, configured, feeding, until
-from test_alert_outputs import Receiver, receiving
+from webhooks import Receiver, receiving
 
 from tui_feeder.config import AlertRule, Alerts, Config
 from tui_feeder.configuration.text import Secret

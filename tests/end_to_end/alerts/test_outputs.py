@@ -18,8 +18,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiohttp import web
 from feed import NOON, until
+from webhooks import Receiver, receiving
 
 from tui_feeder.config import Alerts, Config
 from tui_feeder.engine.alerts.desk import AlertDesk, Output, encode
@@ -34,36 +34,6 @@ from tui_feeder.engine.storage.store import Store
 ALERT = Alert(
     "gap", "gap_open", "币安人生USDT", NOON, "late", "币安人生USDT: 3 minutes missing", 301.5, 300.0
 )
-
-
-class Receiver:
-    """A web server that notes what it is sent and answers as it is told."""
-
-    def __init__(self, *answers: int) -> None:
-        self.bodies: list[Any] = []
-        self.headers: list[Any] = []
-        self.answers = list(answers)
-        self.hold = 0.0
-
-    async def take(self, request: web.Request) -> web.Response:
-        self.bodies.append(json.loads(await request.read()))
-        self.headers.append(dict(request.headers))
-        await asyncio.sleep(self.hold)
-        status = self.answers.pop(0) if self.answers else 200
-        return web.Response(status=status, headers={"Location": "/elsewhere"})
-
-
-@contextlib.asynccontextmanager
-async def receiving(receiver: Receiver, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", receiver.take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    yield f"{'https' if tls else 'http'}://{host}:{port}/hook/s3cret"
-    await runner.cleanup()
 
 
 @contextlib.asynccontextmanager

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_ui_tmux import ROOT, Window
+from places import ROOT
+from tmux import Window
 
 COMMAND = [sys.executable, "-m", "tui_feeder"]
 

@@ -15,7 +15,7 @@ from commanding import command
 from disks import fill, small_disk
 from samples import MIDNIGHT, walk
 from store_child import candle_of
-from test_store_opening import child, next_line
+from stores import child, next_line
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source
 from tui_feeder.engine.core.coverage import Coverage

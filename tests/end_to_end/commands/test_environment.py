@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from command_line import COMMANDS as WORDS
 from commanding import COMMAND
+from places import ROOT
+from serving import free_port
 from terminals import Terminal
-from test_help import COMMANDS as WORDS
-from test_serve import free_port
 
 EVERY = 1 if os.environ.get("ODD") == "all" else 7
 Step = Callable[[], None]
@@ -159,7 +160,7 @@ def ends(command: str, odd: Odd, things: Path, folder: Path) -> tuple[int, str]:
         "HOME": str(folder), "TMPDIR": str(folder), "FEEDER_APPLICATION__HEALTH_SERVER_PORT": "0",
         "FEEDER_EXCHANGE__REST_URL": f"http:{nowhere}", "FEEDER_EXCHANGE__STREAM_URL": f"ws:{nowhere}",
         "FEEDER_EXCHANGE__ARCHIVE_URL": f"http:{nowhere}",
-        "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+        "PYTHONPATH": str(ROOT),
     }  # fmt: skip
     for name, value in odd.env.items():
         env.pop(name, None)

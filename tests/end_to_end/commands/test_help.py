@@ -8,32 +8,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
+from command_line import COMMANDS
 from commanding import command, environment
 
-from tui_feeder.cli import app
-
-ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = Path(sys.executable).with_name("feeder-tui")
-
-
-def commands() -> Iterator[tuple[tuple[str, ...], set[str]]]:
-    """The words of every command, and its options."""
-    waiting: list[tuple[tuple[str, ...], Any]] = [((), typer.main.get_command(app))]
-    while waiting:
-        words, one = waiting.pop(0)
-        below = getattr(one, "commands", {})
-        if not below or not words:
-            yield words, {name for parameter in one.params for name in parameter.opts}
-        waiting += [((*words, name), child) for name, child in below.items()]
-
-
-COMMANDS = dict(commands())
 
 
 def test_the_commands_are_those_there_are() -> None:

@@ -9,14 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from authority import Authority
 from commanding import command
 
 from tui_feeder.config import Alerts, Config, Database, File, Kafka, KafkaSecurity, Service
 from tui_feeder.engine.sinks.needs import unmet
-
-sys.path.insert(0, str(Path(__file__).with_name("brokers")))
-
-from authority import Authority
 
 TLS = {
     "FEEDER_KAFKA__ENABLED": "true",

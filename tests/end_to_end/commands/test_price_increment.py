@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from commanding import command, command_at
+from fake_monitor import FakeMonitor
 from feed import NOON, configured, feeding, until
 from samples import walk
+from screens import app_of, settled
 
-from tests.fake_monitor import FakeMonitor
-from tests.screens import app_of, settled
 from tui_feeder.config import AssetOverrides, VolumeProfile
 from tui_feeder.engine.core.candle import Source
 from tui_feeder.engine.storage.store import Store

@@ -10,9 +10,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from command_line import COMMANDS
 from commanding import COMMAND, environment
 from samples import walk
-from test_help import COMMANDS
 
 from tui_feeder.engine.core.candle import Source
 from tui_feeder.engine.storage.store import Store

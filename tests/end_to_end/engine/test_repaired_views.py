@@ -13,8 +13,8 @@ import pytest
 from fake_monitor import FakeMonitor
 from feed import NOON, configured, feeding, until
 from samples import MIDNIGHT, walk
+from screens import settled
 
-from tests.screens import settled
 from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.attach.client import AttachedMonitor
 from tui_feeder.attach.server import AttachServer

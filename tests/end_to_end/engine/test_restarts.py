@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from feed import Collected, configured, feeding, until
 from history_parts import NOON, assert_whole
-from test_history_outages import BTC, assert_equals_a_batch, exchange_at, first_told
+from outages import BTC, assert_equals_a_batch, exchange_at, first_told
 
 from tui_feeder.engine.core.candle import MINUTE_MS, Source
 from tui_feeder.engine.storage.store import Store

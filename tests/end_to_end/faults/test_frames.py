@@ -7,7 +7,7 @@ import json
 
 import pytest
 from feed import NOON, until
-from test_stream import Heard
+from streams import Heard
 from websockets.asyncio.server import ServerConnection, serve
 
 from tui_feeder.engine.core.candle import MINUTE_MS

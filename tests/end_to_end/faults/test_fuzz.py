@@ -22,7 +22,8 @@ from aiohttp import web
 from fake_monitor import FakeMonitor
 from feed import NOON
 from fuzzing import fuzz
-from test_service_api import feeder
+from places import EXAMPLE, SHARED_DATA
+from serving import feeder
 
 from tui_feeder.attach.client import AttachedMonitor
 from tui_feeder.attach.server import AttachServer
@@ -38,9 +39,7 @@ from tui_feeder.engine.exchanges.binance.stream import Handlers, KlineSocket
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import Snapshot
 
-CAPTURE = (
-    Path(__file__).resolve().parents[2] / "shared" / "data" / "captures" / "usdm-2026-market-kline.jsonl"
-)
+CAPTURE = SHARED_DATA / "captures" / "usdm-2026-market-kline.jsonl"
 
 _SOON_SECONDS = 0.1
 
@@ -240,7 +239,7 @@ def test_fuzzed_archives_are_read_or_refused(seconds: float) -> None:
 
 @pytest.mark.timeout(300)
 def test_fuzzed_configurations_load_or_are_told(tmp_path: Path, seconds: float) -> None:
-    example = (Path(__file__).resolve().parents[1] / "config.toml.example").read_bytes()
+    example = (EXAMPLE).read_bytes()
     sections = [b"[" + part for part in example.split(b"\n[") if part.strip()]
     path = tmp_path / "config.toml"
 

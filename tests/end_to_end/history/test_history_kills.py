@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from history_parts import FEBRUARY, NOON
+from places import SUPPORT
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import Coverage, span
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.launch import launch_blocking
 
-CHILD = Path(__file__).with_name("history_child.py")
+CHILD = SUPPORT / "history_child.py"
 KILLS = int(os.environ.get("KILLS", "6"))
 SYMBOLS = ["BTCUSDT", "LTCUSDT", "AVAXUSDT", "币安人生USDT"]
 #: Part of January by days, February as a file, March by days and today by REST.

@@ -6,7 +6,7 @@ from pathlib import Path
 from feed import configured, feeding, until
 from history_parts import NOON, TODAY, assert_whole
 from holding import Feed, without
-from test_history_outages import BTC, assert_equals_a_batch, exchange_at, first_told
+from outages import BTC, assert_equals_a_batch, exchange_at, first_told
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import span

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from feed import NOON, Collected, configured, feeding, until
+from feed import NOON, Collected, configured, exchange_at, feeding, until
 from samples import MIDNIGHT, walk
 
 from tui_feeder.engine.acquisition.ema_seeds import bars_needed, bars_of, read_seed, short_timeframes
@@ -15,18 +15,11 @@ from tui_feeder.engine.core.candle import DAY_MS, Rows
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.derived.inputs import SEED, Basis, Seed, basis_of, keep_basis
 from tui_feeder.engine.exchanges.binance.rest import RestClient
-from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.faults import make_fault
-from tui_feeder.simulator.synthetic import synthetic_market
 
 FOUR_HOURS = 14_400
 SETTINGS = PipelineSettings((60, 300, 600, 3600, FOUR_HOURS), (21, 89), "closes_vs_ema", 60, None)
-
-
-def exchange_at(start: int, symbols: list[str], rate: float = 60.0) -> Exchange:
-    market = synthetic_market(symbols, as_of_ms=NOON)
-    return Exchange(market, clock_for(market, start_ms=start, rate=rate))
 
 
 async def client_of(exchange: Exchange) -> RestClient:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from commanding import command
 from samples import MIDNIGHT, walk
+from screens import settled
 
-from tests.screens import settled
 from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.config import Config, load
 from tui_feeder.engine.analytics.message import encode

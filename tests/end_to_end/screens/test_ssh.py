@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tests.terminals import ROOT, Terminal
+from places import ROOT
+from terminals import Terminal
 
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 _NEEDED = {name: shutil.which(name, path=_PATH) for name in ("sshd", "ssh", "ssh-keygen", "tmux")}

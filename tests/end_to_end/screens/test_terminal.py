@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from terminals import COLOUR, Picture, Terminal, unread
 
-from tests.terminals import COLOUR, Picture, Terminal, unread
 from tui_feeder.terminal import Thrift, color_system, detect_symbol_set, signals, terminal_codec
 
 STYLES = (

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from commanding import command
 from samples import MIDNIGHT, walk
+from tmux import Window
 
-from tests.test_ui_tmux import Window
 from tui_feeder.engine.core.candle import Source
 from tui_feeder.engine.storage.store import Store
 

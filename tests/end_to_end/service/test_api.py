@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from feed import NOON, configured, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serving import serving
+from serving import SYMBOLS, exchange_at, serving
 
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
@@ -24,13 +23,6 @@ from tui_feeder.engine.derived.stored_profiles import day_profile
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
-
-SYMBOLS = ["BTCUSDT", "币安人生USDT"]
-
-
-def exchange_at(start: int, rate: float = 1.0) -> Exchange:
-    market = synthetic_market(SYMBOLS, as_of_ms=NOON)
-    return Exchange(market, clock_for(market, start_ms=start, rate=rate))
 
 
 async def test_the_first_bar_of_a_listing_is_there_and_flags_are_named(tmp_path: Path) -> None:
@@ -174,30 +166,6 @@ async def test_questions_that_make_no_sense_are_refused_with_what_is_allowed(tmp
                     assert answer.headers["Allow"] == "GET, HEAD"
         async with feeder.session.head(feeder.url + "/health") as answer:
             assert (answer.status, await answer.read()) == (200, b"")
-
-
-@pytest.fixture(scope="module")
-def feeder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    """A served feeder for a test that is no coroutine, on a loop of another thread."""
-    import threading
-
-    storage = tmp_path_factory.mktemp("served")
-    up, over = threading.Event(), threading.Event()
-    found: list[tuple[str, int]] = []
-
-    async def serve() -> None:
-        async with exchange_at(NOON, 1.0) as exchange, serving(configured(exchange, SYMBOLS), storage) as one:
-            await one.until_ready(True)
-            found.append(one.service.address)
-            up.set()
-            await asyncio.to_thread(over.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert up.wait(60)
-    yield found[0]
-    over.set()
-    thread.join(60)
 
 
 NAMES = st.sampled_from(["symbol", "timeframe", "start", "end", "limit", "offset", "date"]) | st.text(

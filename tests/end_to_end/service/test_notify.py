@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from places import DOCS, ROOT
 
 from tui_feeder.config import Application, Config, Exchange, Service, TechnicalAnalysis
 from tui_feeder.engine.core.candle import MINUTE_MS
@@ -88,7 +89,7 @@ def started(
                 **kept,
                 "NOTIFY_SOCKET": str(systemd.path),
                 "WATCHDOG_USEC": "6000000",
-                "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+                "PYTHONPATH": str(ROOT),
             },
         )
     try:
@@ -181,7 +182,7 @@ def test_stopped_it_drains_in_time_and_started_again_it_tells_each_minute_betwee
 
 
 def test_the_unit_is_one_systemd_takes_and_leaves_a_stop_its_time(tmp_path: Path) -> None:
-    unit = (Path(__file__).resolve().parent.parent / "docs" / "feeder-tui.service").read_text()
+    unit = (DOCS / "feeder-tui.service").read_text()
     values = dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and line[0] != "#")
     assert values["Type"] == "notify"
     assert (

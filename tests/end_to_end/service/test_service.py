@@ -16,6 +16,7 @@ import pytest
 from commanding import COMMAND, environment
 from fake_monitor import FakeMonitor
 from feed import NOON, configured, until
+from places import DOCS, ROOT
 from prometheus_client.parser import text_string_to_metric_families
 from serving import serving
 
@@ -38,7 +39,7 @@ from tui_feeder.widgets.sources import source_lines
 from tui_feeder.widgets.themes import load_theme
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
-METRICS = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
+METRICS = DOCS / "metrics.md"
 
 
 def exchange_at(start: int, rate: float = 20.0) -> Exchange:
@@ -309,7 +310,7 @@ def test_every_counter_of_the_source_is_in_the_documentation() -> None:
     listed = re.findall(r"^\| `([^`]+)` \| ", METRICS.read_text(), re.M)
     documented = set(listed)
     assert len(documented) == len(listed)
-    source = Path(__file__).resolve().parents[1] / "tui_feeder"
+    source = ROOT / "tui_feeder"
     counted: set[str] = set()
     for path in [*source.glob("engine/**/*.py"), source / "runner.py"]:
         for found in re.finditer(r"(?<!handlers)\.(?:count|fault)\(\s*(f?)\"([^\"]+)\"", path.read_text()):

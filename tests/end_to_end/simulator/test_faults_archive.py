@@ -7,11 +7,11 @@ import io
 import zipfile
 import zlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from places import KLINES
 
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.exchange import Exchange
@@ -21,7 +21,6 @@ from tui_feeder.simulator.synthetic import synthetic_market
 
 NOON = 1_773_144_000_000  # 2026-03-10T12:00:00Z
 YESTERDAY = NOON - 36 * HOUR
-KLINES = Path(__file__).resolve().parents[2] / "shared" / "data" / "klines"
 OCTOBER = KLINES / "FILUSDT-1m-2024-10.zip"
 DAILY = "daily", "2026-03-09"
 MONTHLY = "monthly", "2026-02"

@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from commanding import command
+from places import KLINES
 from websockets.asyncio.client import connect
 
 from tui_feeder.simulator.clock import SimulatedClock, clock_for, default_start
@@ -21,7 +22,7 @@ from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.market import DAY, HOUR, MINUTE
 from tui_feeder.simulator.recorded import recorded_market
 
-REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "klines"
+REAL = KLINES
 MARCH = 1_772_323_200_000  # 2026-03-01T00:00:00Z, where the recorded February ends
 DECEMBER = 1_733_011_200_000  # 2024-12-01T00:00:00Z, where the FILUSDT recording ends
 SHIFT = MARCH - DECEMBER

@@ -16,6 +16,7 @@ import pytest
 from feed import NOON, configured, feeding, until
 from hypothesis import given
 from hypothesis import strategies as st
+from places import DOCS
 from sinking import read_records
 from stores import BTC, EVER, minute
 
@@ -33,9 +34,7 @@ from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
 
-SCHEMA = json.loads(
-    (Path(__file__).resolve().parents[1] / "docs" / "candle.schema.json").read_text(encoding="utf-8")
-)
+SCHEMA = json.loads((DOCS / "candle.schema.json").read_text(encoding="utf-8"))
 SETTINGS = PipelineSettings(
     timeframes=(300, 900), ema_periods=(), trend_rule="closes_vs_ema", volume_lookback_days=0, profile=None
 )

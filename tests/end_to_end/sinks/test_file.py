@@ -15,6 +15,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from feed import NOON, configured, until
+from places import DOCS, SUPPORT
 from sinking import Queue, at_work
 
 from tui_feeder.config import Config, File
@@ -29,8 +30,8 @@ from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
 
-CHILD = Path(__file__).with_name("publishing_child.py")
-SCHEMAS = Path(__file__).resolve().parents[1] / "docs"
+CHILD = SUPPORT / "publishing_child.py"
+SCHEMAS = DOCS
 
 
 def queue_in(tmp_path: Path) -> Queue:

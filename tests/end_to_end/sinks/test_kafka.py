@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 from feed import NOON, configured, until
+from places import DOCS, OLD_CONFIG
 from sinking import Queue, at_work, check_nothing_lost, consume
 
 from tui_feeder.config import Kafka, KafkaSecurity
@@ -35,8 +36,8 @@ from aiokafka.producer.message_accumulator import BatchBuilder  # noqa: E402
 from tui_feeder.engine.sinks import kafka  # noqa: E402
 from tui_feeder.engine.sinks.kafka import KafkaSink  # noqa: E402 - after the check that it can be had
 
-OLDER = Path(__file__).with_name("data") / "old_config.toml"
-SCHEMA = Path(__file__).resolve().parents[1] / "docs" / "message.schema.json"
+OLDER = OLD_CONFIG
+SCHEMA = DOCS / "message.schema.json"
 
 
 @pytest.fixture

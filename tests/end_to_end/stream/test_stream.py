@@ -1,56 +1,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections import defaultdict
-from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
 from feed import NOON, until
+from streams import Heard, streaming
 
-from tui_feeder.engine.core.candle import MINUTE_MS, Candle
+from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.exchanges.binance import stream
 from tui_feeder.engine.exchanges.binance.routes import RouteError, market_url
-from tui_feeder.engine.exchanges.binance.stream import Handlers, KlineSocket, MarketStreams, _batches
+from tui_feeder.engine.exchanges.binance.stream import Handlers, KlineSocket, _batches
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
-
-
-class Heard:
-    """What the handlers were told."""
-
-    def __init__(self) -> None:
-        self.closed: dict[str, list[int]] = defaultdict(list)
-        self.frames = 0
-        self.faults: list[str] = []
-
-    def candle(self, symbol: str, candle: Candle, closed: bool, event_ms: int) -> None:
-        self.frames += 1
-        if closed:
-            self.closed[symbol].append(candle.open_time)
-
-    def fault(self, kind: str, detail: str) -> None:
-        self.faults.append(kind)
-
-
-@contextlib.asynccontextmanager
-async def streaming(exchange: Exchange, symbols: list[str]) -> AsyncIterator[tuple[MarketStreams, Heard]]:
-    clock = ExchangeClock(exchange.clock.rate)
-    loop = asyncio.get_running_loop()
-    clock.measure([(loop.time(), exchange.clock.now(), loop.time())])
-    heard = Heard()
-    streams = MarketStreams(exchange.stream_url, symbols, clock, Handlers(heard.candle, heard.fault))
-    running = asyncio.create_task(streams.run())
-    try:
-        yield streams, heard
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 def exchange_at(rate: float, symbols: list[str] = SYMBOLS) -> Exchange:

@@ -1,6 +1,6 @@
 """A real Apache Kafka and a real PostgreSQL on loopback, for tests, benchmarks and trying things out.
 
-``python tests/brokers/services.py kafka|postgres|stop``: starts one that stays, or ends those started so.
+``python tests/support/brokers/services.py kafka|postgres|stop`` starts one that stays, or ends those started.
 Its files are in ``.services/`` of the checkout. Kafka needs Java 17 and Maven, which fetches its jars once;
 PostgreSQL needs its server programs, and a user that is not root to run them.
 """
@@ -24,7 +24,7 @@ from typing import Any
 
 from authority import Authority
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SCRATCH = ROOT / ".services"
 JARS = SCRATCH / "kafka-jars"
 _START_SECONDS = 60.0
@@ -257,7 +257,7 @@ def _fetch_jars() -> None:
         raise Unavailable("a real Kafka needs java (17 or newer) and mvn")
     fresh = JARS.with_suffix(f".{os.getpid()}")
     done = subprocess.run(
-        ["mvn", "-q", "-B", "-f", str(ROOT / "tests/brokers/pom.xml"), "dependency:copy-dependencies",
+        ["mvn", "-q", "-B", "-f", str(ROOT / "tests/support/brokers/pom.xml"), "dependency:copy-dependencies",
          f"-DoutputDirectory={fresh}"],
         capture_output=True, text=True,
     )  # fmt: skip

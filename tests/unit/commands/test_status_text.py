@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from fake_monitor import FakeMonitor
 
-from tests.fake_monitor import FakeMonitor
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.monitor import GapView, Snapshot, StreamView, SymbolState
 

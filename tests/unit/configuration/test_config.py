@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import OLD_CONFIG
 
 from tui_feeder.config import NOT_YET, Config, LoadedConfig, load
-
-HERE = Path(__file__).parent
-EXAMPLE = HERE.parent / "config.toml.example"
 
 #: The contract's keys and defaults, copied by hand from the specification, not from the program.
 CONTRACT: dict[str, dict[str, Any]] = {
@@ -278,7 +276,7 @@ def test_a_fixed_increment_that_is_stated_alone_holds(tmp_path: Path, text: str,
 
 
 def test_a_file_of_the_older_program_loads_unchanged() -> None:
-    path = HERE / "data" / "old_config.toml"
+    path = OLD_CONFIG
     loaded = load(path, environ={})
     config = loaded.config
     assert config.application.symbols == ("BTCUSDT", "ETHUSDT", "1000PEPEUSDT")

@@ -9,12 +9,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 from tui_feeder.configuration.keys import kind_at, leaf_names
 from tui_feeder.configuration.rules import NOT_YET
 from tui_feeder.configuration.values import is_secret
 
-ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "tui_feeder"
 OLDER = "of the older program"
 

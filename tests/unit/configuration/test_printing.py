@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 from commanding import command
+from places import EXAMPLE
 
 from tui_feeder.config import Config, InitError, example, init_file, load, render
-
-EXAMPLE = Path(__file__).parent.parent / "config.toml.example"
 
 
 def dotted_keys(section: object, above: str = "") -> set[str]:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from places import EXAMPLE
 
 from tui_feeder.config import Config, ConfigError, LoadedConfig, Problem, load
 
-EXAMPLE = Path(__file__).parent.parent / "config.toml.example"
 #: Keys whose default is not of their type.
 UNSET = {"start_date": datetime(2025, 1, 1, tzinfo=UTC)}
 

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fake_monitor import NOON, FakeMonitor
 from rich.cells import cell_len
+from screens import app_of, palette_of, settled, text_of
 
-from tests.fake_monitor import NOON, FakeMonitor
-from tests.screens import app_of, settled
-from tests.test_ui_painters import palette_of, text_of
 from tui_feeder.monitor import FormingView, Rows, SymbolView
 from tui_feeder.screens.chart import ChartScreen
 from tui_feeder.widgets.chart import Chart, ChartSize, ChartStrips

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fake_monitor import NOON, FakeFaults, FakeMonitor, with_troubles
+from screens import SCREENS, app_of, overview, settled
 
-from tests.fake_monitor import NOON, FakeFaults, FakeMonitor, with_troubles
-from tests.screens import SCREENS, app_of, overview, settled
 from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.screens.export import Table, file_name, write
 from tui_feeder.screens.ui_state import UiState, read_ui_state, write_ui_state

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tests.fake_monitor import NOON, FakeMonitor
-from tests.screens import app_of, settled
+from fake_monitor import NOON, FakeMonitor
+from screens import app_of, settled
+
 from tui_feeder.monitor import Event, GapView
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from fake_monitor import NOON, FakeMonitor, with_troubles
+from screens import app_of, settled
 
-from tests.fake_monitor import NOON, FakeMonitor, with_troubles
-from tests.screens import app_of, settled
 from tui_feeder.app import AttachedApp, ExitReason, FeederApp, QuitEffect, UiSettings
 from tui_feeder.monitor import AlertView, ConfiguredValue
 from tui_feeder.screens.toasts import Toasts

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
+from fake_monitor import FakeMonitor
+from screens import app_of, settled
 
-from tests.fake_monitor import FakeMonitor
-from tests.screens import app_of, settled
 from tui_feeder.app import ExitReason
 
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from fake_monitor import NOON, FakeMonitor, with_troubles
 from rich.cells import cell_len
+from screens import app_of, overview, settled
 from textual.binding import Binding
 from textual.geometry import Region
 
-from tests.fake_monitor import NOON, FakeMonitor, with_troubles
-from tests.screens import app_of, overview, settled
 from tui_feeder.monitor import Event
 from tui_feeder.screens.base import bindings_of
 from tui_feeder.widgets.panel import Panel

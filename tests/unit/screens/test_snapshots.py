@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
+from fake_monitor import FakeMonitor, with_troubles
+from places import ROOT
+from screens import app_of, settled
 
-from tests.fake_monitor import FakeMonitor, with_troubles
-from tests.screens import app_of, settled
-
-FOLDER = Path(__file__).resolve().parent / "data" / "screens"
+FOLDER = ROOT / "tests" / "data" / "screens"
 KEYS = {"overview": "1", "chart": "2", "profile": "3", "gaps": "4", "sinks": "5", "log": "6"}
 
 CASES = [

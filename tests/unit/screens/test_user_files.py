@@ -4,14 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
+from fake_monitor import FakeMonitor
+from places import ROOT
+from screens import settled
 
-from tests.fake_monitor import FakeMonitor
-from tests.screens import settled
 from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.screens.keymap import read_keymap
 from tui_feeder.widgets.themes import Themes
 
-SHIPPED = Path(__file__).resolve().parent.parent / "themes" / "feeder-dark.toml"
+SHIPPED = ROOT / "themes" / "feeder-dark.toml"
 KNOWN = {
     "app.quit": "q",
     "app.help": "question_mark",

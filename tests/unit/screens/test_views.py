@@ -2,11 +2,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fake_monitor import NOON, FakeMonitor, with_troubles
 from rich.cells import cell_len
+from screens import app_of, palette_of, settled
 
-from tests.fake_monitor import NOON, FakeMonitor, with_troubles
-from tests.screens import app_of, settled
-from tests.test_ui_painters import palette_of
 from tui_feeder.monitor import GapView, MinuteState, StreamView
 from tui_feeder.widgets.coverage import legend, paint_coverage, strip_widths
 from tui_feeder.widgets.sources import source_lines

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+from places import DOCS
+
 BOARD: dict[str, Any] = json.loads((DOCS / "grafana.json").read_text())
 #: Of functions and of time series that every scrape has.
 WORDS = {

@@ -4,9 +4,9 @@ import random
 from dataclasses import replace
 
 import pytest
+from fake_monitor import PERIODS, TIMEFRAMES, FakeMonitor, with_troubles
 from rich.cells import cell_len
 
-from tests.fake_monitor import PERIODS, TIMEFRAMES, FakeMonitor, with_troubles
 from tui_feeder.monitor import SymbolView
 from tui_feeder.widgets.columns import Sight, columns_for, ema_distance, value_position
 from tui_feeder.widgets.grid import Grid

@@ -6,10 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from fake_monitor import NOON, FakeMonitor, with_troubles
 from rich.cells import cell_len
+from screens import palette_of, text_of
 from textual.strip import Strip
 
-from tests.fake_monitor import NOON, FakeMonitor, with_troubles
 from tui_feeder.monitor import MINUTE_MS, ROW, Event, GapView, ProfileView, Rows
 from tui_feeder.widgets.candles import (
     MARGIN,
@@ -29,12 +30,7 @@ from tui_feeder.widgets.palette import GLYPHS, Palette, Role, ascii_only
 from tui_feeder.widgets.scale import PriceScale, price_scale, price_ticks
 from tui_feeder.widgets.themes import load_theme, theme_names
 
-THEME = load_theme("feeder-dark")
 SETS = ("braille", "block", "ascii")
-
-
-def palette_of(name: str, colors: bool = True) -> Palette:
-    return Palette(THEME.styles, THEME.background, GLYPHS[name], colors)
 
 
 def bars_of(*candles: tuple[float, float, float, float], first: int = NOON - NOON % 3_600_000) -> Rows:
@@ -68,10 +64,6 @@ CASES = {
     "huge prices": bars_of((1e6, 1.2e6, 9e5, 1.1e6), (1.1e6, 1.3e6, 1e6, 1.05e6)),
     "many": FakeMonitor(1).bars("BTCUSDT", 3_600, 200),
 }
-
-
-def text_of(strips: Sequence[Strip]) -> list[str]:
-    return [strip.text for strip in strips]
 
 
 def assert_exact(strips: Sequence[Strip], width: int, rows: int) -> None:

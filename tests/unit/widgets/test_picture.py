@@ -7,12 +7,11 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
+from fake_monitor import FakeMonitor, with_troubles
 from rich.style import Style
+from screens import app_of, palette_of, settled
 from textual.geometry import Region, Size
 
-from tests.fake_monitor import FakeMonitor, with_troubles
-from tests.screens import app_of, settled
-from tests.test_ui_painters import palette_of
 from tui_feeder.monitor import MinuteState, Snapshot
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.widgets.lines import status_line

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from places import DOCS
 
 from tui_feeder.config import ConfigError, Problem, load, render
 from tui_feeder.configuration.sections import AlertKind
@@ -110,7 +111,7 @@ def test_an_address_that_others_reach_and_a_webhook_in_the_clear_are_warned_of(t
 
 
 def test_what_the_documentation_shows_is_true(tmp_path: Path) -> None:
-    text = (Path(__file__).resolve().parents[1] / "docs" / "alerts.md").read_text()
+    text = (DOCS / "alerts.md").read_text()
     path = tmp_path / "config.toml"
     path.write_text(text.partition("```toml\n")[2].partition("```")[0])
     loaded = load(path, environ={})

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alerting import MONTH, minute_message, replayed, rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import real_month
-from test_alerts import minute_message
-from test_alerts_replayed import MONTH, replayed, rules
 
 from tui_feeder.config import Config
 from tui_feeder.engine.alerts.desk import AlertDesk

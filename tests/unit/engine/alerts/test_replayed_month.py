@@ -8,61 +8,10 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from alerting import INCREMENT, MONTH, replayed
 from samples import real_month
 
-from tui_feeder.engine.alerts.rules import Alert, Rule
-from tui_feeder.engine.alerts.watches import AlertRules
-from tui_feeder.engine.analytics.message import Message
-from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
-from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, to_candles
-
-INCREMENT = 0.01  # ten ticks
-PERIODS = (21, 89)
-MONTH = "FILUSDT-1m-2024-09"
-
-
-def rules() -> tuple[Rule, ...]:
-    return (
-        Rule("trend", "trend_flip", timeframe=300, cooldown_ms=3_600_000),
-        Rule("cross", "ema_cross", timeframe=300, periods=(21, 89), hysteresis=0.0005, cooldown_ms=1_800_000),
-        Rule("mean", "price_cross", level="ema", timeframe=900, periods=(89,), hysteresis=0.001),
-        Rule("poc", "price_cross", level="poc", hysteresis=0.002, cooldown_ms=0),
-        Rule("vah", "price_cross", level="vah", hysteresis=0.0, cooldown_ms=600_000),
-        Rule("val", "price_cross", level="val", hysteresis=0.001, cooldown_ms=600_000),
-        Rule("burst", "volume_above", factor=4.0, hysteresis=0.25, cooldown_ms=900_000),
-    )
-
-
-@cache
-def replayed() -> tuple[list[Message], dict[str, list[Alert]]]:
-    rows = real_month(MONTH)
-    settings = PipelineSettings(
-        timeframes=(60, 300, 900),
-        ema_periods=PERIODS,
-        trend_rule="closes_vs_ema",
-        volume_lookback_days=1,
-        profile=ProfileSettings(
-            price_increment_mode="Fixed",
-            fixed_price_increment=INCREMENT,
-            volume_distribution_mode="ClosingPrice",
-            value_area_calculation_mode="Greedy",
-        ),
-    )
-    pipeline = SymbolPipeline("FILUSDT", settings)
-    watched = AlertRules(rules(), 89)
-    found: dict[str, list[Alert]] = {}
-    messages = []
-    times = rows["open_time"]
-    for candle in to_candles(rows):
-        if (leaving := pipeline.leaving(candle.open_time)) is not None:
-            low, high = np.searchsorted(times, leaving)
-            pipeline.expire(rows[low:high], leaving[1])
-        message = pipeline.update(candle)
-        messages.append(message)
-        for alert in watched.minute(candle, message):
-            found.setdefault(alert.rule, []).append(alert)
-    return messages, found
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 
 
 @cache

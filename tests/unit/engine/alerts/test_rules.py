@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from alerting import minute_message
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_feeder.engine.alerts.rules import Alert, Finding, Health, Rule, Watch, settle
 from tui_feeder.engine.alerts.watches import AlertRules
-from tui_feeder.engine.analytics.message import Message
-from tui_feeder.engine.analytics.profile.day_profile import ProfileFigures
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle
+from tui_feeder.engine.core.candle import MINUTE_MS
 
 TWO_SIDED = Rule("side", "price_cross", level="poc", cooldown_ms=5 * MINUTE_MS)
 QUIET_OR_NOT = Rule("trouble", "gap_open", cooldown_ms=5 * MINUTE_MS)
@@ -74,20 +73,6 @@ def test_what_the_cool_down_held_back_is_counted_once_a_change() -> None:
     for n, seconds in enumerate([11, 0, 11, 12, 13, 0, 11]):
         rules.health(Health(n * 60_000, gaps={"BTCUSDT": (seconds, 1)}))
     assert rules.held_back == 2
-
-
-def minute_message(
-    minute: int, close: float, poc: float, day: int = 0, volume: float = 1.0, **more: object
-) -> tuple[Candle, Message]:
-    at = day * DAY_MS + minute * MINUTE_MS
-    candle = Candle(at, close, close, close, close, volume, close * volume, 1, 0.0, 0.0)
-    profile = ProfileFigures(
-        day=day * DAY_MS, increment=1.0, poc=poc, vah=poc + 2, val=poc - 2, vwap=None, total_volume=1.0,
-        value_area_volume=1.0, value_area_percent=70.0, min_price=1.0, max_price=9.0, candles=1,
-        last_minute=at,
-    )  # fmt: skip
-    fields = {"closes": {"close_1m": close}, "emas": {}, "trends": {}, "profile": profile} | more
-    return candle, Message(symbol="BTCUSDT", timestamp=at + MINUTE_MS - 1, revision=0, **fields)  # type: ignore[arg-type]
 
 
 def test_a_price_near_its_level_crosses_nothing_within_the_hysteresis() -> None:

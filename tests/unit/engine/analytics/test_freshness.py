@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from places import DOCS
 from samples import MIDNIGHT, walk
 
 from tui_feeder.engine.alerts.rules import Rule
@@ -27,9 +28,7 @@ from tui_feeder.engine.snapshots import timeframe_views
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.research import open_store
 
-SCHEMA = json.loads(
-    (Path(__file__).resolve().parents[1] / "docs" / "message.schema.json").read_text(encoding="utf-8")
-)
+SCHEMA = json.loads((DOCS / "message.schema.json").read_text(encoding="utf-8"))
 SPANS = {60: "1min", 180: "3min", 300: "5min", 900: "15min", 3600: "1h", 14400: "4h"}
 SMALL = PipelineSettings((60, 180, 300, 900), (2, 5, 9), "closes_vs_ema", 0, None)
 DEFAULT = PipelineSettings((60, 300, 900, 3600, 14400), (21, 89), "closes_vs_ema", 0, None)

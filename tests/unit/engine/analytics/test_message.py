@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 import json
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
+from messages import SCHEMA, valid
 from samples import MIDNIGHT
 
 from tui_feeder.engine.analytics.message import Message, PeakVolume, close_name, ema_name, encode, trend_name
 from tui_feeder.engine.analytics.profile.day_profile import ProfileFigures
-
-SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "message.schema.json").read_text())
 
 FULL = Message(
     symbol="币安人生USDT",
@@ -29,16 +26,6 @@ FULL = Message(
     warming=("ema89_4h",),
 )
 EMPTY = Message(symbol="X", timestamp=59_999, revision=0, closes={}, emas={}, trends={})
-
-
-def valid(encoded: bytes) -> bool:
-    validator().validate(json.loads(encoded))
-    return True
-
-
-@cache
-def validator() -> Any:  # noqa: ANN401 - of a library without types
-    return pytest.importorskip("jsonschema").Draft202012Validator(SCHEMA)
 
 
 def test_the_whole_form() -> None:

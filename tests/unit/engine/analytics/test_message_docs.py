@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from places import DOCS
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = (DOCS / "message.md").read_text()
 SCHEMA = json.loads((DOCS / "message.schema.json").read_text())
 (EXAMPLE,) = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.S))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from messages import valid
 from samples import MIDNIGHT, candle, candle_lists, fil, walk
-from test_message import valid
 
 from tui_feeder.config import Application, Config
 from tui_feeder.engine.analytics.aggregate import aggregate

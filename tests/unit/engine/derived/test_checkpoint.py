@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from feed import NOON, Collected, configured, feeding, until
+from checkpoints import CONFIG, end_of, keep, made
+from feed import NOON, Collected, configured, exchange_at, feeding, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import SUPPORT
 from samples import MIDNIGHT, fil, walk
-from test_seeds import exchange_at
 
-from tui_feeder.config import Config, TechnicalAnalysis, VolumeProfile
+from tui_feeder.config import Config, VolumeProfile
 from tui_feeder.engine.acquisition import checkpoint_writer as numbers_keeper
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.analytics.message import Message
@@ -26,47 +27,25 @@ from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source, to_candles
 from tui_feeder.engine.core.checksum import seal, unseal
 from tui_feeder.engine.derived import checkpoint as kept_numbers
-from tui_feeder.engine.derived.checkpoint import Unusable, decode, encode, footing_of, resume
+from tui_feeder.engine.derived.checkpoint import Unusable, decode, resume
 from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.inputs import (
     SEED,
     Basis,
     Seed,
-    basis_of,
     earliest_start,
     history_start,
     keep_basis,
     load_pipeline,
-    start_of,
 )
 from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.derived.settings import pipeline_settings
 from tui_feeder.engine.storage.store import Store
 
-CONFIG = Config(
-    technical_analysis=TechnicalAnalysis(
-        timeframes=(60, 300, 900, 3600), ema_periods=(3, 8), volume_lookback_days=1
-    ),
-    volume_profile=VolumeProfile(update_frequency="Every5Candles"),
-)
 OTHER = dataclasses.replace(
     CONFIG, volume_profile=VolumeProfile(value_area_calculation_mode="Greedy", fixed_price_increment=0.5)
 )
 LONG = 5_000
-
-
-def made(store: Store, config: Config, end: int) -> SymbolPipeline:
-    return load_pipeline(store, config, "XUSDT", end)
-
-
-def keep(store: Store, config: Config, end: int, pipeline: SymbolPipeline | None = None) -> None:
-    """Keep the numbers after ``end`` as an engine does."""
-    basis = basis_of(store, "XUSDT")
-    chosen = pipeline_settings(config, "XUSDT", basis.tick_size)
-    start = start_of(store, "XUSDT", end, chosen)
-    footing = footing_of(store, "XUSDT", start, chosen, basis)
-    state = (pipeline or made(store, config, end)).state()
-    store.keep_numbers("XUSDT", encode(footing, state)).result()
 
 
 def same(store: Store, one: SymbolPipeline, other: SymbolPipeline) -> bool:
@@ -81,10 +60,6 @@ def same(store: Store, one: SymbolPipeline, other: SymbolPipeline) -> bool:
 
 def said(message: Message | None) -> bytes:
     return b"" if message is None else encoded(message)
-
-
-def end_of(store: Store) -> int:
-    return store.present("XUSDT").end
 
 
 def store_at(path: Path, rows: Rows) -> Store:
@@ -369,7 +344,7 @@ def test_history_that_ages_out_at_its_beginning_does_not_refuse_them(tmp_path: P
 def test_a_kill_at_any_moment_leaves_numbers_that_are_right(tmp_path: Path) -> None:
     for patience in (3, 40, 90):
         child = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("kept_child.py")), str(tmp_path)],
+            [sys.executable, str(SUPPORT / "kept_child.py"), str(tmp_path)],
             stdout=subprocess.PIPE,
         )
         assert child.stdout is not None

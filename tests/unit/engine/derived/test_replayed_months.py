@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from messages import valid
 from samples import MONTHS, candle_lists, fil, real_month
-from test_message import valid
 
 from tui_feeder.config import Config
 from tui_feeder.engine.analytics.aggregate import aggregate

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from feed import NOON, configured, feeding, until
+from places import SUPPORT
 from store_child import SYMBOLS, candle_of
 from stores import BTC, EVER, minute
 
@@ -18,7 +19,7 @@ from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
 
-CHILD = Path(__file__).with_name("outbox_child.py")
+CHILD = SUPPORT / "outbox_child.py"
 
 
 def opened(path: Path, *sinks: str, max_mb: float = 512) -> tuple[Store, Outbox]:
