@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from places import DOCS, ROOT
+from places import DOCS, SUPPORT
 from samples import MIDNIGHT, walk
 
 import tui_feeder
@@ -183,7 +183,7 @@ def test_it_sees_what_another_process_writes_meanwhile(tmp_path: Path) -> None:
     )
     process = subprocess.Popen(
         [sys.executable, "-c", writer, str(tmp_path)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=SUPPORT,
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdin is not None
