@@ -92,6 +92,7 @@ class TimeframeView:
     warming: bool  # an EMA is absent, has not converged, or lacks bars
     minutes_lacking: int = 0  # in that bar
     bars_lacking: int = 0  # that were due after it and are not there
+    trend_since: int | None = None  # ms, end of the bar with which the trend became what it is, where known
 
     @property
     def partial(self) -> bool:
@@ -150,6 +151,9 @@ class SymbolView:
     stored: tuple[int, int] = (0, 0)  # another pair whenever minutes were stored, or replaced by other values
     forming: FormingView | None = None  # the minute after ``last_closed``, once a frame told of it
     profile_note: str = ""  # why the rows of its profile do not fit it; "" where they do
+    high_24h: float | None = None  # of the closed minutes of the last 24 h
+    low_24h: float | None = None
+    relative_volume: float | None = None  # of the last 15 min, in medians of that time of day
 
 
 @dataclass(frozen=True, slots=True)

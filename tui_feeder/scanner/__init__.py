@@ -1,0 +1,1 @@
+"""What a scanner of many symbols needs: measures, fields, the filter language, watchlists, columns. Pure."""
