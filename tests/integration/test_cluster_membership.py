@@ -1,0 +1,148 @@
+"""Workers in a real consumer group: who gets what, when others die, and when the broker is away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from feed import until
+from services import Kafka as Broker
+
+from tui_feeder.config import Kafka
+from tui_feeder.engine.cluster.group import Worker
+from tui_feeder.engine.cluster.membership import SESSION_SECONDS, Assignment, Membership
+from tui_feeder.engine.cluster.partitions import assign
+from tui_feeder.engine.core.journal import Journal
+
+PARTITIONS = 12
+
+
+class Member:
+    """A membership and what it was assigned."""
+
+    def __init__(self, broker: Broker, name: str, started: int = 1) -> None:
+        config = replace(Kafka(), bootstrap_servers=(broker.servers,))
+        self.assignments: list[Assignment] = []
+        worker = Worker(name, f"{name} {started}", started)
+        self.membership = Membership(config, "feeder", "work", worker, self.assignments.append)
+
+    @property
+    def partitions(self) -> list[int]:
+        return sorted(self.assignments[-1].partitions) if self.assignments else []
+
+
+@contextlib.asynccontextmanager
+async def joined(broker: Broker, *names: str) -> AsyncIterator[list[Member]]:
+    members = [Member(broker, name) for name in names]
+    for member in members:
+        member.membership.start(Journal(lambda: 0))
+    try:
+        yield members
+    finally:
+        for member in members:
+            await asyncio.to_thread(member.membership.close, 5.0)
+
+
+async def make_topic(broker: Broker) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.servers)
+    await admin.start()
+    await admin.create_topics([NewTopic("work", PARTITIONS, 1)])
+    await admin.close()
+
+
+def shares(*names: str) -> list[list[int]]:
+    found = assign(names, PARTITIONS)
+    return [found[name] for name in names]
+
+
+@pytest.mark.timeout(120)
+async def test_partitions_follow_those_who_come_and_leave(kafka: Broker) -> None:
+    await make_topic(kafka)
+    async with joined(kafka, "a") as (first,):
+        await until(lambda: first.partitions == list(range(PARTITIONS)), 20)
+        async with joined(kafka, "b", "c") as (second, third):
+            whole = shares("a", "b", "c")
+            await until(lambda: [m.partitions for m in (first, second, third)] == whole, 20)
+            assert first.assignments[-1].answer.workers == 3
+            assert first.assignments[-1].answer.sharing == 3
+            await until(lambda: second.membership.heartbeats >= 2, 20)
+            assert second.membership.heartbeat_age < 3
+            assert second.membership.status() == "ok"
+            # What is left of the group hears of an orderly leave with its next heartbeat.
+            await asyncio.to_thread(second.membership.close, 5.0)
+            left = time.monotonic()
+            await until(lambda: [m.partitions for m in (first, third)] == shares("a", "c"), 20)
+            assert time.monotonic() - left < 4
+        generations = [one.generation for one in first.assignments]
+        assert generations == list(range(generations[0], generations[0] + len(generations)))
+
+
+@pytest.mark.timeout(120)
+async def test_of_two_workers_of_one_name_the_later_gets_nothing_and_both_are_told(kafka: Broker) -> None:
+    await make_topic(kafka)
+    async with joined(kafka, "a") as (first,):
+        await until(lambda: bool(first.partitions), 20)
+        second = Member(kafka, "a", started=2)
+        second.membership.start(Journal(lambda: 0))
+        await until(lambda: bool(second.assignments), 20)
+        assert second.partitions == []
+        assert second.assignments[-1].answer.same_name == first.membership.me
+        await until(lambda: first.assignments[-1].answer.later == (second.membership.me,), 20)
+        assert first.partitions == list(range(PARTITIONS))
+        await asyncio.to_thread(second.membership.close, 5.0)
+
+
+@pytest.mark.timeout(120)
+async def test_a_broker_that_is_away_for_a_session_ends_the_hold(kafka: Broker) -> None:
+    await make_topic(kafka)
+    async with joined(kafka, "a") as (first,):
+        await until(lambda: first.membership.heartbeats >= 1, 20)
+        assert first.membership.holds
+        before = first.assignments[-1]
+        kafka.pause()
+        paused = time.monotonic()
+        await until(lambda: not first.membership.holds, 20)
+        assert time.monotonic() - paused < SESSION_SECONDS + 2.5
+        assert "nothing is published" in first.membership.status()
+        kafka.resume()
+        await until(lambda: first.membership.holds, 60)
+        await until(lambda: first.partitions == list(range(PARTITIONS)), 60)
+        # The group had let it go or not: that shows in the member id or the generation.
+        after = first.assignments[-1]
+        assert after == before or after.generation > before.generation
+
+
+@pytest.mark.timeout(120)
+async def test_who_is_killed_is_replaced_after_a_session(kafka: Broker) -> None:
+    await make_topic(kafka)
+    async with joined(kafka, "a") as (first,):
+        await until(lambda: bool(first.partitions), 20)
+        child = await asyncio.to_thread(subprocess.Popen, [sys.executable, "-c", CHILD, kafka.servers])
+        await until(lambda: first.partitions == shares("a", "b")[0], 30)
+        child.kill()
+        killed = time.monotonic()
+        child.wait()
+        await until(lambda: first.partitions == list(range(PARTITIONS)), 30)
+        assert time.monotonic() - killed < SESSION_SECONDS + 4
+
+
+CHILD = """
+import asyncio, sys, dataclasses
+from tui_feeder.config import Kafka
+from tui_feeder.engine.cluster.group import Worker
+from tui_feeder.engine.cluster.membership import Membership
+from tui_feeder.engine.core.journal import Journal
+async def main():
+    config = dataclasses.replace(Kafka(), bootstrap_servers=(sys.argv[1],))
+    member = Membership(config, "feeder", "work", Worker("b", "b", 1), print)
+    member.start(Journal(lambda: 0))
+    await asyncio.sleep(100)
+asyncio.run(main())
+"""

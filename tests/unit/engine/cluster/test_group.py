@@ -1,0 +1,64 @@
+"""How the leader divides partitions: by name, once for each name, and what each worker is told."""
+
+from __future__ import annotations
+
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+
+from tui_feeder.engine.cluster.group import Answer, RendezvousAssignor, Worker, divide, worker_of
+from tui_feeder.engine.cluster.partitions import assign
+
+
+class Topics:
+    """Stands for aiokafka's knowledge of the cluster."""
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return set(range(12)) if topic == "work" else None
+
+
+def worker(name: str, started: int = 1, pool: str = "") -> Worker:
+    return Worker(name, f"{name}-{started}", started, f"http://{name}:8000", pool)
+
+
+def test_each_worker_gets_what_follows_from_the_names_alone() -> None:
+    members = {"m1": worker("a"), "m2": worker("b", pool="other"), "m3": worker("c")}
+    found = divide(members, 12)
+    shares = assign(["a", "b", "c"], 12)
+    assert {member: share for member, (share, _) in found.items()} == {
+        "m1": shares["a"], "m2": shares["b"], "m3": shares["c"],
+    }  # fmt: skip
+    assert found["m1"][1] == Answer(workers=3, sharing=2)
+    assert found["m2"][1] == Answer(workers=3, sharing=1)
+
+
+def test_of_one_name_the_first_works_and_both_are_told() -> None:
+    early, late = worker("a", 1), worker("a", 2)
+    found = divide({"m1": late, "m2": early, "m3": worker("b")}, 12)
+    shares = assign(["a", "b"], 12)
+    assert found["m2"] == (shares["a"], Answer(2, 2, None, (late,)))
+    assert found["m1"] == ([], Answer(2, 2, early))
+
+
+def test_what_the_leader_says_arrives_through_kafkas_own_structures() -> None:
+    heard: list[Answer] = []
+    mine = worker("a")
+    assignor = RendezvousAssignor(mine, "work", heard.append)
+    sent = ConsumerProtocolMemberMetadata.decode(assignor.metadata(["work"]).encode())
+    assert worker_of(sent) == mine
+    stranger = ConsumerProtocolMemberMetadata(1, ["work"], b"")
+    found = assignor.assign(Topics(), {"m1": sent, "m2": stranger})  # type: ignore[arg-type]
+    assert found["m2"].assignment == []
+    taken = ConsumerProtocolMemberAssignment.decode(found["m1"].encode())
+    assert [one.partition for one in taken.partitions()] == list(range(12))
+    assignor.on_assignment(taken)
+    assert heard == [Answer(1, 1)]
+
+
+def test_the_answer_to_a_worker_is_small_however_many_there_are() -> None:
+    members = {f"m{n}": worker(f"worker-{n}") for n in range(1_000)}
+    assignor = RendezvousAssignor(members["m0"], "work", lambda _: None)
+    sent = {member: assignor.metadata(["work"]) for member in members}
+    for member, one in members.items():
+        sent[member] = RendezvousAssignor(one, "work", lambda _: None).metadata(["work"])
+    found = assignor.assign(Topics(), sent)  # type: ignore[arg-type]
+    whole = sum(len(one.encode()) + len(sent[member].encode()) for member, one in found.items())
+    assert whole < 500_000  # of the broker's 1,048,588 for the group's record

@@ -1,0 +1,168 @@
+"""Membership in the consumer group, on a thread and a loop of its own: a busy engine cannot lose it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+
+from tui_feeder.config import Kafka
+from tui_feeder.engine.cluster.group import Answer, RendezvousAssignor, Worker
+from tui_feeder.engine.sinks.kafka_cluster import client_settings, words_of
+from tui_feeder.engine.sinks.thread import SessionSink, SinkError
+
+#: After so many seconds without a heartbeat the group gives a worker's partitions to others.
+SESSION_SECONDS = 6.0
+_HEARTBEAT_SECONDS = 2.0
+#: Members have so long to join again when the group changes.
+_REBALANCE_SECONDS = 10.0
+_REQUEST_SECONDS = 15.0
+#: The consumer has no records to give: it is asked now and then for what went wrong.
+_LOOK_MS = 500
+_END_SECONDS = 2.0
+_NEVER_MS = (1 << 31) - 1
+
+
+class Assignment(NamedTuple):
+    """What this worker got when the group changed."""
+
+    generation: int  # rises by one with every change of the group
+    member: str  # the member id: another one after the group had let this worker go
+    partitions: frozenset[int]
+    answer: Answer
+
+
+class Membership(SessionSink):
+    """Keeps this worker in its group. Its thread is begun and ended like a sink's.
+
+    Args:
+        config: the section ``[kafka]``.
+        group: id of the consumer group.
+        topic: whose partitions are divided; it has no records.
+        me: this worker.
+        assigned: called on the engine's loop whenever the group has changed.
+    """
+
+    name = "cluster"
+
+    def __init__(
+        self, config: Kafka, group: str, topic: str, me: Worker, assigned: Callable[[Assignment], None]
+    ) -> None:
+        super().__init__()
+        self.me = me
+        self.group = group
+        self.topic = topic
+        self.heartbeats = 0  # answered, since the start
+        self._config = config
+        self._assigned = assigned
+        self._answer = Answer()
+        self._beat_at = float("-inf")  # time.monotonic() of the last answer of the group
+        self._member = False  # the group counts this worker as a member, as far as is known
+        # aiokafka logs every failed try, several times a second; what is wrong is said here, once.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+    @property
+    def heartbeat_age(self) -> float:
+        """Seconds since the group last answered; infinite before that. From any thread."""
+        return time.monotonic() - self._beat_at
+
+    @property
+    def holds(self) -> bool:
+        """Whether the group has certainly not given this worker's partitions to others yet."""
+        return self.heartbeat_age < SESSION_SECONDS
+
+    def status(self) -> str:
+        """``ok``, or what is wrong, for people."""
+        if not self.wrong() and self._member and not self.holds:
+            return f"no heartbeat answered for {self.heartbeat_age:.0f} s: nothing is published"
+        return self.wrong() or "ok"
+
+    async def session(self) -> None:
+        """Join, then stay until it fails or closes; leaving is told to the group."""
+        listener = _Listener(self._changed)
+        assignor = RendezvousAssignor(self.me, self.topic, self._take_answer)
+        consumer = AIOKafkaConsumer(
+            **client_settings(self._config),
+            group_id=self.group,
+            partition_assignment_strategy=(assignor,),
+            session_timeout_ms=int(SESSION_SECONDS * 1000),
+            heartbeat_interval_ms=int(_HEARTBEAT_SECONDS * 1000),
+            rebalance_timeout_ms=int(_REBALANCE_SECONDS * 1000),
+            request_timeout_ms=int(_REQUEST_SECONDS * 1000),
+            max_poll_interval_ms=_NEVER_MS,
+            enable_auto_commit=False,
+        )
+        listener.consumer = consumer
+        try:
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                await consumer.start()
+            consumer.subscribe([self.topic], listener=listener)
+            self._watch_heartbeats(consumer)
+            self.connected(f"joining the group {self.group} as {self.me.name}")
+            while not self.over(idle=True):
+                await consumer.getmany(timeout_ms=_LOOK_MS)  # raises what the group refuses
+        except (KafkaError, TimeoutError) as error:
+            raise SinkError(f"group {self.group}: {words_of(error, self.topic)}") from error
+        finally:
+            self._member = False
+            with contextlib.suppress(TimeoutError, KafkaError):
+                async with asyncio.timeout(_END_SECONDS):
+                    await consumer.stop()
+
+    def _watch_heartbeats(self, consumer: AIOKafkaConsumer) -> None:
+        """See each heartbeat that is answered: the consumer says of none.
+
+        Private to aiokafka; ``tests/integration/test_cluster_membership.py`` tells if it changes.
+        """
+        coordinator = consumer._coordinator
+        send = coordinator._do_heartbeat
+
+        async def heartbeat() -> bool:
+            answered: bool = await send()
+            if answered:
+                self._beat()
+                self.heartbeats += 1
+            return answered
+
+        coordinator._do_heartbeat = heartbeat
+
+    def _beat(self) -> None:
+        self._beat_at = time.monotonic()
+        self.progress()
+
+    def _take_answer(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def _changed(self, consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> None:
+        """The group has changed; called by the consumer, whose answer was taken just before."""
+        self._beat()
+        self._member = True
+        mine = frozenset(one.partition for one in partitions)
+        coordinator = consumer._coordinator
+        assignment = Assignment(coordinator.generation, coordinator.member_id, mine, self._answer)
+        loop = self._engine_loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the engine has ended
+                loop.call_soon_threadsafe(self._assigned, assignment)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Passes assignments on. What is revoked goes on being worked on until the next assignment."""
+
+    consumer: AIOKafkaConsumer
+
+    def __init__(self, changed: Callable[[AIOKafkaConsumer, Collection[TopicPartition]], None]) -> None:
+        self._changed = changed
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Nothing is given up yet: most partitions come back with the assignment."""
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """The group has changed."""
+        self._changed(self.consumer, assigned)
