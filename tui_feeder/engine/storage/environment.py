@@ -298,6 +298,15 @@ class Environment:
             self._env.set_mapsize(size)
         log.info("store map grown to %d MiB", size >> 20)
 
+    def last_transaction(self) -> int:
+        """Number of the last committed transaction.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        with self._entered():
+            return int(self._env.info()["last_txnid"])
+
     def file_bytes(self) -> int:
         """Bytes in use in the file; 0 once closed."""
         try:

@@ -29,7 +29,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lmdb
 import msgspec
@@ -56,19 +56,29 @@ from tui_feeder.engine.storage.outbox import (
 from tui_feeder.engine.storage.records import NOTE, FileRecord, OddRecords, Quarantined, Records
 from tui_feeder.engine.storage.symbol_state import (
     NAMES,
+    STANDING_NAMES,
     SymbolState,
     Unavailable,
     intervals,
     number,
+    standing_of,
     state_of,
 )
 from tui_feeder.engine.storage.transaction import Write, Written
 
-__all__ = ["FileRecord", "Loss", "Quarantined", "Store", "StoreError", "Unavailable", "Written"]
+__all__ = ["FileRecord", "Loss", "Quarantined", "Standing", "Store", "StoreError", "Unavailable", "Written"]
 
 log = logging.getLogger(__name__)
 
 _CHECKED_MS = 30 * DAY_MS  # looked at in one transaction
+
+
+class Standing(NamedTuple):
+    """What is stored of a symbol, of one moment."""
+
+    present: Coverage
+    edition: int  # rises whenever stored values are replaced or lost
+    listed: int | None  # first minute (ms) the exchange has, once found out
 
 
 class Store:
@@ -98,6 +108,7 @@ class Store:
         self.on_loss: Callable[[Loss], None] = _log_loss
         self._damage = Damage()
         self._symbols: dict[str, SymbolState] = {}
+        self._published = 0  # transactions of this process
         self._loading = threading.Lock()
         self._environment = Environment(path, exchange=exchange, read_only=read_only, map_size=map_size)
         self.exchange = self._environment.exchange
@@ -170,6 +181,7 @@ class Store:
             self._damage.written(symbol, state.present)
         for loss in write.losses:
             self.on_loss(loss)
+        self._published += 1
 
     def _load(self, symbol: str) -> SymbolState:
         prefix = prefix_of(symbol)
@@ -360,6 +372,33 @@ class Store:
     def misplaced(self) -> str | None:
         """What became of the store's files behind its back, in words; None while they are in their place."""
         return self._environment.misplaced()
+
+    def version(self) -> int:
+        """A number that rises with every committed transaction, of whichever process writes.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        # LMDB's own number is there before the states in this process's memory are.
+        return self._environment.last_transaction() if self.read_only else self._published
+
+    def standing(self, symbol: str) -> Standing:
+        """What is stored of a symbol; cheaper than its single parts where another process writes.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        if not self.read_only:
+            state = self._state(symbol)
+            return Standing(state.present, state.edition, state.listed)
+        prefix = prefix_of(symbol)
+        with self._environment.reading() as txn:
+            raw = {name: self._environment.state.get(txn, prefix + name) for name in STANDING_NAMES}
+        found = standing_of(raw)
+        if found is None:  # a record of it is damaged: what is there has to be found by reading
+            state = self._state(symbol)
+            return Standing(state.present, state.edition, state.listed)
+        return Standing(*found)
 
     def file_bytes(self) -> int:
         """Bytes in use in the file; 0 once closed."""

@@ -18,6 +18,8 @@ NAMES = (
     b"untold", b"mistold", b"early", b"edition",
     b"lost", b"gone",
 )  # fmt: skip
+#: Those of them that :func:`standing_of` needs.
+STANDING_NAMES = (b"present", b"edition", b"listed")
 #: No minute is later, and no number of replacements as high as that which stands for an unknown one.
 _LAST_MS, _NO_EDITION = 1 << 53, 1 << 60
 
@@ -111,6 +113,24 @@ def state_of(
         gone=minutes(b"gone"),
         tail_days=tail_days,
     )
+
+
+def standing_of(raw: Mapping[bytes, bytes | None]) -> tuple[Coverage, int, int | None] | None:
+    """The minutes stored, the edition and the first minute of a symbol; None where a record is damaged.
+
+    Args:
+        raw: the records of :data:`STANDING_NAMES`.
+    """
+    edition, listed = raw[b"edition"], raw[b"listed"]
+    damaged = any(kept is not None and len(kept) != 8 for kept in (edition, listed))
+    try:
+        present = _coverage(raw[b"present"])
+    except ValueError:
+        damaged = True
+    if damaged:
+        return None
+    first = None if listed is None else int.from_bytes(listed, "big")
+    return present, 0 if edition is None else int.from_bytes(edition, "big"), first
 
 
 def _edition(raw: bytes | None, odd: Callable[[str, str], None]) -> int:

@@ -1,0 +1,143 @@
+"""A gateway over a store filled from an embedded exchange's market, with a feeder a test plays."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+
+from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Candle, Rows, Source, to_candles
+from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.listener import listen_at
+from tui_feeder.service.gateway.clients import Figures
+from tui_feeder.service.gateway.feeder import FollowedSymbol
+from tui_feeder.service.gateway.listing import ENTRY, HEAD
+from tui_feeder.service.gateway.server import GatewaySettings, serving_gateway
+from tui_feeder.simulator.clock import SimulatedClock
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.market import (
+    CLOSE,
+    HIGH,
+    LOW,
+    OPEN,
+    QUOTE,
+    TAKER,
+    TAKER_QUOTE,
+    TRADES,
+    VOLUME,
+    Market,
+)
+
+
+def market_rows(market: Market, symbol: str, start: int, end: int) -> Rows:
+    """Minutes of a market as a feeder would store them."""
+    found, block = market.instruments[symbol], market.minutes(symbol, start, end)
+    rows = np.zeros(len(block.times), dtype=ROW)
+    rows["open_time"], rows["trades"] = block.times, block.values[:, TRADES]
+    for name, column, places in (
+        ("open", OPEN, found.price_decimals), ("high", HIGH, found.price_decimals),
+        ("low", LOW, found.price_decimals), ("close", CLOSE, found.price_decimals),
+        ("volume", VOLUME, found.quantity_decimals), ("quote_volume", QUOTE, found.quote_decimals),
+        ("taker_buy_volume", TAKER, found.quantity_decimals),
+        ("taker_buy_quote_volume", TAKER_QUOTE, found.quote_decimals),
+    ):  # fmt: skip
+        # Correctly rounded, as a parser of the exchange's text gives them.
+        rows[name] = [int(value) / 10**places for value in block.values[:, column]]
+    return rows
+
+
+@dataclass
+class PlayedFeeder:
+    """A feeder whose state is what a test says."""
+
+    clock: SimulatedClock
+    symbols: dict[str, FollowedSymbol]
+    traded: set[str] = field(default_factory=set)
+    candles: dict[str, Candle] = field(default_factory=dict)
+    wait: float | None = None
+    wanted: list[str] = field(default_factory=list)
+
+    def now(self) -> int:
+        return self.clock.now()
+
+    def rate(self) -> float:
+        return self.clock.rate
+
+    def followed(self) -> Mapping[str, FollowedSymbol]:
+        return self.symbols
+
+    def is_traded(self, symbol: str) -> bool:
+        return symbol in self.symbols or symbol in self.traded
+
+    def forming(self, symbol: str) -> Candle | None:
+        return self.candles.get(symbol)
+
+    def recovery_seconds(self, symbol: str, minutes: Coverage) -> float | None:
+        return self.wait
+
+    def follow(self, symbol: str) -> None:
+        self.wanted.append(symbol)
+
+
+class GatewayUnderTest:
+    """A served gateway, its store and its feeder."""
+
+    def __init__(
+        self, url: str, store: Store, feeder: PlayedFeeder, figures: Figures, session: aiohttp.ClientSession
+    ) -> None:
+        self.url, self.store, self.feeder, self.figures, self.session = url, store, feeder, figures, session
+
+    async def get(
+        self, path: str, method: str = "GET", **headers: str
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """Status, body and headers of an answer."""
+        async with self.session.request(method, self.url + path, headers=headers) as answer:
+            return answer.status, await answer.read(), answer.headers
+
+    def commit(self, market: Market, symbol: str, start: int, end: int) -> None:
+        """Store the market's minutes of ``[start, end)``."""
+        self.store.put(symbol, market_rows(market, symbol, start, end), Source.REST).result(30)
+
+
+@contextlib.asynccontextmanager
+async def gateway_of(
+    exchange: Exchange,
+    path: Path,
+    spans: Mapping[str, tuple[int, int]],
+    settings: GatewaySettings = GatewaySettings(),  # noqa: B008 - it is frozen
+) -> AsyncIterator[GatewayUnderTest]:
+    """Serve a store with these minutes (ms, by symbol) of the exchange's market."""
+    market = exchange.market
+    store = await asyncio.to_thread(Store, path, exchange="a simulated exchange")
+    feeder = PlayedFeeder(exchange.clock, {name: FollowedSymbol(name, live=True) for name in spans})
+    made = listen_at("127.0.0.1", 0)
+    port = made.getsockname()[1]
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+            async with session.get(exchange.rest_url + "/fapi/v1/exchangeInfo") as answer:
+                info = json.loads(await answer.read())
+            for entry in info.pop("symbols"):
+                raw = json.dumps(entry, separators=(",", ":"), ensure_ascii=False).encode()
+                store.remember(ENTRY + entry["symbol"], raw)
+                feeder.traded.add(entry["symbol"])
+            store.remember(HEAD, json.dumps(info, separators=(",", ":")).encode())
+            for symbol, (start, end) in spans.items():
+                listed = market.instruments[symbol].onboard
+                if start <= listed:
+                    store.set_listed(symbol, listed)
+                rows = market_rows(market, symbol, start, end)
+                store.put(symbol, rows, Source.REST).result(60)
+                if len(rows):  # a stream tells of the minute in progress
+                    following = market_rows(market, symbol, end, end + MINUTE_MS)
+                    feeder.candles[symbol] = to_candles(following)[0]
+            async with serving_gateway(store, feeder, made, settings) as figures:
+                yield GatewayUnderTest(f"http://127.0.0.1:{port}", store, feeder, figures, session)
+    finally:
+        await asyncio.to_thread(store.close)

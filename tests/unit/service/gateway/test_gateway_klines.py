@@ -1,0 +1,220 @@
+"""Candles of the gateway are those of the exchange, byte for byte; holes are named and never filled."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.support.feed import NOON
+from tests.support.gateways import gateway_of, market_rows
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Source
+from tui_feeder.simulator.clock import SimulatedClock
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.synthetic import synthetic_market
+
+BTC, QUIET = "BTCUSDT", "币安人生USDT"
+HOUR_MS = 60 * MINUTE_MS
+#: The clock stands 30 s inside a minute.
+NOW = NOON + 30_000
+
+
+def exchange_at(now: int = NOW, symbols: tuple[str, ...] = (BTC, QUIET, "ETHUSDT")) -> Exchange:
+    market = synthetic_market(list(symbols), as_of_ms=NOON)
+    return Exchange(market, SimulatedClock(now, 1e-6))
+
+
+def over(rows: list[list[object]]) -> list[list[object]]:
+    """The rows of bars that are over."""
+    return [row for row in rows if int(str(row[6])) < NOW]
+
+
+@pytest.mark.parametrize(
+    "interval", ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"]
+)
+async def test_rows_are_the_exchanges_own_at_every_interval(tmp_path: Path, interval: str) -> None:
+    start = NOON - 12 * DAY_MS - 12 * HOUR_MS
+    async with (
+        exchange_at() as exchange,
+        gateway_of(exchange, tmp_path, {BTC: (start, NOON), QUIET: (start, NOON)}) as gateway,
+    ):
+        for query in (
+            "limit=7", "limit=100", f"startTime={start}", f"startTime={start + 1}&limit=33",
+            f"startTime={start + DAY_MS}&endTime={start + 2 * DAY_MS}&limit=1500",
+            f"startTime={start + DAY_MS}&endTime={start + DAY_MS}", f"endTime={NOON - DAY_MS}&limit=3",
+            f"startTime={NOON + DAY_MS}", f"startTime={NOON}", f"startTime={NOON - 2 * DAY_MS}&limit=1500",
+        ):  # fmt: skip
+            if interval in ("4h", "6h", "8h", "12h", "1d") and "limit=100" in query:
+                continue  # before the store's history
+            for symbol in (BTC, QUIET):
+                path = f"/fapi/v1/klines?symbol={symbol}&interval={interval}&{query}"
+                status, body, _ = await gateway.get(path)
+                assert status == 200, (path, body)
+                async with gateway.session.get(exchange.rest_url + path) as answer:
+                    wanted = await answer.read()
+                if over(json.loads(wanted)) == json.loads(wanted):
+                    assert body == wanted, path
+                got, exact = json.loads(body), json.loads(wanted)
+                assert over(got) == over(exact), path
+                assert [row[0] for row in got] == [row[0] for row in exact], path
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("interval", "begins", "after"),
+    [
+        ("3d", ["2026-02-27", "2026-03-02", "2026-03-05", "2026-03-08"], "2026-03-11"),
+        ("1w", ["2026-02-16", "2026-02-23", "2026-03-02", "2026-03-09"], "2026-03-16"),
+        ("1M", ["2026-01-01", "2026-02-01", "2026-03-01"], "2026-04-01"),
+    ],
+)
+async def test_long_bars_begin_where_the_exchange_begins_them(
+    tmp_path: Path, interval: str, begins: list[str], after: str
+) -> None:
+    start = ms("2026-01-01")
+    async with exchange_at() as exchange, gateway_of(exchange, tmp_path, {BTC: (start, NOON)}) as gateway:
+        path = f"/fapi/v1/klines?symbol={BTC}&interval={interval}&limit={len(begins)}"
+        status, body, _ = await gateway.get(path)
+        assert status == 200, body
+        rows, times = json.loads(body), [ms(text) for text in (*begins, after)]
+        assert [row[0] for row in rows] == times[:-1]
+        assert [row[6] for row in rows] == [time - 1 for time in times[1:]]
+        minutes = market_rows(exchange.market, BTC, start, NOON + MINUTE_MS)
+        for row, end in zip(rows, times[1:], strict=True):
+            inside = minutes[(minutes["open_time"] >= row[0]) & (minutes["open_time"] < end)]
+            assert row[1:5] == [
+                f"{value:.2f}"
+                for value in (
+                    inside["open"][0],
+                    inside["high"].max(),
+                    inside["low"].min(),
+                    inside["close"][-1],
+                )
+            ]
+            for column, name in ((5, "volume"), (7, "quote_volume"), (9, "taker_buy_volume")):
+                assert Decimal(row[column]) == sum(Decimal(repr(value)) for value in inside[name].tolist())
+            assert row[8] == inside["trades"].sum()
+
+
+async def test_a_hole_is_refused_with_its_minutes_and_served_once_it_is_filled(tmp_path: Path) -> None:
+    start = NOON - DAY_MS
+    async with exchange_at() as exchange, gateway_of(exchange, tmp_path, {BTC: (start, start)}) as gateway:
+        hole = NOON - 2 * HOUR_MS + 3 * MINUTE_MS
+        gateway.commit(exchange.market, BTC, start, hole)
+        gateway.commit(exchange.market, BTC, hole + 3 * MINUTE_MS, NOON)
+        gateway.feeder.wait = 3.2
+        for interval, query in (
+            ("1m", "limit=200"),
+            ("5m", "limit=30"),
+            ("1h", f"startTime={hole - HOUR_MS}"),
+        ):
+            path = f"/fapi/v1/klines?symbol={BTC}&interval={interval}&{query}"
+            status, body, headers = await gateway.get(path)
+            assert (status, headers["Retry-After"]) == (503, "4")
+            text = "minutes 10:03 to 10:05 are being recovered, retry in 4 s"
+            assert json.loads(body) == {"code": -1008, "msg": text}
+        elsewhere = f"/fapi/v1/klines?symbol={BTC}&interval=1m&limit=60&endTime={hole - 1}"
+        assert (await gateway.get(elsewhere))[0] == 200
+
+        some = f"/fapi/v1/klines?symbol={BTC}&interval=1m&startTime={hole - MINUTE_MS}&limit=8&partial=true"
+        status, body, _ = await gateway.get(some)
+        assert (status, [row[0] for row in json.loads(body)]) == (
+            200, [hole - MINUTE_MS, *(hole + n * MINUTE_MS for n in range(3, 7))],
+        )  # fmt: skip
+
+        gateway.commit(exchange.market, BTC, hole, hole + 3 * MINUTE_MS)
+        for interval, query in (
+            ("1m", "limit=200"),
+            ("5m", "limit=30"),
+            ("1h", f"startTime={hole - HOUR_MS}"),
+        ):
+            path = f"/fapi/v1/klines?symbol={BTC}&interval={interval}&{query}"
+            status, body, _ = await gateway.get(path)
+            async with gateway.session.get(exchange.rest_url + path) as answer:
+                assert over(json.loads(body)) == over(json.loads(await answer.read()))
+
+
+async def test_replaced_minutes_are_served_at_once(tmp_path: Path) -> None:
+    async with (
+        exchange_at() as exchange,
+        gateway_of(exchange, tmp_path, {BTC: (NOON - DAY_MS, NOON)}) as gateway,
+    ):
+        path = f"/fapi/v1/klines?symbol={BTC}&interval=1h&limit=20"
+        before = json.loads((await gateway.get(path))[1])
+        at = NOON - 3 * HOUR_MS
+        rows = market_rows(exchange.market, BTC, at, at + MINUTE_MS)
+        rows["high"] = 99_999.5
+        gateway.store.put(BTC, rows, Source.ARCHIVE_MONTH).result(30)
+        after = json.loads((await gateway.get(path))[1])
+        assert [(a[0], b[2]) for a, b in zip(before, after, strict=True) if a != b] == [(at, "99999.50")]
+
+
+async def test_a_minute_that_has_just_ended_is_waited_for(tmp_path: Path) -> None:
+    now = NOON + 300
+    async with (
+        exchange_at(now) as exchange,
+        gateway_of(exchange, tmp_path, {BTC: (NOON - HOUR_MS, NOON - MINUTE_MS)}) as gateway,
+    ):
+        path = f"/fapi/v1/klines?symbol={BTC}&interval=1m&limit=3"
+        asked = asyncio.create_task(gateway.get(path))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await asyncio.shield(asked)
+        gateway.commit(exchange.market, BTC, NOON - MINUTE_MS, NOON)
+        status, body, _ = await asked
+        rows = json.loads(body)
+        assert (status, [row[0] for row in rows]) == (200, [NOON - 2 * MINUTE_MS, NOON - MINUTE_MS, NOON])
+        close = rows[1][4]  # nothing was traded yet in the new minute
+        assert rows[2] == [
+            NOON, close, close, close, close, "0.000", NOON + MINUTE_MS - 1,
+            rows[2][7], 0, "0.000", rows[2][10], "0",
+        ]  # fmt: skip
+        assert Decimal(rows[2][7]) == Decimal(rows[2][10]) == 0
+
+        gateway.feeder.candles[BTC] = Candle(NOON, 10.0, 12.5, 9.0, 11.0, 2.0, 21.5, 4, 1.5, 16.25)
+        row = json.loads((await gateway.get(path))[1])[-1]
+        assert row[:6] == [NOON, "10.00", "12.50", "9.00", "11.00", "2.000"]
+        assert (Decimal(row[7]), row[8], row[9], Decimal(row[10])) == (
+            Decimal("21.5"),
+            4,
+            "1.500",
+            Decimal("16.25"),
+        )
+
+
+async def test_what_lies_before_the_history_is_no_shorter_answer(tmp_path: Path) -> None:
+    async with (
+        exchange_at() as exchange,
+        gateway_of(exchange, tmp_path, {BTC: (NOON - DAY_MS, NOON)}) as gateway,
+    ):
+        status, body, headers = await gateway.get(f"/fapi/v1/klines?symbol={BTC}&interval=4h&limit=9")
+        assert (status, headers["Retry-After"]) == (503, "3600")
+        assert "its history begins with minute 2026-03-09 12:00" in json.loads(body)["msg"]
+        partial = f"/fapi/v1/klines?symbol={BTC}&interval=4h&limit=9&partial=true"
+        rows = json.loads((await gateway.get(partial))[1])
+        assert [row[0] for row in rows] == [NOON - n * 4 * HOUR_MS for n in range(6, -1, -1)]
+
+
+async def test_a_listing_begins_with_its_first_bar(tmp_path: Path) -> None:
+    listed = NOON - 7 * HOUR_MS - 23 * MINUTE_MS
+    market = synthetic_market([BTC], as_of_ms=NOON, listed={BTC: listed})
+    exchange = Exchange(market, SimulatedClock(NOW, 1e-6))
+    async with exchange, gateway_of(exchange, tmp_path, {BTC: (listed, NOON)}) as gateway:
+        for query in (
+            "interval=1h&limit=50",
+            f"interval=4h&startTime={NOON - 9 * DAY_MS}",
+            "interval=1d&limit=1500",
+        ):
+            path = f"/fapi/v1/klines?symbol={BTC}&{query}"
+            status, body, _ = await gateway.get(path)
+            async with gateway.session.get(exchange.rest_url + path) as answer:
+                wanted = json.loads(await answer.read())
+            assert (status, over(json.loads(body))) == (200, over(wanted))
+            assert [row[0] for row in json.loads(body)] == [row[0] for row in wanted]

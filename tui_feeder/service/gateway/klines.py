@@ -1,0 +1,210 @@
+"""Candles from the store, as the exchange answers: whole, or refused with the minutes that are missing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows
+from tui_feeder.engine.core.coverage import Coverage, span
+from tui_feeder.service.gateway.feeder import Feeder
+from tui_feeder.service.gateway.queries import KlinesQuery
+from tui_feeder.service.gateway.refusals import RefusalError, later, named
+from tui_feeder.service.gateway.series import Series
+from tui_feeder.service.gateway.watch import StoreWatch
+
+#: A minute that has just ended is waited for so long (real seconds): its closing frame comes up to 2 s late,
+#: and REST is asked 3 s after its end.
+_CLOSE_SECONDS = 6.0
+#: So many minutes before now may still be on their way to the store.
+_ON_THE_WAY = 2
+#: When to ask again where nothing is known of a recovery.
+_USUAL_SECONDS = 4.0
+_FAR_SECONDS = 3_600.0
+#: Answers that read the store at the same time.
+_READERS = 2
+
+
+class Klines:
+    """Answers requests for the candles of followed symbols.
+
+    Args:
+        series: what is rendered.
+        feeder: whose store it is.
+        watch: tells of what is committed.
+    """
+
+    def __init__(self, series: Series, feeder: Feeder, watch: StoreWatch) -> None:
+        self._series = series
+        self._feeder = feeder
+        self._watch = watch
+        self._reading = asyncio.Semaphore(_READERS)
+        self._flat: dict[str, Candle] = {}
+
+    async def answer(self, query: KlinesQuery) -> bytes:
+        """The body of the answer.
+
+        Args:
+            query: checked; its symbol is followed.
+
+        Returns:
+            A JSON list of rows.
+
+        Raises:
+            RefusalError: minutes of it are missing.
+            FeederGoneError: the feeder does not answer.
+            StoreError: the store is closed.
+        """
+        self._series.look()
+        while True:
+            now = self._feeder.now()
+            first, after = self._range(query, now)
+            if after <= first:
+                return b"[]"
+            if query.partial:
+                return await self._partial(query, first, after, now - now % MINUTE_MS)
+            await self._present(query.symbol, first, min(after, now - now % MINUTE_MS))
+            chunks = self._series.ready(query.symbol, query.interval, first, after)
+            if chunks is None:
+                async with self._reading:
+                    chunks = await asyncio.to_thread(
+                        self._series.load, query.symbol, query.interval, first, after
+                    )
+            last = chunks[-1]
+            parts = [rows for chunk in chunks if (rows := chunk.rows(first, after))]
+            if after > last.until:
+                candle = self.minute_in_progress(query.symbol, last.until)
+                if candle is None:  # that minute is over meanwhile, and on its way to the store
+                    await self._watch.changed()
+                    continue
+                parts.append(self._series.forming(query.symbol, query.interval, last, candle))
+            return b"[" + b",".join(parts) + b"]"
+
+    def _range(self, query: KlinesQuery, now: int) -> tuple[int, int]:
+        """Open time of the first bar that is asked for, and the end (ms, exclusive) of the last one."""
+        interval, listed = query.interval, self._series.standing(query.symbol).listed
+        last = interval.floor(now if query.end is None else min(query.end, now))
+        first = interval.later(last, 1 - query.limit) if query.start is None else interval.ceil(query.start)
+        first = max(first, interval.floor(listed or 0))
+        return first, interval.later(min(last, interval.later(first, query.limit - 1)), 1)
+
+    async def _present(self, symbol: str, first: int, until: int) -> None:
+        """See that the minutes of ``[first, until)`` (ms) are stored; wait for one that has just ended."""
+        deadline: float | None = None
+        while (missing := self._missing(symbol, first, until)) is not None:
+            on_its_way = missing.start >= until - _ON_THE_WAY * MINUTE_MS
+            if deadline is None:
+                deadline = time.monotonic() + _CLOSE_SECONDS
+            left = deadline - time.monotonic()
+            followed = self._feeder.followed().get(symbol)
+            if not on_its_way or left <= 0 or followed is None or not followed.live:
+                raise self._hole(symbol, missing)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._watch.changed()
+
+    def _missing(self, symbol: str, first: int, until: int) -> Coverage | None:
+        now = self._series.standing(symbol)
+        first = max(first, now.listed or 0)
+        if now.present:
+            start, end = now.present.intervals[-1]
+            if start <= first and until <= end:
+                return None
+        return now.present.missing(first, until) or None
+
+    def _hole(self, symbol: str, missing: Coverage) -> RefusalError:
+        followed, present = self._feeder.followed().get(symbol), self._series.standing(symbol).present
+        where = named(missing, self._feeder.now())
+        if followed is not None and followed.live and present and missing.end <= present.start:
+            since = named(span(present.start, present.start + MINUTE_MS), self._feeder.now())
+            text = f"{where} of {symbol} are not stored: its history begins with {since}"
+            return later(f"{text}, see application.start_date", _FAR_SECONDS)
+        seconds = self._feeder.recovery_seconds(symbol, missing)
+        verb = "is" if missing.minutes == 1 else "are"
+        return later(f"{where} {verb} being recovered", _USUAL_SECONDS if seconds is None else seconds)
+
+    async def newest(self, symbol: str) -> Candle:
+        """The minute in progress, flat at the close before it while nothing was traded.
+
+        Args:
+            symbol: that is followed.
+
+        Returns:
+            The candle.
+
+        Raises:
+            RefusalError: minutes right before it are missing.
+            FeederGoneError: the feeder does not answer.
+            StoreError: the store is closed.
+        """
+        while True:
+            now = self._feeder.now()
+            minute = now - now % MINUTE_MS
+            await self._present(symbol, minute - MINUTE_MS, minute)
+            until = self._series.standing(symbol).present.end
+            if (candle := self.minute_in_progress(symbol, until)) is not None:
+                return candle
+            await self._watch.changed()
+
+    async def day_before(self, symbol: str, until: int, length: int) -> Rows:
+        """The stored minutes of the ``length`` ms before ``until``, all of those since the listing.
+
+        Args:
+            symbol: that is followed.
+            until: ms, exclusive.
+            length: ms.
+
+        Returns:
+            Rows of dtype ROW, sorted.
+
+        Raises:
+            RefusalError: some are missing.
+            StoreError: the store is closed.
+        """
+        await self._present(symbol, until - length, until)
+        async with self._reading:
+            return await asyncio.to_thread(self._series.minutes, symbol, until - length, until)
+
+    def minute_in_progress(self, symbol: str, minute: int) -> Candle | None:
+        """The forming candle of the minute that follows the stored ones; None once a later one is known.
+
+        Before its first trade it is flat at the close before it, as the exchange shows it.
+
+        Args:
+            symbol: whose minutes before it are stored.
+            minute: ms.
+
+        Returns:
+            The candle, or None.
+
+        Raises:
+            RefusalError: it is not known, since no frames arrive.
+        """
+        candle = self._feeder.forming(symbol)
+        if candle is not None and candle.open_time >= minute:
+            return candle if candle.open_time == minute else None
+        followed = self._feeder.followed().get(symbol)
+        if followed is None or not followed.live:
+            why = "" if followed is None else f": {followed.reason}"
+            raise later(f"nothing is known of the minute in progress of {symbol}{why}", _USUAL_SECONDS)
+        flat = self._flat.get(symbol)
+        if flat is None or flat.open_time != minute:
+            rows = self._series.minutes(symbol, minute - MINUTE_MS, minute)
+            if not len(rows):
+                raise self._hole(symbol, span(minute - MINUTE_MS, minute))
+            price = float(rows["close"][-1])
+            flat = Candle(minute, price, price, price, price, 0.0, 0.0, 0, 0.0, 0.0)
+            self._flat[symbol] = flat
+        return flat
+
+    async def _partial(self, query: KlinesQuery, first: int, after: int, minute: int) -> bytes:
+        """What there is, whatever is missing."""
+        forming = self._feeder.forming(query.symbol) if after > minute else None
+        if forming is not None and forming.open_time != minute:
+            forming = None
+        async with self._reading:
+            rows = await asyncio.to_thread(
+                self._series.loose, query.symbol, query.interval, first, min(after, minute), forming
+            )
+        return b"[" + rows + b"]"

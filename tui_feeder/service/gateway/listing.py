@@ -1,0 +1,101 @@
+"""What the exchange says of the followed symbols, as the feeder keeps it in the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import orjson
+
+from tui_feeder.engine.core.decoding import UNREADABLE
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.service.gateway.bars import Decimals
+
+#: Notes of the store (Store.recall): the answer to exchangeInfo without its symbols, and each of these.
+HEAD, ENTRY = "exchange information", "listing "
+#: How long what was read counts as new, real seconds.
+_FRESH_SECONDS = 10.0
+_MOST_DECIMALS = 12
+
+
+class _Digits(msgspec.Struct):
+    pair: str = ""
+    contractType: str = "PERPETUAL"
+    pricePrecision: int = 2
+    quantityPrecision: int = 3
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A symbol as the exchange lists it."""
+
+    raw: bytes  # JSON
+    pair: str
+    contract_type: str
+    decimals: Decimals
+
+
+class Listing:
+    """Reads what the exchange said of symbols.
+
+    Args:
+        store: where the feeder keeps it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._entries: dict[str, tuple[float, Entry | None]] = {}
+
+    def entry(self, symbol: str) -> Entry | None:
+        """The entry of a symbol; None where none is kept.
+
+        Args:
+            symbol: any.
+
+        Returns:
+            At most ten seconds old.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        now = time.monotonic()
+        known = self._entries.get(symbol)
+        if known is None or now - known[0] >= _FRESH_SECONDS:
+            known = self._entries[symbol] = now, _entry(self._store.recall(ENTRY + symbol))
+        return known[1]
+
+    def exchange_info(self, symbols: Iterable[str], now: int) -> bytes:
+        """The answer to exchangeInfo with these symbols alone.
+
+        Args:
+            symbols: in the order wanted.
+            now: exchange ms.
+
+        Returns:
+            JSON.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        head: dict[str, Any] = {"timezone": "UTC", "serverTime": now}
+        try:
+            kept = orjson.loads(self._store.recall(HEAD) or b"{}")
+            head |= kept if isinstance(kept, dict) else {}
+        except orjson.JSONDecodeError:
+            pass
+        head["serverTime"] = now
+        head["symbols"] = [orjson.Fragment(found.raw) for name in symbols if (found := self.entry(name))]
+        return orjson.dumps(head)
+
+
+def _entry(raw: bytes | None) -> Entry | None:
+    try:
+        found = msgspec.json.decode(raw or b"", type=_Digits)
+    except UNREADABLE:
+        return None
+    assert raw is not None
+    price = min(max(found.pricePrecision, 0), _MOST_DECIMALS)
+    quantity = min(max(found.quantityPrecision, 0), _MOST_DECIMALS)
+    # A quote volume is a sum of products of both.
+    return Entry(raw, found.pair, found.contractType, Decimals(price, quantity, price + quantity))

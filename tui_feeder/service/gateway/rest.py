@@ -1,0 +1,242 @@
+"""The REST surface: the exchange's public paths, answered from the store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+from isal import igzip
+
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.storage.lock import StoreError
+from tui_feeder.service.gateway import ticker
+from tui_feeder.service.gateway.clients import Clients, Figures
+from tui_feeder.service.gateway.feeder import Feeder, FeederGoneError
+from tui_feeder.service.gateway.klines import Klines
+from tui_feeder.service.gateway.listing import Entry, Listing
+from tui_feeder.service.gateway.queries import klines_query, klines_weight, mandatory
+from tui_feeder.service.gateway.refusals import (
+    RefusalError,
+    invalid_symbol,
+    later,
+    missing_parameter,
+    no_path,
+)
+from tui_feeder.service.gateway.series import Series
+from tui_feeder.service.hosts import refusal as host_refusal
+
+log = logging.getLogger(__name__)
+
+_JSON = "application/json"
+#: Shorter answers are not worth packing.
+_PACKED_BYTES = 1_024
+_PACKING_LEVEL = 1
+#: What only a client sends that wants something of its account.
+_KEY_HEADER = "X-MBX-APIKEY"
+_PRIVATE = ("signature", "apiKey", "listenKey")
+_KEYS_STAY = (
+    "this gateway serves public market data by GET alone; keys, signed requests and orders do not pass: "
+    "send them to the exchange itself"
+)
+_BRING_UP_SECONDS = 15.0
+#: Accepted values of a Host header that are remembered.
+_MOST_HOSTS = 64
+_CONTRACTS = {"PERPETUAL", "CURRENT_QUARTER", "NEXT_QUARTER", "TRADIFI_PERPETUAL"}
+
+_Query = Mapping[str, str]
+_Endpoint = Callable[[_Query], Awaitable[bytes]]
+
+
+class RestSurface:
+    """Answers under ``/fapi/v1``.
+
+    Args:
+        feeder: whose store is served.
+        series: what is rendered of it.
+        klines: answers requests for candles.
+        listing: what the exchange says of symbols.
+        clients: their limits.
+        figures: counts what is done.
+        named: whether the value of a ``Host`` header names this server.
+        follows: whether a symbol that is asked for and not followed is brought to live.
+    """
+
+    def __init__(
+        self,
+        feeder: Feeder,
+        series: Series,
+        klines: Klines,
+        listing: Listing,
+        clients: Clients,
+        figures: Figures,
+        named: Callable[[str], bool],
+        *,
+        follows: bool,
+    ) -> None:
+        self._feeder = feeder
+        self._series = series
+        self._klines = klines
+        self._listing = listing
+        self._clients = clients
+        self._figures = figures
+        self._named = named
+        self._follows = follows
+        self._hosts: set[str] = set()
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to hang into the server."""
+        endpoints: list[tuple[str, _Endpoint]] = [
+            ("ping", self._ping),
+            ("time", self._time),
+            ("exchangeInfo", self._exchange_info),
+            ("klines", self._answer_klines),
+            ("continuousKlines", self._continuous_klines),
+            ("ticker/price", self._price),
+            ("ticker/24hr", self._day),
+        ]
+        routes = [
+            web.route("*", f"/fapi/v1/{name}", self._serving(name, answer)) for name, answer in endpoints
+        ]
+        return [*routes, web.route("*", "/{path:.*}", self._serving("unknown", self._unknown))]
+
+    def _serving(self, name: str, answer: _Endpoint) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """An endpoint behind the checks that all have."""
+        weigh = klines_weight if name in ("klines", "continuousKlines") else _weight_of_one
+
+        async def handle(request: web.Request) -> web.Response:
+            headers = {}
+            try:
+                self._check(request)
+                query = request.query
+                used = self._clients.charge(request.remote or "", weigh(query))
+                headers["X-MBX-USED-WEIGHT-1M"] = str(used)
+                body, status = await answer(query), 200
+            except RefusalError as error:
+                body, status = error.body, error.status
+                headers |= error.headers
+            except (FeederGoneError, StoreError) as error:
+                refused = later(str(error), _BRING_UP_SECONDS)
+                body, status = refused.body, refused.status
+                headers |= refused.headers
+            except Exception:
+                log.exception("a request failed: %s", name)
+                body, status = b'{"code":-1000,"msg":"an error of the gateway; its log has the reason"}', 500
+            self._figures.answers[name, status] += 1
+            if len(body) >= _PACKED_BYTES and "gzip" in request.headers.get("Accept-Encoding", ""):
+                body = igzip.compress(body, _PACKING_LEVEL)
+                headers["Content-Encoding"] = "gzip"
+            return web.Response(body=body, status=status, headers=headers, content_type=_JSON)
+
+        return handle
+
+    def _check(self, request: web.Request) -> None:
+        """Refuse what is private, and what does not mean this server.
+
+        Raises:
+            RefusalError: it is one of these.
+        """
+        host = request.headers.get("Host", "")
+        if host not in self._hosts:
+            if host and not self._named(host):
+                self._figures.refused["host"] += 1
+                raise RefusalError(403, -1002, host_refusal(host, "gateway.allowed_hosts"))
+            if len(self._hosts) < _MOST_HOSTS:
+                self._hosts.add(host)
+        if request.method not in ("GET", "HEAD"):
+            self._figures.refused["method"] += 1
+            raise RefusalError(403, -1002, _KEYS_STAY)
+        if _KEY_HEADER in request.headers or any(name in request.query for name in _PRIVATE):
+            self._figures.refused["key"] += 1
+            raise RefusalError(403, -1002, _KEYS_STAY)
+
+    # --- endpoints -----------------------------------------------------------------------------
+
+    async def _unknown(self, query: _Query) -> bytes:
+        raise no_path()
+
+    async def _ping(self, query: _Query) -> bytes:
+        return b"{}"
+
+    async def _time(self, query: _Query) -> bytes:
+        return b'{"serverTime":%d}' % self._feeder.now()
+
+    async def _exchange_info(self, query: _Query) -> bytes:
+        symbols = tuple(self._feeder.followed())
+        return await asyncio.to_thread(self._listing.exchange_info, symbols, self._feeder.now())
+
+    async def _answer_klines(self, query: _Query) -> bytes:
+        symbol = mandatory(query, "symbol")
+        asked = klines_query(query, symbol)
+        self._known(symbol)
+        return await self._klines.answer(asked)
+
+    async def _continuous_klines(self, query: _Query) -> bytes:
+        pair, contract = mandatory(query, "pair"), mandatory(query, "contractType")
+        if contract not in _CONTRACTS:
+            raise missing_parameter("contractType")
+        asked = klines_query(query, pair)
+        for symbol in self._feeder.followed():
+            entry = self._listing.entry(symbol)
+            if entry is not None and (entry.pair, entry.contract_type) == (pair, contract):
+                self._known(symbol)
+                return await self._klines.answer(asked._replace(symbol=symbol))
+        self._known(pair)
+        raise invalid_symbol()
+
+    async def _price(self, query: _Query) -> bytes:
+        return await self._of_symbols(query, self._price_of)
+
+    async def _day(self, query: _Query) -> bytes:
+        return await self._of_symbols(query, self._day_of)
+
+    async def _of_symbols(self, query: _Query, answer: Callable[[str, Entry], Awaitable[bytes]]) -> bytes:
+        """Of the symbol that is named; of all that are live where none is, as the exchange answers."""
+        self._series.look()
+        if "symbol" in query:
+            symbol = mandatory(query, "symbol")
+            return await answer(symbol, self._known(symbol))
+        found = []
+        for symbol, followed in self._feeder.followed().items():
+            if followed.live and (entry := self._listing.entry(symbol)) is not None:
+                try:
+                    found.append(await answer(symbol, entry))
+                except RefusalError:
+                    continue  # it is being recovered: whoever asks for it alone is told
+        return b"[" + b",".join(found) + b"]"
+
+    async def _price_of(self, symbol: str, entry: Entry) -> bytes:
+        candle = await self._klines.newest(symbol)
+        return ticker.price(symbol, candle, entry.decimals, self._feeder.now())
+
+    async def _day_of(self, symbol: str, entry: Entry) -> bytes:
+        candle = await self._klines.newest(symbol)
+        rows = await self._klines.day_before(symbol, candle.open_time, ticker.DAY_MINUTES * MINUTE_MS)
+        return ticker.day(symbol, rows, candle, entry.decimals, self._feeder.now())
+
+    def _known(self, symbol: str) -> Entry:
+        """The entry of a symbol that is followed.
+
+        Raises:
+            RefusalError: it is not, or cannot be answered yet.
+        """
+        if symbol not in self._feeder.followed():
+            if not self._feeder.is_traded(symbol):
+                raise invalid_symbol()
+            if self._follows:
+                self._feeder.follow(symbol)
+                raise later(f"{symbol} was not followed, and is being brought to live", _BRING_UP_SECONDS)
+            raise invalid_symbol(
+                f" {symbol} is not followed by this feeder: add it to application.symbols, or set "
+                'gateway.unfollowed = "follow"'
+            )
+        entry = self._listing.entry(symbol)
+        if entry is None:
+            raise later(f"what the exchange lists of {symbol} is not known yet", _BRING_UP_SECONDS)
+        self._series.set_decimals(symbol, entry.decimals)
+        return entry
+
+
+def _weight_of_one(query: _Query) -> int:
+    return 1
