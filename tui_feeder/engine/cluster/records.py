@@ -1,0 +1,210 @@
+"""The records of the state topic: what was published last, as the next owner of a partition needs it. Pure.
+
+Three kinds, told apart by their keys; of each key the last committed record holds, older ones are compacted:
+
+- ``#position``: how far the owner's outbox is published, a record a partition;
+- ``SYMBOL``: what was published of a symbol, see :class:`Progress`;
+- ``SYMBOL checkpoint``: what its pipeline was at some minute, see :mod:`.checkpoints`.
+
+A record is written in the transaction of the messages that it speaks of: both are there, or neither.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.checksum import Unsealed, seal, unseal
+from tui_feeder.engine.core.coverage import EMPTY, Coverage
+from tui_feeder.engine.derived.revisions import Revisions
+
+#: Raised with every change of what a record holds.
+_FORMAT = b"feeder cluster 1\0"
+POSITION_KEY = b"#position"
+_CHECKPOINT_SUFFIX = b" checkpoint"
+#: Minutes published since the checkpoint are told apart in so many stretches; one is usual.
+_MOST_STRETCHES = 200
+#: Bytes of a record that is read at most.
+LARGEST = 8 << 20
+
+_Ms = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+_T = TypeVar("_T")
+
+
+class Position(msgspec.Struct, frozen=True, array_like=True):
+    """How far a partition's owner is."""
+
+    store: str  # which store the outboxes are of
+    worker: str  # name of the owner
+    epoch: int  # of its producer
+    numbers: dict[str, int]  # by topic: the last message of its outbox that is published, or is not to be
+    at: _Ms  # when, by its clock
+
+
+class Progress(msgspec.Struct, frozen=True, array_like=True):
+    """What was published of a symbol."""
+
+    watermark: _Ms  # open time of the last minute published
+    check: int  # crc32 of the last message of that minute
+    revisions: bytes  # of :meth:`Revisions.encode`: how often each minute was corrected
+    counted: tuple[tuple[_Ms, _Ms], ...]  # minutes published since the last checkpoint
+    alerted: dict[str, _Ms]  # by rule: the time of its last alert
+
+
+class Published:
+    """Follows what is published of a symbol, message by message.
+
+    Args:
+        known: what was published before; None for nothing.
+    """
+
+    def __init__(self, known: Progress | None = None) -> None:
+        self._watermark = -1 if known is None else known.watermark
+        self._check = 0 if known is None else known.check
+        self._revisions = None if known is None else Revisions.decode(known.revisions)
+        self._counted = EMPTY if known is None else Coverage(known.counted)
+        self._alerted = {} if known is None else dict(known.alerted)
+        self._corrected: dict[int, list[tuple[int, int]]] = {}  # by revision, of this transaction
+
+    @property
+    def watermark(self) -> int:
+        """Open time (ms) of the last minute published; -1 before the first."""
+        return self._watermark
+
+    def message(self, minute: int, revision: int, payload: bytes) -> None:
+        """A minute's message is published.
+
+        Args:
+            minute: its open time, ms.
+            revision: of the message.
+            payload: the message.
+        """
+        end = minute + MINUTE_MS
+        if self._revisions is None:
+            self._revisions = Revisions(minute)
+        if minute >= self._watermark:
+            self._watermark, self._check = minute, zlib.crc32(payload)
+        self._counted = self._counted.union(Coverage(((minute, end),)))
+        if revision > 0:
+            self._corrected.setdefault(revision, []).append((minute, end))
+
+    def begins(self, since: int) -> None:
+        """Messages from the minute ``since`` (ms) on may be corrected, though it may have none itself."""
+        if self._revisions is None:
+            self._revisions = Revisions(since)
+        self._revisions.since = min(self._revisions.since, since)
+
+    def alert(self, rule: str, at: int) -> None:
+        """An alert of ``rule`` about the time ``at`` (ms) is published."""
+        self._alerted[rule] = max(at, self._alerted.get(rule, 0))
+
+    def checkpoint(self, minute: int) -> None:
+        """A checkpoint of after ``minute`` (open time, ms) is written: minutes up to it need no mention."""
+        self._counted = self._counted.clip(minute + MINUTE_MS, 1 << 53)
+
+    def progress(self) -> Progress:
+        """Returns the record of all that was published so far."""
+        revisions = self._revisions or Revisions(max(0, self._watermark))
+        for level, minutes in sorted(self._corrected.items()):
+            corrected = Coverage(minutes)
+            while lacking := _below(revisions, corrected, level):
+                revisions.correct(lacking)
+        self._corrected.clear()
+        counted = self._counted.coarse(_MOST_STRETCHES)
+        return Progress(
+            max(0, self._watermark), self._check, revisions.encode(), counted.intervals, dict(self._alerted)
+        )
+
+
+def _below(revisions: Revisions, minutes: Coverage, level: int) -> Coverage:
+    """Those of ``minutes`` whose revision is less than ``level``."""
+    starts = [at for start, end in minutes for at in range(start, end, MINUTE_MS)]
+    return Coverage((at, at + MINUTE_MS) for at in starts if revisions.of(at) < level)
+
+
+class PartitionState:
+    """What the state topic holds of a partition, record by record; of each key the last one holds.
+
+    Attributes:
+        position: None where nobody has published in this partition.
+        progress: by symbol.
+        checkpoints: by symbol, as they were written.
+        refused: keys of records that cannot be used, and why.
+    """
+
+    def __init__(self) -> None:
+        self.position: Position | None = None
+        self.progress: dict[str, Progress] = {}
+        self.checkpoints: dict[str, bytes] = {}
+        self.refused: dict[str, str] = {}
+
+    def take(self, key: bytes, value: bytes | None) -> None:
+        """Takes the next record."""
+        name = key.decode(errors="replace")
+        self.refused.pop(name, None)
+        try:
+            if key == POSITION_KEY:
+                self.position = None if value is None else decode(value, Position)
+            elif key.endswith(_CHECKPOINT_SUFFIX):
+                symbol = key.removesuffix(_CHECKPOINT_SUFFIX).decode()
+                self._set(self.checkpoints, symbol, value)
+            else:
+                self._set(self.progress, key.decode(), None if value is None else decode(value, Progress))
+        except (Unsealed, UnicodeDecodeError) as error:
+            self.refused[name] = str(error)
+            self.progress.pop(name, None)
+
+    @staticmethod
+    def _set(known: dict[str, _T], symbol: str, value: _T | None) -> None:
+        if value is None:
+            known.pop(symbol, None)
+        else:
+            known[symbol] = value
+
+    @classmethod
+    def of(cls, records: Iterable[tuple[bytes, bytes | None]]) -> PartitionState:
+        """Makes the state of ``records``, keys and values in the order in which they were written."""
+        state = cls()
+        for key, value in records:
+            state.take(key, value)
+        return state
+
+
+def symbol_key(symbol: str) -> bytes:
+    """The key of a symbol's :class:`Progress`."""
+    return symbol.encode()
+
+
+def checkpoint_key(symbol: str) -> bytes:
+    """The key of a symbol's checkpoint."""
+    return symbol.encode() + _CHECKPOINT_SUFFIX
+
+
+def encode(record: Position | Progress) -> bytes:
+    """Returns the value of a record."""
+    return seal(_FORMAT, msgspec.msgpack.encode(record))
+
+
+def decode(value: bytes, form: type[_T]) -> _T:
+    """Reads the value of a record.
+
+    Args:
+        value: what :func:`encode` returned.
+        form: the kind of record.
+
+    Returns:
+        The record.
+
+    Raises:
+        Unsealed: damaged, too large, of another format, or of another kind.
+    """
+    if len(value) > LARGEST:
+        raise Unsealed(f"{len(value):,} bytes are too many")
+    try:
+        return msgspec.msgpack.decode(unseal(_FORMAT, value), type=form)
+    except msgspec.DecodeError as error:
+        raise Unsealed(f"it cannot be read: {error}") from error
