@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tui_feeder.errors import HostError
+
 log = logging.getLogger(__name__)
 
 #: One in so many descriptors is for the connections of a listener; the feeder needs the rest.
@@ -32,7 +34,7 @@ _NO_RESOURCE = (*_NO_DESCRIPTOR, errno.ENOBUFS, errno.ENOMEM)
 _AT_ONCE = 256
 
 
-class ListenError(Exception):
+class ListenError(HostError):
     """An address cannot be listened at; the text says why. ``no_address``: it is none of this machine's."""
 
     def __init__(self, text: str, *, no_address: bool = False) -> None:

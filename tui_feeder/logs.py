@@ -25,6 +25,7 @@ from tui_feeder.configuration.sections import Service
 from tui_feeder.configuration.text import MASK, Secret, printable
 from tui_feeder.configuration.values import is_secret
 from tui_feeder.engine.core.proxy import configured_proxies
+from tui_feeder.errors import HostError
 from tui_feeder.paths import FolderError, check_owner
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ _SECRET_AT_LEAST = 4
 _stated: set[str] = set()
 
 
-class LogError(Exception):
+class LogError(HostError):
     """The log cannot be written where it should be; the text says why."""
 
 

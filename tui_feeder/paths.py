@@ -11,10 +11,12 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from tui_feeder.errors import HostError
+
 _NAME = "feeder-tui"
 
 
-class FolderError(Exception):
+class FolderError(HostError):
     """A folder cannot be had; the text says why and what to do."""
 
 

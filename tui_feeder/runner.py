@@ -26,6 +26,7 @@ from tui_feeder.engine.sinks.needs import Need, unmet
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.thread import EngineThread, wait_for_end
+from tui_feeder.errors import RunFailure
 from tui_feeder.logs import follow, reopen, set_up
 from tui_feeder.monitor import ConfiguredValue, Faults
 from tui_feeder.paths import FolderError, config_folder, expand_user, state_folder
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 _NOT_OURS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 
 
-class RunError(Exception):
+class RunError(RunFailure):
     """The run cannot go as asked; the message says why and what to do."""
 
 

@@ -13,15 +13,13 @@ import errno
 import io
 import os
 import select
-import signal
 import sys
 from typing import Any
 
-#: What a shell tells of a program that SIGPIPE has ended.
-BROKEN_PIPE_EXIT = 128 + signal.SIGPIPE
+from tui_feeder.errors import ExitCode, HostError
 
 
-class OutputError(Exception):
+class OutputError(HostError):
     """Standard output takes no more.
 
     Not an OSError, lest somebody on the way take it for a fault of a file of his own.
@@ -119,6 +117,6 @@ def exit_code(code: int) -> int:
     if failure is None:
         return code
     if failure.errno == errno.EPIPE:
-        return BROKEN_PIPE_EXIT
+        return ExitCode.BROKEN_PIPE
     sys.stderr.write(f"feeder-tui: standard output cannot be written: {failure.strerror}\n")
-    return 1
+    return ExitCode.FAILED

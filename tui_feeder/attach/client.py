@@ -40,6 +40,7 @@ from tui_feeder.attach.wire import (
     framed,
     read_frame,
 )
+from tui_feeder.errors import RunFailure
 from tui_feeder.monitor import ROW, Event, MinuteState, ProfileView, Rows, Snapshot
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ _NO_ROWS = np.empty(0, dtype=ROW)
 _T = TypeVar("_T")
 
 
-class AttachError(Exception):
+class AttachError(RunFailure):
     """A feeder cannot be attached to; the text says why."""
 
 

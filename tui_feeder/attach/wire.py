@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 from isal import isal_zlib
 
+from tui_feeder.errors import RunFailure
 from tui_feeder.monitor import (
     Event,
     FormingView,
@@ -42,7 +43,7 @@ _LENGTH = struct.Struct("!I")
 _LEVEL = 1
 
 
-class WireError(Exception):
+class WireError(RunFailure):
     """The other side says what cannot be understood; the text says what."""
 
 

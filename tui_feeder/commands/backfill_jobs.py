@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tui_feeder.commands.connection import Connection
+from tui_feeder.commands.exchange_connection import Connection
 from tui_feeder.config import Config
 from tui_feeder.engine.acquisition.backfill import Tracker
 from tui_feeder.engine.acquisition.tracked_symbol import wanted_start

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tui_feeder.commands.backfill_jobs import Job
-from tui_feeder.commands.tables import amount, lasting, plural, size
+from tui_feeder.commands.formatting import amount, lasting, plural, size
 from tui_feeder.engine.acquisition.history_progress import WholeHistory
 
 if TYPE_CHECKING:

@@ -1,185 +1,76 @@
-"""``feeder-tui export``: stored candles as CSV, JSON lines or Parquet, a week of them in memory at a time."""
+"""``feeder-tui export``: its options and help."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any
+from typing import Annotated, Optional
 
-import orjson
 import typer
 
-from tui_feeder.atomic_write import atomic_write, is_regular_file
-from tui_feeder.commands.line import Refusal
-from tui_feeder.commands.tables import plural
-from tui_feeder.commands.wanted import name_damage
-from tui_feeder.engine.core.candle import DAY_MS
-from tui_feeder.research import CANDLE, Candles, CandleStore, DamagedDayWarning, open_store
-from tui_feeder.standard_streams import BROKEN_PIPE_EXIT
-from tui_feeder.time_format import parse_timeframe
-
-_GROUP_ROWS = 100_000  # rows of a Parquet row group, about
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the command line asks for."""
-
-    symbol: str
-    timeframe: str
-    start: int | None  # ms, a whole minute
-    end: int | None
-    form: str  # csv, jsonl, parquet
-    output: Path | None
-    include_partial: bool
-    force: bool = False  # replace a file that is there
+from tui_feeder.commands.failures import reported_failures
+from tui_feeder.commands.options import (
+    ConfigOption,
+    FromOption,
+    StorageOption,
+    ToOption,
+    config_flags,
+    load_config,
+    parse_range,
+)
+from tui_feeder.paths import expand_user
 
 
-class ExportError(Exception):
-    """The candles cannot be written; the message says why."""
+class Format(StrEnum):
+    """How candles are written."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
 
 
-def run(storage: Path, asked: Asked) -> int:
-    """Write the candles; the exit code.
+def export(
+    symbol: Annotated[str, typer.Option("--symbol", "--symbols", help="The symbol.", metavar="NAME")],
+    timeframe: Annotated[
+        str, typer.Option("--timeframe", help="1m, 5m, 15m, 1h, 4h, 1d: what divides a day.", metavar="TF")
+    ] = "1m",
+    start: FromOption = None,
+    end: ToOption = None,
+    form: Annotated[
+        Format, typer.Option("--format", help="parquet needs: pip install 'feeder-tui[parquet]'.")
+    ] = Format.CSV,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--output", "-o", help="File, written whole or not at all (default: stdout).", metavar="FILE"
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    include_partial: Annotated[
+        bool, typer.Option("--include-partial", help="Also bars that lack minutes.")
+    ] = False,
+    config: ConfigOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Write candles as CSV, JSON or Parquet.
 
-    Raises:
-        StoreError: there is no store.
-        Refusal: the symbol is not stored, or the request makes no sense.
-        ExportError: the file cannot be written.
+    The stored candles of one symbol that lie wholly inside --from .. --to. Times are ms since the epoch (in
+    Parquet timestamps, UTC), numbers in their shortest exact form. Works while an engine runs.
+
+    For example:
+
+      feeder-tui export --symbol BTCUSDT --from 2026-01-01 > btc.csv
+
+      feeder-tui export --symbol BTCUSDT --format parquet -o btc.parquet
+
+    Exit codes: 0 written, 1 there is no store, or the file cannot be written, 2 the symbol is not stored, or
+    the file exists already, 4 written without damaged days, which are listed on stderr.
     """
-    try:
-        seconds = parse_timeframe(asked.timeframe)
-    except ValueError as error:
-        raise Refusal(f"--timeframe: {error}") from None
-    if "," in asked.symbol or "*" in asked.symbol or "?" in asked.symbol or asked.symbol == "ALL":
-        raise Refusal(
-            f"export writes one symbol, not {asked.symbol}: run it once for each, into its own file"
-        )
-    write = _WRITERS[asked.form]
-    if asked.form == "parquet":
-        _pyarrow()
-        if asked.output is None and sys.stdout.isatty():
-            raise Refusal("parquet is not for terminals: name a file with --output, or redirect stdout")
-    if asked.output is not None and not asked.force and is_regular_file(asked.output):
-        raise Refusal(f"{asked.output} is there already: add --force to replace it, or name another file")
-    with open_store(storage) as store:
-        try:
-            chunks = store.chunks(
-                asked.symbol, seconds, asked.start, asked.end, include_partial=asked.include_partial
-            )
-        except KeyError as error:
-            raise Refusal(error.args[0]) from None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DamagedDayWarning)  # named below, in one line
-            if asked.output is None:
-                write(sys.stdout.buffer, chunks, asked)
-                return _damage(store, asked)
-            with _file(asked.output) as target:
-                count = write(target, chunks, asked)
-        damaged = _damage(store, asked)
-    bars = plural(count, "candle" if seconds == 60 else "bar")
-    typer.echo(f"wrote {bars} of {asked.symbol} {asked.timeframe} to {asked.output}", err=True)
-    if not count:
-        typer.echo(_why_nothing(storage, asked), err=True)
-    return damaged
+    with reported_failures():
+        low, high = parse_range(start, end)
+        loaded = load_config(config, config_flags(storage))
+        from tui_feeder.commands import export_run
 
-
-def _damage(store: CandleStore, asked: Asked) -> int:
-    low, high = asked.start or 0, asked.end if asked.end is not None else 1 << 62
-    found = store.damaged(asked.symbol).clip(low, high)
-    days = [day for start, end in found for day in range(start // DAY_MS * DAY_MS, end, DAY_MS)]
-    return name_damage({asked.symbol: days} if days else {})
-
-
-def _why_nothing(storage: Path, asked: Asked) -> str:
-    from tui_feeder.time_format import format_minute
-
-    with open_store(storage) as store:
-        found = store.range(asked.symbol)
-    assert found is not None
-    return f"stored are {format_minute(found[0])} .. {format_minute(found[1])}, exclusive"
-
-
-@contextlib.contextmanager
-def _file(path: Path) -> Iterator[IO[bytes]]:
-    try:
-        with atomic_write(path) as target:
-            yield target
-    except BrokenPipeError:  # what is no file, such as /dev/stdout or a FIFO, and whose reader has left
-        raise typer.Exit(BROKEN_PIPE_EXIT) from None
-    except OSError as error:
-        raise ExportError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def _csv(target: IO[bytes], chunks: Iterator[Candles], asked: Asked) -> int:
-    target.write(",".join(CANDLE.names or ()).encode() + b"\n")
-    count = 0
-    for chunk in chunks:
-        # orjson writes the shortest digits that read back to the same number.
-        target.write(orjson.dumps(chunk.tolist())[2:-2].replace(b"],[", b"\n") + b"\n")
-        count += len(chunk)
-    return count
-
-
-def _jsonl(target: IO[bytes], chunks: Iterator[Candles], asked: Asked) -> int:
-    names = CANDLE.names or ()
-    count = 0
-    for chunk in chunks:
-        lines = [orjson.dumps(dict(zip(names, row, strict=True))) for row in chunk.tolist()]
-        target.write(b"\n".join(lines) + b"\n")
-        count += len(chunk)
-    return count
-
-
-def _parquet(target: IO[bytes], chunks: Iterator[Candles], asked: Asked) -> int:
-    import numpy as np
-
-    pa = _pyarrow()
-    import pyarrow.parquet as pq
-
-    about = {"symbol": asked.symbol, "timeframe": asked.timeframe, "times": "timestamps in ms, UTC"}
-    instant = pa.timestamp("ms", tz="UTC")
-    fields = [
-        pa.field(name, instant if name.endswith("_time") else pa.from_numpy_dtype(CANDLE[name]), False)
-        for name in CANDLE.names or ()
-    ]
-    schema = pa.schema(fields, metadata=about)
-    count = 0
-    waiting: list[Candles] = []
-    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-
-        def flush() -> None:
-            rows = np.concatenate(waiting)
-            waiting.clear()
-            columns = [pa.array(np.ascontiguousarray(rows[field.name])).cast(field.type) for field in schema]
-            writer.write_table(pa.table(columns, schema=schema))
-
-        for chunk in chunks:
-            waiting.append(chunk)
-            count += len(chunk)
-            if sum(map(len, waiting)) >= _GROUP_ROWS:
-                flush()
-        if waiting:
-            flush()
-    return count
-
-
-def _pyarrow() -> Any:  # noqa: ANN401 - a module that need not be installed
-    try:
-        import pyarrow
-    except ImportError:
-        raise Refusal(
-            "--format parquet needs pyarrow: pip install 'feeder-tui[parquet]', or use csv or jsonl"
-        ) from None
-    return pyarrow
-
-
-_WRITERS: dict[str, Callable[[IO[bytes], Iterator[Candles], Asked], int]] = {
-    "csv": _csv,
-    "jsonl": _jsonl,
-    "parquet": _parquet,
-}
+        file = expand_user(output) if output is not None else None
+        asked = export_run.Asked(symbol, timeframe, low, high, form.value, file, include_partial, force)
+        raise typer.Exit(export_run.run(loaded.config.application.storage_path, asked))

@@ -1,159 +1,46 @@
-"""``feeder-tui info``: what is stored, where, and how large it is."""
+"""``feeder-tui info``: its options and help."""
 
 from __future__ import annotations
 
-from collections import Counter
+from typing import Annotated
 
-import numpy as np
-import orjson
 import typer
 
-from tui_feeder.commands.tables import amount, plural, size, table
-from tui_feeder.commands.wanted import name_damage, stored_symbols
-from tui_feeder.config import LoadedConfig
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
-from tui_feeder.engine.sinks.configured import disabled_backlogs
-from tui_feeder.engine.sinks.draining import span_text
-from tui_feeder.engine.storage.environment import FORMAT
-from tui_feeder.engine.storage.store import Store
-from tui_feeder.time_format import format_minute
+from tui_feeder.commands.failures import reported_failures
+from tui_feeder.commands.options import (
+    ConfigOption,
+    JsonOption,
+    StorageOption,
+    StoredSymbolsOption,
+    config_flags,
+    load_config,
+    split_symbols,
+)
 
-_SLICE_MS = 30 * DAY_MS
 
+def info(
+    symbols: StoredSymbolsOption = None,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="Also the source of the minutes; reads every block.")
+    ] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Show what is stored, and how much.
 
-def run(loaded: LoadedConfig, asked: list[str] | None, sources: bool, json: bool) -> int:
-    """Print what is stored; the exit code.
+    The range, the minutes and what is missing of each symbol. Works while an engine runs.
 
-    Raises:
-        StoreError: there is no store.
-        Refusal: a symbol is not stored.
+    For example:
+
+      feeder-tui info
+
+      feeder-tui info --sources --json
+
+    Exit codes: 0 shown, 1 there is no store, 2 a symbol is not stored, 4 some days are damaged (--sources).
     """
-    store = Store(loaded.config.application.storage_path, read_only=True)
-    try:
-        about = _about(loaded, store)
-        chosen = stored_symbols(store, asked)
-        symbols = [_symbol(store, symbol, sources) for symbol in chosen]
-        damaged = {symbol: days for symbol, days in store.damaged_days().items() if symbol in chosen}
-    finally:
-        store.close()
-    if json:
-        answer = about | {"symbols": symbols}
-        typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
-    else:
-        typer.echo(_text(about, symbols, sources))
-    return name_damage(damaged)
+    with reported_failures():
+        loaded = load_config(config, config_flags(storage))
+        from tui_feeder.commands import info_run
 
-
-def _about(loaded: LoadedConfig, store: Store) -> dict[str, object]:
-    candles, used = store.candles(), store.file_bytes()
-    file, backlogs = store.path / "data.mdb", store.backlogs()
-    configs = sorted(
-        {
-            origin.rpartition(":")[0].removeprefix("file ")
-            for origin in loaded.origins.values()
-            if origin.startswith("file ")
-        }
-    )
-    return {
-        "store": str(store.path.resolve()),
-        "config": configs,
-        "exchange": store.exchange,
-        "format": FORMAT,
-        "file_bytes": file.stat().st_size,
-        "used_bytes": used,
-        "candles": candles,
-        "bytes_per_candle": round(used / candles, 1) if candles else None,
-        "waiting": [one._asdict() for one in backlogs],
-        "disabled": disabled_backlogs(loaded.config, backlogs),
-    }
-
-
-def _symbol(store: Store, symbol: str, sources: bool) -> dict[str, object]:
-    present, certified = store.present(symbol), store.certified(symbol)
-    found: dict[str, object] = {
-        "symbol": symbol,
-        "start": present.start,
-        "end": present.end,
-        "minutes": present.minutes,
-        "certified_minutes": certified.minutes,
-        "missing_minutes": present.missing(present.start, present.end).minutes,
-        "outage_minutes": store.outages(symbol).minutes,
-        "quarantined": len(store.quarantined(symbol)),
-        "listed": store.listed(symbol),
-    }
-    if sources:
-        counts: Counter[str] = Counter()
-        for at in range(present.start, present.end, _SLICE_MS):
-            origins = store.read_sourced(symbol, at, min(at + _SLICE_MS, present.end))[1]
-            for code, count in enumerate(np.bincount(origins).tolist()):
-                if count:
-                    counts[Source(code).name.lower()] += count
-        found["sources"] = dict(counts)
-    return found
-
-
-def _text(about: dict[str, object], symbols: list[dict[str, object]], sources: bool) -> str:
-    configs = about["config"]
-    assert isinstance(configs, list)
-    file, used = _int(about, "file_bytes"), _int(about, "used_bytes")
-    apiece = f", {about['bytes_per_candle']} bytes a candle" if about["candles"] else ""
-    lines = [
-        f"store     {about['store']}",
-        f"config    {', '.join(configs) or 'no file, the defaults'}",
-        f"exchange  {about['exchange'] or 'not said'}",
-        f"format    {about['format']}",
-        f"size      {size(file)}, {size(used)} of it used",
-        f"candles   {plural(_int(about, 'candles'), 'minute')}{apiece}",
-        *_waiting(about),
-        "",
-    ]
-    if not symbols:
-        return "\n".join([*lines, "no symbols"])
-    head = ["symbol", "first minute", "last minute", "minutes", "certified", "missing"]
-    rows = [
-        [
-            str(one["symbol"]),
-            format_minute(_int(one, "start")),
-            format_minute(_int(one, "end") - MINUTE_MS),
-            amount(_int(one, "minutes")),
-            _share(_int(one, "certified_minutes"), _int(one, "minutes")),
-            amount(_int(one, "missing_minutes")),
-        ]
-        for one in symbols
-    ]
-    lines.append(table(head, rows, left=3))
-    if sources:
-        names = [source.name.lower() for source in reversed(Source)]
-        counted = [(str(one["symbol"]), one["sources"]) for one in symbols]
-        body = [
-            [symbol, *(amount(counts.get(name, 0)) for name in names)]
-            for symbol, counts in counted
-            if isinstance(counts, dict)
-        ]
-        lines += ["", table(["symbol", *(name.replace("_", " ") for name in names)], body)]
-    return "\n".join(lines)
-
-
-def _waiting(about: dict[str, object]) -> list[str]:
-    """What waits for the sinks, and what is kept for those that are disabled."""
-    waiting, disabled = about["waiting"], about["disabled"]
-    assert isinstance(waiting, list)
-    assert isinstance(disabled, list)
-    lines = [
-        f"waiting   {one['sink']}: {amount(one['messages'])} messages, the oldest {span_text(one['age'])} old"
-        for one in waiting
-    ]
-    return [*lines, *(f"note      {text}" for text in disabled)]
-
-
-def _int(found: dict[str, object], name: str) -> int:
-    value = found[name]
-    assert isinstance(value, int)
-    return value
-
-
-def _share(part: int, whole: int) -> str:
-    """A percentage that says 100 % only of the whole."""
-    if part == whole:
-        return "100 %"
-    return f"{min(99.9, 100 * part / whole):.1f} %"
+        raise typer.Exit(info_run.run(loaded, split_symbols(symbols), sources, json))

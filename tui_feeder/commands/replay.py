@@ -1,101 +1,81 @@
-"""``feeder-tui replay``: the messages of stored minutes, made again."""
+"""``feeder-tui replay``: its options and help."""
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO
+from enum import StrEnum
+from typing import Annotated, Optional
 
-from tui_feeder.commands.line import Refusal
-from tui_feeder.commands.wanted import name_damage, stored_symbols
-from tui_feeder.config import Config
-from tui_feeder.engine.analytics.message import Message, encode
-from tui_feeder.engine.derived.replay import replay, stored_span
-from tui_feeder.engine.storage.store import Store
-from tui_feeder.time_format import format_minute
+import typer
 
-_BLOCK = 64 << 10  # bytes written at once while there is no pace to keep
+from tui_feeder.commands.failures import reported_failures
+from tui_feeder.commands.options import (
+    ConfigOption,
+    FromOption,
+    StorageOption,
+    StoredSymbolsOption,
+    ToOption,
+    config_flags,
+    load_config,
+    parse_range,
+    split_symbols,
+)
+from tui_feeder.errors import ExitCode
 
 
-def run(
-    config: Config, asked: list[str] | None, start: int | None, end: int | None, speed: float | None
-) -> int:
-    """Write the messages to standard output, one a line; the exit code.
+class Lines(StrEnum):
+    """How messages are written."""
 
-    Args:
-        config: whose analysis settings shape the messages.
-        asked: symbols or patterns; None for all that are stored.
-        start: ms of the first minute; None for the first stored.
-        end: ms, exclusive; None for the end of the last stored minute.
-        speed: exchange seconds in a real second; None for as fast as possible.
+    JSONL = "jsonl"
 
-    Raises:
-        StoreError: there is no store.
-        Refusal: a symbol is not stored, or no minute lies in the range.
+
+def replay(
+    symbols: StoredSymbolsOption = None,
+    start: FromOption = None,
+    end: ToOption = None,
+    speed: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--speed",
+            help="Exchange seconds in a real second (default: as fast as possible; with --ui 60).",
+            min=0.001,
+            max=86_400,
+        ),
+    ] = None,
+    output: Annotated[Lines, typer.Option("--output", help="One JSON object a line.")] = Lines.JSONL,
+    ui: Annotated[
+        bool, typer.Option("--ui", help="Show them on the screens, with keys to pause, resume and seek.")
+    ] = False,
+    config: ConfigOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Send stored candles through the same pipeline: their messages on stdout, minute by minute.
+
+    They equal those of a live engine with the same settings and candles, all with revision 0.
+    Reads only; works while an engine runs.
+
+    With --ui the screens show them instead: space pauses and resumes, comma and full stop seek by an hour,
+    < and > by a day, ( and ) change the speed, q quits. Without --from it begins a day before the end.
+
+    For example:
+
+      feeder-tui replay --symbols BTCUSDT --from 2026-02-21 > day.jsonl
+
+      feeder-tui replay --ui --from 2026-02-21T12:00:00Z --speed 300
+
+    Exit codes: 0 done, 1 there is no store, 2 nothing of it is stored, 4 done without damaged days, which are
+    listed on stderr.
     """
-    store = Store(config.application.storage_path, read_only=True)
-    try:
-        symbols, low, high = replayed_span(store, asked, start, end)
-        messages: Iterable[Message] = replay(store, config, symbols, low, high)
-        if speed is not None:
-            messages = paced(messages, speed, time.monotonic, time.sleep)
-        code = _write(messages, sys.stdout.buffer, at_once=speed is not None)
-        damaged = {symbol: days for symbol, days in store.damaged_days().items() if symbol in symbols}
-        return name_damage(damaged) or code
-    finally:
-        store.close()
+    if ui and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        typer.echo("feeder-tui: --ui needs a terminal; without it the messages go to stdout", err=True)
+        raise typer.Exit(ExitCode.BAD_INPUT)
+    with reported_failures():
+        low, high = parse_range(start, end)
+        loaded = load_config(config, config_flags(storage))
+        if ui:
+            from tui_feeder.commands import replay_screens
 
+            raise typer.Exit(replay_screens.run(loaded, split_symbols(symbols), low, high, speed))
+        from tui_feeder.commands import replay_run
 
-def replayed_span(
-    store: Store, asked: list[str] | None, start: int | None, end: int | None
-) -> tuple[list[str], int, int]:
-    """The symbols that are meant, and the range of them that is stored: ms, its end exclusive.
-
-    Raises:
-        Refusal: a symbol is not stored, or no minute lies in the range.
-    """
-    symbols = stored_symbols(store, asked)
-    if not symbols:
-        raise Refusal(f"no candles in {store.path}")
-    first, last = stored_span(store, symbols)
-    low, high = first if start is None else max(start, first), last if end is None else min(end, last)
-    if high <= low:
-        there = f"{format_minute(first)} to {format_minute(last)}"
-        raise Refusal(f"no minute is stored in this range: the store has {there}")
-    return symbols, low, high
-
-
-def paced(
-    messages: Iterable[Message], speed: float, now: Callable[[], float], sleep: Callable[[float], None]
-) -> Iterator[Message]:
-    """The messages with the time between their minutes, divided by ``speed``; the first comes at once."""
-    began: float | None = None
-    first = 0
-    for message in messages:
-        if began is None:
-            began, first = now(), message.timestamp
-        wait = began + (message.timestamp - first) / 1000 / speed - now()
-        if wait > 0:
-            sleep(wait)
-        yield message
-
-
-def _write(messages: Iterable[Message], out: BinaryIO, *, at_once: bool) -> int:
-    """Write lines until the end."""
-    waiting: list[bytes] = []
-    size = 0
-    for message in messages:
-        line = encode(message)
-        waiting.append(line)
-        size += len(line)
-        if at_once or size >= _BLOCK:
-            out.write(b"\n".join(waiting) + b"\n")
-            waiting.clear()
-            size = 0
-            if at_once:
-                out.flush()
-    if waiting:
-        out.write(b"\n".join(waiting) + b"\n")
-    out.flush()
-    return 0
+        raise typer.Exit(replay_run.run(loaded.config, split_symbols(symbols), low, high, speed))

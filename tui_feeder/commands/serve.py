@@ -1,191 +1,51 @@
-"""``feeder-tui serve``: the screens in a web browser, each page an attached screen of its own."""
+"""``feeder-tui serve``: its options and help."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import shlex
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from typing import Annotated, Optional
 
 import typer
-from aiohttp import web
 
-from tui_feeder.attach.sockets import chosen, listening, own_path, running
-from tui_feeder.commands.line import Refusal
-from tui_feeder.listener import ListenError, listen_at, most_connections
-from tui_feeder.service.hosts import own_name, refusal
-from tui_feeder.web_server import serving_http
-
-try:
-    from textual_serve import server as textual_server
-    from textual_serve.app_service import AppService
-    from textual_serve.server import Server
-except ModuleNotFoundError as error:
-    raise Refusal(
-        "the browser needs a package more: pip install 'feeder-tui[browser]'; "
-        "over ssh, feeder-tui attach needs none"
-    ) from error
-
-_PAGES = 8  # at once; each is a process
-_CONNECTIONS = 128
-_START_SECONDS = 60.0
-_TEMPLATES = Path(__file__).with_name("pages")
-#: What a page may load: what is served beside it, also where a later version of its scripts asks for more.
-_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; font-src 'self' data:; connect-src 'self' ws://{host}; frame-ancestors 'none'"
-)
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from tui_feeder.commands.failures import reported_failures
+from tui_feeder.commands.options import ConfigOption, SocketOption, StorageOption, SymbolsOption
 
 
-def run(socket: Path | None, host: str, port: int, allowed_hosts: Sequence[str], own: list[str]) -> int:
-    """Serve until interrupted; the exit code.
+def serve(
+    socket: SocketOption = None,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; any but loopback is open to the network.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port to listen on.", min=1, max=65535)] = 8000,
+    allow_host: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--allow-host",
+            help="Host name that pages may be requested by, as behind a proxy; repeatable.",
+            metavar="NAME",
+        ),
+    ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Where no feeder runs, start a demo.")] = False,
+    config: ConfigOption = None,
+    storage: StorageOption = None,
+    symbols: SymbolsOption = None,
+) -> None:
+    """Show the screens in a web browser.
 
-    Args:
-        socket: of the feeder to show; None for the only one that runs, or one started for it.
-        host: address to listen at.
-        port: to listen at.
-        allowed_hosts: names that pages may be asked under beside this machine's.
-        own: options of the feeder that is started where none runs.
+    Each page is a client of the running feeder. Where none runs, one is started without a screen, with the
+    options given here, and stopped at the end.
 
-    Raises:
-        SocketError: there is more than one feeder to choose from.
-        Refusal: the feeder started for it did not come up.
+    For example:
+
+      feeder-tui serve
+
+      feeder-tui serve --demo --port 8001
+
+    Exit codes: 0 shut down cleanly, 1 the port cannot be used, or no feeder started.
     """
-    with _feeder(socket, own) as path:
-        asyncio.run(Pages(path, host, port, allowed_hosts).run())
-    return 0
+    with reported_failures():
+        own: list[str] = ["--demo"] if demo else []
+        for name, value in (("--config", config), ("--storage", storage), ("--symbols", symbols)):
+            own += [name, str(value)] if value is not None else []
+        from tui_feeder.commands import serve_run
 
-
-@contextlib.contextmanager
-def _feeder(socket: Path | None, own: list[str]) -> Iterator[Path]:
-    """The feeder that runs, or one started without a screen for as long as this lasts."""
-    if socket is not None or running():
-        yield chosen(socket)
-        return
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tui_feeder", "--no-ui", *own], stdin=subprocess.DEVNULL
-    )
-    try:
-        path, deadline = own_path(process.pid), time.monotonic() + _START_SECONDS
-        while not (path.is_socket() and listening(path)):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise Refusal("the feeder did not start; its own message is above")
-            time.sleep(0.1)
-        yield path
-    finally:
-        process.terminate()
-        process.wait()
-
-
-class Service(AppService):
-    """The process of a page, known until it is gone."""
-
-    processes: ClassVar[set[asyncio.subprocess.Process]] = set()
-
-    async def _open_app_process(self, width: int = 80, height: int = 24) -> asyncio.subprocess.Process:
-        process = await super()._open_app_process(width, height)
-        self.processes.difference_update([one for one in self.processes if one.returncode is not None])
-        self.processes.add(process)
-        return process
-
-    @classmethod
-    async def end_all(cls) -> None:
-        """End what runs, and read what it wrote: a pipe left over is an error once the loop is gone."""
-        for process in cls.processes:
-            if process.returncode is None:
-                process.kill()
-            if process.stdin is not None:
-                process.stdin.close()
-            for pipe in (process.stdout, process.stderr):
-                while pipe is not None and await pipe.read(65_536):
-                    pass
-            await process.wait()
-        cls.processes.clear()
-
-
-textual_server.AppService = Service  # type: ignore[attr-defined]  # the server makes its services by this name
-
-
-class Pages(Server):
-    """Pages that each run ``feeder-tui attach``.
-
-    A page of somebody else's must not reach it through the user's browser: what is asked under another name
-    than the one it is served at, or from another page than its own, is refused.
-    """
-
-    def __init__(self, path: Path, host: str, port: int, allowed_hosts: Sequence[str]) -> None:
-        looks = ("--colors", "truecolor", "--symbols-set", "braille")  # what a browser has
-        command = shlex.join([sys.executable, "-m", "tui_feeder", "attach", "--socket", str(path), *looks])
-        super().__init__(command, host, port, title="feeder-tui", templates_path=_TEMPLATES)
-        self._path = path
-        self._open = 0
-        self._named = own_name(host, allowed_hosts)
-        self.public_url = ""  # links lead to the name the page was asked under
-
-    async def run(self) -> None:
-        """Serve until SIGINT or SIGTERM.
-
-        Raises:
-            ListenError: the address cannot be had.
-        """
-        try:
-            made = listen_at(self.host, self.port)
-        except ListenError as error:
-            option = "--host" if error.no_address else "--port"
-            raise ListenError(f"{error}: choose another with {option}") from error
-        over = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, over.set)
-        where = f"the port {self.port} of the pages"
-        async with serving_http(await self._make_app(), made, where, most=most_connections(_CONNECTIONS)):
-            await over.wait()
-
-    async def on_startup(self, app: web.Application) -> None:
-        """Tell where the pages are."""
-        typer.echo(
-            f"showing the feeder at {self._path} on http://{self.host}:{self.port} (ctrl+c ends)", err=True
-        )
-
-    async def _make_app(self) -> web.Application:
-        app = await super()._make_app()
-        app.middlewares.append(self._guard)
-        app.on_cleanup.append(self._end)
-        return app
-
-    async def _end(self, app: web.Application) -> None:
-        await Service.end_all()
-
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        origin = request.headers.get("Origin")
-        if not self._named(request.host):
-            raise web.HTTPForbidden(text=f"{refusal(request.host, '--allow-host')}\n")
-        if origin is not None and urlsplit(origin).netloc != request.host:
-            raise web.HTTPForbidden(text="this page is served to pages of its own alone\n")
-        if request.method != "GET":
-            raise web.HTTPMethodNotAllowed(request.method, ["GET"])
-        if request.path != "/ws":
-            answer = await handler(request)
-            if not answer.prepared:
-                answer.headers["Content-Security-Policy"] = _POLICY.format(host=request.host)
-            return answer
-        if self._open >= _PAGES:
-            raise web.HTTPServiceUnavailable(text=f"{_PAGES} pages are open already\n")
-        self._open += 1
-        try:
-            return await handler(request)
-        finally:
-            self._open -= 1
-
-    async def handle_index(self, request: web.Request) -> Any:  # noqa: ANN401
-        """The page, with links to the name it was asked under."""
-        self.public_url = f"http://{request.host}"
-        return await super().handle_index(request)
+        raise typer.Exit(serve_run.run(socket, host, port, allow_host or (), own))

@@ -1,68 +1,69 @@
-"""``feeder-tui sinks check`` and ``discard``: whether sinks work, and dropping what waits for one."""
+"""``feeder-tui sinks``: its options and help."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-import logging
-import sys
+from enum import StrEnum
+from typing import Annotated
 
 import typer
 
-from tui_feeder.commands.line import Refusal
-from tui_feeder.config import LoadedConfig
-from tui_feeder.engine.sinks.configured import look
-from tui_feeder.engine.sinks.draining import span_text
-from tui_feeder.engine.sinks.thread import SinkError
-from tui_feeder.engine.storage.store import Store
-
-WRONG = 4
+from tui_feeder.commands.failures import reported_failures
+from tui_feeder.commands.options import ConfigOption, JsonOption, StorageOption, config_flags, load_config
 
 
-def run(loaded: LoadedConfig, as_json: bool) -> int:
-    """Print what was found; 0 when every enabled sink works."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the reason is told in one line
-    found = asyncio.run(look(loaded.config))
-    if as_json:
-        told = {
-            name: {
-                "state": "off" if one is None else "failed" if isinstance(one, SinkError) else "ok",
-                "lines": [] if one is None else [str(one)] if isinstance(one, SinkError) else one,
-            }
-            for name, one in found.items()
-        }
-        typer.echo(json.dumps(told, indent=1))
-    else:
-        for name, one in found.items():
-            state = "off" if one is None else f"failed: {one}" if isinstance(one, SinkError) else "ok"
-            typer.echo(f"{name:<9} {state}")
-            for line in one if isinstance(one, list) else []:
-                typer.echo(f"{'':<9} {line}")
-    return WRONG if any(isinstance(one, SinkError) for one in found.values()) else 0
+class OutboxSink(StrEnum):
+    """The sinks that messages wait for."""
+
+    KAFKA = "kafka"
+    FILE = "file"
 
 
-def discard(loaded: LoadedConfig, kind: str, confirmed: bool) -> int:
-    """Drop what waits for the sinks of ``kind``, once that is confirmed; the exit code.
+sinks_app = typer.Typer(help="Where messages and candles go.", no_args_is_help=True)
 
-    Raises:
-        StoreError: there is no store, or a feeder runs on it.
-        Refusal: there is nobody to confirm it.
+
+@sinks_app.command()
+def check(json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Check that Kafka and PostgreSQL can be reached as configured.
+
+    Connects, reports what exists and what a run would create, and changes nothing.
+
+    For example:
+
+      feeder-tui sinks check
+
+      feeder-tui sinks check --config /etc/feeder.toml --json
+
+    Exit codes: 0 every enabled sink works, 4 one does not.
     """
-    path = loaded.config.application.storage_path
-    with contextlib.closing(Store(path, read_only=True)) as store:
-        found = [one for one in store.backlogs() if one.kind == kind]
-    if not found:
-        typer.echo(f"nothing waits for {kind}")
-        return 0
-    for one in found:
-        typer.echo(f"{one.sink}: {one.messages:,} messages, the oldest {span_text(one.age)} old")
-    if not confirmed:
-        if not sys.stdin.isatty():
-            raise Refusal("this drops them for good: say --yes")
-        typer.confirm("drop them for good?", abort=True)
-    with contextlib.closing(Store(path)) as store:
-        for one in found:
-            store.open_outbox((), loaded.config.kafka.outbox_max_mb, one.topic).discard(one.sink)
-    typer.echo("dropped")
-    return 0
+    with reported_failures():
+        loaded = load_config(config, config_flags())
+        from tui_feeder.commands import sinks_run
+
+        raise typer.Exit(sinks_run.check(loaded, json))
+
+
+@sinks_app.command()
+def discard(
+    sink: Annotated[OutboxSink, typer.Argument(help="Whose messages.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    config: ConfigOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Delete the messages that are queued in the store for a sink, of all its topics.
+
+    Queued messages stay when their sink is disabled; this deletes them for good. No feeder may run on the
+    store meanwhile.
+
+    For example:
+
+      feeder-tui sinks discard kafka
+
+      feeder-tui sinks discard file --yes
+
+    Exit codes: 0 nothing is queued any more, 1 failed or not confirmed, 2 there is no terminal to confirm on.
+    """
+    with reported_failures():
+        loaded = load_config(config, config_flags(storage))
+        from tui_feeder.commands import sinks_run
+
+        raise typer.Exit(sinks_run.discard(loaded, sink.value, yes))

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from tui_feeder.commands.tables import amount, lasting, plural, size
+from tui_feeder.commands.formatting import amount, lasting, plural, size
 from tui_feeder.monitor import MINUTE_MS, GapView, Snapshot, StreamView, SymbolView
 from tui_feeder.time_format import format_minute
 

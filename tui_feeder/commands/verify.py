@@ -1,226 +1,58 @@
-"""``feeder-tui verify``: stored candles against themselves, the archives and REST."""
+"""``feeder-tui verify``: its options and help."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
+import typer
 
-from tui_feeder.commands.connection import Connection
-from tui_feeder.commands.tables import amount
-from tui_feeder.commands.verify_checks import (
-    Comparison,
-    Findings,
-    check_stored,
-    compare,
-    record_differences,
-    record_repair,
+from tui_feeder.commands.failures import reported_failures
+from tui_feeder.commands.options import (
+    ConfigOption,
+    FromOption,
+    JsonOption,
+    StorageOption,
+    StoredSymbolsOption,
+    ToOption,
+    config_flags,
+    load_config,
+    parse_range,
+    split_symbols,
 )
-from tui_feeder.commands.verify_report import print_report
-from tui_feeder.commands.wanted import stored_symbols
-from tui_feeder.config import LoadedConfig
-from tui_feeder.engine.acquisition.download_plan import File, FileKind, make_plan, rest_pages
-from tui_feeder.engine.core.candle import Rows, Source, faulty
-from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.exchanges.binance.archive import ArchiveError
-from tui_feeder.engine.exchanges.binance.rest import RestError
-from tui_feeder.engine.storage.store import Store
-from tui_feeder.runner import market_of
-
-WRONG = 4
-UNASKED = 3
-_LINE_SECONDS = 3.0
-_REST_TRIES = 3
-_CHECKED = {FileKind.MONTH: Source.ARCHIVE_MONTH, FileKind.DAY: Source.ARCHIVE_DAY}
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the command line asks for. ``start`` and ``end`` are whole minutes in ms."""
+def verify(
+    symbols: StoredSymbolsOption = None,
+    start: FromOption = None,
+    end: ToOption = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Check only what is stored; no requests.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Replace rows a better source contradicts; no engine may run.")
+    ] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Check what is stored, and compare it with the exchange.
 
-    symbols: Sequence[str] | None
-    start: int | None
-    end: int | None
-    offline: bool
-    repair: bool
-    json: bool
+    Every block decodes and every row is a valid candle; the stored rows are compared with the
+    archives, whose checksums are verified again, and with REST.
 
+    For example:
 
-def run(loaded: LoadedConfig, asked: Asked) -> int:
-    """Check, and repair where asked; the exit code.
+      feeder-tui verify --offline
 
-    Raises:
-        StoreError: there is no store, or it is in use and shall be repaired.
-        ExchangeError: the exchange cannot be reached.
-        Refusal: a symbol is not stored, or the request makes no sense.
+      feeder-tui verify --symbols BTCUSDT --from 2026-01-01 --repair
+
+    Exit codes: 0 nothing is wrong, or all of it was repaired; 4 something is wrong or differs; 3 nothing
+    is wrong, but a source did not answer.
     """
-    config = loaded.config
-    path = config.application.storage_path
-    # Candles of one exchange are never compared with, or repaired from, those of another.
-    exchange = "" if asked.offline else market_of(config)
-    Store(path, read_only=True).close()  # a store that is not there must not be made by --repair
-    store = Store(path, exchange=exchange, read_only=not asked.repair)
-    try:
-        records = store.damaged_records()
-        if records and asked.repair:
-            store.drop_damaged_records().result()
-        found = [Findings(symbol) for symbol in stored_symbols(store, asked.symbols, gone=True)]
-        asyncio.run(_Verification(loaded, store, asked, found).run())
-    finally:
-        store.close()
-    print_report(found, asked.offline, asked.repair, asked.json, records)
-    if not all(one.clean for one in found) or (records and not asked.repair):
-        return WRONG
-    return UNASKED if any(one.unasked for one in found) else 0
+    with reported_failures():
+        low, high = parse_range(start, end)
+        loaded = load_config(config, config_flags(storage))
+        from tui_feeder.commands import verify_run
 
-
-class _Verification:
-    """One run over all symbols."""
-
-    def __init__(self, loaded: LoadedConfig, store: Store, asked: Asked, found: list[Findings]) -> None:
-        self._config = loaded.config
-        self._store = store
-        self._asked = asked
-        self._found = found
-        self._now = ""
-
-    async def run(self) -> None:
-        telling = asyncio.create_task(self._tell())
-        try:
-            for one in self._found:
-                self._now = f"{one.symbol}, its rows"
-                one.start, one.end = self._bounds(one.symbol)
-                await asyncio.to_thread(check_stored, self._store, one, one.start, one.end)
-                if self._asked.repair:
-                    await asyncio.wrap_future(self._store.written())  # damaged days are missing from here on
-            if not self._asked.offline and self._found:
-                async with Connection(self._config, self._store) as connection:
-                    await connection.listed()
-                    for one in self._found:
-                        await self._compare(connection, one)
-        finally:
-            telling.cancel()
-
-    def _bounds(self, symbol: str) -> tuple[int, int]:
-        there = self._store.present(symbol).union(self._store.gone(symbol))
-        low, high = there.start, there.end
-        if self._asked.start is not None:
-            low = max(low, self._asked.start)
-        if self._asked.end is not None:
-            high = min(high, self._asked.end)
-        return low, high
-
-    async def _tell(self) -> None:
-        """A line on stderr every few seconds."""
-        while True:
-            await asyncio.sleep(_LINE_SECONDS)
-            done = sum(one.by_archive + one.by_rest for one in self._found)
-            sys.stderr.write(f"verify: {self._now}; {amount(done)} minutes compared so far\n")
-            sys.stderr.flush()
-
-    async def _compare(self, connection: Connection, one: Findings) -> None:
-        low, high = one.start, one.end
-        wanted = self._store.present(one.symbol).union(one.damaged).clip(low, high)
-        if not wanted:
-            return
-        self._now = f"{one.symbol} against archives"
-        await self._against_archives(connection, one, low, high, wanted)
-        self._now = f"{one.symbol} against REST"
-        if connection.refused:
-            one.unasked.append(f"REST: {connection.refused}")
-        else:
-            await self._against_rest(connection, one, wanted.clip(low, connection.closed_until()))
-        if not one.by_archive and not one.by_rest and not one.unasked:
-            one.unasked.append("anything: the exchange has none of these minutes")
-
-    async def _against_archives(
-        self, connection: Connection, one: Findings, low: int, high: int, wanted: Coverage
-    ) -> None:
-        """Every published file of ``[low, high)``, the month's where there is one, else the days'."""
-        barred: dict[FileKind, Coverage] = {FileKind.MONTH: EMPTY, FileKind.DAY: EMPTY}
-        left = span(low, high)
-        slots = asyncio.Semaphore(self._config.exchange.archive_concurrency)
-
-        async def check(file: File) -> bool:
-            async with slots:
-                try:
-                    found = await connection.archive.fetch(file, one.symbol)
-                except ArchiveError as error:
-                    if not error.missing:
-                        one.unasked.append(str(error))
-                    barred[file.kind] = barred[file.kind].union(span(file.start, file.end))
-                    return False
-                source = _CHECKED[file.kind] if found.checked else Source.ARCHIVE_UNCHECKED
-                inside = slice(*np.searchsorted(found.rows["open_time"], (file.start, file.end)))
-                before = self._store.file(found.path)
-                if before is not None and before.sha256 != found.sha256:
-                    one.replaced.append(found.path.rpartition("/")[2])
-                one.files += 1
-                compared = await self._take(one, found.rows[inside], source, file.start, file.end)
-                one.by_archive += compared
-                return True
-
-        while left:
-            plan = make_plan(left, now=connection.clock.now(), monthly_threshold_months=0, without=barred)
-            files = [file for file in plan.files if wanted.clip(file.start, file.end)]
-            left = EMPTY
-            for file, good in zip(files, await asyncio.gather(*map(check, files)), strict=True):
-                if not good and file.kind is FileKind.MONTH:
-                    left = left.union(span(file.start, file.end))
-
-    async def _against_rest(self, connection: Connection, one: Findings, wanted: Coverage) -> None:
-        for start, end in rest_pages(wanted):
-            try:
-                rows = await self._page(connection, one.symbol, start, end)
-            except RestError as error:
-                one.unasked.append(f"REST: {error}")
-                return
-            compared = await self._take(one, rows, Source.REST, start, end)
-            one.by_rest += compared
-
-    async def _page(self, connection: Connection, symbol: str, start: int, end: int) -> Rows:
-        for attempt in range(1, _REST_TRIES + 1):
-            try:
-                return await connection.rest.klines(symbol, start=start, end=end)
-            except RestError as error:
-                if attempt == _REST_TRIES or error.kind in ("unknown symbol", "refused here", "banned"):
-                    raise
-                if error.retry_ms is not None:
-                    await connection.clock.sleep_until(error.retry_ms)
-                else:
-                    await asyncio.sleep(0.25 * 2**attempt)
-        raise AssertionError("unreachable")
-
-    async def _take(self, one: Findings, rows: Rows, source: Source, start: int, end: int) -> int:
-        """Compare rows with what is stored, repair where asked; how many minutes were compared."""
-        rows = rows[~faulty(rows)]
-        found = await asyncio.to_thread(compare, self._store, one, rows, start, end)
-        wrong = found.differs
-        if source != Source.REST:
-            # Archives hold zero rows for minutes with trades: about those only REST is believed.
-            silent = (found.other["volume"] == 0) & (found.stored["volume"] > 0)
-            one.defects += int(silent.sum())
-            wrong = wrong & ~silent
-        record_differences(one, found, source, wrong)
-        if self._asked.repair:
-            await self._repair(one, found, source, wrong)
-        return len(found.other)
-
-    async def _repair(
-        self, one: Findings, found: Comparison, source: Source, wrong: NDArray[np.bool_]
-    ) -> None:
-        rows = found.other[wrong & (found.sources <= source)]
-        lost = found.lost
-        if source != Source.REST:  # of minutes without a trade only REST is believed
-            lost = lost[lost["volume"] > 0]
-        if not len(rows) and not len(lost):
-            return
-        rows = np.sort(np.concatenate([rows, lost]), order="open_time")
-        certify = Coverage.of_times(rows["open_time"]) if source != Source.ARCHIVE_UNCHECKED else EMPTY
-        put = self._store.put(one.symbol, rows, source, certify=certify)
-        written = await asyncio.wrap_future(put)
-        record_repair(one, list(written.changed), lost)
+        asked = verify_run.Asked(split_symbols(symbols), low, high, offline=offline, repair=repair, json=json)
+        raise typer.Exit(verify_run.run(loaded, asked))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import orjson
 import typer
 
-from tui_feeder.commands.tables import amount, plural, table
+from tui_feeder.commands.formatting import amount, plural, table
 from tui_feeder.commands.verify_checks import Difference, Findings
 from tui_feeder.time_format import format_minute
 

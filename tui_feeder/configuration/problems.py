@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tui_feeder.errors import InputError
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -33,7 +35,7 @@ class Problem:
         return "\n".join(lines)
 
 
-class ConfigError(Exception):
+class ConfigError(InputError):
     """The configuration can't be used; ``problems`` are all that is wrong with it."""
 
     def __init__(self, problems: list[Problem]) -> None:
@@ -45,6 +47,10 @@ class ConfigError(Exception):
         title = "1 problem" if count == 1 else f"{count} problems"
         return "\n".join([f"{title} in the configuration:", *map(str, self.problems)])
 
+    def report(self) -> str:
+        """Every problem with its place; no name of the program before them."""
+        return str(self)
 
-class InitError(Exception):
+
+class InitError(InputError):
     """A new configuration file cannot be written; the message says why and what to do."""

@@ -42,6 +42,7 @@ from tui_feeder.engine.health import health_of
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Loss, Store
 from tui_feeder.engine.symbol_health import HealthLog
+from tui_feeder.errors import RunFailure
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ _HOUR_MS = 60 * MINUTE_MS
 _READING = {"waiting", "backfill"}
 
 
-class EngineError(Exception):
+class EngineError(RunFailure):
     """The engine cannot do what was asked; the message says why and what to do."""
 
 

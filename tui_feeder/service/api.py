@@ -11,6 +11,7 @@ from typing import Any
 
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, timeframe_label
+from tui_feeder.errors import InputError
 from tui_feeder.monitor import SymbolView
 from tui_feeder.service.engine_probe import EngineProbe
 from tui_feeder.time_format import parse_time, parse_timeframe
@@ -23,7 +24,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _LONGEST_VALUE = 100
 
 
-class RequestError(Exception):
+class RequestError(InputError):
     """A question that cannot be answered; ``status`` is the one of HTTP."""
 
     def __init__(self, status: int, text: str) -> None:

@@ -19,6 +19,7 @@ from tui_feeder.engine.health import lags_of
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.outbox import Standing
 from tui_feeder.engine.thread import EngineThread
+from tui_feeder.errors import RunFailure
 from tui_feeder.monitor import ProfileView, Snapshot
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ _ANSWER_SECONDS = 2.0
 _FRESH_SECONDS = 0.5
 
 
-class BusyError(Exception):
+class BusyError(RunFailure):
     """The engine did not answer in time, or has ended."""
 
 

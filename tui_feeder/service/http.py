@@ -16,6 +16,7 @@ from aiohttp.typedefs import Middleware
 
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.thread import EngineThread
+from tui_feeder.errors import HostError
 from tui_feeder.listener import ListenError, listen_at, most_connections
 from tui_feeder.service.api import Api, RequestError
 from tui_feeder.service.engine_probe import BusyError, EngineProbe
@@ -36,7 +37,7 @@ _FIRST_SECONDS, _IDLE_SECONDS = 10.0, 30.0
 _DOWN = ("stopping", "stopped", "failed")
 
 
-class ServiceError(Exception):
+class ServiceError(HostError):
     """Nothing can be served; the message says why and what to do."""
 
 

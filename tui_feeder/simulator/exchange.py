@@ -11,6 +11,7 @@ from typing import Self
 
 from aiohttp import web
 
+from tui_feeder.errors import HostError
 from tui_feeder.listener import ListenError, listen_at, most_connections
 from tui_feeder.simulator.archive import Archive
 from tui_feeder.simulator.clock import SimulatedClock, SkewedClock
@@ -34,7 +35,7 @@ _CONNECTIONS = 1_000
 _FIRST_SECONDS, _IDLE_SECONDS = 30.0, 120.0
 
 
-class PortInUseError(OSError):
+class PortInUseError(HostError):
     """The port the exchange was to have cannot be had, as when another program listens there."""
 
 

@@ -1,6 +1,7 @@
 """Runs the embedded exchange as a child process, so that it shares neither loop nor lock with the engine.
 
-Imports nothing but the standard library: a command that starts the child does not load the exchange.
+Imports the standard library and the tree of errors alone: a command that starts the child does not load
+the exchange.
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from tui_feeder.errors import ExchangeFailure
+
 _START_WITHIN = 60.0
 _STOP_WITHIN = 5.0
 _CONTROL_WITHIN = 5.0
 
 
-class ExchangeStartError(RuntimeError):
+class ExchangeStartError(ExchangeFailure):
     """The exchange did not start; the message says why and is meant for the user."""
 
 
-class ExchangeControlError(RuntimeError):
+class ExchangeControlError(ExchangeFailure):
     """The exchange does not answer to its controls: it has ended, or hangs."""
 
 

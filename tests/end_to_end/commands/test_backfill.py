@@ -233,7 +233,7 @@ async def test_what_cannot_be_done_is_one_message(tmp_path: Path) -> None:
         assert "--to is exclusive" in done.err
         done = await command_at(exchange, "backfill", "--from", "2026-03-11", cwd=tmp_path)
         assert done.code == 2
-        assert "--from lies ahead of the exchange's last closed minute, 2026-03-10T1" in done.err
+        assert "--from is after the exchange's last closed minute, 2026-03-10T1" in done.err
         exchange.faults.switch_on("rest-empty")
         done = await command_at(exchange, "backfill", cwd=tmp_path)
         assert done.code == 3

@@ -12,7 +12,7 @@ import pytest
 from commanding import Done, command
 from samples import KLINES, MIDNIGHT, walk
 
-from tui_feeder.commands.replay import paced
+from tui_feeder.commands.replay_run import paced
 from tui_feeder.config import Config
 from tui_feeder.engine.analytics.message import Message, encode
 from tui_feeder.engine.analytics.pipeline import PipelineSettings

@@ -181,7 +181,7 @@ def test_a_symbol_nobody_lists_is_refused_with_a_guess() -> None:
 def test_no_terminal_means_headless_and_is_said() -> None:
     done = run("--demo", "--symbols", "BTCUSDT", "--run-for", "3")
     assert done.returncode == 0
-    assert "no terminal" in done.stderr
+    assert "not a terminal" in done.stderr
 
 
 def test_a_reader_that_leaves_ends_the_run_quietly() -> None:

@@ -20,12 +20,13 @@ from tui_feeder.config import Config
 from tui_feeder.configuration.proxy import ALLOWED, ProxyAddress, masked
 from tui_feeder.configuration.text import MASK
 from tui_feeder.configuration.values import is_loopback
+from tui_feeder.errors import ExchangeFailure
 
 _SECURE = {"https": True, "wss": True, "http": False, "ws": False}
 _KEY = "exchange.proxy"
 
 
-class ProxyError(Exception):
+class ProxyError(ExchangeFailure):
     """A proxy cannot be used; the message names it, where it is stated, and what to do."""
 
 

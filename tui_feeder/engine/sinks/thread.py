@@ -20,6 +20,7 @@ from typing import Any
 from tui_feeder.engine.core.backoff import Backoff
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.storage.lock import StoreError
+from tui_feeder.errors import SinkFailure
 from tui_feeder.monitor import STALLED
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ _END_SECONDS = 5.0
 _MOST_HANGING = 3
 
 
-class SinkError(Exception):
+class SinkError(SinkFailure):
     """A session failed for a reason that is known; the message says which and what to do.
 
     Args:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, MINUTES_PER_DAY, ROW, Rows, Source
+from tui_feeder.errors import StorageError
 
 VERSION = 1
 _HEAD = struct.Struct("<BHHBI")
@@ -43,7 +44,7 @@ Column = NDArray[np.int64] | NDArray[np.float64]
 Sources = NDArray[np.uint8]
 
 
-class BlockError(ValueError):
+class BlockError(StorageError, ValueError):
     """The bytes are not a block this version can read."""
 
 

@@ -14,12 +14,13 @@ import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tui_feeder.errors import StorageError
 from tui_feeder.paths import FolderError, check_owner
 
 DATA, HOLDER = "data.mdb", "engine.lock"
 
 
-class StoreError(Exception):
+class StoreError(StorageError):
     """The store cannot be used; the message says why and what to do."""
 
 

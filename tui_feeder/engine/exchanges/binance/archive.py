@@ -21,6 +21,7 @@ from tui_feeder.engine.core.proxy import Proxies, failures, reason_of, session
 from tui_feeder.engine.exchanges.binance import kline_csv
 from tui_feeder.engine.exchanges.binance.kline_csv import Refused
 from tui_feeder.engine.exchanges.binance.routes import archive_path
+from tui_feeder.errors import ExchangeFailure
 
 MAX_ZIP = 32 << 20
 T = TypeVar("T")
@@ -31,7 +32,7 @@ _TRIES = 3
 _WHOLE_TIMEOUTS = 30
 
 
-class ArchiveError(Exception):
+class ArchiveError(ExchangeFailure):
     """A file cannot be used; the message says why. ``missing`` when it is simply not there."""
 
     def __init__(self, text: str, *, missing: bool = False) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Rows
+from tui_feeder.errors import ExchangeFailure
 
 _SLICE = 16 * 1024  # bytes decoded in one go: holds the interpreter for about 0.1 ms
 _MICROSECONDS = 1e14
@@ -30,7 +31,7 @@ _BAD_AT_ONCE = 10_000
 _numbers = msgspec.json.Decoder(list[float | None])
 
 
-class CsvError(ValueError):
+class CsvError(ExchangeFailure, ValueError):
     """The text is not a kline CSV."""
 
 

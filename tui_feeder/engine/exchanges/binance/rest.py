@@ -21,6 +21,7 @@ from tui_feeder.engine.core.proxy import Proxies, failures, reason_of, session
 from tui_feeder.engine.exchanges.binance import answers
 from tui_feeder.engine.exchanges.binance.answers import Listings
 from tui_feeder.engine.exchanges.binance.weight import WeightLedger
+from tui_feeder.errors import ExchangeFailure
 
 MAX_LIMIT = 1_500
 MAX_BODY = 32 << 20
@@ -44,7 +45,7 @@ _TRIAL_SECONDS = 5.0
 _BANNED_UNTIL = re.compile(r"banned until (\d{13})")
 
 
-class RestError(Exception):
+class RestError(ExchangeFailure):
     """A request got no usable answer. ``kind`` is the state to show, ``retry_ms`` when to ask again."""
 
     def __init__(self, kind: str, text: str, retry_ms: int | None = None) -> None:

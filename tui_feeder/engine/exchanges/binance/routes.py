@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from tui_feeder.engine.acquisition.download_plan import File, FileKind
+from tui_feeder.errors import ExchangeFailure
 
 #: Stream categories that the ``/market`` route carries, by the part after ``@``.
 _MARKET_STREAMS = (
@@ -23,7 +24,7 @@ _MARKET_STREAMS = (
 )
 
 
-class RouteError(ValueError):
+class RouteError(ExchangeFailure, ValueError):
     """A stream does not belong on the route it was asked of."""
 
 

@@ -7,15 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import typer
 
-from tui_feeder.commands.line import Refusal
-from tui_feeder.commands.tables import plural
+from tui_feeder.commands.formatting import plural
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.acquisition.tracked_symbol import matching
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.errors import ExitCode, UsageError
 from tui_feeder.time_format import format_day, format_minute
-
-#: Exit code of a command that found damaged days in the store and went on without them.
-DAMAGED = 4
 
 
 def unlisted_line(symbol: str, listed: int) -> str:
@@ -29,7 +26,7 @@ def stored_symbols(store: Store, asked: Sequence[str] | None, *, gone: bool = Fa
     With ``gone`` also those of which all was damaged.
 
     Raises:
-        Refusal: a name is not stored.
+        UsageError: a name is not stored.
     """
     there = [symbol for symbol in store.symbols() if store.present(symbol) or (gone and store.gone(symbol))]
     if asked is None:
@@ -40,7 +37,7 @@ def stored_symbols(store: Store, asked: Sequence[str] | None, *, gone: bool = Fa
         if found == [name] and name not in there:
             near = difflib.get_close_matches(name, there, 1)
             hint = f"did you mean {near[0]}?" if near else f"it holds {brief(there)}"
-            raise Refusal(f"no candles of {name} in {store.path}: {hint}")
+            raise UsageError(f"no candles of {name} in {store.path}: {hint}")
         chosen.update(dict.fromkeys(found))
     return list(chosen)
 
@@ -60,7 +57,7 @@ def name_damage(damaged: Mapping[str, Sequence[int]]) -> int:
     """Name on stderr the stored days (ms) that were left out because they are damaged; the exit code."""
     for line in damage_lines(damaged):
         typer.echo(f"feeder-tui: {line}", err=True)
-    return DAMAGED if damaged else 0
+    return ExitCode.DIFFERENCES if damaged else ExitCode.OK
 
 
 def damage_lines(damaged: Mapping[str, Sequence[int]]) -> list[str]:

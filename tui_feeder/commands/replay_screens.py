@@ -7,11 +7,12 @@ import traceback
 
 import typer
 
-from tui_feeder.commands.line import Refusal, State
-from tui_feeder.commands.replay import replayed_span
+from tui_feeder.commands import failures
+from tui_feeder.commands.replay_run import replayed_span
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.errors import ExitCode, UsageError
 from tui_feeder.logs import set_up
 from tui_feeder.paths import config_folder, state_folder
 from tui_feeder.runner import screen_settings
@@ -36,7 +37,7 @@ def run(
 
     Raises:
         StoreError: there is no store.
-        Refusal: a symbol is not stored, or no minute lies in the range.
+        UsageError: a symbol is not stored, or no minute lies in the range.
     """
     from tui_feeder.replay.app import ReplayApp
     from tui_feeder.replay.monitor import ReplayMonitor
@@ -55,13 +56,13 @@ def run(
                     state_file=state_folder() / "screen.json", folder=config_folder(),
                 )  # fmt: skip
             except ValueError as error:
-                raise Refusal(f"[ui] cannot be used: {error}") from error
+                raise UsageError(f"[ui] cannot be used: {error}") from error
             replay_monitor.play(True)
             reason = app.run()
             if reason is not None:
                 return 0
-            if State.debug and app.failure is not None:
+            if failures.debugging and app.failure is not None:
                 traceback.print_exception(app.failure)
             name = type(app.failure).__name__
             typer.echo(f"feeder-tui: the screen failed ({name}); log in {log_file}", err=True)
-            return 1
+            return ExitCode.FAILED

@@ -23,13 +23,14 @@ from tui_feeder.engine.exchanges.binance.archive import ArchiveClient, ArchiveEr
 from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
 from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.errors import ExchangeFailure
 
 _TRIES = 3
 #: REST refuses this machine while the archive may serve it: a command goes on without REST.
 _REFUSALS = ("refused here", "forbidden", "banned")
 
 
-class ExchangeError(Exception):
+class ExchangeError(ExchangeFailure):
     """The exchange cannot be asked; the message says why."""
 
 

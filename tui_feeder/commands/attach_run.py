@@ -1,0 +1,46 @@
+"""``feeder-tui attach``: the screens of a feeder that runs in another process."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from pathlib import Path
+
+import typer
+
+from tui_feeder.attach.client import AttachedMonitor
+from tui_feeder.attach.sockets import chosen
+from tui_feeder.commands import failures
+from tui_feeder.config import LoadedConfig
+from tui_feeder.errors import ExitCode
+from tui_feeder.logs import set_up
+from tui_feeder.paths import config_folder, state_folder
+from tui_feeder.runner import screen_settings
+
+
+def run(loaded: LoadedConfig, socket: Path | None) -> int:
+    """Show the screens of a running feeder until the user leaves; the exit code.
+
+    Raises:
+        SocketError: no feeder runs, or more than one.
+        AttachError: it does not answer, or is of another version.
+    """
+    from tui_feeder.app import AttachedApp
+
+    log_file = set_up(loaded.config, state_folder() / "attach.log", own=True)
+    with contextlib.closing(AttachedMonitor(chosen(socket))) as monitor:
+        app = AttachedApp(
+            monitor, screen_settings(loaded),
+            state_file=state_folder() / "screen.json", folder=config_folder(),
+        )  # fmt: skip
+        reason = app.run()
+        if reason is None and app.failure is not None:
+            if failures.debugging:
+                traceback.print_exception(app.failure)
+            name = type(app.failure).__name__
+            typer.echo(
+                f"feeder-tui: the screen failed ({name}); the feeder goes on; log in {log_file}", err=True
+            )
+            return ExitCode.FAILED
+        typer.echo(f"detached; the feeder (pid {monitor.welcome.pid}) goes on", err=True)
+    return ExitCode.OK

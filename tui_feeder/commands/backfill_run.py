@@ -1,0 +1,230 @@
+"""``feeder-tui backfill``: read history into the store, say what came of it, and exit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import difflib
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import typer
+
+from tui_feeder.commands.backfill_jobs import Backfill, Job
+from tui_feeder.commands.backfill_progress import Display, display
+from tui_feeder.commands.exchange_connection import Connection, ExchangeError
+from tui_feeder.commands.formatting import amount, lasting, plural, size, table
+from tui_feeder.commands.stored_symbols import brief, unlisted_line
+from tui_feeder.config import LoadedConfig
+from tui_feeder.engine.acquisition.tracked_symbol import choose_symbols, is_pattern
+from tui_feeder.engine.core.candle import Source
+from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.engine.telling import some
+from tui_feeder.errors import ExitCode, UsageError
+from tui_feeder.logs import set_up
+from tui_feeder.runner import market_of
+from tui_feeder.time_format import format_minute
+
+_RANGES = 10  # missing ranges a symbol, and lines of trouble, in the report
+_SOURCES = {
+    Source.ARCHIVE_MONTH: "monthly",
+    Source.ARCHIVE_DAY: "daily",
+    Source.REST: "REST",
+    Source.STREAM: "live",
+    Source.ARCHIVE_UNCHECKED: "unchecked",
+}
+
+
+def run(loaded: LoadedConfig, start: int | None, end: int | None) -> int:
+    """Fill ``[start, end)`` of the configured symbols; the exit code.
+
+    Args:
+        loaded: the configuration.
+        start: first minute in ms; None for what the configuration wants.
+        end: exclusive; None for the last closed minute.
+
+    Raises:
+        StoreError: the store cannot be opened for writing.
+        ExchangeError: the exchange cannot be reached.
+        UsageError: it lists none of the symbols.
+    """
+    config = loaded.config
+    store = Store(config.application.storage_path, exchange=market_of(config))
+    try:
+        return asyncio.run(_run(loaded, store, start, end))
+    finally:
+        store.close()
+
+
+async def _run(loaded: LoadedConfig, store: Store, start: int | None, end: int | None) -> int:
+    config = loaded.config
+    async with Connection(config, store) as connection:
+        listed = await connection.listed()
+        symbols, unknown = _choose(loaded, connection, listed)
+        if connection.refused:
+            typer.echo(f"REST cannot be used: {connection.refused}; archives alone are read", err=True)
+        if connection.odd:
+            odd = some([f"{name}: {why}" for name, why in connection.odd.items()])
+            typer.echo(f"entries of the exchange's list that cannot be used: {odd}", err=True)
+        closed = connection.closed_until()
+        if start is not None and start >= closed:
+            raise UsageError(f"--from is after the exchange's last closed minute, {format_minute(closed)}")
+        if end is not None and end > closed:
+            typer.echo(f"--to is in the future: minutes before {format_minute(closed)} are read", err=True)
+        work = Backfill(config, store, connection, symbols, start, end)
+        show = display(lambda: store.pausing)
+        show.start(work.jobs)
+        try:
+            # After the display has begun: log lines then go above its bars.
+            chosen = loaded.origins.get("service.log_level", "default") != "default"
+            quiet = replace(config, service=replace(config.service, log_level="warning"))
+            set_up(config if chosen else quiet)
+            showing = asyncio.create_task(show.run())
+            interrupted = await _until_done_or_asked(work, show)
+            showing.cancel()
+        finally:
+            show.stop()
+        jobs = [*work.jobs, *unknown]
+        typer.echo(report(jobs, connection))
+    if interrupted:
+        typer.echo("stopped in order; the same command goes on from here", err=True)
+        return ExitCode.INTERRUPTED
+    return ExitCode.OK if all(job.complete for job in jobs) else ExitCode.INCOMPLETE
+
+
+def _choose(
+    loaded: LoadedConfig, connection: Connection, listed: dict[str, SymbolInfo]
+) -> tuple[list[str], list[Job]]:
+    """The symbols to read, and jobs for those the exchange does not list."""
+    wanted = loaded.config.application.symbols
+    if connection.refused:
+        if patterns := [name for name in wanted if is_pattern(name)]:
+            raise ExchangeError(
+                f"{', '.join(patterns)} needs the exchange's list of symbols, which it refuses "
+                f"({connection.refused}): name the symbols"
+            )
+        return list(dict.fromkeys(wanted)), []
+    chosen = choose_symbols(wanted, listed)
+    symbols = [name for name in chosen if name in listed]
+    unknown = []
+    for name in chosen:
+        if name not in listed:
+            near = difflib.get_close_matches(name, listed, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            unknown.append(Job(name, f"the exchange does not list it{hint}", ended=True))
+    if not symbols:
+        told = unknown[0].reason if unknown else "none matches"
+        raise UsageError(f"{brief(wanted)}: {told} (--symbols or application.symbols)")
+    return symbols, unknown
+
+
+async def _until_done_or_asked(work: Backfill, show: Display) -> bool:
+    """Run the work; true when a signal ended it early."""
+    task = asyncio.create_task(work.run())
+    with _signals(task, show) as asked:
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not asked:
+                raise
+            return True
+        except ExceptionGroup as group:
+            error: Exception = group
+            while isinstance(error, ExceptionGroup):
+                error = error.exceptions[0]
+            raise error from group
+    return False
+
+
+@contextlib.contextmanager
+def _signals(task: asyncio.Task[None], show: Display) -> Iterator[list[int]]:
+    """While inside, SIGINT and SIGTERM cancel ``task``; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    asked: list[int] = []
+
+    def stop(number: int) -> None:
+        if asked:
+            os._exit(128 + number)
+        asked.append(number)
+        show.say("stopping in order; once more stops at once")
+        task.cancel()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield asked
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def report(jobs: Sequence[Job], connection: Connection) -> str:
+    """The table of what was read, then what went another way than planned, then what is missing."""
+    archive = connection.archive
+    used = [source for source in _SOURCES if any(job.sources[source] for job in jobs)]
+    rows = [
+        [
+            job.symbol,
+            amount(job.added),
+            *(amount(job.sources[source]) for source in used),
+            amount(archive.got[job.symbol]),
+            size(job.tracker.bytes_done if job.tracker else 0),
+            lasting(job.seconds),
+            amount(job.missing.minutes) if job.tracker else "all",
+        ]
+        for job in jobs
+    ]
+    if len(jobs) > 1:
+        rows.append(
+            [
+                "total",
+                amount(sum(job.added for job in jobs)),
+                *(amount(sum(job.sources[source] for job in jobs)) for source in used),
+                amount(sum(archive.got.values())),
+                size(sum(job.tracker.bytes_done for job in jobs if job.tracker)),
+                "",
+                amount(sum(job.missing.minutes for job in jobs)),
+            ]
+        )
+    names = [_SOURCES[source] for source in used]
+    lines = [table(["symbol", "added", *names, "files", "bytes", "time", "missing"], rows)]
+    for job in jobs:
+        lines.extend(_limited(job.symbol, archive.troubles[job.symbol]))
+    for job in jobs:
+        if job.listed is not None:
+            lines.append(unlisted_line(job.symbol, job.listed))
+        lines.extend(_limited(job.symbol, _missing(job)))
+        if job.uncertified:
+            why = f": {job.reason}" if job.failed else ""
+            lines.append(f"{job.symbol}: {plural(job.uncertified, 'minute')} stored, not certified{why}")
+    if connection.refused:
+        lines.append(f"REST could not be used: {connection.refused}")
+    if all(job.complete for job in jobs):
+        lines.append(
+            "complete" if any(job.wanted for job in jobs) else "complete: everything was stored and certified"
+        )
+    return "\n".join(lines)
+
+
+def _missing(job: Job) -> list[str]:
+    """Which minutes a symbol lacks, and why."""
+    if not job.ended:
+        return [f"interrupted, {plural(job.missing.minutes, 'minute')} left"] if job.missing else []
+    if job.tracker is None:
+        return [job.reason]
+    return [
+        f"missing {format_minute(low)} .. {format_minute(high)}: "
+        + (job.reason if job.failed.clip(low, high) else "no source has it")
+        for low, high in job.missing
+    ]
+
+
+def _limited(symbol: str, lines: Sequence[str]) -> list[str]:
+    told = [f"{symbol}: {line}" for line in lines[:_RANGES]]
+    if len(lines) > _RANGES:
+        told.append(f"{symbol}: and {len(lines) - _RANGES} more of the kind")
+    return told

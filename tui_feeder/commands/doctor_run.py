@@ -1,0 +1,104 @@
+"""``feeder-tui doctor``: everything a run needs, tried once, with the remedy where it is not well."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
+
+import orjson
+import typer
+
+from tui_feeder.commands import doctor_checks as checks
+from tui_feeder.commands.doctor_checks import Finding
+from tui_feeder.commands.doctor_port import port
+from tui_feeder.config import ConfigError, LoadedConfig
+from tui_feeder.engine.sinks.needs import unmet
+from tui_feeder.errors import ExitCode
+
+_WIDTH = 11
+
+
+def run(read: Callable[[], LoadedConfig], patience: float, as_json: bool) -> int:
+    """Print what was found; the exit code: 0, or 4 where something fails.
+
+    Args:
+        read: gives the configuration.
+        patience: seconds that a stream may stay without a frame.
+        as_json: one object instead of lines.
+    """
+    for noisy in ("aiokafka", "tui_feeder.engine.exchanges.binance.stream"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)  # what they say is told in one line
+    found: list[Finding] = []
+
+    async def all_of_them() -> None:
+        async for finding in _findings(read, patience):
+            found.append(finding)
+            if not as_json:
+                typer.echo(_line(finding))
+
+    asyncio.run(all_of_them())
+    failed = [finding for finding in found if finding.state == "fail"]
+    doubtful = [finding for finding in found if finding.state == "warn"]
+    if as_json:
+        answer = {"ok": not failed, "findings": [asdict(finding) for finding in found]}
+        typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
+    else:
+        typer.echo(f"\n{len(found)} looked at: {len(failed)} failed, {len(doubtful)} to look after")
+    return ExitCode.DIFFERENCES if failed else ExitCode.OK
+
+
+def _line(finding: Finding) -> str:
+    text = f"{finding.state:<5} {finding.check:<{_WIDTH}} {finding.text}"
+    return f"{text}\n{'':<{_WIDTH + 7}}-> {finding.remedy}" if finding.remedy else text
+
+
+async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncIterator[Finding]:
+    try:
+        loaded = read()
+    except ConfigError as error:
+        for problem in error.problems:
+            remedy = problem.hint or (f"allowed: {problem.allowed}" if problem.allowed else "")
+            yield Finding("config", "fail", str(problem), remedy)
+        return
+    config = loaded.config
+    for warning in loaded.warnings:
+        yield Finding("config", "warn", f"{warning.key}: {warning.message}", warning.hint or "")
+    needs = [need for need in unmet(config) if not need.key.startswith("application.")]  # that is the disk
+    for need in needs:
+        yield Finding("config", "fail", f"{need.key} {need.message}", need.hint)
+    if not loaded.warnings and not needs:
+        yield Finding("config", "ok", _origin(loaded))
+    yield checks.storage(config)
+    if rows := checks.profile_rows(config):
+        yield rows
+    yield await port(loaded)
+    way = checks.proxies(config)
+    yield way
+    told = {need.key.partition(".")[0] for need in needs}
+    asked = asyncio.create_task(
+        checks.sinks(config, told)
+    )  # they may take their time: nobody waits for another
+    if way.state == "fail":  # nobody can be asked
+        for finding in await asked:
+            yield finding
+        return
+    yield await checks.names(config)
+    found, exchange = await checks.rest(config)
+    for finding in found:
+        yield finding
+    archive = asyncio.create_task(checks.archive(config, exchange))
+    yield await checks.streams(config, exchange, patience)
+    yield await archive
+    for finding in await asked:
+        yield finding
+
+
+def _origin(loaded: LoadedConfig) -> str:
+    files = {
+        origin.rpartition(":")[0].removeprefix("file ")
+        for origin in loaded.origins.values()
+        if origin.startswith("file ")
+    }
+    return ", ".join(sorted(files)) or "no file, the defaults"

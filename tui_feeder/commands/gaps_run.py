@@ -1,0 +1,202 @@
+"""``feeder-tui gaps``: which minutes are missing, and what is known of the reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import orjson
+import typer
+
+from tui_feeder.commands.formatting import amount, plural, table
+from tui_feeder.commands.stored_symbols import configured_symbols, stored_symbols, unlisted_line
+from tui_feeder.config import LoadedConfig
+from tui_feeder.engine.acquisition.tracked_symbol import wanted_start
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.storage.store import Store, Unavailable
+from tui_feeder.time_format import format_minute
+
+_SHOWN = 40  # ranges a symbol, in the table for people
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A missing range ``[start, end)``, and what the store knows of it where every source was asked."""
+
+    start: int
+    end: int
+    known: Unavailable | None
+    damaged: bool = False  # recorded as stored, and its day cannot be read
+
+    @property
+    def minutes(self) -> int:
+        """How many minutes are missing."""
+        return (self.end - self.start) // MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What a symbol lacks between ``start`` and ``end``."""
+
+    symbol: str
+    start: int
+    end: int
+    holes: tuple[Hole, ...]
+    listed: int | None  # ms, where the listing cuts off a part of what was asked for
+
+    @property
+    def minutes(self) -> int:
+        """How many minutes are missing."""
+        return sum(hole.minutes for hole in self.holes)
+
+
+def run(loaded: LoadedConfig, asked: list[str] | None, start: int | None, end: int | None, json: bool) -> int:
+    """Print the gaps; the exit code.
+
+    Raises:
+        StoreError: there is no store.
+        UsageError: a symbol is not stored.
+    """
+    store = Store(loaded.config.application.storage_path, read_only=True)
+    try:
+        newest = _newest(store)
+        found = _found(loaded, store, asked, start, end, newest) if newest is not None else []
+    finally:
+        store.close()
+    if json:
+        typer.echo(orjson.dumps(_as_json(found), option=orjson.OPT_INDENT_2).decode())
+        return 0
+    if newest is None:
+        typer.echo(f"{store.path} holds no candles")
+        return 0
+    if any(one.holes for one in found):
+        typer.echo(_holes(found) + "\n")
+    for one in found:
+        if one.listed is not None:
+            typer.echo(unlisted_line(one.symbol, one.listed))
+    total, wide = sum(one.minutes for one in found), sum(one.end - one.start for one in found) // MINUTE_MS
+    lacking = [one for one in found if one.holes]
+    typer.echo(
+        f"{plural(len(found), 'symbol')}, {amount(wide)} minutes looked at: "
+        + (f"{amount(total)} missing, in {plural(len(lacking), 'symbol')}" if total else "none missing")
+    )
+    typer.echo(f"newest stored minute: {format_minute(newest)}")
+    return 0
+
+
+def _holes(found: list[Missing]) -> str:
+    """The missing ranges, and what is known of the reasons."""
+    rows = [
+        [
+            one.symbol, format_minute(hole.start), format_minute(hole.end), amount(hole.minutes),
+            format_minute(hole.known.next_try) if hole.known else "damaged" if hole.damaged else "-",
+        ]
+        for one in found
+        for hole in one.holes[:_SHOWN]
+    ]  # fmt: skip
+    lines = [table(["symbol", "from", "to", "minutes", "asked again"], rows, left=3)]
+    for one in found:
+        if (more := len(one.holes) - _SHOWN) > 0:
+            lines.append(f"{one.symbol}: {plural(more, 'more gap')}; --json shows all")
+        reasons = Counter(hole.known.reason for hole in one.holes if hole.known)
+        lines.extend(f"{one.symbol}: {plural(count, 'gap')}: {why}" for why, count in reasons.items())
+    if any(hole.damaged for one in found for hole in one.holes):
+        lines.append("damaged: stored and not readable; the running engine, or backfill, reads it again")
+    if any(hole.known is None and not hole.damaged for one in found for hole in one.holes):
+        lines.append("-: not read yet; feeder-tui backfill, or the running engine, reads it")
+    return "\n".join(lines)
+
+
+def _found(
+    loaded: LoadedConfig,
+    store: Store,
+    asked: list[str] | None,
+    start: int | None,
+    end: int | None,
+    newest: int,
+) -> list[Missing]:
+    stored = stored_symbols(store, asked)
+    configured = configured_symbols(loaded, stored)
+    symbols = stored if asked is not None else list(dict.fromkeys([*stored, *configured]))
+    first = wanted_start(loaded.config, newest + MINUTE_MS)
+    return [
+        _missing(store, symbol, start, end, newest, first if symbol in configured else None)
+        for symbol in symbols
+    ]
+
+
+def _newest(store: Store) -> int | None:
+    known = [store.present(symbol).union(store.gone(symbol)) for symbol in store.symbols()]
+    ends = [minutes.end for minutes in known if minutes]
+    return max(ends) - MINUTE_MS if ends else None
+
+
+def _missing(
+    store: Store, symbol: str, start: int | None, end: int | None, newest: int, wanted: int | None
+) -> Missing:
+    """What a symbol lacks.
+
+    A symbol of the configuration is ``wanted`` from that minute (ms) to the newest of any symbol; one that
+    is only stored, from its first minute to its last. Before its listing there is nothing to lack.
+    """
+    present, gone = store.present(symbol), store.gone(symbol)
+    whole = present.union(gone)
+    low, high = (whole.start, whole.end) if whole else (newest, newest + MINUTE_MS)
+    if wanted is not None:
+        low, high = min(low, wanted), newest + MINUTE_MS
+    low, high = start if start is not None else low, end if end is not None else high
+    listed = store.listed(symbol)
+    if present and listed is not None:
+        listed = min(listed, present.start)
+    cut = listed is not None and low < listed
+    if listed is not None:
+        low = max(low, listed)
+    known = store.unavailable(symbol)
+    holes: list[Hole] = []
+    damaged = store.check(symbol, low, high).intersect(present)
+    present, damaged = present.subtract(damaged), damaged.union(gone)
+    left = present.missing(low, high)
+    for one in known:
+        ranges = left.clip(one.start, one.end)
+        holes.extend(Hole(a, b, one) for a, b in ranges)
+        left = left.subtract(Coverage([(one.start, one.end)]))
+    holes.extend(Hole(a, b, None, damaged=True) for a, b in left.intersect(damaged))
+    holes.extend(Hole(a, b, None) for a, b in left.subtract(damaged))
+    return Missing(
+        symbol,
+        low,
+        max(low, high),
+        tuple(sorted(holes, key=lambda hole: hole.start)),
+        listed if cut else None,
+    )
+
+
+def _as_json(found: list[Missing]) -> dict[str, object]:
+    return {
+        "missing_minutes": sum(one.minutes for one in found),
+        "symbols": [
+            {
+                "symbol": one.symbol,
+                "start": one.start,
+                "end": one.end,
+                "not_listed_before": one.listed,
+                "missing_minutes": one.minutes,
+                "gaps": [
+                    {"start": hole.start, "end": hole.end, "minutes": hole.minutes}
+                    | (
+                        {"state": "damaged" if hole.damaged else "missing"}
+                        if hole.known is None
+                        else {
+                            "state": "unavailable",
+                            "reason": hole.known.reason,
+                            "tries": hole.known.tries,
+                            "next_try": hole.known.next_try,
+                        }
+                    )
+                    for hole in one.holes
+                ],
+            }
+            for one in found
+        ],
+    }

@@ -1,0 +1,165 @@
+"""Options that several commands have, and the configuration and time range that they stand for.
+
+Imports nothing heavy: the command line loads it for ``--help``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from tui_feeder.commands import failures
+from tui_feeder.errors import UsageError
+from tui_feeder.paths import expand_user
+
+if TYPE_CHECKING:  # heavy, and needed for a type alone
+    from tui_feeder.config import LoadedConfig
+
+
+class Level(StrEnum):
+    """Minimum log level."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+# typer reads these at run time: Optional, not "| None", keeps old click types simple.
+ConfigOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--config", "-c", help="Configuration file (default: ./config.toml, then the user's).", metavar="FILE"
+    ),
+]
+StorageOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    # A directory that cannot be read is reported with its remedy where it is opened.
+    typer.Option("--storage", help="Directory of the candle store.", metavar="DIR", readable=False),
+]
+SymbolsOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--symbols", help="Symbols, separated by commas; ALL or patterns such as '*USDT'.", metavar="A,B"
+    ),
+]
+StoredSymbolsOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--symbols", help="Stored symbols or patterns, by commas (default: all).", metavar="A,B"),
+]
+LogLevelOption = Annotated[
+    Optional[Level],  # noqa: UP045
+    typer.Option("--log-level", help="Minimum log level."),
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug lines.")]
+FromOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--from", help="First minute: 2026-02-21 or 2026-02-21T12:00:00Z; without a zone UTC.", metavar="TIME"
+    ),
+]
+ToOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--to", help="End, exclusive; written like --from.", metavar="TIME"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of the table.")]
+SocketOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--socket", help="Of the feeder (default: the only one that runs).", metavar="PATH"),
+]
+RefreshRateOption = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option("--hz", help="Screen updates a second (default 4)."),
+]
+SlowOption = Annotated[
+    Optional[bool],  # noqa: UP045
+    typer.Option("--slow", help="Low-bandwidth mode: one update a second."),
+]
+ThemeOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--theme", help="Colours of the screen; key t shows them all.", metavar="NAME"),
+]
+ColorsOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--colors", help="auto, truecolor, 256, 16 or none.", metavar="HOW"),
+]
+SymbolSetOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--symbols-set", help="Drawing characters: auto, braille, block or ascii.", metavar="SET"),
+]
+
+
+def split_symbols(symbols: str | None) -> list[str] | None:
+    """The names of ``--symbols A,B``; None when it is not given."""
+    if symbols is None:
+        return None
+    return [name.strip() for name in symbols.split(",") if name.strip()]
+
+
+def load_config(path: Path | None, flags: Mapping[str, Any], *, search: bool = True) -> LoadedConfig:
+    """The configuration; its warnings go to stderr.
+
+    Args:
+        path: of the file; None to look for one.
+        flags: values of keys from the command line; None where an option is not given.
+        search: look for a file where ``path`` is None.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    from tui_feeder import config
+
+    environ = {key: value for key, value in os.environ.items() if key != failures.DEBUG_VARIABLE}
+    found = expand_user(path) if path else (config.find_config(environ, Path(".")) if search else None)
+    loaded = config.load(
+        found, environ=environ, flags={key: value for key, value in flags.items() if value is not None}
+    )
+    for warning in loaded.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    return loaded
+
+
+def config_flags(
+    storage: Path | None = None, symbols: str | None = None, level: Level | None = None
+) -> dict[str, Any]:
+    """Values of keys that the common options stand for; None where one is not given.
+
+    Args:
+        storage: of ``--storage``.
+        symbols: of ``--symbols``.
+        level: of ``--log-level``.
+    """
+    return {
+        "application.storage_path": str(storage) if storage is not None else None,
+        "application.symbols": split_symbols(symbols),
+        "service.log_level": level.value if level is not None else ("debug" if failures.debugging else None),
+    }
+
+
+def parse_range(start: str | None, end: str | None) -> tuple[int | None, int | None]:
+    """``--from`` and ``--to`` as whole minutes in ms, None where not given.
+
+    Args:
+        start: of ``--from``.
+        end: of ``--to``, exclusive.
+
+    Raises:
+        UsageError: one is no time, or the range is empty.
+    """
+    from tui_feeder.time_format import ceil_to_minute, parse_time
+
+    found: list[int | None] = []
+    for name, text in (("--from", start), ("--to", end)):
+        try:
+            found.append(None if text is None else ceil_to_minute(parse_time(text)))
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from None
+    low, high = found
+    if low is not None and high is not None and high <= low:
+        raise UsageError(f"--to {end} is not after --from {start}: --to is exclusive")
+    return low, high

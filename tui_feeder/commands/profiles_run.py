@@ -1,0 +1,71 @@
+"""``feeder-tui profiles rebuild``: the stored volume profiles, built again from the stored candles."""
+
+from __future__ import annotations
+
+import orjson
+import typer
+
+from tui_feeder.commands.formatting import amount, plural, table
+from tui_feeder.commands.stored_symbols import name_damage, stored_symbols
+from tui_feeder.config import Config
+from tui_feeder.engine.derived.inputs import basis_of
+from tui_feeder.engine.derived.settings import profile_settings
+from tui_feeder.engine.derived.stored_profiles import MISSING, Built, build_days, days_wanted, newest_day
+from tui_feeder.engine.storage.store import Store
+
+
+def rebuild(config: Config, asked: list[str] | None, mode: str | None, json: bool) -> int:
+    """Build the days, tell what was done; the exit code.
+
+    Args:
+        config: whose settings shape the profiles.
+        asked: symbols or patterns; None for all that are stored.
+        mode: as ``volume_profile.reprocessing.mode``; None for the configured one.
+        json: one JSON object instead of the table.
+
+    Raises:
+        StoreError: there is no store, or an engine holds it.
+        UsageError: a symbol is not stored.
+    """
+    mode = mode or config.volume_profile.reprocessing.mode
+    # Opened for reading first: opening for writing would make a store where there is none.
+    Store(config.application.storage_path, read_only=True).close()
+    store = Store(config.application.storage_path)
+    done: dict[str, Built | None] = {}
+    try:
+        for symbol in stored_symbols(store, asked):
+            settings = profile_settings(config, symbol, basis_of(store, symbol).tick_size)
+            newest = newest_day(store, symbol)
+            if settings is None or newest is None:
+                done[symbol] = None
+                continue
+            days = days_wanted(mode, newest, config.volume_profile.for_symbol(symbol).historical_days)
+            done[symbol] = build_days(store, symbol, settings, days, again=mode != MISSING)
+        damaged = {symbol: days for symbol, days in store.damaged_days().items() if symbol in done}
+    finally:
+        store.close()
+    typer.echo(_json(mode, done) if json else _text(mode, done))
+    return name_damage(damaged)
+
+
+def _json(mode: str, done: dict[str, Built | None]) -> str:
+    symbols = [
+        {"symbol": symbol, "enabled": one is not None}
+        | ({} if one is None else {"built": one.built, "kept": one.kept, "without_candles": one.empty})
+        for symbol, one in done.items()
+    ]
+    return orjson.dumps({"mode": mode, "symbols": symbols}, option=orjson.OPT_INDENT_2).decode()
+
+
+def _text(mode: str, done: dict[str, Built | None]) -> str:
+    if not done:
+        return "no symbols"
+    rows = [
+        [symbol, "off", "", ""]
+        if one is None
+        else [symbol, amount(one.built), amount(one.kept), amount(one.empty)]
+        for symbol, one in done.items()
+    ]
+    total = sum(one.built for one in done.values() if one is not None)
+    head = ["symbol", "days built", "days kept", "without candles"]
+    return f"{table(head, rows)}\n\n{mode}: {plural(total, 'day')} built"

@@ -1,0 +1,67 @@
+"""``feeder-tui sinks check`` and ``discard``: whether sinks work, and dropping what waits for one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import sys
+
+import typer
+
+from tui_feeder.config import LoadedConfig
+from tui_feeder.engine.sinks.configured import look
+from tui_feeder.engine.sinks.draining import span_text
+from tui_feeder.engine.sinks.thread import SinkError
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.errors import ExitCode, UsageError
+
+
+def check(loaded: LoadedConfig, as_json: bool) -> int:
+    """Print what was found; 0 when every enabled sink works."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the reason is told in one line
+    found = asyncio.run(look(loaded.config))
+    if as_json:
+        told = {
+            name: {
+                "state": "off" if one is None else "failed" if isinstance(one, SinkError) else "ok",
+                "lines": [] if one is None else [str(one)] if isinstance(one, SinkError) else one,
+            }
+            for name, one in found.items()
+        }
+        typer.echo(json.dumps(told, indent=1))
+    else:
+        for name, one in found.items():
+            state = "off" if one is None else f"failed: {one}" if isinstance(one, SinkError) else "ok"
+            typer.echo(f"{name:<9} {state}")
+            for line in one if isinstance(one, list) else []:
+                typer.echo(f"{'':<9} {line}")
+    failed = any(isinstance(one, SinkError) for one in found.values())
+    return ExitCode.DIFFERENCES if failed else ExitCode.OK
+
+
+def discard(loaded: LoadedConfig, kind: str, confirmed: bool) -> int:
+    """Drop what waits for the sinks of ``kind``, once that is confirmed; the exit code.
+
+    Raises:
+        StoreError: there is no store, or a feeder runs on it.
+        UsageError: there is nobody to confirm it.
+    """
+    path = loaded.config.application.storage_path
+    with contextlib.closing(Store(path, read_only=True)) as store:
+        found = [one for one in store.backlogs() if one.kind == kind]
+    if not found:
+        typer.echo(f"nothing waits for {kind}")
+        return 0
+    for one in found:
+        typer.echo(f"{one.sink}: {one.messages:,} messages, the oldest {span_text(one.age)} old")
+    if not confirmed:
+        if not sys.stdin.isatty():
+            raise UsageError("this drops them for good: say --yes")
+        typer.confirm("drop them for good?", abort=True)
+    with contextlib.closing(Store(path)) as store:
+        for one in found:
+            store.open_outbox((), loaded.config.kafka.outbox_max_mb, one.topic).discard(one.sink)
+    typer.echo("dropped")
+    return 0
