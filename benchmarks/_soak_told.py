@@ -15,13 +15,13 @@ from tui_feeder.engine.analytics.message import Message, encode
 from tui_feeder.engine.analytics.pipeline import TimeframeState
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.derived.inputs import basis_of, load_pipeline
+from tui_feeder.engine.derived.inputs import inputs_of, load_pipeline
 from tui_feeder.engine.derived.replay import replay
 from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.derived.settings import profile_settings
 from tui_feeder.engine.derived.stored_profiles import day_profile, read_profiles
 from tui_feeder.engine.derived.stored_profiles import encode as encode_profile
-from tui_feeder.engine.storage.outbox import Outbox, Waiting
+from tui_feeder.engine.storage.outbox import Outbox, QueuedMessage
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.market import (
     CLOSE,
@@ -62,7 +62,7 @@ class Told:
         self._hash = {symbol: np.zeros(minutes, np.int64) for symbol in symbols}
         self.newest: dict[str, tuple[int, int, bytes]] = {}  # timestamp, revision, message
 
-    def take(self, one: Waiting) -> bool:
+    def take(self, one: QueuedMessage) -> bool:
         """A message has come; whether its symbol, timestamp and revision are new."""
         found = _REVISION.search(one.payload)
         assert found is not None
@@ -135,7 +135,7 @@ class Collector:
 
     def drain(self) -> None:
         """Take what waits."""
-        while not self.deaf and (waiting := self._outbox.after(self._taken, _PIECE)):
+        while not self.deaf and (waiting := self._outbox.read_after(self._taken, _PIECE)):
             for one in waiting:
                 if not self._told.take(one):
                     self.again += one.number <= self._left
@@ -207,7 +207,7 @@ def judge(
         every: of so many days the messages of one are compared with a replay, and those of the last.
     """
     symbol = witness.symbol
-    begun = store.recall(f"revisions {symbol}")
+    begun = store.note(f"revisions {symbol}")
     assert begun is not None
     first = Revisions.decode(begun).since
     timestamp, _, newest = told.newest[symbol]
@@ -281,7 +281,7 @@ def wrong_rows(rows: Rows, market: Market, symbol: str, start: int, end: int) ->
 
 def _wrong_profiles(store: Store, config: Config, symbol: str, start: int, end: int) -> Coverage:
     """The past days that have no stored profile equal to one made of the day's candles."""
-    settings = profile_settings(config, symbol, basis_of(store, symbol).tick_size)
+    settings = profile_settings(config, symbol, inputs_of(store, symbol).tick_size)
     assert settings is not None
     first, last = -(-start // DAY_MS) * DAY_MS, (end - MINUTE_MS) // DAY_MS * DAY_MS
     kept = {one.last_minute // DAY_MS * DAY_MS: one for one in read_profiles(store, symbol, first, last)}

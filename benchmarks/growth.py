@@ -99,7 +99,7 @@ async def _turn(clock: Clock, running: asyncio.Task[None]) -> None:
 def _take(outbox: Outbox) -> int:
     """Take and acknowledge everything that waits, as a broker would; how much it was."""
     taken, count = outbox.cursors[_SINK], 0
-    while waiting := outbox.after(taken, _TAKEN_AT_ONCE):
+    while waiting := outbox.read_after(taken, _TAKEN_AT_ONCE):
         taken, count = waiting[-1].number, count + len(waiting)
     if count:
         outbox.acknowledge(_SINK, taken)

@@ -31,7 +31,7 @@ from tui_feeder.engine.analytics.message import encode
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, to_candles
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.derived.count_minute import count_minute
-from tui_feeder.engine.derived.inputs import SEED, Basis, Seed, keep_basis, load_pipeline
+from tui_feeder.engine.derived.inputs import SEED, Seed, SymbolInputs, load_pipeline, put_inputs
 from tui_feeder.engine.exchanges.binance.routes import kline_stream, market_url
 from tui_feeder.engine.exchanges.binance.stream import STREAMS_PER_SOCKET, Frame
 from tui_feeder.engine.storage.store import Store
@@ -97,7 +97,7 @@ def _fill(storage: Path, names: list[str]) -> None:
         bars["close"] = rows["open"][0]
         unit = market.instruments[name]
         tick = unit.tick / 10**unit.price_decimals
-        keep_basis(store, name, Basis(tick, {14_400: Seed(start, bars.tobytes())}))
+        put_inputs(store, name, SymbolInputs(tick, {14_400: Seed(start, bars.tobytes())}))
         put.result()
         if done % 100 == 99:
             _say(f"{done + 1} of {len(names)} symbols stored")

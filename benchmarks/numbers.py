@@ -36,8 +36,8 @@ from tui_feeder.engine.analytics.profile.day_profile import LiveProfile, Profile
 from tui_feeder.engine.analytics.quantiles import VolumeQuantiles
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Candle, Rows, Source, to_candles
 from tui_feeder.engine.derived.checkpoint import encode as encode_state
-from tui_feeder.engine.derived.checkpoint import footing_of, resume
-from tui_feeder.engine.derived.inputs import Basis, load_pipeline
+from tui_feeder.engine.derived.checkpoint import provenance_of, resume
+from tui_feeder.engine.derived.inputs import SymbolInputs, load_pipeline
 from tui_feeder.engine.derived.replay import replay
 from tui_feeder.engine.derived.settings import pipeline_settings
 from tui_feeder.engine.storage.store import Store
@@ -248,17 +248,17 @@ def _start(path: Path, rows: Rows) -> list[Figure]:
     store.put("FILUSDT", rows[:-10], Source.ARCHIVE_MONTH).result()
     end = int(rows["open_time"][-1]) + MINUTE_MS
     settings = pipeline_settings(Config(), "FILUSDT", None)
-    footing = footing_of(store, "FILUSDT", int(rows["open_time"][0]), settings, Basis())
+    provenance = provenance_of(store, "FILUSDT", int(rows["open_time"][0]), settings, SymbolInputs())
     state = load_pipeline(store, Config(), "FILUSDT", end).state()
-    block = encode_state(footing, state)
-    store.keep_numbers("FILUSDT", block).result()
+    block = encode_state(provenance, state)
+    store.put_checkpoint("FILUSDT", block).result()
     store.put("FILUSDT", rows[-10:], Source.STREAM).result()
     assert resume(store, Config(), "FILUSDT", end) is not None
     kept, whole = _beside(
         lambda: resume(store, Config(), "FILUSDT", end),
         lambda: load_pipeline(store, Config(), "FILUSDT", end),
     )
-    keeping = _seconds(lambda: encode_state(footing, state))
+    keeping = _seconds(lambda: encode_state(provenance, state))
     store.close()
     return [
         Figure("start from 60 days of candles", whole * 1e3, "ms"),

@@ -196,7 +196,7 @@ class _Run:
             end = clock.now() // MINUTE_MS * MINUTE_MS - 5 * MINUTE_MS
             whole = len(engine.tracked) == len(self._names) and all(
                 one.phase == "live" and not engine.store.present(name).missing(one.start, end)
-                and not engine.store.early(name).clip(0, end)
+                and not engine.store.unconfirmed(name).clip(0, end)
                 for name, one in engine.tracked.items()
             )  # fmt: skip
             if whole and not any(gap.start < end for gap in engine.recovery.open_gaps()):

@@ -241,7 +241,9 @@ class CandleStore:
         if not present:
             known = ", ".join(self.symbols()) or "nothing"
             raise KeyError(f"no candles of {symbol} in {self.path}: it holds {known}")
-        whole = present.union(self._opened_store().gone(symbol))  # damage is named at either end too
+        whole = present.union(
+            self._opened_store().damaged_missing(symbol)
+        )  # damage is named at either end too
         low, high, bar = whole.start, whole.end, seconds * SECOND_MS
         first = None if start is None else parse_time(start)
         after = None if end is None else parse_time(end)

@@ -157,7 +157,7 @@ def messages_of(store: Store) -> set[tuple[str, int, int]]:
     """Every message that the store says was made."""
     made = set()
     for symbol in SYMBOLS:
-        kept, watermark = store.recall(f"revisions {symbol}"), store.watermark(symbol)
+        kept, watermark = store.note(f"revisions {symbol}"), store.watermark(symbol)
         assert kept is not None
         assert watermark is not None
         revisions = Revisions.decode(kept)
@@ -180,7 +180,7 @@ async def candles_are_those_of(store: Store, kafka: Broker) -> int:
             latest[key] = bar
     wanted: dict[tuple[str, str, int], tuple[Any, ...]] = {}
     for symbol in SYMBOLS:
-        kept, watermark = store.recall(f"revisions {symbol}"), store.watermark(symbol)
+        kept, watermark = store.note(f"revisions {symbol}"), store.watermark(symbol)
         assert kept is not None
         assert watermark is not None
         since = Revisions.decode(kept).since

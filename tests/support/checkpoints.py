@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tui_feeder.config import Config, TechnicalAnalysis, VolumeProfile
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
-from tui_feeder.engine.derived.checkpoint import encode, footing_of
+from tui_feeder.engine.derived.checkpoint import encode, provenance_of
 from tui_feeder.engine.derived.inputs import (
-    basis_of,
+    inputs_of,
     load_pipeline,
     start_of,
 )
@@ -27,12 +27,12 @@ def made(store: Store, config: Config, end: int) -> SymbolPipeline:
 
 def keep(store: Store, config: Config, end: int, pipeline: SymbolPipeline | None = None) -> None:
     """Keep the numbers after ``end`` as an engine does."""
-    basis = basis_of(store, "XUSDT")
-    chosen = pipeline_settings(config, "XUSDT", basis.tick_size)
+    inputs = inputs_of(store, "XUSDT")
+    chosen = pipeline_settings(config, "XUSDT", inputs.tick_size)
     start = start_of(store, "XUSDT", end, chosen)
-    footing = footing_of(store, "XUSDT", start, chosen, basis)
+    provenance = provenance_of(store, "XUSDT", start, chosen, inputs)
     state = (pipeline or made(store, config, end)).state()
-    store.keep_numbers("XUSDT", encode(footing, state)).result()
+    store.put_checkpoint("XUSDT", encode(provenance, state)).result()
 
 
 def end_of(store: Store) -> int:

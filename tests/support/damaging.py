@@ -1,4 +1,4 @@
-"""Damage as a disk does it: bits of one stored value turned over, behind the back of the store."""
+"""DamagedDays as a disk does it: bits of one stored value turned over, behind the back of the store."""
 
 from __future__ import annotations
 

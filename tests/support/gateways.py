@@ -125,9 +125,9 @@ async def gateway_of(
                 info = json.loads(await answer.read())
             for entry in info.pop("symbols"):
                 raw = json.dumps(entry, separators=(",", ":"), ensure_ascii=False).encode()
-                store.remember(ENTRY + entry["symbol"], raw)
+                store.put_note(ENTRY + entry["symbol"], raw)
                 feeder.traded.add(entry["symbol"])
-            store.remember(HEAD, json.dumps(info, separators=(",", ":")).encode())
+            store.put_note(HEAD, json.dumps(info, separators=(",", ":")).encode())
             for symbol, (start, end) in spans.items():
                 listed = market.instruments[symbol].onboard
                 if start <= listed:

@@ -33,7 +33,7 @@ def main() -> None:
             future.result()
             say("made", symbol, n)
         if draw.random() < 0.3:
-            for one in outbox.after(outbox.cursors["kafka"], 20_000):
+            for one in outbox.read_after(outbox.cursors["kafka"], 20_000):
                 say("taken", one.symbol, (one.timestamp + 1 - minute(0)) // 60_000 - 1)
                 outbox.acknowledge("kafka", one.number)
 

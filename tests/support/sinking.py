@@ -51,7 +51,7 @@ class Queue:
         await asyncio.wrap_future(futures[-1])
 
     def depth(self, sink: str = "kafka") -> int:
-        return self.outbox.standing(sink).depth
+        return self.outbox.status(sink).depth
 
 
 @contextlib.asynccontextmanager

@@ -118,7 +118,7 @@ class Backfill:
         if listed is not None and listed > job.start:
             job.start = job.listed = listed
         if await asyncio.to_thread(self._store.check, job.symbol, job.start, job.end):
-            await asyncio.wrap_future(self._store.written())  # damaged days are missing from here on
+            await asyncio.wrap_future(self._store.flushed())  # damaged days are missing from here on
         kept = self._store.certified(job.symbol).intersect(self._store.present(job.symbol))
         job.wanted = span(job.start, job.end).subtract(kept)
 

@@ -25,7 +25,7 @@ from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.proxy import ProxyError, configured_proxies, routes, routes_text
 from tui_feeder.engine.core.threads import working_thread
 from tui_feeder.engine.derived.increment_fit import misfits_at
-from tui_feeder.engine.derived.inputs import basis_of, revisions_of
+from tui_feeder.engine.derived.inputs import inputs_of, revisions_of
 from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient, ArchiveError
 from tui_feeder.engine.exchanges.binance.ban import known_ban
@@ -123,7 +123,7 @@ def _odd_records(store: Store) -> list[str]:
     """The damaged records of a store, days of candles left out."""
     for symbol in store.symbols():
         store.present(symbol)
-        basis_of(store, symbol)
+        inputs_of(store, symbol)
         revisions_of(store, symbol)
     return [f"{what}: {why}" for what, why in store.odd_records.items()]
 

@@ -127,7 +127,7 @@ def _found(
 
 
 def _newest(store: Store) -> int | None:
-    known = [store.present(symbol).union(store.gone(symbol)) for symbol in store.symbols()]
+    known = [store.present(symbol).union(store.damaged_missing(symbol)) for symbol in store.symbols()]
     ends = [minutes.end for minutes in known if minutes]
     return max(ends) - MINUTE_MS if ends else None
 
@@ -140,7 +140,7 @@ def _missing(
     A symbol of the configuration is ``wanted`` from that minute (ms) to the newest of any symbol; one that
     is only stored, from its first minute to its last. Before its listing there is nothing to lack.
     """
-    present, gone = store.present(symbol), store.gone(symbol)
+    present, gone = store.present(symbol), store.damaged_missing(symbol)
     whole = present.union(gone)
     low, high = (whole.start, whole.end) if whole else (newest, newest + MINUTE_MS)
     if wanted is not None:

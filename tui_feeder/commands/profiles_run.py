@@ -8,7 +8,7 @@ import typer
 from tui_feeder.commands.formatting import amount, plural, table
 from tui_feeder.commands.stored_symbols import name_damage, stored_symbols
 from tui_feeder.config import Config
-from tui_feeder.engine.derived.inputs import basis_of
+from tui_feeder.engine.derived.inputs import inputs_of
 from tui_feeder.engine.derived.settings import profile_settings
 from tui_feeder.engine.derived.stored_profiles import MISSING, Built, build_days, days_wanted, newest_day
 from tui_feeder.engine.storage.store import Store
@@ -34,7 +34,7 @@ def rebuild(config: Config, asked: list[str] | None, mode: str | None, json: boo
     done: dict[str, Built | None] = {}
     try:
         for symbol in stored_symbols(store, asked):
-            settings = profile_settings(config, symbol, basis_of(store, symbol).tick_size)
+            settings = profile_settings(config, symbol, inputs_of(store, symbol).tick_size)
             newest = newest_day(store, symbol)
             if settings is None or newest is None:
                 done[symbol] = None

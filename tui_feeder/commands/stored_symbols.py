@@ -28,7 +28,11 @@ def stored_symbols(store: Store, asked: Sequence[str] | None, *, gone: bool = Fa
     Raises:
         UsageError: a name is not stored.
     """
-    there = [symbol for symbol in store.symbols() if store.present(symbol) or (gone and store.gone(symbol))]
+    there = [
+        symbol
+        for symbol in store.symbols()
+        if store.present(symbol) or (gone and store.damaged_missing(symbol))
+    ]
     if asked is None:
         return there
     chosen: dict[str, None] = {}

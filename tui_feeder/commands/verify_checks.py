@@ -94,7 +94,7 @@ def check_stored(store: Store, findings: Findings, start: int, end: int) -> None
     for at in range(start // DAY_MS * DAY_MS, end, 30 * DAY_MS):
         low, high = max(at, start), min(at + 30 * DAY_MS, end)
         # An engine may be writing: what it adds meanwhile is in the rows, not yet in this record.
-        recorded = store.present(symbol).union(store.gone(symbol)).clip(low, high)
+        recorded = store.present(symbol).union(store.damaged_missing(symbol)).clip(low, high)
         rows = store.read(symbol, low, high)
         findings.minutes += len(rows)
         findings.certified += certified.clip(low, high).minutes

@@ -95,7 +95,7 @@ class _Verification:
                 one.start, one.end = self._bounds(one.symbol)
                 await asyncio.to_thread(check_stored, self._store, one, one.start, one.end)
                 if self._asked.repair:
-                    await asyncio.wrap_future(self._store.written())  # damaged days are missing from here on
+                    await asyncio.wrap_future(self._store.flushed())  # damaged days are missing from here on
             if not self._asked.offline and self._found:
                 async with Connection(self._config, self._store) as connection:
                     await connection.listed()
@@ -105,7 +105,7 @@ class _Verification:
             telling.cancel()
 
     def _bounds(self, symbol: str) -> tuple[int, int]:
-        there = self._store.present(symbol).union(self._store.gone(symbol))
+        there = self._store.present(symbol).union(self._store.damaged_missing(symbol))
         low, high = there.start, there.end
         if self._asked.start is not None:
             low = max(low, self._asked.start)

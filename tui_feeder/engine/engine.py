@@ -40,7 +40,7 @@ from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.engine.exchanges.binance.stream import Handlers, MarketStreams
 from tui_feeder.engine.health import health_of
 from tui_feeder.engine.sinks import Sink
-from tui_feeder.engine.storage.store import Loss, Store
+from tui_feeder.engine.storage.store import DamagedDay, Store
 from tui_feeder.engine.symbol_health import HealthLog
 from tui_feeder.errors import RunFailure
 
@@ -303,7 +303,7 @@ class Engine:
                 await self.ingest.drained()
         except TimeoutError:
             self.journal.note("error", "minutes still waited for their commit when the time to stop was over")
-        self.checkpoints.keep_all()
+        self.checkpoints.write_all()
         self.alerts.keep(last=True)
         await self.alerts.hand_over((deadline - time.monotonic()) / 2)
         await self.supervisor.stop()
@@ -396,7 +396,7 @@ class Engine:
                     for start, stop in self.store.present(one.symbol).missing(low, end):
                         self.recovery.need(one.symbol, start, stop, "found by the periodic check")
 
-    def _lost(self, loss: Loss) -> None:
+    def _lost(self, loss: DamagedDay) -> None:
         """A stored day proved to be damaged: its minutes are asked for like any that are missing."""
         one = self.tracked.get(loss.symbol)
         if one is not None and one.phase == "live":  # else the reading of history finds them
@@ -513,7 +513,7 @@ class Engine:
             "contradictory closes", f"minute {telling.clock(at)}: {text}; REST is asked", symbol
         )
         minute = span(at, at + MINUTE_MS)
-        self.store.doubt(symbol, minute)  # should this run end before
+        self.store.mark_unconfirmed(symbol, minute)  # should this run end before
         self.recovery.confirm(symbol, minute)
 
     def crashed(self, symbol: str, error: BaseException) -> None:

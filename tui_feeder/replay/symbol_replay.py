@@ -11,7 +11,7 @@ from tui_feeder.engine.core.day_window import DayWindow
 from tui_feeder.engine.core.decimals import places
 from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.increment_fit import profile_note
-from tui_feeder.engine.derived.inputs import basis_of, load_pipeline
+from tui_feeder.engine.derived.inputs import inputs_of, load_pipeline
 from tui_feeder.engine.derived.settings import analysed
 from tui_feeder.engine.snapshots import timeframe_views
 from tui_feeder.engine.storage.store import Store
@@ -41,7 +41,7 @@ class SymbolReplay:
         self.symbol = symbol
         self.reached = moment
         self.messages = 0  # made since the load
-        self.tick_size = basis_of(store, symbol).tick_size
+        self.tick_size = inputs_of(store, symbol).tick_size
         self._store = store
         self._stored = self._state()
         self._periods = analysed(config)[1]

@@ -17,7 +17,7 @@ from tui_feeder.engine.core.candle import Rows
 from tui_feeder.engine.core.latency import Counted
 from tui_feeder.engine.health import lags_of
 from tui_feeder.engine.storage.lock import StoreError
-from tui_feeder.engine.storage.outbox import Standing
+from tui_feeder.engine.storage.outbox import OutboxStatus
 from tui_feeder.engine.thread import EngineThread
 from tui_feeder.errors import RunFailure
 from tui_feeder.monitor import ProfileView, Snapshot
@@ -41,7 +41,7 @@ class EngineStatus:
     answer_seconds: float  # until the engine's loop had time for it
     uptime_seconds: float
     lags: dict[str, float]  # by sink: seconds behind
-    outboxes: dict[tuple[str, str], Standing]  # by topic and sink
+    outboxes: dict[tuple[str, str], OutboxStatus]  # by topic and sink
     latencies: dict[str, Counted]  # "minute", "frame", "loop"
     ban_until: int  # exchange ms, 0 without one
     disk_free: int | None  # bytes on the disk of the store; None where it cannot be told
@@ -106,14 +106,14 @@ class EngineProbe:
             disk_free=free,
         )
 
-    def _kept(self) -> tuple[dict[str, float], dict[tuple[str, str], Standing], int | None]:
+    def _kept(self) -> tuple[dict[str, float], dict[tuple[str, str], OutboxStatus], int | None]:
         """What waits on disk, and how much room there is. Reads the store."""
         engine = self.thread.engine
         outboxes = {}
         for topic, outbox in engine.store.outboxes.items():
             for sink in outbox.sinks:
                 try:
-                    outboxes[topic, sink] = outbox.standing(sink)
+                    outboxes[topic, sink] = outbox.status(sink)
                 except StoreError:
                     break
         try:

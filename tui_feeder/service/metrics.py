@@ -184,17 +184,17 @@ def _of_sinks(status: EngineStatus) -> Iterator[Metric]:
     )  # fmt: skip
     yield _labelled(
         "feeder_outbox_messages", "Messages that wait for the sink.", ("topic", "sink"),
-        [(key, float(standing.depth)) for key, standing in status.outboxes.items()],
+        [(key, float(outbox.depth)) for key, outbox in status.outboxes.items()],
     )  # fmt: skip
     yield _labelled(
         "feeder_outbox_bytes", "File space of what waits in the topic's outbox.", ("topic", "sink"),
-        [(key, standing.megabytes * (1 << 20)) for key, standing in status.outboxes.items()],
+        [(key, outbox.megabytes * (1 << 20)) for key, outbox in status.outboxes.items()],
     )  # fmt: skip
     dropped = CounterMetricFamily(
         "feeder_outbox_dropped", "Messages the sink never got: the outbox was full.", labels=("topic", "sink")
     )
-    for key, standing in status.outboxes.items():
-        dropped.add_metric(key, float(standing.dropped))
+    for key, outbox in status.outboxes.items():
+        dropped.add_metric(key, float(outbox.dropped))
     yield dropped
 
 

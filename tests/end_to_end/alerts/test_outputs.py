@@ -229,7 +229,7 @@ async def test_alerts_wait_in_the_outbox_of_their_topic(tmp_path: Path) -> None:
         async with working(topic):
             topic.send(ALERT, encode(ALERT))
             await until(lambda: journal.counters["alert topic queued"])
-        (waiting,) = outbox.after(0, 10_000)
+        (waiting,) = outbox.read_after(0, 10_000)
     finally:
         await asyncio.to_thread(store.close)
     assert (waiting.symbol, waiting.timestamp, waiting.payload) == (ALERT.symbol, NOON, encode(ALERT))

@@ -19,7 +19,7 @@ from tui_feeder.config import AlertRule, Alerts, Config
 from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.core.candle import MINUTE_MS, to_candles
-from tui_feeder.engine.core.checksum import unseal
+from tui_feeder.engine.core.checksum import without_checksum
 from tui_feeder.engine.derived.settings import pipeline_settings
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.storage.store import Store
@@ -106,11 +106,11 @@ def kept_of(storage: Path | None) -> dict[str, Any]:
     block = None
     if storage is not None:
         store = Store(storage, read_only=True)
-        block = store.recall_all("alert rules of ").get(BTC)
+        block = store.notes("alert rules of ").get(BTC)
         store.close()
     if block is None:
         return {"told": None, "told_at": None}
-    ((_, _, told, told_at, _, _),) = msgspec.msgpack.decode(unseal(b"feeder alerts 1\0", block))
+    ((_, _, told, told_at, _, _),) = msgspec.msgpack.decode(without_checksum(b"feeder alerts 1\0", block))
     return {"told": told, "told_at": told_at}
 
 

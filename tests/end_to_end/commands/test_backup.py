@@ -40,7 +40,7 @@ def folder(rows: Rows, tmp_path: Path) -> Path:
         "BTCUSDT", candle_of(MIDNIGHT + 5 * DAY_MS, Source.STREAM), Source.STREAM, payload=b"{}"
     ).result()
     assert outbox.last == 1
-    store.remember("a note", b"of the last run").result()
+    store.put_note("a note", b"of the last run").result()
     store.close()
     return tmp_path
 
@@ -86,9 +86,9 @@ def test_a_restored_backup_goes_on_where_it_was_made(folder: Path, rows: Rows) -
     shutil.copytree(folder / "copy", folder / "lmdb_data")
     store = Store(folder / "lmdb_data", exchange="a simulated exchange")
     assert np.array_equal(store.read("币安人生USDT", 0, EVER), rows[:-60])
-    assert store.recall("a note") == b"of the last run"
+    assert store.note("a note") == b"of the last run"
     outbox = store.open_outbox(["kafka"], 10)
-    assert [one.payload for one in outbox.after(0, EVER)] == [b"{}"]
+    assert [one.payload for one in outbox.read_after(0, EVER)] == [b"{}"]
     at = MIDNIGHT + 5 * DAY_MS + MINUTE_MS
     assert store.append("BTCUSDT", candle_of(at, Source.STREAM), Source.STREAM).result().added == 1
     store.close()

@@ -283,7 +283,7 @@ def test_days_before_a_hole_that_ends_the_history_count_for_the_increment_everyw
     calm = walk(8 * 1_440, seed=6)[6 * 1_440 :]
     parts = np.concatenate((rows[: 3 * 1_440], calm))  # days 0, 1, 2, then 6 and 7
     with closing(kept(tmp_path, parts)) as store:
-        store.remember("revisions AUSDT", Revisions(MIDNIGHT + 6 * DAY_MS).encode()).result()
+        store.put_note("revisions AUSDT", Revisions(MIDNIGHT + 6 * DAY_MS).encode()).result()
         for day in (MIDNIGHT + 6 * DAY_MS, MIDNIGHT + 7 * DAY_MS):
             for end in (day + 5 * MINUTE_MS, day + DAY_MS):
                 loaded = load_pipeline(store, Config(), "AUSDT", end)

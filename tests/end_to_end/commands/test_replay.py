@@ -18,7 +18,14 @@ from tui_feeder.engine.analytics.message import Message, encode
 from tui_feeder.engine.analytics.pipeline import PipelineSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source
 from tui_feeder.engine.core.coverage import Coverage
-from tui_feeder.engine.derived.inputs import Basis, Seed, basis_of, history_start, keep_basis, load_pipeline
+from tui_feeder.engine.derived.inputs import (
+    Seed,
+    SymbolInputs,
+    history_start,
+    inputs_of,
+    load_pipeline,
+    put_inputs,
+)
 from tui_feeder.engine.derived.replay import replay
 from tui_feeder.engine.storage.store import Store
 
@@ -213,21 +220,21 @@ def test_a_history_goes_back_to_where_older_candles_say_nothing(
 
 def test_seeds_lead_up_to_a_history_or_are_not_used() -> None:
     bars = np.array([(i * HOUR, 1.0 + i) for i in range(10)], dtype=[("open_time", "<i8"), ("close", "<f8")])
-    basis = Basis(seeds={3600: Seed(10 * HOUR, bars.tobytes())})
-    assert basis.seeds_before(10 * HOUR)[3600]["close"].tolist() == bars["close"].tolist()
-    assert basis.seeds_before(10 * HOUR + 59 * MINUTE_MS)[3600]["open_time"][-1] == 9 * HOUR
-    assert basis.seeds_before(7 * HOUR)[3600]["open_time"].tolist() == bars["open_time"][:7].tolist()
-    assert basis.seeds_before(11 * HOUR) == {}
+    inputs = SymbolInputs(seeds={3600: Seed(10 * HOUR, bars.tobytes())})
+    assert inputs.seeds_before(10 * HOUR)[3600]["close"].tolist() == bars["close"].tolist()
+    assert inputs.seeds_before(10 * HOUR + 59 * MINUTE_MS)[3600]["open_time"][-1] == 9 * HOUR
+    assert inputs.seeds_before(7 * HOUR)[3600]["open_time"].tolist() == bars["open_time"][:7].tolist()
+    assert inputs.seeds_before(11 * HOUR) == {}
 
 
 def test_what_numbers_rest_on_is_kept_for_each_symbol(tmp_path: Path) -> None:
-    basis = Basis(0.001, {14400: Seed(5, b"0123456789abcdef")})
+    inputs = SymbolInputs(0.001, {14400: Seed(5, b"0123456789abcdef")})
     store = Store(tmp_path, exchange="test")
-    keep_basis(store, "币安人生USDT", basis).result()
+    put_inputs(store, "币安人生USDT", inputs).result()
     store.close()
     store = Store(tmp_path, read_only=True)
-    assert basis_of(store, "币安人生USDT") == basis
-    assert basis_of(store, "BTCUSDT") == Basis()
+    assert inputs_of(store, "币安人生USDT") == inputs
+    assert inputs_of(store, "BTCUSDT") == SymbolInputs()
     store.close()
 
 

@@ -54,7 +54,7 @@ def test_a_run_without_the_sink_says_so_and_keeps_them(
     store = Store(storage)
     configured_sinks(replace(Config(), kafka=Kafka(enabled=True)), store)
     assert not caplog.records
-    assert store.outboxes["data"].standing("kafka").depth == 7
+    assert store.outboxes["data"].status("kafka").depth == 7
     store.close()
 
 

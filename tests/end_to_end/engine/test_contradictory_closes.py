@@ -85,10 +85,10 @@ async def test_what_a_disagreement_left_open_is_asked_by_the_next_run(tmp_path: 
             exchange.faults.switch_on("two-closes", BTC, count=1, wrong="first")
             await until(lambda: feed.counted("contradictory closes") >= 1)
             await feed.minutes(1)
-            doubted = feed.engine.store.early(BTC)
+            doubted = feed.engine.store.unconfirmed(BTC)
             assert doubted
         exchange.faults.switch_off()
         async with feed_of(exchange, tmp_path, [BTC], sink=feed.sink) as again:
             await again.minutes(1)
-            await until(lambda: not again.engine.store.early(BTC).intersect(doubted))
+            await until(lambda: not again.engine.store.unconfirmed(BTC).intersect(doubted))
             await again.holds(since=0)

@@ -12,7 +12,7 @@ from feed import NOON, Collected, configured, feeding, until
 from tui_feeder.engine.analytics.message import encode
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.core.candle import MINUTE_MS, Source, to_candles
-from tui_feeder.engine.derived.inputs import basis_of
+from tui_feeder.engine.derived.inputs import inputs_of
 from tui_feeder.engine.derived.settings import pipeline_settings
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
@@ -44,7 +44,7 @@ async def test_every_minute_is_published_once_in_order_and_equals_a_batch(
         assert not store.present(symbol).missing(starts[symbol], minutes[-1] + MINUTE_MS)
         for at in (0, len(minutes) // 2, -1):
             scratch = SymbolPipeline(symbol, pipeline_settings(config, symbol, ticks[symbol]))
-            seeds = basis_of(store, symbol).seeds_before(starts[symbol])
+            seeds = inputs_of(store, symbol).seeds_before(starts[symbol])
             scratch.load(store.read(symbol, starts[symbol], minutes[at] + MINUTE_MS), seeds=seeds)
             message = scratch.message()
             assert message is not None
@@ -109,7 +109,7 @@ async def test_a_minute_that_comes_after_its_lane_went_on_is_published_with_revi
     store = Store(tmp_path, read_only=True)
     for minute in (hole, hole + MINUTE_MS, minutes[-1]):
         scratch = SymbolPipeline("BTCUSDT", pipeline_settings(config, "BTCUSDT", tick))
-        seeds = basis_of(store, "BTCUSDT").seeds_before(start)
+        seeds = inputs_of(store, "BTCUSDT").seeds_before(start)
         scratch.load(store.read("BTCUSDT", start, minute + MINUTE_MS), seeds=seeds)
         message = scratch.message()
         assert message is not None

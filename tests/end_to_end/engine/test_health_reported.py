@@ -102,7 +102,7 @@ async def test_a_full_disk_is_on_the_screens_in_status_and_an_alert_until_there_
                 feed = Feed(engine, sink, exchange, config)
                 await feed.minutes(2)
                 fill(disk / "filler")
-                engine.store.remember("large", bytes(2 << 20))  # more than the file has free pages
+                engine.store.put_note("large", bytes(2 << 20))  # more than the file has free pages
                 await until(lambda: engine.store.pausing)
                 snapshot = feed.snapshot()
                 assert snapshot.store_pausing.startswith("disk full")

@@ -66,13 +66,13 @@ async def test_a_minute_corrected_in_the_store_without_its_message_is_told_anew(
         other["volume"] = right["volume"] + 1.0
         other["quote_volume"] = other["volume"] * right["close"]
         store.put(BTC, np.asarray(other), Source.ARCHIVE_MONTH).result()
-        assert store.mistold(BTC).start == wrong
+        assert store.stale_published(BTC).start == wrong
         store.close()
         async with feeding(config, tmp_path, sink) as (engine, _):
             await until(lambda: any(m["revision"] for m in sink.messages[BTC]), 40)
             first = min(m["timestamp"] for m in sink.messages[BTC] if m["revision"])
             assert first == max(wrong, published[0]) + MINUTE_MS - 1
-            await until(lambda: not engine.store.mistold(BTC))
+            await until(lambda: not engine.store.stale_published(BTC))
         assert_equals_a_batch(tmp_path, config, sink, BTC)
 
 
@@ -88,7 +88,7 @@ async def test_what_was_told_anew_is_not_told_again_by_the_next_engine(tmp_path:
             await until(lambda: engine.ingest.queue(BTC).skipped, 40)
             exchange.faults.switch_off()
             await until(lambda: engine.journal.counters["pipelines rebuilt"], 40)
-            await until(lambda: not engine.store.untold(BTC) and not engine.recovery.open_gaps())
+            await until(lambda: not engine.store.unpublished(BTC) and not engine.recovery.open_gaps())
         count = len([m for m in sink.messages[BTC] if m["revision"]])
         async with feeding(config, tmp_path, sink) as (engine, _):
             end = exchange.clock.now() // MINUTE_MS * MINUTE_MS
@@ -120,17 +120,17 @@ async def test_a_minute_read_too_soon_is_read_again_by_the_next_engine(tmp_path:
         exchange.faults.switch_on("unfinished-row", seconds=14)
         config = configured(exchange, [BTC])
         async with feeding(config, tmp_path, sink) as (engine, _):
-            await until(lambda: engine.store.early(BTC), 40)
+            await until(lambda: engine.store.unconfirmed(BTC), 40)
             exchange.faults.switch_on("rest-5xx", target="klines")
-            early = engine.store.early(BTC)
+            early = engine.store.unconfirmed(BTC)
         exchange.faults.switch_off()
         left = Store(tmp_path, read_only=True)
-        assert left.early(BTC).intersect(early)
+        assert left.unconfirmed(BTC).intersect(early)
         left.close()
         async with feeding(config, tmp_path, sink) as (engine, _):
-            await until(lambda: not engine.store.early(BTC).intersect(early), 40)
+            await until(lambda: not engine.store.unconfirmed(BTC).intersect(early), 40)
             assert not early.subtract(engine.store.certified(BTC))
-            await until(lambda: not engine.store.mistold(BTC))
+            await until(lambda: not engine.store.stale_published(BTC))
             assert_whole(engine.store, exchange, BTC, early.start, early.end)
             await until(lambda: sink.minutes(BTC) and sink.minutes(BTC)[-1] >= early.end)
         assert_equals_a_batch(tmp_path, config, sink, BTC)

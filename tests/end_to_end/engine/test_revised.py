@@ -130,8 +130,8 @@ class World:
         assert not wrong, (
             f"{len(wrong)} of {len(newest)} minutes, the first {(wrong[0] - FIRST) // MINUTE_MS}"
         )
-        assert not store.mistold(BTC)
-        assert not store.untold(BTC)
+        assert not store.stale_published(BTC)
+        assert not store.unpublished(BTC)
         self._bars_hold(store, since)
         store.close()
 
@@ -162,19 +162,19 @@ class Run:
         self.workers = working_thread()
         journal = Journal(lambda: 0)
         self.ingest = Ingest(self.store, journal, self, lambda *_: None)
-        numbers = CheckpointWriter(CONFIG, self.store, journal, self.ingest, self.workers)
+        checkpoints = CheckpointWriter(CONFIG, self.store, journal, self.ingest, self.workers)
         self.startup = SymbolStartup(
             CONFIG, self.store, cast(Any, None), self.ingest, journal, ExchangeClock(), self.workers,
-            cast(Any, world.bars), numbers, self._publish, lambda: None,
+            cast(Any, world.bars), checkpoints, self._publish, lambda: None,
         )  # fmt: skip
-        self.checkpoints = numbers
+        self.checkpoints = checkpoints
         self.one = TrackedSymbol(BTC, start=FIRST)
         self.repairs: list[asyncio.Task[Any]] = []
 
     @classmethod
     async def begin(cls, world: World) -> Run:
         run = cls(world)
-        await run.startup.settle_basis(run.one)
+        await run.startup.update_inputs(run.one)
         await run.startup.open_queue(run.one)
         run.startup._ingest.advance(BTC)
         await run.ingest.drained()
@@ -204,7 +204,7 @@ class Run:
     async def end(self) -> None:
         await self.ingest.drained()
         await asyncio.gather(*self.repairs)
-        self.checkpoints.keep_all()
+        self.checkpoints.write_all()
         self.workers.shutdown(wait=True)
         self.store.close()
 
@@ -291,16 +291,16 @@ def meanwhile(first: int, end: int) -> Callable[[Run], Any]:
     """Minutes are replaced while the numbers are being made, by somebody who thinks nothing rests on them."""
 
     async def doing(run: Run) -> None:
-        make = run.checkpoints.pipeline
+        make = run.checkpoints.make_pipeline
 
         def made(symbol: str, until: int, *, first: bool) -> Any:  # noqa: ANN401
             pipeline = make(symbol, until, first=first)
-            run.checkpoints.pipeline = make  # type: ignore[method-assign]
+            run.checkpoints.make_pipeline = make  # type: ignore[method-assign]
             run.world.change(run.store, low, end, other=True).result()
             return pipeline
 
         low = first
-        run.checkpoints.pipeline = made  # type: ignore[method-assign]
+        run.checkpoints.make_pipeline = made  # type: ignore[method-assign]
         await run.startup.open_queue(run.one)
         await run.ingest.drained()
 

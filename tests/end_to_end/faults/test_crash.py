@@ -20,7 +20,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source
 from tui_feeder.engine.core.coverage import span
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import Supervisor
-from tui_feeder.engine.derived import inputs as basis
+from tui_feeder.engine.derived import inputs
 from tui_feeder.monitor import SymbolState
 
 
@@ -100,7 +100,7 @@ async def test_history_that_cannot_be_computed_fails_its_symbol_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ill = True
-    load = basis.load_pipeline
+    load = inputs.load_pipeline
 
     def broken_load(store: object, config: object, symbol: str, end: int) -> SymbolPipeline:
         if ill and symbol == ETH:

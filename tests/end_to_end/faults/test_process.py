@@ -133,7 +133,7 @@ async def test_15_killed_at_any_moment_it_loses_no_minute_and_no_message(tmp_pat
         config = load(file, environ={}).config
         store = await asyncio.to_thread(Store, storage)
         outbox = store.open_outbox(["kafka"], 512)
-        waiting = outbox.after(0, 1 << 40)
+        waiting = outbox.read_after(0, 1 << 40)
         for symbol in (BTC, ETH):
             present, mark = store.present(symbol), store.watermark(symbol)
             assert mark is not None

@@ -60,14 +60,14 @@ async def test_a_minute_that_is_to_be_confirmed_is_asked_for_until_it_is_shown(t
         config = configured(exchange, [BTC])
         async with feeding(config, tmp_path) as (engine, sink):
             await until(lambda: len(sink.minutes(BTC)) >= 2)
-            await until(lambda: engine.store.early(BTC))
+            await until(lambda: engine.store.unconfirmed(BTC))
             exchange.faults.switch_on("rest-empty")
-            early = engine.store.early(BTC)
+            early = engine.store.unconfirmed(BTC)
             asked = exchange.requests["klines"]
             await until(lambda: exchange.requests["klines"] >= asked + 12)  # three to a try that is believed
-            assert engine.store.early(BTC).intersect(early) == early
+            assert engine.store.unconfirmed(BTC).intersect(early) == early
             exchange.faults.switch_off()
-            await until(lambda: not engine.store.early(BTC).intersect(early))
+            await until(lambda: not engine.store.unconfirmed(BTC).intersect(early))
             assert not early.subtract(engine.store.certified(BTC))
             await Feed(engine, sink, exchange, config).holds()
 

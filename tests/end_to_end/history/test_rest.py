@@ -272,14 +272,14 @@ async def test_a_minute_read_soon_after_its_end_is_not_certified_before_it_is_co
     parts.hand.moment = NOON + MINUTE_MS + 3 * SECOND_MS
     minute = span(NOON, NOON + MINUTE_MS)
     filled = await parts.fill(span(NOON - 5 * MINUTE_MS, NOON + MINUTE_MS))
-    assert filled.early == minute
+    assert filled.unconfirmed == minute
     assert parts.store.certified(LTC) == span(NOON - 5 * MINUTE_MS, NOON)
     parts.hand.moment = NOON + MINUTE_MS + 16 * SECOND_MS
     confirmed = await parts.history.confirm(LTC, minute)
-    assert (confirmed.changed, confirmed.early) == ([NOON], minute)
+    assert (confirmed.changed, confirmed.unconfirmed) == ([NOON], minute)
     parts.hand.moment = NOON + 2 * MINUTE_MS
     confirmed = await parts.history.confirm(LTC, minute)
-    assert (confirmed.changed, confirmed.early) == ([], EMPTY)
+    assert (confirmed.changed, confirmed.unconfirmed) == ([], EMPTY)
     assert minute.start in parts.store.certified(LTC)
     np.testing.assert_array_equal(
         parts.store.read(LTC, NOON, NOON + MINUTE_MS), truth(parts.exchange, LTC, NOON, NOON + MINUTE_MS)
@@ -295,13 +295,13 @@ async def test_a_clock_that_is_ahead_certifies_no_minute_that_the_exchange_has_n
     assert parts.store.read(LTC, NOON, NOON + MINUTE_MS) != truth(
         parts.exchange, LTC, NOON, NOON + MINUTE_MS
     ), "the minute in progress was not taken for over: the test shows nothing"
-    assert filled.early == parts.store.early(LTC) == span(NOON - MINUTE_MS, NOON + MINUTE_MS)
+    assert filled.unconfirmed == parts.store.unconfirmed(LTC) == span(NOON - MINUTE_MS, NOON + MINUTE_MS)
     parts.hand.moment = NOON + MINUTE_MS + 1  # and still ahead
-    assert (await parts.history.confirm(LTC, filled.early)).early == minute
+    assert (await parts.history.confirm(LTC, filled.unconfirmed)).unconfirmed == minute
     parts.hand.moment = NOON + 2 * MINUTE_MS + 1
     confirmed = await parts.history.confirm(LTC, minute)
-    assert (confirmed.changed, confirmed.early) == ([NOON], EMPTY)
-    assert not parts.store.early(LTC)
+    assert (confirmed.changed, confirmed.unconfirmed) == ([NOON], EMPTY)
+    assert not parts.store.unconfirmed(LTC)
     np.testing.assert_array_equal(
         parts.store.read(LTC, NOON, NOON + MINUTE_MS), truth(parts.exchange, LTC, NOON, NOON + MINUTE_MS)
     )

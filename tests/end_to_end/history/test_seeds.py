@@ -13,7 +13,7 @@ from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.analytics.pipeline import PipelineSettings
 from tui_feeder.engine.core.candle import DAY_MS, Rows
 from tui_feeder.engine.core.clock import ExchangeClock
-from tui_feeder.engine.derived.inputs import SEED, Basis, Seed, basis_of, keep_basis
+from tui_feeder.engine.derived.inputs import SEED, Seed, SymbolInputs, inputs_of, put_inputs
 from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.faults import make_fault
@@ -31,10 +31,10 @@ async def client_of(exchange: Exchange) -> RestClient:
 def test_timeframes_with_few_bars_want_seeds_once() -> None:
     end = 200 * DAY_MS
     assert bars_needed(SETTINGS) == 922
-    assert short_timeframes(SETTINGS, Basis(), end - 60 * DAY_MS, end) == [FOUR_HOURS]
-    assert short_timeframes(SETTINGS, Basis(), end - 3 * DAY_MS, end) == [300, 600, 3600, FOUR_HOURS]
-    assert short_timeframes(SETTINGS, Basis(), end - 154 * DAY_MS, end) == []
-    known = Basis(seeds={FOUR_HOURS: Seed(end - 60 * DAY_MS)})
+    assert short_timeframes(SETTINGS, SymbolInputs(), end - 60 * DAY_MS, end) == [FOUR_HOURS]
+    assert short_timeframes(SETTINGS, SymbolInputs(), end - 3 * DAY_MS, end) == [300, 600, 3600, FOUR_HOURS]
+    assert short_timeframes(SETTINGS, SymbolInputs(), end - 154 * DAY_MS, end) == []
+    known = SymbolInputs(seeds={FOUR_HOURS: Seed(end - 60 * DAY_MS)})
     assert short_timeframes(SETTINGS, known, end - 60 * DAY_MS, end) == []
     assert short_timeframes(SETTINGS, known, end - 50 * DAY_MS, end) == [FOUR_HOURS]
 
@@ -127,16 +127,16 @@ async def test_without_an_answer_emas_warm_up_and_it_is_said(tmp_path: Path) -> 
         async with feeding(config, tmp_path) as (engine, sink):
             await until(lambda: sink.minutes("BTCUSDT"))
             assert "ema89_4h" in sink.messages["BTCUSDT"][-1]
-            await asyncio.wrap_future(keep_basis(engine.store, "BTCUSDT", Basis()))
+            await asyncio.wrap_future(put_inputs(engine.store, "BTCUSDT", SymbolInputs()))
             exchange.faults.add(make_fault("rest-451", target="klines", duration=3_600))
             one = engine.tracked["BTCUSDT"]
-            await engine.startup.settle_basis(one)
+            await engine.startup.update_inputs(one)
             told = [e.text for e in engine.journal.events if "warm up from the candles alone" in e.text]
             assert len(told) == 3
             assert "refused here" in told[0]
-            kept = basis_of(engine.store, "BTCUSDT")
+            kept = inputs_of(engine.store, "BTCUSDT")
             assert one.info is not None
-            assert kept == Basis(tick_size=one.info.tick_size)
+            assert kept == SymbolInputs(tick_size=one.info.tick_size)
             exchange.faults.switch_off("rest-451")
             count = len(sink.minutes("BTCUSDT"))
             await engine.startup.open_queue(one)

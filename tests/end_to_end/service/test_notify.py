@@ -142,7 +142,7 @@ def what_waits(folder: Path) -> list[bytes]:
     """The messages that the files have not got yet: the next start would write them."""
     store = Store(folder / "store")
     outbox = store.open_outbox(["file", "kafka"], 512)
-    found = [one.payload for one in outbox.after(outbox.cursors["file"], 1 << 40)]
+    found = [one.payload for one in outbox.read_after(outbox.cursors["file"], 1 << 40)]
     store.close()
     return found
 

@@ -65,7 +65,7 @@ async def fill_it_and_make_room(disk: Path) -> None:
             filler.unlink()
             await feeder.until_ready(True)
             await until(lambda: all(store.present(s).end > stood[s] + 8 * MINUTE_MS for s in SYMBOLS))
-            await until(lambda: store.outboxes["data"].standing("file").depth == 0)
+            await until(lambda: store.outboxes["data"].status("file").depth == 0)
             made = feeder.engine.engine.journal.counters["messages"]
         for symbol in SYMBOLS:
             store = await asyncio.to_thread(Store, disk / "store", read_only=True)

@@ -160,14 +160,14 @@ def test_what_is_sent_waits_in_the_outbox_of_its_topic_alone(tmp_path: Path) -> 
     (one,) = alerts.after(0, EVER)
     assert (one.symbol, one.timestamp, one.payload) == (BTC, 1_234, b'{"rule": "a"}')
     alerts.acknowledge("kafka alerts", one.number).result()
-    assert [alerts.standing(sink).depth for sink in alerts.sinks] == [0, 1]
+    assert [alerts.status(sink).depth for sink in alerts.sinks] == [0, 1]
     store.close()
 
 
 def test_an_outbox_wakes_its_sinks_once_for_a_transaction(store: Store) -> None:
     outbox = store.open_outbox(["kafka"], 64)
     woken: list[int] = []
-    outbox.follow(lambda: woken.append(outbox.last))
+    outbox.subscribe(lambda: woken.append(outbox.last))
     outbox.acknowledge("kafka", 0).result()
     assert woken == []
     store.send("data", BTC, 1, b"{}").result()
@@ -191,7 +191,7 @@ async def test_a_repair_publishes_its_bars_again_and_the_last_revision_is_right(
             await engine._rebuild("BTCUSDT", since + MINUTE_MS)
             count = len(sink.minutes("BTCUSDT"))
             await until(lambda: len(sink.minutes("BTCUSDT")) >= count + 2)
-            bars = [json.loads(one.payload) for one in outbox.after(0, EVER)]
+            bars = [json.loads(one.payload) for one in outbox.read_after(0, EVER)]
         store = Store(tmp_path / "store", read_only=True)
         rows = store.read("BTCUSDT", begun - 86_400_000, bars[-1]["close_time"] + 1)
         store.close()

@@ -24,7 +24,7 @@ from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks.configured import configured_sinks, look
 from tui_feeder.engine.sinks.file import FileSink
 from tui_feeder.engine.sinks.thread import SinkError
-from tui_feeder.engine.storage.outbox import Waiting
+from tui_feeder.engine.storage.outbox import QueuedMessage
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
@@ -67,10 +67,10 @@ async def test_what_is_stored_between_the_last_look_and_the_end_is_written(
 ) -> None:
     queue = queue_in(tmp_path)
     sink = FileSink(to_files(tmp_path), queue.outbox)
-    looked, real = threading.Event(), queue.outbox.after
+    looked, real = threading.Event(), queue.outbox.read_after
     ended = threading.Event()
 
-    def after(taken: int, most: int) -> list[Waiting]:
+    def after(taken: int, most: int) -> list[QueuedMessage]:
         found = real(taken, most)
         if not looked.is_set():
             looked.set()

@@ -311,7 +311,7 @@ async def test_a_refusal_that_comes_after_the_end_of_a_session_is_not_logged_as_
     await queue.fill(1)
     sink, delivery = KafkaSink(settings("127.0.0.1:1"), queue.outbox), kafka._Delivery(1, 0)
     partition = delivery.queues[0]
-    partition.waiting.extend(queue.outbox.after(0, 1 << 20))
+    partition.waiting.extend(queue.outbox.read_after(0, 1 << 20))
     sending = asyncio.create_task(sink._send(Producer(), delivery, partition))
     await sent.wait()
     await asyncio.sleep(0)

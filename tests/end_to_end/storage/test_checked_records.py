@@ -39,10 +39,10 @@ def make(path: Path) -> Rows:
     store.set_listed(BTC, MIDNIGHT).result()
     store.set_unavailable(BTC, (Unavailable(0, MINUTE_MS, "none has it", 1, 5),)).result()
     store.add_outage(BTC, span(MIDNIGHT, MIDNIGHT + MINUTE_MS)).result()
-    store.keep_numbers(BTC, b"numbers").result()
+    store.put_checkpoint(BTC, b"numbers").result()
     store.quarantine(BTC, MIDNIGHT, Source.REST, b"{}").result()
     store.set_file("/a.zip", FileRecord("etag", "sum", 5, 6)).result()
-    store.remember("basis BTCUSDT", b"basis").result()
+    store.put_note("basis BTCUSDT", b"basis").result()
     build_days(store, BTC, ProfileSettings(), [MIDNIGHT, MIDNIGHT + DAY_MS], again=True)
     store.close()
     return rows
@@ -97,16 +97,16 @@ def test_a_flipped_bit_of_any_value_or_key(
         found = store.read(symbol, 0, EVER)
         assert symbol == BTC or not len(found)
         assert all(right[row[0]] == row for row in found.tolist())
-        store.written().result()
+        store.flushed().result()
         assert store.present(symbol) == Coverage.of_times(found["open_time"])
         assert not store.certified(symbol).subtract(store.present(symbol))
         for profile in read_profiles(store, symbol, 0, MIDNIGHT + 9 * DAY_MS):
             assert profile.candles == 1440
         assert store.unavailable(symbol) in ((), (Unavailable(0, MINUTE_MS, "none has it", 1, 5),))
-        assert store.numbers(symbol) in (None, DAMAGED, b"numbers")
+        assert store.checkpoint(symbol) in (None, DAMAGED, b"numbers")
         assert all(one.record == b"{}" for one in store.quarantined(symbol))
     assert store.file("/a.zip") in (None, FileRecord("etag", "sum", 5, 6))
-    assert store.recall("basis BTCUSDT") in (None, DAMAGED, b"basis")
+    assert store.note("basis BTCUSDT") in (None, DAMAGED, b"basis")
     if not of_key and name not in (b"days", b"tail") and key not in (b"format", b"exchange"):
         assert len(store.damaged_records()) == 1
     store.drop_damaged_records().result()

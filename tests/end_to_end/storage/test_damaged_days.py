@@ -42,10 +42,10 @@ def test_a_damaged_day_is_given_back_and_owes_revisions_only_if_its_values_diffe
     store = Store(tmp_path)
     edition = store.edition(BTC)
     np.testing.assert_array_equal(store.read(BTC, 0, 1 << 62), np.delete(rows, slice(1440, 2880)))
-    store.written().result()
+    store.flushed().result()
     lost = span(day, day + DAY_MS)
     assert store.present(BTC) == store.certified(BTC) == Coverage.of_times(rows["open_time"]).subtract(lost)
-    assert (store.lost(BTC), store.edition(BTC)) == (lost, edition + 1)
+    assert (store.lost_published(BTC), store.edition(BTC)) == (lost, edition + 1)
     store.close()
 
     again = Store(tmp_path)  # the evidence is kept over a restart
@@ -55,12 +55,12 @@ def test_a_damaged_day_is_given_back_and_owes_revisions_only_if_its_values_diffe
     for page in (back[:499], back[499:998]):  # as REST gives them
         written = again.put(BTC, page, Source.REST).result()
         assert (written.added, written.restored) == (499, 0)
-        assert not again.mistold(BTC)
+        assert not again.stale_published(BTC)
     written = again.put(BTC, back[998:], Source.REST).result()
     assert (written.added, written.restored) == (442, 1440 if same else 0)
-    assert again.mistold(BTC) == (Coverage() if same else lost)
-    assert not again.untold(BTC)  # they had their messages
-    assert not again.lost(BTC)
+    assert again.stale_published(BTC) == (Coverage() if same else lost)
+    assert not again.unpublished(BTC)  # they had their messages
+    assert not again.lost_published(BTC)
     assert not again.damaged(BTC)
     assert again.altered(BTC) == lost  # a mirror looks at them again
     again.close()
@@ -102,9 +102,9 @@ def test_a_command_that_writes_leaves_the_mark_of_damage_until_the_day_is_read_a
     assert (done.code, len(done.out.splitlines())) == (0, 1441), done.err
 
     store = Store(path)
-    assert store.gone(BTC) == span(day, day + DAY_MS)
+    assert store.damaged_missing(BTC) == span(day, day + DAY_MS)
     store.put(BTC, rows[rows["open_time"] // DAY_MS * DAY_MS == day], Source.REST).result()
-    assert not store.gone(BTC)
+    assert not store.damaged_missing(BTC)
     assert not store.damaged_days()
     store.close()
     done = command("verify", "--offline", "--storage", path, cwd=tmp_path)
@@ -144,7 +144,7 @@ async def test_a_start_reads_a_damaged_day_again_and_what_was_published_stands(t
             await until(lambda: len(sink.minutes(BTC)) >= 2)
         damage_day(tmp_path, BTC, YESTERDAY)
         store = Store(tmp_path)
-        store.keep_numbers(BTC, b"").result()  # so that they are made from all candles
+        store.put_checkpoint(BTC, b"").result()  # so that they are made from all candles
         store.close()
         async with feeding(config, tmp_path, sink) as (engine, _):
             feed = Feed(engine, sink, exchange, config)
@@ -202,7 +202,7 @@ async def test_other_values_than_those_that_were_damaged_are_revised(tmp_path: P
         async with feeding(config, tmp_path, sink) as (engine, _):
             feed = Feed(engine, sink, exchange, config)
             await asyncio.to_thread(engine.store.check, BTC, YESTERDAY, TODAY)
-            await until(lambda: not engine.store.damaged_days() and not engine.store.mistold(BTC))
+            await until(lambda: not engine.store.damaged_days() and not engine.store.stale_published(BTC))
             await feed.minutes(2)
             await feed.holds()
             assert_whole(engine.store, exchange, BTC, YESTERDAY, TODAY)
@@ -217,7 +217,7 @@ async def test_a_damaged_day_that_cannot_be_had_at_the_start_is_counted_when_it_
             await until(lambda: len(sink.minutes(BTC)) >= 2)
         damage_day(tmp_path, BTC, YESTERDAY)
         store = Store(tmp_path)
-        store.keep_numbers(BTC, b"").result()
+        store.put_checkpoint(BTC, b"").result()
         store.close()
         lacking = True
         async with feeding(config, tmp_path, sink) as (engine, _):

@@ -25,7 +25,7 @@ from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source, to_rows
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import Coverage, span
-from tui_feeder.engine.derived.inputs import basis_of, revisions_of
+from tui_feeder.engine.derived.inputs import inputs_of, revisions_of
 from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.derived.stored_profiles import build_days, read_profiles
 from tui_feeder.engine.exchanges.binance.ban import known_ban
@@ -108,9 +108,9 @@ def test_damaged_notes_count_as_absent(tmp_path: Path, damage: bytes) -> None:
         rows = to_rows([candle_of(at, Source.REST) for at in range(FIRST, FIRST + 10 * MINUTE_MS, MINUTE_MS)])
         store.put(BTC, rows, Source.REST).result()
         for note in ("ban", f"basis {BTC}", f"revisions {BTC}"):
-            store.remember(note, damage).result()
+            store.put_note(note, damage).result()
         assert known_ban(store, ExchangeClock()) == 0
-        assert basis_of(store, BTC).tick_size is None
+        assert inputs_of(store, BTC).tick_size is None
         revisions = revisions_of(store, BTC)
         assert revisions is not None
         assert revisions.since == FIRST
@@ -127,7 +127,7 @@ def test_a_ban_that_no_exchange_gives_is_not_believed(tmp_path: Path, seconds: i
     now = clock.now()
     with contextlib.closing(Store(tmp_path, exchange="x")) as store:
         note = {"until": now + seconds * 1000, "learnt": now, "learnt_here": int(clock.wall() * 1000)}
-        store.remember("ban", json.dumps(note).encode()).result()
+        store.put_note("ban", json.dumps(note).encode()).result()
         assert known_ban(store, clock) <= clock.now()
 
 
@@ -141,12 +141,12 @@ def test_a_damaged_message_holds_up_none_behind_it(tmp_path: Path) -> None:
         assert txn.put((4).to_bytes(8, "big"), bytes(16) + b"\x00\x02" + b"\xff\xff{}")
     with contextlib.closing(Store(tmp_path, exchange="x")) as store:
         outbox = store.open_outbox(["kafka"], 8)
-        assert outbox.standing("kafka").depth == 5
-        assert [one.number for one in outbox.after(0, 1 << 20)] == [1, 3, 5]
+        assert outbox.status("kafka").depth == 5
+        assert [one.number for one in outbox.read_after(0, 1 << 20)] == [1, 3, 5]
         outbox.acknowledge("kafka", 1).result()
-        assert outbox.standing("kafka").age < 3_600
+        assert outbox.status("kafka").age < 3_600
         outbox.acknowledge("kafka", 5).result()
-        assert outbox.standing("kafka").depth == 0
+        assert outbox.status("kafka").depth == 0
 
 
 @pytest.mark.parametrize(("of_key", "at"), [(False, 0), (False, 7), (False, 8), (False, 11), (True, 9)])
@@ -168,9 +168,9 @@ def test_a_damaged_cursor_loses_no_message_that_waits(
     with contextlib.closing(Store(tmp_path, exchange="x")) as store:
         outbox = store.open_outbox(["kafka", "file"], 8)
         assert outbox.cursors == {"kafka": 3, "file": 3}
-        assert [one.number for one in outbox.after(3, 1 << 20)] == [4, 5, 6, 7, 8, 9]
+        assert [one.number for one in outbox.read_after(3, 1 << 20)] == [4, 5, 6, 7, 8, 9]
         store.send("data", BTC, FIRST, b"{}").result()
-        assert outbox.after(9, 1 << 20)[0].number == 10
+        assert outbox.read_after(9, 1 << 20)[0].number == 10
     assert "is damaged: all that is still there is sent again" in caplog.text
     caplog.clear()
     with contextlib.closing(Store(tmp_path, exchange="x")) as store:

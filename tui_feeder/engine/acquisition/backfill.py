@@ -102,7 +102,7 @@ class Filled:
     got: Coverage = EMPTY
     absent: Coverage = EMPTY  # every source was asked and none has it
     failed: Coverage = EMPTY  # a source refused: worth another try
-    early: Coverage = EMPTY  # read so soon after their end that they may still change
+    unconfirmed: Coverage = EMPTY  # read so soon after their end that they may still change
     kind: str = ""  # of the last refusal, see RestError
     reason: str = ""  # of the last failure
     changed: list[int] = field(default_factory=list)  # open times whose stored values were replaced
@@ -312,9 +312,9 @@ class History:
             sure = page.clip(start, max(proven, asked - _PROOF_MS) // MINUTE_MS * MINUTE_MS)
             kept = self.sound(symbol, rows, Source.REST)
             traded = Coverage.of_times(kept["open_time"][kept["volume"] > 0])
-            overrule = traded.intersect(doubted)
-            await self._keep(symbol, kept, Source.REST, sure, tracker, done, overrule)
-            done.early = done.early.union(Coverage.of_times(kept["open_time"]).subtract(sure))
+            archive_rejected = traded.intersect(doubted)
+            await self._keep(symbol, kept, Source.REST, sure, tracker, done, archive_rejected)
+            done.unconfirmed = done.unconfirmed.union(Coverage.of_times(kept["open_time"]).subtract(sure))
             absent = page.subtract(Coverage.of_times(kept["open_time"]))
             if absent:
                 done.absent = done.absent.union(absent)
@@ -355,9 +355,9 @@ class History:
         certify: Coverage,
         tracker: Tracker,
         done: Filled,
-        overrule: Coverage = EMPTY,
+        archive_rejected: Coverage = EMPTY,
     ) -> None:
-        put = self._store.put(symbol, rows, source, certify=certify, overrule=overrule)
+        put = self._store.put(symbol, rows, source, certify=certify, reject_archives=archive_rejected)
         written: Written = await asyncio.wrap_future(put)
         if written.conflicts:
             self._journal.count("source conflicts", written.conflicts)

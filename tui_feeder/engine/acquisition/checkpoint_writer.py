@@ -11,15 +11,15 @@ from tui_feeder.engine.analytics.pipeline import PipelineState, SymbolPipeline
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
-from tui_feeder.engine.derived.checkpoint import Footing, Unusable, encode, footing_of, resume
-from tui_feeder.engine.derived.inputs import basis_of, load_pipeline, settings_of, start_of
+from tui_feeder.engine.derived.checkpoint import Provenance, UnusableCheckpoint, encode, provenance_of, resume
+from tui_feeder.engine.derived.inputs import inputs_of, load_pipeline, settings_of, start_of
 from tui_feeder.engine.storage.store import Store
 
 _EVERY_SECONDS = 3_600.0  # each symbol's state is kept, one symbol after the other
 
 
 class CheckpointWriter:
-    """Makes and keeps the numbers of all symbols; run it as a part of the engine."""
+    """Makes the pipelines of all symbols and writes checkpoints of them; run it as a part of the engine."""
 
     def __init__(
         self, config: Config, store: Store, journal: Journal, ingest: Ingest, workers: ThreadPoolExecutor
@@ -29,9 +29,9 @@ class CheckpointWriter:
         self._journal = journal
         self._ingest = ingest
         self._workers = workers
-        self._footings: dict[str, Footing] = {}
+        self._provenances: dict[str, Provenance] = {}
 
-    def pipeline(self, symbol: str, end: int, *, first: bool) -> SymbolPipeline:
+    def make_pipeline(self, symbol: str, end: int, *, first: bool) -> SymbolPipeline:
         """The pipeline of ``symbol`` after the last stored minute before ``end``. It blocks.
 
         Args:
@@ -42,27 +42,27 @@ class CheckpointWriter:
         if first:
             try:
                 resumed = resume(self._store, self._config, symbol, end)
-            except Unusable as reason:
+            except UnusableCheckpoint as reason:
                 self._journal.note("info", f"numbers made again from all candles: {reason}", symbol)
             else:
                 if resumed is not None:
-                    pipeline, self._footings[symbol] = resumed
+                    pipeline, self._provenances[symbol] = resumed
                     self._journal.count("numbers resumed")
                     return pipeline
-        pipeline, self._footings[symbol] = self._made(symbol, end)
+        pipeline, self._provenances[symbol] = self._count_from_start(symbol, end)
         self._journal.count("numbers made from all candles")
         return pipeline
 
-    def _made(self, symbol: str, end: int) -> tuple[SymbolPipeline, Footing]:
-        basis = basis_of(self._store, symbol)
+    def _count_from_start(self, symbol: str, end: int) -> tuple[SymbolPipeline, Provenance]:
+        inputs = inputs_of(self._store, symbol)
         settings = settings_of(self._store, self._config, symbol)
         start = start_of(self._store, symbol, end, settings)
-        footing = footing_of(self._store, symbol, start, settings, basis)
-        return load_pipeline(self._store, self._config, symbol, end), footing
+        provenance = provenance_of(self._store, symbol, start, settings, inputs)
+        return load_pipeline(self._store, self._config, symbol, end), provenance
 
     def forget(self, symbol: str) -> None:
         """The symbol is followed no longer; what the store keeps of it stays."""
-        self._footings.pop(symbol, None)
+        self._provenances.pop(symbol, None)
 
     async def run(self) -> None:
         """Keep the state of every symbol about once an hour, until cancelled."""
@@ -76,29 +76,29 @@ class CheckpointWriter:
             await asyncio.sleep(pause)
             if not waiting or (kept := self._state(symbol := waiting.pop())) is None:
                 continue
-            footing, state = kept
-            commit = await loop.run_in_executor(self._workers, self._keep, symbol, footing, state)
+            provenance, state = kept
+            commit = await loop.run_in_executor(self._workers, self._write, symbol, provenance, state)
             await asyncio.wrap_future(commit)  # on a full disk this waits, and a worker must not
 
-    def keep_all(self) -> None:
+    def write_all(self) -> None:
         """Hand the state of every symbol to the store; call it on the engine's loop, once it is idle."""
         for symbol in list(self._ingest.queues):
-            if (kept := self._state(symbol)) is not None and self._holds(symbol, kept[0]):
-                self._store.keep_numbers(symbol, encode(*kept))
+            if (kept := self._state(symbol)) is not None and self._is_current(symbol, kept[0]):
+                self._store.put_checkpoint(symbol, encode(*kept))
 
-    def _state(self, symbol: str) -> tuple[Footing, PipelineState] | None:
+    def _state(self, symbol: str) -> tuple[Provenance, PipelineState] | None:
         queue = self._ingest.queues.get(symbol)
         if queue is None or queue.pipeline is None or queue.pipeline.last_open_time is None:
             return None
-        footing = self._footings.get(symbol)
-        return None if footing is None else (footing, queue.pipeline.state())
+        provenance = self._provenances.get(symbol)
+        return None if provenance is None else (provenance, queue.pipeline.state())
 
-    def _holds(self, symbol: str, footing: Footing) -> bool:
-        return footing.edition == self._store.edition(symbol)
+    def _is_current(self, symbol: str, provenance: Provenance) -> bool:
+        return provenance.edition == self._store.edition(symbol)
 
-    def _keep(self, symbol: str, footing: Footing, state: PipelineState) -> Future[None]:
+    def _write(self, symbol: str, provenance: Provenance, state: PipelineState) -> Future[None]:
         """Keep ``state``; where stored candles were replaced since it began, one made again from all."""
-        if not self._holds(symbol, footing):
-            pipeline, footing = self._made(symbol, (state.last or 0) + MINUTE_MS)
+        if not self._is_current(symbol, provenance):
+            pipeline, provenance = self._count_from_start(symbol, (state.last or 0) + MINUTE_MS)
             state = pipeline.state()
-        return self._store.keep_numbers(symbol, encode(footing, state))
+        return self._store.put_checkpoint(symbol, encode(provenance, state))

@@ -14,7 +14,7 @@ import numpy as np
 
 from tui_feeder.engine.analytics.pipeline import PipelineSettings
 from tui_feeder.engine.core.candle import SECOND_MS, Rows, faulty, timeframe_label
-from tui_feeder.engine.derived.inputs import SEED, Basis, Seed
+from tui_feeder.engine.derived.inputs import SEED, Seed, SymbolInputs
 from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
 
 _BARS, _BARS_FOR_PERIOD = 922, 89
@@ -30,10 +30,10 @@ def bars_needed(settings: PipelineSettings) -> int:
     return -(-_BARS * max(settings.ema_periods, default=0) // _BARS_FOR_PERIOD)
 
 
-def short_timeframes(settings: PipelineSettings, basis: Basis, start: int, end: int) -> list[int]:
+def short_timeframes(settings: PipelineSettings, inputs: SymbolInputs, start: int, end: int) -> list[int]:
     """The timeframes whose history ``[start, end)`` is too short, and whose seeds ``basis`` lacks."""
     needed = bars_needed(settings)
-    known = basis.seeds_before(start)
+    known = inputs.seeds_before(start)
     return [
         timeframe
         for timeframe in settings.timeframes

@@ -100,7 +100,7 @@ class Recovery:
         self._gaps: dict[str, list[Gap]] = {}  # of each symbol: sorted, disjoint
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wake: dict[str, asyncio.Event] = {}
-        self._early: dict[str, Coverage] = {}  # read so soon after their end that they may still change
+        self._unconfirmed: dict[str, Coverage] = {}  # read so soon after their end that they may still change
         self._confirming: dict[str, asyncio.Task[None]] = {}
 
     def open_gaps(self) -> list[Gap]:
@@ -212,7 +212,7 @@ class Recovery:
     def drop(self, symbol: str) -> None:
         """Forget the gaps of a symbol that is followed no longer."""
         self._gaps.pop(symbol, None)
-        self._early.pop(symbol, None)
+        self._unconfirmed.pop(symbol, None)
         self._wake.pop(symbol, None)
         for tasks in (self._tasks, self._confirming):
             if (task := tasks.pop(symbol, None)) is not None:
@@ -221,25 +221,28 @@ class Recovery:
     def confirm(self, symbol: str, minutes: Coverage) -> None:
         """Read minutes once more when they can change no longer: REST gave them right after their end."""
         if minutes:
-            self._early[symbol] = self._early.get(symbol, EMPTY).union(minutes)
+            self._unconfirmed[symbol] = self._unconfirmed.get(symbol, EMPTY).union(minutes)
             if symbol not in self._confirming or self._confirming[symbol].done():
                 task = asyncio.create_task(self._confirm(symbol), name=f"confirm {symbol}")
                 self._confirming[symbol] = task
 
     async def _confirm(self, symbol: str) -> None:
-        while early := self._early[symbol]:
-            settled, proven = early.start + MINUTE_MS + SURE_MS, early.start + 2 * MINUTE_MS + SETTLE_MS
+        while unconfirmed := self._unconfirmed[symbol]:
+            settled, proven = (
+                unconfirmed.start + MINUTE_MS + SURE_MS,
+                unconfirmed.start + 2 * MINUTE_MS + SETTLE_MS,
+            )
             # What was read after it had settled waits for nothing but a later minute to prove it.
             await self._clock.sleep_until(settled if self._clock.now() < settled else proven)
-            ripe = self._early[symbol].clip(0, (self._clock.now() - SURE_MS) // MINUTE_MS * MINUTE_MS)
+            ripe = self._unconfirmed[symbol].clip(0, (self._clock.now() - SURE_MS) // MINUTE_MS * MINUTE_MS)
             try:
                 done = await self._history.confirm(symbol, ripe)
             except Exception as error:
                 self._journal.note("error", f"a minute could not be confirmed: {error!r}", symbol)
                 done = Filled(failed=ripe)
             # Also what REST shows no longer, or not for now: it is stored, and nothing has confirmed it.
-            left = done.failed.union(done.early).union(done.absent)
-            self._early[symbol] = self._early[symbol].subtract(ripe.subtract(left))
+            left = done.failed.union(done.unconfirmed).union(done.absent)
+            self._unconfirmed[symbol] = self._unconfirmed[symbol].subtract(ripe.subtract(left))
             if done.changed:
                 self._journal.count("minutes corrected by REST", len(done.changed))
                 passed = self._ingest.queue(symbol).next
@@ -298,7 +301,7 @@ class Recovery:
 
         Where damaged days came back with the values they had, nothing published is wrong.
         """
-        told = self._store.untold(symbol).union(self._store.mistold(symbol))
+        told = self._store.unpublished(symbol).union(self._store.stale_published(symbol))
         late = [*late, *(start for start, _ in told)]
         passed = self._ingest.queue(symbol).next
         if late and passed is not None and min(late) < passed:
@@ -332,7 +335,7 @@ class Recovery:
             gap.missing = self._store.present(symbol).missing(gap.start, gap.end).minutes
             gap.source = tracker.source or gap.source
             self._journal.count("minutes recovered", filled.got.minutes)
-            self.confirm(symbol, filled.early)
+            self.confirm(symbol, filled.unconfirmed)
         # What the stream brought meanwhile went the usual way.
         late = [*(start for start, _ in self._ingest.lacked(symbol, filled.got)), *filled.changed]
         if not late:

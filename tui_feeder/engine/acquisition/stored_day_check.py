@@ -13,7 +13,7 @@ from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
-from tui_feeder.engine.storage.store import Loss, Store
+from tui_feeder.engine.storage.store import DamagedDay, Store
 from tui_feeder.engine.telling import some
 from tui_feeder.time_format import format_day
 
@@ -42,7 +42,7 @@ class StoredDayCheck:
         journal: Journal,
         workers: ThreadPoolExecutor,
         tracked: Mapping[str, TrackedSymbol],
-        lost: Callable[[Loss], None],
+        lost: Callable[[DamagedDay], None],
         least_free: int,
     ) -> None:
         self._store = store
@@ -54,14 +54,14 @@ class StoredDayCheck:
         self._misplaced: str | None = None  # what became of the files of the store behind its back
         self._room: str | None = None  # what is wrong with the room on its disk
         self._loop = asyncio.get_running_loop()
-        store.on_loss = self._found
+        store.on_damaged_day = self._found
 
-    def _found(self, loss: Loss) -> None:
+    def _found(self, loss: DamagedDay) -> None:
         """On the writer's thread."""
         with contextlib.suppress(RuntimeError):  # the engine has ended: the next start finds them missing
             self._loop.call_soon_threadsafe(self._report, loss)
 
-    def _report(self, loss: Loss) -> None:
+    def _report(self, loss: DamagedDay) -> None:
         self._journal.count("damaged days")
         self._journal.note("error", loss.text, loss.symbol)
         self._lost(loss)

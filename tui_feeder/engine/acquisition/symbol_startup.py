@@ -30,9 +30,9 @@ from tui_feeder.engine.derived.bar_messages import bar_messages
 from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.increment_fit import profile_note
 from tui_feeder.engine.derived.inputs import (
-    basis_of,
     history_start,
-    keep_basis,
+    inputs_of,
+    put_inputs,
     revisions_of,
     settings_of,
     start_of,
@@ -41,7 +41,7 @@ from tui_feeder.engine.derived.revisions import NOTE as REVISIONS
 from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.derived.settings import pipeline_settings
 from tui_feeder.engine.exchanges.binance.rest import OWN_FAULTS, RestClient, RestError
-from tui_feeder.engine.storage.outbox import Outgoing
+from tui_feeder.engine.storage.outbox import OutgoingMessage
 from tui_feeder.engine.storage.store import Store
 
 _AT_ONCE = 6  # symbols whose history is read, or whose numbers are made, at the same time
@@ -69,7 +69,7 @@ class SymbolStartup:
         clock: ExchangeClock,
         workers: ThreadPoolExecutor,
         rest: RestClient,
-        numbers: CheckpointWriter,
+        checkpoints: CheckpointWriter,
         publish: Callable[[str, Message, bytes], None],
         settled: Callable[[], None],
     ) -> None:
@@ -83,7 +83,7 @@ class SymbolStartup:
         self._publish = publish
         self._settled = settled
         self._rest = rest
-        self._numbers = numbers
+        self._checkpoints = checkpoints
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._refused: dict[str, TrackedSymbol] = {}  # those that wait after a refusal, the longest first
         self._asked: dict[
@@ -101,7 +101,7 @@ class SymbolStartup:
         opened = None
         while opened is None:
             await self._fill(one, recovery)
-            await self.settle_basis(one)
+            await self.update_inputs(one)
             with contextlib.suppress(_DamagedError):  # a day proved so while its candles were read: once more
                 async with self._slots:
                     one.phase, one.reason = "backfill", "its numbers are being made"
@@ -110,12 +110,14 @@ class SymbolStartup:
             return
         one.phase, one.reason = "live", ""
         recovery.resume(one.symbol)
-        recovery.confirm(one.symbol, self._store.early(one.symbol))
+        recovery.confirm(one.symbol, self._store.unconfirmed(one.symbol))
         queue_next = self._ingest.queue(one.symbol).next or opened
         present = self._store.present(one.symbol)
         left = present.missing(one.start, self.closed_until()).subtract(known)
         # Of older days nobody else asks for those that were damaged.
-        older = self._store.lost(one.symbol).union(self._store.damaged(one.symbol)).clip(0, one.start)
+        older = (
+            self._store.lost_published(one.symbol).union(self._store.damaged(one.symbol)).clip(0, one.start)
+        )
         left = left.union(older.subtract(present))
         # What the stream brought meanwhile and the queue has taken may still be on its way to the store.
         for start, end in left.subtract(span(opened, queue_next)):
@@ -144,7 +146,7 @@ class SymbolStartup:
                 one.phase, one.reason = "backfill", "history is being read"
                 one.tracker = one.history = whole
                 filled = await self._history.fill(one.symbol, missing, one.tracker)
-            recovery.confirm(one.symbol, filled.early)
+            recovery.confirm(one.symbol, filled.unconfirmed)
             if filled.failed:
                 what = f"{filled.failed.minutes} minutes of history could not be read ({filled.reason})"
                 await self._put_off(one, filled.kind, what, backoff)
@@ -214,17 +216,17 @@ class SymbolStartup:
                 return True
         return False
 
-    async def settle_basis(self, one: TrackedSymbol) -> None:
+    async def update_inputs(self, one: TrackedSymbol) -> None:
         """Keep what the symbol's numbers rest on beside candles: tick size, bars that seed long EMAs."""
-        known = basis_of(self._store, one.symbol)
-        basis = known if one.info is None else msgspec.structs.replace(known, tick_size=one.info.tick_size)
-        settings = pipeline_settings(self._config, one.symbol, basis.tick_size)
+        known = inputs_of(self._store, one.symbol)
+        inputs = known if one.info is None else msgspec.structs.replace(known, tick_size=one.info.tick_size)
+        settings = pipeline_settings(self._config, one.symbol, inputs.tick_size)
         present = self._store.present(one.symbol)
         end = present.end if present else self.closed_until()
         revisions = revisions_of(self._store, one.symbol)
         # What is published first begins behind what is stored now.
         start = history_start(present, end, settings, None if revisions is None else revisions.since)
-        for timeframe in short_timeframes(settings, basis, start, end):
+        for timeframe in short_timeframes(settings, inputs, start, end):
             one.reason = f"{timeframe_label(timeframe)} bars from before its history are being read"
             try:
                 seed = await read_seed(self._rest, one.symbol, settings, timeframe, start)
@@ -234,15 +236,15 @@ class SymbolStartup:
                 self._journal.note("warning", text + "its EMAs warm up from the candles alone", one.symbol)
                 continue
             self._journal.count("EMA seeds read")
-            basis = msgspec.structs.replace(basis, seeds=basis.seeds | {timeframe: seed})
-        if basis != known:
+            inputs = msgspec.structs.replace(inputs, seeds=inputs.seeds | {timeframe: seed})
+        if inputs != known:
             stale = EMPTY
             newest = self._store.watermark(one.symbol)
-            if basis.seeds != known.seeds and revisions is not None and newest is not None:
+            if inputs.seeds != known.seeds and revisions is not None and newest is not None:
                 # Published EMAs that warmed up from the candles alone are others with what seeds them. A new
                 # tick size is a setting: it holds from now on.
                 stale = span(revisions.since, newest + MINUTE_MS)
-            await asyncio.wrap_future(keep_basis(self._store, one.symbol, basis, stale))
+            await asyncio.wrap_future(put_inputs(self._store, one.symbol, inputs, stale))
 
     async def open_queue(self, one: TrackedSymbol, since: int | None = None) -> int:
         """Load the pipeline from the store and open the queue behind its last minute.
@@ -263,7 +265,7 @@ class SymbolStartup:
         async with one.rebuilding:
             symbol = one.symbol
             self._ingest.hold(symbol)
-            await asyncio.wrap_future(self._store.written())  # what this queue gave before it was held
+            await asyncio.wrap_future(self._store.flushed())  # what this queue gave before it was held
             queue = self._ingest.queue(symbol)
             present = self._store.present(symbol)
             made = self._store.watermark(symbol)
@@ -280,10 +282,10 @@ class SymbolStartup:
             revisions = revisions_of(self._store, symbol)
             if revisions is None:  # its first start: what is published begins here
                 revisions = Revisions(end)
-                await asyncio.wrap_future(self._store.remember(REVISIONS + symbol, revisions.encode()))
+                await asyncio.wrap_future(self._store.put_note(REVISIONS + symbol, revisions.encode()))
             if queue.opened is None:
-                begin, untold = revisions.since, self._store.untold(symbol)
-                queue.skipped = present.missing(begin, end).union(untold.clip(begin, end))
+                begin, unpublished = revisions.since, self._store.unpublished(symbol)
+                queue.skipped = present.missing(begin, end).union(unpublished.clip(begin, end))
             elif queue.next is None:  # it crashed: what it goes back over is no longer skipped
                 queue.skipped = queue.skipped.clip(0, end)
             pipeline, first, changed = await self._catch_up(one, queue, end, since)
@@ -320,7 +322,7 @@ class SymbolStartup:
         revisions = revisions_of(store, symbol) or Revisions(end)
         begin, edition = revisions.since, store.edition(symbol)
         # Also what came or changed too late for an earlier engine, or for a try that crashed.
-        changed = store.untold(symbol).union(store.mistold(symbol)).clip(0, end)
+        changed = store.unpublished(symbol).union(store.stale_published(symbol)).clip(0, end)
         reached = changed.union(queue.skipped.intersect(store.present(symbol)))
         # What is too old for the first number that was published is so for all of them.
         days_before = begin // DAY_MS * DAY_MS - DAYS_BEFORE * DAY_MS  # whose ranges a profile rests on
@@ -332,21 +334,25 @@ class SymbolStartup:
         first = end if since is None else min(end, max(since, begin))
         present = store.present(symbol)
         known = self._asked.get(symbol, EMPTY) if queue.opened is None else store.damaged(symbol)
-        make = partial(self._numbers.pipeline, symbol, first, first=queue.opened is None)
+        make = partial(self._checkpoints.make_pipeline, symbol, first, first=queue.opened is None)
         pipeline = await asyncio.get_running_loop().run_in_executor(self._workers, make)
         if damaged := store.damaged(symbol).subtract(known):
-            await asyncio.wrap_future(store.written())
+            await asyncio.wrap_future(store.flushed())
             if queue.opened is None:
                 self._asked[symbol] = known.union(damaged)
                 raise _DamagedError(symbol)
             queue.skipped = queue.skipped.union(damaged.intersect(present).clip(begin, end))
-        if store.lost(symbol).clip(0, end):
-            await asyncio.wrap_future(store.rest_on_loss(symbol))
+        if store.lost_published(symbol).clip(0, end):
+            await asyncio.wrap_future(store.mark_published_without_lost(symbol))
         if first < end:
             await self._revise(one, queue, pipeline, revisions, first, end)
         if changed and store.edition(symbol) == edition:
-            await asyncio.wrap_future(store.settle_told(symbol, changed))
-        return pipeline, first, bool(store.untold(symbol).union(store.mistold(symbol)).clip(0, end))
+            await asyncio.wrap_future(store.mark_republished(symbol, changed))
+        return (
+            pipeline,
+            first,
+            bool(store.unpublished(symbol).union(store.stale_published(symbol)).clip(0, end)),
+        )
 
     async def _revise(
         self,
@@ -364,13 +370,15 @@ class SymbolStartup:
         """
         symbol = one.symbol
         # What was lost with a damaged day had its message.
-        never = queue.skipped.subtract(self._store.mistold(symbol).subtract(self._store.untold(symbol)))
+        never = queue.skipped.subtract(
+            self._store.stale_published(symbol).subtract(self._store.unpublished(symbol))
+        )
         minutes = self._store.present(symbol).clip(first, end)
         corrected = minutes.subtract(never)
         after = revisions.copy()
         after.correct(corrected)
 
-        def recount(part: Coverage) -> list[tuple[int, Message, bytes, Sequence[Outgoing]]]:
+        def recount(part: Coverage) -> list[tuple[int, Message, bytes, Sequence[OutgoingMessage]]]:
             told = []
             for candle in to_candles(self._store.read(symbol, part.start, part.end)):
                 at = candle.open_time

@@ -17,7 +17,7 @@ import msgspec
 from tui_feeder.config import Config
 from tui_feeder.engine.alerts.rules import TROUBLES, Condition, Knowledge, Rule
 from tui_feeder.engine.alerts.watches import AlertRules
-from tui_feeder.engine.core.checksum import Unsealed, seal, unseal
+from tui_feeder.engine.core.checksum import ChecksumError, with_checksum, without_checksum
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import AlertView
@@ -31,7 +31,7 @@ _MOST_RULES, _LARGEST = 1_000, 256 << 10
 _Ms: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 
 
-class _Kept(msgspec.Struct, frozen=True, array_like=True):
+class _RuleRecord(msgspec.Struct, frozen=True, array_like=True):
     """What one rule knows of the symbol or sink of its note."""
 
     rule: str
@@ -65,10 +65,10 @@ class AlertKeeper:
         mine = {rule.name: (rule, self._digest(rule)) for rule in rules.rules}
         refused: list[str] = []
         others: set[str] = set()
-        for subject, block in self._store.recall_all(_RULES_OF).items():
+        for subject, block in self._store.notes(_RULES_OF).items():
             try:
-                kept = _decode(block, list[_Kept])
-            except Unsealed as error:
+                kept = _decode(block, list[_RuleRecord])
+            except ChecksumError as error:
                 refused.append(f"{subject}: {error}")
                 rules.changed.add(subject)
                 continue
@@ -89,10 +89,10 @@ class AlertKeeper:
         return self._shown()
 
     def _shown(self) -> list[AlertView]:
-        block = self._store.recall(_SHOWN)
+        block = self._store.note(_SHOWN)
         try:
             views = [] if block is None else _decode(block, list[AlertView])
-        except Unsealed as error:
+        except ChecksumError as error:
             self._journal.note("warning", f"the alerts last shown cannot be shown again: {error}")
             return []
         return sorted(views, key=lambda view: view.number)
@@ -123,7 +123,7 @@ class AlertKeeper:
             self._shown_waits = False
 
     def _write(self, name: str, content: list[Any]) -> None:
-        self._under_way[name] = self._store.remember(name, _encode(content) if content else None)
+        self._under_way[name] = self._store.put_note(name, _encode(content) if content else None)
 
     def _settle(self, rules: AlertRules) -> None:
         """See how the last writings ended: what is not on the disk is written once more."""
@@ -139,8 +139,8 @@ class AlertKeeper:
         self._failing = bool(failures)
         self._under_way.clear()
 
-    def _kept(self, rule: Rule, knowledge: Knowledge) -> _Kept:
-        return _Kept(rule.name, self._digest(rule), *knowledge)
+    def _kept(self, rule: Rule, knowledge: Knowledge) -> _RuleRecord:
+        return _RuleRecord(rule.name, self._digest(rule), *knowledge)
 
     def _digest(self, rule: Rule) -> bytes:
         digest = self._digests.get(rule)
@@ -152,18 +152,18 @@ class AlertKeeper:
 
 
 def _encode(content: list[Any]) -> bytes:
-    return seal(_FORMAT, msgspec.msgpack.encode(content))
+    return with_checksum(_FORMAT, msgspec.msgpack.encode(content))
 
 
 def _decode(block: bytes, form: type[_T]) -> _T:
     """What :func:`_encode` was given.
 
     Raises:
-        Unsealed: damaged, of another format, too large, or not what it should be.
+        ChecksumError: damaged, of another format, too large, or not what it should be.
     """
     if len(block) > _LARGEST:
-        raise Unsealed("they are too large")
+        raise ChecksumError("they are too large")
     try:
-        return msgspec.msgpack.decode(unseal(_FORMAT, block), type=form)
+        return msgspec.msgpack.decode(without_checksum(_FORMAT, block), type=form)
     except msgspec.DecodeError as error:
-        raise Unsealed(f"they cannot be read: {error}") from error
+        raise ChecksumError(f"they cannot be read: {error}") from error

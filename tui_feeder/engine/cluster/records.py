@@ -18,7 +18,7 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from tui_feeder.engine.core.candle import MINUTE_MS
-from tui_feeder.engine.core.checksum import Unsealed, seal, unseal
+from tui_feeder.engine.core.checksum import ChecksumError, with_checksum, without_checksum
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
 from tui_feeder.engine.derived.revisions import Revisions
 
@@ -154,7 +154,7 @@ class PartitionState:
                 self._set(self.checkpoints, symbol, value)
             else:
                 self._set(self.progress, key.decode(), None if value is None else decode(value, Progress))
-        except (Unsealed, UnicodeDecodeError) as error:
+        except (ChecksumError, UnicodeDecodeError) as error:
             self.refused[name] = str(error)
             self.progress.pop(name, None)
 
@@ -186,7 +186,7 @@ def checkpoint_key(symbol: str) -> bytes:
 
 def encode(record: Position | Progress) -> bytes:
     """Returns the value of a record."""
-    return seal(_FORMAT, msgspec.msgpack.encode(record))
+    return with_checksum(_FORMAT, msgspec.msgpack.encode(record))
 
 
 def decode(value: bytes, form: type[_T]) -> _T:
@@ -200,11 +200,11 @@ def decode(value: bytes, form: type[_T]) -> _T:
         The record.
 
     Raises:
-        Unsealed: damaged, too large, of another format, or of another kind.
+        ChecksumError: damaged, too large, of another format, or of another kind.
     """
     if len(value) > LARGEST:
-        raise Unsealed(f"{len(value):,} bytes are too many")
+        raise ChecksumError(f"{len(value):,} bytes are too many")
     try:
-        return msgspec.msgpack.decode(unseal(_FORMAT, value), type=form)
+        return msgspec.msgpack.decode(without_checksum(_FORMAT, value), type=form)
     except msgspec.DecodeError as error:
-        raise Unsealed(f"it cannot be read: {error}") from error
+        raise ChecksumError(f"it cannot be read: {error}") from error

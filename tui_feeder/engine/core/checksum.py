@@ -7,11 +7,11 @@ import zlib
 _CHECKSUM = 4  # bytes
 
 
-class Unsealed(Exception):
+class ChecksumError(Exception):
     """A block is not one that was sealed with this format; the message says why."""
 
 
-def seal(form: bytes, body: bytes) -> bytes:
+def with_checksum(form: bytes, body: bytes) -> bytes:
     """Prepends a format marker and a CRC-32 over marker and body.
 
     Args:
@@ -25,22 +25,22 @@ def seal(form: bytes, body: bytes) -> bytes:
     return zlib.crc32(block).to_bytes(_CHECKSUM, "big") + block
 
 
-def unseal(form: bytes, block: bytes) -> bytes:
+def without_checksum(form: bytes, block: bytes) -> bytes:
     """Checks a stored block.
 
     Args:
         form: marker of the expected format.
-        block: what :func:`seal` returned.
+        block: what :func:`with_checksum` returned.
 
     Returns:
         The body.
 
     Raises:
-        Unsealed: damaged, or of another format.
+        ChecksumError: damaged, or of another format.
     """
     inner = block[_CHECKSUM:]
     if zlib.crc32(inner).to_bytes(_CHECKSUM, "big") != block[:_CHECKSUM]:
-        raise Unsealed("they are damaged")
+        raise ChecksumError("they are damaged")
     if not inner.startswith(form):
-        raise Unsealed("they are of another format")
+        raise ChecksumError("they are of another format")
     return inner[len(form) :]

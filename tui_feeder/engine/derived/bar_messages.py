@@ -13,7 +13,7 @@ import orjson
 from tui_feeder.engine.analytics.aggregate import Bar
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.core.candle import SECOND_MS, Candle, timeframe_label
-from tui_feeder.engine.storage.outbox import Outgoing
+from tui_feeder.engine.storage.outbox import OutgoingMessage
 from tui_feeder.engine.storage.store import Store
 
 TOPIC = "candles"
@@ -44,7 +44,7 @@ def encode_bar(symbol: str, bar: Bar, revision: int) -> bytes:
 
 def bar_messages(
     store: Store, pipeline: SymbolPipeline, candle: Candle, revision: int = 0
-) -> Sequence[Outgoing]:
+) -> Sequence[OutgoingMessage]:
     """The messages of the bars that ``candle``, just counted, has completed; none where nobody takes them.
 
     The one-minute bar is among them whatever timeframes are configured, as in the tables.
@@ -56,7 +56,7 @@ def bar_messages(
         bars = [Bar(candle, 60, 1), *bars]
     symbol = pipeline.symbol
     return [
-        Outgoing(
+        OutgoingMessage(
             TOPIC,
             symbol,
             bar.candle.open_time + bar.timeframe * SECOND_MS - 1,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.analytics.ema import ema
 from tui_feeder.engine.core.candle import DAY_MS, ROW, SECOND_MS, Rows
-from tui_feeder.engine.derived.inputs import basis_of
+from tui_feeder.engine.derived.inputs import inputs_of
 from tui_feeder.engine.storage.store import Store
 
 #: Bars before a stretch for each unit of an EMA's period: of its seed about e**-24 is left then.
@@ -107,7 +107,7 @@ class Windows:
         closes = bars["close"]
         seed = np.empty(0)
         if first > ahead:  # the history begins here: its EMAs rest on the exchange's own bars before it
-            before = basis_of(self._store, symbol).seeds_before(first).get(timeframe)
+            before = inputs_of(self._store, symbol).seeds_before(first).get(timeframe)
             seed = seed if before is None else before["close"]
         joined = np.concatenate((seed, closes))
         shown = int(np.searchsorted(bars["open_time"], start))

@@ -23,96 +23,98 @@ from tui_feeder.config import Config
 from tui_feeder.engine.analytics.pipeline import PipelineSettings, PipelineState, SymbolPipeline
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, to_candles
-from tui_feeder.engine.core.checksum import Unsealed, seal, unseal
+from tui_feeder.engine.core.checksum import ChecksumError, with_checksum, without_checksum
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.derived.count_minute import count_minute
-from tui_feeder.engine.derived.inputs import Basis, basis_of, earliest_start, settings_of, start_of
+from tui_feeder.engine.derived.inputs import SymbolInputs, earliest_start, inputs_of, settings_of, start_of
 from tui_feeder.engine.storage.store import Store
 
 #: Raised with every change of what a state holds or of how its numbers are made.
 _FORMAT = b"feeder numbers 3\0"
 
 
-class Footing(msgspec.Struct, frozen=True, array_like=True):
+class Provenance(msgspec.Struct, frozen=True, array_like=True):
     """What the numbers of a pipeline rest on."""
 
     start: int  # ms: first minute of the history
     edition: int  # of the stored candles, before they were read
-    made_with: bytes  # digest of settings and basis
+    made_with: bytes  # digest of settings and inputs
 
 
-class _Kept(msgspec.Struct, frozen=True, array_like=True):
-    footing: Footing
+class _Checkpoint(msgspec.Struct, frozen=True, array_like=True):
+    provenance: Provenance
     state: PipelineState
 
 
-class Unusable(Exception):
+class UnusableCheckpoint(Exception):
     """Kept numbers are not what the candles would give; the message says why."""
 
 
-def footing_of(store: Store, symbol: str, start: int, settings: PipelineSettings, basis: Basis) -> Footing:
+def provenance_of(
+    store: Store, symbol: str, start: int, settings: PipelineSettings, inputs: SymbolInputs
+) -> Provenance:
     """What a pipeline rests on whose candles, from ``start`` on, are read after this call."""
-    return Footing(start, store.edition(symbol), _digest(settings, basis, start))
+    return Provenance(start, store.edition(symbol), _digest(settings, inputs, start))
 
 
-def encode(footing: Footing, state: PipelineState) -> bytes:
-    """For :meth:`Store.keep_numbers`."""
-    return seal(_FORMAT, msgspec.msgpack.encode(_Kept(footing, state)))
+def encode(provenance: Provenance, state: PipelineState) -> bytes:
+    """For :meth:`Store.put_checkpoint`."""
+    return with_checksum(_FORMAT, msgspec.msgpack.encode(_Checkpoint(provenance, state)))
 
 
-def decode(block: bytes) -> tuple[Footing, PipelineState]:
+def decode(block: bytes) -> tuple[Provenance, PipelineState]:
     """What :func:`encode` was given.
 
     Raises:
-        Unusable: damaged, or of another format.
+        UnusableCheckpoint: damaged, or of another format.
     """
     try:
-        kept = msgspec.msgpack.decode(unseal(_FORMAT, block), type=_Kept)
-    except Unsealed as error:
-        raise Unusable(str(error)) from None
+        kept = msgspec.msgpack.decode(without_checksum(_FORMAT, block), type=_Checkpoint)
+    except ChecksumError as error:
+        raise UnusableCheckpoint(str(error)) from None
     except msgspec.DecodeError as error:
-        raise Unusable(f"they cannot be read: {error}") from error
-    return kept.footing, kept.state
+        raise UnusableCheckpoint(f"they cannot be read: {error}") from error
+    return kept.provenance, kept.state
 
 
-def resume(store: Store, config: Config, symbol: str, end: int) -> tuple[SymbolPipeline, Footing] | None:
+def resume(store: Store, config: Config, symbol: str, end: int) -> tuple[SymbolPipeline, Provenance] | None:
     """The pipeline of ``symbol`` after the last stored minute before ``end``, from what is kept.
 
     Returns:
         It and what it rests on, to the last bit as if made of all candles; None where nothing is kept.
 
     Raises:
-        Unusable: what is kept does not fit the candles, the settings or ``end``.
+        UnusableCheckpoint: what is kept does not fit the candles, the settings or ``end``.
     """
-    block = store.numbers(symbol)
+    block = store.checkpoint(symbol)
     if block is None:
         return None
-    footing, state = decode(block)
-    basis = basis_of(store, symbol)
+    provenance, state = decode(block)
+    inputs = inputs_of(store, symbol)
     settings = settings_of(store, config, symbol)
-    if footing.made_with != _digest(settings, basis, footing.start):
-        raise Unusable("they were made with other settings")
+    if provenance.made_with != _digest(settings, inputs, provenance.start):
+        raise UnusableCheckpoint("they were made with other settings")
     last = state.last
     if last is None or last >= end:
-        raise Unusable("they are of a later minute")
-    if footing.edition != store.edition(symbol):
-        raise Unusable("stored candles were replaced since")
+        raise UnusableCheckpoint("they are of a later minute")
+    if provenance.edition != store.edition(symbol):
+        raise UnusableCheckpoint("stored candles were replaced since")
     present = store.present(symbol)
-    if present.clip(footing.start, last + MINUTE_MS).minutes != state.minutes:
-        raise Unusable("minutes before their last were stored since")
+    if present.clip(provenance.start, last + MINUTE_MS).minutes != state.minutes:
+        raise UnusableCheckpoint("minutes before their last were stored since")
     start = start_of(store, symbol, end, settings)
-    if start != footing.start and not footing.start < start == earliest_start(end, settings):
-        raise Unusable("the history begins elsewhere")
+    if start != provenance.start and not provenance.start < start == earliest_start(end, settings):
+        raise UnusableCheckpoint("the history begins elsewhere")
     if settings.profile is not None and not _same_days(present, state):
-        raise Unusable("minutes of the days before were stored since")
+        raise UnusableCheckpoint("minutes of the days before were stored since")
     pipeline = SymbolPipeline(symbol, settings)
-    today = max(footing.start, last - last % DAY_MS)
+    today = max(provenance.start, last - last % DAY_MS)
     pipeline.restore(state, store.read(symbol, today, last + MINUTE_MS))
     for candle in to_candles(store.read(symbol, last + MINUTE_MS, end)):
         count_minute(store, pipeline, candle)
-    if store.edition(symbol) != footing.edition:
-        raise Unusable("stored candles were replaced meanwhile")
-    return pipeline, footing
+    if store.edition(symbol) != provenance.edition:
+        raise UnusableCheckpoint("stored candles were replaced meanwhile")
+    return pipeline, provenance
 
 
 def _same_days(present: Coverage, state: PipelineState) -> bool:
@@ -123,10 +125,10 @@ def _same_days(present: Coverage, state: PipelineState) -> bool:
     return stored == {one.day: one.minutes for one in state.before}
 
 
-def _digest(settings: PipelineSettings, basis: Basis, start: int) -> bytes:
+def _digest(settings: PipelineSettings, inputs: SymbolInputs, start: int) -> bytes:
     """Of everything beside the candles that the numbers of a history from ``start`` on follow from."""
     made = blake2b(repr(settings).encode(), digest_size=16)
-    for timeframe, bars in sorted(basis.seeds_before(start).items()):
+    for timeframe, bars in sorted(inputs.seeds_before(start).items()):
         if timeframe in settings.timeframes:
             made.update(f" {timeframe} {len(bars)} ".encode() + bars.tobytes())
     return made.digest()

@@ -14,5 +14,5 @@ def count_minute(store: Store, pipeline: SymbolPipeline, candle: Candle, revisio
     if leaving is not None:
         pipeline.expire(store.read(pipeline.symbol, *leaving), leaving[1])
         if not store.read_only and store.damaged(pipeline.symbol).clip(*leaving):
-            store.rest_on_loss(pipeline.symbol)
+            store.mark_published_without_lost(pipeline.symbol)
     return pipeline.update(candle, revision=revision)

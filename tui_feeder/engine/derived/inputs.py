@@ -48,7 +48,7 @@ class Seed(msgspec.Struct, frozen=True):
         return bars[bars["open_time"] < begin]
 
 
-class Basis(msgspec.Struct, frozen=True):
+class SymbolInputs(msgspec.Struct, frozen=True):
     """What a symbol's numbers rest on beside its candles; kept in the store."""
 
     tick_size: float | None = None
@@ -101,29 +101,29 @@ def earliest_start(end: int, settings: PipelineSettings) -> int:
     return (end - max(longest, (settings.volume_lookback_days + 2) * DAY_MS)) // DAY_MS * DAY_MS
 
 
-def basis_of(store: Store, symbol: str) -> Basis:
-    """The basis kept in the store; an empty one where none is."""
-    kept = store.recall(_NOTE + symbol)
+def inputs_of(store: Store, symbol: str) -> SymbolInputs:
+    """The inputs kept in the store; an empty one where none is."""
+    kept = store.note(_NOTE + symbol)
     if kept is not None:
         try:
-            basis = msgspec.msgpack.decode(kept, type=Basis)
-            for seed in basis.seeds.values():
+            inputs = msgspec.msgpack.decode(kept, type=SymbolInputs)
+            for seed in inputs.seeds.values():
                 if not np.isfinite(np.frombuffer(seed.bars, dtype=SEED)["close"]).all():
                     raise ValueError("a bar has no price")
-            return basis
+            return inputs
         except (*UNREADABLE, ValueError) as error:
             store.odd_record(_NOTE + symbol, str(error))
-    return Basis()
+    return SymbolInputs()
 
 
-def keep_basis(store: Store, symbol: str, basis: Basis, stale: Coverage = EMPTY) -> Future[None]:
+def put_inputs(store: Store, symbol: str, inputs: SymbolInputs, stale: Coverage = EMPTY) -> Future[None]:
     """Keep ``basis`` in the store, in place of the one there; the messages of ``stale`` rested on that."""
-    return store.remember(_NOTE + symbol, msgspec.msgpack.encode(basis), symbol=symbol, stale=stale)
+    return store.put_note(_NOTE + symbol, msgspec.msgpack.encode(inputs), symbol=symbol, stale=stale)
 
 
 def revisions_of(store: Store, symbol: str) -> Revisions | None:
     """How often each published minute was corrected; None while none was published."""
-    kept = store.recall(_REVISIONS + symbol)
+    kept = store.note(_REVISIONS + symbol)
     if kept is None:
         return None
     try:
@@ -145,12 +145,12 @@ def start_of(store: Store, symbol: str, end: int, settings: PipelineSettings) ->
 
 def settings_of(store: Store, config: Config, symbol: str) -> PipelineSettings:
     """What is derived for a stored symbol, by the configuration and what the store knows of it."""
-    return pipeline_settings(config, symbol, basis_of(store, symbol).tick_size, store.listed(symbol))
+    return pipeline_settings(config, symbol, inputs_of(store, symbol).tick_size, store.listed(symbol))
 
 
 def load_pipeline(store: Store, config: Config, symbol: str, end: int) -> SymbolPipeline:
     """The pipeline of ``symbol`` after the last stored minute before ``end``."""
-    basis = basis_of(store, symbol)
+    inputs = inputs_of(store, symbol)
     settings = settings_of(store, config, symbol)
     pipeline = SymbolPipeline(symbol, settings)
     start = start_of(store, symbol, end, settings)
@@ -159,5 +159,5 @@ def load_pipeline(store: Store, config: Config, symbol: str, end: int) -> Symbol
     last = int(rows["open_time"][-1]) if len(rows) else end
     earliest = last // DAY_MS * DAY_MS - DAYS_BEFORE * DAY_MS
     before = ranges_of(store.read(symbol, earliest, start)) if earliest < start else ()
-    pipeline.load(rows, seeds=basis.seeds_before(start), before=before)
+    pipeline.load(rows, seeds=inputs.seeds_before(start), before=before)
     return pipeline

@@ -9,7 +9,7 @@ from tui_feeder.config import Config
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat, wait_for_work
-from tui_feeder.engine.derived.inputs import basis_of
+from tui_feeder.engine.derived.inputs import inputs_of
 from tui_feeder.engine.derived.settings import profile_settings
 from tui_feeder.engine.derived.stored_profiles import (
     MISSING,
@@ -81,7 +81,7 @@ class ProfileBuilder:
                 self._journal.count("profile days built", built.built)
 
     def _begin(self, symbol: str, mode: str) -> tuple[Built, list[Future[None]]]:
-        settings = profile_settings(self._config, symbol, basis_of(self._store, symbol).tick_size)
+        settings = profile_settings(self._config, symbol, inputs_of(self._store, symbol).tick_size)
         newest = newest_day(self._store, symbol)
         if settings is None or newest is None:
             return Built(), []

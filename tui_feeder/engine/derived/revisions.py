@@ -18,7 +18,7 @@ _MOST_INTERVALS = 400
 _UNKNOWN = 100
 
 
-class _Kept(msgspec.Struct):
+class _StoredRevisions(msgspec.Struct):
     """The form in the store."""
 
     since: int
@@ -76,12 +76,12 @@ class Revisions:
 
     def encode(self) -> bytes:
         """For the store."""
-        return msgspec.json.encode(_Kept(self.since, [list(level) for level in self._levels]))
+        return msgspec.json.encode(_StoredRevisions(self.since, [list(level) for level in self._levels]))
 
     @classmethod
     def decode(cls, kept: bytes) -> Revisions:
         """What :meth:`encode` gave."""
-        read = msgspec.json.decode(kept, type=_Kept)
+        read = msgspec.json.decode(kept, type=_StoredRevisions)
         made = cls(read.since)
         made._levels = [Coverage(level) for level in read.levels]
         return made

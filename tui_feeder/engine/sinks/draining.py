@@ -34,7 +34,7 @@ class DrainingSink(SessionSink):
         self.taken = outbox.cursors[self.name]  # the receiver has everything up to this number
         self._writing = False
         self._told: dict[str, int] = {}  # dropped messages logged so far, by sink
-        outbox.follow(self._wake)
+        outbox.subscribe(self._wake)
 
     def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
         """Nothing to do: the outbox, which has the message already, has woken the sink."""
@@ -73,25 +73,23 @@ class DrainingSink(SessionSink):
 
     def lag_seconds(self) -> float:
         """Seconds since the oldest message that waits was written; 0.0 without one."""
-        return self.outbox.standing(self.name).age
+        return self.outbox.status(self.name).age
 
     def status(self) -> str:
         """``ok``, or what is wrong and how much waits."""
-        return self.standing_after(self.wrong())
+        return self.status_with_backlog(self.wrong())
 
-    def standing_after(self, text: str) -> str:
+    def status_with_backlog(self, text: str) -> str:
         """``text``, the trouble if there is any, and how much waits; ``ok`` where there is nothing to say."""
         try:
-            standing = self.outbox.standing(self.name)
+            status = self.outbox.status(self.name)
         except StoreError:  # the engine has ended
             return text or "ok"
-        if standing.depth > (0 if text else _MANY):
-            waits = (
-                f"{standing.depth:,} messages wait, {standing.megabytes:.1f} MB, {span_text(standing.age)}"
-            )
+        if status.depth > (0 if text else _MANY):
+            waits = f"{status.depth:,} messages wait, {status.megabytes:.1f} MB, {span_text(status.age)}"
             text = f"{text or 'catching up'}; {waits}"
-        if standing.dropped:
-            text = f"{text or 'ok now'}; {standing.dropped:,} dropped: the outbox was full"
+        if status.dropped:
+            text = f"{text or 'ok now'}; {status.dropped:,} dropped: the outbox was full"
         return text or "ok"
 
     def _failed(self, text: str, least: float = 0.0) -> None:

@@ -100,7 +100,7 @@ class FileSink(DrainingSink):
                     await asyncio.to_thread(self._begin)
                     self.count(f"{self.name} rotations", 1)
                     self._pack_at = 0.0
-                ending, lines = self.ending, self.outbox.after(self.taken, _AT_ONCE)
+                ending, lines = self.ending, self.outbox.read_after(self.taken, _AT_ONCE)
                 if lines:
                     await asyncio.to_thread(self._append, [one.payload for one in lines])
                     self.take(lines[-1].number)

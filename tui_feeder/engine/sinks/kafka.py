@@ -22,7 +22,7 @@ from tui_feeder.config import Kafka
 from tui_feeder.engine.sinks.draining import DrainingSink
 from tui_feeder.engine.sinks.kafka_cluster import client_settings, reach, too_large, words_of
 from tui_feeder.engine.sinks.thread import TICK, SinkError
-from tui_feeder.engine.storage.outbox import Outbox, Waiting
+from tui_feeder.engine.storage.outbox import Outbox, QueuedMessage
 
 #: Payloads read ahead of the broker's answers, bytes.
 _AHEAD = 4 << 20
@@ -38,7 +38,7 @@ class _PartitionQueue:
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
-        self.waiting: deque[Waiting] = deque()
+        self.waiting: deque[QueuedMessage] = deque()
         self.bytes = 0  # payloads that wait
         self.filled = asyncio.Event()
         self.full = asyncio.Event()  # there is enough for a batch
@@ -79,8 +79,8 @@ class KafkaSink(DrainingSink):
     def status(self) -> str:
         """``ok``, or what is wrong and how much waits."""
         if not self.wrong() and (seconds := self._silence()) >= _SILENT_SECONDS:
-            return self.standing_after(f"the broker has not answered for {seconds:.0f} s")
-        return self.standing_after(self.wrong())
+            return self.status_with_backlog(f"the broker has not answered for {seconds:.0f} s")
+        return self.status_with_backlog(self.wrong())
 
     def _silence(self) -> float:
         """Seconds since the oldest batch under way was sent; 0.0 without one."""
@@ -139,7 +139,7 @@ class KafkaSink(DrainingSink):
         queue_of: dict[str, _PartitionQueue] = {}
         while True:
             ending, room = self.ending, _AHEAD - delivery.ahead
-            found = self.outbox.after(delivery.read, room) if room > 0 else []
+            found = self.outbox.read_after(delivery.read, room) if room > 0 else []
             for one in found:
                 queue = queue_of.get(one.symbol)
                 if queue is None:

@@ -19,7 +19,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from tui_feeder.config import Kafka
 from tui_feeder.engine.sinks.thread import SinkError
-from tui_feeder.engine.storage.outbox import Waiting
+from tui_feeder.engine.storage.outbox import QueuedMessage
 
 _REACH_SECONDS = 10.0
 _TOPIC_SECONDS = 10.0
@@ -71,7 +71,7 @@ async def reach(config: Kafka, topic: str) -> int:
         return await _partitions(client, topic)
 
 
-async def look(config: Kafka, topics: Sequence[str], waiting: Mapping[str, Waiting]) -> list[str]:
+async def look(config: Kafka, topics: Sequence[str], waiting: Mapping[str, QueuedMessage]) -> list[str]:
     """What there is and what would be created, as lines for people. Nothing is changed.
 
     Args:
@@ -213,7 +213,7 @@ async def _most_bytes(client: AIOKafkaClient, topic: str) -> int | None:
     return int(values[0]) if values and str(values[0]).isdigit() else None
 
 
-def _batch_bytes(one: Waiting, config: Kafka) -> int:
+def _batch_bytes(one: QueuedMessage, config: Kafka) -> int:
     """What a message alone comes to as it is sent: that is what a topic's limit is about."""
     codes = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
     builder = DefaultRecordBatchBuilder(2, codes[config.compression_type], 0, -1, -1, -1, 1 << 30)

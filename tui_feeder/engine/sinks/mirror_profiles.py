@@ -11,13 +11,13 @@ from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import Coverage
-from tui_feeder.engine.derived.inputs import basis_of
+from tui_feeder.engine.derived.inputs import inputs_of
 from tui_feeder.engine.derived.settings import profile_settings
 from tui_feeder.engine.derived.stored_profiles import day_profile, settings_stamp
 from tui_feeder.engine.sinks import postgres_tables as tables
 from tui_feeder.engine.storage.store import Store
 
-Footing = tuple[
+Provenance = tuple[
     int, int | None
 ]  # candles of a profile, and what it was made with; None where that is unknown
 
@@ -58,9 +58,9 @@ class Profiles:
 
     def settings(self, symbol: str) -> ProfileSettings | None:
         """What shapes the profiles of a symbol; None where it has none."""
-        return profile_settings(self._config, symbol, basis_of(self._store, symbol).tick_size)
+        return profile_settings(self._config, symbol, inputs_of(self._store, symbol).tick_size)
 
-    def footing(self, symbol: str, day: int) -> Footing | None:
+    def provenance(self, symbol: str, day: int) -> Provenance | None:
         """What a day's profile should be made of now; None where it should not be looked at.
 
         That is where its candles, or those that its rows rest on, are just changing, or are damaged.
@@ -68,9 +68,9 @@ class Profiles:
         settings, rests = self.settings(symbol), (day - DAYS_BEFORE * DAY_MS, day + DAY_MS)
         if settings is None or self._store.altered(symbol).clip(*rests):
             return None
-        return self._footing(symbol, day, settings)
+        return self._provenance(symbol, day, settings)
 
-    def _footing(self, symbol: str, day: int, settings: ProfileSettings) -> tuple[int, int]:
+    def _provenance(self, symbol: str, day: int, settings: ProfileSettings) -> tuple[int, int]:
         present = self._store.present(symbol)
         auto = settings.price_increment_mode == "Auto"
         before = present.clip(day - DAYS_BEFORE * DAY_MS, day).minutes if auto else 0
@@ -82,16 +82,16 @@ class Profiles:
         if settings is None:
             return None
         # Before the candles are read: what is stored meanwhile makes the row one to be written again.
-        footing = self._footing(symbol, day, settings)
+        provenance = self._provenance(symbol, day, settings)
         made = day_profile(self._store, symbol, settings, day)
-        return None if made is None else tables.profile_row(symbol, made, footing[1])
+        return None if made is None else tables.profile_row(symbol, made, provenance[1])
 
     async def differing(
         self,
         connection: Any,  # noqa: ANN401 - asyncpg is imported only where it is enabled
         day: int,
         symbols: Iterable[str],
-        known: Callable[[str], Footing | None] | None = None,
+        known: Callable[[str], Provenance | None] | None = None,
     ) -> list[Differing]:
         """The profiles of a day (ms) that the table has not as they should be. In a transaction.
 
@@ -108,12 +108,12 @@ class Profiles:
         found = []
         for symbol in wanted:
             row = there.get(symbol)
-            had = known(symbol) if known is not None else None if row is None else tables.footing_of(row)
-            footing = self.footing(symbol, day)
-            if footing is None or (had is None and known is not None) or (had and had != footing):
+            had = known(symbol) if known is not None else None if row is None else tables.provenance_of(row)
+            provenance = self.provenance(symbol, day)
+            if provenance is None or (had is None and known is not None) or (had and had != provenance):
                 continue
             made = self.row(symbol, day)
-            if made is not None and made != row and self.footing(symbol, day) == footing:
+            if made is not None and made != row and self.provenance(symbol, day) == provenance:
                 found.append(Differing(symbol, day, row is not None))
         return found
 

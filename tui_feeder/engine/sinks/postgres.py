@@ -22,7 +22,7 @@ from tui_feeder.engine.sinks import postgres_tables as tables
 from tui_feeder.engine.sinks.configured import mirrored_timeframes
 from tui_feeder.engine.sinks.mirror_check import Comparing, Difference, differences
 from tui_feeder.engine.sinks.mirror_plan import bars_of, next_piece
-from tui_feeder.engine.sinks.mirror_profiles import Differing, Footing, Profiles, resting_on
+from tui_feeder.engine.sinks.mirror_profiles import Differing, Profiles, Provenance, resting_on
 from tui_feeder.engine.sinks.postgres_schema import (
     AGAIN_SECONDS,
     MIGRATION_SECONDS,
@@ -74,7 +74,7 @@ class PostgresSink(SessionSink):
         self._refused: dict[str, tuple[str, float]] = {}  # symbol: reason, time.monotonic() of the next try
         self._files: dict[str, int] | None = None  # of the tables
         #: Candles in the profile of a symbol and day (ms), and the settings it was made with.
-        self._counted: dict[tuple[str, int], Footing] = {}
+        self._counted: dict[tuple[str, int], Provenance] = {}
         self._stale: dict[str, set[int]] = {}  # days of a symbol whose profile may have changed
         self._since = 0  # minutes closed since the last pass
         self._waits = 0  # minutes the tables lacked when last looked at
@@ -237,8 +237,8 @@ class PostgresSink(SessionSink):
         ]
         if digests:
             for symbol in symbols:  # another tick size, say: the next pass writes it
-                footing = self._profiles.footing(symbol, day)
-                if footing is not None and footing != self._counted[symbol, day]:
+                provenance = self._profiles.provenance(symbol, day)
+                if provenance is not None and provenance != self._counted[symbol, day]:
                     self._stale.setdefault(symbol, set()).add(day)
             return await self._profiles.differing(
                 connection, day, symbols, lambda symbol: self._counted[symbol, day]
@@ -369,7 +369,7 @@ class PostgresSink(SessionSink):
         settings, rows = self._profiles.settings(symbol), {}
         for day in sorted(self._stale.pop(symbol) & self._profiles.days(symbol)):
             known = self._counted.get((symbol, day))
-            if settings is None or (known and known == self._profiles.footing(symbol, day)):
+            if settings is None or (known and known == self._profiles.provenance(symbol, day)):
                 continue
             if (row := self._profiles.row(symbol, day)) is not None:
                 rows[day] = row
@@ -379,7 +379,7 @@ class PostgresSink(SessionSink):
             for row in rows.values():
                 await tables.upsert_profile(connection, row)
         for day, row in rows.items():
-            self._counted[symbol, day] = tables.footing_of(row)
+            self._counted[symbol, day] = tables.provenance_of(row)
         self.progress()
 
 

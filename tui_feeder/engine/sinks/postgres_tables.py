@@ -237,7 +237,7 @@ async def profile_rows(connection: Any, day: int, symbols: Sequence[str]) -> dic
     return {row[0]: tuple(row) for row in found}
 
 
-def footing_of(row: Sequence[Any]) -> tuple[int, int | None]:
+def provenance_of(row: Sequence[Any]) -> tuple[int, int | None]:
     """The candles counted in a row of :func:`profile_row`, and what it was made with."""
     return row[_PROFILE.index("candle_count")], row[_PROFILE.index("made_with")]
 

@@ -29,11 +29,11 @@ class CheckedDatabase:
         self.database = database
         self._seed = zlib.crc32(name + b"\0")
 
-    def sealed(self, key: bytes, value: bytes) -> bytes:
+    def with_checksum(self, key: bytes, value: bytes) -> bytes:
         """A value as it is kept under ``key``."""
         return zlib.crc32(value, zlib.crc32(key, self._seed)).to_bytes(_CHECKSUM, "big") + value
 
-    def opened(self, key: bytes, kept: bytes) -> bytes | None:
+    def verified(self, key: bytes, kept: bytes) -> bytes | None:
         """The value that was sealed; None where it is damaged."""
         value = kept[_CHECKSUM:]
         found = zlib.crc32(value, zlib.crc32(key, self._seed)).to_bytes(_CHECKSUM, "big")
@@ -48,12 +48,12 @@ class CheckedDatabase:
         kept = txn.get(key, db=self.database)
         if kept is None:
             return None
-        value = self.opened(key, bytes(kept))
+        value = self.verified(key, bytes(kept))
         return DAMAGED if value is None else value
 
     def put(self, txn: lmdb.Transaction, key: bytes, value: bytes) -> None:
         """Keep ``value`` under ``key``."""
-        txn.put(key, self.sealed(key, value), db=self.database)
+        txn.put(key, self.with_checksum(key, value), db=self.database)
 
     def delete(self, txn: lmdb.Transaction, key: bytes) -> None:
         """Remove what is under ``key``, if anything is."""
@@ -66,16 +66,16 @@ class CheckedDatabase:
             for raw_key, kept in cursor:
                 if (key := bytes(raw_key)) > high:
                     return
-                yield key, self.opened(key, bytes(kept))
+                yield key, self.verified(key, bytes(kept))
 
-    def under(self, txn: lmdb.Transaction, prefix: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+    def with_prefix(self, txn: lmdb.Transaction, prefix: bytes) -> Iterator[tuple[bytes, bytes | None]]:
         """Like :meth:`scan`, of the keys that begin with ``prefix``."""
         for key, value in self.scan(txn, prefix, prefix + b"\xff" * 16):
             if not key.startswith(prefix):
                 return
             yield key, value
 
-    def called(self, key: bytes) -> str:
+    def describe(self, key: bytes) -> str:
         """A record in words, whatever its key is."""
         parts = [self.name]
         for part in key.split(b"\0", 1):

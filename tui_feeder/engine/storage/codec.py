@@ -175,8 +175,8 @@ def check(block: bytes | memoryview) -> None:
         raise BlockError(f"a block of {len(view)} bytes is damaged: its crc32 differs")
 
 
-def held(block: bytes, rows: Rows) -> bool:
-    """Whether a damaged block held exactly ``rows``, by the checksum that it was written with.
+def block_matches(block: bytes, rows: Rows) -> bool:
+    """Whether a damaged block block_matches exactly ``rows``, by the checksum that it was written with.
 
     False also where that cannot be told: the checksum itself or the sources are damaged.
     """

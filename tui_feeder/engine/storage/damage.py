@@ -11,7 +11,7 @@ from tui_feeder.time_format import format_day
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class DamagedDay:
     """Minutes of a damaged day that count as missing from now on."""
 
     symbol: str
@@ -28,7 +28,7 @@ class Loss:
         )
 
 
-class Damage:
+class DamagedDays:
     """Damaged days by symbol, with the minutes they lack. Days are ms of a UTC midnight. Thread-safe."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ _LAST_DAY = (1 << 32) - 1
 _LAST_MINUTE = (1 << 64) - 1
 
 
-class Daybook:
+class DayBlocks:
     """Reads and writes the minutes of symbols within a transaction it is given.
 
     ``prefix`` is :func:`prefix_of` the symbol; ``day`` the ms of a UTC midnight.

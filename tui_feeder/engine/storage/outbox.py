@@ -49,7 +49,7 @@ TOPICS = ("data", "candles", "alerts")
 _DROPPED_AT_ONCE = 64
 
 
-class Outgoing(NamedTuple):
+class OutgoingMessage(NamedTuple):
     """A message to be written with a candle."""
 
     topic: str
@@ -58,7 +58,7 @@ class Outgoing(NamedTuple):
     payload: bytes  # one JSON object
 
 
-class Waiting(NamedTuple):
+class QueuedMessage(NamedTuple):
     """A message that waits."""
 
     number: int
@@ -67,7 +67,7 @@ class Waiting(NamedTuple):
     payload: bytes
 
 
-class Standing(NamedTuple):
+class OutboxStatus(NamedTuple):
     """How much waits for a sink."""
 
     depth: int  # messages
@@ -146,7 +146,7 @@ class Outbox:
         self._environment = environment
         self._entries = entries
         self._cursor_prefix = database_of(topic) + b"\0"
-        self._followers: list[Callable[[], None]] = []
+        self._subscribers: list[Callable[[], None]] = []
         self._unreadable: deque[int] = deque(maxlen=1_000)  # numbers of messages that were named
         self._meta = environment.meta
         self._submit = submit
@@ -159,9 +159,9 @@ class Outbox:
         """Let go what waits for a sink that is disabled."""
         self._submit(lambda write: write.discard(sink)).result()
 
-    def follow(self, on_new: Callable[[], None]) -> None:
+    def subscribe(self, on_new: Callable[[], None]) -> None:
         """Call ``on_new``, on the store's writer, whenever more messages are committed. It must not block."""
-        self._followers.append(on_new)
+        self._subscribers.append(on_new)
 
     def write(self, txn: lmdb.Transaction) -> OutboxWrite:
         """What a transaction does to the outbox; :meth:`OutboxWrite.committed` follows its commit."""
@@ -174,12 +174,12 @@ class Outbox:
         grown = last > self.last
         self.last, self.cursors, self.kept, self.dropped = last, cursors, kept, dropped
         if grown:
-            for follower in self._followers:
-                follower()
+            for subscriber in self._subscribers:
+                subscriber()
 
-    def after(self, number: int, most_bytes: int) -> list[Waiting]:
+    def read_after(self, number: int, most_bytes: int) -> list[QueuedMessage]:
         """The messages after ``number`` in order, until their payloads reach ``most_bytes``."""
-        found: list[Waiting] = []
+        found: list[QueuedMessage] = []
         with self._environment.reading() as txn:
             cursor = txn.cursor(self._entries)
             at = cursor.set_range(_key(number + 1))
@@ -204,14 +204,14 @@ class Outbox:
         """The sink has everything up to ``number``: what every sink has is deleted."""
         return self._submit(lambda write: write.acknowledge(sink, number))
 
-    def standing(self, sink: str) -> Standing:
+    def status(self, sink: str) -> OutboxStatus:
         """How much waits for ``sink``."""
         taken = self.cursors[sink]
         with self._environment.reading() as txn:
             cursor = txn.cursor(self._entries)
             waits = cursor.set_range(_key(taken + 1))
             if not waits:
-                return Standing(0, 0.0, 0.0, self.dropped[sink])
+                return OutboxStatus(0, 0.0, 0.0, self.dropped[sink])
             oldest = int.from_bytes(cursor.key(), "big")
             written = _written_at(cursor.value())
             cursor.last()
@@ -219,7 +219,7 @@ class Outbox:
             depth = int.from_bytes(cursor.key(), "big") - oldest + 1
             depth = min(depth, int(txn.stat(self._entries)["entries"]))
             megabytes = _bytes_of(txn, self._entries) / _MB
-        return Standing(depth, megabytes, max(0.0, time.time() - written / 1000), self.dropped[sink])
+        return OutboxStatus(depth, megabytes, max(0.0, time.time() - written / 1000), self.dropped[sink])
 
 
 class OutboxWrite:
@@ -380,7 +380,7 @@ def backlogs(environment: Environment, topics: Sequence[str] = TOPICS) -> list[B
     return found
 
 
-def largest_waiting(environment: Environment, topic: str, sink: str) -> Waiting | None:
+def largest_waiting(environment: Environment, topic: str, sink: str) -> QueuedMessage | None:
     """The largest message that waits for a sink; None where nothing does. Reads only."""
     with environment.reading() as txn:
         if (database := environment.existing(txn, database_of(topic))) is None:
@@ -420,13 +420,13 @@ def _key(number: int) -> bytes:
     return number.to_bytes(8, "big")
 
 
-def _decode(key: bytes | memoryview[int], value: bytes | memoryview[int]) -> Waiting:
+def _decode(key: bytes | memoryview[int], value: bytes | memoryview[int]) -> QueuedMessage:
     timestamp, _, length = _HEAD.unpack_from(value)
     start = _HEAD.size + length
     if len(value) <= start:
         raise struct.error(f"it has {len(value)} bytes")
     symbol = bytes(value[_HEAD.size : start]).decode()
-    return Waiting(int.from_bytes(key, "big"), symbol, timestamp, bytes(value[start:]))
+    return QueuedMessage(int.from_bytes(key, "big"), symbol, timestamp, bytes(value[start:]))
 
 
 def _written_at(value: bytes | memoryview[int]) -> int:

@@ -40,7 +40,7 @@ class FileRecord(msgspec.Struct, frozen=True):
     read_at: int
 
 
-class OddRecords:
+class DamagedRecordLog:
     """Records of a store that are damaged: each is named once, and counts as absent."""
 
     def __init__(self, path: Path) -> None:
@@ -57,7 +57,7 @@ class OddRecords:
 class Records:
     """Reads and writes them within a transaction it is given."""
 
-    def __init__(self, environment: Environment, odd: OddRecords) -> None:
+    def __init__(self, environment: Environment, odd: DamagedRecordLog) -> None:
         self._odd = odd.add
         self._notes = environment.notes
         self._files = environment.files
@@ -72,7 +72,7 @@ class Records:
     def notes(self, txn: lmdb.Transaction, prefix: str) -> dict[str, bytes]:
         """What was noted under the names that begin with ``prefix``, by what follows it."""
         start, found = NOTE + prefix.encode(), {}
-        for key, value in self._notes.under(txn, start):
+        for key, value in self._notes.with_prefix(txn, start):
             try:
                 found[key[len(start) :].decode()] = DAMAGED if value is None else value
             except UnicodeDecodeError as error:
@@ -125,7 +125,7 @@ class Records:
         """The refused candles of a symbol, by minute and source."""
         return [
             Quarantined(int.from_bytes(key[-9:-1], "big"), key[-1], value)
-            for key, value in self._quarantine.under(txn, prefix_of(symbol))
+            for key, value in self._quarantine.with_prefix(txn, prefix_of(symbol))
             if value is not None
         ]
 
@@ -141,7 +141,7 @@ class Records:
 
     def _thin_out(self, txn: lmdb.Transaction, prefix: bytes) -> int:
         """Take away the oldest refused candles beyond the bound, some more at once; how many are left."""
-        keys = [key for key, _ in self._quarantine.under(txn, prefix)]
+        keys = [key for key, _ in self._quarantine.with_prefix(txn, prefix)]
         over = keys[: len(keys) - _REFUSED_KEPT * 9 // 10] if len(keys) > _REFUSED_KEPT else []
         for key in over:
             self._quarantine.delete(txn, key)

@@ -38,8 +38,8 @@ from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, Sourc
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.storage.checked_records import DAMAGED, CheckedDatabase
 from tui_feeder.engine.storage.codec import Sources
-from tui_feeder.engine.storage.damage import Damage, Loss
-from tui_feeder.engine.storage.day_blocks import Daybook, prefix_of
+from tui_feeder.engine.storage.damage import DamagedDay, DamagedDays
+from tui_feeder.engine.storage.day_blocks import DayBlocks, prefix_of
 from tui_feeder.engine.storage.environment import Environment
 from tui_feeder.engine.storage.group_commit import GroupCommit
 from tui_feeder.engine.storage.lock import StoreError
@@ -47,33 +47,41 @@ from tui_feeder.engine.storage.outbox import (
     Backlog,
     Outbox,
     OutboxWrite,
-    Outgoing,
-    Waiting,
+    OutgoingMessage,
+    QueuedMessage,
     backlogs,
     database_of,
     largest_waiting,
 )
-from tui_feeder.engine.storage.records import NOTE, FileRecord, OddRecords, Quarantined, Records
+from tui_feeder.engine.storage.records import NOTE, DamagedRecordLog, FileRecord, Quarantined, Records
 from tui_feeder.engine.storage.symbol_state import (
     NAMES,
-    STANDING_NAMES,
+    SUMMARY_NAMES,
     SymbolState,
     Unavailable,
-    intervals,
     number,
-    standing_of,
     state_of,
+    summary_of,
 )
 from tui_feeder.engine.storage.transaction import Write, Written
 
-__all__ = ["FileRecord", "Loss", "Quarantined", "Standing", "Store", "StoreError", "Unavailable", "Written"]
+__all__ = [
+    "DamagedDay",
+    "FileRecord",
+    "Quarantined",
+    "Store",
+    "StoreError",
+    "SymbolSummary",
+    "Unavailable",
+    "Written",
+]
 
 log = logging.getLogger(__name__)
 
 _CHECKED_MS = 30 * DAY_MS  # looked at in one transaction
 
 
-class Standing(NamedTuple):
+class SymbolSummary(NamedTuple):
     """What is stored of a symbol, of one moment."""
 
     present: Coverage
@@ -100,19 +108,19 @@ class Store:
     ) -> None:
         self.path = path
         self.read_only = read_only
-        self._odd = OddRecords(path)
+        self._odd = DamagedRecordLog(path)
         self.odd_record = self._odd.add  # a record cannot be used and counts as absent: what, and why
         self.odd_records = self._odd.found  # those, and why they cannot be used
         self.outboxes: dict[str, Outbox] = {}  # by topic; see open_outbox
         #: Called by the writer, on its thread, when the minutes of a damaged day have become missing.
-        self.on_loss: Callable[[Loss], None] = _log_loss
-        self._damage = Damage()
+        self.on_damaged_day: Callable[[DamagedDay], None] = _log_damaged_day
+        self._damaged = DamagedDays()
         self._symbols: dict[str, SymbolState] = {}
         self._published = 0  # transactions of this process
         self._loading = threading.Lock()
         self._environment = Environment(path, exchange=exchange, read_only=read_only, map_size=map_size)
         self.exchange = self._environment.exchange
-        self._daybook = Daybook(self._environment)
+        self._day_blocks = DayBlocks(self._environment)
         self._records = Records(self._environment, self._odd)
         self._writer: GroupCommit[Write] | None = None
         if not read_only:
@@ -166,7 +174,7 @@ class Store:
         return state
 
     def _begin(self, txn: lmdb.Transaction) -> Write:
-        return Write(txn, self._environment, self._daybook, self.outboxes, self._state)
+        return Write(txn, self._environment, self._day_blocks, self.outboxes, self._state)
 
     def _publish(self, write: Write) -> None:
         with self._loading:
@@ -174,13 +182,13 @@ class Store:
         for outbox in write.outboxes.values():
             outbox.committed()
         for symbol, day in write.sound:
-            self._damage.remove(symbol, day)
-        for loss in write.losses:
-            self._damage.add(loss.symbol, loss.day, loss.minutes)
+            self._damaged.remove(symbol, day)
+        for loss in write.damaged_days:
+            self._damaged.add(loss.symbol, loss.day, loss.minutes)
         for symbol, state in write.touched.items():
-            self._damage.written(symbol, state.present)
-        for loss in write.losses:
-            self.on_loss(loss)
+            self._damaged.written(symbol, state.present)
+        for loss in write.damaged_days:
+            self.on_damaged_day(loss)
         self._published += 1
 
     def _load(self, symbol: str) -> SymbolState:
@@ -188,8 +196,8 @@ class Store:
         with self._environment.reading() as txn:
             states = self._environment.state
             raw = {name: states.get(txn, prefix + name) for name in NAMES}
-            tail_days = self._daybook.tail_days(txn, prefix)
-            if raw[b"present"] is None and self._daybook.days(txn, prefix):
+            tail_days = self._day_blocks.tail_days(txn, prefix)
+            if raw[b"present"] is None and self._day_blocks.days(txn, prefix):
                 raw[b"present"] = DAMAGED  # it came to lie under another key
         return state_of(
             raw,
@@ -202,8 +210,8 @@ class Store:
         """The minutes that are there, found by reading all of them, a day at a time."""
         found = EMPTY
         with self._environment.reading() as txn:
-            for day in self._daybook.days(txn, prefix_of(symbol)):
-                rows, _, _ = self._daybook.read(txn, prefix_of(symbol), day, day + DAY_MS)
+            for day in self._day_blocks.days(txn, prefix_of(symbol)):
+                rows, _, _ = self._day_blocks.read(txn, prefix_of(symbol), day, day + DAY_MS)
                 found = found.union(Coverage.of_times(rows["open_time"]))
         return found
 
@@ -231,28 +239,28 @@ class Store:
         """Minutes that were replaced by other values and not yet forgotten by :meth:`forget_altered`."""
         return self._state(symbol).altered
 
-    def early(self, symbol: str) -> Coverage:
+    def unconfirmed(self, symbol: str) -> Coverage:
         """Minutes that REST gave, uncertified, so soon after their end that they may have changed since."""
-        return self._state(symbol).early
+        return self._state(symbol).unconfirmed
 
-    def untold(self, symbol: str) -> Coverage:
+    def unpublished(self, symbol: str) -> Coverage:
         """Minutes at or before the watermark that were stored after it had passed them: without a message."""
-        return self._state(symbol).untold
+        return self._state(symbol).unpublished
 
-    def lost(self, symbol: str) -> Coverage:
+    def lost_published(self, symbol: str) -> Coverage:
         """Minutes at or before the watermark whose day was damaged after their message was made."""
-        return self._state(symbol).lost
+        return self._state(symbol).lost_published
 
-    def mistold(self, symbol: str) -> Coverage:
+    def stale_published(self, symbol: str) -> Coverage:
         """Minutes at or before the watermark whose values are others than those of their message."""
-        return self._state(symbol).mistold
+        return self._state(symbol).stale_published
 
     def edition(self, symbol: str) -> int:
         """Rises whenever minutes are to be stored that disagree with the symbol's stored ones."""
         return self._state(symbol).edition
 
-    def numbers(self, symbol: str) -> bytes | None:
-        """What :meth:`keep_numbers` kept."""
+    def checkpoint(self, symbol: str) -> bytes | None:
+        """What :meth:`put_checkpoint` kept."""
         with self._environment.reading() as txn:
             return self._environment.state.get(txn, prefix_of(symbol) + b"numbers")
 
@@ -271,12 +279,12 @@ class Store:
     def read_sourced(self, symbol: str, start: int, end: int) -> tuple[Rows, Sources]:
         """Like :meth:`read`, with the source of every row (uint8, see ``Source``)."""
         with self._environment.reading() as txn:
-            rows, sources, damaged = self._daybook.read(txn, prefix_of(symbol), start, end)
+            rows, sources, damaged = self._day_blocks.read(txn, prefix_of(symbol), start, end)
         if damaged:
             lacking = self.present(symbol).clip(start, end).subtract(Coverage.of_times(rows["open_time"]))
             for day in damaged:
                 if gone := lacking.clip(day, day + DAY_MS):
-                    self._note_damage(symbol, day, gone)
+                    self._report_damage(symbol, day, gone)
         return rows, sources
 
     def check(self, symbol: str, start: int, end: int) -> Coverage:
@@ -286,11 +294,11 @@ class Store:
             until = min(at + _CHECKED_MS, end)
             wanted = self.present(symbol).clip(at, until)
             with self._environment.reading() as txn:
-                there, damaged = self._daybook.check(txn, prefix_of(symbol), at, until)
+                there, damaged = self._day_blocks.check(txn, prefix_of(symbol), at, until)
             if not self.read_only:  # what came to lie under another key, say
                 for day in range(at, until, DAY_MS):
                     if gone := wanted.clip(day, day + DAY_MS).subtract(there):
-                        self._note_damage(symbol, day, gone)
+                        self._report_damage(symbol, day, gone)
             for day in sorted(damaged):
                 self.read_sourced(symbol, day, day + DAY_MS)
                 found = found.union(self.damaged(symbol).clip(day, day + DAY_MS))
@@ -298,11 +306,11 @@ class Store:
 
     def damaged(self, symbol: str) -> Coverage:
         """The days of a symbol that were found damaged, by whomever, and not written again since."""
-        return self._damage.of(symbol).union(_whole_days(self.gone(symbol)))
+        return self._damaged.of(symbol).union(_whole_days(self.damaged_missing(symbol)))
 
-    def gone(self, symbol: str) -> Coverage:
+    def damaged_missing(self, symbol: str) -> Coverage:
         """The minutes that went with a damaged day: not stored now, and not read again since."""
-        return self._state(symbol).gone
+        return self._state(symbol).damaged_missing
 
     def damaged_days(self) -> dict[str, tuple[int, ...]]:
         """The days (ms) found damaged and not written again since, of every symbol that has some.
@@ -317,10 +325,10 @@ class Store:
             if days
         }
 
-    def _note_damage(self, symbol: str, day: int, lacking: Coverage) -> None:
-        if self._damage.add(symbol, day, lacking) and self._writer is not None:
+    def _report_damage(self, symbol: str, day: int, lacking: Coverage) -> None:
+        if self._damaged.add(symbol, day, lacking) and self._writer is not None:
             with contextlib.suppress(StoreError):  # it is being closed: the next run finds it
-                self._submit(partial(_lose, symbol, day))
+                self._submit(partial(_mark_damaged, symbol, day))
 
     def quarantined(self, symbol: str) -> list[Quarantined]:
         """The refused candles of a symbol, by minute and source."""
@@ -332,12 +340,12 @@ class Store:
         with self._environment.reading() as txn:
             return self._records.file(txn, path)
 
-    def recall(self, name: str) -> bytes | None:
-        """What :meth:`remember` kept under this name."""
+    def note(self, name: str) -> bytes | None:
+        """What :meth:`put_note` kept under this name."""
         with self._environment.reading() as txn:
             return self._records.note(txn, name)
 
-    def recall_all(self, prefix: str) -> dict[str, bytes]:
+    def notes(self, prefix: str) -> dict[str, bytes]:
         """What is kept under all names that begin with ``prefix``, by what follows it."""
         with self._environment.reading() as txn:
             return self._records.notes(txn, prefix)
@@ -351,7 +359,7 @@ class Store:
         """What waits in the outboxes, for enabled and disabled sinks. Not while an engine writes here."""
         return backlogs(self._environment)
 
-    def largest_waiting(self, topic: str, sink: str) -> Waiting | None:
+    def largest_waiting(self, topic: str, sink: str) -> QueuedMessage | None:
         """The largest message that waits for a sink. Not while an engine writes here in this process."""
         return largest_waiting(self._environment, topic, sink)
 
@@ -359,9 +367,9 @@ class Store:
         """Every record beside days and minutes whose checksum differs, in words. They count as absent."""
         with self._environment.reading() as txn:
             return [
-                database.called(key)
+                database.describe(key)
                 for database, low in self._record_databases()
-                for key, value in database.under(txn, low)
+                for key, value in database.with_prefix(txn, low)
                 if value is None
             ]
 
@@ -382,7 +390,7 @@ class Store:
         # LMDB's own number is there before the states in this process's memory are.
         return self._environment.last_transaction() if self.read_only else self._published
 
-    def standing(self, symbol: str) -> Standing:
+    def summary(self, symbol: str) -> SymbolSummary:
         """What is stored of a symbol; cheaper than its single parts where another process writes.
 
         Raises:
@@ -390,15 +398,15 @@ class Store:
         """
         if not self.read_only:
             state = self._state(symbol)
-            return Standing(state.present, state.edition, state.listed)
+            return SymbolSummary(state.present, state.edition, state.listed)
         prefix = prefix_of(symbol)
         with self._environment.reading() as txn:
-            raw = {name: self._environment.state.get(txn, prefix + name) for name in STANDING_NAMES}
-        found = standing_of(raw)
+            raw = {name: self._environment.state.get(txn, prefix + name) for name in SUMMARY_NAMES}
+        found = summary_of(raw)
         if found is None:  # a record of it is damaged: what is there has to be found by reading
             state = self._state(symbol)
-            return Standing(state.present, state.edition, state.listed)
-        return Standing(*found)
+            return SymbolSummary(state.present, state.edition, state.listed)
+        return SymbolSummary(*found)
 
     def file_bytes(self) -> int:
         """Bytes in use in the file; 0 once closed."""
@@ -449,7 +457,7 @@ class Store:
         *,
         watermark: bool = True,
         payload: bytes | None = None,
-        more: Sequence[Outgoing] = (),
+        more: Sequence[OutgoingMessage] = (),
     ) -> Future[Written]:
         """Store one closed minute; with ``watermark``, its message counts as made.
 
@@ -463,7 +471,7 @@ class Store:
             if watermark:
                 write.set_watermark(symbol, candle.open_time, payload, more)
                 if written.conflicts and not written.changed:  # a better source came first
-                    write.set_mistold(symbol, span(candle.open_time, candle.open_time + MINUTE_MS))
+                    write.set_stale_published(symbol, span(candle.open_time, candle.open_time + MINUTE_MS))
             return written
 
         return self._submit(job)
@@ -475,28 +483,28 @@ class Store:
         source: Source,
         *,
         certify: Coverage = EMPTY,
-        overrule: Coverage = EMPTY,
+        reject_archives: Coverage = EMPTY,
     ) -> Future[Written]:
         """Store many closed minutes (sorted, unique), and certify those of them inside ``certify``.
 
         A minute already there is replaced only by a source that ranks at least as high. A minute of
         ``certify`` that ``rows`` lacks is not certified, though it may be stored: nothing vouched for it.
-        About the minutes of ``rows`` inside ``overrule`` archives are wrong: none wins there from now on.
+        About the minutes of ``rows`` inside ``reject_archives`` archives are wrong: none replaces them later.
         """
-        return self._submit(lambda write: write.put(symbol, rows, source, certify, overrule))
+        return self._submit(lambda write: write.put(symbol, rows, source, certify, reject_archives))
 
     def set_listed(self, symbol: str, first_minute: int) -> Future[None]:
         """Record the first minute the exchange has of the symbol.
 
-        Where that was not known when its first minutes were published, they become :meth:`mistold`: they
-        called the bar in which it was listed one that is not whole.
+        Where that was not known when its first minutes were published, they become :meth:`stale_published`:
+        they marked the bar in which it was listed partial.
         """
 
         def job(write: Write) -> None:
             known, write.of(symbol).listed = write.of(symbol).listed, first_minute
             write.save(symbol, b"listed", number(first_minute))
             if known != first_minute:
-                write.set_mistold(symbol, span(first_minute, first_minute + MINUTE_MS))
+                write.set_stale_published(symbol, span(first_minute, first_minute + MINUTE_MS))
 
         return self._submit(job)
 
@@ -505,7 +513,7 @@ class Store:
         symbol: str,
         open_time: int,
         payload: bytes | None = None,
-        more: Sequence[Outgoing] = (),
+        more: Sequence[OutgoingMessage] = (),
         edition: int | None = None,
     ) -> Future[None]:
         """Record that messages are made up to and including this minute; it never goes back.
@@ -516,24 +524,24 @@ class Store:
             payload: the minute's message, for its outbox.
             more: other messages that it caused, for theirs.
             edition: :meth:`edition` before the minute was read: if stored values were replaced since, the
-                message may rest on the old ones, and the minute is :meth:`mistold`.
+                message may rest on the old ones, and the minute is :meth:`stale_published`.
         """
 
         def job(write: Write) -> None:
             write.set_watermark(symbol, open_time, payload, more)
             if edition is not None and write.of(symbol).edition != edition:
-                write.set_mistold(symbol, span(open_time, open_time + MINUTE_MS))
+                write.set_stale_published(symbol, span(open_time, open_time + MINUTE_MS))
 
         return self._submit(job)
 
     def revise(
         self,
         symbol: str,
-        again: Sequence[tuple[int, bytes, Sequence[Outgoing]]],
+        again: Sequence[tuple[int, bytes, Sequence[OutgoingMessage]]],
         name: str,
         note: bytes,
     ) -> Future[None]:
-        """Send minutes once more, and :meth:`remember` under ``name`` that they are: both or neither.
+        """Send minutes once more, and :meth:`put_note` under ``name`` that they are: both or neither.
 
         ``again`` has the open time of each minute, its message, and others that it caused.
         """
@@ -551,7 +559,7 @@ class Store:
         def job(write: Write) -> None:
             state = write.of(symbol)
             state.outages = state.outages.union(minutes)
-            write.save(symbol, b"outages", intervals(state.outages))
+            write.save_minutes(symbol, "outages")
 
         return self._submit(job)
 
@@ -562,23 +570,23 @@ class Store:
             state = write.of(symbol)
             if state.altered == seen:
                 state.altered = EMPTY
-                write.save(symbol, b"altered", intervals(EMPTY))
+                write.save_minutes(symbol, "altered")
 
         return self._submit(job)
 
-    def doubt(self, symbol: str, minutes: Coverage) -> Future[None]:
-        """Stored ``minutes`` may be wrong: they are :meth:`early` until something certifies them."""
-        return self._submit(lambda write: write.doubt(symbol, minutes))
+    def mark_unconfirmed(self, symbol: str, minutes: Coverage) -> Future[None]:
+        """Stored ``minutes`` may be wrong: they are :meth:`unconfirmed` until something certifies them."""
+        return self._submit(lambda write: write.mark_unconfirmed(symbol, minutes))
 
-    def settle_told(self, symbol: str, minutes: Coverage) -> Future[None]:
-        """All messages that rest on ``minutes`` are made again: they are no longer untold or mistold."""
-        return self._submit(lambda write: write.settle_told(symbol, minutes))
+    def mark_republished(self, symbol: str, minutes: Coverage) -> Future[None]:
+        """All messages that rest on ``minutes`` are published again: none is unpublished or stale."""
+        return self._submit(lambda write: write.mark_republished(symbol, minutes))
 
-    def rest_on_loss(self, symbol: str) -> Future[None]:
+    def mark_published_without_lost(self, symbol: str) -> Future[None]:
         """Messages are made without the :meth:`lost` minutes: they are revised when these come back."""
-        return self._submit(lambda write: write.rest_on_loss(symbol))
+        return self._submit(lambda write: write.mark_published_without_lost(symbol))
 
-    def keep_numbers(self, symbol: str, block: bytes) -> Future[None]:
+    def put_checkpoint(self, symbol: str, block: bytes) -> Future[None]:
         """Keep a symbol's numbers (:mod:`~tui_feeder.engine.derived.checkpoint`) in place of those there."""
         return self._submit(lambda write: write.save(symbol, b"numbers", block))
 
@@ -616,11 +624,11 @@ class Store:
 
         def job(write: Write) -> None:
             for database, low in self._record_databases():
-                for key in [key for key, value in database.under(write.txn, low) if value is None]:
+                for key in [key for key, value in database.with_prefix(write.txn, low) if value is None]:
                     raw, _, name = key.partition(b"\0")
                     symbol = raw.decode(errors="replace")
                     if database is self._environment.state and name == b"present":
-                        write.save(symbol, name, intervals(write.of(symbol).present))
+                        write.save_minutes(symbol, "present")
                     elif database is self._environment.state and name == b"edition":
                         write.save(symbol, name, number(write.of(symbol).edition))
                     elif database is not self._environment.notes:
@@ -635,22 +643,22 @@ class Store:
             (here.notes, NOTE),
         ]  # fmt: skip
 
-    def remember(
+    def put_note(
         self, name: str, value: bytes | None, *, symbol: str = "", stale: Coverage = EMPTY
     ) -> Future[None]:
         """Keep a note for the next run, in place of the one of the same name; None drops it.
 
-        With it the messages of ``symbol`` for the minutes ``stale`` become :meth:`mistold`.
+        With it the messages of ``symbol`` for the minutes ``stale`` become :meth:`stale_published`.
         """
 
         def job(write: Write) -> None:
             self._records.set_note(write.txn, name, value)
             if stale:
-                write.set_mistold(symbol, stale)
+                write.set_stale_published(symbol, stale)
 
         return self._submit(job)
 
-    def written(self) -> Future[None]:
+    def flushed(self) -> Future[None]:
         """Done once all that was handed over before is committed or has failed."""
         return self._submit(lambda write: None)
 
@@ -665,9 +673,9 @@ def _whole_days(minutes: Coverage) -> Coverage:
     return Coverage((start // DAY_MS * DAY_MS, -(-end // DAY_MS) * DAY_MS) for start, end in minutes)
 
 
-def _lose(symbol: str, day: int, write: Write) -> None:
-    write.lose(symbol, day)
+def _mark_damaged(symbol: str, day: int, write: Write) -> None:
+    write.mark_damaged(symbol, day)
 
 
-def _log_loss(loss: Loss) -> None:
+def _log_damaged_day(loss: DamagedDay) -> None:
     log.error("%s: %s", loss.symbol, loss.text)

@@ -12,14 +12,24 @@ from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
 from tui_feeder.engine.core.decoding import UNREADABLE
 
-#: Names under which the parts of a state are kept.
-NAMES = (
-    b"present", b"certified", b"outages", b"overruled", b"altered", b"listed", b"watermark", b"unavailable",
-    b"untold", b"mistold", b"early", b"edition",
-    b"lost", b"gone",
-)  # fmt: skip
-#: Those of them that :func:`standing_of` needs.
-STANDING_NAMES = (b"present", b"edition", b"listed")
+#: The sets of minutes of a state, and the name under which each is stored. Names on disk stay as they are, so
+#: that stores of every version can be read; names in code may change.
+STORED_AS = {
+    "present": b"present",
+    "certified": b"certified",
+    "outages": b"outages",
+    "archive_rejected": b"overruled",
+    "altered": b"altered",
+    "unpublished": b"untold",
+    "stale_published": b"mistold",
+    "unconfirmed": b"early",
+    "lost_published": b"lost",
+    "damaged_missing": b"gone",
+}
+#: Names under which all parts of a state are stored.
+NAMES = (*STORED_AS.values(), b"listed", b"watermark", b"unavailable", b"edition")
+#: Those of them that :func:`summary_of` needs.
+SUMMARY_NAMES = (b"present", b"edition", b"listed")
 #: No minute is later, and no number of replacements as high as that which stands for an unknown one.
 _LAST_MS, _NO_EDITION = 1 << 53, 1 << 60
 
@@ -41,25 +51,29 @@ class SymbolState:
     present: Coverage = EMPTY
     certified: Coverage = EMPTY
     outages: Coverage = EMPTY  # minutes without a trade, confirmed by REST
-    overruled: Coverage = EMPTY  # minutes that REST has shown archives to be wrong about
+    archive_rejected: Coverage = EMPTY  # minutes that REST has shown archives to be wrong about
     altered: Coverage = EMPTY  # minutes replaced by other values since a mirror last took them
-    untold: Coverage = EMPTY  # minutes up to the watermark that were stored later, without a message
-    early: Coverage = EMPTY  # minutes that REST gave so soon after their end that they may have changed since
-    mistold: Coverage = EMPTY  # minutes up to the watermark whose messages were made of other values
+    unpublished: Coverage = EMPTY  # minutes up to the watermark that were stored later, without a message
+    unconfirmed: Coverage = (
+        EMPTY  # minutes that REST gave so soon after their end that they may have changed since
+    )
+    stale_published: Coverage = EMPTY  # minutes up to the watermark whose messages were made of other values
     edition: int = 0  # rises with every replacement of stored values
     listed: int | None = None
     watermark: int | None = None
     unavailable: tuple[Unavailable, ...] = ()
-    lost: Coverage = EMPTY  # minutes up to the watermark whose day was damaged after their message was made
-    gone: Coverage = EMPTY  # minutes that went with a damaged day and were not read again since
+    lost_published: Coverage = (
+        EMPTY  # minutes up to the watermark whose day was damaged after their message was made
+    )
+    damaged_missing: Coverage = EMPTY  # minutes that went with a damaged day and were not read again since
     tail_days: set[int] = field(default_factory=set)  # midnights of the days with rows in the tail
 
     def copy(self) -> SymbolState:
         """One to be changed, while readers go on with this one."""
         return SymbolState(
-            self.present, self.certified, self.outages, self.overruled, self.altered,
-            self.untold, self.early, self.mistold, self.edition, self.listed,
-            self.watermark, self.unavailable, self.lost, self.gone, set(self.tail_days),
+            self.present, self.certified, self.outages, self.archive_rejected, self.altered,
+            self.unpublished, self.unconfirmed, self.stale_published, self.edition, self.listed,
+            self.watermark, self.unavailable, self.lost_published, self.damaged_missing, set(self.tail_days),
         )  # fmt: skip
 
 
@@ -78,12 +92,12 @@ def state_of(
         stored: finds the minutes that are there, which takes longer than to know them.
     """
 
-    def minutes(name: bytes, lost: Callable[[], Coverage] = lambda: EMPTY) -> Coverage:
+    def minutes(name: str, fallback: Callable[[], Coverage] = lambda: EMPTY) -> Coverage:
         try:
-            return _coverage(raw[name])
+            return _coverage(raw[STORED_AS[name]])
         except ValueError as error:
-            odd(name.decode(), str(error))
-            return lost()
+            odd(STORED_AS[name].decode(), str(error))
+            return fallback()
 
     def moment(name: bytes, most: int = _LAST_MS) -> int | None:
         kept = raw[name]
@@ -93,33 +107,33 @@ def state_of(
         odd(name.decode(), f"{at} is no minute it can be")
         return None
 
-    present, lost = minutes(b"present", stored), minutes(b"lost")
+    present, lost = minutes("present", stored), minutes("lost_published")
     # What was made is made of minutes that are there, or were.
     newest = max((one.end for one in (present, lost) if one), default=_LAST_MS)
     return SymbolState(
         present=present,
-        certified=minutes(b"certified"),
-        outages=minutes(b"outages"),
-        overruled=minutes(b"overruled"),
-        altered=minutes(b"altered"),
-        untold=minutes(b"untold"),
-        early=minutes(b"early"),
-        mistold=minutes(b"mistold"),
+        certified=minutes("certified"),
+        outages=minutes("outages"),
+        archive_rejected=minutes("archive_rejected"),
+        altered=minutes("altered"),
+        unpublished=minutes("unpublished"),
+        unconfirmed=minutes("unconfirmed"),
+        stale_published=minutes("stale_published"),
         edition=_edition(raw[b"edition"], odd),
         listed=moment(b"listed"),
         watermark=moment(b"watermark", min(_LAST_MS, newest + DAY_MS)),
         unavailable=_unavailable(raw[b"unavailable"], odd),
-        lost=lost,
-        gone=minutes(b"gone"),
+        lost_published=lost,
+        damaged_missing=minutes("damaged_missing"),
         tail_days=tail_days,
     )
 
 
-def standing_of(raw: Mapping[bytes, bytes | None]) -> tuple[Coverage, int, int | None] | None:
+def summary_of(raw: Mapping[bytes, bytes | None]) -> tuple[Coverage, int, int | None] | None:
     """The minutes stored, the edition and the first minute of a symbol; None where a record is damaged.
 
     Args:
-        raw: the records of :data:`STANDING_NAMES`.
+        raw: the records of :data:`SUMMARY_NAMES`.
     """
     edition, listed = raw[b"edition"], raw[b"listed"]
     damaged = any(kept is not None and len(kept) != 8 for kept in (edition, listed))

@@ -14,12 +14,12 @@ from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, Sourc
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.zero_volume import inside
 from tui_feeder.engine.storage.checked_records import DAMAGED
-from tui_feeder.engine.storage.codec import Sources, held
-from tui_feeder.engine.storage.damage import Loss
-from tui_feeder.engine.storage.day_blocks import Daybook, merge, prefix_of, without_archives
+from tui_feeder.engine.storage.codec import Sources, block_matches
+from tui_feeder.engine.storage.damage import DamagedDay
+from tui_feeder.engine.storage.day_blocks import DayBlocks, merge, prefix_of, without_archives
 from tui_feeder.engine.storage.environment import Environment
-from tui_feeder.engine.storage.outbox import Outbox, Outgoing
-from tui_feeder.engine.storage.symbol_state import SymbolState, intervals, number
+from tui_feeder.engine.storage.outbox import Outbox, OutgoingMessage
+from tui_feeder.engine.storage.symbol_state import STORED_AS, SymbolState, intervals, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class Written:
     restored: int = 0  # minutes of a damaged day that came back with the values they had
 
 
-class _Aside(msgspec.Struct, frozen=True, array_like=True):
+class _SetAsideBlock(msgspec.Struct, frozen=True, array_like=True):
     """A damaged block put aside, and the minutes it had."""
 
     minutes: tuple[tuple[int, int], ...]  # ms
     block: bytes
 
 
-def _aside(day: int) -> bytes:
+def _set_aside_key(day: int) -> bytes:
     return b"damaged " + (day // DAY_MS).to_bytes(4, "big")
 
 
@@ -58,7 +58,7 @@ class Write:
     Args:
         txn: the transaction.
         environment: of it.
-        daybook: of the environment.
+        day_blocks: of the environment.
         outboxes: by topic.
         committed: the state of a symbol as it was before; never changed.
     """
@@ -67,17 +67,17 @@ class Write:
         self,
         txn: lmdb.Transaction,
         environment: Environment,
-        daybook: Daybook,
+        day_blocks: DayBlocks,
         outboxes: Mapping[str, Outbox],
         committed: Callable[[str], SymbolState],
     ) -> None:
         self.txn = txn
         self.touched: dict[str, SymbolState] = {}
-        self.losses: list[Loss] = []
+        self.damaged_days: list[DamagedDay] = []
         self.sound: list[tuple[str, int]] = []  # days that seemed damaged and are not
         self.outboxes = {topic: outbox.write(txn) for topic, outbox in outboxes.items()}
         self._states = environment.state
-        self._daybook = daybook
+        self._day_blocks = day_blocks
         self._committed = committed
 
     def of(self, symbol: str) -> SymbolState:
@@ -99,12 +99,14 @@ class Write:
             self.certify(symbol, span(at, at + MINUTE_MS))
         return written
 
-    def put(self, symbol: str, rows: Rows, source: Source, certify: Coverage, overrule: Coverage) -> Written:
+    def put(
+        self, symbol: str, rows: Rows, source: Source, certify: Coverage, reject_archives: Coverage
+    ) -> Written:
         """Many closed minutes, see :meth:`~tui_feeder.engine.storage.store.Store.put`."""
         times = Coverage.of_times(rows["open_time"])
         if times.minutes != len(rows) or (times and times.start < 0):
             raise ValueError("rows are stored sorted, each minute once, from 1970 on")
-        self.overrule(symbol, overrule.intersect(times))
+        self.reject_archives(symbol, reject_archives.intersect(times))
         written = None
         if len(rows) <= _TAIL_MINUTES:
             written = self._add(symbol, to_candles(rows), source)
@@ -112,7 +114,7 @@ class Write:
             written = self._merge_in(symbol, rows, source)
         self.certify(symbol, certify.intersect(times))
         if source == Source.REST:
-            self.doubt(symbol, times.subtract(certify))
+            self.mark_unconfirmed(symbol, times.subtract(certify))
         return written
 
     def _add(self, symbol: str, candles: list[Candle], source: Source) -> Written | None:
@@ -124,14 +126,17 @@ class Write:
         newest = (state.present.end - MINUTE_MS) // DAY_MS * DAY_MS if state.present else day
         if day < newest or candles[-1].open_time >= day + DAY_MS:
             return None
-        if any(candle.open_time in state.present or candle.open_time in state.lost for candle in candles):
+        if any(
+            candle.open_time in state.present or candle.open_time in state.lost_published
+            for candle in candles
+        ):
             return None
         prefix = prefix_of(symbol)
         for over in sorted(one for one in state.tail_days if one < day):
             rows, sources = self._sound_day(symbol, over)
             self._write_day(symbol, over, rows, sources)
         for candle in candles:
-            self._daybook.add_to_tail(self.txn, prefix, candle, source)
+            self._day_blocks.add_to_tail(self.txn, prefix, candle, source)
         state.tail_days.add(day)
         added = Coverage((candle.open_time, candle.open_time + MINUTE_MS) for candle in candles)
         self._set_present(symbol, added)
@@ -149,7 +154,7 @@ class Write:
             sources = np.full(len(part), source, dtype=np.uint8)
             ranks = old_sources
             # Of minutes about which archives were shown to be wrong they are the worst source.
-            proven = self.of(symbol).overruled.clip(day, day + DAY_MS)
+            proven = self.of(symbol).archive_rejected.clip(day, day + DAY_MS)
             ranks, sources = (
                 without_archives(old, old_sources, proven),
                 without_archives(part, sources, proven),
@@ -169,52 +174,54 @@ class Write:
             # Without a mirror nobody ever takes them: they must not grow for ever. One that comes later is
             # given a few minutes more than it lacks.
             state.altered = altered.coarse(_ALTERED_INTERVALS)
-            self.save(symbol, b"altered", intervals(state.altered))
-            self.set_mistold(symbol, Coverage.of_times(np.array(changed, dtype=np.int64)))
+            self.save_minutes(symbol, "altered")
+            self.set_stale_published(symbol, Coverage.of_times(np.array(changed, dtype=np.int64)))
         minutes = Coverage.of_times(rows["open_time"])
-        self._set_present(symbol, minutes, told=state.lost)
+        self._set_present(symbol, minutes, told=state.lost_published)
         restored = sum(self._settle_lost(symbol, day * DAY_MS) for day in np.unique(days).tolist())
         return Written(added, tuple(changed), conflicts, restored)
 
-    def lose(self, symbol: str, day: int) -> None:
+    def mark_damaged(self, symbol: str, day: int) -> None:
         """A day (ms) that seems damaged: if it is, its minutes count as missing from now on.
 
         The damaged block is put aside until all of them are there again: the checksum it was written with
         tells whether they have the values that messages were made of.
         """
         prefix, end = prefix_of(symbol), day + DAY_MS
-        rows, _, damaged = self._daybook.read(self.txn, prefix, day, end)
+        rows, _, damaged = self._day_blocks.read(self.txn, prefix, day, end)
         state = self.of(symbol)
         gone = state.present.clip(day, end).subtract(Coverage.of_times(rows["open_time"]))
         if not gone and not damaged:
             self.sound.append((symbol, day))
             return
-        block = self._daybook.drop_damaged(self.txn, prefix, day)
+        block = self._day_blocks.drop_damaged(self.txn, prefix, day)
         if not gone:
             self.sound.append((symbol, day))
             return
-        if told := self._passed(state, gone).subtract(state.untold):
-            aside = _Aside(gone.intervals, block)
-            self.save(symbol, _aside(day), msgspec.msgpack.encode(aside))
-            state.lost = state.lost.union(told)
-            self.save(symbol, b"lost", intervals(state.lost))
+        if told := self._passed(state, gone).subtract(state.unpublished):
+            aside = _SetAsideBlock(gone.intervals, block)
+            self.save(symbol, _set_aside_key(day), msgspec.msgpack.encode(aside))
+            state.lost_published = state.lost_published.union(told)
+            self.save_minutes(symbol, "lost_published")
         # Whoever opens the store next must know that this is damage, and no gap like any other.
-        state.gone = state.gone.union(gone)
-        self.save(symbol, b"gone", intervals(state.gone))
+        state.damaged_missing = state.damaged_missing.union(gone)
+        self.save_minutes(symbol, "damaged_missing")
         # Kept numbers rest on minutes that are not there now.
         state.edition += 1
         self.save(symbol, b"edition", number(state.edition))
-        for name in ("present", "certified", "early", "untold"):
+        for name in ("present", "certified", "unconfirmed", "unpublished"):
             left = getattr(state, name).subtract(gone)
             setattr(state, name, left)
-            self.save(symbol, name.encode(), intervals(left))
-        self.losses.append(Loss(symbol, day, gone, damaged.get(day, "minutes of it are not there")))
+            self.save_minutes(symbol, name)
+        self.damaged_days.append(
+            DamagedDay(symbol, day, gone, damaged.get(day, "minutes of it are not there"))
+        )
 
-    def rest_on_loss(self, symbol: str) -> None:
+    def mark_published_without_lost(self, symbol: str) -> None:
         """Messages are made without the lost minutes: when these come back, those are revised in any case."""
-        for start, end in self.of(symbol).lost:
+        for start, end in self.of(symbol).lost_published:
             for day in range(start // DAY_MS * DAY_MS, end, DAY_MS):
-                self._states.delete(self.txn, prefix_of(symbol) + _aside(day))
+                self._states.delete(self.txn, prefix_of(symbol) + _set_aside_key(day))
                 self._settle_lost(symbol, day)
 
     def _settle_lost(self, symbol: str, day: int) -> int:
@@ -225,41 +232,44 @@ class Write:
         Returns:
             How many minutes came back with the values they had, once all are there.
         """
-        state, key = self.of(symbol), prefix_of(symbol) + _aside(day)
-        lost = state.lost.clip(day, day + DAY_MS)
+        state, key = self.of(symbol), prefix_of(symbol) + _set_aside_key(day)
+        lost = state.lost_published.clip(day, day + DAY_MS)
         if not lost:
             return 0
         kept, same = self._states.get(self.txn, key), 0
         if kept is not None and kept != DAMAGED:
-            aside = msgspec.msgpack.decode(kept, type=_Aside)
+            aside = msgspec.msgpack.decode(kept, type=_SetAsideBlock)
             gone = Coverage(aside.minutes)
             if gone.subtract(state.present):
                 return 0
-            rows = self._daybook.read(self.txn, prefix_of(symbol), day, day + DAY_MS)[0]
-            same = gone.minutes if held(aside.block, rows[inside(rows, gone)]) else 0
+            rows = self._day_blocks.read(self.txn, prefix_of(symbol), day, day + DAY_MS)[0]
+            same = gone.minutes if block_matches(aside.block, rows[inside(rows, gone)]) else 0
             self._states.delete(self.txn, key)
         back = lost.intersect(state.present)
-        changes = {"lost": state.lost.subtract(back), "altered": state.altered.union(back)}
+        changes = {
+            "lost_published": state.lost_published.subtract(back),
+            "altered": state.altered.union(back),
+        }
         if back and not same:
-            changes["mistold"] = state.mistold.union(back)
+            changes["stale_published"] = state.stale_published.union(back)
             state.edition += 1
             self.save(symbol, b"edition", number(state.edition))
         for name, minutes in changes.items():
             setattr(state, name, minutes)
-            self.save(symbol, name.encode(), intervals(minutes))
+            self.save_minutes(symbol, name)
         return same
 
     def _sound_day(self, symbol: str, day: int) -> tuple[Rows, Sources]:
         """What can be read of a day that is to be written; if it is damaged its minutes are lost first."""
-        rows, sources, damaged = self._daybook.read(self.txn, prefix_of(symbol), day, day + DAY_MS)
+        rows, sources, damaged = self._day_blocks.read(self.txn, prefix_of(symbol), day, day + DAY_MS)
         if damaged:
-            self.lose(symbol, day)
+            self.mark_damaged(symbol, day)
         return rows, sources
 
     def _write_day(self, symbol: str, day: int, rows: Rows, sources: Sources) -> None:
         state = self.of(symbol)
         in_tail = day in state.tail_days
-        self._daybook.write_day(self.txn, prefix_of(symbol), day, rows, sources, in_tail=in_tail)
+        self._day_blocks.write_day(self.txn, prefix_of(symbol), day, rows, sources, in_tail=in_tail)
         state.tail_days.discard(day)
 
     def _set_present(self, symbol: str, minutes: Coverage, told: Coverage = EMPTY) -> None:
@@ -268,38 +278,38 @@ class Write:
         before = state.present
         state.present = before.union(minutes)
         if state.present != before:
-            self.save(symbol, b"present", intervals(state.present))
-            self._set_untold(symbol, self._passed(state, minutes).subtract(before).subtract(told))
-        if state.gone.intersect(minutes):
-            state.gone = state.gone.subtract(minutes)
-            self.save(symbol, b"gone", intervals(state.gone))
+            self.save_minutes(symbol, "present")
+            self._set_unpublished(symbol, self._passed(state, minutes).subtract(before).subtract(told))
+        if state.damaged_missing.intersect(minutes):
+            state.damaged_missing = state.damaged_missing.subtract(minutes)
+            self.save_minutes(symbol, "damaged_missing")
 
-    def _set_untold(self, symbol: str, minutes: Coverage) -> None:
+    def _set_unpublished(self, symbol: str, minutes: Coverage) -> None:
         if minutes:
             state = self.of(symbol)
-            state.untold = state.untold.union(minutes)
-            self.save(symbol, b"untold", intervals(state.untold))
+            state.unpublished = state.unpublished.union(minutes)
+            self.save_minutes(symbol, "unpublished")
 
     def _passed(self, state: SymbolState, minutes: Coverage) -> Coverage:
         """Those of ``minutes`` whose time to be told was over."""
         return EMPTY if state.watermark is None else minutes.clip(0, state.watermark + MINUTE_MS)
 
-    def set_mistold(self, symbol: str, minutes: Coverage) -> None:
+    def set_stale_published(self, symbol: str, minutes: Coverage) -> None:
         """The messages of ``minutes`` rest on values that have changed; where there is none, nothing does."""
         state = self.of(symbol)
         if published := self._passed(state, minutes):
-            state.mistold = state.mistold.union(published)
-            self.save(symbol, b"mistold", intervals(state.mistold))
+            state.stale_published = state.stale_published.union(published)
+            self.save_minutes(symbol, "stale_published")
 
-    def settle_told(self, symbol: str, minutes: Coverage) -> None:
+    def mark_republished(self, symbol: str, minutes: Coverage) -> None:
         """All messages that rest on ``minutes`` are made again."""
         state = self.of(symbol)
-        if state.untold.intersect(minutes):
-            state.untold = state.untold.subtract(minutes)
-            self.save(symbol, b"untold", intervals(state.untold))
-        if state.mistold.intersect(minutes):
-            state.mistold = state.mistold.subtract(minutes)
-            self.save(symbol, b"mistold", intervals(state.mistold))
+        if state.unpublished.intersect(minutes):
+            state.unpublished = state.unpublished.subtract(minutes)
+            self.save_minutes(symbol, "unpublished")
+        if state.stale_published.intersect(minutes):
+            state.stale_published = state.stale_published.subtract(minutes)
+            self.save_minutes(symbol, "stale_published")
 
     def certify(self, symbol: str, minutes: Coverage) -> None:
         """``minutes`` came from a checked archive, or were read by REST after their close."""
@@ -308,27 +318,27 @@ class Write:
         # What is let go is the least: ``backfill`` reads it once more, and all around it with it.
         state.certified = before.union(minutes).longest(_CERTIFIED_INTERVALS)
         if state.certified != before:
-            self.save(symbol, b"certified", intervals(state.certified))
-        if state.early.intersect(minutes):
-            state.early = state.early.subtract(minutes)
-            self.save(symbol, b"early", intervals(state.early))
+            self.save_minutes(symbol, "certified")
+        if state.unconfirmed.intersect(minutes):
+            state.unconfirmed = state.unconfirmed.subtract(minutes)
+            self.save_minutes(symbol, "unconfirmed")
 
-    def doubt(self, symbol: str, minutes: Coverage) -> None:
+    def mark_unconfirmed(self, symbol: str, minutes: Coverage) -> None:
         """REST gave ``minutes`` so soon after their end that they may change."""
         state = self.of(symbol)
-        if doubted := minutes.subtract(state.certified).subtract(state.early):
-            state.early = state.early.union(doubted)
-            self.save(symbol, b"early", intervals(state.early))
+        if doubted := minutes.subtract(state.certified).subtract(state.unconfirmed):
+            state.unconfirmed = state.unconfirmed.union(doubted)
+            self.save_minutes(symbol, "unconfirmed")
 
-    def overrule(self, symbol: str, minutes: Coverage) -> None:
+    def reject_archives(self, symbol: str, minutes: Coverage) -> None:
         """Archives were shown to be wrong about ``minutes``."""
         state = self.of(symbol)
-        if minutes.subtract(state.overruled):
-            state.overruled = state.overruled.union(minutes)
-            self.save(symbol, b"overruled", intervals(state.overruled))
+        if minutes.subtract(state.archive_rejected):
+            state.archive_rejected = state.archive_rejected.union(minutes)
+            self.save_minutes(symbol, "archive_rejected")
 
     def set_watermark(
-        self, symbol: str, open_time: int, payload: bytes | None, more: Sequence[Outgoing]
+        self, symbol: str, open_time: int, payload: bytes | None, more: Sequence[OutgoingMessage]
     ) -> None:
         """The message of a minute is made: ``payload``, and ``more`` that it caused, wait for their sinks."""
         if payload is not None and (data := self.outboxes.get("data")) is not None:
@@ -343,14 +353,23 @@ class Write:
             self.save(symbol, b"watermark", number(open_time))
             # Minutes that the engine skipped, and that were stored before it got here.
             if payload is not None and before is not None and open_time > before + MINUTE_MS:
-                self._set_untold(symbol, state.present.clip(before + MINUTE_MS, open_time))
-        elif payload is not None and open_time in state.untold:
+                self._set_unpublished(symbol, state.present.clip(before + MINUTE_MS, open_time))
+        elif payload is not None and open_time in state.unpublished:
             # In the transaction of its message. What follows it is still to be made again: a kill before
             # that must not forget it.
-            state.untold = state.untold.subtract(minute)
-            self.save(symbol, b"untold", intervals(state.untold))
-            self.set_mistold(symbol, minute)
+            state.unpublished = state.unpublished.subtract(minute)
+            self.save_minutes(symbol, "unpublished")
+            self.set_stale_published(symbol, minute)
+
+    def save_minutes(self, symbol: str, name: str) -> None:
+        """Store a set of minutes of the symbol's state as it is now.
+
+        Args:
+            symbol: whose.
+            name: a field of :class:`SymbolState`, one of ``symbol_state.STORED_AS``.
+        """
+        self.save(symbol, STORED_AS[name], intervals(getattr(self.of(symbol), name)))
 
     def save(self, symbol: str, name: bytes, value: bytes) -> None:
-        """Keep a part of the symbol's state, named as in ``symbol_state.NAMES``."""
+        """Store a part of the symbol's state, named as in ``symbol_state.NAMES``."""
         self._states.put(self.txn, prefix_of(symbol) + name, value)

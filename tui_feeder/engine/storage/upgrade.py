@@ -41,13 +41,13 @@ def upgrade(
     """
     log.info("the store is of format %d: upgrading it to format %d", found, wanted)
     for database in databases:
-        _seal(env, database)
+        _add_checksums(env, database)
     with env.begin(write=True) as txn:
         txn.put(b"format", str(wanted).encode(), db=meta)  # type: ignore[arg-type]
     log.info("the store is of format %d now", wanted)
 
 
-def _seal(env: lmdb.Environment, database: CheckedDatabase) -> None:
+def _add_checksums(env: lmdb.Environment, database: CheckedDatabase) -> None:
     """Give every value its checksum, and blocks of days of the first format their own."""
     days = database.name == "days"
     after: bytes | None = b""
@@ -61,7 +61,7 @@ def _seal(env: lmdb.Environment, database: CheckedDatabase) -> None:
                     break
                 key, value = bytes(cursor.key()), bytes(cursor.value())
                 checked = database.name != "meta" or key.startswith(b"note\0")
-                if checked and database.opened(key, value) is None:  # else an interrupted upgrade did it
+                if checked and database.verified(key, value) is None:  # else an interrupted upgrade did it
                     seen += 1
                     if days and not _readable(key, value):
                         with_crc = _with_crc(value)
@@ -69,7 +69,7 @@ def _seal(env: lmdb.Environment, database: CheckedDatabase) -> None:
                             value = with_crc
                         else:
                             damaged += 1  # stays as it is: whoever reads it is told
-                    cursor.put(key, database.sealed(key, value))
+                    cursor.put(key, database.with_checksum(key, value))
                 at = cursor.next()
             after = bytes(cursor.key()) if at else None
     if days:

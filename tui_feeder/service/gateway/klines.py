@@ -83,7 +83,7 @@ class Klines:
 
     def _range(self, query: KlinesQuery, now: int) -> tuple[int, int]:
         """Open time of the first bar that is asked for, and the end (ms, exclusive) of the last one."""
-        interval, listed = query.interval, self._series.standing(query.symbol).listed
+        interval, listed = query.interval, self._series.summary(query.symbol).listed
         last = interval.floor(now if query.end is None else min(query.end, now))
         first = interval.later(last, 1 - query.limit) if query.start is None else interval.ceil(query.start)
         first = max(first, interval.floor(listed or 0))
@@ -105,7 +105,7 @@ class Klines:
                     await self._watch.changed()
 
     def _missing(self, symbol: str, first: int, until: int) -> Coverage | None:
-        now = self._series.standing(symbol)
+        now = self._series.summary(symbol)
         first = max(first, now.listed or 0)
         if now.present:
             start, end = now.present.intervals[-1]
@@ -114,7 +114,7 @@ class Klines:
         return now.present.missing(first, until) or None
 
     def _hole(self, symbol: str, missing: Coverage) -> RefusalError:
-        followed, present = self._feeder.followed().get(symbol), self._series.standing(symbol).present
+        followed, present = self._feeder.followed().get(symbol), self._series.summary(symbol).present
         where = named(missing, self._feeder.now())
         if followed is not None and followed.live and present and missing.end <= present.start:
             since = named(span(present.start, present.start + MINUTE_MS), self._feeder.now())
@@ -142,7 +142,7 @@ class Klines:
             now = self._feeder.now()
             minute = now - now % MINUTE_MS
             await self._present(symbol, minute - MINUTE_MS, minute)
-            until = self._series.standing(symbol).present.end
+            until = self._series.summary(symbol).present.end
             if (candle := self.minute_in_progress(symbol, until)) is not None:
                 return candle
             await self._watch.changed()

@@ -62,7 +62,7 @@ class Listing:
         now = time.monotonic()
         known = self._entries.get(symbol)
         if known is None or now - known[0] >= _FRESH_SECONDS:
-            known = self._entries[symbol] = now, _entry(self._store.recall(ENTRY + symbol))
+            known = self._entries[symbol] = now, _entry(self._store.note(ENTRY + symbol))
         return known[1]
 
     def exchange_info(self, symbols: Iterable[str], now: int) -> bytes:
@@ -80,7 +80,7 @@ class Listing:
         """
         head: dict[str, Any] = {"timezone": "UTC", "serverTime": now}
         try:
-            kept = orjson.loads(self._store.recall(HEAD) or b"{}")
+            kept = orjson.loads(self._store.note(HEAD) or b"{}")
             head |= kept if isinstance(kept, dict) else {}
         except orjson.JSONDecodeError:
             pass

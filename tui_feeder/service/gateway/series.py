@@ -16,7 +16,7 @@ import numpy as np
 
 from tui_feeder.engine.core.candle import DAY_MS, Candle, Rows, to_rows
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
-from tui_feeder.engine.storage.store import Standing, Store
+from tui_feeder.engine.storage.store import Store, SymbolSummary
 from tui_feeder.service.gateway.bars import (
     NO_BARS,
     Bars,
@@ -96,7 +96,7 @@ class Series:
         self._lock = threading.Lock()
         self._chunks: OrderedDict[_Key, Chunk] = OrderedDict()
         self._size = 0
-        self._standings: dict[str, tuple[int, Standing]] = {}
+        self._summaries: dict[str, tuple[int, SymbolSummary]] = {}
         self._decimals: dict[str, Decimals] = {}
         self._forming: dict[tuple[str, str], tuple[Candle, Bars, bytes]] = {}
 
@@ -110,7 +110,7 @@ class Series:
         changed, self.version = version != self.version, version
         return changed
 
-    def standing(self, symbol: str) -> Standing:
+    def summary(self, symbol: str) -> SymbolSummary:
         """What is stored of a symbol, as of the last :meth:`look` or later.
 
         Args:
@@ -119,9 +119,9 @@ class Series:
         Returns:
             Of one moment.
         """
-        known, version = self._standings.get(symbol), self.version
+        known, version = self._summaries.get(symbol), self.version
         if known is None or known[0] != version:
-            known = self._standings[symbol] = version, self._store.standing(symbol)
+            known = self._summaries[symbol] = version, self._store.summary(symbol)
         return known[1]
 
     def minutes(self, symbol: str, start: int, end: int) -> Rows:
@@ -177,7 +177,7 @@ class Series:
         """Whether a chunk has what is stored of its bars before ``until`` (ms)."""
         if chunk.version == self.version:
             return True
-        now = self.standing(symbol)
+        now = self.summary(symbol)
         if not self._still_holds(symbol, chunk, now):
             return False
         if not now.present.clip(chunk.until, min(until, chunk.end)):
@@ -185,7 +185,7 @@ class Series:
             return True
         return False
 
-    def _still_holds(self, symbol: str, chunk: Chunk, now: Standing) -> bool:
+    def _still_holds(self, symbol: str, chunk: Chunk, now: SymbolSummary) -> bool:
         return (
             chunk.edition == now.edition
             and chunk.decimals == self._decimals[symbol]
@@ -214,7 +214,7 @@ class Series:
                 return found
 
     def _loaded(self, key: _Key, interval: Interval) -> Chunk:
-        version, now = self.version, self.standing(key.symbol)
+        version, now = self.version, self.summary(key.symbol)
         chunk = self._chunks.get(key)
         if chunk is None or not self._still_holds(key.symbol, chunk, now):
             chunk = _empty(key.start, interval, self._decimals[key.symbol], now.edition)
@@ -235,7 +235,9 @@ class Series:
                 self._size -= self._chunks.popitem(last=False)[1].size
         return made
 
-    def _extended(self, symbol: str, interval: Interval, chunk: Chunk, now: Standing, until: int) -> Chunk:
+    def _extended(
+        self, symbol: str, interval: Interval, chunk: Chunk, now: SymbolSummary, until: int
+    ) -> Chunk:
         """A chunk with the minutes up to ``until`` (ms) too; the one given stays as it is."""
         coming = now.present.clip(chunk.until, until)
         at, opened, text, times = coming.start if coming else until, chunk.open, chunk.text, [chunk.times]
@@ -276,7 +278,7 @@ class Series:
             StoreError: the store is closed.
         """
         bars = NO_BARS
-        for start, end in self.standing(symbol).present.clip(low, until):
+        for start, end in self.summary(symbol).present.clip(low, until):
             for at in range(start - start % _READ_MS, end, _READ_MS):
                 rows = self._store.read(symbol, max(at, start), min(at + _READ_MS, end))
                 decimals = fitting(rows, self._decimals[symbol])

@@ -51,7 +51,7 @@ class Runs:
 
     def keep(self) -> None:
         self.keeper.keep(self.rules, self.shown, shown_changed=True, last=True)
-        self.store.remember("done", b"").result()  # whatever was written before it is on the disk, too
+        self.store.put_note("done", b"").result()  # whatever was written before it is on the disk, too
 
     def told(self) -> str:
         return "\n".join(event.text for event in self.journal.events)
@@ -193,11 +193,11 @@ def test_symbols_followed_no_longer_and_quiet_rules_leave_nothing_behind() -> No
         runs.rules.minute(*minute_message(0, 99.0, 100.0))
         runs.rules.health(Health(0, gaps={f"S{n}USDT": (0.0, 0) for n in range(600)}))
         runs.keep()
-        assert list(runs.store.recall_all("alert rules of ")) == ["BTCUSDT"]
+        assert list(runs.store.notes("alert rules of ")) == ["BTCUSDT"]
         runs.next([POC, GAP])
         runs.rules.forget("BTCUSDT")
         runs.keep()
-        assert runs.store.recall_all("alert rules of ") == {}
+        assert runs.store.notes("alert rules of ") == {}
 
 
 def test_what_nobody_has_looked_at_yet_is_kept_by_a_run_that_is_short() -> None:
@@ -217,26 +217,26 @@ def test_what_nobody_has_looked_at_yet_is_kept_by_a_run_that_is_short() -> None:
 
 @pytest.mark.parametrize("spoil", ["a byte", "the end", "all", "another format", "nonsense", "too large"])
 def test_a_damaged_note_is_thrown_away_with_a_line_and_harms_no_other(spoil: str) -> None:
-    from tui_feeder.engine.core.checksum import seal
+    from tui_feeder.engine.core.checksum import with_checksum
 
     with kept() as runs:
         runs.next([GAP])
         runs.rules.health(Health(0, gaps={"A": (11.0, 1), "B": (11.0, 1)}))
         runs.shown = [AlertView(1, 5, "gap", "gap_open", "A", "text")]
         runs.keep()
-        block = runs.store.recall("alert rules of A")
+        block = runs.store.note("alert rules of A")
         assert block is not None
         form = b"feeder alerts 1\0"
         spoilt = {
             "a byte": block[:-1] + bytes([block[-1] ^ 1]),
             "the end": block[:-3],
             "all": b"",
-            "another format": seal(b"feeder alerts 2\0", block[4 + len(form) :]),
-            "nonsense": seal(form, b"\x91\x96\xa3gap\xc4\x00\xa5loudly\x00\xc0\xc0"),
-            "too large": seal(form, bytes(300 << 10)),
+            "another format": with_checksum(b"feeder alerts 2\0", block[4 + len(form) :]),
+            "nonsense": with_checksum(form, b"\x91\x96\xa3gap\xc4\x00\xa5loudly\x00\xc0\xc0"),
+            "too large": with_checksum(form, bytes(300 << 10)),
         }[spoil]
-        runs.store.remember("alert rules of A", spoilt)
-        runs.store.remember("alerts shown", spoilt).result()
+        runs.store.put_note("alert rules of A", spoilt)
+        runs.store.put_note("alerts shown", spoilt).result()
         runs.next([GAP])
         assert runs.shown == []
         told = [

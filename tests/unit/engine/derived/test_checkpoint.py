@@ -25,18 +25,18 @@ from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.analytics.message import encode as encoded
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source, to_candles
-from tui_feeder.engine.core.checksum import seal, unseal
+from tui_feeder.engine.core.checksum import with_checksum, without_checksum
 from tui_feeder.engine.derived import checkpoint as kept_numbers
-from tui_feeder.engine.derived.checkpoint import Unusable, decode, resume
+from tui_feeder.engine.derived.checkpoint import UnusableCheckpoint, decode, resume
 from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.inputs import (
     SEED,
-    Basis,
     Seed,
+    SymbolInputs,
     earliest_start,
     history_start,
-    keep_basis,
     load_pipeline,
+    put_inputs,
 )
 from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.derived.settings import pipeline_settings
@@ -86,7 +86,7 @@ def test_whatever_happens_to_the_store_kept_numbers_are_right_or_refused(
     have = data.draw(st.integers(1, 2_500))
     store = store_at(tmp_path_factory.mktemp("store"), rows[:have][~gone[:have]])
     config, live = CONFIG, None
-    hurt, whole = False, store.numbers("XUSDT")
+    hurt, whole = False, store.checkpoint("XUSDT")
     for what in data.draw(
         st.lists(
             st.sampled_from(
@@ -116,7 +116,7 @@ def test_whatever_happens_to_the_store_kept_numbers_are_right_or_refused(
                 store.put("XUSDT", rows[at : at + 1], Source.REST).result()
         elif what == "keep":
             keep(store, config, end_of(store), None)
-            hurt, whole = False, store.numbers("XUSDT")
+            hurt, whole = False, store.checkpoint("XUSDT")
         elif what == "follow":  # a live pipeline: loaded at some minute, then fed one by one
             end = end_of(store) - data.draw(st.integers(1, 300)) * MINUTE_MS
             live = made(store, config, end)
@@ -124,20 +124,20 @@ def test_whatever_happens_to_the_store_kept_numbers_are_right_or_refused(
                 if live.last_open_time is None or c.open_time > live.last_open_time:
                     count_minute(store, live, c)
             keep(store, config, end_of(store), live)
-            hurt, whole = False, store.numbers("XUSDT")
+            hurt, whole = False, store.checkpoint("XUSDT")
         elif what == "settings":
             config = OTHER if config is CONFIG else CONFIG
-        elif (block := store.numbers("XUSDT")) is not None:
+        elif (block := store.checkpoint("XUSDT")) is not None:
             spot = data.draw(st.integers(0, len(block) - 1))
             torn = block[:spot] + (
                 b"" if data.draw(st.booleans()) else bytes([block[spot] ^ 1]) + block[spot + 1 :]
             )
-            store.keep_numbers("XUSDT", torn).result()
+            store.put_checkpoint("XUSDT", torn).result()
             hurt = torn != whole  # the same byte turned over twice is what it was
     end = end_of(store)
     try:
         found = resume(store, config, "XUSDT", end)
-    except Unusable:
+    except UnusableCheckpoint:
         found = None
     if found is not None:
         assert not hurt
@@ -167,7 +167,7 @@ def test_a_whole_day_later_and_window_after_window_they_go_on_alike(tmp_path: Pa
     for at in (2_000, 2_001, 2_100, 3_500, LONG):
         end = int(rows["open_time"][at - 1]) + MINUTE_MS
         if at == 2_000:
-            with pytest.raises(Unusable, match="later"):
+            with pytest.raises(UnusableCheckpoint, match="later"):
                 resume(store, CONFIG, "XUSDT", end - MINUTE_MS)
         found = resume(store, CONFIG, "XUSDT", end)
         assert found is not None
@@ -190,7 +190,7 @@ def test_a_replaced_minute_refuses_them_and_the_same_values_from_a_better_source
     wrong["close"] = wrong["high"]
     wrong["volume"] += 1
     store.append("XUSDT", to_candles(wrong)[0], Source.ARCHIVE_MONTH).result()
-    with pytest.raises(Unusable, match="replaced"):
+    with pytest.raises(UnusableCheckpoint, match="replaced"):
         resume(store, CONFIG, "XUSDT", end_of(store))
     store.close()
 
@@ -220,7 +220,7 @@ def test_minutes_stored_inside_or_before_their_history_refuse_them(tmp_path: Pat
         keep(store, CONFIG, end_of(store))
         assert resume(store, CONFIG, "XUSDT", end_of(store)) is not None
         store.put("XUSDT", rows[late], Source.REST).result()
-        with pytest.raises(Unusable, match=r"stored since|begins elsewhere"):
+        with pytest.raises(UnusableCheckpoint, match=r"stored since|begins elsewhere"):
             resume(store, CONFIG, "XUSDT", end_of(store))
         store.close()
 
@@ -233,7 +233,7 @@ def test_minutes_of_the_days_before_a_hole_that_ends_the_history_refuse_them(tmp
     rows["high"][late] *= 30
     store = store_at(tmp_path, np.delete(rows, late))
     # All that was published came after the hole, so it ends the history.
-    store.remember("revisions XUSDT", Revisions(MIDNIGHT + 4 * DAY_MS).encode()).result()
+    store.put_note("revisions XUSDT", Revisions(MIDNIGHT + 4 * DAY_MS).encode()).result()
     end = end_of(store)
     keep(store, CONFIG, end)
     found = resume(store, CONFIG, "XUSDT", end)
@@ -241,7 +241,7 @@ def test_minutes_of_the_days_before_a_hole_that_ends_the_history_refuse_them(tmp
     assert found[1].start == MIDNIGHT + 4 * DAY_MS
     before = found[0].profile_now()
     store.put("XUSDT", rows[late], Source.REST).result()
-    with pytest.raises(Unusable, match="days before were stored since"):
+    with pytest.raises(UnusableCheckpoint, match="days before were stored since"):
         resume(store, CONFIG, "XUSDT", end)
     after = made(store, CONFIG, end).profile_now()
     assert before is not None
@@ -253,11 +253,11 @@ def test_minutes_of_the_days_before_a_hole_that_ends_the_history_refuse_them(tmp
 def test_those_of_a_program_before_auto_increments_refuse_them(tmp_path: Path) -> None:
     store = store_at(tmp_path, walk(900))
     keep(store, CONFIG, end_of(store))
-    block = store.numbers("XUSDT")
+    block = store.checkpoint("XUSDT")
     assert block is not None
-    body = unseal(kept_numbers._FORMAT, block)
-    store.keep_numbers("XUSDT", seal(b"feeder numbers 1\0", body)).result()
-    with pytest.raises(Unusable, match="format"):
+    body = without_checksum(kept_numbers._FORMAT, block)
+    store.put_checkpoint("XUSDT", with_checksum(b"feeder numbers 1\0", body)).result()
+    with pytest.raises(UnusableCheckpoint, match="format"):
         resume(store, CONFIG, "XUSDT", end_of(store))
     store.close()
 
@@ -269,8 +269,8 @@ def test_a_silence_of_more_than_a_day_before_all_that_was_published_refuses_them
     found = resume(store, CONFIG, "XUSDT", end_of(store))
     assert found is not None  # numbers go on across it, and name what they lack
     assert said(found[0].message()) == said(load_pipeline(store, CONFIG, "XUSDT", end_of(store)).message())
-    store.remember("revisions XUSDT", Revisions(MIDNIGHT + 3 * DAY_MS).encode()).result()
-    with pytest.raises(Unusable, match="begins elsewhere"):
+    store.put_note("revisions XUSDT", Revisions(MIDNIGHT + 3 * DAY_MS).encode()).result()
+    with pytest.raises(UnusableCheckpoint, match="begins elsewhere"):
         resume(store, CONFIG, "XUSDT", end_of(store))
     store.close()
 
@@ -286,14 +286,14 @@ def test_other_settings_another_tick_size_and_other_seeds_refuse_them(tmp_path: 
         dataclasses.replace(CONFIG, technical_analysis=dataclasses.replace(analysis, ema_periods=(3, 9))),
         dataclasses.replace(CONFIG, technical_analysis=dataclasses.replace(analysis, trend_rule="ema_cross")),
     ):
-        with pytest.raises(Unusable, match="other settings"):
+        with pytest.raises(UnusableCheckpoint, match="other settings"):
             resume(store, other, "XUSDT", end)
     bars = aggregate(walk(600, start=MIDNIGHT - 600 * MINUTE_MS), 3600).rows
     seed = np.empty(len(bars), dtype=SEED)
     seed["open_time"], seed["close"] = bars["open_time"], bars["close"]
-    for basis in (Basis(tick_size=0.5), Basis(seeds={3600: Seed(MIDNIGHT, seed.tobytes())})):
-        keep_basis(store, "XUSDT", basis).result()
-        with pytest.raises(Unusable, match="other settings"):
+    for inputs in (SymbolInputs(tick_size=0.5), SymbolInputs(seeds={3600: Seed(MIDNIGHT, seed.tobytes())})):
+        put_inputs(store, "XUSDT", inputs).result()
+        with pytest.raises(UnusableCheckpoint, match="other settings"):
             resume(store, CONFIG, "XUSDT", end)
         keep(store, CONFIG, end)
         found = resume(store, CONFIG, "XUSDT", end)
@@ -305,14 +305,14 @@ def test_other_settings_another_tick_size_and_other_seeds_refuse_them(tmp_path: 
 def test_every_damaged_byte_and_every_torn_end_is_noticed(tmp_path: Path) -> None:
     store = store_at(tmp_path, walk(300))
     keep(store, CONFIG, end_of(store))
-    block = store.numbers("XUSDT")
+    block = store.checkpoint("XUSDT")
     assert block is not None
     for at in range(len(block)):
         for bad in (block[:at], block[:at] + bytes([block[at] ^ 0x40]) + block[at + 1 :]):
-            with pytest.raises(Unusable, match=r"damaged|format"):
+            with pytest.raises(UnusableCheckpoint, match=r"damaged|format"):
                 decode(bad)
-    store.keep_numbers("XUSDT", block[:-1]).result()
-    with pytest.raises(Unusable, match="damaged"):
+    store.put_checkpoint("XUSDT", block[:-1]).result()
+    with pytest.raises(UnusableCheckpoint, match="damaged"):
         resume(store, CONFIG, "XUSDT", end_of(store))
     store.close()
 
@@ -382,8 +382,8 @@ async def test_an_engine_that_starts_again_goes_on_from_what_it_kept(tmp_path: P
             assert said(scratch.message()) == told[newest]
         # Damaged, they are refused, said so, and made again.
         store = Store(tmp_path, exchange=engine.store.exchange)
-        block = store.numbers("BTCUSDT") or b""
-        store.keep_numbers("BTCUSDT", block[:-1]).result()
+        block = store.checkpoint("BTCUSDT") or b""
+        store.put_checkpoint("BTCUSDT", block[:-1]).result()
         store.close()
         last = Collected()
         async with feeding(config, tmp_path, last) as (engine, _):
@@ -400,13 +400,13 @@ async def test_a_running_engine_keeps_them_and_makes_them_again_after_a_repair(
         config = configured(exchange, ["BTCUSDT"], days=3)
         async with feeding(config, tmp_path) as (engine, sink):
             store = engine.store
-            await until(lambda: sink.minutes("BTCUSDT") and store.numbers("BTCUSDT") is not None)
+            await until(lambda: sink.minutes("BTCUSDT") and store.checkpoint("BTCUSDT") is not None)
             before = store.edition("BTCUSDT")
             old = store.read("BTCUSDT", NOON - DAY_MS, NOON - DAY_MS + MINUTE_MS)
             old["volume"] *= 2
             await asyncio.wrap_future(store.put("BTCUSDT", old, Source.ARCHIVE_MONTH))
             assert store.edition("BTCUSDT") == before + 1
-            await until(lambda: decode(store.numbers("BTCUSDT") or b"")[0].edition == before + 1)
+            await until(lambda: decode(store.checkpoint("BTCUSDT") or b"")[0].edition == before + 1)
         stopped = Store(tmp_path, exchange=store.exchange)
         end = (stopped.watermark("BTCUSDT") or 0) + MINUTE_MS
         found = resume(stopped, config, "BTCUSDT", end)

@@ -37,28 +37,28 @@ def make(store: Store, first: int, count: int, size: int = 10) -> None:
 
 
 def numbers(outbox: Outbox, after: int = 0) -> list[int]:
-    return [int(one.payload) for one in outbox.after(after, EVER)]
+    return [int(one.payload) for one in outbox.read_after(after, EVER)]
 
 
 def test_messages_wait_in_order_until_they_are_acknowledged(tmp_path: Path) -> None:
     store, outbox = opened(tmp_path)
     make(store, 0, 50)
-    found = outbox.after(0, EVER)
+    found = outbox.read_after(0, EVER)
     assert [(one.symbol, one.timestamp, int(one.payload)) for one in found] == [
         (BTC, minute(n) + MINUTE_MS - 1, n) for n in range(50)
     ]
-    assert outbox.standing("kafka").depth == 50
+    assert outbox.status("kafka").depth == 50
     outbox.acknowledge("kafka", found[19].number).result()
     assert numbers(outbox) == list(range(20, 50))
     outbox.acknowledge("kafka", found[-1].number).result()
-    assert outbox.standing("kafka")[:3] == (0, 0.0, 0.0)
+    assert outbox.status("kafka")[:3] == (0, 0.0, 0.0)
     store.close()
 
 
 def test_a_reopened_outbox_goes_on_where_it_was(tmp_path: Path) -> None:
     store, outbox = opened(tmp_path)
     make(store, 0, 10)
-    outbox.acknowledge("kafka", outbox.after(0, EVER)[3].number).result()
+    outbox.acknowledge("kafka", outbox.read_after(0, EVER)[3].number).result()
     store.close()
     store, outbox = opened(tmp_path)
     assert numbers(outbox, outbox.cursors["kafka"]) == [4, 5, 6, 7, 8, 9]
@@ -74,8 +74,8 @@ def test_each_sink_has_its_own_cursor_and_the_slowest_holds(tmp_path: Path) -> N
     store, outbox = opened(tmp_path, "kafka", "file")
     make(store, 0, 10)
     outbox.acknowledge("kafka", outbox.last).result()
-    assert outbox.standing("kafka").depth == 0
-    assert outbox.standing("file").depth == 10
+    assert outbox.status("kafka").depth == 0
+    assert outbox.status("file").depth == 10
     outbox.acknowledge("file", 4).result()
     assert numbers(outbox) == [4, 5, 6, 7, 8, 9]
     store.close()
@@ -93,13 +93,13 @@ def test_what_waits_for_a_disabled_sink_is_kept_until_it_is_enabled_again(tmp_pa
         make(store, 10 * run + 10, 10)
         outbox.acknowledge("kafka", outbox.last).result()
         assert numbers(outbox) == [4, 5, 6, 7, 8, 9]
-        assert outbox.standing("kafka").depth == 0
+        assert outbox.status("kafka").depth == 0
         assert [(one.sink, one.messages) for one in store.backlogs()] == [("file", 6)]
         store.close()
     store, outbox = opened(tmp_path, "kafka", "file")
-    assert outbox.standing("file").depth == 6
+    assert outbox.status("file").depth == 6
     make(store, 30, 3)
-    assert outbox.standing("file").depth == 9
+    assert outbox.status("file").depth == 9
     assert numbers(outbox, outbox.cursors["file"]) == [4, 5, 6, 7, 8, 9, 30, 31, 32]
     outbox.acknowledge("file", outbox.last).result()
     outbox.acknowledge("kafka", outbox.last).result()
@@ -130,7 +130,7 @@ def test_another_sink_takes_nothing_of_one_that_is_disabled(tmp_path: Path) -> N
     make(store, 0, 5)
     store.close()
     store, outbox = opened(tmp_path, "file")
-    assert outbox.standing("file").depth == 0
+    assert outbox.status("file").depth == 0
     assert [(one.sink, one.messages) for one in store.backlogs()] == [("kafka", 5)]
     store.close()
 
@@ -144,7 +144,7 @@ def test_a_disabled_sink_for_which_nothing_waits_is_forgotten(tmp_path: Path) ->
     make(store, 3, 2)
     store.close()
     store, outbox = opened(tmp_path, "kafka", "file")
-    assert (outbox.standing("kafka").depth, outbox.standing("file").depth) == (5, 0)
+    assert (outbox.status("kafka").depth, outbox.status("file").depth) == (5, 0)
     store.close()
 
 
@@ -159,7 +159,7 @@ def test_what_is_discarded_goes_and_the_others_keep_theirs(tmp_path: Path) -> No
     store.close()
     store, outbox = opened(tmp_path, "kafka")
     assert numbers(outbox) == [7, 8, 9]
-    assert outbox.standing("kafka").depth == 3
+    assert outbox.status("kafka").depth == 3
     store.close()
 
 
@@ -179,19 +179,19 @@ def test_what_is_kept_counts_towards_the_bound_and_its_loss_is_counted(tmp_path:
 def test_at_its_bound_the_oldest_are_dropped_and_counted(tmp_path: Path) -> None:
     store, outbox = opened(tmp_path, max_mb=1)
     make(store, 0, 1_500, size=1_500)
-    standing = outbox.standing("kafka")
+    status = outbox.status("kafka")
     left = numbers(outbox)
-    assert 0.8 < standing.megabytes <= 1.0
+    assert 0.8 < status.megabytes <= 1.0
     assert left == list(range(1_500 - len(left), 1_500))
-    assert standing.depth == len(left)
-    assert standing.dropped == 1_500 - len(left) > 500
+    assert status.depth == len(left)
+    assert status.dropped == 1_500 - len(left) > 500
     store.close()
 
 
 def test_a_message_larger_than_the_bound_still_goes_out(tmp_path: Path) -> None:
     store, outbox = opened(tmp_path, max_mb=0.01)
     make(store, 0, 3, size=20_000)
-    assert [one.payload for one in outbox.after(0, EVER)] == [b"2".zfill(20_000)]
+    assert [one.payload for one in outbox.read_after(0, EVER)] == [b"2".zfill(20_000)]
     store.close()
 
 
@@ -226,7 +226,7 @@ def test_the_age_of_the_oldest_is_told(tmp_path: Path) -> None:
     store, outbox = opened(tmp_path)
     make(store, 0, 1)
     time.sleep(0.05)
-    assert 0.05 <= outbox.standing("kafka").age < 30
+    assert 0.05 <= outbox.status("kafka").age < 30
     store.close()
 
 
@@ -248,7 +248,7 @@ def test_a_kill_at_any_write_neither_loses_nor_tears_a_message(tmp_path: Path) -
             (made if what == "made" else taken).add((symbol, int(number)))
     store, outbox = opened(tmp_path)
     waiting = [
-        (one.symbol, (one.timestamp + 1) // MINUTE_MS - 1, one.payload) for one in outbox.after(0, EVER)
+        (one.symbol, (one.timestamp + 1) // MINUTE_MS - 1, one.payload) for one in outbox.read_after(0, EVER)
     ]
     left = {(symbol, at - minute(0) // MINUTE_MS) for symbol, at, _ in waiting}
     assert len(made) > 300
@@ -273,7 +273,7 @@ async def test_the_engine_lets_every_message_wait_as_it_was_published(tmp_path: 
     ):
         outbox = engine.store.open_outbox(["kafka"], 512)
         await until(lambda: len(sink.minutes("BTCUSDT")) >= 4)
-        await until(lambda: outbox.standing("kafka").depth >= 4)
-        first = outbox.after(0, EVER)[:4]
+        await until(lambda: outbox.status("kafka").depth >= 4)
+        first = outbox.read_after(0, EVER)[:4]
     published = sink.raw["BTCUSDT"]
     assert [one.payload for one in first] == published[: len(first)]

@@ -44,7 +44,7 @@ def test_an_archive_that_was_shown_to_be_wrong_gives_way_and_does_not_come_back(
     written = store.put(BTC, right, Source.REST).result()
     assert (written.changed, written.conflicts) == ((), 5)  # without proof the archive is believed
     proof = span(minute(101), minute(104))
-    written = store.put(BTC, right, Source.REST, certify=proof, overrule=proof).result()
+    written = store.put(BTC, right, Source.REST, certify=proof, reject_archives=proof).result()
     assert written.changed == (minute(101), minute(102), minute(103))
     assert written.conflicts == 5
     for again in (wrong, silent(FIRST, FIRST + DAY_MS)):
@@ -64,30 +64,30 @@ def test_an_archive_that_was_shown_to_be_wrong_gives_way_and_does_not_come_back(
     reopened.close()
 
 
-def test_only_minutes_that_were_given_are_overruled(store: Store) -> None:
+def test_only_minutes_that_were_given_are_archive_rejected(store: Store) -> None:
     rows = rows_of(minute(0), minute(5), Source.REST)
-    store.put(BTC, rows, Source.REST, overrule=span(minute(3), minute(9))).result()
+    store.put(BTC, rows, Source.REST, reject_archives=span(minute(3), minute(9))).result()
     archive = rows_of(minute(0), minute(9), Source.ARCHIVE_DAY)
     store.put(BTC, archive, Source.ARCHIVE_DAY).result()
     assert store.read_sourced(BTC, 0, EVER)[1].tolist() == [4, 4, 4, 3, 3, 4, 4, 4, 4]
 
 
 def test_notes_and_files_are_kept_and_replaced(store: Store) -> None:
-    assert store.recall("ban") is None
+    assert store.note("ban") is None
     assert store.file("/data/x.zip") is None
     first = FileRecord('"e"', "ab" * 32, 1_900_000, FIRST)
-    store.remember("ban", b"one").result()
-    store.remember("ban", b"two").result()
-    store.remember("币安", b"").result()
+    store.put_note("ban", b"one").result()
+    store.put_note("ban", b"two").result()
+    store.put_note("币安", b"").result()
     store.set_file("/data/x.zip", first).result()
     store.set_file("/data/xy.zip", FileRecord("", "cd" * 32, 1, FIRST)).result()
     store.close()
     reader = Store(store.path, read_only=True)
-    assert (reader.recall("ban"), reader.recall("币安"), reader.recall("b")) == (b"two", b"", None)
+    assert (reader.note("ban"), reader.note("币安"), reader.note("b")) == (b"two", b"", None)
     assert reader.file("/data/x.zip") == first
     assert reader.exchange == "a test"
     with pytest.raises(StoreError, match="for reading only"):
-        reader.remember("ban", b"")
+        reader.put_note("ban", b"")
     reader.close()
 
 

@@ -6,7 +6,7 @@ keeps it one candle at a time; both give the same bits for the same candles.
 
 The heaviest row is the point of control (POC); ties go to the higher price. The value area grows from it
 until it holds at least ``value_area_percentage`` of the weight: all at once in :mod:`.value_area`, kept
-from candle to candle in :mod:`.live_area`.
+from candle to candle in :mod:`.incremental_value_area`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tui_feeder.engine.analytics.profile.increments import (
 )
 from tui_feeder.engine.analytics.profile.rows import MAX_ROWS, PointRows
 from tui_feeder.engine.analytics.profile.rows import Rows as ProfileRows
-from tui_feeder.engine.analytics.profile.uniform_rows import SpreadRows
+from tui_feeder.engine.analytics.profile.uniform_rows import UniformRows
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows
 from tui_feeder.engine.core.decimals import Floats, Grid, Sum
 
@@ -174,7 +174,7 @@ class LiveProfile:
         grid, tpo = Grid(increment), s.calculation_mode == "TPO"
         step = 2 if s.value_area_calculation_mode == "Traditional" else 1
         if s.volume_distribution_mode == "UniformOHLC":
-            return SpreadRows(grid, tpo, step, s.value_area_percentage)
+            return UniformRows(grid, tpo, step, s.value_area_percentage)
         return PointRows(grid, s.volume_distribution_mode, tpo, step, s.value_area_percentage)
 
     @property

@@ -5,9 +5,8 @@ sides are lists of steps, and a merge that always compares their heads takes the
 their *running minima*: the key of a step is the least weight of the steps from the point of control up to it;
 larger keys come first, of equal keys the lower side. So whether ``(low, high)`` lies on the way of that
 merge can be told from the least step taken and the next step of either side. When a candle has been
-counted, the area of the minute before is moved onto the way again (:meth:`LiveArea._close`), then back
-(:meth:`LiveArea._shrink`) or forth (:meth:`LiveArea._grow`) until it holds enough: mostly no step at all.
-Only a new point of control begins from nothing.
+counted, the area of the minute before is moved onto the way again (``_close``), then back (``_shrink``) or
+forth (``_grow``) until it holds enough: mostly no step at all. Only a new point of control starts afresh.
 
 Weights are whole numbers: sums are exact in any order, so this gives what the merge from nothing gives.
 """
@@ -19,7 +18,7 @@ from bisect import bisect_left, bisect_right, insort
 _ALL = float("inf")  # key of a side of which nothing is taken
 
 
-class LiveArea:
+class IncrementalValueArea:
     """Rows with their weights, the heaviest of them (ties: the higher price), and the value area around it.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from tui_feeder.engine.analytics.profile.incremental import LiveArea
+from tui_feeder.engine.analytics.profile.incremental import IncrementalValueArea
 from tui_feeder.engine.analytics.profile.value_area import BLOCK, value_area, value_area_of_many
 from tui_feeder.engine.core.decimals import Floats, Grid
 
@@ -36,7 +36,7 @@ Area: TypeAlias = tuple[int, int, int, float, float, float]
 
 
 class Rows(Protocol):
-    """Rows of a day: those here, or :class:`~tui_feeder.engine.analytics.profile.uniform_rows.SpreadRows`."""
+    """Rows of a day: :class:`PointRows`, or ``UniformRows`` of :mod:`.uniform_rows`."""
 
     grid: Grid
     first: int  # lowest and highest row that a candle touched; first > last while there is none
@@ -101,7 +101,7 @@ class PointRows:
         self._share = (Fraction(repr(percent)) / 100).as_integer_ratio()
         self._decimals, self._scale = 0, 1.0  # a unit of volume is 10**-decimals / whole
         self._units = 0  # volume of all candles, 10**-decimals
-        self._area = LiveArea(step, self._share)
+        self._area = IncrementalValueArea(step, self._share)
         self._volumes: dict[int, int] = {}  # in units; used in TPO alone, where weights are counts
         self._loaded: tuple[Floats, Floats] | None = None  # weights and volumes of first..last, in units
         self._pending: list[tuple[int, int]] = []  # in TPO: volumes added since the last look
@@ -226,7 +226,7 @@ class PointRows:
 
     def _refuse(self) -> None:
         self.refused = True
-        self._area = LiveArea(self._step, self._share)
+        self._area = IncrementalValueArea(self._step, self._share)
         self._volumes.clear()
         self._pending.clear()
 

@@ -14,11 +14,11 @@ from tui_feeder.engine.core.decimals import Floats, Grid, Ints, Sum, fifteen_dig
 #: Weights that differ by less than this part of the whole are equal; the rest is rounding.
 NOISE = 1e-12
 
-_SPREAD_AT_ONCE = 200_000  # (candle, row) pairs; more are added candle by candle to save memory
+_ROWS_AT_ONCE = 200_000  # (candle, row) pairs; more are added candle by candle to save memory
 _MANY_ROWS = 1_000  # from here on runs of equal rows find the value area sooner than a loop over all rows
 
 
-class SpreadRows:
+class UniformRows:
     """The dense rows of a day, 32 MB at most, or 64 MB in TPO.
 
     A candle's share of a row has no end of decimals, so weights are floats.
@@ -64,13 +64,13 @@ class SpreadRows:
         if self.refused:
             return
         self._edges = array("q", np.unique(np.concatenate((lows, highs + 1))).astype(np.int64).tobytes())
-        self._spread(lows - self._base, highs - self._base, volume)
+        self._add_uniform(lows - self._base, highs - self._base, volume)
 
-    def _spread(self, lows: Ints, highs: Ints, volume: Floats) -> None:
+    def _add_uniform(self, lows: Ints, highs: Ints, volume: Floats) -> None:
         counts = highs - lows + 1
         share = volume / counts
         total = int(counts.sum())
-        if total <= _SPREAD_AT_ONCE:
+        if total <= _ROWS_AT_ONCE:
             starts = np.cumsum(counts) - counts
             rows = np.arange(total) + np.repeat(lows - starts, counts)
             # bincount adds in the order of its input: candle by candle, as add() does.

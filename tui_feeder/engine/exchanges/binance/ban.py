@@ -25,7 +25,7 @@ class Ban(msgspec.Struct, frozen=True):
 def keep_ban(store: Store, clock: ExchangeClock, until: int) -> None:
     """Write down a ban that lasts ``until`` exchange ms."""
     ban = Ban(until, clock.now(), int(clock.wall() * 1000))
-    store.remember(_NOTE, msgspec.json.encode(ban))
+    store.put_note(_NOTE, msgspec.json.encode(ban))
 
 
 def known_ban(store: Store, clock: ExchangeClock) -> int:
@@ -34,7 +34,7 @@ def known_ban(store: Store, clock: ExchangeClock) -> int:
     The clock need not be measured: that would take a request. How long the ban still lasts follows
     from how long ago it was learnt by this machine's own clock.
     """
-    found = store.recall(_NOTE)
+    found = store.note(_NOTE)
     if found is None:
         return 0
     try:

@@ -30,7 +30,7 @@ from profile_reference import (
 from samples import MIDNIGHT, candle, candle_lists, fil, real_month, walk
 
 from tui_feeder.engine.analytics.profile import rows as profile_rows
-from tui_feeder.engine.analytics.profile import uniform_rows as spread_rows
+from tui_feeder.engine.analytics.profile import uniform_rows
 from tui_feeder.engine.analytics.profile.day_profile import LiveProfile, ProfileSettings, profile_of
 from tui_feeder.engine.analytics.profile.increments import ranges_of
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, to_candles, to_rows
@@ -358,7 +358,7 @@ def test_candles_spread_one_by_one_give_the_same_bits_as_spread_at_once(
     s = replace(FIXED, volume_distribution_mode="UniformOHLC", calculation_mode=calculation)
     rows = walk(400)
     at_once = profile_of(rows, s)
-    monkeypatch.setattr(spread_rows, "_SPREAD_AT_ONCE", 0)
+    monkeypatch.setattr(uniform_rows, "_ROWS_AT_ONCE", 0)
     assert at_once is not None
     assert same(profile_of(rows, s), at_once)
 

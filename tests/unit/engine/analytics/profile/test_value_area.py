@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from samples import candle
 
 from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings, profile_of
-from tui_feeder.engine.analytics.profile.incremental import LiveArea
+from tui_feeder.engine.analytics.profile.incremental import IncrementalValueArea
 from tui_feeder.engine.analytics.profile.rows import point_of_control
 from tui_feeder.engine.analytics.profile.value_area import value_area, value_area_of_many, value_area_of_runs
 from tui_feeder.engine.core.candle import to_rows
@@ -109,7 +109,7 @@ def test_an_area_kept_while_rows_grow_is_the_one_made_from_nothing(
     spread: int,
     every: int,
 ) -> None:
-    kept = LiveArea(step, share)
+    kept = IncrementalValueArea(step, share)
     centre = 0
     for at, (parts, drift) in enumerate(growth):
         centre += drift
@@ -126,7 +126,7 @@ def test_an_area_kept_through_long_drifting_days_is_the_one_made_from_nothing(
 ) -> None:
     for seed in range(60):
         random = Random(seed)
-        kept = LiveArea(step, share)
+        kept = IncrementalValueArea(step, share)
         width, spread = random.choice((3, 8, 30, 200)), random.choice((1, 3, 17))
         most = random.choice((1, 3, 50))
         centre = 0
@@ -138,7 +138,7 @@ def test_an_area_kept_through_long_drifting_days_is_the_one_made_from_nothing(
                 check_kept(kept, step, share)
 
 
-def check_kept(kept: LiveArea, step: int, share: tuple[int, int]) -> None:
+def check_kept(kept: IncrementalValueArea, step: int, share: tuple[int, int]) -> None:
     poc, inside = kept.settle()
     first, last = kept.touched[0], kept.touched[-1]
     weights = np.zeros(last - first + 1)
@@ -155,12 +155,12 @@ def check_kept(kept: LiveArea, step: int, share: tuple[int, int]) -> None:
 
 def test_a_long_climb_moves_the_point_of_control_and_comes_back_to_the_same_area() -> None:
     for step in (1, 2):
-        kept = LiveArea(step, (7, 10))
+        kept = IncrementalValueArea(step, (7, 10))
         moved = set()
         for row in [*range(0, 900), *range(900, 200, -1), *range(200, 700, 3)]:
             kept.add(row, 1 + row % 7)
             moved.add(kept.settle()[0])
-        again = LiveArea(step, (7, 10))
+        again = IncrementalValueArea(step, (7, 10))
         again.load(dict(kept.weights))
         assert again.settle() == kept.settle()
         assert (again.low, again.high) == (kept.low, kept.high)
