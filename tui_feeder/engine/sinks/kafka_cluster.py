@@ -67,7 +67,7 @@ async def reach(config: Kafka, topic: str) -> int:
     Raises:
         SinkError: the cluster or the topic cannot be used, with the reason.
     """
-    async with _connected(config, topic) as client:
+    async with connected(config, topic) as client:
         return await _partitions(client, topic)
 
 
@@ -82,7 +82,7 @@ async def look(config: Kafka, topics: Sequence[str], waiting: Mapping[str, Queue
     Raises:
         SinkError: the cluster cannot be used, or refuses what waits, with the reason.
     """
-    async with _connected(config, topics[0]) as client:
+    async with connected(config, topics[0]) as client:
         begun = time.perf_counter()
         found = await client.fetch_all_metadata()
         took = (time.perf_counter() - begun) * 1000
@@ -100,7 +100,7 @@ async def look(config: Kafka, topics: Sequence[str], waiting: Mapping[str, Queue
 
 
 @contextlib.asynccontextmanager
-async def _connected(config: Kafka, topic: str) -> AsyncIterator[AIOKafkaClient]:
+async def connected(config: Kafka, topic: str) -> AsyncIterator[AIOKafkaClient]:
     """A client all brokers of the cluster answer; its errors are told in words."""
     settings = client_settings(config)
     timeout_ms = int(_REACH_SECONDS * 1000)
@@ -179,15 +179,27 @@ async def _partitions(client: AIOKafkaClient, topic: str) -> int:
             raise errors.UnknownTopicOrPartitionError(topic)
         if not asked:
             asked = True
-            await _create(client, topic)
+            await create_topic(client, topic)
         await asyncio.sleep(_RETRY_MS / 1000)
 
 
-async def _create(client: AIOKafkaClient, topic: str) -> None:
-    """Ask for the topic, with the partitions and copies the cluster makes by default."""
+async def create_topic(
+    client: AIOKafkaClient, topic: str, partitions: int = -1, settings: Mapping[str, str] | None = None
+) -> None:
+    """Asks the cluster for a topic, with the copies it makes by default.
+
+    Args:
+        client: connected.
+        topic: its name; one that is there stays as it is.
+        partitions: how many; -1: as many as the cluster makes by default.
+        settings: of the topic, where they differ from the cluster's.
+
+    Raises:
+        SinkError: the cluster refuses it, with its reason.
+    """
     node = client.cluster.controller
     request = CreateTopicsRequest(
-        create_topic_requests=[(topic, -1, -1, [], [])],
+        create_topic_requests=[(topic, partitions, -1, [], list((settings or {}).items()))],
         timeout=int(_TOPIC_SECONDS * 1000),
         validate_only=False,
     )
@@ -202,15 +214,21 @@ async def _create(client: AIOKafkaClient, topic: str) -> None:
             raise SinkError(f"the topic {name} does not exist and cannot be created: {why}")
 
 
-async def _most_bytes(client: AIOKafkaClient, topic: str) -> int | None:
-    """``max.message.bytes`` of a topic; None where the cluster does not tell us."""
-    request = DescribeConfigsRequest([(_TOPIC_RESOURCE, topic, ["max.message.bytes"])])
+async def topic_setting(client: AIOKafkaClient, topic: str, name: str) -> str | None:
+    """Returns a setting of a topic; None where the cluster does not tell us."""
+    request = DescribeConfigsRequest([(_TOPIC_RESOURCE, topic, [name])])
     try:
         answer = await client.send(client.get_random_node(), request)
     except errors.IncompatibleBrokerVersion:
         return None
     values = [entry[1] for _, _, _, _, entries in answer.resources for entry in entries]
-    return int(values[0]) if values and str(values[0]).isdigit() else None
+    return values[0] if values else None
+
+
+async def _most_bytes(client: AIOKafkaClient, topic: str) -> int | None:
+    """``max.message.bytes`` of a topic; None where the cluster does not tell us."""
+    value = await topic_setting(client, topic, "max.message.bytes")
+    return int(value) if value is not None and value.isdigit() else None
 
 
 def _batch_bytes(one: QueuedMessage, config: Kafka) -> int:

@@ -1,0 +1,110 @@
+"""The topics of a cluster: all have the same partitions, so that one worker holds a symbol in each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from aiokafka.client import AIOKafkaClient
+
+from tui_feeder.config import Kafka
+from tui_feeder.engine.sinks.kafka_cluster import connected, create_topic, topic_setting
+from tui_feeder.engine.sinks.thread import SinkError
+
+#: A new owner reads the state to its end: what is compacted soon is read fast.
+STATE_SETTINGS = {
+    "cleanup.policy": "compact",
+    "segment.ms": "600000",
+    "segment.bytes": "33554432",
+    "min.cleanable.dirty.ratio": "0.1",
+    "max.compaction.lag.ms": "1200000",
+}
+
+_THERE_SECONDS = 10.0
+_LOOK_SECONDS = 0.1
+
+
+class Topics(NamedTuple):
+    """The names of a cluster's topics."""
+
+    work: str  # whose partitions are divided; it has no records
+    state: str
+    published: tuple[str, ...]  # data, and others where they are enabled
+
+
+def topics_of(prefix: str, published: Sequence[str]) -> Topics:
+    """Makes the names of a cluster's topics.
+
+    Args:
+        prefix: ``kafka.topic_prefix``.
+        published: what follows it in the topics that are published to.
+
+    Returns:
+        The names.
+    """
+    return Topics(f"{prefix}work", f"{prefix}state", tuple(prefix + topic for topic in published))
+
+
+async def prepare(config: Kafka, topics: Topics, partitions: int, *, create: bool = True) -> list[str]:
+    """Makes sure that all topics are there as a cluster needs them.
+
+    Args:
+        config: the section ``[kafka]``.
+        topics: their names.
+        partitions: that each has to have.
+        create: make those that are not there; else only say which would be made.
+
+    Returns:
+        What was found, as lines for people.
+
+    Raises:
+        SinkError: the cluster cannot be reached or refuses a topic, or one is not as it has to be.
+    """
+    names = (topics.work, topics.state, *topics.published)
+    async with connected(config, topics.work) as client:
+        # Of all topics: to ask for those that are missing may make them, with other partitions.
+        found = await client.fetch_all_metadata()
+        lines, wrong = [], []
+        for name in names:
+            there = len(found.partitions_for_topic(name) or ())
+            if not there:
+                if create:
+                    await create_topic(
+                        client, name, partitions, STATE_SETTINGS if name == topics.state else None
+                    )
+                made = "created" if create else "not there, would be created"
+                lines.append(f"topic {name}: {made} with {partitions} partitions")
+                continue
+            lines.append(f"topic {name}: {there} partitions")
+            if there != partitions:
+                wrong.append(f"{name} has {there}")
+        if wrong:
+            raise SinkError(
+                f"cluster.partitions is {partitions}, but the topic {', '.join(wrong)}: all topics of a "
+                "cluster have the same number. Set cluster.partitions to it, or make the topic again with "
+                f"{partitions} (adding partitions moves symbols, and breaks their order)"
+            )
+        await _wait_for(client, names if create else ())
+        await _check_compaction(client, topics.state, bool(found.partitions_for_topic(topics.state)))
+        return lines
+
+
+async def _wait_for(client: AIOKafkaClient, names: Sequence[str]) -> None:
+    """Brokers hear of a topic that was made some time after it was."""
+    async with asyncio.timeout(_THERE_SECONDS):
+        found = await client.fetch_all_metadata()
+        while not all(found.partitions_for_topic(name) for name in names):
+            await asyncio.sleep(_LOOK_SECONDS)
+            found = await client.fetch_all_metadata()
+
+
+async def _check_compaction(client: AIOKafkaClient, state: str, there: bool) -> None:
+    """The state must be kept for good: only compaction does that."""
+    policy = await topic_setting(client, state, "cleanup.policy") if there else None
+    if policy is not None and policy != "compact":
+        raise SinkError(
+            f"the topic {state} has cleanup.policy={policy}, which deletes what a new owner needs: "
+            f"set it to compact (kafka-configs.sh --alter --entity-type topics --entity-name {state} "
+            "--add-config cleanup.policy=compact)"
+        )
