@@ -108,7 +108,7 @@ class RestSurface:
         async def handle(request: web.Request) -> web.Response:
             headers = {}
             try:
-                self._check(request)
+                self.check(request)
                 query = request.query
                 used = self._clients.charge(request.remote or "", weigh(query))
                 headers["X-MBX-USED-WEIGHT-1M"] = str(used)
@@ -131,8 +131,11 @@ class RestSurface:
 
         return handle
 
-    def _check(self, request: web.Request) -> None:
+    def check(self, request: web.Request) -> None:
         """Refuse what is private, and what does not mean this server.
+
+        Args:
+            request: with its headers.
 
         Raises:
             RefusalError: it is one of these.
@@ -169,7 +172,7 @@ class RestSurface:
     async def _answer_klines(self, query: _Query) -> bytes:
         symbol = mandatory(query, "symbol")
         asked = klines_query(query, symbol)
-        self._known(symbol)
+        self.known(symbol)
         return await self._klines.answer(asked)
 
     async def _continuous_klines(self, query: _Query) -> bytes:
@@ -180,9 +183,9 @@ class RestSurface:
         for symbol in self._feeder.followed():
             entry = self._listing.entry(symbol)
             if entry is not None and (entry.pair, entry.contract_type) == (pair, contract):
-                self._known(symbol)
+                self.known(symbol)
                 return await self._klines.answer(asked._replace(symbol=symbol))
-        self._known(pair)
+        self.known(pair)
         raise invalid_symbol()
 
     async def _price(self, query: _Query) -> bytes:
@@ -196,7 +199,7 @@ class RestSurface:
         self._series.look()
         if "symbol" in query:
             symbol = mandatory(query, "symbol")
-            return await answer(symbol, self._known(symbol))
+            return await answer(symbol, self.known(symbol))
         found = []
         for symbol, followed in self._feeder.followed().items():
             if followed.live and (entry := self._listing.entry(symbol)) is not None:
@@ -215,8 +218,14 @@ class RestSurface:
         rows = await self._klines.day_before(symbol, candle.open_time, ticker.DAY_MINUTES * MINUTE_MS)
         return ticker.day(symbol, rows, candle, entry.decimals, self._feeder.now())
 
-    def _known(self, symbol: str) -> Entry:
+    def known(self, symbol: str) -> Entry:
         """The entry of a symbol that is followed.
+
+        Args:
+            symbol: any text.
+
+        Returns:
+            What the exchange lists of it.
 
         Raises:
             RefusalError: it is not, or cannot be answered yet.

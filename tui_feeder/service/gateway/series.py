@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -79,6 +80,20 @@ class Chunk:
         """
         first, last = np.searchsorted(self.times, (low, high)).tolist()
         return self.text.rows(first, last) if last > first else b""
+
+    def each(self, low: int, high: int) -> Iterator[tuple[int, bytes]]:
+        """The bars that begin in ``[low, high)`` (ms), one by one.
+
+        Args:
+            low: ms.
+            high: ms, exclusive.
+
+        Yields:
+            Open time (ms) and row.
+        """
+        first, last = np.searchsorted(self.times, (low, high)).tolist()
+        for place in range(first, last):
+            yield int(self.times[place]), self.text.rows(place, place + 1)
 
 
 class Series:
@@ -219,6 +234,9 @@ class Series:
         if chunk is None or not self._still_holds(key.symbol, chunk, now):
             chunk = _empty(key.start, interval, self._decimals[key.symbol], now.edition)
         until = min(chunk.end, max(chunk.until, now.present.end if now.present else 0))
+        if chunk.until == until and chunk.version:
+            chunk.version = version
+            return chunk
         while True:
             try:
                 made = self._extended(key.symbol, interval, chunk, now, until)

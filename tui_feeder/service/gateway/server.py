@@ -18,6 +18,7 @@ from tui_feeder.service.gateway.klines import Klines
 from tui_feeder.service.gateway.listing import Listing
 from tui_feeder.service.gateway.rest import RestSurface
 from tui_feeder.service.gateway.series import Series
+from tui_feeder.service.gateway.streams import StreamSurface
 from tui_feeder.service.gateway.watch import StoreWatch
 from tui_feeder.service.hosts import own_name
 from tui_feeder.web_server import serving_http
@@ -60,9 +61,13 @@ async def serving_gateway(
         figures, own_name(settings.host, settings.allowed_hosts), follows=settings.unfollowed == "follow",
     )  # fmt: skip
     app = web.Application()
-    app.add_routes(rest.routes())
+    streams = StreamSurface(feeder, series, watch, figures, rest.check, rest.known)
+    app.add_routes([*streams.routes(), *rest.routes()])
     where = f"the gateway's port {made.getsockname()[1]}"
-    watching = asyncio.create_task(watch.run(), name="gateway store watch")
+    running = [
+        asyncio.create_task(watch.run(), name="gateway store watch"),
+        asyncio.create_task(streams.run(), name="gateway streams"),
+    ]
     try:
         async with serving_http(
             app, made, where, most=most_connections(settings.max_connections, share=2),
@@ -70,5 +75,6 @@ async def serving_gateway(
         ):  # fmt: skip
             yield figures
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
