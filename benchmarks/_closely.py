@@ -11,7 +11,7 @@ import threading
 
 from tui_feeder import runner
 from tui_feeder.cli import main
-from tui_feeder.engine.core.loop_lag import ticks
+from tui_feeder.engine.core.event_loop import ticks
 from tui_feeder.engine.thread import EngineThread
 
 _EVERY_SECONDS = 0.01

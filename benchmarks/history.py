@@ -29,8 +29,8 @@ from tui_feeder.engine.acquisition.download_plan import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS, ROW, Source
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import Coverage, span
+from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.core.journal import Journal
-from tui_feeder.engine.core.threads import working_thread
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
 from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.engine.exchanges.binance.routes import archive_path
@@ -49,7 +49,7 @@ async def _fill(
     clock = ExchangeClock()
     rest = RestClient(urls[0], clock)
     await rest.sync_clock()
-    workers = working_thread()
+    workers = worker_thread()
     archive = ArchiveClient(urls[1], workers, concurrency=4)
     store = Store(storage, exchange="benchmark")
     journal = Journal(clock.now)

@@ -71,3 +71,19 @@ def _as_before(descriptor: int, before: os.stat_result) -> None:
     with contextlib.suppress(PermissionError):
         os.fchown(descriptor, before.st_uid, before.st_gid)
     os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
+
+
+def sync_directory(folder: Path) -> None:
+    """Makes the names in a folder durable (fsync).
+
+    Args:
+        folder: the folder.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -34,6 +34,25 @@ _MB = 1_000_000
 _BESIDE = 100
 #: Third parties whose own lines would drown ours.
 _NOISY = ("websockets", "asyncio", "aiohttp")
+#: Modules that log and were renamed since the last release, by their old name. That goes on working in
+#: ``service.log_levels``, with a warning; a package stands for everything below it.
+MOVED = {
+    "tui_feeder.engine.alerts.desk": "tui_feeder.engine.alerts.manager",
+    "tui_feeder.engine.binance": "tui_feeder.engine.exchanges.binance",
+    "tui_feeder.engine.environment": "tui_feeder.engine.storage.environment",
+    "tui_feeder.engine.group_commit": "tui_feeder.engine.storage.group_commit",
+    "tui_feeder.engine.live": "tui_feeder.engine.thread",
+    "tui_feeder.engine.records": "tui_feeder.engine.storage.records",
+    "tui_feeder.engine.recovery": "tui_feeder.engine.acquisition.recovery",
+    "tui_feeder.engine.sinks.outbox": "tui_feeder.engine.storage.outbox",
+    "tui_feeder.engine.store": "tui_feeder.engine.storage.store",
+    "tui_feeder.engine.supervisor": "tui_feeder.engine.core.supervisor",
+    "tui_feeder.engine.upgrade": "tui_feeder.engine.storage.upgrade",
+    "tui_feeder.replaying": "tui_feeder.replay",
+    "tui_feeder.replaying.player": "tui_feeder.replay.monitor",
+    "tui_feeder.running": "tui_feeder.runner",
+    "tui_feeder.screens.kept": "tui_feeder.screens.ui_state",
+}
 #: Shorter ones are parts of ordinary words, and masking them would garble the log.
 _SECRET_AT_LEAST = 4
 #: Loggers whose levels were stated last.
@@ -239,19 +258,39 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
 def follow(service: Service) -> None:
     """Apply the levels of ``[service]``: of everything, and of the modules stated."""
     logging.getLogger().setLevel(service.log_level.upper())
-    levels = dict.fromkeys(_NOISY, "warning") | _by_module(service.log_levels)
+    stated = _by_module(service.log_levels)
+    levels = dict.fromkeys(_NOISY, "warning") | {_present_name(name): stated[name] for name in stated}
     for name in _stated - levels.keys():
         logging.getLogger(name).setLevel(logging.NOTSET)
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level.upper())
         if not _is_there(name):
             log.warning("service.log_levels: there is no module %s", name)
+    for name in stated:
+        if (present := _present_name(name)) != name:
+            log.warning(
+                "service.log_levels: the module %s is %s now: state that name, the old one goes on working "
+                "until the next release", name, present,
+            )  # fmt: skip
     _stated.clear()
     _stated.update(levels)
 
 
 def _by_module(stated: Sequence[str]) -> dict[str, str]:
     return {name: level for name, _, level in (one.partition("=") for one in stated)}
+
+
+def _present_name(module: str) -> str:
+    """The name that a module has now, where it was renamed; see :data:`MOVED`."""
+    if _is_there(module):
+        return module
+    package, rest = module, ""
+    while package:
+        if package in MOVED:
+            return MOVED[package] + rest
+        package, _, last = package.rpartition(".")
+        rest = f".{last}{rest}"
+    return module
 
 
 def _is_there(module: str) -> bool:

@@ -20,9 +20,9 @@ from tui_feeder.config import Config, ConfigError, LoadedConfig, Problem
 from tui_feeder.configuration.printing import render
 from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.core.proxy import routes, routes_text
+from tui_feeder.engine.core.requirements import Requirement, unmet_requirements
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.sinks.configured import configured_sinks
-from tui_feeder.engine.sinks.needs import Need, unmet
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.thread import EngineThread, wait_for_end
@@ -75,7 +75,7 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
         ProxyError: a proxy that is configured cannot be used.
     """
     config = loaded.config
-    if needs := [need for need in unmet(config) if need.final]:
+    if needs := [need for need in unmet_requirements(config) if need.fatal]:
         raise ConfigError([problem_of(loaded, need) for need in needs])
     stated = config.service.log_file
     usual = None if options.headless else state_folder() / "feeder-tui.log"
@@ -104,7 +104,7 @@ def _ignored(number: int, _frame: FrameType | None) -> None:
     log.warning("%s means nothing here and is ignored", signal.Signals(number).name)
 
 
-def problem_of(loaded: LoadedConfig, need: Need) -> Problem:
+def problem_of(loaded: LoadedConfig, need: Requirement) -> Problem:
     """What the configuration needs and has not, at the place that asks for it."""
     place = loaded.origins.get(need.key, "default").removeprefix("file ")
     return Problem(place, need.key, None, None, need.message, hint=need.hint)
@@ -160,7 +160,7 @@ def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
         return
     follow(config.service)
     engine.call(lambda: engine.engine.subscriptions.replace(config.application.symbols))
-    engine.call(lambda: engine.engine.alerts.follow(alert_rules(config)))
+    engine.call(lambda: engine.engine.alerts.replace_rules(alert_rules(config)))
     log.info("configuration read again: %s", ", ".join(config.application.symbols))
 
 

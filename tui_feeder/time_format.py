@@ -88,6 +88,18 @@ def format_minute(ms: int) -> str:
     return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%MZ")
 
 
+def format_second(ms: int) -> str:
+    """A moment as ``2026-02-21 12:00:28Z``, for lines of the log.
+
+    Args:
+        ms: since the epoch.
+
+    Returns:
+        The second in which it lies, UTC.
+    """
+    return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
 def format_day(ms: int) -> str:
     """The UTC date of a moment, as ``2026-02-21``."""
     return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%d")

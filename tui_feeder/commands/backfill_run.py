@@ -20,9 +20,9 @@ from tui_feeder.commands.stored_symbols import brief, unlisted_line
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.acquisition.tracked_symbol import choose_symbols, is_pattern
 from tui_feeder.engine.core.candle import Source
+from tui_feeder.engine.core.journal import shortened
 from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.engine.telling import some
 from tui_feeder.errors import ExitCode, UsageError
 from tui_feeder.logs import set_up
 from tui_feeder.runner import market_of
@@ -67,7 +67,7 @@ async def _run(loaded: LoadedConfig, store: Store, start: int | None, end: int |
         if connection.refused:
             typer.echo(f"REST cannot be used: {connection.refused}; archives alone are read", err=True)
         if connection.odd:
-            odd = some([f"{name}: {why}" for name, why in connection.odd.items()])
+            odd = shortened([f"{name}: {why}" for name, why in connection.odd.items()])
             typer.echo(f"entries of the exchange's list that cannot be used: {odd}", err=True)
         closed = connection.closed_until()
         if start is not None and start >= closed:

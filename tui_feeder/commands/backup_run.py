@@ -14,9 +14,9 @@ from pathlib import Path
 import orjson
 import typer
 
+from tui_feeder.atomic_write import sync_directory
 from tui_feeder.commands.formatting import amount, lasting, plural, size
 from tui_feeder.engine.core.candle import DAY_MS
-from tui_feeder.engine.core.folders import sync_folder
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import StorageError, UsageError
 from tui_feeder.time_format import format_day
@@ -61,9 +61,9 @@ def run(storage: Path, target: Path, json: bool) -> int:
                     "Mend it first: feeder-tui verify --repair, or run the feeder or feeder-tui backfill"
                 )
             (part / _LOCK).unlink(missing_ok=True)  # of the reading; whoever opens the copy makes its own
-            sync_folder(part)
+            sync_directory(part)
             os.rename(part, target)
-            sync_folder(target.parent)
+            sync_directory(target.parent)
         except BaseException as error:
             _clear(part)
             if isinstance(error, OSError):

@@ -30,8 +30,8 @@ def check(config: ConfigOption = None, storage: StorageOption = None, symbols: S
     Exit codes: 0 valid, 2 something is wrong.
     """
     from tui_feeder.config import ConfigError
+    from tui_feeder.engine.core.requirements import unmet_requirements
     from tui_feeder.engine.derived.increment_fit import misfits_at
-    from tui_feeder.engine.sinks.needs import unmet
     from tui_feeder.runner import problem_of
 
     with reported_failures():
@@ -41,7 +41,7 @@ def check(config: ConfigOption = None, storage: StorageOption = None, symbols: S
             for origin in loaded.origins.values()
             if origin.startswith("file ")
         }
-        if needs := unmet(loaded.config):
+        if needs := unmet_requirements(loaded.config):
             raise ConfigError([problem_of(loaded, need) for need in needs])
         for text in misfits_at(loaded.config):
             typer.echo(f"warning: {text}", err=True)

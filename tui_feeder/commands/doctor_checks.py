@@ -22,8 +22,9 @@ from tui_feeder.engine.acquisition.download_plan import File, FileKind
 from tui_feeder.engine.acquisition.tracked_symbol import choose_symbols
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.event_loop import worker_thread
+from tui_feeder.engine.core.journal import shortened
 from tui_feeder.engine.core.proxy import ProxyError, configured_proxies, routes, routes_text
-from tui_feeder.engine.core.threads import working_thread
 from tui_feeder.engine.derived.increment_fit import misfits_at
 from tui_feeder.engine.derived.inputs import inputs_of, revisions_of
 from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
@@ -34,7 +35,6 @@ from tui_feeder.engine.exchanges.binance.stream import Handlers, KlineSocket
 from tui_feeder.engine.sinks.configured import disabled_backlogs, look
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.store import Store, StoreError
-from tui_feeder.engine.telling import some
 
 State = Literal["ok", "warn", "fail"]
 _GB = 1 << 30
@@ -114,7 +114,7 @@ def storage(config: Config) -> Finding:
     if free < _WANTED_BYTES:
         return Finding("disk", "warn", f"{about}; {room}", "600 symbols fill about 8 GB a year: make room")
     if odd:
-        text = f"{about}; {len(odd)} damaged records are not used: {some(odd)}"
+        text = f"{about}; {len(odd)} damaged records are not used: {shortened(odd)}"
         return Finding("disk", "warn", text, "a run makes them anew; check the disk")
     return Finding("disk", "ok", f"{about}; {room}")
 
@@ -201,7 +201,7 @@ async def rest(config: Config) -> tuple[list[Finding], Exchange]:
         exchange.listed = listings.symbols
         found.append(_symbols(config, exchange))
         if listings.odd:
-            entries = some([f"{name}: {why}" for name, why in listings.odd.items()])
+            entries = shortened([f"{name}: {why}" for name, why in listings.odd.items()])
             text = f"{len(listings.odd)} entries of the exchange's list cannot be used: {entries}"
             found.append(Finding("listing", "warn", text, "the others are followed; wait for the exchange"))
         asked = exchange.chosen[0] if exchange.chosen else _LIQUID
@@ -288,7 +288,7 @@ async def archive(config: Config, exchange: Exchange) -> Finding:
     day = exchange.clock.now() // DAY_MS * DAY_MS - 2 * DAY_MS
     known = exchange.listed
     symbol = _LIQUID if not known or _LIQUID in known else next(iter(exchange.chosen or known))
-    workers: ThreadPoolExecutor = working_thread()
+    workers: ThreadPoolExecutor = worker_thread()
     timeout = config.exchange.request_timeout_seconds
     client = ArchiveClient(
         config.exchange.archive_url, workers, timeout=timeout, proxies=configured_proxies(config)

@@ -14,7 +14,7 @@ from tui_feeder.commands import doctor_checks as checks
 from tui_feeder.commands.doctor_checks import Finding
 from tui_feeder.commands.doctor_port import port
 from tui_feeder.config import ConfigError, LoadedConfig
-from tui_feeder.engine.sinks.needs import unmet
+from tui_feeder.engine.core.requirements import unmet_requirements
 from tui_feeder.errors import ExitCode
 
 _WIDTH = 11
@@ -65,7 +65,9 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
     config = loaded.config
     for warning in loaded.warnings:
         yield Finding("config", "warn", f"{warning.key}: {warning.message}", warning.hint or "")
-    needs = [need for need in unmet(config) if not need.key.startswith("application.")]  # that is the disk
+    needs = [
+        need for need in unmet_requirements(config) if not need.key.startswith("application.")
+    ]  # that is the disk
     for need in needs:
         yield Finding("config", "fail", f"{need.key} {need.message}", need.hint)
     if not loaded.warnings and not needs:

@@ -15,9 +15,9 @@ from tui_feeder.engine.acquisition.backfill import SURE_MS, History
 from tui_feeder.engine.acquisition.download_plan import File
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.proxy import Proxies, configured_proxies
-from tui_feeder.engine.core.threads import working_thread
 from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient, ArchiveError, ArchiveRows
 from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
@@ -100,7 +100,7 @@ class Connection:
         self.odd: dict[str, str] = {}
         self._config = config
         self._store = store
-        self._workers = working_thread()
+        self._workers = worker_thread()
         self.archive = TalliedArchive(
             exchange.archive_url,
             self._workers,

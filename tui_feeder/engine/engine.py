@@ -9,48 +9,46 @@ from collections.abc import Sequence
 from functools import partial
 
 from tui_feeder.config import Config
-from tui_feeder.engine import telling
 from tui_feeder.engine.acquisition.backfill import SURE_MS, History
 from tui_feeder.engine.acquisition.checkpoint_writer import CheckpointWriter
 from tui_feeder.engine.acquisition.clock_sync import ClockSync
-from tui_feeder.engine.acquisition.history_progress import HistoryMeter, WholeHistory
+from tui_feeder.engine.acquisition.history_progress import HistoryMeter, WholeHistory, progress_line
 from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.acquisition.recovery import Recovery
 from tui_feeder.engine.acquisition.stored_day_check import StoredDayCheck
 from tui_feeder.engine.acquisition.subscriptions import Subscriptions
 from tui_feeder.engine.acquisition.symbol_startup import SymbolStartup
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
-from tui_feeder.engine.alerts.desk import AlertDesk
-from tui_feeder.engine.alerts.kept import AlertKeeper
+from tui_feeder.engine.alerts.manager import AlertManager
 from tui_feeder.engine.alerts.outputs import configured_outputs
 from tui_feeder.engine.alerts.settings import alert_rules
+from tui_feeder.engine.alerts.state_store import AlertStateStore
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Candle, Source, to_rows
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import span
-from tui_feeder.engine.core.journal import Journal, warnings_shown
+from tui_feeder.engine.core.event_loop import worker_thread
+from tui_feeder.engine.core.journal import Journal, shortened, warnings_shown
 from tui_feeder.engine.core.latency import Latency
 from tui_feeder.engine.core.proxy import configured_proxies
 from tui_feeder.engine.core.supervisor import Supervisor, heartbeat
-from tui_feeder.engine.core.threads import working_thread
 from tui_feeder.engine.derived.profile_builder import ProfileBuilder
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
 from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
 from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.engine.exchanges.binance.stream import Handlers, MarketStreams
 from tui_feeder.engine.health import health_of
+from tui_feeder.engine.minute_log import MinuteLog
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import DamagedDay, Store
 from tui_feeder.engine.symbol_health import HealthLog
 from tui_feeder.errors import RunFailure
+from tui_feeder.time_format import format_second
 
 log = logging.getLogger(__name__)
 
 _CLOSE_DEADLINE_MS = 3 * SECOND_MS
 _BUILT_AGAIN_SECONDS = 10.0
-#: Minutes that wait for their last symbols before each is told without them.
-_MINUTES_OPEN = 2
-_CAUGHT_UP_MS = 10 * MINUTE_MS
 _HOUR_MS = 60 * MINUTE_MS
 #: Phases of symbols that are on their way to live: the engine is, once none is left.
 _READING = {"waiting", "backfill"}
@@ -98,11 +96,10 @@ class Engine:
         self.tracked = self.subscriptions.tracked
         self._meter = HistoryMeter()
         self.streams: MarketStreams | None = None
-        self._minute_log: dict[int, set[str]] = {}  # of the last few minutes: who has closed each
-        self._minute_told = 0
+        self._minute_log = MinuteLog(self.clock)
         #: By symbol: minutes to be repaired that came late (with their source), or were published otherwise.
         self._repairs: dict[str, list[tuple[Candle, Source | None]]] = {}
-        self._workers = working_thread()
+        self._workers = worker_thread()
         self._stopping = asyncio.Event()
         self.archive = ArchiveClient(
             exchange.archive_url,
@@ -131,12 +128,12 @@ class Engine:
             rebuild=self._rebuild,
         )
         self.minute_latency, self.frame_latency = Latency(), Latency()
-        self.alerts = AlertDesk(
+        self.alerts = AlertManager(
             alert_rules(config),
             configured_outputs(config, store, self.journal),
             self.journal,
             self.clock,
-            AlertKeeper(store, config, self.journal),
+            AlertStateStore(store, config, self.journal),
             bell=config.alerts.bell,
         )
         self.profiles = ProfileBuilder(config, store, self.journal, self._workers)
@@ -203,7 +200,7 @@ class Engine:
             if unusable := [
                 f"{name}: {subscriptions.odd[name]}" for name in symbols if name in subscriptions.odd
             ]:
-                guess = f"; the listing of {telling.some(unusable)}"
+                guess = f"; the listing of {shortened(unusable)}"
             names = ", ".join(symbols or self.config.application.symbols)
             raise EngineError(
                 f"the exchange at {self.rest.base_url} lists none of {names}{guess}: "
@@ -222,7 +219,7 @@ class Engine:
         app = self.config.application
         if app.gap_detection_enabled and app.periodic_gap_detection_enabled:
             self.supervisor.start("gap check", self._check_gaps)
-        self.supervisor.start("progress", self._tell_progress)
+        self.supervisor.start("progress", self._log_progress)
         self.supervisor.start("health", HealthLog(self).run)
         self.supervisor.start("profiles", self.profiles.run)
         self.supervisor.start("numbers", self.checkpoints.run)
@@ -267,7 +264,7 @@ class Engine:
             return
         self.state = "live"
         others = [f"{symbol} ({phase})" for symbol, phase in phases.items() if phase != "live"]
-        without = f" of {len(phases)} symbols; not live: {telling.some(others)}" if others else " symbols"
+        without = f" of {len(phases)} symbols; not live: {shortened(others)}" if others else " symbols"
         self.journal.note("info", f"live: {live}{without}")
 
     def _rest_reached(self, everything: bool) -> None:
@@ -283,10 +280,10 @@ class Engine:
         """Refuse candles from the exchange's future: the store is of another (simulated) run."""
         ahead = [s for s in symbols if (p := self.store.present(s)) and p.end > self.clock.now() + MINUTE_MS]
         if ahead:
-            end = telling.clock(self.store.present(ahead[0]).end)
+            end = format_second(self.store.present(ahead[0]).end)
             raise EngineError(
                 f"the store {self.store.path} holds minutes of {ahead[0]} up to {end}, but the "
-                f"exchange's clock is at {telling.clock(self.clock.now())}: name another with --storage"
+                f"exchange's clock is at {format_second(self.clock.now())}: name another with --storage"
             )
 
     async def _stop(self) -> None:
@@ -408,9 +405,9 @@ class Engine:
         return self._meter.look(tuple(self.tracked.values()), self.store.pausing)
 
     def _progress(self) -> str:
-        return telling.progress(self.tracked.values(), self.whole_history())
+        return progress_line(self.tracked.values(), self.whole_history())
 
-    async def _tell_progress(self) -> None:
+    async def _log_progress(self) -> None:
         """A log line every few seconds while history is read."""
         shown, last = time.monotonic(), ""
         while self.state == "backfill":
@@ -443,7 +440,8 @@ class Engine:
         self.minute_latency.observe((self.clock.now() - candle.open_time - MINUTE_MS) / 1000)
         self._send(symbol, message, payload)
         self.alerts.minute(candle, message)
-        self._tell_minute(symbol, candle.open_time)
+        live = [tracked for tracked in self.tracked.values() if tracked.phase == "live"]
+        self._minute_log.closed(symbol, candle.open_time, live)
 
     def _send(self, symbol: str, message: Message, payload: bytes) -> None:
         for sink in self.sinks:
@@ -452,27 +450,6 @@ class Engine:
             except Exception as error:  # a sink's fault is none of the others'
                 self.journal.fault(f"{sink.name} refused a message", repr(error), symbol)
         self.journal.count("messages")
-
-    def _tell_minute(self, symbol: str, minute: int) -> None:
-        """One log line for each minute: once every live symbol has closed it, or others are far ahead."""
-        if minute <= self._minute_told:
-            return
-        closed = self._minute_log.setdefault(minute, set())
-        closed.add(symbol)
-        live = [one for one in self.tracked.values() if one.phase == "live"]
-        whole = all(one.symbol in closed for one in live)
-        if not whole:
-            if len(self._minute_log) <= _MINUTES_OPEN:
-                return
-            minute = min(self._minute_log)
-            closed = self._minute_log[minute]
-        self._minute_told = minute
-        for old in [at for at in self._minute_log if at <= minute]:
-            del self._minute_log[old]
-        now = self.clock.now()
-        # Of what is caught up by one symbol after the other there is nothing to tell.
-        if whole or now - minute < self.clock.at_least(_CAUGHT_UP_MS, 10.0):
-            log.info("%s", telling.minute(minute, closed, live, now))
 
     def hole(self, symbol: str, start: int, end: int) -> None:
         """Minutes are missing before one that waits."""
@@ -510,7 +487,7 @@ class Engine:
         text = ", ".join(f"{name} {a:g} and {b:g}" for name, a, b in seen if a != b) or "taker volumes"
         at = candle.open_time
         self.journal.fault(
-            "contradictory closes", f"minute {telling.clock(at)}: {text}; REST is asked", symbol
+            "contradictory closes", f"minute {format_second(at)}: {text}; REST is asked", symbol
         )
         minute = span(at, at + MINUTE_MS)
         self.store.mark_unconfirmed(symbol, minute)  # should this run end before

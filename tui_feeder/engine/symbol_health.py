@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from tui_feeder.engine import telling
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS
+from tui_feeder.engine.core.journal import shortened
 from tui_feeder.engine.core.supervisor import heartbeat
 from tui_feeder.engine.exchanges.binance.stream import KlineSocket
 from tui_feeder.monitor import SymbolState
@@ -108,7 +108,7 @@ class HealthLog:
                 for symbol, reason in found:
                     engine.journal.note(_TOLD[state], f"{word}: {reason}", symbol)
                 continue
-            names = telling.some([symbol for symbol, _ in found])
+            names = shortened([symbol for symbol, _ in found])
             engine.journal.note(
                 _TOLD[state], f"{len(found)} symbols are {word}: {names}; {found[0][0]}: {found[0][1]}"
             )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tui_feeder.config import Config
 from tui_feeder.engine import snapshots
-from tui_feeder.engine.core import loop_lag
+from tui_feeder.engine.core import event_loop
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows
 from tui_feeder.engine.core.latency import Latency
 from tui_feeder.engine.derived.chart_window import Windows
@@ -54,7 +54,7 @@ class EngineThread:
     ) -> None:
         self.error: Exception | None = None
         self.monitor: LiveMonitor
-        self.loop_lag = Latency(loop_lag.LAG_BOUNDS)
+        self.loop_lag = Latency(event_loop.LAG_BOUNDS)
         self._config = config
         self._store = store
         self._sinks = sinks
@@ -120,7 +120,7 @@ class EngineThread:
         Where one cannot be built the screens show the one before as stale, and the next tick tries again.
         """
         sequence, failing = 0, False
-        async for _ in loop_lag.ticks(_TICK_SECONDS, self.loop_lag):
+        async for _ in event_loop.ticks(_TICK_SECONDS, self.loop_lag):
             if not self.monitor.wanted:
                 continue
             sequence += 1

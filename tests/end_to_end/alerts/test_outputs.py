@@ -1,4 +1,4 @@
-"""The desk and what it calls: real sockets, real programs, a real outbox."""
+"""The manager and what it calls: real sockets, real programs, a real outbox."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from feed import NOON, until
 from webhooks import Receiver, receiving
 
 from tui_feeder.config import Alerts, Config
-from tui_feeder.engine.alerts.desk import AlertDesk, Output, encode
-from tui_feeder.engine.alerts.kept import AlertKeeper
+from tui_feeder.engine.alerts.manager import AlertManager, Output, encode
 from tui_feeder.engine.alerts.outputs import Program, Topic, Webhook
 from tui_feeder.engine.alerts.rules import Alert, Health, Rule
+from tui_feeder.engine.alerts.state_store import AlertStateStore
 from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.journal import Journal
@@ -285,16 +285,22 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def desk(rules: Sequence[Rule], output: Noted, store: Store) -> tuple[AlertDesk, Journal, ExchangeClock]:
+def manager(
+    rules: Sequence[Rule], output: Noted, store: Store
+) -> tuple[AlertManager, Journal, ExchangeClock]:
     clock = ExchangeClock()
     journal = Journal(clock.now)
-    keeper = AlertKeeper(store, Config(), journal)
-    return AlertDesk(AlertRules(rules, None), [output], journal, clock, keeper, bell=True), journal, clock
+    state_store = AlertStateStore(store, Config(), journal)
+    return (
+        AlertManager(AlertRules(rules, None), [output], journal, clock, state_store, bell=True),
+        journal,
+        clock,
+    )
 
 
 async def test_the_desk_logs_keeps_and_passes_on_and_can_be_told_that_somebody_saw(store: Store) -> None:
     output = Noted()
-    made, journal, clock = desk([Rule("late", "sink_lag", seconds=10, cooldown_ms=0)], output, store)
+    made, journal, clock = manager([Rule("late", "sink_lag", seconds=10, cooldown_ms=0)], output, store)
     health = Health(clock.now(), lags={"kafka": 11.0, "postgres": 12.0})
     watching = asyncio.create_task(made.watch(lambda: health))
     await until(lambda: len(made.recent) == 2)
@@ -311,7 +317,7 @@ async def test_the_desk_logs_keeps_and_passes_on_and_can_be_told_that_somebody_s
 
 async def test_alerts_about_the_past_are_kept_and_call_nobody(store: Store) -> None:
     output = Noted()
-    made, journal, clock = desk([Rule("late", "sink_lag", seconds=10, cooldown_ms=0)], output, store)
+    made, journal, clock = manager([Rule("late", "sink_lag", seconds=10, cooldown_ms=0)], output, store)
     health = Health(clock.now() - 3_600_000, lags={"kafka": 11.0})
     watching = asyncio.create_task(made.watch(lambda: health))
     await until(lambda: made.recent)

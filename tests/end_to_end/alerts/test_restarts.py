@@ -102,16 +102,16 @@ async def test_engines_that_stop_and_start_tell_what_one_that_never_stopped_woul
 
 
 def kept_of(storage: Path | None) -> dict[str, Any]:
-    """What the store knows of the rule ``mean``: told, told_at; read beside whoever writes."""
+    """What the store knows of the rule ``mean``: told, reported_at; read beside whoever writes."""
     block = None
     if storage is not None:
         store = Store(storage, read_only=True)
         block = store.notes("alert rules of ").get(BTC)
         store.close()
     if block is None:
-        return {"told": None, "told_at": None}
-    ((_, _, told, told_at, _, _),) = msgspec.msgpack.decode(without_checksum(b"feeder alerts 1\0", block))
-    return {"told": told, "told_at": told_at}
+        return {"told": None, "reported_at": None}
+    ((_, _, told, reported_at, _, _),) = msgspec.msgpack.decode(without_checksum(b"feeder alerts 1\0", block))
+    return {"told": told, "reported_at": reported_at}
 
 
 async def test_killed_it_tells_nothing_again_that_the_store_knows_to_be_told(tmp_path: Path) -> None:
@@ -136,10 +136,10 @@ async def test_killed_it_tells_nothing_again_that_the_store_knows_to_be_told(tmp
             def told(log: Path = log) -> list[str]:
                 return re.findall(r"alert mean: BTCUSDT: price crossed (above|below) EMA", log.read_text())
 
-            def known(before: int = knew["told_at"] or 0) -> bool:
+            def known(before: int = knew["reported_at"] or 0) -> bool:
                 """What was told is in the store; it is written while it runs, not only in the end."""
                 now = kept_of(storage)
-                return (now["told_at"] or 0) > before and now["told"] == told()[-1]
+                return (now["reported_at"] or 0) > before and now["told"] == told()[-1]
 
             try:
                 await until(lambda: len(told()) >= 2, 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 import signal
@@ -20,7 +21,7 @@ from feed import NOON
 from tui_feeder.config import Config, ConfigError, load
 from tui_feeder.configuration.sections import Database, Kafka, KafkaSecurity, Service
 from tui_feeder.configuration.text import MASK, Secret
-from tui_feeder.logs import LogError, RotatedFile, follow, set_up
+from tui_feeder.logs import MOVED, LogError, RotatedFile, follow, set_up
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
@@ -71,6 +72,35 @@ def test_a_level_for_a_module_that_is_not_there_is_told(tmp_path: Path) -> None:
     set_up(configured(log_levels=("tui_feeder.engine.binace=debug", "asyncio=info")), tmp_path / "log")
     (line,) = lines(tmp_path / "log")
     assert "there is no module tui_feeder.engine.binace" in line
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("tui_feeder.engine.binance", "tui_feeder.engine.exchanges.binance"),
+        ("tui_feeder.engine.binance.stream", "tui_feeder.engine.exchanges.binance.stream"),
+        ("tui_feeder.engine.store", "tui_feeder.engine.storage.store"),
+        ("tui_feeder.engine.alerts.desk", "tui_feeder.engine.alerts.manager"),
+    ],
+)
+def test_a_level_for_a_renamed_module_holds_for_its_new_name_with_a_warning(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    set_up(configured(log_level="info", log_levels=(f"{old}=debug",)), tmp_path / "log")
+    (line,) = lines(tmp_path / "log")
+    assert f"the module {old} is {new} now" in line
+    assert logging.getLogger(new).level == logging.DEBUG
+    assert logging.getLogger(old).level == logging.NOTSET
+    follow(Service(log_level="info"))
+    assert logging.getLogger(new).level == logging.NOTSET
+
+
+def test_every_renamed_module_is_gone_and_its_new_name_is_one_that_logs() -> None:
+    for old, new in MOVED.items():
+        with pytest.raises(ImportError):
+            importlib.import_module(old)
+        found = importlib.import_module(new)
+        assert hasattr(found, "log") or hasattr(found, "__path__"), new
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from tui_feeder.engine import engine as engine_module
 from tui_feeder.engine import snapshots, symbol_health
 from tui_feeder.engine.acquisition import checkpoint_writer as numbers_keeper
 from tui_feeder.engine.acquisition import stored_day_check as stored_day_check
-from tui_feeder.engine.alerts import desk, outputs
+from tui_feeder.engine.alerts import manager, outputs
 from tui_feeder.engine.alerts.rules import Alert
 from tui_feeder.engine.core import supervisor
 from tui_feeder.engine.core.candle import MINUTE_MS
@@ -325,7 +325,7 @@ async def test_each_part_of_an_engine_that_is_made_to_hang_is_found_and_works_ag
         engine.subscriptions.add(BTC)
         await until(lambda: not any(engine.supervisor.stalled(name) for name in sleeping), 60)
 
-        looking = {"health": symbol_health, "alerts": desk, "store files": stored_day_check}
+        looking = {"health": symbol_health, "alerts": manager, "store files": stored_day_check}
         asleep = [Asleep(module) for module in looking.values()]
         for module, one in zip(looking.values(), asleep, strict=True):
             monkeypatch.setattr(module, "asyncio", one)
@@ -373,7 +373,7 @@ async def test_a_receiver_of_alerts_that_hangs_is_found_and_gets_the_alert_after
         posts = topic._post
         monkeypatch.setattr(topic, "_post", lambda *_: Future())
         for output in engine.alerts.outputs:
-            output.send(ALERT, desk.encode(ALERT))
+            output.send(ALERT, manager.encode(ALERT))
         names = {f"alert {output.name}" for output in engine.alerts.outputs}
         await until(lambda: stalled(engine, names), why=str(engine.supervisor.states))
         hanging = False

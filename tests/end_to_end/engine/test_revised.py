@@ -28,8 +28,8 @@ from tui_feeder.engine.analytics.message import Message, encode
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, timeframe_label, to_candles
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.core.journal import Journal
-from tui_feeder.engine.core.threads import working_thread
 from tui_feeder.engine.derived.replay import replay
 from tui_feeder.engine.exchanges.binance.rest import RestError
 from tui_feeder.engine.storage.store import Store
@@ -159,7 +159,7 @@ class Run:
         self.world = world
         self.store = Store(world.path, exchange="a test")
         self.store.open_outbox(["somebody"], 64, "candles")
-        self.workers = working_thread()
+        self.workers = worker_thread()
         journal = Journal(lambda: 0)
         self.ingest = Ingest(self.store, journal, self, lambda *_: None)
         checkpoints = CheckpointWriter(CONFIG, self.store, journal, self.ingest, self.workers)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tui_feeder.commands.backfill_jobs import Job
 from tui_feeder.commands.backfill_progress import Lines
-from tui_feeder.engine import snapshots, telling
+from tui_feeder.engine import snapshots
 from tui_feeder.engine.acquisition import history_progress as history_whole
 from tui_feeder.engine.acquisition.backfill import Tracker
 from tui_feeder.engine.acquisition.history_progress import WholeHistory
@@ -22,6 +22,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import DEFAULT_SYMBOLS, synthetic_market
+from tui_feeder.time_format import format_second
 
 SIZES = st.lists(st.integers(0, 500_000), min_size=1, max_size=20)
 
@@ -67,7 +68,7 @@ async def test_what_reading_waits_for_is_in_the_line_of_the_log(tmp_path: Path) 
             waiting = r", nothing read for \d+ s: REST weight used up, waits until (\d\d:\d\d:00Z) "
             found = re.search(waiting, lines[-1])
             assert found is not None, lines[-1]
-            assert found[1] in (telling.clock(after)[11:], telling.clock(after + MINUTE_MS)[11:])
+            assert found[1] in (format_second(after)[11:], format_second(after + MINUTE_MS)[11:])
 
 
 def test_the_time_left_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

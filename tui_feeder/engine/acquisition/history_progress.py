@@ -71,3 +71,27 @@ class HistoryMeter:
         known = [(one.history, one.tracker is None and one.phase == "live") for one in tracked if one.history]
         self._whole.update(known, unread, pausing)
         return self._whole
+
+
+def progress_line(tracked: Iterable[TrackedSymbol], whole: WholeHistory | None) -> str:
+    """A line of the log about how much of all history is read.
+
+    Args:
+        tracked: the symbols.
+        whole: all that is to be read; None where nothing is being read.
+
+    Returns:
+        How many symbols are live, the share and the number of minutes, the time left, and the share of each
+        symbol that is being read.
+    """
+    symbols = list(tracked)
+    live = sum(symbol.phase == "live" for symbol in symbols)
+    line = f"history: {live} of {len(symbols)} symbols live"
+    if whole is not None:
+        line += f", {whole.fraction:.0%} of {whole.total:,} minutes read"
+        if whole.eta_seconds is not None:
+            line += f", about {whole.eta_seconds:.0f} s left"
+        elif whole.note:
+            line += f", {whole.note}"
+    shares = [f"{symbol.symbol} {symbol.tracker.view().fraction:.0%}" for symbol in symbols if symbol.tracker]
+    return f"{line} ({', '.join(shares)})" if shares else line

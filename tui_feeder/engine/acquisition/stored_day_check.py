@@ -11,10 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.core.candle import DAY_MS
-from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.core.journal import Journal, shortened
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
 from tui_feeder.engine.storage.store import DamagedDay, Store
-from tui_feeder.engine.telling import some
 from tui_feeder.time_format import format_day
 
 _AT_ONCE_MS = 30 * DAY_MS
@@ -97,7 +96,7 @@ class StoredDayCheck:
             found["stored days"] = self._misplaced
         elif damaged := self._store.damaged_days():
             days = [f"{symbol} {format_day(day)}" for symbol, at in damaged.items() for day in at]
-            found["stored days"] = f"damaged, being read again: {some(days, 3)}"
+            found["stored days"] = f"damaged, being read again: {shortened(days, 3)}"
         return found
 
     async def _drop_damaged_records(self) -> None:
@@ -108,7 +107,7 @@ class StoredDayCheck:
         await asyncio.wrap_future(self._store.drop_damaged_records())
         left = set(await self._loop.run_in_executor(self._workers, self._store.damaged_records))
         if gone := [record for record in found if record not in left]:
-            text = f"damaged records of the store, removed and made anew: {some(gone, 3)}"
+            text = f"damaged records of the store, removed and made anew: {shortened(gone, 3)}"
             self._journal.note("warning", text)
 
     async def run(self) -> None:

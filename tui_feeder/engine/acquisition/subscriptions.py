@@ -8,15 +8,15 @@ import difflib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from tui_feeder.engine import telling
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol, choose_symbols
 from tui_feeder.engine.core.backoff import Backoff
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
-from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.core.journal import Journal, shortened
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
 from tui_feeder.engine.exchanges.binance.answers import Listings, SymbolInfo
 from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
+from tui_feeder.time_format import format_second
 
 _LISTINGS_MS = 5 * MINUTE_MS
 #: What the exchange's list no longer shows is believed after so many reads in a row, and so long.
@@ -133,7 +133,7 @@ class Subscriptions:
                 continue
             self._journal.note(
                 "info", f"connected to {self._rest.base_url}: {len(self.listed)} symbols listed, "
-                f"exchange time {telling.clock(self._clock.now())}",
+                f"exchange time {format_second(self._clock.now())}",
             )  # fmt: skip
             return
 
@@ -181,13 +181,11 @@ class Subscriptions:
             if reads + 1 < _GONE_READS or now - since < lasting:
                 listed[name], leaving[name] = info, (since, reads + 1)
         if new := [name for name in leaving if name not in self._leaving]:
-            text = f"{telling.some(new)}: believed if that lasts {_GONE_MS // MINUTE_MS} minutes"
+            text = f"{shortened(new)}: believed if that lasts {_GONE_MS // MINUTE_MS} minutes"
             self._journal.fault("listings that lack symbols", text)
         if new := [f"{name}: {why}" for name, why in found.odd.items() if self.odd.get(name) != why]:
             self._journal.count("odd listings", len(new))
-            self._journal.note(
-                "warning", f"odd entries in the exchange's list, left out: {telling.some(new)}"
-            )
+            self._journal.note("warning", f"odd entries in the exchange's list, left out: {shortened(new)}")
         self.listed, self._leaving, self.odd = listed, leaving, found.odd
 
     def assign(self, symbols: Sequence[str]) -> None:

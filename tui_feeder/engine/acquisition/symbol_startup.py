@@ -11,7 +11,6 @@ from functools import partial
 import msgspec
 
 from tui_feeder.config import Config
-from tui_feeder.engine import telling
 from tui_feeder.engine.acquisition.backfill import History, Tracker
 from tui_feeder.engine.acquisition.checkpoint_writer import CheckpointWriter
 from tui_feeder.engine.acquisition.ema_seeds import read_seed, short_timeframes
@@ -43,6 +42,7 @@ from tui_feeder.engine.derived.settings import pipeline_settings
 from tui_feeder.engine.exchanges.binance.rest import OWN_FAULTS, RestClient, RestError
 from tui_feeder.engine.storage.outbox import OutgoingMessage
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.time_format import format_second
 
 _AT_ONCE = 6  # symbols whose history is read, or whose numbers are made, at the same time
 _MOST_WAIT_SECONDS = 60.0
@@ -165,7 +165,7 @@ class SymbolStartup:
                     found = await self._history.first_minute(one.symbol, start)
                     if found is None and one.info is not None and one.info.listed_hint < start:
                         raise RestError(
-                            "empty answer", f"the exchange shows no candle since {telling.clock(start)}"
+                            "empty answer", f"the exchange shows no candle since {format_second(start)}"
                         )
                     break
                 except RestError as error:
@@ -188,7 +188,7 @@ class SymbolStartup:
         seconds = max(backoff.next(), self._clock.real_seconds(retry_ms - now))
         next_try = now + int(seconds * 1000 * self._clock.rate)
         phase = "no data" if kind in OWN_FAULTS and backoff.tries > _ALONE_TRIES else "backfill"
-        text = f"{reason}; asked again at {telling.clock(next_try)[11:]}"
+        text = f"{reason}; asked again at {format_second(next_try)[11:]}"
         if one.phase != phase or phase == "backfill":
             self._journal.note("warning", text, one.symbol)
         one.phase, one.reason, one.tracker = phase, text, None

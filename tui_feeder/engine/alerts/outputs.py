@@ -13,7 +13,7 @@ from concurrent.futures import Future
 import aiohttp
 
 from tui_feeder.config import Alerts, Config
-from tui_feeder.engine.alerts.desk import Output
+from tui_feeder.engine.alerts.manager import Output
 from tui_feeder.engine.alerts.rules import Alert
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.proxy import Proxies, failures, session
@@ -75,7 +75,7 @@ class Webhook:
     """Posts each alert as JSON, one after the other. TLS is verified, redirects are not followed.
 
     Args:
-        url: never told to anyone: it often holds a secret. A proxy of the environment leads to it.
+        url: never reported to anyone: it often holds a secret. A proxy of the environment leads to it.
 
     Raises:
         ProxyError: the proxy cannot be used.

@@ -1,9 +1,9 @@
 """What is worth an alert. Pure: closed minutes with their messages, and the feeder's health, in; alerts out.
 
 Every rule watches something of each of its symbols that is in one of a few conditions: a price above or
-below a level, a gap open or none. An alert is due where the condition differs from the one last told of and
+below a level, a gap open or none. An alert is due where the condition differs from the one last reported and
 the cool-down since then is over. So what flaps gives one alert a cool-down, and what changed during one and
-stayed so is told at its end.
+stayed so is reported at its end.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Kind: TypeAlias = Literal[
     "sink_lag",
     "disk_full",
 ]
-#: What can be seen; "" says that all is quiet, which is never told.
+#: What can be seen; "" says that all is quiet, which is never reported.
 Condition: TypeAlias = Literal["Buy", "Sell", "above", "below", "high", "late", ""]
-#: Of a watch: told, told_at, seen, day.
-Knowledge: TypeAlias = tuple[Condition | None, int | None, Condition | None, int | None]
+#: Of a state: reported, reported_at, seen, day.
+SavedState: TypeAlias = tuple[Condition | None, int | None, Condition | None, int | None]
 #: Kinds whose conditions are two sides, neither of them quiet.
 TWO_SIDED: frozenset[Kind] = frozenset({"trend_flip", "ema_cross", "price_cross"})
 #: Kinds about the feeder itself, not the market.
@@ -89,20 +89,22 @@ QUIET = Finding("")
 
 
 @dataclass(slots=True)
-class Watch:
+class RuleState:
     """What is known of one rule and one symbol."""
 
-    told: Condition | None = None  # the condition last told of, or found at the beginning
-    told_at: int | None = None  # exchange ms of the last alert
+    reported: Condition | None = None  # the condition last reported, or found at the beginning
+    reported_at: int | None = None  # exchange ms of the last alert
     seen: Condition | None = None  # the last condition seen
     day: int | None = None  # ms; profile levels are compared within one UTC day
-    carried: float | None = None  # of trouble told by an earlier run, until this one knows: its last seconds
+    carried: float | None = (
+        None  # of trouble reported by an earlier run, until this one knows: its last seconds
+    )
 
-    def knowledge(self) -> Knowledge | None:
-        """What would be lost with it; None where a new watch would do the same."""
-        if not self.told and self.told_at is None:
+    def saved(self) -> SavedState | None:
+        """What would be lost with it; None where a new state would do the same."""
+        if not self.reported and self.reported_at is None:
             return None
-        return self.told, self.told_at, self.seen, self.day
+        return self.reported, self.reported_at, self.seen, self.day
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,9 @@ class Health:
     paused: float = 0.0  # seconds for which the store has taken nothing
 
 
-def settle(rule: Rule, watch: Watch, found: Finding, symbol: str, at: int) -> tuple[Alert | None, bool]:
+def alert_for(
+    rule: Rule, state: RuleState, found: Finding, symbol: str, at: int
+) -> tuple[Alert | None, bool]:
     """The alert that ``found`` is worth, and whether one was held back by the cool-down just now.
 
     Conditions that are never quiet (above and below, Buy and Sell) are taken for granted when seen first.
@@ -127,14 +131,14 @@ def settle(rule: Rule, watch: Watch, found: Finding, symbol: str, at: int) -> tu
     condition = found.condition
     if condition is None:
         return None, False
-    changed, watch.seen = condition != watch.seen, condition
-    if condition == "" or (watch.told is None and rule.kind in TWO_SIDED):
-        watch.told = condition
+    changed, state.seen = condition != state.seen, condition
+    if condition == "" or (state.reported is None and rule.kind in TWO_SIDED):
+        state.reported = condition
         return None, False
-    if condition == watch.told:
+    if condition == state.reported:
         return None, False
-    # A clock that was far ahead when it was told must not silence the rule until then.
-    if watch.told_at is not None and abs(at - watch.told_at) < rule.cooldown_ms:
+    # A clock that was far ahead when it was reported must not silence the rule until then.
+    if state.reported_at is not None and abs(at - state.reported_at) < rule.cooldown_ms:
         return None, changed
-    watch.told, watch.told_at = condition, at
+    state.reported, state.reported_at = condition, at
     return Alert(rule.name, rule.kind, symbol, at, condition, found.text, found.value, found.threshold), False

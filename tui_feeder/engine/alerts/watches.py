@@ -14,10 +14,10 @@ from tui_feeder.engine.alerts.rules import (
     Finding,
     Health,
     Kind,
-    Knowledge,
     Rule,
-    Watch,
-    settle,
+    RuleState,
+    SavedState,
+    alert_for,
 )
 from tui_feeder.engine.analytics.message import Message, ema_name, span_name, trend_name
 from tui_feeder.engine.analytics.quantiles import PROBABILITIES
@@ -44,9 +44,9 @@ class AlertRules:
         self._minute_rules = tuple(rule for rule in rules if rule.kind not in TROUBLES)
         self._trouble_rules = tuple(rule for rule in rules if rule.kind in TROUBLES)
         self._longest = longest
-        self._of_symbol: dict[str, tuple[tuple[Rule, Watch], ...]] = {}
-        self._troubles: dict[tuple[Rule, str], Watch] = {}
-        self._known: dict[tuple[Rule, str], Watch] = {}  # of what has not been looked at since it was known
+        self._of_symbol: dict[str, tuple[tuple[Rule, RuleState], ...]] = {}
+        self._troubles: dict[tuple[Rule, str], RuleState] = {}
+        self._known: dict[tuple[Rule, str], RuleState] = {}  # not checked yet since they were saved
 
     @property
     def watches_health(self) -> bool:
@@ -56,17 +56,17 @@ class AlertRules:
     def minute(self, candle: Candle, message: Message) -> list[Alert]:
         """Look at the next closed minute of a symbol; its alerts carry the minute's close."""
         symbol = message.symbol
-        watches = self._of_symbol.get(symbol)
-        if watches is None:
+        states = self._of_symbol.get(symbol)
+        if states is None:
             concerned = [rule for rule in self._minute_rules if rule.concerns(symbol)]
-            watches = self._of_symbol[symbol] = tuple(
-                (rule, self._known.pop((rule, symbol), Watch())) for rule in concerned
+            states = self._of_symbol[symbol] = tuple(
+                (rule, self._known.pop((rule, symbol), RuleState())) for rule in concerned
             )
         found = []
-        for rule, watch in watches:
-            before = watch.knowledge()
-            seen = _LOOKS[rule.kind](self, rule, watch, candle, message)
-            found.append(self._settle(rule, watch, seen, symbol, message.timestamp, before))
+        for rule, state in states:
+            before = state.saved()
+            seen = _CHECKS[rule.kind](self, rule, state, candle, message)
+            found.append(self._alert_for(rule, state, seen, symbol, message.timestamp, before))
         return [alert for alert in found if alert is not None]
 
     def health(self, health: Health) -> list[Alert]:
@@ -74,65 +74,65 @@ class AlertRules:
         found = []
         for rule in self._trouble_rules:
             for subject, seconds in _troubles(rule, health):
-                watch = self._troubles.get((rule, subject))
-                if watch is None:
-                    watch = self._known.pop((rule, subject), None) or Watch()
-                    self._troubles[rule, subject] = watch
-                before = watch.knowledge()
-                seen = _late(rule, watch, subject, seconds, health)
-                found.append(self._settle(rule, watch, seen, subject, health.at, before))
+                state = self._troubles.get((rule, subject))
+                if state is None:
+                    state = self._known.pop((rule, subject), None) or RuleState()
+                    self._troubles[rule, subject] = state
+                before = state.saved()
+                seen = _late(rule, state, subject, seconds, health)
+                found.append(self._alert_for(rule, state, seen, subject, health.at, before))
         return [alert for alert in found if alert is not None]
 
     def adopt(self, before: AlertRules) -> None:
         """Take the place of other rules: those that stay the same go on with what they know."""
         self.held_back, self.changed = before.held_back, set(before.changed)
         rules = set(self.rules)
-        for rule, subject, watch in before._everything():
+        for rule, subject, state in before._all_states():
             if rule in rules:
-                self._known[rule, subject] = watch
+                self._known[rule, subject] = state
             else:
                 self.changed.add(subject)
 
     def forget(self, symbol: str) -> None:
         """The symbol is followed no longer."""
         self._of_symbol.pop(symbol, None)
-        for watches in (self._troubles, self._known):
-            for key in [key for key in watches if key[1] == symbol]:
-                del watches[key]
+        for states in (self._troubles, self._known):
+            for key in [key for key in states if key[1] == symbol]:
+                del states[key]
         self.changed.add(symbol)
 
-    def known(self) -> dict[str, list[tuple[Rule, Knowledge]]]:
+    def known(self) -> dict[str, list[tuple[Rule, SavedState]]]:
         """What is known, by symbol or sink; those of which nothing is are left out."""
-        found: dict[str, list[tuple[Rule, Knowledge]]] = {}
-        for rule, subject, watch in self._everything():
-            if (knowledge := watch.knowledge()) is not None:
-                found.setdefault(subject, []).append((rule, knowledge))
+        found: dict[str, list[tuple[Rule, SavedState]]] = {}
+        for rule, subject, state in self._all_states():
+            if (saved := state.saved()) is not None:
+                found.setdefault(subject, []).append((rule, saved))
         return found
 
-    def resume(self, rule: Rule, subject: str, knowledge: Knowledge) -> None:
+    def resume(self, rule: Rule, subject: str, saved: SavedState) -> None:
         """Go on with what an earlier run knew of a rule and a symbol or sink; before it looks at them."""
-        told, told_at, seen, day = knowledge
+        reported, reported_at, seen, day = saved
         # How long a trouble lasts is counted from the start of a run: that it seems young says nothing.
-        carried = 0.0 if rule.kind in TROUBLES and told else None
-        self._known[rule, subject] = Watch(told, told_at, seen, day, carried)
+        carried = 0.0 if rule.kind in TROUBLES and reported else None
+        self._known[rule, subject] = RuleState(reported, reported_at, seen, day, carried)
 
-    def _everything(self) -> Iterator[tuple[Rule, str, Watch]]:
-        for symbol, watches in self._of_symbol.items():
-            for rule, watch in watches:
-                yield rule, symbol, watch
-        for (rule, subject), watch in (*self._troubles.items(), *self._known.items()):
-            yield rule, subject, watch
+    def _all_states(self) -> Iterator[tuple[Rule, str, RuleState]]:
+        for symbol, states in self._of_symbol.items():
+            for rule, state in states:
+                yield rule, symbol, state
+        for (rule, subject), state in (*self._troubles.items(), *self._known.items()):
+            yield rule, subject, state
 
-    def _settle(
-        self, rule: Rule, watch: Watch, seen: Finding, subject: str, at: int, before: Knowledge | None
+    def _alert_for(
+        self, rule: Rule, state: RuleState, seen: Finding, subject: str, at: int, before: SavedState | None
     ) -> Alert | None:
-        alert, held_back = settle(rule, watch, seen, subject, at)
+        alert, held_back = alert_for(rule, state, seen, subject, at)
         self.held_back += held_back
-        if watch.knowledge() != before:
+        if state.saved() != before:
             self.changed.add(subject)
         return alert
 
-    def _trend(self, rule: Rule, watch: Watch, candle: Candle, message: Message) -> Finding:
+    def _trend(self, rule: Rule, state: RuleState, candle: Candle, message: Message) -> Finding:
         if _stale(rule, message):
             return UNSEEN
         trend = message.trends.get(trend_name(rule.timeframe), "Neutral")
@@ -141,7 +141,7 @@ class AlertRules:
             return UNSEEN
         return Finding(trend, f"{message.symbol}: trend {timeframe_label(rule.timeframe)} turned {trend}")
 
-    def _ema_cross(self, rule: Rule, watch: Watch, candle: Candle, message: Message) -> Finding:
+    def _ema_cross(self, rule: Rule, state: RuleState, candle: Candle, message: Message) -> Finding:
         fast, slow = min(rule.periods), max(rule.periods)
         names = [ema_name(period, rule.timeframe) for period in (fast, slow)]
         if _stale(rule, message) or any(n not in message.emas or n in message.warming for n in names):
@@ -150,7 +150,7 @@ class AlertRules:
         label = timeframe_label(rule.timeframe)
         return _side(rule, value, level, f"{message.symbol}: EMA {fast} {{}} EMA {slow} on {label}")
 
-    def _price(self, rule: Rule, watch: Watch, candle: Candle, message: Message) -> Finding:
+    def _price(self, rule: Rule, state: RuleState, candle: Candle, message: Message) -> Finding:
         if rule.level == "ema":
             (period,) = rule.periods
             name = ema_name(period, rule.timeframe)
@@ -162,14 +162,14 @@ class AlertRules:
             profile = message.profile
             if profile is None:
                 return UNSEEN
-            if watch.day != profile.day:
+            if state.day != profile.day:
                 # The levels of a new day are others: that the price lies elsewhere to them is no crossing.
-                watch.day, watch.told, watch.seen = profile.day, None, None
+                state.day, state.reported, state.seen = profile.day, None, None
             level = {"poc": profile.poc, "vah": profile.vah, "val": profile.val}[rule.level]
             words = rule.level.upper()
         return _side(rule, candle.close, level, f"{message.symbol}: price {{}} {words}")
 
-    def _volume(self, rule: Rule, watch: Watch, candle: Candle, message: Message) -> Finding:
+    def _volume(self, rule: Rule, state: RuleState, candle: Candle, message: Message) -> Finding:
         quartet = (message.quantiles or {}).get(rule.measure)
         if quartet is None or (rule.measure == "avg_trade" and not candle.trades):
             return UNSEEN
@@ -214,15 +214,15 @@ def _concerned(rule: Rule, by_symbol: Mapping[str, _Found]) -> Iterable[tuple[st
     return ((symbol, found) for symbol, found in by_symbol.items() if rule.concerns(symbol))
 
 
-def _late(rule: Rule, watch: Watch, subject: str, seconds: float, health: Health) -> Finding:
-    """Whether trouble has lasted too long. One that an earlier run told of is over once its time falls."""
+def _late(rule: Rule, state: RuleState, subject: str, seconds: float, health: Health) -> Finding:
+    """Whether trouble has lasted too long. One reported by an earlier run is over once its time falls."""
     if seconds > rule.seconds:
-        watch.carried = None
+        state.carried = None
         return Finding("late", _trouble(rule, subject, _span(seconds), health), seconds, rule.seconds)
-    if watch.carried is not None and 0 < seconds >= watch.carried:
-        watch.carried = seconds
+    if state.carried is not None and 0 < seconds >= state.carried:
+        state.carried = seconds
         return UNSEEN
-    watch.carried = None
+    state.carried = None
     return QUIET
 
 
@@ -262,7 +262,7 @@ _MEASURES: Mapping[str, Callable[[Candle], float]] = {
     "trade_count": lambda candle: candle.trades,
 }
 
-_LOOKS: Mapping[Kind, Callable[[AlertRules, Rule, Watch, Candle, Message], Finding]] = {
+_CHECKS: Mapping[Kind, Callable[[AlertRules, Rule, RuleState, Candle, Message], Finding]] = {
     "trend_flip": AlertRules._trend,
     "ema_cross": AlertRules._ema_cross,
     "price_cross": AlertRules._price,

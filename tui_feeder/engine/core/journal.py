@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from tui_feeder.configuration.text import printable
 from tui_feeder.monitor import Event
@@ -59,6 +59,20 @@ class _Showing(logging.Handler):
             self._shown.popitem(last=False)
         level = "error" if record.levelno >= logging.ERROR else "warning"
         self._journal.show(level, record.getMessage())
+
+
+def shortened(names: Sequence[str], most: int = 5) -> str:
+    """Names for one line of the log.
+
+    Args:
+        names: all of them.
+        most: how many are written out.
+
+    Returns:
+        The first ``most``, and how many more there are: ``a, b and 3 more``.
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 class Journal:

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 from tui_feeder.config import Config
+from tui_feeder.engine.core.requirements import unmet_requirements
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.sinks.draining import sink_name, span_text
-from tui_feeder.engine.sinks.needs import unmet
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.outbox import Backlog
 from tui_feeder.engine.storage.store import Store, StoreError
@@ -179,6 +179,6 @@ def mirrored_timeframes(config: Config) -> tuple[int, ...]:
 
 def _refuse(config: Config, section: str) -> None:
     """Raise what a section needs and has not, before its packages are imported."""
-    for need in unmet(config):
-        if need.final and need.key.startswith(f"{section}."):
+    for need in unmet_requirements(config):
+        if need.fatal and need.key.startswith(f"{section}."):
             raise SinkError(str(need))

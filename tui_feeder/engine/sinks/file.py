@@ -25,8 +25,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tui_feeder.atomic_write import sync_directory
 from tui_feeder.config import File
-from tui_feeder.engine.core.folders import sync_folder
 from tui_feeder.engine.sinks.draining import DrainingSink
 from tui_feeder.engine.sinks.thread import TICK, SinkError
 from tui_feeder.engine.storage.outbox import Outbox
@@ -155,7 +155,7 @@ class FileSink(DrainingSink):
         moment = datetime.fromtimestamp(self._born / 1000, UTC)
         name = f"{self._topic}-{moment:%Y%m%dT%H%M%S}{self._born % 1000:03}Z.jsonl"
         self._take_over(self._folder / name, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL)
-        sync_folder(self._folder)
+        sync_directory(self._folder)
 
     def _take_over(self, file: Path, flags: int) -> None:
         descriptor = os.open(file, flags, 0o644)
@@ -238,7 +238,7 @@ class FileSink(DrainingSink):
                 half.unlink()
             raise
         half.replace(target)
-        sync_folder(self._folder)
+        sync_directory(self._folder)
         file.unlink()
         return True
 

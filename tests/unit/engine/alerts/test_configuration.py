@@ -10,7 +10,7 @@ from places import DOCS
 
 from tui_feeder.config import ConfigError, Problem, load, render
 from tui_feeder.configuration.sections import AlertKind
-from tui_feeder.engine.alerts.desk import encode
+from tui_feeder.engine.alerts.manager import encode
 from tui_feeder.engine.alerts.rules import Alert
 
 ORDER = ("rule", "kind", "symbol", "timestamp", "condition", "text", "value", "threshold")

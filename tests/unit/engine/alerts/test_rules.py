@@ -10,7 +10,7 @@ from alerting import minute_message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_feeder.engine.alerts.rules import Alert, Finding, Health, Rule, Watch, settle
+from tui_feeder.engine.alerts.rules import Alert, Finding, Health, Rule, RuleState, alert_for
 from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.core.candle import MINUTE_MS
 
@@ -19,9 +19,9 @@ QUIET_OR_NOT = Rule("trouble", "gap_open", cooldown_ms=5 * MINUTE_MS)
 
 
 def settled(rule: Rule, conditions: Sequence[str | None], step: int = MINUTE_MS) -> list[Alert]:
-    watch, out = Watch(), []
+    watch, out = RuleState(), []
     for n, condition in enumerate(conditions):
-        alert, _ = settle(rule, watch, Finding(condition), "BTCUSDT", n * step)
+        alert, _ = alert_for(rule, watch, Finding(condition), "BTCUSDT", n * step)
         if alert is not None:
             out.append(alert)
     return out

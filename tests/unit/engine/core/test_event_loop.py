@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tui_feeder.engine.core import loop_lag
+from tui_feeder.engine.core import event_loop
+from tui_feeder.engine.core.event_loop import LAG_BOUNDS, ticks
 from tui_feeder.engine.core.latency import Latency
-from tui_feeder.engine.core.loop_lag import LAG_BOUNDS, ticks
 
 
 class Ticking:
@@ -64,7 +64,7 @@ async def test_of_a_loop_that_stood_still_for_a_day_a_thousand_ticks_count(
     one = Ticking()
     await asyncio.sleep(0.05)
     tomorrow = SimpleNamespace(monotonic=lambda: time.monotonic() + 86_400.0)
-    monkeypatch.setattr(loop_lag, "time", tomorrow)
+    monkeypatch.setattr(event_loop, "time", tomorrow)
     await asyncio.sleep(0.1)
     assert 700 <= one.later_than(5.0) <= 1_000
     await one.end()

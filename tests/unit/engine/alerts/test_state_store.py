@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from samples import real_month
 
 from tui_feeder.config import Config
-from tui_feeder.engine.alerts.desk import AlertDesk
-from tui_feeder.engine.alerts.kept import AlertKeeper
+from tui_feeder.engine.alerts.manager import AlertManager
 from tui_feeder.engine.alerts.rules import Alert, Health, Rule
+from tui_feeder.engine.alerts.state_store import AlertStateStore
 from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.core.candle import MINUTE_MS, to_candles
 from tui_feeder.engine.core.clock import ExchangeClock
@@ -44,13 +44,13 @@ class Runs:
         self.journal = Journal(lambda: 0)
 
     def next(self, wanted: Sequence[Rule], longest: int | None = 89) -> AlertRules:
-        self.keeper = AlertKeeper(self.store, self.config, self.journal)
+        self.state_store = AlertStateStore(self.store, self.config, self.journal)
         self.rules = AlertRules(wanted, longest)
-        self.shown = self.keeper.resume(self.rules)
+        self.shown = self.state_store.resume(self.rules)
         return self.rules
 
     def keep(self) -> None:
-        self.keeper.keep(self.rules, self.shown, shown_changed=True, last=True)
+        self.state_store.keep(self.rules, self.shown, shown_changed=True, last=True)
         self.store.put_note("done", b"").result()  # whatever was written before it is on the disk, too
 
     def told(self) -> str:
@@ -251,21 +251,21 @@ def test_the_alerts_shown_are_shown_again_with_their_numbers_and_who_saw_them(tm
     clock = ExchangeClock()
     journal = Journal(clock.now)
 
-    def desk(store: Store) -> AlertDesk:
-        return AlertDesk(
+    def manager(store: Store) -> AlertManager:
+        return AlertManager(
             AlertRules([replace(POC, cooldown_ms=0)], 89), [], journal, clock,
-            AlertKeeper(store, Config(), journal), bell=True,
+            AlertStateStore(store, Config(), journal), bell=True,
         )  # fmt: skip
 
     with closing(Store(tmp_path, exchange="a test")) as store:
-        first = desk(store)
+        first = manager(store)
         for n in range(70):
             first.minute(*minute_message(n, 99.0 + 2 * (n % 2), 100.0))
         first.acknowledge(first.recent[-1].number)
         first.keep(last=True)
         before = list(first.recent)
     with closing(Store(tmp_path, exchange="a test")) as store:
-        second = desk(store)
+        second = manager(store)
         assert list(second.recent) == before
         assert [view.acknowledged for view in before[-2:]] == [False, True]
         second.minute(*minute_message(70, 99.0, 100.0))
@@ -283,12 +283,12 @@ def test_while_a_writing_is_under_way_nothing_is_added_and_what_changed_follows_
         blocked = store._submit(lambda _: (held.set(), go.wait(30)))
         held.wait(30)
         runs.rules.health(Health(0, gaps={"A": (11.0, 1)}))
-        runs.keeper.keep(runs.rules, [], shown_changed=False)
+        runs.state_store.keep(runs.rules, [], shown_changed=False)
         assert not runs.rules.changed
         for n in range(1, 101):  # the gap is filled, there is another, ...
             is_open = n % 2 == 0
             runs.rules.health(Health(n * 100_000, gaps={"A": (11.0 * is_open, int(is_open))}))
-            runs.keeper.keep(runs.rules, [], shown_changed=False)
+            runs.state_store.keep(runs.rules, [], shown_changed=False)
             assert runs.rules.changed == {"A"}
         go.set()
         blocked.result(30)

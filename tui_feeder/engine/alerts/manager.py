@@ -1,4 +1,4 @@
-"""Where alerts come together: told in the log, kept for the screen, handed to whoever is to be called."""
+"""Where alerts come together: reported in the log, kept for the screen, handed to whoever is to be called."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Protocol
 
 import orjson
 
-from tui_feeder.engine.alerts.kept import AlertKeeper
 from tui_feeder.engine.alerts.rules import OF_NO_SYMBOL, TROUBLES, Alert, Health
+from tui_feeder.engine.alerts.state_store import AlertStateStore
 from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle
@@ -42,7 +42,7 @@ class Output(Protocol):
         ...
 
     def send(self, alert: Alert, payload: bytes) -> None:
-        """Take an alert and the JSON object of it. Returns at once; what does not get through is told."""
+        """Take an alert and the JSON object of it. Returns at once; what does not get through is reported."""
         ...
 
     async def run(self) -> None:
@@ -65,11 +65,11 @@ def encode(alert: Alert) -> bytes:
     return orjson.dumps({name: value for name, value in fields.items() if value is not None})
 
 
-class AlertDesk:
+class AlertManager:
     """Takes minutes and health, applies the rules, and passes on what they find. Runs on the engine's loop.
 
     Args:
-        keeper: keeps what the rules know and what was shown, and has that of the run before.
+        state_store: keeps what the rules know and what was shown, and has that of the run before.
         bell: whether the screen should ring for them.
     """
 
@@ -79,30 +79,30 @@ class AlertDesk:
         outputs: Sequence[Output],
         journal: Journal,
         clock: ExchangeClock,
-        keeper: AlertKeeper,
+        state_store: AlertStateStore,
         *,
         bell: bool,
     ) -> None:
-        self.recent: deque[AlertView] = deque(keeper.resume(rules), maxlen=_KEPT)
+        self.recent: deque[AlertView] = deque(state_store.resume(rules), maxlen=_KEPT)
         self.outputs = tuple(outputs)
         self._rules = rules
         self._journal = journal
         self._clock = clock
-        self._keeper = keeper
+        self._state_store = state_store
         self._bell = bell
         self._number = self.recent[-1].number if self.recent else 0
         self._shown_changed = False
         self._held_back = 0
 
     def minute(self, candle: Candle, message: Message) -> None:
-        """A minute is closed and stored. A rule that fails is told of and stops nothing."""
+        """A minute is closed and stored. A rule that fails is reported and stops nothing."""
         try:
-            self._tell(self._rules.minute(candle, message))
+            self._report(self._rules.minute(candle, message))
         except Exception as error:
             log.debug("alert rules", exc_info=True)
             self._journal.fault("alert rules failed", repr(error), message.symbol)
 
-    def follow(self, rules: AlertRules) -> None:
+    def replace_rules(self, rules: AlertRules) -> None:
         """Apply these rules from now on."""
         rules.adopt(self._rules)
         self._rules = rules
@@ -117,16 +117,16 @@ class AlertDesk:
             heartbeat(_LOOK_SECONDS)
             await asyncio.sleep(_LOOK_SECONDS)
             if self._rules.watches_health:
-                self._tell(self._rules.health(health()))
+                self._report(self._rules.health(health()))
             self.keep()
 
     def keep(self, *, last: bool = False) -> None:
         """Hand what is known to the store; ``last`` before that is closed."""
-        self._keeper.keep(self._rules, self.recent, shown_changed=self._shown_changed, last=last)
+        self._state_store.keep(self._rules, self.recent, shown_changed=self._shown_changed, last=last)
         self._shown_changed = False
 
     async def hand_over(self, seconds: float) -> None:
-        """Wait, for so long at most, until nobody is left to be called; who is left then is told of."""
+        """Wait, for so long at most, until nobody is left to be called; who is left then is reported."""
         until = time.monotonic() + seconds
         # Of several receivers, once at a stop: looking now and then is simpler than an event in each.
         while (left := sum(output.waiting for output in self.outputs)) and time.monotonic() < until:  # noqa: ASYNC110
@@ -142,7 +142,7 @@ class AlertDesk:
                 self.recent[at] = replace(view, acknowledged=True)
                 self._shown_changed = True
 
-    def _tell(self, alerts: Sequence[Alert]) -> None:
+    def _report(self, alerts: Sequence[Alert]) -> None:
         for alert in alerts:
             past = self._clock.now() - alert.at > self._clock.at_least(_PAST_MS, 30.0)
             self._number += 1

@@ -13,24 +13,24 @@ from typing import NamedTuple
 from tui_feeder.config import Config
 
 
-class Need(NamedTuple):
+class Requirement(NamedTuple):
     """Something that is not as the configuration needs it."""
 
     key: str  # of the configuration
     message: str
     hint: str  # what to do
-    final: bool  # a run cannot begin with it; else it waits, or says so itself
+    fatal: bool  # a run cannot begin with it; else it waits, or says so itself
 
     def __str__(self) -> str:
         return f"{self.key} {self.message}: {self.hint}"
 
 
-def unmet(config: Config) -> list[Need]:
+def unmet_requirements(config: Config) -> list[Requirement]:
     """Everything that is not as the configuration needs it. Imports what is enabled, and changes nothing."""
     return [*_kafka(config), *_database(config), *_files(config), *_folders(config), *_program(config)]
 
 
-def _kafka(config: Config) -> Iterator[Need]:
+def _kafka(config: Config) -> Iterator[Requirement]:
     kafka = config.kafka
     if not kafka.enabled:
         return
@@ -48,41 +48,43 @@ def _kafka(config: Config) -> Iterator[Need]:
         yield from _tls_files(files)
 
 
-def _database(config: Config) -> Iterator[Need]:
+def _database(config: Config) -> Iterator[Requirement]:
     if config.database.enabled:
         yield from _packages("database.enabled", "asyncpg")
         if config.database.ssl_mode.startswith("verify"):
             yield from _tls_files({"database.ssl_cafile": config.database.ssl_cafile})
 
 
-def _files(config: Config) -> Iterator[Need]:
+def _files(config: Config) -> Iterator[Requirement]:
     if config.file.enabled:
         if config.file.compression == "zstd":
             yield from _packages("file.compression", "cramjam")
         yield from _folder("file.path", config.file.path)
 
 
-def _folders(config: Config) -> Iterator[Need]:
+def _folders(config: Config) -> Iterator[Requirement]:
     yield from _folder("application.storage_path", config.application.storage_path)
     if config.service.log_file is not None:
         yield from _folder("service.log_file", config.service.log_file.parent)
 
 
-def _program(config: Config) -> Iterator[Need]:
+def _program(config: Config) -> Iterator[Requirement]:
     if config.alerts.command and shutil.which(config.alerts.command[0]) is None:
         text = f"names a program that cannot be run here: {config.alerts.command[0]}"
-        yield Need("alerts.command", text, "write its whole path, and see that it is executable", False)
+        yield Requirement(
+            "alerts.command", text, "write its whole path, and see that it is executable", False
+        )
 
 
-def _packages(key: str, package: str) -> Iterator[Need]:
+def _packages(key: str, package: str) -> Iterator[Requirement]:
     try:
         importlib.import_module(package)
     except ImportError as error:
         text = f"needs the package {package}, which cannot be imported ({error})"
-        yield Need(key, text, "install feeder-tui again, with all it depends on", True)
+        yield Requirement(key, text, "install feeder-tui again, with all it depends on", True)
 
 
-def _tls_files(files: dict[str, Path | None]) -> Iterator[Need]:
+def _tls_files(files: dict[str, Path | None]) -> Iterator[Requirement]:
     """Files of certificates and keys, by their keys in the order authority, certificate, key."""
     readable = True
     for key, file in files.items():
@@ -93,31 +95,33 @@ def _tls_files(files: dict[str, Path | None]) -> Iterator[Need]:
         except OSError as error:
             readable = False
             text = f"names {file}, which cannot be read: {error.strerror}"
-            yield Need(key, text, "check its path, owner and mode", True)
+            yield Requirement(key, text, "check its path, owner and mode", True)
     cafile, certfile, keyfile = (*files.values(), None, None)[:3]
     if not readable:
         return
     try:
         made = ssl.create_default_context(cafile=cafile)
     except (OSError, ssl.SSLError) as error:
-        yield Need(next(iter(files)), f"{cafile} holds no certificates: {error}", "it must be PEM", True)
+        yield Requirement(
+            next(iter(files)), f"{cafile} holds no certificates: {error}", "it must be PEM", True
+        )
         return
     if certfile is not None:
         try:
             made.load_cert_chain(certfile, keyfile)
         except (OSError, ssl.SSLError) as error:
             text = f"{certfile} cannot be used with its key: {error}"
-            yield Need(list(files)[1], text, "both must be PEM and belong together", True)
+            yield Requirement(list(files)[1], text, "both must be PEM and belong together", True)
 
 
-def _folder(key: str, folder: Path) -> Iterator[Need]:
+def _folder(key: str, folder: Path) -> Iterator[Requirement]:
     """A folder that is there, or whose next one above can have it, for writing."""
     try:
         there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
     except OSError as error:
-        yield Need(key, f"{folder} cannot be looked at: {error.strerror}", "name another", False)
+        yield Requirement(key, f"{folder} cannot be looked at: {error.strerror}", "name another", False)
         return
     if not there.is_dir():
-        yield Need(key, f"{folder}: {there} is no folder", "name another", False)
+        yield Requirement(key, f"{folder}: {there} is no folder", "name another", False)
     elif not os.access(there, os.W_OK | os.X_OK):
-        yield Need(key, f"{folder}: {there} cannot be written", "check its owner and mode", False)
+        yield Requirement(key, f"{folder}: {there} cannot be written", "check its owner and mode", False)

@@ -1,4 +1,4 @@
-"""What the rules of alerts know, kept in the store: a start tells nothing again that was told before it.
+"""What the rules of alerts know, kept in the store: a start reports nothing twice.
 
 Of each symbol or sink there is a note with what every rule knows of it, written when that changes, and one
 with the alerts last shown. A rule goes on with what it knew only if it is the very same one and looks at
@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import msgspec
 
 from tui_feeder.config import Config
-from tui_feeder.engine.alerts.rules import TROUBLES, Condition, Knowledge, Rule
+from tui_feeder.engine.alerts.rules import TROUBLES, Condition, Rule, SavedState
 from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.core.checksum import ChecksumError, with_checksum, without_checksum
 from tui_feeder.engine.core.journal import Journal
@@ -36,19 +36,19 @@ class _RuleRecord(msgspec.Struct, frozen=True, array_like=True):
 
     rule: str
     made: bytes  # digest of the rule, and of how the numbers are made that it looks at
-    told: Condition | None
-    told_at: _Ms | None
+    reported: Condition | None
+    reported_at: _Ms | None
     seen: Condition | None
     day: _Ms | None
 
 
-class AlertKeeper:
+class AlertStateStore:
     """Keeps and gives back what rules know. Used on the engine's loop, writes through the store's writer.
 
     Args:
         store: where it is kept.
         config: of the engine: how the numbers are made that rules look at.
-        journal: is told what could not be used or written.
+        journal: is reported what could not be used or written.
     """
 
     def __init__(self, store: Store, config: Config, journal: Journal) -> None:
@@ -75,7 +75,7 @@ class AlertKeeper:
             for one in kept:
                 rule, made = mine.get(one.rule, (None, b""))
                 if rule is not None and made == one.made:
-                    rules.resume(rule, subject, (one.told, one.told_at, one.seen, one.day))
+                    rules.resume(rule, subject, (one.reported, one.reported_at, one.seen, one.day))
                     continue
                 rules.changed.add(subject)
                 if rule is not None:
@@ -111,7 +111,7 @@ class AlertKeeper:
         self._shown_waits |= shown_changed
         if not last and not all(future.done() for future in self._under_way.values()):
             return
-        self._settle(rules)
+        self._check_writes(rules)
         if rules.changed:
             known = rules.known()
             for subject in rules.changed:
@@ -125,7 +125,7 @@ class AlertKeeper:
     def _write(self, name: str, content: list[Any]) -> None:
         self._under_way[name] = self._store.put_note(name, _encode(content) if content else None)
 
-    def _settle(self, rules: AlertRules) -> None:
+    def _check_writes(self, rules: AlertRules) -> None:
         """See how the last writings ended: what is not on the disk is written once more."""
         ended = [(name, future) for name, future in self._under_way.items() if future.done()]
         failures = [(name, why) for name, future in ended if (why := future.exception())]
@@ -139,8 +139,8 @@ class AlertKeeper:
         self._failing = bool(failures)
         self._under_way.clear()
 
-    def _kept(self, rule: Rule, knowledge: Knowledge) -> _RuleRecord:
-        return _RuleRecord(rule.name, self._digest(rule), *knowledge)
+    def _kept(self, rule: Rule, saved: SavedState) -> _RuleRecord:
+        return _RuleRecord(rule.name, self._digest(rule), *saved)
 
     def _digest(self, rule: Rule) -> bytes:
         digest = self._digests.get(rule)

@@ -13,7 +13,7 @@ from authority import Authority
 from commanding import command
 
 from tui_feeder.config import Alerts, Config, Database, File, Kafka, KafkaSecurity, Service
-from tui_feeder.engine.sinks.needs import unmet
+from tui_feeder.engine.core.requirements import unmet_requirements
 
 TLS = {
     "FEEDER_KAFKA__ENABLED": "true",
@@ -23,7 +23,7 @@ TLS = {
 
 
 def said(config: Config) -> list[tuple[str, str]]:
-    return [(need.key, need.message) for need in unmet(config)]
+    return [(need.key, need.message) for need in unmet_requirements(config)]
 
 
 def test_the_defaults_need_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,13 +125,14 @@ def test_folders_and_programs_are_looked_at(tmp_path: Path) -> None:
         ("service.log_file", f"{plain}/log: {plain} is no folder"),
         ("alerts.command", "names a program that cannot be run here: no-such-program"),
     ]
-    assert not any(need.final for need in unmet(config))  # a run waits for them, or says so itself
+    assert not any(need.fatal for need in unmet_requirements(config))  # a run waits for them
 
 
 def test_what_is_not_enabled_is_not_imported(tmp_path: Path) -> None:
     code = (
-        "import sys; from tui_feeder.config import Config; from tui_feeder.engine.sinks.needs import unmet; "
-        "unmet(Config()); print({'aiokafka', 'asyncpg', 'cramjam'} & sys.modules.keys())"
+        "import sys; from tui_feeder.config import Config; "
+        "from tui_feeder.engine.core.requirements import unmet_requirements; "
+        "unmet_requirements(Config()); print({'aiokafka', 'asyncpg', 'cramjam'} & sys.modules.keys())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.split() == ["set()"], done.stderr
