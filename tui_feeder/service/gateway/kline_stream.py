@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tui_feeder.engine.core.candle import Candle
 from tui_feeder.engine.core.coverage import Coverage
-from tui_feeder.engine.storage.store import Standing
+from tui_feeder.engine.storage.store import SymbolSummary
 from tui_feeder.service.gateway.frames import Frame, kline_event
 from tui_feeder.service.gateway.intervals import INTERVALS, Interval
 from tui_feeder.service.gateway.series import Series
@@ -40,7 +40,7 @@ class Closed(NamedTuple):
     bars: list[tuple[int, bytes, bool]]  # open time (ms), row, and whether later ones were closed before it
     next: int  # ms
     owed: list[int]  # ms
-    seen: Standing
+    seen: SymbolSummary
 
 
 class KlineStream:
@@ -63,7 +63,7 @@ class KlineStream:
         self.next = 0
         self._series = series
         self._owed: list[int] = []
-        self._seen: Standing | None = None
+        self._seen: SymbolSummary | None = None
         self._held_since: float | None = None
         self._shown: Candle | None = None
 
@@ -73,7 +73,7 @@ class KlineStream:
         Args:
             now: exchange ms, where nothing is stored.
         """
-        present = self._series.standing(self.symbol).present
+        present = self._series.summary(self.symbol).present
         self.next = self.interval.floor(present.end if present else now)
 
     def is_due(self) -> bool:
@@ -82,7 +82,7 @@ class KlineStream:
         Returns:
             True also while a bar is held back.
         """
-        return self._held_since is not None or self._series.standing(self.symbol) != self._seen
+        return self._held_since is not None or self._series.summary(self.symbol) != self._seen
 
     def look(self) -> Closed:
         """The bars that are over now, in order, then those that were owed. Blocks; changes nothing yet.
@@ -93,7 +93,7 @@ class KlineStream:
         Raises:
             StoreError: the store is closed.
         """
-        now = self._series.standing(self.symbol)
+        now = self._series.summary(self.symbol)
         bars: list[tuple[int, bytes, bool]] = []
         following, owed, held = self.next, list(self._owed), False
         while now.present and (end := self.interval.later(following, 1)) <= now.present.end:
@@ -143,7 +143,7 @@ class KlineStream:
         for chunk in self._series.load(self.symbol, self.interval, low, high):
             yield from chunk.each(low, high)
 
-    def _is_whole(self, now: Standing, begin: int) -> bool:
+    def _is_whole(self, now: SymbolSummary, begin: int) -> bool:
         end = self.interval.later(begin, 1)
         return not _lacks(now.present, max(begin, min(now.listed or 0, end)), end)
 
@@ -159,7 +159,7 @@ class KlineStream:
         """
         if candle is None or candle is self._shown:
             return None
-        now, begin = self._series.standing(self.symbol), self.interval.floor(candle.open_time)
+        now, begin = self._series.summary(self.symbol), self.interval.floor(candle.open_time)
         if not now.present or candle.open_time != now.present.end or begin != self.next:
             return None
         if _lacks(now.present, max(begin, now.listed or 0), candle.open_time):
