@@ -81,8 +81,11 @@ class FakeMonitor:
             trend = "Buy" if above else "Sell" if below else "Neutral"
             newest = int(self._bars[name, timeframe]["open_time"][-1])
             values = (float(fast[-1]), float(slow[-1]))
-            states.append(TimeframeView(timeframe, newest, float(closes[-1]), trend, values, False))
+            held = 1 + hash_of(f"{name}{timeframe}") % 30  # bars
+            states.append(TimeframeView(timeframe, newest, float(closes[-1]), trend, values, False,
+                                        trend_since=newest - (held - 1) * timeframe * 1000))  # fmt: skip
         profile = self._profile(name, decimals)
+        day = self._bars[name, 900][-96:]
         return SymbolView(
             symbol=name, state=SymbolState.LIVE, reason="", price_decimals=decimals, price=price,
             change_1m=self._random.gauss(0, 0.2), change_24h=self._random.gauss(0, 3),
@@ -95,6 +98,8 @@ class FakeMonitor:
             forming=FormingView(
                 self.now - self.now % MINUTE_MS, price, price * 1.0002, price * 0.9998, price, 1.5
             ),
+            high_24h=float(day["high"].max()), low_24h=float(day["low"].min()),
+            relative_volume=0.3 + hash_of(name + "volume") % 500 / 100,
         )  # fmt: skip
 
     def change(self, symbol: str, **fields: object) -> None:

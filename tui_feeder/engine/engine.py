@@ -432,7 +432,7 @@ class Engine:
             one.last_traded = candle.open_time
         one.day.add(candle)
         if (pipeline := self.ingest.queue(symbol).pipeline) is not None:
-            one.states = pipeline.timeframe_states()
+            one.states, one.relative_volume = pipeline.timeframe_states(), pipeline.relative_volume
             if candle.open_time % _HOUR_MS == 0:  # a new day's typical range, or more of a first day
                 self.startup.judge_profile(one, pipeline)
         one.messages += 1

@@ -139,7 +139,7 @@ def timeframe_views(
             lacking = late
             warming = warming or any(weight_of(late, period) > SEED_WEIGHT for period in periods)
         values = (s.timeframe, s.bar_time, s.close, s.trend, s.emas, warming, s.minutes_lacking, lacking)
-        views.append(TimeframeView(*values))
+        views.append(TimeframeView(*values, trend_since=s.trend_since))
     return tuple(views)
 
 
@@ -187,6 +187,9 @@ def _symbol(engine: Engine, one: TrackedSymbol, now: int) -> SymbolView:
         day_closes=one.day.half_hours,
         revisions=one.revisions,
         profile_note=one.profile_note,
+        high_24h=one.day.high,
+        low_24h=one.day.low,
+        relative_volume=one.relative_volume,
     )
 
 

@@ -139,6 +139,9 @@ class SymbolReplay:
             stored=(self._stored[0], self._stored[1] + self.messages),
             day_closes=self._day.half_hours,
             profile_note=self._profile_note,
+            high_24h=self._day.high,
+            low_24h=self._day.low,
+            relative_volume=self._pipeline.relative_volume,
         )
 
     def _health(self, moment: int) -> tuple[SymbolState, str]:

@@ -56,9 +56,12 @@ views = st.builds(
     timeframes=st.lists(
         st.builds(TimeframeView, st.sampled_from([60, 300]), st.none() | moment, number,
                   st.sampled_from([None, "Buy", "Sell"]), st.tuples(number, number), st.booleans(),
-                  st.integers(0, 9), st.integers(0, 9)), max_size=3).map(tuple),
+                  st.integers(0, 9), st.integers(0, 9), st.none() | moment), max_size=3).map(tuple),
     last_closed=st.none() | count,
     messages=count,
+    high_24h=number,
+    low_24h=number,
+    relative_volume=number,
     progress=st.none() | st.builds(Progress, count, count, count, count, count, text, number),
     day_closes=st.lists(price, max_size=3).map(tuple),
     forming=st.none() | st.builds(FormingView, moment, price, price, price, price, price),

@@ -296,6 +296,7 @@ class SymbolStartup:
             one.day.load(recent)
             if one.message is None or first < end:
                 one.message, one.states = pipeline.message(), pipeline.timeframe_states()
+                one.relative_volume = pipeline.relative_volume
                 for candle in to_candles(recent[-2:]):
                     one.before_last, one.last = one.last.close if one.last else None, candle
             self.judge_profile(one, pipeline)

@@ -37,6 +37,7 @@ class TrackedSymbol:
     before_last: float | None = None  # close of the minute before it
     last_traded: int | None = None  # open time of the last committed minute in which there was trade
     states: tuple[TimeframeState, ...] = ()  # of the timeframes at the last committed minute
+    relative_volume: float | None = None  # of the last 15 min, in medians of that time of day
     #: The states that a screen saw last, the time up to which bars were due, and how it saw them.
     shown: tuple[object, int, tuple[TimeframeView, ...]] = (None, 0, ())
     day: DayWindow = field(default_factory=DayWindow)

@@ -116,7 +116,7 @@ class Ema:
         """
         self.seen, self.value, self._sum, self._missed, self._missed_at = state
 
-    def load(self, closes: NDArray[np.float64], absent: Iterable[tuple[int, int]] = ()) -> None:
+    def load(self, closes: NDArray[np.float64], absent: Iterable[tuple[int, int]] = ()) -> list[float]:
         """Starts again with many closes, bit-equal to adding them one by one.
 
         Only the end of a long series is computed. One step is a non-decreasing function of the EMA, also
@@ -127,6 +127,9 @@ class Ema:
         Args:
             closes: shape (n,), prices, positive, in order.
             absent: (index of a close, number of bars missing before it), ascending.
+
+        Returns:
+            The EMA after each of the last closes, as many as had to be computed; the last is the value.
         """
         self._missed, self._missed_at = 0.0, 0
         for self.seen, bars in absent:
@@ -136,29 +139,43 @@ class Ema:
         if self.seen < self.period:
             for close in closes.tolist():
                 self._sum += close
-            return
+            return []
         alpha, decay = self._alpha, self._decay
         needed = 64 + int(2 * 37 / -math.log(decay)) if decay else 1
         while needed < self.seen - self.period:
             low, high = float(closes.min()) * (1 - 1e-6), float(closes.max()) * (1 + 1e-6)
-            for close in closes[-needed:].tolist():
-                part = alpha * close
-                low = part + decay * low
-                high = part + decay * high
-            if low == high:
-                self.value = low
-                return
+            part = closes[-needed:].tolist()
+            for at, close in enumerate(part, 1):
+                step = alpha * close
+                low = step + decay * low
+                high = step + decay * high
+                if low == high:
+                    values = list(_steps(low, part[at:], alpha))
+                    self.value = values[-1]
+                    return values
             needed *= 4
-        self.value = self._from_seed(closes)
+        values = known(ema(closes, self.period))
+        self.value = values[-1]
+        return values
 
-    def _from_seed(self, closes: NDArray[np.float64]) -> float:
-        alpha, decay, total = self._alpha, self._decay, 0.0
-        for close in closes[: self.period].tolist():
-            total += close
-        value: float = total / self.period
-        for close in closes[self.period :].tolist():
-            value = alpha * close + decay * value
-        return value
+
+def known(values: NDArray[np.float64]) -> list[float]:
+    """Leaves out what lies before the seed.
+
+    Args:
+        values: shape (n,), of :func:`ema`.
+
+    Returns:
+        The values from the seed on.
+    """
+    found: list[float] = values[~np.isnan(values)].tolist()
+    return found
+
+
+def _steps(value: float, closes: Iterable[float], alpha: float) -> Iterable[float]:
+    """The EMA itself and after each of the closes."""
+    decay = 1.0 - alpha
+    return accumulate(closes, lambda value, close: alpha * close + decay * value, initial=value)
 
 
 def ema(closes: NDArray[np.float64], period: int) -> NDArray[np.float64]:
@@ -173,12 +190,8 @@ def ema(closes: NDArray[np.float64], period: int) -> NDArray[np.float64]:
     """
     values = np.full(len(closes), np.nan)
     if len(closes) >= period:
-        seed = Ema(period)
-        seed.load(closes[:period])
-        alpha = 2.0 / (period + 1)
-        decay = 1.0 - alpha
-        parts = closes[period:].tolist()
-        values[period - 1 :] = list(
-            accumulate(parts, lambda value, close: alpha * close + decay * value, initial=seed.value or 0.0)
-        )
+        total = 0.0
+        for close in closes[:period].tolist():
+            total += close
+        values[period - 1 :] = list(_steps(total / period, closes[period:].tolist(), 2.0 / (period + 1)))
     return values

@@ -24,6 +24,7 @@ from tui_feeder.engine.analytics.profile.day_profile import (
 )
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, DayRange, Misfit, ranges_of
 from tui_feeder.engine.analytics.quantiles import QuantilesState, VolumeQuantiles
+from tui_feeder.engine.analytics.time_of_day import TimeOfDayState, TimeOfDayVolume
 from tui_feeder.engine.analytics.timeframe_state import Line, LineState
 from tui_feeder.engine.analytics.trend import RULES, Trend, side
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, is_timeframe
@@ -76,6 +77,7 @@ class TimeframeState(msgspec.Struct, frozen=True, gc=False):
     warming: bool  # an EMA is absent, has not converged, or rests on bars some of which are absent
     minutes_lacking: int  # in that bar
     bars_lacking: int  # that were due after it
+    trend_since: int | None = None  # ms, end of the bar with which the trend became that, where known
 
 
 class PipelineState(msgspec.Struct, frozen=True, array_like=True):
@@ -87,6 +89,7 @@ class PipelineState(msgspec.Struct, frozen=True, array_like=True):
     peak: list[tuple[int, float, float]]
     quantiles: QuantilesState
     before: tuple[DayRange, ...]  # ranges of the days before that of ``last``
+    time_of_day: TimeOfDayState
 
 
 class SymbolPipeline:
@@ -109,6 +112,7 @@ class SymbolPipeline:
         self._lines = tuple(self._all[timeframe] for timeframe in settings.timeframes)
         self._peak = MaxVolume(settings.volume_lookback_days)
         self._quantiles = VolumeQuantiles(settings.volume_lookback_days)
+        self._time_of_day = TimeOfDayVolume()
         # What the published peak rests on: the largest candle and the last 4 h bar.
         self._peak_known: tuple[tuple[int, float, float], int | None, PeakVolume] | None = None
         self._profile: LiveProfile | None = None
@@ -145,6 +149,7 @@ class SymbolPipeline:
         if self._volumes:
             self._load_peak(rows)
             self._quantiles.load(rows, self.last_open_time or 0)
+        self._time_of_day.load(rows)
         day = (self.last_open_time or 0) // DAY_MS * DAY_MS
         first, today = np.searchsorted(rows["open_time"], (day - DAYS_BEFORE * DAY_MS, day))
         self._begin(rows, revision, (*before, *ranges_of(rows[int(first) : int(today)])))
@@ -190,6 +195,7 @@ class SymbolPipeline:
             peak=self._peak.state(),
             quantiles=self._quantiles.state(),
             before=() if self._profile is None else self._profile.before,
+            time_of_day=self._time_of_day.state(),
         )
 
     def restore(self, state: PipelineState, today: Rows, *, revision: int = 0) -> None:
@@ -205,6 +211,7 @@ class SymbolPipeline:
             line.restore(self.settings.ema_periods if line.published else (), state.lines[line.timeframe])
         self._peak.restore(state.peak)
         self._quantiles.restore(state.quantiles)
+        self._time_of_day.restore(state.time_of_day)
         self._begin(today, revision, state.before)
 
     def leaving(self, minute: int) -> tuple[int, int] | None:
@@ -264,6 +271,7 @@ class SymbolPipeline:
             self._stale = True
             for line in self._every:
                 line.reach(minute)
+        self._time_of_day.add(candle)
         if self._volumes:
             self._peak.slide(minute)
             self._quantiles.add(candle)
@@ -352,9 +360,15 @@ class SymbolPipeline:
                 any(ema.value is None or ema.warming for ema in line.emas),
                 line.minutes_lacking,
                 line.bars_lacking,
+                line.trend_since,
             )
             for line in self._lines
         )
+
+    @property
+    def relative_volume(self) -> float | None:
+        """Volume of the last 15 minutes in times of the median at that time of day; None while not known."""
+        return self._time_of_day.relative
 
     def profile_now(self) -> DayProfile | None:
         """The profile of the last minute's UTC day with its rows, or None if there is none."""

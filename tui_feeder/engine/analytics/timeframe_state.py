@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from tui_feeder.engine.analytics.aggregate import Bar, LiveBar, LiveBarState, buckets, minutes_in
-from tui_feeder.engine.analytics.ema import Ema, EmaState
+from tui_feeder.engine.analytics.ema import Ema, EmaState, known
+from tui_feeder.engine.analytics.ema import ema as series
 from tui_feeder.engine.analytics.message import close_name, ema_name, span_name, trend_name
 from tui_feeder.engine.analytics.trend import Trend, trend_of
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Rows, to_candles
@@ -27,6 +29,7 @@ class LineState(msgspec.Struct, frozen=True, array_like=True):
     closes: list[float]
     minutes_lacking: int
     emas: list[EmaState]
+    trend_since: int | None
 
 
 class Line:
@@ -37,7 +40,8 @@ class Line:
 
     __slots__ = (
         "_frame", "_listed", "bar", "bar_time", "close_name", "closes", "due", "ema_names", "emas", "longest",
-        "minutes_lacking", "published", "rule", "shortest", "span", "steady", "timeframe", "trend_name",
+        "minutes_lacking", "published", "rule", "shortest", "span", "steady", "timeframe", "trend",
+        "trend_name", "trend_since",
     )  # fmt: skip
 
     def __init__(self, timeframe: int, settings: PipelineSettings) -> None:
@@ -68,6 +72,8 @@ class Line:
         self.emas = tuple(Ema(period) for period in periods)
         self.shortest = min(self.emas, key=lambda ema: ema.period, default=None)
         self.longest = max(self.emas, key=lambda ema: ema.period, default=None)
+        self.trend: Trend | None = None  # after the last completed bar; None while an EMA it needs is absent
+        self.trend_since: int | None = None  # ms, end of the bar with which it became that, where known
 
     def complete(self, bar: Bar) -> None:
         """Adds a completed bar.
@@ -87,6 +93,8 @@ class Line:
                 self.steady = False
             ema.add(close)
         self.steady = self.steady and not self.minutes_lacking
+        if self.longest is not None and (trend := self._trend_now()) != self.trend:
+            self.trend, self.trend_since = trend, time + self._frame
 
     def reach(self, minute: int) -> None:
         """Records that a minute was added behind a hole: bars due before its end may be absent.
@@ -131,6 +139,7 @@ class Line:
             minutes = minutes_in(rows, parts, self.timeframe, self._listed)
             self.minutes_lacking = self.timeframe // 60 - int(minutes[-1])
             self.closes.extend(closes[-3:].tolist())
+        own = times  # of the bars in ``rows``
         if seed is not None:
             begin = rows["open_time"][0] - rows["open_time"][0] % self._frame if len(rows) else 1 << 62
             earlier = seed[seed["open_time"] < begin]
@@ -141,19 +150,54 @@ class Line:
         steps = np.diff(times) // self._frame - 1
         places = np.flatnonzero(steps)
         absent = list(zip((places + 1).tolist(), steps[places].tolist(), strict=True))
-        for ema in self.emas:
-            ema.load(closes, absent)
+        values = {ema.period: ema.load(closes, absent) for ema in self.emas}
+        self.trend = self._trend_now()
+        self.trend_since = self._find_change(own, closes, values)
         for candle in to_candles(rows[parts.rest :]):
             self.bar.add(candle)
         if len(rows):
             self.reach(int(rows["open_time"][-1]))
 
+    def _trend_now(self) -> Trend | None:
+        if self.longest is None or self.shortest is None:
+            return None
+        return trend_of(self.rule, self.closes, self.shortest.value, self.longest.value)
+
+    def _find_change(
+        self, own: NDArray[np.int64], closes: NDArray[np.float64], values: dict[int, list[float]]
+    ) -> int | None:
+        """The end of the bar with which the trend became what it is, as counting each bar would give it.
+
+        Args:
+            own: open times of the bars whose closes count for the trend.
+            closes: of all bars; those before are seeds, and count for the EMAs alone.
+            values: by period, the EMA after each of the last closes.
+        """
+        if self.longest is None or self.shortest is None or self.trend is None:
+            return None
+        pair = (self.shortest.period, self.longest.period)
+        seeds, whole = len(closes) - len(own), False
+        for at in range(len(closes) - 2, seeds - 2, -1):
+            ago = len(closes) - at
+            if not whole and min(len(values[period]) for period in pair) < ago:
+                values, whole = {period: known(series(closes, period)) for period in pair}, True
+            shortest, longest = (
+                values[period][-ago] if len(values[period]) >= ago else None for period in pair
+            )
+            if (
+                trend_of(self.rule, closes[max(seeds, at - 1) : at + 1].tolist(), shortest, longest)
+                != self.trend
+            ):
+                return int(own[at + 1 - seeds]) + self._frame
+        return None
+
     def state(self) -> LineState:
         """Everything later values follow from."""
         emas = [ema.state() for ema in self.emas]
         return LineState(
-            self.bar.state(), self.bar_time, self.due, list(self.closes), self.minutes_lacking, emas
-        )
+            self.bar.state(), self.bar_time, self.due, list(self.closes), self.minutes_lacking, emas,
+            self.trend_since,
+        )  # fmt: skip
 
     def restore(self, periods: tuple[int, ...], state: LineState) -> None:
         """Continues from a saved state.
@@ -168,10 +212,4 @@ class Line:
         self.closes.extend(state.closes)
         for ema, one in zip(self.emas, state.emas, strict=True):
             ema.restore(one)
-
-    @property
-    def trend(self) -> Trend | None:
-        """After the last completed bar; None while an EMA it rests on is absent."""
-        if self.longest is None or self.shortest is None:
-            return None
-        return trend_of(self.rule, self.closes, self.shortest.value, self.longest.value)
+        self.trend, self.trend_since = self._trend_now(), state.trend_since

@@ -1,18 +1,55 @@
-"""The last 24 hours of a symbol: the change against the close a day ago, and what was traded. Pure."""
+"""The last 24 hours of a symbol: change against the close a day ago, high, low, what was traded. Pure."""
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
+
 import numpy as np
+from numpy.typing import NDArray
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, MINUTES_PER_DAY, Candle, Rows
 
 _STEP = 30  # minutes
 
 
+class _Highest:
+    """The largest of the values in a window: those are kept that no later one reaches."""
+
+    __slots__ = ("_times", "_values")
+
+    def __init__(self) -> None:
+        self._times = array("q")
+        self._values = array("d")  # falling
+
+    def load(self, times: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+        later = np.maximum.accumulate(values[::-1])[::-1]
+        kept = np.append(values[:-1] > later[1:], True) if len(values) else np.zeros(0, dtype=bool)
+        self._times, self._values = array("q", times[kept].tolist()), array("d", values[kept].tolist())
+
+    def add(self, time: int, value: float) -> None:
+        values = self._values
+        while values and values[-1] <= value:
+            values.pop()
+            self._times.pop()
+        values.append(value)
+        self._times.append(time)
+
+    def leave(self, time: int) -> None:
+        """Those up to ``time`` are no longer in the window."""
+        gone = bisect_right(self._times, time)
+        if gone:
+            del self._times[:gone], self._values[:gone]
+
+    @property
+    def value(self) -> float | None:
+        return self._values[0] if self._values else None
+
+
 class DayWindow:
     """A ring of 1,440 minutes; a minute takes the place of the one a day before it."""
 
-    __slots__ = ("_closes", "_last", "_times", "_told", "_traded", "_volumes", "day_ago")
+    __slots__ = ("_closes", "_highs", "_last", "_lows", "_times", "_told", "_traded", "_volumes", "day_ago")
 
     def __init__(self) -> None:
         self.day_ago: float | None = None  # close 24 h before the last minute, if that minute is there
@@ -22,6 +59,7 @@ class DayWindow:
         self._times = np.full(MINUTES_PER_DAY, -1, dtype=np.int64)
         self._closes = np.zeros(MINUTES_PER_DAY)
         self._volumes = np.zeros(MINUTES_PER_DAY)
+        self._highs, self._lows = _Highest(), _Highest()  # the lows with their sign turned round
 
     def load(self, rows: Rows) -> None:
         """Starts again with many minutes, of which the last 24 hours and a minute count.
@@ -41,6 +79,8 @@ class DayWindow:
         slots = kept["open_time"] // MINUTE_MS % MINUTES_PER_DAY
         self._times[slots], self._closes[slots] = kept["open_time"], kept["close"]
         self._volumes[slots] = kept["quote_volume"]
+        self._highs.load(kept["open_time"], kept["high"])
+        self._lows.load(kept["open_time"], -kept["low"])
         self._last = last
 
     def add(self, candle: Candle) -> None:
@@ -55,7 +95,21 @@ class DayWindow:
         self.day_ago = float(self._closes[slot]) if there else None
         self._times[slot], self._closes[slot] = minute, candle.close
         self._volumes[slot] = candle.quote_volume
+        for extreme, value in ((self._highs, candle.high), (self._lows, -candle.low)):
+            extreme.add(minute, value)
+            extreme.leave(minute - DAY_MS)
         self._last = minute
+
+    @property
+    def high(self) -> float | None:
+        """The highest price of the 24 h up to the last minute; None without a minute."""
+        return self._highs.value
+
+    @property
+    def low(self) -> float | None:
+        """The lowest price of the 24 h up to the last minute; None without a minute."""
+        value = self._lows.value
+        return None if value is None else -value
 
     @property
     def half_hours(self) -> tuple[float, ...]:

@@ -30,7 +30,7 @@ from tui_feeder.engine.derived.inputs import SymbolInputs, earliest_start, input
 from tui_feeder.engine.storage.store import Store
 
 #: Raised with every change of what a state holds or of how its numbers are made.
-_FORMAT = b"feeder numbers 3\0"
+_FORMAT = b"feeder numbers 4\0"
 
 
 class Provenance(msgspec.Struct, frozen=True, array_like=True):

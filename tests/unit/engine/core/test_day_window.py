@@ -14,6 +14,8 @@ def minutes(at: list[int]) -> Rows:
     rows["open_time"] = MIDNIGHT + np.array(sorted(at)) * MINUTE_MS
     rows["close"] = 100.0 + np.arange(len(at))
     rows["quote_volume"] = 2.0 ** (np.arange(len(at)) % 7)
+    rows["high"] = 100.0 + np.random.default_rng(len(at)).integers(0, 20, len(at))
+    rows["low"] = 100.0 - np.random.default_rng(len(at) + 1).integers(0, 20, len(at))
     return rows
 
 
@@ -32,7 +34,9 @@ def test_change_and_volume_are_those_of_the_last_day_however_it_was_built(
     last = int(rows["open_time"][-1])
     closes = dict(zip(rows["open_time"].tolist(), rows["close"].tolist(), strict=True))
     assert window.day_ago == closes.get(last - DAY_MS)
-    assert window.quote_volume == rows["quote_volume"][rows["open_time"] > last - DAY_MS].sum()
+    day = rows[rows["open_time"] > last - DAY_MS]
+    assert window.quote_volume == day["quote_volume"].sum()
+    assert (window.high, window.low) == (day["high"].max(), day["low"].min())
     ends = [t for t in closes if (t + MINUTE_MS) % (30 * MINUTE_MS) == 0]
     newest = (last + MINUTE_MS) // (30 * MINUTE_MS) * 30 * MINUTE_MS - MINUTE_MS
     assert window.half_hours == tuple(closes[t] for t in ends if newest - DAY_MS < t <= newest)
@@ -44,3 +48,5 @@ def test_without_a_minute_nothing_is_known() -> None:
     assert window.day_ago is None
     assert window.quote_volume is None
     assert window.half_hours == ()
+    assert window.high is None
+    assert window.low is None
