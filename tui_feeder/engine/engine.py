@@ -229,10 +229,10 @@ class Engine:
         for output in self.alerts.outputs:
             self.supervisor.start(f"alert {output.name}", output.run)
 
-    def begin(self, one: TrackedSymbol) -> None:
+    def begin(self, tracked: TrackedSymbol) -> None:
         """Bring a symbol to live, unless that is under way."""
-        if not self.supervisor.alive(f"history {one.symbol}"):
-            self.supervisor.start(f"history {one.symbol}", partial(self._start_symbol, one))
+        if not self.supervisor.alive(f"history {tracked.symbol}"):
+            self.supervisor.start(f"history {tracked.symbol}", partial(self._start_symbol, tracked))
 
     def let_go(self, symbol: str) -> None:
         """Forget a symbol that is followed no longer."""
@@ -246,9 +246,9 @@ class Engine:
 
     def alive(self, symbol: str, since: int) -> bool:
         """Whether frames or trades of a symbol came from exchange ms ``since`` on."""
-        one, queue = self.tracked.get(symbol), self.ingest.queues.get(symbol)
+        tracked, queue = self.tracked.get(symbol), self.ingest.queues.get(symbol)
         frame = queue.last_frame if queue is not None else None
-        traded = one.last_traded if one is not None else None
+        traded = tracked.last_traded if tracked is not None else None
         return (frame is not None and frame > since) or (traded is not None and traded >= since)
 
     def rest_case(self, symbol: str) -> None:
@@ -258,7 +258,7 @@ class Engine:
 
     def settled(self) -> None:
         """Go live once every symbol that can be had is."""
-        phases = {one.symbol: one.phase for one in self.tracked.values()}
+        phases = {tracked.symbol: tracked.phase for tracked in self.tracked.values()}
         live = sum(phase == "live" for phase in phases.values())
         if self.state != "backfill" or not live or not _READING.isdisjoint(phases.values()):
             return
@@ -314,13 +314,13 @@ class Engine:
         if self.state != "failed":
             self.state = "stopped"
 
-    async def _start_symbol(self, one: TrackedSymbol) -> None:
+    async def _start_symbol(self, tracked: TrackedSymbol) -> None:
         try:
-            await self.startup.run(one, self.recovery)
+            await self.startup.run(tracked, self.recovery)
         except Exception as error:
-            self.crashed(one.symbol, error)
+            self.crashed(tracked.symbol, error)
             return
-        self.profiles.begin(one.symbol)
+        self.profiles.begin(tracked.symbol)
         self.settled()
         reading = any(other.phase in _READING for other in self.tracked.values())
         if not reading and not self.supervisor.alive("zero minutes"):
@@ -328,17 +328,17 @@ class Engine:
 
     async def _settle_zeros(self) -> None:
         """Minutes without a trade in most symbols are read again, and what rests on wrong ones with them."""
-        symbols = [one.symbol for one in self.tracked.values() if one.phase == "live"]
+        symbols = [tracked.symbol for tracked in self.tracked.values() if tracked.phase == "live"]
         for symbol, since in (await self.history.settle_shared_zeros(symbols)).items():
             await self._rebuild(symbol, since)
 
     async def _rebuild(self, symbol: str, since: int) -> None:
         """Minutes from ``since`` on were repaired after the indicators had passed them: count again."""
-        one = self.tracked.get(symbol)
-        if one is not None and one.phase == "live":
+        tracked = self.tracked.get(symbol)
+        if tracked is not None and tracked.phase == "live":
             self.journal.count("pipelines rebuilt")
             try:
-                await self.startup.open_queue(one, since)
+                await self.startup.open_queue(tracked, since)
             except Exception as error:
                 self.crashed(symbol, error)
                 return
@@ -351,8 +351,8 @@ class Engine:
         self.frame_latency.observe((now - event_ms) / 1000)
         try:
             if closed:
-                if (one := self.tracked.get(symbol)) is not None and one.phase == "no data":
-                    one.wake.set()  # its candles begin
+                if (tracked := self.tracked.get(symbol)) is not None and tracked.phase == "no data":
+                    tracked.wake.set()  # its candles begin
                 self.ingest.closed(symbol, candle, Source.STREAM, now)
             else:
                 self.ingest.forming(symbol, candle, now)
@@ -366,17 +366,19 @@ class Engine:
             minute_end = (self.clock.now() - deadline) // MINUTE_MS * MINUTE_MS + MINUTE_MS
             heartbeat(self.clock.real_seconds(MINUTE_MS + deadline))
             await self.clock.sleep_until(minute_end + deadline)
-            for one in self.tracked.values():
-                queue = self.ingest.queue(one.symbol)
-                if one.phase == "live" and queue.next is not None and queue.next < minute_end:
-                    self.recovery.need(one.symbol, queue.next, minute_end, "no closing frame in time")
+            for tracked in self.tracked.values():
+                queue = self.ingest.queue(tracked.symbol)
+                if tracked.phase == "live" and queue.next is not None and queue.next < minute_end:
+                    self.recovery.need(tracked.symbol, queue.next, minute_end, "no closing frame in time")
 
     def _clock_was_ahead(self, since: int, until: int) -> None:
         """Minutes that were taken for over may not have been: read them again when they are."""
         low = (since - SURE_MS) // MINUTE_MS * MINUTE_MS - MINUTE_MS
-        for one in self.tracked.values():
-            if one.start:  # also what is on its way to the store
-                self.recovery.confirm(one.symbol, span(max(low, one.start), until // MINUTE_MS * MINUTE_MS))
+        for tracked in self.tracked.values():
+            if tracked.start:  # also what is on its way to the store
+                self.recovery.confirm(
+                    tracked.symbol, span(max(low, tracked.start), until // MINUTE_MS * MINUTE_MS)
+                )
 
     async def _check_gaps(self) -> None:
         app = self.config.application
@@ -387,18 +389,18 @@ class Engine:
             end = self.startup.closed_until() - MINUTE_MS
             if self.store.pausing:  # what is not stored is not missing: it waits for room on the disk
                 continue
-            for one in self.tracked.values():
-                if one.phase == "live":
-                    low = max(one.start, end - app.periodic_gap_check_window_minutes * MINUTE_MS)
-                    for start, stop in self.store.present(one.symbol).missing(low, end):
-                        self.recovery.need(one.symbol, start, stop, "found by the periodic check")
+            for tracked in self.tracked.values():
+                if tracked.phase == "live":
+                    low = max(tracked.start, end - app.periodic_gap_check_window_minutes * MINUTE_MS)
+                    for start, stop in self.store.present(tracked.symbol).missing(low, end):
+                        self.recovery.need(tracked.symbol, start, stop, "found by the periodic check")
 
     def _lost(self, loss: DamagedDay) -> None:
         """A stored day proved to be damaged: its minutes are asked for like any that are missing."""
-        one = self.tracked.get(loss.symbol)
-        if one is not None and one.phase == "live":  # else the reading of history finds them
+        tracked = self.tracked.get(loss.symbol)
+        if tracked is not None and tracked.phase == "live":  # else the reading of history finds them
             for start, end in loss.minutes:
-                self.recovery.need(one.symbol, start, end, "the stored day was damaged")
+                self.recovery.need(tracked.symbol, start, end, "the stored day was damaged")
 
     def whole_history(self) -> WholeHistory | None:
         """How much of all history is read; None where none is being read."""
@@ -423,24 +425,24 @@ class Engine:
 
     def committed(self, symbol: str, candle: Candle, message: Message, payload: bytes) -> None:
         """A minute is stored: show it, send it."""
-        one = self.tracked.get(symbol)
-        if one is None:  # followed no longer
+        tracked = self.tracked.get(symbol)
+        if tracked is None:  # followed no longer
             return
-        one.before_last = one.last.close if one.last is not None else None
-        one.message, one.last = message, candle
+        tracked.before_last = tracked.last.close if tracked.last is not None else None
+        tracked.message, tracked.last = message, candle
         if candle.trades:
-            one.last_traded = candle.open_time
-        one.day.add(candle)
+            tracked.last_traded = candle.open_time
+        tracked.day.add(candle)
         if (pipeline := self.ingest.queue(symbol).pipeline) is not None:
-            one.states, one.relative_volume = pipeline.timeframe_states(), pipeline.relative_volume
+            tracked.states, tracked.relative_volume = pipeline.timeframe_states(), pipeline.relative_volume
             if candle.open_time % _HOUR_MS == 0:  # a new day's typical range, or more of a first day
-                self.startup.judge_profile(one, pipeline)
-        one.messages += 1
+                self.startup.judge_profile(tracked, pipeline)
+        tracked.messages += 1
         self.profiles.committed(symbol, candle.open_time)
         self.minute_latency.observe((self.clock.now() - candle.open_time - MINUTE_MS) / 1000)
         self._send(symbol, message, payload)
         self.alerts.minute(candle, message)
-        live = [tracked for tracked in self.tracked.values() if tracked.phase == "live"]
+        live = [other for other in self.tracked.values() if other.phase == "live"]
         self._minute_log.closed(symbol, candle.open_time, live)
 
     def _send(self, symbol: str, message: Message, payload: bytes) -> None:
@@ -472,10 +474,12 @@ class Engine:
 
         async def repair() -> None:
             while waiting := self._repairs.pop(symbol, None):
-                puts = [self.store.put(symbol, to_rows([one]), of) for one, of in waiting if of is not None]
+                puts = [
+                    self.store.put(symbol, to_rows([candle]), of) for candle, of in waiting if of is not None
+                ]
                 for put in puts:
                     await asyncio.wrap_future(put)
-                await self._rebuild(symbol, min(one.open_time for one, _ in waiting))
+                await self._rebuild(symbol, min(candle.open_time for candle, _ in waiting))
 
         if not self.supervisor.alive(f"repair {symbol}"):
             self.supervisor.start(f"repair {symbol}", repair, restart=False)
@@ -495,14 +499,14 @@ class Engine:
 
     def crashed(self, symbol: str, error: BaseException) -> None:
         """A symbol's pipeline or commit failed: it alone stops, is rebuilt, and tried again."""
-        one = self.tracked.get(symbol)
-        if one is None:
+        tracked = self.tracked.get(symbol)
+        if tracked is None:
             return
         log.error("pipeline of %s crashed", symbol, exc_info=error)
         self.journal.count("pipeline crashes")
-        if one.phase == "failed":  # several of its commits fail at once
+        if tracked.phase == "failed":  # several of its commits fail at once
             return
-        one.phase, one.reason = "failed", repr(error)
+        tracked.phase, tracked.reason = "failed", repr(error)
         self.ingest.hold(symbol)
         self.ingest.queue(symbol).next = None  # the watermark tells where to go on
         text = f"its pipeline crashed: {error!r}; built again in {_BUILT_AGAIN_SECONDS:g} s"
@@ -510,6 +514,6 @@ class Engine:
 
         async def again() -> None:
             await asyncio.sleep(_BUILT_AGAIN_SECONDS)
-            await self._start_symbol(one)
+            await self._start_symbol(tracked)
 
         self.supervisor.start(f"history {symbol}", again)

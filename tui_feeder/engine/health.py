@@ -17,14 +17,14 @@ def health_of(engine: Engine) -> Health:
     now = engine.clock.now()
     gaps: dict[str, tuple[float, int]] = {}
     silences: dict[str, float] = {}
-    for one in engine.tracked.values():
-        if one.phase != "live":
+    for tracked in engine.tracked.values():
+        if tracked.phase != "live":
             continue
-        gaps[one.symbol] = (0.0, 0)
-        queue = engine.ingest.queue(one.symbol)
+        gaps[tracked.symbol] = (0.0, 0)
+        queue = engine.ingest.queue(tracked.symbol)
         heard = queue.last_frame if queue.last_frame is not None else queue.opened
         if heard is not None:
-            silences[one.symbol] = max(0.0, (now - heard) / 1000)
+            silences[tracked.symbol] = max(0.0, (now - heard) / 1000)
     for gap in engine.recovery.open_gaps():
         if gap.symbol in gaps:
             seconds, minutes = gaps[gap.symbol]

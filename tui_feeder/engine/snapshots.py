@@ -36,7 +36,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
     now = engine.clock.now()
     config = engine.config
     timeframes, periods = analysed(config)
-    symbols = tuple(_symbol(engine, one, now) for one in engine.tracked.values())
+    symbols = tuple(_symbol(engine, tracked, now) for tracked in engine.tracked.values())
     gaps = sorted(engine.recovery.open_gaps(), key=lambda gap: gap.opened)
     shown = [gap for gap in gaps if gap.notable]
     closed = list(engine.recovery.closed)[::-1]
@@ -76,7 +76,9 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         store_troubles=troubles,
         history_fraction=None if whole is None else whole.fraction,
         history_eta=None if whole is None else whole.eta_seconds,
-        store_candles=sum(engine.store.present(one.symbol).minutes for one in engine.tracked.values()),
+        store_candles=sum(
+            engine.store.present(tracked.symbol).minutes for tracked in engine.tracked.values()
+        ),
         sinks={sink.name: sink.status() for sink in engine.sinks},
         alerts=tuple(engine.alerts.recent),
     )
@@ -143,53 +145,59 @@ def timeframe_views(
     return tuple(views)
 
 
-def _timeframes(engine: Engine, one: TrackedSymbol, now: int) -> tuple[TimeframeView, ...]:
+def _timeframes(engine: Engine, tracked: TrackedSymbol, now: int) -> tuple[TimeframeView, ...]:
     due = (now - engine.clock.at_least(LATE_MS, 1.0)) // MINUTE_MS * MINUTE_MS
-    states, at, _ = one.shown
-    if states is not one.states or at != due:  # once a minute
-        one.shown = (one.states, due, timeframe_views(one.states, analysed(engine.config)[1], due))
-    return one.shown[2]
+    states, at, _ = tracked.shown
+    if states is not tracked.states or at != due:  # once a minute
+        tracked.shown = (
+            tracked.states,
+            due,
+            timeframe_views(tracked.states, analysed(engine.config)[1], due),
+        )
+    return tracked.shown[2]
 
 
-def _symbol(engine: Engine, one: TrackedSymbol, now: int) -> SymbolView:
-    state, reason = health_of_symbol(engine, one, now)
-    queue = engine.ingest.queue(one.symbol)
-    last, forming = one.last, queue.forming
+def _symbol(engine: Engine, tracked: TrackedSymbol, now: int) -> SymbolView:
+    state, reason = health_of_symbol(engine, tracked, now)
+    queue = engine.ingest.queue(tracked.symbol)
+    last, forming = tracked.last, queue.forming
     if last is not None and (forming is None or forming.open_time < last.open_time):
         forming = last
     change = None
-    if forming is not None and last is not None and one.before_last is not None:
-        base = last.close if forming.open_time > last.open_time else one.before_last
+    if forming is not None and last is not None and tracked.before_last is not None:
+        base = last.close if forming.open_time > last.open_time else tracked.before_last
         change = (forming.close / base - 1.0) * 100.0
-    profile = one.message.profile if one.message is not None else None
+    profile = tracked.message.profile if tracked.message is not None else None
     return SymbolView(
-        symbol=one.symbol,
+        symbol=tracked.symbol,
         state=state,
         reason=reason,
-        price_decimals=one.price_decimals,
+        price_decimals=tracked.price_decimals,
         price=forming.close if forming is not None else None,
         change_1m=change,
-        change_24h=(forming.close / one.day.day_ago - 1.0) * 100.0 if forming and one.day.day_ago else None,
-        volume_24h=one.day.quote_volume,
-        timeframes=_timeframes(engine, one, now),
+        change_24h=(forming.close / tracked.day.day_ago - 1.0) * 100.0
+        if forming and tracked.day.day_ago
+        else None,
+        volume_24h=tracked.day.quote_volume,
+        timeframes=_timeframes(engine, tracked, now),
         poc=profile.poc if profile is not None else None,
         vwap=profile.vwap if profile is not None else None,
         vah=profile.vah if profile is not None else None,
         val=profile.val if profile is not None else None,
         last_frame=queue.last_frame,
         last_closed=last.open_time if last is not None else None,
-        missing_minutes=engine.recovery.missing_minutes(one.symbol),
-        progress=one.tracker.view(engine.store.pausing) if one.tracker is not None else None,
-        messages=one.messages,
-        first_minute=one.start or None,
-        stored=(engine.store.edition(one.symbol), engine.store.present(one.symbol).minutes),
+        missing_minutes=engine.recovery.missing_minutes(tracked.symbol),
+        progress=tracked.tracker.view(engine.store.pausing) if tracked.tracker is not None else None,
+        messages=tracked.messages,
+        first_minute=tracked.start or None,
+        stored=(engine.store.edition(tracked.symbol), engine.store.present(tracked.symbol).minutes),
         forming=_forming(queue.forming, last),
-        day_closes=one.day.half_hours,
-        revisions=one.revisions,
-        profile_note=one.profile_note,
-        high_24h=one.day.high,
-        low_24h=one.day.low,
-        relative_volume=one.relative_volume,
+        day_closes=tracked.day.half_hours,
+        revisions=tracked.revisions,
+        profile_note=tracked.profile_note,
+        high_24h=tracked.day.high,
+        low_24h=tracked.day.low,
+        relative_volume=tracked.relative_volume,
     )
 
 
@@ -205,13 +213,13 @@ _SOURCED_MS = 2 * DAY_MS
 
 
 def coverage(
-    engine: Engine, one: TrackedSymbol, gaps: Sequence[GapView], start: int, end: int, cells: int
+    engine: Engine, tracked: TrackedSymbol, gaps: Sequence[GapView], start: int, end: int, cells: int
 ) -> tuple[MinuteState, ...]:
     """The state of ``cells`` equal parts of ``[start, end)``, in each the one that matters most.
 
     Args:
         engine: called from any thread.
-        one: the symbol.
+        tracked: the symbol.
         gaps: as the screen knows them, of any symbol.
         start: ms, of the first part.
         end: ms, exclusive.
@@ -227,18 +235,20 @@ def coverage(
         part[slice(None) if only is None else part == _STATES.index(only)] = _STATES.index(state)
 
     due = (engine.clock.now() - engine.clock.at_least(LATE_MS, 1.0)) // MINUTE_MS * MINUTE_MS
-    if one.last is not None:
-        due = max(due, one.last.open_time + MINUTE_MS)
-    reading = one.phase == "backfill"
-    mark(one.start if one.start else due, due, MinuteState.FILLING if reading else MinuteState.MISSING)
-    for low, high in engine.store.present(one.symbol).clip(start, end):
+    if tracked.last is not None:
+        due = max(due, tracked.last.open_time + MINUTE_MS)
+    reading = tracked.phase == "backfill"
+    mark(
+        tracked.start if tracked.start else due, due, MinuteState.FILLING if reading else MinuteState.MISSING
+    )
+    for low, high in engine.store.present(tracked.symbol).clip(start, end):
         mark(low, high, MinuteState.STORED)
     if end - start <= _SOURCED_MS:
-        rows, sources = engine.store.read_sourced(one.symbol, start, end)
+        rows, sources = engine.store.read_sourced(tracked.symbol, start, end)
         at = (rows["open_time"][sources == Source.STREAM] - start) // MINUTE_MS
         states[at] = _STATES.index(MinuteState.LIVE)
     for gap in gaps:
-        if gap.symbol == one.symbol and gap.state in ("filling", "unavailable"):
+        if gap.symbol == tracked.symbol and gap.state in ("filling", "unavailable"):
             mark(gap.start, gap.end, MinuteState(gap.state), only=MinuteState.MISSING)
     return worst(states, cells)
 

@@ -36,11 +36,11 @@ _LINES = 3
 _TOLD = {SymbolState.LIVE: "info", SymbolState.LATE: "info", SymbolState.STALE: "warning"}
 
 
-def health_of_symbol(engine: Engine, one: TrackedSymbol, now: int) -> tuple[SymbolState, str]:
+def health_of_symbol(engine: Engine, tracked: TrackedSymbol, now: int) -> tuple[SymbolState, str]:
     """State of a symbol, from the age of what arrived and nothing else."""
-    if one.phase in _PHASES:
-        return _PHASES[one.phase], one.reason
-    queue = engine.ingest.queue(one.symbol)
+    if tracked.phase in _PHASES:
+        return _PHASES[tracked.phase], tracked.reason
+    queue = engine.ingest.queue(tracked.symbol)
     if queue.next is None:
         return SymbolState.BACKFILL, "its history is being read again"
     overdue = now - (queue.next + MINUTE_MS)
@@ -50,9 +50,9 @@ def health_of_symbol(engine: Engine, one: TrackedSymbol, now: int) -> tuple[Symb
     if overdue > floor(LATE_MS, 1.0):
         return SymbolState.LATE, f"minute {overdue // 1000} s overdue"
     # A minute without trade needs no frame; one of which REST alone tells that there was should have some.
-    since, traded = queue.last_frame, one.last_traded or 0
+    since, traded = queue.last_frame, tracked.last_traded or 0
     if since is None or traded > since:
-        socket = _socket(engine, one.symbol)
+        socket = _socket(engine, tracked.symbol)
         joined = (queue.opened or 0) + _JOINING_MS
         if since is not None or traded > joined or socket is None or not socket.frames:
             age = now - (since or queue.opened or now)
@@ -92,8 +92,8 @@ class HealthLog:
         engine = self._engine
         now, changed = engine.clock.now(), {state: list[tuple[str, str]]() for state in _TOLD}
         known, self._known = self._known, {}
-        for symbol, one in engine.tracked.items():
-            state, reason = health_of_symbol(engine, one, now)
+        for symbol, tracked in engine.tracked.items():
+            state, reason = health_of_symbol(engine, tracked, now)
             before, since = known.get(symbol, (SymbolState.LIVE, now))
             if state not in _TOLD:  # from there on it begins anew
                 continue

@@ -167,10 +167,10 @@ class LiveMonitor:
     def _window(
         self, symbol: str, timeframe: int, count: int, end: int | None
     ) -> tuple[Rows, tuple[NDArray[np.float64], ...]]:
-        one = self._engine.tracked.get(symbol)
-        if one is not None and one.last is not None:
+        tracked = self._engine.tracked.get(symbol)
+        if tracked is not None and tracked.last is not None:
             frame = timeframe * SECOND_MS
-            until = (one.last.open_time + MINUTE_MS) // frame * frame
+            until = (tracked.last.open_time + MINUTE_MS) // frame * frame
             wanted = until if end is None else min(end // frame * frame, until)
             with contextlib.suppress(StoreError):  # the engine has ended and closed it
                 return self._windows.bars(symbol, timeframe, count, wanted, until)
@@ -179,10 +179,10 @@ class LiveMonitor:
 
     def open_bar(self, symbol: str, timeframe: int) -> Rows:
         """What the closed minutes since the last completed bar come to: one row, or none."""
-        one = self._engine.tracked.get(symbol)
-        if one is None or one.last is None:
+        tracked = self._engine.tracked.get(symbol)
+        if tracked is None or tracked.last is None:
             return np.empty(0, dtype=ROW)
-        end, frame = one.last.open_time + MINUTE_MS, timeframe * SECOND_MS
+        end, frame = tracked.last.open_time + MINUTE_MS, timeframe * SECOND_MS
         try:
             return self._windows.open_bar(symbol, timeframe, end // frame * frame, end)
         except StoreError:
@@ -190,21 +190,21 @@ class LiveMonitor:
 
     def coverage(self, symbol: str, start: int, end: int, cells: int) -> tuple[MinuteState, ...]:
         """The state of ``cells`` equal parts of ``[start, end)``, in each the one that matters most."""
-        one = self._engine.tracked.get(symbol)
+        tracked = self._engine.tracked.get(symbol)
         outside = (MinuteState.OUTSIDE,) * cells
-        if one is None or one.phase in ("waiting", "unknown"):
+        if tracked is None or tracked.phase in ("waiting", "unknown"):
             return outside
         try:
-            return snapshots.coverage(self._engine, one, self.newest.gaps, start, end, cells)
+            return snapshots.coverage(self._engine, tracked, self.newest.gaps, start, end, cells)
         except StoreError:
             return outside
 
     def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
         """The profile of a UTC day from the stored minutes."""
-        one = self._engine.tracked.get(symbol)
-        if one is None or one.last is None:
+        tracked = self._engine.tracked.get(symbol)
+        if tracked is None or tracked.last is None:
             return None
-        newest = one.last.open_time
+        newest = tracked.last.open_time
         start = newest // DAY_MS * DAY_MS if day is None else day
         last = min(newest, start + DAY_MS - MINUTE_MS)
         try:

@@ -51,7 +51,7 @@ async def read_seed(
     Raises:
         RestError: the exchange refused, or gave no usable answer in several tries.
     """
-    native = max(one for one in NATIVE if timeframe % one == 0)
+    native = max(interval for interval in NATIVE if timeframe % interval == 0)
     span = native * SECOND_MS
     until = end = start - start % (timeframe * SECOND_MS)
     pages: list[Rows] = []

@@ -60,15 +60,19 @@ class HistoryMeter:
 
     def look(self, tracked: Sequence[TrackedSymbol], pausing: str | None) -> WholeHistory | None:
         """The measure as of now; None where nothing is being read."""
-        if not any(one.phase in ("waiting", "backfill") for one in tracked):
+        if not any(symbol.phase in ("waiting", "backfill") for symbol in tracked):
             self._whole = None
-            for one in tracked:
-                one.history = None
+            for symbol in tracked:
+                symbol.history = None
             return None
-        unread = sum(one.history is None and one.phase == "waiting" for one in tracked)
+        unread = sum(symbol.history is None and symbol.phase == "waiting" for symbol in tracked)
         if self._whole is None:
             self._whole = WholeHistory()
-        known = [(one.history, one.tracker is None and one.phase == "live") for one in tracked if one.history]
+        known = [
+            (symbol.history, symbol.tracker is None and symbol.phase == "live")
+            for symbol in tracked
+            if symbol.history
+        ]
         self._whole.update(known, unread, pausing)
         return self._whole
 

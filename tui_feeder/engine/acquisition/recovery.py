@@ -407,5 +407,5 @@ class Recovery:
 
     def unavailable(self, symbol: str) -> Coverage:
         """Minutes recorded as unavailable."""
-        ranges = [(one.start, one.end) for one in self._store.unavailable(symbol)]
+        ranges = [(known.start, known.end) for known in self._store.unavailable(symbol)]
         return Coverage(ranges) if ranges else EMPTY

@@ -29,7 +29,7 @@ _NOT_YET = ("PENDING_TRADING", "PRE_TRADING")
 class SubscriptionListener(Protocol):
     """Whoever brings symbols to live and lets them go: the engine."""
 
-    def begin(self, one: TrackedSymbol) -> None:
+    def begin(self, tracked: TrackedSymbol) -> None:
         """Bring a symbol to live, unless that is under way."""
         ...
 
@@ -196,33 +196,33 @@ class Subscriptions:
             self._journal.note("info", "followed no longer", name)
         for name in symbols:
             self._settle(self.tracked.setdefault(name, TrackedSymbol(name)))
-        self.subscribe([one.symbol for one in self.tracked.values() if one.info is not None])
+        self.subscribe([tracked.symbol for tracked in self.tracked.values() if tracked.info is not None])
         self._listener.settled()
 
-    def _settle(self, one: TrackedSymbol) -> None:
+    def _settle(self, tracked: TrackedSymbol) -> None:
         """What becomes of a symbol, as it is listed now."""
-        name, info = one.symbol, self.listed.get(one.symbol)
+        name, info = tracked.symbol, self.listed.get(tracked.symbol)
         trades = info is not None and info.status == _TRADING
-        one.info = info or one.info
-        if one.info is None and one.phase == "waiting":
-            one.phase, one.reason = "unknown", "the exchange does not list it"
+        tracked.info = info or tracked.info
+        if tracked.info is None and tracked.phase == "waiting":
+            tracked.phase, tracked.reason = "unknown", "the exchange does not list it"
             guess = f" (did you mean {near}?)" if (near := self.likely(name)) else ""
             text = f"the exchange does not list this symbol{guess}"
             if name in self.odd:
-                text = one.reason = f"its entry in the exchange's list cannot be used: {self.odd[name]}"
+                text = tracked.reason = f"its entry in the exchange's list cannot be used: {self.odd[name]}"
             self._journal.note("error", text, name)
-        elif not trades and one.phase in ("waiting", "backfill", "live", "no data"):
+        elif not trades and tracked.phase in ("waiting", "backfill", "live", "no data"):
             status = f" ({info.status})" if info is not None else ""
             if info is not None and info.status in _NOT_YET:
-                one.phase, one.reason = "pending", f"the exchange does not trade it yet{status}"
+                tracked.phase, tracked.reason = "pending", f"the exchange does not trade it yet{status}"
             else:
-                one.phase, one.reason = "delisted", f"the exchange trades it no longer{status}"
-            one.tracker = None
+                tracked.phase, tracked.reason = "delisted", f"the exchange trades it no longer{status}"
+            tracked.tracker = None
             self._listener.rest_case(name)
-            self._journal.note("warning", one.reason, name)
-        elif trades and one.phase in ("waiting", "unknown", "delisted", "pending"):
-            one.phase, one.reason = "waiting", "queued"
-            self._listener.begin(one)
+            self._journal.note("warning", tracked.reason, name)
+        elif trades and tracked.phase in ("waiting", "unknown", "delisted", "pending"):
+            tracked.phase, tracked.reason = "waiting", "queued"
+            self._listener.begin(tracked)
 
     def likely(self, symbol: str) -> str | None:
         """The listed symbol that was probably meant."""

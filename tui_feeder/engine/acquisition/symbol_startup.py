@@ -90,95 +90,97 @@ class SymbolStartup:
             str, Coverage
         ] = {}  # damaged days that were asked for again before the queue opened
 
-    async def run(self, one: TrackedSymbol, recovery: Recovery) -> None:
+    async def run(self, tracked: TrackedSymbol, recovery: Recovery) -> None:
         """The whole way; tried until it succeeds.
 
         A slot is held only while something is done for the symbol, never while it waits for its next try:
         symbols of which the exchange gives nothing hold up no other.
         """
-        one.start = await self._wanted_start(one)
-        known = recovery.unavailable(one.symbol)
+        tracked.start = await self._wanted_start(tracked)
+        known = recovery.unavailable(tracked.symbol)
         opened = None
         while opened is None:
-            await self._fill(one, recovery)
-            await self.update_inputs(one)
+            await self._fill(tracked, recovery)
+            await self.update_inputs(tracked)
             with contextlib.suppress(_DamagedError):  # a day proved so while its candles were read: once more
                 async with self._slots:
-                    one.phase, one.reason = "backfill", "its numbers are being made"
-                    opened = await self.open_queue(one)
-        if one.phase == "failed":  # the first minute it took was too much for it
+                    tracked.phase, tracked.reason = "backfill", "its numbers are being made"
+                    opened = await self.open_queue(tracked)
+        if tracked.phase == "failed":  # the first minute it took was too much for it
             return
-        one.phase, one.reason = "live", ""
-        recovery.resume(one.symbol)
-        recovery.confirm(one.symbol, self._store.unconfirmed(one.symbol))
-        queue_next = self._ingest.queue(one.symbol).next or opened
-        present = self._store.present(one.symbol)
-        left = present.missing(one.start, self.closed_until()).subtract(known)
+        tracked.phase, tracked.reason = "live", ""
+        recovery.resume(tracked.symbol)
+        recovery.confirm(tracked.symbol, self._store.unconfirmed(tracked.symbol))
+        queue_next = self._ingest.queue(tracked.symbol).next or opened
+        present = self._store.present(tracked.symbol)
+        left = present.missing(tracked.start, self.closed_until()).subtract(known)
         # Of older days nobody else asks for those that were damaged.
         older = (
-            self._store.lost_published(one.symbol).union(self._store.damaged(one.symbol)).clip(0, one.start)
+            self._store.lost_published(tracked.symbol)
+            .union(self._store.damaged(tracked.symbol))
+            .clip(0, tracked.start)
         )
         left = left.union(older.subtract(present))
         # What the stream brought meanwhile and the queue has taken may still be on its way to the store.
         for start, end in left.subtract(span(opened, queue_next)):
             joining = start >= queue_next
             reason = "closed while history was read" if joining else "no source had these minutes"
-            recovery.need(one.symbol, start, end, reason, joining=joining)
+            recovery.need(tracked.symbol, start, end, reason, joining=joining)
 
-    async def _fill(self, one: TrackedSymbol, recovery: Recovery) -> None:
+    async def _fill(self, tracked: TrackedSymbol, recovery: Recovery) -> None:
         """Fill what is missing, until the end of history is near now."""
         backoff = Backoff(most=_MOST_WAIT_SECONDS)
         near = self._clock.at_least(_NEAR_MS, 2.0)
         whole: Tracker | None = None
         while True:
             until = self.closed_until()
-            missing = self._store.present(one.symbol).missing(one.start, until)
-            missing = missing.subtract(recovery.unavailable(one.symbol))
+            missing = self._store.present(tracked.symbol).missing(tracked.start, until)
+            missing = missing.subtract(recovery.unavailable(tracked.symbol))
             # A settling minute may not be had by REST yet; the queue and recovery take care of it.
             if missing.minutes * MINUTE_MS <= near and (not missing or missing.start >= until - near):
-                one.tracker = None
+                tracked.tracker = None
                 return
             if whole is None:
                 whole = Tracker(missing.minutes)
             else:
                 whole.go_on(missing.minutes)
             async with self._slots:
-                one.phase, one.reason = "backfill", "history is being read"
-                one.tracker = one.history = whole
-                filled = await self._history.fill(one.symbol, missing, one.tracker)
-            recovery.confirm(one.symbol, filled.unconfirmed)
+                tracked.phase, tracked.reason = "backfill", "history is being read"
+                tracked.tracker = tracked.history = whole
+                filled = await self._history.fill(tracked.symbol, missing, tracked.tracker)
+            recovery.confirm(tracked.symbol, filled.unconfirmed)
             if filled.failed:
                 what = f"{filled.failed.minutes} minutes of history could not be read ({filled.reason})"
-                await self._put_off(one, filled.kind, what, backoff)
-            elif filled.absent.clip(one.start, until - near):
-                one.tracker = None  # no source has them: recovery asks again, live minutes need not wait
+                await self._put_off(tracked, filled.kind, what, backoff)
+            elif filled.absent.clip(tracked.start, until - near):
+                tracked.tracker = None  # no source has them: recovery asks again, live minutes need not wait
                 return
 
-    async def _wanted_start(self, one: TrackedSymbol) -> int:
+    async def _wanted_start(self, tracked: TrackedSymbol) -> int:
         """The first minute wanted: the configured one, or the first the exchange has."""
         start = wanted_start(self._config, self._clock.now())
-        listed = self._store.listed(one.symbol)
+        listed = self._store.listed(tracked.symbol)
         if listed is None or listed > start:
             backoff = Backoff(most=_MOST_WAIT_SECONDS)
             while True:
                 try:
-                    found = await self._history.first_minute(one.symbol, start)
-                    if found is None and one.info is not None and one.info.listed_hint < start:
+                    found = await self._history.first_minute(tracked.symbol, start)
+                    if found is None and tracked.info is not None and tracked.info.listed_hint < start:
                         raise RestError(
                             "empty answer", f"the exchange shows no candle since {format_second(start)}"
                         )
                     break
                 except RestError as error:
-                    await self._put_off(one, error.kind, str(error), backoff, error.retry_ms or 0)
+                    await self._put_off(tracked, error.kind, str(error), backoff, error.retry_ms or 0)
             if found is None:
                 return self.closed_until()
             if found > start:
-                await asyncio.wrap_future(self._store.set_listed(one.symbol, found))
+                await asyncio.wrap_future(self._store.set_listed(tracked.symbol, found))
             return max(start, found)
         return max(start, listed)
 
     async def _put_off(
-        self, one: TrackedSymbol, kind: str, reason: str, backoff: Backoff, retry_ms: int = 0
+        self, tracked: TrackedSymbol, kind: str, reason: str, backoff: Backoff, retry_ms: int = 0
     ) -> None:
         """Wait until the next try, less where REST is reached again or the symbol's candles begin.
 
@@ -189,64 +191,70 @@ class SymbolStartup:
         next_try = now + int(seconds * 1000 * self._clock.rate)
         phase = "no data" if kind in OWN_FAULTS and backoff.tries > _ALONE_TRIES else "backfill"
         text = f"{reason}; asked again at {format_second(next_try)[11:]}"
-        if one.phase != phase or phase == "backfill":
-            self._journal.note("warning", text, one.symbol)
-        one.phase, one.reason, one.tracker = phase, text, None
+        if tracked.phase != phase or phase == "backfill":
+            self._journal.note("warning", text, tracked.symbol)
+        tracked.phase, tracked.reason, tracked.tracker = phase, text, None
         self._settled()
-        one.wake.clear()
-        self._refused[one.symbol] = one
+        tracked.wake.clear()
+        self._refused[tracked.symbol] = tracked
         try:
             async with asyncio.timeout(seconds):
-                await one.wake.wait()
+                await tracked.wake.wait()
         except TimeoutError:
             pass
         finally:
-            self._refused.pop(one.symbol, None)
+            self._refused.pop(tracked.symbol, None)
 
     def reached(self) -> None:
         """REST answers again: whoever waits for a next try has it now."""
-        for one in self._refused.values():
-            one.wake.set()
+        for tracked in self._refused.values():
+            tracked.wake.set()
 
     def try_one(self) -> bool:
         """Let one of those that wait have its next try now; False: there is none."""
-        for one in self._refused.values():
-            if one.phase == "backfill":
-                one.wake.set()
+        for tracked in self._refused.values():
+            if tracked.phase == "backfill":
+                tracked.wake.set()
                 return True
         return False
 
-    async def update_inputs(self, one: TrackedSymbol) -> None:
+    async def update_inputs(self, tracked: TrackedSymbol) -> None:
         """Keep what the symbol's numbers rest on beside candles: tick size, bars that seed long EMAs."""
-        known = inputs_of(self._store, one.symbol)
-        inputs = known if one.info is None else msgspec.structs.replace(known, tick_size=one.info.tick_size)
-        settings = pipeline_settings(self._config, one.symbol, inputs.tick_size)
-        present = self._store.present(one.symbol)
+        known = inputs_of(self._store, tracked.symbol)
+        inputs = (
+            known
+            if tracked.info is None
+            else msgspec.structs.replace(known, tick_size=tracked.info.tick_size)
+        )
+        settings = pipeline_settings(self._config, tracked.symbol, inputs.tick_size)
+        present = self._store.present(tracked.symbol)
         end = present.end if present else self.closed_until()
-        revisions = revisions_of(self._store, one.symbol)
+        revisions = revisions_of(self._store, tracked.symbol)
         # What is published first begins behind what is stored now.
         start = history_start(present, end, settings, None if revisions is None else revisions.since)
         for timeframe in short_timeframes(settings, inputs, start, end):
-            one.reason = f"{timeframe_label(timeframe)} bars from before its history are being read"
+            tracked.reason = f"{timeframe_label(timeframe)} bars from before its history are being read"
             try:
-                seed = await read_seed(self._rest, one.symbol, settings, timeframe, start)
+                seed = await read_seed(self._rest, tracked.symbol, settings, timeframe, start)
             except RestError as error:
                 label = timeframe_label(timeframe)
                 text = f"{label} bars before its history could not be read ({error.kind}: {error}): "
-                self._journal.note("warning", text + "its EMAs warm up from the candles alone", one.symbol)
+                self._journal.note(
+                    "warning", text + "its EMAs warm up from the candles alone", tracked.symbol
+                )
                 continue
             self._journal.count("EMA seeds read")
             inputs = msgspec.structs.replace(inputs, seeds=inputs.seeds | {timeframe: seed})
         if inputs != known:
             stale = EMPTY
-            newest = self._store.watermark(one.symbol)
+            newest = self._store.watermark(tracked.symbol)
             if inputs.seeds != known.seeds and revisions is not None and newest is not None:
                 # Published EMAs that warmed up from the candles alone are others with what seeds them. A new
                 # tick size is a setting: it holds from now on.
                 stale = span(revisions.since, newest + MINUTE_MS)
-            await asyncio.wrap_future(put_inputs(self._store, one.symbol, inputs, stale))
+            await asyncio.wrap_future(put_inputs(self._store, tracked.symbol, inputs, stale))
 
-    async def open_queue(self, one: TrackedSymbol, since: int | None = None) -> int:
+    async def open_queue(self, tracked: TrackedSymbol, since: int | None = None) -> int:
         """Load the pipeline from the store and open the queue behind its last minute.
 
         Called again when minutes that the pipeline had passed were repaired, with the first of them as
@@ -262,8 +270,8 @@ class SymbolStartup:
             _DamagedError: stored days proved to be damaged before it was open for the first time: they may
                 still be read again before anything is published without them.
         """
-        async with one.rebuilding:
-            symbol = one.symbol
+        async with tracked.rebuilding:
+            symbol = tracked.symbol
             self._ingest.hold(symbol)
             await asyncio.wrap_future(self._store.flushed())  # what this queue gave before it was held
             queue = self._ingest.queue(symbol)
@@ -273,7 +281,7 @@ class SymbolStartup:
                 end = queue.next
             elif made is not None:
                 # Minutes that were stored without a message before a stop get theirs now.
-                end = max(made + MINUTE_MS, one.start)
+                end = max(made + MINUTE_MS, tracked.start)
             else:
                 end = present.end if present else self.closed_until()
             if present and queue.next is None and (made is None or made < end - MINUTE_MS):
@@ -288,30 +296,30 @@ class SymbolStartup:
                 queue.skipped = present.missing(begin, end).union(unpublished.clip(begin, end))
             elif queue.next is None:  # it crashed: what it goes back over is no longer skipped
                 queue.skipped = queue.skipped.clip(0, end)
-            pipeline, first, changed = await self._catch_up(one, queue, end, since)
+            pipeline, first, changed = await self._catch_up(tracked, queue, end, since)
             while changed:  # by a repair while the numbers were being made
-                pipeline, earlier, changed = await self._catch_up(one, queue, end, None)
+                pipeline, earlier, changed = await self._catch_up(tracked, queue, end, None)
                 first = min(first, earlier)
             recent = self._store.read(symbol, end - DAY_MS - MINUTE_MS, end)
-            one.day.load(recent)
-            if one.message is None or first < end:
-                one.message, one.states = pipeline.message(), pipeline.timeframe_states()
-                one.relative_volume = pipeline.relative_volume
+            tracked.day.load(recent)
+            if tracked.message is None or first < end:
+                tracked.message, tracked.states = pipeline.message(), pipeline.timeframe_states()
+                tracked.relative_volume = pipeline.relative_volume
                 for candle in to_candles(recent[-2:]):
-                    one.before_last, one.last = one.last.close if one.last else None, candle
-            self.judge_profile(one, pipeline)
+                    tracked.before_last, tracked.last = tracked.last.close if tracked.last else None, candle
+            self.judge_profile(tracked, pipeline)
             self._ingest.open_queue(symbol, pipeline, end)
             return end
 
-    def judge_profile(self, one: TrackedSymbol, pipeline: SymbolPipeline) -> None:
+    def judge_profile(self, tracked: TrackedSymbol, pipeline: SymbolPipeline) -> None:
         """Note whether the rows of the symbol's profile fit it; each cause is logged once."""
-        one.profile_note, cause = profile_note(self._config, pipeline)
-        if cause and cause not in one.noted:
-            one.noted.add(cause)
-            self._journal.note("warning", one.profile_note, one.symbol)
+        tracked.profile_note, cause = profile_note(self._config, pipeline)
+        if cause and cause not in tracked.noted:
+            tracked.noted.add(cause)
+            self._journal.note("warning", tracked.profile_note, tracked.symbol)
 
     async def _catch_up(
-        self, one: TrackedSymbol, queue: SymbolQueue, end: int, since: int | None
+        self, tracked: TrackedSymbol, queue: SymbolQueue, end: int, since: int | None
     ) -> tuple[SymbolPipeline, int, bool]:
         """Make the pipeline from the store; publish again what rests on minutes that have changed.
 
@@ -319,7 +327,7 @@ class SymbolStartup:
             The pipeline after the last minute before ``end``; the first minute that was published again,
             ``end`` for none; whether minutes have changed meanwhile, so that it must be done once more.
         """
-        symbol, store = one.symbol, self._store
+        symbol, store = tracked.symbol, self._store
         revisions = revisions_of(store, symbol) or Revisions(end)
         begin, edition = revisions.since, store.edition(symbol)
         # Also what came or changed too late for an earlier engine, or for a try that crashed.
@@ -346,7 +354,7 @@ class SymbolStartup:
         if store.lost_published(symbol).clip(0, end):
             await asyncio.wrap_future(store.mark_published_without_lost(symbol))
         if first < end:
-            await self._revise(one, queue, pipeline, revisions, first, end)
+            await self._revise(tracked, queue, pipeline, revisions, first, end)
         if changed and store.edition(symbol) == edition:
             await asyncio.wrap_future(store.mark_republished(symbol, changed))
         return (
@@ -357,7 +365,7 @@ class SymbolStartup:
 
     async def _revise(
         self,
-        one: TrackedSymbol,
+        tracked: TrackedSymbol,
         queue: SymbolQueue,
         pipeline: SymbolPipeline,
         revisions: Revisions,
@@ -369,7 +377,7 @@ class SymbolStartup:
         A part at a time, so that memory stays the same however long it is. All corrections are noted with
         the first part: a kill before the last leaves the numbers of the others unused.
         """
-        symbol = one.symbol
+        symbol = tracked.symbol
         # What was lost with a damaged day had its message.
         never = queue.skipped.subtract(
             self._store.stale_published(symbol).subtract(self._store.unpublished(symbol))
@@ -401,7 +409,7 @@ class SymbolStartup:
             queue.late.difference_update(at for at, *_ in told)
             for _, message, payload, _ in told:
                 self._publish(symbol, message, payload)
-        one.revisions += corrected.minutes
+        tracked.revisions += corrected.minutes
         self._journal.count("revisions", corrected.minutes)
         self._journal.note("info", f"{minutes.minutes} minutes computed again and published", symbol)
 

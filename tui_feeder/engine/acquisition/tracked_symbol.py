@@ -75,7 +75,11 @@ def matching(wanted: Sequence[str], there: Iterable[str]) -> list[str]:
     chosen: dict[str, None] = {}
     for name in wanted:
         pattern = "*" if name == "ALL" else name
-        found = [one for one in there if fnmatch.fnmatchcase(one, pattern)] if is_pattern(name) else [name]
+        found = (
+            [symbol for symbol in there if fnmatch.fnmatchcase(symbol, pattern)]
+            if is_pattern(name)
+            else [name]
+        )
         chosen.update(dict.fromkeys(found))
     return list(chosen)
 

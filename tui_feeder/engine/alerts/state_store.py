@@ -72,14 +72,16 @@ class AlertStateStore:
                 refused.append(f"{subject}: {error}")
                 rules.changed.add(subject)
                 continue
-            for one in kept:
-                rule, made = mine.get(one.rule, (None, b""))
-                if rule is not None and made == one.made:
-                    rules.resume(rule, subject, (one.reported, one.reported_at, one.seen, one.day))
+            for record in kept:
+                rule, made = mine.get(record.rule, (None, b""))
+                if rule is not None and made == record.made:
+                    rules.resume(
+                        rule, subject, (record.reported, record.reported_at, record.seen, record.day)
+                    )
                     continue
                 rules.changed.add(subject)
                 if rule is not None:
-                    others.add(one.rule)
+                    others.add(record.rule)
         if refused:
             text = f"what the rules of alerts knew of {len(refused)} symbols or sinks cannot be used"
             self._journal.note("warning", f"{text} ({refused[0]}): there they begin anew")
@@ -115,7 +117,7 @@ class AlertStateStore:
         if rules.changed:
             known = rules.known()
             for subject in rules.changed:
-                kept = [self._kept(*one) for one in known.get(subject, ())[:_MOST_RULES]]
+                kept = [self._kept(*saved) for saved in known.get(subject, ())[:_MOST_RULES]]
                 self._write(_RULES_OF + subject, kept)
             rules.changed.clear()
         if self._shown_waits:

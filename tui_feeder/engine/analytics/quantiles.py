@@ -309,8 +309,8 @@ class VolumeQuantiles:
         """
         self._clear()
         self._start, self._until, histograms = state
-        for histogram, one in zip(self._histograms, histograms, strict=True):
-            histogram.restore(one)
+        for histogram, histogram_state in zip(self._histograms, histograms, strict=True):
+            histogram.restore(histogram_state)
 
     def leaving(self, minute: int) -> tuple[int, int] | None:
         """Asks for the stored minutes that leave the window next, in stretches of two hours and more.
@@ -361,12 +361,12 @@ class VolumeQuantiles:
         if place < len(times) and times[place] < start:
             goes = self._leaving[4 * place : 4 * place + 4]
             self._next = place + 1
-            for histogram, one, other in zip(self._histograms, comes, goes, strict=True):
-                histogram.exchange(one, other)
+            for histogram, coming, other in zip(self._histograms, comes, goes, strict=True):
+                histogram.exchange(coming, other)
             self._slide()
         else:
-            for histogram, one in zip(self._histograms, comes, strict=True):
-                histogram.change(one, 1)
+            for histogram, coming in zip(self._histograms, comes, strict=True):
+                histogram.change(coming, 1)
 
     def _slide(self) -> None:
         times, place = self._times, self._next

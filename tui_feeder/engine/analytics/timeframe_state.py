@@ -210,6 +210,6 @@ class Line:
         self.bar.restore(state.bar)
         self.bar_time, self.due, self.minutes_lacking = state.bar_time, state.due, state.minutes_lacking
         self.closes.extend(state.closes)
-        for ema, one in zip(self.emas, state.emas, strict=True):
-            ema.restore(one)
+        for ema, ema_state in zip(self.emas, state.emas, strict=True):
+            ema.restore(ema_state)
         self.trend, self.trend_since = self._trend_now(), state.trend_since

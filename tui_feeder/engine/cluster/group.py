@@ -113,7 +113,7 @@ class RendezvousAssignor:
             By member id what it gets; a member that is no worker gets nothing.
         """
         partitions = len(cluster.partitions_for_topic(self._topic) or ())
-        workers = {at: worker for at, one in members.items() if (worker := worker_of(one)) is not None}
+        workers = {at: worker for at, member in members.items() if (worker := worker_of(member)) is not None}
         shares = divide(workers, partitions)
         return {
             member: ConsumerProtocolMemberAssignment(

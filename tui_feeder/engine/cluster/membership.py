@@ -143,7 +143,7 @@ class Membership(SessionSink):
         """The group has changed; called by the consumer, whose answer was taken just before."""
         self._beat()
         self._member = True
-        mine = frozenset(one.partition for one in partitions)
+        mine = frozenset(assigned.partition for assigned in partitions)
         coordinator = consumer._coordinator
         assignment = Assignment(coordinator.generation, coordinator.member_id, mine, self._answer)
         loop = self._engine_loop

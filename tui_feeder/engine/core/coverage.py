@@ -233,7 +233,9 @@ class Coverage:
         """
         if len(self.intervals) <= most:
             return self
-        longest = sorted(self.intervals, key=lambda one: (one[1] - one[0], one[0]))[-most:]
+        longest = sorted(self.intervals, key=lambda interval: (interval[1] - interval[0], interval[0]))[
+            -most:
+        ]
         return self._from_sorted(tuple(sorted(longest)))
 
     def missing(self, start: int, end: int) -> Coverage:

@@ -117,7 +117,7 @@ def _tls_files(files: dict[str, Path | None]) -> Iterator[Requirement]:
 def _folder(key: str, folder: Path) -> Iterator[Requirement]:
     """A folder that is there, or whose next one above can have it, for writing."""
     try:
-        there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     except OSError as error:
         yield Requirement(key, f"{folder} cannot be looked at: {error.strerror}", "name another", False)
         return

@@ -122,7 +122,7 @@ def _same_days(present: Coverage, state: PipelineState) -> bool:
     day = (state.last or 0) // DAY_MS * DAY_MS
     days = range(day - DAYS_BEFORE * DAY_MS, day, DAY_MS)
     stored = {at: minutes for at in days if (minutes := present.clip(at, at + DAY_MS).minutes)}
-    return stored == {one.day: one.minutes for one in state.before}
+    return stored == {day_range.day: day_range.minutes for day_range in state.before}
 
 
 def _digest(settings: PipelineSettings, inputs: SymbolInputs, start: int) -> bytes:

@@ -57,7 +57,7 @@ def misfits_in(store: Store, config: Config) -> list[str]:
         if settings is None or settings.price_increment_mode == "Auto" or day is None:
             continue
         ranges = ranges_of(store.read(symbol, day - DAYS_BEFORE * DAY_MS, day + DAY_MS))
-        before = [one for one in ranges if one.day < day]
+        before = [day_range for day_range in ranges if day_range.day < day]
         low, high = ranges[-1].low, ranges[-1].high
         if (found := misfit(low, high, typical_range(before), settings)) is not None:
             told.append(f"{symbol}: {misfit_text(config, symbol, found)}")

@@ -35,7 +35,7 @@ def replay(store: Store, config: Config, symbols: Sequence[str], start: int, end
             for candle in to_candles(store.read(symbol, low, high))
         ]
         if len(symbols) > 1:
-            waiting.sort(key=lambda one: one[:2])
+            waiting.sort(key=lambda entry: entry[:2])
         for _, place, candle in waiting:
             yield count_minute(store, pipelines[place], candle, 0)
 

@@ -228,7 +228,7 @@ def begin_days(
             if not len(rows):
                 empty += 1
                 continue
-            earlier = tuple(one for one in before if one.day >= day - DAYS_BEFORE * DAY_MS)
+            earlier = tuple(day_range for day_range in before if day_range.day >= day - DAYS_BEFORE * DAY_MS)
             before = earlier + ranges_of(rows)
             stamp = stamp_of(rows, settings, earlier)
             if known.get(day) == stamp and not again:

@@ -59,11 +59,11 @@ def disabled_backlogs(config: Config, found: Sequence[Backlog]) -> list[str]:
     taken = {("kafka", topic) for topic in kafka_topics(config)}
     taken |= {("file", topic) for topic in file_topics(config)}
     return [
-        f"{one.sink} is disabled: {one.messages:,} messages wait for it, the oldest {span_text(one.age)} "
-        "old; they are kept, those made meanwhile are not for it. "
-        f"To drop them: feeder-tui sinks discard {one.kind}"
-        for one in found
-        if (one.kind, one.topic) not in taken
+        f"{backlog.sink} is disabled: {backlog.messages:,} messages wait for it, "
+        f"the oldest {span_text(backlog.age)} old; they are kept, those made meanwhile are not for it. "
+        f"To drop them: feeder-tui sinks discard {backlog.kind}"
+        for backlog in found
+        if (backlog.kind, backlog.topic) not in taken
     ]
 
 

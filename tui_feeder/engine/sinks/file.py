@@ -102,7 +102,7 @@ class FileSink(DrainingSink):
                     self._pack_at = 0.0
                 ending, lines = self.ending, self.outbox.read_after(self.taken, _AT_ONCE)
                 if lines:
-                    await asyncio.to_thread(self._append, [one.payload for one in lines])
+                    await asyncio.to_thread(self._append, [message.payload for message in lines])
                     self.take(lines[-1].number)
                     self.count(f"{self.name} messages", len(lines))
                 self.progress()
@@ -150,7 +150,7 @@ class FileSink(DrainingSink):
 
     def _begin(self) -> None:
         """The first or the next file."""
-        newest = max((_born(one) for one in files(self._folder, self._topic)), default=0)
+        newest = max((_born(file) for file in files(self._folder, self._topic)), default=0)
         self._born = max(time.time_ns() // 1_000_000, newest + 1)  # a clock set back must not mix them up
         moment = datetime.fromtimestamp(self._born / 1000, UTC)
         name = f"{self._topic}-{moment:%Y%m%dT%H%M%S}{self._born % 1000:03}Z.jsonl"
@@ -246,12 +246,12 @@ class FileSink(DrainingSink):
 def files(folder: Path, topic: str) -> list[Path]:
     """The files of a topic in order of their making; one that is compressed just now is there twice."""
     form = re.compile(rf"{re.escape(topic)}-\d{{8}}T\d{{9}}Z\.jsonl(\.gz|\.zst)?")
-    return sorted(one for one in folder.glob(f"{topic}-*") if form.fullmatch(one.name))
+    return sorted(file for file in folder.glob(f"{topic}-*") if form.fullmatch(file.name))
 
 
 def plain_files(folder: Path, topic: str) -> list[Path]:
     """Those of :func:`files` that are not compressed; the last is the newest."""
-    return [one for one in files(folder, topic) if one.suffix == ".jsonl"]
+    return [file for file in files(folder, topic) if file.suffix == ".jsonl"]
 
 
 def _born(file: Path) -> int:
@@ -294,7 +294,7 @@ def look(config: File, topics: Sequence[str]) -> list[str]:
     lines = [f"folder: {folder}" + ("" if folder.exists() else ", would be created"), f"free: {free:,.0f} MB"]
     for topic in topics:
         found = files(folder, topic)
-        size = sum(one.stat().st_size for one in found) / _MB
+        size = sum(file.stat().st_size for file in found) / _MB
         lines.append(f"{topic}: {len(found)} files, {size:,.1f} MB")
     return lines
 

@@ -127,11 +127,11 @@ class KafkaSink(DrainingSink):
         parts.append(asyncio.create_task(self._fill(delivery)))
         try:
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-            for one in done:
-                one.result()
+            for task in done:
+                task.result()
         finally:
-            for one in parts:
-                one.cancel()
+            for task in parts:
+                task.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
 
     async def _fill(self, delivery: _Delivery) -> None:
@@ -140,18 +140,18 @@ class KafkaSink(DrainingSink):
         while True:
             ending, room = self.ending, _AHEAD - delivery.ahead
             found = self.outbox.read_after(delivery.read, room) if room > 0 else []
-            for one in found:
-                queue = queue_of.get(one.symbol)
+            for message in found:
+                queue = queue_of.get(message.symbol)
                 if queue is None:
                     # As Kafka's own producers choose it, so that a symbol stays where another put it.
-                    place = (murmur2(one.symbol.encode()) & 0x7FFFFFFF) % len(delivery.queues)
-                    queue = queue_of[one.symbol] = delivery.queues[place]
-                queue.waiting.append(one)
-                queue.bytes += len(one.payload)
+                    place = (murmur2(message.symbol.encode()) & 0x7FFFFFFF) % len(delivery.queues)
+                    queue = queue_of[message.symbol] = delivery.queues[place]
+                queue.waiting.append(message)
+                queue.bytes += len(message.payload)
                 queue.filled.set()
                 if queue.bytes >= self._config.batch_size:
                     queue.full.set()
-                delivery.ahead += len(one.payload)
+                delivery.ahead += len(message.payload)
             if found:
                 delivery.read = found[-1].number
                 await asyncio.sleep(0)
@@ -177,10 +177,10 @@ class KafkaSink(DrainingSink):
                     async with asyncio.timeout(linger):
                         await queue.full.wait()
             batch = producer.create_batch()
-            for taken, one in enumerate(queue.waiting):
-                key = one.symbol.encode()
+            for taken, message in enumerate(queue.waiting):
+                key = message.symbol.encode()
                 if taken >= queue.most or not batch.append(
-                    key=key, value=one.payload, timestamp=one.timestamp
+                    key=key, value=message.payload, timestamp=message.timestamp
                 ):
                     break
             count = batch.record_count()
@@ -189,7 +189,7 @@ class KafkaSink(DrainingSink):
             try:
                 sent = await producer.send_batch(batch, self.topic, partition=queue.partition)
                 # Not cancelled with us: it is a shield, and what it shields may be refused later, unheard.
-                sent.add_done_callback(lambda one: one.cancelled() or one.exception())
+                sent.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
                 if not (await asyncio.wait([sent], timeout=timeout))[0]:
                     raise TimeoutError
                 sent.result()

@@ -86,7 +86,7 @@ async def look(config: Kafka, topics: Sequence[str], waiting: Mapping[str, Queue
         begun = time.perf_counter()
         found = await client.fetch_all_metadata()
         took = (time.perf_counter() - begun) * 1000
-        brokers = ", ".join(f"{one.host}:{one.port}" for one in found.brokers())
+        brokers = ", ".join(f"{broker.host}:{broker.port}" for broker in found.brokers())
         lines = [f"brokers: {brokers}, {config.security.protocol}", f"round trip: {took:.1f} ms"]
         for topic in topics:
             partitions = found.partitions_for_topic(topic)
@@ -231,11 +231,11 @@ async def _most_bytes(client: AIOKafkaClient, topic: str) -> int | None:
     return int(value) if value is not None and value.isdigit() else None
 
 
-def _batch_bytes(one: QueuedMessage, config: Kafka) -> int:
+def _batch_bytes(message: QueuedMessage, config: Kafka) -> int:
     """What a message alone comes to as it is sent: that is what a topic's limit is about."""
     codes = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
     builder = DefaultRecordBatchBuilder(2, codes[config.compression_type], 0, -1, -1, -1, 1 << 30)
-    builder.append(0, one.timestamp, one.symbol.encode(), one.payload, [])
+    builder.append(0, message.timestamp, message.symbol.encode(), message.payload, [])
     return len(builder.build())
 
 

@@ -104,12 +104,12 @@ async def differences(
     """
     symbols = sorted({symbol for symbol, _ in mirrored})
     wanted = {
-        (symbol, timeframe): one
+        (symbol, timeframe): expected
         for symbol in symbols
         for timeframe in timeframes
-        if (one := _expected(store, mirrored, symbol, timeframe, day, digests)) is not None
+        if (expected := _expected(store, mirrored, symbol, timeframe, day, digests)) is not None
     }
-    total = sum(one.rows for one in wanted.values())
+    total = sum(expected.rows for expected in wanted.values())
     parts = min(24, -(-total // _ROWS_AT_ONCE)) if digests else 1
     there: dict[tuple[str, int], list[tuple[int, str | None]]] = {key: [] for key in wanted}
     for n in range(parts):
@@ -121,11 +121,11 @@ async def differences(
         for key, parts_of in there.items():
             parts_of.append(seen.get(key, (0, None)))
     found = []
-    for key, one in wanted.items():
-        mine = [(one.rows, None)] if one.bars is None else list(_digests(one.bars, day, parts))
+    for key, expected in wanted.items():
+        mine = [(expected.rows, None)] if expected.bars is None else list(_digests(expected.bars, day, parts))
         if mine != there[key] and not store.altered(key[0]).clip(day, day + DAY_MS):
             digest = " ".join(str(digest) for _, digest in there[key])
-            found.append(Difference(*key, day, one.rows, sum(count for count, _ in there[key]), digest))
+            found.append(Difference(*key, day, expected.rows, sum(count for count, _ in there[key]), digest))
     return found
 
 
@@ -227,26 +227,26 @@ class Comparing:
         """
         self._next_at = now + _PAUSE * took
         heal, left = [], []
-        for one in found:
-            key = one[:3]
+        for difference in found:
+            key = difference[:3]
             before = self._left.get(key)
             if (
                 before is not None
-                and before.found == one.found
-                and (not digests or before.digest == one.digest)
+                and before.found == difference.found
+                and (not digests or before.digest == difference.digest)
             ):
                 continue
             if key in self._healed and digests:
                 self._healed.discard(key)
-                self._left[key] = one
-                left.append(one)
+                self._left[key] = difference
+                left.append(difference)
             else:
                 self._healed.add(key)
-                heal.append(one)
+                heal.append(difference)
         if digests:
-            differ = {one[:3] for one in found}
+            differ = {difference[:3] for difference in found}
             self._healed = {key for key in self._healed if key[2] != day or key in differ}
-            self._left = {key: one for key, one in self._left.items() if key[2] != day or key in differ}
+            self._left = {key: known for key, known in self._left.items() if key[2] != day or key in differ}
         if heal:
             self._queue.appendleft((day, True))
         return heal, left

@@ -185,8 +185,8 @@ class PostgresSink(SessionSink):
             now = time.monotonic()
             heal, left = comparing.done(day, digests, found, now - begun, now)
             claimed = {}
-            for one in heal:
-                key = (one.symbol, one.timeframe)
+            for difference in heal:
+                key = (difference.symbol, difference.timeframe)
                 claimed[key] = self._mirrored[key].subtract(span(day, day + DAY_MS))
             await tables.set_mirrored(connection, claimed)
         self._mirrored |= claimed
@@ -211,7 +211,7 @@ class PostgresSink(SessionSink):
         """
         async with pool.acquire() as connection, transaction(connection):
             (await inspect(connection)).check()
-        ours = [one for one in left if one.found <= one.expected]
+        ours = [difference for difference in left if difference.found <= difference.expected]
         if ours:
             raise SinkError(
                 f"{ours[0]}{_and_more(len(ours) - 1)}, also when written again: something in the database "
@@ -258,7 +258,7 @@ class PostgresSink(SessionSink):
             for timeframe in self._timeframes:
                 if (had := self._mirrored.get((symbol, timeframe))) is not None:
                     self._mirrored[symbol, timeframe] = had.subtract(lost)
-        self._refused = {s: one for s, one in self._refused.items() if one[1] > now}
+        self._refused = {s: refusal for s, refusal in self._refused.items() if refusal[1] > now}
         symbols = [symbol for symbol in self._store.symbols() if symbol not in self._refused]
         self._waits = sum(self._lacking(symbol, 60).minutes for symbol in symbols)
         altered = {symbol: found for symbol in symbols if (found := self._store.altered(symbol))}
@@ -299,7 +299,7 @@ class PostgresSink(SessionSink):
                 while (part := self._next(symbol, timeframe, todo)) is not None:
                     todo = todo.subtract(part.minutes)
                     parts.append(part)
-                    if sum(one.candles for one in parts) >= _AT_ONCE:
+                    if sum(part.candles for part in parts) >= _AT_ONCE:
                         yield parts
                         parts = []
         if parts:

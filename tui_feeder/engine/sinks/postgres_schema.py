@@ -161,7 +161,9 @@ async def migrate(connection: Any) -> tuple[str, list[str]]:  # noqa: ANN401
         SinkError: a table that is there cannot be used, with the remedy.
     """
     folder = resources.files("tui_feeder.engine.sinks") / "migrations"
-    files = sorted((one for one in folder.iterdir() if one.name.endswith(".sql")), key=lambda one: one.name)
+    files = sorted(
+        (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
+    )
     async with transaction(connection, MIGRATION_SECONDS):
         await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
         found = await inspect(connection)

@@ -278,7 +278,7 @@ class SessionSink(ABC):
         self._failed(f"{text} and the session does not end; a new one is begun in its place")
         while len(self._hanging) >= _MOST_HANGING and not self._closing.wait(TICK):
             self.trouble = f"{STALLED}: {len(self._hanging)} sessions hang: start the feeder again"
-            self._hanging = [one for one in self._hanging if not one.ended.is_set()]
+            self._hanging = [session for session in self._hanging if not session.ended.is_set()]
 
     async def _one_session(self) -> None:
         loop, woken = asyncio.get_running_loop(), asyncio.Event()

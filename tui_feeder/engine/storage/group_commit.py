@@ -94,7 +94,7 @@ class GroupCommit(Generic[View]):
                     break
             running = batch[-1] is not None
             # From here on a future can't be cancelled: a job is either not run, or told how it ended.
-            self._settle([one for one in batch if one and one[1].set_running_or_notify_cancel()])
+            self._settle([job for job in batch if job and job[1].set_running_or_notify_cancel()])
 
     def _settle(self, jobs: list[_Waiting[View]]) -> None:
         """Commit the jobs. Whatever happens each one hears of it, and the thread lives on."""

@@ -185,12 +185,12 @@ class Outbox:
             at = cursor.set_range(_key(number + 1))
             while at and most_bytes > 0:
                 try:
-                    one = _decode(cursor.key(), cursor.value())
+                    message = _decode(cursor.key(), cursor.value())
                 except (struct.error, UnicodeDecodeError) as error:
                     self._odd(int.from_bytes(cursor.key(), "big"), error)
                 else:
-                    most_bytes -= len(one.payload)
-                    found.append(one)
+                    most_bytes -= len(message.payload)
+                    found.append(message)
                 at = cursor.next()
         return found
 
@@ -277,7 +277,7 @@ class OutboxWrite:
         """See :meth:`Outbox.begin`."""
         found, damaged = stored_cursors(self._txn, self._meta, self._prefix, self._entries)
         newest = _last_number(self._txn, self._entries)
-        self._last = max([newest, *(max(one.taken, one.until or 0) for one in found.values())])
+        self._last = max([newest, *(max(cursor.taken, cursor.until or 0) for cursor in found.values())])
         for sink, key in damaged.items():
             log.error(
                 "outbox %s: the cursor of %s is damaged: all that is still there is sent again",

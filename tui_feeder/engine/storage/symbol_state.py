@@ -109,7 +109,7 @@ def state_of(
 
     present, lost = minutes("present", stored), minutes("lost_published")
     # What was made is made of minutes that are there, or were.
-    newest = max((one.end for one in (present, lost) if one), default=_LAST_MS)
+    newest = max((coverage.end for coverage in (present, lost) if coverage), default=_LAST_MS)
     return SymbolState(
         present=present,
         certified=minutes("certified"),
@@ -158,9 +158,9 @@ def _unavailable(raw: bytes | None, odd: Callable[[str, str], None]) -> tuple[Un
     """The ranges that can be read; one that cannot is asked for as if it were new."""
     found = []
     try:
-        for one in msgspec.json.decode(raw or b"[]", type=list[msgspec.Raw]):
+        for entry in msgspec.json.decode(raw or b"[]", type=list[msgspec.Raw]):
             try:
-                known = msgspec.json.decode(one, type=Unavailable)
+                known = msgspec.json.decode(entry, type=Unavailable)
                 if not (0 <= known.start < known.end <= _LAST_MS and known.tries >= 0):
                     raise ValueError(f"{known.start} to {known.end} is no range of minutes")
                 found.append(known)

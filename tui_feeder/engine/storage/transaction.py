@@ -132,7 +132,7 @@ class Write:
         ):
             return None
         prefix = prefix_of(symbol)
-        for over in sorted(one for one in state.tail_days if one < day):
+        for over in sorted(tail_day for tail_day in state.tail_days if tail_day < day):
             rows, sources = self._sound_day(symbol, over)
             self._write_day(symbol, over, rows, sources)
         for candle in candles:
@@ -343,9 +343,9 @@ class Write:
         """The message of a minute is made: ``payload``, and ``more`` that it caused, wait for their sinks."""
         if payload is not None and (data := self.outboxes.get("data")) is not None:
             data.add(symbol, open_time + MINUTE_MS - 1, payload)
-        for one in more:
-            if (outbox := self.outboxes.get(one.topic)) is not None:
-                outbox.add(one.key, one.timestamp, one.payload)
+        for message in more:
+            if (outbox := self.outboxes.get(message.topic)) is not None:
+                outbox.add(message.key, message.timestamp, message.payload)
         state = self.of(symbol)
         before, minute = state.watermark, span(open_time, open_time + MINUTE_MS)
         if before is None or open_time > before:

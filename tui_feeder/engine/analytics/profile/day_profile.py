@@ -156,7 +156,9 @@ class LiveProfile:
         before = self._before
         if self.candles:
             before = (*before, DayRange(self.day, self.candles, self._min, self._max))
-        self._before = tuple(one for one in before if day - DAYS_BEFORE * DAY_MS <= one.day < day)
+        self._before = tuple(
+            day_range for day_range in before if day - DAYS_BEFORE * DAY_MS <= day_range.day < day
+        )
         self._typical = typical_range(self._before)
         self.day = day
         self.candles = 0

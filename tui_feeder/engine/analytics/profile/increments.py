@@ -70,7 +70,7 @@ def typical_range(before: Iterable[DayRange]) -> Decimal:
     Returns:
         Quote currency, exact; 0 without days.
     """
-    spans = [Decimal(repr(one.high)) - Decimal(repr(one.low)) for one in before]
+    spans = [Decimal(repr(day_range.high)) - Decimal(repr(day_range.low)) for day_range in before]
     return median(spans) if spans else Decimal(0)
 
 

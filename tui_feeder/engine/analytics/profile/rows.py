@@ -127,8 +127,8 @@ class PointRows:
         total = float(units.sum()) * self._whole
         if not total < _WHOLE:  # no float holds the sum to its last unit
             self._decimals, self._scale = 0, 1.0
-            for one in zip(high.tolist(), low.tolist(), close.tolist(), volume.tolist(), strict=True):
-                self.add(*one)
+            for candle in zip(high.tolist(), low.tolist(), close.tolist(), volume.tolist(), strict=True):
+                self.add(*candle)
             return
         index = self.grid.indices
         if not self._end_share:

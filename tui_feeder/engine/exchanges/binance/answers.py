@@ -96,10 +96,10 @@ def listings(body: bytes) -> Listings:
     odd: dict[str, str] = {}
     for place, raw in enumerate(info.symbols, 1):
         try:
-            one = _symbol_info(_symbol.decode(raw))
-            if one.symbol in symbols:
+            symbol_info = _symbol_info(_symbol.decode(raw))
+            if symbol_info.symbol in symbols:
                 raise ValueError("it is listed twice")
-            symbols[one.symbol] = one
+            symbols[symbol_info.symbol] = symbol_info
         except (*UNREADABLE, ValueError) as error:
             odd[_name_of(raw, place)] = str(error)
     return Listings(symbols, odd, _weight_limit(info.rateLimits))
@@ -121,7 +121,7 @@ def is_name(name: str) -> bool:
     return (
         0 < len(name) <= _LONGEST_NAME
         and name.isprintable()
-        and not any(one.isspace() or one in "/\\" for one in name)
+        and not any(char.isspace() or char in "/\\" for char in name)
     )
 
 
@@ -129,9 +129,9 @@ def _symbol_info(raw: _Symbol) -> SymbolInfo:
     if not is_name(raw.symbol):
         raise ValueError("its name is no name of a symbol")
     stated = None
-    for one in raw.filters:
-        if isinstance(one, dict) and one.get("filterType") == "PRICE_FILTER":
-            stated = msgspec.convert(one, _Filter).tickSize
+    for entry in raw.filters:
+        if isinstance(entry, dict) and entry.get("filterType") == "PRICE_FILTER":
+            stated = msgspec.convert(entry, _Filter).tickSize
     tick = _tick(stated)
     hint = raw.onboardDate
     known = isinstance(hint, int) and not isinstance(hint, bool) and 0 <= hint < 1 << 53
@@ -161,12 +161,12 @@ def _weight_limit(stated: object) -> int | None:
     """The request weight of a minute; None where no entry states it."""
     for entry in stated if isinstance(stated, list | tuple) else ():
         try:
-            one = msgspec.convert(entry, _RateLimit)
+            limit = msgspec.convert(entry, _RateLimit)
         except msgspec.ValidationError:
             continue
-        counted = one.rateLimitType == "REQUEST_WEIGHT" and one.interval == "MINUTE"
-        if counted and one.limit > 0 and one.intervalNum > 0:
-            return max(1, one.limit // one.intervalNum)
+        counted = limit.rateLimitType == "REQUEST_WEIGHT" and limit.interval == "MINUTE"
+        if counted and limit.limit > 0 and limit.intervalNum > 0:
+            return max(1, limit.limit // limit.intervalNum)
     return None
 
 

@@ -141,7 +141,7 @@ class RestClient:
             (self._paused_until, "REST asked for a pause"),
             (self.ledger.blocked_until, "REST weight used up"),
         )
-        until, why = next((one for one in reasons if one[0] > self.clock.now()), (0, ""))
+        until, why = next((reason for reason in reasons if reason[0] > self.clock.now()), (0, ""))
         return f"{why}, waits until {datetime.fromtimestamp(until / 1000, UTC):%H:%M:%SZ}" if why else ""
 
     async def close(self) -> None:
