@@ -18,6 +18,66 @@ def sink_name(kind: str, topic: str) -> str:
     return kind if topic == "data" else f"{kind} {topic}"
 
 
+class OutboxCursor:
+    """How far a sink is in an outbox. Used by its sessions, on their loops.
+
+    Args:
+        outbox: of a topic.
+        sink: name under which the cursor is kept.
+    """
+
+    def __init__(self, outbox: Outbox, sink: str) -> None:
+        self.outbox = outbox
+        self.sink = sink
+        self.taken = outbox.cursors[sink]  # the receiver has everything up to this number
+        self._writing = False
+        self._reported: dict[str, int] = {}  # dropped messages, by sink
+
+    def take(self, number: int) -> None:
+        """Notes that the receiver has everything up to ``number``, and writes it down in a while."""
+        self.taken = max(self.taken, number)
+        if not self._writing and self.taken > self.outbox.cursors[self.sink]:
+            self._writing = True
+            loop = asyncio.get_running_loop()
+
+            def written(future: Future[None]) -> None:
+                self._writing = False
+                if not loop.is_closed() and future.exception() is None:
+                    loop.call_soon_threadsafe(self.take, 0)  # what was taken meanwhile goes in one piece
+
+            self.outbox.acknowledge(self.sink, self.taken).add_done_callback(written)
+
+    async def settle(self) -> None:
+        """Waits until what was taken is written down."""
+        await asyncio.wrap_future(self.outbox.acknowledge(self.sink, self.taken))
+
+    def report_dropped(self, sink: SessionSink) -> None:
+        """Logs and counts, in the name of ``sink``, where the outbox was too small."""
+        # What is dropped of a disabled sink's has nobody else to report it.
+        disabled = self.outbox.kept if self.sink == self.outbox.sinks[0] else ()
+        for name in (self.sink, *disabled):
+            dropped = self.outbox.dropped[name]
+            if dropped > self._reported.get(name, 0):
+                lost = dropped - self._reported.get(name, 0)
+                self._reported[name] = dropped
+                sink.count(f"{name} messages dropped", lost)
+                sink.note("error", f"{name}: the outbox is full: {lost:,} oldest messages dropped for good")
+
+    def text(self, trouble: str) -> str:
+        """Returns the trouble, if there is any, and how much waits; ``ok`` for nothing to report."""
+        try:
+            status = self.outbox.status(self.sink)
+        except StoreError:  # the engine has ended
+            return trouble or "ok"
+        text = trouble
+        if status.depth > (0 if text else _MANY):
+            waits = f"{status.depth:,} messages wait, {status.megabytes:.1f} MB, {span_text(status.age)}"
+            text = f"{text or 'catching up'}; {waits}"
+        if status.dropped:
+            text = f"{text or 'ok now'}; {status.dropped:,} dropped: the outbox was full"
+        return text or "ok"
+
+
 class DrainingSink(SessionSink):
     """Its sessions read from :attr:`outbox` after :attr:`taken`, and move that on.
 
@@ -31,10 +91,13 @@ class DrainingSink(SessionSink):
         self.name = sink_name(self.kind, outbox.topic)
         super().__init__()
         self.outbox = outbox
-        self.taken = outbox.cursors[self.name]  # the receiver has everything up to this number
-        self._writing = False
-        self._told: dict[str, int] = {}  # dropped messages logged so far, by sink
+        self._cursor = OutboxCursor(outbox, self.name)
         outbox.subscribe(self._wake)
+
+    @property
+    def taken(self) -> int:
+        """The receiver has everything up to this number."""
+        return self._cursor.taken
 
     def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
         """Nothing to do: the outbox, which has the message already, has woken the sink."""
@@ -43,33 +106,15 @@ class DrainingSink(SessionSink):
         """The receiver has everything up to ``number``. Called by the session."""
         if number > self.taken:
             self.progress()  # an abandoned session ends here
-            self.taken = number
-        if not self._writing and self.taken > self.outbox.cursors[self.name]:
-            self._writing = True
-            loop = asyncio.get_running_loop()
-
-            def written(future: Future[None]) -> None:
-                self._writing = False
-                if not loop.is_closed() and future.exception() is None:
-                    loop.call_soon_threadsafe(self.take, 0)  # what was taken meanwhile goes in one piece
-
-            self.outbox.acknowledge(self.name, self.taken).add_done_callback(written)
+        self._cursor.take(number)
 
     async def settle(self) -> None:
         """Wait until what was taken is written down."""
-        await asyncio.wrap_future(self.outbox.acknowledge(self.name, self.taken))
+        await self._cursor.settle()
 
-    def tell_dropped(self) -> None:
-        """Shout where the outbox was too small."""
-        # What is dropped of a disabled sink's has nobody else to tell it.
-        disabled = self.outbox.kept if self.name == self.outbox.sinks[0] else ()
-        for name in (self.name, *disabled):
-            dropped = self.outbox.dropped[name]
-            if dropped > self._told.get(name, 0):
-                lost = dropped - self._told.get(name, 0)
-                self._told[name] = dropped
-                self.count(f"{name} messages dropped", lost)
-                self.note("error", f"{name}: the outbox is full: {lost:,} oldest messages dropped for good")
+    def report_dropped(self) -> None:
+        """Log and count where the outbox was too small."""
+        self._cursor.report_dropped(self)
 
     def lag_seconds(self) -> float:
         """Seconds since the oldest message that waits was written; 0.0 without one."""
@@ -81,19 +126,10 @@ class DrainingSink(SessionSink):
 
     def status_with_backlog(self, text: str) -> str:
         """``text``, the trouble if there is any, and how much waits; ``ok`` where there is nothing to say."""
-        try:
-            status = self.outbox.status(self.name)
-        except StoreError:  # the engine has ended
-            return text or "ok"
-        if status.depth > (0 if text else _MANY):
-            waits = f"{status.depth:,} messages wait, {status.megabytes:.1f} MB, {span_text(status.age)}"
-            text = f"{text or 'catching up'}; {waits}"
-        if status.dropped:
-            text = f"{text or 'ok now'}; {status.dropped:,} dropped: the outbox was full"
-        return text or "ok"
+        return self._cursor.text(text)
 
     def _failed(self, text: str, least: float = 0.0) -> None:
-        self.tell_dropped()
+        self.report_dropped()
         super()._failed(text, least)
 
 

@@ -115,7 +115,7 @@ class FileSink(DrainingSink):
                 if self.over(idle=ending and not lines):
                     break
                 if not lines:
-                    self.tell_dropped()
+                    self.report_dropped()
                     await self.woken(TICK)
             await self.settle()
         except OSError as error:

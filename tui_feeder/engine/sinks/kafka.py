@@ -161,7 +161,7 @@ class KafkaSink(DrainingSink):
                 self.progress()
             if self.over(idle=(ending and idle) or self._silence() >= _SILENT_SECONDS):
                 return
-            self.tell_dropped()
+            self.report_dropped()
             await self.woken(TICK)
 
     async def _send(self, producer: AIOKafkaProducer, delivery: _Delivery, queue: _PartitionQueue) -> None:
