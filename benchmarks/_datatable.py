@@ -8,7 +8,7 @@ from textual.app import App, ComposeResult
 from textual.widgets import DataTable
 
 from tests.support.fake_monitor import PERIODS, TIMEFRAMES, FakeMonitor
-from tui_feeder.widgets.columns import Sight, columns_for
+from tui_feeder.widgets.columns import CellContext, columns_for
 from tui_feeder.widgets.grid import Grid
 from tui_feeder.widgets.palette import GLYPHS
 
@@ -37,8 +37,8 @@ class TableApp(App[None]):
     def look(self) -> None:
         table = self.query_one(DataTable)
         self._grid.update(self._monitor.snapshot(), resort=False)
-        sight = Sight(GLYPHS["braille"], 3_600, self._monitor.now)
-        rows = self._grid.rows(len(self._monitor.views), sight)
+        context = CellContext(GLYPHS["braille"], 3_600, self._monitor.now)
+        rows = self._grid.rows(len(self._monitor.views), context)
         for name, row in zip(self._grid.order, rows, strict=True):
             for column, (text, _, _) in zip(self._grid.columns, row, strict=True):
                 if self._shown.get((name, column.key)) != text:

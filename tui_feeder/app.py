@@ -32,7 +32,7 @@ from tui_feeder.screens.toasts import Toasts
 from tui_feeder.screens.ui_state import UiState, read_ui_state, write_ui_state
 from tui_feeder.terminal import (
     BACKLOG_LIMIT,
-    DiscreetApp,
+    CrashLoggingApp,
     driver_type,
     hung_up,
     lost_writes,
@@ -58,7 +58,7 @@ _SAVE_SECONDS = 5.0
 _HZ_UNFOCUSED = 1.0
 
 
-class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
+class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
     """The screen of a feeder.
 
     Args:
@@ -167,9 +167,9 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         for fault in faults:
             log.warning("%s", fault)
         if faults:
-            self.tell("; ".join(faults), 8.0)
+            self.show_note("; ".join(faults), 8.0)
         elif not first:
-            self.tell("keys and themes read again")
+            self.show_note("keys and themes read again")
 
     async def run_async(
         self,
@@ -248,7 +248,7 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
     def _on_signal(self, number: int) -> None:
         self.exit(ExitReason.HANGUP if number == signal.SIGHUP else ExitReason.SIGNAL)
 
-    def tell(self, text: str, seconds: float = 2.0, after: Callable[[], None] | None = None) -> None:
+    def show_note(self, text: str, seconds: float = 2.0, after: Callable[[], None] | None = None) -> None:
         """Show a text in the place of the keys for a moment."""
         self.note = text
         self._draw()
@@ -304,9 +304,9 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         try:
             description = self.appearance.choose(name)
         except ValueError as fault:
-            self.tell(str(fault), 5.0)
+            self.show_note(str(fault), 5.0)
         else:
-            self.tell(f"theme {name}: {description}")
+            self.show_note(f"theme {name}: {description}")
 
     def _replan(self) -> None:
         if isinstance(self.screen, FeederScreen):
@@ -343,12 +343,12 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         """Every alert has been seen."""
         self.monitor.acknowledge()
         self.toasts.clear()
-        self.tell("all alerts taken as seen")
+        self.show_note("all alerts taken as seen")
 
     def action_configuration(self) -> None:
         """Every value of the configuration and where it is from."""
         if isinstance(self.screen, FeederScreen):
-            self.screen.open_popup(configuration_list(self.configuration, self.tell))
+            self.screen.open_popup(configuration_list(self.configuration, self.show_note))
 
     def action_interrupt(self) -> None:
         """Quit at the second time."""
@@ -356,7 +356,7 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
             self.exit(ExitReason.QUIT)
             return
         self._interrupted = True
-        self.tell(f"press ctrl+c again to {self.quit_effect.verb}", _INTERRUPT_SECONDS, self._forgive)
+        self.show_note(f"press ctrl+c again to {self.quit_effect.verb}", _INTERRUPT_SECONDS, self._forgive)
 
     def _forgive(self) -> None:
         self._interrupted = False
@@ -382,7 +382,7 @@ class FeederApp(DiscreetApp[ExitReason], inherit_bindings=False):
         text = self.screen.selected_text() if isinstance(self.screen, FeederScreen) else ""
         if text:
             self.copy_to_clipboard(text)
-        self.tell(f"copied: {text}" if text else "nothing to copy here")
+        self.show_note(f"copied: {text}" if text else "nothing to copy here")
 
     def action_export(self) -> None:
         """Ask for the format."""

@@ -142,7 +142,7 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
         self._begun = True
         return open(descriptor, "a", encoding="utf-8")
 
-    def look(self) -> None:
+    def reopen_if_moved(self) -> None:
         """Begin anew what was moved, without waiting for the next line."""
         with self.lock or contextlib.nullcontext():
             if self._moved():
@@ -187,7 +187,7 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
         self.lost += 1
 
 
-def set_up(config: Config, file: Path | None = None, *, own: bool = False) -> Path | None:
+def configure_logging(config: Config, file: Path | None = None, *, own: bool = False) -> Path | None:
     """Send log lines to stderr, or to ``file`` (mode 0600, rotated), as ``[service]`` says.
 
     Args:
@@ -213,18 +213,18 @@ def set_up(config: Config, file: Path | None = None, *, own: bool = False) -> Pa
     handler.setFormatter(form)
     root.handlers[:] = [handler]
     threading.excepthook = _thread_failed
-    follow(service)
+    apply_log_levels(service)
     return None if written is None else Path(written.baseFilename)
 
 
-def reopen() -> None:
+def reopen_log_files() -> None:
     """Begin a log file anew that was moved, as logrotate asks by SIGHUP. Not from a signal handler.
 
     The thread that a signal interrupts may be within a line.
     """
     for handler in logging.getLogger().handlers:
         if isinstance(handler, RotatedFile):
-            handler.look()
+            handler.reopen_if_moved()
 
 
 def _opened(service: Service, file: Path, own: bool) -> RotatedFile:
@@ -255,7 +255,7 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
     log.critical("the thread %s ended: it failed", name, exc_info=failure.exc_value)
 
 
-def follow(service: Service) -> None:
+def apply_log_levels(service: Service) -> None:
     """Apply the levels of ``[service]``: of everything, and of the modules stated."""
     logging.getLogger().setLevel(service.log_level.upper())
     stated = _by_module(service.log_levels)
@@ -277,7 +277,7 @@ def follow(service: Service) -> None:
 
 
 def _by_module(stated: Sequence[str]) -> dict[str, str]:
-    return {name: level for name, _, level in (one.partition("=") for one in stated)}
+    return {name: level for name, _, level in (entry.partition("=") for entry in stated)}
 
 
 def _present_name(module: str) -> str:

@@ -27,10 +27,10 @@ from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.thread import EngineThread, wait_for_end
 from tui_feeder.errors import RunFailure
-from tui_feeder.logs import follow, reopen, set_up
+from tui_feeder.logs import apply_log_levels, configure_logging, reopen_log_files
 from tui_feeder.monitor import ConfiguredValue, Faults
 from tui_feeder.paths import FolderError, config_folder, expand_user, state_folder
-from tui_feeder.service.configured import served
+from tui_feeder.service.startup import serve_configured
 
 if TYPE_CHECKING:
     from tui_feeder.app import UiSettings
@@ -76,17 +76,17 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
     """
     config = loaded.config
     if needs := [need for need in unmet_requirements(config) if need.fatal]:
-        raise ConfigError([problem_of(loaded, need) for need in needs])
+        raise ConfigError([problem_from_need(loaded, need) for need in needs])
     stated = config.service.log_file
     usual = None if options.headless else state_folder() / "feeder-tui.log"
-    log_file = set_up(config, stated or usual, own=stated is None)
+    log_file = configure_logging(config, stated or usual, own=stated is None)
     if options.headless and log_file is not None:
-        _tell(f"the log goes to {log_file}")
+        _print_line(f"the log goes to {log_file}")
     ways = routes(config)
     if any(ways.values()):
         log.info("the way to the exchange: %s", routes_text(ways))
     for number in _NOT_OURS:
-        signal.signal(number, _ignored)
+        signal.signal(number, _ignore_signal)
     store = Store(config.application.storage_path, exchange=market_of(config))
     try:
         sinks = configured_sinks(config, store)
@@ -100,11 +100,11 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
     )
 
 
-def _ignored(number: int, _frame: FrameType | None) -> None:
+def _ignore_signal(number: int, _frame: FrameType | None) -> None:
     log.warning("%s means nothing here and is ignored", signal.Signals(number).name)
 
 
-def problem_of(loaded: LoadedConfig, need: Requirement) -> Problem:
+def problem_from_need(loaded: LoadedConfig, need: Requirement) -> Problem:
     """What the configuration needs and has not, at the place that asks for it."""
     place = loaded.origins.get(need.key, "default").removeprefix("file ")
     return Problem(place, need.key, None, None, need.message, hint=need.hint)
@@ -135,18 +135,22 @@ def _headless(loaded: LoadedConfig, store: Store, sinks: list[Sink], options: Op
         signal.signal(number, asked)
     engine = EngineThread(config, store, sinks, on_end=stop.set)
 
-    signal.signal(signal.SIGHUP, lambda *_: _again(options.reload, engine))
+    signal.signal(signal.SIGHUP, lambda *_: _handle_hangup(options.reload, engine))
     try:
-        with _looked_into(engine, config), served(engine, loaded), _notifying(engine, config):
+        with (
+            _attach_server(engine, config),
+            serve_configured(engine, loaded),
+            _systemd_notifications(engine, config),
+        ):
             wait_for_end(engine, options.run_for, stop)
     finally:
-        code = _end(engine, config)
+        code = _shut_down(engine, config)
     return code
 
 
-def _again(read: Callable[[], LoadedConfig] | None, engine: EngineThread) -> None:
+def _handle_hangup(read: Callable[[], LoadedConfig] | None, engine: EngineThread) -> None:
     """What SIGHUP asks for: a new log file where it was moved, and the configuration as it is now."""
-    threading.Thread(target=reopen, name="log", daemon=True).start()
+    threading.Thread(target=reopen_log_files, name="log", daemon=True).start()
     if read is not None:
         _reload(read, engine)
 
@@ -158,13 +162,13 @@ def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
     except ConfigError as error:
         log.error("the configuration was not taken over: %s", error)
         return
-    follow(config.service)
+    apply_log_levels(config.service)
     engine.call(lambda: engine.engine.subscriptions.replace(config.application.symbols))
     engine.call(lambda: engine.engine.alerts.replace_rules(alert_rules(config)))
     log.info("configuration read again: %s", ", ".join(config.application.symbols))
 
 
-def screen_settings(loaded: LoadedConfig) -> UiSettings:
+def ui_settings(loaded: LoadedConfig) -> UiSettings:
     """What the configuration says of the screen; loads the screen's code."""
     from tui_feeder.app import UiSettings
 
@@ -181,7 +185,7 @@ def screen_settings(loaded: LoadedConfig) -> UiSettings:
     )
 
 
-def _notifying(engine: EngineThread, config: Config) -> contextlib.AbstractContextManager[None]:
+def _systemd_notifications(engine: EngineThread, config: Config) -> contextlib.AbstractContextManager[None]:
     """Tell systemd how the run is, where it asked."""
     if "NOTIFY_SOCKET" not in os.environ:
         return contextlib.nullcontext()
@@ -191,17 +195,17 @@ def _notifying(engine: EngineThread, config: Config) -> contextlib.AbstractConte
 
 
 @contextlib.contextmanager
-def _looked_into(engine: EngineThread, config: Config) -> Iterator[None]:
+def _attach_server(engine: EngineThread, config: Config) -> Iterator[None]:
     """Let others attach while the engine runs. Without a socket it runs on, unless one was named."""
     if config.service.socket == "off":
         yield
         return
     from tui_feeder.attach.server import AttachServer
-    from tui_feeder.attach.sockets import own_path
+    from tui_feeder.attach.sockets import default_socket_path
 
     named = config.service.socket != "auto"
     try:
-        path = expand_user(config.service.socket) if named else own_path(os.getpid())
+        path = expand_user(config.service.socket) if named else default_socket_path(os.getpid())
         server = AttachServer(engine.monitor, path, f"{market_of(config)}, {config.application.storage_path}")
     except FolderError as error:
         if named:
@@ -214,7 +218,7 @@ def _looked_into(engine: EngineThread, config: Config) -> Iterator[None]:
         yield
 
 
-def values_in_force(loaded: LoadedConfig) -> tuple[ConfiguredValue, ...]:
+def effective_values(loaded: LoadedConfig) -> tuple[ConfiguredValue, ...]:
     """Every value that is set, as ``config show`` prints it: secrets are masked."""
     found: list[ConfiguredValue] = []
     section = ""
@@ -243,13 +247,13 @@ def _interactive(
     engine = EngineThread(config, store, sinks, on_end=over.set)
     try:
         app = FeederApp(
-            engine.monitor, screen_settings(loaded), title="feeder-tui", faults=faults,
+            engine.monitor, ui_settings(loaded), title="feeder-tui", faults=faults,
             state_file=state_folder() / "screen.json", folder=config_folder(),
             quit_effect=QuitEffect.FORGETS if options.forgets else QuitEffect.STOPS,
-            configuration=values_in_force(loaded),
+            configuration=effective_values(loaded),
         )  # fmt: skip
     except ValueError as error:
-        _end(engine, config)
+        _shut_down(engine, config)
         raise RunError(f"[ui] cannot be used: {error}") from error
     deadline = None if options.run_for is None else time.monotonic() + options.run_for
     timer: threading.Timer | None = None
@@ -259,7 +263,7 @@ def _interactive(
         timer.start()
     crashed = hung_up = False
     try:
-        with _looked_into(engine, config), served(engine, loaded):
+        with _attach_server(engine, config), serve_configured(engine, loaded):
             reason = app.run()
             crashed, hung_up = reason is None, reason is ExitReason.HANGUP
             if (crashed and options.on_ui_crash == "continue") or (
@@ -268,49 +272,51 @@ def _interactive(
                 what = "the screen failed" if crashed else "the terminal is gone"
                 log.warning("%s: the feeder runs on without it, SIGTERM stops it", what)
                 if crashed:
-                    _tell(
+                    _print_line(
                         f"the screen failed; the feeder runs on without it, ctrl+c stops it; see {log_file}"
                     )
-                _run_on(engine, options, over, deadline)
+                _run_without_screen(engine, options, over, deadline)
     finally:
         if timer is not None:
             timer.cancel()
-        code = _end(engine, config)
+        code = _shut_down(engine, config)
     if crashed:
         if options.debug and app.failure is not None:
             traceback.print_exception(app.failure)
         if options.on_ui_crash == "stop":
-            _tell(
+            _print_line(
                 f"the screen failed ({type(app.failure).__name__}); the feeder was stopped in order; "
                 f"the traceback is in its log {log_file}; --no-ui runs without the screen"
             )
             return 1
     if code == 0 and not hung_up:
-        _tell(f"stopped in order; log in {log_file}")
+        _print_line(f"stopped in order; log in {log_file}")
     return code
 
 
-def _tell(text: str) -> None:
+def _print_line(text: str) -> None:
     """A line on stderr, if there is still one."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"feeder-tui: {text}\n")
         sys.stderr.flush()
 
 
-def _run_on(engine: EngineThread, options: Options, over: threading.Event, deadline: float | None) -> None:
+def _run_without_screen(
+    engine: EngineThread, options: Options, over: threading.Event, deadline: float | None
+) -> None:
     """Go on without a screen until the engine ends, a signal comes, or the time is over."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: over.set())
-        signal.signal(signal.SIGHUP, lambda *_: _again(options.reload, engine))
+        signal.signal(signal.SIGHUP, lambda *_: _handle_hangup(options.reload, engine))
         wait_for_end(engine, None if deadline is None else max(0.0, deadline - time.monotonic()), over)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _end(engine: EngineThread, config: Config) -> int:
+def _shut_down(engine: EngineThread, config: Config) -> int:
     """Stop in order; 1 when that took longer than allowed."""
     engine.request_stop()
     in_time = engine.join(config.service.shutdown_timeout_seconds + 5.0)

@@ -57,7 +57,7 @@ def terminal_codec(environ: Mapping[str, str] | None = None) -> str:
         environ = dict(os.environ)
         with suppress(OSError):
             stated = Path("/proc/self/environ").read_bytes().split(b"\0")
-            if not any(one.startswith(b"LC_CTYPE=") for one in stated):
+            if not any(entry.startswith(b"LC_CTYPE=") for entry in stated):
                 environ.pop("LC_CTYPE", None)
     stated_codec = environ.get("PYTHONIOENCODING", "").partition(":")[0]
     if stated_codec or environ.get("PYTHONUTF8") == "1":
@@ -181,7 +181,7 @@ Sgr = tuple[frozenset[str], str, str]
 _PLAIN: Sgr = (frozenset(), "", "")
 
 
-class Thrift:
+class OutputMinimizer:
     """Rewrites terminal output so that it takes few bytes, and no colour is sent where there is none.
 
     Textual ends every piece of text with a reset and begins the next with its whole style. Here the style
@@ -287,16 +287,16 @@ _DRAIN_SECONDS = 0.25
 class Output:
     """The stream of the terminal. Where it is gone, writes vanish and :attr:`lost` is set."""
 
-    def __init__(self, stream: IO[str], thrift: Thrift) -> None:
+    def __init__(self, stream: IO[str], minimizer: OutputMinimizer) -> None:
         self.lost = False
         self.flushed = 0  # texts that are with the terminal
         self._written = 0
         self._stream = stream
-        self._thrift = thrift
+        self._minimizer = minimizer
 
     def write(self, text: str) -> None:
         """Write what Textual's output thread took from its queue."""
-        self._guarded(self._stream.write, self._thrift.rewrite(text))
+        self._guarded(self._stream.write, self._minimizer.rewrite(text))
         self._written += 1
 
     def flush(self) -> None:
@@ -321,7 +321,7 @@ class Output:
             self.lost = True
 
 
-class DiscreetApp(App[Result]):
+class CrashLoggingApp(App[Result]):
     """An app whose crash goes to the log with its traceback, and leaves the terminal to the one who tells."""
 
     failure: Exception | None = None  # the first unhandled exception
@@ -351,7 +351,7 @@ class TerminalDriver(LinuxDriver):
         self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
         super().__init__(app, debug=debug, mouse=False, size=size)
-        self.output = Output(_open_terminal(), Thrift(getattr(app, "colored", True)))
+        self.output = Output(_open_terminal(), OutputMinimizer(getattr(app, "colored", True)))
         self._file = self.output  # type: ignore[assignment]
         self._sent = 0  # texts given to the output thread
         self.dropped = False  # a write was lost: what is on the screen must be drawn anew

@@ -43,28 +43,32 @@ class _Idle:
             self._busy[connection] = self._busy.get(connection, 1) - 1
             self._since[connection] = time.monotonic()
 
-    def look(self) -> dict[_Connection, float]:
+    def idle_connections(self) -> dict[_Connection, float]:
         """The connections without a request, with the moment since when; those that ended are forgotten."""
         now, there = time.monotonic(), self.connections()
-        self._since = {one: self._since.get(one, now) for one in there}
-        self._busy = {one: count for one, count in self._busy.items() if count and one in self._since}
+        self._since = {connection: self._since.get(connection, now) for connection in there}
+        self._busy = {
+            connection: count
+            for connection, count in self._busy.items()
+            if count and connection in self._since
+        }
         self._served &= self._since.keys()
         return {
-            one: since
-            for one, since in self._since.items()
-            if one not in self._busy and one.transport is not None
+            connection: since
+            for connection, since in self._since.items()
+            if connection not in self._busy and connection.transport is not None
         }
 
     def end_old(self) -> None:
         """End those whose time is over."""
         now = time.monotonic()
-        for one, since in self.look().items():
-            if now - since >= (self._next if one in self._served else self._first):
-                _end(one)
+        for connection, since in self.idle_connections().items():
+            if now - since >= (self._next if connection in self._served else self._first):
+                _end(connection)
 
     def make_room(self) -> None:
         """End the one that has had no request for longest."""
-        found = self.look()
+        found = self.idle_connections()
         if found:
             _end(min(found, key=found.__getitem__))
 

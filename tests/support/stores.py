@@ -66,7 +66,7 @@ def next_line(process: subprocess.Popen[str]) -> list[str]:
     return process.stdout.readline().split()
 
 
-def tell(process: subprocess.Popen[str]) -> list[str]:
+def show_note(process: subprocess.Popen[str]) -> list[str]:
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()

@@ -12,7 +12,7 @@ import pytest
 
 from tui_feeder.atomic_write import atomic_write
 from tui_feeder.config import Config
-from tui_feeder.logs import set_up
+from tui_feeder.logs import configure_logging
 from tui_feeder.screens.export import write
 from tui_feeder.screens.ui_state import UiState, read_ui_state, write_ui_state
 
@@ -73,7 +73,7 @@ def test_a_log_behind_a_link_is_rotated_beside_itself_and_keeps_its_mode(tmp_pat
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     try:
-        set_up(config, link)
+        configure_logging(config, link)
         for _ in range(12):
             logging.getLogger("test").warning("x" * 100_000)
     finally:
@@ -95,7 +95,7 @@ def test_a_log_to_what_is_no_file_is_written_there(tmp_path: Path) -> None:
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     try:
-        set_up(Config(), pipe)
+        configure_logging(Config(), pipe)
         logging.getLogger("test").warning("one line")
         assert os.read(reader, 1000).endswith(b"one line\n")
     finally:

@@ -28,16 +28,16 @@ from tui_feeder.attach.wire import (
     MAX_ANSWER,
     PROTOCOL,
     Answer,
+    Decompressor,
     Difference,
     Hello,
     Question,
     Refusal,
-    Unpacking,
     Welcome,
     WireError,
     apply,
-    decode_told,
-    framed,
+    decode_server_message,
+    encode_frame,
     read_frame,
 )
 from tui_feeder.errors import RunFailure
@@ -164,26 +164,26 @@ class AttachedMonitor:
 
     def retry_gaps(self, symbol: str | None = None) -> None:
         """See :meth:`tui_feeder.monitor.Monitor.retry_gaps`."""
-        self._tell("retry_gaps", symbol)
+        self._send_command("retry_gaps", symbol)
 
     def acknowledge(self, number: int | None = None) -> None:
         """See :meth:`tui_feeder.monitor.Monitor.acknowledge`."""
-        self._tell("acknowledge", number)
+        self._send_command("acknowledge", number)
 
     def add_symbol(self, symbol: str) -> None:
         """See :meth:`tui_feeder.monitor.Monitor.add_symbol`."""
-        self._tell("add_symbol", symbol)
+        self._send_command("add_symbol", symbol)
 
     def drop_symbol(self, symbol: str) -> None:
         """See :meth:`tui_feeder.monitor.Monitor.drop_symbol`."""
-        self._tell("drop_symbol", symbol)
+        self._send_command("drop_symbol", symbol)
 
     def _state_of(self, symbol: str) -> object:
         """What answers about the minutes of a symbol depend on."""
         found = (view for view in self._newest.symbols if view.symbol == symbol)
         return next(((view.last_closed, view.stored) for view in found), None)
 
-    def _tell(self, what: str, *args: str | int | None) -> None:
+    def _send_command(self, what: str, *args: str | int | None) -> None:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._send, what, args, lambda _: None)
 
@@ -238,16 +238,16 @@ class AttachedMonitor:
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     reader, writer = await asyncio.open_unix_connection(str(self.path))
                     check_peer(writer.get_extra_info("socket"))
-                    writer.write(framed(Hello(PROTOCOL, __version__)))
-                    told = decode_told(await self._read(reader))
-                    if isinstance(told, Refusal):
-                        raise WireError(told.text)
-                    if not isinstance(told, Welcome):
+                    writer.write(encode_frame(Hello(PROTOCOL, __version__)))
+                    message = decode_server_message(await self._read(reader))
+                    if isinstance(message, Refusal):
+                        raise WireError(message.text)
+                    if not isinstance(message, Welcome):
                         raise WireError("what listens there is no feeder")
                 with self._lock:
                     for known in self._known.values():  # nothing is under way, and all of it may be old
                         known.asked, known.stamp = False, _NEVER
-                self.welcome, self._writer, self._base = told, writer, None
+                self.welcome, self._writer, self._base = message, writer, None
                 tries = 0
                 async with asyncio.TaskGroup() as both:
                     both.create_task(self._pull())
@@ -316,18 +316,18 @@ class AttachedMonitor:
             return
         self._number += 1
         self._waiting[self._number] = answered
-        self._writer.write(framed(Question(self._number, what, args)))
+        self._writer.write(encode_frame(Question(self._number, what, args)))
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
-        unpacking = Unpacking(MAX_ANSWER)
+        decompressor = Decompressor(MAX_ANSWER)
         while True:
-            told = decode_told(unpacking.body(await self._read(reader)))
-            if isinstance(told, Refusal) and not told.id:
-                raise WireError(told.text)
-            if isinstance(told, Answer | Refusal):
-                answered = self._waiting.pop(told.id, None)
+            message = decode_server_message(decompressor.body(await self._read(reader)))
+            if isinstance(message, Refusal) and not message.id:
+                raise WireError(message.text)
+            if isinstance(message, Answer | Refusal):
+                answered = self._waiting.pop(message.id, None)
                 if answered is not None:
-                    answered(told.value if isinstance(told, Answer) else None)
+                    answered(message.value if isinstance(message, Answer) else None)
 
     async def _read(self, reader: asyncio.StreamReader) -> bytes:
         data = await read_frame(reader, MAX_ANSWER)

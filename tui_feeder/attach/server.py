@@ -15,23 +15,23 @@ from typing import Any
 from msgspec import structs
 
 from tui_feeder import __version__
-from tui_feeder.attach.sockets import bound, peer
+from tui_feeder.attach.sockets import bind_socket, peer_user
 from tui_feeder.attach.wire import (
     MAX_QUESTION,
     PROTOCOL,
     Answer,
+    Compressor,
     Difference,
+    FlatSnapshot,
     Hello,
-    Laid,
-    Packing,
     Question,
     Refusal,
     Welcome,
     WireError,
-    decode_ask,
+    decode_client_message,
     difference,
-    framed,
-    laid_out,
+    encode_frame,
+    flatten,
     read_frame,
 )
 from tui_feeder.listener import Listener, most_connections
@@ -69,11 +69,11 @@ class AttachServer:
     def __init__(self, monitor: Monitor, path: Path, title: str) -> None:
         self.path = path
         self._clients: set[asyncio.StreamWriter] = set()
-        self._newest: Laid | None = None
+        self._newest: FlatSnapshot | None = None
         self._steps: dict[tuple[int | None, int], Difference] = {}  # by the numbers of both snapshots
         self._monitor = monitor
         self._title = title
-        self._socket = Listener(bound(path), f"the socket {path}", most_connections(_CONNECTIONS))
+        self._socket = Listener(bind_socket(path), f"the socket {path}", most_connections(_CONNECTIONS))
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="attach", daemon=True)
@@ -115,7 +115,7 @@ class AttachServer:
                 await self._talk(reader, writer)
         except WireError as error:
             with contextlib.suppress(OSError, TimeoutError):
-                await _send(writer, framed(Refusal(str(error))))
+                await _send(writer, encode_frame(Refusal(str(error))))
         except Exception:
             log.exception("a client was let go")
         finally:
@@ -123,13 +123,13 @@ class AttachServer:
             writer.close()
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if (user := peer(writer.get_extra_info("socket"))) not in (os.geteuid(), 0):
+        if (user := peer_user(writer.get_extra_info("socket"))) not in (os.geteuid(), 0):
             log.warning("user %s was refused at %s", user, self.path)
             raise WireError("this feeder belongs to another user")
         if self.clients > _CLIENTS:
             raise WireError(f"{_CLIENTS} clients are attached already; let one go first")
         async with asyncio.timeout(_HELLO_SECONDS):
-            first = decode_ask(await read_frame(reader, MAX_QUESTION))
+            first = decode_client_message(await read_frame(reader, MAX_QUESTION))
         if not isinstance(first, Hello):
             raise WireError("the first word must be hello")
         if first.protocol != PROTOCOL:
@@ -137,25 +137,25 @@ class AttachServer:
                 f"this feeder is version {__version__} (protocol {PROTOCOL}), the client {first.version} "
                 f"(protocol {first.protocol}): attach with the version that runs, or restart the feeder"
             )
-        await _send(writer, framed(Welcome(__version__, os.getpid(), self._title)))
+        await _send(writer, encode_frame(Welcome(__version__, os.getpid(), self._title)))
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        packing = Packing()
-        told: Laid | None = None
+        compressor = Compressor()
+        sent: FlatSnapshot | None = None
         while True:
             try:
                 async with asyncio.timeout(_SILENT_SECONDS):
-                    question = decode_ask(await read_frame(reader, MAX_QUESTION))
+                    question = decode_client_message(await read_frame(reader, MAX_QUESTION))
                 if not isinstance(question, Question):
                     raise WireError("hello was said before")
             except WireError as error:
-                await _send(writer, packing.framed(Refusal(str(error))))
+                await _send(writer, compressor.encode_frame(Refusal(str(error))))
                 return
             answer: Answer | Refusal
             if question.what == "snapshot":
                 newest = await self._fresh()
-                answer = Answer(question.id, self._step(told, newest))
-                told = newest
+                answer = Answer(question.id, self._step(sent, newest))
+                sent = newest
             else:
                 try:
                     answer = Answer(question.id, _QUESTIONS[question.what](self._monitor, *question.args))
@@ -164,22 +164,22 @@ class AttachServer:
                 except Exception as error:  # the client would attach again, and ask it again
                     log.exception("a question of a client could not be answered: %s", question.what)
                     answer = Refusal(f"{question.what} failed: {error}", question.id)
-            await _send(writer, packing.framed(answer))
+            await _send(writer, compressor.encode_frame(answer))
 
-    def _step(self, told: Laid | None, newest: Laid) -> Difference:
+    def _step(self, sent: FlatSnapshot | None, newest: FlatSnapshot) -> Difference:
         """What leads a client to the newest snapshot; found once for all who were told the same before.
 
         Snapshots are taken ten times a second at most, so many clients cost hardly more than a few.
         """
         taken_at = newest.snapshot.taken_at
-        numbers = (None if told is None else told.snapshot.sequence, newest.snapshot.sequence)
+        numbers = (None if sent is None else sent.snapshot.sequence, newest.snapshot.sequence)
         if (step := self._steps.get(numbers)) is None:
             while len(self._steps) >= _STEPS:
                 del self._steps[next(iter(self._steps))]
-            step = self._steps[numbers] = difference(told, newest, 0.0)
+            step = self._steps[numbers] = difference(sent, newest, 0.0)
         return structs.replace(step, age=max(0.0, time.monotonic() - taken_at))
 
-    async def _fresh(self) -> Laid:
+    async def _fresh(self) -> FlatSnapshot:
         """The newest snapshot; where nobody looked for a while, the one that is taken now."""
         found = self._monitor.snapshot()
         deadline = time.monotonic() + _FRESH_SECONDS
@@ -189,7 +189,7 @@ class AttachServer:
                 await asyncio.sleep(_LOOK_SECONDS)
                 found = self._monitor.snapshot()
         if self._newest is None or self._newest.snapshot is not found:
-            self._newest = laid_out(found)
+            self._newest = flatten(found)
         return self._newest
 
 

@@ -23,15 +23,15 @@ class SocketError(FolderError):
     """A socket cannot be had; the text says why and what to do."""
 
 
-def own_path(pid: int) -> Path:
-    """Where the feeder of this process listens unless told otherwise."""
+def default_socket_path(pid: int) -> Path:
+    """Where the feeder of this process listens unless service.socket names another place."""
     return runtime_folder() / f"{pid}{_ENDING}"
 
 
-def peer(connected: socket.socket) -> int:
+def peer_user(connected: socket.socket) -> int:
     """User number of the other side, as the kernel knows it."""
-    told = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", told)[1])
+    credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])
 
 
 def check_peer(connected: socket.socket) -> None:
@@ -40,7 +40,7 @@ def check_peer(connected: socket.socket) -> None:
     Raises:
         SocketError: it is another user's, who may show what they like.
     """
-    user = peer(connected)
+    user = peer_user(connected)
     if user != os.geteuid() and os.geteuid() != 0:
         raise SocketError(
             f"this is the socket of another user (number {user}): nothing it says is shown; "
@@ -48,18 +48,18 @@ def check_peer(connected: socket.socket) -> None:
         )
 
 
-def listening(path: Path) -> bool:
+def is_listening(path: Path) -> bool:
     """Whether somebody answers there."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:
-        one.settimeout(1.0)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(1.0)
         try:
-            one.connect(str(path))
+            sock.connect(str(path))
         except OSError:
             return False
     return True
 
 
-def running() -> list[Path]:
+def running_sockets() -> list[Path]:
     """The sockets of this user's running feeders, the newest last; those nobody answers are taken away.
 
     Raises:
@@ -73,14 +73,14 @@ def running() -> list[Path]:
     for path in runtime_folder().glob(f"*{_ENDING}"):
         if path.lstat().st_uid != os.geteuid():
             continue
-        if listening(path):
+        if is_listening(path):
             found.append(path)
         else:
             path.unlink(missing_ok=True)
     return sorted(found, key=lambda path: path.stat().st_mtime)
 
 
-def chosen(asked: Path | None) -> Path:
+def choose_socket(asked: Path | None) -> Path:
     """The socket to attach to.
 
     Args:
@@ -94,7 +94,7 @@ def chosen(asked: Path | None) -> Path:
             return expand_user(asked)  # the shell leaves --socket=~/x alone
         except FolderError as error:
             raise SocketError(str(error)) from error
-    found = running()
+    found = running_sockets()
     if not found:
         raise SocketError(
             f"no feeder of this user runs (looked in {runtime_folder()}): start one with feeder-tui or "
@@ -106,7 +106,7 @@ def chosen(asked: Path | None) -> Path:
     return found[0]
 
 
-def bound(path: Path) -> socket.socket:
+def bind_socket(path: Path) -> socket.socket:
     """A socket bound to ``path``, mode 0600, that listens.
 
     Raises:
@@ -123,22 +123,22 @@ def bound(path: Path) -> socket.socket:
         raise SocketError(str(error)) from error
     if len(os.fsencode(path)) > 100:
         raise SocketError(f"{path} is too long for a socket (100 bytes at most): name another")
-    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if path.is_socket():
-            if listening(path):
+            if is_listening(path):
                 raise SocketError(f"another feeder listens at {path}: name another socket")
             path.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
-            one.bind(str(path))
+            sock.bind(str(path))
         finally:
             os.umask(before)
-        one.listen(16)
+        sock.listen(16)
     except OSError as error:
-        one.close()
+        sock.close()
         raise SocketError(f"{path} cannot be listened at ({error.strerror}): name another socket") from error
     except SocketError:
-        one.close()
+        sock.close()
         raise
-    return one
+    return sock

@@ -101,34 +101,34 @@ class Difference(msgspec.Struct, frozen=True, array_like=True, omit_defaults=Tru
     whole_counters: bool = False  # those not named are gone
 
 
-Ask = Hello | Question
-Told = Welcome | Refusal | Answer
+ClientMessage = Hello | Question
+ServerMessage = Welcome | Refusal | Answer
 
 encode = msgspec.msgpack.Encoder().encode
-_DECODE_ASK: msgspec.msgpack.Decoder[Ask] = msgspec.msgpack.Decoder(Ask)
-_DECODE_TOLD: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)
+_DECODE_CLIENT: msgspec.msgpack.Decoder[ClientMessage] = msgspec.msgpack.Decoder(ClientMessage)
+_DECODE_SERVER: msgspec.msgpack.Decoder[ServerMessage] = msgspec.msgpack.Decoder(ServerMessage)
 
 
-def decode_ask(data: bytes) -> Ask:
+def decode_client_message(data: bytes) -> ClientMessage:
     """A client's frame.
 
     Raises:
         WireError: it is none.
     """
     try:
-        return _DECODE_ASK.decode(data)
+        return _DECODE_CLIENT.decode(data)
     except msgspec.DecodeError as error:
         raise WireError(str(error)) from error
 
 
-def decode_told(data: bytes) -> Told:
+def decode_server_message(data: bytes) -> ServerMessage:
     """A server's frame.
 
     Raises:
         WireError: it is none.
     """
     try:
-        return _DECODE_TOLD.decode(data)
+        return _DECODE_SERVER.decode(data)
     except msgspec.DecodeError as error:
         raise WireError(str(error)) from error
 
@@ -146,26 +146,26 @@ async def read_frame(reader: asyncio.StreamReader, limit: int) -> bytes:
     return await reader.readexactly(length)
 
 
-def framed(message: msgspec.Struct) -> bytes:
+def encode_frame(message: msgspec.Struct) -> bytes:
     """A message with its length before it."""
     body = encode(message)
     return _LENGTH.pack(len(body)) + body
 
 
-class Packing:
+class Compressor:
     """A feeder's frames to one client, packed in the order they are made."""
 
     def __init__(self) -> None:
         self._stream = isal_zlib.compressobj(_LEVEL)
 
-    def framed(self, message: msgspec.Struct) -> bytes:
+    def encode_frame(self, message: msgspec.Struct) -> bytes:
         """A packed message with its length before it."""
         body = self._stream.compress(encode(message)) + self._stream.flush(isal_zlib.Z_SYNC_FLUSH)
         return _LENGTH.pack(len(body)) + body
 
 
-class Unpacking:
-    """The other end of a :class:`Packing`.
+class Decompressor:
+    """The other end of a :class:`Compressor`.
 
     Args:
         limit: bytes of an unpacked body, at most.
@@ -204,13 +204,13 @@ _VIEWS: dict[str, type] = {
 _SINGLE = ("forming", "progress")
 
 
-def _told(kind: type) -> tuple[str, ...]:
+def _plain_fields(kind: type) -> tuple[str, ...]:
     """The fields of a view that are told as such; the others have their own place in a difference."""
     own = ("symbols", "events", "counters", "taken_at") if kind is Snapshot else ()
     return tuple(field.name for field in fields(kind) if field.name not in own)
 
 
-_NAMES = {kind: _told(kind) for kind in (Snapshot, SymbolView, *_VIEWS.values())}
+_NAMES = {kind: _plain_fields(kind) for kind in (Snapshot, SymbolView, *_VIEWS.values())}
 _VALUES = {kind: attrgetter(*names) for kind, names in _NAMES.items()}
 
 
@@ -219,17 +219,17 @@ def _types(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-class Laid(NamedTuple):
+class FlatSnapshot(NamedTuple):
     """A snapshot with the fields of its symbols laid out, to be compared with several others."""
 
     snapshot: Snapshot
     symbols: dict[str, tuple[Any, ...]]  # in their order
 
 
-def laid_out(snapshot: Snapshot) -> Laid:
+def flatten(snapshot: Snapshot) -> FlatSnapshot:
     """The snapshot as :func:`difference` takes it."""
     values = _VALUES[SymbolView]
-    return Laid(snapshot, {view.symbol: values(view) for view in snapshot.symbols})
+    return FlatSnapshot(snapshot, {view.symbol: values(view) for view in snapshot.symbols})
 
 
 def _changed(before: object | None, after: object) -> dict[str, Any]:
@@ -260,7 +260,7 @@ def _within(was: Any, value: Any) -> Any:  # noqa: ANN401
     if len(was) != len(value):
         return value
     pairs = enumerate(zip(was, value, strict=True))
-    return {place: _changed(one, other) for place, (one, other) in pairs if one is not other and one != other}
+    return {place: _changed(old, new) for place, (old, new) in pairs if old is not new and old != new}
 
 
 def _events_since(before: tuple[Event, ...], after: tuple[Event, ...]) -> tuple[int, tuple[Event, ...]]:
@@ -272,7 +272,7 @@ def _events_since(before: tuple[Event, ...], after: tuple[Event, ...]) -> tuple[
     return len(before), after
 
 
-def difference(before: Laid | None, after: Laid, age: float) -> Difference:
+def difference(before: FlatSnapshot | None, after: FlatSnapshot, age: float) -> Difference:
     """What turns ``before`` into ``after``.
 
     Args:
@@ -283,22 +283,22 @@ def difference(before: Laid | None, after: Laid, age: float) -> Difference:
     if before is after:
         return Difference(age)
     newest, known = after
-    told = None if before is None else before.snapshot
+    previous = None if before is None else before.snapshot
     had = {} if before is None else before.symbols
     counters = dict(newest.counters)
-    whole = told is None or not told.counters.keys() <= counters.keys()
-    if told is not None and not whole:
-        counters = {name: n for name, n in counters.items() if told.counters.get(name) != n}
+    whole = previous is None or not previous.counters.keys() <= counters.keys()
+    if previous is not None and not whole:
+        counters = {name: n for name, n in counters.items() if previous.counters.get(name) != n}
     names = _NAMES[SymbolView]
     symbols: dict[str, dict[str, Any]] = {}
     for symbol, values in known.items():
         if changed := _unlike(names, had.get(symbol), values):
             symbols[symbol] = changed
-    dropped, events = _events_since(() if told is None else told.events, newest.events)
+    dropped, events = _events_since(() if previous is None else previous.events, newest.events)
     return Difference(
         age,
-        _changed(told, newest),
-        None if told is not None and tuple(had) == tuple(known) else tuple(known),
+        _changed(previous, newest),
+        None if previous is not None and tuple(had) == tuple(known) else tuple(known),
         symbols,
         events,
         dropped,
@@ -352,8 +352,8 @@ def _fresh(kind: type, before: object | None, changed: dict[str, Any]) -> dict[s
             fresh[name] = msgspec.convert(whole, types[name])
         elif name in _VIEWS and name not in _SINGLE and isinstance(value, dict):
             row = list(getattr(before, name))
-            for place, one in value.items():
-                row[place] = _with(_VIEWS[name], row[place], one)
+            for place, change in value.items():
+                row[place] = _with(_VIEWS[name], row[place], change)
             fresh[name] = tuple(row)
         else:
             fresh[name] = msgspec.convert(value, types[name])

@@ -9,13 +9,13 @@ from pathlib import Path
 import typer
 
 from tui_feeder.attach.client import AttachedMonitor
-from tui_feeder.attach.sockets import chosen
+from tui_feeder.attach.sockets import choose_socket
 from tui_feeder.commands import failures
 from tui_feeder.config import LoadedConfig
 from tui_feeder.errors import ExitCode
-from tui_feeder.logs import set_up
+from tui_feeder.logs import configure_logging
 from tui_feeder.paths import config_folder, state_folder
-from tui_feeder.runner import screen_settings
+from tui_feeder.runner import ui_settings
 
 
 def run(loaded: LoadedConfig, socket: Path | None) -> int:
@@ -27,10 +27,10 @@ def run(loaded: LoadedConfig, socket: Path | None) -> int:
     """
     from tui_feeder.app import AttachedApp
 
-    log_file = set_up(loaded.config, state_folder() / "attach.log", own=True)
-    with contextlib.closing(AttachedMonitor(chosen(socket))) as monitor:
+    log_file = configure_logging(loaded.config, state_folder() / "attach.log", own=True)
+    with contextlib.closing(AttachedMonitor(choose_socket(socket))) as monitor:
         app = AttachedApp(
-            monitor, screen_settings(loaded),
+            monitor, ui_settings(loaded),
             state_file=state_folder() / "screen.json", folder=config_folder(),
         )  # fmt: skip
         reason = app.run()

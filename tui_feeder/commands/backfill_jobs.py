@@ -87,11 +87,11 @@ class Backfill:
         """Fill every symbol; cancelled, what is on its way is committed and the rest left."""
         async with asyncio.TaskGroup() as group:
             for job in self.jobs:
-                group.create_task(self._one(job))
+                group.create_task(self._fill_symbol(job))
         if not self._connection.refused:
             await self._history.settle_shared_zeros([job.symbol for job in self.jobs])
 
-    async def _one(self, job: Job) -> None:
+    async def _fill_symbol(self, job: Job) -> None:
         async with self._slots:
             began = time.monotonic()
             try:
@@ -169,13 +169,13 @@ class Backfill:
         present, old = self._store.present(symbol), self._store.unavailable(symbol)
         now = self._connection.clock.now()
         ranges = [
-            Unavailable(low, high, one.reason, one.tries, one.next_try)
-            for one in old
-            for low, high in present.missing(one.start, one.end).subtract(absent)
+            Unavailable(low, high, entry.reason, entry.tries, entry.next_try)
+            for entry in old
+            for low, high in present.missing(entry.start, entry.end).subtract(absent)
         ]
         for low, high in absent:
-            tries = max((one.tries for one in old if one.start < high and one.end > low), default=0)
+            tries = max((entry.tries for entry in old if entry.start < high and entry.end > low), default=0)
             ranges.append(Unavailable(low, high, reason, tries + 1, now + _AGAIN_MS))
-        ranges.sort(key=lambda one: one.start)
+        ranges.sort(key=lambda entry: entry.start)
         if tuple(ranges) != old:
             await asyncio.wrap_future(self._store.set_unavailable(symbol, tuple(ranges)))

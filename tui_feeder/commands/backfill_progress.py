@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tui_feeder.commands.backfill_jobs import Job
-from tui_feeder.commands.formatting import amount, lasting, plural, size
+from tui_feeder.commands.formatting import format_bytes, format_count, format_duration, plural
 from tui_feeder.engine.acquisition.history_progress import WholeHistory
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Display(Protocol):
     async def run(self) -> None:
         """Show until cancelled."""
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """A line of its own."""
 
     def stop(self) -> None:
@@ -82,9 +82,9 @@ class Lines:
         """Show until cancelled."""
         while True:
             await asyncio.sleep(_LINE_SECONDS)
-            self.say(self.line())
+            self.print_line(self.line())
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """A line of its own."""
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
@@ -99,10 +99,10 @@ class Lines:
         whole, eta = now.whole, now.whole.eta_seconds
         return (
             f"backfill: {now.ended} of {now.symbols} symbols, "
-            f"{whole.fraction:.0%} of {amount(whole.total)} minutes, "
-            f"{amount(round(now.rows / max(elapsed, 0.01)))}/s, {size(now.bytes)}, "
+            f"{whole.fraction:.0%} of {format_count(whole.total)} minutes, "
+            f"{format_count(round(now.rows / max(elapsed, 0.01)))}/s, {format_bytes(now.bytes)}, "
             f"{plural(now.files, 'file')}"
-            + (f", {lasting(eta)} left" if eta is not None else "")
+            + (f", {format_duration(eta)} left" if eta is not None else "")
             + (f"; {whole.note}" if whole.note else "")
         )
 
@@ -145,7 +145,7 @@ class Bars:
             self._show()
             await asyncio.sleep(_BAR_SECONDS)
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """A line of its own, above the bars."""
         assert self._rich is not None
         self._rich.console.print(text, markup=False, highlight=False)
@@ -191,8 +191,8 @@ class Bars:
             description=name,
             completed=rows if completed is None else completed,
             total=total,
-            rate=f"{amount(round(rows / max(elapsed, 0.05)))}/s",
-            size=size(got),
+            rate=f"{format_count(round(rows / max(elapsed, 0.05)))}/s",
+            size=format_bytes(got),
             files=plural(files, "file"),
-            left=lasting(eta) if eta is not None else "",
+            left=format_duration(eta) if eta is not None else "",
         )

@@ -15,8 +15,8 @@ import typer
 from tui_feeder.commands.backfill_jobs import Backfill, Job
 from tui_feeder.commands.backfill_progress import Display, display
 from tui_feeder.commands.exchange_connection import Connection, ExchangeError
-from tui_feeder.commands.formatting import amount, lasting, plural, size, table
-from tui_feeder.commands.stored_symbols import brief, unlisted_line
+from tui_feeder.commands.formatting import format_bytes, format_count, format_duration, format_table, plural
+from tui_feeder.commands.stored_symbols import shorten, unlisted_line
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.acquisition.tracked_symbol import choose_symbols, is_pattern
 from tui_feeder.engine.core.candle import Source
@@ -24,7 +24,7 @@ from tui_feeder.engine.core.journal import shortened
 from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode, UsageError
-from tui_feeder.logs import set_up
+from tui_feeder.logs import configure_logging
 from tui_feeder.runner import market_of
 from tui_feeder.time_format import format_minute
 
@@ -81,7 +81,7 @@ async def _run(loaded: LoadedConfig, store: Store, start: int | None, end: int |
             # After the display has begun: log lines then go above its bars.
             chosen = loaded.origins.get("service.log_level", "default") != "default"
             quiet = replace(config, service=replace(config.service, log_level="warning"))
-            set_up(config if chosen else quiet)
+            configure_logging(config if chosen else quiet)
             showing = asyncio.create_task(show.run())
             interrupted = await _until_done_or_asked(work, show)
             showing.cancel()
@@ -116,8 +116,8 @@ def _choose(
             hint = f"; did you mean {near[0]}?" if near else ""
             unknown.append(Job(name, f"the exchange does not list it{hint}", ended=True))
     if not symbols:
-        told = unknown[0].reason if unknown else "none matches"
-        raise UsageError(f"{brief(wanted)}: {told} (--symbols or application.symbols)")
+        reason = unknown[0].reason if unknown else "none matches"
+        raise UsageError(f"{shorten(wanted)}: {reason} (--symbols or application.symbols)")
     return symbols, unknown
 
 
@@ -149,7 +149,7 @@ def _signals(task: asyncio.Task[None], show: Display) -> Iterator[list[int]]:
         if asked:
             os._exit(128 + number)
         asked.append(number)
-        show.say("stopping in order; once more stops at once")
+        show.print_line("stopping in order; once more stops at once")
         task.cancel()
 
     numbers = (signal.SIGINT, signal.SIGTERM)
@@ -169,12 +169,12 @@ def report(jobs: Sequence[Job], connection: Connection) -> str:
     rows = [
         [
             job.symbol,
-            amount(job.added),
-            *(amount(job.sources[source]) for source in used),
-            amount(archive.got[job.symbol]),
-            size(job.tracker.bytes_done if job.tracker else 0),
-            lasting(job.seconds),
-            amount(job.missing.minutes) if job.tracker else "all",
+            format_count(job.added),
+            *(format_count(job.sources[source]) for source in used),
+            format_count(archive.got[job.symbol]),
+            format_bytes(job.tracker.bytes_done if job.tracker else 0),
+            format_duration(job.seconds),
+            format_count(job.missing.minutes) if job.tracker else "all",
         ]
         for job in jobs
     ]
@@ -182,16 +182,16 @@ def report(jobs: Sequence[Job], connection: Connection) -> str:
         rows.append(
             [
                 "total",
-                amount(sum(job.added for job in jobs)),
-                *(amount(sum(job.sources[source] for job in jobs)) for source in used),
-                amount(sum(archive.got.values())),
-                size(sum(job.tracker.bytes_done for job in jobs if job.tracker)),
+                format_count(sum(job.added for job in jobs)),
+                *(format_count(sum(job.sources[source] for job in jobs)) for source in used),
+                format_count(sum(archive.got.values())),
+                format_bytes(sum(job.tracker.bytes_done for job in jobs if job.tracker)),
                 "",
-                amount(sum(job.missing.minutes for job in jobs)),
+                format_count(sum(job.missing.minutes for job in jobs)),
             ]
         )
     names = [_SOURCES[source] for source in used]
-    lines = [table(["symbol", "added", *names, "files", "bytes", "time", "missing"], rows)]
+    lines = [format_table(["symbol", "added", *names, "files", "bytes", "time", "missing"], rows)]
     for job in jobs:
         lines.extend(_limited(job.symbol, archive.troubles[job.symbol]))
     for job in jobs:
@@ -224,7 +224,7 @@ def _missing(job: Job) -> list[str]:
 
 
 def _limited(symbol: str, lines: Sequence[str]) -> list[str]:
-    told = [f"{symbol}: {line}" for line in lines[:_RANGES]]
+    limited = [f"{symbol}: {line}" for line in lines[:_RANGES]]
     if len(lines) > _RANGES:
-        told.append(f"{symbol}: and {len(lines) - _RANGES} more of the kind")
-    return told
+        limited.append(f"{symbol}: and {len(lines) - _RANGES} more of the kind")
+    return limited

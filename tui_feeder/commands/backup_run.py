@@ -15,7 +15,7 @@ import orjson
 import typer
 
 from tui_feeder.atomic_write import sync_directory
-from tui_feeder.commands.formatting import amount, lasting, plural, size
+from tui_feeder.commands.formatting import format_bytes, format_count, format_duration, plural
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import StorageError, UsageError
@@ -72,7 +72,7 @@ def run(storage: Path, target: Path, json: bool) -> int:
         used = store.file_bytes()
     finally:
         store.close()
-    _tell(storage, target, used, found, time.monotonic() - began, json)
+    _print_summary(storage, target, used, found, time.monotonic() - began, json)
     return 0
 
 
@@ -108,7 +108,10 @@ def _copy(store: Store, file: Path) -> None:
                 failures.append(error)
 
         most = store.file_bytes()
-        _watched(work, lambda: f"{size(os.fstat(descriptor).st_size)} of at most {size(most)} copied")
+        _watched(
+            work,
+            lambda: f"{format_bytes(os.fstat(descriptor).st_size)} of at most {format_bytes(most)} copied",
+        )
         if failures:
             reason = str(failures[0]).rpartition(": ")[2]
             raise BackupError(f"{file.parent} cannot be written: {reason}") from failures[0]
@@ -120,11 +123,11 @@ def _watched(work: Callable[[], None], so_far: Callable[[], str]) -> None:
     """Run ``work`` on a thread, with a line on stderr every few seconds; ctrl+c does not wait for it."""
     thread = threading.Thread(target=work, name="backup", daemon=True)
     thread.start()
-    told = time.monotonic()
+    printed_at = time.monotonic()
     while thread.is_alive():
         thread.join(_LOOK_SECONDS)
-        if time.monotonic() - told >= _LINE_SECONDS:
-            told = time.monotonic()
+        if time.monotonic() - printed_at >= _LINE_SECONDS:
+            printed_at = time.monotonic()
             sys.stderr.write(f"backup: {so_far()}\n")
             sys.stderr.flush()
 
@@ -150,7 +153,7 @@ def _read_back(folder: Path) -> _ReadBack:
                 damaged.append(f"{symbol}: {counted:,} candles are there of {present.minutes:,}")
 
     try:
-        _watched(work, lambda: f"{amount(candles)} candles read back")
+        _watched(work, lambda: f"{format_count(candles)} candles read back")
     finally:
         copy.close()
     return _ReadBack(len(symbols), candles, tuple(damaged))
@@ -163,7 +166,9 @@ def _clear(part: Path) -> None:
         part.rmdir()
 
 
-def _tell(storage: Path, target: Path, used: int, found: _ReadBack, seconds: float, json: bool) -> None:
+def _print_summary(
+    storage: Path, target: Path, used: int, found: _ReadBack, seconds: float, json: bool
+) -> None:
     copied = (target / _FILE).stat().st_size
     if json:
         answer = {
@@ -179,7 +184,7 @@ def _tell(storage: Path, target: Path, used: int, found: _ReadBack, seconds: flo
     typer.echo(
         f"backup    {target.resolve()}\n"
         f"candles   {plural(found.candles, 'minute')} of {plural(found.symbols, 'symbol')} read back\n"
-        f"size      {size(copied)}, of a store that uses {size(used)}\n"
-        f"took      {lasting(seconds)}\n"
+        f"size      {format_bytes(copied)}, of a store that uses {format_bytes(used)}\n"
+        f"took      {format_duration(seconds)}\n"
         f"restore   stop the feeder, move {storage} away, and: cp -a {target.resolve()} {storage}"
     )

@@ -32,7 +32,7 @@ def check(config: ConfigOption = None, storage: StorageOption = None, symbols: S
     from tui_feeder.config import ConfigError
     from tui_feeder.engine.core.requirements import unmet_requirements
     from tui_feeder.engine.derived.increment_fit import misfits_at
-    from tui_feeder.runner import problem_of
+    from tui_feeder.runner import problem_from_need
 
     with reported_failures():
         loaded = load_config(config, config_flags(storage, symbols))
@@ -42,7 +42,7 @@ def check(config: ConfigOption = None, storage: StorageOption = None, symbols: S
             if origin.startswith("file ")
         }
         if needs := unmet_requirements(loaded.config):
-            raise ConfigError([problem_of(loaded, need) for need in needs])
+            raise ConfigError([problem_from_need(loaded, need) for need in needs])
         for text in misfits_at(loaded.config):
             typer.echo(f"warning: {text}", err=True)
         typer.echo(f"{', '.join(sorted(files)) or 'no file, the defaults'}: valid")

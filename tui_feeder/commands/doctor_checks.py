@@ -328,27 +328,27 @@ async def streams(config: Config, exchange: Exchange, patience: float) -> Findin
     async def at_once() -> None:
         return None
 
-    one = KlineSocket(
+    stream_socket = KlineSocket(
         "kline", config.exchange.stream_url, wanted, exchange.clock, handlers, at_once,
         configured_proxies(config),
     )  # fmt: skip
-    running = asyncio.create_task(one.run())
+    running = asyncio.create_task(stream_socket.run())
     began = time.monotonic()
     connected = False
     try:
-        while not one.delivering.is_set() and time.monotonic() - began < patience:
-            connected = connected or one.connected_at is not None
-            if not connected and one.reconnects > 1:  # it was tried twice
+        while not stream_socket.delivering.is_set() and time.monotonic() - began < patience:
+            connected = connected or stream_socket.connected_at is not None
+            if not connected and stream_socket.reconnects > 1:  # it was tried twice
                 break
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.05):
-                    await one.delivering.wait()
+                    await stream_socket.delivering.wait()
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     url = f"{config.exchange.stream_url}/market/stream"
     took = time.monotonic() - began
-    if one.delivering.is_set():
+    if stream_socket.delivering.is_set():
         return Finding("streams", "ok", f"kline: {url}, first frame after {took:.1f} s")
     if connected:
         text = f"kline: {url} takes the subscription and sends no frame in {took:.0f} s ({_brief(wanted)})"
@@ -357,7 +357,7 @@ async def streams(config: Config, exchange: Exchange, patience: float) -> Findin
             "April 2026: check exchange.stream_url; meanwhile minutes are closed by REST"
         )
         return Finding("streams", "fail", text, remedy)
-    text = f"kline: {url} cannot be connected: {one.reason or 'no answer'}"
+    text = f"kline: {url} cannot be connected: {stream_socket.reason or 'no answer'}"
     return Finding(
         "streams", "fail", text, "check the network and exchange.stream_url; meanwhile REST is asked"
     )
@@ -377,17 +377,17 @@ _SINKS = {
 }
 
 
-async def sinks(config: Config, told: Collection[str] = ()) -> list[Finding]:
-    """Whether each sink that is on can go where it should; ``told``: sections of which that is known."""
+async def sinks(config: Config, reported: Collection[str] = ()) -> list[Finding]:
+    """Whether each sink that is on can go where it should; ``reported``: sections of which that is known."""
     found = []
-    for name, one in (await look(config)).items():
-        if ("database" if name == "postgres" else name) in told:
+    for name, result in (await look(config)).items():
+        if ("database" if name == "postgres" else name) in reported:
             continue
         title, remedy = _SINKS.get(name, (name, f"check the keys of [{name}]"))
-        if isinstance(one, SinkError):
-            found.append(Finding(title, "fail", str(one), remedy))
+        if isinstance(result, SinkError):
+            found.append(Finding(title, "fail", str(result), remedy))
         else:
-            found.append(Finding(title, "ok", "off" if one is None else "; ".join(one)))
+            found.append(Finding(title, "ok", "off" if result is None else "; ".join(result)))
     with (
         contextlib.suppress(StoreError),
         contextlib.closing(Store(config.application.storage_path, read_only=True)) as store,

@@ -22,10 +22,10 @@ async def port(loaded: LoadedConfig) -> Finding:
         return Finding("http", "ok", f"nothing is served: {_KEY} = 0")
     if not stated and is_loopback(config.exchange.rest_url):
         return Finding("http", "ok", f"nothing is served beside a simulated exchange unless {_KEY} is stated")
-    from tui_feeder.service.http import ServiceError, listening
+    from tui_feeder.service.http import ServiceError, open_listener
 
     try:
-        listening(host, number).close()
+        open_listener(host, number).close()
     except ServiceError as error:
         url = f"http://{f'[{host}]' if ':' in host else host}:{number}"
         if await _feeder_answers(url):

@@ -78,9 +78,9 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
     yield await port(loaded)
     way = checks.proxies(config)
     yield way
-    told = {need.key.partition(".")[0] for need in needs}
+    reported = {need.key.partition(".")[0] for need in needs}
     asked = asyncio.create_task(
-        checks.sinks(config, told)
+        checks.sinks(config, reported)
     )  # they may take their time: nobody waits for another
     if way.state == "fail":  # nobody can be asked
         for finding in await asked:

@@ -72,5 +72,7 @@ def export(
         from tui_feeder.commands import export_run
 
         file = expand_user(output) if output is not None else None
-        asked = export_run.Asked(symbol, timeframe, low, high, form.value, file, include_partial, force)
-        raise typer.Exit(export_run.run(loaded.config.application.storage_path, asked))
+        request = export_run.ExportRequest(
+            symbol, timeframe, low, high, form.value, file, include_partial, force
+        )
+        raise typer.Exit(export_run.run(loaded.config.application.storage_path, request))

@@ -15,7 +15,7 @@ import typer
 
 from tui_feeder.atomic_write import atomic_write, is_regular_file
 from tui_feeder.commands.formatting import plural
-from tui_feeder.commands.stored_symbols import name_damage
+from tui_feeder.commands.stored_symbols import report_damaged_days
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.errors import ExitCode, HostError, UsageError
 from tui_feeder.research import CANDLE, Candles, CandleStore, DamagedDayWarning, open_store
@@ -25,7 +25,7 @@ _GROUP_ROWS = 100_000  # rows of a Parquet row group, about
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ExportRequest:
     """What the command line asks for."""
 
     symbol: str
@@ -42,7 +42,7 @@ class ExportError(HostError):
     """The candles cannot be written; the message says why."""
 
 
-def run(storage: Path, asked: Asked) -> int:
+def run(storage: Path, request: ExportRequest) -> int:
     """Write the candles; the exit code.
 
     Raises:
@@ -51,54 +51,56 @@ def run(storage: Path, asked: Asked) -> int:
         ExportError: the file cannot be written.
     """
     try:
-        seconds = parse_timeframe(asked.timeframe)
+        seconds = parse_timeframe(request.timeframe)
     except ValueError as error:
         raise UsageError(f"--timeframe: {error}") from None
-    if "," in asked.symbol or "*" in asked.symbol or "?" in asked.symbol or asked.symbol == "ALL":
+    if "," in request.symbol or "*" in request.symbol or "?" in request.symbol or request.symbol == "ALL":
         raise UsageError(
-            f"export writes one symbol, not {asked.symbol}: run it once for each, into its own file"
+            f"export writes one symbol, not {request.symbol}: run it once for each, into its own file"
         )
-    write = _WRITERS[asked.form]
-    if asked.form == "parquet":
+    write = _WRITERS[request.form]
+    if request.form == "parquet":
         _pyarrow()
-        if asked.output is None and sys.stdout.isatty():
+        if request.output is None and sys.stdout.isatty():
             raise UsageError("parquet is not for terminals: name a file with --output, or redirect stdout")
-    if asked.output is not None and not asked.force and is_regular_file(asked.output):
-        raise UsageError(f"{asked.output} is there already: add --force to replace it, or name another file")
+    if request.output is not None and not request.force and is_regular_file(request.output):
+        raise UsageError(
+            f"{request.output} is there already: add --force to replace it, or name another file"
+        )
     with open_store(storage) as store:
         try:
             chunks = store.chunks(
-                asked.symbol, seconds, asked.start, asked.end, include_partial=asked.include_partial
+                request.symbol, seconds, request.start, request.end, include_partial=request.include_partial
             )
         except KeyError as error:
             raise UsageError(error.args[0]) from None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DamagedDayWarning)  # named below, in one line
-            if asked.output is None:
-                write(sys.stdout.buffer, chunks, asked)
-                return _damage(store, asked)
-            with _file(asked.output) as target:
-                count = write(target, chunks, asked)
-        damaged = _damage(store, asked)
+            if request.output is None:
+                write(sys.stdout.buffer, chunks, request)
+                return _damage(store, request)
+            with _file(request.output) as target:
+                count = write(target, chunks, request)
+        damaged = _damage(store, request)
     bars = plural(count, "candle" if seconds == 60 else "bar")
-    typer.echo(f"wrote {bars} of {asked.symbol} {asked.timeframe} to {asked.output}", err=True)
+    typer.echo(f"wrote {bars} of {request.symbol} {request.timeframe} to {request.output}", err=True)
     if not count:
-        typer.echo(_why_nothing(storage, asked), err=True)
+        typer.echo(_why_nothing(storage, request), err=True)
     return damaged
 
 
-def _damage(store: CandleStore, asked: Asked) -> int:
-    low, high = asked.start or 0, asked.end if asked.end is not None else 1 << 62
-    found = store.damaged(asked.symbol).clip(low, high)
+def _damage(store: CandleStore, request: ExportRequest) -> int:
+    low, high = request.start or 0, request.end if request.end is not None else 1 << 62
+    found = store.damaged(request.symbol).clip(low, high)
     days = [day for start, end in found for day in range(start // DAY_MS * DAY_MS, end, DAY_MS)]
-    return name_damage({asked.symbol: days} if days else {})
+    return report_damaged_days({request.symbol: days} if days else {})
 
 
-def _why_nothing(storage: Path, asked: Asked) -> str:
+def _why_nothing(storage: Path, request: ExportRequest) -> str:
     from tui_feeder.time_format import format_minute
 
     with open_store(storage) as store:
-        found = store.range(asked.symbol)
+        found = store.range(request.symbol)
     assert found is not None
     return f"stored are {format_minute(found[0])} .. {format_minute(found[1])}, exclusive"
 
@@ -114,7 +116,7 @@ def _file(path: Path) -> Iterator[IO[bytes]]:
         raise ExportError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _csv(target: IO[bytes], chunks: Iterator[Candles], asked: Asked) -> int:
+def _csv(target: IO[bytes], chunks: Iterator[Candles], request: ExportRequest) -> int:
     target.write(",".join(CANDLE.names or ()).encode() + b"\n")
     count = 0
     for chunk in chunks:
@@ -124,7 +126,7 @@ def _csv(target: IO[bytes], chunks: Iterator[Candles], asked: Asked) -> int:
     return count
 
 
-def _jsonl(target: IO[bytes], chunks: Iterator[Candles], asked: Asked) -> int:
+def _jsonl(target: IO[bytes], chunks: Iterator[Candles], request: ExportRequest) -> int:
     names = CANDLE.names or ()
     count = 0
     for chunk in chunks:
@@ -134,13 +136,13 @@ def _jsonl(target: IO[bytes], chunks: Iterator[Candles], asked: Asked) -> int:
     return count
 
 
-def _parquet(target: IO[bytes], chunks: Iterator[Candles], asked: Asked) -> int:
+def _parquet(target: IO[bytes], chunks: Iterator[Candles], request: ExportRequest) -> int:
     import numpy as np
 
     pa = _pyarrow()
     import pyarrow.parquet as pq
 
-    about = {"symbol": asked.symbol, "timeframe": asked.timeframe, "times": "timestamps in ms, UTC"}
+    about = {"symbol": request.symbol, "timeframe": request.timeframe, "times": "timestamps in ms, UTC"}
     instant = pa.timestamp("ms", tz="UTC")
     fields = [
         pa.field(name, instant if name.endswith("_time") else pa.from_numpy_dtype(CANDLE[name]), False)
@@ -177,7 +179,7 @@ def _pyarrow() -> Any:  # noqa: ANN401 - a module that need not be installed
     return pyarrow
 
 
-_WRITERS: dict[str, Callable[[IO[bytes], Iterator[Candles], Asked], int]] = {
+_WRITERS: dict[str, Callable[[IO[bytes], Iterator[Candles], ExportRequest], int]] = {
     "csv": _csv,
     "jsonl": _jsonl,
     "parquet": _parquet,

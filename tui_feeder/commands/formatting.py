@@ -6,12 +6,12 @@ import unicodedata
 from collections.abc import Sequence
 
 
-def amount(value: int) -> str:
+def format_count(value: int) -> str:
     """A count with thousands marked."""
     return f"{value:,}"
 
 
-def size(value: float) -> str:
+def format_bytes(value: float) -> str:
     """Bytes as ``1.3 MB``."""
     for unit in ("B", "kB", "MB"):
         if value < 1000:
@@ -20,7 +20,7 @@ def size(value: float) -> str:
     return f"{value:.1f} GB"
 
 
-def lasting(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A time as ``0.4 s``, ``12 s`` or ``3:05 min``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -30,24 +30,26 @@ def lasting(seconds: float) -> str:
     return f"{minutes}:{rest:02d} min"
 
 
-def plural(count: int, one: str, many: str = "") -> str:
+def plural(count: int, singular: str, many: str = "") -> str:
     """``1 minute``, ``2,000 minutes``."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return f"{count:,} {singular if count == 1 else many or singular + 's'}"
 
 
-def width(text: str) -> int:
+def cell_width(text: str) -> int:
     """Columns that ``text`` takes on a terminal."""
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+def format_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
     """Rows under a head, the first ``left`` columns to the left, the others to the right."""
     lines = [head, *rows]
-    widths = [max(width(line[i]) for line in lines) for i in range(len(head))]
+    widths = [max(cell_width(line[i]) for line in lines) for i in range(len(head))]
     out = []
     for line in lines:
         cells = [
-            text + " " * (widths[i] - width(text)) if i < left else " " * (widths[i] - width(text)) + text
+            text + " " * (widths[i] - cell_width(text))
+            if i < left
+            else " " * (widths[i] - cell_width(text)) + text
             for i, text in enumerate(line)
         ]
         out.append("  ".join(cells).rstrip())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import orjson
 import typer
 
-from tui_feeder.commands.formatting import amount, plural, table
+from tui_feeder.commands.formatting import format_count, format_table, plural
 from tui_feeder.commands.stored_symbols import configured_symbols, stored_symbols, unlisted_line
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.acquisition.tracked_symbol import wanted_start
@@ -36,7 +36,7 @@ class Hole:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class SymbolGaps:
     """What a symbol lacks between ``start`` and ``end``."""
 
     symbol: str
@@ -51,7 +51,7 @@ class Missing:
         return sum(hole.minutes for hole in self.holes)
 
 
-def run(loaded: LoadedConfig, asked: list[str] | None, start: int | None, end: int | None, json: bool) -> int:
+def run(loaded: LoadedConfig, names: list[str] | None, start: int | None, end: int | None, json: bool) -> int:
     """Print the gaps; the exit code.
 
     Raises:
@@ -61,7 +61,7 @@ def run(loaded: LoadedConfig, asked: list[str] | None, start: int | None, end: i
     store = Store(loaded.config.application.storage_path, read_only=True)
     try:
         newest = _newest(store)
-        found = _found(loaded, store, asked, start, end, newest) if newest is not None else []
+        found = _found(loaded, store, names, start, end, newest) if newest is not None else []
     finally:
         store.close()
     if json:
@@ -70,40 +70,43 @@ def run(loaded: LoadedConfig, asked: list[str] | None, start: int | None, end: i
     if newest is None:
         typer.echo(f"{store.path} holds no candles")
         return 0
-    if any(one.holes for one in found):
+    if any(gaps.holes for gaps in found):
         typer.echo(_holes(found) + "\n")
-    for one in found:
-        if one.listed is not None:
-            typer.echo(unlisted_line(one.symbol, one.listed))
-    total, wide = sum(one.minutes for one in found), sum(one.end - one.start for one in found) // MINUTE_MS
-    lacking = [one for one in found if one.holes]
+    for gaps in found:
+        if gaps.listed is not None:
+            typer.echo(unlisted_line(gaps.symbol, gaps.listed))
+    total, wide = (
+        sum(gaps.minutes for gaps in found),
+        sum(gaps.end - gaps.start for gaps in found) // MINUTE_MS,
+    )
+    lacking = [gaps for gaps in found if gaps.holes]
     typer.echo(
-        f"{plural(len(found), 'symbol')}, {amount(wide)} minutes looked at: "
-        + (f"{amount(total)} missing, in {plural(len(lacking), 'symbol')}" if total else "none missing")
+        f"{plural(len(found), 'symbol')}, {format_count(wide)} minutes looked at: "
+        + (f"{format_count(total)} missing, in {plural(len(lacking), 'symbol')}" if total else "none missing")
     )
     typer.echo(f"newest stored minute: {format_minute(newest)}")
     return 0
 
 
-def _holes(found: list[Missing]) -> str:
+def _holes(found: list[SymbolGaps]) -> str:
     """The missing ranges, and what is known of the reasons."""
     rows = [
         [
-            one.symbol, format_minute(hole.start), format_minute(hole.end), amount(hole.minutes),
+            gaps.symbol, format_minute(hole.start), format_minute(hole.end), format_count(hole.minutes),
             format_minute(hole.known.next_try) if hole.known else "damaged" if hole.damaged else "-",
         ]
-        for one in found
-        for hole in one.holes[:_SHOWN]
+        for gaps in found
+        for hole in gaps.holes[:_SHOWN]
     ]  # fmt: skip
-    lines = [table(["symbol", "from", "to", "minutes", "asked again"], rows, left=3)]
-    for one in found:
-        if (more := len(one.holes) - _SHOWN) > 0:
-            lines.append(f"{one.symbol}: {plural(more, 'more gap')}; --json shows all")
-        reasons = Counter(hole.known.reason for hole in one.holes if hole.known)
-        lines.extend(f"{one.symbol}: {plural(count, 'gap')}: {why}" for why, count in reasons.items())
-    if any(hole.damaged for one in found for hole in one.holes):
+    lines = [format_table(["symbol", "from", "to", "minutes", "asked again"], rows, left=3)]
+    for gaps in found:
+        if (more := len(gaps.holes) - _SHOWN) > 0:
+            lines.append(f"{gaps.symbol}: {plural(more, 'more gap')}; --json shows all")
+        reasons = Counter(hole.known.reason for hole in gaps.holes if hole.known)
+        lines.extend(f"{gaps.symbol}: {plural(count, 'gap')}: {why}" for why, count in reasons.items())
+    if any(hole.damaged for gaps in found for hole in gaps.holes):
         lines.append("damaged: stored and not readable; the running engine, or backfill, reads it again")
-    if any(hole.known is None and not hole.damaged for one in found for hole in one.holes):
+    if any(hole.known is None and not hole.damaged for gaps in found for hole in gaps.holes):
         lines.append("-: not read yet; feeder-tui backfill, or the running engine, reads it")
     return "\n".join(lines)
 
@@ -111,14 +114,14 @@ def _holes(found: list[Missing]) -> str:
 def _found(
     loaded: LoadedConfig,
     store: Store,
-    asked: list[str] | None,
+    names: list[str] | None,
     start: int | None,
     end: int | None,
     newest: int,
-) -> list[Missing]:
-    stored = stored_symbols(store, asked)
+) -> list[SymbolGaps]:
+    stored = stored_symbols(store, names)
     configured = configured_symbols(loaded, stored)
-    symbols = stored if asked is not None else list(dict.fromkeys([*stored, *configured]))
+    symbols = stored if names is not None else list(dict.fromkeys([*stored, *configured]))
     first = wanted_start(loaded.config, newest + MINUTE_MS)
     return [
         _missing(store, symbol, start, end, newest, first if symbol in configured else None)
@@ -134,7 +137,7 @@ def _newest(store: Store) -> int | None:
 
 def _missing(
     store: Store, symbol: str, start: int | None, end: int | None, newest: int, wanted: int | None
-) -> Missing:
+) -> SymbolGaps:
     """What a symbol lacks.
 
     A symbol of the configuration is ``wanted`` from that minute (ms) to the newest of any symbol; one that
@@ -157,13 +160,13 @@ def _missing(
     damaged = store.check(symbol, low, high).intersect(present)
     present, damaged = present.subtract(damaged), damaged.union(gone)
     left = present.missing(low, high)
-    for one in known:
-        ranges = left.clip(one.start, one.end)
-        holes.extend(Hole(a, b, one) for a, b in ranges)
-        left = left.subtract(Coverage([(one.start, one.end)]))
+    for known_range in known:
+        ranges = left.clip(known_range.start, known_range.end)
+        holes.extend(Hole(a, b, known_range) for a, b in ranges)
+        left = left.subtract(Coverage([(known_range.start, known_range.end)]))
     holes.extend(Hole(a, b, None, damaged=True) for a, b in left.intersect(damaged))
     holes.extend(Hole(a, b, None) for a, b in left.subtract(damaged))
-    return Missing(
+    return SymbolGaps(
         symbol,
         low,
         max(low, high),
@@ -172,16 +175,16 @@ def _missing(
     )
 
 
-def _as_json(found: list[Missing]) -> dict[str, object]:
+def _as_json(found: list[SymbolGaps]) -> dict[str, object]:
     return {
-        "missing_minutes": sum(one.minutes for one in found),
+        "missing_minutes": sum(gaps.minutes for gaps in found),
         "symbols": [
             {
-                "symbol": one.symbol,
-                "start": one.start,
-                "end": one.end,
-                "not_listed_before": one.listed,
-                "missing_minutes": one.minutes,
+                "symbol": gaps.symbol,
+                "start": gaps.start,
+                "end": gaps.end,
+                "not_listed_before": gaps.listed,
+                "missing_minutes": gaps.minutes,
                 "gaps": [
                     {"start": hole.start, "end": hole.end, "minutes": hole.minutes}
                     | (
@@ -194,9 +197,9 @@ def _as_json(found: list[Missing]) -> dict[str, object]:
                             "next_try": hole.known.next_try,
                         }
                     )
-                    for hole in one.holes
+                    for hole in gaps.holes
                 ],
             }
-            for one in found
+            for gaps in found
         ],
     }

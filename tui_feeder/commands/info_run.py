@@ -8,8 +8,8 @@ import numpy as np
 import orjson
 import typer
 
-from tui_feeder.commands.formatting import amount, plural, size, table
-from tui_feeder.commands.stored_symbols import name_damage, stored_symbols
+from tui_feeder.commands.formatting import format_bytes, format_count, format_table, plural
+from tui_feeder.commands.stored_symbols import report_damaged_days, stored_symbols
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.sinks.configured import disabled_backlogs
@@ -21,7 +21,7 @@ from tui_feeder.time_format import format_minute
 _SLICE_MS = 30 * DAY_MS
 
 
-def run(loaded: LoadedConfig, asked: list[str] | None, sources: bool, json: bool) -> int:
+def run(loaded: LoadedConfig, names: list[str] | None, sources: bool, json: bool) -> int:
     """Print what is stored; the exit code.
 
     Raises:
@@ -31,7 +31,7 @@ def run(loaded: LoadedConfig, asked: list[str] | None, sources: bool, json: bool
     store = Store(loaded.config.application.storage_path, read_only=True)
     try:
         about = _about(loaded, store)
-        chosen = stored_symbols(store, asked)
+        chosen = stored_symbols(store, names)
         symbols = [_symbol(store, symbol, sources) for symbol in chosen]
         damaged = {symbol: days for symbol, days in store.damaged_days().items() if symbol in chosen}
     finally:
@@ -41,7 +41,7 @@ def run(loaded: LoadedConfig, asked: list[str] | None, sources: bool, json: bool
         typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
     else:
         typer.echo(_text(about, symbols, sources))
-    return name_damage(damaged)
+    return report_damaged_days(damaged)
 
 
 def _about(loaded: LoadedConfig, store: Store) -> dict[str, object]:
@@ -63,7 +63,7 @@ def _about(loaded: LoadedConfig, store: Store) -> dict[str, object]:
         "used_bytes": used,
         "candles": candles,
         "bytes_per_candle": round(used / candles, 1) if candles else None,
-        "waiting": [one._asdict() for one in backlogs],
+        "waiting": [backlog._asdict() for backlog in backlogs],
         "disabled": disabled_backlogs(loaded.config, backlogs),
     }
 
@@ -100,9 +100,9 @@ def _text(about: dict[str, object], symbols: list[dict[str, object]], sources: b
     lines = [
         f"store     {about['store']}",
         f"config    {', '.join(configs) or 'no file, the defaults'}",
-        f"exchange  {about['exchange'] or 'not said'}",
+        f"exchange  {about['exchange'] or 'unknown'}",
         f"format    {about['format']}",
-        f"size      {size(file)}, {size(used)} of it used",
+        f"size      {format_bytes(file)}, {format_bytes(used)} of it used",
         f"candles   {plural(_int(about, 'candles'), 'minute')}{apiece}",
         *_waiting(about),
         "",
@@ -112,25 +112,25 @@ def _text(about: dict[str, object], symbols: list[dict[str, object]], sources: b
     head = ["symbol", "first minute", "last minute", "minutes", "certified", "missing"]
     rows = [
         [
-            str(one["symbol"]),
-            format_minute(_int(one, "start")),
-            format_minute(_int(one, "end") - MINUTE_MS),
-            amount(_int(one, "minutes")),
-            _share(_int(one, "certified_minutes"), _int(one, "minutes")),
-            amount(_int(one, "missing_minutes")),
+            str(row["symbol"]),
+            format_minute(_int(row, "start")),
+            format_minute(_int(row, "end") - MINUTE_MS),
+            format_count(_int(row, "minutes")),
+            _share(_int(row, "certified_minutes"), _int(row, "minutes")),
+            format_count(_int(row, "missing_minutes")),
         ]
-        for one in symbols
+        for row in symbols
     ]
-    lines.append(table(head, rows, left=3))
+    lines.append(format_table(head, rows, left=3))
     if sources:
         names = [source.name.lower() for source in reversed(Source)]
-        counted = [(str(one["symbol"]), one["sources"]) for one in symbols]
+        counted = [(str(row["symbol"]), row["sources"]) for row in symbols]
         body = [
-            [symbol, *(amount(counts.get(name, 0)) for name in names)]
+            [symbol, *(format_count(counts.get(name, 0)) for name in names)]
             for symbol, counts in counted
             if isinstance(counts, dict)
         ]
-        lines += ["", table(["symbol", *(name.replace("_", " ") for name in names)], body)]
+        lines += ["", format_table(["symbol", *(name.replace("_", " ") for name in names)], body)]
     return "\n".join(lines)
 
 
@@ -140,8 +140,9 @@ def _waiting(about: dict[str, object]) -> list[str]:
     assert isinstance(waiting, list)
     assert isinstance(disabled, list)
     lines = [
-        f"waiting   {one['sink']}: {amount(one['messages'])} messages, the oldest {span_text(one['age'])} old"
-        for one in waiting
+        f"waiting   {backlog['sink']}: {format_count(backlog['messages'])} messages, "
+        f"the oldest {span_text(backlog['age'])} old"
+        for backlog in waiting
     ]
     return [*lines, *(f"note      {text}" for text in disabled)]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import orjson
 import typer
 
-from tui_feeder.commands.formatting import amount, plural, table
-from tui_feeder.commands.stored_symbols import name_damage, stored_symbols
+from tui_feeder.commands.formatting import format_count, format_table, plural
+from tui_feeder.commands.stored_symbols import report_damaged_days, stored_symbols
 from tui_feeder.config import Config
 from tui_feeder.engine.derived.inputs import inputs_of
 from tui_feeder.engine.derived.settings import profile_settings
@@ -14,12 +14,12 @@ from tui_feeder.engine.derived.stored_profiles import MISSING, Built, build_days
 from tui_feeder.engine.storage.store import Store
 
 
-def rebuild(config: Config, asked: list[str] | None, mode: str | None, json: bool) -> int:
+def rebuild(config: Config, names: list[str] | None, mode: str | None, json: bool) -> int:
     """Build the days, tell what was done; the exit code.
 
     Args:
         config: whose settings shape the profiles.
-        asked: symbols or patterns; None for all that are stored.
+        names: symbols or patterns; None for all that are stored.
         mode: as ``volume_profile.reprocessing.mode``; None for the configured one.
         json: one JSON object instead of the table.
 
@@ -33,7 +33,7 @@ def rebuild(config: Config, asked: list[str] | None, mode: str | None, json: boo
     store = Store(config.application.storage_path)
     done: dict[str, Built | None] = {}
     try:
-        for symbol in stored_symbols(store, asked):
+        for symbol in stored_symbols(store, names):
             settings = profile_settings(config, symbol, inputs_of(store, symbol).tick_size)
             newest = newest_day(store, symbol)
             if settings is None or newest is None:
@@ -45,14 +45,18 @@ def rebuild(config: Config, asked: list[str] | None, mode: str | None, json: boo
     finally:
         store.close()
     typer.echo(_json(mode, done) if json else _text(mode, done))
-    return name_damage(damaged)
+    return report_damaged_days(damaged)
 
 
 def _json(mode: str, done: dict[str, Built | None]) -> str:
     symbols = [
-        {"symbol": symbol, "enabled": one is not None}
-        | ({} if one is None else {"built": one.built, "kept": one.kept, "without_candles": one.empty})
-        for symbol, one in done.items()
+        {"symbol": symbol, "enabled": built is not None}
+        | (
+            {}
+            if built is None
+            else {"built": built.built, "kept": built.kept, "without_candles": built.empty}
+        )
+        for symbol, built in done.items()
     ]
     return orjson.dumps({"mode": mode, "symbols": symbols}, option=orjson.OPT_INDENT_2).decode()
 
@@ -62,10 +66,10 @@ def _text(mode: str, done: dict[str, Built | None]) -> str:
         return "no symbols"
     rows = [
         [symbol, "off", "", ""]
-        if one is None
-        else [symbol, amount(one.built), amount(one.kept), amount(one.empty)]
-        for symbol, one in done.items()
+        if built is None
+        else [symbol, format_count(built.built), format_count(built.kept), format_count(built.empty)]
+        for symbol, built in done.items()
     ]
-    total = sum(one.built for one in done.values() if one is not None)
+    total = sum(built.built for built in done.values() if built is not None)
     head = ["symbol", "days built", "days kept", "without candles"]
-    return f"{table(head, rows)}\n\n{mode}: {plural(total, 'day')} built"
+    return f"{format_table(head, rows)}\n\n{mode}: {plural(total, 'day')} built"

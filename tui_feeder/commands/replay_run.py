@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
-from tui_feeder.commands.stored_symbols import name_damage, stored_symbols
+from tui_feeder.commands.stored_symbols import report_damaged_days, stored_symbols
 from tui_feeder.config import Config
 from tui_feeder.engine.analytics.message import Message, encode
 from tui_feeder.engine.derived.replay import replay, stored_span
@@ -19,13 +19,13 @@ _BLOCK = 64 << 10  # bytes written at once while there is no pace to keep
 
 
 def run(
-    config: Config, asked: list[str] | None, start: int | None, end: int | None, speed: float | None
+    config: Config, names: list[str] | None, start: int | None, end: int | None, speed: float | None
 ) -> int:
     """Write the messages to standard output, one a line; the exit code.
 
     Args:
         config: whose analysis settings shape the messages.
-        asked: symbols or patterns; None for all that are stored.
+        names: symbols or patterns; None for all that are stored.
         start: ms of the first minute; None for the first stored.
         end: ms, exclusive; None for the end of the last stored minute.
         speed: exchange seconds in a real second; None for as fast as possible.
@@ -36,26 +36,26 @@ def run(
     """
     store = Store(config.application.storage_path, read_only=True)
     try:
-        symbols, low, high = replayed_span(store, asked, start, end)
+        symbols, low, high = replayed_span(store, names, start, end)
         messages: Iterable[Message] = replay(store, config, symbols, low, high)
         if speed is not None:
             messages = paced(messages, speed, time.monotonic, time.sleep)
         code = _write(messages, sys.stdout.buffer, at_once=speed is not None)
         damaged = {symbol: days for symbol, days in store.damaged_days().items() if symbol in symbols}
-        return name_damage(damaged) or code
+        return report_damaged_days(damaged) or code
     finally:
         store.close()
 
 
 def replayed_span(
-    store: Store, asked: list[str] | None, start: int | None, end: int | None
+    store: Store, names: list[str] | None, start: int | None, end: int | None
 ) -> tuple[list[str], int, int]:
     """The symbols that are meant, and the range of them that is stored: ms, its end exclusive.
 
     Raises:
         UsageError: a symbol is not stored, or no minute lies in the range.
     """
-    symbols = stored_symbols(store, asked)
+    symbols = stored_symbols(store, names)
     if not symbols:
         raise UsageError(f"no candles in {store.path}")
     first, last = stored_span(store, symbols)

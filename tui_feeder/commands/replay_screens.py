@@ -13,16 +13,16 @@ from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode, UsageError
-from tui_feeder.logs import set_up
+from tui_feeder.logs import configure_logging
 from tui_feeder.paths import config_folder, state_folder
-from tui_feeder.runner import screen_settings
+from tui_feeder.runner import ui_settings
 
 #: Exchange seconds in a real second: a minute a second.
 SPEED = 60.0
 
 
 def run(
-    loaded: LoadedConfig, asked: list[str] | None, start: int | None, end: int | None, speed: float | None
+    loaded: LoadedConfig, names: list[str] | None, start: int | None, end: int | None, speed: float | None
 ) -> int:
     """Show the screens until the user leaves; the exit code.
 
@@ -30,7 +30,7 @@ def run(
 
     Args:
         loaded: the configuration.
-        asked: symbols or patterns; None for all that are stored.
+        names: symbols or patterns; None for all that are stored.
         start: ms of the first moment.
         end: ms of the last moment; None for the end of the last stored minute.
         speed: exchange seconds in a real second; None for :data:`SPEED`.
@@ -43,16 +43,16 @@ def run(
     from tui_feeder.replay.monitor import ReplayMonitor
 
     config = loaded.config
-    log_file = set_up(config, state_folder() / "replay.log", own=True)
+    log_file = configure_logging(config, state_folder() / "replay.log", own=True)
     with contextlib.closing(Store(config.application.storage_path, read_only=True)) as store:
-        symbols, low, high = replayed_span(store, asked, start, end)
+        symbols, low, high = replayed_span(store, names, start, end)
         at = low if start is not None else max(low, high - DAY_MS)
         with contextlib.closing(
             ReplayMonitor(store, config, symbols, low, high, speed or SPEED, at)
         ) as replay_monitor:
             try:
                 app = ReplayApp(
-                    replay_monitor, screen_settings(loaded),
+                    replay_monitor, ui_settings(loaded),
                     state_file=state_folder() / "screen.json", folder=config_folder(),
                 )  # fmt: skip
             except ValueError as error:

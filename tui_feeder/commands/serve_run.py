@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 import typer
 from aiohttp import web
 
-from tui_feeder.attach.sockets import chosen, listening, own_path, running
+from tui_feeder.attach.sockets import choose_socket, default_socket_path, is_listening, running_sockets
 from tui_feeder.errors import UsageError
 from tui_feeder.listener import ListenError, listen_at, most_connections
-from tui_feeder.service.hosts import own_name, refusal
+from tui_feeder.service.host_names import host_matcher, host_refusal
 from tui_feeder.web_server import serving_http
 
 try:
@@ -67,15 +67,15 @@ def run(socket: Path | None, host: str, port: int, allowed_hosts: Sequence[str],
 @contextlib.contextmanager
 def _feeder(socket: Path | None, own: list[str]) -> Iterator[Path]:
     """The feeder that runs, or one started without a screen for as long as this lasts."""
-    if socket is not None or running():
-        yield chosen(socket)
+    if socket is not None or running_sockets():
+        yield choose_socket(socket)
         return
     process = subprocess.Popen(
         [sys.executable, "-m", "tui_feeder", "--no-ui", *own], stdin=subprocess.DEVNULL
     )
     try:
-        path, deadline = own_path(process.pid), time.monotonic() + _START_SECONDS
-        while not (path.is_socket() and listening(path)):
+        path, deadline = default_socket_path(process.pid), time.monotonic() + _START_SECONDS
+        while not (path.is_socket() and is_listening(path)):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise UsageError("the feeder did not start; its own message is above")
             time.sleep(0.1)
@@ -92,7 +92,7 @@ class Service(AppService):
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> asyncio.subprocess.Process:
         process = await super()._open_app_process(width, height)
-        self.processes.difference_update([one for one in self.processes if one.returncode is not None])
+        self.processes.difference_update([ended for ended in self.processes if ended.returncode is not None])
         self.processes.add(process)
         return process
 
@@ -127,7 +127,7 @@ class Pages(Server):
         super().__init__(command, host, port, title="feeder-tui", templates_path=_TEMPLATES)
         self._path = path
         self._open = 0
-        self._named = own_name(host, allowed_hosts)
+        self._is_own_host = host_matcher(host, allowed_hosts)
         self.public_url = ""  # links lead to the name the page was asked under
 
     async def run(self) -> None:
@@ -166,8 +166,8 @@ class Pages(Server):
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get("Origin")
-        if not self._named(request.host):
-            raise web.HTTPForbidden(text=f"{refusal(request.host, '--allow-host')}\n")
+        if not self._is_own_host(request.host):
+            raise web.HTTPForbidden(text=f"{host_refusal(request.host, '--allow-host')}\n")
         if origin is not None and urlsplit(origin).netloc != request.host:
             raise web.HTTPForbidden(text="this page is served to pages of its own alone\n")
         if request.method != "GET":

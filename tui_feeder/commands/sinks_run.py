@@ -1,4 +1,4 @@
-"""``feeder-tui sinks check`` and ``discard``: whether sinks work, and dropping what waits for one."""
+"""``feeder-tui sinks check`` and ``discard``: whether sinks work, and dropping what waits for result."""
 
 from __future__ import annotations
 
@@ -20,24 +20,26 @@ from tui_feeder.errors import ExitCode, UsageError
 
 def check(loaded: LoadedConfig, as_json: bool) -> int:
     """Print what was found; 0 when every enabled sink works."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the reason is told in one line
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the reason is told in result line
     found = asyncio.run(look(loaded.config))
     if as_json:
-        told = {
+        answer = {
             name: {
-                "state": "off" if one is None else "failed" if isinstance(one, SinkError) else "ok",
-                "lines": [] if one is None else [str(one)] if isinstance(one, SinkError) else one,
+                "state": "off" if result is None else "failed" if isinstance(result, SinkError) else "ok",
+                "lines": [] if result is None else [str(result)] if isinstance(result, SinkError) else result,
             }
-            for name, one in found.items()
+            for name, result in found.items()
         }
-        typer.echo(json.dumps(told, indent=1))
+        typer.echo(json.dumps(answer, indent=1))
     else:
-        for name, one in found.items():
-            state = "off" if one is None else f"failed: {one}" if isinstance(one, SinkError) else "ok"
+        for name, result in found.items():
+            state = (
+                "off" if result is None else f"failed: {result}" if isinstance(result, SinkError) else "ok"
+            )
             typer.echo(f"{name:<9} {state}")
-            for line in one if isinstance(one, list) else []:
+            for line in result if isinstance(result, list) else []:
                 typer.echo(f"{'':<9} {line}")
-    failed = any(isinstance(one, SinkError) for one in found.values())
+    failed = any(isinstance(result, SinkError) for result in found.values())
     return ExitCode.DIFFERENCES if failed else ExitCode.OK
 
 
@@ -50,18 +52,18 @@ def discard(loaded: LoadedConfig, kind: str, confirmed: bool) -> int:
     """
     path = loaded.config.application.storage_path
     with contextlib.closing(Store(path, read_only=True)) as store:
-        found = [one for one in store.backlogs() if one.kind == kind]
+        found = [backlog for backlog in store.backlogs() if backlog.kind == kind]
     if not found:
         typer.echo(f"nothing waits for {kind}")
         return 0
-    for one in found:
-        typer.echo(f"{one.sink}: {one.messages:,} messages, the oldest {span_text(one.age)} old")
+    for backlog in found:
+        typer.echo(f"{backlog.sink}: {backlog.messages:,} messages, the oldest {span_text(backlog.age)} old")
     if not confirmed:
         if not sys.stdin.isatty():
-            raise UsageError("this drops them for good: say --yes")
+            raise UsageError("this drops them for good: add --yes")
         typer.confirm("drop them for good?", abort=True)
     with contextlib.closing(Store(path)) as store:
-        for one in found:
-            store.open_outbox((), loaded.config.kafka.outbox_max_mb, one.topic).discard(one.sink)
+        for backlog in found:
+            store.open_outbox((), loaded.config.kafka.outbox_max_mb, backlog.topic).discard(backlog.sink)
     typer.echo("dropped")
     return 0

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from tui_feeder.commands.formatting import amount, lasting, plural, size
+from tui_feeder.commands.formatting import format_bytes, format_count, format_duration, plural
 from tui_feeder.monitor import MINUTE_MS, GapView, Snapshot, StreamView, SymbolView
 from tui_feeder.time_format import format_minute
 
@@ -31,7 +31,7 @@ def status_text(snapshot: Snapshot, head: str, everything: bool = False) -> str:
     bad_streams = [stream for stream in snapshot.streams if stream.state not in _WELL]
     open_gaps = [gap for gap in snapshot.gaps if gap.state != "filled"]
     if snapshot.history_fraction is not None:
-        left = "" if snapshot.history_eta is None else f", {lasting(snapshot.history_eta)} left"
+        left = "" if snapshot.history_eta is None else f", {format_duration(snapshot.history_eta)} left"
         lines.append(_line("history", f"{snapshot.history_fraction:.0%} read{left}"))
     if snapshot.store_pausing:
         lines.append(_line("disk", f"{snapshot.store_pausing}: writes are paused"))
@@ -45,7 +45,7 @@ def status_text(snapshot: Snapshot, head: str, everything: bool = False) -> str:
 
     states = Counter(view.state.value for view in snapshot.symbols)
     counted = ", ".join(f"{count} {state}" for state, count in states.most_common())
-    lines.append(_line("symbols", f"{amount(len(snapshot.symbols))}: {counted or 'none'}"))
+    lines.append(_line("symbols", f"{format_count(len(snapshot.symbols))}: {counted or 'none'}"))
     lines += _newest(snapshot)
     if everything:
         good = [stream for stream in snapshot.streams if stream.state in _WELL]
@@ -61,7 +61,7 @@ def status_text(snapshot: Snapshot, head: str, everything: bool = False) -> str:
     good_sinks = [f"{name} {state}" for name, state in snapshot.sinks.items() if state in _WELL]
     if good_sinks:
         lines.append(_line("sinks", ", ".join(good_sinks)))
-    stored = f"{plural(snapshot.store_candles, 'minute')}, {size(snapshot.store_bytes)}"
+    stored = f"{plural(snapshot.store_candles, 'minute')}, {format_bytes(snapshot.store_bytes)}"
     lines.append(_line("store", f"{snapshot.store_path}: {stored}"))
     return "\n".join(lines)
 

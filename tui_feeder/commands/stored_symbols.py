@@ -20,7 +20,7 @@ def unlisted_line(symbol: str, listed: int) -> str:
     return f"{symbol}: not listed before {format_minute(listed)}"
 
 
-def stored_symbols(store: Store, asked: Sequence[str] | None, *, gone: bool = False) -> list[str]:
+def stored_symbols(store: Store, names: Sequence[str] | None, *, gone: bool = False) -> list[str]:
     """The stored symbols that names and patterns stand for; all of them without any.
 
     With ``gone`` also those of which all was damaged.
@@ -33,14 +33,14 @@ def stored_symbols(store: Store, asked: Sequence[str] | None, *, gone: bool = Fa
         for symbol in store.symbols()
         if store.present(symbol) or (gone and store.damaged_missing(symbol))
     ]
-    if asked is None:
+    if names is None:
         return there
     chosen: dict[str, None] = {}
-    for name in asked:
+    for name in names:
         found = matching([name], there)
         if found == [name] and name not in there:
             near = difflib.get_close_matches(name, there, 1)
-            hint = f"did you mean {near[0]}?" if near else f"it holds {brief(there)}"
+            hint = f"did you mean {near[0]}?" if near else f"it holds {shorten(there)}"
             raise UsageError(f"no candles of {name} in {store.path}: {hint}")
         chosen.update(dict.fromkeys(found))
     return list(chosen)
@@ -57,24 +57,24 @@ def configured_symbols(loaded: LoadedConfig, there: Sequence[str]) -> list[str]:
     return chosen
 
 
-def name_damage(damaged: Mapping[str, Sequence[int]]) -> int:
+def report_damaged_days(damaged: Mapping[str, Sequence[int]]) -> int:
     """Name on stderr the stored days (ms) that were left out because they are damaged; the exit code."""
-    for line in damage_lines(damaged):
+    for line in damaged_day_lines(damaged):
         typer.echo(f"feeder-tui: {line}", err=True)
     return ExitCode.DIFFERENCES if damaged else ExitCode.OK
 
 
-def damage_lines(damaged: Mapping[str, Sequence[int]]) -> list[str]:
+def damaged_day_lines(damaged: Mapping[str, Sequence[int]]) -> list[str]:
     """A line for each symbol with damaged days (ms)."""
     return [
         f"{symbol}: {plural(len(days), 'stored day')} damaged and left out: "
-        f"{brief([*map(format_day, days)])}; "
+        f"{shorten([*map(format_day, days)])}; "
         "the running engine, feeder-tui backfill or feeder-tui verify --repair reads them again"
         for symbol, days in damaged.items()
     ]
 
 
-def brief(names: Sequence[str], most: int = 8) -> str:
+def shorten(names: Sequence[str], most: int = 8) -> str:
     """A few names, and how many more."""
     if not names:
         return "nothing"

@@ -54,5 +54,7 @@ def verify(
         loaded = load_config(config, config_flags(storage))
         from tui_feeder.commands import verify_run
 
-        asked = verify_run.Asked(split_symbols(symbols), low, high, offline=offline, repair=repair, json=json)
-        raise typer.Exit(verify_run.run(loaded, asked))
+        request = verify_run.VerifyRequest(
+            split_symbols(symbols), low, high, offline=offline, repair=repair, json=json
+        )
+        raise typer.Exit(verify_run.run(loaded, request))

@@ -68,7 +68,7 @@ class Findings:
     defects: int = 0  # minutes an archive shows without a trade though REST has them
     repaired: int = 0
     replaced: list[str] = field(default_factory=list)  # archives that are not the ones read before
-    unasked: list[str] = field(default_factory=list)  # which source could not be asked, and why
+    unasked: list[str] = field(default_factory=list)  # which source could not be request, and why
     _wrong: set[int] = field(default_factory=set)  # open times of differing rows, not repaired
     _mended: set[int] = field(default_factory=set)
 

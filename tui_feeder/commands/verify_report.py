@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import orjson
 import typer
 
-from tui_feeder.commands.formatting import amount, plural, table
+from tui_feeder.commands.formatting import format_count, format_table, plural
 from tui_feeder.commands.verify_checks import Difference, Findings
 from tui_feeder.time_format import format_minute
 
@@ -40,17 +40,27 @@ def _text(found: Sequence[Findings], offline: bool, repair: bool, records: bool)
         if repair:
             head.append("repaired")
     rows = []
-    for one in found:
-        row = [one.symbol, amount(one.minutes), amount(one.certified), amount(one.faulty)]
+    for findings in found:
+        row = [
+            findings.symbol,
+            format_count(findings.minutes),
+            format_count(findings.certified),
+            format_count(findings.faulty),
+        ]
         if not offline:
-            row += [amount(one.files), amount(one.by_archive), amount(one.by_rest), amount(one.differing)]
+            row += [
+                format_count(findings.files),
+                format_count(findings.by_archive),
+                format_count(findings.by_rest),
+                format_count(findings.differing),
+            ]
             if repair:
-                row.append(amount(one.repaired + one.restored.minutes))
+                row.append(format_count(findings.repaired + findings.restored.minutes))
         rows.append(row)
-    lines = [table(head, rows)]
-    for one in found:
-        lines.extend(_details(one))
-    wrong = [one.symbol for one in found if not one.clean]
+    lines = [format_table(head, rows)]
+    for findings in found:
+        lines.extend(_details(findings))
+    wrong = [findings.symbol for findings in found if not findings.clean]
     if wrong:
         hint = "" if repair or offline else "; --repair takes the better source's values"
         lines.append(f"{plural(len(wrong), 'symbol')} with something wrong{hint}")
@@ -61,33 +71,41 @@ def _text(found: Sequence[Findings], offline: bool, repair: bool, records: bool)
     return "\n".join(lines)
 
 
-def _details(one: Findings) -> list[str]:
+def _details(findings: Findings) -> list[str]:
     lines = []
-    for fault in one.faults[:_SHOWN]:
+    for fault in findings.faults[:_SHOWN]:
         when = format_minute(fault.start)
         if fault.minutes > 1:
             when += f" .. {format_minute(fault.end)}"
-        lines.append(f"{one.symbol} {when}: {fault.what}")
-    if len(one.faults) > _SHOWN:
-        lines.append(f"{one.symbol}: {plural(one.faulty, 'minute')} at fault in all; --json shows more")
-    if one.restored:
-        lines.append(f"{one.symbol}: {plural(one.restored.minutes, 'minute')} of damaged days read again")
-    lines.extend(f"{one.symbol} {_difference(each)}" for each in one.differences[:_SHOWN])
-    if len(one.differences) > _SHOWN:
-        lines.append(f"{one.symbol}: {plural(one.differing, 'row')} differ in all; --json shows more")
-    if one.lost:
-        lines.append(f"{one.symbol}: {plural(one.lost, 'minute')} not there, which another source has")
-    if one.defects:
+        lines.append(f"{findings.symbol} {when}: {fault.what}")
+    if len(findings.faults) > _SHOWN:
         lines.append(
-            f"{one.symbol}: {plural(one.defects, 'minute')} without a trade in the archive alone: "
+            f"{findings.symbol}: {plural(findings.faulty, 'minute')} at fault in all; --json shows more"
+        )
+    if findings.restored:
+        lines.append(
+            f"{findings.symbol}: {plural(findings.restored.minutes, 'minute')} of damaged days read again"
+        )
+    lines.extend(f"{findings.symbol} {_difference(each)}" for each in findings.differences[:_SHOWN])
+    if len(findings.differences) > _SHOWN:
+        lines.append(
+            f"{findings.symbol}: {plural(findings.differing, 'row')} differ in all; --json shows more"
+        )
+    if findings.lost:
+        lines.append(
+            f"{findings.symbol}: {plural(findings.lost, 'minute')} not there, which another source has"
+        )
+    if findings.defects:
+        lines.append(
+            f"{findings.symbol}: {plural(findings.defects, 'minute')} without a trade in the archive alone: "
             "a defect of the file, the stored rows stay"
         )
-    lines.extend(f"{name} is another file than the one read before" for name in one.replaced[:_SHOWN])
-    if len(one.replaced) > _SHOWN:
-        lines.append(f"{one.symbol}: and {len(one.replaced) - _SHOWN} more files replaced")
-    lines.extend(f"{one.symbol}: not compared with {why}" for why in one.unasked[:_SHOWN])
-    if len(one.unasked) > _SHOWN:
-        lines.append(f"{one.symbol}: and {len(one.unasked) - _SHOWN} more not compared")
+    lines.extend(f"{name} is another file than the one read before" for name in findings.replaced[:_SHOWN])
+    if len(findings.replaced) > _SHOWN:
+        lines.append(f"{findings.symbol}: and {len(findings.replaced) - _SHOWN} more files replaced")
+    lines.extend(f"{findings.symbol}: not compared with {why}" for why in findings.unasked[:_SHOWN])
+    if len(findings.unasked) > _SHOWN:
+        lines.append(f"{findings.symbol}: and {len(findings.unasked) - _SHOWN} more not compared")
     return lines
 
 
@@ -101,25 +119,25 @@ def _difference(each: Difference) -> str:
 
 def _as_json(found: Sequence[Findings]) -> dict[str, object]:
     return {
-        "clean": all(one.clean for one in found),
+        "clean": all(findings.clean for findings in found),
         "symbols": [
             {
-                "symbol": one.symbol,
-                "clean": one.clean,
-                "minutes": one.minutes,
-                "certified_minutes": one.certified,
-                "faulty_minutes": one.faulty,
-                "faults": [{"start": f.start, "end": f.end, "what": f.what} for f in one.faults],
-                "files": one.files,
-                "compared_with_archive": one.by_archive,
-                "compared_with_rest": one.by_rest,
-                "differing": one.differing,
-                "repaired": one.repaired,
-                "damaged_minutes": one.damaged.minutes,
-                "restored": one.restored.minutes,
-                "lost": one.lost,
-                "archive_defects": one.defects,
-                "replaced_files": one.replaced,
+                "symbol": findings.symbol,
+                "clean": findings.clean,
+                "minutes": findings.minutes,
+                "certified_minutes": findings.certified,
+                "faulty_minutes": findings.faulty,
+                "faults": [{"start": f.start, "end": f.end, "what": f.what} for f in findings.faults],
+                "files": findings.files,
+                "compared_with_archive": findings.by_archive,
+                "compared_with_rest": findings.by_rest,
+                "differing": findings.differing,
+                "repaired": findings.repaired,
+                "damaged_minutes": findings.damaged.minutes,
+                "restored": findings.restored.minutes,
+                "lost": findings.lost,
+                "archive_defects": findings.defects,
+                "replaced_files": findings.replaced,
                 "differences": [
                     {
                         "open_time": each.open_time,
@@ -127,10 +145,10 @@ def _as_json(found: Sequence[Findings]) -> dict[str, object]:
                         "other_source": each.other_source.name.lower(),
                         "values": {name: list(pair) for name, pair in each.values.items()},
                     }
-                    for each in one.differences
+                    for each in findings.differences
                 ],
-                "not_compared": one.unasked,
+                "not_compared": findings.unasked,
             }
-            for one in found
+            for findings in found
         ],
     }

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.commands.exchange_connection import Connection
-from tui_feeder.commands.formatting import amount
+from tui_feeder.commands.formatting import format_count
 from tui_feeder.commands.stored_symbols import stored_symbols
 from tui_feeder.commands.verify_checks import (
     Comparison,
@@ -38,7 +38,7 @@ _CHECKED = {FileKind.MONTH: Source.ARCHIVE_MONTH, FileKind.DAY: Source.ARCHIVE_D
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class VerifyRequest:
     """What the command line asks for. ``start`` and ``end`` are whole minutes in ms."""
 
     symbols: Sequence[str] | None
@@ -49,7 +49,7 @@ class Asked:
     json: bool
 
 
-def run(loaded: LoadedConfig, asked: Asked) -> int:
+def run(loaded: LoadedConfig, request: VerifyRequest) -> int:
     """Check, and repair where asked; the exit code.
 
     Raises:
@@ -60,84 +60,86 @@ def run(loaded: LoadedConfig, asked: Asked) -> int:
     config = loaded.config
     path = config.application.storage_path
     # Candles of one exchange are never compared with, or repaired from, those of another.
-    exchange = "" if asked.offline else market_of(config)
+    exchange = "" if request.offline else market_of(config)
     Store(path, read_only=True).close()  # a store that is not there must not be made by --repair
-    store = Store(path, exchange=exchange, read_only=not asked.repair)
+    store = Store(path, exchange=exchange, read_only=not request.repair)
     try:
         records = store.damaged_records()
-        if records and asked.repair:
+        if records and request.repair:
             store.drop_damaged_records().result()
-        found = [Findings(symbol) for symbol in stored_symbols(store, asked.symbols, gone=True)]
-        asyncio.run(_Verification(loaded, store, asked, found).run())
+        found = [Findings(symbol) for symbol in stored_symbols(store, request.symbols, gone=True)]
+        asyncio.run(_Verification(loaded, store, request, found).run())
     finally:
         store.close()
-    print_report(found, asked.offline, asked.repair, asked.json, records)
-    if not all(one.clean for one in found) or (records and not asked.repair):
+    print_report(found, request.offline, request.repair, request.json, records)
+    if not all(findings.clean for findings in found) or (records and not request.repair):
         return ExitCode.DIFFERENCES
-    return ExitCode.INCOMPLETE if any(one.unasked for one in found) else ExitCode.OK
+    return ExitCode.INCOMPLETE if any(findings.unasked for findings in found) else ExitCode.OK
 
 
 class _Verification:
     """One run over all symbols."""
 
-    def __init__(self, loaded: LoadedConfig, store: Store, asked: Asked, found: list[Findings]) -> None:
+    def __init__(
+        self, loaded: LoadedConfig, store: Store, request: VerifyRequest, found: list[Findings]
+    ) -> None:
         self._config = loaded.config
         self._store = store
-        self._asked = asked
+        self._request = request
         self._found = found
         self._now = ""
 
     async def run(self) -> None:
-        telling = asyncio.create_task(self._tell())
+        reporting = asyncio.create_task(self._report_progress())
         try:
-            for one in self._found:
-                self._now = f"{one.symbol}, its rows"
-                one.start, one.end = self._bounds(one.symbol)
-                await asyncio.to_thread(check_stored, self._store, one, one.start, one.end)
-                if self._asked.repair:
+            for findings in self._found:
+                self._now = f"{findings.symbol}, its rows"
+                findings.start, findings.end = self._bounds(findings.symbol)
+                await asyncio.to_thread(check_stored, self._store, findings, findings.start, findings.end)
+                if self._request.repair:
                     await asyncio.wrap_future(self._store.flushed())  # damaged days are missing from here on
-            if not self._asked.offline and self._found:
+            if not self._request.offline and self._found:
                 async with Connection(self._config, self._store) as connection:
                     await connection.listed()
-                    for one in self._found:
-                        await self._compare(connection, one)
+                    for findings in self._found:
+                        await self._compare(connection, findings)
         finally:
-            telling.cancel()
+            reporting.cancel()
 
     def _bounds(self, symbol: str) -> tuple[int, int]:
         there = self._store.present(symbol).union(self._store.damaged_missing(symbol))
         low, high = there.start, there.end
-        if self._asked.start is not None:
-            low = max(low, self._asked.start)
-        if self._asked.end is not None:
-            high = min(high, self._asked.end)
+        if self._request.start is not None:
+            low = max(low, self._request.start)
+        if self._request.end is not None:
+            high = min(high, self._request.end)
         return low, high
 
-    async def _tell(self) -> None:
+    async def _report_progress(self) -> None:
         """A line on stderr every few seconds."""
         while True:
             await asyncio.sleep(_LINE_SECONDS)
-            done = sum(one.by_archive + one.by_rest for one in self._found)
-            sys.stderr.write(f"verify: {self._now}; {amount(done)} minutes compared so far\n")
+            done = sum(findings.by_archive + findings.by_rest for findings in self._found)
+            sys.stderr.write(f"verify: {self._now}; {format_count(done)} minutes compared so far\n")
             sys.stderr.flush()
 
-    async def _compare(self, connection: Connection, one: Findings) -> None:
-        low, high = one.start, one.end
-        wanted = self._store.present(one.symbol).union(one.damaged).clip(low, high)
+    async def _compare(self, connection: Connection, findings: Findings) -> None:
+        low, high = findings.start, findings.end
+        wanted = self._store.present(findings.symbol).union(findings.damaged).clip(low, high)
         if not wanted:
             return
-        self._now = f"{one.symbol} against archives"
-        await self._against_archives(connection, one, low, high, wanted)
-        self._now = f"{one.symbol} against REST"
+        self._now = f"{findings.symbol} against archives"
+        await self._against_archives(connection, findings, low, high, wanted)
+        self._now = f"{findings.symbol} against REST"
         if connection.refused:
-            one.unasked.append(f"REST: {connection.refused}")
+            findings.unasked.append(f"REST: {connection.refused}")
         else:
-            await self._against_rest(connection, one, wanted.clip(low, connection.closed_until()))
-        if not one.by_archive and not one.by_rest and not one.unasked:
-            one.unasked.append("anything: the exchange has none of these minutes")
+            await self._against_rest(connection, findings, wanted.clip(low, connection.closed_until()))
+        if not findings.by_archive and not findings.by_rest and not findings.unasked:
+            findings.unasked.append("anything: the exchange has none of these minutes")
 
     async def _against_archives(
-        self, connection: Connection, one: Findings, low: int, high: int, wanted: Coverage
+        self, connection: Connection, findings: Findings, low: int, high: int, wanted: Coverage
     ) -> None:
         """Every published file of ``[low, high)``, the month's where there is one, else the days'."""
         barred: dict[FileKind, Coverage] = {FileKind.MONTH: EMPTY, FileKind.DAY: EMPTY}
@@ -147,20 +149,20 @@ class _Verification:
         async def check(file: File) -> bool:
             async with slots:
                 try:
-                    found = await connection.archive.fetch(file, one.symbol)
+                    found = await connection.archive.fetch(file, findings.symbol)
                 except ArchiveError as error:
                     if not error.missing:
-                        one.unasked.append(str(error))
+                        findings.unasked.append(str(error))
                     barred[file.kind] = barred[file.kind].union(span(file.start, file.end))
                     return False
                 source = _CHECKED[file.kind] if found.checked else Source.ARCHIVE_UNCHECKED
                 inside = slice(*np.searchsorted(found.rows["open_time"], (file.start, file.end)))
                 before = self._store.file(found.path)
                 if before is not None and before.sha256 != found.sha256:
-                    one.replaced.append(found.path.rpartition("/")[2])
-                one.files += 1
-                compared = await self._take(one, found.rows[inside], source, file.start, file.end)
-                one.by_archive += compared
+                    findings.replaced.append(found.path.rpartition("/")[2])
+                findings.files += 1
+                compared = await self._take(findings, found.rows[inside], source, file.start, file.end)
+                findings.by_archive += compared
                 return True
 
         while left:
@@ -171,15 +173,15 @@ class _Verification:
                 if not good and file.kind is FileKind.MONTH:
                     left = left.union(span(file.start, file.end))
 
-    async def _against_rest(self, connection: Connection, one: Findings, wanted: Coverage) -> None:
+    async def _against_rest(self, connection: Connection, findings: Findings, wanted: Coverage) -> None:
         for start, end in rest_pages(wanted):
             try:
-                rows = await self._page(connection, one.symbol, start, end)
+                rows = await self._page(connection, findings.symbol, start, end)
             except RestError as error:
-                one.unasked.append(f"REST: {error}")
+                findings.unasked.append(f"REST: {error}")
                 return
-            compared = await self._take(one, rows, Source.REST, start, end)
-            one.by_rest += compared
+            compared = await self._take(findings, rows, Source.REST, start, end)
+            findings.by_rest += compared
 
     async def _page(self, connection: Connection, symbol: str, start: int, end: int) -> Rows:
         for attempt in range(1, _REST_TRIES + 1):
@@ -194,23 +196,23 @@ class _Verification:
                     await asyncio.sleep(0.25 * 2**attempt)
         raise AssertionError("unreachable")
 
-    async def _take(self, one: Findings, rows: Rows, source: Source, start: int, end: int) -> int:
+    async def _take(self, findings: Findings, rows: Rows, source: Source, start: int, end: int) -> int:
         """Compare rows with what is stored, repair where asked; how many minutes were compared."""
         rows = rows[~faulty(rows)]
-        found = await asyncio.to_thread(compare, self._store, one, rows, start, end)
+        found = await asyncio.to_thread(compare, self._store, findings, rows, start, end)
         wrong = found.differs
         if source != Source.REST:
             # Archives hold zero rows for minutes with trades: about those only REST is believed.
             silent = (found.other["volume"] == 0) & (found.stored["volume"] > 0)
-            one.defects += int(silent.sum())
+            findings.defects += int(silent.sum())
             wrong = wrong & ~silent
-        record_differences(one, found, source, wrong)
-        if self._asked.repair:
-            await self._repair(one, found, source, wrong)
+        record_differences(findings, found, source, wrong)
+        if self._request.repair:
+            await self._repair(findings, found, source, wrong)
         return len(found.other)
 
     async def _repair(
-        self, one: Findings, found: Comparison, source: Source, wrong: NDArray[np.bool_]
+        self, findings: Findings, found: Comparison, source: Source, wrong: NDArray[np.bool_]
     ) -> None:
         rows = found.other[wrong & (found.sources <= source)]
         lost = found.lost
@@ -220,6 +222,6 @@ class _Verification:
             return
         rows = np.sort(np.concatenate([rows, lost]), order="open_time")
         certify = Coverage.of_times(rows["open_time"]) if source != Source.ARCHIVE_UNCHECKED else EMPTY
-        put = self._store.put(one.symbol, rows, source, certify=certify)
+        put = self._store.put(findings.symbol, rows, source, certify=certify)
         written = await asyncio.wrap_future(put)
-        record_repair(one, list(written.changed), lost)
+        record_repair(findings, list(written.changed), lost)

@@ -59,4 +59,4 @@ class ReplayApp(FeederApp, inherit_bindings=False):
     def action_faster(self, steps: int) -> None:
         """So many steps faster, or below 0 slower."""
         self._replay_monitor.faster(steps)
-        self.tell(f"speed {self._replay_monitor.clock.speed:g}x")
+        self.show_note(f"speed {self._replay_monitor.clock.speed:g}x")

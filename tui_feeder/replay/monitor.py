@@ -217,11 +217,11 @@ class ReplayMonitor:
         while self._reached < until and not self._over.is_set():
             self._reached += MINUTE_MS
             for replay in self._replays:
-                replay.advance(self._reached, self._told)
+                replay.advance(self._reached, self._evaluate_alerts)
             if seconds is not None and time.thread_time() - began > seconds:
                 break
 
-    def _told(self, candle: Candle, message: Message) -> None:
+    def _evaluate_alerts(self, candle: Candle, message: Message) -> None:
         for alert in self._rules.minute(candle, message):
             self._show(alert)
 
@@ -351,11 +351,11 @@ class ReplayMonitor:
     def add_symbol(self, symbol: str) -> None:
         """Replay this stored symbol too."""
         if symbol in self._stored:
-            self._ask(lambda: self._choose((*(one for one in self._symbols if one != symbol), symbol)))
+            self._ask(lambda: self._choose((*(name for name in self._symbols if name != symbol), symbol)))
 
     def drop_symbol(self, symbol: str) -> None:
         """Replay this symbol no longer; the last one stays."""
-        self._ask(lambda: self._choose(tuple(one for one in self._symbols if one != symbol)))
+        self._ask(lambda: self._choose(tuple(name for name in self._symbols if name != symbol)))
 
     def _choose(self, symbols: tuple[str, ...]) -> None:
         self._symbols = symbols or self._symbols

@@ -79,8 +79,8 @@ class SymbolReplay:
         present = self._store.present(self.symbol)
         return self._store.edition(self.symbol), present.clip(0, self.reached).minutes
 
-    def advance(self, moment: int, told: Callable[[Candle, Message], None]) -> None:
-        """Count every candle that closes up to ``moment``, and tell of each with its message.
+    def advance(self, moment: int, on_message: Callable[[Candle, Message], None]) -> None:
+        """Count every candle that closes up to ``moment``, and call ``on_message`` with each and its message.
 
         Raises:
             StoreError: the store is closed.
@@ -91,10 +91,10 @@ class SymbolReplay:
                 self._ahead = to_candles(self._store.read(self.symbol, self.reached, self._read_to))[::-1]
             until = min(moment, self._read_to)
             while self._ahead and self._ahead[-1].open_time < until:
-                self._count(self._ahead.pop(), told)
+                self._count(self._ahead.pop(), on_message)
             self.reached = until
 
-    def _count(self, candle: Candle, told: Callable[[Candle, Message], None]) -> None:
+    def _count(self, candle: Candle, on_message: Callable[[Candle, Message], None]) -> None:
         message = count_minute(self._store, self._pipeline, candle)
         self._before_last = None if self._last is None else self._last.close
         self._last = candle
@@ -102,7 +102,7 @@ class SymbolReplay:
         if candle.open_time % _HOUR_MS == 0:
             self._profile_note = profile_note(self._config, self._pipeline)[0]
         self.messages += 1
-        told(candle, message)
+        on_message(candle, message)
 
     def view(self, moment: int, first: int, missing: int) -> SymbolView:
         """What the screen shows at ``moment``, ms.

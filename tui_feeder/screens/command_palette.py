@@ -73,9 +73,9 @@ def _switch(app: FeederApp, faults: Faults, option: FaultOption | None, symbol: 
         ask = partial(faults.switch_on, option.name, symbol if option.of_symbol else None)
 
     def work() -> None:
-        app.call_from_thread(app.tell, ask(), 6.0)
+        app.call_from_thread(app.show_note, ask(), 6.0)
 
-    app.tell("asking the exchange")
+    app.show_note("asking the exchange")
     app.run_worker(work, thread=True, group="faults")
 
 
@@ -100,6 +100,6 @@ def _export(app: FeederApp, screen: FeederScreen, form: str) -> None:
     try:
         path = write(Path.cwd(), file_name(name, form, app.snapshot.exchange_time), text)
     except OSError as fault:
-        app.tell(f"not exported: {fault}", 5.0)
+        app.show_note(f"not exported: {fault}", 5.0)
     else:
-        app.tell(f"written: {path}", 5.0)
+        app.show_note(f"written: {path}", 5.0)

@@ -147,9 +147,9 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         """Ask for the selected symbol's gaps to be tried now."""
         if self._selected is not None:
             self.feeder.monitor.retry_gaps(self._selected[0])
-            self.feeder.tell(f"asked to try {self._selected[0]} again")
+            self.feeder.show_note(f"asked to try {self._selected[0]} again")
 
     def action_retry_all(self) -> None:
         """Ask for all gaps to be tried now."""
         self.feeder.monitor.retry_gaps()
-        self.feeder.tell("asked to try every gap again")
+        self.feeder.show_note("asked to try every gap again")

@@ -57,10 +57,10 @@ def read_keymap(path: Path, known: Mapping[str, str]) -> tuple[dict[str, str], l
     return wanted, faults
 
 
-def _clash(one: str, other: str, keys: Mapping[str, str]) -> bool:
+def _clash(name: str, other: str, keys: Mapping[str, str]) -> bool:
     """Whether two bindings that can be in force together share a key."""
-    groups = {one.partition(".")[0], other.partition(".")[0]}
-    return (len(groups) == 1 or "app" in groups) and bool(split_keys(keys[one]) & split_keys(keys[other]))
+    groups = {name.partition(".")[0], other.partition(".")[0]}
+    return (len(groups) == 1 or "app" in groups) and bool(split_keys(keys[name]) & split_keys(keys[other]))
 
 
 def split_keys(keys: str) -> set[str]:

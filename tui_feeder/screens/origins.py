@@ -50,19 +50,19 @@ def origins_sheet(app: FeederApp) -> Sheet:
     stored: list[object] = []  # of which minutes ``read`` tells
 
     def lines() -> list[list[Part]]:
-        now = next((one for one in app.snapshot.symbols if one.symbol == symbol), None)
+        now = next((view for view in app.snapshot.symbols if view.symbol == symbol), None)
         if now is None:
             return [[(f"{symbol} is followed no longer", Role.WARN)]]
         if stored != [now.stored]:
             stored[:] = [now.stored]
             read.clear()
         rule = next((c.value for c in app.configuration if c.key == "technical_analysis.trend_rule"), "")
-        told = _live(now, app.snapshot)
-        told += _trends(now, app.snapshot, rule.strip('"'), app.palette.glyphs)
-        told += _averages(now, app.snapshot, app.timeframe)
-        told += _profile(now)
-        told += _minutes(now, app.timeframe, sources)
-        return told
+        rows = _live(now, app.snapshot)
+        rows += _trends(now, app.snapshot, rule.strip('"'), app.palette.glyphs)
+        rows += _averages(now, app.snapshot, app.timeframe)
+        rows += _profile(now)
+        rows += _minutes(now, app.timeframe, sources)
+        return rows
 
     return Sheet(f"Where the values of {symbol} come from", lines)
 
@@ -107,15 +107,15 @@ def _trends(view: SymbolView, snapshot: Snapshot, rule: str, glyphs: Glyphs) -> 
     )
     signs = {"Buy": (glyphs.buy, Role.UP), "Sell": (glyphs.sell, Role.DOWN),
              "Neutral": (glyphs.neutral, Role.FLAT)}  # fmt: skip
-    told = []
+    rows = []
     for state in view.timeframes:
         sign, role = signs.get(state.trend or "", ("?", Role.MUTED))
         value = f"{sign} {state.trend or 'unknown'}"
         text = f"closed bar {cells.clock_text(state.bar_time)}: {basis}" if state.bar_time else "no bar yet"
-        told.append(_line(f"trend {timeframe_label(state.timeframe)}", value, text, role, _marks(state)))
+        rows.append(_line(f"trend {timeframe_label(state.timeframe)}", value, text, role, _marks(state)))
         if state.partial:
-            told.append(_line("", "", _lacking(state)))
-    return told
+            rows.append(_line("", "", _lacking(state)))
+    return rows
 
 
 def _averages(view: SymbolView, snapshot: Snapshot, timeframe: int) -> list[list[Part]]:
@@ -123,18 +123,18 @@ def _averages(view: SymbolView, snapshot: Snapshot, timeframe: int) -> list[list
     if state is None or state.bar_time is None:
         return []
     label = timeframe_label(timeframe)
-    told = []
+    rows = []
     for period, value in zip(snapshot.ema_periods, state.emas, strict=False):
         text = f"closes of {label} bars up to {cells.clock_text(state.bar_time)}"
         text += f"; {period} are needed" if value is None else ""
-        told.append(_line(f"e{period} {label}", cells.price_text(value, view.price_decimals), text,
+        rows.append(_line(f"e{period} {label}", cells.price_text(value, view.price_decimals), text,
                           mark="warming~: its seed or gaps show" if state.warming else ""))  # fmt: skip
     distance = ema_distance(view, timeframe)
     if distance is not None and len(snapshot.ema_periods) > 1:
         fast, slow = snapshot.ema_periods[0], snapshot.ema_periods[-1]
-        told.append(_line(f"E{fast}-{slow}", cells.percent_text(distance) + "%",
+        rows.append(_line(f"E{fast}-{slow}", cells.percent_text(distance) + "%",
                           f"e{fast} against e{slow}, in percent of e{slow}"))  # fmt: skip
-    return told
+    return rows
 
 
 def _profile(view: SymbolView) -> list[list[Part]]:
@@ -161,19 +161,19 @@ def _minutes(view: SymbolView, timeframe: int, sources: Sources) -> list[list[Pa
         return []
     closed = view.last_closed
     until, midnight = closed + MINUTE_MS, closed // DAY_MS * DAY_MS
-    told = []
+    rows = []
     state = timeframe_of(view, timeframe)
     if state is not None and state.bar_time is not None:
         end = state.bar_time + timeframe * 1000
-        told.append(_counted(f"bar {cells.clock_text(state.bar_time)}", timeframe // 60,
+        rows.append(_counted(f"bar {cells.clock_text(state.bar_time)}", timeframe // 60,
                              sources(state.bar_time, end, closed)))  # fmt: skip
-    told.append(_counted("today", (until - midnight) // MINUTE_MS, sources(midnight, until, closed)))
+    rows.append(_counted("today", (until - midnight) // MINUTE_MS, sources(midnight, until, closed)))
     if view.revisions:
         text = "published minutes were corrected since the start, each as a new revision"
-        told.append(_line("revised", f"{view.revisions:,}", text))
+        rows.append(_line("revised", f"{view.revisions:,}", text))
     else:
-        told.append(_line("revised", "0", "no published minute was corrected since the start"))
-    return told
+        rows.append(_line("revised", "0", "no published minute was corrected since the start"))
+    return rows
 
 
 def _counted(name: str, wanted: int, found: Mapping[str, int]) -> list[Part]:
@@ -183,12 +183,12 @@ def _counted(name: str, wanted: int, found: Mapping[str, int]) -> list[Part]:
     return _line(name, f"{there:,}/{wanted:,} min", f"from {text}" if found else text, mark=lacking)
 
 
-def configuration_list(values: Sequence[ConfiguredValue], tell: Callable[[str, float], None]) -> Popup:
-    """Every value in force behind its origin, to search in; one that is chosen is told in full."""
+def configuration_list(values: Sequence[ConfiguredValue], show_note: Callable[[str, float], None]) -> Popup:
+    """Every value in force behind its origin, to search in; one that is chosen is shown in full."""
     choices = [
-        Choice(cells.fit(_short(one.origin), _ORIGIN).rstrip(), f"{one.key} = {one.value}",
-               partial(tell, f"{one.key} = {one.value} ({one.origin})", 10.0))
-        for one in values
+        Choice(cells.fit(_short(value.origin), _ORIGIN).rstrip(), f"{value.key} = {value.value}",
+               partial(show_note, f"{value.key} = {value.value} ({value.origin})", 10.0))
+        for value in values
     ]  # fmt: skip
     return Popup("Configuration", choices, searched=True)
 

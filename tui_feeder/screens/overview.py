@@ -16,7 +16,7 @@ from tui_feeder.screens.charted import ChartedScreen, chart_bindings
 from tui_feeder.screens.export import Table, symbols_table
 from tui_feeder.screens.filter_input import FilterInput
 from tui_feeder.widgets.chart import ChartSize
-from tui_feeder.widgets.columns import Sight, columns_for
+from tui_feeder.widgets.columns import CellContext, columns_for
 from tui_feeder.widgets.grid import Grid
 from tui_feeder.widgets.lines import flow_line, gap_line
 from tui_feeder.widgets.lists import paint_events, paint_gaps
@@ -224,9 +224,9 @@ class OverviewScreen(ChartedScreen, inherit_bindings=False):
         palette = self.palette
         if abs(snapshot.taken_at - self._aged_at) >= _AGE_SECONDS:
             self._aged_at, self._now = snapshot.taken_at, snapshot.exchange_time
-        sight = Sight(palette.glyphs, self.timeframe, self._now, tenths=self.feeder.hz > 1)
+        context = CellContext(palette.glyphs, self.timeframe, self._now, tenths=self.feeder.hz > 1)
         height = where.grid.height - 1
-        rows = self.grid.rows(height, sight)
+        rows = self.grid.rows(height, context)
         headings = self.grid.headings(palette.glyphs)
         for i, (panel, column) in enumerate(zip(self._columns, self.grid.columns, strict=False)):
             text, role = headings[i]

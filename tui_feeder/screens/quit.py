@@ -39,7 +39,7 @@ class QuitEffect(StrEnum):
 def quit_prompt(snapshot: Snapshot, quit_effect: QuitEffect, leave: Callable[[], None]) -> Popup:
     """What stops and what stays, and whether to; not for a screen that only detaches."""
     lines: list[list[Part]] = []
-    for label, text in _told(snapshot, quit_effect):
+    for label, text in _effects(snapshot, quit_effect):
         for number, line in enumerate(textwrap.wrap(text, _TEXT)):
             lines.append([(cells.fit("" if number else label, _LABEL), Role.WARN), (line, Role.TEXT)])
     lines.append([])
@@ -48,22 +48,24 @@ def quit_prompt(snapshot: Snapshot, quit_effect: QuitEffect, leave: Callable[[],
     )
 
 
-def _told(snapshot: Snapshot, quit_effect: QuitEffect) -> list[tuple[str, str]]:
+def _effects(snapshot: Snapshot, quit_effect: QuitEffect) -> list[tuple[str, str]]:
     count = len(snapshot.symbols)
     symbols = f"{count} symbol{'' if count == 1 else 's'}"
-    told = [("stops", f"the live candles of {symbols}, and the messages made of them")]
+    effects = [("stops", f"the live candles of {symbols}, and the messages made of them")]
     fraction = snapshot.history_fraction
     if fraction is not None:
-        told.append(("stops", f"reading history, {fraction * 100:.0f}% done; the next start goes on there"))
+        effects.append(("stops", f"reading history, {fraction * 100:.0f}% done; the next start resumes"))
     open_gaps = sum(gap.state != "filled" for gap in snapshot.gaps)
     if open_gaps:
-        told.append(("stops", f"filling {open_gaps} gap{'' if open_gaps == 1 else 's'}"))
+        effects.append(("stops", f"filling {open_gaps} gap{'' if open_gaps == 1 else 's'}"))
     sinks = [name for name, state in snapshot.sinks.items() if state != "off"]
     if sinks:
-        told.append(("stops", f"{', '.join(sinks)}: what they have not taken waits for the next start"))
+        effects.append(("stops", f"{', '.join(sinks)}: queued messages are sent after the next start"))
     if quit_effect is QuitEffect.FORGETS:
-        told.append(("goes", f"{snapshot.store_candles:,} candles of this demo (--storage DIR keeps them)"))
+        effects.append(
+            ("goes", f"{snapshot.store_candles:,} candles of this demo (--storage DIR keeps them)")
+        )
     else:
-        told.append(("stays", f"{snapshot.store_candles:,} candles in {snapshot.store_path}; the next start "
-                              "fetches the minutes that passed meanwhile"))  # fmt: skip
-    return told
+        stored = f"{snapshot.store_candles:,} candles in {snapshot.store_path}"
+        effects.append(("stays", f"{stored}; the next start downloads the minutes in between"))
+    return effects

@@ -36,8 +36,8 @@ class SourcesScreen(FeederScreen, inherit_bindings=False):
         super().__init__()
         self._list = Panel(id="sources")
         self._top = 0
-        self._told_at = -math.inf  # local seconds
-        self._told: object = None
+        self._painted_at = -math.inf  # local seconds
+        self._painted: object = None
 
     def panels(self) -> Iterable[Panel]:
         """One list."""
@@ -45,14 +45,14 @@ class SourcesScreen(FeederScreen, inherit_bindings=False):
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
         """Everything between the status line and the keys."""
-        self._told = None
+        self._painted = None
         return {self._list: Region(0, 1, size.width, size.height - 2)}
 
     def paint(self, snapshot: Snapshot) -> None:
         """The list, once a second."""
         width, height = self.app.size.width, self.app.size.height - 2
         key = (self._top, id(self.palette))
-        if key == self._told and snapshot.taken_at - self._told_at < _AGE_SECONDS:
+        if key == self._painted and snapshot.taken_at - self._painted_at < _AGE_SECONDS:
             return
         lines = source_lines(snapshot, width, self.palette)
         self._top = min(self._top, max(0, len(lines) - height))
@@ -61,7 +61,7 @@ class SourcesScreen(FeederScreen, inherit_bindings=False):
             more = len(lines) - self._top - height + 1
             shown[-1] = self.palette.strip([(f"  {more} more below", Role.MUTED)], width)
         self._list.show(shown + [self.palette.strip([], width)] * (height - len(shown)))
-        self._told_at, self._told = snapshot.taken_at, (self._top, id(self.palette))
+        self._painted_at, self._painted = snapshot.taken_at, (self._top, id(self.palette))
 
     def table(self) -> Table:
         """The sockets."""

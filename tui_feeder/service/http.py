@@ -20,7 +20,7 @@ from tui_feeder.errors import HostError
 from tui_feeder.listener import ListenError, listen_at, most_connections
 from tui_feeder.service.api import Api, RequestError
 from tui_feeder.service.engine_probe import BusyError, EngineProbe
-from tui_feeder.service.hosts import own_name, refusal
+from tui_feeder.service.host_names import host_matcher, host_refusal
 from tui_feeder.service.metrics import CONTENT_TYPE, exposition
 from tui_feeder.service.readiness import checks
 from tui_feeder.web_server import serving_http
@@ -58,8 +58,8 @@ class HttpService:
         self._probe = EngineProbe(engine)
         self._api = Api(self._probe)
         self._host = host
-        self._named = own_name(host, allowed_hosts)
-        self._socket = listening(host, port)
+        self._is_own_host = host_matcher(host, allowed_hosts)
+        self._socket = open_listener(host, port)
         #: Where it is served.
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
         self._loop = asyncio.new_event_loop()
@@ -83,7 +83,7 @@ class HttpService:
             self._socket.close()
 
     async def _serve(self) -> None:
-        app = web.Application(middlewares=[_guarding(self._host, self._named)])
+        app = web.Application(middlewares=[_guarding(self._host, self._is_own_host)])
         app.router.add_get("/health", self._health)
         app.router.add_get("/ready", self._ready)
         app.router.add_get("/metrics", self._metrics)
@@ -142,7 +142,7 @@ class HttpService:
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
 
-def listening(host: str, port: int) -> socket.socket:
+def open_listener(host: str, port: int) -> socket.socket:
     """A socket that listens at the first address of ``host``.
 
     Raises:
@@ -170,13 +170,13 @@ def _answering(answer: Callable[[Sequence[tuple[str, str]]], Awaitable[Any]]) ->
     return handle
 
 
-def _guarding(host: str, named: Callable[[str], bool]) -> Middleware:
+def _guarding(host: str, is_own_host: Callable[[str], bool]) -> Middleware:
     @web.middleware
     async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
         """What can go wrong as a status and a line of JSON; nothing of ours is shown in it."""
         header = request.headers.get("Host", host)
-        if not named(header):
-            return _json({"error": refusal(header, "service.allowed_hosts")}, 403)
+        if not is_own_host(header):
+            return _json({"error": host_refusal(header, "service.allowed_hosts")}, 403)
         if request.method not in _METHODS:
             refused = _json({"error": "only GET is answered"}, 405)
             refused.headers["Allow"] = ", ".join(_METHODS)

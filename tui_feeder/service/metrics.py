@@ -22,11 +22,11 @@ _STATES = ("starting", "backfill", "live", "degraded", "stopping", "stopped", "f
 def exposition(status: EngineStatus, checks: Iterable[Check]) -> bytes:
     """Everything, in the text format of Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Told(status, tuple(checks)))
+    registry.register(_StatusCollector(status, tuple(checks)))
     return generate_latest(registry)
 
 
-class _Told(Collector):
+class _StatusCollector(Collector):
     def __init__(self, status: EngineStatus, checks: tuple[Check, ...]) -> None:
         self._status = status
         self._checks = checks

@@ -86,13 +86,13 @@ class Notifier:
         with asyncio.Runner() as runner:
             while not self._ended.wait(self._period):
                 try:
-                    runner.run(self._tell())
+                    runner.run(self._notify())
                 except BusyError as error:
-                    self._say(str(error))  # no sign of life
+                    self._send_status(str(error))  # no sign of life
                 except Exception:
                     log.exception("systemd could not be told how the feeder is")
 
-    async def _tell(self) -> None:
+    async def _notify(self) -> None:
         status = await self._probe.status()
         found = checks(status, self._settings)
         missing = [check for check in found if not check.ok]
@@ -102,9 +102,9 @@ class Notifier:
             log.info("systemd was told that the feeder is ready")
         if self._kicks:
             self._send("WATCHDOG=1")
-        self._say("; ".join(f"{check.name}: {check.text}" for check in missing or found))
+        self._send_status("; ".join(f"{check.name}: {check.text}" for check in missing or found))
 
-    def _say(self, status: str) -> None:
+    def _send_status(self, status: str) -> None:
         if status != self._status:
             self._status = status
             self._send("STATUS=" + status.replace("\n", " "))

@@ -101,7 +101,7 @@ def _sinks(status: EngineStatus, settings: Service) -> Check:
     bound = settings.ready_sink_lag_seconds
     behind = {sink: lag for sink, lag in status.lags.items() if lag > bound}
     if behind:
-        sink, lag = max(behind.items(), key=lambda one: one[1])
+        sink, lag = max(behind.items(), key=lambda item: item[1])
         why = status.snapshot.sinks.get(sink, "")
         return Check("sinks", False, f"{sink} is {lag:.0f} s behind, more than {bound:g} s: {why}")
     return Check("sinks", True, f"{len(status.snapshot.sinks)} within {bound:g} s")
@@ -112,7 +112,7 @@ def _disk(status: EngineStatus) -> Check:
         return Check("disk", False, f"writes wait: {status.snapshot.store_pausing}")
     if "disk" in status.snapshot.store_troubles:
         return Check("disk", False, status.snapshot.store_troubles["disk"])
-    free = "room cannot be told" if status.disk_free is None else f"{status.disk_free // _MB} MB are free"
+    free = "free space is unknown" if status.disk_free is None else f"{status.disk_free // _MB} MB are free"
     return Check("disk", True, free)
 
 

@@ -14,11 +14,11 @@ from tui_feeder.widgets.spark import spark
 HISTORY = "history"
 
 SortKey = Callable[[SymbolView], float | str | None]
-CellOf = Callable[[SymbolView, "Sight"], tuple[str, Role]]
+CellOf = Callable[[SymbolView, "CellContext"], tuple[str, Role]]
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class CellContext:
     """What the cells depend on besides the symbol."""
 
     glyphs: Glyphs
@@ -70,12 +70,12 @@ def _signed(value: float | None) -> Role:
     return Role.FLAT if abs(value) < 0.005 else Role.UP if value > 0 else Role.DOWN
 
 
-def _symbol(view: SymbolView, sight: Sight) -> tuple[str, Role]:
+def _symbol(view: SymbolView, context: CellContext) -> tuple[str, Role]:
     return view.symbol, Role.TEXT
 
 
 def _price(width: int, of: Callable[[SymbolView], float | None], role: Role = Role.TEXT) -> CellOf:
-    def cell(view: SymbolView, sight: Sight) -> tuple[str, Role]:
+    def cell(view: SymbolView, context: CellContext) -> tuple[str, Role]:
         value = of(view)
         return cells.price_text(value, view.price_decimals, width - 1), Role.MUTED if value is None else role
 
@@ -83,7 +83,7 @@ def _price(width: int, of: Callable[[SymbolView], float | None], role: Role = Ro
 
 
 def _change(width: int, of: Callable[[SymbolView], float | None]) -> CellOf:
-    def cell(view: SymbolView, sight: Sight) -> tuple[str, Role]:
+    def cell(view: SymbolView, context: CellContext) -> tuple[str, Role]:
         value = of(view)
         return cells.percent_text(value, width - 1), _signed(value)
 
@@ -91,28 +91,28 @@ def _change(width: int, of: Callable[[SymbolView], float | None]) -> CellOf:
 
 
 def _trend(timeframe: int) -> CellOf:
-    def cell(view: SymbolView, sight: Sight) -> tuple[str, Role]:
+    def cell(view: SymbolView, context: CellContext) -> tuple[str, Role]:
         state = timeframe_of(view, timeframe)
         if state is None or state.trend is None:
             return "? ", Role.MUTED
         mark = "*" if state.partial else "~" if state.warming else " "
         match state.trend:
             case "Buy":
-                return sight.glyphs.buy + mark, Role.UP
+                return context.glyphs.buy + mark, Role.UP
             case "Sell":
-                return sight.glyphs.sell + mark, Role.DOWN
+                return context.glyphs.sell + mark, Role.DOWN
             case _:
-                return sight.glyphs.neutral + mark, Role.FLAT
+                return context.glyphs.neutral + mark, Role.FLAT
 
     return cell
 
 
 def _ema(width: int) -> CellOf:
-    def cell(view: SymbolView, sight: Sight) -> tuple[str, Role]:
-        distance = ema_distance(view, sight.timeframe)
+    def cell(view: SymbolView, context: CellContext) -> tuple[str, Role]:
+        distance = ema_distance(view, context.timeframe)
         if distance is None:
             return "warmup~", Role.MUTED
-        state = timeframe_of(view, sight.timeframe)
+        state = timeframe_of(view, context.timeframe)
         mark = "%" if state is None else "*" if state.partial else "~" if state.warming else "%"
         return cells.percent_text(distance, width - 2) + mark, _signed(distance)
 
@@ -123,15 +123,15 @@ def _poc(width: int) -> CellOf:
     """The point of control; marked where the profile's rows do not fit the symbol."""
     plain = _price(width, lambda v: v.poc)
 
-    def cell(view: SymbolView, sight: Sight) -> tuple[str, Role]:
+    def cell(view: SymbolView, context: CellContext) -> tuple[str, Role]:
         if not view.profile_note:
-            return plain(view, sight)
+            return plain(view, context)
         return cells.price_text(view.poc, view.price_decimals, width - 2) + "!", Role.WARN
 
     return cell
 
 
-def _position(view: SymbolView, sight: Sight) -> tuple[str, Role]:
+def _position(view: SymbolView, context: CellContext) -> tuple[str, Role]:
     match value_position(view):
         case None:
             return cells.UNKNOWN, Role.MUTED
@@ -143,15 +143,15 @@ def _position(view: SymbolView, sight: Sight) -> tuple[str, Role]:
             return inside, Role.FLAT
 
 
-def _age(view: SymbolView, sight: Sight) -> tuple[str, Role]:
-    age = None if view.last_frame is None else sight.now - view.last_frame
-    text = cells.age_text(age, sight.tenths)
+def _age(view: SymbolView, context: CellContext) -> tuple[str, Role]:
+    age = None if view.last_frame is None else context.now - view.last_frame
+    text = cells.age_text(age, context.tenths)
     if view.state in (SymbolState.LATE, SymbolState.STALE):
         return text + "!", Role.WARN
     return text + " ", Role.MUTED
 
 
-def _missing(view: SymbolView, sight: Sight) -> tuple[str, Role]:
+def _missing(view: SymbolView, context: CellContext) -> tuple[str, Role]:
     if view.state in (SymbolState.WAITING, SymbolState.UNKNOWN, SymbolState.NO_DATA):
         return cells.UNKNOWN, Role.MUTED
     if view.missing_minutes:
@@ -159,13 +159,13 @@ def _missing(view: SymbolView, sight: Sight) -> tuple[str, Role]:
     return "0 ", Role.MUTED
 
 
-def _volume(view: SymbolView, sight: Sight) -> tuple[str, Role]:
+def _volume(view: SymbolView, context: CellContext) -> tuple[str, Role]:
     return cells.count_text(view.volume_24h), Role.MUTED if view.volume_24h is None else Role.TEXT
 
 
 def _spark(width: int) -> CellOf:
-    def cell(view: SymbolView, sight: Sight) -> tuple[str, Role]:
-        return spark(view.day_closes, width - 1, sight.glyphs.spark), Role.VALUE_AREA
+    def cell(view: SymbolView, context: CellContext) -> tuple[str, Role]:
+        return spark(view.day_closes, width - 1, context.glyphs.spark), Role.VALUE_AREA
 
     return cell
 

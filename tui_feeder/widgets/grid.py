@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tui_feeder.monitor import Progress, Snapshot, SymbolState, SymbolView
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.columns import HISTORY, Column, Sight
+from tui_feeder.widgets.columns import HISTORY, CellContext, Column
 from tui_feeder.widgets.palette import Glyphs, Role
 from tui_feeder.widgets.pattern import matching
 
@@ -153,31 +153,31 @@ class Grid:
             result.append((cells.fit(text, column.width, column.right), role))
         return result
 
-    def rows(self, height: int, sight: Sight) -> list[list[Cell]]:
+    def rows(self, height: int, context: CellContext) -> list[list[Cell]]:
         """Cells of the rows in view, row by row, one for every column."""
         result: list[list[Cell]] = []
         for view in self.window(height):
             chosen = view.symbol == self.selected
-            row = [(text, role, chosen) for text, role in self._row(view, sight)]
+            row = [(text, role, chosen) for text, role in self._row(view, context)]
             if chosen and row:
                 text, role, _ = row[0]
-                row[0] = (sight.glyphs.pointer + text[1:], role, True)
+                row[0] = (context.glyphs.pointer + text[1:], role, True)
             result.append(row)
         return result
 
-    def _row(self, view: SymbolView, sight: Sight) -> list[tuple[str, Role]]:
-        kept = self._formatted.get(view.symbol)
-        told = (self._edition, sight.now)
-        if kept is not None and kept[0] is view and kept[1] == told:
-            return kept[2].copy()
-        if kept is not None and kept[0] is view and kept[1][0] == self._edition:
-            row = kept[2].copy()
-            row[-1] = _cell(self.columns[-1], view, sight)  # the age, the only cell that lives by the clock
+    def _row(self, view: SymbolView, context: CellContext) -> list[tuple[str, Role]]:
+        cached = self._formatted.get(view.symbol)
+        stamp = (self._edition, context.now)
+        if cached is not None and cached[0] is view and cached[1] == stamp:
+            return cached[2].copy()
+        if cached is not None and cached[0] is view and cached[1][0] == self._edition:
+            row = cached[2].copy()
+            row[-1] = _cell(self.columns[-1], view, context)  # the age, the only cell that lives by the clock
         else:
-            row = _format(view, self.columns, sight)
-            if kept is not None and kept[1] == told and kept[0].state is view.state:
-                row[-1] = kept[2][-1]
-        self._formatted[view.symbol] = (view, told, row)
+            row = _format(view, self.columns, context)
+            if cached is not None and cached[1] == stamp and cached[0].state is view.state:
+                row[-1] = cached[2][-1]
+        self._formatted[view.symbol] = (view, stamp, row)
         return row.copy()
 
     def _arrange(self) -> None:
@@ -224,17 +224,17 @@ def bar_text(fraction: float, width: int, glyphs: Glyphs) -> str:
     return text + glyphs.track * (width - len(text))
 
 
-def _cell(column: Column, view: SymbolView, sight: Sight) -> tuple[str, Role]:
-    text, role = column.cell(view, sight)
+def _cell(column: Column, view: SymbolView, context: CellContext) -> tuple[str, Role]:
+    text, role = column.cell(view, context)
     if view.state is SymbolState.STALE and role is not Role.WARN:
         role = Role.MUTED  # an old value must not look like a present one
     return cells.fit("  " + text if column.key == "symbol" else text, column.width, column.right), role
 
 
-def _format(view: SymbolView, columns: Sequence[Column], sight: Sight) -> list[tuple[str, Role]]:
-    row = [_cell(column, view, sight) for column in columns]
+def _format(view: SymbolView, columns: Sequence[Column], context: CellContext) -> list[tuple[str, Role]]:
+    row = [_cell(column, view, context) for column in columns]
     history = [i for i, column in enumerate(columns) if column.group == HISTORY]
-    note = _note(view, sum(columns[i].width for i in history), sight.glyphs)
+    note = _note(view, sum(columns[i].width for i in history), context.glyphs)
     if note is not None:
         text, role = note
         for i in history:

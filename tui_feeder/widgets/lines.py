@@ -206,7 +206,7 @@ def _filled(snapshot: Snapshot) -> list[Part]:
     recent = _RECENT_MS * max(1.0, snapshot.clock_rate)
     if snapshot.exchange_time - at > recent or since > at:
         return []
-    others = sum(one[0] > at - recent for one in closed) - 1
+    others = sum(closed_at > at - recent for closed_at, _ in closed) - 1
     more = f" · {others} more closed before" if others else ""
     tries = f"{gap.tries} {'try' if gap.tries == 1 else 'tries'}"
     return [

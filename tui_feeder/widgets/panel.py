@@ -52,8 +52,8 @@ def last_difference(old: Strip, new: Strip) -> int:
     if old.cell_length != new.cell_length:
         return max(old.cell_length, new.cell_length)
     end = new.cell_length
-    for one, other in zip(reversed(list(old)), reversed(list(new)), strict=False):
-        if one != other:
+    for old_segment, new_segment in zip(reversed(list(old)), reversed(list(new)), strict=False):
+        if old_segment != new_segment:
             return end
-        end -= one.cell_length
+        end -= old_segment.cell_length
     return end

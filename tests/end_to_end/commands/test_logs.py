@@ -21,7 +21,7 @@ from feed import NOON
 from tui_feeder.config import Config, ConfigError, load
 from tui_feeder.configuration.sections import Database, Kafka, KafkaSecurity, Service
 from tui_feeder.configuration.text import MASK, Secret
-from tui_feeder.logs import MOVED, LogError, RotatedFile, follow, set_up
+from tui_feeder.logs import MOVED, LogError, RotatedFile, apply_log_levels, configure_logging
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
@@ -36,7 +36,7 @@ def _restored() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
-    follow(Service())
+    apply_log_levels(Service())
     for handler in root.handlers:
         if handler not in handlers:
             handler.close()
@@ -55,12 +55,12 @@ def lines(file: Path) -> list[str]:
 def test_single_modules_have_levels_of_their_own_until_they_are_stated_no_more(tmp_path: Path) -> None:
     file = tmp_path / "feeder.log"
     stated = ("tui_feeder.engine.exchanges.binance=debug", "tui_feeder.engine.acquisition.backfill=error")
-    set_up(configured(log_level="warning", log_levels=stated), file)
+    configure_logging(configured(log_level="warning", log_levels=stated), file)
     log.debug("one")
     other.warning("two")
     logging.getLogger("tui_feeder.app").info("three")
     logging.getLogger("tui_feeder.app").warning("four")
-    follow(Service(log_level="info"))
+    apply_log_levels(Service(log_level="info"))
     log.debug("five")
     log.info("six")
     other.info("seven")
@@ -69,7 +69,9 @@ def test_single_modules_have_levels_of_their_own_until_they_are_stated_no_more(t
 
 
 def test_a_level_for_a_module_that_is_not_there_is_told(tmp_path: Path) -> None:
-    set_up(configured(log_levels=("tui_feeder.engine.binace=debug", "asyncio=info")), tmp_path / "log")
+    configure_logging(
+        configured(log_levels=("tui_feeder.engine.binace=debug", "asyncio=info")), tmp_path / "log"
+    )
     (line,) = lines(tmp_path / "log")
     assert "there is no module tui_feeder.engine.binace" in line
 
@@ -86,12 +88,12 @@ def test_a_level_for_a_module_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_level_for_a_renamed_module_holds_for_its_new_name_with_a_warning(
     tmp_path: Path, old: str, new: str
 ) -> None:
-    set_up(configured(log_level="info", log_levels=(f"{old}=debug",)), tmp_path / "log")
+    configure_logging(configured(log_level="info", log_levels=(f"{old}=debug",)), tmp_path / "log")
     (line,) = lines(tmp_path / "log")
     assert f"the module {old} is {new} now" in line
     assert logging.getLogger(new).level == logging.DEBUG
     assert logging.getLogger(old).level == logging.NOTSET
-    follow(Service(log_level="info"))
+    apply_log_levels(Service(log_level="info"))
     assert logging.getLogger(new).level == logging.NOTSET
 
 
@@ -113,7 +115,7 @@ def test_levels_that_make_no_sense_are_refused(wrong: str) -> None:
 
 def test_files_are_put_aside_at_their_size_kept_by_number_and_private(tmp_path: Path) -> None:
     file = tmp_path / "logs" / "feeder.log"
-    set_up(configured(log_rotate_mb=1, log_keep=2), file)
+    configure_logging(configured(log_rotate_mb=1, log_keep=2), file)
     for number in range(3_600):
         log.info("%d %s", number, "x" * 1_000)
     there = sorted(path.name for path in file.parent.iterdir())
@@ -126,7 +128,7 @@ def test_files_are_put_aside_at_their_size_kept_by_number_and_private(tmp_path: 
 
 
 def test_json_is_one_object_a_line_with_the_traceback_in_it(tmp_path: Path) -> None:
-    set_up(configured(log_format="json"), tmp_path / "log")
+    configure_logging(configured(log_format="json"), tmp_path / "log")
     try:
         raise ValueError("two\nlines")
     except ValueError:
@@ -144,7 +146,7 @@ def test_secrets_are_masked_whoever_logs_them(tmp_path: Path, form: str) -> None
         database=Database(password=Secret('pa"ss-word')),
         kafka=Kafka(security=KafkaSecurity(sasl_password=Secret('pa"ss-word-of-kafka'))),
     )
-    set_up(config, tmp_path / "log")
+    configure_logging(config, tmp_path / "log")
     log.warning('connecting to postgresql://me:pa"ss-word@host')
     try:
         raise ValueError('pa"ss-word-of-kafka refused')
@@ -161,10 +163,10 @@ def test_lines_that_a_full_disk_refuses_are_counted_and_told_of(tmp_path: Path) 
 import logging, resource, sys
 from pathlib import Path
 from tui_feeder.config import Config
-from tui_feeder.logs import set_up
+from tui_feeder.logs import configure_logging
 
 file = Path({str(tmp_path / "log")!r})
-set_up(Config(), file)
+configure_logging(Config(), file)
 log = logging.getLogger("tui_feeder.test")
 log.info("before")
 resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size, resource.RLIM_INFINITY))
@@ -185,7 +187,7 @@ log.info("after")
 
 def test_a_log_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(LogError, match=r"service\.log_file"):
-        set_up(Config(), tmp_path)
+        configure_logging(Config(), tmp_path)
     done = command("--no-ui", cwd=tmp_path, FEEDER_SERVICE__LOG_FILE=str(tmp_path))
     assert done.code == 1
     assert done.err.count("\n") == 1
@@ -258,7 +260,7 @@ def test_of_a_rotated_file_nothing_is_lost_while_it_can_be_written(tmp_path: Pat
 
 def test_a_file_that_logrotate_moves_is_begun_anew_with_the_next_line(tmp_path: Path) -> None:
     path = tmp_path / "feeder.log"
-    set_up(Config(), path)
+    configure_logging(Config(), path)
     log.warning("before")
     path.rename(tmp_path / "feeder.log.1")
     log.warning("after")
@@ -278,15 +280,15 @@ def test_two_runs_never_write_into_one_log(tmp_path: Path) -> None:
     path = tmp_path / "feeder-tui.log"
     others = [RotatedFile(path)]
     try:
-        assert set_up(Config(), path, own=True) == tmp_path / "feeder-tui-2.log"
+        assert configure_logging(Config(), path, own=True) == tmp_path / "feeder-tui-2.log"
         log.warning("mine")
         others.append(RotatedFile(tmp_path / "feeder-tui-3.log"))
-        assert set_up(Config(), path, own=True) == tmp_path / "feeder-tui-2.log"
+        assert configure_logging(Config(), path, own=True) == tmp_path / "feeder-tui-2.log"
         with pytest.raises(LogError, match="another run writes its log to"):
-            set_up(Config(), path)
+            configure_logging(Config(), path)
     finally:
         for one in others:
             one.close()
     assert path.read_text() == ""
     assert "mine" in (tmp_path / "feeder-tui-2.log").read_text()
-    assert set_up(Config(), path, own=True) == path
+    assert configure_logging(Config(), path, own=True) == path

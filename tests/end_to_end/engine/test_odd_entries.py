@@ -23,7 +23,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.exchanges.binance import answers
 from tui_feeder.engine.exchanges.binance.rest import RestError
-from tui_feeder.logs import set_up
+from tui_feeder.logs import configure_logging
 from tui_feeder.simulator.exchange import Exchange
 
 NAMES = [f"A{number}USDT" for number in range(6)]
@@ -338,7 +338,7 @@ def test_what_others_say_reaches_log_and_screen_as_text(tmp_path: Path) -> None:
     root = logging.getLogger()
     handlers, level, hook = root.handlers[:], root.level, threading.excepthook
     try:
-        set_up(Config(), tmp_path / "feeder.log")
+        configure_logging(Config(), tmp_path / "feeder.log")
         logging.getLogger("tui_feeder").warning("symbol %s", evil)
         try:
             raise ValueError(evil)

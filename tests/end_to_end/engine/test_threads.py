@@ -31,7 +31,7 @@ from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.storage.transaction import Write
 from tui_feeder.engine.thread import EngineThread
-from tui_feeder.logs import set_up
+from tui_feeder.logs import configure_logging
 from tui_feeder.monitor import Snapshot
 
 T0 = 1_773_100_800_000
@@ -246,7 +246,7 @@ def test_a_thread_that_ends_by_an_exception_is_in_the_log_and_not_on_the_termina
     root = logging.getLogger()
     handlers, level, hook = root.handlers[:], root.level, threading.excepthook
     try:
-        set_up(Config(), tmp_path / "feeder.log")
+        configure_logging(Config(), tmp_path / "feeder.log")
 
         def fail() -> None:
             raise CannotBeMadeError("on a thread")

@@ -27,7 +27,7 @@ from serving import feeder
 
 from tui_feeder.attach.client import AttachedMonitor
 from tui_feeder.attach.server import AttachServer
-from tui_feeder.attach.wire import PROTOCOL, Hello, Question, framed
+from tui_feeder.attach.wire import PROTOCOL, Hello, Question, encode_frame
 from tui_feeder.config import ConfigError, load
 from tui_feeder.engine.acquisition.ingest import Ingest, IngestListener
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source, faulty
@@ -106,12 +106,12 @@ def test_fuzzed_questions_of_attached_clients_harm_nobody(
 ) -> None:
     path = tmp_path / "feeder.sock"
     server = AttachServer(FakeMonitor(20), path, "a feeder")
-    hello = framed(Hello(PROTOCOL, "1"))
+    hello = encode_frame(Hello(PROTOCOL, "1"))
     asked: list[tuple[Any, ...]] = [
         ("snapshot",), ("bars", "BTCUSDT", 60, 10, None), ("coverage", "BTCUSDT", NOON - MINUTE_MS, NOON, 1),
         ("profile", "BTCUSDT", NOON), ("add_symbol", "BTCUSDT"), ("retry_gap", "BTCUSDT"), ("acknowledge", 1),
     ]  # fmt: skip
-    valid = [hello + framed(Question(1, what, args)) for what, *args in asked]
+    valid = [hello + encode_frame(Question(1, what, args)) for what, *args in asked]
 
     def connect() -> socket.socket:
         one = socket.socket(socket.AF_UNIX)
@@ -215,14 +215,16 @@ def test_fuzzed_archives_are_read_or_refused(seconds: float) -> None:
         for n in range(5)
     )
 
-    def zipped(content: bytes, packing: int) -> bytes:
+    def zipped(content: bytes, compressor: int) -> bytes:
         file = io.BytesIO()
-        with zipfile.ZipFile(file, "w", packing) as archive:
+        with zipfile.ZipFile(file, "w", compressor) as archive:
             archive.writestr("BTCUSDT-1m-2026-03-10.csv", content)
         return file.getvalue()
 
     packings = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    zips = [zipped(content, packing) for content in (header + lines, lines, b"") for packing in packings]
+    zips = [
+        zipped(content, compressor) for content in (header + lines, lines, b"") for compressor in packings
+    ]
     stated = [hashlib.sha256(one).hexdigest().encode() + b"  BTCUSDT-1m-2026-03-10.zip\n" for one in zips]
 
     def archive(content: bytes) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from terminals import COLOUR, Picture, Terminal, unread
 
-from tui_feeder.terminal import Thrift, color_system, detect_symbol_set, signals, terminal_codec
+from tui_feeder.terminal import OutputMinimizer, color_system, detect_symbol_set, signals, terminal_codec
 
 STYLES = (
     "", "1", "2", "7", "1;38;2;1;2;3", "38;2;1;2;3", "38;2;1;2;3;48;2;9;9;9", "7;38;2;1;2;3;48;2;9;9;9",
@@ -25,7 +25,7 @@ def test_a_thrifty_frame_shows_the_same_picture_in_fewer_bytes() -> None:
     import random
 
     generator = random.Random(5)
-    plain, thrifty, rewriter = Picture(), Picture(), Thrift(colors=True)
+    plain, thrifty, rewriter = Picture(), Picture(), OutputMinimizer(colors=True)
     sent = [0, 0]
     for _ in range(300):
         frame = ""
@@ -48,14 +48,14 @@ def test_a_thrifty_frame_shows_the_same_picture_in_fewer_bytes() -> None:
 
 
 def test_without_colours_only_weight_is_sent() -> None:
-    rewriter = Thrift(colors=False)
+    rewriter = OutputMinimizer(colors=False)
     sent = rewriter.rewrite("\x1b[1;1H\x1b[1;38;2;1;2;3;48;5;7mbold\x1b[0m\x1b[2;1H\x1b[31;49mplain\x1b[0m")
     assert not COLOUR.search(sent.encode())
     assert "\x1b[1mbold" in sent.replace("\x1b[0;1m", "\x1b[1m")
 
 
 def test_another_screen_begins_and_ends_without_a_style() -> None:
-    rewriter = Thrift(colors=True)
+    rewriter = OutputMinimizer(colors=True)
     rewriter.rewrite("\x1b[1;1H\x1b[7mx\x1b[0m")
     assert rewriter.rewrite("\x1b[?1049l").startswith("\x1b[0m")
 

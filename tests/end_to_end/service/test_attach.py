@@ -23,19 +23,19 @@ from fake_monitor import NOON, FakeMonitor
 from tui_feeder import __version__
 from tui_feeder.attach.client import AttachedMonitor, AttachError
 from tui_feeder.attach.server import AttachServer
-from tui_feeder.attach.sockets import SocketError, chosen, own_path, running
+from tui_feeder.attach.sockets import SocketError, choose_socket, default_socket_path, running_sockets
 from tui_feeder.attach.wire import (
     PROTOCOL,
+    Decompressor,
     Difference,
+    FlatSnapshot,
     Hello,
-    Laid,
     Question,
     Refusal,
-    Unpacking,
     Welcome,
     apply,
     difference,
-    framed,
+    encode_frame,
 )
 from tui_feeder.monitor import MINUTE_MS, Snapshot
 
@@ -68,7 +68,7 @@ class Raw:
     """A client that says what it likes."""
 
     def __init__(self, path: Path) -> None:
-        self._unpacking: Unpacking | None = None  # since its welcome
+        self._unpacking: Decompressor | None = None  # since its welcome
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(10)
         self.socket.connect(str(path))
@@ -79,7 +79,7 @@ class Raw:
         told = msgspec.msgpack.decode(body if self._unpacking is None else self._unpacking.body(body))
         assert isinstance(told, dict)
         if told["type"] == "welcome":
-            self._unpacking = Unpacking(1 << 24)
+            self._unpacking = Decompressor(1 << 24)
         return told
 
     def _exactly(self, count: int) -> bytes:
@@ -162,7 +162,7 @@ def test_who_is_in_step_and_who_has_missed_some_all_arrive_and_each_step_is_foun
 ) -> None:
     found: list[tuple[int | None, int]] = []
 
-    def counted(before: Laid | None, after: Laid, age: float) -> Difference:
+    def counted(before: FlatSnapshot | None, after: FlatSnapshot, age: float) -> Difference:
         found.append((before.snapshot.sequence if before is not None else None, after.snapshot.sequence))
         return difference(before, after, age)
 
@@ -173,13 +173,13 @@ def test_who_is_in_step_and_who_has_missed_some_all_arrive_and_each_step_is_foun
         clients = [Raw(path) for _ in range(5)]
         there: list[Snapshot | None] = [None] * 5
         for one in clients:
-            one.socket.sendall(framed(Hello(PROTOCOL, "x")))
+            one.socket.sendall(encode_frame(Hello(PROTOCOL, "x")))
             assert one.hear()["type"] == "welcome"
         for turn in range(40):
             for n, one in enumerate(clients):
                 if turn % 3 and n == 4:
                     continue  # a slow one
-                one.socket.sendall(framed(Question(turn, "snapshot")))
+                one.socket.sendall(encode_frame(Question(turn, "snapshot")))
                 step = msgspec.convert(one.hear()["value"], Difference)
                 assert 0.0 <= step.age < 60.0
                 there[n] = apply(there[n], step, newest.taken_at)
@@ -259,7 +259,7 @@ def test_the_socket_is_for_its_user_alone(server: AttachServer, path: Path) -> N
 @pytest.mark.parametrize("protocol", [1, PROTOCOL + 1])
 def test_a_client_of_another_version_is_told_so(server: AttachServer, path: Path, protocol: int) -> None:
     raw = Raw(path)
-    raw.socket.sendall(framed(Hello(protocol, "99.0")))
+    raw.socket.sendall(encode_frame(Hello(protocol, "99.0")))
     text = str(raw.hear()["text"])
     assert "99.0" in text
     assert __version__ in text
@@ -292,10 +292,16 @@ def saying(path: Path, *frames: bytes) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("frames", "said"),
     [
-        ([framed(Refusal("this feeder is version 0.0 (protocol 1): restart it"))], "protocol 1.: restart it"),
-        ([framed(Question(1, "snapshot"))], "Invalid value"),
-        ([framed(Welcome("0.1", 1, "")), framed(Refusal("a word that is not packed"))], "not packed"),
-        ([framed(Welcome("0.1", 1, "")), struct.pack("!I", 1 << 30)], "at most 16777216"),
+        (
+            [encode_frame(Refusal("this feeder is version 0.0 (protocol 1): restart it"))],
+            "protocol 1.: restart it",
+        ),
+        ([encode_frame(Question(1, "snapshot"))], "Invalid value"),
+        (
+            [encode_frame(Welcome("0.1", 1, "")), encode_frame(Refusal("a word that is not packed"))],
+            "not packed",
+        ),
+        ([encode_frame(Welcome("0.1", 1, "")), struct.pack("!I", 1 << 30)], "at most 16777216"),
     ],
     ids=["another version", "no feeder", "not packed", "too long"],
 )
@@ -334,8 +340,8 @@ def test_a_screen_of_fifty_symbols_of_which_most_move_gets_little_a_look(
         b"GET / HTTP/1.1\r\n\r\n" + bytes(70_000),
         struct.pack("!I", 3) + b"\xc1\xc1\xc1",
         struct.pack("!I", 0),
-        framed(Question(1, "snapshot")),
-        framed(Hello(PROTOCOL, "x")) + framed(Hello(PROTOCOL, "x")),
+        encode_frame(Question(1, "snapshot")),
+        encode_frame(Hello(PROTOCOL, "x")) + encode_frame(Hello(PROTOCOL, "x")),
     ],
     ids=["http", "garbage", "nothing", "no hello", "hello twice"],
 )
@@ -370,22 +376,22 @@ def test_a_question_that_makes_no_sense_is_refused_and_the_next_answered(
     server: AttachServer, path: Path, what: str, args: tuple[str | int | None, ...]
 ) -> None:
     raw = Raw(path)
-    raw.socket.sendall(framed(Hello(PROTOCOL, "x")) + framed(Question(7, what, args)))
+    raw.socket.sendall(encode_frame(Hello(PROTOCOL, "x")) + encode_frame(Question(7, what, args)))
     assert raw.hear()["type"] == "welcome"
     refused = raw.hear()
     assert (refused["type"], refused["id"]) == ("refusal", 7)
     assert what in str(refused["text"])
-    raw.socket.sendall(framed(Question(8, "listed")))
+    raw.socket.sendall(encode_frame(Question(8, "listed")))
     assert raw.hear()["id"] == 8
 
 
 def test_one_that_never_reads_holds_up_nobody(server: AttachServer, path: Path) -> None:
     deaf = Raw(path)
-    deaf.socket.sendall(framed(Hello(PROTOCOL, "x")))
+    deaf.socket.sendall(encode_frame(Hello(PROTOCOL, "x")))
     deaf.socket.settimeout(0.5)
     with contextlib.suppress(TimeoutError):
         while True:  # until the feeder stops taking questions whose answers are not read
-            deaf.socket.sendall(framed(Question(1, "bars", ("BTCUSDT", 60, 400, None))) * 50)
+            deaf.socket.sendall(encode_frame(Question(1, "bars", ("BTCUSDT", 60, 400, None))) * 50)
     attached = AttachedMonitor(path)
     assert len(attached.bars("BTCUSDT", 60, 400)) == 400
     attached.close()
@@ -396,24 +402,24 @@ def test_one_feeder_is_chosen_by_itself_of_two_one_must_be_named(
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     with pytest.raises(SocketError, match="no feeder of this user runs"):
-        chosen(None)
-    first = AttachServer(monitor, own_path(1001), "one")
-    assert stat.S_IMODE(own_path(1001).parent.stat().st_mode) == 0o700
+        choose_socket(None)
+    first = AttachServer(monitor, default_socket_path(1001), "one")
+    assert stat.S_IMODE(default_socket_path(1001).parent.stat().st_mode) == 0o700
     dead = socket.socket(socket.AF_UNIX)
-    dead.bind(str(own_path(1002)))
+    dead.bind(str(default_socket_path(1002)))
     dead.close()
-    assert chosen(None) == own_path(1001)
-    assert not own_path(1002).exists()
-    second = AttachServer(monitor, own_path(1003), "two")
-    assert set(running()) == {own_path(1001), own_path(1003)}
+    assert choose_socket(None) == default_socket_path(1001)
+    assert not default_socket_path(1002).exists()
+    second = AttachServer(monitor, default_socket_path(1003), "two")
+    assert set(running_sockets()) == {default_socket_path(1001), default_socket_path(1003)}
     with pytest.raises(SocketError, match="2 feeders run"):
-        chosen(None)
+        choose_socket(None)
     with pytest.raises(SocketError, match="another feeder listens"):
-        AttachServer(monitor, own_path(1003), "three")
+        AttachServer(monitor, default_socket_path(1003), "three")
     second.close()
-    assert chosen(None) == own_path(1001)
+    assert choose_socket(None) == default_socket_path(1001)
     first.close()
-    assert not own_path(1001).exists()
+    assert not default_socket_path(1001).exists()
 
 
 def test_a_folder_that_others_may_enter_is_refused(
@@ -422,7 +428,7 @@ def test_a_folder_that_others_may_enter_is_refused(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "feeder-tui").mkdir(mode=0o755)
     with pytest.raises(SocketError, match="of this user alone"):
-        AttachServer(monitor, own_path(1), "one")
+        AttachServer(monitor, default_socket_path(1), "one")
 
 
 def test_nobody_there_is_said_in_one_line(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from tui_feeder.engine.sinks.kafka import KafkaSink
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import Snapshot, SymbolState
 from tui_feeder.service.engine_probe import EngineStatus
-from tui_feeder.service.hosts import own_name
+from tui_feeder.service.host_names import host_matcher
 from tui_feeder.service.http import HttpService, ServiceError
 from tui_feeder.service.readiness import checks
 from tui_feeder.simulator.clock import clock_for
@@ -408,7 +408,7 @@ async def test_a_name_is_answered_to_where_it_is_allowed_and_the_refusal_says_ho
     ],
 )
 def test_names_follow_the_address_that_is_served(served_on: str, header: str, named: bool) -> None:
-    assert own_name(served_on)(header) is named
+    assert host_matcher(served_on)(header) is named
 
 
 def test_latencies_are_counted_in_their_classes() -> None:

@@ -30,7 +30,7 @@ from tui_feeder.engine.core.proxy import Proxies, ProxyError
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient, ArchiveError
 from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
 from tui_feeder.engine.exchanges.binance.stream import Handlers, MarketStreams
-from tui_feeder.logs import set_up
+from tui_feeder.logs import configure_logging
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
@@ -131,7 +131,7 @@ def test_no_print_and_no_log_line_shows_the_password(
     assert "secret" not in render(loaded) + repr(loaded)
     before = logging.getLogger().handlers[:]
     try:
-        set_up(loaded.config, tmp_path / "log")
+        configure_logging(loaded.config, tmp_path / "log")
         logging.getLogger("x").warning("the library says http://me:secret@host:1")
     finally:
         logging.getLogger().handlers[:] = before

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 from tui_feeder.attach.wire import (
     Answer,
+    Compressor,
+    Decompressor,
     Difference,
-    Packing,
-    Unpacking,
     WireError,
     apply,
-    decode_told,
+    decode_server_message,
     difference,
     encode,
-    laid_out,
+    flatten,
 )
 from tui_feeder.monitor import (
     AlertView,
@@ -97,7 +97,7 @@ def over_the_wire(change: Difference) -> Difference:
 
 
 def between(before: Snapshot | None, after: Snapshot, age: float = 0.0) -> Difference:
-    return difference(None if before is None else laid_out(before), laid_out(after), age)
+    return difference(None if before is None else flatten(before), flatten(after), age)
 
 
 @given(st.lists(snapshots, min_size=1, max_size=5))
@@ -129,7 +129,7 @@ def test_a_price_that_moves_costs_a_few_dozen_bytes_and_an_unchanged_snapshot_ne
     monitor = FakeMonitor(600)
     before = monitor.snapshot()
     whole = len(encode(between(None, before)))
-    same = laid_out(before)
+    same = flatten(before)
     assert len(encode(difference(same, same, 0.0))) < 20
     monitor.change("BTCUSDT", price=60_124.5, last_frame=NOON)
     after = replace(monitor.snapshot(), taken_at=before.taken_at)
@@ -162,7 +162,7 @@ def test_of_a_minute_that_goes_on_a_bar_that_closed_and_a_busy_socket_only_the_c
 
 def test_fifty_symbols_that_all_move_cost_a_look_less_than_fifty_bytes_each() -> None:
     monitor, chance = FakeMonitor(50), random.Random(3)
-    packing, told, sizes = Packing(), None, []
+    compressor, told, sizes = Compressor(), None, []
     for look in range(40):
         for name, view in monitor.views.items():
             assert view.forming is not None
@@ -173,42 +173,42 @@ def test_fifty_symbols_that_all_move_cost_a_look_less_than_fifty_bytes_each() ->
                 forming=replace(view.forming, close=close, volume=view.forming.volume + chance.random()),
             )  # fmt: skip
         newest = monitor.snapshot()
-        sizes.append(len(packing.framed(Answer(look, between(told, newest, chance.random())))))
+        sizes.append(len(compressor.encode_frame(Answer(look, between(told, newest, chance.random())))))
         told = newest
     assert sum(sizes[1:]) < 39 * 50 * 50
 
 
 @given(st.lists(st.binary(max_size=3_000) | st.integers(0, 20_000).map(bytes), max_size=8))
 def test_answers_arrive_through_the_packing_as_they_were(values: list[bytes]) -> None:
-    packing, unpacking = Packing(), Unpacking(64 * 1024)
+    compressor, decompressor = Compressor(), Decompressor(64 * 1024)
     for n, value in enumerate(values):
-        frame = packing.framed(Answer(n, value))
+        frame = compressor.encode_frame(Answer(n, value))
         assert int.from_bytes(frame[:4], "big") == len(frame) - 4
-        told = decode_told(unpacking.body(frame[4:]))
+        told = decode_server_message(decompressor.body(frame[4:]))
         assert isinstance(told, Answer)
         assert (told.id, told.value) == (n, value)
 
 
 @pytest.mark.parametrize("after", [0, 3], ids=["first", "later"])
 def test_a_small_frame_that_unpacks_to_more_than_is_taken_is_refused(after: int) -> None:
-    packing, unpacking = Packing(), Unpacking(1 << 20)
+    compressor, decompressor = Compressor(), Decompressor(1 << 20)
     for n in range(after):
-        unpacking.body(packing.framed(Answer(n, bytes(500_000)))[4:])
-    bomb = packing.framed(Answer(9, bytes(200 << 20)))[4:]
+        decompressor.body(compressor.encode_frame(Answer(n, bytes(500_000)))[4:])
+    bomb = compressor.encode_frame(Answer(9, bytes(200 << 20)))[4:]
     assert len(bomb) < 4 << 20
     with pytest.raises(WireError, match="at most 1048576 bytes"):
-        unpacking.body(bomb)
+        decompressor.body(bomb)
 
 
 def test_what_was_not_packed_or_lacks_its_end_is_told_apart() -> None:
     with pytest.raises(WireError, match="packed"):
-        Unpacking(1 << 20).body(b"\xff\xff\xff\xff")
-    whole = Packing().framed(Answer(1, "a few words that are long enough to be cut"))[4:]
+        Decompressor(1 << 20).body(b"\xff\xff\xff\xff")
+    whole = Compressor().encode_frame(Answer(1, "a few words that are long enough to be cut"))[4:]
     with pytest.raises(WireError):
-        decode_told(Unpacking(1 << 20).body(whole[:12]))
+        decode_server_message(Decompressor(1 << 20).body(whole[:12]))
     ended = zlib.compress(encode(Answer(1)))
     with pytest.raises(WireError, match="packed"):
-        Unpacking(1 << 20).body(ended + ended)
+        Decompressor(1 << 20).body(ended + ended)
 
 
 def test_a_difference_to_something_else_is_told_apart_from_a_snapshot() -> None:

@@ -8,7 +8,7 @@ from fake_monitor import PERIODS, TIMEFRAMES, FakeMonitor, with_troubles
 from rich.cells import cell_len
 
 from tui_feeder.monitor import SymbolView
-from tui_feeder.widgets.columns import Sight, columns_for, ema_distance, value_position
+from tui_feeder.widgets.columns import CellContext, columns_for, ema_distance, value_position
 from tui_feeder.widgets.grid import Grid
 from tui_feeder.widgets.palette import GLYPHS, Role
 
@@ -20,12 +20,12 @@ def grid_of(monitor: FakeMonitor, width: int = 80) -> Grid:
     return grid
 
 
-def sight_of(monitor: FakeMonitor, glyphs: str = "braille") -> Sight:
-    return Sight(GLYPHS[glyphs], 3_600, monitor.now)
+def context_of(monitor: FakeMonitor, glyphs: str = "braille") -> CellContext:
+    return CellContext(GLYPHS[glyphs], 3_600, monitor.now)
 
 
 def lines_of(grid: Grid, monitor: FakeMonitor, height: int = 30) -> list[str]:
-    return ["".join(text for text, _, _ in row) for row in grid.rows(height, sight_of(monitor))]
+    return ["".join(text for text, _, _ in row) for row in grid.rows(height, context_of(monitor))]
 
 
 @pytest.mark.parametrize("width", range(80, 200, 7))
@@ -55,7 +55,7 @@ def test_every_row_has_exactly_its_cells_whatever_its_state(width: int) -> None:
 def test_unknown_is_a_dash_or_a_question_mark_never_zero() -> None:
     monitor = FakeMonitor(1)
     monitor.views = {"NEWUSDT": SymbolView("NEWUSDT", monitor.views["BTCUSDT"].state, "", 2)}
-    (row,) = grid_of(monitor).rows(5, sight_of(monitor))
+    (row,) = grid_of(monitor).rows(5, context_of(monitor))
     assert "0" not in "".join(text for text, _, _ in row)
     texts = [text.strip() for text, _, _ in row]
     assert texts == ["▸ NEWUSDT", "–", "–", "?", "?", "?", "?", "?", "warmup~", "–", "–", "–", "–"]
@@ -131,20 +131,20 @@ def test_only_rows_in_view_are_formatted_and_only_when_they_change() -> None:
     columns = list(columns_for(80, TIMEFRAMES, PERIODS, 3_600))
     price = columns[1]
 
-    def counted(view: SymbolView, sight: Sight) -> tuple[str, Role]:
+    def counted(view: SymbolView, context: CellContext) -> tuple[str, Role]:
         formatted.append(view.symbol)
-        return price.cell(view, sight)
+        return price.cell(view, context)
 
     columns[1] = replace(price, cell=counted)
     grid.set_columns(tuple(columns))
     grid.update(monitor.snapshot())
     grid.move(150)
-    grid.rows(20, sight_of(monitor))
+    grid.rows(20, context_of(monitor))
     assert len(formatted) == 20
     monitor.change(formatted[4], price=5.0)
     monitor.change("BTCUSDT", price=5.0)  # out of sight
     grid.update(monitor.snapshot())
-    grid.rows(20, sight_of(monitor))
+    grid.rows(20, context_of(monitor))
     assert formatted[20:] == [formatted[4]]
 
 
@@ -156,13 +156,13 @@ def test_trends_and_marks_say_what_they_rest_on() -> None:
     states[2] = replace(states[2], trend="Neutral")
     states[3] = replace(states[3], trend=None)
     monitor.change("BTCUSDT", timeframes=tuple(states))
-    row = grid_of(monitor).rows(12, sight_of(monitor))[0]
+    row = grid_of(monitor).rows(12, context_of(monitor))[0]
     assert [text.strip() for text, _, _ in row[3:7]] == ["▲~", "▼*", "■", "?"]
 
 
 def test_late_and_stale_symbols_are_marked_and_stale_values_fade() -> None:
     monitor = with_troubles(FakeMonitor(12))
-    rows = grid_of(monitor).rows(12, sight_of(monitor))
+    rows = grid_of(monitor).rows(12, context_of(monitor))
     late, stale, fine = rows[2], rows[5], rows[10]
     assert (late[-1][0].strip(), late[-1][1]) == ("4.1!", Role.WARN)
     assert (stale[-1][0].strip(), stale[-1][1]) == ("200!", Role.WARN)

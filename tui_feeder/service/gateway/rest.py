@@ -25,7 +25,7 @@ from tui_feeder.service.gateway.refusals import (
     no_path,
 )
 from tui_feeder.service.gateway.series import Series
-from tui_feeder.service.hosts import refusal as host_refusal
+from tui_feeder.service.host_names import host_refusal
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class RestSurface:
         self._listing = listing
         self._clients = clients
         self._figures = figures
-        self._named = named
+        self._is_own_host = named
         self._follows = follows
         self._hosts: set[str] = set()
 
@@ -142,7 +142,7 @@ class RestSurface:
         """
         host = request.headers.get("Host", "")
         if host not in self._hosts:
-            if host and not self._named(host):
+            if host and not self._is_own_host(host):
                 self._figures.refused["host"] += 1
                 raise RefusalError(403, -1002, host_refusal(host, "gateway.allowed_hosts"))
             if len(self._hosts) < _MOST_HOSTS:

@@ -20,7 +20,7 @@ from tui_feeder.service.gateway.rest import RestSurface
 from tui_feeder.service.gateway.series import Series
 from tui_feeder.service.gateway.streams import StreamSurface
 from tui_feeder.service.gateway.watch import StoreWatch
-from tui_feeder.service.hosts import own_name
+from tui_feeder.service.host_names import host_matcher
 from tui_feeder.web_server import serving_http
 
 #: How long a connection may be without a request, first and later, and how long the end may take, seconds.
@@ -58,7 +58,7 @@ async def serving_gateway(
     watch = StoreWatch(series)
     rest = RestSurface(
         feeder, series, Klines(series, feeder, watch), listing, Clients(settings.client_requests_per_minute),
-        figures, own_name(settings.host, settings.allowed_hosts), follows=settings.unfollowed == "follow",
+        figures, host_matcher(settings.host, settings.allowed_hosts), follows=settings.unfollowed == "follow",
     )  # fmt: skip
     app = web.Application()
     streams = StreamSurface(feeder, series, watch, figures, rest.check, rest.known)

@@ -15,7 +15,7 @@ _KEY = "application.health_server_port"
 
 
 @contextlib.contextmanager
-def served(engine: EngineThread, loaded: LoadedConfig) -> Iterator[None]:
+def serve_configured(engine: EngineThread, loaded: LoadedConfig) -> Iterator[None]:
     """Serve health, metrics and the API as configured, while inside.
 
     Where nobody has stated a port, the usual one is a courtesy: a simulated exchange is not served, and

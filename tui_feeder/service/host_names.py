@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 _NAME = re.compile(r"[a-z0-9_.:-]{1,253}")
 
 
-def own_name(served_on: str, allowed: Iterable[str] = ()) -> Callable[[str], bool]:
+def host_matcher(served_on: str, allowed: Iterable[str] = ()) -> Callable[[str], bool]:
     """Whether the value of a ``Host`` header names this server.
 
     Loopback always does, and so does ``served_on``. Where that is an address others reach, every address
@@ -36,7 +36,7 @@ def own_name(served_on: str, allowed: Iterable[str] = ()) -> Callable[[str], boo
     names.update(name for name in stated if not name.startswith("*."))
     endings = (".localhost", *(name[1:] for name in stated if name.startswith("*.")))
 
-    def named(header: str) -> bool:
+    def is_own_host(header: str) -> bool:
         try:
             host = host_of(header)
         except ValueError:
@@ -46,7 +46,7 @@ def own_name(served_on: str, allowed: Iterable[str] = ()) -> Callable[[str], boo
         address = _address(host)
         return address is not None and (open_to_others or address.is_loopback)
 
-    return named
+    return is_own_host
 
 
 def host_of(header: str) -> str:
@@ -58,7 +58,7 @@ def host_of(header: str) -> str:
     return (urlsplit(f"//{header}").hostname or "").rstrip(".")
 
 
-def refusal(header: str, key: str) -> str:
+def host_refusal(header: str, key: str) -> str:
     """What to say to a request under a name that is none of ours.
 
     Args:
