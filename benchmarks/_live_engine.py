@@ -13,8 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from benchmarks._report import anonymous_mb, percentile
 from tui_feeder import cli, runner  # what the command loads is part of its memory

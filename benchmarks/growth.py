@@ -25,8 +25,9 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from benchmarks._report import anonymous_mb
 from benchmarks._virtual_time import virtual_time

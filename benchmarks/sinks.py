@@ -9,12 +9,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
 import numpy as np
 from aiokafka import AIOKafkaProducer
+from msgspec.structs import replace
 
 from benchmarks._report import Figure, anonymous_mb, percentile, report
 from tui_feeder.config import Config, Database, Kafka, TechnicalAnalysis

@@ -36,12 +36,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+from msgspec.structs import replace
 
 from benchmarks._soak_told import Collector, Outcome, Told, Witness, judge
 from benchmarks._virtual_time import VirtualTimeLoop, virtual_time

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from feed import until
+from msgspec.structs import replace
 from services import Kafka as Broker
 
 from tui_feeder.config import Kafka
@@ -140,7 +140,7 @@ from tui_feeder.engine.cluster.group import Worker
 from tui_feeder.engine.cluster.membership import Membership
 from tui_feeder.engine.core.journal import Journal
 async def main():
-    config = dataclasses.replace(Kafka(), bootstrap_servers=(sys.argv[1],))
+    config = replace(Kafka(), bootstrap_servers=(sys.argv[1],))
     member = Membership(config, "feeder", "work", Worker("b", "b", 1), print)
     member.start(Journal(lambda: 0))
     await asyncio.sleep(100)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +14,7 @@ import asyncpg
 import numpy as np
 import pytest
 from feed import NOON, Collected, until
+from msgspec.structs import replace
 from services import Postgres as Server
 from sinking import at_work
 

@@ -8,12 +8,12 @@ import random
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from feed import until
+from msgspec.structs import replace
 from places import SUPPORT
 from services import Kafka as Broker
 from sinking import Queue, at_work, check_nothing_lost, consume

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from feed import until
+from msgspec.structs import replace
 from services import Kafka as Broker
 from sinking import Queue, at_work, check_nothing_lost, consume
 

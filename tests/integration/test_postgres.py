@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from feed import NOON, configured, feeding, until
 from mirrored import SYMBOLS, caught_up, connected, lag, opened, settings, tables_equal_the_store
+from msgspec.structs import replace
 from services import Postgres as Server
 from sinking import at_work
 from store_child import candle_of, rows_of

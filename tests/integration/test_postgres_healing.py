@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from feed import until
 from mirrored import SYMBOLS, caught_up, opened, settings, tables_equal_the_store
+from msgspec.structs import replace
 from services import Postgres as Server
 from sinking import at_work
 from sinks_check import check, to_postgres

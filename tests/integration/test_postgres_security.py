@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from feed import until
 from mirrored import caught_up, opened, settings, tables_equal_the_store
+from msgspec.structs import replace
 from services import Postgres as Server
 from sinking import at_work
 

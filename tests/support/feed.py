@@ -7,9 +7,10 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from tui_feeder.config import Application, Config, TechnicalAnalysis
 from tui_feeder.config import Exchange as ExchangeSettings

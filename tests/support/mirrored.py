@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 from feed import until
+from msgspec.structs import replace
 from services import Postgres as Server
 from store_child import rows_of
 from stores import minute

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
 from sinking import Queue
 from store_child import say
 from stores import minute

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tui_feeder.atomic_write import atomic_write
 from tui_feeder.config import Config

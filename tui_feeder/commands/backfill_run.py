@@ -8,9 +8,9 @@ import difflib
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import typer
+from msgspec.structs import replace
 
 from tui_feeder.commands.backfill_jobs import Backfill, Job
 from tui_feeder.commands.backfill_progress import Display, display

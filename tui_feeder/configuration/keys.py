@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+
+from msgspec import Struct
 
 from tui_feeder.configuration.sections import AlertRule, Config
 from tui_feeder.configuration.text import closest, did_you_mean, printable
@@ -26,7 +27,7 @@ _RULE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A section: a dataclass, or where ``named`` a table of sections by name: of a symbol, or of a rule."""
+    """A section: a struct, or where ``named`` a table of sections by name: of a symbol, or of a rule."""
 
     section: type
     named: bool = False
@@ -44,7 +45,7 @@ def _children(section: Kind) -> dict[str, Kind]:
         if get_origin(kind) is Mapping:
             kinds[name] = Branch(get_args(kind)[1], named=True)
         else:
-            is_section = isinstance(kind, type) and dataclasses.is_dataclass(kind)
+            is_section = isinstance(kind, type) and issubclass(kind, Struct)
             kinds[name] = Branch(kind) if is_section else kind
     return kinds
 

@@ -6,12 +6,13 @@ checked values: make them through :func:`tui_feeder.config.load`, or directly in
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import fields, replace
 
 from tui_feeder.configuration.text import Secret
 from tui_feeder.configuration.values import (
@@ -72,8 +73,7 @@ AlertLevel: TypeAlias = Literal["poc", "vah", "val", "ema"]
 Colors: TypeAlias = Literal["auto", "truecolor", "256", "16", "none"]
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
+class Application(Struct, frozen=True, kw_only=True):
     """``[application]``: what is followed, where it is kept, how holes in it are found."""
 
     symbols: Symbols = ("BTCUSDT",)
@@ -96,8 +96,7 @@ class Application:
     """How long a bar that lacks minutes waits for them before it completes as partial."""
 
 
-@dataclass(frozen=True, slots=True)
-class TechnicalAnalysis:
+class TechnicalAnalysis(Struct, frozen=True, kw_only=True):
     """``[technical_analysis]``: the bars and what is computed from them. Timeframes are in seconds."""
 
     min_history_days: Days = 60
@@ -107,8 +106,7 @@ class TechnicalAnalysis:
     trend_rule: TrendRule = "closes_vs_ema"
 
 
-@dataclass(frozen=True, slots=True)
-class KafkaSecurity:
+class KafkaSecurity(Struct, frozen=True, kw_only=True):
     """``[kafka.security]``: how to prove who we are to the broker, and it to us."""
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -121,8 +119,7 @@ class KafkaSecurity:
     ssl_keyfile: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Kafka:
+class Kafka(Struct, frozen=True, kw_only=True):
     """``[kafka]``: the topic of computed messages; the producer's keys mean what they mean in Kafka."""
 
     enabled: bool = False
@@ -145,8 +142,7 @@ class Kafka:
     security: KafkaSecurity = field(default_factory=KafkaSecurity)
 
 
-@dataclass(frozen=True, slots=True)
-class Database:
+class Database(Struct, frozen=True, kw_only=True):
     """``[database]``: the PostgreSQL mirror."""
 
     enabled: bool = False
@@ -165,8 +161,7 @@ class Database:
     batch_timeout_seconds: Seconds = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True, kw_only=True):
     """``[file]``: the messages as JSON lines in files that rotate."""
 
     enabled: bool = False
@@ -183,8 +178,7 @@ class File:
     """Of the files that are over."""
 
 
-@dataclass(frozen=True, slots=True)
-class AssetOverrides:
+class AssetOverrides(Struct, frozen=True, kw_only=True):
     """``[volume_profile.asset_overrides.SYMBOL]``: what differs from ``[volume_profile]`` for one symbol."""
 
     enabled: bool | None = None
@@ -202,15 +196,13 @@ class AssetOverrides:
     historical_days: Days | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reprocessing:
+class Reprocessing(Struct, frozen=True, kw_only=True):
     """``[volume_profile.reprocessing]``: which stored days are built again at a start."""
 
     mode: ReprocessingMode = "missing_days_only"
 
 
-@dataclass(frozen=True, slots=True)
-class VolumeProfile:
+class VolumeProfile(Struct, frozen=True, kw_only=True):
     """``[volume_profile]``: the profile of a UTC day. Increments are in quote currency."""
 
     enabled: bool = True
@@ -236,15 +228,14 @@ class VolumeProfile:
         changes: dict[str, object] = {"asset_overrides": {}}
         overrides = self.asset_overrides.get(symbol)
         if overrides is not None:
-            for entry in dataclasses.fields(overrides):
+            for entry in fields(overrides):
                 value = getattr(overrides, entry.name)
                 if value is not None:
                     changes[entry.name] = value
-        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+        return replace(self, **changes)
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True, kw_only=True):
     """``[exchange]``: where the exchange is. The URLs carry no trailing slash; routes are appended."""
 
     rest_url: HttpUrl = "https://fapi.binance.com"
@@ -258,8 +249,7 @@ class Exchange:
     archive_concurrency: Few = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Ui:
+class Ui(Struct, frozen=True, kw_only=True):
     """``[ui]``: the screen."""
 
     refresh_hz: RefreshRate = 4.0
@@ -269,8 +259,7 @@ class Ui:
     colors: Colors = "auto"
 
 
-@dataclass(frozen=True, slots=True)
-class AlertRule:
+class AlertRule(Struct, frozen=True, kw_only=True):
     """``[alerts.rules.NAME]``: one thing to watch. What a kind does not use must be left out."""
 
     kind: AlertKind | None = None
@@ -291,8 +280,7 @@ class AlertRule:
     cooldown_seconds: WaitSeconds | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Alerts:
+class Alerts(Struct, frozen=True, kw_only=True):
     """``[alerts]``: what is worth a call, and whom to call."""
 
     rules: Mapping[str, AlertRule] = field(default_factory=dict)
@@ -311,8 +299,7 @@ class Alerts:
     command_timeout_seconds: Seconds = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True, kw_only=True):
     """``[service]``: running as a process."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -337,8 +324,7 @@ class Service:
     """Less room on the store's disk than this is not ready."""
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True, kw_only=True):
     """The whole configuration, a section a field; attribute names are the keys of the file."""
 
     application: Application = field(default_factory=Application)

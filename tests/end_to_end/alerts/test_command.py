@@ -9,12 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from commanding import COMMAND, environment
 from feed import NOON, configured, until
+from msgspec.structs import replace
 
 from tui_feeder.config import AlertRule, Alerts, Kafka
 from tui_feeder.engine.engine import Engine

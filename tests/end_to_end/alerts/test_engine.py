@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 from feed import NOON, configured, feeding, until
+from msgspec.structs import replace
 from webhooks import Receiver, receiving
 
 from tui_feeder.config import AlertRule, Alerts, Config

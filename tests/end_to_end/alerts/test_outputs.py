@@ -12,13 +12,13 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from feed import NOON, until
+from msgspec.structs import replace
 from webhooks import Receiver, receiving
 
 from tui_feeder.config import Alerts, Config

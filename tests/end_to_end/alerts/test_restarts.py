@@ -6,7 +6,6 @@ import asyncio
 import re
 import signal
 import subprocess
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import msgspec
 from commanding import COMMAND, environment
 from feed import NOON, Collected, configured, feeding, until
+from msgspec.structs import replace
 
 from tui_feeder.config import AlertRule, Alerts, Config
 from tui_feeder.engine.alerts.settings import alert_rules

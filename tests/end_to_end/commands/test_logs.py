@@ -11,12 +11,12 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from commanding import COMMAND, command, environment
 from feed import NOON
+from msgspec.structs import replace
 
 from tui_feeder.config import Config, ConfigError, load
 from tui_feeder.configuration.sections import Database, Kafka, KafkaSecurity, Service

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from commanding import command, command_at
 from fake_monitor import FakeMonitor
 from feed import NOON, configured, feeding, until
+from msgspec.structs import replace
 from samples import walk
 from screens import app_of, settled
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from commanding import command
 from feed import NOON, Collected, configured, feeding, until
+from msgspec import structs
 from samples import MIDNIGHT, real_month, walk
 
 from tui_feeder.config import AssetOverrides, Config, Reprocessing, VolumeProfile
@@ -186,7 +187,7 @@ def test_rebuild_makes_no_store_where_there_is_none(tmp_path: Path) -> None:
 
 
 def with_profile(config: Config, **changes: object) -> Config:
-    return replace(config, volume_profile=replace(config.volume_profile, **changes))  # type: ignore[arg-type]
+    return structs.replace(config, volume_profile=structs.replace(config.volume_profile, **changes))  # type: ignore[arg-type]
 
 
 async def test_days_are_built_at_the_start_and_when_they_end(tmp_path: Path) -> None:

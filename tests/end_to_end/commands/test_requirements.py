@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from authority import Authority
 from commanding import command
+from msgspec.structs import replace
 
 from tui_feeder.config import Alerts, Config, Database, File, Kafka, KafkaSecurity, Service
 from tui_feeder.engine.core.requirements import unmet_requirements

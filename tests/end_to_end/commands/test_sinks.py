@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from commanding import command
+from msgspec.structs import replace
 from store_child import candle_of
 from stores import BTC, minute
 

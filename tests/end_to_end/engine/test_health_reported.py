@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from disks import fill, small_disk
 from feed import configured, feeding, until
 from holding import BTC, ETH, Feed, all_live, exchange_of, feed_of
+from msgspec.structs import replace
 
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import AlertRule, Alerts, Service

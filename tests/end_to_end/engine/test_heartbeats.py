@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 from feed import configured, feeding, until
 from holding import BTC, ETH, exchange_of
+from msgspec.structs import replace
 
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import Alerts, Config, Secret

@@ -6,7 +6,6 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ import pytest
 from feed import Collected
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from samples import MIDNIGHT, walk
 from stores import writer_held
 

@@ -9,7 +9,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ import pytest
 from fake_monitor import FakeMonitor
 from feed import until
 from holding import BTC, ETH, exchange_of, feed_of
+from msgspec.structs import replace
 
 from tui_feeder.attach.client import AttachedMonitor
 from tui_feeder.attach.server import AttachServer

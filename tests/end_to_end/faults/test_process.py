@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from commanding import environment
 from feed import Collected, configured, feeding, until
 from history_parts import assert_whole
 from holding import BTC, CHINESE, ETH, NOON, Feed, all_live, exchange_of, feed_of
+from msgspec.structs import replace
 
 from tui_feeder.config import TechnicalAnalysis, load
 from tui_feeder.engine.acquisition import symbol_startup as bringup

@@ -13,10 +13,10 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from places import DOCS, ROOT
 
 from tui_feeder.config import Application, Config, Exchange, Service, TechnicalAnalysis

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import json
 import socket
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from disks import fill, small_disk
 from feed import NOON, configured, until
+from msgspec.structs import replace
 from serving import serving
 from sinking import consume
 

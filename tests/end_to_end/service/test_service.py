@@ -16,6 +16,7 @@ import pytest
 from commanding import COMMAND, environment
 from fake_monitor import FakeMonitor
 from feed import NOON, configured, until
+from msgspec import structs
 from places import DOCS, ROOT
 from prometheus_client.parser import text_string_to_metric_families
 from serving import serving
@@ -83,10 +84,10 @@ async def test_it_is_not_ready_while_the_outbox_is_further_behind_than_allowed(t
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         async with exchange_at(NOON, 60.0) as exchange:
-            config = replace(
-                configured(exchange, SYMBOLS), service=replace(Service(), ready_sink_lag_seconds=1.5)
+            config = structs.replace(
+                configured(exchange, SYMBOLS), service=structs.replace(Service(), ready_sink_lag_seconds=1.5)
             )
-            kafka = replace(Kafka(), enabled=True, bootstrap_servers=(address,))
+            kafka = structs.replace(Kafka(), enabled=True, bootstrap_servers=(address,))
 
             def sinks(store: Store) -> list[KafkaSink]:
                 return [KafkaSink(kafka, store.open_outbox(["kafka"], 10))]
@@ -102,7 +103,7 @@ async def test_it_is_not_ready_while_the_outbox_is_further_behind_than_allowed(t
 async def test_it_is_not_ready_when_the_disk_has_too_little_room(tmp_path: Path) -> None:
     async with exchange_at(NOON) as exchange:
         config = configured(exchange, SYMBOLS)
-        full = replace(config, service=replace(Service(), ready_free_mb=1_000_000))
+        full = structs.replace(config, service=structs.replace(Service(), ready_free_mb=1_000_000))
         async with serving(full, tmp_path) as feeder:
             await feeder.until_ready(False, "disk: ")
             _, reasons = await feeder.ready()
@@ -266,7 +267,7 @@ async def test_metrics_are_those_of_the_documentation_and_say_what_is_true(tmp_p
     async with exchange_at(NOON, 60.0) as exchange:
 
         def sinks(store: Store) -> list[KafkaSink]:
-            kafka = replace(Kafka(), enabled=True, bootstrap_servers=("127.0.0.1:1",))
+            kafka = structs.replace(Kafka(), enabled=True, bootstrap_servers=("127.0.0.1:1",))
             return [KafkaSink(kafka, store.open_outbox(["kafka"], 10))]
 
         async with serving(configured(exchange, SYMBOLS), tmp_path, sinks) as feeder:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from feed import NOON, configured, feeding, until
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from places import DOCS
 from sinking import read_records
 from stores import BTC, EVER, minute

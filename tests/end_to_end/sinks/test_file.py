@@ -9,12 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
 from feed import NOON, configured, until
+from msgspec.structs import replace
 from places import DOCS, SUPPORT
 from sinking import Queue, at_work
 

@@ -8,13 +8,13 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 from feed import NOON, configured, until
+from msgspec.structs import replace
 from places import DOCS, OLD_CONFIG
 from sinking import Queue, at_work, check_nothing_lost, consume
 

@@ -3,12 +3,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import fields, replace
 from places import OLD_CONFIG
 
 from tui_feeder.config import NOT_YET, Config, LoadedConfig, load
@@ -156,11 +157,11 @@ def load_text(folder: Path, text: str, **environ: str) -> LoadedConfig:
 def leaves(section: object, above: str = "") -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = {}
     own: dict[str, object] = {}
-    assert is_dataclass(section)
+    assert isinstance(section, Struct)
     for field in fields(section):
         value = getattr(section, field.name)
         name = f"{above}.{field.name}" if above else field.name
-        if is_dataclass(value):
+        if isinstance(value, Struct):
             found |= leaves(value, name)
         elif field.name not in ("asset_overrides", "rules"):
             own[field.name] = value
@@ -192,12 +193,12 @@ def test_no_file_and_no_environment_give_the_defaults() -> None:
 
 
 def test_a_configuration_is_frozen() -> None:
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         Config().application.symbols = ("ETHUSDT",)  # type: ignore[misc]
 
 
 def test_importing_the_configuration_loads_nothing_heavy() -> None:
-    heavy = "{'textual', 'rich', 'numpy', 'typer', 'aiohttp', 'msgspec', 'asyncio', 'lmdb'}"
+    heavy = "{'textual', 'rich', 'numpy', 'typer', 'aiohttp', 'asyncio', 'lmdb'}"
     code = f"import sys, tui_feeder.config; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

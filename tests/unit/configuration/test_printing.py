@@ -3,11 +3,12 @@ from __future__ import annotations
 import re
 import stat
 import tomllib
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 from commanding import command
+from msgspec import Struct
+from msgspec.structs import fields
 from places import EXAMPLE
 
 from tui_feeder.config import Config, InitError, example, init_file, load, render
@@ -15,10 +16,12 @@ from tui_feeder.config import Config, InitError, example, init_file, load, rende
 
 def dotted_keys(section: object, above: str = "") -> set[str]:
     found = set()
-    assert is_dataclass(section)
+    assert isinstance(section, Struct)
     for field in fields(section):
         value = getattr(section, field.name)
-        found |= dotted_keys(value, f"{above}{field.name}.") if is_dataclass(value) else {above + field.name}
+        found |= (
+            dotted_keys(value, f"{above}{field.name}.") if isinstance(value, Struct) else {above + field.name}
+        )
     return found
 
 

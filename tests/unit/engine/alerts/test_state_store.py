@@ -16,6 +16,7 @@ import pytest
 from alerting import MONTH, minute_message, replayed, rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from samples import real_month
 
 from tui_feeder.config import Config
@@ -176,12 +177,12 @@ def test_rules_with_other_settings_begin_anew_and_those_that_stay_go_on() -> Non
 
 
 def test_rules_whose_numbers_are_made_otherwise_begin_anew() -> None:
-    other = replace(Config().volume_profile, value_area_percentage=80.0)
+    other = structs.replace(Config().volume_profile, value_area_percentage=80.0)
     with kept() as runs:
         runs.next([POC])
         runs.rules.minute(*minute_message(0, 99.0, 100.0))
         runs.keep()
-        runs.config = replace(Config(), volume_profile=other)
+        runs.config = structs.replace(Config(), volume_profile=other)
         runs.next([POC])
         assert not runs.rules.minute(*minute_message(1, 101.0, 100.0))
         assert "begin anew: poc" in runs.told()

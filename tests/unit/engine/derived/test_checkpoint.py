@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from checkpoints import CONFIG, end_of, keep, made
 from feed import NOON, Collected, configured, exchange_at, feeding, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from places import SUPPORT
 from samples import MIDNIGHT, fil, walk
 
@@ -42,7 +42,7 @@ from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.derived.settings import pipeline_settings
 from tui_feeder.engine.storage.store import Store
 
-OTHER = dataclasses.replace(
+OTHER = replace(
     CONFIG, volume_profile=VolumeProfile(value_area_calculation_mode="Greedy", fixed_price_increment=0.5)
 )
 LONG = 5_000
@@ -283,8 +283,8 @@ def test_other_settings_another_tick_size_and_other_seeds_refuse_them(tmp_path: 
     analysis = CONFIG.technical_analysis
     for other in (
         OTHER,
-        dataclasses.replace(CONFIG, technical_analysis=dataclasses.replace(analysis, ema_periods=(3, 9))),
-        dataclasses.replace(CONFIG, technical_analysis=dataclasses.replace(analysis, trend_rule="ema_cross")),
+        replace(CONFIG, technical_analysis=replace(analysis, ema_periods=(3, 9))),
+        replace(CONFIG, technical_analysis=replace(analysis, trend_rule="ema_cross")),
     ):
         with pytest.raises(UnusableCheckpoint, match="other settings"):
             resume(store, other, "XUSDT", end)
