@@ -108,7 +108,7 @@ class ExchangeClock:
             samples: (monotonic seconds before the request, server time in ms, monotonic seconds after it).
 
         Returns:
-            How far the clock was moved, and whether time was lost.
+            How far the clock was moved, and since when nothing had confirmed it; both ms of exchange time.
         """
         base, now = time.monotonic(), self.now()
         step, self.disputed_ms = 0.0, 0.0
