@@ -14,19 +14,26 @@ from tui_feeder.config import Config
 
 
 class Requirement(NamedTuple):
-    """Something that is not as the configuration needs it."""
+    """Something that is missing for the configuration."""
 
     key: str  # of the configuration
     message: str
     hint: str  # what to do
-    fatal: bool  # a run cannot begin with it; else it waits, or says so itself
+    fatal: bool  # a run cannot start with it; otherwise the part concerned waits and reports it
 
     def __str__(self) -> str:
         return f"{self.key} {self.message}: {self.hint}"
 
 
 def unmet_requirements(config: Config) -> list[Requirement]:
-    """Everything that is not as the configuration needs it. Imports what is enabled, and changes nothing."""
+    """Checks whether this machine has what a configuration needs; imports what is enabled, changes nothing.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        Everything that is not as needed.
+    """
     return [*_kafka(config), *_database(config), *_files(config), *_folders(config), *_program(config)]
 
 

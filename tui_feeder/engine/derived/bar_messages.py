@@ -20,7 +20,16 @@ TOPIC = "candles"
 
 
 def encode_bar(symbol: str, bar: Bar, revision: int) -> bytes:
-    """``bar`` as one JSON object; prices in quote currency, volumes in base asset unless they say quote."""
+    """Encodes a closed bar as JSON.
+
+    Args:
+        symbol: its symbol.
+        bar: the bar; prices in quote currency, volumes in base asset unless named quote.
+        revision: 0, or the number of the correction.
+
+    Returns:
+        One JSON object, UTF-8, without a line end.
+    """
     candle = bar.candle
     fields = {
         "symbol": symbol,
@@ -45,9 +54,18 @@ def encode_bar(symbol: str, bar: Bar, revision: int) -> bytes:
 def bar_messages(
     store: Store, pipeline: SymbolPipeline, candle: Candle, revision: int = 0
 ) -> Sequence[OutgoingMessage]:
-    """The messages of the bars that ``candle``, just counted, has completed; none where nobody takes them.
+    """Makes the messages of the bars that a minute has completed.
 
     The one-minute bar is among them whatever timeframes are configured, as in the tables.
+
+    Args:
+        store: the store; without an outbox for the topic there are no messages.
+        pipeline: the symbol's pipeline, updated with ``candle``.
+        candle: the closed minute.
+        revision: 0, or the number of the correction.
+
+    Returns:
+        One message a bar, by ascending timeframe.
     """
     if TOPIC not in store.outboxes:
         return ()

@@ -35,7 +35,16 @@ class Window:
     lines: tuple[NDArray[np.float64], ...]
 
     def last(self, count: int, end: int, frame: int) -> tuple[Rows, tuple[NDArray[np.float64], ...]]:
-        """At most ``count`` bars that end at or before ``end``, none older than ``count`` frames."""
+        """Selects the newest bars before a moment.
+
+        Args:
+            count: frames to look back at most.
+            end: exclusive, ms.
+            frame: length of a bar, ms.
+
+        Returns:
+            Rows of dtype ROW, and the EMAs aligned with them.
+        """
         times = self.bars["open_time"]
         low = int(np.searchsorted(times, end - count * frame))
         high = int(np.searchsorted(times, end - frame, side="right"))
@@ -59,7 +68,7 @@ class Windows:
     def bars(
         self, symbol: str, timeframe: int, count: int, end: int, until: int
     ) -> tuple[Rows, tuple[NDArray[np.float64], ...]]:
-        """The bars of the last ``count`` frames before ``end``, and their EMAs, NaN where not yet defined.
+        """Reads the bars of the last ``count`` frames before ``end``, and their EMAs.
 
         Args:
             symbol: as the exchange writes it.
@@ -67,6 +76,9 @@ class Windows:
             count: frames.
             end: exclusive, ms, a multiple of the timeframe.
             until: exclusive end of the newest completed bar.
+
+        Returns:
+            Rows of dtype ROW, and one array per EMA aligned with them, NaN where not yet defined.
 
         Raises:
             StoreError: the store is closed.
@@ -115,7 +127,17 @@ class Windows:
         return bars[shown:], lines
 
     def aggregated(self, symbol: str, timeframe: int, start: int, end: int) -> Rows:
-        """The completed bars of ``[start, end)`` from its minutes, a few days of them in memory at a time."""
+        """Aggregates stored minutes to completed bars, a few days in memory at a time.
+
+        Args:
+            symbol: a stored symbol.
+            timeframe: seconds.
+            start: ms, inclusive, a multiple of the timeframe.
+            end: ms, exclusive.
+
+        Returns:
+            Rows of dtype ROW.
+        """
         parts: list[Rows] = []
         carried: Rows = np.empty(0, dtype=ROW)
         for low in range(start, end, _DAYS * DAY_MS):
@@ -128,7 +150,17 @@ class Windows:
         return np.concatenate(parts) if parts else carried
 
     def open_bar(self, symbol: str, timeframe: int, start: int, end: int) -> Rows:
-        """The minutes of ``[start, end)`` as one row, or none where there are none."""
+        """Aggregates the stored minutes of a bar in progress.
+
+        Args:
+            symbol: a stored symbol.
+            timeframe: seconds.
+            start: beginning of the bar, ms.
+            end: ms, exclusive.
+
+        Returns:
+            One row of dtype ROW; none without minutes.
+        """
         minutes = self._store.read(symbol, start, end) if end > start else np.empty(0, dtype=ROW)
         row = np.zeros(min(1, len(minutes)), dtype=ROW)
         if len(row):

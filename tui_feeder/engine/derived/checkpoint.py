@@ -1,6 +1,6 @@
 """A symbol's numbers beside its candles, so that a start need not read sixty days to make them again.
 
-What is kept is the state of a pipeline after some minute, and what it was made of. It is used only where it
+A checkpoint is the state of a pipeline after some minute, and its provenance. It is used only where it
 is proven to be what the stored candles would give:
 
 - its checksum, format, settings, tick size and seeds agree;
@@ -10,7 +10,8 @@ is proven to be what the stored candles would give:
 - its history begins where one made now would begin;
 - as many minutes are stored of each day before, whose range its profile's increment rests on.
 
-The day's profile is not kept: its minutes are read again. Otherwise the numbers are made from the candles.
+The day's profile is not part of it: its minutes are read again. Without a usable checkpoint the numbers are
+computed from the candles.
 """
 
 from __future__ import annotations
@@ -53,17 +54,42 @@ class UnusableCheckpoint(Exception):
 def provenance_of(
     store: Store, symbol: str, start: int, settings: PipelineSettings, inputs: SymbolInputs
 ) -> Provenance:
-    """What a pipeline rests on whose candles, from ``start`` on, are read after this call."""
+    """Records what a pipeline is computed from; call it before its candles are read.
+
+    Args:
+        store: the store.
+        symbol: its symbol.
+        start: first minute of its history, ms.
+        settings: what is derived.
+        inputs: seeds and tick size.
+
+    Returns:
+        The provenance to keep with the pipeline's state.
+    """
     return Provenance(start, store.edition(symbol), _digest(settings, inputs, start))
 
 
 def encode(provenance: Provenance, state: PipelineState) -> bytes:
-    """For :meth:`Store.put_checkpoint`."""
+    """Encodes a checkpoint for :meth:`Store.put_checkpoint`.
+
+    Args:
+        provenance: what the state is computed from.
+        state: the pipeline's state.
+
+    Returns:
+        Bytes with format and checksum.
+    """
     return with_checksum(_FORMAT, msgspec.msgpack.encode(_Checkpoint(provenance, state)))
 
 
 def decode(block: bytes) -> tuple[Provenance, PipelineState]:
-    """What :func:`encode` was given.
+    """Decodes a checkpoint.
+
+    Args:
+        block: what :func:`encode` returned.
+
+    Returns:
+        Provenance and state.
 
     Raises:
         UnusableCheckpoint: damaged, or of another format.
@@ -78,13 +104,19 @@ def decode(block: bytes) -> tuple[Provenance, PipelineState]:
 
 
 def resume(store: Store, config: Config, symbol: str, end: int) -> tuple[SymbolPipeline, Provenance] | None:
-    """The pipeline of ``symbol`` after the last stored minute before ``end``, from what is kept.
+    """Restores a symbol's pipeline after the last stored minute before ``end`` from its checkpoint.
+
+    Args:
+        store: the store.
+        config: the configuration.
+        symbol: its symbol.
+        end: exclusive, ms.
 
     Returns:
-        It and what it rests on, to the last bit as if made of all candles; None where nothing is kept.
+        The pipeline, bit-equal to one computed from all candles, and its provenance; None if none is stored.
 
     Raises:
-        UnusableCheckpoint: what is kept does not fit the candles, the settings or ``end``.
+        UnusableCheckpoint: it does not fit the candles, the settings or ``end``.
     """
     block = store.checkpoint(symbol)
     if block is None:

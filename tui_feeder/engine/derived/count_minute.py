@@ -9,7 +9,17 @@ from tui_feeder.engine.storage.store import Store
 
 
 def count_minute(store: Store, pipeline: SymbolPipeline, candle: Candle, revision: int = 0) -> Message:
-    """Count a minute, and let the pipeline forget those that leave its windows with it."""
+    """Adds a closed minute to a pipeline and removes the minutes that leave its windows.
+
+    Args:
+        store: holds the minutes that leave.
+        pipeline: the symbol's pipeline.
+        candle: the closed minute, later than all before.
+        revision: 0, or the number of the correction.
+
+    Returns:
+        The minute's message.
+    """
     leaving = pipeline.leaving(candle.open_time)
     if leaving is not None:
         pipeline.expire(store.read(pipeline.symbol, *leaving), leaving[1])

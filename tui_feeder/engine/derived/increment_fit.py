@@ -22,9 +22,14 @@ from tui_feeder.engine.storage.store import Store, StoreError
 
 
 def profile_note(config: Config, pipeline: SymbolPipeline) -> tuple[str, str]:
-    """What is wrong with the rows of a symbol's profile, in words, and its cause; both empty if nothing is.
+    """Describes what is wrong with the rows of a symbol's profile.
 
-    The cause stays the same from day to day, while the words tell of the day.
+    Args:
+        config: the configuration.
+        pipeline: the symbol's pipeline.
+
+    Returns:
+        A sentence about the day, and its cause, the same from day to day; both empty if all is well.
     """
     if fault := pipeline.profile_fault:
         return fault, "too many rows"
@@ -35,7 +40,16 @@ def profile_note(config: Config, pipeline: SymbolPipeline) -> tuple[str, str]:
 
 
 def misfit_text(config: Config, symbol: str, found: Misfit) -> str:
-    """A misfit in words, with the key that states it and a value that would fit."""
+    """Describes an increment that does not fit.
+
+    Args:
+        config: the configuration that states it.
+        symbol: the symbol.
+        found: what is wrong.
+
+    Returns:
+        A sentence with the key and a value that would fit.
+    """
     overrides = config.volume_profile.asset_overrides.get(symbol)
     own = overrides is not None and getattr(overrides, found.key) is not None
     above = f"volume_profile.asset_overrides.{symbol}" if own else "volume_profile"
@@ -47,8 +61,16 @@ def misfit_text(config: Config, symbol: str, found: Misfit) -> str:
 
 
 def misfits_in(store: Store, config: Config) -> list[str]:
-    """What is wrong with the stated increments for the prices of the wanted stored symbols, one text each."""
-    told = []
+    """Checks the stated increments against the prices of the configured symbols in a store.
+
+    Args:
+        store: the store.
+        config: the configuration.
+
+    Returns:
+        One sentence for each symbol whose increment does not fit.
+    """
+    texts = []
     wanted = ["*" if name == "ALL" else name for name in config.application.symbols]
     for symbol in store.symbols():
         if not any(fnmatch.fnmatchcase(symbol, name) for name in wanted):
@@ -60,12 +82,19 @@ def misfits_in(store: Store, config: Config) -> list[str]:
         before = [day_range for day_range in ranges if day_range.day < day]
         low, high = ranges[-1].low, ranges[-1].high
         if (found := misfit(low, high, typical_range(before), settings)) is not None:
-            told.append(f"{symbol}: {misfit_text(config, symbol, found)}")
-    return told
+            texts.append(f"{symbol}: {misfit_text(config, symbol, found)}")
+    return texts
 
 
 def misfits_at(config: Config) -> list[str]:
-    """:func:`misfits_in` the configured store; none where there is no store that can be read."""
+    """Checks the stated increments against the configured store.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        As :func:`misfits_in`; empty where no store can be read.
+    """
     path = config.application.storage_path
     try:
         if not (path / "data.mdb").exists():

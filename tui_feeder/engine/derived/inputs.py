@@ -1,4 +1,4 @@
-"""What a symbol's numbers rest on, and the one way from a store to its pipeline.
+"""What a symbol's numbers are computed from, and how its pipeline is loaded from the store.
 
 The engine and ``replay`` make their pipelines here, so both see the same candles, seeds and tick size,
 and give the same messages to the last bit.
@@ -40,7 +40,15 @@ class Seed(msgspec.Struct, frozen=True):
     bars: bytes = b""  # dtype SEED, ascending
 
     def before(self, start: int, timeframe: int) -> Rows | None:
-        """The bars that lead up to the one that holds ``start``; None if they end before it."""
+        """Selects the bars that lead up to the bar that contains a moment.
+
+        Args:
+            start: the moment, ms.
+            timeframe: seconds of a bar.
+
+        Returns:
+            Rows of dtype SEED; None if the seed ends earlier.
+        """
         begin = start - start % (timeframe * SECOND_MS)
         if self.until < begin:
             return None
@@ -49,13 +57,20 @@ class Seed(msgspec.Struct, frozen=True):
 
 
 class SymbolInputs(msgspec.Struct, frozen=True):
-    """What a symbol's numbers rest on beside its candles; kept in the store."""
+    """What a symbol's numbers are computed from besides its candles; stored."""
 
     tick_size: float | None = None
     seeds: dict[int, Seed] = {}  # by timeframe, seconds
 
     def seeds_before(self, start: int) -> dict[int, Rows]:
-        """The bars that lead up to a history from ``start`` on, by timeframe; fields as in :data:`SEED`."""
+        """Selects the bars that lead up to a history.
+
+        Args:
+            start: first minute of the history, ms.
+
+        Returns:
+            Rows of dtype :data:`SEED` by timeframe (seconds), where there are any.
+        """
         return {
             timeframe: bars
             for timeframe, seed in self.seeds.items()
@@ -66,11 +81,7 @@ class SymbolInputs(msgspec.Struct, frozen=True):
 def history_start(
     present: Coverage, end: int, settings: PipelineSettings, published: int | None = None
 ) -> int:
-    """The first minute of the history that the numbers at ``end`` rest on.
-
-    It goes back to the first stored minute, or to a hole of more than a day, or to where nothing of older
-    candles would be left in any number. Where nothing is stored before ``end`` it is the first stored
-    minute after it, or ``end``.
+    """Chooses the first minute of the history that the numbers at ``end`` are computed from.
 
     Args:
         present: the minutes stored.
@@ -78,6 +89,9 @@ def history_start(
         settings: what is derived.
         published: the first minute (ms) that was ever published. A hole after it ends no history: the
             engine counted on across it, and what it published then must follow from the store.
+
+    Returns:
+        ms.
     """
     if not present.clip(0, end):
         return next((low for low, _ in present if low >= end), end)
@@ -95,14 +109,30 @@ def history_start(
 
 
 def earliest_start(end: int, settings: PipelineSettings) -> int:
-    """A midnight so long before ``end`` that nothing of older candles would be left in any number."""
+    """Computes how far back any number reaches.
+
+    Args:
+        end: exclusive end of the history, ms.
+        settings: what is derived.
+
+    Returns:
+        A midnight, ms; no older candle would leave a trace in any number.
+    """
     bars = _BARS_A_PERIOD * max(settings.ema_periods, default=0)
     longest = bars * max(settings.timeframes) * SECOND_MS
     return (end - max(longest, (settings.volume_lookback_days + 2) * DAY_MS)) // DAY_MS * DAY_MS
 
 
 def inputs_of(store: Store, symbol: str) -> SymbolInputs:
-    """The inputs kept in the store; an empty one where none is."""
+    """Reads a symbol's inputs; a damaged record is reported and counts as none.
+
+    Args:
+        store: the store.
+        symbol: its symbol.
+
+    Returns:
+        The inputs; empty ones where none are stored.
+    """
     kept = store.note(_NOTE + symbol)
     if kept is not None:
         try:
@@ -117,12 +147,30 @@ def inputs_of(store: Store, symbol: str) -> SymbolInputs:
 
 
 def put_inputs(store: Store, symbol: str, inputs: SymbolInputs, stale: Coverage = EMPTY) -> Future[None]:
-    """Keep ``basis`` in the store, in place of the one there; the messages of ``stale`` rested on that."""
+    """Stores a symbol's inputs in place of those there.
+
+    Args:
+        store: the store.
+        symbol: its symbol.
+        inputs: the inputs.
+        stale: minutes whose published messages were computed from other inputs.
+
+    Returns:
+        Done when committed.
+    """
     return store.put_note(_NOTE + symbol, msgspec.msgpack.encode(inputs), symbol=symbol, stale=stale)
 
 
 def revisions_of(store: Store, symbol: str) -> Revisions | None:
-    """How often each published minute was corrected; None while none was published."""
+    """Reads how often each published minute was corrected.
+
+    Args:
+        store: the store.
+        symbol: its symbol.
+
+    Returns:
+        The revisions; None while nothing was published.
+    """
     kept = store.note(_REVISIONS + symbol)
     if kept is None:
         return None
@@ -134,9 +182,18 @@ def revisions_of(store: Store, symbol: str) -> Revisions | None:
 
 
 def start_of(store: Store, symbol: str, end: int, settings: PipelineSettings) -> int:
-    """:func:`history_start` of a stored symbol; where nothing was published yet, no hole ends it.
+    """Applies :func:`history_start` to a stored symbol; before any publication no hole ends its history.
 
-    So a replay says of a minute the same wherever it begins. What is missing is named in the messages.
+    So a replay gives the same message of a minute wherever it begins; messages name missing minutes.
+
+    Args:
+        store: the store.
+        symbol: its symbol.
+        end: exclusive, ms.
+        settings: what is derived.
+
+    Returns:
+        ms.
     """
     revisions, present = revisions_of(store, symbol), store.present(symbol)
     first = present.start if present else end
@@ -144,12 +201,31 @@ def start_of(store: Store, symbol: str, end: int, settings: PipelineSettings) ->
 
 
 def settings_of(store: Store, config: Config, symbol: str) -> PipelineSettings:
-    """What is derived for a stored symbol, by the configuration and what the store knows of it."""
+    """Combines the configuration with what the store knows of a symbol.
+
+    Args:
+        store: the store.
+        config: the configuration.
+        symbol: its symbol.
+
+    Returns:
+        What is derived for it.
+    """
     return pipeline_settings(config, symbol, inputs_of(store, symbol).tick_size, store.listed(symbol))
 
 
 def load_pipeline(store: Store, config: Config, symbol: str, end: int) -> SymbolPipeline:
-    """The pipeline of ``symbol`` after the last stored minute before ``end``."""
+    """Computes a symbol's pipeline from stored candles.
+
+    Args:
+        store: the store.
+        config: the configuration.
+        symbol: its symbol.
+        end: exclusive, ms.
+
+    Returns:
+        The pipeline after the last stored minute before ``end``.
+    """
     inputs = inputs_of(store, symbol)
     settings = settings_of(store, config, symbol)
     pipeline = SymbolPipeline(symbol, settings)

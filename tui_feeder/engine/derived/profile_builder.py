@@ -36,20 +36,37 @@ class ProfileBuilder:
         self._days: dict[str, int] = {}  # the day of each symbol's last minute
 
     def begin(self, symbol: str) -> None:
-        """The symbol's history is there: build what ``volume_profile.reprocessing.mode`` says."""
+        """Queues the days of ``volume_profile.reprocessing.mode`` once a symbol's history is complete.
+
+        Args:
+            symbol: the symbol.
+        """
         self._ask(symbol, self._config.volume_profile.reprocessing.mode)
 
     def repaired(self, symbol: str) -> None:
-        """Stored minutes have changed: their days are built again."""
+        """Queues the days whose stored minutes have changed.
+
+        Args:
+            symbol: the symbol.
+        """
         self._ask(symbol, MISSING)
 
     def forget(self, symbol: str) -> None:
-        """The symbol is followed no longer."""
+        """Drops a symbol that is no longer tracked.
+
+        Args:
+            symbol: the symbol.
+        """
         self._waiting.pop(symbol, None)
         self._days.pop(symbol, None)
 
     def committed(self, symbol: str, open_time: int) -> None:
-        """A minute was committed; the first of a day ends the day before."""
+        """Notes a committed minute; the first of a day completes the day before.
+
+        Args:
+            symbol: the symbol.
+            open_time: of the minute, ms.
+        """
         day = open_time // DAY_MS
         if self._days.setdefault(symbol, day) != day:
             self._days[symbol] = day

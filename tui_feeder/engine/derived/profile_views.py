@@ -33,7 +33,15 @@ class ProfileViews:
         self._lock = threading.Lock()  # of what is kept; never held while the store is read
 
     def of(self, symbol: str, day: int, end: int) -> ProfileView | None:
-        """The profile of the UTC day ``day`` (ms) from its minutes before ``end``; None without any trade.
+        """Gives the profile of a UTC day.
+
+        Args:
+            symbol: a stored symbol.
+            day: beginning of the day, ms.
+            end: minutes before this count, ms.
+
+        Returns:
+            The profile; None without any trade.
 
         Raises:
             StoreError: the store is closed.
@@ -61,7 +69,16 @@ class ProfileViews:
 
 
 def profile_view(symbol: str, day: int, made: DayProfile) -> ProfileView:
-    """A profile as a screen shows it."""
+    """Converts a profile to what screens and the API show.
+
+    Args:
+        symbol: its symbol.
+        day: beginning of its day, ms.
+        made: the profile.
+
+    Returns:
+        The immutable view.
+    """
     return ProfileView(
         symbol=symbol,
         day=day,

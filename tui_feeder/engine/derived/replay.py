@@ -17,10 +17,20 @@ _HELD = 50_000
 
 
 def replay(store: Store, config: Config, symbols: Sequence[str], start: int, end: int) -> Iterator[Message]:
-    """The messages of the stored minutes of ``[start, end)``, by minute, then in the order of ``symbols``.
+    """Recomputes the messages of stored minutes.
 
-    They equal those a live engine made of the same candles, all with revision 0. What the candles are at
-    the moment of reading counts, so an engine may go on writing.
+    They equal those a live engine made of the same candles, all with revision 0. Candles are read as the
+    replay proceeds, so an engine may go on writing.
+
+    Args:
+        store: the store.
+        config: the configuration.
+        symbols: stored symbols.
+        start: ms, inclusive.
+        end: ms, exclusive.
+
+    Yields:
+        Messages by minute, then in the order of ``symbols``.
 
     Raises:
         StoreError: the store was closed meanwhile.
@@ -41,6 +51,14 @@ def replay(store: Store, config: Config, symbols: Sequence[str], start: int, end
 
 
 def stored_span(store: Store, symbols: Sequence[str]) -> tuple[int, int]:
-    """First stored minute and exclusive end of the last, over all ``symbols``, of which each has some."""
+    """Finds the range of stored minutes over all symbols.
+
+    Args:
+        symbols: symbols with at least one stored minute each.
+        store: the store.
+
+    Returns:
+        First minute and exclusive end of the last, ms.
+    """
     present = [store.present(symbol) for symbol in symbols]
     return min(p.start for p in present), max(p.end for p in present)

@@ -37,19 +37,36 @@ class Revisions:
         self._levels: list[Coverage] = []  # level k: the minutes of revision k + 1 and more
 
     def of(self, minute: int) -> int:
-        """The revision last published for ``minute``: 0 for one that was never corrected."""
+        """Gives the revision last published for a minute.
+
+        Args:
+            minute: open time, ms.
+
+        Returns:
+            0 for a minute that was never corrected.
+        """
         return sum(minute in level for level in self._levels)
 
     def since_then(self, minute: int) -> int:
-        """The revision of a bar that ``minute`` completes: how many corrections reached it or what follows.
+        """Gives the revision of a bar: how many corrections reached its last minute or anything later.
 
         It grows with every correction that publishes the bar again, though a minute that was missing may
         complete it in place of a later one.
+
+        Args:
+            minute: open time of the minute that completes the bar, ms.
+
+        Returns:
+            The revision.
         """
         return sum(bool(level) and level.end > minute for level in self._levels)
 
     def correct(self, minutes: Coverage) -> None:
-        """These minutes are published once more."""
+        """Counts one more publication of minutes.
+
+        Args:
+            minutes: the corrected minutes.
+        """
         for at, level in enumerate(self._levels):
             again = minutes.intersect(level)
             self._levels[at] = level.union(minutes)
@@ -69,7 +86,14 @@ class Revisions:
 
     @classmethod
     def unknown(cls, minutes: Coverage) -> Revisions:
-        """Of ``minutes`` that may have been published, any number of times: the next numbers are new ones."""
+        """Makes revisions that are higher than any that may have been published.
+
+        Args:
+            minutes: minutes that may have been published, any number of times.
+
+        Returns:
+            The revisions.
+        """
         made = cls(minutes.start if minutes else 0)
         made._levels = [minutes] * _UNKNOWN if minutes else []
         return made
@@ -80,7 +104,14 @@ class Revisions:
 
     @classmethod
     def decode(cls, kept: bytes) -> Revisions:
-        """What :meth:`encode` gave."""
+        """Decodes stored revisions.
+
+        Args:
+            kept: what :meth:`encode` returned.
+
+        Returns:
+            The revisions.
+        """
         read = msgspec.json.decode(kept, type=_StoredRevisions)
         made = cls(read.since)
         made._levels = [Coverage(level) for level in read.levels]

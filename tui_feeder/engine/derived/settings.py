@@ -10,7 +10,16 @@ from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
 
 
 def profile_settings(config: Config, symbol: str, tick_size: float | None) -> ProfileSettings | None:
-    """The symbol's profile settings, its overrides applied; None where profiles are off."""
+    """Selects a symbol's profile settings, its overrides applied.
+
+    Args:
+        config: the configuration.
+        symbol: the symbol.
+        tick_size: of its prices; None if unknown.
+
+    Returns:
+        The settings; None where profiles are off.
+    """
     chosen = config.volume_profile.for_symbol(symbol)
     if not chosen.enabled or not config.application.enable_technical_analysis:
         return None
@@ -23,7 +32,14 @@ def profile_settings(config: Config, symbol: str, tick_size: float | None) -> Pr
 
 
 def analysed(config: Config) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The timeframes (seconds) and the periods of their EMAs; one minute and none without analysis."""
+    """Selects what is analysed.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        Timeframes (seconds) and EMA periods (bars); one minute and none without technical analysis.
+    """
     if not config.application.enable_technical_analysis:
         return (60,), ()
     return config.technical_analysis.timeframes, config.technical_analysis.ema_periods
@@ -32,13 +48,16 @@ def analysed(config: Config) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def pipeline_settings(
     config: Config, symbol: str, tick_size: float | None, listed: int | None = None
 ) -> PipelineSettings:
-    """Everything a symbol's pipeline is made with; without analysis its messages hold the last close.
+    """Selects everything a symbol's pipeline is made with; without analysis its messages hold the last close.
 
     Args:
         config: the whole configuration.
         symbol: whose.
         tick_size: of its prices, where that is known.
         listed: the first minute (ms) the exchange has of it, where that is known.
+
+    Returns:
+        The settings.
     """
     analysis = config.technical_analysis
     timeframes, periods = analysed(config)

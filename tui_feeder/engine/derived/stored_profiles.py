@@ -51,7 +51,16 @@ class Built:
 
 
 def stamp_of(rows: Rows, settings: ProfileSettings, before: Iterable[DayRange] = ()) -> bytes:
-    """A checksum of all that shapes a day's profile: its candles, the settings, the ranges of days before."""
+    """Computes a checksum (CRC-32) of everything that shapes a day's profile.
+
+    Args:
+        rows: shape (n,), dtype ROW, the day's minutes.
+        settings: profile settings.
+        before: ranges of the days before.
+
+    Returns:
+        Big-endian bytes; equal stamps mean equal profiles.
+    """
     shaping = repr(dataclasses.replace(settings, update_frequency="EveryCandle", batch_size=1))
     if settings.price_increment_mode == "Auto":
         shaping += f" {typical_range(before)}"
@@ -59,18 +68,29 @@ def stamp_of(rows: Rows, settings: ProfileSettings, before: Iterable[DayRange] =
 
 
 def settings_stamp(settings: ProfileSettings, minutes_before: int) -> int:
-    """A checksum of what shapes a day's profile beside its candles.
+    """Computes a checksum (CRC-32) of what shapes a day's profile besides its candles.
 
     Args:
         settings: the settings.
         minutes_before: how many minutes are stored of the days its increment may rest on.
+
+    Returns:
+        The checksum.
     """
     shaping = dataclasses.replace(settings, update_frequency="EveryCandle", batch_size=1)
     return zlib.crc32(f"{shaping!r} {minutes_before}".encode())
 
 
 def ranges_before(store: Store, symbol: str, day: int) -> tuple[DayRange, ...]:
-    """The ranges of the stored days before ``day`` (ms) that its increment may rest on, ascending.
+    """Reads the ranges of the stored days that a day's increment may be computed from.
+
+    Args:
+        store: the store.
+        symbol: its symbol.
+        day: beginning of the day, ms.
+
+    Returns:
+        Ranges, ascending.
 
     Raises:
         BlockError: stored candles are damaged.
@@ -89,7 +109,15 @@ class DayRanges:
         self._known: dict[tuple[str, int], tuple[int, int, tuple[DayRange, ...]]] = {}
 
     def before(self, symbol: str, day: int) -> tuple[DayRange, ...]:
-        """See :func:`ranges_before`."""
+        """Cached form of :func:`ranges_before`.
+
+        Args:
+            symbol: its symbol.
+            day: beginning of the day, ms.
+
+        Returns:
+            Ranges, ascending.
+        """
         store, edition, present = self._store, self._store.edition(symbol), self._store.present(symbol)
         found: list[DayRange] = []
         for at in range(day - DAYS_BEFORE * DAY_MS, day, DAY_MS):
@@ -137,7 +165,14 @@ def day_profile(
 
 
 def encode(profile: DayProfile | None) -> bytes:
-    """A profile as it is kept; empty for a day on which nothing was traded."""
+    """Encodes a profile for the store.
+
+    Args:
+        profile: the profile; None for a day without trades.
+
+    Returns:
+        Bytes; empty for a day without trades.
+    """
     if profile is None:
         return b""
     places = np.flatnonzero(profile.weights)
@@ -147,7 +182,14 @@ def encode(profile: DayProfile | None) -> bytes:
 
 
 def decode(block: bytes) -> DayProfile | None:
-    """What :func:`encode` made ``block`` of."""
+    """Decodes a stored profile.
+
+    Args:
+        block: what :func:`encode` returned.
+
+    Returns:
+        The profile; None for a day without trades.
+    """
     if not block:
         return None
     kept = msgspec.msgpack.decode(block, type=_Kept)
@@ -161,10 +203,17 @@ def decode(block: bytes) -> DayProfile | None:
 
 
 def read_profiles(store: Store, symbol: str, start: int, end: int) -> list[DayProfile]:
-    """The stored profiles of the UTC days inside ``[start, end)`` (ms), rows included, ascending.
+    """Reads the stored profiles of whole UTC days, as they were built.
 
-    A day that is not stored, or on which nothing was traded, is absent. They are as they were built:
-    ``candles`` and ``last_minute`` tell of what.
+    Args:
+        store: the store.
+        symbol: its symbol.
+        start: ms, inclusive.
+        end: ms, exclusive.
+
+    Returns:
+        Profiles, ascending; days that are not stored or without trades are absent. Their ``candles`` and
+        ``last_minute`` say which minutes they contain.
     """
     first = -(-start // DAY_MS) * DAY_MS
     found = (decode(block[_STAMP:]) for _, block in store.profiles(symbol, first, end // DAY_MS * DAY_MS))
@@ -172,13 +221,30 @@ def read_profiles(store: Store, symbol: str, start: int, end: int) -> list[DayPr
 
 
 def days_wanted(mode: str, newest: int, historical_days: int) -> list[int]:
-    """The days (ms) that ``mode`` is about: ``newest`` and, unless it is for today only, those before it."""
+    """Lists the days a reprocessing mode covers.
+
+    Args:
+        mode: a value of ``volume_profile.reprocessing.mode``.
+        newest: beginning of the newest day, ms.
+        historical_days: days before it.
+
+    Returns:
+        Beginnings of days, ms, ascending.
+    """
     back = 0 if mode == TODAY else historical_days
     return list(range(newest - back * DAY_MS, newest + DAY_MS, DAY_MS))
 
 
 def newest_day(store: Store, symbol: str) -> int | None:
-    """The UTC day of the last stored minute; None without one."""
+    """Finds the UTC day of the last stored minute.
+
+    Args:
+        store: the store.
+        symbol: its symbol.
+
+    Returns:
+        Beginning of the day, ms; None without minutes.
+    """
     present = store.present(symbol)
     return (present.end - MINUTE_MS) // DAY_MS * DAY_MS if present else None
 
@@ -186,7 +252,18 @@ def newest_day(store: Store, symbol: str) -> int | None:
 def build_days(
     store: Store, symbol: str, settings: ProfileSettings, days: Sequence[int], *, again: bool
 ) -> Built:
-    """Like :func:`begin_days`; blocks until all is committed."""
+    """Builds profiles like :func:`begin_days` and blocks until all are committed.
+
+    Args:
+        store: the store.
+        symbol: its symbol.
+        settings: profile settings.
+        days: beginnings of days, ms.
+        again: build also what is stored and up to date.
+
+    Returns:
+        What was built.
+    """
     built, commits = begin_days(store, symbol, settings, days, again=again)
     for commit in commits:
         commit.result()
