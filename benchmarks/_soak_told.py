@@ -199,7 +199,13 @@ class Witness:
 
 
 def judge(
-    store: Store, config: Config, market: Market, told: Told, witness: Witness, outcome: Outcome, every: int
+    store: Store,
+    config: Config,
+    market: Market,
+    told: Told,
+    witness: Witness,
+    outcome: Outcome,
+    every: int,
 ) -> None:
     """Compare what is stored with the exchange's own candles, and what was told with a batch.
 

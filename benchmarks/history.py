@@ -24,7 +24,7 @@ import aiohttp
 import numpy as np
 
 from benchmarks._report import KLINES, Figure, Watch, percentile, report
-from tui_feeder.engine.acquisition.backfill import History, Tracker
+from tui_feeder.engine.acquisition.backfill import FillProgress, History
 from tui_feeder.engine.acquisition.download_plan import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS, ROW, Source
 from tui_feeder.engine.core.clock import ExchangeClock
@@ -57,7 +57,10 @@ async def _fill(
     began = time.perf_counter()
     async with watch or Watch():
         filled = await asyncio.gather(
-            *(history.fill(symbol, missing, Tracker(missing.minutes)) for symbol, missing in wanted.items())
+            *(
+                history.fill(symbol, missing, FillProgress(missing.minutes))
+                for symbol, missing in wanted.items()
+            )
         )
     seconds = time.perf_counter() - began
     candles, size = sum(f.got.minutes for f in filled), store.file_bytes()

@@ -6,9 +6,9 @@ from tui_feeder.config import Config, TechnicalAnalysis, VolumeProfile
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.derived.checkpoint import encode, provenance_of
 from tui_feeder.engine.derived.inputs import (
+    history_start_of,
     inputs_of,
     load_pipeline,
-    start_of,
 )
 from tui_feeder.engine.derived.settings import pipeline_settings
 from tui_feeder.engine.storage.store import Store
@@ -29,7 +29,7 @@ def keep(store: Store, config: Config, end: int, pipeline: SymbolPipeline | None
     """Keep the numbers after ``end`` as an engine does."""
     inputs = inputs_of(store, "XUSDT")
     chosen = pipeline_settings(config, "XUSDT", inputs.tick_size)
-    start = start_of(store, "XUSDT", end, chosen)
+    start = history_start_of(store, "XUSDT", end, chosen)
     provenance = provenance_of(store, "XUSDT", start, chosen, inputs)
     state = (pipeline or made(store, config, end)).state()
     store.put_checkpoint("XUSDT", encode(provenance, state)).result()

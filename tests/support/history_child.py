@@ -11,7 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tui_feeder.engine.acquisition.backfill import History, Tracker
+from tui_feeder.engine.acquisition.backfill import FillProgress, History
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import span
 from tui_feeder.engine.core.journal import Journal
@@ -34,7 +34,7 @@ async def main() -> None:
     async def fill(symbol: str) -> None:
         wanted = span(int(start), int(end))
         missing = wanted.subtract(store.certified(symbol).intersect(store.present(symbol)))
-        filled = await history.fill(symbol, missing, Tracker(missing.minutes))
+        filled = await history.fill(symbol, missing, FillProgress(missing.minutes))
         assert filled.got == missing, filled
 
     await asyncio.gather(*(fill(symbol) for symbol in symbols))

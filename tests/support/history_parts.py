@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tui_feeder.engine.acquisition.backfill import Filled, History, Tracker
+from tui_feeder.engine.acquisition.backfill import FillProgress, FillResult, History
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import Coverage, span
@@ -101,8 +101,8 @@ class Reading:
     journal: Journal
     history: History
 
-    async def fill(self, missing: Coverage, symbol: str = LTC) -> Filled:
-        filled = await self.history.fill(symbol, missing, Tracker(missing.minutes))
+    async def fill(self, missing: Coverage, symbol: str = LTC) -> FillResult:
+        filled = await self.history.fill(symbol, missing, FillProgress(missing.minutes))
         for start, end in missing:
             stored = Coverage.of_times(self.store.read(symbol, start, end)["open_time"])
             assert stored == self.store.present(symbol).clip(start, end)

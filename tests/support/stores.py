@@ -30,16 +30,16 @@ def append(store: Store, n: int, source: Source = Source.STREAM) -> Written:
 @contextmanager
 def writer_held(store: Store) -> Iterator[None]:
     """The writer waits inside a job, so that what is submitted meanwhile goes together after it."""
-    inside, go_on = threading.Event(), threading.Event()
+    inside, continue_with = threading.Event(), threading.Event()
 
     def job(_: object) -> None:
         inside.set()
-        go_on.wait(30)
+        continue_with.wait(30)
 
     held = store._submit(job)
     assert inside.wait(30)
     yield
-    go_on.set()
+    continue_with.set()
     held.result()
 
 

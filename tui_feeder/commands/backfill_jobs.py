@@ -12,7 +12,7 @@ import numpy as np
 
 from tui_feeder.commands.exchange_connection import Connection
 from tui_feeder.config import Config
-from tui_feeder.engine.acquisition.backfill import Tracker
+from tui_feeder.engine.acquisition.backfill import FillProgress
 from tui_feeder.engine.acquisition.tracked_symbol import wanted_start
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
@@ -36,7 +36,7 @@ class Job:
     end: int = 0
     listed: int | None = None  # where the listing cuts off a part of what was asked for
     wanted: Coverage = EMPTY  # not stored and certified when it began
-    tracker: Tracker | None = None  # once it has begun
+    tracker: FillProgress | None = None  # once it has begun
     ended: bool = False
     seconds: float = 0.0
     got: Coverage = EMPTY
@@ -89,7 +89,7 @@ class Backfill:
             for job in self.jobs:
                 group.create_task(self._fill_symbol(job))
         if not self._connection.refused:
-            await self._history.settle_shared_zeros([job.symbol for job in self.jobs])
+            await self._history.recheck_shared_zeros([job.symbol for job in self.jobs])
 
     async def _fill_symbol(self, job: Job) -> None:
         async with self._slots:
@@ -133,13 +133,13 @@ class Backfill:
 
     async def _fill(self, job: Job) -> None:
         before = self._store.present(job.symbol)
-        job.tracker = Tracker(job.wanted.minutes)
+        job.tracker = FillProgress(job.wanted.minutes)
         left = job.wanted
         try:
             for again in range(_ROUNDS):
                 if again:
                     await asyncio.sleep(1.0)
-                    job.tracker.go_on(left.minutes)
+                    job.tracker.continue_with(left.minutes)
                 filled = await self._history.fill(job.symbol, left, job.tracker)
                 job.failed, job.reason = filled.failed, filled.reason if filled.failed else ""
                 await self._remember(job.symbol, filled.absent, filled.reason)

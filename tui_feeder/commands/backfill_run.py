@@ -66,8 +66,8 @@ async def _run(loaded: LoadedConfig, store: Store, start: int | None, end: int |
         symbols, unknown = _choose(loaded, connection, listed)
         if connection.refused:
             typer.echo(f"REST cannot be used: {connection.refused}; archives alone are read", err=True)
-        if connection.odd:
-            odd = shortened([f"{name}: {why}" for name, why in connection.odd.items()])
+        if connection.unusable:
+            odd = shortened([f"{name}: {why}" for name, why in connection.unusable.items()])
             typer.echo(f"entries of the exchange's list that cannot be used: {odd}", err=True)
         closed = connection.closed_until()
         if start is not None and start >= closed:

@@ -125,7 +125,7 @@ def _odd_records(store: Store) -> list[str]:
         store.present(symbol)
         inputs_of(store, symbol)
         revisions_of(store, symbol)
-    return [f"{what}: {why}" for what, why in store.odd_records.items()]
+    return [f"{what}: {why}" for what, why in store.unusable_records.items()]
 
 
 def profile_rows(config: Config) -> Finding | None:
@@ -200,9 +200,9 @@ async def rest(config: Config) -> tuple[list[Finding], Exchange]:
         listings = await client.listings()
         exchange.listed = listings.symbols
         found.append(_symbols(config, exchange))
-        if listings.odd:
-            entries = shortened([f"{name}: {why}" for name, why in listings.odd.items()])
-            text = f"{len(listings.odd)} entries of the exchange's list cannot be used: {entries}"
+        if listings.unusable:
+            entries = shortened([f"{name}: {why}" for name, why in listings.unusable.items()])
+            text = f"{len(listings.unusable)} entries of the exchange's list cannot be used: {entries}"
             found.append(Finding("listing", "warn", text, "the others are followed; wait for the exchange"))
         asked = exchange.chosen[0] if exchange.chosen else _LIQUID
         rows = await client.klines(asked, limit=5)

@@ -94,10 +94,10 @@ class Connection:
             banned_until=known_ban(store, self.clock),
             on_ban=self._banned,
             proxies=proxies,
-            on_odd=partial(self.journal.odd, "odd REST rows"),
+            on_unusable=partial(self.journal.unusable, "odd REST rows"),
         )
         self.refused = ""
-        self.odd: dict[str, str] = {}
+        self.unusable: dict[str, str] = {}
         self._config = config
         self._store = store
         self._workers = worker_thread()
@@ -145,7 +145,7 @@ class Connection:
             try:
                 await self.rest.sync_clock()
                 found = await self.rest.listings()
-                self.odd = found.odd
+                self.unusable = found.unusable
                 return found.symbols
             except RestError as error:
                 if self.refuses(error):

@@ -12,7 +12,7 @@ from tui_feeder.config import Config
 from tui_feeder.engine.acquisition.backfill import SURE_MS, History
 from tui_feeder.engine.acquisition.checkpoint_writer import CheckpointWriter
 from tui_feeder.engine.acquisition.clock_sync import ClockSync
-from tui_feeder.engine.acquisition.history_progress import HistoryMeter, WholeHistory, progress_line
+from tui_feeder.engine.acquisition.history_progress import HistoryProgressMeter, WholeHistory, progress_line
 from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.acquisition.recovery import Recovery
 from tui_feeder.engine.acquisition.stored_day_check import StoredDayCheck
@@ -86,7 +86,7 @@ class Engine:
             banned_until=known_ban(store, self.clock),
             on_ban=partial(keep_ban, store, self.clock),
             proxies=self._proxies,
-            on_odd=partial(self.journal.odd, "odd REST rows"),
+            on_unusable=partial(self.journal.unusable, "odd REST rows"),
         )
         self._clock_sync = ClockSync(self.clock, self.rest, self.journal, self._clock_was_ahead)
         self.state = "starting"
@@ -94,7 +94,7 @@ class Engine:
             config.application.symbols, self.rest, self.clock, self.journal, self
         )
         self.tracked = self.subscriptions.tracked
-        self._meter = HistoryMeter()
+        self._meter = HistoryProgressMeter()
         self.streams: MarketStreams | None = None
         self._minute_log = MinuteLog(self.clock)
         #: By symbol: minutes to be repaired that came late (with their source), or were published otherwise.
@@ -143,8 +143,8 @@ class Engine:
             self.journal,
             self._workers,
             self.tracked,
-            self._lost,
-            least_free=config.service.ready_free_mb << 20,
+            self._on_damaged_day,
+            min_free_bytes=config.service.ready_free_mb << 20,
         )
         self.startup = SymbolStartup(
             config,
@@ -157,7 +157,7 @@ class Engine:
             self.rest,
             self.checkpoints,
             self._send,
-            self.settled,
+            self.phases_changed,
         )
         self.rest.on_reached = self._rest_reached
 
@@ -195,10 +195,12 @@ class Engine:
         symbols = subscriptions.chosen()
         # A list that lacks a symbol for a moment must not end a feeder that has its candles.
         if not any(symbol in subscriptions.listed or self.store.present(symbol) for symbol in symbols):
-            near = [hint for symbol in symbols if (hint := subscriptions.likely(symbol))]
+            near = [hint for symbol in symbols if (hint := subscriptions.closest_name(symbol))]
             guess = f" (did you mean {near[0]}?)" if near else ""
             if unusable := [
-                f"{name}: {subscriptions.odd[name]}" for name in symbols if name in subscriptions.odd
+                f"{name}: {subscriptions.unusable[name]}"
+                for name in symbols
+                if name in subscriptions.unusable
             ]:
                 guess = f"; the listing of {shortened(unusable)}"
             names = ", ".join(symbols or self.config.application.symbols)
@@ -229,14 +231,14 @@ class Engine:
         for output in self.alerts.outputs:
             self.supervisor.start(f"alert {output.name}", output.run)
 
-    def begin(self, tracked: TrackedSymbol) -> None:
+    def start_symbol(self, tracked: TrackedSymbol) -> None:
         """Bring a symbol to live, unless that is under way."""
         if not self.supervisor.alive(f"history {tracked.symbol}"):
-            self.supervisor.start(f"history {tracked.symbol}", partial(self._start_symbol, tracked))
+            self.supervisor.start(f"history {tracked.symbol}", partial(self._run_startup, tracked))
 
-    def let_go(self, symbol: str) -> None:
+    def remove_symbol(self, symbol: str) -> None:
         """Forget a symbol that is followed no longer."""
-        self.recovery.drop(symbol)
+        self.recovery.forget(symbol)
         self.ingest.queues.pop(symbol, None)
         self._repairs.pop(symbol, None)
         for part in ("history", "repair"):
@@ -244,19 +246,19 @@ class Engine:
         for keeper in (self.alerts, self.checkpoints, self.profiles):
             keeper.forget(symbol)
 
-    def alive(self, symbol: str, since: int) -> bool:
+    def has_recent_data(self, symbol: str, since: int) -> bool:
         """Whether frames or trades of a symbol came from exchange ms ``since`` on."""
         tracked, queue = self.tracked.get(symbol), self.ingest.queues.get(symbol)
         frame = queue.last_frame if queue is not None else None
         traded = tracked.last_traded if tracked is not None else None
         return (frame is not None and frame > since) or (traded is not None and traded >= since)
 
-    def rest_case(self, symbol: str) -> None:
+    def halt_symbol(self, symbol: str) -> None:
         """Ask for nothing more of a symbol that the exchange trades no longer."""
         self.supervisor.cancel(f"history {symbol}")
-        self.recovery.drop(symbol)
+        self.recovery.forget(symbol)
 
-    def settled(self) -> None:
+    def phases_changed(self) -> None:
         """Go live once every symbol that can be had is."""
         phases = {tracked.symbol: tracked.phase for tracked in self.tracked.values()}
         live = sum(phase == "live" for phase in phases.values())
@@ -270,11 +272,11 @@ class Engine:
     def _rest_reached(self, everything: bool) -> None:
         if everything:
             self.journal.note("info", "REST gives candles again: what waited for it is tried now")
-            self.recovery.reached()
-            self.startup.reached()
-            self.subscriptions.reached()
-        elif not self.recovery.try_one():
-            self.startup.try_one()
+            self.recovery.retry_refused()
+            self.startup.retry_refused()
+            self.subscriptions.retry_refused()
+        elif not self.recovery.retry_one_refused():
+            self.startup.retry_one_refused()
 
     def _check_store_age(self, symbols: list[str]) -> None:
         """Refuse candles from the exchange's future: the store is of another (simulated) run."""
@@ -314,22 +316,22 @@ class Engine:
         if self.state != "failed":
             self.state = "stopped"
 
-    async def _start_symbol(self, tracked: TrackedSymbol) -> None:
+    async def _run_startup(self, tracked: TrackedSymbol) -> None:
         try:
             await self.startup.run(tracked, self.recovery)
         except Exception as error:
             self.crashed(tracked.symbol, error)
             return
         self.profiles.begin(tracked.symbol)
-        self.settled()
+        self.phases_changed()
         reading = any(other.phase in _READING for other in self.tracked.values())
         if not reading and not self.supervisor.alive("zero minutes"):
-            self.supervisor.start("zero minutes", self._settle_zeros, restart=False)
+            self.supervisor.start("zero minutes", self._recheck_zero_volume, restart=False)
 
-    async def _settle_zeros(self) -> None:
+    async def _recheck_zero_volume(self) -> None:
         """Minutes without a trade in most symbols are read again, and what rests on wrong ones with them."""
         symbols = [tracked.symbol for tracked in self.tracked.values() if tracked.phase == "live"]
-        for symbol, since in (await self.history.settle_shared_zeros(symbols)).items():
+        for symbol, since in (await self.history.recheck_shared_zeros(symbols)).items():
             await self._rebuild(symbol, since)
 
     async def _rebuild(self, symbol: str, since: int) -> None:
@@ -369,7 +371,7 @@ class Engine:
             for tracked in self.tracked.values():
                 queue = self.ingest.queue(tracked.symbol)
                 if tracked.phase == "live" and queue.next is not None and queue.next < minute_end:
-                    self.recovery.need(tracked.symbol, queue.next, minute_end, "no closing frame in time")
+                    self.recovery.request(tracked.symbol, queue.next, minute_end, "no closing frame in time")
 
     def _clock_was_ahead(self, since: int, until: int) -> None:
         """Minutes that were taken for over may not have been: read them again when they are."""
@@ -393,18 +395,18 @@ class Engine:
                 if tracked.phase == "live":
                     low = max(tracked.start, end - app.periodic_gap_check_window_minutes * MINUTE_MS)
                     for start, stop in self.store.present(tracked.symbol).missing(low, end):
-                        self.recovery.need(tracked.symbol, start, stop, "found by the periodic check")
+                        self.recovery.request(tracked.symbol, start, stop, "found by the periodic check")
 
-    def _lost(self, loss: DamagedDay) -> None:
+    def _on_damaged_day(self, loss: DamagedDay) -> None:
         """A stored day proved to be damaged: its minutes are asked for like any that are missing."""
         tracked = self.tracked.get(loss.symbol)
         if tracked is not None and tracked.phase == "live":  # else the reading of history finds them
             for start, end in loss.minutes:
-                self.recovery.need(tracked.symbol, start, end, "the stored day was damaged")
+                self.recovery.request(tracked.symbol, start, end, "the stored day was damaged")
 
     def whole_history(self) -> WholeHistory | None:
         """How much of all history is read; None where none is being read."""
-        return self._meter.look(tuple(self.tracked.values()), self.store.pausing)
+        return self._meter.measure(tuple(self.tracked.values()), self.store.pausing)
 
     def _progress(self) -> str:
         return progress_line(self.tracked.values(), self.whole_history())
@@ -436,7 +438,7 @@ class Engine:
         if (pipeline := self.ingest.queue(symbol).pipeline) is not None:
             tracked.states, tracked.relative_volume = pipeline.timeframe_states(), pipeline.relative_volume
             if candle.open_time % _HOUR_MS == 0:  # a new day's typical range, or more of a first day
-                self.startup.judge_profile(tracked, pipeline)
+                self.startup.check_profile_fit(tracked, pipeline)
         tracked.messages += 1
         self.profiles.committed(symbol, candle.open_time)
         self.minute_latency.observe((self.clock.now() - candle.open_time - MINUTE_MS) / 1000)
@@ -453,12 +455,12 @@ class Engine:
                 self.journal.fault(f"{sink.name} refused a message", repr(error), symbol)
         self.journal.count("messages")
 
-    def hole(self, symbol: str, start: int, end: int) -> None:
+    def gap_found(self, symbol: str, start: int, end: int) -> None:
         """Minutes are missing before one that waits."""
         if symbol in self.tracked and self.tracked[symbol].phase == "live":
-            self.recovery.need(symbol, start, end, "the stream went on without these minutes")
+            self.recovery.request(symbol, start, end, "the stream went on without these minutes")
 
-    def missed(self, symbol: str, candle: Candle, source: Source) -> None:
+    def late_minute(self, symbol: str, candle: Candle, source: Source) -> None:
         """A minute came after its queue had gone on without it."""
         self.journal.count("late minutes")
         self._repair(symbol, candle, source)
@@ -484,7 +486,7 @@ class Engine:
         if not self.supervisor.alive(f"repair {symbol}"):
             self.supervisor.start(f"repair {symbol}", repair, restart=False)
 
-    def disputed(self, symbol: str, candle: Candle, other: Candle) -> None:
+    def closes_differ(self, symbol: str, candle: Candle, other: Candle) -> None:
         """Two sources, or two closing frames, disagree about a minute: REST says which is right."""
         names = ("open", "high", "low", "close", "volume", "quote_volume", "trades")
         seen = [(name, getattr(other, name), getattr(candle, name)) for name in names]
@@ -507,13 +509,13 @@ class Engine:
         if tracked.phase == "failed":  # several of its commits fail at once
             return
         tracked.phase, tracked.reason = "failed", repr(error)
-        self.ingest.hold(symbol)
+        self.ingest.pause(symbol)
         self.ingest.queue(symbol).next = None  # the watermark tells where to go on
         text = f"its pipeline crashed: {error!r}; built again in {_BUILT_AGAIN_SECONDS:g} s"
         self.journal.note("error", text, symbol)
 
         async def again() -> None:
             await asyncio.sleep(_BUILT_AGAIN_SECONDS)
-            await self._start_symbol(tracked)
+            await self._run_startup(tracked)
 
         self.supervisor.start(f"history {symbol}", again)

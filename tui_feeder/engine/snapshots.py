@@ -45,7 +45,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
     troubles = engine.stored_day_check.troubles()
     counters["archive files"] = engine.archive.files
     counters["archive bytes"] = engine.archive.bytes
-    counters["odd records"] = len(engine.store.odd_records)
+    counters["odd records"] = len(engine.store.unusable_records)
     counters["REST requests"] = engine.rest.requests
     counters["weight waits"] = engine.rest.ledger.waits
     return Snapshot(

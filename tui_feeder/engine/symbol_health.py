@@ -29,11 +29,11 @@ _PHASES = {
     "failed": SymbolState.FAILED,
 }
 
-_LOOK_SECONDS = 1.0
+_CHECK_SECONDS = 1.0
 #: Of so many symbols that change in the same way at once each has a line of its own; of more there is one.
 _LINES = 3
 #: What is told here; how a symbol fails, is refused, or leaves is told where that happens.
-_TOLD = {SymbolState.LIVE: "info", SymbolState.LATE: "info", SymbolState.STALE: "warning"}
+_LOG_LEVELS = {SymbolState.LIVE: "info", SymbolState.LATE: "info", SymbolState.STALE: "warning"}
 
 
 def health_of_symbol(engine: Engine, tracked: TrackedSymbol, now: int) -> tuple[SymbolState, str]:
@@ -83,19 +83,19 @@ class HealthLog:
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            heartbeat(_LOOK_SECONDS)
-            await asyncio.sleep(_LOOK_SECONDS)
-            self.look()
+            heartbeat(_CHECK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Tell what is otherwise than at the look before."""
         engine = self._engine
-        now, changed = engine.clock.now(), {state: list[tuple[str, str]]() for state in _TOLD}
+        now, changed = engine.clock.now(), {state: list[tuple[str, str]]() for state in _LOG_LEVELS}
         known, self._known = self._known, {}
         for symbol, tracked in engine.tracked.items():
             state, reason = health_of_symbol(engine, tracked, now)
             before, since = known.get(symbol, (SymbolState.LIVE, now))
-            if state not in _TOLD:  # from there on it begins anew
+            if state not in _LOG_LEVELS:  # from there on it begins anew
                 continue
             self._known[symbol] = (state, now if before is SymbolState.LIVE else since)
             if state is not before:
@@ -106,9 +106,9 @@ class HealthLog:
             word = "live again" if state is SymbolState.LIVE else state.value
             if len(found) <= _LINES:
                 for symbol, reason in found:
-                    engine.journal.note(_TOLD[state], f"{word}: {reason}", symbol)
+                    engine.journal.note(_LOG_LEVELS[state], f"{word}: {reason}", symbol)
                 continue
             names = shortened([symbol for symbol, _ in found])
             engine.journal.note(
-                _TOLD[state], f"{len(found)} symbols are {word}: {names}; {found[0][0]}: {found[0][1]}"
+                _LOG_LEVELS[state], f"{len(found)} symbols are {word}: {names}; {found[0][0]}: {found[0][1]}"
             )

@@ -165,15 +165,15 @@ def test_a_deleted_lock_lets_nobody_in_and_is_put_back(storage: Path) -> None:
     (storage / "engine.lock").unlink()
     with pytest.raises(StoreError, match="is in use by another process: stop it"):
         Store(storage)
-    assert store.misplaced() is None
+    assert store.files_problem() is None
     with pytest.raises(StoreError, match=f"is in use by feeder-tui pid {os.getpid()} "):
         Store(storage)
     (storage / "data.mdb").rename(storage / "elsewhere")
-    misplaced = store.misplaced()
-    assert misplaced is not None
-    assert "data.mdb was deleted or replaced while the feeder writes it" in misplaced
+    files_problem = store.files_problem()
+    assert files_problem is not None
+    assert "data.mdb was deleted or replaced while the feeder writes it" in files_problem
     (storage / "elsewhere").rename(storage / "data.mdb")
-    assert store.misplaced() is None
+    assert store.files_problem() is None
     store.close()
     Store(storage).close()
 

@@ -60,7 +60,7 @@ async def test_minutes_that_close_while_history_is_read_are_no_gap_when_the_stre
         exchange.faults.switch_on("slow-archive", bytes_per_second=40_000.0)
         config = configured(exchange, symbols)
         async with feeding(config, tmp_path) as (engine, sink):
-            await until(lambda: all(engine.ingest.queue(s).held for s in symbols))
+            await until(lambda: all(engine.ingest.queue(s).pending for s in symbols))
             exchange.faults.switch_off()
             await until(lambda: engine.state == "live")
             gaps = [

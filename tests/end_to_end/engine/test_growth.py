@@ -89,7 +89,7 @@ async def test_minutes_that_come_late_are_one_part_of_their_symbol_and_leave_non
         assert last is not None
         built = feed.counted("pipelines rebuilt")
         for _ in range(200):
-            engine.missed(BTC, last, Source.STREAM)  # the store knows it: it has nothing to correct
+            engine.late_minute(BTC, last, Source.STREAM)  # the store knows it: it has nothing to correct
         assert {name for name in engine.supervisor.states if name not in before} == {f"repair {BTC}"}
         await until(lambda: feed.counted("pipelines rebuilt") > built)
         await until(lambda: not engine.supervisor.alive(f"repair {BTC}"))

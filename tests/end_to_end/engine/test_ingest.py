@@ -38,13 +38,13 @@ class IngestListener:
             raise RuntimeError("a sink has a fault")
         self.told.append((symbol, candle.open_time))
 
-    def hole(self, symbol: str, start: int, end: int) -> None:
+    def gap_found(self, symbol: str, start: int, end: int) -> None:
         raise AssertionError("there is no hole")
 
-    def missed(self, symbol: str, candle: Candle, source: Source) -> None:
+    def late_minute(self, symbol: str, candle: Candle, source: Source) -> None:
         raise AssertionError("nothing was missed")
 
-    def disputed(self, symbol: str, candle: Candle, other: Candle) -> None:
+    def closes_differ(self, symbol: str, candle: Candle, other: Candle) -> None:
         raise AssertionError("all say the same")
 
     def crashed(self, symbol: str, error: BaseException) -> None:

@@ -81,11 +81,11 @@ def test_one_odd_listing_costs_no_other(case: tuple[list[Any], int]) -> None:
         assert found.symbols[name].tick_size == 0.1
         assert found.symbols[name].price_decimals == 1
     # What was spoilt is still good, or named with a reason; nothing that could do harm gets through.
-    assert len(found.symbols) + len(found.odd) == len(NAMES)
+    assert len(found.symbols) + len(found.unusable) == len(NAMES)
     for name, one in found.symbols.items():
         assert answers.is_name(name)
         assert 0 < one.tick_size < 1e10
-    assert all(name.isprintable() and why for name, why in found.odd.items())
+    assert all(name.isprintable() and why for name, why in found.unusable.items())
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_every_odd_listing_is_named_with_its_reason(change: dict[str, Any], why:
     odd = {key: value for key, value in odd.items() if value is not ...}
     found = answers.listings(info([entry(NAMES[0]), odd, entry(NAMES[1])]))
     assert list(found.symbols) == NAMES[:2]
-    ((name, told),) = found.odd.items()
+    ((name, told),) = found.unusable.items()
     assert why in told
     assert name.isprintable()
     assert len(name) < 100
@@ -175,7 +175,7 @@ def test_rows_come_through_sorted_and_once_whatever_is_among_them(case: tuple[li
     assert found.rows["open_time"].tolist() == [NOON + number * MINUTE_MS for number in sorted(good)]
     assert (found.rows["quote_volume"] == 20.0).all()
     assert found.ends.tolist() == [at + MINUTE_MS - 1 for at in found.rows["open_time"].tolist()]
-    assert len(found.odd) == 1
+    assert len(found.unusable) == 1
 
 
 def test_two_rows_of_a_minute_that_differ_and_one_of_another_length_are_left_out() -> None:
@@ -184,13 +184,13 @@ def test_two_rows_of_a_minute_that_differ_and_one_of_another_length_are_left_out
     long[6] += 1
     found = answers.klines(json.dumps([row(2), row(1), other, row(1), row(0), long]).encode(), "1m")
     assert found.rows["open_time"].tolist() == [NOON, NOON + 2 * MINUTE_MS]
-    assert found.odd == (
+    assert found.unusable == (
         f"the candle of {NOON + 3 * MINUTE_MS} does not end 60000 ms after it begins",
         f"the candle of {NOON + MINUTE_MS} is there twice with different values",
     )
     hours = answers.klines(json.dumps([row(1, 3_600_000), row(0, 3_600_000)]).encode(), "1h")
     assert len(hours.rows) == 2
-    assert not hours.odd
+    assert not hours.unusable
 
 
 async def test_history_is_whole_although_every_answer_is_out_of_order_and_has_odd_rows(

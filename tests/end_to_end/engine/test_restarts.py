@@ -105,7 +105,7 @@ async def test_recovery_stops_though_it_is_woken_at_the_same_moment(tmp_path: Pa
         async with feeding(config, tmp_path) as (engine, sink):
             await until(lambda: sink.minutes(BTC))
             coming = (exchange.clock.now() // MINUTE_MS + 60) * MINUTE_MS
-            engine.recovery.need(BTC, coming, coming + MINUTE_MS, "far away")
+            engine.recovery.request(BTC, coming, coming + MINUTE_MS, "far away")
             await asyncio.sleep(0.1)
             engine.recovery.retry(BTC)
             await asyncio.wait_for(engine.recovery.stop(), 10)
@@ -147,7 +147,7 @@ async def test_a_minute_skipped_while_its_lane_was_held_is_not_told_twice(tmp_pa
             assert pipeline is not None
             assert coming is not None
             # A count from scratch holds the queue, and meanwhile recovery gives up minutes before it.
-            engine.ingest.hold(BTC)
+            engine.ingest.pause(BTC)
             engine.ingest.skip(BTC, coming + 2 * MINUTE_MS)
             engine.ingest.open_queue(BTC, pipeline, coming)
             await until(lambda: sink.minutes(BTC)[-1] >= coming + 2 * MINUTE_MS)

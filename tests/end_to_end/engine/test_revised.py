@@ -137,7 +137,7 @@ class World:
 
     def _bars_hold(self, store: Store, since: int) -> None:
         last = {}
-        for waiting in store.open_outbox(["somebody"], 64, "candles").after(0, EVER):
+        for waiting in store.open_outbox(["somebody"], 64, "candles").read_after(0, EVER):
             bar = json.loads(waiting.payload)
             last[bar["timeframe"], bar["open_time"]] = bar
         rows = store.read(BTC, 0, EVER)
@@ -186,13 +186,13 @@ class Run:
     def committed(self, symbol: str, candle: Candle, message: Message, payload: bytes) -> None:
         self._publish(symbol, message, payload)
 
-    def hole(self, symbol: str, start: int, end: int) -> None:
+    def gap_found(self, symbol: str, start: int, end: int) -> None:
         self.ingest.skip(symbol, end)
 
-    def missed(self, symbol: str, candle: Candle, source: Source) -> None:
+    def late_minute(self, symbol: str, candle: Candle, source: Source) -> None:
         raise AssertionError("no step gives a minute twice")
 
-    def disputed(self, symbol: str, candle: Candle, other: Candle) -> None:
+    def closes_differ(self, symbol: str, candle: Candle, other: Candle) -> None:
         """What REST would say of it is a step of its own."""
 
     def superseded(self, symbol: str, candle: Candle) -> None:

@@ -213,11 +213,11 @@ def test_a_journal_is_written_and_read_by_many_threads() -> None:
 def test_an_outbox_is_opened_while_a_write_fails(tmp_path: Path) -> None:
     """The writer aborts once no reader is inside; opening a database must not wait for it in there."""
     store = Store(tmp_path / "store", exchange="x")
-    inside, go_on = threading.Event(), threading.Event()
+    inside, continue_with = threading.Event(), threading.Event()
 
     def failing(write: Write) -> None:
         inside.set()
-        assert go_on.wait(20)
+        assert continue_with.wait(20)
         raise ValueError("a job that fails")
 
     try:
@@ -228,13 +228,13 @@ def test_an_outbox_is_opened_while_a_write_fails(tmp_path: Path) -> None:
         deadline = time.monotonic() + 1.0
         while opening.is_alive() and time.monotonic() < deadline:  # it is under way now, wherever it waits
             time.sleep(0.01)
-        go_on.set()
+        continue_with.set()
         with pytest.raises(ValueError, match="a job that fails"):
             job.result(20)
         opening.join(20)
         assert not opening.is_alive()
         assert store.send("data", "BTCUSDT", T0, b"{}").result(20)
-        assert [one.payload for one in store.outboxes["data"].after(0, 100)] == [b"{}"]
+        assert [one.payload for one in store.outboxes["data"].read_after(0, 100)] == [b"{}"]
     finally:
         if not opening.is_alive():
             store.close()
@@ -314,11 +314,11 @@ def test_what_waits_is_looked_at_while_a_write_fails(tmp_path: Path) -> None:
     store = Store(tmp_path / "store", exchange="x")
     store.open_outbox(["kafka"], 8)
     assert store.send("data", "BTCUSDT", T0, b"{}").result(20)
-    inside, go_on = threading.Event(), threading.Event()
+    inside, continue_with = threading.Event(), threading.Event()
 
     def failing(write: Write) -> None:
         inside.set()
-        assert go_on.wait(20)
+        assert continue_with.wait(20)
         raise ValueError("a job that fails")
 
     job = store._submit(failing)
@@ -330,7 +330,7 @@ def test_what_waits_is_looked_at_while_a_write_fails(tmp_path: Path) -> None:
     looking.start()
     looking.join(20)  # it needs nothing of the writer's
     assert not looking.is_alive()
-    go_on.set()
+    continue_with.set()
     with pytest.raises(ValueError, match="a job that fails"):
         job.result(20)
     assert found == ["data"]

@@ -130,17 +130,17 @@ class Noted:
     def __init__(self) -> None:
         self.calls: list[str] = []
 
-    def begin(self, one: TrackedSymbol) -> None:
-        self.calls.append(f"begin {one.symbol}")
+    def start_symbol(self, one: TrackedSymbol) -> None:
+        self.calls.append(f"start {one.symbol}")
 
-    def let_go(self, symbol: str) -> None:
-        self.calls.append(f"let go {symbol}")
+    def remove_symbol(self, symbol: str) -> None:
+        self.calls.append(f"remove {symbol}")
 
-    def rest_case(self, symbol: str) -> None:
-        self.calls.append(f"rest {symbol}")
+    def halt_symbol(self, symbol: str) -> None:
+        self.calls.append(f"halt {symbol}")
 
-    def settled(self) -> None:
-        self.calls.append("settled")
+    def phases_changed(self) -> None:
+        self.calls.append("phases")
 
 
 @pytest.mark.parametrize(
@@ -170,10 +170,10 @@ def test_what_is_not_traded_is_asked_for_no_more_until_it_is(
     one = subscriptions.tracked["AUSDT"]
     assert (one.phase, one.reason) == (phase, reason)
     list_as(status)
-    assert host.calls == ["rest AUSDT", "settled", "settled"]
+    assert host.calls == ["halt AUSDT", "phases", "phases"]
     list_as("TRADING")
     assert one.phase == "waiting"
-    assert host.calls[-2:] == ["begin AUSDT", "settled"]
+    assert host.calls[-2:] == ["start AUSDT", "phases"]
 
 
 async def test_when_rest_is_back_what_it_refused_is_tried_at_once(tmp_path: Path) -> None:

@@ -144,10 +144,10 @@ async def test_9_14_a_suspended_machine_wakes_up_and_fills_what_it_slept_through
 def test_14_one_frame_that_does_not_fit_moves_nothing_and_three_that_agree_do() -> None:
     clock = ExchangeClock()
     clock.measure([(time.monotonic(), NOON, time.monotonic())])
-    clock.witness(-90_000.0)
+    clock.observe_lag(-90_000.0)
     assert clock.measure([]).ms == 0.0
     for lag in (-90_000.0, -89_950.0, -89_700.0):
-        clock.witness(lag)
+        clock.observe_lag(lag)
     assert clock.measure([]).ms == 90_000.0
     assert abs(clock.now() - NOON - 90_000) < 5_000
 
@@ -156,7 +156,7 @@ def test_14_a_loop_that_was_held_up_is_no_wrong_clock() -> None:
     clock = ExchangeClock()
     clock.measure([(time.monotonic(), NOON, time.monotonic())])
     for lag in (9_000.0, 6_000.0, 3_000.0, 40.0):  # what waited meanwhile comes all at once
-        clock.witness(lag)
+        clock.observe_lag(lag)
     step = clock.measure([(time.monotonic(), clock.now(), time.monotonic())])
     assert abs(step.ms) < 100
     assert clock.disputed_ms == 0.0

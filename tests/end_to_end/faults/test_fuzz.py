@@ -151,7 +151,7 @@ async def test_fuzzed_frames_are_candles_or_counted(tmp_path: Path, seconds: flo
     frames = [line for line in lines if b'"s":"BTCUSDT"' in line]
     fuzz(seconds, frames, one._take)
     for queue in ingest.queues.values():
-        for held, _ in queue.held.values():
+        for held, _ in queue.pending.values():
             assert held.low <= held.open <= held.high
             assert held.volume >= 0
             assert held.open_time % MINUTE_MS == 0

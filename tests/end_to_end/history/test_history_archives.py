@@ -188,14 +188,14 @@ async def test_a_minute_that_all_archives_show_without_trade_is_settled_although
         await parts.fill(wanted, name)
         assert parts.store.read(name, minute, minute + MINUTE_MS)["volume"].tolist() == [0.0]
         assert minute in parts.store.certified(name)  # alone it is nothing
-    assert await parts.history.settle_shared_zeros(names) == dict.fromkeys(names, minute)
+    assert await parts.history.recheck_shared_zeros(names) == dict.fromkeys(names, minute)
     for name in names:
         assert_whole(parts.store, parts.exchange, name, wanted.start, wanted.end)
         assert parts.store.certified(name) == wanted
         np.testing.assert_array_equal(
             parts.store.read_sourced(name, minute, minute + MINUTE_MS)[1], [Source.REST]
         )
-    assert await parts.history.settle_shared_zeros(names) == {}
+    assert await parts.history.recheck_shared_zeros(names) == {}
 
 
 async def test_a_file_that_was_replaced_is_noticed(parts: Reading) -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from feed import NOON, configured, feeding, until
 from holding import exchange_of, feed_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_feeder.commands.backfill_jobs import Job
 from tui_feeder.commands.backfill_progress import Lines
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.acquisition import history_progress as history_whole
-from tui_feeder.engine.acquisition.backfill import Tracker
+from tui_feeder.engine.acquisition.backfill import FillProgress
 from tui_feeder.engine.acquisition.history_progress import WholeHistory
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.simulator.clock import clock_for
@@ -28,6 +28,7 @@ SIZES = st.lists(st.integers(0, 500_000), min_size=1, max_size=20)
 
 
 @given(SIZES, st.integers(1, 6), st.randoms(use_true_random=False))
+@settings(deadline=None)  # a machine at work takes longer for some examples
 def test_it_rises_from_nothing_to_all_whatever_is_refused_on_the_way(
     sizes: list[int], at_once: int, random: object
 ) -> None:
@@ -38,12 +39,12 @@ def test_it_rises_from_nothing_to_all_whatever_is_refused_on_the_way(
     while waiting or len(over) < len(begun):
         under_way = [tracker for tracker in begun if tracker not in over]
         if waiting and len(under_way) < at_once:
-            begun.append(Tracker(waiting.pop(0)))
+            begun.append(FillProgress(waiting.pop(0)))
         else:
             tracker = random.choice(under_way)  # type: ignore[attr-defined]
             left = tracker.rows_total - tracker.rows_done
             tracker.rows_done += random.randint(0, left)  # type: ignore[attr-defined]
-            tracker.go_on(tracker.rows_total - tracker.rows_done + random.choice((0, 3)))  # type: ignore[attr-defined]
+            tracker.continue_with(tracker.rows_total - tracker.rows_done + random.choice((0, 3)))  # type: ignore[attr-defined]
             if tracker.rows_done == tracker.rows_total:
                 over.append(tracker)
         whole.update([(one, any(one is o for o in over)) for one in begun], len(waiting), None)
@@ -75,7 +76,7 @@ def test_the_time_left_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> 
     now = 1_000.0
     monkeypatch.setattr(history_whole.time, "monotonic", lambda: now)
     whole = WholeHistory()
-    trackers = [Tracker(10_000, started=now)]
+    trackers = [FillProgress(10_000, started=now)]
     whole.update([(trackers[0], False)], 9, None)
     assert whole.eta_seconds is None
     now += 10.0
@@ -94,7 +95,7 @@ def test_lines_of_a_backfill_count_the_symbols_that_have_not_begun() -> None:
     lines.start(jobs)
     shown = []
     for job in jobs:
-        job.tracker = Tracker(1_000)
+        job.tracker = FillProgress(1_000)
         for done in (0, 400, 1_000):
             job.tracker.rows_done = done
             shown.append(lines.line())

@@ -12,7 +12,7 @@ from aiohttp import web
 from feed import until
 from history_parts import LTC, NOON, HandClock, LeapClock, Reading, reading, truth
 
-from tui_feeder.engine.acquisition.backfill import Tracker
+from tui_feeder.engine.acquisition.backfill import FillProgress
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Rows
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import EMPTY, span
@@ -358,7 +358,7 @@ async def test_weight_that_another_process_spends_slows_it_down_and_is_never_too
 
 
 async def test_progress_of_a_fill_is_told(parts: Reading) -> None:
-    tracker = Tracker(600)
+    tracker = FillProgress(600)
     await parts.history.fill(LTC, span(NOON - 600 * MINUTE_MS, NOON), tracker)
     view = tracker.view()
     assert (view.rows_done, view.rows_total, view.source) == (600, 600, "REST")

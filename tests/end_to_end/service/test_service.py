@@ -156,7 +156,7 @@ async def test_what_fails_ready_for_the_store_is_in_state_status_and_on_the_scre
             await shown_everywhere("stored days", "store", f"damaged, being read again: {found} and 2 more")
         await feeder.until_ready(True)
         with monkeypatch.context() as patched:
-            patched.setattr(engine.stored_day_check, "_least_free", 1 << 60)
+            patched.setattr(engine.stored_day_check, "_min_free_bytes", 1 << 60)
             await shown_everywhere(
                 "disk", "disk", f"MB are free at {engine.store.path}, less than {1 << 40} MB"
             )

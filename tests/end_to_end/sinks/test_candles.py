@@ -106,8 +106,8 @@ def test_bars_are_written_with_the_minute_that_completes_them(store: Store) -> N
         pipeline.update(candle(n))
         more = bar_messages(store, pipeline, candle(n))
         store.append(BTC, candle(n), Source.STREAM, payload=b"{}", more=more).result()
-    found = [json.loads(one.payload) for one in bars.after(0, EVER)]
-    assert len(data.after(0, EVER)) == len(minutes)
+    found = [json.loads(one.payload) for one in bars.read_after(0, EVER)]
+    assert len(data.read_after(0, EVER)) == len(minutes)
     rows = store.read(BTC, 0, 1 << 62)
     for timeframe in (60, 300, 900):
         wanted = aggregate(rows, timeframe)
@@ -118,7 +118,7 @@ def test_bars_are_written_with_the_minute_that_completes_them(store: Store) -> N
                 wanted.rows["volume"].tolist(), wanted.minutes.tolist(), strict=True,
             )
         )  # fmt: skip
-    for one, waiting in zip(found, bars.after(0, EVER), strict=True):
+    for one, waiting in zip(found, bars.read_after(0, EVER), strict=True):
         jsonschema.validate(one, SCHEMA)
         assert (waiting.symbol, waiting.timestamp) == (BTC, one["close_time"])
     assert min(one["minutes"] for one in found if one["timeframe"] == "5m") == 2
@@ -156,8 +156,8 @@ def test_what_is_sent_waits_in_the_outbox_of_its_topic_alone(tmp_path: Path) -> 
     store = Store(tmp_path, exchange="a test")
     data = store.open_outbox(["kafka"], 64)
     alerts = store.open_outbox(["kafka alerts", "file alerts"], 64, "alerts")
-    assert data.after(0, EVER) == []
-    (one,) = alerts.after(0, EVER)
+    assert data.read_after(0, EVER) == []
+    (one,) = alerts.read_after(0, EVER)
     assert (one.symbol, one.timestamp, one.payload) == (BTC, 1_234, b'{"rule": "a"}')
     alerts.acknowledge("kafka alerts", one.number).result()
     assert [alerts.status(sink).depth for sink in alerts.sinks] == [0, 1]

@@ -30,10 +30,12 @@ from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.derived.stored_profiles import build_days, read_profiles
 from tui_feeder.engine.exchanges.binance.ban import known_ban
 from tui_feeder.engine.storage.store import FileRecord, Store, StoreError
-from tui_feeder.engine.storage.symbol_state import NAMES, Unavailable, intervals, number, state_of
+from tui_feeder.engine.storage.symbol_state import NAMES, STORED_AS, Unavailable, intervals, number, state_of
 from tui_feeder.time_format import format_day, parse_timeframe
 
 MINUTES = span(FIRST, FIRST + 30 * MINUTE_MS)
+#: The field of a state that is stored under a name, where they differ.
+FIELD_OF = {stored: field for field, stored in STORED_AS.items()}
 COVERAGES = (b"present", b"certified", b"outages", b"overruled", b"altered", b"untold", b"mistold", b"early")
 
 
@@ -57,7 +59,8 @@ def test_one_damaged_part_of_a_state_costs_no_other(name: bytes, damage: bytes) 
     assert set(told) <= {name.decode()}
     for part in NAMES:
         if part not in (name, b"watermark"):  # how late that can be follows from what is there
-            assert getattr(state, part.decode()) == getattr(good, part.decode())
+            field = FIELD_OF.get(part, part.decode())
+            assert getattr(state, field) == getattr(good, field)
     assert 0 <= state.edition + 1 < 1 << 63  # it can be raised and kept
     if name == b"present" and told:
         assert state.present == MINUTES
@@ -97,7 +100,7 @@ def test_what_is_stored_is_found_again_where_the_record_of_it_is_damaged(tmp_pat
         assert store.present(BTC) == wanted
         assert wanted.minutes == 2 * 1_440 - 100 + 1
         assert store.symbols() == [BTC]
-        assert list(store.odd_records) == ["BTCUSDT: present", "the name b'\\xff\\xfe'"]
+        assert list(store.unusable_records) == ["BTCUSDT: present", "the name b'\\xff\\xfe'"]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +121,7 @@ def test_damaged_notes_count_as_absent(tmp_path: Path, damage: bytes) -> None:
         assert revisions.of(FIRST + MINUTE_MS) >= 100
         revisions.correct(span(FIRST, FIRST + MINUTE_MS))
         assert Revisions.decode(revisions.encode()).of(FIRST) == revisions.of(FIRST) == 101
-        assert set(store.odd_records) == {"the note of a ban", f"basis {BTC}", f"revisions {BTC}"}
+        assert set(store.unusable_records) == {"the note of a ban", f"basis {BTC}", f"revisions {BTC}"}
 
 
 @pytest.mark.parametrize("seconds", [10 * 86_400, -10 * 86_400, 10**15])
@@ -201,7 +204,7 @@ def test_a_damaged_profile_is_named_counts_as_missing_and_is_built_anew(tmp_path
         txn.put(key, flipped(value, len(value) // 2))
     with contextlib.closing(Store(tmp_path, exchange="x")) as store:
         assert read_profiles(store, BTC, day, day + DAY_MS) == []
-        (named,) = store.odd_records
+        (named,) = store.unusable_records
         assert named == f"{BTC}: the volume profile of {format_day(day)}"
         assert build_days(store, BTC, ProfileSettings(), [day], again=False).built == 1
         (again,) = read_profiles(store, BTC, day, day + DAY_MS)

@@ -52,7 +52,7 @@ _CHECKED = {FileKind.MONTH: Source.ARCHIVE_MONTH, FileKind.DAY: Source.ARCHIVE_D
 
 
 @dataclass(slots=True)
-class Tracker:
+class FillProgress:
     """Progress of one fill, read by the screen while it grows."""
 
     rows_total: int
@@ -67,7 +67,7 @@ class Tracker:
     _seen: tuple[int, int] = (0, 0)  # rows and bytes at the last look
     _moved: float = field(default_factory=time.monotonic)  # when they were last others than before
 
-    def go_on(self, left: int) -> None:
+    def continue_with(self, left: int) -> None:
         """Another round, for the minutes that the ones before did not get: the whole stays what it was."""
         self.rows_done = max(self.rows_done, self.rows_total - left)
 
@@ -96,7 +96,7 @@ class Tracker:
 
 
 @dataclass(slots=True)
-class Filled:
+class FillResult:
     """What a fill came to."""
 
     got: Coverage = EMPTY
@@ -147,13 +147,15 @@ class History:
         rows = await self._rest.klines(symbol, start=start, limit=1)
         return int(rows["open_time"][0]) if len(rows) else None
 
-    async def fill(self, symbol: str, missing: Coverage, tracker: Tracker, *, urgent: bool = False) -> Filled:
+    async def fill(
+        self, symbol: str, missing: Coverage, tracker: FillProgress, *, urgent: bool = False
+    ) -> FillResult:
         """Fetch ``missing`` (closed minutes) into the store, cheapest source first.
 
         One bad file or refused request never discards the others: its span falls through to the
         next source, and is reported if that fails too.
         """
-        done = Filled()
+        done = FillResult()
         barred: dict[FileKind, Coverage] = {FileKind.MONTH: EMPTY, FileKind.DAY: EMPTY}
         left = missing
         while left:
@@ -170,7 +172,12 @@ class History:
         return done
 
     async def _fetch_files(
-        self, symbol: str, plan: Plan, barred: dict[FileKind, Coverage], tracker: Tracker, done: Filled
+        self,
+        symbol: str,
+        plan: Plan,
+        barred: dict[FileKind, Coverage],
+        tracker: FillProgress,
+        done: FillResult,
     ) -> None:
         waiting = list(reversed(plan.files))
 
@@ -184,14 +191,14 @@ class History:
                     unsure = await self._read_file(symbol, file, tracker, done)
                 tracker.files_done += 1
                 if unsure is not None:
-                    await self._read_again(symbol, *unsure, tracker, done)
+                    await self._confirm_zero_volume(symbol, *unsure, tracker, done)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self._concurrency, len(waiting))):
                 group.create_task(work())
 
     async def _read_file(
-        self, symbol: str, file: File, tracker: Tracker, done: Filled
+        self, symbol: str, file: File, tracker: FillProgress, done: FillResult
     ) -> tuple[Rows, Coverage] | None:
         """Fetch a file into the store; the rows and minutes REST must confirm before they are believed."""
         try:
@@ -206,20 +213,20 @@ class History:
         if found.note:
             self._journal.note("warning", found.note, symbol)
         source = _CHECKED[file.kind] if found.checked else Source.ARCHIVE_UNCHECKED
-        self._know(symbol, found)
+        self._record_file(symbol, found)
         for line in found.refused:
             text = line.text[:_TEXT_KEPT].decode(errors="replace")
             self._quarantine(symbol, line.open_time, source, line.reason, text)
         rows, bad, doubted = await self._archive.in_worker(_examine, found.rows, file)
         if len(bad):
-            self._refuse(symbol, bad, source)
+            self._quarantine_rows(symbol, bad, source)
         self.shared_zeros.add(rows)
         mask = zeros.inside(rows, doubted)
         certify = span(file.start, file.end).subtract(doubted) if found.checked else EMPTY
-        await self._keep(symbol, rows[~mask] if doubted else rows, source, certify, tracker, done)
+        await self._store_rows(symbol, rows[~mask] if doubted else rows, source, certify, tracker, done)
         return (rows[mask], doubted) if doubted else None
 
-    def _know(self, symbol: str, found: ArchiveRows) -> None:
+    def _record_file(self, symbol: str, found: ArchiveRows) -> None:
         """Keep what the file was, and say so if it is another than the one read before."""
         before = self._store.file(found.path)
         if before is not None and before.sha256 != found.sha256:
@@ -228,14 +235,14 @@ class History:
             self._journal.note("warning", f"{name} is another file than the one read before", symbol)
         self._store.set_file(found.path, FileRecord(found.etag, found.sha256, found.size, self._now()))
 
-    async def _read_again(
-        self, symbol: str, rows: Rows, doubted: Coverage, tracker: Tracker, done: Filled
+    async def _confirm_zero_volume(
+        self, symbol: str, rows: Rows, doubted: Coverage, tracker: FillProgress, done: FillResult
     ) -> None:
         """Ask REST for minutes an archive shows without a trade, and believe REST.
 
         What REST cannot be asked about is kept as the archive has it, uncertified.
         """
-        told = Filled()
+        told = FillResult()
         await self._fetch_pages(symbol, doubted, tracker, told, urgent=False, doubted=doubted)
         done.got, done.changed = done.got.union(told.got), done.changed + told.changed
         done.restored += told.restored
@@ -258,9 +265,9 @@ class History:
                 symbol,
             )
             kept = rows[zeros.inside(rows, unread)]
-            await self._keep(symbol, kept, Source.ARCHIVE_UNCHECKED, EMPTY, tracker, done)
+            await self._store_rows(symbol, kept, Source.ARCHIVE_UNCHECKED, EMPTY, tracker, done)
 
-    async def settle_shared_zeros(self, symbols: list[str]) -> dict[str, int]:
+    async def recheck_shared_zeros(self, symbols: list[str]) -> dict[str, int]:
         """Read again what most symbols show without a trade at once, once their files are read.
 
         Returns:
@@ -270,30 +277,32 @@ class History:
         self.shared_zeros = zeros.SharedZeros()
         replaced = {}
         for symbol in symbols if suspected else ():
-            done = Filled()
+            done = FillResult()
             for start, end in suspected:
                 rows = self._store.read(symbol, start, end)
                 silent = Coverage.of_times(rows["open_time"][rows["volume"] == 0])
                 unsure = silent.subtract(self._store.outages(symbol))
                 if unsure:
                     mask = zeros.inside(rows, unsure)
-                    await self._read_again(symbol, rows[mask], unsure, Tracker(unsure.minutes), done)
+                    await self._confirm_zero_volume(
+                        symbol, rows[mask], unsure, FillProgress(unsure.minutes), done
+                    )
             if done.changed:
                 replaced[symbol] = min(done.changed)
         return replaced
 
-    async def confirm(self, symbol: str, minutes: Coverage) -> Filled:
+    async def confirm(self, symbol: str, minutes: Coverage) -> FillResult:
         """Read minutes by REST that were read too soon after their end to be sure of, and certify them."""
-        done = Filled()
-        await self._fetch_pages(symbol, minutes, Tracker(minutes.minutes), done, urgent=True)
+        done = FillResult()
+        await self._fetch_pages(symbol, minutes, FillProgress(minutes.minutes), done, urgent=True)
         return done
 
     async def _fetch_pages(
         self,
         symbol: str,
         ranges: Coverage,
-        tracker: Tracker,
-        done: Filled,
+        tracker: FillProgress,
+        done: FillResult,
         urgent: bool,
         doubted: Coverage = EMPTY,
     ) -> None:
@@ -310,10 +319,10 @@ class History:
                 tracker.asks_rest -= 1
             proven = min(asked - SURE_MS, newest - (_PROOF_MINUTES - 1) * MINUTE_MS)
             sure = page.clip(start, max(proven, asked - _PROOF_MS) // MINUTE_MS * MINUTE_MS)
-            kept = self.sound(symbol, rows, Source.REST)
+            kept = self.accept(symbol, rows, Source.REST)
             traded = Coverage.of_times(kept["open_time"][kept["volume"] > 0])
             archive_rejected = traded.intersect(doubted)
-            await self._keep(symbol, kept, Source.REST, sure, tracker, done, archive_rejected)
+            await self._store_rows(symbol, kept, Source.REST, sure, tracker, done, archive_rejected)
             done.unconfirmed = done.unconfirmed.union(Coverage.of_times(kept["open_time"]).subtract(sure))
             absent = page.subtract(Coverage.of_times(kept["open_time"]))
             if absent:
@@ -347,14 +356,14 @@ class History:
                     await asyncio.sleep(0.25 * 2**attempt)
         raise AssertionError("unreachable")
 
-    async def _keep(
+    async def _store_rows(
         self,
         symbol: str,
         rows: Rows,
         source: Source,
         certify: Coverage,
-        tracker: Tracker,
-        done: Filled,
+        tracker: FillProgress,
+        done: FillResult,
         archive_rejected: Coverage = EMPTY,
     ) -> None:
         put = self._store.put(symbol, rows, source, certify=certify, reject_archives=archive_rejected)
@@ -371,16 +380,16 @@ class History:
         done.got = done.got.union(Coverage.of_times(rows["open_time"]))
         tracker.rows_done += len(rows)
 
-    def sound(self, symbol: str, rows: Rows, source: Source) -> Rows:
+    def accept(self, symbol: str, rows: Rows, source: Source) -> Rows:
         """The rows that keep every invariant; the others go to quarantine, visibly."""
         bad = faulty(rows)
         if not bad.any():
             return rows
-        self._refuse(symbol, rows[bad], source)
+        self._quarantine_rows(symbol, rows[bad], source)
         kept: Rows = rows[~bad]
         return kept
 
-    def _refuse(self, symbol: str, rows: Rows, source: Source) -> None:
+    def _quarantine_rows(self, symbol: str, rows: Rows, source: Source) -> None:
         for candle in to_candles(rows):
             self.quarantine(symbol, candle, source, fault_of(candle) or "refused")
 

@@ -12,7 +12,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
 from tui_feeder.engine.derived.checkpoint import Provenance, UnusableCheckpoint, encode, provenance_of, resume
-from tui_feeder.engine.derived.inputs import inputs_of, load_pipeline, settings_of, start_of
+from tui_feeder.engine.derived.inputs import history_start_of, inputs_of, load_pipeline, settings_of
 from tui_feeder.engine.storage.store import Store
 
 _EVERY_SECONDS = 3_600.0  # each symbol's state is kept, one symbol after the other
@@ -56,7 +56,7 @@ class CheckpointWriter:
     def _count_from_start(self, symbol: str, end: int) -> tuple[SymbolPipeline, Provenance]:
         inputs = inputs_of(self._store, symbol)
         settings = settings_of(self._store, self._config, symbol)
-        start = start_of(self._store, symbol, end, settings)
+        start = history_start_of(self._store, symbol, end, settings)
         provenance = provenance_of(self._store, symbol, start, settings, inputs)
         return load_pipeline(self._store, self._config, symbol, end), provenance
 

@@ -15,7 +15,7 @@ from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
 _EVERY_SECONDS = 20.0
 #: While REST cannot be reached: its clock is what shows first that it can be again, s.
 _REFUSED_EVERY_SECONDS = 5.0
-_LOOK_SECONDS = 1.0
+_CHECK_SECONDS = 1.0
 #: After a frame that does not fit the clock, so long for others to say the same, s.
 _OTHERS_SECONDS = 0.25
 #: Between two measurements, however much is in doubt, s.
@@ -42,23 +42,23 @@ class ClockSync:
         self._rest = rest
         self._journal = journal
         self._stepped_back = stepped_back
-        self._skew_told = 0.0
+        self._skew_logged = 0.0
 
     async def run(self) -> None:
         """Keep the clock until cancelled."""
-        self.tell_skew()
+        self.log_skew()
         measured, every = time.monotonic(), _EVERY_SECONDS
         while True:
-            heartbeat(_LOOK_SECONDS, OUTSIDE_SECONDS, unless=self._rest.silenced)
-            doubted = await self._clock.doubted(_LOOK_SECONDS)
+            heartbeat(_CHECK_SECONDS, OUTSIDE_SECONDS, unless=self._rest.silenced)
+            disagreed = await self._clock.wait_for_disagreement(_CHECK_SECONDS)
             if moved := self._clock.wall_step():
                 self._journal.count("local clock steps")
                 self._journal.note(
                     "warning", f"this machine's clock stepped by {moved:+.1f} s: the exchange's is followed"
                 )
-            elif not doubted and time.monotonic() - measured < every:
+            elif not disagreed and time.monotonic() - measured < every:
                 continue
-            await asyncio.sleep(_OTHERS_SECONDS if doubted else 0.0)
+            await asyncio.sleep(_OTHERS_SECONDS if disagreed else 0.0)
             try:
                 step = await self._rest.sync_clock()
                 every = _EVERY_SECONDS
@@ -67,11 +67,11 @@ class ClockSync:
                 step = self._clock.measure([])
                 every = _REFUSED_EVERY_SECONDS
             measured = time.monotonic()
-            self._tell(step)
-            if doubted:
+            self._log_step(step)
+            if disagreed:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    def _tell(self, step: Step) -> None:
+    def _log_step(self, step: Step) -> None:
         if disputed := self._clock.disputed_ms:
             self._journal.fault(
                 "exchange clocks disagree",
@@ -82,15 +82,15 @@ class ClockSync:
             self._journal.note("warning", f"exchange time stepped by {step.ms / 1000:+.1f} s")
             if step.ms < 0:
                 self._stepped_back(step.unsure_since, self._clock.now() - int(step.ms))
-        self.tell_skew()
+        self.log_skew()
 
-    def tell_skew(self) -> None:
+    def log_skew(self) -> None:
         """Say by how much this machine's clock is wrong, when that is new."""
         skew = self._clock.offset_ms
         # Of a simulated exchange that runs faster, or on another day, there is nothing to say.
-        if self._clock.rate != 1.0 or abs(skew) > DAY_MS or abs(skew - self._skew_told) < _SKEW_MS:
+        if self._clock.rate != 1.0 or abs(skew) > DAY_MS or abs(skew - self._skew_logged) < _SKEW_MS:
             return
-        self._skew_told = skew
+        self._skew_logged = skew
         if abs(skew) < _SKEW_MS:
             self._journal.note("info", "this machine's clock is right again")
             return

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tui_feeder.engine.acquisition.backfill import Tracker
+from tui_feeder.engine.acquisition.backfill import FillProgress
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 
 
@@ -23,7 +23,7 @@ class WholeHistory:
     _began: float | None = None
     _now: float = field(default_factory=time.monotonic)
 
-    def update(self, known: Iterable[tuple[Tracker, bool]], unknown: int, pausing: str | None) -> None:
+    def update(self, known: Iterable[tuple[FillProgress, bool]], unknown: int, pausing: str | None) -> None:
         """Take what is known now.
 
         Args:
@@ -52,13 +52,13 @@ class WholeHistory:
         return elapsed * (1.0 - self.fraction) / self.fraction
 
 
-class HistoryMeter:
+class HistoryProgressMeter:
     """The whole history of an engine's symbols; each time that some is to be read begins anew."""
 
     def __init__(self) -> None:
         self._whole: WholeHistory | None = None
 
-    def look(self, tracked: Sequence[TrackedSymbol], pausing: str | None) -> WholeHistory | None:
+    def measure(self, tracked: Sequence[TrackedSymbol], pausing: str | None) -> WholeHistory | None:
         """The measure as of now; None where nothing is being read."""
         if not any(symbol.phase in ("waiting", "backfill") for symbol in tracked):
             self._whole = None

@@ -24,7 +24,7 @@ from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.storage.store import Store, Written
 
 #: Minutes a queue holds back at most while a hole before them is being filled.
-_HELD = 1_500
+_MOST_PENDING = 1_500
 #: A closed candle may seem this early, ms: the two clocks never agree to the last millisecond.
 _EARLY_MS = 5_000
 #: Minutes taken from the store in one go, so that the loop is never held for long.
@@ -40,11 +40,11 @@ class IngestListener(Protocol):
         """A minute is stored: show it, send it."""
         ...
 
-    def hole(self, symbol: str, start: int, end: int) -> None:
+    def gap_found(self, symbol: str, start: int, end: int) -> None:
         """Minutes ``[start, end)`` are missing before one that waits."""
         ...
 
-    def missed(self, symbol: str, candle: Candle, source: Source) -> None:
+    def late_minute(self, symbol: str, candle: Candle, source: Source) -> None:
         """A minute arrived that the queue had gone on without."""
         ...
 
@@ -52,7 +52,7 @@ class IngestListener(Protocol):
         """A minute is stored with other values than its message has: a better source came first."""
         ...
 
-    def disputed(self, symbol: str, candle: Candle, other: Candle) -> None:
+    def closes_differ(self, symbol: str, candle: Candle, other: Candle) -> None:
         """A closing frame says other things of a minute than what was taken or stored."""
         ...
 
@@ -65,7 +65,15 @@ class SymbolQueue:
     """One symbol: what it expects next, what waits, and its forming candle."""
 
     __slots__ = (
-        "forming", "held", "last_frame", "late", "next", "opened", "pipeline", "skipped", "symbol",
+        "forming",
+        "last_frame",
+        "late",
+        "next",
+        "opened",
+        "pending",
+        "pipeline",
+        "skipped",
+        "symbol",
         "uncommitted",
     )  # fmt: skip
 
@@ -73,7 +81,7 @@ class SymbolQueue:
         self.symbol = symbol
         self.pipeline: SymbolPipeline | None = None  # None: history is not loaded, or being rebuilt
         self.next: int | None = None  # open time of the minute the queue takes next
-        self.held: dict[int, tuple[Candle, Source]] = {}
+        self.pending: dict[int, tuple[Candle, Source]] = {}
         self.opened: int | None = None  # minutes before it were loaded, not taken one by one
         self.skipped = EMPTY  # minutes the queue went on without, never published
         self.late: set[int] = set()  # those of them that have come and are being repaired
@@ -100,8 +108,8 @@ class Ingest:
         self._loop = asyncio.get_running_loop()
         self._under_way = 0
         # What the writer has done with and the loop has not yet heard of; the loop is woken once for all.
-        self._settled: deque[tuple[SymbolQueue, Candle, Message, bytes, Future[Any]]] = deque()
-        self._woken = False
+        self._commits: deque[tuple[SymbolQueue, Candle, Message, bytes, Future[Any]]] = deque()
+        self._wakeup_scheduled = False
         self._waiting: set[SymbolQueue] = set()  # queues that wait for commits
         self._idle = asyncio.Event()
         self._idle.set()
@@ -140,21 +148,21 @@ class Ingest:
         if queue.next is not None and candle.open_time < queue.next:
             if candle.open_time in queue.skipped and candle.open_time not in queue.late:
                 queue.late.add(candle.open_time)
-                self._listener.missed(symbol, candle, source)
+                self._listener.late_minute(symbol, candle, source)
             else:
                 self._journal.count("duplicate candles")
                 self._compare(queue, candle, source)
             return
-        waiting = queue.held.get(candle.open_time)
+        waiting = queue.pending.get(candle.open_time)
         if waiting is not None:
             self._journal.count("duplicate candles")
             if waiting[0] != candle:
-                self._listener.disputed(symbol, candle, waiting[0])
+                self._listener.closes_differ(symbol, candle, waiting[0])
             if waiting[1] >= source:
                 return
-        queue.held[candle.open_time] = (candle, source)
-        while len(queue.held) > _HELD:  # history takes long: REST gives these again, in order
-            queue.held.pop(min(queue.held))
+        queue.pending[candle.open_time] = (candle, source)
+        while len(queue.pending) > _MOST_PENDING:  # history takes long: REST gives these again, in order
+            queue.pending.pop(min(queue.pending))
             self._journal.count("held candles let go")
         self._drain(queue)
 
@@ -167,7 +175,7 @@ class Ingest:
             stored = self._store.read(queue.symbol, candle.open_time, candle.open_time + MINUTE_MS)
             taken = next(iter(to_candles(stored)), None)
         if taken is not None and taken != candle:
-            self._listener.disputed(queue.symbol, candle, taken)
+            self._listener.closes_differ(queue.symbol, candle, taken)
 
     def open_queue(self, symbol: str, pipeline: SymbolPipeline, next_minute: int) -> None:
         """History is loaded up to ``next_minute``: take minutes from there on."""
@@ -176,25 +184,27 @@ class Ingest:
         queue.skipped = queue.skipped.clip(0, next_minute)  # skipped while it was held, taken after all
         if queue.opened is None:
             queue.opened = next_minute
-        for late in [at for at in queue.held if at < next_minute]:
-            self._compare(queue, *queue.held.pop(late))
+        for late in [at for at in queue.pending if at < next_minute]:
+            self._compare(queue, *queue.pending.pop(late))
         self._drain(queue)
 
-    def hold(self, symbol: str) -> None:
+    def pause(self, symbol: str) -> None:
         """Let the queue's minutes wait until :meth:`open_queue` is called again."""
         self.queue(symbol).pipeline = None
 
-    def lacked(self, symbol: str, minutes: Coverage) -> Coverage:
+    def uncounted(self, symbol: str, minutes: Coverage) -> Coverage:
         """Those of ``minutes`` that the pipeline has passed without counting them."""
         queue = self.queue(symbol)
         if queue.opened is None:
             return EMPTY
         return minutes.clip(0, queue.opened).union(minutes.intersect(queue.skipped))
 
-    def waits(self, symbol: str) -> bool:
+    def is_blocked(self, symbol: str) -> bool:
         """Whether there is a later minute than the one the queue expects and has not got."""
         queue, present = self.queue(symbol), self._store.present(symbol)
-        return queue.next is not None and (bool(queue.held) or (bool(present) and present.end > queue.next))
+        return queue.next is not None and (
+            bool(queue.pending) or (bool(present) and present.end > queue.next)
+        )
 
     def skip(self, symbol: str, to: int) -> None:
         """Go on at ``to`` without the minutes before it."""
@@ -220,7 +230,7 @@ class Ingest:
                     # The disk is full or slow: wait here, where the bound is, not in the writer's queue.
                     self._waiting.add(queue)
                     return
-                waiting = queue.held.pop(queue.next, None)
+                waiting = queue.pending.pop(queue.next, None)
                 if queue.next in present:
                     # What is stored ranks at least as high as a copy that waits.
                     if waiting is not None:
@@ -253,10 +263,10 @@ class Ingest:
             queue.pipeline = None
             self._listener.crashed(queue.symbol, error)
             return
-        if queue.held:
-            self._listener.hole(queue.symbol, queue.next, min(queue.held))
+        if queue.pending:
+            self._listener.gap_found(queue.symbol, queue.next, min(queue.pending))
         elif present and present.end > queue.next:  # REST had later minutes, and not this one
-            self._listener.hole(queue.symbol, queue.next, present.clip(queue.next, present.end).start)
+            self._listener.gap_found(queue.symbol, queue.next, present.clip(queue.next, present.end).start)
 
     def _commit(
         self, queue: SymbolQueue, candle: Candle, message: Message, payload: bytes, stored: Future[Any]
@@ -267,22 +277,22 @@ class Ingest:
         self._idle.clear()
 
         def done(future: Future[Any]) -> None:
-            self._settled.append((queue, candle, message, payload, future))
-            if not self._woken:
-                self._woken = True
-                self._loop.call_soon_threadsafe(self._take_settled)
+            self._commits.append((queue, candle, message, payload, future))
+            if not self._wakeup_scheduled:
+                self._wakeup_scheduled = True
+                self._loop.call_soon_threadsafe(self._process_commits)
 
         stored.add_done_callback(done)
 
-    def _take_settled(self) -> None:
-        self._woken = False  # before looking: what is added from here on wakes the loop again
+    def _process_commits(self) -> None:
+        self._wakeup_scheduled = False  # before looking: what is added from here on wakes the loop again
         try:
-            for _ in range(min(len(self._settled), _SLICE)):
-                self._committed(*self._settled.popleft())
+            for _ in range(min(len(self._commits), _SLICE)):
+                self._committed(*self._commits.popleft())
         finally:
-            if self._settled and not self._woken:
-                self._woken = True
-                self._loop.call_soon(self._take_settled)
+            if self._commits and not self._wakeup_scheduled:
+                self._wakeup_scheduled = True
+                self._loop.call_soon(self._process_commits)
 
     def _committed(
         self, queue: SymbolQueue, candle: Candle, message: Message, payload: bytes, future: Future[Any]

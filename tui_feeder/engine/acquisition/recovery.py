@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from operator import attrgetter
 
-from tui_feeder.engine.acquisition.backfill import SURE_MS, Filled, History, Tracker
+from tui_feeder.engine.acquisition.backfill import SURE_MS, FillProgress, FillResult, History
 from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.clock import ExchangeClock
@@ -50,7 +50,7 @@ class Gap:
     given_up: bool = False  # the queue went on without it
     refused: bool = False  # the last try ended with a source that refused, not with one that lacks it
     joining: bool = False  # between a loaded history and the live stream
-    tracker: Tracker | None = None  # of the try that is under way
+    tracker: FillProgress | None = None  # of the try that is under way
     closed: int | None = None  # when it was filled
 
     @property
@@ -111,35 +111,35 @@ class Recovery:
         """Minutes of open gaps of a symbol."""
         return sum(gap.missing for gap in self._gaps.get(symbol, ()))
 
-    def need(self, symbol: str, start: int, end: int, reason: str, *, joining: bool = False) -> None:
+    def request(self, symbol: str, start: int, end: int, reason: str, *, joining: bool = False) -> None:
         """Minutes ``[start, end)`` are missing. Asking again for the same minutes changes nothing.
 
         ``joining`` marks the few minutes between a loaded history and the live stream: no gap to
         speak of unless the first try fails.
         """
         gaps = self._gaps.setdefault(symbol, [])
-        for low, high in self._unknown(gaps, start, end):
-            before = self._at(gaps, low - MINUTE_MS)
+        for low, high in self._outside(gaps, start, end):
+            before = self._gap_at(gaps, low - MINUTE_MS)
             if before is not None and before.state != "unavailable":
                 before.end = high
                 before.missing += (high - low) // MINUTE_MS
             else:
-                self._open(gaps, Gap(symbol, low, high, self._clock.now(), reason, joining=joining))
-        self._begin(symbol)
+                self._insert(gaps, Gap(symbol, low, high, self._clock.now(), reason, joining=joining))
+        self._ensure_task(symbol)
         queue = self._ingest.queue(symbol)
-        if queue.next is not None and self._ingest.waits(symbol):
-            gap = self._at(gaps, queue.next)
+        if queue.next is not None and self._ingest.is_blocked(symbol):
+            gap = self._gap_at(gaps, queue.next)
             if gap is not None:
-                gap.next_try = min(gap.next_try, max(self._clock.now(), self._due(gap, queue.next)))
+                gap.next_try = min(gap.next_try, max(self._clock.now(), self._deadline_of(gap, queue.next)))
 
     @staticmethod
-    def _at(gaps: list[Gap], minute: int) -> Gap | None:
+    def _gap_at(gaps: list[Gap], minute: int) -> Gap | None:
         """The gap that a minute is in."""
         at = bisect_right(gaps, minute, key=_start_of) - 1
         return gaps[at] if at >= 0 and minute < gaps[at].end else None
 
     @staticmethod
-    def _unknown(gaps: list[Gap], start: int, end: int) -> Coverage:
+    def _outside(gaps: list[Gap], start: int, end: int) -> Coverage:
         """The minutes of ``[start, end)`` that are in no gap."""
         at = max(0, bisect_right(gaps, start, key=_start_of) - 1)
         near = []
@@ -149,12 +149,12 @@ class Recovery:
         return span(start, end).subtract(Coverage(near))
 
     @staticmethod
-    def _open(gaps: list[Gap], gap: Gap) -> None:
+    def _insert(gaps: list[Gap], gap: Gap) -> None:
         gap.missing = (gap.end - gap.start) // MINUTE_MS
         gap.next_try = gap.next_try or gap.end + SETTLE_MS
         gaps.insert(bisect_right(gaps, gap.start, key=_start_of), gap)
 
-    def _begin(self, symbol: str) -> None:
+    def _ensure_task(self, symbol: str) -> None:
         """Have the gaps of a symbol looked at."""
         if self._gaps[symbol] and (symbol not in self._tasks or self._tasks[symbol].done()):
             self._wake[symbol] = asyncio.Event()
@@ -168,13 +168,13 @@ class Recovery:
         gaps = self._gaps.setdefault(symbol, [])
         for known in self._store.unavailable(symbol):
             for start, end in present.missing(known.start, known.end):
-                for low, high in self._unknown(gaps, start, end):  # an open gap is left as it is
+                for low, high in self._outside(gaps, start, end):  # an open gap is left as it is
                     gap = Gap(
                         symbol, low, high, now, known.reason, "unavailable", known.tries,
                         next_try=known.next_try, given_up=True,
                     )  # fmt: skip
-                    self._open(gaps, gap)
-        self._begin(symbol)
+                    self._insert(gaps, gap)
+        self._ensure_task(symbol)
 
     def retry(self, symbol: str | None = None) -> None:
         """Try now what would be tried later."""
@@ -185,7 +185,7 @@ class Recovery:
                 if name in self._wake:
                     self._wake[name].set()
 
-    def reached(self) -> None:
+    def retry_refused(self) -> None:
         """A source that refused answers again: what it refused is tried now, whenever it was to be."""
         now = self._clock.now()
         for symbol, gaps in self._gaps.items():
@@ -195,7 +195,7 @@ class Recovery:
             if refused:
                 self._wake[symbol].set()
 
-    def try_one(self) -> bool:
+    def retry_one_refused(self) -> bool:
         """Try one gap of those that were refused, to see whether they still are; False: there is none."""
         now = self._clock.now()
         waiting = [
@@ -209,7 +209,7 @@ class Recovery:
         self._wake[gap.symbol].set()
         return True
 
-    def drop(self, symbol: str) -> None:
+    def forget(self, symbol: str) -> None:
         """Forget the gaps of a symbol that is followed no longer."""
         self._gaps.pop(symbol, None)
         self._unconfirmed.pop(symbol, None)
@@ -239,7 +239,7 @@ class Recovery:
                 done = await self._history.confirm(symbol, ripe)
             except Exception as error:
                 self._journal.note("error", f"a minute could not be confirmed: {error!r}", symbol)
-                done = Filled(failed=ripe)
+                done = FillResult(failed=ripe)
             # Also what REST shows no longer, or not for now: it is stored, and nothing has confirmed it.
             left = done.failed.union(done.unconfirmed).union(done.absent)
             self._unconfirmed[symbol] = self._unconfirmed[symbol].subtract(ripe.subtract(left))
@@ -281,13 +281,13 @@ class Recovery:
                     came, same = await self._attempt(gap)
                     late += came
                     restored += same
-                await self._count_anew(symbol, late, restored)
+                await self._recount(symbol, late, restored)
                 filled = [gap for gap in due if not gap.missing]
                 for gap in filled:
                     gaps.remove(gap)
-                    self._ended(gap)
+                    self._close(gap)
                 # Once for all of them: what is kept is written whole.
-                if any(gap.state == "unavailable" for gap in due) or self._recorded(symbol, filled):
+                if any(gap.state == "unavailable" for gap in due) or self._is_recorded(symbol, filled):
                     await self._record(symbol)
             except Exception as error:
                 log.exception("recovery of %s crashed", symbol)
@@ -296,7 +296,7 @@ class Recovery:
                     gap.state = "queued"
                     gap.next_try = self._clock.now() + self._clock.at_least(_AFTER_CRASH_MS, 2.0)
 
-    async def _count_anew(self, symbol: str, late: list[int], restored: int) -> None:
+    async def _recount(self, symbol: str, late: list[int], restored: int) -> None:
         """Minutes came that the queue had passed: once for all of them, for all that follows is told again.
 
         Where damaged days came back with the values they had, nothing published is wrong.
@@ -322,10 +322,10 @@ class Recovery:
         settled = (self._clock.now() - SETTLE_MS) // MINUTE_MS * MINUTE_MS
         missing = self._store.present(symbol).missing(gap.start, min(gap.end, settled))
         gap.state, gap.source = "filling", "REST"
-        filled = Filled()
+        filled = FillResult()
         if missing:
             gap.tries += 1
-            gap.tracker = tracker = Tracker(missing.minutes)
+            gap.tracker = tracker = FillProgress(missing.minutes)
             try:
                 filled = await self._history.fill(symbol, missing, tracker, urgent=True)
             except Exception as error:
@@ -337,7 +337,7 @@ class Recovery:
             self._journal.count("minutes recovered", filled.got.minutes)
             self.confirm(symbol, filled.unconfirmed)
         # What the stream brought meanwhile went the usual way.
-        late = [*(start for start, _ in self._ingest.lacked(symbol, filled.got)), *filled.changed]
+        late = [*(start for start, _ in self._ingest.uncounted(symbol, filled.got)), *filled.changed]
         if not late:
             self._ingest.advance(symbol)
         left = self._store.present(symbol).missing(gap.start, gap.end)
@@ -345,14 +345,14 @@ class Recovery:
         if left and left.start >= settled:
             gap.state, gap.next_try = "queued", left.start + MINUTE_MS + SETTLE_MS
         elif left:
-            self._put_off(gap, filled, left)
+            self._postpone(gap, filled, left)
         return late, filled.restored
 
-    def _due(self, gap: Gap, minute: int) -> int:
+    def _deadline_of(self, gap: Gap, minute: int) -> int:
         """Until when (exchange ms) its queue waits for a minute of a gap."""
         return max(gap.opened, minute + MINUTE_MS) + self._deadline
 
-    def _put_off(self, gap: Gap, filled: Filled, left: Coverage) -> None:
+    def _postpone(self, gap: Gap, filled: FillResult, left: Coverage) -> None:
         """What a gap does until its next try, and whether its queue goes on without it."""
         now = self._clock.now()
         gap.reason = filled.reason or gap.reason
@@ -364,7 +364,7 @@ class Recovery:
             # The gap may have grown since its beginning was given up: each of its minutes has the same time.
             over = (now - self._deadline) // MINUTE_MS * MINUTE_MS
             behind = left.clip(queue.next, over) if gap.given_up else EMPTY
-            if behind and self._ingest.waits(gap.symbol):
+            if behind and self._ingest.is_blocked(gap.symbol):
                 start, end = next(iter(behind))
                 minutes = (end - start) // MINUTE_MS
                 self._journal.count("minutes gone on without", minutes)
@@ -372,13 +372,13 @@ class Recovery:
                 self._journal.note("warning", text, gap.symbol)
                 self._ingest.skip(gap.symbol, end)
         # What waits at the queue must not be slept over.
-        if queue.next is not None and queue.next in left and self._ingest.waits(gap.symbol):
-            wait = min(wait, max(SECOND_MS, self._due(gap, queue.next) - now))
+        if queue.next is not None and queue.next in left and self._ingest.is_blocked(gap.symbol):
+            wait = min(wait, max(SECOND_MS, self._deadline_of(gap, queue.next) - now))
         if gap.given_up and not filled.failed and gap.tries >= _UNAVAILABLE_AFTER:
             gap.state = "unavailable"
         gap.next_try = now + self._clock.at_least(wait, _FLOOR_SECONDS)
 
-    def _ended(self, gap: Gap) -> None:
+    def _close(self, gap: Gap) -> None:
         gap.state, gap.closed = "filled", self._clock.now()
         if gap.notable:
             self.closed.append(gap)
@@ -389,7 +389,7 @@ class Recovery:
         else:
             self._journal.count("minutes closed by REST")
 
-    def _recorded(self, symbol: str, gaps: list[Gap]) -> bool:
+    def _is_recorded(self, symbol: str, gaps: list[Gap]) -> bool:
         """Whether the store has one of ``gaps`` for unavailable."""
         known = self.unavailable(symbol)
         return any(known.clip(gap.start, gap.end) for gap in gaps)

@@ -31,8 +31,8 @@ class StoredDayCheck:
         journal: where they are logged.
         workers: threads that read.
         tracked: the symbols, by name.
-        lost: called on the loop of :meth:`run` for every day that proved to be damaged.
-        least_free: bytes that must be free on its disk.
+        on_damaged_day: called on the loop of :meth:`run` for every day that proved to be damaged.
+        min_free_bytes: bytes that must be free on its disk.
     """
 
     def __init__(
@@ -41,16 +41,16 @@ class StoredDayCheck:
         journal: Journal,
         workers: ThreadPoolExecutor,
         tracked: Mapping[str, TrackedSymbol],
-        lost: Callable[[DamagedDay], None],
-        least_free: int,
+        on_damaged_day: Callable[[DamagedDay], None],
+        min_free_bytes: int,
     ) -> None:
         self._store = store
         self._journal = journal
         self._workers = workers
         self._tracked = tracked
-        self._lost = lost
-        self._least_free = least_free
-        self._misplaced: str | None = None  # what became of the files of the store behind its back
+        self._on_damaged_day = on_damaged_day
+        self._min_free_bytes = min_free_bytes
+        self._files_problem: str | None = None  # what became of the files of the store behind its back
         self._room: str | None = None  # what is wrong with the room on its disk
         self._loop = asyncio.get_running_loop()
         store.on_damaged_day = self._found
@@ -63,37 +63,37 @@ class StoredDayCheck:
     def _report(self, loss: DamagedDay) -> None:
         self._journal.count("damaged days")
         self._journal.note("error", loss.text, loss.symbol)
-        self._lost(loss)
+        self._on_damaged_day(loss)
 
     async def watch_files(self) -> None:
         """Notice that files of the store are deleted or replaced, or its disk gets full, until cancelled."""
         while True:
-            misplaced = self._store.misplaced()
-            if misplaced is not None and misplaced != self._misplaced:
-                self._journal.note("error", misplaced)
-            room = self._lacking_room()
+            files_problem = self._store.files_problem()
+            if files_problem is not None and files_problem != self._files_problem:
+                self._journal.note("error", files_problem)
+            room = self._low_space()
             if room is not None and self._room is None:
                 self._journal.note("warning", room)
-            self._misplaced, self._room = misplaced, room
+            self._files_problem, self._room = files_problem, room
             heartbeat(_FILES_SECONDS)
             await asyncio.sleep(_FILES_SECONDS)
 
-    def _lacking_room(self) -> str | None:
+    def _low_space(self) -> str | None:
         try:
             free = shutil.disk_usage(self._store.path).free
         except OSError:
             return f"the directory {self._store.path} cannot be looked at"
-        if free >= self._least_free:
+        if free >= self._min_free_bytes:
             return None
-        return f"{free // _MB} MB are free at {self._store.path}, less than {self._least_free // _MB} MB"
+        return f"{free // _MB} MB are free at {self._store.path}, less than {self._min_free_bytes // _MB} MB"
 
     def troubles(self) -> dict[str, str]:
         """What is wrong with the store, as :attr:`Snapshot.store_troubles` tells it."""
         found = {}
         if self._room is not None and not self._store.pausing:  # that says more
             found["disk"] = self._room
-        if self._misplaced is not None:
-            found["stored days"] = self._misplaced
+        if self._files_problem is not None:
+            found["stored days"] = self._files_problem
         elif damaged := self._store.damaged_days():
             days = [f"{symbol} {format_day(day)}" for symbol, at in damaged.items() for day in at]
             found["stored days"] = f"damaged, being read again: {shortened(days, 3)}"

@@ -29,23 +29,23 @@ _NOT_YET = ("PENDING_TRADING", "PRE_TRADING")
 class SubscriptionListener(Protocol):
     """Whoever brings symbols to live and lets them go: the engine."""
 
-    def begin(self, tracked: TrackedSymbol) -> None:
+    def start_symbol(self, tracked: TrackedSymbol) -> None:
         """Bring a symbol to live, unless that is under way."""
         ...
 
-    def let_go(self, symbol: str) -> None:
+    def remove_symbol(self, symbol: str) -> None:
         """Forget a symbol that is followed no longer."""
         ...
 
-    def alive(self, symbol: str, since: int) -> bool:
+    def has_recent_data(self, symbol: str, since: int) -> bool:
         """Whether frames or trades of a symbol came from exchange ms ``since`` on."""
         ...
 
-    def rest_case(self, symbol: str) -> None:
+    def halt_symbol(self, symbol: str) -> None:
         """Ask for nothing more of a symbol that the exchange trades no longer."""
         ...
 
-    def settled(self) -> None:
+    def phases_changed(self) -> None:
         """Symbols came, went, or changed their phase."""
         ...
 
@@ -71,16 +71,16 @@ class Subscriptions:
     ) -> None:
         self.tracked: dict[str, TrackedSymbol] = {}
         self.listed: dict[str, SymbolInfo] = {}  # what the exchange listed when it was asked last
-        self.odd: dict[str, str] = {}  # entries that cannot be used, by name, and why
+        self.unusable: dict[str, str] = {}  # entries that cannot be used, by name, and why
         #: Symbols that the list shows as traded no longer: since when (exchange ms), in how many reads.
-        self._leaving: dict[str, tuple[int, int]] = {}
+        self._disappearing: dict[str, tuple[int, int]] = {}
         #: Takes the symbols to subscribe to, once there are streams.
         self.subscribe: Callable[[list[str]], None] = lambda _: None
         self._wanted = tuple(wanted)
         self._dropped: set[str] = set()  # let go by the user, whatever pattern they match
         self._replaced = False  # the wanted symbols are others than those of the start
-        self._due = asyncio.Event()
-        self._unread = False  # the listings were refused when they were asked for last
+        self._read_now = asyncio.Event()
+        self._listings_failed = False  # the listings were refused when they were asked for last
         self._rest = rest
         self._clock = clock
         self._journal = journal
@@ -94,25 +94,25 @@ class Subscriptions:
         """Follow exactly these names and patterns from now on."""
         self._wanted, self._replaced = tuple(wanted), True
         self._dropped.clear()
-        self._due.set()
+        self._read_now.set()
 
     def add(self, symbol: str) -> None:
         """Follow this one too."""
         self._dropped.discard(symbol)
         if symbol not in self._wanted:
             self._wanted = (*self._wanted, symbol)
-        self._due.set()
+        self._read_now.set()
 
     def drop(self, symbol: str) -> None:
         """Follow this one no longer; what is stored stays."""
         self._dropped.add(symbol)
         self._wanted = tuple(name for name in self._wanted if name != symbol)
-        self._due.set()
+        self._read_now.set()
 
-    def reached(self) -> None:
+    def retry_refused(self) -> None:
         """REST answers again: listings that it refused are read now."""
-        if self._unread:
-            self._due.set()
+        if self._listings_failed:
+            self._read_now.set()
 
     async def connect(self) -> None:
         """Learn the exchange's clock and symbols; tried for ever."""
@@ -121,7 +121,7 @@ class Subscriptions:
             try:
                 await self._rest.sync_clock()
                 found = await self._rest.listings()
-                self._take(found)
+                self._apply_listings(found)
                 if not found.symbols:
                     raise RestError("empty answer", "it lists no symbol that can be used")
             except RestError as error:
@@ -140,27 +140,27 @@ class Subscriptions:
     async def run(self) -> None:
         """Symbols that come and go: patterns take in new ones, those that leave are shown as such."""
         while True:
-            until, floor = (_GONE_READ_MS, 0.7) if self._leaving else (_LISTINGS_MS, 20.0)
+            until, floor = (_GONE_READ_MS, 0.7) if self._disappearing else (_LISTINGS_MS, 20.0)
             pause = self._clock.real_seconds(self._clock.at_least(until, floor))
             heartbeat(pause, OUTSIDE_SECONDS, unless=self._rest.silenced)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):  # wait_for of Python 3.11 can lose a cancellation
-                    await self._due.wait()
-            self._due.clear()
+                    await self._read_now.wait()
+            self._read_now.clear()
             try:
-                self._take(await self._rest.listings())
+                self._apply_listings(await self._rest.listings())
             except RestError as error:
                 self._journal.fault("listings not read", str(error))
-                self._unread = True
+                self._listings_failed = True
                 continue
-            self._unread = False
+            self._listings_failed = False
             # One that the exchange let go stays on the screen and says so; one the user let go does not.
             names = dict.fromkeys(() if self._replaced else self.tracked)
             names |= dict.fromkeys(self.chosen())
             self._replaced = False
             self.assign([name for name in names if name not in self._dropped])
 
-    def _take(self, found: Listings) -> None:
+    def _apply_listings(self, found: Listings) -> None:
         """Take over a list. One that is empty or short for a moment, or shows an entry as odd, ends nothing.
 
         What it no longer shows as traded is kept as it was until that has lasted, over several reads, without
@@ -172,44 +172,48 @@ class Subscriptions:
             shown = listed.get(name)
             if info.status != _TRADING or (shown is not None and shown.status == _TRADING):
                 continue
-            if shown is None and name in found.odd:
+            if shown is None and name in found.unusable:
                 listed[name] = info
                 continue
-            since, reads = self._leaving.get(name, (now, 0))
-            if self._listener.alive(name, since):
+            since, reads = self._disappearing.get(name, (now, 0))
+            if self._listener.has_recent_data(name, since):
                 since, reads = now, 0
             if reads + 1 < _GONE_READS or now - since < lasting:
                 listed[name], leaving[name] = info, (since, reads + 1)
-        if new := [name for name in leaving if name not in self._leaving]:
+        if new := [name for name in leaving if name not in self._disappearing]:
             text = f"{shortened(new)}: believed if that lasts {_GONE_MS // MINUTE_MS} minutes"
             self._journal.fault("listings that lack symbols", text)
-        if new := [f"{name}: {why}" for name, why in found.odd.items() if self.odd.get(name) != why]:
+        if new := [
+            f"{name}: {why}" for name, why in found.unusable.items() if self.unusable.get(name) != why
+        ]:
             self._journal.count("odd listings", len(new))
             self._journal.note("warning", f"odd entries in the exchange's list, left out: {shortened(new)}")
-        self.listed, self._leaving, self.odd = listed, leaving, found.odd
+        self.listed, self._disappearing, self.unusable = listed, leaving, found.unusable
 
     def assign(self, symbols: Sequence[str]) -> None:
         """Follow exactly ``symbols``, each once: new ones are brought up, those that stay are left alone."""
         for name in [name for name in self.tracked if name not in symbols]:
             del self.tracked[name]
-            self._listener.let_go(name)
+            self._listener.remove_symbol(name)
             self._journal.note("info", "followed no longer", name)
         for name in symbols:
-            self._settle(self.tracked.setdefault(name, TrackedSymbol(name)))
+            self._update_phase(self.tracked.setdefault(name, TrackedSymbol(name)))
         self.subscribe([tracked.symbol for tracked in self.tracked.values() if tracked.info is not None])
-        self._listener.settled()
+        self._listener.phases_changed()
 
-    def _settle(self, tracked: TrackedSymbol) -> None:
+    def _update_phase(self, tracked: TrackedSymbol) -> None:
         """What becomes of a symbol, as it is listed now."""
         name, info = tracked.symbol, self.listed.get(tracked.symbol)
         trades = info is not None and info.status == _TRADING
         tracked.info = info or tracked.info
         if tracked.info is None and tracked.phase == "waiting":
             tracked.phase, tracked.reason = "unknown", "the exchange does not list it"
-            guess = f" (did you mean {near}?)" if (near := self.likely(name)) else ""
+            guess = f" (did you mean {near}?)" if (near := self.closest_name(name)) else ""
             text = f"the exchange does not list this symbol{guess}"
-            if name in self.odd:
-                text = tracked.reason = f"its entry in the exchange's list cannot be used: {self.odd[name]}"
+            if name in self.unusable:
+                text = tracked.reason = (
+                    f"its entry in the exchange's list cannot be used: {self.unusable[name]}"
+                )
             self._journal.note("error", text, name)
         elif not trades and tracked.phase in ("waiting", "backfill", "live", "no data"):
             status = f" ({info.status})" if info is not None else ""
@@ -218,12 +222,12 @@ class Subscriptions:
             else:
                 tracked.phase, tracked.reason = "delisted", f"the exchange trades it no longer{status}"
             tracked.tracker = None
-            self._listener.rest_case(name)
+            self._listener.halt_symbol(name)
             self._journal.note("warning", tracked.reason, name)
         elif trades and tracked.phase in ("waiting", "unknown", "delisted", "pending"):
             tracked.phase, tracked.reason = "waiting", "queued"
-            self._listener.begin(tracked)
+            self._listener.start_symbol(tracked)
 
-    def likely(self, symbol: str) -> str | None:
+    def closest_name(self, symbol: str) -> str | None:
         """The listed symbol that was probably meant."""
         return next(iter(difflib.get_close_matches(symbol, self.listed, 1)), None)

@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 
 from tui_feeder.config import Config
-from tui_feeder.engine.acquisition.backfill import History, Tracker
+from tui_feeder.engine.acquisition.backfill import FillProgress, History
 from tui_feeder.engine.acquisition.checkpoint_writer import CheckpointWriter
 from tui_feeder.engine.acquisition.ema_seeds import read_seed, short_timeframes
 from tui_feeder.engine.acquisition.ingest import Ingest, SymbolQueue
@@ -30,11 +30,11 @@ from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.increment_fit import profile_note
 from tui_feeder.engine.derived.inputs import (
     history_start,
+    history_start_of,
     inputs_of,
     put_inputs,
     revisions_of,
     settings_of,
-    start_of,
 )
 from tui_feeder.engine.derived.revisions import NOTE as REVISIONS
 from tui_feeder.engine.derived.revisions import Revisions
@@ -71,7 +71,7 @@ class SymbolStartup:
         rest: RestClient,
         checkpoints: CheckpointWriter,
         publish: Callable[[str, Message, bytes], None],
-        settled: Callable[[], None],
+        phases_changed: Callable[[], None],
     ) -> None:
         self._config = config
         self._store = store
@@ -81,12 +81,12 @@ class SymbolStartup:
         self._clock = clock
         self._workers = workers
         self._publish = publish
-        self._settled = settled
+        self._phases_changed = phases_changed
         self._rest = rest
         self._checkpoints = checkpoints
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._refused: dict[str, TrackedSymbol] = {}  # those that wait after a refusal, the longest first
-        self._asked: dict[
+        self._reread_days: dict[
             str, Coverage
         ] = {}  # damaged days that were asked for again before the queue opened
 
@@ -125,13 +125,13 @@ class SymbolStartup:
         for start, end in left.subtract(span(opened, queue_next)):
             joining = start >= queue_next
             reason = "closed while history was read" if joining else "no source had these minutes"
-            recovery.need(tracked.symbol, start, end, reason, joining=joining)
+            recovery.request(tracked.symbol, start, end, reason, joining=joining)
 
     async def _fill(self, tracked: TrackedSymbol, recovery: Recovery) -> None:
         """Fill what is missing, until the end of history is near now."""
         backoff = Backoff(most=_MOST_WAIT_SECONDS)
         near = self._clock.at_least(_NEAR_MS, 2.0)
-        whole: Tracker | None = None
+        whole: FillProgress | None = None
         while True:
             until = self.closed_until()
             missing = self._store.present(tracked.symbol).missing(tracked.start, until)
@@ -141,9 +141,9 @@ class SymbolStartup:
                 tracked.tracker = None
                 return
             if whole is None:
-                whole = Tracker(missing.minutes)
+                whole = FillProgress(missing.minutes)
             else:
-                whole.go_on(missing.minutes)
+                whole.continue_with(missing.minutes)
             async with self._slots:
                 tracked.phase, tracked.reason = "backfill", "history is being read"
                 tracked.tracker = tracked.history = whole
@@ -151,7 +151,7 @@ class SymbolStartup:
             recovery.confirm(tracked.symbol, filled.unconfirmed)
             if filled.failed:
                 what = f"{filled.failed.minutes} minutes of history could not be read ({filled.reason})"
-                await self._put_off(tracked, filled.kind, what, backoff)
+                await self._postpone(tracked, filled.kind, what, backoff)
             elif filled.absent.clip(tracked.start, until - near):
                 tracked.tracker = None  # no source has them: recovery asks again, live minutes need not wait
                 return
@@ -171,7 +171,7 @@ class SymbolStartup:
                         )
                     break
                 except RestError as error:
-                    await self._put_off(tracked, error.kind, str(error), backoff, error.retry_ms or 0)
+                    await self._postpone(tracked, error.kind, str(error), backoff, error.retry_ms or 0)
             if found is None:
                 return self.closed_until()
             if found > start:
@@ -179,7 +179,7 @@ class SymbolStartup:
             return max(start, found)
         return max(start, listed)
 
-    async def _put_off(
+    async def _postpone(
         self, tracked: TrackedSymbol, kind: str, reason: str, backoff: Backoff, retry_ms: int = 0
     ) -> None:
         """Wait until the next try, less where REST is reached again or the symbol's candles begin.
@@ -194,7 +194,7 @@ class SymbolStartup:
         if tracked.phase != phase or phase == "backfill":
             self._journal.note("warning", text, tracked.symbol)
         tracked.phase, tracked.reason, tracked.tracker = phase, text, None
-        self._settled()
+        self._phases_changed()
         tracked.wake.clear()
         self._refused[tracked.symbol] = tracked
         try:
@@ -205,12 +205,12 @@ class SymbolStartup:
         finally:
             self._refused.pop(tracked.symbol, None)
 
-    def reached(self) -> None:
+    def retry_refused(self) -> None:
         """REST answers again: whoever waits for a next try has it now."""
         for tracked in self._refused.values():
             tracked.wake.set()
 
-    def try_one(self) -> bool:
+    def retry_one_refused(self) -> bool:
         """Let one of those that wait have its next try now; False: there is none."""
         for tracked in self._refused.values():
             if tracked.phase == "backfill":
@@ -272,7 +272,7 @@ class SymbolStartup:
         """
         async with tracked.rebuilding:
             symbol = tracked.symbol
-            self._ingest.hold(symbol)
+            self._ingest.pause(symbol)
             await asyncio.wrap_future(self._store.flushed())  # what this queue gave before it was held
             queue = self._ingest.queue(symbol)
             present = self._store.present(symbol)
@@ -307,11 +307,11 @@ class SymbolStartup:
                 tracked.relative_volume = pipeline.relative_volume
                 for candle in to_candles(recent[-2:]):
                     tracked.before_last, tracked.last = tracked.last.close if tracked.last else None, candle
-            self.judge_profile(tracked, pipeline)
+            self.check_profile_fit(tracked, pipeline)
             self._ingest.open_queue(symbol, pipeline, end)
             return end
 
-    def judge_profile(self, tracked: TrackedSymbol, pipeline: SymbolPipeline) -> None:
+    def check_profile_fit(self, tracked: TrackedSymbol, pipeline: SymbolPipeline) -> None:
         """Note whether the rows of the symbol's profile fit it; each cause is logged once."""
         tracked.profile_note, cause = profile_note(self._config, pipeline)
         if cause and cause not in tracked.noted:
@@ -335,20 +335,20 @@ class SymbolStartup:
         reached = changed.union(queue.skipped.intersect(store.present(symbol)))
         # What is too old for the first number that was published is so for all of them.
         days_before = begin // DAY_MS * DAY_MS - DAYS_BEFORE * DAY_MS  # whose ranges a profile rests on
-        oldest = start_of(store, symbol, begin, settings_of(store, self._config, symbol))
+        oldest = history_start_of(store, symbol, begin, settings_of(store, self._config, symbol))
         if reached := reached.clip(min(oldest, days_before), end):
             since = reached.start if since is None else min(since, reached.start)
         elif queue.opened is not None:
             since = None  # somebody else was quicker
         first = end if since is None else min(end, max(since, begin))
         present = store.present(symbol)
-        known = self._asked.get(symbol, EMPTY) if queue.opened is None else store.damaged(symbol)
+        known = self._reread_days.get(symbol, EMPTY) if queue.opened is None else store.damaged(symbol)
         make = partial(self._checkpoints.make_pipeline, symbol, first, first=queue.opened is None)
         pipeline = await asyncio.get_running_loop().run_in_executor(self._workers, make)
         if damaged := store.damaged(symbol).subtract(known):
             await asyncio.wrap_future(store.flushed())
             if queue.opened is None:
-                self._asked[symbol] = known.union(damaged)
+                self._reread_days[symbol] = known.union(damaged)
                 raise _DamagedError(symbol)
             queue.skipped = queue.skipped.union(damaged.intersect(present).clip(begin, end))
         if store.lost_published(symbol).clip(0, end):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tui_feeder.config import Config
-from tui_feeder.engine.acquisition.backfill import Tracker
+from tui_feeder.engine.acquisition.backfill import FillProgress
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.analytics.pipeline import TimeframeState
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle
@@ -30,8 +30,8 @@ class TrackedSymbol:
     reason: str = ""
     wake: asyncio.Event = field(default_factory=asyncio.Event)  # ends the wait for its next try
     start: int = 0  # first minute wanted
-    tracker: Tracker | None = None  # while it is read
-    history: Tracker | None = None  # the same, kept while other symbols are still read
+    tracker: FillProgress | None = None  # while it is read
+    history: FillProgress | None = None  # the same, kept while other symbols are still read
     message: Message | None = None  # of the last committed minute
     last: Candle | None = None  # last committed minute
     before_last: float | None = None  # close of the minute before it

@@ -25,7 +25,7 @@ from tui_feeder.monitor import AlertView
 log = logging.getLogger(__name__)
 
 _KEPT = 50
-_LOOK_SECONDS = 1.0
+_CHECK_SECONDS = 1.0
 _HANDED_LOOK_SECONDS = 0.05
 #: An alert about a minute so long ago calls nobody: the feeder is catching up.
 _PAST_MS = 5 * MINUTE_MS
@@ -114,8 +114,8 @@ class AlertManager:
     async def watch(self, health: Callable[[], Health]) -> None:
         """Look at the feeder's health every second, and keep what is known; until cancelled."""
         while True:
-            heartbeat(_LOOK_SECONDS)
-            await asyncio.sleep(_LOOK_SECONDS)
+            heartbeat(_CHECK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
             if self._rules.watches_health:
                 self._report(self._rules.health(health()))
             self.keep()

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from tui_feeder.config import Kafka
 from tui_feeder.engine.cluster.group import Answer, RendezvousAssignor, Worker
-from tui_feeder.engine.sinks.kafka_cluster import client_settings, words_of
+from tui_feeder.engine.sinks.kafka_cluster import client_settings, describe_error
 from tui_feeder.engine.sinks.thread import SessionSink, SinkError
 
 #: After so many seconds without a heartbeat the group gives a worker's partitions to others.
@@ -108,7 +108,7 @@ class Membership(SessionSink):
             while not self.over(idle=True):
                 await consumer.getmany(timeout_ms=_LOOK_MS)  # raises what the group refuses
         except (KafkaError, TimeoutError) as error:
-            raise SinkError(f"group {self.group}: {words_of(error, self.topic)}") from error
+            raise SinkError(f"group {self.group}: {describe_error(error, self.topic)}") from error
         finally:
             self._member = False
             with contextlib.suppress(TimeoutError, KafkaError):

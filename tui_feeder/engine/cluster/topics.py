@@ -22,7 +22,7 @@ STATE_SETTINGS = {
 }
 
 _THERE_SECONDS = 10.0
-_LOOK_SECONDS = 0.1
+_CHECK_SECONDS = 0.1
 
 
 class Topics(NamedTuple):
@@ -95,7 +95,7 @@ async def _wait_for(client: AIOKafkaClient, names: Sequence[str]) -> None:
     async with asyncio.timeout(_THERE_SECONDS):
         found = await client.fetch_all_metadata()
         while not all(found.partitions_for_topic(name) for name in names):
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
             found = await client.fetch_all_metadata()
 
 

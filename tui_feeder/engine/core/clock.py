@@ -20,10 +20,10 @@ from statistics import median
 from typing import NamedTuple
 
 #: A sleeper looks at the clock this often: after a suspended machine it is found to be hours ahead.
-_LOOK_SECONDS = 5.0
+_CHECK_SECONDS = 5.0
 #: Two witnesses agree within so much: exchange ms, and seconds here, where its seconds are short.
 _AGREE_MS, _AGREE_SECONDS = 2_000, 0.5
-#: So many frames, the last of them so recent (s), are a witness.
+#: So many frames, the last of them so recent (s), are a observe_lag.
 _FRAMES, _RECENT_SECONDS = 3, 5.0
 _FRAMES_KEPT = 16
 #: Those who keep a machine's time of day right move it in steps smaller than this, s.
@@ -59,7 +59,7 @@ class ExchangeClock:
         self.tolerance_ms = self.at_least(_AGREE_MS, _AGREE_SECONDS)
         self._lags: deque[float] = deque(maxlen=_FRAMES_KEPT)
         self._heard = self._agreed = time.monotonic()
-        self._doubted = asyncio.Event()
+        self._disagreed = asyncio.Event()
 
     def now(self) -> int:
         """Exchange time in ms."""
@@ -71,7 +71,7 @@ class ExchangeClock:
         """Exchange time minus local wall time, ms."""
         return self.now() - self.wall() * 1000
 
-    def witness(self, lag_ms: float) -> None:
+    def observe_lag(self, lag_ms: float) -> None:
         """Takes the time stamp of a stream frame as a second opinion on exchange time.
 
         Args:
@@ -80,12 +80,12 @@ class ExchangeClock:
         self._heard = time.monotonic()
         if -self.tolerance_ms <= lag_ms <= self.tolerance_ms:
             self._agreed = self._heard
-        elif not self._doubted.is_set():
+        elif not self._disagreed.is_set():
             self._lags.clear()  # those before it say nothing of now
-            self._doubted.set()
+            self._disagreed.set()
         self._lags.append(lag_ms)
 
-    async def doubted(self, seconds: float) -> bool:
+    async def wait_for_disagreement(self, seconds: float) -> bool:
         """Waits for a frame whose stamp does not agree with this clock.
 
         Args:
@@ -96,8 +96,8 @@ class ExchangeClock:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):  # wait_for of Python 3.11 can lose a cancellation
-                await self._doubted.wait()
-        return self._doubted.is_set()
+                await self._disagreed.wait()
+        return self._disagreed.is_set()
 
     def measure(self, samples: list[tuple[float, int, float]]) -> Step:
         """Sets the clock from server time samples and from frames.
@@ -124,7 +124,7 @@ class ExchangeClock:
         self._anchor = (base, now + step)
         self.measured = self.measured or bool(samples)
         self._lags.clear()
-        self._doubted.clear()
+        self._disagreed.clear()
         return Step(step, int(since))
 
     def wall_step(self) -> float:
@@ -174,4 +174,4 @@ class ExchangeClock:
             left = exchange_ms - self.now()
             if left <= 0:
                 return
-            await asyncio.sleep(max(0.001, min(self.real_seconds(left), _LOOK_SECONDS)))
+            await asyncio.sleep(max(0.001, min(self.real_seconds(left), _CHECK_SECONDS)))

@@ -86,7 +86,7 @@ class Journal:
         self.events: deque[Event] = deque(maxlen=_KEPT)
         self.counters: Counter[str] = Counter()
         self._now = now
-        self._said: dict[str, float] = {}
+        self._last_logged: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def recent(self) -> tuple[Event, ...]:
@@ -135,7 +135,7 @@ class Journal:
         with self._lock:
             self.counters[name] += by
 
-    def odd(self, what: str, count: int, why: str, symbol: str | None = None) -> None:
+    def unusable(self, what: str, count: int, why: str, symbol: str | None = None) -> None:
         """Counts entries of an outside list that were left out, and logs it at most once a minute.
 
         Args:
@@ -159,8 +159,8 @@ class Journal:
         with self._lock:
             self.counters[name] += 1
             count = self.counters[name]
-            quiet = now - self._said.get(name, -_QUIET_SECONDS) < _QUIET_SECONDS
+            quiet = now - self._last_logged.get(name, -_QUIET_SECONDS) < _QUIET_SECONDS
             if not quiet:
-                self._said[name] = now
+                self._last_logged[name] = now
         if not quiet:
             self.note("warning", f"{name}: {text} ({count} so far)", symbol)

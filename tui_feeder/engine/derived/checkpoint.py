@@ -27,7 +27,13 @@ from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, to_candles
 from tui_feeder.engine.core.checksum import ChecksumError, with_checksum, without_checksum
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.derived.count_minute import count_minute
-from tui_feeder.engine.derived.inputs import SymbolInputs, earliest_start, inputs_of, settings_of, start_of
+from tui_feeder.engine.derived.inputs import (
+    SymbolInputs,
+    earliest_start,
+    history_start_of,
+    inputs_of,
+    settings_of,
+)
 from tui_feeder.engine.storage.store import Store
 
 #: Raised with every change of what a state holds or of how its numbers are made.
@@ -134,7 +140,7 @@ def resume(store: Store, config: Config, symbol: str, end: int) -> tuple[SymbolP
     present = store.present(symbol)
     if present.clip(provenance.start, last + MINUTE_MS).minutes != state.minutes:
         raise UnusableCheckpoint("minutes before their last were stored since")
-    start = start_of(store, symbol, end, settings)
+    start = history_start_of(store, symbol, end, settings)
     if start != provenance.start and not provenance.start < start == earliest_start(end, settings):
         raise UnusableCheckpoint("the history begins elsewhere")
     if settings.profile is not None and not _same_days(present, state):

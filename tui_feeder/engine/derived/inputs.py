@@ -142,7 +142,7 @@ def inputs_of(store: Store, symbol: str) -> SymbolInputs:
                     raise ValueError("a bar has no price")
             return inputs
         except (*UNREADABLE, ValueError) as error:
-            store.odd_record(_NOTE + symbol, str(error))
+            store.report_unusable(_NOTE + symbol, str(error))
     return SymbolInputs()
 
 
@@ -177,11 +177,11 @@ def revisions_of(store: Store, symbol: str) -> Revisions | None:
     try:
         return Revisions.decode(kept)
     except (*UNREADABLE, ValueError) as error:
-        store.odd_record(_REVISIONS + symbol, str(error))
+        store.report_unusable(_REVISIONS + symbol, str(error))
         return Revisions.unknown(store.present(symbol))
 
 
-def start_of(store: Store, symbol: str, end: int, settings: PipelineSettings) -> int:
+def history_start_of(store: Store, symbol: str, end: int, settings: PipelineSettings) -> int:
     """Applies :func:`history_start` to a stored symbol; before any publication no hole ends its history.
 
     So a replay gives the same message of a minute wherever it begins; messages name missing minutes.
@@ -229,7 +229,7 @@ def load_pipeline(store: Store, config: Config, symbol: str, end: int) -> Symbol
     inputs = inputs_of(store, symbol)
     settings = settings_of(store, config, symbol)
     pipeline = SymbolPipeline(symbol, settings)
-    start = start_of(store, symbol, end, settings)
+    start = history_start_of(store, symbol, end, settings)
     # The profile's increment rests on the stored days, also on those before a hole that ends the history.
     rows = store.read(symbol, start, end)
     last = int(rows["open_time"][-1]) if len(rows) else end

@@ -107,7 +107,7 @@ class FileSink(DrainingSink):
                     self.count(f"{self.name} messages", len(lines))
                 self.progress()
                 if packing is not None and packing.done():
-                    self._look_at(packing)
+                    self._check_packing(packing)
                     packing = None
                 if packing is None and time.monotonic() >= self._pack_at:
                     self._pack_at = float("inf")
@@ -119,7 +119,7 @@ class FileSink(DrainingSink):
                     await self.woken(TICK)
             await self.settle()
         except OSError as error:
-            raise SinkError(words_of(error, self._folder)) from error
+            raise SinkError(describe_error(error, self._folder)) from error
         finally:
             if packing is not None:
                 with contextlib.suppress(OSError):
@@ -199,12 +199,12 @@ class FileSink(DrainingSink):
 
     # --- those before it ------------------------------------------------------------------------
 
-    def _look_at(self, packing: asyncio.Task[None]) -> None:
+    def _check_packing(self, packing: asyncio.Task[None]) -> None:
         error = packing.exception()
         if error is not None:
             if not isinstance(error, OSError):
                 raise error
-            self.note("warning", f"{self.name}: not compressed: {words_of(error, self._folder)}")
+            self.note("warning", f"{self.name}: not compressed: {describe_error(error, self._folder)}")
             self._pack_at = min(self._pack_at, time.monotonic() + _AGAIN_SECONDS)
 
     def _pack(self) -> None:
@@ -285,11 +285,11 @@ def look(config: File, topics: Sequence[str]) -> list[str]:
         while not there.exists():
             there = there.parent
     except OSError as error:  # below a folder that cannot be entered
-        raise SinkError(words_of(error, folder)) from error
+        raise SinkError(describe_error(error, folder)) from error
     if not there.is_dir():
-        raise SinkError(words_of(NotADirectoryError(errno.ENOTDIR, "Not a directory"), there))
+        raise SinkError(describe_error(NotADirectoryError(errno.ENOTDIR, "Not a directory"), there))
     if not os.access(there, os.W_OK | os.X_OK):
-        raise SinkError(words_of(PermissionError(errno.EACCES, "Permission denied"), there))
+        raise SinkError(describe_error(PermissionError(errno.EACCES, "Permission denied"), there))
     free = shutil.disk_usage(there).free / _MB
     lines = [f"folder: {folder}" + ("" if folder.exists() else ", would be created"), f"free: {free:,.0f} MB"]
     for topic in topics:
@@ -306,7 +306,7 @@ def _check_owner(folder: Path) -> None:
         raise SinkError(f"{error}, with file.path") from error
 
 
-def words_of(error: OSError, folder: Path) -> str:
+def describe_error(error: OSError, folder: Path) -> str:
     """What an error of the disk means for people."""
     if error.errno in _NO_ROOM:
         return f"the disk of {folder} has no room: messages wait until it has"

@@ -20,7 +20,7 @@ from aiokafka.partitioner import murmur2
 
 from tui_feeder.config import Kafka
 from tui_feeder.engine.sinks.draining import DrainingSink
-from tui_feeder.engine.sinks.kafka_cluster import client_settings, reach, too_large, words_of
+from tui_feeder.engine.sinks.kafka_cluster import client_settings, describe_error, reach, too_large
 from tui_feeder.engine.sinks.thread import TICK, SinkError
 from tui_feeder.engine.storage.outbox import Outbox, QueuedMessage
 
@@ -110,7 +110,7 @@ class KafkaSink(DrainingSink):
             await self._drain(producer, delivery)
             await self.settle()
         except (KafkaError, TimeoutError) as error:
-            raise SinkError(words_of(error, self.topic)) from error
+            raise SinkError(describe_error(error, self.topic)) from error
         finally:
             if self._delivery is delivery:
                 self._delivery = None

@@ -104,7 +104,7 @@ async def connected(config: Kafka, topic: str) -> AsyncIterator[AIOKafkaClient]:
     """A client all brokers of the cluster answer; its errors are told in words."""
     settings = client_settings(config)
     timeout_ms = int(_REACH_SECONDS * 1000)
-    await _knock(config, settings, timeout_ms)
+    await _probe(config, settings, timeout_ms)
     client = AIOKafkaClient(**settings, request_timeout_ms=timeout_ms)
     try:
         try:
@@ -120,12 +120,12 @@ async def connected(config: Kafka, topic: str) -> AsyncIterator[AIOKafkaClient]:
                 )
         yield client
     except (errors.KafkaError, TimeoutError) as error:
-        raise SinkError(words_of(error, topic)) from error
+        raise SinkError(describe_error(error, topic)) from error
     finally:
         await client.close()
 
 
-async def _knock(config: Kafka, settings: dict[str, Any], timeout_ms: int) -> None:
+async def _probe(config: Kafka, settings: dict[str, Any], timeout_ms: int) -> None:
     """Connect to the first server that answers, for the reasons of those that do not."""
     names = ("client_id", "security_protocol", "ssl_context", "sasl_mechanism",
              "sasl_plain_username", "sasl_plain_password")  # fmt: skip
@@ -248,7 +248,7 @@ def too_large(size: int, topic: str, most: int | None = None) -> str:
     )
 
 
-def words_of(error: BaseException, topic: str) -> str:
+def describe_error(error: BaseException, topic: str) -> str:
     """What an error of aiokafka means for people."""
     if isinstance(error, errors.UnknownTopicOrPartitionError):
         return f"the topic {topic} does not exist and the broker does not create it: create it"

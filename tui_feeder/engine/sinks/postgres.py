@@ -108,7 +108,7 @@ class PostgresSink(SessionSink):
         try:
             pool = await tables.pool(self._database)
         except tables.FAULTS as error:
-            raise SinkError(tables.words_of(error, self._database)) from error
+            raise SinkError(tables.describe_error(error, self._database)) from error
         try:
             self.quiet(MIGRATION_SECONDS)  # an index on a large table takes its time
             async with pool.acquire() as connection:
@@ -123,7 +123,7 @@ class PostgresSink(SessionSink):
             comparing, self._files = Comparing(), None
             while True:
                 ending, self._since, began = self.ending, 0, time.monotonic()
-                await self._look_for_truncation(pool, comparing)
+                await self._find_truncation(pool, comparing)
                 await self._catch_up(pool)
                 if not self._refused:
                     self._level = began
@@ -138,11 +138,11 @@ class PostgresSink(SessionSink):
                     self.quiet(wait)
                     await self.woken(wait)
         except tables.FAULTS as error:
-            raise SinkError(tables.words_of(error, self._database)) from error
+            raise SinkError(tables.describe_error(error, self._database)) from error
         finally:
             pool.terminate()
 
-    async def _look_for_truncation(self, pool: Any, comparing: Comparing) -> None:  # noqa: ANN401
+    async def _find_truncation(self, pool: Any, comparing: Comparing) -> None:  # noqa: ANN401
         """Whether somebody has emptied or rewritten a table since the last pass: every row matters then."""
         async with pool.acquire() as connection, transaction(connection):
             files = await tables.files_of(connection)
@@ -200,10 +200,10 @@ class PostgresSink(SessionSink):
             self.note("warning", f"postgres: {what}{_and_more(more)}; written again")
             self.count("postgres differences", more + 1)
         if left:
-            await self._judge_left(pool, left)
+            await self._check_leftovers(pool, left)
         return bool(heal or profiles)
 
-    async def _judge_left(self, pool: Any, left: Sequence[Difference]) -> None:  # noqa: ANN401
+    async def _check_leftovers(self, pool: Any, left: Sequence[Difference]) -> None:  # noqa: ANN401
         """What differs although it was written again: rows of somebody else, or ours are not kept as written.
 
         Raises:

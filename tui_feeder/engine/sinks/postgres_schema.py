@@ -53,9 +53,9 @@ _KEYS = {
     "volume_profiles": ("symbol", "date"),
 }
 
-_LOOK_COLUMNS = """SELECT attname, format_type(atttypid, NULL), format_type(atttypid, atttypmod)
+_SELECT_COLUMNS = """SELECT attname, format_type(atttypid, NULL), format_type(atttypid, atttypmod)
     FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped"""
-_LOOK_KEYS = """SELECT array_agg(attname::text) FROM pg_index
+_SELECT_KEYS = """SELECT array_agg(attname::text) FROM pg_index
     JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey)
     WHERE indrelid = to_regclass($1) AND indisunique AND indisvalid AND indpred IS NULL AND indexprs IS NULL
     GROUP BY indexrelid"""
@@ -106,7 +106,7 @@ async def inspect(connection: Any) -> Schema:  # noqa: ANN401
     if migrated:
         found.applied = {row[0] for row in await connection.fetch("SELECT number FROM feeder_migrations")}
     for table, columns in _COLUMNS.items():
-        types = {name: (bare, whole) for name, bare, whole in await connection.fetch(_LOOK_COLUMNS, table)}
+        types = {name: (bare, whole) for name, bare, whole in await connection.fetch(_SELECT_COLUMNS, table)}
         if not types:
             found.missing.append(table)
             continue
@@ -124,7 +124,7 @@ async def inspect(connection: Any) -> Schema:  # noqa: ANN401
                 found.wrong.append(
                     f"{table} has no column {name}: it is another table; rename it, or use another database"
                 )
-        keys = [set(names) for (names,) in await connection.fetch(_LOOK_KEYS, table)]
+        keys = [set(names) for (names,) in await connection.fetch(_SELECT_KEYS, table)]
         if set(_KEYS[table]) not in keys:
             found.keys.append(table)
             found.missing.append(f"a unique index on {table}")

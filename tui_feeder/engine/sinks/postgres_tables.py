@@ -60,7 +60,7 @@ _UPSERT_PROFILE = (
     + ", ".join(f"{name} = excluded.{name}" for name in _PROFILE[2:])
 )
 
-_LOOK = """SELECT current_setting('server_version'),
+_SELECT_STATE = """SELECT current_setting('server_version'),
     (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()),
     has_schema_privilege(current_schema(), 'CREATE'),
     (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb')"""
@@ -125,7 +125,7 @@ async def look(
         try:
             async with transaction(connection, isolation="repeatable_read", readonly=True):
                 begun = time.perf_counter()
-                version, tls, may_create, timescale = await connection.fetchrow(_LOOK)
+                version, tls, may_create, timescale = await connection.fetchrow(_SELECT_STATE)
                 took = (time.perf_counter() - begun) * 1000
                 schema = await inspect(connection)
                 schema.check()
@@ -135,7 +135,7 @@ async def look(
         finally:
             await connection.close(timeout=2.0)
     except FAULTS as error:
-        raise SinkError(words_of(error, database)) from error
+        raise SinkError(describe_error(error, database)) from error
     if schema.missing and not may_create:
         raise SinkError(
             f"{database.username} may not create {', '.join(schema.missing)}: grant CREATE on the schema"
@@ -265,7 +265,7 @@ def seconds_of(label: str) -> int:
     return int(match[1]) * {"m": 60, "h": 3600, "d": 86_400}[match[2]] if match else 0
 
 
-def words_of(error: BaseException, database: Database) -> str:
+def describe_error(error: BaseException, database: Database) -> str:
     """What an error of the database means for people; never with a password."""
     where = f"{database.host}:{database.port}"
     if isinstance(error, ssl.SSLError):

@@ -217,13 +217,13 @@ class SessionSink(ABC):
 
     def note(self, level: str, text: str) -> None:
         """A line for the log and the screen."""
-        self._tell(lambda journal: journal.note(level, text))
+        self._on_engine_loop(lambda journal: journal.note(level, text))
 
     def count(self, name: str, by: int) -> None:
         """Add to a counter of the journal."""
-        self._tell(lambda journal: journal.count(name, by))
+        self._on_engine_loop(lambda journal: journal.count(name, by))
 
-    def _tell(self, what: Callable[[Journal], None]) -> None:
+    def _on_engine_loop(self, what: Callable[[Journal], None]) -> None:
         journal, loop = self._journal, self._engine_loop
         if journal is not None and loop is not None:
             with contextlib.suppress(RuntimeError):  # the engine has ended
@@ -232,7 +232,7 @@ class SessionSink(ABC):
     def _supervise(self) -> None:
         """One session after the other, each watched."""
         while not self._closing.is_set():
-            session = _Session(self.name, self._one_session)
+            session = _Session(self.name, self._run_session)
             self._current, self._idle, self._quiet_until = session, 0.0, 0.0
             session.start()
             if not self._watch(session):
@@ -280,7 +280,7 @@ class SessionSink(ABC):
             self.trouble = f"{STALLED}: {len(self._hanging)} sessions hang: start the feeder again"
             self._hanging = [session for session in self._hanging if not session.ended.is_set()]
 
-    async def _one_session(self) -> None:
+    async def _run_session(self) -> None:
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
         self._loop, self._woken = loop, woken
         try:

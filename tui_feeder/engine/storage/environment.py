@@ -50,7 +50,7 @@ class Environment:
         self._moving = False
         self._closed = False
         if read_only:
-            self._look(path / DATA)
+            self._check_owner(path / DATA)
         new = _never_written(path)
         self._lock: StorageLock | ReadingLock | None = None if read_only else StorageLock(path)
         try:
@@ -79,7 +79,7 @@ class Environment:
                 raise StoreError(f"{path} cannot be opened as a store: {error}") from error
             raise
 
-    def _look(self, file: Path) -> None:
+    def _check_owner(self, file: Path) -> None:
         """Whether there is a store to read, and we may."""
         try:
             with file.open("rb") as found:
@@ -133,9 +133,9 @@ class Environment:
             ) from error
         return False
 
-    def misplaced(self) -> str | None:
+    def files_problem(self) -> str | None:
         """What became of the files of a store that is written, behind its back; None while they are there."""
-        return self._lock.misplaced() if isinstance(self._lock, StorageLock) else None
+        return self._lock.files_problem() if isinstance(self._lock, StorageLock) else None
 
     def _agree(self, exchange: str) -> tuple[int, str]:
         """Check format and exchange; the format found, 0 in a new store, and the exchange it holds."""

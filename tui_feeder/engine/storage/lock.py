@@ -83,7 +83,7 @@ class StorageLock:
         while self._files:
             os.close(self._files.popitem()[1])
 
-    def misplaced(self) -> str | None:
+    def files_problem(self) -> str | None:
         """What became of the files behind our back, in words; None while they are those that are locked.
 
         A deleted ``engine.lock`` is put back.

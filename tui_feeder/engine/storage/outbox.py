@@ -187,14 +187,14 @@ class Outbox:
                 try:
                     message = _decode(cursor.key(), cursor.value())
                 except (struct.error, UnicodeDecodeError) as error:
-                    self._odd(int.from_bytes(cursor.key(), "big"), error)
+                    self._unusable(int.from_bytes(cursor.key(), "big"), error)
                 else:
                     most_bytes -= len(message.payload)
                     found.append(message)
                 at = cursor.next()
         return found
 
-    def _odd(self, number: int, error: Exception) -> None:
+    def _unusable(self, number: int, error: Exception) -> None:
         """A message cannot be read: it is left out, those behind it are not held up."""
         if number not in self._unreadable:
             self._unreadable.append(number)

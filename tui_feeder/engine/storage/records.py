@@ -40,7 +40,7 @@ class FileRecord(msgspec.Struct, frozen=True):
     read_at: int
 
 
-class DamagedRecordLog:
+class UnusableRecords:
     """Records of a store that are damaged: each is named once, and counts as absent."""
 
     def __init__(self, path: Path) -> None:
@@ -57,8 +57,8 @@ class DamagedRecordLog:
 class Records:
     """Reads and writes them within a transaction it is given."""
 
-    def __init__(self, environment: Environment, odd: DamagedRecordLog) -> None:
-        self._odd = odd.add
+    def __init__(self, environment: Environment, unusable: UnusableRecords) -> None:
+        self._unusable = unusable.add
         self._notes = environment.notes
         self._files = environment.files
         self._quarantine = environment.quarantine
@@ -76,7 +76,7 @@ class Records:
             try:
                 found[key[len(start) :].decode()] = DAMAGED if value is None else value
             except UnicodeDecodeError as error:
-                self._odd(f"the note {key!r}", str(error))
+                self._unusable(f"the note {key!r}", str(error))
         return found
 
     def set_note(self, txn: lmdb.Transaction, name: str, value: bytes | None) -> None:
@@ -95,7 +95,7 @@ class Records:
         try:
             return msgspec.msgpack.decode(found, type=FileRecord)
         except UNREADABLE as error:
-            self._odd(f"archive file {path}", str(error))
+            self._unusable(f"archive file {path}", str(error))
             return None
 
     def set_file(self, txn: lmdb.Transaction, path: str, record: FileRecord) -> None:
@@ -112,7 +112,7 @@ class Records:
             if day >= end:
                 break
             if value is None:  # it counts as missing: it is built again
-                self._odd(f"{symbol}: the volume profile of {format_day(day)}", "its checksum differs")
+                self._unusable(f"{symbol}: the volume profile of {format_day(day)}", "its checksum differs")
             else:
                 found.append((day, value))
         return found

@@ -53,7 +53,7 @@ from tui_feeder.engine.storage.outbox import (
     database_of,
     largest_waiting,
 )
-from tui_feeder.engine.storage.records import NOTE, DamagedRecordLog, FileRecord, Quarantined, Records
+from tui_feeder.engine.storage.records import NOTE, FileRecord, Quarantined, Records, UnusableRecords
 from tui_feeder.engine.storage.symbol_state import (
     NAMES,
     SUMMARY_NAMES,
@@ -108,9 +108,11 @@ class Store:
     ) -> None:
         self.path = path
         self.read_only = read_only
-        self._odd = DamagedRecordLog(path)
-        self.odd_record = self._odd.add  # a record cannot be used and counts as absent: what, and why
-        self.odd_records = self._odd.found  # those, and why they cannot be used
+        self._unusable = UnusableRecords(path)
+        self.report_unusable = (
+            self._unusable.add
+        )  # a record cannot be used and counts as absent: what, and why
+        self.unusable_records = self._unusable.found  # those, and why they cannot be used
         self.outboxes: dict[str, Outbox] = {}  # by topic; see open_outbox
         #: Called by the writer, on its thread, when the minutes of a damaged day have become missing.
         self.on_damaged_day: Callable[[DamagedDay], None] = _log_damaged_day
@@ -121,7 +123,7 @@ class Store:
         self._environment = Environment(path, exchange=exchange, read_only=read_only, map_size=map_size)
         self.exchange = self._environment.exchange
         self._day_blocks = DayBlocks(self._environment)
-        self._records = Records(self._environment, self._odd)
+        self._records = Records(self._environment, self._unusable)
         self._writer: GroupCommit[Write] | None = None
         if not read_only:
             self._writer = GroupCommit(self._environment, self._begin, self._publish)
@@ -160,7 +162,7 @@ class Store:
                 try:
                     found.append(name.decode())
                 except UnicodeDecodeError as error:
-                    self.odd_record(f"the name {name!r}", str(error))
+                    self.report_unusable(f"the name {name!r}", str(error))
                 at = cursor.set_range(name + b"\1")
         return sorted(found)
 
@@ -202,7 +204,7 @@ class Store:
         return state_of(
             raw,
             tail_days,
-            lambda name, why: self.odd_record(f"{symbol}: {name}", why),
+            lambda name, why: self.report_unusable(f"{symbol}: {name}", why),
             lambda: self._stored(symbol),
         )
 
@@ -377,9 +379,9 @@ class Store:
         """Number of candles stored, all symbols."""
         return sum(self.present(symbol).minutes for symbol in self.symbols())
 
-    def misplaced(self) -> str | None:
+    def files_problem(self) -> str | None:
         """What became of the store's files behind its back, in words; None while they are in their place."""
-        return self._environment.misplaced()
+        return self._environment.files_problem()
 
     def version(self) -> int:
         """A number that rises with every committed transaction, of whichever process writes.

@@ -80,7 +80,7 @@ class SymbolState:
 def state_of(
     raw: Mapping[bytes, bytes | None],
     tail_days: set[int],
-    odd: Callable[[str, str], None],
+    unusable: Callable[[str, str], None],
     stored: Callable[[], Coverage],
 ) -> SymbolState:
     """The state from its parts as they are kept; parts that are absent are empty, and so are damaged ones.
@@ -88,7 +88,7 @@ def state_of(
     Args:
         raw: the parts by name.
         tail_days: midnights of the days with rows in the tail.
-        odd: told the name of a part that cannot be used, and what is done without it.
+        unusable: told the name of a part that cannot be used, and what is done without it.
         stored: finds the minutes that are there, which takes longer than to know them.
     """
 
@@ -96,7 +96,7 @@ def state_of(
         try:
             return _coverage(raw[STORED_AS[name]])
         except ValueError as error:
-            odd(STORED_AS[name].decode(), str(error))
+            unusable(STORED_AS[name].decode(), str(error))
             return fallback()
 
     def moment(name: bytes, most: int = _LAST_MS) -> int | None:
@@ -104,7 +104,7 @@ def state_of(
         at = None if kept is None else int.from_bytes(kept, "big")
         if at is None or (kept is not None and len(kept) == 8 and at % MINUTE_MS == 0 and at <= most):
             return at
-        odd(name.decode(), f"{at} is no minute it can be")
+        unusable(name.decode(), f"{at} is no minute it can be")
         return None
 
     present, lost = minutes("present", stored), minutes("lost_published")
@@ -119,10 +119,10 @@ def state_of(
         unpublished=minutes("unpublished"),
         unconfirmed=minutes("unconfirmed"),
         stale_published=minutes("stale_published"),
-        edition=_edition(raw[b"edition"], odd),
+        edition=_edition(raw[b"edition"], unusable),
         listed=moment(b"listed"),
         watermark=moment(b"watermark", min(_LAST_MS, newest + DAY_MS)),
-        unavailable=_unavailable(raw[b"unavailable"], odd),
+        unavailable=_unavailable(raw[b"unavailable"], unusable),
         lost_published=lost,
         damaged_missing=minutes("damaged_missing"),
         tail_days=tail_days,
@@ -147,14 +147,14 @@ def summary_of(raw: Mapping[bytes, bytes | None]) -> tuple[Coverage, int, int | 
     return present, 0 if edition is None else int.from_bytes(edition, "big"), first
 
 
-def _edition(raw: bytes | None, odd: Callable[[str, str], None]) -> int:
+def _edition(raw: bytes | None, unusable: Callable[[str, str], None]) -> int:
     if raw is None or (len(raw) == 8 and int.from_bytes(raw, "big") < _NO_EDITION):
         return 0 if raw is None else int.from_bytes(raw, "big")
-    odd("edition", "it is no number")
+    unusable("edition", "it is no number")
     return _NO_EDITION  # none that anything was kept with
 
 
-def _unavailable(raw: bytes | None, odd: Callable[[str, str], None]) -> tuple[Unavailable, ...]:
+def _unavailable(raw: bytes | None, unusable: Callable[[str, str], None]) -> tuple[Unavailable, ...]:
     """The ranges that can be read; one that cannot is asked for as if it were new."""
     found = []
     try:
@@ -165,9 +165,9 @@ def _unavailable(raw: bytes | None, odd: Callable[[str, str], None]) -> tuple[Un
                     raise ValueError(f"{known.start} to {known.end} is no range of minutes")
                 found.append(known)
             except (*UNREADABLE, ValueError) as error:
-                odd("unavailable", str(error))
+                unusable("unavailable", str(error))
     except UNREADABLE as error:
-        odd("unavailable", str(error))
+        unusable("unavailable", str(error))
     return tuple(found)
 
 

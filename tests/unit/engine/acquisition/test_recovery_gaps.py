@@ -34,7 +34,7 @@ class Never:
 async def recovering(*unavailable: Unavailable, present: Coverage = EMPTY) -> AsyncIterator[Recovery]:
     clock = ExchangeClock()
     queue = SimpleNamespace(next=clock.now() // MINUTE_MS * MINUTE_MS, skipped=EMPTY, opened=0)
-    ingest = SimpleNamespace(queue=lambda _: queue, waits=lambda _: False, advance=lambda _: None)
+    ingest = SimpleNamespace(queue=lambda _: queue, is_blocked=lambda _: False, advance=lambda _: None)
     store = SimpleNamespace(present=lambda _: present, unavailable=lambda _: unavailable)
 
     async def rebuild(symbol: str, since: int) -> None:
@@ -65,7 +65,7 @@ def test_gaps_are_sorted_disjoint_and_exactly_what_was_asked_for(needs: list[tup
     async def ask() -> list[Gap]:
         async with recovering() as recovery:
             for start, many in needs:
-                recovery.need("X", at(start), at(start + many), "test")
+                recovery.request("X", at(start), at(start + many), "test")
             return recovery.open_gaps()
 
     gaps = asyncio.run(ask())
@@ -84,7 +84,7 @@ def test_what_is_known_to_be_unavailable_is_taken_up_beside_open_gaps_and_change
     async def run() -> tuple[list[Gap], dict[int, tuple[object, ...]], dict[int, tuple[object, ...]]]:
         async with recovering(*records) as recovery:
             for start, many in live:
-                recovery.need("X", at(start), at(start + many), "live")
+                recovery.request("X", at(start), at(start + many), "live")
             before = {id(gap): (gap.start, gap.end, gap.state, gap.tries) for gap in recovery.open_gaps()}
             recovery.resume("X")
             recovery.resume("X")  # a second startup of the symbol
@@ -124,7 +124,7 @@ def calls_of(gaps: int) -> int:
         async with recovering() as recovery:
             sys.setprofile(count)
             for k in range(gaps):
-                recovery.need("X", at(2 * (gaps - k)), at(2 * (gaps - k) + 1), "test")
+                recovery.request("X", at(2 * (gaps - k)), at(2 * (gaps - k) + 1), "test")
             sys.setprofile(None)
 
     asyncio.run(ask())

@@ -110,7 +110,7 @@ def test_a_damaged_block_is_a_missing_day_and_never_a_price(store: Store) -> Non
             txn.put(cursor.key(), bytes(block), db=days)
     again = Store(store.path)
     assert len(again.read(BTC, 0, EVER)) == 0
-    again.written().result()
+    again.flushed().result()
     assert not again.present(BTC)
     # It harms nobody else's minutes.
     assert again.put("ETHUSDT", rows_of(FIRST, minute(20), Source.REST), Source.REST).result().added == 20

@@ -160,12 +160,12 @@ def test_many_threads_write_while_others_read(store: Store) -> None:
 
 
 def test_closing_waits_for_readers_and_commits_what_waits(store: Store) -> None:
-    inside, go_on = threading.Event(), threading.Event()
+    inside, continue_with = threading.Event(), threading.Event()
 
     def read_slowly() -> None:
         with store._environment.reading():
             inside.set()
-            go_on.wait(30)
+            continue_with.wait(30)
 
     reader = threading.Thread(target=read_slowly)
     reader.start()
@@ -176,7 +176,7 @@ def test_closing_waits_for_readers_and_commits_what_waits(store: Store) -> None:
     assert future.result(30) == Written(added=1)
     closing.join(0.05)
     assert closing.is_alive()
-    go_on.set()
+    continue_with.set()
     closing.join(30)
     reader.join(30)
     assert not closing.is_alive()

@@ -41,7 +41,7 @@ class Listings(NamedTuple):
     """What exchangeInfo came to."""
 
     symbols: dict[str, SymbolInfo]
-    odd: dict[str, str]  # names of entries that cannot be used, fit to be shown, and why
+    unusable: dict[str, str]  # names of entries that cannot be used, fit to be shown, and why
     weight_limit: int | None  # a minute, where it is stated
 
 
@@ -93,7 +93,7 @@ def listings(body: bytes) -> Listings:
     """
     info = _exchange_info.decode(body)
     symbols: dict[str, SymbolInfo] = {}
-    odd: dict[str, str] = {}
+    unusable: dict[str, str] = {}
     for place, raw in enumerate(info.symbols, 1):
         try:
             symbol_info = _symbol_info(_symbol.decode(raw))
@@ -101,8 +101,8 @@ def listings(body: bytes) -> Listings:
                 raise ValueError("it is listed twice")
             symbols[symbol_info.symbol] = symbol_info
         except (*UNREADABLE, ValueError) as error:
-            odd[_name_of(raw, place)] = str(error)
-    return Listings(symbols, odd, _weight_limit(info.rateLimits))
+            unusable[_name_of(raw, place)] = str(error)
+    return Listings(symbols, unusable, _weight_limit(info.rateLimits))
 
 
 def _name_of(raw: msgspec.Raw, place: int) -> str:
@@ -175,7 +175,7 @@ class Klines(NamedTuple):
 
     rows: Rows  # sorted, each open time once, unchecked for the invariants of prices
     ends: np.ndarray[Any, np.dtype[np.int64]]  # their close times, ms
-    odd: tuple[str, ...]  # why entries were left out, each one
+    unusable: tuple[str, ...]  # why entries were left out, each one
 
 
 def klines(body: bytes, interval: str) -> Klines:
@@ -189,7 +189,7 @@ def klines(body: bytes, interval: str) -> Klines:
         msgspec.MsgspecError: it is no list.
         UnicodeDecodeError: it is no text.
     """
-    odd: list[str] = []
+    unusable: list[str] = []
     try:
         table = _klines.decode(body)
     except msgspec.MsgspecError:
@@ -198,19 +198,21 @@ def klines(body: bytes, interval: str) -> Klines:
             try:
                 table.append(_kline.decode(raw))
             except UNREADABLE as error:
-                odd.append(f"{error}: {show(bytes(raw)[:_TEXT].decode(errors='replace'))}")
+                unusable.append(f"{error}: {show(bytes(raw)[:_TEXT].decode(errors='replace'))}")
     rows = np.array([(*r[:6], *r[7:11]) for r in table], dtype=ROW)
     ends = np.array([r[6] for r in table], dtype=np.int64)
     length = int(interval[:-1]) * _UNITS[interval[-1]] * SECOND_MS
     wrong = ends != rows["open_time"] + (length - 1)
-    odd += [f"the candle of {at} does not end {length} ms after it begins" for at in rows["open_time"][wrong]]
+    unusable += [
+        f"the candle of {at} does not end {length} ms after it begins" for at in rows["open_time"][wrong]
+    ]
     rows, ends = rows[~wrong], ends[~wrong]
     order = np.argsort(rows["open_time"], kind="stable")
     rows, ends = rows[order], ends[order]
     if (again := np.diff(rows["open_time"], prepend=-1) == 0).any():
         # Of a minute that is there twice with different values nobody knows which is right.
         clash = set(rows["open_time"][1:][again[1:] & (rows[1:] != rows[:-1])].tolist())
-        odd += [f"the candle of {at} is there twice with different values" for at in sorted(clash)]
+        unusable += [f"the candle of {at} is there twice with different values" for at in sorted(clash)]
         keep = ~again & ~np.isin(rows["open_time"], list(clash))
         rows, ends = rows[keep], ends[keep]
-    return Klines(rows, ends, tuple(odd))
+    return Klines(rows, ends, tuple(unusable))

@@ -44,6 +44,6 @@ def known_ban(store: Store, clock: ExchangeClock) -> int:
         if left > _LONGEST_MS * clock.rate:
             raise ValueError(f"no ban lasts {left // 1000} s")
     except (*UNREADABLE, ValueError, OverflowError) as error:
-        store.odd_record("the note of a ban", str(error))
+        store.report_unusable("the note of a ban", str(error))
         return 0
     return clock.now() + max(0, left)

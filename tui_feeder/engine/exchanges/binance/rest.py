@@ -89,7 +89,7 @@ class RestClient:
         banned_until: exchange ms of a ban known from an earlier run.
         on_ban: called with the exchange ms until which a ban lasts, when one is learnt.
         proxies: on the way there; those of the environment where none are given.
-        on_odd: called with how many rows of a klines answer were left out, why the first, and the symbol.
+        on_unusable: called with how many rows of an answer were left out, why the first, and the symbol.
 
     Attributes:
         on_reached: called when REST answers again after it did not. With True once candles were given
@@ -109,7 +109,7 @@ class RestClient:
         banned_until: int = 0,
         on_ban: Callable[[int], None] = lambda _: None,
         proxies: Proxies | None = None,
-        on_odd: Callable[[int, str, str], None] = lambda *_: None,
+        on_unusable: Callable[[int, str, str], None] = lambda *_: None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._proxy = (proxies or Proxies()).of(self.base_url)
@@ -120,7 +120,7 @@ class RestClient:
         self.requests = 0
         self.on_reached: Callable[[bool], None] = lambda _: None
         self._on_ban = on_ban
-        self._on_odd = on_odd
+        self._on_odd = on_unusable
         self._refusing = False  # the last request for candles was refused, whatever it asked for
         self._given = self._tried = float("-inf")  # monotonic: when candles were given, when a trial was due
         self._places = asyncio.Semaphore(_IN_FLIGHT)

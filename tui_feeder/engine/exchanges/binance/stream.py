@@ -305,7 +305,7 @@ class KlineSocket:
         self.last_frame = now
         latency = float(now - data.E)
         if data.E:
-            self._clock.witness(latency)
+            self._clock.observe_lag(latency)
         self.latency_ms = latency if self.latency_ms is None else self.latency_ms * 0.95 + latency * 0.05
         closed = frame.x
         if closed and 0 < data.E <= frame.T:  # both are of the exchange's clock, however wrong that is
