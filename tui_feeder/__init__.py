@@ -1,17 +1,18 @@
-"""feeder-tui: Binance USD-M futures candles, complete, right and live, on one terminal.
+"""feeder-tui: Binance USD-M futures candles, complete, correct and live, on one terminal.
 
 For research: ``from tui_feeder import open_store`` (see docs/python.md). Importing this package
-alone loads nothing; the names below are loaded when they are first used.
+alone loads nothing else; the names below are loaded when they are first used.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tui_feeder.version import __version__
+
 if TYPE_CHECKING:
     from tui_feeder.research import CandleStore, open_store, to_pandas, to_polars
 
-__version__ = "0.1.0"
 __all__ = ["CandleStore", "__version__", "open_store", "to_pandas", "to_polars"]
 
 

@@ -119,12 +119,12 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         self.configuration = tuple(configuration)
         self.toasts = Toasts()
         self.toasts.take(self.snapshot)  # what went off before is no news
-        self.add_mode("overview", lambda: OverviewScreen(monitor))
-        self.add_mode("chart", lambda: ChartScreen(monitor))
-        self.add_mode("profile", lambda: ProfileScreen(monitor))
-        self.add_mode("gaps", lambda: GapsScreen(monitor))
-        self.add_mode("sources", SourcesScreen)
-        self.add_mode("log", LogScreen)
+        self.add_mode("overview", lambda: OverviewScreen(self))
+        self.add_mode("chart", lambda: ChartScreen(self))
+        self.add_mode("profile", lambda: ProfileScreen(self))
+        self.add_mode("gaps", lambda: GapsScreen(self))
+        self.add_mode("sources", lambda: SourcesScreen(self))
+        self.add_mode("log", lambda: LogScreen(self))
         self._first = state.screen if state.screen in _SCREENS else None
         self._state_file = state_file
         self.keys_edition = 0  # rises when keys change
@@ -375,7 +375,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
     def action_commands(self) -> None:
         """Everything that can be done, to search in."""
         if isinstance(self.screen, FeederScreen):
-            self.screen.open_popup(command_palette(self))
+            self.screen.open_popup(command_palette(self.screen))
 
     def action_copy(self) -> None:
         """The selected line to the terminal's clipboard."""
@@ -387,19 +387,19 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
     def action_export(self) -> None:
         """Ask for the format."""
         if isinstance(self.screen, FeederScreen):
-            self.screen.open_popup(export_menu(self, self.screen))
+            self.screen.open_popup(export_menu(self.screen))
 
     def action_faults(self) -> None:
         """What can be made to fail."""
         if isinstance(self.screen, FeederScreen) and self.faults is not None:
-            self.screen.open_popup(fault_menu(self, self.faults))
+            self.screen.open_popup(fault_menu(self.screen, self.faults))
 
     def action_help(self) -> None:
         """The keys of the screen in front; again to go back."""
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         else:
-            self.push_screen(HelpScreen(keys_of(self.screen)))
+            self.push_screen(HelpScreen(self, keys_of(self.screen)))
 
 
 class AttachedApp(FeederApp, inherit_bindings=False):

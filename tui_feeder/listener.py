@@ -115,7 +115,7 @@ class Listener(socket.socket):
         self._spare = -1
         self._logged: dict[str, float] = {}  # monotonic time, by reason
         self._waits_until = 0.0
-        _leave_accepting_out()
+        _drop_accept_tracebacks()
         self._keep_spare()
 
     def accept(self) -> tuple[socket.socket, Any]:
@@ -218,7 +218,7 @@ class _Accepted(socket.socket):
         return descriptor
 
 
-def _leave_accepting_out() -> None:
+def _drop_accept_tracebacks() -> None:
     """Asyncio's traceback of an accept that failed says what was logged above, once a second for ever."""
     logger = logging.getLogger("asyncio")
     if _is_not_accepting not in logger.filters:

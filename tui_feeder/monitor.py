@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, timeframe_label
-from tui_feeder.engine.core.decimals import Grid
+from tui_feeder.bars import DAY_MS, MINUTE_MS, ROW, Rows, timeframe_label
+from tui_feeder.price_grid import PriceGrid
 
 __all__ = [
     "DAY_MS",
@@ -282,7 +282,7 @@ class ProfileView:
     @property
     def prices(self) -> NDArray[np.float64]:
         """The price of each row, ascending, exact in decimal."""
-        return Grid(self.increment).prices(self.low_index, len(self.weights))
+        return PriceGrid(self.increment).prices(self.low_index, len(self.weights))
 
 
 class Monitor(Protocol):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from tui_feeder.listener import Listener
-from tui_feeder.service.refusals import leave_refusals_out
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Connection: TypeAlias = RequestHandler
@@ -102,7 +103,7 @@ async def serving_http(
         idle_seconds: that a connection may be kept without the next request, or without reading the answer.
         end_seconds: a request under way is waited for at the end.
     """
-    leave_refusals_out()
+    _drop_tracebacks_of_bad_requests()
     idle = _Idle(first_seconds, idle_seconds)
     app.middlewares.insert(0, idle.watch)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=idle_seconds, shutdown_timeout=end_seconds)
@@ -126,3 +127,17 @@ async def serving_http(
         looking.cancel()
         await runner.cleanup()
         listener.close()
+
+
+def _drop_tracebacks_of_bad_requests() -> None:
+    """Let the HTTP server log nothing of requests it cannot parse; it answers 400.
+
+    It would write a traceback for each, so anyone who reaches the port could fill the log.
+    """
+    logger = logging.getLogger("aiohttp.server")
+    if _is_not_a_bad_request not in logger.filters:
+        logger.addFilter(_is_not_a_bad_request)
+
+
+def _is_not_a_bad_request(record: logging.LogRecord) -> bool:
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)

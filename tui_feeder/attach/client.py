@@ -22,7 +22,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder import __version__
 from tui_feeder.attach.sockets import SocketError, check_peer
 from tui_feeder.attach.wire import (
     MAX_ANSWER,
@@ -42,6 +41,7 @@ from tui_feeder.attach.wire import (
 )
 from tui_feeder.errors import RunFailure
 from tui_feeder.monitor import ROW, Event, MinuteState, ProfileView, Rows, Snapshot
+from tui_feeder.version import __version__
 
 log = logging.getLogger(__name__)
 

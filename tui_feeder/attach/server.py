@@ -14,7 +14,6 @@ from typing import Any
 
 from msgspec import structs
 
-from tui_feeder import __version__
 from tui_feeder.attach.sockets import bind_socket, peer_user
 from tui_feeder.attach.wire import (
     MAX_QUESTION,
@@ -36,6 +35,7 @@ from tui_feeder.attach.wire import (
 )
 from tui_feeder.listener import Listener, most_connections
 from tui_feeder.monitor import MINUTE_MS, MinuteState, Monitor
+from tui_feeder.version import __version__
 
 log = logging.getLogger(__name__)
 

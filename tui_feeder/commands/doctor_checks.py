@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from tui_feeder.config import Config
+import aiohttp
+
+from tui_feeder.config import Config, LoadedConfig
 from tui_feeder.configuration.values import is_loopback
 from tui_feeder.engine.acquisition.download_plan import File, FileKind
 from tui_feeder.engine.acquisition.tracked_symbol import choose_symbols
@@ -35,6 +37,8 @@ from tui_feeder.engine.exchanges.binance.stream import Handlers, KlineSocket
 from tui_feeder.engine.sinks.configured import disabled_backlogs, look
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.store import Store, StoreError
+from tui_feeder.service.http import ServiceError, open_listener
+from tui_feeder.service.startup import PORT_KEY, http_settings
 
 State = Literal["ok", "warn", "fail"]
 _GB = 1 << 30
@@ -46,6 +50,7 @@ _ANOTHER_TIME_MS = 30 * DAY_MS
 _STREAMS = 10
 _NAMED = 5  # of symbols with the same trouble
 _ARCHIVE_SECONDS = 60.0
+_HEALTH_SECONDS = 3.0
 _LIQUID = "BTCUSDT"
 
 
@@ -152,6 +157,39 @@ def _holder(lock: Path) -> str:
         return lock.read_text().strip() if held else ""
     except (OSError, IndexError):
         return ""
+
+
+async def http_port(loaded: LoadedConfig) -> Finding:
+    """The port of health, metrics and the API: free, used by a feeder that runs, or taken."""
+    settings = http_settings(loaded)
+    if settings.off:
+        return Finding("http", "ok", f"nothing is served: {settings.off}")
+    host, port = settings.host, settings.port
+    try:
+        open_listener(host, port).close()
+    except ServiceError as error:
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        if await _feeder_answers(url):
+            return Finding("http", "ok", f"{url} is served by a feeder that runs")
+        # With the default port a run goes on without the service; with one that was set it does not start.
+        state: State = "fail" if settings.stated else "warn"
+        remedy = (
+            f"set {PORT_KEY} to another, or to 0 for none; service.http_host is an address of this machine"
+        )
+        return Finding("http", state, str(error).partition(": set ")[0], remedy)
+    return Finding("http", "ok", f"port {port} of {host} is free")
+
+
+async def _feeder_answers(url: str) -> bool:
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_HEALTH_SECONDS)) as session,
+            session.get(f"{url}/health") as answer,
+        ):
+            body = await answer.json()
+            return isinstance(body, dict) and "exchange_time" in body
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return False
 
 
 def proxies(config: Config) -> Finding:

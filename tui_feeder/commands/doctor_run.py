@@ -12,7 +12,6 @@ import typer
 
 from tui_feeder.commands import doctor_checks as checks
 from tui_feeder.commands.doctor_checks import Finding
-from tui_feeder.commands.doctor_port import port
 from tui_feeder.config import ConfigError, LoadedConfig
 from tui_feeder.engine.core.requirements import unmet_requirements
 from tui_feeder.errors import ExitCode
@@ -75,7 +74,7 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
     yield checks.storage(config)
     if rows := checks.profile_rows(config):
         yield rows
-    yield await port(loaded)
+    yield await checks.http_port(loaded)
     way = checks.proxies(config)
     yield way
     reported = {need.key.partition(".")[0] for need in needs}

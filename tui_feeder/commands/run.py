@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from tui_feeder import __version__
 from tui_feeder.commands import failures
 from tui_feeder.commands.failures import reported_failures
 from tui_feeder.commands.options import (
@@ -29,6 +28,7 @@ from tui_feeder.commands.options import (
     load_config,
 )
 from tui_feeder.errors import UsageError
+from tui_feeder.version import __version__
 
 if TYPE_CHECKING:  # heavy, and needed for a type alone
     from tui_feeder.runner import Options

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from rich.cells import cell_len
 from textual import events
@@ -19,15 +19,13 @@ from textual.widget import Widget
 from tui_feeder.monitor import Snapshot
 from tui_feeder.screens.export import Table
 from tui_feeder.screens.filter_input import FilterInput
+from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.lines import key_line, status_line
 from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.picture import svg
 from tui_feeder.widgets.popup import Choice, Overlay
-
-if TYPE_CHECKING:
-    from tui_feeder.app import FeederApp
 
 #: Columns and rows below which a page says what is needed.
 MINIMUM = Size(80, 24)
@@ -62,12 +60,16 @@ class FeederScreen(Screen[None], inherit_bindings=False):
     """A screen that draws snapshots.
 
     The app calls :meth:`draw` on every tick and after every key that changes what is seen.
+
+    Args:
+        host: the app, as far as a screen may use it.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = []
 
-    def __init__(self) -> None:
+    def __init__(self, host: ScreenHost) -> None:
         super().__init__()
+        self.host = host
         self.plan: dict[Widget, Region] = {}
         self._by_plan = _ByPlan()
         self._status = Panel(id="status")
@@ -86,14 +88,9 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         return self._by_plan
 
     @property
-    def feeder(self) -> FeederApp:
-        """The app, by its own type."""
-        return cast("FeederApp", self.app)
-
-    @property
     def palette(self) -> Palette:
         """Styles and symbols in force."""
-        return self.feeder.palette
+        return self.host.palette
 
     @property
     def too_small(self) -> bool:
@@ -134,7 +131,7 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         return self._key_line(width)
 
     def _key_line(self, width: int) -> list[Part]:
-        edition = (width, self.feeder.keys_edition)
+        edition = (width, self.host.keys_edition)
         if self._bottom is None or self._bottom[0] != edition:
             shown = sorted((keys for keys in keys_of(self) if keys.show), key=_key_order)
             self._bottom = (edition, key_line([(keys.keys, keys.description) for keys in shown], width))
@@ -171,8 +168,8 @@ class FeederScreen(Screen[None], inherit_bindings=False):
                 self._keys: Region(0, last, size.width, 1),
                 **self.place(size),
             }
-            if self.feeder.toasts.shown:
-                plan[self._toast] = self.feeder.toasts.region(size)
+            if self.host.toasts.shown:
+                plan[self._toast] = self.host.toasts.region(size)
             if self.popup is not None:
                 plan[self._front] = self.popup.region(size)
         if plan != self.plan:
@@ -182,13 +179,13 @@ class FeederScreen(Screen[None], inherit_bindings=False):
 
     def draw(self) -> None:
         """Show the app's snapshot."""
-        snapshot = self.feeder.snapshot
+        snapshot = self.host.snapshot
         if self.too_small:
             self._page.show(too_small_page(self.app.size, self.palette))
             return
         if self._status not in self.plan:  # a tick came before the placement for this size
             return
-        toasts = self.feeder.toasts
+        toasts = self.host.toasts
         place = toasts.region(self.app.size) if toasts.shown else None
         if place != self.plan.get(self._toast):
             self.call_later(self.replan)
@@ -198,16 +195,16 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         status = status_line(
             snapshot,
             self.shown_symbols(snapshot),
-            self.feeder.hz,
-            self.feeder.frozen,
-            self.feeder.title,
+            self.host.hz,
+            self.host.frozen,
+            str(self.app.title),
             width - _CLOCK - 1,
             palette.glyphs,
         )
         self._status.show([palette.strip(status, width - _CLOCK)])
         clock = cells.clock_text(snapshot.exchange_time, seconds=True) + "Z "
         self._clock.show([palette.cell(clock, Role.TEXT, _CLOCK)])
-        note = self.feeder.note
+        note = self.host.note
         self._keys.show([palette.strip([(f" {note}", Role.WARN)] if note else self.bottom(width), width)])
         self.paint(snapshot)
         if self.popup is not None and (region := self.plan.get(self._front)) is not None:
@@ -258,6 +255,12 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         self.close_popup()
         if isinstance(chosen, Choice):
             chosen.run()
+
+
+def split_region(left: Panel, right: Panel, region: Region, width: int) -> dict[Widget, Region]:
+    """Two panels side by side, the right one ``width`` cells wide."""
+    x, y, across, rows = region
+    return {left: Region(x, y, across - width, rows), right: Region(x + across - width, y, width, rows)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Chart: the candles of one symbol over all its stored history, with a crosshair, volume and the profile."""
+"""The chart screen, and the keys and actions of every screen that has a chart."""
 
 from __future__ import annotations
 
@@ -9,15 +9,52 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.widget import Widget
 
-from tui_feeder.monitor import Monitor, Snapshot
-from tui_feeder.screens.charted import ChartedScreen, chart_bindings
+from tui_feeder.monitor import Snapshot
+from tui_feeder.screens.base import FeederScreen, split_region
 from tui_feeder.screens.export import Table, bars_table
-from tui_feeder.screens.overview import split
-from tui_feeder.widgets.chart import ChartSize
+from tui_feeder.screens.host import ScreenHost
+from tui_feeder.widgets.chart import Chart, ChartSize
 from tui_feeder.widgets.panel import Panel
 
 
-class ChartScreen(ChartedScreen, inherit_bindings=False):
+def chart_bindings(group: str) -> tuple[Binding, ...]:
+    """The keys of timeframe and zoom, their ids in ``group``."""
+    return (
+        Binding("left_square_bracket", "timeframe(-1)", "tf", key_display="[", id=f"{group}.shorter",
+                tooltip="Shorter timeframe"),
+        Binding("right_square_bracket", "timeframe(1)", "tf", key_display="]", id=f"{group}.longer",
+                tooltip="Longer timeframe"),
+        Binding("plus,equals_sign", "zoom(1)", "zoom", show=False, key_display="+", id=f"{group}.zoom_in",
+                tooltip="Wider candles"),
+        Binding("minus", "zoom(-1)", "zoom", show=False, key_display="-", id=f"{group}.zoom_out",
+                tooltip="Narrower candles"),
+    )  # fmt: skip
+
+
+class ScreenWithChart(FeederScreen, inherit_bindings=False):
+    """A screen with the chart of the selected symbol."""
+
+    def __init__(self, host: ScreenHost) -> None:
+        super().__init__(host)
+        self.chart = Chart(host.monitor)
+
+    def action_move(self, rows: int) -> None:
+        """Select another symbol."""
+        self.host.grid.move(rows)
+        self.draw()
+
+    def action_timeframe(self, step: int) -> None:
+        """Another timeframe for the chart and the EMA distance."""
+        self.host.step_timeframe(step)
+        self.replan()
+
+    def action_zoom(self, step: int) -> None:
+        """More or less room for a candle."""
+        self.chart.zoom(step)
+        self.replan()
+
+
+class ChartScreen(ScreenWithChart, inherit_bindings=False):
     """Screen 2."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -42,8 +79,8 @@ class ChartScreen(ChartedScreen, inherit_bindings=False):
         *chart_bindings("chart"),
     ]  # fmt: skip
 
-    def __init__(self, monitor: Monitor) -> None:
-        super().__init__(monitor)
+    def __init__(self, host: ScreenHost) -> None:
+        super().__init__(host)
         self._title = Panel(id="title")
         self._read_out = Panel(id="read_out")
         self._candles = Panel(id="chart")
@@ -62,7 +99,7 @@ class ChartScreen(ChartedScreen, inherit_bindings=False):
         return {
             self._title: Region(0, 1, width, 1),
             self._read_out: Region(0, 2, width, 1),
-            **split(self._candles, self._edge, Region(0, 3, width - profile, rows), self.chart.edge),
+            **split_region(self._candles, self._edge, Region(0, 3, width - profile, rows), self.chart.edge),
             self._profile: Region(width - profile, 3, profile, rows),
         }
 
@@ -72,10 +109,10 @@ class ChartScreen(ChartedScreen, inherit_bindings=False):
     def paint(self, snapshot: Snapshot) -> None:
         """The chart as it is now."""
         width, height = self.app.size
-        view = self.feeder.grid.view
+        view = self.host.grid.view
         profile, rows = self._profile_width(width), height - 4
         size = ChartSize(width - profile, profile, rows, volume=max(2, rows // 7))
-        strips = self.chart.paint(snapshot, view, self.feeder.timeframe, size, self.palette)
+        strips = self.chart.paint(snapshot, view, self.host.timeframe, size, self.palette)
         self._title.show(strips.title)
         self._candles.show(strips.chart)
         self._edge.show(strips.edge)
@@ -90,21 +127,21 @@ class ChartScreen(ChartedScreen, inherit_bindings=False):
 
     def selected_text(self) -> str:
         """The read-out."""
-        view = self.feeder.grid.view
+        view = self.host.grid.view
         text = self._read_out.strips[0].text.strip() if self._read_out.strips else ""
         return f"{view.symbol} {text}" if view is not None and text else ""
 
     def table(self) -> Table | None:
         """The bars in sight."""
-        view = self.feeder.grid.view
+        view = self.host.grid.view
         if view is None:
             return None
         lines = [(line.name, line.values) for line in self.chart.lines]
-        return bars_table(view.symbol, self.feeder.timeframe, self.chart.bars, lines)
+        return bars_table(view.symbol, self.host.timeframe, self.chart.bars, lines)
 
     @property
     def _first(self) -> int | None:
-        view = self.feeder.grid.view
+        view = self.host.grid.view
         return view.first_minute if view is not None else None
 
     # What the keys do

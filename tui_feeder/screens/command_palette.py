@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tui_feeder.monitor import FaultOption, Faults, timeframe_label
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.export import file_name, write
 from tui_feeder.widgets.popup import Choice, Popup
 
-if TYPE_CHECKING:
-    from tui_feeder.app import FeederApp
-
 #: Actions that make no sense from a list.
 _NOT_LISTED = ("app.commands", "app.interrupt")
 
 
-def command_palette(app: FeederApp) -> Popup:
+def command_palette(screen: FeederScreen) -> Popup:
     """Every action in force, every symbol, timeframe, order and theme, and which symbols to follow."""
+    app, host = screen.app, screen.host
     choices = []
     seen = set()
-    for active in app.screen.active_bindings.values():
+    for active in screen.active_bindings.values():
         binding = active.binding
         if binding.id in seen or binding.id in _NOT_LISTED:
             continue
@@ -30,76 +27,77 @@ def command_palette(app: FeederApp) -> Popup:
         run = partial(app.call_later, app.run_action, binding.action, active.node)
         choices.append(Choice(binding.key_display or binding.key, binding.tooltip, run))
     choices += [
-        Choice("", f"Timeframe {timeframe_label(frame)}", partial(app.set_timeframe, frame))
-        for frame in app.snapshot.timeframes
+        Choice("", f"Timeframe {timeframe_label(frame)}", partial(host.set_timeframe, frame))
+        for frame in host.snapshot.timeframes
     ]
-    choices += [Choice("", f"Theme {name}", partial(app.set_theme, name)) for name in app.themes.names()]
+    choices += [Choice("", f"Theme {name}", partial(host.set_theme, name)) for name in host.themes.names()]
     choices += [
-        Choice("", f"Sort by {key or 'the order of the configuration'}", partial(app.sort_by, key))
-        for key in app.grid.sortable()
-    ]
-    choices += [
-        Choice("", f"Symbol {view.symbol}", partial(app.select, view.symbol)) for view in app.snapshot.symbols
-    ]
-    followed = {view.symbol for view in app.snapshot.symbols}
-    choices += [
-        Choice("", f"Follow {name} no longer", partial(app.monitor.drop_symbol, name)) for name in followed
+        Choice("", f"Sort by {key or 'the order of the configuration'}", partial(host.sort_by, key))
+        for key in host.grid.sortable()
     ]
     choices += [
-        Choice("", f"Follow {name} too", partial(app.monitor.add_symbol, name))
-        for name in app.monitor.listed()
+        Choice("", f"Symbol {view.symbol}", partial(host.select, view.symbol))
+        for view in host.snapshot.symbols
+    ]
+    followed = {view.symbol for view in host.snapshot.symbols}
+    choices += [
+        Choice("", f"Follow {name} no longer", partial(host.monitor.drop_symbol, name)) for name in followed
+    ]
+    choices += [
+        Choice("", f"Follow {name} too", partial(host.monitor.add_symbol, name))
+        for name in host.monitor.listed()
         if name not in followed
     ]
     return Popup("Commands", choices, searched=True)
 
 
-def fault_menu(app: FeederApp, faults: Faults) -> Popup:
+def fault_menu(screen: FeederScreen, faults: Faults) -> Popup:
     """The faults of a demo's exchange that can be switched on, and their healing."""
-    symbol = app.grid.selected
+    symbol = screen.host.grid.selected
     choices = [
         Choice(str(number), option.text.replace("{symbol}", symbol or "the symbol"),
-               partial(_switch, app, faults, option, symbol))
+               partial(_switch, screen, faults, option, symbol))
         for number, option in enumerate(faults.options(), 1)
         if symbol is not None or not option.of_symbol
     ]  # fmt: skip
-    heal = Choice("h", "heal everything", partial(_switch, app, faults, None, None))
+    heal = Choice("h", "heal everything", partial(_switch, screen, faults, None, None))
     return Popup("Faults of the exchange", [*choices, heal])
 
 
-def _switch(app: FeederApp, faults: Faults, option: FaultOption | None, symbol: str | None) -> None:
+def _switch(screen: FeederScreen, faults: Faults, option: FaultOption | None, symbol: str | None) -> None:
     """Switch a fault on, or all off; the exchange is asked on a thread, since it may hang."""
     ask = faults.heal
     if option is not None:
         ask = partial(faults.switch_on, option.name, symbol if option.of_symbol else None)
 
     def work() -> None:
-        app.call_from_thread(app.show_note, ask(), 6.0)
+        screen.app.call_from_thread(screen.host.show_note, ask(), 6.0)
 
-    app.show_note("asking the exchange")
-    app.run_worker(work, thread=True, group="faults")
+    screen.host.show_note("asking the exchange")
+    screen.app.run_worker(work, thread=True, group="faults")
 
 
-def export_menu(app: FeederApp, screen: FeederScreen) -> Popup:
+def export_menu(screen: FeederScreen) -> Popup:
     """The formats a view can be exported in."""
-    choices = [Choice("s", "SVG, the picture", partial(_export, app, screen, "svg"))]
+    choices = [Choice("s", "SVG, the picture", partial(_export, screen, "svg"))]
     if screen.table() is not None:
-        choices += [Choice("c", "CSV, the values", partial(_export, app, screen, "csv")),
-                    Choice("j", "JSON, the values", partial(_export, app, screen, "json"))]  # fmt: skip
+        choices += [Choice("c", "CSV, the values", partial(_export, screen, "csv")),
+                    Choice("j", "JSON, the values", partial(_export, screen, "json"))]  # fmt: skip
     return Popup("Export what is in view", choices)
 
 
-def _export(app: FeederApp, screen: FeederScreen, form: str) -> None:
+def _export(screen: FeederScreen, form: str) -> None:
     """Write what is in view as a new file where the program was started, and say where."""
     table = screen.table()
-    name = table.name if table is not None else str(app.current_mode)
+    name = table.name if table is not None else str(screen.app.current_mode)
     if form == "svg":
-        text = screen.picture(f"{app.title} {name}")
+        text = screen.picture(f"{screen.app.title} {name}")
     else:
         assert table is not None
         text = table.csv() if form == "csv" else table.json()
     try:
-        path = write(Path.cwd(), file_name(name, form, app.snapshot.exchange_time), text)
+        path = write(Path.cwd(), file_name(name, form, screen.host.snapshot.exchange_time), text)
     except OSError as fault:
-        app.show_note(f"not exported: {fault}", 5.0)
+        screen.host.show_note(f"not exported: {fault}", 5.0)
     else:
-        app.show_note(f"written: {path}", 5.0)
+        screen.host.show_note(f"written: {path}", 5.0)

@@ -9,9 +9,10 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.widget import Widget
 
-from tui_feeder.monitor import DAY_MS, GapView, MinuteState, Monitor, Snapshot, SymbolView
+from tui_feeder.monitor import DAY_MS, GapView, MinuteState, Snapshot, SymbolView
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.export import Table, gaps_table
+from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.coverage import legend, paint_coverage, strip_widths
 from tui_feeder.widgets.lists import gap_reason, paint_gaps
@@ -37,9 +38,8 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         Binding("R", "retry_all", "retry all", id="gaps.retry_all", tooltip="Try all symbols again now"),
     ]  # fmt: skip
 
-    def __init__(self, monitor: Monitor) -> None:
-        super().__init__()
-        self._monitor = monitor
+    def __init__(self, host: ScreenHost) -> None:
+        super().__init__(host)
         self._strips = Panel(id="coverage")
         self._known: dict[str, tuple[object, tuple[tuple[MinuteState, ...], ...]]] = {}
         self._list = Panel(id="gaps")
@@ -63,7 +63,7 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
     def _coverage_rows(self) -> int:
         """Lines of the coverage, its heading and legend included."""
         most = (self.app.size.height - 3) * 3 // 5
-        return 2 + min(max(1, len(self.feeder.grid.order)), most - 2)
+        return 2 + min(max(1, len(self.host.grid.order)), most - 2)
 
     def paint(self, snapshot: Snapshot) -> None:
         """Strips and list as they are now."""
@@ -71,7 +71,7 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         rows = self._coverage_rows
         if rows != self.plan[self._strips].height:
             self.call_later(self.replan)
-        grid = self.feeder.grid
+        grid = self.host.grid
         views = grid.window(rows - 2)
         spans = strip_widths(width)
         shown = [(view.symbol, view.missing_minutes, self._coverage(view, snapshot, spans)) for view in views]
@@ -102,15 +102,15 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         if known is None or known[0] != key:
             end = snapshot.exchange_time // 60_000 * 60_000
             strips = tuple(
-                self._monitor.coverage(view.symbol, end - span, end, cells)
+                self.host.monitor.coverage(view.symbol, end - span, end, cells)
                 for span, cells in zip(_SPANS, widths, strict=True)
             )
             known = self._known[view.symbol] = (key, strips)
         return known[1]
 
     def _selected_gap(self) -> GapView | None:
-        at = self._index(self.feeder.snapshot)
-        return self.feeder.snapshot.gaps[at] if at >= 0 else None
+        at = self._index(self.host.snapshot)
+        return self.host.snapshot.gaps[at] if at >= 0 else None
 
     def selected_text(self) -> str:
         """The selected gap."""
@@ -122,7 +122,7 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
 
     def table(self) -> Table:
         """Every gap."""
-        return gaps_table(self.feeder.snapshot.gaps)
+        return gaps_table(self.host.snapshot.gaps)
 
     def _index(self, snapshot: Snapshot) -> int:
         keys = [(gap.symbol, gap.start) for gap in snapshot.gaps]
@@ -132,24 +132,24 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
 
     def action_move(self, rows: int) -> None:
         """Select another gap."""
-        gaps = self.feeder.snapshot.gaps
+        gaps = self.host.snapshot.gaps
         if gaps:
-            gap = gaps[min(max(self._index(self.feeder.snapshot) + rows, 0), len(gaps) - 1)]
+            gap = gaps[min(max(self._index(self.host.snapshot) + rows, 0), len(gaps) - 1)]
             self._selected = (gap.symbol, gap.start)
             self.draw()
 
     def action_symbols(self, rows: int) -> None:
         """Select another symbol in the coverage."""
-        self.feeder.grid.move(rows)
+        self.host.grid.move(rows)
         self.draw()
 
     def action_retry(self) -> None:
         """Ask for the selected symbol's gaps to be tried now."""
         if self._selected is not None:
-            self.feeder.monitor.retry_gaps(self._selected[0])
-            self.feeder.show_note(f"asked to try {self._selected[0]} again")
+            self.host.monitor.retry_gaps(self._selected[0])
+            self.host.show_note(f"asked to try {self._selected[0]} again")
 
     def action_retry_all(self) -> None:
         """Ask for all gaps to be tried now."""
-        self.feeder.monitor.retry_gaps()
-        self.feeder.show_note("asked to try every gap again")
+        self.host.monitor.retry_gaps()
+        self.host.show_note("asked to try every gap again")

@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from tui_feeder.monitor import Snapshot
 from tui_feeder.screens.base import FeederScreen, Keys
+from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets.cells import fit
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
@@ -25,8 +26,8 @@ class HelpScreen(FeederScreen, inherit_bindings=False):
         Binding("escape", "close", "back", key_display="Esc", id="help.close", tooltip="Back to the screen"),
     ]
 
-    def __init__(self, keys: list[Keys]) -> None:
-        super().__init__()
+    def __init__(self, host: ScreenHost, keys: list[Keys]) -> None:
+        super().__init__(host)
         self._listed = keys
         self._text = Panel(id="help")
 

@@ -13,6 +13,7 @@ from tui_feeder.monitor import Event, Snapshot
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.export import Table, events_table
 from tui_feeder.screens.filter_input import FilterInput
+from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets.lists import paint_events
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
@@ -48,8 +49,8 @@ class LogScreen(FeederScreen, inherit_bindings=False):
         Binding("l", "level", "level", id="log.level", tooltip="Everything, warnings, or errors only"),
     ]  # fmt: skip
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, host: ScreenHost) -> None:
+        super().__init__(host)
         self._list = Panel(id="events")
         self._state = Panel(id="state")
         self._level = 0
@@ -104,17 +105,17 @@ class LogScreen(FeederScreen, inherit_bindings=False):
 
     def selected_text(self) -> str:
         """The newest line in sight."""
-        events = self._events(self.feeder.snapshot)
+        events = self._events(self.host.snapshot)
         shown = events[: len(events) - self._above]
         return "  ".join(str(value) for value in events_table(shown[-1:]).rows[0] if value) if shown else ""
 
     def table(self) -> Table:
         """The events of the chosen levels."""
-        return events_table(self._events(self.feeder.snapshot))
+        return events_table(self._events(self.host.snapshot))
 
     def action_scroll(self, lines: int) -> None:
         """Older events."""
-        most = max(0, len(self._events(self.feeder.snapshot)) - self._height)
+        most = max(0, len(self._events(self.host.snapshot)) - self._height)
         self._above = min(max(0, self._above + lines), most)
         self.draw()
 
@@ -145,7 +146,7 @@ class LogScreen(FeederScreen, inherit_bindings=False):
 
     def action_only(self) -> None:
         """The events of the selected symbol, or of all."""
-        self._only = self.feeder.grid.selected if self._only is None else None
+        self._only = self.host.grid.selected if self._only is None else None
         self._follow()
         self.draw()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from tui_feeder.monitor import (
     DAY_MS,
@@ -15,13 +14,11 @@ from tui_feeder.monitor import (
     TimeframeView,
     timeframe_label,
 )
+from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.columns import ema_distance, timeframe_of, value_position
 from tui_feeder.widgets.palette import Glyphs, Part, Role
 from tui_feeder.widgets.popup import Choice, Popup, Sheet
-
-if TYPE_CHECKING:
-    from tui_feeder.app import FeederApp
 
 #: Minutes by source in ``[start, end)`` as of the last closed minute.
 Sources = Callable[[int, int, int | None], Mapping[str, int]]
@@ -32,9 +29,9 @@ _RULES = {"closes_vs_ema": "its last two closes against e{slow}", "ema_cross": "
 _PLACES = {"hi": "above the value area", "in": "inside the value area", "lo": "below the value area"}
 
 
-def origins_sheet(app: FeederApp) -> Sheet:
+def origins_sheet(host: ScreenHost) -> Sheet:
     """For each value of the selected symbol: what it was made of, how old that is, and what it lacks."""
-    view = app.grid.view
+    view = host.grid.view
     assert view is not None
     symbol = view.symbol
     read: dict[tuple[int, int, int | None], Mapping[str, int]] = {}
@@ -44,24 +41,24 @@ def origins_sheet(app: FeederApp) -> Sheet:
         if key not in read:
             if len(read) > 8:
                 read.clear()
-            read[key] = app.monitor.sources(symbol, start, end)
+            read[key] = host.monitor.sources(symbol, start, end)
         return read[key]
 
     stored: list[object] = []  # of which minutes ``read`` tells
 
     def lines() -> list[list[Part]]:
-        now = next((view for view in app.snapshot.symbols if view.symbol == symbol), None)
+        now = next((view for view in host.snapshot.symbols if view.symbol == symbol), None)
         if now is None:
             return [[(f"{symbol} is followed no longer", Role.WARN)]]
         if stored != [now.stored]:
             stored[:] = [now.stored]
             read.clear()
-        rule = next((c.value for c in app.configuration if c.key == "technical_analysis.trend_rule"), "")
-        rows = _live(now, app.snapshot)
-        rows += _trends(now, app.snapshot, rule.strip('"'), app.palette.glyphs)
-        rows += _averages(now, app.snapshot, app.timeframe)
+        rule = next((c.value for c in host.configuration if c.key == "technical_analysis.trend_rule"), "")
+        rows = _live(now, host.snapshot)
+        rows += _trends(now, host.snapshot, rule.strip('"'), host.palette.glyphs)
+        rows += _averages(now, host.snapshot, host.timeframe)
         rows += _profile(now)
-        rows += _minutes(now, app.timeframe, sources)
+        rows += _minutes(now, host.timeframe, sources)
         return rows
 
     return Sheet(f"Where the values of {symbol} come from", lines)

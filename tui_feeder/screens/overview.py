@@ -11,10 +11,12 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.widget import Widget
 
-from tui_feeder.monitor import Monitor, Snapshot
-from tui_feeder.screens.charted import ChartedScreen, chart_bindings
+from tui_feeder.monitor import Snapshot
+from tui_feeder.screens.base import split_region
+from tui_feeder.screens.chart import ScreenWithChart, chart_bindings
 from tui_feeder.screens.export import Table, symbols_table
 from tui_feeder.screens.filter_input import FilterInput
+from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets.chart import ChartSize
 from tui_feeder.widgets.columns import CellContext, columns_for
 from tui_feeder.widgets.grid import Grid
@@ -79,13 +81,7 @@ def places(size: Size, symbols: int) -> Places:
     )
 
 
-def split(left: Panel, right: Panel, region: Region, width: int) -> dict[Widget, Region]:
-    """Two panels side by side, the right one ``width`` cells wide."""
-    x, y, across, rows = region
-    return {left: Region(x, y, across - width, rows), right: Region(x + across - width, y, width, rows)}
-
-
-class OverviewScreen(ChartedScreen, inherit_bindings=False):
+class OverviewScreen(ScreenWithChart, inherit_bindings=False):
     """Screen 1."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -109,8 +105,8 @@ class OverviewScreen(ChartedScreen, inherit_bindings=False):
         *chart_bindings("overview"),
     ]  # fmt: skip
 
-    def __init__(self, monitor: Monitor) -> None:
-        super().__init__(monitor)
+    def __init__(self, host: ScreenHost) -> None:
+        super().__init__(host)
         self._columns = [Panel(id=f"column{i}") for i in range(_MOST_COLUMNS)]
         self._title = Panel(id="title")
         self._candles = Panel(id="chart")
@@ -128,12 +124,12 @@ class OverviewScreen(ChartedScreen, inherit_bindings=False):
     @property
     def grid(self) -> Grid:
         """The app's rows."""
-        return self.feeder.grid
+        return self.host.grid
 
     @property
     def timeframe(self) -> int:
         """The app's timeframe, seconds."""
-        return self.feeder.timeframe
+        return self.host.timeframe
 
     def panels(self) -> Iterable[Panel]:
         """Columns, chart, profile, and the lines between."""
@@ -141,12 +137,12 @@ class OverviewScreen(ChartedScreen, inherit_bindings=False):
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
         """Columns side by side in the grid's place, the rest as :func:`places` says."""
-        snapshot = self.feeder.snapshot
+        snapshot = self.host.snapshot
         where = self._places = places(size, self.shown_symbols(snapshot))
         self._choose_columns(snapshot)
         plan: dict[Widget, Region] = {
             self._title: where.title,
-            **split(self._candles, self._edge, where.chart, self.chart.edge),
+            **split_region(self._candles, self._edge, where.chart, self.chart.edge),
             self._profile: where.profile,
             self._news: where.news,
         }
@@ -173,15 +169,15 @@ class OverviewScreen(ChartedScreen, inherit_bindings=False):
 
     def table(self) -> Table:
         """Every symbol that passes the filter, in the order shown."""
-        views = {view.symbol: view for view in self.feeder.snapshot.symbols}
+        views = {view.symbol: view for view in self.host.snapshot.symbols}
         return symbols_table(
-            [views[name] for name in self.grid.order if name in views], self.feeder.snapshot.ema_periods
+            [views[name] for name in self.grid.order if name in views], self.host.snapshot.ema_periods
         )
 
     def paint(self, snapshot: Snapshot) -> None:
         """Rows, chart, news."""
         self._ticks_since_sort += 1
-        resort = self._ticks_since_sort >= _RESORT_SECONDS * self.feeder.hz
+        resort = self._ticks_since_sort >= _RESORT_SECONDS * self.host.hz
         before = len(self.grid.order)
         self.grid.update(snapshot, resort=resort)
         if resort:
@@ -224,7 +220,7 @@ class OverviewScreen(ChartedScreen, inherit_bindings=False):
         palette = self.palette
         if abs(snapshot.taken_at - self._aged_at) >= _AGE_SECONDS:
             self._aged_at, self._now = snapshot.taken_at, snapshot.exchange_time
-        context = CellContext(palette.glyphs, self.timeframe, self._now, tenths=self.feeder.hz > 1)
+        context = CellContext(palette.glyphs, self.timeframe, self._now, tenths=self.host.hz > 1)
         height = where.grid.height - 1
         rows = self.grid.rows(height, context)
         headings = self.grid.headings(palette.glyphs)

@@ -10,9 +10,10 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui_feeder.monitor import DAY_MS, Monitor, ProfileView, Snapshot, SymbolView
+from tui_feeder.monitor import DAY_MS, ProfileView, Snapshot, SymbolView
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.export import Table
+from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.candles import paint_price_axis
 from tui_feeder.widgets.chart import axis_width
@@ -42,9 +43,8 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         Binding("down", "move(1)", "symbol", key_display="↓", id="profile.down", tooltip="Symbol below"),
     ]  # fmt: skip
 
-    def __init__(self, monitor: Monitor) -> None:
-        super().__init__()
-        self._monitor = monitor
+    def __init__(self, host: ScreenHost) -> None:
+        super().__init__(host)
         self._title = Panel(id="title")
         self._axis = Panel(id="axis")
         self._days = [Panel(id=f"day{i}") for i in range(_MOST_DAYS)]
@@ -60,7 +60,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
         """The axis at the left, then the chosen day and those before it."""
-        view = self.feeder.grid.view
+        view = self.host.grid.view
         axis, rows = axis_width(view) if view is not None else 10, size.height - 3
         plan: dict[Widget, Region] = {
             self._title: Region(0, 1, size.width, 1),
@@ -82,7 +82,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
     def paint(self, snapshot: Snapshot) -> None:
         """Every day's profile, if one may have changed, and the last price on the axis."""
         palette, (width, height) = self.palette, self.app.size
-        view = self.feeder.grid.view
+        view = self.host.grid.view
         rows = height - 3 - 4
         axis = self.plan[self._axis].width
         if view is None:
@@ -95,7 +95,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         days = [today - (self._back + i) * DAY_MS for i in range(len(widths))]
         key = (view.symbol, tuple(days), view.last_closed, view.missing_minutes, view.stored)
         if key != self._fetched:
-            self._profiles = [self._monitor.profile(view.symbol, day) for day in days]
+            self._profiles = [self.host.monitor.profile(view.symbol, day) for day in days]
             self._fetched = key
         known = [profile for profile in self._profiles if profile is not None]
         painting = (key, width, height, id(palette), axis)
@@ -190,7 +190,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
 
     def table(self) -> Table | None:
         """Every row of every day in sight."""
-        view = self.feeder.grid.view
+        view = self.host.grid.view
         if view is None:
             return None
         rows = [
@@ -205,15 +205,15 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
 
     def action_days(self, days: int) -> None:
         """Begin with an earlier or later day."""
-        view = self.feeder.grid.view
+        view = self.host.grid.view
         first = view.first_minute if view is not None else None
         most = 0
         if first is not None:
-            most = (self.feeder.snapshot.exchange_time // DAY_MS) - first // DAY_MS
+            most = (self.host.snapshot.exchange_time // DAY_MS) - first // DAY_MS
         self._back = min(max(self._back + days, 0), most)
         self.draw()
 
     def action_move(self, rows: int) -> None:
         """Another symbol."""
-        self.feeder.grid.move(rows)
+        self.host.grid.move(rows)
         self.replan()

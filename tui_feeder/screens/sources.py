@@ -13,6 +13,7 @@ from textual.widget import Widget
 from tui_feeder.monitor import Snapshot
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.export import Table, streams_table
+from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets.palette import Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.sources import source_lines
@@ -32,8 +33,8 @@ class SourcesScreen(FeederScreen, inherit_bindings=False):
                 tooltip="A page down"),
     ]  # fmt: skip
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, host: ScreenHost) -> None:
+        super().__init__(host)
         self._list = Panel(id="sources")
         self._top = 0
         self._painted_at = -math.inf  # local seconds
@@ -65,7 +66,7 @@ class SourcesScreen(FeederScreen, inherit_bindings=False):
 
     def table(self) -> Table:
         """The sockets."""
-        return streams_table(self.feeder.snapshot.streams)
+        return streams_table(self.host.snapshot.streams)
 
     def action_scroll(self, lines: int) -> None:
         """Further up or down."""

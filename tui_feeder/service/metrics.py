@@ -9,11 +9,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from tui_feeder import __version__
 from tui_feeder.engine.core.latency import Counted
 from tui_feeder.monitor import MINUTE_MS, STALLED, Snapshot, SymbolState
 from tui_feeder.service.engine_probe import EngineStatus
 from tui_feeder.service.readiness import Check
+from tui_feeder.version import __version__
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STATES = ("starting", "backfill", "live", "degraded", "stopping", "stopped", "failed")

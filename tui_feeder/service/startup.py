@@ -5,36 +5,67 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from tui_feeder.config import LoadedConfig
 from tui_feeder.configuration.values import is_loopback
 from tui_feeder.engine.thread import EngineThread
 
 log = logging.getLogger(__name__)
-_KEY = "application.health_server_port"
+
+#: The key that has the port; 0 for no service.
+PORT_KEY = "application.health_server_port"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """Where health, metrics and the API are served."""
+
+    host: str
+    port: int
+    stated: bool  # the user has set the port; without it, a run goes on where the port is in use
+    off: str  # why nothing is served; "" where it is
+
+
+def http_settings(loaded: LoadedConfig) -> HttpSettings:
+    """Where the configuration wants the service.
+
+    The default port is used for a real exchange only: a simulated one is served where a port is set.
+
+    Args:
+        loaded: the configuration with the origin of each value.
+    """
+    config = loaded.config
+    port, stated = config.application.health_server_port, loaded.origins[PORT_KEY] != "default"
+    off = ""
+    if port == 0:
+        off = f"{PORT_KEY} = 0"
+    elif not stated and is_loopback(config.exchange.rest_url):
+        off = f"the exchange is a simulated one, and {PORT_KEY} is not set"
+    return HttpSettings(config.service.http_host, port, stated, off)
 
 
 @contextlib.contextmanager
 def serve_configured(engine: EngineThread, loaded: LoadedConfig) -> Iterator[None]:
     """Serve health, metrics and the API as configured, while inside.
 
-    Where nobody has stated a port, the usual one is a courtesy: a simulated exchange is not served, and
-    where another has the port, that is told and done without.
+    Args:
+        engine: what is served.
+        loaded: the configuration with the origin of each value.
 
     Raises:
-        ServiceError: the port that is stated cannot be had.
+        ServiceError: the port that is set cannot be used.
     """
-    config = loaded.config
-    port, stated = config.application.health_server_port, loaded.origins[_KEY] != "default"
-    if port == 0 or (not stated and is_loopback(config.exchange.rest_url)):
+    settings = http_settings(loaded)
+    if settings.off:
         yield
         return
     from tui_feeder.service.http import HttpService, ServiceError
 
     try:
-        service = HttpService(engine, config.service.http_host, port, config.service.allowed_hosts)
+        service = HttpService(engine, settings.host, settings.port, loaded.config.service.allowed_hosts)
     except ServiceError as error:
-        if stated:
+        if settings.stated:
             raise
         log.warning("health and metrics are not served: %s", error)
         yield

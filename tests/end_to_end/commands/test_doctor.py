@@ -75,7 +75,8 @@ async def test_where_all_is_well_every_line_says_so(tmp_path: Path) -> None:
         assert "its SHA256 agrees" in found["archive"]["text"]
         assert "first frame after" in found["streams"]["text"]
         assert found["http"]["text"] == (
-            "nothing is served beside a simulated exchange unless application.health_server_port is stated"
+            "nothing is served: the exchange is a simulated one, "
+            "and application.health_server_port is not set"
         )
         done = await command_at(exchange, "doctor", "--symbols", "BTCUSDT", cwd=tmp_path)
         assert done.code == 0

@@ -1,4 +1,4 @@
-"""Candles, their numpy row type, timeframes, and the invariants every candle must keep.
+"""Candles, timeframes, and the invariants every candle must keep.
 
 All instants are integer milliseconds since the epoch, UTC. Prices are in quote currency,
 ``volume`` and ``taker_buy_volume`` in the base asset, the ``quote`` volumes in the quote asset.
@@ -8,35 +8,31 @@ from __future__ import annotations
 
 import math
 from enum import IntEnum
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-SECOND_MS = 1_000
-MINUTE_MS = 60_000
-DAY_MS = 86_400_000
-MINUTES_PER_DAY = 1_440
+from tui_feeder.bars import DAY_MS, MINUTE_MS, MINUTES_PER_DAY, ROW, SECOND_MS, Rows, timeframe_label
 
-#: A one-dimensional structured array of dtype :data:`ROW`, sorted by ``open_time``, without duplicates.
-Rows: TypeAlias = NDArray[Any]
-
-#: One candle as a numpy record. ``close_time`` follows from ``open_time`` and is not kept.
-ROW = np.dtype(
-    [
-        ("open_time", "<i8"),
-        ("open", "<f8"),
-        ("high", "<f8"),
-        ("low", "<f8"),
-        ("close", "<f8"),
-        ("volume", "<f8"),
-        ("quote_volume", "<f8"),
-        ("trades", "<i8"),
-        ("taker_buy_volume", "<f8"),
-        ("taker_buy_quote_volume", "<f8"),
-    ]
-)
+__all__ = [
+    "DAY_MS",
+    "MINUTES_PER_DAY",
+    "MINUTE_MS",
+    "PRICE_SLACK",
+    "ROW",
+    "SECOND_MS",
+    "Candle",
+    "Rows",
+    "Source",
+    "fault_of",
+    "faulty",
+    "is_timeframe",
+    "timeframe_label",
+    "to_candles",
+    "to_rows",
+]
 
 
 class Source(IntEnum):
@@ -184,24 +180,6 @@ def faulty(rows: Rows) -> NDArray[np.bool_]:
         good &= np.where(zero, (low == h) & (q == 0) & (tb == 0) & (tq == 0), traded)
     bad: NDArray[np.bool_] = ~good
     return bad
-
-
-def timeframe_label(seconds: int) -> str:
-    """Gives the short name of a timeframe: 60 -> ``1m``, 3600 -> ``1h``, 86400 -> ``1d``.
-
-    Args:
-        seconds: length of the timeframe.
-
-    Returns:
-        The name.
-
-    Raises:
-        ValueError: it is not a whole number of minutes.
-    """
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    raise ValueError(f"{seconds} s is not a whole number of minutes")
 
 
 def is_timeframe(seconds: int) -> bool:

@@ -1,6 +1,6 @@
 """The volume profile of a UTC day: how much was traded at which price.
 
-Rows are a dense grid of prices (:class:`~tui_feeder.engine.core.decimals.Grid`) from the lowest to the
+Rows are a dense grid of prices (:class:`~tui_feeder.price_grid.PriceGrid`) from the lowest to the
 highest row that a candle touched. `profile_of` makes the profile of a whole day at once, `LiveProfile`
 keeps it one candle at a time; both give the same bits for the same candles.
 
@@ -34,7 +34,8 @@ from tui_feeder.engine.analytics.profile.rows import MAX_ROWS, PointRows
 from tui_feeder.engine.analytics.profile.rows import Rows as ProfileRows
 from tui_feeder.engine.analytics.profile.uniform_rows import UniformRows
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows
-from tui_feeder.engine.core.decimals import Floats, Grid, Sum
+from tui_feeder.engine.core.decimals import Floats, Sum
+from tui_feeder.price_grid import PriceGrid
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class ProfileFigures(msgspec.Struct, frozen=True, gc=False):
 
 
 class DayProfile(ProfileFigures, frozen=True, gc=False, kw_only=True):
-    """A profile with its rows; row ``i`` of ``weights`` is row ``low_index + i`` of ``Grid(increment)``."""
+    """A profile with its rows: row ``i`` of ``weights`` is row ``low_index + i`` of the price grid."""
 
     low_index: int
     weights: Floats  # volume (base asset), or the number of candles in TPO
@@ -117,7 +118,7 @@ class DayProfile(ProfileFigures, frozen=True, gc=False, kw_only=True):
     @property
     def prices(self) -> Floats:
         """The price of each row, ascending."""
-        return Grid(self.increment).prices(self.low_index, len(self.weights))
+        return PriceGrid(self.increment).prices(self.low_index, len(self.weights))
 
 
 class LiveProfile:
@@ -173,7 +174,7 @@ class LiveProfile:
 
     def _empty_rows(self, increment: float) -> ProfileRows:
         s = self.settings
-        grid, tpo = Grid(increment), s.calculation_mode == "TPO"
+        grid, tpo = PriceGrid(increment), s.calculation_mode == "TPO"
         step = 2 if s.value_area_calculation_mode == "Traditional" else 1
         if s.volume_distribution_mode == "UniformOHLC":
             return UniformRows(grid, tpo, step, s.value_area_percentage)

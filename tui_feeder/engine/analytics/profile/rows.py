@@ -15,7 +15,8 @@ import numpy as np
 
 from tui_feeder.engine.analytics.profile.incremental import IncrementalValueArea
 from tui_feeder.engine.analytics.profile.value_area import BLOCK, value_area, value_area_of_many
-from tui_feeder.engine.core.decimals import Floats, Grid
+from tui_feeder.engine.core.decimals import Floats
+from tui_feeder.price_grid import PriceGrid
 
 #: More rows than this are refused. 100,000 USDT in steps of 0.01 may move by 40 % in a day.
 MAX_ROWS = 4_000_000
@@ -38,7 +39,7 @@ Area: TypeAlias = tuple[int, int, int, float, float, float]
 class Rows(Protocol):
     """Rows of a day: :class:`PointRows`, or ``UniformRows`` of :mod:`.uniform_rows`."""
 
-    grid: Grid
+    grid: PriceGrid
     first: int  # lowest and highest row that a candle touched; first > last while there is none
     last: int
     refused: bool  # there are too many: nothing is kept
@@ -91,7 +92,7 @@ class PointRows:
         "tpo",
     )  # fmt: skip
 
-    def __init__(self, grid: Grid, distribution: str, tpo: bool, step: int, percent: float) -> None:
+    def __init__(self, grid: PriceGrid, distribution: str, tpo: bool, step: int, percent: float) -> None:
         self.grid = grid
         self.tpo = tpo
         self.refused = False

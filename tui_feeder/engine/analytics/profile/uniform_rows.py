@@ -9,7 +9,8 @@ import numpy as np
 
 from tui_feeder.engine.analytics.profile.rows import MAX_ROWS, Area, point_of_control
 from tui_feeder.engine.analytics.profile.value_area import value_area, value_area_of_runs
-from tui_feeder.engine.core.decimals import Floats, Grid, Ints, Sum, fifteen_digits, fifteen_digits_of
+from tui_feeder.engine.core.decimals import Floats, Ints, Sum, fifteen_digits, fifteen_digits_of
+from tui_feeder.price_grid import PriceGrid
 
 #: Weights that differ by less than this part of the whole are equal; the rest is rounding.
 NOISE = 1e-12
@@ -35,7 +36,7 @@ class UniformRows:
         "refused", "tpo",
     )  # fmt: skip
 
-    def __init__(self, grid: Grid, tpo: bool, step: int, percent: float) -> None:
+    def __init__(self, grid: PriceGrid, tpo: bool, step: int, percent: float) -> None:
         self.grid = grid
         self.tpo = tpo
         self.refused = False

@@ -25,7 +25,7 @@ from tui_feeder.engine.analytics.profile.increments import (
     typical_range,
 )
 from tui_feeder.engine.core.candle import DAY_MS, to_candles
-from tui_feeder.engine.core.decimals import Grid
+from tui_feeder.price_grid import PriceGrid
 
 
 @given(
@@ -34,7 +34,7 @@ from tui_feeder.engine.core.decimals import Grid
 )
 @settings(max_examples=500)
 def test_rows_are_exact_decimals(price: float, increment: float) -> None:
-    grid = Grid(increment)
+    grid = PriceGrid(increment)
     row = reference_row(price, Decimal(repr(increment)))
     assert grid.index(price) == row
     if row < 2**62:
@@ -47,12 +47,14 @@ def test_rows_at_half_way_go_to_the_even_row(prices: list[tuple[int, int]]) -> N
     for units, exponent in prices:
         increment = float(Decimal(2).scaleb(exponent))
         price = float(Decimal(units).scaleb(exponent))  # every odd one lies half-way
-        assert Grid(increment).index(price) == reference_row(price, Decimal(repr(increment)))
-        assert Grid(increment).indices(np.array([price]))[0] == reference_row(price, Decimal(repr(increment)))
+        assert PriceGrid(increment).index(price) == reference_row(price, Decimal(repr(increment)))
+        assert PriceGrid(increment).indices(np.array([price]))[0] == reference_row(
+            price, Decimal(repr(increment))
+        )
 
 
 def test_three_tenths_is_one_row() -> None:
-    grid = Grid(0.1)
+    grid = PriceGrid(0.1)
     assert grid.index(0.1 + 0.2) == grid.index(0.3) == 3
     assert grid.price(3) == 0.3
 
@@ -60,7 +62,7 @@ def test_three_tenths_is_one_row() -> None:
 @pytest.mark.parametrize("increment", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_grid_needs_a_positive_increment(increment: float) -> None:
     with pytest.raises(ValueError, match="positive and finite"):
-        Grid(increment)
+        PriceGrid(increment)
 
 
 @given(
@@ -69,7 +71,7 @@ def test_a_grid_needs_a_positive_increment(increment: float) -> None:
     st.integers(1, 400),
 )
 def test_prices_of_many_rows_are_the_exact_decimals(first: int, increment: float, count: int) -> None:
-    made = Grid(increment).prices(first, count)
+    made = PriceGrid(increment).prices(first, count)
     exact = [float(Fraction(repr(increment)) * i) for i in range(first, first + count)]
     assert made.tolist() == exact
 
