@@ -7,13 +7,12 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
-from feed import NOON, configured
+from feed import NOON
 
 from tui_feeder.config import Config
 from tui_feeder.engine.sinks import Sink
@@ -90,27 +89,3 @@ SYMBOLS = ["BTCUSDT", "币安人生USDT"]
 def exchange_at(start: int, rate: float = 1.0) -> Exchange:
     market = synthetic_market(SYMBOLS, as_of_ms=NOON)
     return Exchange(market, clock_for(market, start_ms=start, rate=rate))
-
-
-@pytest.fixture(scope="module")
-def feeder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    """A served feeder for a test that is no coroutine, on a loop of another thread."""
-    import threading
-
-    storage = tmp_path_factory.mktemp("served")
-    up, over = threading.Event(), threading.Event()
-    found: list[tuple[str, int]] = []
-
-    async def serve() -> None:
-        async with exchange_at(NOON, 1.0) as exchange, serving(configured(exchange, SYMBOLS), storage) as one:
-            await one.until_ready(True)
-            found.append(one.service.address)
-            up.set()
-            await asyncio.to_thread(over.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert up.wait(60)
-    yield found[0]
-    over.set()
-    thread.join(60)

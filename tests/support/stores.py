@@ -30,16 +30,16 @@ def append(store: Store, n: int, source: Source = Source.STREAM) -> Written:
 @contextmanager
 def writer_held(store: Store) -> Iterator[None]:
     """The writer waits inside a job, so that what is submitted meanwhile goes together after it."""
-    inside, continue_with = threading.Event(), threading.Event()
+    inside, release = threading.Event(), threading.Event()
 
     def job(_: object) -> None:
         inside.set()
-        continue_with.wait(30)
+        release.wait(30)
 
     held = store._submit(job)
     assert inside.wait(30)
     yield
-    continue_with.set()
+    release.set()
     held.result()
 
 
@@ -66,7 +66,7 @@ def next_line(process: subprocess.Popen[str]) -> list[str]:
     return process.stdout.readline().split()
 
 
-def show_note(process: subprocess.Popen[str]) -> list[str]:
+def next_step(process: subprocess.Popen[str]) -> list[str]:
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()

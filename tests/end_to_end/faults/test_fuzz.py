@@ -23,7 +23,6 @@ from fake_monitor import FakeMonitor
 from feed import NOON
 from fuzzing import fuzz
 from places import EXAMPLE, SHARED_DATA
-from serving import feeder
 
 from tui_feeder.attach.client import AttachedMonitor
 from tui_feeder.attach.server import AttachServer
@@ -42,8 +41,6 @@ from tui_feeder.monitor import Snapshot
 CAPTURE = SHARED_DATA / "captures" / "usdm-2026-market-kline.jsonl"
 
 _SOON_SECONDS = 0.1
-
-__all__ = ["feeder"]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import lmdb
 import numpy as np
 import pytest
 from store_child import FIRST, SYMBOLS, candle_of, rows_of
-from stores import BTC, EVER, child, minute, next_line, tell
+from stores import BTC, EVER, child, minute, next_line, next_step
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source, to_candles
 from tui_feeder.engine.core.coverage import Coverage
@@ -42,7 +42,7 @@ def test_a_reader_beside_a_writer_sees_what_is_new_even_after_the_map_has_grown(
         assert reader.exchange == "a test"
         assert len(reader.read(BTC, 0, EVER)) == 0
         for number in range(6):
-            assert tell(writer) == ["written", str(number)]
+            assert next_step(writer) == ["written", str(number)]
             assert len(reader.read(BTC, 0, EVER)) == (number + 1) * 14_400
             assert reader.present(BTC).minutes == reader.candles() == (number + 1) * 14_400
             assert reader.symbols() == [BTC]
@@ -50,7 +50,7 @@ def test_a_reader_beside_a_writer_sees_what_is_new_even_after_the_map_has_grown(
             reader.append(BTC, candle_of(minute(0), Source.REST), Source.REST)
         assert reader.pausing is None
         reader.close()
-        assert tell(writer) == ["written", "6"]
+        assert next_step(writer) == ["written", "6"]
 
 
 def test_candles_of_two_exchanges_are_never_mixed(tmp_path: Path) -> None:

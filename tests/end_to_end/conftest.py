@@ -1,0 +1,33 @@
+"""Fixtures of tests that need a whole feeder."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+from feed import NOON, configured
+from serving import SYMBOLS, exchange_at, serving
+
+
+@pytest.fixture(scope="module")
+def feeder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """A served feeder for a test that is no coroutine, on a loop of another thread."""
+    storage = tmp_path_factory.mktemp("served")
+    up, over = threading.Event(), threading.Event()
+    found: list[tuple[str, int]] = []
+
+    async def serve() -> None:
+        async with exchange_at(NOON, 1.0) as exchange, serving(configured(exchange, SYMBOLS), storage) as one:
+            await one.until_ready(True)
+            found.append(one.service.address)
+            up.set()
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert up.wait(60)
+    yield found[0]
+    over.set()
+    thread.join(60)
