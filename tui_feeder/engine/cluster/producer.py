@@ -114,6 +114,10 @@ class PartitionProducer:
 
     async def close(self) -> None:
         """Ends the producer; a transaction that is open is left to the broker or to the next owner."""
+        # Private to aiokafka: how a transaction ended that nobody waits for is heard, or it is logged.
+        ended = self._producer._txn_manager.wait_for_transaction_end()
+        if ended is not None and ended.done() and not ended.cancelled():
+            ended.exception()
         # A batch nobody answers must not be waited for.
         for end in (self._producer.stop, self._producer.client.close):
             with contextlib.suppress(TimeoutError, KafkaError):

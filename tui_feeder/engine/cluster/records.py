@@ -28,6 +28,8 @@ POSITION_KEY = b"#position"
 _CHECKPOINT_SUFFIX = b" checkpoint"
 #: Minutes published since the checkpoint are told apart in so many stretches; one is usual.
 _MOST_STRETCHES = 200
+#: Minutes whose messages are remembered for the checkpoints that are made of them.
+_RECENT = 64
 #: Bytes of a record that is read at most.
 LARGEST = 8 << 20
 
@@ -68,7 +70,8 @@ class Published:
         self._revisions = None if known is None else Revisions.decode(known.revisions)
         self._counted = EMPTY if known is None else Coverage(known.counted)
         self._alerted = {} if known is None else dict(known.alerted)
-        self._corrected: dict[int, list[tuple[int, int]]] = {}  # by revision, of this transaction
+        self._corrected: dict[int, list[tuple[int, int]]] = {}  # by revision, since the last record
+        self._recent: dict[int, int] = {}  # crc32 of the last message of the newest minutes, in their order
 
     @property
     def watermark(self) -> int:
@@ -86,8 +89,13 @@ class Published:
         end = minute + MINUTE_MS
         if self._revisions is None:
             self._revisions = Revisions(minute)
+        check = zlib.crc32(payload)
         if minute >= self._watermark:
-            self._watermark, self._check = minute, zlib.crc32(payload)
+            self._watermark, self._check = minute, check
+        self._recent.pop(minute, None)
+        self._recent[minute] = check
+        if len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
         self._counted = self._counted.union(Coverage(((minute, end),)))
         if revision > 0:
             self._corrected.setdefault(revision, []).append((minute, end))
@@ -101,6 +109,18 @@ class Published:
     def alert(self, rule: str, at: int) -> None:
         """An alert of ``rule`` about the time ``at`` (ms) is published."""
         self._alerted[rule] = max(at, self._alerted.get(rule, 0))
+
+    def fits(self, minute: int, check: int) -> bool | None:
+        """Tells whether a pipeline is the one that made what was published.
+
+        Args:
+            minute: the last that it has counted, open time in ms.
+            check: crc32 of its message of that minute.
+
+        Returns:
+            None while that minute's message is not published yet.
+        """
+        return None if minute > self._watermark else self._recent.get(minute) == check
 
     def checkpoint(self, minute: int) -> None:
         """A checkpoint of after ``minute`` (open time, ms) is written: minutes up to it need no mention."""

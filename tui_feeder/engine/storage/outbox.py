@@ -177,6 +177,10 @@ class Outbox:
             for subscriber in self._subscribers:
                 subscriber()
 
+    def end(self, txn: lmdb.Transaction) -> int:
+        """Returns the number of the last message that waits, as ``txn`` sees it; 0 where none does."""
+        return _last_number(txn, self._entries)
+
     def read_after(self, number: int, most_bytes: int) -> list[QueuedMessage]:
         """The messages after ``number`` in order, until their payloads reach ``most_bytes``."""
         found: list[QueuedMessage] = []

@@ -437,6 +437,11 @@ class Store:
         opened.begin()
         return opened
 
+    def outbox_ends(self) -> dict[str, int]:
+        """Returns by topic the number of the last message that waits, all as of the same moment."""
+        with self._environment.reading() as txn:
+            return {topic: outbox.end(txn) for topic, outbox in self.outboxes.items()}
+
     def send(self, topic: str, key: str, timestamp: int, payload: bytes) -> Future[bool]:
         """Let a message wait in the outbox of ``topic``; False, and nothing kept, where there is none.
 

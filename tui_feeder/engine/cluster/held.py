@@ -1,0 +1,74 @@
+"""Which partitions a store speaks for: what its messages say of their symbols is what was published."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Collection
+
+import msgspec
+
+from tui_feeder.engine.core.decoding import UNREADABLE
+from tui_feeder.engine.storage.store import Store
+
+_NOTE = "cluster partitions held"
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """The form in the store."""
+
+    id: str
+    scope: str  # the group and topics they are of
+    partitions: tuple[int, ...] = ()
+
+
+class HeldPartitions:
+    """The partitions whose last owner was the worker on this store, by what it knows itself.
+
+    One that is not held was given to another worker since, or never had by this one: what the store knows of
+    its symbols is not what was published last, and what waits in the outboxes for it is not to be published.
+
+    Args:
+        store: where it is kept.
+        scope: group and topics; of another scope nothing is held.
+        worker: name of the worker: a copy of a store that is used by another worker is another store.
+    """
+
+    def __init__(self, store: Store, scope: str, worker: str) -> None:
+        self._store = store
+        self._scope = scope
+        kept = _read(store)
+        self._id = secrets.token_hex(8) if kept is None else kept.id
+        self.store = f"{self._id} {worker}"  # names the store in what is published
+        self.partitions = frozenset(kept.partitions if kept is not None and kept.scope == scope else ())
+
+    async def add(self, partitions: Collection[int]) -> None:
+        """From now on these are held too; returns once that is on the disk."""
+        await self._keep(self.partitions.union(partitions))
+
+    async def remove(self, partitions: Collection[int]) -> None:
+        """From now on these are not held; returns once that is on the disk."""
+        await self._keep(self.partitions.difference(partitions))
+
+    async def _keep(self, partitions: frozenset[int]) -> None:
+        if partitions != self.partitions or _read(self._store) is None:
+            self.partitions = partitions
+            kept = _Kept(self._id, self._scope, tuple(sorted(partitions)))
+            await asyncio.wrap_future(self._store.put_note(_NOTE, msgspec.json.encode(kept)))
+
+
+def partitions_held(store: Store) -> tuple[str, tuple[int, ...]] | None:
+    """Returns the scope and the partitions that a store holds; None where it was never of a cluster."""
+    kept = _read(store)
+    return None if kept is None else (kept.scope, kept.partitions)
+
+
+def _read(store: Store) -> _Kept | None:
+    block = store.note(_NOTE)
+    if block is None:
+        return None
+    try:
+        return msgspec.json.decode(block, type=_Kept)
+    except UNREADABLE as error:
+        store.report_unusable(_NOTE, str(error))
+        return None

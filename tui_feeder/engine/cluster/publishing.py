@@ -1,0 +1,436 @@
+"""Publishes in the partitions of this worker: messages and what a next owner needs, in one transaction.
+
+A session has a producer for each partition. What waits in the outboxes is read up to a moment at which all
+of them are of one piece, so that a minute's message is never published without its bars, and goes to the
+lanes of its partitions. A lane publishes up to such a moment in one transaction, and how far the outboxes are
+with it: whatever happens, the next owner, or this worker after a restart, goes on exactly there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from aiokafka.errors import KafkaError
+
+from tui_feeder.config import Kafka
+from tui_feeder.engine.cluster.lane import ALERTS, DATA, STATE, Checkpoint, Head, Identity, Lane, Moment
+from tui_feeder.engine.cluster.partitions import partition_of
+from tui_feeder.engine.cluster.producer import Fenced, PartitionProducer, read_states
+from tui_feeder.engine.cluster.records import PartitionState, Published
+from tui_feeder.engine.sinks.draining import OutboxCursor
+from tui_feeder.engine.sinks.kafka_cluster import describe_error
+from tui_feeder.engine.sinks.thread import TICK, SessionSink, SinkError
+from tui_feeder.engine.storage.outbox import QueuedMessage
+from tui_feeder.engine.storage.store import Store
+
+#: Payloads read ahead of their transactions, bytes.
+_AHEAD = 8 << 20
+#: Payloads taken from an outbox in one go, bytes.
+_SLICE = 1 << 20
+#: The symbols of a partition close a minute within about so long: one transaction takes them all, seconds.
+_GATHER_SECONDS = 0.2
+#: A broker that has not answered for so long is reported, seconds.
+_SILENT_SECONDS = 3.0
+#: How often it is looked whether this worker may publish again, seconds.
+_LOOK_SECONDS = 0.1
+
+
+class Taken(NamedTuple):
+    """A partition whose former owner is fenced off."""
+
+    partition: int
+    epoch: int
+    state: PartitionState
+
+
+class Events(NamedTuple):
+    """Who is told what happens; called on the engine's loop."""
+
+    taken: Callable[[Taken], None]
+    fenced: Callable[[int], None]  # a partition's producer was refused
+    published: Callable[[int], None]  # a partition's first transaction is committed
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """A partition that this worker has been given."""
+
+    turn: int  # rises whenever it has to be taken anew
+    numbers: Mapping[str, int] | None = None  # publish what comes after these, by topic; None: not yet
+    checkpoints: dict[str, Checkpoint] = field(default_factory=dict)  # by symbol, to be published
+
+
+class Publisher(SessionSink):
+    """The sink of a cluster worker: takes partitions, and publishes in those that are open.
+
+    Args:
+        config: the section ``[kafka]``.
+        partitions: how many each topic has.
+        identity: who publishes.
+        store: whose outboxes.
+        cursors: of this sink in the outbox of each topic.
+        holds: whether the group has certainly not given this worker's partitions to others; from any thread.
+        events: who is told what happens.
+    """
+
+    name = "kafka"
+
+    def __init__(
+        self,
+        config: Kafka,
+        partitions: int,
+        identity: Identity,
+        store: Store,
+        cursors: Sequence[OutboxCursor],
+        holds: Callable[[], bool],
+        events: Events,
+    ) -> None:
+        super().__init__()
+        self.fenced = 0  # producers that were refused, since the start
+        self.transactions = 0
+        self._config = config
+        self._partitions = partitions
+        self._identity = identity
+        self._store = store
+        self._cursors = {cursor.outbox.topic: cursor for cursor in cursors}
+        self._holds = holds
+        self._events = events
+        self._wanted: dict[int, _Wanted] = {}
+        self._known = False  # which partitions are this worker's has been said
+        self._changing = threading.Lock()
+        self._turn = 0
+        # Of a session, see _begin:
+        self._lanes: dict[int, Lane] = {}  # by partition
+        self._joining: list[Lane] = []  # open, and to be read for from the next pass on
+        self._ended: dict[int, dict[str, int]] = {}  # lanes that ended: what they published, by partition
+        self._turns: set[int] = set()  # those that were begun with, or whose producer was refused
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._read: dict[str, int] = {}  # by topic: given to the lanes up to here
+        self._caught_up = False  # all that waits is published, as of the last look
+        self._done = False  # the same, by a look that began when it was closing
+        self._ahead = 0  # bytes in the lanes' queues
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self.patience = max(60.0, (config.delivery_timeout_ms + 2 * config.request_timeout_ms) / 1000)
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        for cursor in cursors:
+            cursor.outbox.subscribe(self._wake)
+
+    # --- the engine's side ----------------------------------------------------------------------
+
+    def own(self, partitions: Collection[int]) -> None:
+        """These partitions, and no others, are this worker's: new ones are taken, those that left let go."""
+        with self._changing:
+            self._known = True
+            for partition in [at for at in self._wanted if at not in partitions]:
+                del self._wanted[partition]
+            for partition in partitions:
+                if partition not in self._wanted:
+                    self._wanted[partition] = self._next_turn()
+        self._wake()
+
+    def take_again(self, partition: int) -> None:
+        """Begin anew with a partition: its state is read again, and it waits to be opened."""
+        with self._changing:
+            if partition in self._wanted:
+                self._wanted[partition] = self._next_turn()
+        self._wake()
+
+    def open(self, partition: int, numbers: Mapping[str, int]) -> None:
+        """Publish in a partition that was taken.
+
+        Args:
+            partition: which.
+            numbers: by topic, the last message of the outbox that is not to be published in it.
+        """
+        with self._changing:
+            if (wanted := self._wanted.get(partition)) is not None:
+                wanted.numbers = dict(numbers)
+        self._wake()
+
+    def checkpoint(self, symbol: str, made: Checkpoint) -> None:
+        """Publish this with the symbol's next messages, if it is of what was published."""
+        with self._changing:
+            wanted = self._wanted.get(partition_of(symbol.encode(), self._partitions))
+            if wanted is not None:
+                wanted.checkpoints[symbol] = made
+
+    def _next_turn(self) -> _Wanted:
+        self._turn += 1
+        return _Wanted(self._turn)
+
+    def status(self) -> str:
+        """``ok``, or what is wrong and how much waits."""
+        trouble = self.wrong()
+        if not trouble and (seconds := self._silence()) >= _SILENT_SECONDS:
+            trouble = f"the broker has not answered for {seconds:.0f} s"
+        cursor = self._cursors[DATA]
+        if not trouble and not self._known:
+            trouble = "waiting for the group"
+        return cursor.text(trouble)
+
+    def lag_seconds(self) -> float:
+        """Seconds since the oldest message that waits was written; 0.0 without one."""
+        return max(cursor.outbox.status(cursor.sink).age for cursor in self._cursors.values())
+
+    def _silence(self) -> float:
+        since = [at for lane in list(self._lanes.values()) if (at := lane.busy_since) is not None]
+        return time.monotonic() - min(since) if since else 0.0
+
+    # --- the session's side ---------------------------------------------------------------------
+
+    async def session(self) -> None:
+        """Take what is wanted, publish what waits, until it fails or closes."""
+        self._begin()
+        try:
+            self.connected(f"publishing as worker {self._identity.worker} of group {self._identity.group}")
+            self._start(self._read_on())
+            while True:
+                self._take_wanted()
+                self._news.set()
+                await self.woken(TICK)
+                for task in [task for task in self._tasks if task.done()]:
+                    self._tasks.discard(task)
+                    if not task.cancelled():
+                        task.result()
+                self._acknowledge()
+                for cursor in self._cursors.values():
+                    cursor.report_dropped(self)
+                if not self._resolved or not self._holds():
+                    self.quiet(2 * TICK)
+                elif self._caught_up:
+                    self.progress()
+                if self.over(idle=self._done or not self._resolved):
+                    break
+            for cursor in self._cursors.values():
+                await cursor.settle()
+        except (KafkaError, TimeoutError) as error:
+            raise SinkError(describe_error(error, self._identity.prefix + DATA)) from error
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+            self._lanes = {}
+
+    def _begin(self) -> None:
+        """A session knows nothing of the one before: every partition is taken anew."""
+        self._lanes, self._joining, self._turns, self._tasks = {}, [], set(), set()
+        self._ended = {}
+        self._ahead, self._caught_up, self._done = 0, False, False
+        self._news, self._room = asyncio.Event(), asyncio.Event()
+        self._read = {topic: cursor.taken for topic, cursor in self._cursors.items()}
+        with self._changing:
+            for partition in self._wanted:
+                self._wanted[partition] = self._next_turn()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something beside the session; its failure is the session's."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(lambda _: self._wake())
+        self._tasks.add(task)
+        return task
+
+    @property
+    def _resolved(self) -> bool:
+        """Whether it is known of every message in the outboxes what becomes of it."""
+        lanes = {at: lane.turn for at, lane in self._lanes.items() if lane.open}
+        with self._changing:
+            return self._known and lanes == {at: wanted.turn for at, wanted in self._wanted.items()}
+
+    # --- taking partitions ----------------------------------------------------------------------
+
+    def _take_wanted(self) -> None:
+        """End lanes that are not wanted any more, begin those that are, open those that may publish."""
+        with self._changing:
+            wanted = dict(self._wanted)
+        for partition, lane in list(self._lanes.items()):
+            if partition not in wanted or wanted[partition].turn != lane.turn:
+                self._leave(lane)
+        new = {at: one.turn for at, one in wanted.items() if one.turn not in self._turns}
+        if new:
+            self._turns |= set(new.values())
+            self._start(self._take(new))
+        for partition, lane in self._lanes.items():
+            if not lane.open and (numbers := wanted[partition].numbers) is not None:
+                self._open(lane, numbers)
+
+    async def _take(self, turns: Mapping[int, int]) -> None:
+        """Fence the former owners of partitions off, and read what they published."""
+        who = self._identity
+        producers = {
+            at: PartitionProducer(self._config, f"{who.group}-{who.prefix}-p{at}", at) for at in turns
+        }
+        try:
+            await asyncio.gather(*(producer.start() for producer in producers.values()))
+            states = await read_states(self._config, who.prefix + STATE, turns)
+        except BaseException:
+            await asyncio.gather(*(producer.close() for producer in producers.values()))
+            raise
+        for partition, producer in producers.items():
+            if (other := self._lanes.get(partition)) is not None:  # of an earlier turn
+                self._leave(other)
+            self._lanes[partition] = Lane(producer, states[partition], self._identity, turns[partition])
+            self._report(self._events.taken, Taken(partition, producer.epoch, states[partition]))
+
+    def _leave(self, lane: Lane) -> None:
+        """End a lane; what it had not committed is not published by it."""
+        if self._lanes.get(lane.partition) is lane:
+            del self._lanes[lane.partition]
+        if lane.open:
+            self._ended[lane.partition] = lane.numbers
+        lane.open = lane.pending = False
+        self._ahead -= lane.bytes
+        lane.bytes = 0
+        self._room.set()
+        if lane.task is not None and lane.task is not asyncio.current_task():
+            lane.task.cancel()
+        self._start(lane.close())
+
+    def _report(self, event: Callable[[Any], None], what: object) -> None:
+        loop = self._engine_loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the engine has ended
+                loop.call_soon_threadsafe(event, what)
+
+    def _open(self, lane: Lane, numbers: Mapping[str, int]) -> None:
+        """Publish in a lane from now on; what waits for it is read again from where it is."""
+        lane.begin({topic: max(at.taken, numbers.get(topic, 0)) for topic, at in self._cursors.items()})
+        lane.task = self._start(self._publish_lane(lane))
+        self._joining.append(lane)
+
+    # --- from the outboxes to the lanes ---------------------------------------------------------
+
+    async def _read_on(self) -> None:
+        """Give the lanes what the outboxes have, until the session is over.
+
+        A minute's message, its bars and alerts are not of one outbox: what is read at once ends at one moment
+        in all of them.
+        """
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            ending = self.ending
+            ends = self._store.outbox_ends()
+            if self._lanes and not self.ending and self._left(ends):
+                await asyncio.sleep(_GATHER_SECONDS)
+                ends = self._store.outbox_ends()
+            await self._read_to(ends)
+            pending = any(lane.pending for lane in self._lanes.values())
+            self._caught_up = not pending and not self._left(self._store.outbox_ends())
+            self._done = ending and self._caught_up
+            if ending and self._caught_up:
+                self._wake()
+
+    def _left(self, ends: Mapping[str, int]) -> bool:
+        """Whether the outboxes have what no lane was given."""
+        return bool(self._joining) or any(ends.get(topic, 0) > read for topic, read in self._read.items())
+
+    async def _read_to(self, ends: Mapping[str, int]) -> None:
+        """Give the lanes everything up to these numbers, by topic."""
+        joining, self._joining = self._joining, []
+        for lane in joining:
+            for topic, number in lane.read.items():
+                self._read[topic] = min(self._read[topic], number)
+        lanes = {at: lane for at, lane in self._lanes.items() if lane.open and lane not in self._joining}
+        touched: set[int] = set()
+        for topic, cursor in self._cursors.items():
+            end = ends.get(topic, 0)
+            while self._read[topic] < end:
+                found = cursor.outbox.read_after(self._read[topic], _SLICE)
+                found = [message for message in found if message.number <= end]
+                for message in found:
+                    chosen = self._lane_for(topic, message, lanes)
+                    if chosen is not None and chosen.open and (size := chosen.put(topic, message)):
+                        self._ahead += size
+                        touched.add(chosen.partition)
+                self._read[topic] = found[-1].number if found else end
+                while self._ahead > _AHEAD:
+                    self._room.clear()
+                    await self._room.wait()
+        for partition, lane in lanes.items():
+            if partition in touched:
+                lane.put_end(Moment({topic: ends.get(topic, 0) for topic in self._cursors}))
+            elif lane in joining:
+                lane.pending = False  # nothing waited for it
+
+    def _lane_for(self, topic: str, message: QueuedMessage, lanes: Mapping[int, Lane]) -> Lane | None:
+        """The lane of a message: that of its key; alerts about this worker go to any of its own."""
+        if topic == ALERTS and Head.of(message.payload).of_no_symbol:
+            return lanes[min(lanes)] if lanes else None
+        return lanes.get(partition_of(message.symbol.encode(), self._partitions))
+
+    def _acknowledge(self) -> None:
+        """Let the outboxes delete what is published, and what never will be by this worker."""
+        if not self._resolved:
+            return
+        self._count_discarded()
+        pending = [lane for lane in self._lanes.values() if lane.pending]
+        for topic, cursor in self._cursors.items():
+            done = min([self._read[topic], *(lane.numbers[topic] for lane in pending)])
+            if done > cursor.taken:
+                cursor.take(done)
+
+    def _count_discarded(self) -> None:
+        """Of partitions that were let go, what waits here is not published: their new owners make it."""
+        gone = {at: numbers for at, numbers in self._ended.items() if at not in self._lanes}
+        self._ended = {}
+        for topic, cursor in self._cursors.items() if gone else ():
+            at = cursor.taken
+            while at < self._read[topic] and (found := cursor.outbox.read_after(at, _SLICE)):
+                at = found[-1].number
+                places = [(partition_of(one.symbol.encode(), self._partitions), one.number) for one in found]
+                many = sum(place in gone and number > gone[place][topic] for place, number in places)
+                self.count("cluster messages discarded", many)
+
+    # --- from the lanes to the broker -----------------------------------------------------------
+
+    async def _publish_lane(self, lane: Lane) -> None:
+        """Publish what a lane is given, one transaction after the other."""
+        try:
+            while True:
+                counted = await lane.transaction(self._permission, self._due_checkpoint, self._freed)
+                self.progress()
+                for topic, count in counted.items():
+                    self.count("Kafka messages" if topic == DATA else f"Kafka {topic}", count)
+                self.count("cluster transactions", 1)
+                if lane.transactions == 1:
+                    self._report(self._events.published, lane.partition)
+                self._wake()
+        except Fenced:
+            self.fenced += 1
+            self.count("cluster fenced writes", 1)
+            text = "another worker publishes there, or a transaction took too long"
+            self.note("warning", f"partition {lane.partition}: the broker refuses our producer: {text}")
+            self._leave(lane)
+            self._report(self._events.fenced, lane.partition)
+
+    def _freed(self, size: int) -> None:
+        self._ahead -= size
+        self._room.set()
+
+    async def _permission(self) -> None:
+        """Wait until the group has certainly not given this worker's partitions to others."""
+        while not self._holds():  # noqa: ASYNC110 - what it waits for happens on another thread
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _due_checkpoint(self, symbol: str, published: Published) -> Checkpoint | None:
+        """The symbol's checkpoint that waits, if it is of what was published; one that is not is dropped."""
+        with self._changing:
+            wanted = self._wanted.get(partition_of(symbol.encode(), self._partitions))
+            made = None if wanted is None else wanted.checkpoints.get(symbol)
+            if wanted is None or made is None:
+                return None
+            fits = published.fits(made.minute, made.check)
+            if fits is not None:
+                del wanted.checkpoints[symbol]
+        if fits:
+            self.count("cluster checkpoints", 1)
+        return made if fits else None
