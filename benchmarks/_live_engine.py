@@ -198,7 +198,7 @@ def main() -> None:
                     raise thread.error
                 time.sleep(0.2)
             built = -1
-            while built != (built := engine.journal.counters["profile days built"]):
+            while built != (built := engine.journal.counters["profile_days_built"]):
                 time.sleep(_SETTLE_SECONDS)
             answer = {"took": time.perf_counter() - began}
         elif "snapshots" in order:

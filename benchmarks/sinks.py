@@ -223,7 +223,7 @@ async def postgres_figures(scratch: Path) -> list[Figure]:
         sink.start(journal)
         await until(lambda: not sink.trouble)
         begun = time.perf_counter()
-        await until(lambda: journal.counters["postgres candles"] == CANDLES)
+        await until(lambda: journal.counters["postgres_candles"] == CANDLES)
         mirrored = CANDLES / (time.perf_counter() - begun)
         assert server.sql("SELECT count(*) FROM candles_1m") == str(CANDLES)
         await asyncio.to_thread(sink.close, 5.0)

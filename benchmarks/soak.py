@@ -236,7 +236,7 @@ def _soak_in(folder: Path, given: argparse.Namespace, seed: int) -> tuple[Outcom
         path = runner.run(run.live())
     outcome = run.outcome
     outcome.messages, outcome.corrections = run.told.count, run.told.corrections
-    outcome.gaps = run.counters["gaps filled"]
+    outcome.gaps = run.counters["gaps_filled"]
     store = Store(path, read_only=True)
     for witness in run.witnesses:
         judge(store, run.config, run.exchange.market, run.told, witness, outcome, given.every)

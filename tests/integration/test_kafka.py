@@ -60,7 +60,7 @@ async def test_a_broker_killed_twice_during_ten_thousand_messages_loses_none(
         await publishing
         await until(lambda: queue.depth() == 0, 90, sink.status())
         assert sink.status() == "ok"
-        sent = journal.counters["Kafka messages"]
+        sent = journal.counters["kafka_messages"]
     consumed = await asyncio.to_thread(consume, kafka.servers, "ta_data", 10_000)
     check_nothing_lost(consumed, queue.made)
     print(f"{consumed.duplicates} duplicates; {sent} sent")
@@ -170,7 +170,7 @@ async def test_a_refused_message_holds_the_queue_until_the_topic_takes_it(tmp_pa
             await until(lambda: queue.depth() == 0, 60)
             await queue.fill(40, size=5_000)
             sink.publish("", 0, b"")
-            await until(lambda: journal.counters["kafka failures"] >= 4)
+            await until(lambda: journal.counters["kafka_failures"] >= 4)
             assert "too large" in sink.status()
             assert "max.message.bytes" in sink.status()
             assert sum("max.message.bytes" in event.text for event in journal.events) == 1  # told once
@@ -229,7 +229,7 @@ async def test_a_backlog_is_drained_without_holding_up_live_minutes(kafka: Broke
             live += 40
             await asyncio.sleep(0.02)
             assert live < 15_000, "what is new comes faster than it is sent"
-        assert journal.counters["Kafka messages"] == 15_000 + live
+        assert journal.counters["kafka_messages"] == 15_000 + live
     print(f"{live} live messages beside the backlog; worst commit {max(commits) * 1000:.0f} ms")
     assert max(commits) < 2
     consumed = await asyncio.to_thread(consume, kafka.servers, "ta_data", 15_000 + live)

@@ -50,7 +50,7 @@ async def test_every_candle_and_profile_is_mirrored_and_stays_so(postgres: Serve
         await caught_up(sink, store)
         await tables_equal_the_store(postgres, store)
         assert sink.status() == "ok"
-        assert journal.counters["postgres failures"] == 0
+        assert journal.counters["postgres_failures"] == 0
     for symbol in SYMBOLS:
         shape = profile_settings(config, symbol, None)
         assert shape is not None
@@ -101,8 +101,8 @@ async def test_a_database_killed_while_a_long_history_is_copied_catches_up(
     sink = PostgresSink(settings(postgres), store)
     async with at_work(sink) as journal:
         for _ in range(2):
-            written = journal.counters["postgres candles"]
-            await until(lambda written=written: journal.counters["postgres candles"] > written)  # type: ignore[misc]
+            written = journal.counters["postgres_candles"]
+            await until(lambda written=written: journal.counters["postgres_candles"] > written)  # type: ignore[misc]
             await asyncio.sleep(draw.uniform(0.0, 0.15))
             assert any(sink._lacking(symbol, 60) for symbol in SYMBOLS), "it was over before the kill"
             await asyncio.to_thread(postgres.kill)

@@ -96,10 +96,10 @@ async def test_what_agrees_is_said_by_the_check_and_written_no_second_time(
     sink = PostgresSink(settings(postgres), store)
     async with at_work(sink) as journal:
         await caught_up(sink, store)
-        written = journal.counters["postgres candles"]
+        written = journal.counters["postgres_candles"]
         await agreed(sink, store)
-        assert journal.counters["postgres candles"] == written
-        assert journal.counters["postgres differences"] == 0
+        assert journal.counters["postgres_candles"] == written
+        assert journal.counters["postgres_differences"] == 0
     code, out = await asyncio.to_thread(checked, postgres, store, tmp_path)
     assert code == 0, out
     assert "compared with the store: 3 days, no difference" in out
@@ -355,11 +355,11 @@ async def test_rows_of_somebody_else_stay_and_are_told_once(postgres: Server, st
     async with at_work(sink) as journal:
         await until(lambda: any("left so" in text for text in said(journal, "warning")), 60)
         await caught_up(sink, store)
-        written = journal.counters["postgres candles"]
+        written = journal.counters["postgres_candles"]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(mirror_check.Comparing, "done", done)
             await until(lambda: len(compared) >= 12, 60)
-        assert journal.counters["postgres candles"] == written
+        assert journal.counters["postgres_candles"] == written
         assert sum("left so" in text for text in said(journal, "warning")) == 1
     assert postgres.sql(f"SELECT close FROM candles_1m WHERE time = to_timestamp({at})").split() == ["1"]
 
@@ -404,7 +404,7 @@ async def test_a_damaged_day_of_one_symbol_holds_back_that_day_alone(postgres: S
         assert await tables_equal_the_store(postgres, store) > 3 * 3_000
         count = "SELECT count(*) FROM candles_1m WHERE symbol = 'ADAUSDT' AND time_frame = '1m'"
         assert int(postgres.sql(count)) == store.present("BTCUSDT").minutes - 1440
-        assert journal.counters["postgres failures"] == 0
+        assert journal.counters["postgres_failures"] == 0
         # It is read again, and has other values than before.
         rows = rows_of(day, day + DAY_MS, Source.ARCHIVE_DAY)
         await asyncio.wrap_future(store.put("ADAUSDT", rows, Source.ARCHIVE_DAY))

@@ -61,7 +61,7 @@ async def test_the_mirror_works_through_a_pooler(postgres: Server, pooler: Bounc
         await until(lambda: "candles_1m was emptied" in "".join(event.text for event in journal.events))
         await caught_up(sink, store)
         await tables_equal_the_store(postgres, store)
-        assert journal.counters["postgres failures"] == 0
+        assert journal.counters["postgres_failures"] == 0
         assert sink.status() == "ok"
     store.close()
     done = await asyncio.to_thread(

@@ -94,7 +94,7 @@ class Connection:
             banned_until=known_ban(store, self.clock),
             on_ban=self._banned,
             proxies=proxies,
-            on_unusable=partial(self.journal.unusable, "odd REST rows"),
+            on_unusable=partial(self.journal.unusable, "unusable_rest_rows"),
         )
         self.refused = ""
         self.unusable: dict[str, str] = {}

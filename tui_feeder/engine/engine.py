@@ -28,6 +28,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Candle, Source, 
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import span
 from tui_feeder.engine.core.event_loop import worker_thread
+from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.core.journal import Journal, shortened, warnings_shown
 from tui_feeder.engine.core.latency import Latency
 from tui_feeder.engine.core.proxy import configured_proxies
@@ -86,7 +87,7 @@ class Engine:
             banned_until=known_ban(store, self.clock),
             on_ban=partial(keep_ban, store, self.clock),
             proxies=self._proxies,
-            on_unusable=partial(self.journal.unusable, "odd REST rows"),
+            on_unusable=partial(self.journal.unusable, "unusable_rest_rows"),
         )
         self._clock_sync = ClockSync(self.clock, self.rest, self.journal, self._clock_was_ahead)
         self.state = "starting"
@@ -209,7 +210,7 @@ class Engine:
                 "check application.symbols or --symbols"
             )
         self._check_store_age(symbols)
-        handlers = Handlers(self._frame, lambda kind, text: self.journal.fault(f"stream: {kind}", text))
+        handlers = Handlers(self._frame, self._stream_fault)
         self.streams = MarketStreams(self.config.exchange.stream_url, [], self.clock, handlers, self._proxies)
         subscriptions.subscribe = self.streams.assign
         self.state = "backfill"
@@ -338,7 +339,7 @@ class Engine:
         """Minutes from ``since`` on were repaired after the indicators had passed them: count again."""
         tracked = self.tracked.get(symbol)
         if tracked is not None and tracked.phase == "live":
-            self.journal.count("pipelines rebuilt")
+            self.journal.count("pipelines_rebuilt")
             try:
                 await self.startup.open_queue(tracked, since)
             except Exception as error:
@@ -360,6 +361,9 @@ class Engine:
                 self.ingest.forming(symbol, candle, now)
         except Exception as error:  # the other symbols of the socket have no part in it
             self.crashed(symbol, error)
+
+    def _stream_fault(self, kind: str, text: str) -> None:
+        self.journal.fault(event_name("stream", kind), text)
 
     async def _close_by_deadline(self) -> None:
         """A minute whose closing frame has not come in time is read by REST."""
@@ -452,7 +456,7 @@ class Engine:
             try:
                 sink.publish(symbol, message.timestamp, payload)
             except Exception as error:  # a sink's fault is none of the others'
-                self.journal.fault(f"{sink.name} refused a message", repr(error), symbol)
+                self.journal.fault(event_name(sink.name, "refused messages"), repr(error), symbol)
         self.journal.count("messages")
 
     def gap_found(self, symbol: str, start: int, end: int) -> None:
@@ -461,13 +465,13 @@ class Engine:
             self.recovery.request(symbol, start, end, "the stream went on without these minutes")
 
     def late_minute(self, symbol: str, candle: Candle, source: Source) -> None:
-        """A minute came after its queue had gone on without it."""
-        self.journal.count("late minutes")
+        """A minute came after its queue had skipped it."""
+        self.journal.count("late_minutes")
         self._repair(symbol, candle, source)
 
     def superseded(self, symbol: str, candle: Candle) -> None:
         """A minute was published with values that a better source, stored just before it, contradicts."""
-        self.journal.count("minutes superseded")
+        self.journal.count("minutes_superseded")
         self._repair(symbol, candle, None)
 
     def _repair(self, symbol: str, candle: Candle, source: Source | None) -> None:
@@ -493,7 +497,7 @@ class Engine:
         text = ", ".join(f"{name} {a:g} and {b:g}" for name, a, b in seen if a != b) or "taker volumes"
         at = candle.open_time
         self.journal.fault(
-            "contradictory closes", f"minute {format_second(at)}: {text}; REST is asked", symbol
+            "contradictory_closes", f"minute {format_second(at)}: {text}; REST is asked", symbol
         )
         minute = span(at, at + MINUTE_MS)
         self.store.mark_unconfirmed(symbol, minute)  # should this run end before
@@ -505,7 +509,7 @@ class Engine:
         if tracked is None:
             return
         log.error("pipeline of %s crashed", symbol, exc_info=error)
-        self.journal.count("pipeline crashes")
+        self.journal.count("pipeline_crashes")
         if tracked.phase == "failed":  # several of its commits fail at once
             return
         tracked.phase, tracked.reason = "failed", repr(error)

@@ -43,11 +43,11 @@ def take(engine: Engine, sequence: int) -> Snapshot:
     counters = engine.journal.counted()
     whole = engine.whole_history()
     troubles = engine.stored_day_check.troubles()
-    counters["archive files"] = engine.archive.files
-    counters["archive bytes"] = engine.archive.bytes
-    counters["odd records"] = len(engine.store.unusable_records)
-    counters["REST requests"] = engine.rest.requests
-    counters["weight waits"] = engine.rest.ledger.waits
+    counters["archive_files"] = engine.archive.files
+    counters["archive_bytes"] = engine.archive.bytes
+    counters["unusable_records"] = len(engine.store.unusable_records)
+    counters["rest_requests"] = engine.rest.requests
+    counters["weight_waits"] = engine.rest.ledger.waits
     return Snapshot(
         sequence=sequence,
         exchange_time=now,

@@ -130,7 +130,7 @@ class EngineThread:
             except Exception as error:
                 if not failing:
                     log.exception("a snapshot for the screens could not be built")
-                engine.journal.fault("snapshots not built", repr(error))
+                engine.journal.fault("snapshots_failed", repr(error))
                 self.monitor.newest = snapshots.stale(
                     self.monitor.newest, sequence, engine.clock.now(), engine.journal.recent()
                 )

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from tui_feeder.engine.core.event_names import previous_event_name
 from tui_feeder.engine.core.latency import Counted
 from tui_feeder.monitor import MINUTE_MS, STALLED, Snapshot, SymbolState
 from tui_feeder.service.engine_probe import EngineStatus
@@ -63,6 +64,8 @@ def families(status: EngineStatus, checks: Iterable[Check]) -> Iterator[Metric]:
     events = CounterMetricFamily("feeder_events", "What happened, by its name.", labels=("event",))
     for name, count in sorted(snapshot.counters.items()):
         events.add_metric((name,), float(count))
+        if (previous := previous_event_name(name)) is not None:  # for one release
+            events.add_metric((previous,), float(count))
     yield events
     yield GaugeMetricFamily(
         "feeder_exchange_time_seconds",
@@ -170,7 +173,9 @@ def _of_store(status: EngineStatus) -> Iterator[Metric]:
     if status.disk_free is not None:
         yield GaugeMetricFamily("feeder_disk_free_bytes", "Room on the disk of the store.", status.disk_free)
     opened = [gap for gap in snapshot.gaps if gap.state != "filled"]
-    yield GaugeMetricFamily("feeder_gaps_open", "Gaps that are worth a word.", len(opened))
+    yield GaugeMetricFamily(
+        "feeder_gaps_open", "Open gaps, new single minutes excluded.", len(opened)
+    )
 
 
 def _of_sinks(status: EngineStatus) -> Iterator[Metric]:

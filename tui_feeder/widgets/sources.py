@@ -79,15 +79,15 @@ def _rest(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
         ])  # fmt: skip
     skew = f"exchange clock {snapshot.clock_offset_ms:+,.0f} ms from this one"
     lines.append([
-        (cells.fit("  requests", 14), Role.TEXT), (_counted(snapshot, "REST requests"), Role.STRONG),
-        (f", {_counted(snapshot, 'weight waits')} waited for weight, {skew}", Role.MUTED),
+        (cells.fit("  requests", 14), Role.TEXT), (_counted(snapshot, "rest_requests"), Role.STRONG),
+        (f", {_counted(snapshot, 'weight_waits')} waited for weight, {skew}", Role.MUTED),
     ])  # fmt: skip
     return lines
 
 
 def _archives(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
-    size = cells.bytes_text(snapshot.counters.get("archive bytes", 0))
-    note = f"{_counted(snapshot, 'archive files')} files, {size} read"
+    size = cells.bytes_text(snapshot.counters.get("archive_bytes", 0))
+    note = f"{_counted(snapshot, 'archive_files')} files, {size} read"
     lines = [_rule("Archives and history", note, width, palette)]
     reading = [view for view in snapshot.symbols if view.progress is not None]
     waiting = sum(view.state is SymbolState.WAITING for view in snapshot.symbols)
@@ -143,7 +143,7 @@ def _parts(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]
     note = f"{len(going) - len(bad)} of {len(going)} parts run" if bad else f"{len(going)} parts run"
     lines = [_rule("Engine", note, width, palette)]
     lines += [[(f"  {name} ", Role.TEXT), (state, Role.WARN)] for name, state in bad.items()]
-    shown = ("archive files", "archive bytes", "REST requests", "weight waits")
+    shown = ("archive_files", "archive_bytes", "rest_requests", "weight_waits")
     counted = [
         (name, count) for name, count in sorted(snapshot.counters.items()) if name not in shown and count
     ]
@@ -151,6 +151,9 @@ def _parts(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]
     for start in range(0, len(counted), columns):
         parts: list[Part] = []
         for name, count in counted[start : start + columns]:
-            parts += [(f"  {count:>10,} ", Role.STRONG), (cells.fit(name, width // columns - 13), Role.MUTED)]
+            parts += [
+                (f"  {count:>10,} ", Role.STRONG),
+                (cells.fit(name.replace("_", " "), width // columns - 13), Role.MUTED),
+            ]
         lines.append(parts)
     return lines

@@ -107,14 +107,14 @@ async def test_a_stop_waits_for_whoever_is_still_to_be_called_and_not_for_ever(t
         )
         async with feeding(config, tmp_path / "patient") as (engine, _):
             await until(lambda: engine.journal.counters["alerts"] >= 2)
-        sent = engine.journal.counters["alerts"] - engine.journal.counters["alerts about the past not sent"]
-        assert engine.journal.counters["alert webhook sent"] == sent == len(receiver.bodies)
-        assert not engine.journal.counters["alerts not handed over"]
+        sent = engine.journal.counters["alerts"] - engine.journal.counters["past_alerts_not_sent"]
+        assert engine.journal.counters["alert_webhook_sent"] == sent == len(receiver.bodies)
+        assert not engine.journal.counters["alerts_undelivered"]
 
         receiver.hold = 25.0
         config = replace(config, service=replace(config.service, shutdown_timeout_seconds=1.0))
         async with feeding(config, tmp_path / "short") as (engine, _):
             await until(lambda: engine.journal.counters["alerts"] >= 1)
-        left = engine.journal.counters["alerts not handed over"]
+        left = engine.journal.counters["alerts_undelivered"]
         assert left >= 1
         assert any(event.text.startswith(f"{left} alerts were not handed") for event in engine.journal.events)

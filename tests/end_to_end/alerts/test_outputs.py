@@ -61,7 +61,7 @@ async def test_a_webhook_is_posted_the_alert_as_json() -> None:
         hook = Webhook(url, settings(), journal)
         async with working(hook):
             hook.send(ALERT, encode(ALERT))
-            await until(lambda: journal.counters["alert webhook sent"])
+            await until(lambda: journal.counters["alert_webhook_sent"])
     assert receiver.bodies == [
         {
             "rule": "gap", "kind": "gap_open", "symbol": "币安人生USDT", "timestamp": NOON,
@@ -79,12 +79,12 @@ async def test_a_receiver_in_trouble_is_asked_again_and_one_that_refuses_is_not(
         hook = Webhook(url, settings(), journal)
         async with working(hook):
             hook.send(ALERT, encode(ALERT))
-            await until(lambda: journal.counters["alert webhook sent"])
+            await until(lambda: journal.counters["alert_webhook_sent"])
             assert len(receiver.bodies) == 3
             receiver.answers = [404, 302]
             for _ in range(2):
                 hook.send(ALERT, encode(ALERT))
-            await until(lambda: journal.counters["alert webhook failed"] == 2)
+            await until(lambda: journal.counters["alert_webhook_failed"] == 2)
     assert len(receiver.bodies) == 5
     assert "the receiver answers 404" in told(journal)
 
@@ -97,12 +97,12 @@ async def test_a_receiver_that_is_slow_or_away_is_given_up_and_its_address_never
         slow = Webhook(url, replace(settings(webhook_retries=0), webhook_timeout_seconds=0.3), journal)
         async with working(slow):
             slow.send(ALERT, encode(ALERT))
-            await until(lambda: journal.counters["alert webhook failed"] == 1)
+            await until(lambda: journal.counters["alert_webhook_failed"] == 1)
         receiver.hold = 0.0
     away = Webhook(url, settings(webhook_retries=1), journal)
     async with working(away):
         away.send(ALERT, encode(ALERT))
-        await until(lambda: journal.counters["alert webhook failed"] == 2)
+        await until(lambda: journal.counters["alert_webhook_failed"] == 2)
     assert "no answer within 0.3 s" in told(journal)
     assert "s3cret" not in told(journal)
 
@@ -125,7 +125,7 @@ async def test_a_certificate_that_nobody_vouches_for_gets_no_alert(tmp_path: Pat
         hook = Webhook(url, settings(), journal)
         async with working(hook):
             hook.send(ALERT, encode(ALERT))
-            await until(lambda: journal.counters["alert webhook failed"])
+            await until(lambda: journal.counters["alert_webhook_failed"])
     assert "certificate" in told(journal)
     assert not receiver.bodies
 
@@ -137,9 +137,9 @@ async def test_what_waits_for_a_receiver_is_bounded_and_the_newest_kept() -> Non
         for n in range(130):
             one = Alert("x", "gap_open", "BTCUSDT", n, "late", "t")
             hook.send(one, encode(one))
-        assert journal.counters["alert webhook queue full"] == 30
+        assert journal.counters["alert_webhook_queue_full"] == 30
         async with working(hook):
-            await until(lambda: journal.counters["alert webhook sent"] == 100)
+            await until(lambda: journal.counters["alert_webhook_sent"] == 100)
     assert [body["timestamp"] for body in receiver.bodies] == list(range(30, 130))
 
 
@@ -171,7 +171,7 @@ async def test_a_program_gets_the_text_as_one_argument_and_the_json_and_no_secre
     program = Program([*script(tmp_path), "--title={text}", "$HOME", "{text}"], 20.0, journal)
     async with working(program):
         program.send(nasty, encode(nasty))
-        await until(lambda: journal.counters["alert command run"])
+        await until(lambda: journal.counters["alert_command_run"])
     (got,) = written(tmp_path)
     assert got["argv"] == [f"--title={nasty.text}", "$HOME", nasty.text]
     assert got["text"] == nasty.text
@@ -185,12 +185,12 @@ async def test_a_program_that_fails_hangs_or_is_not_there_is_told_and_stops_noth
     async with working(failing, absent):
         failing.send(ALERT, encode(ALERT))
         absent.send(ALERT, encode(ALERT))
-        await until(lambda: journal.counters["alert command failed"] == 2)
+        await until(lambda: journal.counters["alert_command_failed"] == 2)
     hanging = Program(script(tmp_path, sleep=600), 1.5, journal)
     async with working(hanging):
         began = time.monotonic()
         hanging.send(ALERT, encode(ALERT))
-        await until(lambda: journal.counters["alert command failed"] == 3)
+        await until(lambda: journal.counters["alert_command_failed"] == 3)
         assert time.monotonic() - began < 30
 
 
@@ -223,12 +223,12 @@ async def test_alerts_wait_in_the_outbox_of_their_topic(tmp_path: Path) -> None:
         nobody = Topic(store.send, journal)
         async with working(nobody):
             nobody.send(ALERT, encode(ALERT))
-            await until(lambda: journal.counters["alert topic failed"])
+            await until(lambda: journal.counters["alert_topic_failed"])
         outbox = await asyncio.to_thread(store.open_outbox, ["kafka"], 10, "alerts")
         topic = Topic(store.send, journal)
         async with working(topic):
             topic.send(ALERT, encode(ALERT))
-            await until(lambda: journal.counters["alert topic queued"])
+            await until(lambda: journal.counters["alert_topic_queued"])
         (waiting,) = outbox.read_after(0, 10_000)
     finally:
         await asyncio.to_thread(store.close)
@@ -256,13 +256,13 @@ async def test_alerts_that_wait_for_a_full_disk_have_a_bound_and_the_newest_are_
         await asyncio.sleep(0.1)
         assert len(posted) == 10
         assert topic.waiting == 1_010
-        assert journal.counters["alert topic queue full"] == 3_990
+        assert journal.counters["alert_topic_queue_full"] == 3_990
         assert "alert topic queue full: the oldest alert was let go" in told(journal)
         paused = False
         for _, future in posted:
             future.set_result(True)
         await until(lambda: not topic.waiting)
-    assert journal.counters["alert topic queued"] == 1_010
+    assert journal.counters["alert_topic_queued"] == 1_010
 
 
 class Noted:
@@ -324,4 +324,4 @@ async def test_alerts_about_the_past_are_kept_and_call_nobody(store: Store) -> N
     watching.cancel()
     assert not made.recent[0].rings
     assert not output.alerts
-    assert journal.counters["alerts about the past not sent"] == 1
+    assert journal.counters["past_alerts_not_sent"] == 1

@@ -217,7 +217,7 @@ async def test_days_are_built_at_the_start_and_when_they_end(tmp_path: Path) -> 
             published = sink.messages["BTCUSDT"][sink.minutes("BTCUSDT").index(midnight - MINUTE_MS)]
             assert published["volume_profile"]["poc"] == made.poc
             assert read_profiles(engine.store, "ETHUSDT", 0, midnight) == []
-            built = engine.journal.counters["profile days built"]
+            built = engine.journal.counters["profile_days_built"]
 
         # The next start finds them; told to, it builds them all again.
         for mode, more in (("missing_days_only", range(0, 2)), ("reprocess_whole_history", range(3, 4))):
@@ -225,8 +225,8 @@ async def test_days_are_built_at_the_start_and_when_they_end(tmp_path: Path) -> 
             second = Collected()
             async with feeding(config, tmp_path, second) as (engine, _):
                 await until(lambda sink=second: sink.minutes("BTCUSDT"))  # type: ignore[misc]
-                await until(lambda engine=engine: "profile days built" in engine.journal.counters)  # type: ignore[misc]
-                assert engine.journal.counters["profile days built"] in more
+                await until(lambda engine=engine: "profile_days_built" in engine.journal.counters)  # type: ignore[misc]
+                assert engine.journal.counters["profile_days_built"] in more
     assert built >= 4
 
 

@@ -51,7 +51,7 @@ async def test_premature_closes_change_nothing_whatever_the_clock_says(tmp_path:
         await feed.minutes(2)
         exchange.faults.switch_on("early-close", BTC)
         exchange.faults.switch_on("clock-skew", seconds=-20)
-        await until(lambda: feed.counted("stream: premature close") >= 3)
+        await until(lambda: feed.counted("stream_premature_close") >= 3)
         await feed.minutes(3)
         exchange.faults.switch_off()
         await feed.minutes(2)
@@ -65,7 +65,7 @@ async def test_of_two_closes_that_differ_rest_says_which_is_right(tmp_path: Path
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await feed.minutes(2)
         exchange.faults.switch_on("two-closes", BTC, count=3, wrong=wrong)
-        await until(lambda: feed.counted("contradictory closes") >= 3)
+        await until(lambda: feed.counted("contradictory_closes") >= 3)
         await until(lambda: exchange.faults.find("two-closes", BTC) is None)
         await feed.minutes(2)
         await feed.holds()
@@ -83,7 +83,7 @@ async def test_what_a_disagreement_left_open_is_asked_by_the_next_run(tmp_path: 
             await feed.minutes(2)
             exchange.faults.switch_on("rest-5xx", target="klines")
             exchange.faults.switch_on("two-closes", BTC, count=1, wrong="first")
-            await until(lambda: feed.counted("contradictory closes") >= 1)
+            await until(lambda: feed.counted("contradictory_closes") >= 1)
             await feed.minutes(1)
             doubted = feed.engine.store.unconfirmed(BTC)
             assert doubted

@@ -98,7 +98,7 @@ async def test_a_minute_that_comes_after_its_lane_went_on_is_published_with_revi
             await until(lambda: len(set(sink.minutes("BTCUSDT"))) >= 6)
             tick = engine.tracked["BTCUSDT"].info.tick_size  # type: ignore[union-attr]
             start = engine.tracked["BTCUSDT"].start
-        assert engine.journal.counters["pipelines rebuilt"] >= 1
+        assert engine.journal.counters["pipelines_rebuilt"] >= 1
     messages = sink.messages["BTCUSDT"]
     told = [(m["timestamp"], m["revision"]) for m in messages]
     assert len(set(told)) == len(told), "a revision of a minute was published twice"
@@ -130,7 +130,7 @@ async def test_impossible_candles_go_to_quarantine_and_rest_gives_the_minute(tmp
             ]
             for candle in bad:
                 engine.ingest.closed("BTCUSDT", candle, Source.STREAM, engine.clock.now())
-            assert engine.journal.counters["quarantined candles"] == 3
+            assert engine.journal.counters["quarantined_candles"] == 3
             await until(lambda: future in sink.minutes("BTCUSDT"), seconds=40)
         minutes = sink.minutes("BTCUSDT")
         assert {b - a for a, b in pairwise(minutes)} == {MINUTE_MS}

@@ -87,14 +87,14 @@ async def test_minutes_that_come_late_are_one_part_of_their_symbol_and_leave_non
         before = set(engine.supervisor.states)
         last = engine.tracked[BTC].last
         assert last is not None
-        built = feed.counted("pipelines rebuilt")
+        built = feed.counted("pipelines_rebuilt")
         for _ in range(200):
             engine.late_minute(BTC, last, Source.STREAM)  # the store knows it: it has nothing to correct
         assert {name for name in engine.supervisor.states if name not in before} == {f"repair {BTC}"}
-        await until(lambda: feed.counted("pipelines rebuilt") > built)
+        await until(lambda: feed.counted("pipelines_rebuilt") > built)
         await until(lambda: not engine.supervisor.alive(f"repair {BTC}"))
         assert set(engine.supervisor.states) == before
-        assert feed.counted("pipelines rebuilt") - built <= 2, "all that wait are repaired in one go"
+        assert feed.counted("pipelines_rebuilt") - built <= 2, "all that wait are repaired in one go"
         engine.subscriptions.drop(ETH)
         await until(lambda: ETH not in engine.tracked)
         await feed.minutes(1, BTC)

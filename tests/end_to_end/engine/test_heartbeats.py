@@ -82,7 +82,7 @@ async def test_a_part_that_waits_for_what_never_comes_is_stalled_told_once_and_b
         await until(lambda: begun == 3)
         assert parts.states["closer"].startswith("stalled: nothing done for ")
         assert parts.troubled()
-        assert journal.counters["parts stalled"] == 2
+        assert journal.counters["parts_stalled"] == 2
         assert told(journal) == ["closer is stalled: nothing done for 0 s; it is started again"]
         comes.set()
         await until(lambda: parts.states["closer"] == "running")
@@ -212,7 +212,7 @@ async def test_a_cancellation_by_others_ends_no_part(monkeypatch: pytest.MonkeyP
         parts.start("profiles", part)
         await until(lambda: begun == 2)
         assert parts.states == {"profiles": "running"}
-        assert journal.counters["part crashes"] == 1
+        assert journal.counters["part_crashes"] == 1
 
 
 @pytest.mark.usefixtures("quick")
@@ -281,7 +281,7 @@ async def test_no_part_of_an_engine_goes_stalled_and_each_gives_heartbeats(
             seen.update(state for state in engine.supervisor.states.values() if "stalled" in state)
             await asyncio.sleep(0.05)
         assert not seen
-        assert not engine.journal.counters["parts stalled"]
+        assert not engine.journal.counters["parts_stalled"]
         found = beats(engine)
         assert set(found) >= PARTS
         assert not [name for name in found if not found[name] and "USDT" not in name]
@@ -339,11 +339,11 @@ async def test_each_part_of_an_engine_that_is_made_to_hang_is_found_and_works_ag
         engine._workers.submit(free.wait)
         engine.profiles.repaired(BTC)
         await until(lambda: stalled(engine, working), why=str(engine.supervisor.states))
-        built = engine.journal.counters["profile days built"]
+        built = engine.journal.counters["profile_days_built"]
         free.set()
         await until(lambda: not any(engine.supervisor.stalled(name) for name in working))
         assert not engine.profiles._waiting
-        assert engine.journal.counters["profile days built"] >= built
+        assert engine.journal.counters["profile_days_built"] >= built
 
 
 async def test_a_receiver_of_alerts_that_hangs_is_found_and_gets_the_alert_after_all(
@@ -380,7 +380,7 @@ async def test_a_receiver_of_alerts_that_hangs_is_found_and_gets_the_alert_after
         monkeypatch.setattr(topic, "_post", posts)
         await until(lambda: not any(engine.supervisor.stalled(name) for name in names))
         await until(lambda: sorted(got) == ["command", "webhook"])
-        await until(lambda: engine.journal.counters["alert topic queued"] == 1)
+        await until(lambda: engine.journal.counters["alert_topic_queued"] == 1)
 
 
 async def test_streams_that_hang_before_they_connect_are_found(

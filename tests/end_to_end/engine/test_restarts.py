@@ -87,7 +87,7 @@ async def test_what_was_told_anew_is_not_told_again_by_the_next_engine(tmp_path:
             exchange.faults.switch_on("rest-5xx", target="klines")
             await until(lambda: engine.ingest.queue(BTC).skipped, 40)
             exchange.faults.switch_off()
-            await until(lambda: engine.journal.counters["pipelines rebuilt"], 40)
+            await until(lambda: engine.journal.counters["pipelines_rebuilt"], 40)
             await until(lambda: not engine.store.unpublished(BTC) and not engine.recovery.open_gaps())
         count = len([m for m in sink.messages[BTC] if m["revision"]])
         async with feeding(config, tmp_path, sink) as (engine, _):

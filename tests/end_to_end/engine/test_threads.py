@@ -116,14 +116,14 @@ def test_a_snapshot_that_cannot_be_built_is_logged_shown_as_stale_and_followed_b
         eventually(lambda: monitor.snapshot().sequence > seen.sequence + 3)  # it goes on trying
         later = monitor.snapshot()
         assert later.exchange_time > before.exchange_time  # what is shown grows old visibly
-        text = "snapshots not built: KeyError('a symbol that was dropped')"
+        text = "snapshots failed: KeyError('a symbol that was dropped')"
         assert any(text in event.text for event in later.events)
         records = [one for one in caplog.records if "could not be built" in one.message]
         assert len(records) == 1  # once, not ten times a second
         assert records[0].exc_info
         failing.clear()
         eventually(lambda: monitor.snapshot().state == "starting")
-        assert monitor.snapshot().counters["snapshots not built"] >= 3
+        assert monitor.snapshot().counters["snapshots_failed"] >= 3
         assert thread.running
     finally:
         thread.request_stop()

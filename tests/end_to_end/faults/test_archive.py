@@ -58,9 +58,9 @@ async def test_12_every_bad_file_costs_its_own_day_a_source_and_nothing_more(tmp
             assert not everything.subtract(feed.engine.store.certified(BTC)).subtract(unchecked)
             for day, (_, _, believed) in enumerate(FAULTS[2:11], 3):
                 assert believed or feed.said(f"BTCUSDT-1m-{_date(day)}", "the next source is asked")
-            assert feed.counted("archive files missing") == 2
-            assert feed.counted("archive files refused") == 7
-            assert feed.counted("archive defects") == 74
+            assert feed.counted("archive_files_missing") == 2
+            assert feed.counted("archive_files_refused") == 7
+            assert feed.counted("archive_defects") == 74
             assert feed.engine.tracked[BTC].start == everything.start
             assert MINUTE_MS * everything.minutes == len(FAULTS) * DAY_MS
     # Nothing was written beside the store.

@@ -41,11 +41,11 @@ async def test_14_a_local_clock_that_is_90_s_wrong_and_steps_is_shown_and_decide
         wall.ahead = 90.0
         await until(lambda: feed.said("this machine's clock stepped by +180.0 s"))
         await until(lambda: feed.said("s ahead of the exchange's"))
-        assert feed.counted("local clock steps") == 1
+        assert feed.counted("local_clock_steps") == 1
         assert feed.snapshot().clock_offset_ms == pytest.approx(-90_000, abs=900)
         assert abs(feed.snapshot().exchange_time - exchange.clock.now()) < 900
         await feed.minutes(1)
-        assert feed.counted("quarantined candles") == feed.counted("exchange clock steps") == 0
+        assert feed.counted("quarantined_candles") == feed.counted("exchange_clock_steps") == 0
 
 
 async def test_14_a_wrong_local_clock_that_steps_all_the_time_costs_no_minute(
@@ -56,11 +56,11 @@ async def test_14_a_wrong_local_clock_that_steps_all_the_time_costs_no_minute(
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await until(lambda: all_live(feed))
         for _ in range(3):
-            steps = feed.counted("local clock steps")
+            steps = feed.counted("local_clock_steps")
             wall.ahead = -wall.ahead
-            await until(lambda steps=steps: feed.counted("local clock steps") > steps)  # type: ignore[misc]
+            await until(lambda steps=steps: feed.counted("local_clock_steps") > steps)  # type: ignore[misc]
         await feed.holds()
-        assert feed.counted("quarantined candles") == 0
+        assert feed.counted("quarantined_candles") == 0
 
 
 @pytest.mark.parametrize("seconds", [90.0, -90.0])
@@ -75,7 +75,7 @@ async def test_14_when_the_exchange_s_time_steps_the_engine_steps_with_it(
         assert ahead == pytest.approx(seconds * 1000, abs=15_000)
         await feed.minutes(2)
         exchange.faults.switch_off()
-        await until(lambda: feed.counted("exchange clock steps") >= 2, 10)
+        await until(lambda: feed.counted("exchange_clock_steps") >= 2, 10)
         assert abs(feed.engine.clock.now() - exchange.clock.now()) < 15_000
         await feed.holds()
 
@@ -101,7 +101,7 @@ async def test_14_a_clock_that_steps_there_and_back_all_the_time_costs_no_minute
     async with exchange_of([BTC, ETH], 30.0) as exchange, feed_of(exchange, tmp_path) as feed:
         await until(lambda: all_live(feed))
         exchange.faults.switch_on("clock-skew", seconds=90.0, every=120.0)
-        await until(lambda: feed.counted("exchange clock steps") >= 3, 60)
+        await until(lambda: feed.counted("exchange_clock_steps") >= 3, 60)
         exchange.faults.switch_off()
         await feed.holds()
 
@@ -118,7 +118,7 @@ async def test_14_a_minute_read_while_the_clock_was_ahead_is_read_again_when_it_
             exchange.faults.switch_off("silence")
             await until(lambda: feed.said("exchange time stepped by -1"))
             await feed.holds()
-            assert feed.counted("minutes corrected by REST") >= 1
+            assert feed.counted("minutes_corrected_by_rest") >= 1
 
 
 async def test_9_14_a_suspended_machine_wakes_up_and_fills_what_it_slept_through(

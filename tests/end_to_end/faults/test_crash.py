@@ -71,7 +71,7 @@ async def test_a_pipeline_that_crashes_once_is_built_again_and_loses_nothing(
         assert "in broken_update" in caplog.text
         await until(lambda: all_live(feed))
         await feed.holds()
-        assert feed.counted("pipeline crashes") == 1
+        assert feed.counted("pipeline_crashes") == 1
         assert feed.said("its pipeline crashed", "built again")
         assert_untouched(feed, BTC)
         assert_untouched(feed, ETH)
@@ -83,10 +83,10 @@ async def test_a_pipeline_that_always_crashes_is_tried_for_ever_and_the_others_g
     ill = True
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         broken = breaking(monkeypatch, ETH, lambda _: ill)
-        await until(lambda: feed.counted("pipeline crashes") >= 4)
+        await until(lambda: feed.counted("pipeline_crashes") >= 4)
         assert len(set(broken)) == 1, "it went on past a minute that was never told"
-        crashes = feed.counted("pipeline crashes")
-        await until(lambda: feed.counted("pipeline crashes") > crashes)
+        crashes = feed.counted("pipeline_crashes")
+        await until(lambda: feed.counted("pipeline_crashes") > crashes)
         assert feed.shown(ETH).state is SymbolState.FAILED
         assert feed.shown(BTC).state is SymbolState.LIVE
         ill = False
@@ -110,7 +110,7 @@ async def test_history_that_cannot_be_computed_fails_its_symbol_and_no_other(
     monkeypatch.setattr(numbers_keeper, "load_pipeline", broken_load)
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await feed.minutes(3, BTC)
-        await until(lambda: feed.counted("pipeline crashes") >= 2)
+        await until(lambda: feed.counted("pipeline_crashes") >= 2)
         assert "a damaged block" in feed.shown(ETH).reason
         ill = False
         await until(lambda: all_live(feed))
@@ -165,7 +165,7 @@ async def test_a_frame_that_breaks_what_takes_it_ends_neither_the_stream_nor_the
         await until(lambda: all_live(feed))
         await feed.holds()
         assert feed.socket.reconnects == 0
-        assert feed.counted("part crashes") == 0
+        assert feed.counted("part_crashes") == 0
         assert_untouched(feed, BTC)
 
 
@@ -229,7 +229,7 @@ async def test_a_part_is_started_again_for_ever_and_repeated_crashes_are_shown(
     parts.start("a part", part)
     await until(lambda: runs >= 6)
     assert parts.states["a part"] == "degraded"
-    assert journal.counters["part crashes"] >= 5
+    assert journal.counters["part_crashes"] >= 5
     assert any("a part crashed" in event.text for event in journal.events)
     await parts.stop()  # most of the time it waits to be started again
     assert parts.states["a part"] == "stopped"

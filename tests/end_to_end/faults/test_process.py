@@ -50,7 +50,7 @@ async def test_9_a_link_that_was_down_for_ten_minutes_leaves_nothing_out(
         await until(lambda: not exchange.faults)
         await feed.holds()
         await until(lambda: all_live(feed))
-        assert feed.counted("gaps filled") >= 1
+        assert feed.counted("gaps_filled") >= 1
         assert feed.socket.reconnects >= 1
 
 
@@ -73,7 +73,7 @@ async def test_13_a_symbol_that_is_listed_during_the_run_joins_and_one_nobody_kn
             assert engine.store.present(CHINESE).start == listing
             assert feed.shown(CHINESE).state == "live"
             assert feed.shown("NOBODYUSDT").state == "unknown"
-            assert feed.counted("REST unknown symbol") == 0
+            assert feed.counted("rest_unknown_symbol") == 0
 
 
 @pytest.mark.timeout(180)
@@ -183,5 +183,5 @@ async def test_20_five_hundred_symbols_that_close_in_the_same_second_are_all_tol
                 queue = engine.ingest.queue(name)
                 assert_whole(engine.store, exchange, name, engine.tracked[name].start, minute + MINUTE_MS)
                 assert not queue.skipped
-            for dropped in ("held candles let go", "minutes gone on without", "pipeline crashes"):
+            for dropped in ("pending_candles_dropped", "minutes_skipped", "pipeline_crashes"):
                 assert feed.counted(dropped) == 0

@@ -18,7 +18,7 @@ async def test_6_a_minute_that_rest_shows_without_its_last_trades_does_not_stay_
         exchange.faults.switch_on("no-close-frame")
         exchange.faults.switch_on("unfinished-row", seconds=14)
         await feed.minutes(3)
-        await until(lambda: feed.counted("minutes corrected by REST") >= 2)
+        await until(lambda: feed.counted("minutes_corrected_by_rest") >= 2)
         exchange.faults.switch_off()
         await feed.holds()
         assert feed.counted("revisions") >= 2
@@ -70,7 +70,7 @@ async def test_10_every_refusal_is_shown_as_what_it_is_and_costs_no_minute(
         exchange.faults.switch_off()
         await feed.holds()
         assert feed.snapshot().parts["REST"] == "running"
-        assert feed.counted("minutes gone on without") <= 8
+        assert feed.counted("minutes_skipped") <= 8
         # The one whose frames came needed no REST.
         minutes = feed.sink.minutes(BTC)
         assert minutes == list(range(minutes[0], minutes[-1] + MINUTE_MS, MINUTE_MS))
@@ -101,4 +101,4 @@ async def test_11_weight_that_another_process_uses_slows_it_down_and_never_becom
             assert shown.weight_limit == 2400
             await feed.holds()
             assert exchange.requests["429"] == exchange.requests["418"] == 0
-            assert feed.counted("REST rate limited") == 0
+            assert feed.counted("rest_rate_limited") == 0

@@ -10,6 +10,7 @@ from holding import BTC, ETH, all_live, exchange_of, feed_of
 
 from tui_feeder.engine.core.backoff import Backoff
 from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.exchanges.binance import stream
 from tui_feeder.monitor import SymbolState
 
@@ -28,7 +29,7 @@ async def test_1_an_acknowledgement_without_data_is_noticed_and_rest_closes_minu
             assert feed.socket.reason == "no data for 1 s after subscribing"
             assert feed.socket.name in feed.shown(BTC).reason
             assert feed.shown(BTC).state in (SymbolState.LATE, SymbolState.STALE)
-            assert feed.counted("minutes recovered") >= 6
+            assert feed.counted("minutes_recovered") >= 6
             await feed.holds()
             exchange.faults.switch_off()
             await until(lambda: all_live(feed), 90)
@@ -40,7 +41,7 @@ async def test_2_one_silent_symbol_is_late_then_stale_and_closed_by_rest_and_the
 ) -> None:
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await feed.minutes(2)
-        closed_by_rest = feed.counted("minutes recovered")
+        closed_by_rest = feed.counted("minutes_recovered")
         exchange.faults.switch_on("silence", ETH)
         await until(lambda: feed.shown(ETH).state is SymbolState.LATE)
         await until(lambda: feed.shown(ETH).state is SymbolState.STALE)
@@ -49,7 +50,7 @@ async def test_2_one_silent_symbol_is_late_then_stale_and_closed_by_rest_and_the
         assert feed.shown(BTC).state is SymbolState.LIVE
         assert feed.snapshot().state == "degraded"
         await feed.minutes(2, ETH)
-        assert feed.counted("minutes recovered") > closed_by_rest
+        assert feed.counted("minutes_recovered") > closed_by_rest
         assert feed.socket.reconnects == 0
         await feed.holds()
         exchange.faults.switch_off()
@@ -121,7 +122,7 @@ async def test_5_a_closing_frame_that_is_missing_is_replaced_by_rest(tmp_path: P
         await feed.minutes(1)
         exchange.faults.switch_on("no-close-frame", BTC)
         await feed.minutes(5)
-        assert feed.counted("minutes recovered") >= 4
+        assert feed.counted("minutes_recovered") >= 4
         await feed.holds()
 
 
@@ -132,11 +133,11 @@ async def test_5_a_late_closing_frame_changes_nothing(tmp_path: Path, seconds: i
         exchange.faults.switch_on("late-close", seconds=seconds)
         await feed.minutes(3)
         if seconds == 35:
-            await until(lambda: feed.counted("duplicate candles") >= 2)
-            assert feed.counted("minutes recovered") >= 2
+            await until(lambda: feed.counted("duplicate_candles") >= 2)
+            assert feed.counted("minutes_recovered") >= 2
         await feed.holds()
         assert feed.counted("revisions") == 0
-        assert feed.counted("source conflicts") == 0
+        assert feed.counted("source_conflicts") == 0
 
 
 @pytest.mark.parametrize("fault", ["duplicate-frames", "out-of-order"])
@@ -147,7 +148,7 @@ async def test_5_frames_that_come_twice_or_out_of_order_change_nothing(tmp_path:
         assert exchange.faults.struck[fault] > 20
         await feed.holds()
         if fault == "duplicate-frames":
-            assert feed.counted("duplicate candles") >= 6
+            assert feed.counted("duplicate_candles") >= 6
         assert feed.counted("revisions") == 0
         assert all(at % MINUTE_MS == 0 for at in feed.sink.minutes(BTC))
 
@@ -159,13 +160,16 @@ async def test_7_frames_that_are_none_are_counted_said_once_and_nothing_else(tmp
             ("json", "unreadable frame"), ("truncated", "unreadable frame"), ("binary", "unreadable frame"),
             ("event", "unknown event"), ("product", "not ours"),
         ):  # fmt: skip
-            before = feed.counted(f"stream: {name}")
+            event = event_name("stream", name)
+            before = feed.counted(event)
             exchange.faults.switch_on("garbage", only=only, every=5.0)
-            await until(lambda name=name, before=before: feed.counted(f"stream: {name}") >= before + 3)  # type: ignore[misc]
+            await until(
+                lambda name=name, before=before: feed.counted(event_name("stream", name)) >= before + 3
+            )  # type: ignore[misc]
             exchange.faults.switch_off()
         assert feed.socket.reconnects == 0
         lines = [event.text for event in feed.engine.journal.events]
-        assert sum("stream: unreadable frame" in line for line in lines) == 1
+        assert sum("stream unreadable frame" in line for line in lines) == 1
         for number, only in enumerate(("huge", "cut"), 1):
             exchange.faults.switch_on("garbage", only=only, every=5.0)
             await until(lambda number=number: feed.socket.reconnects >= number)  # type: ignore[misc]
@@ -188,10 +192,10 @@ async def test_8_impossible_values_are_quarantined_and_their_minutes_filled_by_r
 
         def enough() -> bool:
             shown.append(feed.shown(BTC))
-            return feed.counted("quarantined candles") >= 4 and feed.counted("stream: not ours") >= 1
+            return feed.counted("quarantined_candles") >= 4 and feed.counted("stream_unexpected_candle") >= 1
 
         await until(enough)
-        await until(lambda: feed.counted("minutes recovered") >= 4)
+        await until(lambda: feed.counted("minutes_recovered") >= 4)
         assert feed.said("quarantined candles", "minute")
         for view in shown:  # what cannot be is not shown either
             assert view.price is not None

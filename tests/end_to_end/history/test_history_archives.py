@@ -86,9 +86,9 @@ async def test_one_bad_file_costs_its_span_a_source_and_the_others_nothing(
     assert sources(parts.store, YESTERDAY, TODAY) == {Source.ARCHIVE_DAY: 1440}
     counters = parts.journal.counters
     if fault.endswith("-file") and fault != "cut-file":
-        assert counters["archive files missing"] == 1
+        assert counters["archive_files_missing"] == 1
     elif fault != "missing-rows":
-        assert counters["archive files refused"] == 1
+        assert counters["archive_files_refused"] == 1
         assert parts.said("LTCUSDT-1m-2026-03-08.zip")
         assert parts.said(says)
         assert parts.said("the next source is asked")
@@ -126,7 +126,7 @@ async def test_without_checksums_all_is_there_and_nothing_is_certified(parts: Re
     parts.exchange.faults.switch_off()
     await parts.fill(wanted)
     assert parts.store.certified(LTC) == wanted
-    assert parts.journal.counters["source conflicts"] == 0
+    assert parts.journal.counters["source_conflicts"] == 0
 
 
 @pytest.mark.parametrize("target", ["daily", "monthly"])
@@ -141,7 +141,7 @@ async def test_zero_rows_though_there_was_trade_are_read_again_and_never_come_ba
     assert filled.got == parts.store.certified(LTC) == wanted
     assert_whole(parts.store, parts.exchange, LTC, wanted.start, wanted.end)
     assert sources(parts.store, wrong.start, wrong.end) == {Source.REST: 74}
-    assert parts.journal.counters["archive defects"] == 74
+    assert parts.journal.counters["archive_defects"] == 74
     assert parts.said("an archive shows 74 minutes without a trade; REST has their trades")
     # The archive says the same the next time, and is still wrong.
     file = "archive_month" if target == "monthly" else "archive_day"
@@ -158,8 +158,8 @@ async def test_an_outage_that_rest_confirms_is_an_outage(parts: Reading) -> None
     filled = await parts.fill(wanted)
     assert filled.got == parts.store.certified(LTC) == wanted
     assert parts.store.outages(LTC) == minutes_from(begin, 15)
-    assert parts.journal.counters["outage minutes"] == 15
-    assert parts.journal.counters["archive defects"] == 0
+    assert parts.journal.counters["outage_minutes"] == 15
+    assert parts.journal.counters["archive_defects"] == 0
     assert_whole(parts.store, parts.exchange, LTC, wanted.start, wanted.end)
 
 
@@ -210,7 +210,7 @@ async def test_a_file_that_was_replaced_is_noticed(parts: Reading) -> None:
     parts.exchange.faults.switch_on("csv-crlf")
     await parts.fill(wanted)
     assert parts.said("LTCUSDT-1m-2026-03-09.zip is another file than the one read before")
-    assert parts.journal.counters["archive files replaced"] == 1
+    assert parts.journal.counters["archive_files_replaced"] == 1
     after = parts.store.file(path)
     assert after is not None
     assert after.sha256 != kept.sha256
@@ -262,7 +262,7 @@ async def test_one_bad_row_is_quarantined_with_its_text_and_the_others_count(tmp
         assert record["row"] == lines[100].decode()
         assert record["reason"] == "it does not close 60000 ms after it opens"
         assert json.loads(second.record)["reason"] == "open or close lies outside low..high"
-        assert parts.journal.counters["quarantined candles"] == 2
+        assert parts.journal.counters["quarantined_candles"] == 2
 
 
 async def test_what_no_source_has_is_told_apart_from_what_could_not_be_asked(parts: Reading) -> None:

@@ -80,7 +80,7 @@ async def test_a_link_that_was_down_leaves_no_minute_out(tmp_path: Path, how: st
             await until(lambda: not engine.recovery.open_gaps())
             present = engine.store.present(BTC)
             assert_whole(engine.store, exchange, BTC, engine.tracked[BTC].start, present.end)
-            skipped = engine.journal.counters["minutes gone on without"]
+            skipped = engine.journal.counters["minutes_skipped"]
             await Feed(engine, sink, exchange, config).holds()
         minutes = first_told(sink, BTC)
         # A queue goes on without what recovery could not get in time; stored it is all the same.
@@ -138,7 +138,7 @@ async def test_an_unknown_symbol_says_so_and_harms_no_other_and_is_not_asked_for
             assert any("does not list this symbol" in event.text for event in engine.journal.events)
             assert engine.state == "live"
             assert not engine.store.present("BTCUSDC")
-            assert engine.journal.counters["REST unknown symbol"] == 0
+            assert engine.journal.counters["rest_unknown_symbol"] == 0
             await Feed(engine, sink, exchange, config).holds()
 
 
@@ -164,10 +164,10 @@ async def test_a_symbol_delisted_during_the_run_ends_clearly_and_the_other_goes_
             assert (one.phase, one.reason) == ("delisted", "the exchange trades it no longer (SETTLING)")
             assert not [gap for gap in engine.recovery.open_gaps() if gap.symbol == "LTCUSDT"]
             # Nobody asks for it again and again.
-            refused = engine.journal.counters["REST unknown symbol"]
+            refused = engine.journal.counters["rest_unknown_symbol"]
             count = len(sink.minutes(BTC))
             await until(lambda: len(sink.minutes(BTC)) >= count + 3)
-            assert engine.journal.counters["REST unknown symbol"] == refused <= 3
+            assert engine.journal.counters["rest_unknown_symbol"] == refused <= 3
             present = engine.store.present("LTCUSDT")
             assert present.end <= begun // MINUTE_MS * MINUTE_MS + 6 * MINUTE_MS
             assert_whole(engine.store, exchange, "LTCUSDT", present.start, present.end)

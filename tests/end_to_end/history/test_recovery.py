@@ -28,7 +28,7 @@ async def test_an_unfinished_minute_that_rest_gave_too_soon_does_not_stay(tmp_pa
                 lambda: not engine.store.present(BTC).clip(0, last).subtract(engine.store.certified(BTC))
             )
             assert_whole(engine.store, exchange, BTC, engine.tracked[BTC].start, last)
-            assert engine.journal.counters["minutes corrected by REST"] >= 1
+            assert engine.journal.counters["minutes_corrected_by_rest"] >= 1
             await until(lambda: sink.minutes(BTC)[-1] >= last + MINUTE_MS)
             await Feed(engine, sink, exchange, config).holds()
         assert {b - a for a, b in pairwise(first_told(sink, BTC))} == {MINUTE_MS}

@@ -77,7 +77,7 @@ async def test_an_empty_list_is_a_state_too_and_no_proof(parts: Reading) -> None
     parts.exchange.faults.switch_on("rest-empty", count=1)
     filled = await parts.fill(span(NOON - 10 * MINUTE_MS, NOON))
     assert filled.got.minutes == 10
-    assert parts.journal.counters["REST empty answer"] == 1
+    assert parts.journal.counters["rest_empty_answer"] == 1
 
 
 @pytest.mark.parametrize("header", [True, False])

@@ -98,7 +98,7 @@ async def test_the_longest_ema_of_a_short_history_is_that_of_a_long_one(tmp_path
         config = configured(exchange, ["BTCUSDT"], days=3)
         async with feeding(config, tmp_path) as (engine, sink):
             await until(lambda: len(sink.minutes("BTCUSDT")) >= 2)
-            assert engine.journal.counters["EMA seeds read"] == 3
+            assert engine.journal.counters["ema_seeds_read"] == 3
         requests = engine.rest.requests
         rest = await client_of(exchange)
         closed = (NOON + 60_000) // (FOUR_HOURS * 1000) * FOUR_HOURS * 1000
@@ -117,7 +117,7 @@ async def test_the_longest_ema_of_a_short_history_is_that_of_a_long_one(tmp_path
         more = Collected()
         async with feeding(config, tmp_path, more) as (engine, _):
             await until(lambda: more.minutes("BTCUSDT"))
-            assert engine.journal.counters["EMA seeds read"] == 0
+            assert engine.journal.counters["ema_seeds_read"] == 0
             assert engine.rest.requests < requests
 
 

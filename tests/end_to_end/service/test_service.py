@@ -23,6 +23,7 @@ from serving import serving
 
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import Kafka, Service
+from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.core.latency import BOUNDS, Latency
 from tui_feeder.engine.sinks.kafka import KafkaSink
 from tui_feeder.engine.storage.store import Store
@@ -30,6 +31,7 @@ from tui_feeder.monitor import Snapshot, SymbolState
 from tui_feeder.service.engine_probe import EngineStatus
 from tui_feeder.service.host_names import host_matcher
 from tui_feeder.service.http import HttpService, ServiceError
+from tui_feeder.service.metrics import families
 from tui_feeder.service.readiness import checks
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
@@ -316,7 +318,27 @@ def test_every_counter_of_the_source_is_in_the_documentation() -> None:
     for path in [*source.glob("engine/**/*.py"), source / "runner.py"]:
         for found in re.finditer(r"(?<!handlers)\.(?:count|fault)\(\s*(f?)\"([^\"]+)\"", path.read_text()):
             counted.add(re.sub(r"\{[^}]*\}", "…", found[2]) if found[1] else found[2])
+        for found in re.finditer(r"(?<!def )\bevent_name\(([^()]+)\)", path.read_text()):
+            parts = [part.strip() for part in found[1].split(",")]
+            counted.add("_".join(event_name(part) if part[0] in "\"'" else "…" for part in parts))
+    assert {name for name in counted if not re.fullmatch(r"[a-z0-9_…]+", name)} == set()
     assert counted - documented == set()
+
+
+def test_each_event_is_served_under_its_previous_name_too() -> None:
+    counters = {"minutes_skipped": 3, "rest_empty_answer": 2, "kafka_candles_messages": 5, "messages": 7}
+    status = status_of(replace(FakeMonitor(8).snapshot(), counters=counters))
+    events = {
+        sample.labels["event"]: sample.value
+        for family in families(status, [])
+        if family.name == "feeder_events"
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+    assert events == {
+        "minutes_skipped": 3, "minutes gone on without": 3, "rest_empty_answer": 2, "REST empty answer": 2,
+        "kafka_candles_messages": 5, "Kafka candles": 5, "messages": 7,
+    }  # fmt: skip
 
 
 async def test_one_that_has_stopped_says_that_it_is_down(tmp_path: Path) -> None:

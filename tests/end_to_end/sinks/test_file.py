@@ -99,8 +99,8 @@ async def test_lines_are_what_was_published_whatever_the_rotation(
             await queue.fill(2_000, size=600)
             await until(lambda: queue.depth("file") == 0)
         assert sink.status() == "ok"
-        assert journal.counters["file messages"] == 10_000
-        assert journal.counters["file rotations"] >= 3
+        assert journal.counters["file_messages"] == 10_000
+        assert journal.counters["file_rotations"] >= 3
         folder = tmp_path / "out"
         await until(lambda: sum(one.suffix == suffix for one in folder.iterdir()) >= 3)
         await until(lambda: compression == "none" or len(list(folder.glob("*.jsonl"))) == 1)
@@ -130,7 +130,7 @@ async def test_no_more_files_are_kept_than_asked_for(tmp_path: Path) -> None:
         for _ in range(6):
             await queue.fill(2_000, size=600)
             await until(lambda: queue.depth("file") == 0)
-        await until(lambda: journal.counters["file rotations"] >= 4)
+        await until(lambda: journal.counters["file_rotations"] >= 4)
         await until(lambda: len(list((tmp_path / "out").iterdir())) == 3)
     left = keys(written(tmp_path / "out"))
     assert left == queue.made[-len(left) :]  # the oldest went
@@ -294,7 +294,7 @@ async def test_the_engine_writes_messages_and_candles(tmp_path: Path) -> None:
         store = await asyncio.to_thread(Store, tmp_path / "store", exchange="a simulated exchange")
         engine = Engine(config, store, configured_sinks(config, store))
         running = asyncio.create_task(engine.run())
-        await until(lambda: engine.journal.counters["file candles messages"] >= 30, 60)
+        await until(lambda: engine.journal.counters["file_candles_messages"] >= 30, 60)
         engine.request_stop()
         await asyncio.wait_for(running, 30)
         made = engine.journal.counters["messages"]

@@ -69,7 +69,7 @@ async def test_messages_arrive_in_order_with_key_and_time(
         sink.publish("", 0, b"")
         await until(lambda: queue.depth() == 0)
         assert sink.status() == "ok"
-        assert journal.counters["Kafka messages"] == 2_000
+        assert journal.counters["kafka_messages"] == 2_000
     consumed = await asyncio.to_thread(consume, mock, "ta_data", 2_000)
     check_nothing_lost(consumed, queue.made)
     assert consumed.duplicates == 0
@@ -124,7 +124,7 @@ async def test_a_broker_that_is_not_there_is_told_and_costs_no_stop(tmp_path: Pa
         async with at_work(sink) as journal:
             await until(lambda: "nobody listens there" in sink.status())
             assert "10 messages wait" in sink.status()
-            await until(lambda: journal.counters["kafka failures"] >= 2)
+            await until(lambda: journal.counters["kafka_failures"] >= 2)
             assert sum("nobody listens" in event.text for event in journal.events) == 1
             begun = time.monotonic()
         assert time.monotonic() - begun < 3
@@ -164,7 +164,7 @@ async def test_dropped_messages_are_shouted(tmp_path: Path) -> None:
     await queue.fill(2_000)
     sink = KafkaSink(settings("127.0.0.1:1"), queue.outbox)
     async with at_work(sink) as journal:
-        await until(lambda: journal.counters["kafka messages dropped"] > 1_000)
+        await until(lambda: journal.counters["kafka_messages_dropped"] > 1_000)
         assert "dropped: the outbox was full" in sink.status()
         assert any(e.level == "error" and "dropped for good" in e.text for e in journal.events)
     queue.store.close()
@@ -197,7 +197,7 @@ async def test_one_partition_refused_for_good_in_the_answer_that_takes_another_h
         for partition in range(4):
             queue.store.send("data", names[partition], 1, b"{}").result()
         async with at_work(KafkaSink(settings(mock, linger_ms=50), queue.outbox)) as journal:
-            await until(lambda: journal.counters["kafka failures"] >= 3)  # each of them a session that ended
+            await until(lambda: journal.counters["kafka_failures"] >= 3)  # each of them a session that ended
             sink_said = [event.text for event in journal.events]
             assert sum("refuses a message" in text for text in sink_said) == 1
             assert not any("works again" in text for text in sink_said)
@@ -218,7 +218,7 @@ async def test_the_engine_publishes_to_the_topic_of_the_older_program(mock: str,
         sinks = configured_sinks(config, queue.store)
         engine = Engine(config, queue.store, sinks)
         running = asyncio.create_task(engine.run())
-        await until(lambda: engine.journal.counters["Kafka messages"] >= 4)
+        await until(lambda: engine.journal.counters["kafka_messages"] >= 4)
         engine.request_stop()
         await asyncio.wait_for(running, 30)
         made = engine.journal.counters["messages"]

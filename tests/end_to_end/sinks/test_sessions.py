@@ -80,7 +80,7 @@ async def test_a_session_that_hangs_is_cancelled_and_another_begun() -> None:
     async with at_work(sink) as journal:
         await until(lambda: sink.begun == 2 and sink.status() == "ok")
         assert sink.cancelled == 1
-        await until(lambda: journal.counters["hanging failures"] == 1)
+        await until(lambda: journal.counters["hanging_failures"] == 1)
         told = [event.text for event in journal.events if event.level == "error"]
         assert len(told) == 1
         assert "stalled: nothing done for" in told[0]

@@ -151,8 +151,8 @@ async def test_a_start_reads_a_damaged_day_again_and_what_was_published_stands(t
             await feed.minutes(2)
             await feed.holds()
             assert_whole(engine.store, exchange, BTC, YESTERDAY, TODAY)
-            assert feed.counted("pipeline crashes") == 0
-            assert feed.counted("damaged days") == 1
+            assert feed.counted("pipeline_crashes") == 0
+            assert feed.counted("damaged_days") == 1
             assert feed.said("the stored day 2026-03-09 is damaged", "1,440 minutes count as missing")
     revised = [(m["timestamp"], m["revision"]) for m in sink.messages[BTC] if m["revision"]]
     assert not revised, (revised, [e.text for e in engine.journal.events])

@@ -254,8 +254,8 @@ async def test_an_engine_goes_on_with_a_store_of_which_every_small_record_is_dam
         async with feed_of(exchange, path, sink=feed.sink) as again:
             await until(lambda: len(again.sink.messages[BTC]) >= told + 3)
             await until(lambda: {one.phase for one in again.engine.tracked.values()} == {"live"})
-            assert again.counted("odd records") >= 4
-            assert again.counted("pipeline crashes") == 0
+            assert again.counted("unusable_records") >= 4
+            assert again.counted("pipeline_crashes") == 0
             present = again.engine.store.present(BTC)
             assert not present.missing(present.start, present.end)
 

@@ -89,7 +89,7 @@ def test_sources_tell_of_sockets_weight_archives_store_and_sinks() -> None:
         monitor.snapshot(),
         streams=(StreamView("market 1", "backing off", 12, NOON - 42_000, 0.0, None, 3, "reset by peer"),),
         sinks={"kafka": "ok", "postgresql": "behind by 3 min", "file candles": "ok"},
-        counters={"archive files": 12, "REST requests": 188, "weight waits": 2, "gaps filled": 7},
+        counters={"archive_files": 12, "rest_requests": 188, "weight_waits": 2, "gaps_filled": 7},
         parts={"store": "running", "streams": "degraded", "clock": "running", "history BTCUSDT": "stopped"},
     )  # fmt: skip
     for width in (80, 120, 200):

@@ -30,6 +30,7 @@ from tui_feeder.engine.core.candle import (
     to_candles,
 )
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient, ArchiveError, ArchiveRows
 from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
@@ -206,7 +207,7 @@ class History:
                 file, symbol, on_bytes=lambda n: setattr(tracker, "bytes_done", tracker.bytes_done + n)
             )
         except ArchiveError as error:
-            self._journal.count("archive files missing" if error.missing else "archive files refused")
+            self._journal.count("archive_files_missing" if error.missing else "archive_files_refused")
             if not error.missing:
                 self._journal.note("warning", f"{error}; the next source is asked", symbol)
             return None
@@ -230,7 +231,7 @@ class History:
         """Keep what the file was, and say so if it is another than the one read before."""
         before = self._store.file(found.path)
         if before is not None and before.sha256 != found.sha256:
-            self._journal.count("archive files replaced")
+            self._journal.count("archive_files_replaced")
             name = found.path.rpartition("/")[2]
             self._journal.note("warning", f"{name} is another file than the one read before", symbol)
         self._store.set_file(found.path, FileRecord(found.etag, found.sha256, found.size, self._now()))
@@ -250,10 +251,10 @@ class History:
         again = again[zeros.inside(again, told.got)]
         silent = Coverage.of_times(again["open_time"][again["volume"] == 0])
         if silent:
-            self._journal.count("outage minutes", silent.minutes)
+            self._journal.count("outage_minutes", silent.minutes)
             await asyncio.wrap_future(self._store.add_outage(symbol, silent))
         if wrong := told.got.minutes - silent.minutes:
-            self._journal.count("archive defects", wrong)
+            self._journal.count("archive_defects", wrong)
             self._journal.note(
                 "warning", f"an archive shows {wrong} minutes without a trade; REST has their trades", symbol
             )
@@ -347,7 +348,7 @@ class History:
                     raise RestError("empty answer", f"no minute of {limit} is there")
                 return rows, newest
             except RestError as error:
-                self._journal.fault(f"REST {error.kind}", str(error), symbol)
+                self._journal.fault(event_name("rest", error.kind), str(error), symbol)
                 if attempt == _REST_TRIES or error.kind in ("unknown symbol", "refused here", "banned"):
                     raise
                 if error.retry_ms is not None:
@@ -369,7 +370,7 @@ class History:
         put = self._store.put(symbol, rows, source, certify=certify, reject_archives=archive_rejected)
         written: Written = await asyncio.wrap_future(put)
         if written.conflicts:
-            self._journal.count("source conflicts", written.conflicts)
+            self._journal.count("source_conflicts", written.conflicts)
             self._journal.note(
                 "warning",
                 f"{written.conflicts} minutes differ between {source.name.lower()} and the store",
@@ -402,7 +403,7 @@ class History:
     ) -> None:
         record = {"source": source.name.lower(), "reason": reason, "row": row}
         self._store.quarantine(symbol, open_time, source, msgspec.json.encode(record))
-        self._journal.fault("quarantined candles", f"minute {open_time}: {reason}", symbol)
+        self._journal.fault("quarantined_candles", f"minute {open_time}: {reason}", symbol)
 
 
 def _examine(rows: Rows, file: File) -> tuple[Rows, Rows, Coverage]:

@@ -47,10 +47,10 @@ class CheckpointWriter:
             else:
                 if resumed is not None:
                     pipeline, self._provenances[symbol] = resumed
-                    self._journal.count("numbers resumed")
+                    self._journal.count("checkpoints_resumed")
                     return pipeline
         pipeline, self._provenances[symbol] = self._count_from_start(symbol, end)
-        self._journal.count("numbers made from all candles")
+        self._journal.count("pipelines_loaded_from_candles")
         return pipeline
 
     def _count_from_start(self, symbol: str, end: int) -> tuple[SymbolPipeline, Provenance]:

@@ -52,7 +52,7 @@ class ClockSync:
             heartbeat(_CHECK_SECONDS, OUTSIDE_SECONDS, unless=self._rest.silenced)
             disagreed = await self._clock.wait_for_disagreement(_CHECK_SECONDS)
             if moved := self._clock.wall_step():
-                self._journal.count("local clock steps")
+                self._journal.count("local_clock_steps")
                 self._journal.note(
                     "warning", f"this machine's clock stepped by {moved:+.1f} s: the exchange's is followed"
                 )
@@ -63,7 +63,7 @@ class ClockSync:
                 step = await self._rest.sync_clock()
                 every = _EVERY_SECONDS
             except RestError as error:
-                self._journal.fault("clock not measured", str(error))
+                self._journal.fault("clock_measurements_failed", str(error))
                 step = self._clock.measure([])
                 every = _REFUSED_EVERY_SECONDS
             measured = time.monotonic()
@@ -74,11 +74,11 @@ class ClockSync:
     def _log_step(self, step: Step) -> None:
         if disputed := self._clock.disputed_ms:
             self._journal.fault(
-                "exchange clocks disagree",
+                "exchange_clocks_disagree",
                 f"it says a time {disputed / 1000:+.1f} s from the stamps of its frames, which are followed",
             )
         if abs(step.ms) > self._clock.tolerance_ms:
-            self._journal.count("exchange clock steps")
+            self._journal.count("exchange_clock_steps")
             self._journal.note("warning", f"exchange time stepped by {step.ms / 1000:+.1f} s")
             if step.ms < 0:
                 self._stepped_back(step.unsure_since, self._clock.now() - int(step.ms))

@@ -45,7 +45,7 @@ class IngestListener(Protocol):
         ...
 
     def late_minute(self, symbol: str, candle: Candle, source: Source) -> None:
-        """A minute arrived that the queue had gone on without."""
+        """A minute arrived that the queue had skipped."""
         ...
 
     def superseded(self, symbol: str, candle: Candle) -> None:
@@ -129,7 +129,7 @@ class Ingest:
         if 0.0 < candle.low <= candle.close <= candle.high < inf and candle.open_time <= now + _EARLY_MS:
             queue.forming = candle
         else:
-            self._journal.fault("impossible frames", f"minute {candle.open_time}", symbol)
+            self._journal.fault("impossible_frames", f"minute {candle.open_time}", symbol)
 
     def closed(self, symbol: str, candle: Candle, source: Source, now: int) -> None:
         """A closed minute from anywhere. Never blocks; order and duplication do not matter."""
@@ -150,12 +150,12 @@ class Ingest:
                 queue.late.add(candle.open_time)
                 self._listener.late_minute(symbol, candle, source)
             else:
-                self._journal.count("duplicate candles")
+                self._journal.count("duplicate_candles")
                 self._compare(queue, candle, source)
             return
         waiting = queue.pending.get(candle.open_time)
         if waiting is not None:
-            self._journal.count("duplicate candles")
+            self._journal.count("duplicate_candles")
             if waiting[0] != candle:
                 self._listener.closes_differ(symbol, candle, waiting[0])
             if waiting[1] >= source:
@@ -163,7 +163,7 @@ class Ingest:
         queue.pending[candle.open_time] = (candle, source)
         while len(queue.pending) > _MOST_PENDING:  # history takes long: REST gives these again, in order
             queue.pending.pop(min(queue.pending))
-            self._journal.count("held candles let go")
+            self._journal.count("pending_candles_dropped")
         self._drain(queue)
 
     def _compare(self, queue: SymbolQueue, candle: Candle, source: Source) -> None:
@@ -234,7 +234,7 @@ class Ingest:
                 if queue.next in present:
                     # What is stored ranks at least as high as a copy that waits.
                     if waiting is not None:
-                        self._journal.count("duplicate candles")
+                        self._journal.count("duplicate_candles")
                         self._compare(queue, *waiting)
                     edition = self._store.edition(queue.symbol)  # before the rows are read
                     rows = self._store.read(queue.symbol, queue.next, queue.next + _SLICE * MINUTE_MS)

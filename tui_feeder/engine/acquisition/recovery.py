@@ -244,7 +244,7 @@ class Recovery:
             left = done.failed.union(done.unconfirmed).union(done.absent)
             self._unconfirmed[symbol] = self._unconfirmed[symbol].subtract(ripe.subtract(left))
             if done.changed:
-                self._journal.count("minutes corrected by REST", len(done.changed))
+                self._journal.count("minutes_corrected_by_rest", len(done.changed))
                 passed = self._ingest.queue(symbol).next
                 if passed is not None and min(done.changed) < passed:
                     await self._rebuild(symbol, min(done.changed))
@@ -334,7 +334,7 @@ class Recovery:
             gap.tracker, gap.refused = None, bool(filled.failed)
             gap.missing = self._store.present(symbol).missing(gap.start, gap.end).minutes
             gap.source = tracker.source or gap.source
-            self._journal.count("minutes recovered", filled.got.minutes)
+            self._journal.count("minutes_recovered", filled.got.minutes)
             self.confirm(symbol, filled.unconfirmed)
         # What the stream brought meanwhile went the usual way.
         late = [*(start for start, _ in self._ingest.uncounted(symbol, filled.got)), *filled.changed]
@@ -367,7 +367,7 @@ class Recovery:
             if behind and self._ingest.is_blocked(gap.symbol):
                 start, end = next(iter(behind))
                 minutes = (end - start) // MINUTE_MS
-                self._journal.count("minutes gone on without", minutes)
+                self._journal.count("minutes_skipped", minutes)
                 text = f"goes on without {minutes} minutes: {gap.reason}"
                 self._journal.note("warning", text, gap.symbol)
                 self._ingest.skip(gap.symbol, end)
@@ -382,12 +382,12 @@ class Recovery:
         gap.state, gap.closed = "filled", self._clock.now()
         if gap.notable:
             self.closed.append(gap)
-            self._journal.count("gaps filled")
+            self._journal.count("gaps_filled")
             self._journal.note(
                 "info", f"gap of {gap.view().minutes} minutes filled from {gap.source}", gap.symbol
             )
         else:
-            self._journal.count("minutes closed by REST")
+            self._journal.count("minutes_closed_by_rest")
 
     def _is_recorded(self, symbol: str, gaps: list[Gap]) -> bool:
         """Whether the store has one of ``gaps`` for unavailable."""

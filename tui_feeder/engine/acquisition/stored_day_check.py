@@ -61,7 +61,7 @@ class StoredDayCheck:
             self._loop.call_soon_threadsafe(self._report, loss)
 
     def _report(self, loss: DamagedDay) -> None:
-        self._journal.count("damaged days")
+        self._journal.count("damaged_days")
         self._journal.note("error", loss.text, loss.symbol)
         self._on_damaged_day(loss)
 

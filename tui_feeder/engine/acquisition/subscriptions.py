@@ -150,7 +150,7 @@ class Subscriptions:
             try:
                 self._apply_listings(await self._rest.listings())
             except RestError as error:
-                self._journal.fault("listings not read", str(error))
+                self._journal.fault("listings_failed", str(error))
                 self._listings_failed = True
                 continue
             self._listings_failed = False
@@ -182,11 +182,11 @@ class Subscriptions:
                 listed[name], leaving[name] = info, (since, reads + 1)
         if new := [name for name in leaving if name not in self._disappearing]:
             text = f"{shortened(new)}: believed if that lasts {_GONE_MS // MINUTE_MS} minutes"
-            self._journal.fault("listings that lack symbols", text)
+            self._journal.fault("incomplete_listings", text)
         if new := [
             f"{name}: {why}" for name, why in found.unusable.items() if self.unusable.get(name) != why
         ]:
-            self._journal.count("odd listings", len(new))
+            self._journal.count("unusable_listings", len(new))
             self._journal.note("warning", f"odd entries in the exchange's list, left out: {shortened(new)}")
         self.listed, self._disappearing, self.unusable = listed, leaving, found.unusable
 

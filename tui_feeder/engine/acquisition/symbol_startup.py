@@ -243,7 +243,7 @@ class SymbolStartup:
                     "warning", text + "its EMAs warm up from the candles alone", tracked.symbol
                 )
                 continue
-            self._journal.count("EMA seeds read")
+            self._journal.count("ema_seeds_read")
             inputs = msgspec.structs.replace(inputs, seeds=inputs.seeds | {timeframe: seed})
         if inputs != known:
             stale = EMPTY

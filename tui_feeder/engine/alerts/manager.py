@@ -100,7 +100,7 @@ class AlertManager:
             self._report(self._rules.minute(candle, message))
         except Exception as error:
             log.debug("alert rules", exc_info=True)
-            self._journal.fault("alert rules failed", repr(error), message.symbol)
+            self._journal.fault("alert_rules_failed", repr(error), message.symbol)
 
     def replace_rules(self, rules: AlertRules) -> None:
         """Apply these rules from now on."""
@@ -132,7 +132,7 @@ class AlertManager:
         while (left := sum(output.waiting for output in self.outputs)) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(_HANDED_LOOK_SECONDS)
         if left:
-            self._journal.count("alerts not handed over", left)
+            self._journal.count("alerts_undelivered", left)
             self._journal.note("error", f"{left} alerts were not handed over when the time to stop was over")
 
     def acknowledge(self, number: int | None = None) -> None:
@@ -163,11 +163,11 @@ class AlertManager:
             level = "warning" if alert.kind in TROUBLES else "info"
             self._journal.note(level, f"alert {alert.rule}: {alert.text}")
             if past and self.outputs:
-                self._journal.count("alerts about the past not sent")
+                self._journal.count("past_alerts_not_sent")
             elif self.outputs:
                 payload = encode(alert)
                 for output in self.outputs:
                     output.send(alert, payload)
         if (held := self._rules.held_back) > self._held_back:
-            self._journal.count("alerts held back", held - self._held_back)
+            self._journal.count("alerts_held_back", held - self._held_back)
             self._held_back = held

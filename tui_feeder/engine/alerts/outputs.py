@@ -15,6 +15,7 @@ import aiohttp
 from tui_feeder.config import Alerts, Config
 from tui_feeder.engine.alerts.manager import Output
 from tui_feeder.engine.alerts.rules import Alert
+from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.proxy import Proxies, failures, session
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat, wait_for_work
@@ -50,7 +51,7 @@ class _Waiting:
         self._alerts.append((alert, payload))
         if len(self._alerts) > self._most:
             self._alerts.popleft()
-            self._journal.fault(f"alert {self._name} queue full", "the oldest alert was let go")
+            self._journal.fault(event_name("alert", self._name, "queue full"), "the oldest alert was let go")
         self._some.set()
 
     @contextlib.asynccontextmanager
@@ -113,10 +114,10 @@ class Webhook:
             heartbeat(self._timeout.total or 0.0)
             trouble, again = await self._post(client, payload)
             if not trouble:
-                self._journal.count("alert webhook sent")
+                self._journal.count("alert_webhook_sent")
                 return
             if not again or attempt == self._tries:
-                self._journal.fault("alert webhook failed", f"{trouble}, tried {attempt} times")
+                self._journal.fault("alert_webhook_failed", f"{trouble}, tried {attempt} times")
                 return
             heartbeat(pause)
             await asyncio.sleep(pause)
@@ -188,13 +189,13 @@ class Program:
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            self._journal.fault("alert command failed", f"{command[0]} cannot be run: {error}")
+            self._journal.fault("alert_command_failed", f"{command[0]} cannot be run: {error}")
             return
         try:
             async with asyncio.timeout(self._timeout):  # wait_for of Python 3.11 can lose a cancellation
                 await process.communicate(payload)
         except TimeoutError:
-            self._journal.fault("alert command failed", f"{command[0]} took more than {self._timeout:g} s")
+            self._journal.fault("alert_command_failed", f"{command[0]} took more than {self._timeout:g} s")
             return
         finally:
             if process.returncode is None:
@@ -204,9 +205,9 @@ class Program:
                     async with asyncio.timeout(_END_SECONDS):
                         await process.wait()
         if process.returncode:
-            self._journal.fault("alert command failed", f"{command[0]} ended with {process.returncode}")
+            self._journal.fault("alert_command_failed", f"{command[0]} ended with {process.returncode}")
         else:
-            self._journal.count("alert command run")
+            self._journal.count("alert_command_run")
 
 
 class Topic:
@@ -250,9 +251,9 @@ class Topic:
                 ]
                 for taken in await asyncio.gather(*posted):
                     if taken:
-                        self._journal.count("alert topic queued")
+                        self._journal.count("alert_topic_queued")
                     else:
-                        self._journal.fault("alert topic failed", "no sink takes the topic of alerts")
+                        self._journal.fault("alert_topic_failed", "no sink takes the topic of alerts")
 
 
 def configured_outputs(config: Config, store: Store, journal: Journal) -> list[Output]:

@@ -10,6 +10,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 
 from tui_feeder.configuration.text import printable
+from tui_feeder.engine.core.event_names import event_text
 from tui_feeder.monitor import Event
 
 log = logging.getLogger("tui_feeder.engine")
@@ -163,4 +164,4 @@ class Journal:
             if not quiet:
                 self._last_logged[name] = now
         if not quiet:
-            self.note("warning", f"{name}: {text} ({count} so far)", symbol)
+            self.note("warning", f"{event_text(name)}: {text} ({count} so far)", symbol)

@@ -168,7 +168,7 @@ class Supervisor:
                     raise
                 # Something it waited for was cancelled by others: that ends it no more than other errors do.
                 log.error("part %s crashed", name, exc_info=error)
-                self._journal.count("part crashes")
+                self._journal.count("part_crashes")
                 if not part.restart:
                     if self._is_current(name):
                         self.states[name] = "failed"
@@ -232,7 +232,7 @@ class Supervisor:
         """A part is stalled: cancel it, leave it alone where it does not end, and begin it again."""
         known, text = self.stalled(name), f"{STALLED}: nothing done for {idle:.0f} s"
         self.states[name] = text
-        self._journal.count("parts stalled")
+        self._journal.count("parts_stalled")
         part.task.cancel()
         await asyncio.wait({part.task}, timeout=_END_SECONDS)
         if part.stopping or self._parts.get(name) is not part:

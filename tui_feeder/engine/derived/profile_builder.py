@@ -95,7 +95,7 @@ class ProfileBuilder:
                 except asyncio.CancelledError:  # it took too long: once more, after the others
                     self._ask(symbol, mode)
                     raise
-                self._journal.count("profile days built", built.built)
+                self._journal.count("profile_days_built", built.built)
 
     def _begin(self, symbol: str, mode: str) -> tuple[Built, list[Future[None]]]:
         settings = profile_settings(self._config, symbol, inputs_of(self._store, symbol).tick_size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Future
 
+from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.sinks.thread import SessionSink
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.outbox import Outbox
@@ -60,7 +61,7 @@ class OutboxCursor:
             if dropped > self._reported.get(name, 0):
                 lost = dropped - self._reported.get(name, 0)
                 self._reported[name] = dropped
-                sink.count(f"{name} messages dropped", lost)
+                sink.count(event_name(name, "messages dropped"), lost)
                 sink.note("error", f"{name}: the outbox is full: {lost:,} oldest messages dropped for good")
 
     def text(self, trouble: str) -> str:

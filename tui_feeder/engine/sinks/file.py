@@ -27,6 +27,7 @@ from typing import Any, BinaryIO
 
 from tui_feeder.atomic_write import sync_directory
 from tui_feeder.config import File
+from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.sinks.draining import DrainingSink
 from tui_feeder.engine.sinks.thread import TICK, SinkError
 from tui_feeder.engine.storage.outbox import Outbox
@@ -98,13 +99,13 @@ class FileSink(DrainingSink):
             while True:
                 if self._over():
                     await asyncio.to_thread(self._begin)
-                    self.count(f"{self.name} rotations", 1)
+                    self.count(event_name(self.name, "rotations"), 1)
                     self._pack_at = 0.0
                 ending, lines = self.ending, self.outbox.read_after(self.taken, _AT_ONCE)
                 if lines:
                     await asyncio.to_thread(self._append, [message.payload for message in lines])
                     self.take(lines[-1].number)
-                    self.count(f"{self.name} messages", len(lines))
+                    self.count(event_name(self.name, "messages"), len(lines))
                 self.progress()
                 if packing is not None and packing.done():
                     self._check_packing(packing)
@@ -216,7 +217,7 @@ class FileSink(DrainingSink):
         if self._config.keep:
             for file in files(self._folder, self._topic)[: -self._config.keep - 1]:
                 file.unlink()
-                self.count(f"{self.name} files deleted", 1)
+                self.count(event_name(self.name, "files deleted"), 1)
 
     def _compress(self, file: Path, target: Path) -> bool:
         """Whether it was done; False where the feeder ends."""

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooL
 from aiokafka.partitioner import murmur2
 
 from tui_feeder.config import Kafka
+from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.sinks.draining import DrainingSink
 from tui_feeder.engine.sinks.kafka_cluster import client_settings, describe_error, reach, too_large
 from tui_feeder.engine.sinks.thread import TICK, SinkError
@@ -68,7 +69,6 @@ class KafkaSink(DrainingSink):
     def __init__(self, config: Kafka, outbox: Outbox) -> None:
         super().__init__(outbox)
         self.topic = f"{config.topic_prefix}{outbox.topic}"
-        self._counter = "Kafka messages" if outbox.topic == "data" else f"Kafka {outbox.topic}"
         self._config = config
         self._delivery: _Delivery | None = None
         self._refused = 0  # bytes of the largest message that was too large
@@ -204,7 +204,7 @@ class KafkaSink(DrainingSink):
             size = sum(len(queue.waiting.popleft().payload) for _ in range(count))
             queue.bytes -= size
             delivery.ahead -= size
-            self.count(self._counter, count)
+            self.count(event_name(self.name, "messages"), count)
             left = [other.waiting[0].number for other in delivery.queues if other.waiting]
             self.take(min(left) - 1 if left else delivery.read)
             assert self._woken is not None

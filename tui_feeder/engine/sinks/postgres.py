@@ -198,7 +198,7 @@ class PostgresSink(SessionSink):
             what = str(heal[0]) if heal else str(profiles[0])
             more = len(heal) + len(profiles) - 1
             self.note("warning", f"postgres: {what}{_and_more(more)}; written again")
-            self.count("postgres differences", more + 1)
+            self.count("postgres_differences", more + 1)
         if left:
             await self._check_leftovers(pool, left)
         return bool(heal or profiles)
@@ -342,7 +342,7 @@ class PostgresSink(SessionSink):
                 return
             self._refused[symbols[0]] = (str(error), time.monotonic() + _REFUSED_SECONDS)
             self.note("error", f"postgres: the table refuses rows of {symbols[0]}: {error}")
-            self.count("postgres rows refused", sum(part.candles for part in parts))
+            self.count("postgres_rows_refused", sum(part.candles for part in parts))
 
     async def _transact(self, connection: Any, parts: Sequence[_Part]) -> None:  # noqa: ANN401
         async with contextlib.AsyncExitStack() as marking:
@@ -361,7 +361,7 @@ class PostgresSink(SessionSink):
                 self._stale.setdefault(part.symbol, set()).update(resting_on(part.minutes))
         written = sum(part.candles for part in parts)
         self._waits = max(0, self._waits - sum(p.minutes.minutes for p in parts if p.timeframe == 60))
-        self.count("postgres candles", written)
+        self.count("postgres_candles", written)
         self.progress()
 
     async def _write_profiles(self, pool: Any, symbol: str) -> None:  # noqa: ANN401

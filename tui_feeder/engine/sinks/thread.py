@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tui_feeder.engine.core.backoff import Backoff
+from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.errors import SinkFailure
@@ -295,5 +296,5 @@ class SessionSink(ABC):
         if text != self._failure:
             self.note("error", f"{self.name}: {text}; tried again until it works")
         self.trouble = self._failure = text
-        self.count(f"{self.name} failures", 1)
+        self.count(event_name(self.name, "failures"), 1)
         self._closing.wait(wait)

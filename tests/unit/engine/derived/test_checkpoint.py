@@ -367,12 +367,12 @@ async def test_an_engine_that_starts_again_goes_on_from_what_it_kept(tmp_path: P
         config = configured(exchange, ["BTCUSDT"], days=3)
         async with feeding(config, tmp_path) as (engine, sink):
             await until(lambda: len(sink.minutes("BTCUSDT")) >= 2)
-            assert engine.journal.counters["numbers made from all candles"] >= 1
-            assert engine.journal.counters["numbers resumed"] == 0
+            assert engine.journal.counters["pipelines_loaded_from_candles"] >= 1
+            assert engine.journal.counters["checkpoints_resumed"] == 0
         more = Collected()
         async with feeding(config, tmp_path, more) as (engine, _):
             await until(lambda: len(more.minutes("BTCUSDT")) >= 3)
-            assert engine.journal.counters["numbers resumed"] == 1
+            assert engine.journal.counters["checkpoints_resumed"] == 1
             told = {
                 m["timestamp"]: raw
                 for m, raw in zip(more.messages["BTCUSDT"], more.raw["BTCUSDT"], strict=True)
@@ -388,7 +388,7 @@ async def test_an_engine_that_starts_again_goes_on_from_what_it_kept(tmp_path: P
         last = Collected()
         async with feeding(config, tmp_path, last) as (engine, _):
             await until(lambda: last.minutes("BTCUSDT"))
-            assert engine.journal.counters["numbers resumed"] == 0
+            assert engine.journal.counters["checkpoints_resumed"] == 0
             assert any("they are damaged" in event.text for event in engine.journal.events)
 
 

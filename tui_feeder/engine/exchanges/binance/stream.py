@@ -295,7 +295,7 @@ class KlineSocket:
             return
         frame = data.k
         if frame.s not in self._known or frame.i != "1m" or frame.t + MINUTE_MS - 1 != frame.T:
-            self._handlers.fault("not ours", f"{frame.s} {frame.i}")
+            self._handlers.fault("unexpected candle", f"{frame.s} {frame.i}")
             return
         now = self._clock.now()
         self.state, self.reason = "live", ""

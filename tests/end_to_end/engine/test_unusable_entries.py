@@ -228,7 +228,7 @@ async def test_odd_listings_beside_the_right_ones_stop_nobody(
         async with feed_of(exchange, tmp_path / "store") as feed:
             await feed.minutes(2)
             await feed.holds()
-            assert feed.counted("odd listings") == len(exchange.market.instruments)
+            assert feed.counted("unusable_listings") == len(exchange.market.instruments)
             (told,) = [e.text for e in feed.engine.journal.events if "odd entries" in e.text]
             assert all(text in told for text in named)
             assert told.isprintable()
@@ -283,7 +283,7 @@ async def test_a_list_that_is_short_for_a_while_delists_nobody(tmp_path: Path, l
             await until(lambda asked=asked: exchange.requests["exchangeInfo"] > asked)  # type: ignore[misc]
             await feed.minutes(1)
             assert {one.phase for one in feed.engine.tracked.values()} == {"live"}
-        assert feed.said("listings that lack symbols", ETH, "believed if that lasts 3 minutes")
+        assert feed.said("incomplete listings", ETH, "believed if that lasts 3 minutes")
         # The configuration read again meanwhile keeps what its patterns matched.
         feed.engine.subscriptions.replace(["*USDT"])
         asked = exchange.requests["exchangeInfo"]
