@@ -108,13 +108,7 @@ class Backfill:
         closed = self._connection.closed_until()
         job.start = self._start if self._start is not None else wanted_start(self._config, closed)
         job.end = min(closed, self._end) if self._end is not None else closed
-        listed = self._store.listed(job.symbol)
-        if (listed is None or listed > job.start) and not self._connection.refused:
-            try:
-                listed = await self._first_minute(job)
-            except RestError as error:
-                if not self._connection.refuses(error):
-                    raise
+        listed = await self._listed_start(job)
         if listed is not None and listed > job.start:
             job.start = job.listed = listed
         if await asyncio.to_thread(self._store.check, job.symbol, job.start, job.end):
@@ -122,14 +116,19 @@ class Backfill:
         kept = self._store.certified(job.symbol).intersect(self._store.present(job.symbol))
         job.wanted = span(job.start, job.end).subtract(kept)
 
-    async def _first_minute(self, job: Job) -> int:
-        """The first minute the exchange has of the symbol, from the wanted start on."""
-        first = await self._history.first_minute(job.symbol, job.start)
-        if first is None:
-            raise RestError("nothing there", f"REST has no candle from {format_minute(job.start)} on")
-        if first > job.start:
-            await asyncio.wrap_future(self._store.set_listed(job.symbol, first))
-        return first
+    async def _listed_start(self, job: Job) -> int | None:
+        """The first minute the exchange has from the wanted start on; where REST refuses, as last known."""
+        if not self._connection.refused:
+            try:
+                found = await self._history.listed_start(job.symbol, job.start)
+            except RestError as error:
+                if not self._connection.refuses(error):
+                    raise
+            else:
+                if found is None:
+                    raise RestError("nothing there", f"REST has no candle from {format_minute(job.start)} on")
+                return found
+        return self._store.listed(job.symbol)
 
     async def _fill(self, job: Job) -> None:
         before = self._store.present(job.symbol)

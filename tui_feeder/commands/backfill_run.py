@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import difflib
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -15,10 +14,17 @@ from msgspec.structs import replace
 from tui_feeder.commands.backfill_jobs import Backfill, Job
 from tui_feeder.commands.backfill_progress import Display, display
 from tui_feeder.commands.exchange_connection import Connection, ExchangeError
-from tui_feeder.commands.formatting import format_bytes, format_count, format_duration, format_table, plural
-from tui_feeder.commands.stored_symbols import shorten, unlisted_line
+from tui_feeder.commands.formatting import (
+    format_bytes,
+    format_count,
+    format_duration,
+    format_table,
+    plural,
+    shorten,
+)
+from tui_feeder.commands.symbols import listed_symbols
 from tui_feeder.config import LoadedConfig
-from tui_feeder.engine.acquisition.tracked_symbol import choose_symbols, is_pattern
+from tui_feeder.engine.acquisition.tracked_symbol import is_pattern
 from tui_feeder.engine.core.candle import Source
 from tui_feeder.engine.core.journal import shortened
 from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
@@ -26,6 +32,7 @@ from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode, UsageError
 from tui_feeder.logs import configure_logging
 from tui_feeder.runner import market_of
+from tui_feeder.spelling import closest
 from tui_feeder.time_format import format_minute
 
 _RANGES = 10  # missing ranges a symbol, and lines of trouble, in the report
@@ -107,14 +114,12 @@ def _choose(
                 f"({connection.refused}): name the symbols"
             )
         return list(dict.fromkeys(wanted)), []
-    chosen = choose_symbols(wanted, listed)
-    symbols = [name for name in chosen if name in listed]
+    symbols, absent = listed_symbols(wanted, listed)
     unknown = []
-    for name in chosen:
-        if name not in listed:
-            near = difflib.get_close_matches(name, listed, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            unknown.append(Job(name, f"the exchange does not list it{hint}", ended=True))
+    for name in absent:
+        near = closest(name, listed)
+        hint = f"; did you mean {near}?" if near else ""
+        unknown.append(Job(name, f"the exchange does not list it{hint}", ended=True))
     if not symbols:
         reason = unknown[0].reason if unknown else "none matches"
         raise UsageError(f"{shorten(wanted)}: {reason} (--symbols or application.symbols)")
@@ -196,7 +201,7 @@ def report(jobs: Sequence[Job], connection: Connection) -> str:
         lines.extend(_limited(job.symbol, archive.troubles[job.symbol]))
     for job in jobs:
         if job.listed is not None:
-            lines.append(unlisted_line(job.symbol, job.listed))
+            lines.append(f"{job.symbol}: not listed before {format_minute(job.listed)}")
         lines.extend(_limited(job.symbol, _missing(job)))
         if job.uncertified:
             why = f": {job.reason}" if job.failed else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import difflib
 import os
 import shutil
 import socket
@@ -18,10 +17,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from tui_feeder.commands.symbols import listed_symbols
 from tui_feeder.config import Config, LoadedConfig
 from tui_feeder.configuration.values import is_loopback
 from tui_feeder.engine.acquisition.download_plan import File, FileKind
-from tui_feeder.engine.acquisition.tracked_symbol import choose_symbols
+from tui_feeder.engine.acquisition.tracked_symbol import is_pattern
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.event_loop import worker_thread
@@ -39,6 +39,7 @@ from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.store import Store, StoreError
 from tui_feeder.service.http import ServiceError, open_listener
 from tui_feeder.service.startup import PORT_KEY, http_settings
+from tui_feeder.spelling import closest
 
 State = Literal["ok", "warn", "fail"]
 _GB = 1 << 30
@@ -301,8 +302,7 @@ async def _clock(config: Config, client: RestClient) -> Finding:
 
 def _symbols(config: Config, exchange: Exchange) -> Finding:
     wanted = config.application.symbols
-    exchange.chosen = [name for name in choose_symbols(wanted, exchange.listed) if name in exchange.listed]
-    absent = [name for name in choose_symbols(wanted, exchange.listed) if name not in exchange.listed]
+    exchange.chosen, absent = listed_symbols(wanted, exchange.listed)
     guesses = [_guessed(name, exchange.listed) for name in absent[:5]]
     remedy = "check application.symbols"
     if not exchange.chosen:
@@ -317,8 +317,8 @@ def _symbols(config: Config, exchange: Exchange) -> Finding:
 
 
 def _guessed(name: str, listed: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, listed, 1)
-    return f"{name} (did you mean {near[0]}?)" if near else name
+    near = closest(name, listed)
+    return f"{name} (did you mean {near}?)" if near else name
 
 
 async def archive(config: Config, exchange: Exchange) -> Finding:
@@ -356,7 +356,7 @@ async def archive(config: Config, exchange: Exchange) -> Finding:
 
 async def streams(config: Config, exchange: Exchange, patience: float) -> Finding:
     """One data frame of every kind of stream that is used: klines. An acknowledgement proves nothing."""
-    stated = [name for name in config.application.symbols if name != "ALL" and not set("*?[") & set(name)]
+    stated = [name for name in config.application.symbols if not is_pattern(name)]
     wanted = (exchange.chosen or stated)[:_STREAMS]
     if _LIQUID in exchange.listed or not wanted:
         wanted = list(dict.fromkeys([_LIQUID, *wanted]))[:_STREAMS]

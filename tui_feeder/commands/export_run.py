@@ -14,8 +14,9 @@ import orjson
 import typer
 
 from tui_feeder.atomic_write import atomic_write, is_regular_file
+from tui_feeder.commands.damaged_days import report_damaged_days
 from tui_feeder.commands.formatting import plural
-from tui_feeder.commands.stored_symbols import report_damaged_days
+from tui_feeder.engine.acquisition.tracked_symbol import is_pattern
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.errors import ExitCode, HostError, UsageError
 from tui_feeder.research import CANDLE, Candles, CandleStore, DamagedDayWarning, open_store
@@ -54,7 +55,7 @@ def run(storage: Path, request: ExportRequest) -> int:
         seconds = parse_timeframe(request.timeframe)
     except ValueError as error:
         raise UsageError(f"--timeframe: {error}") from None
-    if "," in request.symbol or "*" in request.symbol or "?" in request.symbol or request.symbol == "ALL":
+    if "," in request.symbol or is_pattern(request.symbol):
         raise UsageError(
             f"export writes one symbol, not {request.symbol}: run it once for each, into its own file"
         )

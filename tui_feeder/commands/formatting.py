@@ -54,3 +54,11 @@ def format_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: in
         ]
         out.append("  ".join(cells).rstrip())
     return "\n".join(out)
+
+
+def shorten(names: Sequence[str], most: int = 8) -> str:
+    """A few names, and how many more."""
+    if not names:
+        return "nothing"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -9,7 +9,7 @@ import orjson
 import typer
 
 from tui_feeder.commands.formatting import format_count, format_table, plural
-from tui_feeder.commands.stored_symbols import configured_symbols, stored_symbols, unlisted_line
+from tui_feeder.commands.symbols import configured_symbols, stored_symbols
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.acquisition.tracked_symbol import wanted_start
 from tui_feeder.engine.core.candle import MINUTE_MS
@@ -74,7 +74,7 @@ def run(loaded: LoadedConfig, names: list[str] | None, start: int | None, end: i
         typer.echo(_holes(found) + "\n")
     for gaps in found:
         if gaps.listed is not None:
-            typer.echo(unlisted_line(gaps.symbol, gaps.listed))
+            typer.echo(f"{gaps.symbol}: not listed before {format_minute(gaps.listed)}")
     total, wide = (
         sum(gaps.minutes for gaps in found),
         sum(gaps.end - gaps.start for gaps in found) // MINUTE_MS,

@@ -8,8 +8,9 @@ import numpy as np
 import orjson
 import typer
 
+from tui_feeder.commands.damaged_days import report_damaged_days
 from tui_feeder.commands.formatting import format_bytes, format_count, format_table, plural
-from tui_feeder.commands.stored_symbols import report_damaged_days, stored_symbols
+from tui_feeder.commands.symbols import stored_symbols
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.sinks.configured import disabled_backlogs

@@ -5,8 +5,9 @@ from __future__ import annotations
 import orjson
 import typer
 
+from tui_feeder.commands.damaged_days import report_damaged_days
 from tui_feeder.commands.formatting import format_count, format_table, plural
-from tui_feeder.commands.stored_symbols import report_damaged_days, stored_symbols
+from tui_feeder.commands.symbols import stored_symbols
 from tui_feeder.config import Config
 from tui_feeder.engine.derived.inputs import inputs_of
 from tui_feeder.engine.derived.settings import profile_settings

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
-from tui_feeder.commands.stored_symbols import report_damaged_days, stored_symbols
+from tui_feeder.commands.damaged_days import report_damaged_days
+from tui_feeder.commands.symbols import stored_symbols
 from tui_feeder.config import Config
 from tui_feeder.engine.analytics.message import Message, encode
 from tui_feeder.engine.derived.replay import replay, stored_span

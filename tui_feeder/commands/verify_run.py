@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tui_feeder.commands.exchange_connection import Connection
 from tui_feeder.commands.formatting import format_count
-from tui_feeder.commands.stored_symbols import stored_symbols
+from tui_feeder.commands.symbols import stored_symbols
 from tui_feeder.commands.verify_checks import (
     Comparison,
     Findings,

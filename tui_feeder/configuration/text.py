@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+
+from tui_feeder.spelling import closest as closest
+from tui_feeder.spelling import did_you_mean as did_you_mean
 
 MASK = "********"
 _SHOWN_CHARACTERS = 120
@@ -38,18 +39,6 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash((Secret, self._text))
-
-
-def closest(word: str, choices: Iterable[str]) -> str | None:
-    """The one of ``choices`` that ``word`` was most likely meant to be, or None."""
-    by_lower = {choice.lower(): choice for choice in choices}
-    match = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[match[0]] if match else None
-
-
-def did_you_mean(word: str | None) -> str | None:
-    """The question, where there is a word to suggest."""
-    return f'did you mean "{word}"?' if word else None
 
 
 def printable(text: str) -> str:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.analytics.ema import SEED_WEIGHT, weight_of
 from tui_feeder.engine.analytics.pipeline import TimeframeState
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS, Candle, Source
+from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Candle, Source
 from tui_feeder.engine.derived.settings import analysed
+from tui_feeder.engine.derived.stored_reads import SOURCED_MS
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.symbol_health import LATE_MS, health_of_symbol
 from tui_feeder.monitor import (
     Event,
@@ -208,8 +208,6 @@ def _forming(candle: Candle | None, last: Candle | None) -> FormingView | None:
 
 
 _STATES = tuple(MinuteState)
-#: A stretch so short shows which minutes came from the stream; of a longer one nearly none did.
-_SOURCED_MS = 2 * DAY_MS
 
 
 def coverage(
@@ -243,7 +241,7 @@ def coverage(
     )
     for low, high in engine.store.present(tracked.symbol).clip(start, end):
         mark(low, high, MinuteState.STORED)
-    if end - start <= _SOURCED_MS:
+    if end - start <= SOURCED_MS:
         rows, sources = engine.store.read_sourced(tracked.symbol, start, end)
         at = (rows["open_time"][sources == Source.STREAM] - start) // MINUTE_MS
         states[at] = _STATES.index(MinuteState.LIVE)
@@ -257,29 +255,6 @@ def worst(states: NDArray[np.uint8], cells: int) -> tuple[MinuteState, ...]:
     """The one that matters most in each of ``cells`` equal parts of minutes, given by their place in it."""
     edges = np.arange(cells) * len(states) // cells
     return tuple(_STATES[most] for most in np.maximum.reduceat(states, edges))
-
-
-_SOURCE_NAMES = {
-    Source.ARCHIVE_UNCHECKED: "archive without checksum",
-    Source.STREAM: "stream",
-    Source.REST: "REST",
-    Source.ARCHIVE_DAY: "daily archive",
-    Source.ARCHIVE_MONTH: "monthly archive",
-}
-
-
-def sources(store: Store, symbol: str, start: int, end: int) -> dict[str, int]:
-    """How many stored minutes of ``[start, end)`` came from which source, by the source's name.
-
-    Raises:
-        StoreError: the store is closed.
-    """
-    _, found = store.read_sourced(symbol, max(start, end - _SOURCED_MS), end)
-    values, counts = np.unique(found, return_counts=True)
-    return {
-        _SOURCE_NAMES[Source(value)]: count
-        for value, count in zip(values.tolist(), counts.tolist(), strict=True)
-    }
 
 
 def stale(last: Snapshot, sequence: int, now: int, events: tuple[Event, ...]) -> Snapshot:

@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 from tui_feeder.config import Config
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.core import event_loop
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows
+from tui_feeder.engine.core.candle import MINUTE_MS, Rows
 from tui_feeder.engine.core.latency import Latency
-from tui_feeder.engine.derived.chart_window import Windows
-from tui_feeder.engine.derived.profile_views import ProfileViews
-from tui_feeder.engine.derived.settings import analysed
+from tui_feeder.engine.derived.stored_reads import NO_ROWS, StoredReads
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Store, StoreError
@@ -146,47 +144,39 @@ class LiveMonitor:
         self.newest = snapshots.take(engine, 0)
         self._engine = engine
         self._call = call
-        self._windows = Windows(engine.store, analysed(engine.config)[1])
-        self._profiles = ProfileViews(engine.store, engine.config)
+        self._reads = StoredReads(engine.store, engine.config)
 
     def snapshot(self) -> Snapshot:
         """The newest snapshot, at most a tick old while the screen keeps pulling."""
         self.wanted = True
         return self.newest
 
+    def _closed(self, symbol: str) -> int | None:
+        """Exclusive end of the last committed minute of a symbol, ms."""
+        tracked = self._engine.tracked.get(symbol)
+        return None if tracked is None or tracked.last is None else tracked.last.open_time + MINUTE_MS
+
     def bars(self, symbol: str, timeframe: int, count: int, end: int | None = None) -> Rows:
         """The completed bars of the last ``count`` frames that end at or before ``end``."""
-        return self._window(symbol, timeframe, count, end)[0]
+        closed = self._closed(symbol)
+        return NO_ROWS if closed is None else self._reads.bars(symbol, timeframe, count, end, closed)[0]
 
     def ema_lines(
         self, symbol: str, timeframe: int, count: int, end: int | None = None
     ) -> tuple[NDArray[np.float64], ...]:
         """The EMAs of :meth:`bars`, a float64 array for each period, NaN where not yet defined."""
-        return self._window(symbol, timeframe, count, end)[1]
-
-    def _window(
-        self, symbol: str, timeframe: int, count: int, end: int | None
-    ) -> tuple[Rows, tuple[NDArray[np.float64], ...]]:
-        tracked = self._engine.tracked.get(symbol)
-        if tracked is not None and tracked.last is not None:
-            frame = timeframe * SECOND_MS
-            until = (tracked.last.open_time + MINUTE_MS) // frame * frame
-            wanted = until if end is None else min(end // frame * frame, until)
-            with contextlib.suppress(StoreError):  # the engine has ended and closed it
-                return self._windows.bars(symbol, timeframe, count, wanted, until)
-        none = analysed(self._engine.config)[1]
-        return np.empty(0, dtype=ROW), tuple(np.empty(0) for _ in none)
+        closed = self._closed(symbol)
+        bars = (
+            self._reads.no_bars()
+            if closed is None
+            else self._reads.bars(symbol, timeframe, count, end, closed)
+        )
+        return bars[1]
 
     def open_bar(self, symbol: str, timeframe: int) -> Rows:
         """What the closed minutes since the last completed bar come to: one row, or none."""
-        tracked = self._engine.tracked.get(symbol)
-        if tracked is None or tracked.last is None:
-            return np.empty(0, dtype=ROW)
-        end, frame = tracked.last.open_time + MINUTE_MS, timeframe * SECOND_MS
-        try:
-            return self._windows.open_bar(symbol, timeframe, end // frame * frame, end)
-        except StoreError:
-            return np.empty(0, dtype=ROW)
+        closed = self._closed(symbol)
+        return NO_ROWS if closed is None else self._reads.open_bar(symbol, timeframe, closed)
 
     def coverage(self, symbol: str, start: int, end: int, cells: int) -> tuple[MinuteState, ...]:
         """The state of ``cells`` equal parts of ``[start, end)``, in each the one that matters most."""
@@ -201,23 +191,12 @@ class LiveMonitor:
 
     def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
         """The profile of a UTC day from the stored minutes."""
-        tracked = self._engine.tracked.get(symbol)
-        if tracked is None or tracked.last is None:
-            return None
-        newest = tracked.last.open_time
-        start = newest // DAY_MS * DAY_MS if day is None else day
-        last = min(newest, start + DAY_MS - MINUTE_MS)
-        try:
-            return self._profiles.of(symbol, start, last + MINUTE_MS)
-        except StoreError:  # the engine has ended and closed it
-            return None
+        closed = self._closed(symbol)
+        return None if closed is None else self._reads.profile(symbol, day, closed)
 
     def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
         """How many stored minutes of ``[start, end)`` came from which source."""
-        try:
-            return snapshots.sources(self._engine.store, symbol, start, end)
-        except StoreError:
-            return {}
+        return self._reads.sources(symbol, start, end, end)
 
     def acknowledge(self, number: int | None = None) -> None:
         """Mark an alert as seen, or all of them."""

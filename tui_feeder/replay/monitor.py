@@ -19,6 +19,7 @@ from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows
 from tui_feeder.engine.derived.settings import analysed
+from tui_feeder.engine.derived.stored_reads import NO_ROWS, StoredReads
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import (
     AlertView,
@@ -31,7 +32,7 @@ from tui_feeder.monitor import (
     SymbolView,
 )
 from tui_feeder.replay.clock import ReplayClock
-from tui_feeder.replay.stored_reads import NO_ROWS, StoredReads
+from tui_feeder.replay.stored_coverage import stored_coverage
 from tui_feeder.replay.symbol_replay import SymbolReplay
 from tui_feeder.time_format import format_minute
 
@@ -308,9 +309,12 @@ class ReplayMonitor:
     ) -> tuple[NDArray[np.float64], ...]:
         """See :meth:`tui_feeder.monitor.Monitor.ema_lines`."""
         closed = self._closed(symbol)
-        if closed is None:
-            return tuple(np.empty(0) for _ in self._newest.ema_periods)
-        return self._reads.bars(symbol, timeframe, count, end, closed)[1]
+        bars = (
+            self._reads.no_bars()
+            if closed is None
+            else self._reads.bars(symbol, timeframe, count, end, closed)
+        )
+        return bars[1]
 
     def open_bar(self, symbol: str, timeframe: int) -> Rows:
         """See :meth:`tui_feeder.monitor.Monitor.open_bar`."""
@@ -324,7 +328,7 @@ class ReplayMonitor:
 
     def coverage(self, symbol: str, start: int, end: int, cells: int) -> tuple[MinuteState, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.coverage`."""
-        return self._reads.coverage(symbol, start, end, cells, self._newest.exchange_time)
+        return stored_coverage(self._store, symbol, start, end, cells, self._newest.exchange_time)
 
     def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
         """See :meth:`tui_feeder.monitor.Monitor.sources`."""

@@ -9,11 +9,12 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
+
+from tui_feeder.spelling import closest
 
 FILE_NAME = "keys.toml"
 
@@ -40,8 +41,8 @@ def read_keymap(path: Path, known: Mapping[str, str]) -> tuple[dict[str, str], l
     wanted: dict[str, str] = {}
     for name, keys in found.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            faults.append(f"unknown {name!r}" + (f" ({near[0]}?)" if near else ""))
+            near = closest(name, known)
+            faults.append(f"unknown {name!r}" + (f" ({near}?)" if near else ""))
         elif not isinstance(keys, str) or not keys.strip():
             faults.append(f'{name}: keys are a text such as "k,up"')
         elif taken := split_keys(keys) & _TAKEN:

@@ -148,6 +148,28 @@ class History:
         rows = await self._rest.klines(symbol, start=start, limit=1)
         return int(rows["open_time"][0]) if len(rows) else None
 
+    async def listed_start(self, symbol: str, start: int) -> int | None:
+        """Cuts a wanted start at the listing of a symbol; asks for it where the store does not know it.
+
+        Args:
+            symbol: its name.
+            start: first minute wanted, ms.
+
+        Returns:
+            ``start``, or the first minute the exchange has after it; None where it has none.
+
+        Raises:
+            RestError: the exchange could not be asked.
+        """
+        listed = self._store.listed(symbol)
+        if listed is None or listed > start:
+            listed = await self.first_minute(symbol, start)
+            if listed is None:
+                return None
+            if listed > start:
+                await asyncio.wrap_future(self._store.set_listed(symbol, listed))
+        return max(start, listed)
+
     async def fill(
         self, symbol: str, missing: Coverage, tracker: FillProgress, *, urgent: bool = False
     ) -> FillResult:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import difflib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -16,6 +15,7 @@ from tui_feeder.engine.core.journal import Journal, shortened
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
 from tui_feeder.engine.exchanges.binance.answers import Listings, SymbolInfo
 from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
+from tui_feeder.spelling import closest
 from tui_feeder.time_format import format_second
 
 _LISTINGS_MS = 5 * MINUTE_MS
@@ -230,4 +230,4 @@ class Subscriptions:
 
     def closest_name(self, symbol: str) -> str | None:
         """The listed symbol that was probably meant."""
-        return next(iter(difflib.get_close_matches(symbol, self.listed, 1)), None)
+        return closest(symbol, self.listed)

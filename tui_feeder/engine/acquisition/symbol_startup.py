@@ -159,25 +159,17 @@ class SymbolStartup:
     async def _wanted_start(self, tracked: TrackedSymbol) -> int:
         """The first minute wanted: the configured one, or the first the exchange has."""
         start = wanted_start(self._config, self._clock.now())
-        listed = self._store.listed(tracked.symbol)
-        if listed is None or listed > start:
-            backoff = Backoff(most=_MOST_WAIT_SECONDS)
-            while True:
-                try:
-                    found = await self._history.first_minute(tracked.symbol, start)
-                    if found is None and tracked.info is not None and tracked.info.listed_hint < start:
-                        raise RestError(
-                            "empty answer", f"the exchange shows no candle since {format_second(start)}"
-                        )
-                    break
-                except RestError as error:
-                    await self._postpone(tracked, error.kind, str(error), backoff, error.retry_ms or 0)
-            if found is None:
-                return self.closed_until()
-            if found > start:
-                await asyncio.wrap_future(self._store.set_listed(tracked.symbol, found))
-            return max(start, found)
-        return max(start, listed)
+        backoff = Backoff(most=_MOST_WAIT_SECONDS)
+        while True:
+            try:
+                found = await self._history.listed_start(tracked.symbol, start)
+                if found is None and tracked.info is not None and tracked.info.listed_hint < start:
+                    raise RestError(
+                        "empty answer", f"the exchange shows no candle since {format_second(start)}"
+                    )
+                return self.closed_until() if found is None else found
+            except RestError as error:
+                await self._postpone(tracked, error.kind, str(error), backoff, error.retry_ms or 0)
 
     async def _postpone(
         self, tracked: TrackedSymbol, kind: str, reason: str, backoff: Backoff, retry_ms: int = 0

@@ -1,0 +1,69 @@
+"""Which symbols a command works on, of those in the store, the configuration or the exchange's list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tui_feeder.commands.formatting import shorten
+from tui_feeder.config import LoadedConfig
+from tui_feeder.engine.acquisition.tracked_symbol import choose_symbols, matching
+from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.errors import UsageError
+from tui_feeder.spelling import closest
+
+
+def stored_symbols(store: Store, names: Sequence[str] | None, *, gone: bool = False) -> list[str]:
+    """The stored symbols that names and patterns stand for; all of them without any.
+
+    Args:
+        store: the store.
+        names: names and patterns; None for all symbols.
+        gone: also symbols of which every stored day was damaged.
+
+    Raises:
+        UsageError: a name is not stored.
+    """
+    there = [
+        symbol
+        for symbol in store.symbols()
+        if store.present(symbol) or (gone and store.damaged_missing(symbol))
+    ]
+    if names is None:
+        return there
+    chosen: dict[str, None] = {}
+    for name in names:
+        found = matching([name], there)
+        if found == [name] and name not in there:
+            near = closest(name, there)
+            hint = f"did you mean {near}?" if near else f"it holds {shorten(there)}"
+            raise UsageError(f"no candles of {name} in {store.path}: {hint}")
+        chosen.update(dict.fromkeys(found))
+    return list(chosen)
+
+
+def configured_symbols(loaded: LoadedConfig, there: Sequence[str]) -> list[str]:
+    """The symbols that the configuration wants, its patterns taken for those ``there``.
+
+    Args:
+        loaded: the configuration. Where it does not set symbols, those of the defaults that are there.
+        there: the symbols that patterns may match.
+    """
+    chosen = matching(loaded.config.application.symbols, there)
+    if loaded.origins.get("application.symbols", "default") == "default":
+        return [symbol for symbol in chosen if symbol in there]
+    return chosen
+
+
+def listed_symbols(wanted: Sequence[str], listed: Mapping[str, SymbolInfo]) -> tuple[list[str], list[str]]:
+    """Splits what names and patterns stand for by whether the exchange lists it.
+
+    Args:
+        wanted: names and patterns, see :func:`choose_symbols`.
+        listed: the exchange's symbols.
+
+    Returns:
+        Symbols that are listed, and names that are not; both in the order wanted.
+    """
+    chosen = choose_symbols(wanted, listed)
+    return [name for name in chosen if name in listed], [name for name in chosen if name not in listed]

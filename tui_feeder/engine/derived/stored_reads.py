@@ -1,0 +1,132 @@
+"""Bars, profiles and sources of stored minutes as a screen asks for them: nothing after a given minute."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_feeder.config import Config
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows, Source
+from tui_feeder.engine.derived.chart_window import Windows
+from tui_feeder.engine.derived.profile_views import ProfileViews
+from tui_feeder.engine.derived.settings import analysed
+from tui_feeder.engine.storage.lock import StoreError
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.monitor import ProfileView
+
+#: The source of single minutes is read for ranges up to this length, ms.
+SOURCED_MS = 2 * DAY_MS
+NO_ROWS: Rows = np.empty(0, dtype=ROW)
+_SOURCE_NAMES = {
+    Source.ARCHIVE_UNCHECKED: "archive without checksum",
+    Source.STREAM: "stream",
+    Source.REST: "REST",
+    Source.ARCHIVE_DAY: "daily archive",
+    Source.ARCHIVE_MONTH: "monthly archive",
+}
+
+
+class StoredReads:
+    """Reads for the screens; may be used from any thread.
+
+    In every method ``closed`` is the exclusive end of the newest minute that may be seen, ms. Once the store
+    is closed there is nothing to see.
+
+    Args:
+        store: where the candles are.
+        config: whose analysis settings count.
+        end: ms, up to which may be read ahead, although it is not shown yet; None for ``closed``.
+    """
+
+    def __init__(self, store: Store, config: Config, end: int | None = None) -> None:
+        self._store = store
+        self._end = end
+        self._periods = analysed(config)[1]
+        self._windows = Windows(store, self._periods)
+        self._profiles = ProfileViews(store, config)
+
+    def bars(
+        self, symbol: str, timeframe: int, count: int, end: int | None, closed: int
+    ) -> tuple[Rows, tuple[NDArray[np.float64], ...]]:
+        """Completed bars and the EMAs aligned with them; see :class:`tui_feeder.monitor.Monitor`.
+
+        Args:
+            symbol: a stored symbol.
+            timeframe: seconds.
+            count: bars, at most.
+            end: exclusive, ms; None for the newest.
+            closed: see the class.
+
+        Returns:
+            Rows of dtype ROW, and one array per EMA, NaN where not yet defined.
+        """
+        frame = timeframe * SECOND_MS
+        until = closed // frame * frame
+        last = until if end is None else min(end // frame * frame, until)
+        readable = until if self._end is None else self._end // frame * frame
+        try:
+            return self._windows.bars(symbol, timeframe, count, last, readable)
+        except StoreError:
+            return self.no_bars()
+
+    def no_bars(self) -> tuple[Rows, tuple[NDArray[np.float64], ...]]:
+        """What :meth:`bars` gives where there are none."""
+        return NO_ROWS, tuple(np.empty(0) for _ in self._periods)
+
+    def open_bar(self, symbol: str, timeframe: int, closed: int) -> Rows:
+        """Aggregates the minutes since the last completed bar.
+
+        Args:
+            symbol: a stored symbol.
+            timeframe: seconds.
+            closed: see the class.
+
+        Returns:
+            One row of dtype ROW, or none.
+        """
+        frame = timeframe * SECOND_MS
+        try:
+            return self._windows.open_bar(symbol, timeframe, closed // frame * frame, closed)
+        except StoreError:
+            return NO_ROWS
+
+    def profile(self, symbol: str, day: int | None, closed: int) -> ProfileView | None:
+        """The profile of a UTC day, of the minutes before ``closed``.
+
+        Args:
+            symbol: a stored symbol.
+            day: beginning of the day, ms; None for the day of the newest minute.
+            closed: see the class.
+
+        Returns:
+            The profile; None without trades.
+        """
+        start = (closed - MINUTE_MS) // DAY_MS * DAY_MS if day is None else day
+        end = min(closed, start + DAY_MS)
+        try:
+            return self._profiles.of(symbol, start, end) if end > start else None
+        except StoreError:
+            return None
+
+    def sources(self, symbol: str, start: int, end: int, closed: int) -> dict[str, int]:
+        """Counts the minutes of a range by their source.
+
+        Args:
+            symbol: a stored symbol.
+            start: ms, inclusive; the range is cut to its last two days.
+            end: ms, exclusive.
+            closed: see the class.
+
+        Returns:
+            Minutes by the name of the source.
+        """
+        end = min(end, closed)
+        try:
+            _, found = self._store.read_sourced(symbol, max(start, end - SOURCED_MS), end)
+        except StoreError:
+            return {}
+        values, counts = np.unique(found, return_counts=True)
+        return {
+            _SOURCE_NAMES[Source(value)]: count
+            for value, count in zip(values.tolist(), counts.tolist(), strict=True)
+        }
