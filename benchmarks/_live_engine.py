@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -21,6 +22,7 @@ from benchmarks._report import anonymous_mb, percentile
 from tui_feeder import cli, runner  # what the command loads is part of its memory
 from tui_feeder.config import Application, Config, Exchange, VolumeProfile
 from tui_feeder.engine import snapshots
+from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.engine import Engine
@@ -183,7 +185,9 @@ def main() -> None:
     sink, over = _Times(), threading.Event()
     _Stamped.arrivals = _Arrivals()
     asyncio.set_event_loop_policy(_Policy(_Stamped.arrivals))
-    thread = EngineThread(config, store, [sink], on_end=over.set, make=_Stamped)
+    thread = EngineThread(
+        config, store, [sink], on_end=over.set, make=partial(configured_engine, kind=_Stamped)
+    )
     engine = thread.engine
     assert isinstance(engine, _Stamped)
     for line in sys.stdin:

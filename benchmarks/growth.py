@@ -34,8 +34,8 @@ from benchmarks._virtual_time import virtual_time
 from benchmarks.soak import VirtualTimeStore
 from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
 from tui_feeder.engine import snapshots
+from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import MINUTE_MS
-from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.storage.outbox import Outbox
 from tui_feeder.simulator import exchange as simulated
 from tui_feeder.simulator.clock import Clock, clock_for
@@ -67,7 +67,7 @@ async def _hours(symbols: int, hours: int, folder: Path, *, tell: bool) -> list[
         )  # fmt: skip
         store = VirtualTimeStore(folder / "store", exchange="growth")
         outboxes = [store.open_outbox([_SINK], max_mb=512, topic=topic) for topic in _TOPICS]
-        engine = Engine(config, store, [])
+        engine = configured_engine(config, store, [])
         engine.clock.wall = time.time
         running = asyncio.create_task(engine.run())
         measured: list[float] = []

@@ -25,15 +25,17 @@ import numpy as np
 
 from benchmarks._report import KLINES, Figure, Watch, percentile, report
 from tui_feeder.engine.acquisition.backfill import FillProgress, History
-from tui_feeder.engine.acquisition.download_plan import File, FileKind
+from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS, ROW, Source
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import Coverage, span
 from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
+from tui_feeder.engine.exchanges.binance.archive_layout import archive_path
+from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
 from tui_feeder.engine.exchanges.binance.rest import RestClient
-from tui_feeder.engine.exchanges.binance.routes import archive_path
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.launch import launch_blocking
 
@@ -50,10 +52,10 @@ async def _fill(
     rest = RestClient(urls[0], clock)
     await rest.sync_clock()
     workers = worker_thread()
-    archive = ArchiveClient(urls[1], workers, concurrency=4)
+    source = BinanceExchange(rest, ArchiveClient(urls[1], workers, concurrency=4), "")
     store = Store(storage, exchange="benchmark")
     journal = Journal(clock.now)
-    history = History(rest, archive, store, journal, clock.now, monthly_threshold_months=1)
+    history = History(source, store, journal, workers, monthly_threshold_months=1)
     began = time.perf_counter()
     async with watch or Watch():
         filled = await asyncio.gather(
@@ -64,8 +66,7 @@ async def _fill(
         )
     seconds = time.perf_counter() - began
     candles, size = sum(f.got.minutes for f in filled), store.file_bytes()
-    await rest.close()
-    await archive.close()
+    await source.close()
     await asyncio.to_thread(store.close)
     workers.shutdown()
     assert candles == sum(missing.minutes for missing in wanted.values())
@@ -100,7 +101,7 @@ def _archive(scratch: Path) -> tuple[Path, dict[str, Coverage]]:
         symbol, _, year, month = zipped.stem.split("-")
         start = int(datetime(int(year), int(month), 1, tzinfo=UTC).timestamp() * 1000)
         end = int(datetime(int(year), int(month) % 12 + 1, 1, tzinfo=UTC).timestamp() * 1000)
-        path = root / archive_path(File(start, end, FileKind.MONTH), symbol).lstrip("/")
+        path = root / archive_path(USDM.archive_folder, File(start, end, FileKind.MONTH), symbol).lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(zipped.read_bytes())
         path.with_name(path.name + ".CHECKSUM").write_bytes(

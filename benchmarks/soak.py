@@ -47,6 +47,7 @@ from msgspec.structs import replace
 from benchmarks._soak_told import Collector, Outcome, Told, Witness, judge
 from benchmarks._virtual_time import VirtualTimeLoop, virtual_time
 from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
+from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks import Sink
@@ -153,7 +154,7 @@ class _Run:
         outbox = store.open_outbox([Collector.name], max_mb=4096)
         collector = Collector(outbox, self.told)
         sinks: list[Sink] = [collector]
-        engine = Engine(self.config, store, sinks)
+        engine = configured_engine(self.config, store, sinks)
         engine.clock.wall = time.time
         running = asyncio.create_task(engine.run())
         said = clock.now()

@@ -20,6 +20,7 @@ from sinking import at_work
 
 from tui_feeder.config import Application, Config, Database, Exchange
 from tui_feeder.configuration.text import Secret
+from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.derived.stored_profiles import read_profiles
 from tui_feeder.engine.engine import Engine
@@ -76,7 +77,7 @@ async def at_exchange(
         )  # fmt: skip
         assert config.volume_profile == Config().volume_profile  # nothing is stated
         store, collected = Store(path, exchange="a simulated exchange"), Collected()
-        engine = Engine(config, store, [collected])
+        engine = configured_engine(config, store, [collected])
         running = asyncio.create_task(engine.run())
         try:
             yield engine, collected, PostgresSink(config, store)

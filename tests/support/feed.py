@@ -14,9 +14,12 @@ from msgspec.structs import replace
 
 from tui_feeder.config import Application, Config, TechnicalAnalysis
 from tui_feeder.config import Exchange as ExchangeSettings
+from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.exchanges import base
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
@@ -72,12 +75,15 @@ def configured(exchange: Exchange, symbols: list[str], *, days: int = 3, **appli
 
 @contextlib.asynccontextmanager
 async def feeding(
-    config: Config, storage: Path, sink: Collected | None = None
+    config: Config, storage: Path, sink: Collected | None = None, exchange: base.Exchange | None = None
 ) -> AsyncIterator[tuple[Engine, Collected]]:
-    """Run an engine; on leaving it is stopped in order and its own failure raised."""
+    """Run an engine, on ``exchange`` if given; on leaving it is stopped and its own failure raised."""
     sink = sink or Collected()
     store = await asyncio.to_thread(Store, storage, exchange="a simulated exchange")
-    engine = Engine(config, store, [sink])
+    if exchange is None:
+        engine = configured_engine(config, store, [sink])
+    else:
+        engine = Engine(config, store, exchange, [sink], worker_thread())
     running = asyncio.create_task(engine.run())
     try:
         yield engine, sink

@@ -16,6 +16,7 @@ from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import span
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
+from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
 from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.engine.storage.store import Store
 
@@ -26,9 +27,10 @@ async def main() -> None:
     clock = ExchangeClock()
     rest = RestClient(rest_url, clock)
     await rest.sync_clock()
-    archive = ArchiveClient(archive_url, ThreadPoolExecutor(2))
+    workers = ThreadPoolExecutor(2)
+    source = BinanceExchange(rest, ArchiveClient(archive_url, workers), "")
     journal = Journal(clock.now)
-    history = History(rest, archive, store, journal, clock.now, monthly_threshold_months=1)
+    history = History(source, store, journal, workers, monthly_threshold_months=1)
     os.write(1, b"begun\n")
 
     async def fill(symbol: str) -> None:
@@ -39,8 +41,7 @@ async def main() -> None:
 
     await asyncio.gather(*(fill(symbol) for symbol in symbols))
     os.write(1, b"complete\n")
-    await rest.close()
-    await archive.close()
+    await source.close()
     store.close()
 
 

@@ -18,6 +18,7 @@ from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import Coverage, span
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
+from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
 from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator import market as traded
@@ -97,6 +98,7 @@ class Reading:
     clock: LeapClock
     rest: RestClient
     archive: ArchiveClient
+    source: BinanceExchange
     store: Store
     journal: Journal
     history: History
@@ -139,12 +141,12 @@ async def reading(
         archive = ArchiveClient(archive_url or exchange.archive_url, workers, timeout=timeout)
         store = await asyncio.to_thread(Store, path, exchange="a test")
         journal = Journal(clock.now)
-        history = History(rest, archive, store, journal, clock.now, monthly_threshold_months=threshold)
+        source = BinanceExchange(rest, archive, exchange.stream_url)
+        history = History(source, store, journal, workers, monthly_threshold_months=threshold)
         try:
-            yield Reading(exchange, hand, clock, rest, archive, store, journal, history)
+            yield Reading(exchange, hand, clock, rest, archive, source, store, journal, history)
         finally:
-            await rest.close()
-            await archive.close()
+            await source.close()
             await asyncio.to_thread(store.close)
             workers.shutdown()
 

@@ -30,7 +30,7 @@ from tui_feeder.engine.core.zero_volume import inside
 from tui_feeder.engine.derived.inputs import load_pipeline
 from tui_feeder.engine.derived.replay import replay
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges import base
 from tui_feeder.monitor import Snapshot, StreamView, SymbolState, SymbolView
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
@@ -50,15 +50,15 @@ def exchange_of(
     return Exchange(market, clock_for(market, start_ms=start, rate=rate))
 
 
-def without(rest: RestClient, symbol: str, minutes: Coverage, lacking: Callable[[], bool]) -> None:
-    """Let ``rest`` lack minutes of a symbol for as long as ``lacking()`` says so."""
-    klines = rest.klines_shown
+def without(source: base.Exchange, symbol: str, minutes: Coverage, lacking: Callable[[], bool]) -> None:
+    """Let REST lack minutes of a symbol for as long as ``lacking()`` says so."""
+    candles = source.candles
 
-    async def answer(asked: str, *query: Any, urgent: bool) -> tuple[Rows, int]:  # noqa: ANN401
-        rows, newest = await klines(asked, *query, urgent=urgent)
-        return (rows[~inside(rows, minutes)] if lacking() and asked == symbol else rows), newest
+    async def answer(asked: str, *window: int, urgent: bool = False) -> base.Page:
+        rows, newest = await candles(asked, *window, urgent=urgent)
+        return base.Page(rows[~inside(rows, minutes)] if lacking() and asked == symbol else rows, newest)
 
-    rest.klines_shown = answer  # type: ignore[method-assign]
+    source.candles = answer  # type: ignore[assignment, method-assign]
 
 
 @dataclass(frozen=True)

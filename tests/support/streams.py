@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 
 from tui_feeder.engine.core.candle import Candle
 from tui_feeder.engine.core.clock import ExchangeClock
-from tui_feeder.engine.exchanges.binance.stream import Handlers, MarketStreams
+from tui_feeder.engine.exchanges.base import StreamHandlers
+from tui_feeder.engine.exchanges.binance.stream import MarketStreams
 from tui_feeder.simulator.exchange import Exchange
 
 
@@ -36,7 +37,7 @@ async def streaming(exchange: Exchange, symbols: list[str]) -> AsyncIterator[tup
     loop = asyncio.get_running_loop()
     clock.measure([(loop.time(), exchange.clock.now(), loop.time())])
     heard = Heard()
-    streams = MarketStreams(exchange.stream_url, symbols, clock, Handlers(heard.candle, heard.fault))
+    streams = MarketStreams(exchange.stream_url, symbols, clock, StreamHandlers(heard.candle, heard.fault))
     running = asyncio.create_task(streams.run())
     try:
         yield streams, heard

@@ -16,7 +16,7 @@ from tui_feeder.engine.acquisition.backfill import FillProgress
 from tui_feeder.engine.acquisition.tracked_symbol import wanted_start
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.exchanges.binance.rest import RestError
+from tui_feeder.engine.exchanges.base import Refusal, RestError
 from tui_feeder.engine.storage.store import Store, Unavailable
 from tui_feeder.time_format import format_minute
 
@@ -41,6 +41,8 @@ class Job:
     seconds: float = 0.0
     got: Coverage = EMPTY
     failed: Coverage = EMPTY  # a source refused
+    files: int = 0  # archives read
+    troubles: list[str] = field(default_factory=list)  # with archives
     sources: Counter[Source] = field(default_factory=Counter)  # of the minutes got
     added: int = 0  # minutes that were not stored before
     missing: Coverage = EMPTY  # not stored at the end
@@ -78,10 +80,17 @@ class Backfill:
         self._config = config
         self._store = store
         self._connection = connection
-        self._history = connection.history()
+        self._by_symbol = {job.symbol: job for job in self.jobs}
+        self._history = connection.history(self._on_archive)
         self._start = start
         self._end = end
         self._slots = asyncio.Semaphore(AT_ONCE)
+
+    def _on_archive(self, symbol: str, read: bool, trouble: str) -> None:
+        job = self._by_symbol[symbol]
+        job.files += read
+        if trouble:
+            job.troubles.append(trouble)
 
     async def run(self) -> None:
         """Fill every symbol; cancelled, what is on its way is committed and the rest left."""
@@ -105,7 +114,7 @@ class Backfill:
 
     async def _plan(self, job: Job) -> None:
         """What is wanted of the symbol: from its listing on, not what is stored and certified."""
-        closed = self._connection.closed_until()
+        closed = self._connection.closed_until(job.symbol)
         job.start = self._start if self._start is not None else wanted_start(self._config, closed)
         job.end = min(closed, self._end) if self._end is not None else closed
         listed = await self._listed_start(job)
@@ -126,7 +135,9 @@ class Backfill:
                     raise
             else:
                 if found is None:
-                    raise RestError("nothing there", f"REST has no candle from {format_minute(job.start)} on")
+                    raise RestError(
+                        Refusal.NO_CANDLES, f"REST has no candle from {format_minute(job.start)} on"
+                    )
                 return found
         return self._store.listed(job.symbol)
 

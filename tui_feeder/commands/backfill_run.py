@@ -27,7 +27,7 @@ from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.acquisition.tracked_symbol import is_pattern
 from tui_feeder.engine.core.candle import Source
 from tui_feeder.engine.core.journal import shortened
-from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
+from tui_feeder.engine.exchanges.base import SymbolInfo
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode, UsageError
 from tui_feeder.logs import configure_logging
@@ -76,7 +76,7 @@ async def _run(loaded: LoadedConfig, store: Store, start: int | None, end: int |
         if connection.unusable:
             odd = shortened([f"{name}: {why}" for name, why in connection.unusable.items()])
             typer.echo(f"entries of the exchange's list that cannot be used: {odd}", err=True)
-        closed = connection.closed_until()
+        closed = max(map(connection.closed_until, symbols))
         if start is not None and start >= closed:
             raise UsageError(f"--from is after the exchange's last closed minute, {format_minute(closed)}")
         if end is not None and end > closed:
@@ -169,14 +169,13 @@ def _signals(task: asyncio.Task[None], show: Display) -> Iterator[list[int]]:
 
 def report(jobs: Sequence[Job], connection: Connection) -> str:
     """The table of what was read, then what went another way than planned, then what is missing."""
-    archive = connection.archive
     used = [source for source in _SOURCES if any(job.sources[source] for job in jobs)]
     rows = [
         [
             job.symbol,
             format_count(job.added),
             *(format_count(job.sources[source]) for source in used),
-            format_count(archive.got[job.symbol]),
+            format_count(job.files),
             format_bytes(job.tracker.bytes_done if job.tracker else 0),
             format_duration(job.seconds),
             format_count(job.missing.minutes) if job.tracker else "all",
@@ -189,7 +188,7 @@ def report(jobs: Sequence[Job], connection: Connection) -> str:
                 "total",
                 format_count(sum(job.added for job in jobs)),
                 *(format_count(sum(job.sources[source] for job in jobs)) for source in used),
-                format_count(sum(archive.got.values())),
+                format_count(sum(job.files for job in jobs)),
                 format_bytes(sum(job.tracker.bytes_done for job in jobs if job.tracker)),
                 "",
                 format_count(sum(job.missing.minutes for job in jobs)),
@@ -198,7 +197,7 @@ def report(jobs: Sequence[Job], connection: Connection) -> str:
     names = [_SOURCES[source] for source in used]
     lines = [format_table(["symbol", "added", *names, "files", "bytes", "time", "missing"], rows)]
     for job in jobs:
-        lines.extend(_limited(job.symbol, archive.troubles[job.symbol]))
+        lines.extend(_limited(job.symbol, job.troubles))
     for job in jobs:
         if job.listed is not None:
             lines.append(f"{job.symbol}: not listed before {format_minute(job.listed)}")

@@ -20,20 +20,22 @@ import aiohttp
 from tui_feeder.commands.symbols import listed_symbols
 from tui_feeder.config import Config, LoadedConfig
 from tui_feeder.configuration.values import is_loopback
-from tui_feeder.engine.acquisition.download_plan import File, FileKind
 from tui_feeder.engine.acquisition.tracked_symbol import is_pattern
-from tui_feeder.engine.core.candle import DAY_MS
-from tui_feeder.engine.core.clock import ExchangeClock
-from tui_feeder.engine.core.event_loop import worker_thread
+from tui_feeder.engine.core.archive_file import File, FileKind
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.journal import shortened
-from tui_feeder.engine.core.proxy import ProxyError, configured_proxies, routes, routes_text
+from tui_feeder.engine.core.proxy import ProxyError, routes, routes_text
 from tui_feeder.engine.derived.increment_fit import misfits_at
 from tui_feeder.engine.derived.inputs import inputs_of, revisions_of
-from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
-from tui_feeder.engine.exchanges.binance.archive import ArchiveClient, ArchiveError
-from tui_feeder.engine.exchanges.binance.ban import known_ban
-from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError, UnknownSymbolError
-from tui_feeder.engine.exchanges.binance.stream import Handlers, KlineSocket
+from tui_feeder.engine.exchanges.base import (
+    ArchiveError,
+    Exchange,
+    Refusal,
+    RestError,
+    StreamHandlers,
+    SymbolInfo,
+)
+from tui_feeder.engine.exchanges.configured import configured_exchange
 from tui_feeder.engine.sinks.configured import disabled_backlogs, look
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.store import Store, StoreError
@@ -52,7 +54,9 @@ _STREAMS = 10
 _NAMED = 5  # of symbols with the same trouble
 _ARCHIVE_SECONDS = 60.0
 _HEALTH_SECONDS = 3.0
-_LIQUID = "BTCUSDT"
+_CANDLES = 5  # asked for, to see whether there are any
+#: Share of the weight of a minute from which others must be spending it.
+_MUCH_WEIGHT = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +70,24 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Exchange:
-    """What REST told, for the checks after it."""
+class Market:
+    """The exchange, and what its list said, for the checks after it."""
 
-    clock: ExchangeClock
+    exchange: Exchange
     listed: dict[str, SymbolInfo] = field(default_factory=dict)
     chosen: list[str] = field(default_factory=list)
 
 
 _REMEDIES = {
-    "banned": "send nothing from this address until then; see whether another program here asks the exchange",
-    "rate limited": "another program at this address spends the weight: stop it, or wait a minute",
-    "forbidden": "the exchange's firewall refuses this address: wait some minutes, or use another address",
-    "refused here": "the exchange does not serve this country: run the feeder elsewhere; archives may work",
-    "timeout": "check the network and exchange.rest_url; a firewall may swallow the packets",
-    "unreachable": "check the network and exchange.rest_url",
-    "exchange error": "the exchange is in trouble: wait, and see its status page",
-    "bad answer": "something on the way changes the answers: check exchange.rest_url and any proxy",
-    "bad request": "check exchange.rest_url",
+    Refusal.BANNED: "send nothing from this address until then; see whether another program asks it too",
+    Refusal.RATE_LIMITED: "another program at this address spends the weight: stop it, or wait a minute",
+    Refusal.FORBIDDEN: "the exchange's firewall refuses this address: wait some minutes, or use another",
+    Refusal.REFUSED_HERE: "the exchange does not serve this country: run elsewhere; archives may work",
+    Refusal.TIMEOUT: "check the network and exchange.rest_url; a firewall may swallow the packets",
+    Refusal.UNREACHABLE: "check the network and exchange.rest_url",
+    Refusal.EXCHANGE_ERROR: "the exchange is in trouble: wait, and see its status page",
+    Refusal.BAD_ANSWER: "something on the way changes the answers: check exchange.rest_url and any proxy",
+    Refusal.BAD_REQUEST: "check exchange.rest_url",
 }
 
 
@@ -223,69 +227,90 @@ async def names(config: Config) -> Finding:
     return Finding("names", "ok", ", ".join(hosts))
 
 
-async def rest(config: Config) -> tuple[list[Finding], Exchange]:
-    """REST, the clock, and the symbols that are wanted; in this order."""
-    exchange = Exchange(ExchangeClock(config.exchange.clock_rate))
-    found: list[Finding] = []
-    client = RestClient(
-        config.exchange.rest_url,
-        exchange.clock,
-        timeout=config.exchange.request_timeout_seconds,
-        banned_until=_banned(config, exchange.clock),
-        proxies=configured_proxies(config),
-    )
+def exchange_of(config: Config, workers: ThreadPoolExecutor) -> Exchange:
+    """The configured exchange; it knows of a ban that an earlier run met, and keeps none met now.
+
+    Args:
+        config: the whole configuration.
+        workers: the thread that parses archives.
+
+    Returns:
+        Not connected yet.
+
+    Raises:
+        ProxyError: the proxy on the way cannot be used.
+    """
     try:
-        await client.sync_clock()
-        listings = await client.listings()
-        exchange.listed = listings.symbols
-        found.append(_symbols(config, exchange))
+        with contextlib.closing(Store(config.application.storage_path, read_only=True)) as store:
+            return configured_exchange(config, workers, store)
+    except StoreError:
+        return configured_exchange(config, workers)
+
+
+async def rest(config: Config, exchange: Exchange) -> tuple[list[Finding], Market]:
+    """REST, the clock, and the symbols that are wanted; in this order.
+
+    Args:
+        config: the whole configuration.
+        exchange: asked for all of it.
+
+    Returns:
+        What was found, and what the checks after it need.
+    """
+    market = Market(exchange)
+    found: list[Finding] = []
+    try:
+        await exchange.sync_clock()
+        listings = await exchange.listings()
+        market.listed = listings.symbols
+        found.append(_symbols(config, market))
         if listings.unusable:
             entries = shortened([f"{name}: {why}" for name, why in listings.unusable.items()])
             text = f"{len(listings.unusable)} entries of the exchange's list cannot be used: {entries}"
             found.append(Finding("listing", "warn", text, "the others are followed; wait for the exchange"))
-        asked = exchange.chosen[0] if exchange.chosen else _LIQUID
-        rows = await client.klines(asked, limit=5)
-        if len(rows):
-            used = f"weight {client.ledger.used} of {client.ledger.limit} used in this minute"
-            if client.ledger.used > 0.8 * client.ledger.limit:
-                found.insert(0, Finding("REST", "warn", used, _REMEDIES["rate limited"]))
-            else:
-                found.insert(0, Finding("REST", "ok", f"{client.base_url}, {used}"))
+        asked = market.chosen[0] if market.chosen else exchange.probe_symbol
+        end = exchange.clock.now() // MINUTE_MS * MINUTE_MS
+        page = await exchange.candles(asked, MINUTE_MS // SECOND_MS, end - _CANDLES * MINUTE_MS, end)
+        if len(page.rows):
+            found.insert(0, _weight(exchange))
         else:
-            text = f"klines of {asked} are an empty list"
+            text = f"candles of {asked} are an empty list"
             found.insert(
                 0, Finding("REST", "fail", text, "the exchange gives no candles: wait, and try again")
             )
-        found.insert(1, await _clock(config, client))
-    except UnknownSymbolError:
-        found.insert(0, Finding("REST", "warn", "the listing names a symbol that klines do not know", "wait"))
+        found.insert(1, await _clock(config, exchange))
     except RestError as error:
-        until = ""
-        if error.kind == "banned" and error.retry_ms is not None:
-            until = f"; until {time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime(error.retry_ms / 1000))}"
-        remedy = _REMEDIES.get(error.kind, "wait, and try again")
-        found.insert(0, Finding("REST", "fail", f"{error.kind}: {error}{until}", remedy))
-    finally:
-        await client.close()
-    return found, exchange
+        found.insert(0, _refused(error))
+    return found, market
 
 
-def _banned(config: Config, clock: ExchangeClock) -> int:
-    """Until when an earlier run was banned, as the store knows."""
-    try:
-        with contextlib.closing(Store(config.application.storage_path, read_only=True)) as store:
-            return known_ban(store, clock)
-    except StoreError:
-        return 0
+def _weight(exchange: Exchange) -> Finding:
+    """That requests are answered, and how many more may be made."""
+    status = exchange.status()
+    used = f"weight {status.weight_used} of {status.weight_limit} used in this minute"
+    if status.weight_used > _MUCH_WEIGHT * status.weight_limit:
+        return Finding("REST", "warn", used, _REMEDIES[Refusal.RATE_LIMITED])
+    return Finding("REST", "ok", f"{exchange.address}, {used}")
 
 
-async def _clock(config: Config, client: RestClient) -> Finding:
+def _refused(error: RestError) -> Finding:
+    """Why a request got no usable answer, and what to do."""
+    if error.kind is Refusal.UNKNOWN_SYMBOL:
+        return Finding("REST", "warn", "the listing names a symbol of which candles are refused", "wait")
+    until = ""
+    if error.kind is Refusal.BANNED and error.retry_ms is not None:
+        until = f"; until {time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime(error.retry_ms / 1000))}"
+    remedy = _REMEDIES.get(error.kind, "wait, and try again")
+    return Finding("REST", "fail", f"{error.kind}: {error}{until}", remedy)
+
+
+async def _clock(config: Config, exchange: Exchange) -> Finding:
     """This machine's clock against the exchange's, which must not step."""
-    offset = client.clock.offset_ms / 1000
+    offset = exchange.clock.offset_ms / 1000
     if config.exchange.clock_rate != 1.0 or abs(offset) * 1000 > _ANOTHER_TIME_MS:
         return Finding("clock", "ok", "the exchange is a simulated one, of another time")
     await asyncio.sleep(_BETWEEN_SECONDS)
-    step = (await client.sync_clock()).ms / 1000
+    step = (await exchange.sync_clock()).ms / 1000
     if abs(step) > _SKEW_SECONDS:
         text = (
             f"the exchange's clock stepped by {step:+.1f} s against this machine's in {_BETWEEN_SECONDS:g} s"
@@ -300,20 +325,20 @@ async def _clock(config: Config, client: RestClient) -> Finding:
     return Finding("clock", "ok", f"{offset * 1000:+.0f} ms from the exchange's")
 
 
-def _symbols(config: Config, exchange: Exchange) -> Finding:
+def _symbols(config: Config, market: Market) -> Finding:
     wanted = config.application.symbols
-    exchange.chosen, absent = listed_symbols(wanted, exchange.listed)
-    guesses = [_guessed(name, exchange.listed) for name in absent[:5]]
+    market.chosen, absent = listed_symbols(wanted, market.listed)
+    guesses = [_guessed(name, market.listed) for name in absent[:5]]
     remedy = "check application.symbols"
-    if not exchange.chosen:
+    if not market.chosen:
         return Finding(
             "symbols", "fail", f"none is listed: {', '.join(guesses) or ', '.join(wanted)}", remedy
         )
     if absent:
         return Finding(
-            "symbols", "warn", f"{len(exchange.chosen)} are listed; not: {', '.join(guesses)}", remedy
+            "symbols", "warn", f"{len(market.chosen)} are listed; not: {', '.join(guesses)}", remedy
         )
-    return Finding("symbols", "ok", f"{len(exchange.chosen)} of {len(exchange.listed)} listed ones")
+    return Finding("symbols", "ok", f"{len(market.chosen)} of {len(market.listed)} listed ones")
 
 
 def _guessed(name: str, listed: Iterable[str]) -> str:
@@ -321,20 +346,27 @@ def _guessed(name: str, listed: Iterable[str]) -> str:
     return f"{name} (did you mean {near}?)" if near else name
 
 
-async def archive(config: Config, exchange: Exchange) -> Finding:
-    """One day's file, hashed and parsed."""
+async def archive(config: Config, market: Market) -> Finding | None:
+    """One day's file, checked and parsed; None where the exchange has no archive.
+
+    Args:
+        config: tells where archives are.
+        market: asked for a file of the day before yesterday.
+
+    Returns:
+        How it went.
+    """
+    exchange, known = market.exchange, market.listed
+    probe = exchange.probe_symbol
+    symbol = probe if not known or probe in known else next(iter(market.chosen or known))
+    if exchange.facts(symbol).archive_published is None:
+        return None
     day = exchange.clock.now() // DAY_MS * DAY_MS - 2 * DAY_MS
-    known = exchange.listed
-    symbol = _LIQUID if not known or _LIQUID in known else next(iter(exchange.chosen or known))
-    workers: ThreadPoolExecutor = worker_thread()
-    timeout = config.exchange.request_timeout_seconds
-    client = ArchiveClient(
-        config.exchange.archive_url, workers, timeout=timeout, proxies=configured_proxies(config)
-    )
     base = config.exchange.archive_url
     try:
         async with asyncio.timeout(_ARCHIVE_SECONDS):  # wait_for of Python 3.11 can lose a cancellation
-            found = await client.fetch(File(day, day + DAY_MS, FileKind.DAY), symbol)
+            file = File(day, day + DAY_MS, FileKind.DAY)
+            found = await exchange.read_archive(file, symbol, lambda _: None)
     except ArchiveError as error:
         if error.missing:
             text = f"{base}: {error}; it may be late, REST is asked instead"
@@ -345,57 +377,59 @@ async def archive(config: Config, exchange: Exchange) -> Finding:
     except TimeoutError:
         text = f"{base}: a file of a day took more than {_ARCHIVE_SECONDS:g} s"
         return Finding("archive", "fail", text, "the way there is slow or blocked: check the network")
-    finally:
-        await client.close()
-        workers.shutdown(wait=False, cancel_futures=True)
     name = found.path.rpartition("/")[2]
     if not found.checked:
         return Finding("archive", "warn", found.note, "nothing to do: what it holds is compared with REST")
     return Finding("archive", "ok", f"{name}: {len(found.rows):,} minutes, its SHA256 agrees")
 
 
-async def streams(config: Config, exchange: Exchange, patience: float) -> Finding:
-    """One data frame of every kind of stream that is used: klines. An acknowledgement proves nothing."""
+async def streams(config: Config, market: Market, patience: float) -> Finding:
+    """One frame of the stream of candles. That a subscription is acknowledged proves nothing.
+
+    Args:
+        config: names the symbols where the exchange's list could not be read.
+        market: whose stream.
+        patience: seconds that it may stay without a frame.
+
+    Returns:
+        How it went.
+    """
+    probe = market.exchange.probe_symbol
     stated = [name for name in config.application.symbols if not is_pattern(name)]
-    wanted = (exchange.chosen or stated)[:_STREAMS]
-    if _LIQUID in exchange.listed or not wanted:
-        wanted = list(dict.fromkeys([_LIQUID, *wanted]))[:_STREAMS]
-    seen: list[str] = []
-    handlers = Handlers(lambda symbol, *_: seen.append(symbol), lambda _kind, _text: None)
-
-    async def at_once() -> None:
-        return None
-
-    stream_socket = KlineSocket(
-        "kline", config.exchange.stream_url, wanted, exchange.clock, handlers, at_once,
-        configured_proxies(config),
-    )  # fmt: skip
-    running = asyncio.create_task(stream_socket.run())
+    wanted = (market.chosen or stated)[:_STREAMS]
+    if probe in market.listed or not wanted:
+        wanted = list(dict.fromkeys([probe, *wanted]))[:_STREAMS]
+    delivering = asyncio.Event()
+    handlers = StreamHandlers(lambda *_: delivering.set(), lambda _kind, _text: None)
+    live = market.exchange.streams(handlers)
+    live.assign(wanted)
+    running = asyncio.create_task(live.run())
     began = time.monotonic()
     connected = False
     try:
-        while not stream_socket.delivering.is_set() and time.monotonic() - began < patience:
-            connected = connected or stream_socket.connected_at is not None
-            if not connected and stream_socket.reconnects > 1:  # it was tried twice
+        while not delivering.is_set() and time.monotonic() - began < patience:
+            connected = connected or any(socket.connected_at is not None for socket in live.sockets)
+            if not connected and any(socket.reconnects > 1 for socket in live.sockets):  # it was tried twice
                 break
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.05):
-                    await stream_socket.delivering.wait()
+                    await delivering.wait()
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-    url = f"{config.exchange.stream_url}/market/stream"
+    url = ", ".join(socket.url for socket in live.sockets) or market.exchange.address
     took = time.monotonic() - began
-    if stream_socket.delivering.is_set():
-        return Finding("streams", "ok", f"kline: {url}, first frame after {took:.1f} s")
+    if delivering.is_set():
+        return Finding("streams", "ok", f"candles: {url}, first frame after {took:.1f} s")
     if connected:
-        text = f"kline: {url} takes the subscription and sends no frame in {took:.0f} s ({_brief(wanted)})"
+        text = f"candles: {url} takes the subscription and sends no frame in {took:.0f} s ({_brief(wanted)})"
         remedy = (
-            "an address that acknowledges and stays silent is retired or broken, as the old ones were in "
-            "April 2026: check exchange.stream_url; meanwhile minutes are closed by REST"
+            "an address that acknowledges and stays silent is retired or broken: check exchange.stream_url; "
+            "meanwhile minutes are closed by REST"
         )
         return Finding("streams", "fail", text, remedy)
-    text = f"kline: {url} cannot be connected: {stream_socket.reason or 'no answer'}"
+    reasons = ", ".join(socket.reason for socket in live.sockets if socket.reason)
+    text = f"candles: {url} cannot be connected: {reasons or 'no answer'}"
     return Finding(
         "streams", "fail", text, "check the network and exchange.stream_url; meanwhile REST is asked"
     )

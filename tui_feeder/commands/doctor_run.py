@@ -12,7 +12,8 @@ import typer
 
 from tui_feeder.commands import doctor_checks as checks
 from tui_feeder.commands.doctor_checks import Finding
-from tui_feeder.config import ConfigError, LoadedConfig
+from tui_feeder.config import Config, ConfigError, LoadedConfig
+from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.core.requirements import unmet_requirements
 from tui_feeder.errors import ExitCode
 
@@ -27,7 +28,7 @@ def run(read: Callable[[], LoadedConfig], patience: float, as_json: bool) -> int
         patience: seconds that a stream may stay without a frame.
         as_json: one object instead of lines.
     """
-    for noisy in ("aiokafka", "tui_feeder.engine.exchanges.binance.stream"):
+    for noisy in ("aiokafka", "tui_feeder.engine.exchanges"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)  # what they say is told in one line
     found: list[Finding] = []
 
@@ -86,14 +87,27 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
             yield finding
         return
     yield await checks.names(config)
-    found, exchange = await checks.rest(config)
-    for finding in found:
+    async for finding in _exchange(config, patience):
         yield finding
-    archive = asyncio.create_task(checks.archive(config, exchange))
-    yield await checks.streams(config, exchange, patience)
-    yield await archive
     for finding in await asked:
         yield finding
+
+
+async def _exchange(config: Config, patience: float) -> AsyncIterator[Finding]:
+    """REST, streams and archive of the exchange."""
+    workers = worker_thread()
+    exchange = checks.exchange_of(config, workers)
+    try:
+        found, market = await checks.rest(config, exchange)
+        for finding in found:
+            yield finding
+        archive = asyncio.create_task(checks.archive(config, market))
+        yield await checks.streams(config, market, patience)
+        if (read := await archive) is not None:
+            yield read
+    finally:
+        await exchange.close()
+        workers.shutdown(wait=False, cancel_futures=True)
 
 
 def _origin(loaded: LoadedConfig) -> str:

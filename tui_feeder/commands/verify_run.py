@@ -23,18 +23,17 @@ from tui_feeder.commands.verify_checks import (
 )
 from tui_feeder.commands.verify_report import print_report
 from tui_feeder.config import LoadedConfig
-from tui_feeder.engine.acquisition.download_plan import File, FileKind, make_plan, rest_pages
-from tui_feeder.engine.core.candle import Rows, Source, faulty
+from tui_feeder.engine.acquisition.download_plan import make_plan, rest_pages
+from tui_feeder.engine.core.archive_file import File, FileKind
+from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Rows, Source, faulty
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.exchanges.binance.archive import ArchiveError
-from tui_feeder.engine.exchanges.binance.rest import RestError
+from tui_feeder.engine.exchanges.base import ArchiveError, RestError
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode
 from tui_feeder.runner import market_of
 
 _LINE_SECONDS = 3.0
 _REST_TRIES = 3
-_CHECKED = {FileKind.MONTH: Source.ARCHIVE_MONTH, FileKind.DAY: Source.ARCHIVE_DAY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,8 @@ class _Verification:
         if connection.refused:
             findings.unasked.append(f"REST: {connection.refused}")
         else:
-            await self._against_rest(connection, findings, wanted.clip(low, connection.closed_until()))
+            closed = wanted.clip(low, connection.closed_until(findings.symbol))
+            await self._against_rest(connection, findings, closed)
         if not findings.by_archive and not findings.by_rest and not findings.unasked:
             findings.unasked.append("anything: the exchange has none of these minutes")
 
@@ -149,13 +149,13 @@ class _Verification:
         async def check(file: File) -> bool:
             async with slots:
                 try:
-                    found = await connection.archive.fetch(file, findings.symbol)
+                    found = await connection.exchange.read_archive(file, findings.symbol, lambda _: None)
                 except ArchiveError as error:
                     if not error.missing:
                         findings.unasked.append(str(error))
                     barred[file.kind] = barred[file.kind].union(span(file.start, file.end))
                     return False
-                source = _CHECKED[file.kind] if found.checked else Source.ARCHIVE_UNCHECKED
+                source = file.source(checked=found.checked)
                 inside = slice(*np.searchsorted(found.rows["open_time"], (file.start, file.end)))
                 before = self._store.file(found.path)
                 if before is not None and before.sha256 != found.sha256:
@@ -166,7 +166,13 @@ class _Verification:
                 return True
 
         while left:
-            plan = make_plan(left, now=connection.clock.now(), monthly_threshold_months=0, without=barred)
+            plan = make_plan(
+                left,
+                now=connection.clock.now(),
+                published=connection.exchange.facts(findings.symbol).archive_published,
+                monthly_threshold_months=0,
+                without=barred,
+            )
             files = [file for file in plan.files if wanted.clip(file.start, file.end)]
             left = EMPTY
             for file, good in zip(files, await asyncio.gather(*map(check, files)), strict=True):
@@ -174,7 +180,7 @@ class _Verification:
                     left = left.union(span(file.start, file.end))
 
     async def _against_rest(self, connection: Connection, findings: Findings, wanted: Coverage) -> None:
-        for start, end in rest_pages(wanted):
+        for start, end in rest_pages(wanted, connection.exchange.facts(findings.symbol).page_candles):
             try:
                 rows = await self._page(connection, findings.symbol, start, end)
             except RestError as error:
@@ -186,9 +192,9 @@ class _Verification:
     async def _page(self, connection: Connection, symbol: str, start: int, end: int) -> Rows:
         for attempt in range(1, _REST_TRIES + 1):
             try:
-                return await connection.rest.klines(symbol, start=start, end=end)
+                return (await connection.exchange.candles(symbol, MINUTE_MS // SECOND_MS, start, end)).rows
             except RestError as error:
-                if attempt == _REST_TRIES or error.kind in ("unknown symbol", "refused here", "banned"):
+                if attempt == _REST_TRIES or error.kind.final:
                     raise
                 if error.retry_ms is not None:
                     await connection.clock.sleep_until(error.retry_ms)

@@ -211,7 +211,7 @@ LogLevels: TypeAlias = Annotated[
         Annotated[
             str,
             Rule(
-                ' of the form "module=level", as "tui_feeder.engine.exchanges.binance=debug"',
+                ' of the form "module=level", as "tui_feeder.engine.exchanges=debug"',
                 lambda text: _LOGGER_LEVEL.fullmatch(text) is not None,
             ),
         ],

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from tui_feeder.config import Config
-from tui_feeder.engine.acquisition.backfill import SURE_MS, History
+from tui_feeder.engine.acquisition.backfill import History
 from tui_feeder.engine.acquisition.checkpoint_writer import CheckpointWriter
 from tui_feeder.engine.acquisition.clock_sync import ClockSync
 from tui_feeder.engine.acquisition.history_progress import HistoryProgressMeter, WholeHistory, progress_line
@@ -24,20 +25,14 @@ from tui_feeder.engine.alerts.outputs import configured_outputs
 from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.alerts.state_store import AlertStateStore
 from tui_feeder.engine.analytics.message import Message
-from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Candle, Source, to_rows
-from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source, to_rows
 from tui_feeder.engine.core.coverage import span
-from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.core.journal import Journal, shortened, warnings_shown
 from tui_feeder.engine.core.latency import Latency
-from tui_feeder.engine.core.proxy import configured_proxies
 from tui_feeder.engine.core.supervisor import Supervisor, heartbeat
 from tui_feeder.engine.derived.profile_builder import ProfileBuilder
-from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
-from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
-from tui_feeder.engine.exchanges.binance.rest import RestClient
-from tui_feeder.engine.exchanges.binance.stream import Handlers, MarketStreams
+from tui_feeder.engine.exchanges.base import Exchange, StreamHandlers, Streams
 from tui_feeder.engine.health import health_of
 from tui_feeder.engine.minute_log import MinuteLog
 from tui_feeder.engine.sinks import Sink
@@ -48,7 +43,6 @@ from tui_feeder.time_format import format_second
 
 log = logging.getLogger(__name__)
 
-_CLOSE_DEADLINE_MS = 3 * SECOND_MS
 _BUILT_AGAIN_SECONDS = 10.0
 _HOUR_MS = 60 * MINUTE_MS
 #: Phases of symbols that are on their way to live: the engine is, once none is left.
@@ -65,58 +59,47 @@ class Engine:
     Args:
         config: the whole configuration.
         store: the opened store; the engine closes it.
+        exchange: what it reads; the engine closes it.
         sinks: where messages go; the engine closes them.
+        workers: the thread for computing in bulk; the engine shuts it down.
 
     Raises:
         EngineError: from :meth:`run`, where the symbols or the store make no sense.
     """
 
-    def __init__(self, config: Config, store: Store, sinks: Sequence[Sink] = ()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        exchange: Exchange,
+        sinks: Sequence[Sink],
+        workers: ThreadPoolExecutor,
+    ) -> None:
         self.config = config
         self.store = store
         self.sinks = tuple(sinks)
-        exchange = config.exchange
-        self._proxies = configured_proxies(config)
-        self.clock = ExchangeClock(exchange.clock_rate)
+        self.exchange = exchange
+        self.clock = exchange.clock
         self.journal = Journal(self.clock.now)
         self.supervisor = Supervisor(self.journal)
-        self.rest = RestClient(
-            exchange.rest_url,
-            self.clock,
-            timeout=exchange.request_timeout_seconds,
-            banned_until=known_ban(store, self.clock),
-            on_ban=partial(keep_ban, store, self.clock),
-            proxies=self._proxies,
-            on_unusable=partial(self.journal.unusable, "unusable_rest_rows"),
-        )
-        self._clock_sync = ClockSync(self.clock, self.rest, self.journal, self._clock_was_ahead)
+        self._clock_sync = ClockSync(exchange, self.journal, self._clock_was_ahead)
         self.state = "starting"
-        self.subscriptions = Subscriptions(
-            config.application.symbols, self.rest, self.clock, self.journal, self
-        )
+        self.subscriptions = Subscriptions(config.application.symbols, exchange, self.journal, self)
         self.tracked = self.subscriptions.tracked
         self._meter = HistoryProgressMeter()
-        self.streams: MarketStreams | None = None
+        self.streams: Streams = exchange.streams(StreamHandlers(self._frame, self._stream_fault))
         self._minute_log = MinuteLog(self.clock)
         #: By symbol: minutes to be repaired that came late (with their source), or were published otherwise.
         self._repairs: dict[str, list[tuple[Candle, Source | None]]] = {}
-        self._workers = worker_thread()
+        self._workers = workers
         self._stopping = asyncio.Event()
-        self.archive = ArchiveClient(
-            exchange.archive_url,
-            self._workers,
-            concurrency=exchange.archive_concurrency,
-            timeout=exchange.request_timeout_seconds,
-            proxies=self._proxies,
-        )
         self.history = History(
-            self.rest,
-            self.archive,
+            exchange,
             store,
             self.journal,
-            self.clock.now,
+            workers,
             monthly_threshold_months=config.application.monthly_threshold_months,
-            concurrency=exchange.archive_concurrency,
+            concurrency=config.exchange.archive_concurrency,
         )
         self.ingest = Ingest(store, self.journal, self, self.history.quarantine)
         self.recovery = Recovery(
@@ -124,7 +107,7 @@ class Engine:
             store,
             self.ingest,
             self.journal,
-            self.clock,
+            exchange,
             deadline_seconds=config.application.recovery_deadline_seconds,
             rebuild=self._rebuild,
         )
@@ -153,14 +136,14 @@ class Engine:
             self.history,
             self.ingest,
             self.journal,
-            self.clock,
+            exchange,
             self._workers,
-            self.rest,
             self.checkpoints,
             self._send,
             self.phases_changed,
         )
-        self.rest.on_reached = self._rest_reached
+        exchange.on_reached = self._rest_reached
+        exchange.on_unusable = partial(self.journal.unusable, "unusable_rest_rows")
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -206,12 +189,10 @@ class Engine:
                 guess = f"; the listing of {shortened(unusable)}"
             names = ", ".join(symbols or self.config.application.symbols)
             raise EngineError(
-                f"the exchange at {self.rest.base_url} lists none of {names}{guess}: "
+                f"the exchange at {self.exchange.address} lists none of {names}{guess}: "
                 "check application.symbols or --symbols"
             )
         self._check_store_age(symbols)
-        handlers = Handlers(self._frame, self._stream_fault)
-        self.streams = MarketStreams(self.config.exchange.stream_url, [], self.clock, handlers, self._proxies)
         subscriptions.subscribe = self.streams.assign
         self.state = "backfill"
         subscriptions.assign(symbols)
@@ -310,8 +291,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         for sink in self.sinks:
             await loop.run_in_executor(None, sink.close, max(0.1, deadline - time.monotonic()))
-        await self.rest.close()
-        await self.archive.close()
+        await self.exchange.close()
         self._workers.shutdown(wait=True, cancel_futures=True)
         await loop.run_in_executor(None, self.store.close)
         if self.state != "failed":
@@ -367,8 +347,9 @@ class Engine:
 
     async def _close_by_deadline(self) -> None:
         """A minute whose closing frame has not come in time is read by REST."""
-        deadline = self.clock.at_least(_CLOSE_DEADLINE_MS, 0.35)
         while True:
+            deadlines = [self.exchange.facts(symbol).close_deadline_ms for symbol in self.tracked]
+            deadline = self.clock.at_least(max(deadlines, default=0), 0.35)
             minute_end = (self.clock.now() - deadline) // MINUTE_MS * MINUTE_MS + MINUTE_MS
             heartbeat(self.clock.real_seconds(MINUTE_MS + deadline))
             await self.clock.sleep_until(minute_end + deadline)
@@ -379,8 +360,9 @@ class Engine:
 
     def _clock_was_ahead(self, since: int, until: int) -> None:
         """Minutes that were taken for over may not have been: read them again when they are."""
-        low = (since - SURE_MS) // MINUTE_MS * MINUTE_MS - MINUTE_MS
         for tracked in self.tracked.values():
+            final_ms = self.exchange.facts(tracked.symbol).final_ms
+            low = (since - final_ms) // MINUTE_MS * MINUTE_MS - MINUTE_MS
             if tracked.start:  # also what is on its way to the store
                 self.recovery.confirm(
                     tracked.symbol, span(max(low, tracked.start), until // MINUTE_MS * MINUTE_MS)

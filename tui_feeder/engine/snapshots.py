@@ -42,12 +42,13 @@ def take(engine: Engine, sequence: int) -> Snapshot:
     closed = list(engine.recovery.closed)[::-1]
     counters = engine.journal.counted()
     whole = engine.whole_history()
+    exchange = engine.exchange.status()
     troubles = engine.stored_day_check.troubles()
-    counters["archive_files"] = engine.archive.files
-    counters["archive_bytes"] = engine.archive.bytes
+    counters["archive_files"] = exchange.archive_files
+    counters["archive_bytes"] = exchange.archive_bytes
     counters["unusable_records"] = len(engine.store.unusable_records)
-    counters["rest_requests"] = engine.rest.requests
-    counters["weight_waits"] = engine.rest.ledger.waits
+    counters["rest_requests"] = exchange.requests
+    counters["weight_waits"] = exchange.weight_waits
     return Snapshot(
         sequence=sequence,
         exchange_time=now,
@@ -55,7 +56,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         clock_offset_ms=engine.clock.offset_ms,
         taken_at=time.monotonic(),
         state=_state(engine, symbols, troubles),
-        exchange=_exchange_name(config.exchange.rest_url, engine.clock.rate),
+        exchange=_exchange_name(engine.exchange.address, engine.clock.rate),
         timeframes=timeframes,
         ema_periods=periods,
         symbols=symbols,
@@ -64,12 +65,12 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         events=engine.journal.recent(),
         parts={
             "store": _store(engine, troubles),
-            "REST": "running" if engine.rest.state in ("ok", "idle") else engine.rest.state,
+            "REST": "running" if exchange.state in ("ok", "idle") else exchange.state,
         }
         | engine.supervisor.states,
         counters=counters,
-        weight_used=engine.rest.ledger.used,
-        weight_limit=engine.rest.ledger.limit,
+        weight_used=exchange.weight_used,
+        weight_limit=exchange.weight_limit,
         store_path=str(engine.store.path),
         store_bytes=engine.store.file_bytes(),
         store_pausing=engine.store.pausing or "",
@@ -98,16 +99,14 @@ def _state(engine: Engine, symbols: tuple[SymbolView, ...], troubles: Mapping[st
     return "degraded" if troubled or engine.supervisor.troubled() else "live"
 
 
-def _exchange_name(rest_url: str, rate: float) -> str:
-    host = urlsplit(rest_url).hostname or rest_url
+def _exchange_name(address: str, rate: float) -> str:
+    host = urlsplit(address).hostname or address
     if host in ("127.0.0.1", "localhost", "::1"):
         return "embedded exchange" + (f" x{rate:g}" if rate != 1 else "")
     return host
 
 
 def _streams(engine: Engine) -> tuple[StreamView, ...]:
-    if engine.streams is None:
-        return ()
     return tuple(
         StreamView(
             name=socket.name,

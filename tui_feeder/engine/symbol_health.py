@@ -9,7 +9,7 @@ from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.journal import shortened
 from tui_feeder.engine.core.supervisor import heartbeat
-from tui_feeder.engine.exchanges.binance.stream import KlineSocket
+from tui_feeder.engine.exchanges.base import StreamSocket
 from tui_feeder.monitor import SymbolState
 
 if TYPE_CHECKING:
@@ -63,10 +63,9 @@ def health_of_symbol(engine: Engine, tracked: TrackedSymbol, now: int) -> tuple[
     return SymbolState.LIVE, ""
 
 
-def _socket(engine: Engine, symbol: str) -> KlineSocket | None:
+def _socket(engine: Engine, symbol: str) -> StreamSocket | None:
     """The socket that a symbol's frames should come from."""
-    sockets = engine.streams.sockets if engine.streams is not None else ()
-    return next((socket for socket in sockets if socket.carries(symbol)), None)
+    return next((socket for socket in engine.streams.sockets if socket.carries(symbol)), None)
 
 
 class HealthLog:

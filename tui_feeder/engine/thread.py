@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from tui_feeder.config import Config
 from tui_feeder.engine import snapshots
+from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core import event_loop
 from tui_feeder.engine.core.candle import MINUTE_MS, Rows
 from tui_feeder.engine.core.latency import Latency
 from tui_feeder.engine.derived.stored_reads import NO_ROWS, StoredReads
 from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.exchanges.base import Trading
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Store, StoreError
 from tui_feeder.monitor import MinuteState, ProfileView, Snapshot
@@ -48,7 +50,7 @@ class EngineThread:
         store: Store,
         sinks: Sequence[Sink],
         on_end: Callable[[], None],
-        make: Callable[[Config, Store, Sequence[Sink]], Engine] = Engine,
+        make: Callable[[Config, Store, Sequence[Sink]], Engine] = configured_engine,
     ) -> None:
         self.error: Exception | None = None
         self.monitor: LiveMonitor
@@ -209,7 +211,7 @@ class LiveMonitor:
     def listed(self) -> tuple[str, ...]:
         """Names of the symbols that the exchange trades, sorted; empty while it was not asked yet."""
         listed = self._engine.subscriptions.listed
-        return tuple(sorted(name for name, info in listed.items() if info.status == "TRADING"))
+        return tuple(sorted(name for name, info in listed.items() if info.trading is Trading.NOW))
 
     def add_symbol(self, symbol: str) -> None:
         """Follow this symbol too, until the feeder stops or reads its configuration again."""

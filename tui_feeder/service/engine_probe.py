@@ -87,7 +87,7 @@ class EngineProbe:
 
         def taken() -> tuple[float, Snapshot, int]:
             waited = time.monotonic() - asked
-            return waited, snapshots.take(engine, sequence), engine.rest.banned_until
+            return waited, snapshots.take(engine, sequence), engine.exchange.status().banned_until
 
         waited, snapshot, banned = await self.ask(taken)
         lags, outboxes, free = await asyncio.to_thread(self._kept)

@@ -173,9 +173,7 @@ def _of_store(status: EngineStatus) -> Iterator[Metric]:
     if status.disk_free is not None:
         yield GaugeMetricFamily("feeder_disk_free_bytes", "Room on the disk of the store.", status.disk_free)
     opened = [gap for gap in snapshot.gaps if gap.state != "filled"]
-    yield GaugeMetricFamily(
-        "feeder_gaps_open", "Open gaps, new single minutes excluded.", len(opened)
-    )
+    yield GaugeMetricFamily("feeder_gaps_open", "Open gaps, new single minutes excluded.", len(opened))
 
 
 def _of_sinks(status: EngineStatus) -> Iterator[Metric]:

@@ -17,7 +17,7 @@ from feed import NOON, configured, until
 from msgspec.structs import replace
 
 from tui_feeder.config import AlertRule, Alerts, Kafka
-from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.sinks.configured import configured_sinks
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
@@ -112,7 +112,7 @@ async def test_alerts_reach_their_topic_in_kafka(mock: str, tmp_path: Path) -> N
             kafka=replace(Kafka(), enabled=True, bootstrap_servers=(mock,), linger_ms=5),
         )
         store = await asyncio.to_thread(Store, tmp_path, exchange="a simulated exchange")
-        engine = Engine(config, store, configured_sinks(config, store))
+        engine = configured_engine(config, store, configured_sinks(config, store))
         running = asyncio.create_task(engine.run())
         try:
             await until(lambda: len(engine.alerts.recent) >= 3, seconds=60)

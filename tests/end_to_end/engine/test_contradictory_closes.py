@@ -10,7 +10,8 @@ from holding import BTC, ETH, exchange_of, feed_of
 
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.clock import ExchangeClock
-from tui_feeder.engine.exchanges.binance.stream import Handlers, KlineSocket
+from tui_feeder.engine.exchanges.base import StreamHandlers
+from tui_feeder.engine.exchanges.binance.stream import KlineSocket
 
 OPEN = 1_773_144_000_000
 
@@ -36,7 +37,7 @@ def frame(event: int, *, closed: bool = True) -> bytes:
 def test_a_close_at_or_before_the_end_of_its_minute_is_none(event: int, closed: bool) -> None:
     told: list[tuple[Candle, bool]] = []
     faults: list[str] = []
-    handlers = Handlers(
+    handlers = StreamHandlers(
         lambda _, one, over, __: told.append((one, over)), lambda kind, _: faults.append(kind)
     )
     socket = KlineSocket("one", "ws://nowhere", [BTC], ExchangeClock(), handlers, lambda: None)

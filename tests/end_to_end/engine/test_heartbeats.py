@@ -400,8 +400,7 @@ async def test_streams_that_hang_before_they_connect_are_found(
         await until(lambda: engine.supervisor.stalled("streams"))
         hanging = False
         await until(lambda: engine.supervisor.states["streams"] == "running")
-        assert engine.streams is not None
-        await until(lambda: engine.streams.sockets[0].state == "live")  # type: ignore[union-attr]
+        await until(lambda: engine.streams.sockets[0].state == "live")
 
 
 async def test_progress_that_hangs_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,8 @@ from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.derived.replay import replay
-from tui_feeder.engine.exchanges.binance.rest import RestError
+from tui_feeder.engine.exchanges.base import MarketFacts, Page, Refusal, RestError
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.engine.storage.store import Store
 
 BTC = "BTCUSDT"
@@ -71,13 +72,16 @@ class Bars:
         self.down = True
         self.clock = ExchangeClock()
 
-    async def klines(self, symbol: str, *, interval: str, start: int, end: int, limit: int) -> Rows:
+    def facts(self, symbol: str) -> MarketFacts:
+        return USDM.facts
+
+    async def candles(self, symbol: str, timeframe: int, start: int, end: int) -> Page:
         if self.down:
-            raise RestError("forbidden", "it answers nobody")
-        step = {"5m": 300_000, "15m": 900_000}[interval]
+            raise RestError(Refusal.FORBIDDEN, "it answers nobody")
+        step = timeframe * 1000
         rows = walk((end - start) // step, seed=9)
         rows["open_time"] = np.arange(start, end, step)
-        return rows
+        return Page(rows, end - step)
 
 
 class World:
@@ -164,8 +168,8 @@ class Run:
         self.ingest = Ingest(self.store, journal, self, lambda *_: None)
         checkpoints = CheckpointWriter(CONFIG, self.store, journal, self.ingest, self.workers)
         self.startup = SymbolStartup(
-            CONFIG, self.store, cast(Any, None), self.ingest, journal, ExchangeClock(), self.workers,
-            cast(Any, world.bars), checkpoints, self._publish, lambda: None,
+            CONFIG, self.store, cast(Any, None), self.ingest, journal, cast(Any, world.bars), self.workers,
+            checkpoints, self._publish, lambda: None,
         )  # fmt: skip
         self.checkpoints = checkpoints
         self.one = TrackedSymbol(BTC, start=FIRST)

@@ -301,7 +301,6 @@ def test_an_answer_that_cannot_be_read_is_one_answer_less_and_the_screen_goes_on
 async def test_a_socket_whose_subscriptions_fail_is_begun_again(tmp_path: Path) -> None:
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await feed.minutes(1)
-        assert feed.engine.streams is not None
         (socket,) = feed.engine.streams.sockets
         before = socket.reconnects
         socket._orders.put_nowait(("SUBSCRIBE", [7]))  # type: ignore[list-item]

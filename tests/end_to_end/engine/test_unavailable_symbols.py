@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,12 +14,13 @@ from tui_feeder.config import Service
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.acquisition.subscriptions import Subscriptions
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
-from tui_feeder.engine.core.candle import MINUTE_MS, Rows
+from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
-from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
+from tui_feeder.engine.exchanges.base import Page, Refusal, RestError
+from tui_feeder.engine.exchanges.binance.answers import listings
+from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.monitor import SymbolState, SymbolView
 from tui_feeder.service.engine_probe import EngineStatus
 from tui_feeder.service.readiness import Check, checks
@@ -90,14 +93,14 @@ async def test_an_engine_of_which_no_symbol_can_be_had_is_not_ready_and_says_why
 async def test_a_symbol_that_is_dropped_before_it_was_live_holds_up_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = RestClient.klines_shown
+    ask = RestClient.page
 
-    async def refused(rest: RestClient, symbol: str, *query: Any, urgent: bool) -> tuple[Rows, int]:  # noqa: ANN401
+    async def refused(rest: RestClient, symbol: str, *query: Any, urgent: bool) -> Page:  # noqa: ANN401
         if symbol == SILENT[0]:
-            raise RestError("exchange error", "the exchange answers 503")
+            raise RestError(Refusal.EXCHANGE_ERROR, "the exchange answers 503")
         return await ask(rest, symbol, *query, urgent=urgent)
 
-    monkeypatch.setattr(RestClient, "klines_shown", refused)
+    monkeypatch.setattr(RestClient, "page", refused)
     async with (
         exchange_of([SILENT[0], BTC]) as exchange,
         feeding(configured(exchange, [SILENT[0], BTC]), tmp_path) as (engine, sink),
@@ -156,11 +159,16 @@ def test_what_is_not_traded_is_asked_for_no_more_until_it_is(
     status: str, phase: str, reason: str, before: str
 ) -> None:
     host, clock = Noted(), ExchangeClock()
-    rest = RestClient("http://127.0.0.1:9", clock)
-    subscriptions = Subscriptions(["AUSDT"], rest, clock, Journal(clock.now), host)
+    exchange = SimpleNamespace(clock=clock)
+    subscriptions = Subscriptions(["AUSDT"], exchange, Journal(clock.now), host)  # type: ignore[arg-type]
 
     def list_as(text: str) -> None:
-        subscriptions.listed = {"AUSDT": SymbolInfo("AUSDT", text, True, 0.1, "0.1", 0)}
+        entry = {
+            "symbol": "AUSDT",
+            "status": text,
+            "filters": [{"filterType": "PRICE_FILTER", "tickSize": "1"}],
+        }
+        subscriptions.listed = listings(json.dumps({"symbols": [entry]}).encode())[0].symbols
         subscriptions.assign(["AUSDT"])
 
     list_as("TRADING")

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from tui_feeder.config import Config
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.exchanges.base import Refusal, RestError
 from tui_feeder.engine.exchanges.binance import answers
-from tui_feeder.engine.exchanges.binance.rest import RestError
 from tui_feeder.logs import configure_logging
 from tui_feeder.simulator.exchange import Exchange
 
@@ -75,7 +75,7 @@ def spoilt(draw: st.DrawFn) -> tuple[list[Any], int]:
 @settings(max_examples=300, deadline=None)
 def test_one_odd_listing_costs_no_other(case: tuple[list[Any], int]) -> None:
     entries, place = case
-    found = answers.listings(info(entries))
+    found, _ = answers.listings(info(entries))
     others = [name for number, name in enumerate(NAMES) if number != place]
     for name in others:
         assert found.symbols[name].tick_size == 0.1
@@ -115,7 +115,7 @@ def test_one_odd_listing_costs_no_other(case: tuple[list[Any], int]) -> None:
 def test_every_odd_listing_is_named_with_its_reason(change: dict[str, Any], why: str) -> None:
     odd = entry("ODDUSDT") | change
     odd = {key: value for key, value in odd.items() if value is not ...}
-    found = answers.listings(info([entry(NAMES[0]), odd, entry(NAMES[1])]))
+    found, _ = answers.listings(info([entry(NAMES[0]), odd, entry(NAMES[1])]))
     assert list(found.symbols) == NAMES[:2]
     ((name, told),) = found.unusable.items()
     assert why in told
@@ -140,8 +140,8 @@ def test_every_odd_listing_is_named_with_its_reason(change: dict[str, Any], why:
 )  # fmt: skip
 def test_odd_rate_limits_leave_the_limit_alone(limits: object, expected: int | None) -> None:
     more = {} if limits is ... else {"rateLimits": limits}
-    found = answers.listings(info([entry(NAMES[0])], **more))
-    assert (list(found.symbols), found.weight_limit) == (NAMES[:1], expected)
+    found, weight_limit = answers.listings(info([entry(NAMES[0])], **more))
+    assert (list(found.symbols), weight_limit) == (NAMES[:1], expected)
 
 
 def row(number: int, length: int = MINUTE_MS) -> list[Any]:
@@ -198,7 +198,7 @@ async def test_history_is_whole_although_every_answer_is_out_of_order_and_has_od
 ) -> None:
     async with reading(tmp_path) as parts:
         told: list[tuple[int, str, str]] = []
-        parts.rest._on_odd = lambda *odd: told.append(odd)
+        parts.source.on_unusable = lambda *odd: told.append(odd)
         parts.exchange.faults.switch_on("odd-rows")
         start = NOON - 700 * MINUTE_MS
         filled = await parts.fill(minutes_from(start, 700))
@@ -334,7 +334,7 @@ def test_what_others_say_reaches_log_and_screen_as_text(tmp_path: Path) -> None:
     event = journal.recent()[-1]
     assert event.text.isprintable()
     assert (event.symbol or "").isprintable()
-    assert str(RestError("bad request", evil)).isprintable()
+    assert str(RestError(Refusal.BAD_REQUEST, evil)).isprintable()
     root = logging.getLogger()
     handlers, level, hook = root.handlers[:], root.level, threading.excepthook
     try:

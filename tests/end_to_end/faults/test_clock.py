@@ -170,7 +170,7 @@ async def test_14_a_ban_is_counted_by_the_time_that_passes_whatever_the_wall_clo
     async with exchange_of([BTC], 30.0) as exchange:
         exchange.faults.switch_on("rest-418", duration=120)
         async with feed_of(exchange, tmp_path, [BTC]) as feed:
-            await until(lambda: feed.engine.rest.state == "banned")
+            await until(lambda: feed.engine.exchange.status().state == "banned")
             wall.ahead = 90.0
             await until(lambda: not exchange.faults, 20)
             await until(lambda: feed.engine.state != "starting")

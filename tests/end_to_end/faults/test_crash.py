@@ -131,7 +131,7 @@ async def test_a_crash_while_corrections_are_computed_loses_no_correction(
         queue = feed.engine.ingest.queue(ETH)
         assert queue.next is not None
         hole, lacks = queue.next, True
-        without(feed.engine.rest, ETH, span(hole, hole + MINUTE_MS), lambda: lacks)
+        without(feed.engine.exchange, ETH, span(hole, hole + MINUTE_MS), lambda: lacks)
         await until(lambda: hole + 3 * MINUTE_MS in feed.sink.minutes(ETH))
         assert hole not in feed.sink.minutes(ETH)
         assert hole in queue.skipped

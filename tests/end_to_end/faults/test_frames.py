@@ -12,7 +12,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
-from tui_feeder.engine.exchanges.binance.stream import Handlers, MarketStreams
+from tui_feeder.engine.exchanges.base import StreamHandlers
+from tui_feeder.engine.exchanges.binance.stream import MarketStreams
 
 
 def kline(**changed: object) -> str:
@@ -56,7 +57,7 @@ async def test_7_no_frame_ends_the_reading_of_the_next(frame: str | bytes) -> No
     async with serve(talk, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         heard = Heard()
-        handlers = Handlers(heard.candle, heard.fault)
+        handlers = StreamHandlers(heard.candle, heard.fault)
         streams = MarketStreams(f"ws://127.0.0.1:{port}", ["BTCUSDT"], ExchangeClock(), handlers)
         running = asyncio.create_task(streams.run())
         try:

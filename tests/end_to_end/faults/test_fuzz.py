@@ -32,9 +32,10 @@ from tui_feeder.engine.acquisition.ingest import Ingest, IngestListener
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source, faulty
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.journal import Journal
-from tui_feeder.engine.exchanges.binance.archive import ArchiveError, _digest_of, _open
-from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
-from tui_feeder.engine.exchanges.binance.stream import Handlers, KlineSocket
+from tui_feeder.engine.exchanges.base import ArchiveError, RestError, StreamHandlers
+from tui_feeder.engine.exchanges.binance.archive import _digest_of, _open
+from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges.binance.stream import KlineSocket
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import Snapshot
 
@@ -143,7 +144,7 @@ async def test_fuzzed_frames_are_candles_or_counted(tmp_path: Path, seconds: flo
         else:
             ingest.forming(of, one, clock.now())
 
-    handlers = Handlers(candle, lambda kind, _: faults.append(kind))
+    handlers = StreamHandlers(candle, lambda kind, _: faults.append(kind))
     one = KlineSocket("market-1", "ws://127.0.0.1:1", [symbol], clock, handlers, lambda: None)
     frames = [line for line in lines if b'"s":"BTCUSDT"' in line]
     fuzz(seconds, frames, one._take)

@@ -57,7 +57,7 @@ async def test_a_new_gap_does_not_wait_for_one_that_is_tried_again_much_later(tm
     async with exchange_of([BTC]) as exchange, feed_of(exchange, tmp_path, [BTC]) as feed:
         await until(lambda: all_live(feed))
         hole, lacks = exchange.clock.now() // MINUTE_MS * MINUTE_MS + MINUTE_MS, True
-        without(feed.engine.rest, BTC, span(hole, hole + MINUTE_MS), lambda: lacks)
+        without(feed.engine.exchange, BTC, span(hole, hole + MINUTE_MS), lambda: lacks)
         exchange.faults.switch_on("no-close-frame", duration=120)
         await until(lambda: feed.engine.store.unavailable(BTC), 60)
         (one,) = feed.engine.store.unavailable(BTC)

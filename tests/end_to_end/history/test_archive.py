@@ -14,10 +14,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from history_parts import FEBRUARY, LTC, TODAY, Reading, reading, truth
 
-from tui_feeder.engine.acquisition.download_plan import File, FileKind
+from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.exchanges.base import ArchiveError
 from tui_feeder.engine.exchanges.binance import archive
-from tui_feeder.engine.exchanges.binance.archive import ArchiveError
 
 DAY = File(TODAY - DAY_MS, TODAY, FileKind.DAY)
 MONTH = File(*FEBRUARY, FileKind.MONTH)

@@ -98,17 +98,17 @@ async def test_banned_it_is_silent_across_a_restart_and_then_goes_on_as_if_nothi
         ends = NOON + 180_000
 
         async with feeding(config, tmp_path) as (engine, sink):
-            await until(lambda: engine.rest.state == "banned")
+            await until(lambda: engine.exchange.status().state == "banned")
         asked = exchange.requests.total()
         assert exchange.faults.struck["rest-418"] == 1
         async with feeding(config, tmp_path, sink) as (engine, _):
-            await until(lambda: engine.rest.state == "banned")
+            await until(lambda: engine.exchange.status().state == "banned")
             while exchange.clock.now() < ends - 15_000:
                 assert exchange.requests.total() == asked
-                assert engine.rest.state == "banned"
+                assert engine.exchange.status().state == "banned"
                 await asyncio.sleep(0.05)
             await until(lambda: len(sink.minutes(BTC)) >= 2, 40)
-            assert engine.rest.state == "ok"
+            assert engine.exchange.status().state == "ok"
             assert exchange.faults.struck["rest-418"] == 1
             assert_whole(engine.store, exchange, BTC, engine.tracked[BTC].start, sink.minutes(BTC)[-1])
             await Feed(engine, sink, exchange, config).holds()
@@ -144,7 +144,7 @@ async def test_an_unknown_symbol_says_so_and_harms_no_other_and_is_not_asked_for
 
 async def refresh(engine: Engine) -> None:
     """What the engine does every few minutes by itself."""
-    engine.subscriptions.listed = (await engine.rest.listings()).symbols
+    engine.subscriptions.listed = (await engine.exchange.listings()).symbols
     engine.subscriptions.assign(list(engine.tracked))
 
 

@@ -81,7 +81,7 @@ async def test_what_no_source_has_is_unavailable_with_its_reason_and_comes_when_
         hole = TODAY - DAY_MS + 600 * MINUTE_MS
         lacking = exchange.faults.switch_on("missing-rows", minute=600, minutes=30)
         async with feeding(config, tmp_path) as (engine, sink):
-            without(engine.rest, BTC, span(hole, hole + 30 * MINUTE_MS), lambda: not lacking.why_ended)
+            without(engine.exchange, BTC, span(hole, hole + 30 * MINUTE_MS), lambda: not lacking.why_ended)
             await until(lambda: engine.store.unavailable(BTC), 60)
             (one,) = engine.store.unavailable(BTC)
             assert (one.start, one.end) == (hole, hole + 30 * MINUTE_MS)
@@ -93,7 +93,7 @@ async def test_what_no_source_has_is_unavailable_with_its_reason_and_comes_when_
             count = len(sink.minutes(BTC))
             await until(lambda: len(sink.minutes(BTC)) >= count + 2)  # live data need not wait
         async with feeding(config, tmp_path, sink) as (engine, _):
-            without(engine.rest, BTC, span(hole, hole + 30 * MINUTE_MS), lambda: not lacking.why_ended)
+            without(engine.exchange, BTC, span(hole, hole + 30 * MINUTE_MS), lambda: not lacking.why_ended)
             await until(lambda: any(gap.start == hole for gap in engine.recovery.open_gaps()), 40)
             (gap,) = [gap for gap in engine.recovery.open_gaps() if gap.start == hole]
             assert gap.state in ("unavailable", "filling")

@@ -13,12 +13,13 @@ from feed import until
 from history_parts import LTC, NOON, HandClock, LeapClock, Reading, reading, truth
 
 from tui_feeder.engine.acquisition.backfill import FillProgress
-from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Rows
+from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import EMPTY, span
+from tui_feeder.engine.exchanges.base import Page, Refusal, RestError
 from tui_feeder.engine.exchanges.binance import rest
 from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
-from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError, UnknownSymbolError
+from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.exchange import Exchange
@@ -248,9 +249,7 @@ async def test_a_row_that_was_not_asked_for_proves_nothing(parts: Reading) -> No
         return json.dumps([*rows, [far, *rows[-1][1:6], far + MINUTE_MS - 1, *rows[-1][7:]]]).encode()
 
     parts.rest._get = with_another  # type: ignore[method-assign]
-    rows, newest = await parts.rest.klines_shown(
-        LTC, "1m", NOON - MINUTE_MS, NOON + MINUTE_MS, 2, urgent=False
-    )
+    rows, newest = await parts.rest.page(LTC, "1m", NOON - MINUTE_MS, NOON + MINUTE_MS, 2, urgent=False)
     assert (rows["open_time"].tolist(), newest) == ([NOON - MINUTE_MS], NOON)
 
 
@@ -310,13 +309,13 @@ async def test_a_clock_that_is_ahead_certifies_no_minute_that_the_exchange_has_n
 async def test_without_later_minutes_ten_of_them_must_pass_before_one_is_certified(parts: Reading) -> None:
     """Of a symbol that is traded no longer nothing later comes."""
     minute = span(NOON, NOON + MINUTE_MS)
-    page, times = parts.rest.klines_shown, []
+    page, times = parts.rest.page, []
 
-    async def without_later(*asked: Any, urgent: bool) -> tuple[Rows, int]:  # noqa: ANN401
+    async def without_later(*asked: Any, urgent: bool) -> Page:  # noqa: ANN401
         rows, _ = await page(*asked, urgent=urgent)
-        return rows, NOON
+        return Page(rows, NOON)
 
-    parts.rest.klines_shown = without_later  # type: ignore[method-assign]
+    parts.rest.page = without_later  # type: ignore[method-assign]
     for seconds in (76, 600, 661):
         parts.hand.moment = NOON + seconds * SECOND_MS
         await parts.history.confirm(LTC, minute)
@@ -327,8 +326,9 @@ async def test_without_later_minutes_ten_of_them_must_pass_before_one_is_certifi
 async def test_a_name_that_is_not_ascii_is_a_name(parts: Reading) -> None:
     assert CHINESE in (await parts.rest.listings()).symbols
     assert len(await parts.rest.klines(CHINESE, start=NOON - 9 * MINUTE_MS, end=NOON)) == 9
-    with pytest.raises(UnknownSymbolError):
+    with pytest.raises(RestError) as refused:
         await parts.rest.klines("币安USDT", start=NOON - 9 * MINUTE_MS, end=NOON)
+    assert refused.value.kind is Refusal.UNKNOWN_SYMBOL
     assert parts.rest.state == "ok"
 
 

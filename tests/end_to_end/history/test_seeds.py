@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ from samples import MIDNIGHT, walk
 from tui_feeder.engine.acquisition.ema_seeds import bars_needed, bars_of, read_seed, short_timeframes
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.analytics.pipeline import PipelineSettings
-from tui_feeder.engine.core.candle import DAY_MS, Rows
-from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.derived.inputs import SEED, Seed, SymbolInputs, inputs_of, put_inputs
-from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges import base
+from tui_feeder.engine.exchanges.configured import configured_exchange
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.faults import make_fault
 
@@ -22,10 +23,10 @@ FOUR_HOURS = 14_400
 SETTINGS = PipelineSettings((60, 300, 600, 3600, FOUR_HOURS), (21, 89), "closes_vs_ema", 60, None)
 
 
-async def client_of(exchange: Exchange) -> RestClient:
-    rest = RestClient(exchange.rest_url, ExchangeClock(exchange.clock.rate))
-    await rest.sync_clock()
-    return rest
+async def source_of(exchange: Exchange) -> base.Exchange:
+    source = configured_exchange(configured(exchange, []), ThreadPoolExecutor(1))
+    await source.sync_clock()
+    return source
 
 
 def test_timeframes_with_few_bars_want_seeds_once() -> None:
@@ -41,36 +42,36 @@ def test_timeframes_with_few_bars_want_seeds_once() -> None:
 
 async def test_native_bars_are_read_back_from_the_history_in_order() -> None:
     async with exchange_at(NOON, ["BTCUSDT"]) as exchange:
-        rest = await client_of(exchange)
+        source = await source_of(exchange)
         start = NOON - 3 * DAY_MS + 60_000 * 7
-        seed = await read_seed(rest, "BTCUSDT", SETTINGS, FOUR_HOURS, start)
+        seed = await read_seed(source, "BTCUSDT", SETTINGS, FOUR_HOURS, start)
         bars = np.frombuffer(seed.bars, dtype=SEED)
         assert seed.until == start // (FOUR_HOURS * 1000) * FOUR_HOURS * 1000
         assert len(bars) == 922
         assert bars["open_time"][-1] == seed.until - FOUR_HOURS * 1000
         assert set(np.diff(bars["open_time"]).tolist()) == {FOUR_HOURS * 1000}
         # The exchange's 4 h closes are those of its minutes.
-        minutes = await rest.klines("BTCUSDT", start=seed.until - DAY_MS, end=seed.until, limit=1_500)
+        minutes = (await source.candles("BTCUSDT", 60, seed.until - DAY_MS, seed.until)).rows
         assert bars["close"][-6:].tolist() == aggregate(minutes, FOUR_HOURS).rows["close"].tolist()
-        await rest.close()
+        await source.close()
 
 
-@pytest.mark.parametrize(("timeframe", "native"), [(600, "5m"), (2_700, "15m"), (10_800, "1h"), (240, "1m")])
+@pytest.mark.parametrize(("timeframe", "native"), [(600, 300), (2_700, 900), (10_800, 3_600), (240, 60)])
 async def test_bars_the_exchange_does_not_have_are_made_of_the_longest_that_divide_them(
-    timeframe: int, native: str
+    timeframe: int, native: int
 ) -> None:
     async with exchange_at(NOON, ["BTCUSDT"]) as exchange:
-        rest = await client_of(exchange)
-        asked: list[str] = []
-        klines = rest.klines
+        source = await source_of(exchange)
+        asked: list[int] = []
+        candles = source.candles
 
-        async def noted(symbol: str, *, interval: str, start: int, end: int, limit: int) -> Rows:
-            asked.append(interval)
-            return await klines(symbol, interval=interval, start=start, end=end, limit=limit)
+        async def noted(symbol: str, length: int, start: int, end: int) -> base.Page:
+            asked.append(length)
+            return await candles(symbol, length, start, end)
 
-        rest.klines = noted  # type: ignore[method-assign, assignment]
+        source.candles = noted  # type: ignore[method-assign, assignment]
         start = NOON - 3 * DAY_MS + 60_000 * 7
-        seed = await read_seed(rest, "BTCUSDT", SETTINGS, timeframe, start)
+        seed = await read_seed(source, "BTCUSDT", SETTINGS, timeframe, start)
         bars = np.frombuffer(seed.bars, dtype=SEED)
         assert set(asked) == {native}
         assert len(bars) == 922
@@ -78,9 +79,9 @@ async def test_bars_the_exchange_does_not_have_are_made_of_the_longest_that_divi
         assert bars["open_time"][-1] == seed.until - timeframe * 1000
         assert set(np.diff(bars["open_time"]).tolist()) == {timeframe * 1000}
         span = 6 * timeframe * 1000
-        minutes = await klines("BTCUSDT", start=seed.until - span, end=seed.until, limit=1_500)
+        minutes = (await candles("BTCUSDT", 60, seed.until - span, seed.until)).rows
         assert bars["close"][-6:].tolist() == aggregate(minutes, timeframe).rows["close"].tolist()
-        await rest.close()
+        await source.close()
 
 
 def test_bars_of_a_listing_begin_with_what_there_is() -> None:
@@ -99,14 +100,15 @@ async def test_the_longest_ema_of_a_short_history_is_that_of_a_long_one(tmp_path
         async with feeding(config, tmp_path) as (engine, sink):
             await until(lambda: len(sink.minutes("BTCUSDT")) >= 2)
             assert engine.journal.counters["ema_seeds_read"] == 3
-        requests = engine.rest.requests
-        rest = await client_of(exchange)
+        requests = engine.exchange.status().requests
+        source = await source_of(exchange)
         closed = (NOON + 60_000) // (FOUR_HOURS * 1000) * FOUR_HOURS * 1000
+        size = 499 * 14_400_000
         pages = [
-            await rest.klines("BTCUSDT", interval="4h", start=closed - n * 499 * 14_400_000, limit=499)
+            (await source.candles("BTCUSDT", FOUR_HOURS, closed - n * size, closed - (n - 1) * size)).rows
             for n in (4, 3, 2, 1)
         ]
-        await rest.close()
+        await source.close()
         message = sink.messages["BTCUSDT"][0]
         closes = np.concatenate([page["close"][page["open_time"] < closed] for page in pages])
         assert message["close_4h"] == closes[-1]
@@ -118,7 +120,7 @@ async def test_the_longest_ema_of_a_short_history_is_that_of_a_long_one(tmp_path
         async with feeding(config, tmp_path, more) as (engine, _):
             await until(lambda: more.minutes("BTCUSDT"))
             assert engine.journal.counters["ema_seeds_read"] == 0
-            assert engine.rest.requests < requests
+            assert engine.exchange.status().requests < requests
 
 
 async def test_without_an_answer_emas_warm_up_and_it_is_said(tmp_path: Path) -> None:

@@ -23,11 +23,11 @@ from stores import BTC, EVER, minute
 from tui_feeder.config import Alerts, Kafka
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source, timeframe_label
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.derived.bar_messages import bar_messages
 from tui_feeder.engine.derived.revisions import Revisions
-from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks.configured import configured_sinks
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
@@ -226,7 +226,7 @@ async def test_the_topics_of_candles_and_alerts_reach_the_broker_with_key_and_ti
         store = await asyncio.to_thread(Store, tmp_path / "store", exchange="a simulated exchange")
         sinks = configured_sinks(config, store)
         assert [sink.name for sink in sinks] == ["kafka", "kafka candles", "kafka alerts"]
-        engine = Engine(config, store, sinks)
+        engine = configured_engine(config, store, sinks)
         running = asyncio.create_task(engine.run())
         await asyncio.wrap_future(store.send("alerts", "BTCUSDT", NOON, b'{"rule": "big-volume"}'))
         await until(lambda: engine.journal.counters["kafka_candles_messages"] >= 12, 60)

@@ -19,8 +19,8 @@ from places import DOCS, SUPPORT
 from sinking import Queue, at_work
 
 from tui_feeder.config import Config, File
+from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import MINUTE_MS
-from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks.configured import configured_sinks, look
 from tui_feeder.engine.sinks.file import FileSink
 from tui_feeder.engine.sinks.thread import SinkError
@@ -292,7 +292,7 @@ async def test_the_engine_writes_messages_and_candles(tmp_path: Path) -> None:
     async with Exchange(market, clock_for(market, start_ms=NOON, rate=240.0)) as exchange:
         config = replace(configured(exchange, ["BTCUSDT"]), file=to_files(tmp_path, candles=True))
         store = await asyncio.to_thread(Store, tmp_path / "store", exchange="a simulated exchange")
-        engine = Engine(config, store, configured_sinks(config, store))
+        engine = configured_engine(config, store, configured_sinks(config, store))
         running = asyncio.create_task(engine.run())
         await until(lambda: engine.journal.counters["file_candles_messages"] >= 30, 60)
         engine.request_stop()

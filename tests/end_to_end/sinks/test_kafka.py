@@ -20,7 +20,7 @@ from sinking import Queue, at_work, check_nothing_lost, consume
 
 from tui_feeder.config import Kafka, KafkaSecurity
 from tui_feeder.configuration.text import Secret
-from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.sinks.configured import configured_sinks
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
@@ -216,7 +216,7 @@ async def test_the_engine_publishes_to_the_topic_of_the_older_program(mock: str,
         queue.store.close()
         queue = Queue(tmp_path)
         sinks = configured_sinks(config, queue.store)
-        engine = Engine(config, queue.store, sinks)
+        engine = configured_engine(config, queue.store, sinks)
         running = asyncio.create_task(engine.run())
         await until(lambda: engine.journal.counters["kafka_messages"] >= 4)
         engine.request_stop()

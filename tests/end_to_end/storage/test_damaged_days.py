@@ -221,7 +221,7 @@ async def test_a_damaged_day_that_cannot_be_had_at_the_start_is_counted_when_it_
         store.close()
         lacking = True
         async with feeding(config, tmp_path, sink) as (engine, _):
-            without(engine.rest, BTC, span(YESTERDAY, TODAY), lambda: lacking)
+            without(engine.exchange, BTC, span(YESTERDAY, TODAY), lambda: lacking)
             exchange.faults.switch_on("missing-file")
             feed = Feed(engine, sink, exchange, config)
             await feed.minutes(3)

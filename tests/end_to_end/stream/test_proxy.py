@@ -20,16 +20,17 @@ from proxying import HOST, SmallProxy, certificate, proxying, secured
 
 from tui_feeder.config import Alerts, ConfigError, load, render
 from tui_feeder.configuration.proxy import ProxyAddress
-from tui_feeder.engine.acquisition.download_plan import File, FileKind
 from tui_feeder.engine.alerts.outputs import Webhook
 from tui_feeder.engine.alerts.rules import Alert
+from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.proxy import Proxies, ProxyError
-from tui_feeder.engine.exchanges.binance.archive import ArchiveClient, ArchiveError
-from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
-from tui_feeder.engine.exchanges.binance.stream import Handlers, MarketStreams
+from tui_feeder.engine.exchanges.base import ArchiveError, RestError, StreamHandlers
+from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
+from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges.binance.stream import MarketStreams
 from tui_feeder.logs import configure_logging
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
@@ -169,7 +170,7 @@ async def _ask(proxies: Proxies, port: int) -> _Asked:
     workers = ThreadPoolExecutor(1)
     archive = ArchiveClient(f"http://{HOST}:{port}", workers, proxies=proxies)
     frames: list[str] = []
-    handlers = Handlers(lambda symbol, *_: frames.append(symbol), lambda *_: None)
+    handlers = StreamHandlers(lambda symbol, *_: frames.append(symbol), lambda *_: None)
     streams = MarketStreams(f"ws://{HOST}:{port}", SYMBOLS, clock, handlers, proxies)
     running = asyncio.create_task(streams.run())
     try:
@@ -250,7 +251,7 @@ async def test_errors_name_the_proxy_and_hide_its_password(scheme: str, trouble:
         workers.shutdown()
         assert where in str(archived.value)
         streams = MarketStreams(
-            f"wss://{HOST}", SYMBOLS, clock, Handlers(lambda *_: None, lambda *_: None), proxies
+            f"wss://{HOST}", SYMBOLS, clock, StreamHandlers(lambda *_: None, lambda *_: None), proxies
         )
         running = asyncio.create_task(streams.run())
         await until(lambda: streams.sockets[0].reason)

@@ -9,9 +9,10 @@ from streams import Heard, streaming
 
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.exchanges.base import StreamHandlers
 from tui_feeder.engine.exchanges.binance import stream
 from tui_feeder.engine.exchanges.binance.routes import RouteError, market_url
-from tui_feeder.engine.exchanges.binance.stream import Handlers, KlineSocket, _batches
+from tui_feeder.engine.exchanges.binance.stream import KlineSocket, _batches
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
@@ -134,7 +135,7 @@ def test_orders_stay_below_what_the_exchange_reads() -> None:
 def test_a_stream_of_another_category_is_refused() -> None:
     with pytest.raises(RouteError, match="depth"):
         market_url("wss://fstream.binance.com", ["btcusdt@kline_1m", "btcusdt@depth"])
-    handlers = Handlers(Heard().candle, Heard().fault)
+    handlers = StreamHandlers(Heard().candle, Heard().fault)
     names = [f"C{n}USDT" for n in range(201)]
     with pytest.raises(ValueError, match="at most 200"):
         KlineSocket("x", "ws://127.0.0.1:1", names, ExchangeClock(), handlers, asyncio.Event)

@@ -12,7 +12,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.clock import ExchangeClock
-from tui_feeder.engine.exchanges.binance.stream import Handlers, KlineSocket
+from tui_feeder.engine.exchanges.base import StreamHandlers
+from tui_feeder.engine.exchanges.binance.stream import KlineSocket
 
 
 def kline(trades: int, *, symbol: str = "BTCUSDT") -> str:
@@ -61,7 +62,7 @@ async def reading(
         port = next(iter(server.sockets)).getsockname()[1]
         socket = KlineSocket(
             "test", f"ws://127.0.0.1:{port}", ["BTCUSDT"], ExchangeClock(),
-            Handlers(heard.candle, heard.fault), gate,
+            StreamHandlers(heard.candle, heard.fault), gate,
         )  # fmt: skip
         running = asyncio.create_task(socket.run())
         try:

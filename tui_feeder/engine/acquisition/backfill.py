@@ -5,20 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
 
-from tui_feeder.engine.acquisition.download_plan import (
-    PAGE_MINUTES,
-    File,
-    FileKind,
-    Plan,
-    make_plan,
-    rest_pages,
-)
+from tui_feeder.engine.acquisition.download_plan import Plan, make_plan, rest_pages
 from tui_feeder.engine.core import zero_volume as zeros
+from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import (
     MINUTE_MS,
     SECOND_MS,
@@ -32,8 +27,14 @@ from tui_feeder.engine.core.candle import (
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.core.journal import Journal
-from tui_feeder.engine.exchanges.binance.archive import ArchiveClient, ArchiveError, ArchiveRows
-from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
+from tui_feeder.engine.exchanges.base import (
+    ArchiveError,
+    ArchiveRows,
+    Exchange,
+    Page,
+    Refusal,
+    RestError,
+)
 from tui_feeder.engine.storage.store import FileRecord, Store, Written
 from tui_feeder.monitor import Progress
 
@@ -44,12 +45,10 @@ _STILL_SECONDS = 5.0
 _FILES_AHEAD = 2
 #: Of a line that is no candle, the bytes that are kept.
 _TEXT_KEPT = 500
-#: A minute read by REST sooner than this after its end may still change: kept, not yet certified.
-SURE_MS = 15 * SECOND_MS
-#: The clock may be wrong about what is over, or step. So it takes more: the answer shows that many minutes
-#: after it, by which the exchange itself says that it ended more than a minute ago; or all this time passed.
+#: A minute read by REST before it is final is kept, not yet certified. The clock may be wrong about what is
+#: over, or step. So certifying takes more: the answer shows that many minutes after it, by which the exchange
+#: itself says that it ended more than a minute ago; or all this time passed.
 _PROOF_MINUTES, _PROOF_MS = 2, 10 * MINUTE_MS
-_CHECKED = {FileKind.MONTH: Source.ARCHIVE_MONTH, FileKind.DAY: Source.ARCHIVE_DAY}
 
 
 @dataclass(slots=True)
@@ -104,7 +103,7 @@ class FillResult:
     absent: Coverage = EMPTY  # every source was asked and none has it
     failed: Coverage = EMPTY  # a source refused: worth another try
     unconfirmed: Coverage = EMPTY  # read so soon after their end that they may still change
-    kind: str = ""  # of the last refusal, see RestError
+    kind: Refusal | None = None  # of the last request that was refused
     reason: str = ""  # of the last failure
     changed: list[int] = field(default_factory=list)  # open times whose stored values were replaced
     restored: int = 0  # minutes of damaged days that came back with the values they had
@@ -114,39 +113,37 @@ class History:
     """Fills missing minutes of a symbol from archives and REST into the store.
 
     Args:
-        now: exchange time in ms.
+        exchange: what is asked.
+        store: where it goes.
+        journal: what went wrong is reported there.
+        workers: the thread for computing in bulk.
+        monthly_threshold_months: length of a missing range from which monthly files are used.
         concurrency: archives of one symbol under way at once.
+        on_archive: called for each archive that was asked for: its symbol, whether it was read, and what was
+            wrong with it or odd, "" when nothing.
     """
 
     def __init__(
         self,
-        rest: RestClient,
-        archive: ArchiveClient,
+        exchange: Exchange,
         store: Store,
         journal: Journal,
-        now: Callable[[], int],
+        workers: Executor,
         *,
         monthly_threshold_months: int,
         concurrency: int = 4,
+        on_archive: Callable[[str, bool, str], None] = lambda *_: None,
     ) -> None:
-        self._rest = rest
-        self._archive = archive
+        self._exchange = exchange
         self._store = store
         self._journal = journal
-        self._now = now
+        self._workers = workers
+        self._now = exchange.clock.now
         self._threshold = monthly_threshold_months
         self._concurrency = concurrency
+        self._on_archive = on_archive
         self._in_memory = asyncio.Semaphore(concurrency + _FILES_AHEAD)  # files whose rows are held
         self.shared_zeros = zeros.SharedZeros()
-
-    async def first_minute(self, symbol: str, start: int) -> int | None:
-        """The first minute at or after ``start`` that the exchange has, None if it has none.
-
-        Raises:
-            RestError: the question could not be asked.
-        """
-        rows = await self._rest.klines(symbol, start=start, limit=1)
-        return int(rows["open_time"][0]) if len(rows) else None
 
     async def listed_start(self, symbol: str, start: int) -> int | None:
         """Cuts a wanted start at the listing of a symbol; asks for it where the store does not know it.
@@ -163,7 +160,7 @@ class History:
         """
         listed = self._store.listed(symbol)
         if listed is None or listed > start:
-            listed = await self.first_minute(symbol, start)
+            listed = await self._exchange.first_minute(symbol, start)
             if listed is None:
                 return None
             if listed > start:
@@ -181,8 +178,15 @@ class History:
         done = FillResult()
         barred: dict[FileKind, Coverage] = {FileKind.MONTH: EMPTY, FileKind.DAY: EMPTY}
         left = missing
+        published = self._exchange.facts(symbol).archive_published
         while left:
-            plan = make_plan(left, now=self._now(), monthly_threshold_months=self._threshold, without=barred)
+            plan = make_plan(
+                left,
+                now=self._now(),
+                published=published,
+                monthly_threshold_months=self._threshold,
+                without=barred,
+            )
             tracker.files_total = tracker.files_done + len(plan.files)
             # Files first: what they lack joins the REST part of the next round.
             if plan.files:
@@ -225,22 +229,26 @@ class History:
     ) -> tuple[Rows, Coverage] | None:
         """Fetch a file into the store; the rows and minutes REST must confirm before they are believed."""
         try:
-            found = await self._archive.fetch(
-                file, symbol, on_bytes=lambda n: setattr(tracker, "bytes_done", tracker.bytes_done + n)
+            found = await self._exchange.read_archive(
+                file, symbol, lambda n: setattr(tracker, "bytes_done", tracker.bytes_done + n)
             )
         except ArchiveError as error:
+            self._on_archive(symbol, False, str(error))
             self._journal.count("archive_files_missing" if error.missing else "archive_files_refused")
             if not error.missing:
                 self._journal.note("warning", f"{error}; the next source is asked", symbol)
             return None
+        self._on_archive(symbol, True, found.note)
         if found.note:
             self._journal.note("warning", found.note, symbol)
-        source = _CHECKED[file.kind] if found.checked else Source.ARCHIVE_UNCHECKED
+        source = file.source(checked=found.checked)
         self._record_file(symbol, found)
         for line in found.refused:
             text = line.text[:_TEXT_KEPT].decode(errors="replace")
             self._quarantine(symbol, line.open_time, source, line.reason, text)
-        rows, bad, doubted = await self._archive.in_worker(_examine, found.rows, file)
+        rows, bad, doubted = await asyncio.get_running_loop().run_in_executor(
+            self._workers, _examine, found.rows, file
+        )
         if len(bad):
             self._quarantine_rows(symbol, bad, source)
         self.shared_zeros.add(rows)
@@ -329,9 +337,11 @@ class History:
         urgent: bool,
         doubted: Coverage = EMPTY,
     ) -> None:
-        for start, end in rest_pages(ranges):
+        facts = self._exchange.facts(symbol)
+        for start, end in rest_pages(ranges, facts.page_candles):
             page, asked = span(start, end), self._now()
-            tracker.asks_rest, tracker.rest_waits = tracker.asks_rest + 1, self._rest.waits
+            tracker.asks_rest += 1
+            tracker.rest_waits = lambda: self._exchange.status().waiting
             try:
                 rows, newest = await self._page(symbol, start, end, urgent)
             except RestError as error:
@@ -340,7 +350,7 @@ class History:
                 continue
             finally:
                 tracker.asks_rest -= 1
-            proven = min(asked - SURE_MS, newest - (_PROOF_MINUTES - 1) * MINUTE_MS)
+            proven = min(asked - facts.final_ms, newest - (_PROOF_MINUTES - 1) * MINUTE_MS)
             sure = page.clip(start, max(proven, asked - _PROOF_MS) // MINUTE_MS * MINUTE_MS)
             kept = self.accept(symbol, rows, Source.REST)
             traded = Coverage.of_times(kept["open_time"][kept["volume"] > 0])
@@ -354,27 +364,28 @@ class History:
                 if len(kept) < len(rows):
                     done.reason = "no source has sound candles of these minutes: see the quarantine"
 
-    async def _page(self, symbol: str, start: int, end: int, urgent: bool) -> tuple[Rows, int]:
-        """Closed rows of ``[start, end)``, and the open time (ms) of the newest minute that was shown."""
+    async def _page(self, symbol: str, start: int, end: int, urgent: bool) -> Page:
+        """Closed rows of ``[start, end)``, and which is the newest minute that was shown, also after it."""
+        facts = self._exchange.facts(symbol)
         limit = (end - start) // MINUTE_MS
-        more = min(_PROOF_MINUTES, PAGE_MINUTES - limit) if end > self._now() - _PROOF_MS else 0
+        more = min(_PROOF_MINUTES, facts.page_candles - limit) if end > self._now() - _PROOF_MS else 0
         until = end + more * MINUTE_MS
         for attempt in range(1, _REST_TRIES + 1):
             try:
-                rows, newest = await self._rest.klines_shown(
-                    symbol, "1m", start, until, limit + more, urgent=urgent
+                rows, newest = await self._exchange.candles(
+                    symbol, MINUTE_MS // SECOND_MS, start, until, urgent=urgent
                 )
                 rows = rows[rows["open_time"] < end]
-                if not len(rows) and attempt < _REST_TRIES and end <= self._now() - SURE_MS:
+                if not len(rows) and attempt < _REST_TRIES and end <= self._now() - facts.final_ms:
                     # It has been seen to answer so by mistake: only the last try is believed.
-                    raise RestError("empty answer", f"no minute of {limit} is there")
-                return rows, newest
+                    raise RestError(Refusal.EMPTY_ANSWER, f"no minute of {limit} is there")
+                return Page(rows, newest)
             except RestError as error:
                 self._journal.fault(event_name("rest", error.kind), str(error), symbol)
-                if attempt == _REST_TRIES or error.kind in ("unknown symbol", "refused here", "banned"):
+                if attempt == _REST_TRIES or error.kind.final:
                     raise
                 if error.retry_ms is not None:
-                    await self._rest.clock.sleep_until(error.retry_ms)
+                    await self._exchange.clock.sleep_until(error.retry_ms)
                 else:
                     await asyncio.sleep(0.25 * 2**attempt)
         raise AssertionError("unreachable")

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 
 from tui_feeder.engine.core.candle import DAY_MS
-from tui_feeder.engine.core.clock import ExchangeClock, Step
+from tui_feeder.engine.core.clock import Step
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
-from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
+from tui_feeder.engine.exchanges.base import Exchange, RestError
 
 _EVERY_SECONDS = 20.0
 #: While REST cannot be reached: its clock is what shows first that it can be again, s.
@@ -33,13 +33,12 @@ class ClockSync:
 
     def __init__(
         self,
-        clock: ExchangeClock,
-        rest: RestClient,
+        exchange: Exchange,
         journal: Journal,
         stepped_back: Callable[[int, int], None],
     ) -> None:
-        self._clock = clock
-        self._rest = rest
+        self._clock = exchange.clock
+        self._exchange = exchange
         self._journal = journal
         self._stepped_back = stepped_back
         self._skew_logged = 0.0
@@ -49,7 +48,7 @@ class ClockSync:
         self.log_skew()
         measured, every = time.monotonic(), _EVERY_SECONDS
         while True:
-            heartbeat(_CHECK_SECONDS, OUTSIDE_SECONDS, unless=self._rest.silenced)
+            heartbeat(_CHECK_SECONDS, OUTSIDE_SECONDS, unless=lambda: self._exchange.status().silenced)
             disagreed = await self._clock.wait_for_disagreement(_CHECK_SECONDS)
             if moved := self._clock.wall_step():
                 self._journal.count("local_clock_steps")
@@ -60,7 +59,7 @@ class ClockSync:
                 continue
             await asyncio.sleep(_OTHERS_SECONDS if disagreed else 0.0)
             try:
-                step = await self._rest.sync_clock()
+                step = await self._exchange.sync_clock()
                 every = _EVERY_SECONDS
             except RestError as error:
                 self._journal.fault("clock_measurements_failed", str(error))

@@ -7,34 +7,13 @@ the rest -> REST pages. What a source turns out to lack is planned again without
 from __future__ import annotations
 
 from calendar import monthrange
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import Enum
+from datetime import UTC, datetime
 
+from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
-
-#: Rows of one REST page for bulk reads: 499 costs weight 2, the most candles for the weight.
-PAGE_MINUTES = 499
-PAGE_WEIGHT = 2
-#: Zipped bytes of a minute, for estimates before anything was downloaded (measured: 31 to 43).
-BYTES_A_MINUTE = 36
-
-
-class FileKind(Enum):
-    """Archives come by the month and by the day."""
-
-    MONTH = "monthly files"
-    DAY = "daily files"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class File:
-    """One archive zip and the minutes ``[start, end)`` it should hold."""
-
-    start: int
-    end: int
-    kind: FileKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +28,12 @@ class Plan:
         """Every minute the plan would fetch."""
         return Coverage([(file.start, file.end) for file in self.files]).union(self.rest)
 
-    @property
-    def pages(self) -> int:
-        """Number of REST requests."""
-        return sum(-(-(end - start) // (PAGE_MINUTES * MINUTE_MS)) for start, end in self.rest)
-
-    @property
-    def weight(self) -> int:
-        """Request weight of the REST part."""
-        return self.pages * PAGE_WEIGHT
-
-    @property
-    def bytes_estimate(self) -> int:
-        """Bytes to download, about."""
-        return self.covers.minutes * BYTES_A_MINUTE
-
 
 def make_plan(
     missing: Coverage,
     *,
     now: int,
+    published: Callable[[File], int] | None,
     monthly_threshold_months: int,
     without: dict[FileKind, Coverage] | None = None,
 ) -> Plan:
@@ -77,6 +42,7 @@ def make_plan(
     Args:
         missing: minutes wanted; all of them closed.
         now: exchange time in ms; decides what can be published.
+        published: when (exchange ms) a file can be expected; None: there is no archive.
         monthly_threshold_months: length of a missing range from which monthly files are used.
         without: minutes for which a kind of file was tried and failed.
 
@@ -84,46 +50,40 @@ def make_plan(
         Files in order of time, and the ranges for REST. Covers ``missing`` exactly.
     """
     barred = without or {}
+
+    def usable(file: File) -> bool:
+        there = published is not None and published(file) <= now
+        return there and not barred.get(file.kind, EMPTY).clip(file.start, file.end)
+
     files: list[File] = []
     rest = EMPTY
     for start, end in missing:
         left = span(start, end)
         if end >= _add_months(start, monthly_threshold_months):
-            months = [
-                File(a, b, FileKind.MONTH)
-                for a, b in _months(start, end)
-                if month_published(a) <= now and not barred.get(FileKind.MONTH, EMPTY).clip(a, b)
-            ]
+            months = [file for a, b in _months(start, end) if usable(file := File(a, b, FileKind.MONTH))]
             files.extend(months)
             left = left.subtract(Coverage([(file.start, file.end) for file in months]))
         days = [
-            File(a, a + DAY_MS, FileKind.DAY)
+            file
             for low, high in left
             for a in range(-(-low // DAY_MS) * DAY_MS, high - DAY_MS + 1, DAY_MS)
-            if day_published(a) <= now and not barred.get(FileKind.DAY, EMPTY).clip(a, a + DAY_MS)
+            if usable(file := File(a, a + DAY_MS, FileKind.DAY))
         ]
         files.extend(days)
         rest = rest.union(left.subtract(Coverage([(file.start, file.end) for file in days])))
     return Plan(tuple(sorted(files, key=lambda file: file.start)), rest)
 
 
-def day_published(day: int) -> int:
-    """Exchange time from which the file of the UTC day that starts at ``day`` can be expected.
+def rest_pages(ranges: Coverage, minutes: int) -> list[tuple[int, int]]:
+    """The ranges cut into pages.
 
-    Observed: 08:32 to 08:40 UTC of the next morning. Earlier tries would only collect 404s.
+    Args:
+        ranges: of minutes.
+        minutes: the most in a page.
+
+    Returns:
+        Start and end (ms, exclusive) of each, in order of time.
     """
-    return day + DAY_MS + (8 * 60 + 40) * MINUTE_MS
-
-
-def month_published(month: int) -> int:
-    """Like :func:`day_published` for the month that starts at ``month``: its end's first Monday."""
-    end = _datetime(_add_months(month, 1))
-    monday = end + timedelta(days=(7 - end.weekday()) % 7)
-    return int(monday.timestamp() * 1000) + (8 * 60 + 40) * MINUTE_MS
-
-
-def rest_pages(ranges: Coverage, minutes: int = PAGE_MINUTES) -> list[tuple[int, int]]:
-    """The ranges cut into pages of at most ``minutes``, in order of time."""
     step = minutes * MINUTE_MS
     return [(a, min(a + step, end)) for start, end in ranges for a in range(start, end, step)]
 

@@ -13,16 +13,12 @@ import asyncio
 import numpy as np
 
 from tui_feeder.engine.analytics.pipeline import PipelineSettings
-from tui_feeder.engine.core.candle import SECOND_MS, Rows, faulty, timeframe_label
+from tui_feeder.engine.core.candle import SECOND_MS, Rows, faulty
 from tui_feeder.engine.derived.inputs import SEED, Seed, SymbolInputs
-from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
+from tui_feeder.engine.exchanges.base import Exchange, Refusal, RestError
 
 _BARS, _BARS_FOR_PERIOD = 922, 89
-_PAGE = 499  # the cheapest page by weight
 _TRIES = 3
-_HOPELESS = ("banned", "refused here", "unknown symbol", "forbidden")
-#: Timeframes of which the exchange has klines, seconds.
-NATIVE = (60, 180, 300, 900, 1800, 3600, 7200, 14400, 21600, 28800, 43200, 86400)
 
 
 def bars_needed(settings: PipelineSettings) -> int:
@@ -44,21 +40,32 @@ def short_timeframes(settings: PipelineSettings, inputs: SymbolInputs, start: in
 
 
 async def read_seed(
-    rest: RestClient, symbol: str, settings: PipelineSettings, timeframe: int, start: int
+    exchange: Exchange, symbol: str, settings: PipelineSettings, timeframe: int, start: int
 ) -> Seed:
-    """The exchange's bars of ``timeframe`` that lead up to a history from ``start`` on; few if listed late.
+    """The exchange's bars that lead up to a history; few if listed late.
+
+    Args:
+        exchange: asked for them.
+        symbol: whose.
+        settings: the longest period of the EMAs tells how many are needed.
+        timeframe: of the bars, seconds.
+        start: where the history begins, ms.
+
+    Returns:
+        The bars before ``start``.
 
     Raises:
         RestError: the exchange refused, or gave no usable answer in several tries.
     """
-    native = max(interval for interval in NATIVE if timeframe % interval == 0)
+    facts = exchange.facts(symbol)
+    native = max(length for length in facts.native_timeframes if timeframe % length == 0)
     span = native * SECOND_MS
     until = end = start - start % (timeframe * SECOND_MS)
     pages: list[Rows] = []
     left = bars_needed(settings) * (timeframe // native)
     while left > 0:
-        asked = min(_PAGE, left)
-        rows = await _page(rest, symbol, timeframe_label(native), end - asked * span, end)
+        asked = min(facts.page_candles, left)
+        rows = await _page(exchange, symbol, native, end - asked * span, end)
         pages.append(rows)
         left -= asked
         end -= asked * span
@@ -79,17 +86,17 @@ def bars_of(rows: Rows, timeframe: int) -> bytes:
     return made.tobytes()
 
 
-async def _page(rest: RestClient, symbol: str, interval: str, start: int, end: int) -> Rows:
+async def _page(exchange: Exchange, symbol: str, timeframe: int, start: int, end: int) -> Rows:
     for attempt in range(1, _TRIES + 1):
         try:
-            rows = await rest.klines(symbol, interval=interval, start=max(0, start), end=end, limit=_PAGE)
+            rows = (await exchange.candles(symbol, timeframe, max(0, start), end)).rows
             sound: Rows = rows[~faulty(rows)]
             return sound
         except RestError as error:
-            if attempt == _TRIES or error.kind in _HOPELESS:
+            if attempt == _TRIES or error.kind.final or error.kind is Refusal.FORBIDDEN:
                 raise
             if error.retry_ms is not None:
-                await rest.clock.sleep_until(error.retry_ms)
+                await exchange.clock.sleep_until(error.retry_ms)
             else:
                 await asyncio.sleep(0.25 * 2**attempt)
     raise AssertionError("unreachable")

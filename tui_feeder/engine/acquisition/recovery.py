@@ -11,13 +11,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from operator import attrgetter
 
-from tui_feeder.engine.acquisition.backfill import SURE_MS, FillProgress, FillResult, History
+from tui_feeder.engine.acquisition.backfill import FillProgress, FillResult, History
 from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS
-from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.journal import Journal
-from tui_feeder.engine.exchanges.binance.rest import SETTLE_MS
+from tui_feeder.engine.exchanges.base import Exchange
 from tui_feeder.engine.storage.store import Store, Unavailable
 from tui_feeder.monitor import GapView
 
@@ -84,7 +83,7 @@ class Recovery:
         store: Store,
         ingest: Ingest,
         journal: Journal,
-        clock: ExchangeClock,
+        exchange: Exchange,
         *,
         deadline_seconds: float,
         rebuild: Callable[[str, int], Awaitable[None]],
@@ -94,8 +93,9 @@ class Recovery:
         self._store = store
         self._ingest = ingest
         self._journal = journal
-        self._clock = clock
-        self._deadline = clock.at_least(int(deadline_seconds * SECOND_MS), 2.0)
+        self._exchange = exchange
+        self._clock = exchange.clock
+        self._deadline = self._clock.at_least(int(deadline_seconds * SECOND_MS), 2.0)
         self._rebuild = rebuild
         self._gaps: dict[str, list[Gap]] = {}  # of each symbol: sorted, disjoint
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -148,10 +148,9 @@ class Recovery:
             at += 1
         return span(start, end).subtract(Coverage(near))
 
-    @staticmethod
-    def _insert(gaps: list[Gap], gap: Gap) -> None:
+    def _insert(self, gaps: list[Gap], gap: Gap) -> None:
         gap.missing = (gap.end - gap.start) // MINUTE_MS
-        gap.next_try = gap.next_try or gap.end + SETTLE_MS
+        gap.next_try = gap.next_try or gap.end + self._exchange.facts(gap.symbol).settle_ms
         gaps.insert(bisect_right(gaps, gap.start, key=_start_of), gap)
 
     def _ensure_task(self, symbol: str) -> None:
@@ -227,14 +226,14 @@ class Recovery:
                 self._confirming[symbol] = task
 
     async def _confirm(self, symbol: str) -> None:
+        facts = self._exchange.facts(symbol)
         while unconfirmed := self._unconfirmed[symbol]:
-            settled, proven = (
-                unconfirmed.start + MINUTE_MS + SURE_MS,
-                unconfirmed.start + 2 * MINUTE_MS + SETTLE_MS,
-            )
+            settled = unconfirmed.start + MINUTE_MS + facts.final_ms
+            proven = unconfirmed.start + 2 * MINUTE_MS + facts.settle_ms
             # What was read after it had settled waits for nothing but a later minute to prove it.
             await self._clock.sleep_until(settled if self._clock.now() < settled else proven)
-            ripe = self._unconfirmed[symbol].clip(0, (self._clock.now() - SURE_MS) // MINUTE_MS * MINUTE_MS)
+            final = (self._clock.now() - facts.final_ms) // MINUTE_MS * MINUTE_MS
+            ripe = self._unconfirmed[symbol].clip(0, final)
             try:
                 done = await self._history.confirm(symbol, ripe)
             except Exception as error:
@@ -319,7 +318,8 @@ class Recovery:
         """
         symbol = gap.symbol
         # Only what has settled: a gap at the end of time grows while it is being filled.
-        settled = (self._clock.now() - SETTLE_MS) // MINUTE_MS * MINUTE_MS
+        settle_ms = self._exchange.facts(symbol).settle_ms
+        settled = (self._clock.now() - settle_ms) // MINUTE_MS * MINUTE_MS
         missing = self._store.present(symbol).missing(gap.start, min(gap.end, settled))
         gap.state, gap.source = "filling", "REST"
         filled = FillResult()
@@ -343,7 +343,7 @@ class Recovery:
         left = self._store.present(symbol).missing(gap.start, gap.end)
         gap.missing = left.minutes
         if left and left.start >= settled:
-            gap.state, gap.next_try = "queued", left.start + MINUTE_MS + SETTLE_MS
+            gap.state, gap.next_try = "queued", left.start + MINUTE_MS + settle_ms
         elif left:
             self._postpone(gap, filled, left)
         return late, filled.restored

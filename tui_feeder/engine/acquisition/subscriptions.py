@@ -10,20 +10,22 @@ from typing import Protocol
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol, choose_symbols
 from tui_feeder.engine.core.backoff import Backoff
 from tui_feeder.engine.core.candle import MINUTE_MS
-from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.journal import Journal, shortened
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
-from tui_feeder.engine.exchanges.binance.answers import Listings, SymbolInfo
-from tui_feeder.engine.exchanges.binance.rest import RestClient, RestError
+from tui_feeder.engine.exchanges.base import (
+    Exchange,
+    Listings,
+    Refusal,
+    RestError,
+    SymbolInfo,
+    Trading,
+)
 from tui_feeder.spelling import closest
 from tui_feeder.time_format import format_second
 
 _LISTINGS_MS = 5 * MINUTE_MS
 #: What the exchange's list no longer shows is believed after so many reads in a row, and so long.
 _GONE_READS, _GONE_MS, _GONE_READ_MS = 3, 3 * MINUTE_MS, MINUTE_MS
-_TRADING = "TRADING"
-#: What the exchange says of a symbol before its first trade.
-_NOT_YET = ("PENDING_TRADING", "PRE_TRADING")
 
 
 class SubscriptionListener(Protocol):
@@ -55,8 +57,7 @@ class Subscriptions:
 
     Args:
         wanted: names and patterns.
-        rest: asked for the listings.
-        clock: the exchange's.
+        exchange: asked for the listings.
         journal: what comes and goes is told there.
         listener: does what follows.
     """
@@ -64,8 +65,7 @@ class Subscriptions:
     def __init__(
         self,
         wanted: Sequence[str],
-        rest: RestClient,
-        clock: ExchangeClock,
+        exchange: Exchange,
         journal: Journal,
         listener: SubscriptionListener,
     ) -> None:
@@ -81,8 +81,8 @@ class Subscriptions:
         self._replaced = False  # the wanted symbols are others than those of the start
         self._read_now = asyncio.Event()
         self._listings_failed = False  # the listings were refused when they were asked for last
-        self._rest = rest
-        self._clock = clock
+        self._exchange = exchange
+        self._clock = exchange.clock
         self._journal = journal
         self._listener = listener
 
@@ -119,11 +119,11 @@ class Subscriptions:
         backoff = Backoff()
         while True:
             try:
-                await self._rest.sync_clock()
-                found = await self._rest.listings()
+                await self._exchange.sync_clock()
+                found = await self._exchange.listings()
                 self._apply_listings(found)
                 if not found.symbols:
-                    raise RestError("empty answer", "it lists no symbol that can be used")
+                    raise RestError(Refusal.EMPTY_ANSWER, "it lists no symbol that can be used")
             except RestError as error:
                 wait = backoff.next()
                 if error.retry_ms is not None:
@@ -132,7 +132,7 @@ class Subscriptions:
                 await asyncio.sleep(wait)
                 continue
             self._journal.note(
-                "info", f"connected to {self._rest.base_url}: {len(self.listed)} symbols listed, "
+                "info", f"connected to {self._exchange.address}: {len(self.listed)} symbols listed, "
                 f"exchange time {format_second(self._clock.now())}",
             )  # fmt: skip
             return
@@ -142,13 +142,13 @@ class Subscriptions:
         while True:
             until, floor = (_GONE_READ_MS, 0.7) if self._disappearing else (_LISTINGS_MS, 20.0)
             pause = self._clock.real_seconds(self._clock.at_least(until, floor))
-            heartbeat(pause, OUTSIDE_SECONDS, unless=self._rest.silenced)
+            heartbeat(pause, OUTSIDE_SECONDS, unless=lambda: self._exchange.status().silenced)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):  # wait_for of Python 3.11 can lose a cancellation
                     await self._read_now.wait()
             self._read_now.clear()
             try:
-                self._apply_listings(await self._rest.listings())
+                self._apply_listings(await self._exchange.listings())
             except RestError as error:
                 self._journal.fault("listings_failed", str(error))
                 self._listings_failed = True
@@ -170,7 +170,7 @@ class Subscriptions:
         listed, leaving = dict(found.symbols), {}
         for name, info in self.listed.items():
             shown = listed.get(name)
-            if info.status != _TRADING or (shown is not None and shown.status == _TRADING):
+            if info.trading is not Trading.NOW or (shown is not None and shown.trading is Trading.NOW):
                 continue
             if shown is None and name in found.unusable:
                 listed[name] = info
@@ -204,7 +204,7 @@ class Subscriptions:
     def _update_phase(self, tracked: TrackedSymbol) -> None:
         """What becomes of a symbol, as it is listed now."""
         name, info = tracked.symbol, self.listed.get(tracked.symbol)
-        trades = info is not None and info.status == _TRADING
+        trades = info is not None and info.trading is Trading.NOW
         tracked.info = info or tracked.info
         if tracked.info is None and tracked.phase == "waiting":
             tracked.phase, tracked.reason = "unknown", "the exchange does not list it"
@@ -216,8 +216,8 @@ class Subscriptions:
                 )
             self._journal.note("error", text, name)
         elif not trades and tracked.phase in ("waiting", "backfill", "live", "no data"):
-            status = f" ({info.status})" if info is not None else ""
-            if info is not None and info.status in _NOT_YET:
+            status = f" ({info.status})" if info is not None and info.status else ""
+            if info is not None and info.trading is Trading.NOT_YET:
                 tracked.phase, tracked.reason = "pending", f"the exchange does not trade it yet{status}"
             else:
                 tracked.phase, tracked.reason = "delisted", f"the exchange trades it no longer{status}"

@@ -22,7 +22,6 @@ from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
 from tui_feeder.engine.core.backoff import Backoff
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, timeframe_label, to_candles
-from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.derived.bar_messages import bar_messages
@@ -39,7 +38,7 @@ from tui_feeder.engine.derived.inputs import (
 from tui_feeder.engine.derived.revisions import NOTE as REVISIONS
 from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.derived.settings import pipeline_settings
-from tui_feeder.engine.exchanges.binance.rest import OWN_FAULTS, RestClient, RestError
+from tui_feeder.engine.exchanges.base import Exchange, Refusal, RestError
 from tui_feeder.engine.storage.outbox import OutgoingMessage
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.time_format import format_second
@@ -66,9 +65,8 @@ class SymbolStartup:
         history: History,
         ingest: Ingest,
         journal: Journal,
-        clock: ExchangeClock,
+        exchange: Exchange,
         workers: ThreadPoolExecutor,
-        rest: RestClient,
         checkpoints: CheckpointWriter,
         publish: Callable[[str, Message, bytes], None],
         phases_changed: Callable[[], None],
@@ -78,11 +76,11 @@ class SymbolStartup:
         self._history = history
         self._ingest = ingest
         self._journal = journal
-        self._clock = clock
+        self._exchange = exchange
+        self._clock = exchange.clock
         self._workers = workers
         self._publish = publish
         self._phases_changed = phases_changed
-        self._rest = rest
         self._checkpoints = checkpoints
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._refused: dict[str, TrackedSymbol] = {}  # those that wait after a refusal, the longest first
@@ -165,14 +163,14 @@ class SymbolStartup:
                 found = await self._history.listed_start(tracked.symbol, start)
                 if found is None and tracked.info is not None and tracked.info.listed_hint < start:
                     raise RestError(
-                        "empty answer", f"the exchange shows no candle since {format_second(start)}"
+                        Refusal.EMPTY_ANSWER, f"the exchange shows no candle since {format_second(start)}"
                     )
                 return self.closed_until() if found is None else found
             except RestError as error:
                 await self._postpone(tracked, error.kind, str(error), backoff, error.retry_ms or 0)
 
     async def _postpone(
-        self, tracked: TrackedSymbol, kind: str, reason: str, backoff: Backoff, retry_ms: int = 0
+        self, tracked: TrackedSymbol, kind: Refusal | None, reason: str, backoff: Backoff, retry_ms: int = 0
     ) -> None:
         """Wait until the next try, less where REST is reached again or the symbol's candles begin.
 
@@ -181,7 +179,8 @@ class SymbolStartup:
         now = self._clock.now()
         seconds = max(backoff.next(), self._clock.real_seconds(retry_ms - now))
         next_try = now + int(seconds * 1000 * self._clock.rate)
-        phase = "no data" if kind in OWN_FAULTS and backoff.tries > _ALONE_TRIES else "backfill"
+        alone = kind is not None and kind.about_the_request and backoff.tries > _ALONE_TRIES
+        phase = "no data" if alone else "backfill"
         text = f"{reason}; asked again at {format_second(next_try)[11:]}"
         if tracked.phase != phase or phase == "backfill":
             self._journal.note("warning", text, tracked.symbol)
@@ -227,7 +226,7 @@ class SymbolStartup:
         for timeframe in short_timeframes(settings, inputs, start, end):
             tracked.reason = f"{timeframe_label(timeframe)} bars from before its history are being read"
             try:
-                seed = await read_seed(self._rest, tracked.symbol, settings, timeframe, start)
+                seed = await read_seed(self._exchange, tracked.symbol, settings, timeframe, start)
             except RestError as error:
                 label = timeframe_label(timeframe)
                 text = f"{label} bars before its history could not be read ({error.kind}: {error}): "

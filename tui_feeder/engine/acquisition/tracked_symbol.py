@@ -14,7 +14,7 @@ from tui_feeder.engine.analytics.pipeline import TimeframeState
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle
 from tui_feeder.engine.core.day_window import DayWindow
 from tui_feeder.engine.core.decimals import places
-from tui_feeder.engine.exchanges.binance.answers import SymbolInfo
+from tui_feeder.engine.exchanges.base import SymbolInfo, Trading
 from tui_feeder.monitor import TimeframeView
 
 
@@ -87,9 +87,11 @@ def matching(wanted: Sequence[str], there: Iterable[str]) -> list[str]:
 def choose_symbols(wanted: Sequence[str], listed: Mapping[str, SymbolInfo]) -> list[str]:
     """The symbols that names and patterns stand for where these are ``listed``; see :func:`matching`.
 
-    Patterns match trading perpetuals alone.
+    Patterns match what is traded now, and of that what the exchange says they take in.
     """
-    return matching(wanted, (i.symbol for i in listed.values() if i.perpetual and i.status == "TRADING"))
+    return matching(
+        wanted, (i.symbol for i in listed.values() if i.matches_patterns and i.trading is Trading.NOW)
+    )
 
 
 def wanted_start(config: Config, now: int) -> int:

@@ -6,13 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui_feeder.engine.acquisition.download_plan import (
-    FileKind,
-    day_published,
-    make_plan,
-    month_published,
-    rest_pages,
-)
+from tui_feeder.engine.acquisition.download_plan import Plan, make_plan, rest_pages
+from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 
@@ -29,6 +24,19 @@ def first_of_next_month(moment: datetime) -> datetime:
     return (moment.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
+def published(file: File) -> int:
+    """A day's file comes nine hours after its end, a month's three days after."""
+    return file.end + (9 * 60 * MINUTE_MS if file.kind is FileKind.DAY else 3 * DAY_MS)
+
+
+def planned(
+    missing: Coverage, *, now: int, threshold: int, without: dict[FileKind, Coverage] | None = None
+) -> Plan:
+    return make_plan(
+        missing, now=now, published=published, monthly_threshold_months=threshold, without=without
+    )
+
+
 START = ms("2023-10-15")
 spans = st.tuples(
     st.integers(0, 300 * 1440), st.sampled_from((1, 60, 499, 500, 1440, 3000, 45_000, 140_000))
@@ -43,7 +51,7 @@ def test_a_plan_covers_exactly_what_is_missing_each_minute_once(
     missing: Coverage, days_later: int, threshold: int, without: dict[FileKind, Coverage]
 ) -> None:
     now = (missing.end if missing else START) + days_later * DAY_MS
-    plan = make_plan(missing, now=now, monthly_threshold_months=threshold, without=without)
+    plan = planned(missing, now=now, threshold=threshold, without=without)
     assert plan.covers == missing
     parts = [(file.start, file.end) for file in plan.files] + list(plan.rest)
     assert sum(end - start for start, end in parts) == missing.minutes * MINUTE_MS
@@ -55,28 +63,30 @@ def test_a_plan_covers_exactly_what_is_missing_each_minute_once(
         if file.kind is FileKind.MONTH:
             assert begin.day == 1
             assert ends == first_of_next_month(begin)
-            assert month_published(file.start) <= now
+            assert published(file) <= now
         else:
             assert ends - begin == timedelta(days=1)
-            assert day_published(file.start) <= now
+            assert published(file) <= now
         assert not without.get(file.kind, EMPTY).intersect(span(file.start, file.end))
     # No whole day that a file could give is left to REST.
     for start, end in plan.rest:
         for day in range(-(-start // DAY_MS) * DAY_MS, end - DAY_MS + 1, DAY_MS):
             tried = without.get(FileKind.DAY, EMPTY).intersect(span(day, day + DAY_MS))
-            assert tried or day_published(day) > now
+            assert tried or published(File(day, day + DAY_MS, FileKind.DAY)) > now
 
 
 @given(coverages)
-def test_the_cost_is_that_of_its_pages(missing: Coverage) -> None:
-    plan = make_plan(missing, now=0, monthly_threshold_months=3)  # nothing is published: all by REST
-    pages = rest_pages(plan.rest)
-    assert plan.files == ()
-    assert plan.pages == len(pages)
-    assert plan.weight == 2 * len(pages)
+def test_pages_cover_the_ranges_and_none_is_longer_than_allowed(missing: Coverage) -> None:
+    pages = rest_pages(missing, 499)
     assert Coverage(pages) == missing
     assert sum(end - start for start, end in pages) == missing.minutes * MINUTE_MS
     assert all(0 < end - start <= 499 * MINUTE_MS for start, end in pages)
+
+
+@given(coverages)
+def test_without_an_archive_all_is_read_by_rest(missing: Coverage) -> None:
+    plan = make_plan(missing, now=ms("2026-01-01"), published=None, monthly_threshold_months=0)
+    assert plan == Plan((), missing)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +108,7 @@ def test_monthly_files_are_used_from_the_threshold_on_and_not_a_minute_before(
     start: str, months: int, shortest_end: str
 ) -> None:
     def kinds(end: int) -> set[FileKind]:
-        plan = make_plan(span(ms(start), end), now=ms("2026-01-01"), monthly_threshold_months=months)
+        plan = planned(span(ms(start), end), now=ms("2026-01-01"), threshold=months)
         return {file.kind for file in plan.files}
 
     end = ms(shortest_end)
@@ -109,17 +119,13 @@ def test_monthly_files_are_used_from_the_threshold_on_and_not_a_minute_before(
 
 
 def test_a_threshold_of_zero_uses_monthly_files_for_any_whole_month() -> None:
-    plan = make_plan(
-        span(ms("2023-02-01"), ms("2023-03-01")), now=ms("2026-01-01"), monthly_threshold_months=0
-    )
+    plan = planned(span(ms("2023-02-01"), ms("2023-03-01")), now=ms("2026-01-01"), threshold=0)
     assert [file.kind for file in plan.files] == [FileKind.MONTH]
 
 
 def test_a_long_range_takes_days_then_months_then_days_then_pages() -> None:
     now = ms("2024-05-16T09:00")
-    plan = make_plan(
-        span(ms("2024-01-30T12:00"), ms("2024-05-16T08:59")), now=now, monthly_threshold_months=3
-    )
+    plan = planned(span(ms("2024-01-30T12:00"), ms("2024-05-16T08:59")), now=now, threshold=3)
     assert [(f.kind, at(f.start).strftime("%m-%d")) for f in plan.files] == [
         (FileKind.DAY, "01-31"),
         (FileKind.MONTH, "02-01"),
@@ -133,56 +139,35 @@ def test_a_long_range_takes_days_then_months_then_days_then_pages() -> None:
             (ms("2024-05-16"), ms("2024-05-16T08:59")),
         ]
     )
-    assert plan.pages == 2 + 2
-    assert plan.bytes_estimate > 0
 
 
 def test_what_a_monthly_file_lacked_is_planned_by_days_and_then_by_pages() -> None:
     hole = span(ms("2022-05-16"), ms("2022-05-18"))
     month = span(ms("2022-05-01"), ms("2022-06-01"))
     now = ms("2026-01-01")
-    by_days = make_plan(hole, now=now, monthly_threshold_months=0, without={FileKind.MONTH: month})
+    by_days = planned(hole, now=now, threshold=0, without={FileKind.MONTH: month})
     assert [file.kind for file in by_days.files] == [FileKind.DAY, FileKind.DAY]
-    by_pages = make_plan(
-        hole, now=now, monthly_threshold_months=0, without={FileKind.MONTH: month, FileKind.DAY: hole}
-    )
+    by_pages = planned(hole, now=now, threshold=0, without={FileKind.MONTH: month, FileKind.DAY: hole})
     assert by_pages.files == ()
     assert by_pages.rest == hole
 
 
-def test_a_day_is_published_at_0840_the_next_morning() -> None:
+def test_a_file_is_planned_from_the_moment_on_at_which_it_is_published() -> None:
     day = ms("2024-02-29")
-    assert day_published(day) == ms("2024-03-01T08:40")
-    before = make_plan(span(day, day + DAY_MS), now=ms("2024-03-01T08:39"), monthly_threshold_months=3)
-    after = make_plan(span(day, day + DAY_MS), now=ms("2024-03-01T08:40"), monthly_threshold_months=3)
+    before = planned(span(day, day + DAY_MS), now=ms("2024-03-01T08:59"), threshold=3)
+    after = planned(span(day, day + DAY_MS), now=ms("2024-03-01T09:00"), threshold=3)
     assert (before.files, before.rest) == ((), span(day, day + DAY_MS))
     assert len(after.files) == 1
     assert not after.rest
 
 
-@pytest.mark.parametrize(
-    ("month", "monday"),
-    [
-        ("2024-01-01", "2024-02-05T08:40"),
-        ("2024-02-01", "2024-03-04T08:40"),
-        ("2024-03-01", "2024-04-01T08:40"),  # the first is a Monday
-        ("2023-12-01", "2024-01-01T08:40"),
-        ("2024-08-01", "2024-09-02T08:40"),  # the first is a Sunday
-        ("2024-09-01", "2024-10-07T08:40"),  # the first is a Tuesday
-    ],
-)
-def test_a_month_is_published_on_the_first_monday_after_it(month: str, monday: str) -> None:
-    assert month_published(ms(month)) == ms(monday)
-    assert at(month_published(ms(month))).weekday() == 0
-
-
 def test_one_missing_minute_is_one_page() -> None:
     minute = span(ms("2024-02-29T23:59"), ms("2024-03-01"))
-    plan = make_plan(minute, now=ms("2024-03-01T00:01"), monthly_threshold_months=3)
-    assert (plan.files, plan.pages, plan.weight) == ((), 1, 2)
-    assert rest_pages(plan.rest) == [(minute.start, minute.end)]
+    plan = planned(minute, now=ms("2024-03-01T00:01"), threshold=3)
+    assert plan.files == ()
+    assert rest_pages(plan.rest, 499) == [(minute.start, minute.end)]
 
 
 def test_nothing_missing_is_nothing_to_do() -> None:
-    plan = make_plan(EMPTY, now=ms("2024-01-01"), monthly_threshold_months=3)
-    assert (plan.files, plan.rest, plan.pages, plan.bytes_estimate) == ((), EMPTY, 0, 0)
+    plan = planned(EMPTY, now=ms("2024-01-01"), threshold=3)
+    assert (plan.files, plan.rest) == ((), EMPTY)

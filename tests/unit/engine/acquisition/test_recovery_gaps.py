@@ -17,6 +17,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.engine.storage.store import Unavailable
 
 #: Ten years before the clock's now: nothing is due to be tried by itself.
@@ -35,13 +36,14 @@ async def recovering(*unavailable: Unavailable, present: Coverage = EMPTY) -> As
     clock = ExchangeClock()
     queue = SimpleNamespace(next=clock.now() // MINUTE_MS * MINUTE_MS, skipped=EMPTY, opened=0)
     ingest = SimpleNamespace(queue=lambda _: queue, is_blocked=lambda _: False, advance=lambda _: None)
+    exchange = SimpleNamespace(clock=clock, facts=lambda _: USDM.facts)
     store = SimpleNamespace(present=lambda _: present, unavailable=lambda _: unavailable)
 
     async def rebuild(symbol: str, since: int) -> None:
         raise AssertionError
 
     made = Recovery(
-        Never(), store, ingest, Journal(clock.now), clock, deadline_seconds=20, rebuild=rebuild  # type: ignore[arg-type]
+        Never(), store, ingest, Journal(clock.now), exchange, deadline_seconds=20, rebuild=rebuild  # type: ignore[arg-type]
     )  # fmt: skip
     try:
         yield made

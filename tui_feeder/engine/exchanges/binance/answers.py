@@ -11,6 +11,7 @@ import numpy as np
 from tui_feeder.configuration.text import show
 from tui_feeder.engine.core.candle import ROW, SECOND_MS, Rows
 from tui_feeder.engine.core.decoding import UNREADABLE, Whole
+from tui_feeder.engine.exchanges.base import Listings, SymbolInfo, Trading
 
 #: Longest name of a symbol, characters: it is part of keys, paths and addresses.
 _LONGEST_NAME = 64
@@ -18,31 +19,11 @@ _LONGEST_NAME = 64
 _TICKS = (Decimal("1e-12"), Decimal("1e9"))
 _TEXT = 60  # characters shown of an entry that makes no sense
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400}
-
-
-class SymbolInfo(msgspec.Struct, frozen=True):
-    """What exchangeInfo says of a symbol. ``listed_hint`` was wrong for many symbols: a hint."""
-
-    symbol: str
-    status: str
-    perpetual: bool
-    tick_size: float
-    tick_text: str
-    listed_hint: int
-
-    @property
-    def price_decimals(self) -> int:
-        """Decimals of the tick size, for showing prices."""
-        exponent = Decimal(self.tick_text).normalize().as_tuple().exponent
-        return max(0, -exponent) if isinstance(exponent, int) else 0
-
-
-class Listings(NamedTuple):
-    """What exchangeInfo came to."""
-
-    symbols: dict[str, SymbolInfo]
-    unusable: dict[str, str]  # names of entries that cannot be used, fit to be shown, and why
-    weight_limit: int | None  # a minute, where it is stated
+_TRADING = {
+    "TRADING": Trading.NOW,
+    "PENDING_TRADING": Trading.NOT_YET,
+    "PRE_TRADING": Trading.NOT_YET,
+}
 
 
 class _Filter(msgspec.Struct):
@@ -84,8 +65,14 @@ _kline = msgspec.json.Decoder(_Kline, strict=False)
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def listings(body: bytes) -> Listings:
+def listings(body: bytes) -> tuple[Listings, int | None]:
     """The symbols of an exchangeInfo answer, the first of a name.
+
+    Args:
+        body: of the answer.
+
+    Returns:
+        The symbols, and the request weight of a minute where it is stated.
 
     Raises:
         msgspec.MsgspecError: it has no list of symbols.
@@ -102,7 +89,7 @@ def listings(body: bytes) -> Listings:
             symbols[symbol_info.symbol] = symbol_info
         except (*UNREADABLE, ValueError) as error:
             unusable[_name_of(raw, place)] = str(error)
-    return Listings(symbols, unusable, _weight_limit(info.rateLimits))
+    return Listings(symbols, unusable), _weight_limit(info.rateLimits)
 
 
 def _name_of(raw: msgspec.Raw, place: int) -> str:
@@ -137,10 +124,10 @@ def _symbol_info(raw: _Symbol) -> SymbolInfo:
     known = isinstance(hint, int) and not isinstance(hint, bool) and 0 <= hint < 1 << 53
     return SymbolInfo(
         symbol=raw.symbol,
-        status=raw.status,
-        perpetual=raw.contractType in ("PERPETUAL", "TRADIFI_PERPETUAL"),
         tick_size=float(tick),
-        tick_text=f"{tick:f}",
+        trading=_TRADING.get(raw.status, Trading.NO_LONGER),
+        status=raw.status,
+        matches_patterns=raw.contractType in ("PERPETUAL", "TRADIFI_PERPETUAL"),
         listed_hint=hint if known else 0,
     )
 

@@ -15,13 +15,13 @@ from typing import TypeVar
 import aiohttp
 from isal import isal_zlib
 
-from tui_feeder.engine.acquisition.download_plan import File
-from tui_feeder.engine.core.candle import Rows
+from tui_feeder.engine.core.archive_file import File
 from tui_feeder.engine.core.proxy import Proxies, failures, reason_of, session
+from tui_feeder.engine.exchanges.base import ArchiveError, ArchiveRows
 from tui_feeder.engine.exchanges.binance import kline_csv
-from tui_feeder.engine.exchanges.binance.kline_csv import Refused
-from tui_feeder.engine.exchanges.binance.routes import archive_path
-from tui_feeder.errors import ExchangeFailure
+from tui_feeder.engine.exchanges.binance.archive_layout import archive_path
+from tui_feeder.engine.exchanges.binance.market import Market
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 
 MAX_ZIP = 32 << 20
 T = TypeVar("T")
@@ -30,28 +30,6 @@ _TRIES = 3
 #: A download that trickles would hold its slot for ever: it may take so many times the patience with one
 #: that stands still. With 10 s that is 8 KB/s for a month of the busiest symbol.
 _WHOLE_TIMEOUTS = 30
-
-
-class ArchiveError(ExchangeFailure):
-    """A file cannot be used; the message says why. ``missing`` when it is simply not there."""
-
-    def __init__(self, text: str, *, missing: bool = False) -> None:
-        super().__init__(text)
-        self.missing = missing
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveRows:
-    """What an archive held."""
-
-    path: str  # below the archive's address
-    rows: Rows  # sorted, unique, unchecked for invariants
-    refused: tuple[Refused, ...]  # lines that are no candles
-    checked: bool  # its SHA256 agreed
-    sha256: str  # of the zip
-    etag: str  # as the archive states it, "" if it does not
-    size: int  # bytes of the zip
-    note: str  # what was odd about it, "" when nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +47,7 @@ class ArchiveClient:
         concurrency: downloads under way at once.
         timeout: seconds a download may stand still.
         proxies: on the way there; those of the environment where none are given.
+        market: whose files these are.
 
     Raises:
         ProxyError: the proxy cannot be used.
@@ -82,9 +61,11 @@ class ArchiveClient:
         concurrency: int = 4,
         timeout: float = 10.0,
         proxies: Proxies | None = None,
+        market: Market = USDM,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._proxy = (proxies or Proxies()).of(self.base_url)
+        self._folder = market.archive_folder
         self.files = 0
         self.bytes = 0
         self.refused = 0
@@ -108,17 +89,24 @@ class ArchiveClient:
         self,
         file: File,
         symbol: str,
-        interval: str = "1m",
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> ArchiveRows:
         """The rows of one archive, hashed before parsing.
 
         A hash that differs is tried once more (files are replaced without notice), then refused.
 
+        Args:
+            file: which.
+            symbol: whose.
+            on_bytes: called with the size of each part that arrives, bytes.
+
+        Returns:
+            Its rows, and what it was.
+
         Raises:
             ArchiveError: not there, damaged, too large, or its SHA256 differs.
         """
-        path = archive_path(file, symbol, interval)
+        path = archive_path(self._folder, file, symbol)
         name = path.rpartition("/")[2]
         async with self._slots:
             for attempt in (1, 2):

@@ -7,7 +7,7 @@ import msgspec
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.decoding import UNREADABLE
-from tui_feeder.engine.storage.store import Store
+from tui_feeder.engine.exchanges.base import Notes
 
 _NOTE = "ban"
 #: A ban lasts three days at most, and is told with some margin.
@@ -22,19 +22,34 @@ class Ban(msgspec.Struct, frozen=True):
     learnt_here: int  # wall time of this machine
 
 
-def keep_ban(store: Store, clock: ExchangeClock, until: int) -> None:
-    """Write down a ban that lasts ``until`` exchange ms."""
+def keep_ban(notes: Notes, clock: ExchangeClock, until: int) -> None:
+    """Write down a ban, unless nothing may be written.
+
+    Args:
+        notes: where it is kept.
+        clock: the exchange's.
+        until: when it ends, exchange ms.
+    """
+    if notes.read_only:
+        return
     ban = Ban(until, clock.now(), int(clock.wall() * 1000))
-    store.put_note(_NOTE, msgspec.json.encode(ban))
+    notes.put_note(_NOTE, msgspec.json.encode(ban))
 
 
-def known_ban(store: Store, clock: ExchangeClock) -> int:
-    """Until when (exchange ms) an earlier run was banned; 0 if it was not.
+def known_ban(notes: Notes, clock: ExchangeClock) -> int:
+    """Until when an earlier run was banned.
 
     The clock need not be measured: that would take a request. How long the ban still lasts follows
     from how long ago it was learnt by this machine's own clock.
+
+    Args:
+        notes: where it was kept.
+        clock: the exchange's.
+
+    Returns:
+        Exchange ms; 0 if it was not.
     """
-    found = store.note(_NOTE)
+    found = notes.note(_NOTE)
     if found is None:
         return 0
     try:
@@ -44,6 +59,6 @@ def known_ban(store: Store, clock: ExchangeClock) -> int:
         if left > _LONGEST_MS * clock.rate:
             raise ValueError(f"no ban lasts {left // 1000} s")
     except (*UNREADABLE, ValueError, OverflowError) as error:
-        store.report_unusable("the note of a ban", str(error))
+        notes.report_unusable("the note of a ban", str(error))
         return 0
     return clock.now() + max(0, left)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Rows
+from tui_feeder.engine.exchanges.base import RefusedLine
 from tui_feeder.errors import ExchangeFailure
 
 _SLICE = 16 * 1024  # bytes decoded in one go: holds the interpreter for about 0.1 ms
@@ -35,19 +36,11 @@ class CsvError(ExchangeFailure, ValueError):
     """The text is not a kline CSV."""
 
 
-class Refused(NamedTuple):
-    """A line that is no candle. ``open_time`` is its minute (ms), or the one it should have had."""
-
-    open_time: int
-    text: bytes
-    reason: str
-
-
 class Parsed(NamedTuple):
     """The candles of a file in its order, unchecked for the invariants of prices, and its other lines."""
 
     rows: Rows
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedLine, ...]
 
 
 def parse(text: bytes, interval_ms: int = MINUTE_MS) -> Parsed:
@@ -93,7 +86,7 @@ def _slices(text: bytes, start: int) -> Iterator[bytes]:
 def _line_by_line(text: bytes, start: int, interval_ms: int) -> Parsed:
     """What :func:`parse` gives, for a file some lines of which are no candles."""
     found: list[Rows] = []
-    refused: list[Refused] = []
+    refused: list[RefusedLine] = []
     for lines in _slices(text, start):
         try:
             found.append(_rows(_table(lines), interval_ms))
@@ -109,7 +102,7 @@ def _line_by_line(text: bytes, start: int, interval_ms: int) -> Parsed:
     return Parsed(np.concatenate(found), tuple(refused))
 
 
-def _one(line: bytes, interval_ms: int, found: list[Rows], refused: list[Refused]) -> None:
+def _one(line: bytes, interval_ms: int, found: list[Rows], refused: list[RefusedLine]) -> None:
     """One line, to the candles or to what is refused."""
     try:
         found.append(_rows(_table(line), interval_ms))
@@ -119,7 +112,7 @@ def _one(line: bytes, interval_ms: int, found: list[Rows], refused: list[Refused
         stated = stated // 1000 if stated >= _MICROSECONDS else stated
         if not stated and found:
             stated = int(found[-1]["open_time"][-1]) + interval_ms
-        refused.append(Refused(stated, line, str(error)))
+        refused.append(RefusedLine(stated, line, str(error)))
 
 
 def _rows(table: NDArray[np.float64], interval_ms: int) -> Rows:

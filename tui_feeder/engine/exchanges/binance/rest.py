@@ -1,4 +1,4 @@
-"""The REST side of Binance USD-M futures: time, symbols, klines, and every way it refuses."""
+"""The REST side of Binance: time, symbols, klines, and every way it refuses."""
 
 from __future__ import annotations
 
@@ -13,49 +13,31 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from tui_feeder.configuration.text import printable
 from tui_feeder.engine.core.candle import MINUTE_MS, Rows
 from tui_feeder.engine.core.clock import ExchangeClock, Step
 from tui_feeder.engine.core.decoding import UNREADABLE, Whole
 from tui_feeder.engine.core.proxy import Proxies, failures, reason_of, session
+from tui_feeder.engine.exchanges.base import Listings, Page, Refusal, RestError
 from tui_feeder.engine.exchanges.binance import answers
-from tui_feeder.engine.exchanges.binance.answers import Listings
+from tui_feeder.engine.exchanges.binance.market import Market
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.engine.exchanges.binance.weight import WeightLedger
-from tui_feeder.errors import ExchangeFailure
 
-MAX_LIMIT = 1_500
 MAX_BODY = 32 << 20
-#: A candle read sooner than this after its close has been seen to change between two calls; the
-#: exchange's own closing frame comes up to 2,005 ms late.
-SETTLE_MS = 2_500
 T = TypeVar("T")
 #: How long a ban lasts whose answer does not say: the shortest there is.
 _BAN_MS = 2 * MINUTE_MS
 #: States in which requests go one at a time.
-_SILENCED = ("rate limited", "forbidden")
-_TIME_PATH, _CANDLES_PATH = "/fapi/v1/time", "/fapi/v1/klines"
-#: Refusals that are about what was asked for; any other is about the exchange or the way to it.
-OWN_FAULTS = ("empty answer", "unknown symbol", "bad request", "bad answer")
+_SILENCED = (Refusal.RATE_LIMITED, Refusal.FORBIDDEN)
 #: Requests on their way at once. More would wait inside the connection pool, where their timeout runs.
 _IN_FLIGHT = 20
 #: Candles that were refused for so long (s) were refused to everybody, not to one request now and then.
 _OUTAGE_SECONDS = 5.0
+#: Requests for the time whose median sets the clock.
+_CLOCK_SAMPLES = 3
 #: Between two trial requests while candles are refused and something else is answered, s.
 _TRIAL_SECONDS = 5.0
 _BANNED_UNTIL = re.compile(r"banned until (\d{13})")
-
-
-class RestError(ExchangeFailure):
-    """A request got no usable answer. ``kind`` is the state to show, ``retry_ms`` when to ask again."""
-
-    def __init__(self, kind: str, text: str, retry_ms: int | None = None) -> None:
-        super().__init__(printable(text))  # the exchange's own words are part of it
-        self.kind = kind
-        self.retry_ms = retry_ms
-
-
-class UnknownSymbolError(RestError):
-    """The exchange does not know the symbol (code -1121)."""
 
 
 class _Error(msgspec.Struct):
@@ -70,15 +52,6 @@ class _Time(msgspec.Struct):
 _time = msgspec.json.Decoder(_Time)
 
 
-def weight_of(limit: int) -> int:
-    """Request weight of a klines call with this ``limit``."""
-    if limit < 100:
-        return 1
-    if limit < 500:
-        return 2
-    return 5 if limit <= 1000 else 10
-
-
 class RestClient:
     """Requests within the weight budget; never one during a ban.
 
@@ -89,12 +62,11 @@ class RestClient:
         banned_until: exchange ms of a ban known from an earlier run.
         on_ban: called with the exchange ms until which a ban lasts, when one is learnt.
         proxies: on the way there; those of the environment where none are given.
-        on_unusable: called with how many rows of an answer were left out, why the first, and the symbol.
+        market: whose paths and weights these are.
 
     Attributes:
-        on_reached: called when REST answers again after it did not. With True once candles were given
-            after an outage: everything that waits may be tried. With False while only something else was
-            answered: one trial request shows whether candles are given too.
+        on_reached: called when REST answers again; see :class:`~tui_feeder.engine.exchanges.base.Exchange`.
+        on_unusable: called where rows of an answer were left out; see there.
 
     Raises:
         ProxyError: the proxy cannot be used.
@@ -109,18 +81,19 @@ class RestClient:
         banned_until: int = 0,
         on_ban: Callable[[int], None] = lambda _: None,
         proxies: Proxies | None = None,
-        on_unusable: Callable[[int, str, str], None] = lambda *_: None,
+        market: Market = USDM,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._proxy = (proxies or Proxies()).of(self.base_url)
         self.clock = clock
-        self.ledger = WeightLedger(clock.now, clock.sleep_until)
+        self._market = market
+        self.ledger = WeightLedger(market.weight_limit, clock.now, clock.sleep_until)
         self.banned_until = banned_until
-        self.state = "idle"  # "ok", or the kind of the last refusal
+        self.state: str = "idle"  # "ok", or the kind of the last refusal
         self.requests = 0
         self.on_reached: Callable[[bool], None] = lambda _: None
+        self.on_unusable: Callable[[int, str, str], None] = lambda *_: None
         self._on_ban = on_ban
-        self._on_odd = on_unusable
         self._refusing = False  # the last request for candles was refused, whatever it asked for
         self._given = self._tried = float("-inf")  # monotonic: when candles were given, when a trial was due
         self._places = asyncio.Semaphore(_IN_FLIGHT)
@@ -151,13 +124,14 @@ class RestClient:
             self._session = None
 
     async def _get(self, path: str, weight: int, *, urgent: bool = False) -> bytes:
+        candles = path.startswith(self._market.candles_path)
         try:
             body = await self._granted(path, weight, urgent)
         except RestError as error:
-            if path.startswith(_CANDLES_PATH) and error.kind not in ("unknown symbol", "bad request"):
+            if candles and error.kind not in (Refusal.UNKNOWN_SYMBOL, Refusal.BAD_REQUEST):
                 self._refusing = True
             raise
-        self._answered(candles=path.startswith(_CANDLES_PATH))
+        self._answered(candles=candles)
         return body
 
     async def _granted(self, path: str, weight: int, urgent: bool) -> bytes:
@@ -171,7 +145,8 @@ class RestClient:
                     await self.clock.sleep_until(self._paused_until)
                     self._check_ban()
                     return await self._ask(path)
-        if path == _TIME_PATH:  # it shows that REST is back: never queued behind requests that hang
+        # The time shows that REST is back: it is never queued behind requests that hang.
+        if path == self._market.time_path:
             self._check_ban()
             return await self._ask(path)
         async with self._places:
@@ -191,13 +166,13 @@ class RestClient:
 
     def _check_ban(self) -> None:
         if self.banned_until > self.clock.now():
-            raise self._refusal("banned", "no request during a ban", self.banned_until)
+            raise self._refusal(Refusal.BANNED, "no request during a ban", self.banned_until)
 
     async def _ask(self, path: str) -> bytes:
         if self._session is None:
             self._session = session(self._proxy, self._timeout)
         self.requests += 1
-        if path == _TIME_PATH:  # whatever it waited for before says nothing of the clock
+        if path == self._market.time_path:  # whatever it waited for before says nothing of the clock
             self._time_sent = time.monotonic()
         asked_at = self.clock.now()
         try:
@@ -209,12 +184,12 @@ class RestClient:
         except TimeoutError:
             way = "" if self._proxy is None else f" through the proxy {self._proxy}"
             text = f"no answer within {self._timeout.total:g} s{way}"
-            raise self._refusal("timeout", text) from None
+            raise self._refusal(Refusal.TIMEOUT, text) from None
         except aiohttp.ClientPayloadError as error:
-            raise self._refusal("bad answer", "an answer broke off in the middle") from error
+            raise self._refusal(Refusal.BAD_ANSWER, "an answer broke off in the middle") from error
         except failures() as error:
             text = f"{self.base_url} is unreachable{reason_of(error, self._proxy)}"
-            raise self._refusal("unreachable", text) from error
+            raise self._refusal(Refusal.UNREACHABLE, text) from error
         if (used := headers.get("X-MBX-USED-WEIGHT-1M", "")).isdigit():
             self.ledger.correct(int(used), asked_at)
         if status == 200 and len(body) <= MAX_BODY:
@@ -225,7 +200,7 @@ class RestClient:
             return body
         raise self._refused(status, headers.get("Retry-After"), body)
 
-    def _refusal(self, kind: str, text: str, retry_ms: int | None = None) -> RestError:
+    def _refusal(self, kind: Refusal, text: str, retry_ms: int | None = None) -> RestError:
         self.state = kind
         return RestError(kind, text, retry_ms)
 
@@ -243,38 +218,39 @@ class RestClient:
             until = max(int(found[1]) if found else 0, 0 if self.clock.measured else now + _BAN_MS)
             self.banned_until = now + wait_ms if wait_ms else until or now + _BAN_MS
             self._on_ban(self.banned_until)
-            return self._refusal("banned", f"the address is banned: {error.msg}", self.banned_until)
+            return self._refusal(Refusal.BANNED, f"the address is banned: {error.msg}", self.banned_until)
         if status == 429:
             # Without Retry-After the budget is back with the next exchange minute.
             self._paused_until = now + wait_ms if wait_ms else (now // MINUTE_MS + 1) * MINUTE_MS
-            return self._refusal("rate limited", error.msg or "too many requests", self._paused_until)
+            return self._refusal(Refusal.RATE_LIMITED, error.msg or "too many requests", self._paused_until)
         if status == 400 and error.code == -1121:
             self.state = "ok"
-            return UnknownSymbolError("unknown symbol", error.msg)
+            return RestError(Refusal.UNKNOWN_SYMBOL, error.msg)
         if status == 403:
             self._paused_until = now + MINUTE_MS
             text = "refused by the exchange's firewall (403)"
-            return self._refusal("forbidden", text, self._paused_until)
+            return self._refusal(Refusal.FORBIDDEN, text, self._paused_until)
         if status == 451:
-            return self._refusal("refused here", "refused by country (451): archives may still work")
+            return self._refusal(Refusal.REFUSED_HERE, "refused by country (451): archives may still work")
         if status >= 500 or status == 408:
-            return self._refusal("exchange error", f"the exchange answers {status}")
-        return self._refusal("bad request", f"status {status}, code {error.code}: {error.msg}")
+            return self._refusal(Refusal.EXCHANGE_ERROR, f"the exchange answers {status}")
+        return self._refusal(Refusal.BAD_REQUEST, f"status {status}, code {error.code}: {error.msg}")
 
     def _decoded(self, body: bytes, decode: Callable[[bytes], T]) -> T:
         try:
             return decode(body)
         except UNREADABLE as error:
-            raise self._refusal("bad answer", f"an answer cannot be read: {error}") from error
+            raise self._refusal(Refusal.BAD_ANSWER, f"an answer cannot be read: {error}") from error
 
     async def server_time(self) -> int:
         """The exchange's clock, ms."""
-        return self._decoded(await self._get(_TIME_PATH, 1, urgent=True), _time.decode).serverTime
+        body = await self._get(self._market.time_path, 1, urgent=True)
+        return self._decoded(body, _time.decode).serverTime
 
-    async def sync_clock(self, samples: int = 3) -> Step:
+    async def sync_clock(self) -> Step:
         """Set the clock from the midpoints of a few requests; what that did to it."""
         taken = []
-        for _ in range(samples):
+        for _ in range(_CLOCK_SAMPLES):
             server = await self.server_time()
             taken.append((self._time_sent, server, time.monotonic()))
             await asyncio.sleep(0)
@@ -282,9 +258,11 @@ class RestClient:
 
     async def listings(self) -> Listings:
         """Every listed symbol; takes over the weight limit the exchange states."""
-        found = self._decoded(await self._get("/fapi/v1/exchangeInfo", 1, urgent=True), answers.listings)
-        if found.weight_limit is not None:
-            self.ledger.limit = found.weight_limit
+        market = self._market
+        body = await self._get(market.listing_path, market.listing_weight, urgent=True)
+        found, weight_limit = self._decoded(body, answers.listings)
+        if weight_limit is not None:
+            self.ledger.limit = weight_limit
         return found
 
     async def klines(
@@ -297,38 +275,61 @@ class RestClient:
         limit: int = 499,
         urgent: bool = False,
     ) -> Rows:
-        """Closed candles of ``[start, end)``, at most ``limit``, sorted; never the unfinished one.
+        """The candles of :meth:`page` alone.
+
+        Args:
+            symbol: whose.
+            interval: as Binance calls it.
+            start: ms; None for no bound.
+            end: ms, exclusive; None for no bound.
+            limit: the most that are given.
+            urgent: may use the reserve of the weight.
+
+        Returns:
+            Closed candles of ``[start, end)``, sorted; never the unfinished one.
 
         Raises:
-            RestError: with its kind; UnknownSymbolError where the symbol is not listed.
+            RestError: with its kind.
         """
-        return (await self.klines_shown(symbol, interval, start, end, limit, urgent=urgent))[0]
+        return (await self.page(symbol, interval, start, end, limit, urgent=urgent)).rows
 
-    async def klines_shown(
+    async def page(
         self, symbol: str, interval: str, start: int | None, end: int | None, limit: int, *, urgent: bool
-    ) -> tuple[Rows, int]:
-        """As :meth:`klines`, and the open time (ms) of the newest candle in the answer, finished or not.
+    ) -> Page:
+        """Closed candles of ``[start, end)``, and which is the newest one in the answer, finished or not.
 
-        That one has begun by the exchange's own clock, whatever this one says; 0 where there is none.
+        Args:
+            symbol: whose.
+            interval: as Binance calls it.
+            start: ms; None for no bound.
+            end: ms, exclusive; None for no bound.
+            limit: the most that are given.
+            urgent: may use the reserve of the weight.
+
+        Returns:
+            Sorted rows; the newest one shown is 0 where there is none.
+
+        Raises:
+            RestError: with its kind.
         """
-        path = f"{_CANDLES_PATH}?symbol={quote(symbol)}&interval={interval}&limit={limit}"
+        path = f"{self._market.candles_path}?symbol={quote(symbol)}&interval={interval}&limit={limit}"
         if start is not None:
             path += f"&startTime={start}"
         if end is not None:
             path += f"&endTime={end - 1}"
         asked_at = self.clock.now()
-        body = await self._get(path, weight_of(limit), urgent=urgent)
+        body = await self._get(path, self._market.candles_weight(limit), urgent=urgent)
         rows, ends, odd = self._decoded(body, lambda text: answers.klines(text, interval))
         if odd:
-            self._on_odd(len(odd), odd[0], symbol)
+            self.on_unusable(len(odd), odd[0], symbol)
         if not len(rows):
-            self.state = "empty answer"  # right before a listing; at other times somebody's mistake
-            return rows, 0
+            self.state = Refusal.EMPTY_ANSWER  # right before a listing; at other times somebody's mistake
+            return Page(rows, 0)
         # Closed before the request left: an answer made later can't make a candle of it less final; a clock
         # that was found to be ahead meanwhile can.
         asked_at = min(asked_at, self.clock.now())
         low, high = start or 0, end if end is not None else 1 << 62
         newest = int(rows["open_time"][rows["open_time"] < high].max(initial=0))  # no other was asked for
-        rows = rows[ends + SETTLE_MS < asked_at]
+        rows = rows[ends + self._market.facts.settle_ms < asked_at]
         inside: Rows = rows[(rows["open_time"] >= low) & (rows["open_time"] < high)]
-        return inside, newest
+        return Page(inside, newest)

@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,7 +26,10 @@ from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.decoding import UNREADABLE, Whole
 from tui_feeder.engine.core.proxy import Proxies, reason_of
 from tui_feeder.engine.core.supervisor import heartbeat, wait_for_work
+from tui_feeder.engine.exchanges.base import StreamHandlers
+from tui_feeder.engine.exchanges.binance.market import Market
 from tui_feeder.engine.exchanges.binance.routes import kline_stream, market_url
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 
 log = logging.getLogger(__name__)
 
@@ -84,14 +86,6 @@ class _Envelope(msgspec.Struct, gc=False):
 _frames = msgspec.json.Decoder(_Envelope, strict=False)
 
 
-@dataclass(slots=True)
-class Handlers:
-    """Who is told. All are called on the loop and must not block."""
-
-    candle: Callable[[str, Candle, bool, int], None]  # symbol, candle, closed, event ms
-    fault: Callable[[str, str], None]  # kind of a frame that could not be used, detail
-
-
 class _Connection(ClientConnection):
     """Hands on whole text messages while they are read; of anything else ``recv`` tells.
 
@@ -124,6 +118,7 @@ class KlineSocket:
         symbols: at most :data:`STREAMS_PER_SOCKET`.
         gate: awaited before every connection attempt (one a second in all).
         proxies: on the way there; those of the environment where none are given.
+        market: whose streams these are.
     """
 
     def __init__(
@@ -132,9 +127,10 @@ class KlineSocket:
         stream_url: str,
         symbols: list[str],
         clock: ExchangeClock,
-        handlers: Handlers,
+        handlers: StreamHandlers,
         gate: Callable[[], Any],
         proxies: Proxies | None = None,
+        market: Market = USDM,
     ) -> None:
         if len(symbols) > STREAMS_PER_SOCKET:
             raise ValueError(f"{len(symbols)} streams on a socket, at most {STREAMS_PER_SOCKET}")
@@ -152,8 +148,8 @@ class KlineSocket:
         self._known = set(symbols)
         self._orders: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
         self._number = 0  # of the last order
-        self._url = market_url(stream_url, [kline_stream(symbol) for symbol in symbols])
-        self._proxy = (proxies or Proxies()).of(self._url)
+        self.url = market_url(stream_url, map(kline_stream, symbols), market)
+        self._proxy = (proxies or Proxies()).of(self.url)
         self._clock = clock
         self._handlers = handlers
         self._gate = gate
@@ -202,7 +198,7 @@ class KlineSocket:
                 await self._gate()
                 self.state, self.reconnects = "connecting", self.reconnects + 1
                 async with connect(
-                    self._url,
+                    self.url,
                     max_size=_MAX_FRAME,
                     compression=None,
                     open_timeout=10,
@@ -335,12 +331,14 @@ class MarketStreams:
     def __init__(
         self,
         stream_url: str,
-        symbols: list[str],
+        symbols: Sequence[str],
         clock: ExchangeClock,
-        handlers: Handlers,
+        handlers: StreamHandlers,
         proxies: Proxies | None = None,
+        market: Market = USDM,
     ) -> None:
         self.sockets: list[KlineSocket] = []
+        self._market = market
         self._proxies = proxies
         self._stream_url = stream_url
         self._clock = clock
@@ -351,8 +349,12 @@ class MarketStreams:
         self._changed = asyncio.Event()  # there are others in ``sockets`` than run
         self.assign(symbols)
 
-    def assign(self, symbols: list[str]) -> None:
-        """Follow exactly these symbols; those that stay keep their socket."""
+    def assign(self, symbols: Sequence[str]) -> None:
+        """Follow exactly these symbols; those that stay keep their socket.
+
+        Args:
+            symbols: each once.
+        """
         wanted = dict.fromkeys(symbols)
         for socket in self.sockets:
             gone = [symbol for symbol in socket.symbols if symbol not in wanted]
@@ -372,7 +374,7 @@ class MarketStreams:
             self.sockets.append(
                 KlineSocket(
                     f"market-{self._opened}", self._stream_url, shard, self._clock, self._handlers,
-                    self._one_a_second, self._proxies,
+                    self._one_a_second, self._proxies, self._market,
                 )
             )  # fmt: skip
         # One without symbols would get no data, and connect again for ever.
@@ -419,7 +421,7 @@ class MarketStreams:
                     continue
                 new = KlineSocket(
                     old.name, self._stream_url, old.symbols, self._clock, self._handlers,
-                    self._one_a_second, self._proxies,
+                    self._one_a_second, self._proxies, self._market,
                 )  # fmt: skip
                 task = group.create_task(new.run(), name=new.name)
                 heartbeat(_RENEWAL_PATIENCE_SECONDS)

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 
 from tui_feeder.engine.core.candle import MINUTE_MS
 
-DEFAULT_LIMIT = 2_400
 #: Kept free for what other programs spend between two of our answers.
 _MARGIN = 10
 #: Others that spent this share of the last minute's limit are expected to do so again at once.
@@ -23,15 +22,20 @@ class WeightLedger:
     """Grants weight within the exchange's minute.
 
     Args:
+        limit: weight a minute, until another is stated.
         now: exchange time in ms.
         sleep_until: waits until an exchange time in ms.
         reserve: share of the limit that bulk reads leave for live repair.
     """
 
     def __init__(
-        self, now: Callable[[], int], sleep_until: Callable[[int], Awaitable[None]], reserve: float = 0.2
+        self,
+        limit: int,
+        now: Callable[[], int],
+        sleep_until: Callable[[int], Awaitable[None]],
+        reserve: float = 0.2,
     ) -> None:
-        self.limit = DEFAULT_LIMIT
+        self.limit = limit
         self.blocked_until = 0  # exchange ms: the last that a request was made to wait for
         self.waits = 0  # how often a request had to wait for the next minute
         self._now = now

@@ -33,7 +33,7 @@ def wall() -> Wall:
 
 @pytest.fixture
 def ledger(wall: Wall) -> WeightLedger:
-    return WeightLedger(wall.now, wall.sleep_until)
+    return WeightLedger(2_400, wall.now, wall.sleep_until)
 
 
 async def test_weight_adds_up_within_a_minute_and_is_forgotten_with_the_next(
