@@ -6,11 +6,11 @@ file, environment and flags, :func:`render`, :func:`example` and :func:`init_fil
 
 from __future__ import annotations
 
+from tui_feeder.configuration.documents import example
 from tui_feeder.configuration.files import find_config
-from tui_feeder.configuration.printing import example, init_file, render
+from tui_feeder.configuration.printing import init_file, render
 from tui_feeder.configuration.problems import ConfigError, InitError, Problem
 from tui_feeder.configuration.reading import LoadedConfig, load
-from tui_feeder.configuration.rules import NOT_YET
 from tui_feeder.configuration.sections import (
     AlertRule,
     Alerts,
@@ -31,7 +31,6 @@ from tui_feeder.configuration.sections import (
 from tui_feeder.configuration.text import Secret
 
 __all__ = [
-    "NOT_YET",
     "AlertRule",
     "Alerts",
     "Application",

@@ -12,13 +12,13 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import confluent_kafka
 import pytest
 from cluster_child import PARTITIONS, TOPICS, Publishing, symbols
 from feed import until
+from msgspec.structs import replace
 from services import Kafka as Broker
 from stores import minute
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
 from store_child import candle_of, say
 from stores import minute
 

@@ -18,7 +18,6 @@ _PENDING = (
     "tui_feeder",
     "tui_feeder/attach",
     "tui_feeder/commands",
-    "tui_feeder/configuration",
     "tui_feeder/engine",
     "tui_feeder/engine/acquisition",
     "tui_feeder/engine/alerts",

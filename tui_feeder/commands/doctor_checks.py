@@ -19,7 +19,7 @@ import aiohttp
 
 from tui_feeder.commands.symbols import listed_symbols
 from tui_feeder.config import Config, LoadedConfig
-from tui_feeder.configuration.values import is_loopback
+from tui_feeder.configuration.addresses import is_loopback
 from tui_feeder.engine.acquisition.tracked_symbol import is_pattern
 from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS

@@ -24,8 +24,12 @@ _TOML_PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document
 def find_config(environ: Mapping[str, str], cwd: Path) -> Path | None:
     """The file to load when none is named on the command line.
 
-    ``FEEDER_CONFIG`` where it is set, else ``config.toml`` in ``cwd``, else ``feeder-tui/config.toml`` in the
-    user's configuration directory (``XDG_CONFIG_HOME``). None where there is none of them.
+    Args:
+        environ: ``FEEDER_CONFIG`` names one; else there may be one in ``XDG_CONFIG_HOME``.
+        cwd: where a ``config.toml`` has precedence over that of the user.
+
+    Returns:
+        Its path; None where there is none.
 
     Raises:
         ConfigError: The one in ``cwd`` was put there by another user; it may name programs to run.
@@ -55,6 +59,12 @@ def _fail(
 def text_of(path: Path) -> str:
     """The text of a configuration file.
 
+    Args:
+        path: of the file.
+
+    Returns:
+        Its text, without a byte order mark.
+
     Raises:
         ConfigError: It is missing, unreadable, a directory, too large, or not UTF-8.
     """
@@ -80,7 +90,14 @@ def text_of(path: Path) -> str:
 
 
 def parse(text: str, path: Path) -> dict[str, object]:
-    """The text of the file at ``path`` as nested dicts.
+    """Parse the text of a configuration file.
+
+    Args:
+        text: TOML.
+        path: of the file, for the message.
+
+    Returns:
+        Nested dicts.
 
     Raises:
         ConfigError: It is not TOML; with line and column.
@@ -99,7 +116,13 @@ def parse(text: str, path: Path) -> dict[str, object]:
 
 
 def secret_in(path: Path) -> Secret:
-    """The secret in a file of its own, without the line's end.
+    """Read the secret in a file of its own.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        Its text, without the line's end.
 
     Raises:
         OSError: The file can't be read.

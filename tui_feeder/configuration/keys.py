@@ -1,57 +1,81 @@
-"""The keys there are, read off the annotations of the sections."""
+"""The keys there are, read off the sections."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias, TypeVar, get_args, get_origin
 
 from msgspec import Struct
+from msgspec.structs import fields
 
-from tui_feeder.configuration.sections import AlertRule, Config
-from tui_feeder.configuration.text import closest, did_you_mean, printable
-from tui_feeder.configuration.values import (
-    Kind,
-    Symbol,
-    UnfitError,
-    convert,
-)
+from tui_feeder.configuration.sections import Config
+from tui_feeder.configuration.text import printable
+from tui_feeder.configuration.values import Kind, UnfitError, allowed, convert, key_of, type_of
+from tui_feeder.spelling import closest, did_you_mean
 
 #: A key from the outermost section inwards: ``("kafka", "security", "protocol")``.
 KeyName: TypeAlias = tuple[str, ...]
-_Section = TypeVar("_Section")
-_RULE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
+_Section = TypeVar("_Section", bound=Struct)
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A section: a struct, or where ``named`` a table of sections by name: of a symbol, or of a rule."""
+    """A section, or a table of sections by name.
 
-    section: type
-    named: bool = False
+    Args:
+        section: the struct of one.
+        names: of a table, the kind of value that a name is.
+        kind: of a table, its annotation.
+    """
+
+    section: type[Struct]
+    names: Kind = None
+    kind: Kind = None
+
+    @property
+    def named(self) -> bool:
+        """Whether it is a table of sections by name: of a symbol, or of a rule."""
+        return self.names is not None
 
 
 def dotted(key: KeyName) -> str:
-    """The key as it is written: ``kafka.security.protocol``."""
+    """The key as it is written: ``kafka.security.protocol``.
+
+    Args:
+        key: its names; what a terminal could not show is escaped.
+
+    Returns:
+        The names, joined by dots.
+    """
     return ".".join(map(printable, key))
 
 
 @cache
-def _children(section: Kind) -> dict[str, Kind]:
+def _children(section: type[Struct]) -> dict[str, Kind]:
     kinds: dict[str, Kind] = {}
-    for name, kind in get_type_hints(section, include_extras=True).items():
-        if get_origin(kind) is Mapping:
-            kinds[name] = Branch(get_args(kind)[1], named=True)
+    for entry in fields(section):
+        bare = type_of(entry.type)
+        if get_origin(bare) is Mapping:
+            names, below = get_args(bare)
+            kinds[entry.name] = Branch(below, names, entry.type)
+        elif isinstance(bare, type) and issubclass(bare, Struct):
+            kinds[entry.name] = Branch(bare)
         else:
-            is_section = isinstance(kind, type) and issubclass(kind, Struct)
-            kinds[name] = Branch(kind) if is_section else kind
+            kinds[entry.name] = entry.type
     return kinds
 
 
 def kind_at(key: KeyName) -> Kind:
-    """The kind of value at ``key``, a :class:`Branch` for a section, None where there is no such key."""
+    """What kind of value a key has.
+
+    Args:
+        key: its names, or those of a section.
+
+    Returns:
+        The annotation of the key; a :class:`Branch` for a section; None where there is no such key.
+    """
     kind: Kind = Branch(Config)
     for name in key:
         if not isinstance(kind, Branch):
@@ -60,38 +84,90 @@ def kind_at(key: KeyName) -> Kind:
     return kind
 
 
-def leaf_names(section: type = Config, above: KeyName = ()) -> Iterator[KeyName]:
-    """Every key that holds a value, in the order of the file; the tables of sections by name left out."""
+def leaf_names() -> Iterator[KeyName]:
+    """Every key that holds a value, in the order of the file, but for those in tables of sections by name."""
+    return (key for key, kind in _walk(Config, ()) if not isinstance(kind, Branch))
+
+
+def _walk(section: type[Struct], above: KeyName) -> Iterator[tuple[KeyName, Kind]]:
+    """The keys below a section, and the tables of sections by name."""
     for name, kind in _children(section).items():
-        if not isinstance(kind, Branch):
-            yield (*above, name)
-        elif not kind.named:
-            yield from leaf_names(kind.section, (*above, name))
+        if isinstance(kind, Branch) and not kind.named:
+            yield from _walk(kind.section, (*above, name))
+        else:
+            yield (*above, name), kind
 
 
-def default_of(key: KeyName) -> object:
-    """The default of a key; None for one in a table of sections by name."""
-    value: object = Config()
+def names_in(section: KeyName) -> tuple[str, ...]:
+    """The names directly below a section.
+
+    Args:
+        section: its names.
+
+    Returns:
+        In the order of the file; none where there is no such section.
+    """
+    branch = kind_at(section)
+    return tuple(_children(branch.section)) if isinstance(branch, Branch) else ()
+
+
+def value_at(config: Config, key: KeyName) -> object:
+    """The value of a key, or a section.
+
+    Args:
+        config: the whole configuration.
+        key: its names.
+
+    Returns:
+        The value; None where a table of sections by name has no such name.
+    """
+    value: object = config
     for name in key:
         value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
     return value
 
 
-def names_in(section: KeyName) -> tuple[str, ...]:
-    """The names directly below ``section``; none where there is no such section."""
-    branch = kind_at(section)
-    return tuple(_children(branch.section)) if isinstance(branch, Branch) else ()
+def changed_keys(before: Config, after: Config) -> tuple[list[str], list[str]]:
+    """The keys whose values differ between two configurations; a table of sections by name is one key.
+
+    Args:
+        before: what is in force.
+        after: what is to be.
+
+    Returns:
+        The dotted names of those that a running feeder takes over, and of those that need a restart.
+    """
+    taken: list[str] = []
+    left: list[str] = []
+    for name, kind in _walk(Config, ()):
+        if value_at(before, name) != value_at(after, name):
+            stated = key_of(kind.kind if isinstance(kind, Branch) else kind)
+            (taken if stated.reload else left).append(dotted(name))
+    return taken, left
 
 
 def allowed_names(section: KeyName) -> str:
-    """In words, the keys that a section may hold."""
-    names = names_in(section)
+    """In words, the keys that a section may hold.
+
+    Args:
+        section: its names.
+
+    Returns:
+        Part of a sentence.
+    """
     what = f"the keys of [{dotted(section)}]" if section else "the sections"
-    return f"{what}: {', '.join(names)}" if names else f"[{dotted(section)}] has no keys so far"
+    return f"{what}: {', '.join(names_in(section))}"
 
 
 def likely_name(key: KeyName) -> str | None:
-    """Which key the unknown ``key`` may have been meant to be: one like it beside it, or it elsewhere."""
+    """Which key an unknown one may have been meant to be.
+
+    Args:
+        key: the names of the unknown one.
+
+    Returns:
+        A question that names a key like it beside it, or the sections that have it; None where there is none.
+    """
     *above, name = key
     if meant := closest(name, names_in(tuple(above))):
         return did_you_mean(meant)
@@ -99,42 +175,46 @@ def likely_name(key: KeyName) -> str | None:
     return f"did you mean the key of [{'] or ['.join(homes)}]?" if homes else None
 
 
-def section_name_fault(section: KeyName) -> tuple[str, str] | None:
-    """What is wrong with the name of a section in a table of them, and what is allowed.
+def section_name_fault(section: KeyName) -> tuple[str, str, str | None] | None:
+    """What is wrong with the name of a section in a table of them.
 
-    None where nothing is wrong, or the section is in no such table.
+    Args:
+        section: its names; the last is checked.
+
+    Returns:
+        What is wrong, what is allowed, and a hint; None where nothing is wrong or the section is in no table.
     """
     parent = kind_at(section[:-1]) if section else None
     if not isinstance(parent, Branch) or not parent.named:
         return None
-    if parent.section is AlertRule:
-        allowed = "letters, digits, dashes and underscores, at most 64"
-        return None if _RULE_NAME.fullmatch(section[-1]) else ("is no name of a rule", allowed)
-    fault = _symbol_fault(section[-1])
-    return (fault, "the name of one symbol") if fault else None
-
-
-def _symbol_fault(symbol: str) -> str | None:
     try:
-        convert(Symbol, symbol)
+        convert(parent.names, section[-1])
     except UnfitError as fault:
-        return f"is not the name of a symbol{'; ' + fault.hint if fault.hint else ''}"
-    return "is not one symbol" if symbol == "ALL" or set("*?[]!") & set(symbol) else None
+        return fault.message, allowed(parent.names), fault.hint
+    return None
 
 
 def build(section: type[_Section], values: Mapping[KeyName, object], above: KeyName = ()) -> _Section:
-    """The section with the ``values`` that lie in it, and defaults for the rest."""
-    fields: dict[str, Any] = {}
-    described: Kind = section
-    for name, kind in _children(described).items():
+    """Make a section of checked values.
+
+    Args:
+        section: its struct.
+        values: by key; what lies in other sections is left alone.
+        above: the names of the section.
+
+    Returns:
+        The section with the values that lie in it, and defaults for the rest.
+    """
+    chosen: dict[str, Any] = {}
+    for name, kind in _children(section).items():
         key = (*above, name)
         if not isinstance(kind, Branch):
             if key in values:
-                fields[name] = values[key]
+                chosen[name] = values[key]
         elif kind.named:
             depth = len(key)
             names = dict.fromkeys(stated[depth] for stated in values if stated[:depth] == key)
-            fields[name] = {one: build(kind.section, values, (*key, one)) for one in names}
+            chosen[name] = {entry: build(kind.section, values, (*key, entry)) for entry in names}
         else:
-            fields[name] = build(kind.section, values, key)
-    return section(**fields)
+            chosen[name] = build(kind.section, values, key)
+    return section(**chosen)

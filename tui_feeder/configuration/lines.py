@@ -25,10 +25,14 @@ _SCALAR = re.compile(r"[^,\]}#\n]*")
 
 
 def locate(text: str) -> dict[KeyPath, int]:
-    """The line, from 1, of every key, section and list element of ``text``.
+    """Find the line of every key, section and list element.
 
-    ``text`` must have passed ``tomllib``. A section that only dotted keys or deeper sections make has the
-    line of the first of them.
+    Args:
+        text: TOML that has passed ``tomllib``.
+
+    Returns:
+        Lines from 1, by path. A section that only dotted keys or deeper sections make has the line of the
+        first of them.
     """
     return _Locator(text).run()
 

@@ -7,19 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tui_feeder.atomic_write import atomic_write, is_regular_file
+from tui_feeder.configuration.documents import example
 from tui_feeder.configuration.keys import Branch, KeyName, dotted, kind_at, names_in
 from tui_feeder.configuration.problems import InitError
 from tui_feeder.configuration.reading import LoadedConfig
 from tui_feeder.configuration.text import printable, to_toml
 
-EXAMPLE_NAME = "config.toml.example"
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def render(loaded: LoadedConfig, *, show_origin: bool = True) -> str:
-    """Every value as a TOML file, its origin in a comment behind it; secrets are masked.
+    """Every value as a TOML file; secrets are masked.
 
-    What is not set has a line too, as a comment: TOML has no word for it.
+    Args:
+        loaded: the configuration.
+        show_origin: whether the origin of each value stands in a comment behind it.
+
+    Returns:
+        The text. What is not set has a line too, as a comment: TOML has no word for it.
     """
     lines: list[str] = []
     for name in names_in(()):
@@ -50,16 +55,12 @@ def _section(loaded: LoadedConfig, key: KeyName, section: object, show_origin: b
             yield from _section(loaded, below, value, show_origin)
 
 
-def example() -> str:
-    """The text of ``config.toml.example``: every key with its default and what it means."""
-    package = Path(__file__).parent.parent
-    shipped = package / EXAMPLE_NAME
-    # A wheel carries it inside the package; in a checkout it stands beside the package, for people to find.
-    return (shipped if shipped.exists() else package.parent / EXAMPLE_NAME).read_text(encoding="utf-8")
-
-
 def init_file(path: Path, force: bool = False) -> None:
-    """Writes the example as a new file at ``path``, whole or not at all, for its owner's eyes only.
+    """Write the example as a new file, whole or not at all, readable by its owner only.
+
+    Args:
+        path: of the file; its directory is made.
+        force: replace a file that is there.
 
     Raises:
         InitError: There is a file at ``path`` and ``force`` is not given, or it can't be written.

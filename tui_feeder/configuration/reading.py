@@ -1,4 +1,4 @@
-"""Reading the configuration: file, environment and flags, each value checked, every problem told at once."""
+"""Reads the configuration from file, environment and flags; checks each value and reports all problems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from tui_feeder.configuration.keys import (
     KeyName,
     allowed_names,
     build,
-    default_of,
     dotted,
     kind_at,
     leaf_names,
@@ -24,7 +23,7 @@ from tui_feeder.configuration.keys import (
 from tui_feeder.configuration.lines import KeyPath, locate
 from tui_feeder.configuration.problems import ConfigError, Problem
 from tui_feeder.configuration.sections import Config
-from tui_feeder.configuration.text import MASK, closest, printable, show
+from tui_feeder.configuration.text import MASK, printable, show
 from tui_feeder.configuration.values import (
     Kind,
     UnfitError,
@@ -32,15 +31,13 @@ from tui_feeder.configuration.values import (
     convert,
     from_text,
     is_secret,
+    key_of,
     writing_hint,
 )
+from tui_feeder.spelling import closest
 
 PREFIX = "FEEDER_"
-_FLAG_NAMES = {
-    "application.storage_path": "--storage",
-    "ui.refresh_hz": "--hz",
-    "ui.symbol_set": "--symbols-set",
-}
+_NO_LINES: Mapping[KeyPath, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +72,18 @@ def load(
     environ: Mapping[str, str],
     flags: Mapping[str, object] = MappingProxyType({}),
 ) -> LoadedConfig:
-    """The configuration of the file at ``path``, overridden by ``environ``, overridden by ``flags``.
+    """The configuration of a file, overridden by environment variables, overridden by flags.
 
     Args:
-        path: The file; None for no file at all.
-        environ: Variables ``FEEDER_SECTION__KEY``; others are left alone.
-        flags: Dotted keys with Python values; None for a flag that was not given.
+        path: the file; None for no file at all.
+        environ: variables ``FEEDER_SECTION__KEY``; others are left alone.
+        flags: dotted keys with Python values; None for a flag that was not given.
+
+    Returns:
+        The configuration, with origins and warnings.
 
     Raises:
-        ConfigError: With every problem of all three.
+        ConfigError: with every problem of all three.
     """
     reading = _Reading()
     if path is not None:
@@ -91,6 +91,18 @@ def load(
     reading.take_environment(environ)
     reading.take_flags(flags)
     return reading.finish()
+
+
+def variable_of(key: KeyName) -> str:
+    """The environment variable that sets a key.
+
+    Args:
+        key: its names.
+
+    Returns:
+        Its name, as ``FEEDER_KAFKA__ACKS``.
+    """
+    return PREFIX + "__".join(key).upper()
 
 
 class _Reading:
@@ -110,39 +122,28 @@ class _Reading:
         except ConfigError as error:
             self._problems.extend(error.problems)
             return
-        lines = locate(text)
-        self._take_section((), document, str(path), lines)
+        self._take_section((), document, str(path), locate(text))
 
     def _take_section(
-        self,
-        path: KeyName,
-        section: Mapping[str, object],
-        file: str,
-        lines: Mapping[KeyPath, int],
+        self, above: KeyName, section: Mapping[str, object], file: str, lines: Mapping[KeyPath, int]
     ) -> None:
         for name, raw in section.items():
-            key = (*path, name)
-            place = _Place(1, file, lines.get(key))
+            key = (*above, name)
+            place, kind = _Place(1, file, lines.get(key)), kind_at(key)
             if rules.replacement(dotted(key)) is not None:
                 self._take_replaced(key, raw, file, lines)
-                continue
-            kind = kind_at(key)
-            if kind is None:
-                self._unknown(key, place)
-            elif isinstance(kind, Branch):
-                if not isinstance(raw, dict):
-                    self._problem(
-                        key, place, "is one value, not a section", f"[{dotted(key)}] with keys below it"
-                    )
-                elif fault := section_name_fault(key):
-                    self._problem(key, place, *fault)
-                else:
-                    self._take_section(key, raw, file, lines)
+            elif not isinstance(kind, Branch):
+                self._take(key, kind, raw, place, lines)
+            elif not isinstance(raw, dict):
+                allowed = f"[{dotted(key)}] with keys below it"
+                self._problem(key, place, "is one value, not a section", allowed)
+            elif fault := section_name_fault(key):
+                self._problem(key, place, *fault)
             else:
-                self._take_value(key, kind, raw, place, lines)
+                self._take_section(key, raw, file, lines)
 
     def _take_replaced(self, key: KeyName, raw: object, file: str, lines: Mapping[KeyPath, int]) -> None:
-        waiting: list[tuple[KeyName, object]] = [(key, raw)]
+        waiting = [(key, raw)]
         while waiting:
             key, raw = waiting.pop()
             if isinstance(raw, dict) and raw:
@@ -160,48 +161,47 @@ class _Reading:
             if not variable.startswith(PREFIX) or variable == files.FILE_VARIABLE:
                 continue
             key = _key_of_variable(variable)
-            place = _Place(2, f"environment {printable(variable)}")
-            kind = kind_at(key)
+            place, kind = _Place(2, f"environment {printable(variable)}"), kind_at(key)
             if rules.replacement(dotted(key)) is not None:
                 self._replaced(key, place)
             elif kind is None or isinstance(kind, Branch):
                 near = [*leaf_names(), *((*key[:-1], name) for name in names_in(key[:-1]))]
-                meant = closest(variable, map(_variable_of_key, near))
-                self._problem(
-                    None,
-                    place,
-                    "names no key",
-                    f"{PREFIX}SECTION__KEY with the keys of {files.FILE_NAME}",
-                    f"did you mean {meant}?" if meant else "unset it, or see: feeder-tui config show",
-                )
+                meant = closest(variable, map(variable_of, near))
+                allowed = f"{PREFIX}SECTION__KEY with the keys of {files.FILE_NAME}"
+                hint = f"did you mean {meant}?" if meant else "unset it, or see: feeder-tui config show"
+                self._problem(None, place, "names no key", allowed, hint)
             elif fault := section_name_fault(key[:-1]):
                 self._problem(key, place, *fault)
             else:
-                self._take_value(key, kind, from_text(kind, environ[variable]), place)
+                self._take(key, kind, environ[variable], place)
 
     def take_flags(self, flags: Mapping[str, object]) -> None:
         for name, given in flags.items():
             if given is None:
                 continue
             key = tuple(name.split("."))
-            flag = _FLAG_NAMES.get(name, f"--{key[-1].replace('_', '-')}")
-            place = _Place(3, f"flag {flag}")
             kind = kind_at(key)
-            if kind is None or isinstance(kind, Branch):
-                self._unknown(key, place)
-            else:
-                self._take_value(
-                    key, kind, from_text(kind, given) if isinstance(given, str) else given, place
-                )
+            stated = None if kind is None or isinstance(kind, Branch) else key_of(kind).flag
+            flag = stated or f"--{key[-1].replace('_', '-')}"
+            self._take(key, kind, given, _Place(3, f"flag {flag}"))
 
-    def _take_value(
+    def _take(
         self,
         key: KeyName,
         kind: Kind,
         raw: object,
         place: _Place,
-        lines: Mapping[KeyPath, int] = MappingProxyType({}),
+        lines: Mapping[KeyPath, int] = _NO_LINES,
     ) -> None:
+        """Check one value; the text of a variable or flag is read as what it states."""
+        if kind is None or isinstance(kind, Branch):
+            section = dotted(key[:-1])
+            message = f"is not a key of [{section}]" if section else "is not a section"
+            self._problem(key, place, message, allowed_names(key[:-1]), likely_name(key))
+            return
+        if place.rank > 1 and isinstance(raw, str):
+            raw = from_text(kind, raw)
+        self._places[key] = place
         try:
             self._values[key] = convert(kind, raw)
         except UnfitError as fault:
@@ -209,23 +209,22 @@ class _Reading:
             hint = fault.hint
             if hint is None and fault.form and place.rank == 1:
                 hint = writing_hint(kind, raw)
-            shown = MASK if is_secret(kind) else show(fault.value)
-            self._problems.append(
-                Problem(place.file, dotted(key), line, shown, fault.message, allowed(kind), hint)
-            )
+            value = MASK if is_secret(kind) else show(fault.value)
+            self._problem(key, place, fault.message, allowed(kind), hint, value, line)
             self._wrong.add(key)
-        self._places[key] = place
-
-    def _unknown(self, key: KeyName, place: _Place) -> None:
-        section = dotted(key[:-1])
-        message = f"is not a key of [{section}]" if section else "is not a section"
-        self._problem(key, place, message, allowed_names(key[:-1]), likely_name(key))
 
     def _problem(
-        self, key: KeyName | None, place: _Place, message: str, allowed: str | None, hint: str | None = None
+        self,
+        key: KeyName | None,
+        place: _Place,
+        message: str,
+        allowed: str | None = None,
+        hint: str | None = None,
+        value: str | None = None,
+        line: int | None = None,
     ) -> None:
         name = None if key is None else dotted(key)
-        self._problems.append(Problem(place.file, name, place.line, None, message, allowed, hint))
+        self._problems.append(Problem(place.file, name, line or place.line, value, message, allowed, hint))
 
     def finish(self) -> LoadedConfig:
         """Reads secrets from their files, checks keys against each other, and gives the result."""
@@ -233,16 +232,10 @@ class _Reading:
         self._read_secret_files(values)
         self._imply(values)
         config = build(Config, values)
-        self._check(rules.contradictions(config), self._problems)
+        self._report(rules.contradictions(config), self._problems)
         if self._problems:
             raise ConfigError(self._problems)
-        self._check(rules.doubts(config), self._warnings)
-        for name, message in rules.NOT_YET.items():
-            key = tuple(name.split("."))
-            if key in values and values[key] != default_of(key):
-                shown = MASK if is_secret(kind_at(key)) else show(values[key])
-                finding = rules.Finding((name,), f"is accepted, but {message}", value=shown)
-                self._check([finding], self._warnings)
+        self._report(rules.doubts(config), self._warnings)
         origins = {dotted(key): "default" for key in leaf_names()}
         origins.update((dotted(key), place.origin) for key, place in self._places.items())
         return LoadedConfig(config, MappingProxyType(origins), tuple(self._warnings))
@@ -256,14 +249,13 @@ class _Reading:
                 values[implied] = value
                 self._places[implied] = self._places[key]
 
-    def _check(self, findings: list[rules.Finding], into: list[Problem]) -> None:
-        """Adds each finding at the first of its keys that was set; wrong keys are told already."""
+    def _report(self, findings: list[rules.Finding], into: list[Problem]) -> None:
+        """Adds each finding at the first of its keys that was set; wrong keys are reported already."""
         for finding in findings:
             keys = [tuple(name.split(".")) for name in finding.keys]
             if self._wrong.intersection(keys):
                 continue
-            stated = next((key for key in keys if key in self._places), None)
-            key = stated or keys[0]
+            key = next((key for key in keys if key in self._places), keys[0])
             place = self._places.get(key, _Place(0, "default"))
             into.append(
                 Problem(
@@ -272,37 +264,26 @@ class _Reading:
             )
 
     def _read_secret_files(self, values: dict[KeyName, object]) -> None:
+        """Reads the file that a key beside a secret names; a secret stated at a higher rank holds."""
         for key in leaf_names():
-            if not is_secret(kind_at(key)):
-                continue
             file_key = (*key[:-1], f"{key[-1]}_file")
             path = values.get(file_key)
-            if not isinstance(path, Path) or self._wrong.intersection((key, file_key)):
+            if not isinstance(path, Path) or not is_secret(kind_at(key)) or key in self._wrong:
                 continue
             stated, by_file = self._places.get(key), self._places[file_key]
             if stated is not None and stated.rank == by_file.rank:
-                self._problem(
-                    key, stated, f"and {dotted(file_key)} are both given", None, "keep one of the two"
-                )
+                message = f"and {dotted(file_key)} are both given"
+                self._problem(key, stated, message, hint="keep one of the two")
                 self._wrong.add(key)
             elif stated is None or stated.rank < by_file.rank:
+                self._places[key] = by_file
                 try:
                     values[key] = files.secret_in(path)
                 except (OSError, ValueError) as error:
                     reason = error.strerror if isinstance(error, OSError) else str(error)
-                    shown = show(path)
-                    self._problems.append(
-                        Problem(
-                            by_file.file,
-                            dotted(file_key),
-                            by_file.line,
-                            shown,
-                            f"can't be read: {reason}",
-                            "a readable file with one line: the secret",
-                        )
-                    )
+                    allowed = "a readable file with one line: the secret"
+                    self._problem(file_key, by_file, f"can't be read: {reason}", allowed, value=show(path))
                     self._wrong.update((key, file_key))
-                self._places[key] = by_file
 
 
 def _key_of_variable(variable: str) -> KeyName:
@@ -312,7 +293,3 @@ def _key_of_variable(variable: str) -> KeyName:
         node = kind_at(key)
         key = (*key, part if isinstance(node, Branch) and node.named else part.lower())
     return key
-
-
-def _variable_of_key(key: KeyName) -> str:
-    return PREFIX + "__".join(key).upper()

@@ -1,4 +1,4 @@
-"""Rules that concern more than one key, keys of the older program, and keys that await their part."""
+"""Rules that concern more than one key, and the keys of the older program."""
 
 from __future__ import annotations
 
@@ -6,24 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tui_feeder.configuration.sections import AlertRule, Config, Database, KafkaSecurity, VolumeProfile
+from tui_feeder.configuration.addresses import is_loopback, is_web_address
+from tui_feeder.configuration.keys import dotted, kind_at, leaf_names, value_at
+from tui_feeder.configuration.sections import AlertRule, Config, KafkaSecurity, VolumeProfile
 from tui_feeder.configuration.text import MASK, show
-from tui_feeder.configuration.values import is_loopback, is_web_address
-
-#: Keys of the older program that are accepted and not acted on, with what is done instead: setting one to
-#: another value than its default is told.
-NOT_YET: dict[str, str] = {
-    "kafka.retries": "a message is sent again until the broker has it",
-    "kafka.max_in_flight_requests_per_connection": "a partition has one batch under way, in order",
-    "application.timeframes": "one-minute candles are stored, all others made of them",
-    "application.reconnection_gap_threshold_minutes": "every missing minute is filled, a single one included",
-    "application.reconnection_gap_check_delay_seconds": "gaps are filled as soon as they are seen",
-}
+from tui_feeder.configuration.values import key_of
 
 _RESOURCES = "leave it out: threads and buffers need no setting"
 _LOG_FILES = "use service.log_file, service.log_rotate_mb and service.log_keep"
 #: Keys of the older program and what to do instead; the longest name that matches counts.
-_REPLACED: dict[str, str] = {
+REPLACED: dict[str, str] = {
     "adaptive": _RESOURCES,
     "historical_validation": "leave it out: missing minutes are always found, and certified ones kept",
     "historical_validation.validation_days": "use volume_profile.historical_days",
@@ -48,10 +40,17 @@ class Finding:
 
 
 def replacement(key: str) -> str | None:
-    """What takes the place of a key of the older program, or None if ``key`` is not one."""
+    """What takes the place of a key of the older program.
+
+    Args:
+        key: its dotted name.
+
+    Returns:
+        What to do instead; None if it is no key of the older program.
+    """
     while key:
-        if key in _REPLACED:
-            return _REPLACED[key]
+        if key in REPLACED:
+            return REPLACED[key]
         key = key.rpartition(".")[0]
     return None
 
@@ -71,7 +70,14 @@ def _future(config: Config) -> Iterator[Finding]:
 
 
 def contradictions(config: Config) -> list[Finding]:
-    """What can't hold together."""
+    """What can't hold together.
+
+    Args:
+        config: the whole configuration.
+
+    Returns:
+        Each rule that is broken.
+    """
     return [
         *_future(config),
         *_increments(config.volume_profile),
@@ -228,15 +234,41 @@ def _exposed(config: Config) -> Iterator[Finding]:
 
 
 def doubts(config: Config) -> list[Finding]:
-    """What holds, but was hardly meant so."""
+    """What holds, but was hardly meant so.
+
+    Args:
+        config: the whole configuration.
+
+    Returns:
+        Each value that has no effect, or an unwanted one.
+    """
     return [
+        *_without_effect(config),
         *_unused_increments(config.volume_profile),
-        *_start_date(config),
         *_addresses(config),
-        *_unused_security(config.kafka.security),
-        *_unused_authority(config.database),
         *_exposed(config),
     ]
+
+
+def _without_effect(config: Config) -> Iterator[Finding]:
+    """Keys that are accepted and ignored, and those that need another value of a key beside them."""
+    usual = Config()
+    for key in leaf_names():
+        value, stated = value_at(config, key), key_of(kind_at(key))
+        if value == value_at(usual, key):
+            continue
+        if stated.ignored:
+            yield Finding((dotted(key),), f"is accepted, but {stated.ignored}", value=show(value))
+        if stated.needs is not None:
+            name, values = stated.needs
+            beside = dotted((*key[:-1], name))
+            there = value_at(config, (*key[:-1], name))
+            if there is None:
+                yield Finding((dotted(key),), f"has no effect without {beside}", f"set {beside}")
+            elif values and there not in values:
+                message = f"has no effect with {beside} = {show(there)}"
+                hint = f"set {beside} to {' or '.join(map(show, values))}"
+                yield Finding((dotted(key),), message, hint)
 
 
 def _unused_increments(profile: VolumeProfile) -> Iterator[Finding]:
@@ -260,13 +292,6 @@ def _unused_increments(profile: VolumeProfile) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _start_date(config: Config) -> Iterator[Finding]:
-    application = config.application
-    if application.respect_config_start_date and application.start_date is None:
-        key = "application.respect_config_start_date"
-        yield Finding((key,), "has no effect without application.start_date", "set application.start_date")
-
-
 def _addresses(config: Config) -> Iterator[Finding]:
     exchange = config.exchange
     for name in ("rest_url", "stream_url", "archive_url"):
@@ -282,18 +307,3 @@ def _addresses(config: Config) -> Iterator[Finding]:
         yield Finding(
             ("exchange.clock_rate",), "is not the pace of a real exchange", hint, show(exchange.clock_rate)
         )
-
-
-def _unused_authority(database: Database) -> Iterator[Finding]:
-    if database.ssl_cafile is not None and not database.ssl_mode.startswith("verify"):
-        message = f"has no effect with database.ssl_mode = {show(database.ssl_mode)}"
-        yield Finding(("database.ssl_cafile",), message, 'set the mode to "verify-full" or "verify-ca"')
-
-
-def _unused_security(security: KafkaSecurity) -> Iterator[Finding]:
-    above = "kafka.security"
-    for name in ("sasl_username", "sasl_password", "ssl_cafile", "ssl_certfile", "ssl_keyfile"):
-        protocols = ("SASL_PLAINTEXT", "SASL_SSL") if name.startswith("sasl") else ("SSL", "SASL_SSL")
-        if getattr(security, name) is not None and security.protocol not in protocols:
-            message = f"has no effect with {above}.protocol = {show(security.protocol)}"
-            yield Finding((f"{above}.{name}",), message, f"set the protocol to {' or '.join(protocols)}")

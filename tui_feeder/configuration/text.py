@@ -6,9 +6,6 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from tui_feeder.spelling import closest as closest
-from tui_feeder.spelling import did_you_mean as did_you_mean
-
 MASK = "********"
 _SHOWN_CHARACTERS = 120
 
@@ -42,14 +39,28 @@ class Secret:
 
 
 def printable(text: str) -> str:
-    """``text`` with an escape in place of whatever could confuse a terminal."""
+    """Make a text harmless for a terminal.
+
+    Args:
+        text: of any origin.
+
+    Returns:
+        The text with an escape in place of each character that is not printable.
+    """
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
 
 
 def to_toml(value: object) -> str:
-    """``value`` as it is written in a TOML file; a secret as its mask."""
+    """Write a value as TOML.
+
+    Args:
+        value: of a key, or from a file.
+
+    Returns:
+        One line; a secret as its mask.
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime):
@@ -64,6 +75,13 @@ def to_toml(value: object) -> str:
 
 
 def show(value: object) -> str:
-    """``value`` for a message: as TOML, cut where it is long."""
+    """Write a value for a message.
+
+    Args:
+        value: of a key, or from a file.
+
+    Returns:
+        TOML, cut where it is long.
+    """
     text = to_toml(value)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"

@@ -1,12 +1,12 @@
-"""The kinds of values a configuration key can have: their types, their rules, and how text becomes one.
+"""How a key of the configuration is declared, and how TOML, text or a flag becomes its value.
 
-A kind is an annotation, ``Annotated[type, Rule, ...]``: :func:`convert` checks a value of a TOML file or a
-flag against it, :func:`from_text` reads the text of an environment variable.
+A key is a field of a section with an annotation, ``Annotated[type, Key("what it does", low, high)]``: a
+:class:`Key` and any :class:`Rule` state what a value must be beside its type. Error messages,
+``config.toml.example`` and ``docs/configuration.md`` are made from them.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import math
 import re
@@ -17,23 +17,20 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
-from urllib.parse import urlsplit
 
-from tui_feeder.configuration.proxy import ALLOWED, ProxyAddress, masked
-from tui_feeder.configuration.text import Secret, closest, did_you_mean, show, to_toml
+import msgspec
+
+from tui_feeder.configuration.addresses import PROXY_FORMS, ProxyAddress, masked
+from tui_feeder.configuration.text import Secret, show
 from tui_feeder.paths import FolderError, expand_user
+from tui_feeder.spelling import closest, did_you_mean
 from tui_feeder.time_format import parse_time
 
-#: The type a key is annotated with; Python has no type for such forms.
-Kind: TypeAlias = Any
+#: The annotation of a key; Python has no type for such forms.
+Kind: TypeAlias = object
 
 _INTEGER = re.compile(r"[+-]?\d{1,30}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
-_HOST_AND_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
-_HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?")
-_TOPIC_PREFIX = re.compile(r"[A-Za-z0-9._-]{0,200}")
-_SYMBOL = re.compile(r"[^\s,;:\"'`\\/#=.a-z\x00-\x1f\x7f]{1,64}")
-_LOGGER_LEVEL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*=(debug|info|warning|error)")
 _FORMS: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number",
@@ -41,229 +38,186 @@ _FORMS: dict[Any, str] = {
     str: "a string",
     Secret: "a string",
     Path: "a path",
-    ProxyAddress: ALLOWED,
+    ProxyAddress: PROXY_FORMS,
     datetime: 'a time, as "2024-01-01" or "2024-01-01T00:00:00Z" (without a zone UTC)',
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a value must fulfil beyond its type."""
+    """What a value must fulfil beyond its type.
+
+    Args:
+        allowed: the rule in words, as it follows the name of the type: ``, each once``.
+        holds: whether a value fulfils it.
+        remedy: given a value that does not, what to write instead, where that can be told.
+        tidy: brings a value that does to its one form.
+        message: what is wrong with a value that does not, as it follows the value.
+    """
 
     allowed: str
-    """The rule in words, as it follows the name of the type: ``, 1 to 65535``."""
     holds: Callable[[Any], bool]
     remedy: Callable[[Any], str | None] | None = None
     tidy: Callable[[Any], Any] | None = None
-    """Brings a value that holds to its one form."""
+    message: str = "is not allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a key of the configuration is beside its type and default.
+
+    Args:
+        sentence: what it does, without a full stop; empty where ``ignored`` says it.
+        low: the least number allowed; None where it is no number.
+        high: the greatest number allowed.
+        unit: of the number, where the key's name does not end with it.
+        example: as TOML; the value of a key without a default, or the lines of a table by name.
+        flag: the option of a run that sets it.
+        reload: whether SIGHUP takes a new value over.
+        needs: another key of the section, and the values it must have for this one to have an effect; none:
+            any value.
+        ignored: what is done instead, of a key of the older program that is accepted without effect.
+    """
+
+    sentence: str = ""
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    example: str = ""
+    flag: str = ""
+    reload: bool = False
+    needs: tuple[str, tuple[str, ...]] | None = None
+    ignored: str = ""
 
 
 class UnfitError(Exception):
     """A value is not of its kind.
 
-    ``value`` is the part of it that is wrong, ``index`` the place in a list of the first wrong element.
+    Args:
+        message: what is wrong, as it follows the value.
+        value: the part of the value that is wrong.
+        hint: what to do.
+        form: the type itself is wrong, not just the value.
     """
 
-    def __init__(
-        self,
-        message: str,
-        value: object,
-        *,
-        hint: str | None = None,
-        index: int | None = None,
-        form: bool = False,
-    ) -> None:
+    def __init__(self, message: str, value: object, *, hint: str | None = None, form: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.value = value
         self.hint = hint
-        self.index = index
         self.form = form
-        """The type itself is wrong, not just the value."""
+        self.index: int | None = None
+        """The place in a list of the first wrong element."""
 
 
-def _between(low: float, high: float) -> Rule:
+def between(low: float, high: float) -> Rule:
+    """That a number lies in a range.
+
+    Args:
+        low: the least number allowed.
+        high: the greatest number allowed.
+
+    Returns:
+        The rule.
+    """
     return Rule(f", {low:.10g} to {high:.10g}", lambda number: low <= number <= high)
 
 
-def _is_one_line(text: str) -> bool:
-    return text.strip() == text and text != "" and text.isprintable()
-
-
-def _first_repeated(values: tuple[object, ...]) -> str | None:
-    repeated = next((value for n, value in enumerate(values) if value in values[:n]), None)
-    return None if repeated is None else f"{to_toml(repeated)} is there twice: take one out"
-
-
-def _symbol_in_capitals(text: str) -> str | None:
-    capitals = text.strip().upper()
-    return did_you_mean(capitals) if _SYMBOL.fullmatch(capitals) else None
-
-
-def _is_host_and_port(text: str) -> bool:
-    match = _HOST_AND_PORT.fullmatch(text)
-    return match is not None and 1 <= int(match[1]) <= 65_535
-
-
-def _url(*schemes: str) -> Rule:
-    def holds(text: str) -> bool:
-        try:
-            url = urlsplit(text)
-            port = url.port
-        except ValueError:
-            return False
-        plain = not url.query and not url.fragment and url.username is None and url.password is None
-        return url.scheme in schemes and bool(url.hostname) and port != 0 and plain and _is_one_line(text)
-
-    return Rule(
-        f' with an address of the form "{schemes[-1]}://host" or "{schemes[0]}://host:port"',
-        holds,
-        tidy=lambda text: text.rstrip("/"),
-    )
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the host of ``url`` is this machine, by its name or address alone."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def is_web_address(text: str) -> bool:
-    """Whether ``text`` is an http or https address with a host, whatever follows."""
-    try:
-        url = urlsplit(text)
-        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and _is_one_line(text)
-    except ValueError:
-        return False
-
-
-_SOME = Rule(", at least one", lambda values: len(values) > 0)
-_UNIQUE = Rule(", each once", lambda values: len(set(values)) == len(values), remedy=_first_repeated)
-_MINUTE_PARTS_OF_A_DAY = Rule(
-    ": multiples of 60 seconds that divide a day",
-    lambda s: 0 < s <= 86_400 and s % 60 == 0 and 86_400 % s == 0,
-)
-
-Port: TypeAlias = Annotated[int, _between(1, 65_535)]
-ServedPort: TypeAlias = Annotated[int, _between(0, 65_535)]
-"""Of a server of ours; 0 is none."""
-Count: TypeAlias = Annotated[int, _between(1, 1_000_000)]
-Few: TypeAlias = Annotated[int, _between(1, 100)]
-Levels: TypeAlias = Annotated[int, _between(2, 100_000)]
-ZeroOrMore: TypeAlias = Annotated[int, _between(0, 2_147_483_647)]
-Milliseconds: TypeAlias = Annotated[int, _between(1, 86_400_000)]
-WaitMilliseconds: TypeAlias = Annotated[int, _between(0, 86_400_000)]
-Minutes: TypeAlias = Annotated[int, _between(1, 525_600)]
-Days: TypeAlias = Annotated[int, _between(1, 3_650)]
-Months: TypeAlias = Annotated[int, _between(1, 1_200)]
-Seconds: TypeAlias = Annotated[float, _between(0.001, 86_400)]
-WaitSeconds: TypeAlias = Annotated[float, _between(0, 86_400)]
-Percentage: TypeAlias = Annotated[float, _between(1, 100)]
-BandPercent: TypeAlias = Annotated[float, _between(0, 50)]
-Factor: TypeAlias = Annotated[float, _between(1e-6, 1e6)]
-Increment: TypeAlias = Annotated[float, _between(1e-12, 1e9)]
-Speed: TypeAlias = Annotated[float, _between(1e-3, 1e6)]
-RefreshRate: TypeAlias = Annotated[float, _between(0.2, 20)]
-Line: TypeAlias = Annotated[str, Rule(", one line, not empty", _is_one_line)]
-TopicPrefix: TypeAlias = Annotated[
-    str,
-    Rule(
-        " of at most 200 letters, digits, dots, underscores and dashes",
-        lambda text: _TOPIC_PREFIX.fullmatch(text) is not None,
-    ),
-]
-ProxyRoute: TypeAlias = ProxyAddress | Literal["none"]
-"""A proxy, or that there is none."""
-HttpUrl: TypeAlias = Annotated[str, _url("http", "https")]
-WebSocketUrl: TypeAlias = Annotated[str, _url("ws", "wss")]
-Symbol: TypeAlias = Annotated[
-    str,
-    Rule(
-        ' like "BTCUSDT", "ALL", or a pattern like "*USDT"',
-        lambda text: _SYMBOL.fullmatch(text) is not None and text.isprintable(),
-        remedy=lambda text: did_you_mean(
-            text.strip().upper() if _SYMBOL.fullmatch(text.strip().upper()) else None
-        ),
-    ),
-]
-Symbols: TypeAlias = Annotated[tuple[Symbol, ...], _SOME, _UNIQUE]
-Timeframe: TypeAlias = Annotated[int, _MINUTE_PARTS_OF_A_DAY]
-Timeframes: TypeAlias = Annotated[tuple[Timeframe, ...], _SOME, _UNIQUE]
-Arguments: TypeAlias = Annotated[tuple[Line, ...], Rule("", lambda values: len(values) <= 64)]
-HostNames: TypeAlias = Annotated[
-    tuple[
-        Annotated[
-            str,
-            Rule(
-                ' with the name of a host, as "feeder" or "feeder.example", or "*.example" for all below it',
-                lambda text: _HOST_NAME.fullmatch(text.lower()) is not None,
-            ),
-        ],
-        ...,
-    ],
-    _UNIQUE,
-]
-LogLevels: TypeAlias = Annotated[
-    tuple[
-        Annotated[
-            str,
-            Rule(
-                ' of the form "module=level", as "tui_feeder.engine.exchanges=debug"',
-                lambda text: _LOGGER_LEVEL.fullmatch(text) is not None,
-            ),
-        ],
-        ...,
-    ],
-    _UNIQUE,
-]
-EmaPeriods: TypeAlias = Annotated[tuple[Annotated[int, _between(1, 10_000)], ...], _SOME, _UNIQUE]
-Servers: TypeAlias = Annotated[
-    tuple[Annotated[str, Rule(' of the form "host:port"', _is_host_and_port)], ...], _SOME, _UNIQUE
-]
-
-
-def _parts(kind: Kind) -> tuple[Kind, tuple[Rule, ...]]:
-    """The bare type of ``kind`` and its rules; an optional kind is that of the value it may hold."""
-    origin: object = get_origin(kind)
+def _parts(kind: Kind) -> tuple[Kind, tuple[object, ...]]:
+    """The bare type of ``kind`` and what it is annotated with; an optional kind is that of its value."""
+    origin = get_origin(kind)
     if origin is Union or origin is types.UnionType:
-        kind = next(part for part in get_args(kind) if part is not types.NoneType)
-        origin = get_origin(kind)
+        return _parts(next(part for part in get_args(kind) if part is not types.NoneType))
     if origin is Annotated:
-        bare, *rules = get_args(kind)
-        return bare, tuple(rule for rule in rules if isinstance(rule, Rule))
+        inner, *metadata = get_args(kind)
+        bare, own = _parts(inner)
+        return bare, (*own, *metadata)
     return kind, ()
 
 
-def _origin(kind: Kind) -> object:
-    return get_origin(kind)
+def _rules(metadata: tuple[object, ...]) -> list[Rule]:
+    stated = [
+        between(part.low, part.high)
+        for part in metadata
+        if isinstance(part, Key) and part.low is not None and part.high is not None
+    ]
+    return [part for part in metadata if isinstance(part, Rule)] + stated
+
+
+def type_of(kind: Kind) -> Kind:
+    """The type of a key's value.
+
+    Args:
+        kind: the annotation of the key.
+
+    Returns:
+        The type without what it is annotated with; of an optional key that of a value.
+    """
+    return _parts(kind)[0]
+
+
+def key_of(kind: Kind) -> Key:
+    """What is declared of a key.
+
+    Args:
+        kind: its annotation.
+
+    Returns:
+        The :class:`Key` in the annotation.
+
+    Raises:
+        TypeError: there is none.
+    """
+    found = next((part for part in _parts(kind)[1] if isinstance(part, Key)), None)
+    if found is None:
+        raise TypeError(f"{kind} has no Key")
+    return found
 
 
 def is_secret(kind: Kind) -> bool:
-    """Whether values of ``kind`` must never be shown."""
-    return _parts(kind)[0] is Secret
+    """Whether values of a key must never be shown.
+
+    Args:
+        kind: the annotation of the key.
+
+    Returns:
+        True for a password and the like.
+    """
+    return type_of(kind) is Secret
 
 
 def allowed(kind: Kind) -> str:
-    """In words, what a value of ``kind`` may be."""
-    bare, rules = _parts(kind)
-    words = "".join(rule.allowed for rule in rules)
-    if _origin(bare) is tuple:
+    """What a value of a key may be.
+
+    Args:
+        kind: the annotation of the key.
+
+    Returns:
+        Words that name the type and the rules.
+    """
+    bare, metadata = _parts(kind)
+    words = "".join(rule.allowed for rule in _rules(metadata))
+    if get_origin(bare) is tuple:
         return f"a list{words}; in it {allowed(get_args(bare)[0])}"
-    if _origin(bare) is Literal:
+    if get_origin(bare) is Literal:
         return "one of " + ", ".join(f'"{choice}"' for choice in get_args(bare))
     return _FORMS[bare] + words
 
 
 def form_of(raw: object) -> str:
-    """The type of a value from a file, in words."""
+    """The type of a value from a file.
+
+    Args:
+        raw: the value.
+
+    Returns:
+        Words that name the type.
+    """
     if isinstance(raw, dict):
         return "a section"
     if isinstance(raw, list | tuple):
         return "a list"
-    if isinstance(raw, datetime | date | time):
+    if isinstance(raw, date | time):  # a datetime is a date
         return "a date or time"
     return _FORMS.get(type(raw), type(raw).__name__)
 
@@ -271,25 +225,27 @@ def form_of(raw: object) -> str:
 def convert(kind: Kind, raw: object) -> object:
     """The value of ``kind`` that ``raw`` states.
 
+    Args:
+        kind: the annotation of a key.
+        raw: from TOML, from :func:`from_text`, or from a flag.
+
+    Returns:
+        The value as the program uses it.
+
     Raises:
         UnfitError: ``raw`` has another type or breaks a rule of the kind.
     """
-    bare, rules = _parts(kind)
-    if _origin(bare) is tuple:
-        value: object = _convert_list(get_args(bare)[0], raw)
-    elif _origin(bare) is Literal:
-        value = _convert_choice(get_args(bare), raw)
-    else:
-        value = _convert_single(bare, raw)
-    for rule in rules:
+    bare, metadata = _parts(kind)
+    value = _convert_list(get_args(bare)[0], raw) if get_origin(bare) is tuple else _convert_single(bare, raw)
+    for rule in _rules(metadata):
         if not rule.holds(value):
-            raise UnfitError("is not allowed", raw, hint=rule.remedy(value) if rule.remedy else None)
+            raise UnfitError(rule.message, raw, hint=rule.remedy(value) if rule.remedy else None)
         if rule.tidy is not None:
             value = rule.tidy(value)
     return value
 
 
-def _convert_list(kind: Kind, raw: object) -> tuple[Any, ...]:
+def _convert_list(kind: Kind, raw: object) -> tuple[object, ...]:
     if not isinstance(raw, list | tuple):
         raise UnfitError(f"is {form_of(raw)}, not a list", raw, form=True)
     values, faults = [], []
@@ -308,71 +264,50 @@ def _convert_list(kind: Kind, raw: object) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def _convert_choice(choices: tuple[str, ...], raw: object) -> str:
-    if not isinstance(raw, str):
-        hint = f'write it in quotes: "{raw}"' if str(raw) in choices else None
-        raise UnfitError(f"is {form_of(raw)}, not a string", raw, hint=hint, form=True)
-    if raw not in choices:
-        raise UnfitError("is not one of the choices", raw, hint=did_you_mean(closest(raw, choices)))
-    return raw
-
-
 def _convert_single(bare: Kind, raw: object) -> object:
-    """A value of one of the plain types in ``_FORMS``."""
-    wrong = UnfitError(f"is {form_of(raw)}, not {_FORMS[bare]}", raw, form=True)
+    """A value of a choice, or of one of the types in ``_FORMS``."""
     if bare is datetime:
         return _convert_time(raw)
-    if bare is bool or bare is int:
-        if type(raw) is not bare:
-            raise wrong
+    if bare in (Path, Secret, ProxyAddress) and isinstance(raw, bare):
         return raw
-    if bare is float:
-        if isinstance(raw, bool) or not isinstance(raw, int | float):
-            raise wrong
+    is_text = bare not in (bool, int, float)
+    try:
+        value = msgspec.convert(raw, str if is_text else bare)
+    except msgspec.ValidationError:
+        if type(raw) in (int, float) and bare is float:  # more than any float
+            raise UnfitError("is not a finite number", raw) from None
+        form = "a string" if get_origin(bare) is Literal else _FORMS[bare]
+        hint = f'write it in quotes: "{raw}"' if str(raw) in get_args(bare) else None
+        raise UnfitError(f"is {form_of(raw)}, not {form}", raw, hint=hint, form=True) from None
+    if bare is float and not math.isfinite(value):
+        raise UnfitError("is not a finite number", raw)
+    return _convert_text(bare, value) if is_text else value
+
+
+def _convert_text(bare: Kind, text: str) -> object:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise UnfitError("is not valid UTF-8", text)
+    if get_origin(bare) is Literal:
+        if text not in get_args(bare):
+            hint = did_you_mean(closest(text, get_args(bare)))
+            raise UnfitError("is not one of the choices", text, hint=hint)
+    elif bare is Path:
+        if not text or "\0" in text:
+            raise UnfitError("is not a path", text)
         try:
-            number = float(raw)
-        except OverflowError:
-            number = math.inf
-        if not math.isfinite(number):
-            raise UnfitError("is not a finite number", raw)
-        return number
-    if bare is ProxyAddress:
-        return _convert_proxy(raw, wrong)
-    if bare is Path and isinstance(raw, Path):
-        return raw
-    if isinstance(raw, Secret) and bare is Secret:
-        return raw
-    if not isinstance(raw, str):
-        raise wrong
-    if not raw.isascii() and any("\ud800" <= character <= "\udfff" for character in raw):
-        raise UnfitError("is not valid UTF-8", raw)
-    return _convert_path(raw) if bare is Path else Secret(raw) if bare is Secret else raw
-
-
-def _convert_proxy(raw: object, wrong: UnfitError) -> ProxyAddress | str:
-    if isinstance(raw, ProxyAddress):
-        return raw
-    if not isinstance(raw, str):
-        raise wrong
-    if raw == "none":
-        return raw
-    try:
-        return ProxyAddress(raw)
-    except ValueError as error:
-        raise UnfitError(str(error), masked(raw)) from None
-
-
-def _convert_path(text: str) -> Path:
-    if not text or "\0" in text:
-        raise UnfitError("is not a path", text)
-    try:
-        return expand_user(text)
-    except FolderError:
-        raise UnfitError("names a home directory that is not known", text) from None
+            return expand_user(text)
+        except FolderError:
+            raise UnfitError("names a home directory that is not known", text) from None
+    elif bare is ProxyAddress and text != "none":
+        try:
+            return ProxyAddress(text)
+        except ValueError as error:
+            raise UnfitError(str(error), masked(text)) from None
+    return Secret(text) if bare is Secret else text
 
 
 def _convert_time(raw: object) -> datetime:
-    if not isinstance(raw, str | date):  # a datetime is a date
+    if not isinstance(raw, str | date):
         raise UnfitError(f"is {form_of(raw)}, not a time", raw, form=True)
     try:
         moment = datetime.fromtimestamp(parse_time(raw) / 1000, UTC)
@@ -384,11 +319,19 @@ def _convert_time(raw: object) -> datetime:
 
 
 def writing_hint(kind: Kind, raw: object) -> str | None:
-    """How a value of the wrong type would be written right in a TOML file, where that can be told."""
+    """How a value of the wrong type would be written right in a TOML file.
+
+    Args:
+        kind: the annotation of the key.
+        raw: the value from the file.
+
+    Returns:
+        What to write; None where that cannot be told.
+    """
     bare, _ = _parts(kind)
     if bare is Secret:
         return "write it in quotes"
-    if _origin(bare) is tuple and not isinstance(raw, dict):
+    if get_origin(bare) is tuple and not isinstance(raw, dict):
         return f"write it in brackets: [{show(raw)}]"
     if isinstance(raw, str) and bare in (bool, int, float) and not isinstance(from_text(kind, raw), str):
         return f"write it without quotes: {raw.strip()}"
@@ -398,13 +341,18 @@ def writing_hint(kind: Kind, raw: object) -> str | None:
 
 
 def from_text(kind: Kind, text: str) -> object:
-    """The value that the text of an environment variable states; the text itself where it states none.
+    """The value that the text of an environment variable or a flag states.
 
-    A list is separated by commas, or written as a JSON or TOML array.
+    Args:
+        kind: the annotation of the key.
+        text: a list is separated by commas, or written as a JSON or TOML array.
+
+    Returns:
+        A value for :func:`convert`; the text itself where it states none of the type.
     """
     bare, _ = _parts(kind)
     word = text.strip()
-    if _origin(bare) is tuple:
+    if get_origin(bare) is tuple:
         element = get_args(bare)[0]
         if not word.startswith("["):
             return [from_text(element, part.strip()) for part in word.split(",")] if word else []

@@ -280,21 +280,17 @@ def test_what_has_no_good_effect_is_told_as_one_warning(tmp_path: Path, text: st
     assert warning.hint
 
 
-def test_a_key_that_awaits_its_part_is_told_when_set_to_another_value_than_its_default(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = {
-        "kafka.enabled": "this version does not publish yet",
-        "ui.theme": "this version has one theme yet",
-    }
-    monkeypatch.setattr("tui_feeder.configuration.rules.NOT_YET", table)
-    text = "[kafka]\nenabled = true\n[ui]\ntheme = 'feeder-dark'\n"
+def test_a_key_without_effect_is_reported_when_set_to_another_value_than_its_default(tmp_path: Path) -> None:
+    text = "[kafka]\nretries = 5\nmax_in_flight_requests_per_connection = 1\n"
     (warning,) = load_text(tmp_path, text).warnings
     assert str(warning).endswith(
-        ":2: kafka.enabled = true is accepted, but this version does not publish yet"
+        ":2: kafka.retries = 5 is accepted, but a message is sent again until the broker has it"
     )
-    (warning,) = load(None, environ={"FEEDER_UI__THEME": "light"}).warnings
-    assert (warning.file, warning.key) == ("environment FEEDER_UI__THEME", "ui.theme")
+    (warning,) = load(None, environ={"FEEDER_APPLICATION__TIMEFRAMES": "300"}).warnings
+    assert (warning.file, warning.key) == (
+        "environment FEEDER_APPLICATION__TIMEFRAMES",
+        "application.timeframes",
+    )
 
 
 def test_a_first_day_in_the_future_is_a_problem_but_for_a_simulated_exchange(tmp_path: Path) -> None:

@@ -17,9 +17,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from tui_feeder.config import Config
-from tui_feeder.configuration.proxy import ALLOWED, ProxyAddress, masked
+from tui_feeder.configuration.addresses import PROXY_FORMS, ProxyAddress, is_loopback, masked
 from tui_feeder.configuration.text import MASK
-from tui_feeder.configuration.values import is_loopback
 from tui_feeder.errors import ExchangeFailure
 
 _SECURE = {"https": True, "wss": True, "http": False, "ws": False}
@@ -114,7 +113,8 @@ class Proxies:
             return Proxy(ProxyAddress(text), variable)
         except ValueError as error:
             raise ProxyError(
-                f"{variable} in the environment {error}: {masked(text)!r}; allowed: {ALLOWED}; or unset it"
+                f"{variable} in the environment {error}: {masked(text)!r}; "
+                f"allowed: {PROXY_FORMS}; or unset it"
             ) from None
 
     def _variable(self, name: str) -> tuple[str, str] | None:

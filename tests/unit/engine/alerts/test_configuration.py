@@ -9,7 +9,7 @@ import pytest
 from places import DOCS
 
 from tui_feeder.config import ConfigError, Problem, load, render
-from tui_feeder.configuration.sections import AlertKind
+from tui_feeder.configuration.sections.alerts import AlertKind
 from tui_feeder.engine.alerts.manager import encode
 from tui_feeder.engine.alerts.rules import Alert
 

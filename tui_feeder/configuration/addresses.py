@@ -1,15 +1,17 @@
-"""The address of a proxy: read, checked, and shown without its password."""
+"""Addresses: which are of this machine or of the web, and that of a proxy, shown without its password."""
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Collection
 from urllib.parse import quote, unquote, urlsplit
 
 from tui_feeder.configuration.text import MASK
 
 SOCKS = ("socks4", "socks4a", "socks5", "socks5h")
 _PORTS = {"http": 80, "https": 443} | dict.fromkeys(SOCKS, 1080)
-#: In words, what an address may be.
-ALLOWED = (
+#: In words, what the address of a proxy may be.
+PROXY_FORMS = (
     '"none", or an address of the form "http://host:port", "https://host:port", "socks5://host:port", '
     '"socks5h://host:port", "socks4://host:port" or "socks4a://host:port", with "user:password@" before the '
     "host where the proxy asks for it"
@@ -89,6 +91,70 @@ class ProxyAddress:
 
 
 def masked(text: str) -> str:
-    """What may be shown of a text that was to be an address: whatever stands before an @ may be a secret."""
+    """What may be shown of a text that was to be an address.
+
+    Args:
+        text: what was written; whatever stands before an @ may be a secret.
+
+    Returns:
+        The text with that part masked.
+    """
     scheme, mark, rest = text.rpartition("://")
     return f"{scheme}{mark}{MASK}@{rest.rpartition('@')[2]}" if "@" in rest else text
+
+
+def is_url(text: str, schemes: Collection[str]) -> bool:
+    """Whether a text is an address with a host, and nothing behind its path.
+
+    Args:
+        text: what was written.
+        schemes: those allowed, as ``https``.
+
+    Returns:
+        False too where there are a user, a query or spaces.
+    """
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        return False
+    bare = not url.query and not url.fragment and url.username is None and url.password is None
+    return url.scheme in schemes and bool(url.hostname) and port != 0 and bare and _is_printable(text)
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a text is an http or https address with a host.
+
+    Args:
+        text: what was written.
+
+    Returns:
+        True whatever follows the host.
+    """
+    try:
+        url = urlsplit(text)
+        return (
+            url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and _is_printable(text)
+        )
+    except ValueError:
+        return False
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the host of an address is this machine.
+
+    Args:
+        url: the address.
+
+    Returns:
+        What its name or number alone says; no name is looked up.
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _is_printable(text: str) -> bool:
+    return text.isprintable() and text.strip() == text

@@ -1,0 +1,107 @@
+"""Forms of values that keys have: addresses, symbols, timeframes, names."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, TypeAlias
+
+from tui_feeder.configuration.addresses import ProxyAddress, is_url
+from tui_feeder.configuration.text import to_toml
+from tui_feeder.configuration.values import Rule, between
+from tui_feeder.spelling import did_you_mean
+
+_SYMBOL = re.compile(r"[^\s,;:\"'`\\/#=.a-z\x00-\x1f\x7f]{1,64}")
+
+
+def _matches(allowed: str, pattern: str) -> Rule:
+    whole = re.compile(pattern)
+    return Rule(allowed, lambda text: whole.fullmatch(text) is not None)
+
+
+def _url(*schemes: str) -> Rule:
+    form = f' with an address of the form "{schemes[-1]}://host" or "{schemes[0]}://host:port"'
+    return Rule(form, lambda text: is_url(text, schemes), tidy=lambda text: text.rstrip("/"))
+
+
+def _is_one_line(text: str) -> bool:
+    return text.strip() == text and text != "" and text.isprintable()
+
+
+def _first_repeated(values: tuple[object, ...]) -> str | None:
+    repeated = next((value for n, value in enumerate(values) if value in values[:n]), None)
+    return None if repeated is None else f"{to_toml(repeated)} is there twice: take one out"
+
+
+def _is_symbol(text: str) -> bool:
+    return _SYMBOL.fullmatch(text) is not None and text.isprintable()
+
+
+def _symbol_in_capitals(text: str) -> str | None:
+    capitals = text.strip().upper()
+    return did_you_mean(capitals) if _SYMBOL.fullmatch(capitals) else None
+
+
+_SOME = Rule(", at least one", lambda values: len(values) > 0)
+_UNIQUE = Rule(", each once", lambda values: len(set(values)) == len(values), remedy=_first_repeated)
+
+Seconds: TypeAlias = Annotated[float, between(0.001, 86_400)]
+Line: TypeAlias = Annotated[str, Rule(", one line, not empty", _is_one_line)]
+Arguments: TypeAlias = Annotated[tuple[Line, ...], Rule("", lambda values: len(values) <= 64)]
+HttpUrl: TypeAlias = Annotated[str, _url("http", "https")]
+WebSocketUrl: TypeAlias = Annotated[str, _url("ws", "wss")]
+ProxyRoute: TypeAlias = ProxyAddress | Literal["none"]
+"""A proxy, or that there is none."""
+Symbol: TypeAlias = Annotated[
+    str, Rule(' like "BTCUSDT", "ALL", or a pattern like "*USDT"', _is_symbol, remedy=_symbol_in_capitals)
+]
+Symbols: TypeAlias = Annotated[tuple[Symbol, ...], _SOME, _UNIQUE]
+Timeframe: TypeAlias = Annotated[
+    int,
+    Rule(
+        ": multiples of 60 seconds that divide a day",
+        lambda s: 0 < s <= 86_400 and s % 60 == 0 and 86_400 % s == 0,
+    ),
+]
+Timeframes: TypeAlias = Annotated[tuple[Timeframe, ...], _SOME, _UNIQUE]
+EmaPeriods: TypeAlias = Annotated[tuple[Annotated[int, between(1, 10_000)], ...], _SOME, _UNIQUE]
+SymbolName: TypeAlias = Annotated[
+    str,
+    Rule(
+        ' like "BTCUSDT"',
+        lambda text: _is_symbol(text) and text != "ALL" and not set("*?[]!") & set(text),
+        remedy=_symbol_in_capitals,
+        message="is not the name of a symbol",
+    ),
+]
+RuleName: TypeAlias = Annotated[
+    str,
+    Rule(
+        " of at most 64 letters, digits, dashes and underscores",
+        lambda text: re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", text) is not None,
+        message="is no name of a rule",
+    ),
+]
+TopicPrefix: TypeAlias = Annotated[
+    str, _matches(" of at most 200 letters, digits, dots, underscores and dashes", r"[A-Za-z0-9._-]{0,200}")
+]
+_Port = r"0{0,4}([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
+_Server: TypeAlias = Annotated[
+    str, _matches(' of the form "host:port"', rf"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):{_Port}")
+]
+Servers: TypeAlias = Annotated[tuple[_Server, ...], _SOME, _UNIQUE]
+_HostName: TypeAlias = Annotated[
+    str,
+    _matches(
+        ' with the name of a host, as "feeder" or "feeder.example", or "*.example" for all below it',
+        r"(?i:(\*\.)?[a-z0-9_][a-z0-9_-]{0,62}(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?)",
+    ),
+]
+HostNames: TypeAlias = Annotated[tuple[_HostName, ...], _UNIQUE]
+_LoggerLevel: TypeAlias = Annotated[
+    str,
+    _matches(
+        ' of the form "module=level", as "tui_feeder.engine.exchanges=debug"',
+        r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*=(debug|info|warning|error)",
+    ),
+]
+LogLevels: TypeAlias = Annotated[tuple[_LoggerLevel, ...], _UNIQUE]

@@ -1,0 +1,54 @@
+"""The sections of the configuration as frozen, typed values; every default of the program stands here.
+
+A key is a field: its type, its :class:`~tui_feeder.configuration.values.Key` with sentence, range and unit,
+and its default. Nothing else has to be written for it: see docs/contributing.md. Sections hold checked values
+only: make them through :func:`tui_feeder.config.load`, or directly in tests.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from tui_feeder.configuration.sections.alerts import AlertRule, Alerts
+from tui_feeder.configuration.sections.application import Application
+from tui_feeder.configuration.sections.database import Database
+from tui_feeder.configuration.sections.exchange import Exchange
+from tui_feeder.configuration.sections.file import File
+from tui_feeder.configuration.sections.kafka import Kafka, KafkaSecurity
+from tui_feeder.configuration.sections.service import Service
+from tui_feeder.configuration.sections.technical_analysis import TechnicalAnalysis
+from tui_feeder.configuration.sections.ui import Ui
+from tui_feeder.configuration.sections.volume_profile import AssetOverrides, Reprocessing, VolumeProfile
+
+__all__ = [
+    "AlertRule",
+    "Alerts",
+    "Application",
+    "AssetOverrides",
+    "Config",
+    "Database",
+    "Exchange",
+    "File",
+    "Kafka",
+    "KafkaSecurity",
+    "Reprocessing",
+    "Service",
+    "TechnicalAnalysis",
+    "Ui",
+    "VolumeProfile",
+]
+
+
+class Config(Struct, frozen=True):
+    """The whole configuration, a section a field; attribute names are the keys of the file."""
+
+    application: Application = Application()
+    technical_analysis: TechnicalAnalysis = TechnicalAnalysis()
+    kafka: Kafka = Kafka()
+    database: Database = Database()
+    file: File = File()
+    volume_profile: VolumeProfile = VolumeProfile()
+    exchange: Exchange = Exchange()
+    ui: Ui = Ui()
+    alerts: Alerts = Alerts()
+    service: Service = Service()

@@ -1,0 +1,103 @@
+"""``[alerts]``: conditions to watch, and where alerts go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Struct, field
+
+from tui_feeder.configuration.forms import Arguments, EmaPeriods, RuleName, Seconds, Symbols, Timeframe
+from tui_feeder.configuration.text import Secret
+from tui_feeder.configuration.values import Key
+
+AlertKind: TypeAlias = Literal[
+    "trend_flip",
+    "ema_cross",
+    "price_cross",
+    "volume_above",
+    "gap_open",
+    "stream_stale",
+    "sink_lag",
+    "disk_full",
+]
+
+
+class AlertRule(Struct, frozen=True):
+    """One condition to watch. Keys that its kind does not use must be left out."""
+
+    kind: Annotated[AlertKind | None, Key("what to watch; every rule states it")] = None
+    symbols: Annotated[Symbols, Key("names and patterns; sink_lag and disk_full ignore them")] = ("ALL",)
+    timeframe: Annotated[
+        Timeframe | None, Key("bars to watch, one of technical_analysis.timeframes", unit="seconds")
+    ] = None
+    level: Annotated[Literal["poc", "vah", "val", "ema"] | None, Key("price_cross: the level to cross")] = (
+        None
+    )
+    periods: Annotated[
+        EmaPeriods | None,
+        Key("EMAs to compare; unset: the shortest and the longest of ema_periods", unit="closes"),
+    ] = None
+    quantile: Annotated[
+        Literal["q25", "q50", "q75", "q90"] | None, Key("volume_above: what to exceed; unset: q90")
+    ] = None
+    measure: Annotated[
+        Literal["volume", "taker_buy_volume", "avg_trade", "trade_count"] | None,
+        Key("volume_above: what to compare; unset: volume"),
+    ] = None
+    factor: Annotated[float | None, Key("volume_above: multiple of the quantile; unset: 1.0", 1e-6, 1e6)] = (
+        None
+    )
+    seconds: Annotated[
+        Seconds | None,
+        Key("how long the condition lasts first; unset: 300, sink_lag 120, disk_full 30"),
+    ] = None
+    hysteresis_percent: Annotated[
+        float | None, Key("how far a level must be passed, in percent of it; unset: 0.1", 0, 50)
+    ] = None
+    cooldown_seconds: Annotated[
+        float | None, Key("time between two alerts about a symbol; unset: alerts.cooldown_seconds", 0, 86_400)
+    ] = None
+
+
+class Alerts(Struct, frozen=True):
+    """Conditions to watch, and where alerts go."""
+
+    cooldown_seconds: Annotated[
+        float, Key("time between two alerts of one rule about the same symbol", 0, 86_400, reload=True)
+    ] = 300.0
+    bell: Annotated[bool, Key("ring the terminal's bell")] = True
+    kafka: Annotated[bool, Key('publish to the topic of kafka.topic_prefix and "alerts" too')] = False
+    webhook_url: Annotated[
+        Secret | None,
+        Key(
+            "POST each alert there as JSON; better: FEEDER_ALERTS__WEBHOOK_URL, or the next key",
+            example='"https://example.org/hook"',
+        ),
+    ] = None
+    webhook_url_file: Annotated[
+        Path | None, Key("file that holds nothing but the address", example='"/run/secrets/webhook"')
+    ] = None
+    webhook_timeout_seconds: Annotated[Seconds, Key("how long one try may take")] = 10.0
+    webhook_retries: Annotated[int, Key("tries after the first", 0, 2_147_483_647)] = 3
+    command: Annotated[
+        Arguments, Key("a program and arguments, no shell; {text} is the alert, stdin its JSON")
+    ] = ()
+    command_timeout_seconds: Annotated[Seconds, Key("how long the program may run")] = 10.0
+    rules: Annotated[
+        Mapping[RuleName, AlertRule],
+        Key(
+            "a table per rule, with a name of your own; none: nothing is watched",
+            reload=True,
+            example="""btc-trend = { kind = "trend_flip", symbols = ["BTCUSDT"], timeframe = 3600 }
+ema-cross = { kind = "ema_cross", timeframe = 900, periods = [21, 89], hysteresis_percent = 0.05 }
+value-area = { kind = "price_cross", level = "vah", hysteresis_percent = 0.1 }  # "poc", "vah", "val"
+mean-4h = { kind = "price_cross", level = "ema", timeframe = 14400, periods = [89] }
+big-volume = { kind = "volume_above", symbols = ["BTC*"], quantile = "q90", factor = 5.0 }
+long-gap = { kind = "gap_open", seconds = 300 }
+no-frames = { kind = "stream_stale", seconds = 300, cooldown_seconds = 3600 }
+sink-behind = { kind = "sink_lag", seconds = 120 }
+disk-full = { kind = "disk_full", seconds = 30 }""",
+        ),
+    ] = field(default_factory=dict)

@@ -1,0 +1,36 @@
+"""``[exchange]``: addresses of the exchange."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Struct
+
+from tui_feeder.configuration.forms import HttpUrl, ProxyRoute, Seconds, WebSocketUrl
+from tui_feeder.configuration.values import Key
+
+
+class Exchange(Struct, frozen=True):
+    """Where the exchange is. The URLs carry no trailing slash; routes are appended."""
+
+    rest_url: Annotated[HttpUrl, Key("REST; the route (/fapi/v1/...) is appended")] = (
+        "https://fapi.binance.com"
+    )
+    stream_url: Annotated[WebSocketUrl, Key("WebSocket; the route (/market/stream) is appended")] = (
+        "wss://fstream.binance.com"
+    )
+    archive_url: Annotated[
+        HttpUrl, Key("files of past months and days; /data/futures/um/... is appended")
+    ] = "https://data.binance.vision"
+    proxy: Annotated[
+        ProxyRoute | None,
+        Key(
+            'proxy for all three, or "none"; unset: HTTPS_PROXY and the like',
+            example='"http://user:password@host:3128"',
+        ),
+    ] = None
+    clock_rate: Annotated[
+        float, Key("pace of a simulated exchange's clock; a real one has 1.0", 1e-3, 1e6)
+    ] = 1.0
+    request_timeout_seconds: Annotated[Seconds, Key("how long a REST request waits for its answer")] = 10.0
+    archive_concurrency: Annotated[int, Key("archive files downloaded at once", 1, 100)] = 4

@@ -1,0 +1,28 @@
+"""``[ui]``: the screen."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Struct
+
+from tui_feeder.configuration.forms import Line
+from tui_feeder.configuration.values import Key
+
+
+class Ui(Struct, frozen=True):
+    """The screen."""
+
+    refresh_hz: Annotated[float, Key("screen refreshes per second", 0.2, 20, flag="--hz")] = 4.0
+    slow: Annotated[bool, Key("low-bandwidth mode: fewer refreshes, for slow connections", flag="--slow")] = (
+        False
+    )
+    theme: Annotated[
+        Line, Key("a theme of the program or of the configuration directory", flag="--theme")
+    ] = "feeder-dark"
+    symbol_set: Annotated[
+        Literal["auto", "braille", "block", "ascii"], Key("drawing characters", flag="--symbols-set")
+    ] = "auto"
+    colors: Annotated[
+        Literal["auto", "truecolor", "256", "16", "none"], Key("colours to use", flag="--colors")
+    ] = "auto"
