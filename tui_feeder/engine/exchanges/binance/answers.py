@@ -104,7 +104,14 @@ def _name_of(raw: msgspec.Raw, place: int) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Whether a symbol may be called so: names go into keys, paths, addresses and onto terminals."""
+    """Whether a symbol may be called so: names go into keys, paths, addresses and onto terminals.
+
+    Args:
+        name: from outside.
+
+    Returns:
+        True where it is safe in all of them.
+    """
     return (
         0 < len(name) <= _LONGEST_NAME
         and name.isprintable()
@@ -171,6 +178,9 @@ def klines(body: bytes, interval: str) -> Klines:
     Args:
         body: of the answer.
         interval: of the candles, as it was asked for: ``1m``, ``4h``, ``1d``.
+
+    Returns:
+        The candles, their ends, and why entries were left out.
 
     Raises:
         msgspec.MsgspecError: it is no list.

@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import aiohttp
 from isal import isal_zlib
@@ -24,7 +23,6 @@ from tui_feeder.engine.exchanges.binance.market import Market
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 
 MAX_ZIP = 32 << 20
-T = TypeVar("T")
 MAX_UNPACKED = 64 << 20
 _TRIES = 3
 #: A download that trickles would hold its slot for ever: it may take so many times the patience with one
@@ -81,10 +79,6 @@ class ArchiveClient:
             await self._session.close()
             self._session = None
 
-    async def in_worker(self, what: Callable[..., T], *given: object) -> T:
-        """Run ``what`` on the thread that parses."""
-        return await asyncio.get_running_loop().run_in_executor(self._workers, what, *given)
-
     async def fetch(
         self,
         file: File,
@@ -106,6 +100,7 @@ class ArchiveClient:
         Raises:
             ArchiveError: not there, damaged, too large, or its SHA256 differs.
         """
+        loop = asyncio.get_running_loop()
         path = archive_path(self._folder, file, symbol)
         name = path.rpartition("/")[2]
         async with self._slots:
@@ -116,7 +111,7 @@ class ArchiveClient:
                     raise ArchiveError(f"{name} is not there", missing=True)
                 wanted = _digest_of(stated.content if stated else b"")
                 try:
-                    parsed, digest = await self.in_worker(_open, zipped.content, wanted)
+                    parsed, digest = await loop.run_in_executor(self._workers, _open, zipped.content, wanted)
                 except ArchiveError as error:
                     self.refused += 1
                     if attempt == 2:

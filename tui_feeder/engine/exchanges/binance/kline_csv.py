@@ -53,6 +53,9 @@ def parse(text: bytes, interval_ms: int = MINUTE_MS) -> Parsed:
         text: the whole file.
         interval_ms: length of its candles.
 
+    Returns:
+        The candles and the other lines.
+
     Raises:
         CsvError: more than one line in ten is no candle.
     """
@@ -152,7 +155,14 @@ def _milliseconds(times: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def in_order(rows: Rows) -> Rows:
-    """The rows sorted by time; of rows of the same minute the last one in the file."""
+    """The rows sorted by time; of rows of the same minute the last one in the file.
+
+    Args:
+        rows: in the order of the file.
+
+    Returns:
+        Each open time once.
+    """
     times = rows["open_time"]
     if len(rows) < 2 or (np.diff(times) > 0).all():
         return rows

@@ -160,6 +160,9 @@ class KlineSocket:
     def add(self, symbols: list[str]) -> None:
         """Follow more symbols on this socket.
 
+        Args:
+            symbols: none of which it carries.
+
         Raises:
             ValueError: more than :data:`STREAMS_PER_SOCKET` in all.
         """
@@ -170,13 +173,24 @@ class KlineSocket:
         self._orders.put_nowait(("SUBSCRIBE", symbols))
 
     def remove(self, symbols: list[str]) -> None:
-        """Follow these symbols no longer."""
+        """Follow symbols no longer.
+
+        Args:
+            symbols: those that are to go.
+        """
         self.symbols = [symbol for symbol in self.symbols if symbol not in symbols]
         self._known.difference_update(symbols)
         self._orders.put_nowait(("UNSUBSCRIBE", symbols))
 
     def carries(self, symbol: str) -> bool:
-        """Whether the symbol is followed on this socket."""
+        """Whether a symbol is followed on this socket.
+
+        Args:
+            symbol: whose.
+
+        Returns:
+            False also for one that was removed and whose frames may still come.
+        """
         return symbol in self._known
 
     def frames_per_second(self) -> float:

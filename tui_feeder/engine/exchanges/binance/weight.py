@@ -61,11 +61,14 @@ class WeightLedger:
             self._minute, self._used, self._own, self._told = minute, 0, 0, False
 
     async def spend(self, weight: int, *, urgent: bool = False) -> None:
-        """Take ``weight``, waiting for the next minute when it would go over the limit.
+        """Take weight for a request, waiting for the next minute when it would go over the limit.
 
-        ``urgent`` requests (live repair) may use the reserve that bulk reads leave alone. Where others
-        spent much in the minute before, the first request of a minute goes alone: its answer tells what
-        they left.
+        Where others spent much in the minute before, the first request of a minute goes alone: its answer
+        states what they left.
+
+        Args:
+            weight: of the request.
+            urgent: live repair: may use the reserve that bulk reads leave alone.
         """
         while True:
             self._roll()
@@ -83,9 +86,11 @@ class WeightLedger:
             await self._sleep_until(self.blocked_until)
 
     def correct(self, used: int, asked_at: int) -> None:
-        """Take the exchange's own figure from the answer to a request of exchange time ``asked_at``.
+        """Take the exchange's own figure from an answer.
 
-        An answer to a request of the minute before says nothing of this one.
+        Args:
+            used: weight of the minute, as stated.
+            asked_at: exchange ms of the request; one of an earlier minute says nothing of this one.
         """
         self._roll()
         if asked_at // MINUTE_MS == self._minute:
