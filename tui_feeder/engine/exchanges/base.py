@@ -1,4 +1,4 @@
-"""The Exchange protocol: all that the engine knows of an exchange, and the values that pass through it.
+"""The Exchange protocol: everything the engine knows about an exchange, and the values that pass through it.
 
 An adapter is a class with the members of :class:`Exchange`. It alone knows addresses, payloads, request
 weights, page sizes and archive layouts; the engine asks :meth:`Exchange.facts` for what differs between
@@ -114,14 +114,14 @@ class Page(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ExchangeStatus:
-    """How requests and downloads are going."""
+    """The state of requests and downloads."""
 
     state: str = "ok"
     """``ok``, ``idle`` before the first request, or the :class:`Refusal` that came last."""
     silenced: bool = False
-    """Whether the exchange wants no requests for a while: those that are made wait."""
+    """Whether the exchange asked for a pause; requests made meanwhile wait."""
     waiting: str = ""
-    """Why requests are not sent at once, in words; "" while they are."""
+    """Why requests are delayed, in words; "" while they are sent at once."""
     banned_until: int = 0
     """Exchange ms until which the address is banned; in the past or 0 where it is not."""
     requests: int = 0
@@ -283,13 +283,13 @@ class MarketFacts:
     native_timeframes: tuple[int, ...]
     """Seconds of every timeframe that :meth:`Exchange.candles` has, ascending; begins with 60."""
     close_deadline_ms: int
-    """A closing frame that has not come so long after the end of its minute is not waited for."""
+    """A minute whose closing frame has not arrived this long after its end is read by a request."""
     settle_ms: int
-    """So long after its end a minute is not asked for: the answer may lack it."""
+    """A minute is not requested sooner than this after its end: the answer may lack it."""
     final_ms: int
-    """An answer later than this after the end of a minute changes no more."""
+    """A candle read later than this after the end of its minute no longer changes."""
     archive_published: Callable[[File], int] | None
-    """When (exchange ms) a file can be expected; earlier tries find nothing. None: there is no archive."""
+    """When (exchange ms) a file can be expected; earlier requests find nothing. None: there is no archive."""
 
 
 class Exchange(Protocol):
@@ -297,8 +297,8 @@ class Exchange(Protocol):
 
     Attributes:
         address: shown to people, such as ``https://fapi.binance.com``.
-        clock: the exchange's; :meth:`sync_clock` sets it, the stamps of frames witness it.
-        probe_symbol: one that trades every minute, for a check that frames come.
+        clock: the exchange's; :meth:`sync_clock` sets it, the timestamps of frames confirm it.
+        probe_symbol: one that trades every minute, to check that frames arrive.
         on_reached: called when requests are answered again after they were not. With True once candles are
             given: everything that waits may be tried. With False while only something else was answered: one
             trial request shows whether candles are given too.
@@ -323,7 +323,7 @@ class Exchange(Protocol):
         ...
 
     def status(self) -> ExchangeStatus:
-        """How requests and downloads are going now."""
+        """The present state of requests and downloads."""
         ...
 
     async def sync_clock(self) -> Step:

@@ -71,7 +71,7 @@ class BinanceExchange:
         return self._market.facts
 
     def status(self) -> ExchangeStatus:
-        """How requests and downloads are going now."""
+        """The present state of requests and downloads."""
         rest, ledger, archive = self._rest, self._rest.ledger, self._archive
         return ExchangeStatus(
             rest.state, rest.silenced(), rest.waits(), rest.banned_until, rest.requests,
