@@ -11,17 +11,15 @@ from tui_feeder.configuration.values import Key
 
 
 class Exchange(Struct, frozen=True):
-    """Where the exchange is. The URLs carry no trailing slash; routes are appended."""
+    """Where the exchange is. The URLs carry no trailing slash; paths are appended."""
 
-    rest_url: Annotated[HttpUrl, Key("REST; the route (/fapi/v1/...) is appended")] = (
-        "https://fapi.binance.com"
-    )
-    stream_url: Annotated[WebSocketUrl, Key("WebSocket; the route (/market/stream) is appended")] = (
+    rest_url: Annotated[HttpUrl, Key("REST; the paths of requests are appended")] = "https://fapi.binance.com"
+    stream_url: Annotated[WebSocketUrl, Key("WebSocket; the path of the streams is appended")] = (
         "wss://fstream.binance.com"
     )
-    archive_url: Annotated[
-        HttpUrl, Key("files of past months and days; /data/futures/um/... is appended")
-    ] = "https://data.binance.vision"
+    archive_url: Annotated[HttpUrl, Key("files of past months and days; their paths are appended")] = (
+        "https://data.binance.vision"
+    )
     proxy: Annotated[
         ProxyRoute | None,
         Key(

@@ -18,7 +18,7 @@ _PACKAGE /= "tui_feeder"
 #: which answers clients as that exchange does and asks nobody.
 _MAY_KNOW = ("engine/exchanges/", "simulator/", "service/gateway/")
 #: The default addresses are settings, which the configuration states below the engine.
-_STATES_ADDRESSES = "configuration/sections.py"
+_STATES_ADDRESSES = "configuration/sections/exchange.py"
 _FACTS = {
     "address": r"binance\.(com|vision)\b",
     "path": r"\b[fd]api/|\bapi/v3\b|market/stream|/klines\b|futures/(um|cm)|data/spot|\.CHECKSUM",
