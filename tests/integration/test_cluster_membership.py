@@ -134,7 +134,8 @@ async def test_who_is_killed_is_replaced_after_a_session(kafka: Broker) -> None:
 
 
 CHILD = """
-import asyncio, sys, dataclasses
+import asyncio, sys
+from msgspec.structs import replace
 from tui_feeder.config import Kafka
 from tui_feeder.engine.cluster.group import Worker
 from tui_feeder.engine.cluster.membership import Membership
