@@ -42,6 +42,7 @@ from tui_feeder.engine.storage.damage import DamagedDay, DamagedDays
 from tui_feeder.engine.storage.day_blocks import DayBlocks, prefix_of
 from tui_feeder.engine.storage.environment import Environment
 from tui_feeder.engine.storage.group_commit import GroupCommit
+from tui_feeder.engine.storage.inheritance import Inheritance
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.outbox import (
     Backlog,
@@ -256,6 +257,10 @@ class Store:
     def stale_published(self, symbol: str) -> Coverage:
         """Minutes at or before the watermark whose values are others than those of their message."""
         return self._state(symbol).stale_published
+
+    def inherited(self, symbol: str) -> Coverage:
+        """Minutes that numbers rest on which were made elsewhere, and that are not stored here yet."""
+        return self._state(symbol).inherited
 
     def edition(self, symbol: str) -> int:
         """Rises whenever minutes are to be stored that disagree with the symbol's stored ones."""
@@ -592,6 +597,28 @@ class Store:
     def mark_published_without_lost(self, symbol: str) -> Future[None]:
         """Messages are made without the :meth:`lost` minutes: they are revised when these come back."""
         return self._submit(lambda write: write.mark_published_without_lost(symbol))
+
+    def mark_stale_published(self, symbol: str, minutes: Coverage) -> Future[None]:
+        """The messages of these minutes may rest on other values than those that are stored."""
+        return self._submit(lambda write: write.set_stale_published(symbol, minutes))
+
+    def inherit(self, symbol: str, given: Inheritance) -> Future[None]:
+        """Take over what was made of a symbol elsewhere, in place of what was known of its messages.
+
+        Args:
+            symbol: whose.
+            given: what was made; the minutes of it that are not stored become :meth:`inherited`.
+
+        Returns:
+            Done once all of it is committed.
+        """
+
+        def job(write: Write) -> None:
+            write.inherit(symbol, given)
+            for name, value in given.notes.items():
+                self._records.set_note(write.txn, name, value)
+
+        return self._submit(job)
 
     def put_checkpoint(self, symbol: str, block: bytes) -> Future[None]:
         """Keep a symbol's numbers (:mod:`~tui_feeder.engine.derived.checkpoint`) in place of those there."""

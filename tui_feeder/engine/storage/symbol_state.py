@@ -25,6 +25,7 @@ STORED_AS = {
     "unconfirmed": b"early",
     "lost_published": b"lost",
     "damaged_missing": b"gone",
+    "inherited": b"inherited",
 }
 #: Names under which all parts of a state are stored.
 NAMES = (*STORED_AS.values(), b"listed", b"watermark", b"unavailable", b"edition")
@@ -66,6 +67,7 @@ class SymbolState:
         EMPTY  # minutes up to the watermark whose day was damaged after their message was made
     )
     damaged_missing: Coverage = EMPTY  # minutes that went with a damaged day and were not read again since
+    inherited: Coverage = EMPTY  # minutes that numbers rest on which were made elsewhere, not stored here yet
     tail_days: set[int] = field(default_factory=set)  # midnights of the days with rows in the tail
 
     def copy(self) -> SymbolState:
@@ -73,7 +75,8 @@ class SymbolState:
         return SymbolState(
             self.present, self.certified, self.outages, self.archive_rejected, self.altered,
             self.unpublished, self.unconfirmed, self.stale_published, self.edition, self.listed,
-            self.watermark, self.unavailable, self.lost_published, self.damaged_missing, set(self.tail_days),
+            self.watermark, self.unavailable, self.lost_published, self.damaged_missing, self.inherited,
+            set(self.tail_days),
         )  # fmt: skip
 
 
@@ -107,9 +110,9 @@ def state_of(
         unusable(name.decode(), f"{at} is no minute it can be")
         return None
 
-    present, lost = minutes("present", stored), minutes("lost_published")
-    # What was made is made of minutes that are there, or were.
-    newest = max((coverage.end for coverage in (present, lost) if coverage), default=_LAST_MS)
+    present, lost, inherited = minutes("present", stored), minutes("lost_published"), minutes("inherited")
+    # What was made is made of minutes that are there, or were, or are elsewhere.
+    newest = max((coverage.end for coverage in (present, lost, inherited) if coverage), default=_LAST_MS)
     return SymbolState(
         present=present,
         certified=minutes("certified"),
@@ -125,6 +128,7 @@ def state_of(
         unavailable=_unavailable(raw[b"unavailable"], unusable),
         lost_published=lost,
         damaged_missing=minutes("damaged_missing"),
+        inherited=inherited,
         tail_days=tail_days,
     )
 

@@ -18,6 +18,7 @@ from tui_feeder.engine.storage.codec import Sources, block_matches
 from tui_feeder.engine.storage.damage import DamagedDay
 from tui_feeder.engine.storage.day_blocks import DayBlocks, merge, prefix_of, without_archives
 from tui_feeder.engine.storage.environment import Environment
+from tui_feeder.engine.storage.inheritance import Inheritance, InheritedDay, check_of, inherited_key
 from tui_feeder.engine.storage.outbox import Outbox, OutgoingMessage
 from tui_feeder.engine.storage.symbol_state import STORED_AS, SymbolState, intervals, number
 
@@ -139,7 +140,7 @@ class Write:
             self._day_blocks.add_to_tail(self.txn, prefix, candle, source)
         state.tail_days.add(day)
         added = Coverage((candle.open_time, candle.open_time + MINUTE_MS) for candle in candles)
-        self._set_present(symbol, added)
+        self._set_present(symbol, added, told=state.inherited)
         return Written(added=len(candles))
 
     def _merge_in(self, symbol: str, rows: Rows, source: Source) -> Written:
@@ -177,7 +178,7 @@ class Write:
             self.save_minutes(symbol, "altered")
             self.set_stale_published(symbol, Coverage.of_times(np.array(changed, dtype=np.int64)))
         minutes = Coverage.of_times(rows["open_time"])
-        self._set_present(symbol, minutes, told=state.lost_published)
+        self._set_present(symbol, minutes, told=state.lost_published.union(state.inherited))
         restored = sum(self._settle_lost(symbol, day * DAY_MS) for day in np.unique(days).tolist())
         return Written(added, tuple(changed), conflicts, restored)
 
@@ -283,6 +284,68 @@ class Write:
         if state.damaged_missing.intersect(minutes):
             state.damaged_missing = state.damaged_missing.subtract(minutes)
             self.save_minutes(symbol, "damaged_missing")
+        if came := state.inherited.intersect(minutes):
+            state.inherited = state.inherited.subtract(came)
+            self.save_minutes(symbol, "inherited")
+            for day in sorted({at // DAY_MS * DAY_MS for start, end in came for at in (start, end - 1)}):
+                self._compare_inherited(symbol, day)
+
+    def inherit(self, symbol: str, given: Inheritance) -> None:
+        """The symbol's messages were made elsewhere: what was known of those made here is given up.
+
+        Args:
+            symbol: whose.
+            given: what was made elsewhere; its notes are the caller's to keep.
+        """
+        state = self.of(symbol)
+        state.watermark = given.watermark
+        self.save(symbol, b"watermark", number(given.watermark))
+        if given.listed is not None and state.listed is None:
+            state.listed = given.listed
+            self.save(symbol, b"listed", number(given.listed))
+        begin = given.counted.start if given.counted else given.watermark
+        # What is stored here and was not counted there is still to be published.
+        changes = {
+            "inherited": given.counted.subtract(state.present),
+            "unpublished": self._passed(state, state.present.clip(begin, 1 << 53)).subtract(given.counted),
+            "stale_published": EMPTY,
+            "lost_published": EMPTY,
+        }
+        for name, minutes in changes.items():
+            setattr(state, name, minutes)
+            self.save_minutes(symbol, name)
+        prefix = prefix_of(symbol)
+        for before in (b"damaged ", b"inherited "):
+            for key, _ in list(self._states.with_prefix(self.txn, prefix + before)):
+                self._states.delete(self.txn, key)
+        for day, check in given.days.items():
+            minutes = given.counted.clip(day, min(day + DAY_MS, given.until))
+            expected = InheritedDay(minutes.intervals, check)
+            self.save(symbol, inherited_key(day), msgspec.msgpack.encode(expected))
+            self._compare_inherited(symbol, day)
+        block = given.checkpoint(state.edition)
+        if block is not None:
+            self.save(symbol, b"numbers", block)
+
+    def _compare_inherited(self, symbol: str, day: int) -> None:
+        """Once all minutes of a day are here that numbers made elsewhere rest on: are they the same ones?
+
+        Where they are not, the messages that rest on them are to be revised.
+        """
+        state, key = self.of(symbol), prefix_of(symbol) + inherited_key(day)
+        kept = self._states.get(self.txn, key)
+        if kept is None or kept == DAMAGED:
+            return
+        expected = msgspec.msgpack.decode(kept, type=InheritedDay)
+        minutes = Coverage(expected.minutes)
+        if minutes.intersect(state.inherited):
+            return
+        self._states.delete(self.txn, key)
+        rows = self._day_blocks.read(self.txn, prefix_of(symbol), day, day + DAY_MS)[0]
+        if check_of(rows[inside(rows, minutes)]) != expected.check:
+            self.set_stale_published(symbol, minutes)
+            state.edition += 1
+            self.save(symbol, b"edition", number(state.edition))
 
     def _set_unpublished(self, symbol: str, minutes: Coverage) -> None:
         if minutes:

@@ -1,0 +1,45 @@
+"""What a store takes over of a symbol whose messages were made elsewhere, on candles that are not here yet.
+
+The minutes that those numbers rest on and that are not stored are *inherited*: they count as known, are read
+from the exchange later, and compared by day with what the numbers were made of.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from tui_feeder.engine.core.candle import DAY_MS, Rows
+from tui_feeder.engine.core.coverage import Coverage
+
+
+class Inheritance(NamedTuple):
+    """What was made of a symbol elsewhere."""
+
+    watermark: int  # the last minute that has a message, open time in ms
+    counted: Coverage  # the minutes that its numbers rest on
+    days: Mapping[int, int]  # by midnight (ms): check of that day's counted minutes, see :func:`check_of`
+    until: int  # ``days`` speaks of minutes before this one, ms
+    listed: int | None  # the first minute (ms) the exchange has of the symbol, where that is known
+    notes: Mapping[str, bytes | None]  # to be kept as they are, by name; None: to be dropped
+    checkpoint: Callable[[int], bytes | None]  # makes the pipeline's checkpoint, given the symbol's edition
+
+
+class InheritedDay(msgspec.Struct, frozen=True, array_like=True):
+    """A day that is compared once all of its inherited minutes are stored."""
+
+    minutes: tuple[tuple[int, int], ...]  # ms
+    check: int
+
+
+def check_of(rows: Rows) -> int:
+    """Returns a checksum of the values of ``rows`` (dtype ROW), wherever they came from."""
+    return zlib.crc32(rows.tobytes())
+
+
+def inherited_key(day: int) -> bytes:
+    """Returns the name under which a day (midnight, ms) waits to be compared, in a symbol's state."""
+    return b"inherited " + (day // DAY_MS).to_bytes(4, "big")
