@@ -12,7 +12,7 @@ import orjson
 
 from tui_feeder.config import Config
 from tui_feeder.engine.analytics.message import Message, encode
-from tui_feeder.engine.analytics.pipeline import TimeframeState
+from tui_feeder.engine.analytics.timeframe_state import TimeframeState
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.derived.inputs import inputs_of, load_pipeline

@@ -31,9 +31,11 @@ from tui_feeder.config import Config, VolumeProfile
 from tui_feeder.engine.analytics.aggregate import LiveBar, aggregate
 from tui_feeder.engine.analytics.ema import Ema, ema
 from tui_feeder.engine.analytics.message import encode
-from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
-from tui_feeder.engine.analytics.profile.day_profile import LiveProfile, ProfileSettings, profile_of
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
+from tui_feeder.engine.analytics.profile.day_profile import LiveProfile, profile_of
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.quantiles import VolumeQuantiles
+from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Candle, Rows, Source, to_candles
 from tui_feeder.engine.derived.checkpoint import encode as encode_state
 from tui_feeder.engine.derived.checkpoint import provenance_of, resume

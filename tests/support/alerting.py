@@ -10,8 +10,10 @@ from samples import real_month
 from tui_feeder.engine.alerts.rules import Alert, Rule
 from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.analytics.message import Message
-from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
-from tui_feeder.engine.analytics.profile.day_profile import ProfileFigures, ProfileSettings
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
+from tui_feeder.engine.analytics.profile.day_profile import ProfileFigures
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
+from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, to_candles
 
 INCREMENT = 0.01  # ten ticks

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from tui_feeder.engine.analytics.profile.day_profile import DayProfile, LiveProfile, ProfileSettings
+from tui_feeder.engine.analytics.profile.day_profile import DayProfile, LiveProfile
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.core.candle import DAY_MS, Candle, Rows, to_candles
 
 Mode = Literal["Auto", "Fixed", "Adaptive"]

@@ -13,7 +13,8 @@ from msgspec import structs
 from samples import MIDNIGHT, real_month, walk
 
 from tui_feeder.config import AssetOverrides, Config, Reprocessing, VolumeProfile
-from tui_feeder.engine.analytics.profile.day_profile import DayProfile, ProfileSettings, profile_of
+from tui_feeder.engine.analytics.profile.day_profile import DayProfile, profile_of
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, to_candles
 from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.inputs import load_pipeline

@@ -15,7 +15,7 @@ from samples import KLINES, MIDNIGHT, walk
 from tui_feeder.commands.replay_run import paced
 from tui_feeder.config import Config
 from tui_feeder.engine.analytics.message import Message, encode
-from tui_feeder.engine.analytics.pipeline import PipelineSettings
+from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.derived.inputs import (

@@ -9,7 +9,8 @@ from feed import NOON
 
 from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.analytics.message import Message
-from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
+from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.storage.store import Store

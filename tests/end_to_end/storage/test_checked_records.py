@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from samples import MIDNIGHT, walk
 
-from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source
 from tui_feeder.engine.core.coverage import Coverage, span
 from tui_feeder.engine.derived.stored_profiles import build_days, read_profiles

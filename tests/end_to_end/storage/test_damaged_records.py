@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from store_child import FIRST, candle_of
 
 from tui_feeder.config import ConfigError, load
-from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source, to_rows
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import Coverage, span

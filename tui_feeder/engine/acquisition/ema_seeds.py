@@ -12,7 +12,7 @@ import asyncio
 
 import numpy as np
 
-from tui_feeder.engine.analytics.pipeline import PipelineSettings
+from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.core.candle import SECOND_MS, Rows, faulty
 from tui_feeder.engine.derived.inputs import SEED, Seed, SymbolInputs
 from tui_feeder.engine.exchanges.base import Exchange, Refusal, RestError

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tui_feeder.config import Config
 from tui_feeder.engine.acquisition.backfill import FillProgress
 from tui_feeder.engine.analytics.message import Message
-from tui_feeder.engine.analytics.pipeline import TimeframeState
+from tui_feeder.engine.analytics.timeframe_state import TimeframeState
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle
 from tui_feeder.engine.core.day_window import DayWindow
 from tui_feeder.engine.core.decimals import places

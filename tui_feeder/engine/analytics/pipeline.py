@@ -7,7 +7,6 @@ A pipeline is a function of the candles it was given: however they are divided b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -16,68 +15,17 @@ from tui_feeder.engine.analytics.aggregate import Bar, buckets, sum_in
 from tui_feeder.engine.analytics.max_volume import TIMEFRAME as PEAK_TIMEFRAME
 from tui_feeder.engine.analytics.max_volume import MaxVolume
 from tui_feeder.engine.analytics.message import Message, PeakVolume
-from tui_feeder.engine.analytics.profile.day_profile import (
-    DayProfile,
-    LiveProfile,
-    ProfileFigures,
-    ProfileSettings,
-)
+from tui_feeder.engine.analytics.profile.day_profile import DayProfile, LiveProfile, ProfileFigures
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, DayRange, Misfit, ranges_of
 from tui_feeder.engine.analytics.quantiles import QuantilesState, VolumeQuantiles
+from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.analytics.time_of_day import TimeOfDayState, TimeOfDayVolume
-from tui_feeder.engine.analytics.timeframe_state import Line, LineState
-from tui_feeder.engine.analytics.trend import RULES, Trend, side
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, is_timeframe
+from tui_feeder.engine.analytics.timeframe_state import Line, LineState, TimeframeState
+from tui_feeder.engine.analytics.trend import Trend, side
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows
 
 #: The timeframe whose last three closes are held against the price of the largest volume.
 _PEAK_TREND_TIMEFRAME = 14_400
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineSettings:
-    """What is derived for a symbol.
-
-    Raises:
-        ValueError: a value that cannot work.
-    """
-
-    timeframes: tuple[int, ...]  # seconds, ascending
-    ema_periods: tuple[int, ...]  # none: neither EMAs nor trends
-    trend_rule: str  # one of trend.RULES
-    volume_lookback_days: int  # 0: neither maximum volume nor quantiles
-    profile: ProfileSettings | None  # None: no volume profile
-    listed: int | None = None  # ms, the first minute the exchange has of the symbol, where that is known
-
-    def __post_init__(self) -> None:
-        if not self.timeframes:
-            raise ValueError("there is at least one of timeframes")
-        for timeframe in self.timeframes:
-            if not is_timeframe(timeframe):
-                raise ValueError(f"{timeframe} s is no multiple of a minute that divides a day")
-        if list(self.timeframes) != sorted(set(self.timeframes)):
-            raise ValueError("timeframes ascend and are all different")
-        if min(self.ema_periods, default=1) < 1 or len(set(self.ema_periods)) < len(self.ema_periods):
-            raise ValueError("ema_periods are positive and all different")
-        if self.trend_rule not in RULES:
-            raise ValueError(f"trend_rule is one of {', '.join(RULES)}, not {self.trend_rule!r}")
-        if self.trend_rule == "ema_cross" and len(self.ema_periods) == 1:
-            raise ValueError("ema_cross needs two ema_periods")
-        if self.volume_lookback_days < 0:
-            raise ValueError("volume_lookback_days is not negative")
-
-
-class TimeframeState(msgspec.Struct, frozen=True, gc=False):
-    """A timeframe at its last completed bar, and what is missing of it and since."""
-
-    timeframe: int  # seconds
-    bar_time: int | None  # open time of that bar; None while there is none
-    close: float | None
-    trend: Trend | None  # None while the EMA it rests on is absent
-    emas: tuple[float | None, ...]  # in the order of the settings' ema_periods
-    warming: bool  # an EMA is absent, has not converged, or rests on bars some of which are absent
-    minutes_lacking: int  # in that bar
-    bars_lacking: int  # that were due after it
-    trend_since: int | None = None  # ms, end of the bar with which the trend became that, where known
 
 
 class PipelineState(msgspec.Struct, frozen=True, array_like=True):

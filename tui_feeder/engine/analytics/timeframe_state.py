@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -13,11 +12,23 @@ from tui_feeder.engine.analytics.aggregate import Bar, LiveBar, LiveBarState, bu
 from tui_feeder.engine.analytics.ema import Ema, EmaState, known
 from tui_feeder.engine.analytics.ema import ema as series
 from tui_feeder.engine.analytics.message import close_name, ema_name, span_name, trend_name
+from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.analytics.trend import Trend, trend_of
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Rows, to_candles
 
-if TYPE_CHECKING:
-    from tui_feeder.engine.analytics.pipeline import PipelineSettings
+
+class TimeframeState(msgspec.Struct, frozen=True, gc=False):
+    """A timeframe at its last completed bar, and what is missing of it and since."""
+
+    timeframe: int  # seconds
+    bar_time: int | None  # open time of that bar; None while there is none
+    close: float | None
+    trend: Trend | None  # None while the EMA it rests on is absent
+    emas: tuple[float | None, ...]  # in the order of the settings' ema_periods
+    warming: bool  # an EMA is absent, has not converged, or rests on bars some of which are absent
+    minutes_lacking: int  # in that bar
+    bars_lacking: int  # that were due after it
+    trend_since: int | None = None  # ms, end of the bar with which the trend became that, where known
 
 
 class LineState(msgspec.Struct, frozen=True, array_like=True):

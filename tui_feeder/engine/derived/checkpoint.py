@@ -21,8 +21,9 @@ from hashlib import blake2b
 import msgspec
 
 from tui_feeder.config import Config
-from tui_feeder.engine.analytics.pipeline import PipelineSettings, PipelineState, SymbolPipeline
+from tui_feeder.engine.analytics.pipeline import PipelineState, SymbolPipeline
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
+from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, to_candles
 from tui_feeder.engine.core.checksum import ChecksumError, with_checksum, without_checksum
 from tui_feeder.engine.core.coverage import Coverage

@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 
 from tui_feeder.config import Config
-from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, ranges_of
+from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.core.candle import DAY_MS, SECOND_MS, Rows
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
 from tui_feeder.engine.core.decoding import UNREADABLE

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from tui_feeder.config import Config
-from tui_feeder.engine.analytics.pipeline import PipelineSettings
-from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
+from tui_feeder.engine.analytics.settings import PipelineSettings
 
 
 def profile_settings(config: Config, symbol: str, tick_size: float | None) -> ProfileSettings | None:

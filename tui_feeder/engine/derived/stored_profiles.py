@@ -15,13 +15,9 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from tui_feeder.engine.analytics.profile.day_profile import (
-    DayProfile,
-    ProfileFigures,
-    ProfileSettings,
-    profile_of,
-)
+from tui_feeder.engine.analytics.profile.day_profile import DayProfile, ProfileFigures, profile_of
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, DayRange, ranges_of, typical_range
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows
 from tui_feeder.engine.storage.store import Store
 

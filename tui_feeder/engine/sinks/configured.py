@@ -13,6 +13,7 @@ from tui_feeder.config import Config
 from tui_feeder.engine.core.requirements import unmet_requirements
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.sinks.draining import sink_name, span_text
+from tui_feeder.engine.sinks.mirror_plan import mirrored_timeframes
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.outbox import Backlog
 from tui_feeder.engine.storage.store import Store, StoreError
@@ -170,11 +171,6 @@ async def _compare(
             more = f" (and {len(found) - 1} more of this day)" if len(found) > 1 else ""
             raise SinkError(f"{found[0]}{more}: a feeder that runs writes it again")
     return [f"compared with the store: {len(days)} days, no difference"] if days else []
-
-
-def mirrored_timeframes(config: Config) -> tuple[int, ...]:
-    """The timeframes (seconds) whose candles the tables have: one minute among them in any case."""
-    return tuple(dict.fromkeys((60, *config.technical_analysis.timeframes)))
 
 
 def _refuse(config: Config, section: str) -> None:

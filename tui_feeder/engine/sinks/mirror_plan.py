@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tui_feeder.config import Config
 from tui_feeder.engine.analytics.aggregate import Bars, aggregate
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS, Rows
 from tui_feeder.engine.core.coverage import Coverage
@@ -56,3 +57,8 @@ def bars_of(rows: Rows, piece: Piece, timeframe: int, listed: int | None = None)
         later["open_time"] = piece.end
         rows = np.concatenate((rows, later))
     return aggregate(rows, timeframe, listed=listed)
+
+
+def mirrored_timeframes(config: Config) -> tuple[int, ...]:
+    """The timeframes (seconds) whose candles the tables have: one minute among them in any case."""
+    return tuple(dict.fromkeys((60, *config.technical_analysis.timeframes)))

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from tui_feeder.config import Config
-from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.derived.inputs import inputs_of

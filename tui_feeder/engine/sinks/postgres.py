@@ -19,9 +19,8 @@ from tui_feeder.config import Config
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.sinks import postgres_tables as tables
-from tui_feeder.engine.sinks.configured import mirrored_timeframes
 from tui_feeder.engine.sinks.mirror_check import Comparing, Difference, differences
-from tui_feeder.engine.sinks.mirror_plan import bars_of, next_piece
+from tui_feeder.engine.sinks.mirror_plan import bars_of, mirrored_timeframes, next_piece
 from tui_feeder.engine.sinks.mirror_profiles import Differing, Profiles, Provenance, resting_on
 from tui_feeder.engine.sinks.postgres_schema import (
     AGAIN_SECONDS,

@@ -20,7 +20,8 @@ from tui_feeder.engine.alerts.rules import Rule
 from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.analytics.message import Message, encode
-from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
+from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, to_candles
 from tui_feeder.engine.derived.bar_messages import bar_messages
 from tui_feeder.engine.sinks.mirror_plan import bars_of, next_piece

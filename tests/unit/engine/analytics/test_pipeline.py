@@ -14,8 +14,9 @@ from samples import MIDNIGHT, candle, candle_lists, fil, walk
 from tui_feeder.config import Application, Config
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.analytics.message import Message, encode
-from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
-from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
+from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, to_candles, to_rows
 from tui_feeder.engine.derived.settings import pipeline_settings
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from samples import MIDNIGHT, walk
 
-from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
+from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.core.candle import MINUTE_MS, Rows, to_candles
 
 SETTINGS = (

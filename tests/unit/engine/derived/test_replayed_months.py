@@ -19,7 +19,8 @@ from tui_feeder.config import Config
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.analytics.ema import ema
 from tui_feeder.engine.analytics.message import encode
-from tui_feeder.engine.analytics.pipeline import PipelineSettings, SymbolPipeline
+from tui_feeder.engine.analytics.pipeline import SymbolPipeline
+from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, to_candles, to_rows
 from tui_feeder.engine.derived.replay import replay
 from tui_feeder.engine.storage.store import Store

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import Literal
 
 import msgspec
 import numpy as np
@@ -32,63 +30,11 @@ from tui_feeder.engine.analytics.profile.increments import (
 )
 from tui_feeder.engine.analytics.profile.rows import MAX_ROWS, PointRows
 from tui_feeder.engine.analytics.profile.rows import Rows as ProfileRows
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.uniform_rows import UniformRows
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows
 from tui_feeder.engine.core.decimals import Floats, Sum
 from tui_feeder.price_grid import PriceGrid
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileSettings:
-    """What shapes a profile; names and defaults of the configuration's ``[volume_profile]``.
-
-    Raises:
-        ValueError: an unknown mode, or a number out of range.
-    """
-
-    price_increment_mode: Literal["Auto", "Fixed", "Adaptive"] = "Auto"
-    target_price_levels: int = 200
-    fixed_price_increment: float = 0.01
-    min_price_increment: float = 0.001
-    max_price_increment: float = 1.0
-    volume_distribution_mode: Literal["ClosingPrice", "WeightedOHLC", "HighLowWeighted", "UniformOHLC"] = (
-        "WeightedOHLC"
-    )
-    value_area_calculation_mode: Literal["Traditional", "Greedy"] = "Traditional"
-    calculation_mode: Literal["Volume", "TPO"] = "Volume"
-    update_frequency: Literal["EveryCandle", "Every5Candles", "Every10Candles", "Batched"] = "EveryCandle"
-    batch_size: int = 1  # candles, for Batched
-    value_area_percentage: float = 70.0
-    tick_size: float | None = None  # of the symbol; Auto and Adaptive increments are multiples of it
-
-    def __post_init__(self) -> None:
-        for name, allowed in _MODES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, int | float) and not 0 < value < float("inf"):
-                raise ValueError(f"{field.name} is positive, not {value}")
-        if self.value_area_percentage > 100:
-            raise ValueError(f"value_area_percentage is at most 100, not {self.value_area_percentage}")
-        if self.min_price_increment > self.max_price_increment:
-            raise ValueError("min_price_increment exceeds max_price_increment")
-
-    @property
-    def every(self) -> int:
-        """Candles from one publication of the derived values to the next."""
-        return {"EveryCandle": 1, "Every5Candles": 5, "Every10Candles": 10}.get(
-            self.update_frequency, self.batch_size
-        )
-
-
-_MODES = {
-    "price_increment_mode": ("Auto", "Fixed", "Adaptive"),
-    "volume_distribution_mode": ("ClosingPrice", "WeightedOHLC", "HighLowWeighted", "UniformOHLC"),
-    "value_area_calculation_mode": ("Traditional", "Greedy"),
-    "calculation_mode": ("Volume", "TPO"),
-    "update_frequency": ("EveryCandle", "Every5Candles", "Every10Candles", "Batched"),
-}
 
 
 class ProfileFigures(msgspec.Struct, frozen=True, gc=False):

@@ -10,15 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from statistics import median
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows
-
-if TYPE_CHECKING:
-    from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings
 
 #: Days before the current one whose ranges say how far it may move.
 DAYS_BEFORE = 7

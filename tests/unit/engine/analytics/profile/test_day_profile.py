@@ -31,8 +31,9 @@ from samples import MIDNIGHT, candle, candle_lists, fil, real_month, walk
 
 from tui_feeder.engine.analytics.profile import rows as profile_rows
 from tui_feeder.engine.analytics.profile import uniform_rows
-from tui_feeder.engine.analytics.profile.day_profile import LiveProfile, ProfileSettings, profile_of
+from tui_feeder.engine.analytics.profile.day_profile import LiveProfile, profile_of
 from tui_feeder.engine.analytics.profile.increments import ranges_of
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, to_candles, to_rows
 
 GOLDEN = [

@@ -11,12 +11,7 @@ from hypothesis import strategies as st
 from profile_reference import reference_row
 from samples import MIDNIGHT, candle, walk
 
-from tui_feeder.engine.analytics.profile.day_profile import (
-    LiveProfile,
-    ProfileSettings,
-    adaptive_increment,
-    profile_of,
-)
+from tui_feeder.engine.analytics.profile.day_profile import LiveProfile, adaptive_increment, profile_of
 from tui_feeder.engine.analytics.profile.increments import (
     auto_increment,
     hours_left,
@@ -24,6 +19,7 @@ from tui_feeder.engine.analytics.profile.increments import (
     ranges_of,
     typical_range,
 )
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.core.candle import DAY_MS, to_candles
 from tui_feeder.price_grid import PriceGrid
 

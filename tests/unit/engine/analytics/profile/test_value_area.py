@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import candle
 
-from tui_feeder.engine.analytics.profile.day_profile import ProfileSettings, profile_of
+from tui_feeder.engine.analytics.profile.day_profile import profile_of
 from tui_feeder.engine.analytics.profile.incremental import IncrementalValueArea
 from tui_feeder.engine.analytics.profile.rows import point_of_control
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.value_area import value_area, value_area_of_many, value_area_of_runs
 from tui_feeder.engine.core.candle import to_rows
 
