@@ -22,6 +22,7 @@ from tui_feeder.engine.acquisition.symbol_startup import SymbolStartup
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.alerts.manager import AlertManager
 from tui_feeder.engine.alerts.outputs import configured_outputs
+from tui_feeder.engine.alerts.rules import Health
 from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.alerts.state_store import AlertStateStore
 from tui_feeder.engine.analytics.message import Message
@@ -32,12 +33,11 @@ from tui_feeder.engine.core.journal import Journal, shortened, warnings_shown
 from tui_feeder.engine.core.latency import Latency
 from tui_feeder.engine.core.supervisor import Supervisor, heartbeat
 from tui_feeder.engine.derived.profile_builder import ProfileBuilder
-from tui_feeder.engine.exchanges.base import Exchange, StreamHandlers, Streams
-from tui_feeder.engine.health import health_of
+from tui_feeder.engine.exchanges.base import Exchange, StreamHandlers, Streams, StreamSocket
+from tui_feeder.engine.health import SymbolHealth, feeder_health
 from tui_feeder.engine.minute_log import MinuteLog
-from tui_feeder.engine.sinks import Sink
+from tui_feeder.engine.sinks import Sink, sink_lags
 from tui_feeder.engine.storage.store import DamagedDay, Store
-from tui_feeder.engine.symbol_health import HealthLog
 from tui_feeder.errors import RunFailure
 from tui_feeder.time_format import format_second
 
@@ -142,6 +142,7 @@ class Engine:
             self._send,
             self.phases_changed,
         )
+        self.health = SymbolHealth(self.tracked, self.ingest, self.clock, self.journal, self._socket_of)
         exchange.on_reached = self._rest_reached
         exchange.on_unusable = partial(self.journal.unusable, "unusable_rest_rows")
 
@@ -204,12 +205,12 @@ class Engine:
         if app.gap_detection_enabled and app.periodic_gap_detection_enabled:
             self.supervisor.start("gap check", self._check_gaps)
         self.supervisor.start("progress", self._log_progress)
-        self.supervisor.start("health", HealthLog(self).run)
+        self.supervisor.start("health", self.health.run)
         self.supervisor.start("profiles", self.profiles.run)
-        self.supervisor.start("numbers", self.checkpoints.run)
+        self.supervisor.start("checkpoints", self.checkpoints.run)
         self.supervisor.start("stored days", self.stored_day_check.run)
         self.supervisor.start("store files", self.stored_day_check.watch_files)
-        self.supervisor.start("alerts", partial(self.alerts.watch, partial(health_of, self)))
+        self.supervisor.start("alerts", partial(self.alerts.watch, self._feeder_health))
         for output in self.alerts.outputs:
             self.supervisor.start(f"alert {output.name}", output.run)
 
@@ -341,6 +342,16 @@ class Engine:
                 self.ingest.forming(symbol, candle, now)
         except Exception as error:  # the other symbols of the socket have no part in it
             self.crashed(symbol, error)
+
+    def _socket_of(self, symbol: str) -> StreamSocket | None:
+        """The socket that a symbol's frames should come from."""
+        sockets = self.streams.sockets if self.streams is not None else ()
+        return next((socket for socket in sockets if socket.carries(symbol)), None)
+
+    def _feeder_health(self) -> Health:
+        live = [self.ingest.queue(name) for name, tracked in self.tracked.items() if tracked.phase == "live"]
+        lags, paused = sink_lags(self.sinks), self.store.paused_seconds
+        return feeder_health(self.clock.now(), live, self.recovery.open_gaps(), lags, paused)
 
     def _stream_fault(self, kind: str, text: str) -> None:
         self.journal.fault(event_name("stream", kind), text)

@@ -17,7 +17,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Candle, Source
 from tui_feeder.engine.derived.settings import analysed
 from tui_feeder.engine.derived.stored_reads import SOURCED_MS
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.symbol_health import LATE_MS, health_of_symbol
+from tui_feeder.engine.health import LATE_MS
 from tui_feeder.monitor import (
     Event,
     FormingView,
@@ -157,7 +157,7 @@ def _timeframes(engine: Engine, tracked: TrackedSymbol, now: int) -> tuple[Timef
 
 
 def _symbol(engine: Engine, tracked: TrackedSymbol, now: int) -> SymbolView:
-    state, reason = health_of_symbol(engine, tracked, now)
+    state, reason = engine.health.state(tracked, now)
     queue = engine.ingest.queue(tracked.symbol)
     last, forming = tracked.last, queue.forming
     if last is not None and (forming is None or forming.open_time < last.open_time):

@@ -15,7 +15,7 @@ from tui_feeder.engine import snapshots
 from tui_feeder.engine.analytics.message import encode
 from tui_feeder.engine.core.candle import Rows
 from tui_feeder.engine.core.latency import Counted
-from tui_feeder.engine.health import lags_of
+from tui_feeder.engine.sinks import sink_lags
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.outbox import OutboxStatus
 from tui_feeder.engine.thread import EngineThread
@@ -120,7 +120,7 @@ class EngineProbe:
             free = shutil.disk_usage(engine.store.path).free
         except OSError:
             free = None
-        return lags_of(engine), outboxes, free
+        return sink_lags(engine.sinks), outboxes, free
 
     async def ask(self, what: Callable[[], T]) -> T:
         """What ``what`` gives on the engine's loop.

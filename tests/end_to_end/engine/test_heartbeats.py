@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import Alerts, Config, Secret
 from tui_feeder.engine import engine as engine_module
-from tui_feeder.engine import snapshots, symbol_health
+from tui_feeder.engine import health, snapshots
 from tui_feeder.engine.acquisition import checkpoint_writer as numbers_keeper
 from tui_feeder.engine.acquisition import stored_day_check as stored_day_check
 from tui_feeder.engine.alerts import manager, outputs
@@ -35,7 +35,7 @@ from tui_feeder.engine.exchanges.binance import stream
 ALERT = Alert("gap", "gap_open", BTC, 0, "late", "3 minutes missing")
 #: The parts that run as long as the engine does.
 PARTS = {
-    "streams", "closer", "clock", "listings", "gap check", "health", "profiles", "numbers", "stored days",
+    "streams", "closer", "clock", "listings", "gap check", "health", "profiles", "checkpoints", "stored days",
     "store files", "alerts", "alert webhook", "alert command", "alert topic",
 }  # fmt: skip
 
@@ -325,7 +325,7 @@ async def test_each_part_of_an_engine_that_is_made_to_hang_is_found_and_works_ag
         engine.subscriptions.add(BTC)
         await until(lambda: not any(engine.supervisor.stalled(name) for name in sleeping), 60)
 
-        looking = {"health": symbol_health, "alerts": manager, "store files": stored_day_check}
+        looking = {"health": health, "alerts": manager, "store files": stored_day_check}
         asleep = [Asleep(module) for module in looking.values()]
         for module, one in zip(looking.values(), asleep, strict=True):
             monkeypatch.setattr(module, "asyncio", one)
@@ -335,7 +335,7 @@ async def test_each_part_of_an_engine_that_is_made_to_hang_is_found_and_works_ag
         await until(lambda: not any(engine.supervisor.stalled(name) for name in looking))
 
         free = threading.Event()
-        working = {"numbers", "profiles", "stored days"}
+        working = {"checkpoints", "profiles", "stored days"}
         engine._workers.submit(free.wait)
         engine.profiles.repaired(BTC)
         await until(lambda: stalled(engine, working), why=str(engine.supervisor.states))

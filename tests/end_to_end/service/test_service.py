@@ -248,7 +248,7 @@ def test_each_check_of_readiness_fails_for_its_own_reason() -> None:
     for part in ("streams", "closer", "clock"):
         hangs = replace(well, parts=dict(well.parts) | {part: "stalled: nothing done for 93 s"})
         assert failing(status_of(hangs)) == [("parts", f"{part} is stalled: nothing done for 93 s")]
-    assert failing(status_of(replace(well, parts={"numbers": "stalled: nothing done for 700 s"}))) == []
+    assert failing(status_of(replace(well, parts={"checkpoints": "stalled: nothing done for 700 s"}))) == []
     hangs = replace(well, sinks={"postgres": "ok", "kafka": "stalled: nothing done for 31 s"})
     assert failing(status_of(hangs)) == [("sinks", "kafka is stalled: nothing done for 31 s")]
 

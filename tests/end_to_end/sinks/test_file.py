@@ -77,7 +77,7 @@ async def test_what_is_stored_between_the_last_look_and_the_end_is_written(
             assert ended.wait(10)  # a minute is stored and the end comes; this look has missed both
         return found
 
-    monkeypatch.setattr(queue.outbox, "after", after)
+    monkeypatch.setattr(queue.outbox, "read_after", after)
     async with at_work(sink):
         await asyncio.to_thread(looked.wait, 10)
         await queue.fill(1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
 from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.storage.lock import StoreError
 
 
 class Sink(Protocol):
@@ -42,3 +44,23 @@ class Lagging(Protocol):
             StoreError: the store, in which it waits, is closed.
         """
         ...
+
+
+def sink_lags(sinks: Iterable[Sink]) -> dict[str, float]:
+    """Asks the sinks that can fall behind how far they are.
+
+    Args:
+        sinks: all of them.
+
+    Returns:
+        By name: seconds since the oldest thing that waits for it was made. Those whose store is closed are
+        left out.
+    """
+    lags = {}
+    for sink in sinks:
+        if isinstance(sink, Lagging):
+            try:
+                lags[sink.name] = sink.lag_seconds()
+            except StoreError:  # the engine has ended
+                continue
+    return lags
