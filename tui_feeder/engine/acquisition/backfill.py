@@ -68,14 +68,21 @@ class FillProgress:
     _moved: float = field(default_factory=time.monotonic)  # when they were last others than before
 
     def continue_with(self, left: int) -> None:
-        """Another round, for the minutes that the ones before did not get: the whole stays what it was."""
+        """Starts another round for the minutes that earlier rounds did not get; the total stays the same.
+
+        Args:
+            left: minutes still missing.
+        """
         self.rows_done = max(self.rows_done, self.rows_total - left)
 
     def view(self, pausing: str | None = None) -> Progress:
-        """The progress as of now.
+        """Reports the progress as of now.
 
         Args:
-            pausing: why the store takes nothing, where it does not.
+            pausing: why the store accepts no writes; None if it does.
+
+        Returns:
+            The immutable progress for screens and the API.
         """
         now, seen = time.monotonic(), (self.rows_done, self.bytes_done)
         if seen != self._seen:
@@ -170,10 +177,19 @@ class History:
     async def fill(
         self, symbol: str, missing: Coverage, tracker: FillProgress, *, urgent: bool = False
     ) -> FillResult:
-        """Fetch ``missing`` (closed minutes) into the store, cheapest source first.
+        """Fetches missing minutes into the store, cheapest source first.
 
-        One bad file or refused request never discards the others: its span falls through to the
-        next source, and is reported if that fails too.
+        One bad file or refused request never discards the others: its span falls through to the next
+        source, and is reported if that fails too.
+
+        Args:
+            symbol: the symbol.
+            missing: closed minutes.
+            tracker: receives the progress.
+            urgent: live repair: may use the weight reserved for it.
+
+        Returns:
+            What was fetched, what is left, and why.
         """
         done = FillResult()
         barred: dict[FileKind, Coverage] = {FileKind.MONTH: EMPTY, FileKind.DAY: EMPTY}
@@ -299,7 +315,10 @@ class History:
             await self._store_rows(symbol, kept, Source.ARCHIVE_UNCHECKED, EMPTY, tracker, done)
 
     async def recheck_shared_zeros(self, symbols: list[str]) -> dict[str, int]:
-        """Read again what most symbols show without a trade at once, once their files are read.
+        """Reads again what most symbols show without trades at the same time, once their files are read.
+
+        Args:
+            symbols: the symbols whose history was read.
 
         Returns:
             The symbols of which stored minutes were replaced, and the first of those minutes.
@@ -323,7 +342,15 @@ class History:
         return replaced
 
     async def confirm(self, symbol: str, minutes: Coverage) -> FillResult:
-        """Read minutes by REST that were read too soon after their end to be sure of, and certify them."""
+        """Reads minutes again by REST that were read too soon after their end, and certifies them.
+
+        Args:
+            symbol: the symbol.
+            minutes: the minutes.
+
+        Returns:
+            What was fetched, what is left, and why.
+        """
         done = FillResult()
         await self._fetch_pages(symbol, minutes, FillProgress(minutes.minutes), done, urgent=True)
         return done
@@ -415,7 +442,16 @@ class History:
         tracker.rows_done += len(rows)
 
     def accept(self, symbol: str, rows: Rows, source: Source) -> Rows:
-        """The rows that keep every invariant; the others go to quarantine, visibly."""
+        """Checks the invariants of rows and quarantines those that break one.
+
+        Args:
+            symbol: the symbol.
+            rows: shape (n,), dtype ROW.
+            source: where they come from.
+
+        Returns:
+            The valid rows.
+        """
         bad = faulty(rows)
         if not bad.any():
             return rows
@@ -428,7 +464,14 @@ class History:
             self.quarantine(symbol, candle, source, fault_of(candle) or "refused")
 
     def quarantine(self, symbol: str, candle: Candle, source: Source, reason: str) -> None:
-        """Refuse a candle: stored with its reason, counted, said; its minute stays a gap."""
+        """Quarantines a candle: stored with its reason, counted and logged; its minute stays a gap.
+
+        Args:
+            symbol: the symbol.
+            candle: the invalid candle.
+            source: where it comes from.
+            reason: the invariant it breaks.
+        """
         self._quarantine(symbol, candle.open_time, source, reason, [str(v) for v in candle.as_tuple()])
 
     def _quarantine(

@@ -32,12 +32,15 @@ class CheckpointWriter:
         self._provenances: dict[str, Provenance] = {}
 
     def make_pipeline(self, symbol: str, end: int, *, first: bool) -> SymbolPipeline:
-        """The pipeline of ``symbol`` after the last stored minute before ``end``. It blocks.
+        """Loads the pipeline of a symbol after the last stored minute before ``end``. Blocks.
 
         Args:
-            symbol: whose.
+            symbol: the symbol.
             end: exclusive, ms.
-            first: no pipeline of it was made in this run, so what an earlier one kept may be used.
+            first: no pipeline of it was made in this run, so a checkpoint of an earlier run may be used.
+
+        Returns:
+            The pipeline.
         """
         if first:
             try:
@@ -61,7 +64,11 @@ class CheckpointWriter:
         return load_pipeline(self._store, self._config, symbol, end), provenance
 
     def forget(self, symbol: str) -> None:
-        """The symbol is followed no longer; what the store keeps of it stays."""
+        """Drops a symbol that is no longer tracked; its stored checkpoint stays.
+
+        Args:
+            symbol: the symbol.
+        """
         self._provenances.pop(symbol, None)
 
     async def run(self) -> None:

@@ -22,12 +22,29 @@ _TRIES = 3
 
 
 def bars_needed(settings: PipelineSettings) -> int:
-    """How many bars of a timeframe its EMAs want before and inside the history."""
+    """Computes how many bars of a timeframe its EMAs need before and inside the history.
+
+    Args:
+        settings: what is derived.
+
+    Returns:
+        Number of bars.
+    """
     return -(-_BARS * max(settings.ema_periods, default=0) // _BARS_FOR_PERIOD)
 
 
 def short_timeframes(settings: PipelineSettings, inputs: SymbolInputs, start: int, end: int) -> list[int]:
-    """The timeframes whose history ``[start, end)`` is too short, and whose seeds ``basis`` lacks."""
+    """Lists the timeframes whose history is too short and whose seeds are missing.
+
+    Args:
+        settings: what is derived.
+        inputs: seeds already known.
+        start: beginning of the history, ms.
+        end: its exclusive end, ms.
+
+    Returns:
+        Timeframes, seconds.
+    """
     needed = bars_needed(settings)
     known = inputs.seeds_before(start)
     return [
@@ -75,9 +92,17 @@ async def read_seed(
 
 
 def bars_of(rows: Rows, timeframe: int) -> bytes:
-    """The bars of ``timeframe`` seconds that shorter ones (ascending) make up, dtype SEED.
+    """Combines bars to longer ones for seeding.
 
-    Their closes are those of the last one in each; it may lack others where the symbol was just listed.
+    A bar's close is that of the last shorter bar in it; other parts may be missing where the symbol was
+    just listed.
+
+    Args:
+        rows: shorter bars, dtype ROW, ascending.
+        timeframe: seconds of the longer bars.
+
+    Returns:
+        Bytes of an array of dtype SEED.
     """
     openings = rows["open_time"] - rows["open_time"] % (timeframe * SECOND_MS)
     ends = np.flatnonzero(np.diff(openings, append=-1))

@@ -59,7 +59,15 @@ class HistoryProgressMeter:
         self._whole: WholeHistory | None = None
 
     def measure(self, tracked: Sequence[TrackedSymbol], pausing: str | None) -> WholeHistory | None:
-        """The measure as of now; None where nothing is being read."""
+        """Measures how much of all history is read.
+
+        Args:
+            tracked: all tracked symbols; each gets its own share.
+            pausing: why the store accepts no writes; None if it does.
+
+        Returns:
+            The total as of now; None where nothing is being read.
+        """
         if not any(symbol.phase in ("waiting", "backfill") for symbol in tracked):
             self._whole = None
             for symbol in tracked:

@@ -37,27 +37,62 @@ class IngestListener(Protocol):
     """What happens to minutes, as the ingest reports it."""
 
     def committed(self, symbol: str, candle: Candle, message: Message, payload: bytes) -> None:
-        """A minute is stored: show it, send it."""
+        """Called when a minute is stored.
+
+        Args:
+            symbol: its symbol.
+            candle: the minute.
+            message: its message.
+            payload: the message's bytes.
+        """
         ...
 
     def gap_found(self, symbol: str, start: int, end: int) -> None:
-        """Minutes ``[start, end)`` are missing before one that waits."""
+        """Called when minutes before a waiting one are missing.
+
+        Args:
+            symbol: their symbol.
+            start: first missing minute, ms.
+            end: exclusive, ms.
+        """
         ...
 
     def late_minute(self, symbol: str, candle: Candle, source: Source) -> None:
-        """A minute arrived that the queue had skipped."""
+        """Called when a minute arrives that the queue had skipped.
+
+        Args:
+            symbol: its symbol.
+            candle: the minute.
+            source: where it comes from.
+        """
         ...
 
     def superseded(self, symbol: str, candle: Candle) -> None:
-        """A minute is stored with other values than its message has: a better source came first."""
+        """Called when a minute is stored with other values than its message has, from a better source.
+
+        Args:
+            symbol: its symbol.
+            candle: the minute as published.
+        """
         ...
 
     def closes_differ(self, symbol: str, candle: Candle, other: Candle) -> None:
-        """A closing frame says other things of a minute than what was taken or stored."""
+        """Called when a closing frame contradicts what was accepted or stored.
+
+        Args:
+            symbol: its symbol.
+            candle: the minute accepted or stored.
+            other: the contradicting minute.
+        """
         ...
 
     def crashed(self, symbol: str, error: BaseException) -> None:
-        """The symbol's pipeline or its commit failed."""
+        """Called when a symbol's pipeline or its commit failed.
+
+        Args:
+            symbol: the symbol.
+            error: the exception.
+        """
         ...
 
 
@@ -115,14 +150,27 @@ class Ingest:
         self._idle.set()
 
     def queue(self, symbol: str) -> SymbolQueue:
-        """The symbol's queue, made when new."""
+        """Gives the symbol's queue, creating it if needed.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The queue.
+        """
         queue = self.queues.get(symbol)
         if queue is None:
             queue = self.queues[symbol] = SymbolQueue(symbol)
         return queue
 
     def forming(self, symbol: str, candle: Candle, now: int) -> None:
-        """A forming candle: the latest wins, nothing else is touched. One that cannot be is not shown."""
+        """Takes a forming candle in place of the one before; an impossible one is counted and not shown.
+
+        Args:
+            symbol: the symbol.
+            candle: the forming candle.
+            now: exchange time of arrival, ms.
+        """
         queue = self.queue(symbol)
         queue.last_frame = now
         # The least that a screen relies on: the minute's every invariant is checked once, when it closes.
@@ -132,7 +180,14 @@ class Ingest:
             self._journal.fault("impossible_frames", f"minute {candle.open_time}", symbol)
 
     def closed(self, symbol: str, candle: Candle, source: Source, now: int) -> None:
-        """A closed minute from anywhere. Never blocks; order and duplication do not matter."""
+        """Takes a closed minute from any source. Never blocks; order and duplication do not matter.
+
+        Args:
+            symbol: the symbol.
+            candle: the minute.
+            source: where it comes from.
+            now: exchange time of arrival, ms.
+        """
         queue = self.queue(symbol)
         if source is Source.STREAM:
             queue.last_frame = now
@@ -178,7 +233,13 @@ class Ingest:
             self._listener.closes_differ(queue.symbol, candle, taken)
 
     def open_queue(self, symbol: str, pipeline: SymbolPipeline, next_minute: int) -> None:
-        """History is loaded up to ``next_minute``: take minutes from there on."""
+        """Starts to process minutes once the history is loaded.
+
+        Args:
+            symbol: the symbol.
+            pipeline: its pipeline, updated up to ``next_minute``.
+            next_minute: the first minute to process, ms.
+        """
         queue = self.queue(symbol)
         queue.pipeline, queue.next = pipeline, next_minute
         queue.skipped = queue.skipped.clip(0, next_minute)  # skipped while it was held, taken after all
@@ -189,25 +250,49 @@ class Ingest:
         self._drain(queue)
 
     def pause(self, symbol: str) -> None:
-        """Let the queue's minutes wait until :meth:`open_queue` is called again."""
+        """Holds the queue's minutes back until :meth:`open_queue` is called again.
+
+        Args:
+            symbol: the symbol.
+        """
         self.queue(symbol).pipeline = None
 
     def uncounted(self, symbol: str, minutes: Coverage) -> Coverage:
-        """Those of ``minutes`` that the pipeline has passed without counting them."""
+        """Selects minutes that the pipeline has passed without counting them.
+
+        Args:
+            symbol: the symbol.
+            minutes: the minutes to look at.
+
+        Returns:
+            A subset of ``minutes``.
+        """
         queue = self.queue(symbol)
         if queue.opened is None:
             return EMPTY
         return minutes.clip(0, queue.opened).union(minutes.intersect(queue.skipped))
 
     def is_blocked(self, symbol: str) -> bool:
-        """Whether there is a later minute than the one the queue expects and has not got."""
+        """Checks whether a later minute waits for the one the queue expects.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            True if the expected minute is missing and a later one is there.
+        """
         queue, present = self.queue(symbol), self._store.present(symbol)
         return queue.next is not None and (
             bool(queue.pending) or (bool(present) and present.end > queue.next)
         )
 
     def skip(self, symbol: str, to: int) -> None:
-        """Go on at ``to`` without the minutes before it."""
+        """Continues without the minutes before a moment.
+
+        Args:
+            symbol: the symbol.
+            to: the next minute to process, ms.
+        """
         queue = self.queue(symbol)
         if queue.next is not None and queue.next < to:
             queue.skipped = queue.skipped.union(span(queue.next, to))
@@ -215,7 +300,11 @@ class Ingest:
             self._drain(queue)
 
     def advance(self, symbol: str) -> None:
-        """Recovery put minutes into the store: take those that are next."""
+        """Processes minutes that recovery has put into the store.
+
+        Args:
+            symbol: the symbol.
+        """
         self._drain(self.queue(symbol))
 
     def _drain(self, queue: SymbolQueue) -> None:

@@ -108,14 +108,26 @@ class Recovery:
         return [gap for gaps in self._gaps.values() for gap in gaps]
 
     def missing_minutes(self, symbol: str) -> int:
-        """Minutes of open gaps of a symbol."""
+        """Counts the minutes of a symbol's open gaps.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            Number of minutes.
+        """
         return sum(gap.missing for gap in self._gaps.get(symbol, ()))
 
     def request(self, symbol: str, start: int, end: int, reason: str, *, joining: bool = False) -> None:
-        """Minutes ``[start, end)`` are missing. Asking again for the same minutes changes nothing.
+        """Opens a gap, or extends one; repeated for the same minutes it changes nothing.
 
-        ``joining`` marks the few minutes between a loaded history and the live stream: no gap to
-        speak of unless the first try fails.
+        Args:
+            symbol: the symbol.
+            start: first missing minute, ms.
+            end: exclusive, ms.
+            reason: why they are missing, for people.
+            joining: they lie between a loaded history and the live stream: not shown as a gap unless the
+                first try fails.
         """
         gaps = self._gaps.setdefault(symbol, [])
         for low, high in self._outside(gaps, start, end):
@@ -162,7 +174,11 @@ class Recovery:
             self._wake[symbol].set()
 
     def resume(self, symbol: str) -> None:
-        """Take up ranges that were found unavailable, by an earlier run or before the symbol crashed."""
+        """Restores ranges that were found unavailable, by an earlier run or before the symbol crashed.
+
+        Args:
+            symbol: the symbol.
+        """
         present, now = self._store.present(symbol), self._clock.now()
         gaps = self._gaps.setdefault(symbol, [])
         for known in self._store.unavailable(symbol):
@@ -176,7 +192,11 @@ class Recovery:
         self._ensure_task(symbol)
 
     def retry(self, symbol: str | None = None) -> None:
-        """Try now what would be tried later."""
+        """Retries gaps now instead of at their next scheduled try.
+
+        Args:
+            symbol: the symbol; None for all.
+        """
         for name, gaps in self._gaps.items():
             if symbol in (None, name):
                 for gap in gaps:
@@ -209,7 +229,11 @@ class Recovery:
         return True
 
     def forget(self, symbol: str) -> None:
-        """Forget the gaps of a symbol that is followed no longer."""
+        """Drops the gaps of a symbol that is no longer tracked.
+
+        Args:
+            symbol: the symbol.
+        """
         self._gaps.pop(symbol, None)
         self._unconfirmed.pop(symbol, None)
         self._wake.pop(symbol, None)
@@ -218,7 +242,12 @@ class Recovery:
                 task.cancel()
 
     def confirm(self, symbol: str, minutes: Coverage) -> None:
-        """Read minutes once more when they can change no longer: REST gave them right after their end."""
+        """Schedules minutes that REST gave right after their end to be read again when they are final.
+
+        Args:
+            symbol: the symbol.
+            minutes: the minutes.
+        """
         if minutes:
             self._unconfirmed[symbol] = self._unconfirmed.get(symbol, EMPTY).union(minutes)
             if symbol not in self._confirming or self._confirming[symbol].done():
@@ -406,6 +435,13 @@ class Recovery:
         await asyncio.wrap_future(self._store.set_unavailable(symbol, ranges))
 
     def unavailable(self, symbol: str) -> Coverage:
-        """Minutes recorded as unavailable."""
+        """Gives the minutes recorded as unavailable.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The minutes.
+        """
         ranges = [(known.start, known.end) for known in self._store.unavailable(symbol)]
         return Coverage(ranges) if ranges else EMPTY

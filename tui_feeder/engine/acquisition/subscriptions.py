@@ -32,19 +32,39 @@ class SubscriptionListener(Protocol):
     """Whoever brings symbols to live and lets them go: the engine."""
 
     def start_symbol(self, tracked: TrackedSymbol) -> None:
-        """Bring a symbol to live, unless that is under way."""
+        """Called to bring a symbol to live, unless that is under way.
+
+        Args:
+            tracked: the symbol.
+        """
         ...
 
     def remove_symbol(self, symbol: str) -> None:
-        """Forget a symbol that is followed no longer."""
+        """Called when a symbol is no longer tracked.
+
+        Args:
+            symbol: the symbol.
+        """
         ...
 
     def has_recent_data(self, symbol: str, since: int) -> bool:
-        """Whether frames or trades of a symbol came from exchange ms ``since`` on."""
+        """Checks whether frames or trades of a symbol came lately.
+
+        Args:
+            symbol: the symbol.
+            since: exchange time, ms.
+
+        Returns:
+            True if any came from ``since`` on.
+        """
         ...
 
     def halt_symbol(self, symbol: str) -> None:
-        """Ask for nothing more of a symbol that the exchange trades no longer."""
+        """Called when the exchange no longer trades a symbol: nothing more is requested of it.
+
+        Args:
+            symbol: the symbol.
+        """
         ...
 
     def phases_changed(self) -> None:
@@ -91,20 +111,32 @@ class Subscriptions:
         return choose_symbols(self._wanted, self.listed)
 
     def replace(self, wanted: Sequence[str]) -> None:
-        """Follow exactly these names and patterns from now on."""
+        """Replaces the wanted names and patterns.
+
+        Args:
+            wanted: names and patterns.
+        """
         self._wanted, self._replaced = tuple(wanted), True
         self._dropped.clear()
         self._read_now.set()
 
     def add(self, symbol: str) -> None:
-        """Follow this one too."""
+        """Adds a symbol to the wanted ones.
+
+        Args:
+            symbol: the symbol.
+        """
         self._dropped.discard(symbol)
         if symbol not in self._wanted:
             self._wanted = (*self._wanted, symbol)
         self._read_now.set()
 
     def drop(self, symbol: str) -> None:
-        """Follow this one no longer; what is stored stays."""
+        """Stops tracking a symbol; its stored candles stay.
+
+        Args:
+            symbol: the symbol.
+        """
         self._dropped.add(symbol)
         self._wanted = tuple(name for name in self._wanted if name != symbol)
         self._read_now.set()
@@ -191,7 +223,11 @@ class Subscriptions:
         self.listed, self._disappearing, self.unusable = listed, leaving, found.unusable
 
     def assign(self, symbols: Sequence[str]) -> None:
-        """Follow exactly ``symbols``, each once: new ones are brought up, those that stay are left alone."""
+        """Tracks exactly the given symbols: new ones are started, those that stay are left alone.
+
+        Args:
+            symbols: the symbols, each once.
+        """
         for name in [name for name in self.tracked if name not in symbols]:
             del self.tracked[name]
             self._listener.remove_symbol(name)
@@ -229,5 +265,12 @@ class Subscriptions:
             self._listener.start_symbol(tracked)
 
     def closest_name(self, symbol: str) -> str | None:
-        """The listed symbol that was probably meant."""
+        """Suggests a listed symbol for a name that is not listed.
+
+        Args:
+            symbol: the name.
+
+        Returns:
+            The nearest listed symbol, or None.
+        """
         return closest(symbol, self.listed)

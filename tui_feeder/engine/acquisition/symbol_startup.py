@@ -89,10 +89,14 @@ class SymbolStartup:
         ] = {}  # damaged days that were asked for again before the queue opened
 
     async def run(self, tracked: TrackedSymbol, recovery: Recovery) -> None:
-        """The whole way; tried until it succeeds.
+        """Brings a symbol to live; retried until it succeeds.
 
         A slot is held only while something is done for the symbol, never while it waits for its next try:
         symbols of which the exchange gives nothing hold up no other.
+
+        Args:
+            tracked: the symbol.
+            recovery: takes the gaps that are left.
         """
         tracked.start = await self._wanted_start(tracked)
         known = recovery.unavailable(tracked.symbol)
@@ -210,7 +214,11 @@ class SymbolStartup:
         return False
 
     async def update_inputs(self, tracked: TrackedSymbol) -> None:
-        """Keep what the symbol's numbers rest on beside candles: tick size, bars that seed long EMAs."""
+        """Stores what the numbers are computed from besides candles: tick size, bars that seed long EMAs.
+
+        Args:
+            tracked: the symbol.
+        """
         known = inputs_of(self._store, tracked.symbol)
         inputs = (
             known
@@ -246,13 +254,16 @@ class SymbolStartup:
             await asyncio.wrap_future(put_inputs(self._store, tracked.symbol, inputs, stale))
 
     async def open_queue(self, tracked: TrackedSymbol, since: int | None = None) -> int:
-        """Load the pipeline from the store and open the queue behind its last minute.
+        """Loads the pipeline from the store and opens the queue behind its last minute.
 
-        Called again when minutes that the pipeline had passed were repaired, with the first of them as
-        ``since``. Whatever was stored or replaced behind the last message, in this run or by anybody before
-        it, reaches every published message from that minute on, and from the first one on where it lies
-        before that: averages, windows and the day's profile rest on it. They are computed again and published
-        as revisions. Only what is too old to be part of any number reaches none.
+        Called again when minutes that the pipeline had passed were repaired. Whatever was stored or
+        replaced behind the last message, in this run or before it, reaches every published message from
+        that minute on: averages, windows and the day's profile depend on it. Those messages are computed
+        again and published as revisions. Only what is too old to be part of any number reaches none.
+
+        Args:
+            tracked: the symbol.
+            since: the first repaired minute, ms; None at the start.
 
         Returns:
             The first minute (ms) that the queue takes.
@@ -303,7 +314,12 @@ class SymbolStartup:
             return end
 
     def check_profile_fit(self, tracked: TrackedSymbol, pipeline: SymbolPipeline) -> None:
-        """Note whether the rows of the symbol's profile fit it; each cause is logged once."""
+        """Checks whether the rows of the symbol's profile fit it; each cause is logged once.
+
+        Args:
+            tracked: the symbol.
+            pipeline: its pipeline.
+        """
         tracked.profile_note, cause = profile_note(self._config, pipeline)
         if cause and cause not in tracked.noted:
             tracked.noted.add(cause)

@@ -61,15 +61,29 @@ class TrackedSymbol:
 
 
 def is_pattern(name: str) -> bool:
-    """Whether a name of the configuration or command line stands for more than itself."""
+    """Checks whether a name of the configuration or command line can stand for several symbols.
+
+    Args:
+        name: a name or pattern.
+
+    Returns:
+        True for ``ALL`` and for names with ``*`` or ``?``.
+    """
     return name == "ALL" or "*" in name or "?" in name
 
 
 def matching(wanted: Sequence[str], there: Iterable[str]) -> list[str]:
-    """What names and patterns stand for, each once, in the order wanted.
+    """Resolves names and patterns.
 
-    ``ALL`` is all that are there, ``*`` and ``?`` match as in file names; a name stands for itself whether
-    it is there or not.
+    ``ALL`` is all that are there, ``*`` and ``?`` match as in file names; a plain name stays whether it is
+    there or not.
+
+    Args:
+        wanted: names and patterns.
+        there: the symbols patterns can match.
+
+    Returns:
+        Symbols, each once, in the order wanted.
     """
     there = list(there)
     chosen: dict[str, None] = {}
@@ -85,9 +99,16 @@ def matching(wanted: Sequence[str], there: Iterable[str]) -> list[str]:
 
 
 def choose_symbols(wanted: Sequence[str], listed: Mapping[str, SymbolInfo]) -> list[str]:
-    """The symbols that names and patterns stand for where these are ``listed``; see :func:`matching`.
+    """Resolves names and patterns against the exchange's listings; see :func:`matching`.
 
-    Patterns match what is traded now, and of that what the exchange says they take in.
+    Patterns match what is traded now, and of that what the exchange includes in patterns.
+
+    Args:
+        wanted: names and patterns.
+        listed: the listings.
+
+    Returns:
+        Symbols, each once, in the order wanted.
     """
     return matching(
         wanted, (i.symbol for i in listed.values() if i.matches_patterns and i.trading is Trading.NOW)
@@ -95,7 +116,15 @@ def choose_symbols(wanted: Sequence[str], listed: Mapping[str, SymbolInfo]) -> l
 
 
 def wanted_start(config: Config, now: int) -> int:
-    """The first minute (ms) the configuration wants when it is ``now``, before any listing is considered."""
+    """Computes the first minute the configuration asks for, before any listing is considered.
+
+    Args:
+        config: the configuration.
+        now: exchange time, ms.
+
+    Returns:
+        ms.
+    """
     app = config.application
     start = (now - config.technical_analysis.min_history_days * DAY_MS) // DAY_MS * DAY_MS
     if app.start_date is None:

@@ -104,13 +104,13 @@ def _name_of(raw: msgspec.Raw, place: int) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Whether a symbol may be called so: names go into keys, paths, addresses and onto terminals.
+    """Checks whether a symbol may have a name: names go into keys, paths, addresses and terminals.
 
     Args:
-        name: from outside.
+        name: the name.
 
     Returns:
-        True where it is safe in all of them.
+        True if it is short, printable, and without blanks and slashes.
     """
     return (
         0 < len(name) <= _LONGEST_NAME
@@ -173,14 +173,14 @@ class Klines(NamedTuple):
 
 
 def klines(body: bytes, interval: str) -> Klines:
-    """The candles of a klines answer, whatever their order; entries that are none are left out.
+    """Decodes a klines response in whatever order; entries that are no candles are left out.
 
     Args:
-        body: of the answer.
-        interval: of the candles, as it was asked for: ``1m``, ``4h``, ``1d``.
+        body: of the response.
+        interval: of the candles, as requested: ``1m``, ``4h``, ``1d``.
 
     Returns:
-        The candles, their ends, and why entries were left out.
+        The rows, and what was left out.
 
     Raises:
         msgspec.MsgspecError: it is no list.

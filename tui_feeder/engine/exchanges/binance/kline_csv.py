@@ -44,7 +44,7 @@ class Parsed(NamedTuple):
 
 
 def parse(text: bytes, interval_ms: int = MINUTE_MS) -> Parsed:
-    """Every row of the file in its order, as dtype ROW; lines that are no candles stand aside.
+    """Parses every row of a file in its order; lines that are no candles are set aside.
 
     A line is no candle when it has not twelve numbers, when a time or a count makes no sense, or when it
     does not close an interval after it opens.
@@ -54,7 +54,7 @@ def parse(text: bytes, interval_ms: int = MINUTE_MS) -> Parsed:
         interval_ms: length of its candles.
 
     Returns:
-        The candles and the other lines.
+        Rows of dtype ROW, and the lines set aside.
 
     Raises:
         CsvError: more than one line in ten is no candle.
@@ -155,13 +155,13 @@ def _milliseconds(times: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def in_order(rows: Rows) -> Rows:
-    """The rows sorted by time; of rows of the same minute the last one in the file.
+    """Sorts rows by time; of rows of the same minute the last one in the file stays.
 
     Args:
-        rows: in the order of the file.
+        rows: shape (n,), dtype ROW, in the order of the file.
 
     Returns:
-        Each open time once.
+        Rows with strictly ascending times.
     """
     times = rows["open_time"]
     if len(rows) < 2 or (np.diff(times) > 0).all():

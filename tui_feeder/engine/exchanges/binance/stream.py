@@ -158,10 +158,10 @@ class KlineSocket:
         self._rate = 0.0
 
     def add(self, symbols: list[str]) -> None:
-        """Follow more symbols on this socket.
+        """Subscribes to more symbols on this socket.
 
         Args:
-            symbols: none of which it carries.
+            symbols: the symbols.
 
         Raises:
             ValueError: more than :data:`STREAMS_PER_SOCKET` in all.
@@ -173,23 +173,23 @@ class KlineSocket:
         self._orders.put_nowait(("SUBSCRIBE", symbols))
 
     def remove(self, symbols: list[str]) -> None:
-        """Follow symbols no longer.
+        """Unsubscribes from symbols.
 
         Args:
-            symbols: those that are to go.
+            symbols: the symbols.
         """
         self.symbols = [symbol for symbol in self.symbols if symbol not in symbols]
         self._known.difference_update(symbols)
         self._orders.put_nowait(("UNSUBSCRIBE", symbols))
 
     def carries(self, symbol: str) -> bool:
-        """Whether a symbol is followed on this socket.
+        """Checks whether a symbol is subscribed on this socket.
 
         Args:
-            symbol: whose.
+            symbol: the symbol.
 
         Returns:
-            False also for one that was removed and whose frames may still come.
+            True if it is.
         """
         return symbol in self._known
 

@@ -61,14 +61,14 @@ class WeightLedger:
             self._minute, self._used, self._own, self._told = minute, 0, 0, False
 
     async def spend(self, weight: int, *, urgent: bool = False) -> None:
-        """Take weight for a request, waiting for the next minute when it would go over the limit.
+        """Books weight, waiting for the next minute when it would exceed the limit.
 
-        Where others spent much in the minute before, the first request of a minute goes alone: its answer
-        states what they left.
+        Where others at this address spent much in the minute before, the first request of a minute is sent
+        alone: its response shows what they left.
 
         Args:
-            weight: of the request.
-            urgent: live repair: may use the reserve that bulk reads leave alone.
+            weight: weight of the request.
+            urgent: live repair: may use the reserve that bulk reads leave.
         """
         while True:
             self._roll()
@@ -86,11 +86,13 @@ class WeightLedger:
             await self._sleep_until(self.blocked_until)
 
     def correct(self, used: int, asked_at: int) -> None:
-        """Take the exchange's own figure from an answer.
+        """Takes the exchange's own count from a response.
+
+        A response to a request of the minute before says nothing about this one.
 
         Args:
-            used: weight of the minute, as stated.
-            asked_at: exchange ms of the request; one of an earlier minute says nothing of this one.
+            used: weight used in the minute of the request.
+            asked_at: exchange time of the request, ms.
         """
         self._roll()
         if asked_at // MINUTE_MS == self._minute:
