@@ -17,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from tui_feeder.config import Config, ConfigError, LoadedConfig, Problem
+from tui_feeder.configuration.keys import needing_restart
 from tui_feeder.configuration.printing import render
 from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.core.proxy import routes, routes_text
@@ -166,6 +167,8 @@ def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
     engine.call(lambda: engine.engine.subscriptions.replace(config.application.symbols))
     engine.call(lambda: engine.engine.alerts.replace_rules(alert_rules(config)))
     log.info("configuration read again: %s", ", ".join(config.application.symbols))
+    if left := needing_restart(engine.engine.config, config):
+        log.warning("a restart is needed for the new values of %s", ", ".join(left))
 
 
 def ui_settings(loaded: LoadedConfig) -> UiSettings:

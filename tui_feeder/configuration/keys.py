@@ -127,23 +127,22 @@ def value_at(config: Config, key: KeyName) -> object:
     return value
 
 
-def changed_keys(before: Config, after: Config) -> tuple[list[str], list[str]]:
-    """The keys whose values differ between two configurations; a table of sections by name is one key.
+def needing_restart(running: Config, changed: Config) -> list[str]:
+    """The keys that a running feeder does not take over from a changed configuration.
 
     Args:
-        before: what is in force.
-        after: what is to be.
+        running: what it was started with.
+        changed: what the file says now.
 
     Returns:
-        The dotted names of those that a running feeder takes over, and of those that need a restart.
+        The dotted names of those whose values differ; a table of sections by name is one key.
     """
-    taken: list[str] = []
-    left: list[str] = []
+    left = []
     for name, kind in _walk(Config, ()):
-        if value_at(before, name) != value_at(after, name):
-            stated = key_of(kind.kind if isinstance(kind, Branch) else kind)
-            (taken if stated.reload else left).append(dotted(name))
-    return taken, left
+        key = key_of(kind.kind if isinstance(kind, Branch) else kind)
+        if not key.reload and value_at(running, name) != value_at(changed, name):
+            left.append(dotted(name))
+    return left
 
 
 def allowed_names(section: KeyName) -> str:

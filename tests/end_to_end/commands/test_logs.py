@@ -200,11 +200,11 @@ async def test_a_headless_feeder_logs_to_its_file_changes_levels_on_hangup_and_t
     market = synthetic_market(["BTCUSDT"], as_of_ms=NOON)
     config, file = tmp_path / "config.toml", tmp_path / "feeder.log"
 
-    def write(levels: str) -> None:
+    def write(levels: str, port: int = 1) -> None:
         config.write_text(
             f"[application]\nsymbols = ['BTCUSDT']\nstorage_path = '{tmp_path / 'store'}'\n"
             "health_server_port = 0\n[technical_analysis]\nmin_history_days = 1\n"
-            f"[database]\nenabled = true\nport = 1\nhost = '127.0.0.1'\npassword = 'hunter-two'\n"
+            f"[database]\nenabled = true\nport = {port}\nhost = '127.0.0.1'\npassword = 'hunter-two'\n"
             f"[alerts]\nwebhook_url = 'http://127.0.0.1:1/token-of-mine'\n"
             f"[service]\nlog_file = '{file}'\nlog_format = 'json'\nsocket = 'off'\nlog_levels = {levels}\n"
         )
@@ -233,9 +233,10 @@ async def test_a_headless_feeder_logs_to_its_file_changes_levels_on_hangup_and_t
                 break
             await asyncio.sleep(0.02)
         assert file.exists()
-        write("['tui_feeder.engine.alerts=error']")
+        write("['tui_feeder.engine.alerts=error']", port=2)
         process.send_signal(signal.SIGHUP)
         await until_told("configuration read again", " closed: 1 of 1 symbols")
+        assert "a restart is needed for the new values of database.port" in file.read_text()
         process.terminate()
         _, err = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode == 0

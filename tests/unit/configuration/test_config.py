@@ -13,7 +13,7 @@ from msgspec.structs import fields, replace
 from places import OLD_CONFIG
 
 from tui_feeder.config import Config, LoadedConfig, load
-from tui_feeder.configuration.keys import dotted, kind_at, leaf_names
+from tui_feeder.configuration.keys import dotted, kind_at, leaf_names, needing_restart
 from tui_feeder.configuration.values import key_of
 
 #: The contract's keys and defaults, copied by hand from the specification, not from the program.
@@ -194,6 +194,29 @@ def test_no_file_and_no_environment_give_the_defaults() -> None:
     assert set(loaded.origins.values()) == {"default"}
     names = {f"{section}.{key}" for section, keys in leaves(Config()).items() for key in keys}
     assert set(loaded.origins) == names
+
+
+def test_keys_that_a_reload_does_not_take_over_are_named(tmp_path: Path) -> None:
+    before = Config()
+    text = """[application]
+symbols = ["ETHUSDT"]
+[kafka]
+acks = "1"
+[kafka.security]
+protocol = "SSL"
+[volume_profile.asset_overrides]
+ETHUSDT = { batch_size = 2 }
+[alerts]
+cooldown_seconds = 5
+[alerts.rules]
+gap = { kind = "gap_open" }
+[service]
+log_level = "debug"
+"""
+    after = load_text(tmp_path, text).config
+    left = ["kafka.acks", "kafka.security.protocol", "volume_profile.asset_overrides"]
+    assert needing_restart(before, after) == left
+    assert needing_restart(after, after) == []
 
 
 def test_a_configuration_is_frozen() -> None:
