@@ -21,7 +21,6 @@ _PENDING = (
     "tui_feeder/engine",
     "tui_feeder/engine/alerts",
     "tui_feeder/engine/sinks",
-    "tui_feeder/engine/storage",
     "tui_feeder/replay",
     "tui_feeder/screens",
     "tui_feeder/service",

@@ -30,21 +30,52 @@ class CheckedDatabase:
         self._seed = zlib.crc32(name + b"\0")
 
     def with_checksum(self, key: bytes, value: bytes) -> bytes:
-        """A value as it is kept under ``key``."""
+        """Prepends the checksum under which a value is stored.
+
+        Args:
+            key: its key.
+            value: the value.
+
+        Returns:
+            The stored form.
+        """
         return zlib.crc32(value, zlib.crc32(key, self._seed)).to_bytes(_CHECKSUM, "big") + value
 
     def verified(self, key: bytes, kept: bytes) -> bytes | None:
-        """The value that was sealed; None where it is damaged."""
+        """Checks a stored value.
+
+        Args:
+            key: its key.
+            kept: the stored form.
+
+        Returns:
+            The value; None if it is damaged.
+        """
         value = kept[_CHECKSUM:]
         found = zlib.crc32(value, zlib.crc32(key, self._seed)).to_bytes(_CHECKSUM, "big")
         return value if found == kept[:_CHECKSUM] else None
 
     def unchecked(self, kept: bytes) -> bytes:
-        """What lies behind the checksum, right or wrong."""
+        """Strips the checksum without checking it.
+
+        Args:
+            kept: the stored form.
+
+        Returns:
+            The value, right or wrong.
+        """
         return kept[_CHECKSUM:]
 
     def get(self, txn: lmdb.Transaction, key: bytes) -> bytes | None:
-        """The value under ``key``, :data:`DAMAGED` for a damaged one; None where there is none."""
+        """Reads a value.
+
+        Args:
+            txn: the transaction.
+            key: its key.
+
+        Returns:
+            The value; :data:`DAMAGED` for a damaged one; None if there is none.
+        """
         kept = txn.get(key, db=self.database)
         if kept is None:
             return None
@@ -52,15 +83,35 @@ class CheckedDatabase:
         return DAMAGED if value is None else value
 
     def put(self, txn: lmdb.Transaction, key: bytes, value: bytes) -> None:
-        """Keep ``value`` under ``key``."""
+        """Writes a value.
+
+        Args:
+            txn: a write transaction.
+            key: its key.
+            value: the value.
+        """
         txn.put(key, self.with_checksum(key, value), db=self.database)
 
     def delete(self, txn: lmdb.Transaction, key: bytes) -> None:
-        """Remove what is under ``key``, if anything is."""
+        """Deletes a value if it exists.
+
+        Args:
+            txn: a write transaction.
+            key: its key.
+        """
         txn.delete(key, db=self.database)
 
     def scan(self, txn: lmdb.Transaction, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes | None]]:
-        """Keys from ``low`` to ``high``, both included, with their values; None for a damaged one."""
+        """Reads a range of keys.
+
+        Args:
+            txn: the transaction.
+            low: first key, inclusive.
+            high: last key, inclusive.
+
+        Yields:
+            Key and value, None for a damaged one.
+        """
         cursor = txn.cursor(self.database)
         if cursor.set_range(low):
             for raw_key, kept in cursor:
@@ -69,14 +120,29 @@ class CheckedDatabase:
                 yield key, self.verified(key, bytes(kept))
 
     def with_prefix(self, txn: lmdb.Transaction, prefix: bytes) -> Iterator[tuple[bytes, bytes | None]]:
-        """Like :meth:`scan`, of the keys that begin with ``prefix``."""
+        """Reads the keys with a prefix.
+
+        Args:
+            txn: the transaction.
+            prefix: the prefix.
+
+        Yields:
+            Key and value, None for a damaged one.
+        """
         for key, value in self.scan(txn, prefix, prefix + b"\xff" * 16):
             if not key.startswith(prefix):
                 return
             yield key, value
 
     def describe(self, key: bytes) -> str:
-        """A record in words, whatever its key is."""
+        """Describes a record for people, whatever its key is.
+
+        Args:
+            key: its key.
+
+        Returns:
+            Database and readable parts of the key.
+        """
         parts = [self.name]
         for part in key.split(b"\0", 1):
             text = part.decode(errors="replace")

@@ -79,7 +79,14 @@ def _pack_raw(values: NDArray[np.float64]) -> bytes:
 
 
 def encode(rows: Rows, sources: Sources) -> bytes:
-    """``rows`` (dtype ROW, one UTC day, sorted, unique, not empty) and a source a row, as a block.
+    """Encodes a day of minutes as a compact block.
+
+    Args:
+        rows: shape (n,), dtype ROW, of one UTC day, sorted, unique, not empty.
+        sources: shape (n,), uint8, see ``Source``.
+
+    Returns:
+        The block.
 
     Raises:
         ValueError: the rows are empty, not of one day, not whole minutes, not sorted, or not one
@@ -127,7 +134,14 @@ def encode(rows: Rows, sources: Sources) -> bytes:
 
 
 def decode(day: int, block: bytes | memoryview) -> tuple[Rows, Sources]:
-    """The rows and sources of the block of UTC day ``day`` (ms of its midnight).
+    """Decodes a block, bit for bit what was encoded.
+
+    Args:
+        day: its UTC day, ms of midnight.
+        block: what :func:`encode` returned.
+
+    Returns:
+        Rows and their sources.
 
     Raises:
         BlockError: the bytes are cut short, damaged, or of another version.
@@ -160,7 +174,10 @@ def decode(day: int, block: bytes | memoryview) -> tuple[Rows, Sources]:
 
 
 def check(block: bytes | memoryview) -> None:
-    """Whether a block is what was written, without decoding it.
+    """Checks that a block is what was written, without decoding it.
+
+    Args:
+        block: what :func:`encode` returned.
 
     Raises:
         BlockError: the bytes are cut short, damaged, or of another version.
@@ -176,9 +193,15 @@ def check(block: bytes | memoryview) -> None:
 
 
 def block_matches(block: bytes, rows: Rows) -> bool:
-    """Whether a damaged block block_matches exactly ``rows``, by the checksum that it was written with.
+    """Checks whether a damaged block contained exactly the given rows, by the checksum it was written with.
 
-    False also where that cannot be told: the checksum itself or the sources are damaged.
+    Args:
+        block: the damaged block.
+        rows: shape (n,), dtype ROW.
+
+    Returns:
+        True if they are the same; False also if that cannot be decided, as the checksum or the sources are
+        damaged.
     """
     if len(block) <= _HEAD.size or not len(rows):
         return False

@@ -36,7 +36,16 @@ class DamagedDays:
         self._days: dict[str, dict[int, Coverage]] = {}
 
     def add(self, symbol: str, day: int, lacking: Coverage) -> bool:
-        """Note a damaged day and the minutes that cannot be read; whether it was not known."""
+        """Records a damaged day.
+
+        Args:
+            symbol: its symbol.
+            day: midnight, ms.
+            lacking: its minutes that cannot be read.
+
+        Returns:
+            True if it was not known.
+        """
         with self._lock:
             known = self._days.setdefault(symbol, {})
             fresh = day not in known
@@ -44,7 +53,12 @@ class DamagedDays:
             return fresh
 
     def remove(self, symbol: str, day: int) -> None:
-        """The day is not damaged."""
+        """Records that a day is not damaged.
+
+        Args:
+            symbol: its symbol.
+            day: midnight, ms.
+        """
         with self._lock:
             if (known := self._days.get(symbol)) is not None:
                 known.pop(day, None)
@@ -52,12 +66,24 @@ class DamagedDays:
                     del self._days[symbol]
 
     def written(self, symbol: str, present: Coverage) -> None:
-        """``present`` is stored now: days of which nothing is lacking any more are sound."""
+        """Removes damaged days of which no minute is missing any more.
+
+        Args:
+            symbol: the symbol.
+            present: the minutes stored now.
+        """
         for day in [day for day, lacking in self._of(symbol).items() if not lacking.subtract(present)]:
             self.remove(symbol, day)
 
     def of(self, symbol: str) -> Coverage:
-        """The damaged days of a symbol, as whole days."""
+        """Gives the damaged days of a symbol.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            Whole days.
+        """
         return Coverage((day, day + DAY_MS) for day in self._of(symbol))
 
     def _of(self, symbol: str) -> dict[int, Coverage]:

@@ -44,7 +44,10 @@ class _BadError(Exception):
 
 
 def check_data_file(path: Path) -> None:
-    """Look at ``path``, the data file of a store, without mapping it.
+    """Checks the data file of a store without mapping it.
+
+    Args:
+        path: the file.
 
     Raises:
         StoreError: it is no LMDB file, of another version, truncated or its structure is damaged; the

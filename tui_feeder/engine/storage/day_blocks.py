@@ -39,9 +39,18 @@ class DayBlocks:
     def read(
         self, txn: lmdb.Transaction, prefix: bytes, start: int, end: int
     ) -> tuple[Rows, Sources, dict[int, str]]:
-        """The stored minutes of ``[start, end)``, sorted, the source of each, and the days left out.
+        """Reads stored minutes.
 
         A day whose block is damaged gives only what its tail has; it is named with the reason.
+
+        Args:
+            txn: the transaction.
+            prefix: see :func:`prefix_of`.
+            start: ms, inclusive.
+            end: ms, exclusive.
+
+        Returns:
+            Rows (dtype ROW, sorted), their sources (uint8), and the reason by damaged day (ms).
         """
         damaged: dict[int, str] = {}
         rows, sources = self._read_blocks(txn, prefix, start, end, damaged)
@@ -81,9 +90,16 @@ class DayBlocks:
     def check(
         self, txn: lmdb.Transaction, prefix: bytes, start: int, end: int
     ) -> tuple[Coverage, dict[int, str]]:
-        """What seems to be there of ``[start, end)``, and the damaged days, each with the reason.
+        """Checks stored days without decoding their blocks: a sound block counts as its whole day.
 
-        Decodes no block: its whole day seems to be there.
+        Args:
+            txn: the transaction.
+            prefix: see :func:`prefix_of`.
+            start: ms, inclusive.
+            end: ms, exclusive.
+
+        Returns:
+            The minutes that seem to be there, and the reason by damaged day (ms).
         """
         whole: list[tuple[int, int]] = []
         damaged: dict[int, str] = {}
@@ -99,7 +115,16 @@ class DayBlocks:
         return Coverage(whole).union(Coverage.of_times(late["open_time"])), damaged
 
     def drop_damaged(self, txn: lmdb.Transaction, prefix: bytes, day: int) -> bytes:
-        """Remove what is damaged of a day; its block as it was, where that is, else nothing."""
+        """Deletes what is damaged of a day.
+
+        Args:
+            txn: a write transaction.
+            prefix: see :func:`prefix_of`.
+            day: midnight, ms.
+
+        Returns:
+            The damaged block as it was; empty if the block is sound or absent.
+        """
         end = day + DAY_MS
         for key, record in list(self._tail.scan(txn, _minute_key(prefix, day), _minute_key(prefix, end - 1))):
             if record is None:
@@ -125,7 +150,15 @@ class DayBlocks:
         return records["row"], records["source"]
 
     def days(self, txn: lmdb.Transaction, prefix: bytes) -> set[int]:
-        """The days that have a block, or rows in the tail."""
+        """Lists the days that have a block or rows in the tail.
+
+        Args:
+            txn: the transaction.
+            prefix: see :func:`prefix_of`.
+
+        Returns:
+            Midnights, ms.
+        """
         found = self.tail_days(txn, prefix)
         cursor = txn.cursor(self._days.database)
         at = cursor.set_range(prefix)
@@ -135,7 +168,15 @@ class DayBlocks:
         return found
 
     def tail_days(self, txn: lmdb.Transaction, prefix: bytes) -> set[int]:
-        """The days that have rows in the tail."""
+        """Lists the days that have rows in the tail.
+
+        Args:
+            txn: the transaction.
+            prefix: see :func:`prefix_of`.
+
+        Returns:
+            Midnights, ms.
+        """
         found = set()
         cursor = txn.cursor(self._tail.database)
         at = cursor.set_range(prefix)
@@ -146,14 +187,30 @@ class DayBlocks:
         return found
 
     def add_to_tail(self, txn: lmdb.Transaction, prefix: bytes, candle: Candle, source: Source) -> None:
-        """Write one minute that is not stored yet."""
+        """Writes one minute that is not stored yet.
+
+        Args:
+            txn: a write transaction.
+            prefix: see :func:`prefix_of`.
+            candle: the minute.
+            source: where it comes from.
+        """
         record = np.array((candle.as_tuple(), source), dtype=_TAIL)
         self._tail.put(txn, _minute_key(prefix, candle.open_time), record.tobytes())
 
     def write_day(
         self, txn: lmdb.Transaction, prefix: bytes, day: int, rows: Rows, sources: Sources, *, in_tail: bool
     ) -> None:
-        """Write the whole day as a block; with ``in_tail`` its tail rows, now part of it, go."""
+        """Writes a whole day as a block.
+
+        Args:
+            txn: a write transaction.
+            prefix: see :func:`prefix_of`.
+            day: midnight, ms.
+            rows: all minutes of the day, dtype ROW, sorted.
+            sources: shape (n,), uint8.
+            in_tail: the day has rows in the tail; they are deleted, as they are part of the block now.
+        """
         self._days.put(txn, _day_key(prefix, day), codec.encode(rows, sources))
         if in_tail:
             cursor = txn.cursor(self._tail.database)
@@ -166,7 +223,13 @@ class DayBlocks:
 def merge(
     old: Rows, old_sources: Sources, new: Rows, new_sources: Sources
 ) -> tuple[Rows, Sources, int, NDArray[np.int64], int]:
-    """Both sets of rows (each sorted, unique) as one, by minute; the higher source wins, else the new.
+    """Merges two sets of rows by minute; the higher source wins, of equal ones the new row.
+
+    Args:
+        old: stored rows, dtype ROW, sorted, unique.
+        old_sources: their sources.
+        new: new rows, dtype ROW, sorted, unique.
+        new_sources: their sources.
 
     Returns:
         rows, sources, minutes added, open times whose values changed, rows that disagreed.
@@ -190,7 +253,16 @@ def merge(
 
 
 def without_archives(rows: Rows, sources: Sources, minutes: Coverage) -> Sources:
-    """The sources of ``rows``, checked archives ranked as unchecked ones inside ``minutes``."""
+    """Ranks checked archives as unchecked ones inside some minutes.
+
+    Args:
+        rows: shape (n,), dtype ROW, sorted.
+        sources: shape (n,), uint8.
+        minutes: where archives were shown to be wrong.
+
+    Returns:
+        The sources with lower ranks there.
+    """
     if not minutes:
         return sources
     inside = np.zeros(len(rows), dtype=np.bool_)
@@ -200,7 +272,13 @@ def without_archives(rows: Rows, sources: Sources, minutes: Coverage) -> Sources
 
 
 def prefix_of(symbol: str) -> bytes:
-    """What every key of ``symbol`` begins with.
+    """Gives what every key of a symbol begins with.
+
+    Args:
+        symbol: the symbol.
+
+    Returns:
+        Its name and a NUL.
 
     Raises:
         ValueError: the name has a NUL, so its keys could be taken for another symbol's.

@@ -175,17 +175,28 @@ class Environment:
                 txn.put(b"exchange", self.exchange.encode(), db=self.meta)
 
     def named(self, name: bytes, txn: lmdb.Transaction) -> lmdb._Database:
-        """A database beside those every store has, made when absent; usable once ``txn`` is committed.
+        """Opens a database besides those of every store, created if needed; usable once ``txn`` is committed.
 
         Args:
             name: of the database.
             txn: the writer's. One of its own would wait for LMDB's lock, which the writer holds while it
                 waits for everybody else.
+
+        Returns:
+            The database.
         """
         return self._env.open_db(name, txn=txn)
 
     def existing(self, txn: lmdb.Transaction, name: bytes) -> lmdb._Database | None:
-        """A database beside those every store has, as long as ``txn`` lasts; None where it was never made."""
+        """Opens a database besides those every store has, for as long as a transaction lasts.
+
+        Args:
+            txn: the transaction.
+            name: of the database.
+
+        Returns:
+            The database; None if it was never created.
+        """
         try:
             return self._env.open_db(name, txn=txn, create=False)
         except lmdb.NotFoundError:
@@ -268,9 +279,12 @@ class Environment:
         txn.commit()
 
     def copy_to(self, descriptor: int) -> None:
-        """Write one consistent state, without its unused pages, to an open file. Blocks, the GIL let go.
+        """Writes one consistent state, without unused pages, to an open file. Blocks, with the GIL released.
 
         What is written meanwhile is not in it, and frees no pages until it is done: the store may grow.
+
+        Args:
+            descriptor: of the file.
 
         Raises:
             StoreError: the store is closed.

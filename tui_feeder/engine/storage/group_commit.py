@@ -65,6 +65,12 @@ class GroupCommit(Generic[View]):
 
         A future cancelled before its job began takes the job with it; later it can't be cancelled.
 
+        Args:
+            job: called with the transaction, on the writer's thread.
+
+        Returns:
+            The job's result once it is committed.
+
         Raises:
             StoreError: the writer has been closed.
         """

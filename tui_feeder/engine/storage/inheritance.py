@@ -36,10 +36,24 @@ class InheritedDay(msgspec.Struct, frozen=True, array_like=True):
 
 
 def check_of(rows: Rows) -> int:
-    """Returns a checksum of the values of ``rows`` (dtype ROW), wherever they came from."""
+    """Computes a checksum of the values of rows, wherever they came from.
+
+    Args:
+        rows: shape (n,), dtype ROW.
+
+    Returns:
+        CRC-32.
+    """
     return zlib.crc32(rows.tobytes())
 
 
 def inherited_key(day: int) -> bytes:
-    """Returns the name under which a day (midnight, ms) waits to be compared, in a symbol's state."""
+    """Names the part of a symbol's state under which a day waits to be compared.
+
+    Args:
+        day: midnight, ms.
+
+    Returns:
+        The name.
+    """
     return b"inherited " + (day // DAY_MS).to_bytes(4, "big")

@@ -156,21 +156,43 @@ class Outbox:
         self._submit(lambda write: write.settle()).result()
 
     def discard(self, sink: str) -> None:
-        """Let go what waits for a sink that is disabled."""
+        """Drops the messages that wait for a disabled sink; blocks until committed.
+
+        Args:
+            sink: name of the sink.
+        """
         self._submit(lambda write: write.discard(sink)).result()
 
     def subscribe(self, on_new: Callable[[], None]) -> None:
-        """Call ``on_new``, on the store's writer, whenever more messages are committed. It must not block."""
+        """Registers a callback for newly committed messages.
+
+        Args:
+            on_new: called on the store's writer thread; must not block.
+        """
         self._subscribers.append(on_new)
 
     def write(self, txn: lmdb.Transaction) -> OutboxWrite:
-        """What a transaction does to the outbox; :meth:`OutboxWrite.committed` follows its commit."""
+        """Starts the changes of a transaction; :meth:`OutboxWrite.committed` follows its commit.
+
+        Args:
+            txn: a write transaction.
+
+        Returns:
+            The changes.
+        """
         return OutboxWrite(self, txn, self._entries, self._meta, self._cursor_prefix, self._max_bytes)
 
     def committed(
         self, last: int, cursors: dict[str, int], kept: dict[str, tuple[int, int]], dropped: dict[str, int]
     ) -> None:
-        """A transaction that left these numbers is committed."""
+        """Takes over the numbers that a committed transaction left.
+
+        Args:
+            last: number of the last message.
+            cursors: by sink, the number of the last message it has.
+            kept: by sink, messages and bytes that wait.
+            dropped: by sink, messages dropped as the outbox was full.
+        """
         grown = last > self.last
         self.last, self.cursors, self.kept, self.dropped = last, cursors, kept, dropped
         if grown:
@@ -178,11 +200,26 @@ class Outbox:
                 subscriber()
 
     def end(self, txn: lmdb.Transaction) -> int:
-        """Returns the number of the last message that waits, as ``txn`` sees it; 0 where none does."""
+        """Gives the number of the last message that waits.
+
+        Args:
+            txn: the transaction to look from.
+
+        Returns:
+            The number; 0 if none waits.
+        """
         return _last_number(txn, self._entries)
 
     def read_after(self, number: int, most_bytes: int) -> list[QueuedMessage]:
-        """The messages after ``number`` in order, until their payloads reach ``most_bytes``."""
+        """Reads waiting messages in order.
+
+        Args:
+            number: read the messages after this one.
+            most_bytes: stop when the payloads reach this size.
+
+        Returns:
+            The messages.
+        """
         found: list[QueuedMessage] = []
         with self._environment.reading() as txn:
             cursor = txn.cursor(self._entries)
@@ -205,11 +242,26 @@ class Outbox:
             log.error("message %d of the outbox %s is damaged and not sent: %s", number, self.topic, error)
 
     def acknowledge(self, sink: str, number: int) -> Future[None]:
-        """The sink has everything up to ``number``: what every sink has is deleted."""
+        """Moves a sink's cursor; messages that every sink has are deleted.
+
+        Args:
+            sink: name of the sink.
+            number: the last message it has.
+
+        Returns:
+            Done when committed.
+        """
         return self._submit(lambda write: write.acknowledge(sink, number))
 
     def status(self, sink: str) -> OutboxStatus:
-        """How much waits for ``sink``."""
+        """Measures how much waits for a sink.
+
+        Args:
+            sink: name of the sink.
+
+        Returns:
+            Messages, megabytes, age, and messages dropped.
+        """
         taken = self.cursors[sink]
         with self._environment.reading() as txn:
             cursor = txn.cursor(self._entries)
@@ -250,7 +302,13 @@ class OutboxWrite:
         self._dropped = dict(outbox.dropped)
 
     def add(self, symbol: str, timestamp: int, payload: bytes) -> None:
-        """Let a message wait."""
+        """Adds a message; the oldest are dropped while the outbox is over its limit.
+
+        Args:
+            symbol: its key.
+            timestamp: ms.
+            payload: the message.
+        """
         name = symbol.encode()
         self._last += 1
         head = _HEAD.pack(timestamp, time.time_ns() // 1_000_000, len(name))
@@ -272,7 +330,12 @@ class OutboxWrite:
         return True
 
     def acknowledge(self, sink: str, number: int) -> None:
-        """Move a cursor on; see :meth:`Outbox.acknowledge`."""
+        """Moves a cursor; see :meth:`Outbox.acknowledge`.
+
+        Args:
+            sink: name of the sink.
+            number: the last message it has.
+        """
         if number > self._cursors[sink]:
             self._set_cursor(sink, number)
             self._clear(self._taken_by_all())
@@ -304,7 +367,11 @@ class OutboxWrite:
         self._clear(self._taken_by_all())
 
     def discard(self, sink: str) -> None:
-        """See :meth:`Outbox.discard`."""
+        """Drops what waits for a sink; see :meth:`Outbox.discard`.
+
+        Args:
+            sink: name of the sink.
+        """
         if self._kept.pop(sink, None) is not None:
             self._txn.delete(self._prefix + sink.encode(), db=self._meta)
             self._clear(self._taken_by_all())
@@ -335,20 +402,30 @@ class OutboxWrite:
 
 
 def database_of(topic: str) -> bytes:
-    """The named database of a topic's outbox; also what the keys of its cursors in ``meta`` begin with."""
+    """Names the database of a topic's outbox, which is also the prefix of its cursors in ``meta``.
+
+    Args:
+        topic: the topic.
+
+    Returns:
+        The name.
+    """
     return b"outbox" if topic == "data" else b"outbox " + topic.encode()
 
 
 def stored_cursors(
     txn: lmdb.Transaction, meta: lmdb._Database, prefix: bytes, entries: lmdb._Database
 ) -> tuple[dict[str, _Cursor], dict[str, bytes]]:
-    """The cursors of an outbox, by sink, and the keys of those that are damaged: before all that is there.
+    """Reads the cursors of an outbox; damaged ones count as before all messages that are there.
 
     Args:
         txn: to read in.
         meta: where the cursors are.
         prefix: of their keys.
         entries: the messages.
+
+    Returns:
+        The cursors by sink, and the keys of damaged ones.
     """
     first, cursor = txn.cursor(entries), txn.cursor(meta)
     oldest = int.from_bytes(first.key(), "big") if first.first() else 1
@@ -366,7 +443,15 @@ def stored_cursors(
 
 
 def backlogs(environment: Environment, topics: Sequence[str] = TOPICS) -> list[Backlog]:
-    """What waits for whom, sinks for which nothing does left out. Reads only."""
+    """Lists which sinks have messages waiting. Reads only.
+
+    Args:
+        environment: the store's environment.
+        topics: the topics to look at.
+
+    Returns:
+        One entry for each sink and topic with messages.
+    """
     found = []
     with environment.reading() as txn:
         for topic in topics:
@@ -385,7 +470,16 @@ def backlogs(environment: Environment, topics: Sequence[str] = TOPICS) -> list[B
 
 
 def largest_waiting(environment: Environment, topic: str, sink: str) -> QueuedMessage | None:
-    """The largest message that waits for a sink; None where nothing does. Reads only."""
+    """Finds the largest message that waits for a sink. Reads only.
+
+    Args:
+        environment: the store's environment.
+        topic: the topic.
+        sink: name of the sink.
+
+    Returns:
+        The message; None if none waits.
+    """
     with environment.reading() as txn:
         if (database := environment.existing(txn, database_of(topic))) is None:
             return None

@@ -48,7 +48,12 @@ class UnusableRecords:
         self._path = path
 
     def add(self, what: str, why: str) -> None:
-        """A record cannot be used."""
+        """Reports a record that cannot be used; each is logged once.
+
+        Args:
+            what: the record.
+            why: what is wrong with it.
+        """
         if what not in self.found:
             self.found[what] = why
             log.error("a record of the store %s is damaged and not used: %s: %s", self._path, what, why)
@@ -66,11 +71,27 @@ class Records:
         self._refused: dict[str, int] = {}  # by symbol: about how many candles are in quarantine
 
     def note(self, txn: lmdb.Transaction, name: str) -> bytes | None:
-        """What was noted under ``name``."""
+        """Reads a note.
+
+        Args:
+            txn: the transaction.
+            name: its name.
+
+        Returns:
+            The note; None without one.
+        """
         return self._notes.get(txn, NOTE + name.encode())
 
     def notes(self, txn: lmdb.Transaction, prefix: str) -> dict[str, bytes]:
-        """What was noted under the names that begin with ``prefix``, by what follows it."""
+        """Reads the notes whose names have a prefix.
+
+        Args:
+            txn: the transaction.
+            prefix: the prefix.
+
+        Returns:
+            Notes by the rest of their names.
+        """
         start, found = NOTE + prefix.encode(), {}
         for key, value in self._notes.with_prefix(txn, start):
             try:
@@ -80,7 +101,13 @@ class Records:
         return found
 
     def set_note(self, txn: lmdb.Transaction, name: str, value: bytes | None) -> None:
-        """Note ``value`` under ``name``, in place of what was there; None leaves nothing there."""
+        """Replaces a note.
+
+        Args:
+            txn: a write transaction.
+            name: its name.
+            value: the note; None deletes it.
+        """
         key = NOTE + name.encode()
         if value is None:
             self._notes.delete(txn, key)
@@ -88,7 +115,15 @@ class Records:
             self._notes.put(txn, key, value)
 
     def file(self, txn: lmdb.Transaction, path: str) -> FileRecord | None:
-        """The archive file read from ``path``."""
+        """Reads what is known of an archive file.
+
+        Args:
+            txn: the transaction.
+            path: its path below the archive's root.
+
+        Returns:
+            The record; None if it was not read.
+        """
         found = self._files.get(txn, path.encode())
         if found is None:
             return None
@@ -99,11 +134,27 @@ class Records:
             return None
 
     def set_file(self, txn: lmdb.Transaction, path: str, record: FileRecord) -> None:
-        """Keep ``record``, in place of what was there."""
+        """Replaces what is known of an archive file.
+
+        Args:
+            txn: a write transaction.
+            path: its path below the archive's root.
+            record: the record.
+        """
         self._files.put(txn, path.encode(), msgspec.msgpack.encode(record))
 
     def profiles(self, txn: lmdb.Transaction, symbol: str, start: int, end: int) -> list[tuple[int, bytes]]:
-        """The volume profiles of the days of ``[start, end)``, each with its midnight in ms, ascending."""
+        """Reads the volume profiles of days.
+
+        Args:
+            txn: the transaction.
+            symbol: the symbol.
+            start: ms, inclusive.
+            end: ms, exclusive.
+
+        Returns:
+            Midnight (ms) and encoded profile, ascending.
+        """
         prefix = prefix_of(symbol)
         low = prefix + (max(0, start) // DAY_MS).to_bytes(4, "big")
         found = []
@@ -118,11 +169,26 @@ class Records:
         return found
 
     def set_profile(self, txn: lmdb.Transaction, symbol: str, day: int, block: bytes) -> None:
-        """Keep the volume profile of a day, in place of what was there."""
+        """Replaces the volume profile of a day.
+
+        Args:
+            txn: a write transaction.
+            symbol: the symbol.
+            day: midnight, ms.
+            block: the encoded profile.
+        """
         self._profiles.put(txn, prefix_of(symbol) + (day // DAY_MS).to_bytes(4, "big"), block)
 
     def refused(self, txn: lmdb.Transaction, symbol: str) -> list[Quarantined]:
-        """The refused candles of a symbol, by minute and source."""
+        """Reads the quarantined candles of a symbol.
+
+        Args:
+            txn: the transaction.
+            symbol: the symbol.
+
+        Returns:
+            The candles by minute and source.
+        """
         return [
             Quarantined(int.from_bytes(key[-9:-1], "big"), key[-1], value)
             for key, value in self._quarantine.with_prefix(txn, prefix_of(symbol))
@@ -130,7 +196,15 @@ class Records:
         ]
 
     def refuse(self, txn: lmdb.Transaction, symbol: str, open_time: int, source: int, record: bytes) -> None:
-        """Keep a refused candle; the last record of a minute and source stays, and about the newest 2,000."""
+        """Quarantines a candle; the last record of a minute and source is kept, and about the newest 2,000.
+
+        Args:
+            txn: a write transaction.
+            symbol: the symbol.
+            open_time: of the minute, ms; clamped to what a key can hold.
+            source: where it comes from.
+            record: JSON with raw text and reason.
+        """
         at = min(max(0, open_time), (1 << 64) - 1).to_bytes(8, "big")
         prefix = prefix_of(symbol)
         self._quarantine.put(txn, prefix + at + bytes((source,)), record)

@@ -219,72 +219,187 @@ class Store:
         return found
 
     def present(self, symbol: str) -> Coverage:
-        """The minutes stored."""
+        """Gives the minutes stored.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The minutes.
+        """
         return self._state(symbol).present
 
     def certified(self, symbol: str) -> Coverage:
-        """The minutes certified: from a checked archive, or read by REST after their close."""
+        """Gives the minutes certified: from a checked archive, or read by REST after their close.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The minutes.
+        """
         return self._state(symbol).certified
 
     def listed(self, symbol: str) -> int | None:
-        """The first minute the exchange has of the symbol, once found out."""
+        """Gives the first minute the exchange has of a symbol.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            ms; None until it is known.
+        """
         return self._state(symbol).listed
 
     def watermark(self, symbol: str) -> int | None:
-        """Open time of the last minute whose message was made."""
+        """Gives the last minute whose message was made.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            Its open time, ms; None before the first.
+        """
         return self._state(symbol).watermark
 
     def outages(self, symbol: str) -> Coverage:
-        """Minutes without a trade that REST confirmed: a silent market or exchange, no defect."""
+        """Gives the minutes without trades that REST confirmed: a silent market or exchange, no defect.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The minutes.
+        """
         return self._state(symbol).outages
 
     def altered(self, symbol: str) -> Coverage:
-        """Minutes that were replaced by other values and not yet forgotten by :meth:`forget_altered`."""
+        """Gives the minutes replaced by other values and not yet cleared by :meth:`forget_altered`.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The minutes.
+        """
         return self._state(symbol).altered
 
     def unconfirmed(self, symbol: str) -> Coverage:
-        """Minutes that REST gave, uncertified, so soon after their end that they may have changed since."""
+        """Gives the uncertified minutes that REST gave too soon after their end to be final.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The minutes.
+        """
         return self._state(symbol).unconfirmed
 
     def unpublished(self, symbol: str) -> Coverage:
-        """Minutes at or before the watermark that were stored after it had passed them: without a message."""
+        """Gives the minutes before the watermark that were stored after it had passed: without a message.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The minutes.
+        """
         return self._state(symbol).unpublished
 
     def lost_published(self, symbol: str) -> Coverage:
-        """Minutes at or before the watermark whose day was damaged after their message was made."""
+        """Gives the minutes at or before the watermark whose day was damaged after their message was made.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The minutes.
+        """
         return self._state(symbol).lost_published
 
     def stale_published(self, symbol: str) -> Coverage:
-        """Minutes at or before the watermark whose values are others than those of their message."""
+        """Gives the minutes at or before the watermark whose values differ from those of their message.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The minutes.
+        """
         return self._state(symbol).stale_published
 
     def inherited(self, symbol: str) -> Coverage:
-        """Minutes that numbers rest on which were made elsewhere, and that are not stored here yet."""
+        """Gives the minutes that numbers computed elsewhere contain and that are not stored here yet.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The minutes.
+        """
         return self._state(symbol).inherited
 
     def edition(self, symbol: str) -> int:
-        """Rises whenever minutes are to be stored that disagree with the symbol's stored ones."""
+        """Gives a number that rises whenever minutes are stored that contradict stored ones.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The edition.
+        """
         return self._state(symbol).edition
 
     def checkpoint(self, symbol: str) -> bytes | None:
-        """What :meth:`put_checkpoint` kept."""
+        """Reads what :meth:`put_checkpoint` stored.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The checkpoint; None without one.
+        """
         with self._environment.reading() as txn:
             return self._environment.state.get(txn, prefix_of(symbol) + b"numbers")
 
     def unavailable(self, symbol: str) -> tuple[Unavailable, ...]:
-        """Ranges no source could give."""
+        """Gives the ranges that no source could give.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The ranges.
+        """
         return self._state(symbol).unavailable
 
     def read(self, symbol: str, start: int, end: int) -> Rows:
-        """The stored minutes of ``[start, end)``, sorted, as rows of dtype ROW.
+        """Reads stored minutes.
 
-        A damaged day is left out, as a missing one is, and noted: see :meth:`damaged`. A store that is
+        A damaged day is left out like a missing one, and recorded: see :meth:`damaged`. A store that is
         open for writing counts its minutes as missing from then on, so that they are read again.
+
+        Args:
+            symbol: the symbol.
+            start: ms, inclusive.
+            end: ms, exclusive.
+
+        Returns:
+            Shape (n,), dtype ROW, sorted.
         """
         return self.read_sourced(symbol, start, end)[0]
 
     def read_sourced(self, symbol: str, start: int, end: int) -> tuple[Rows, Sources]:
-        """Like :meth:`read`, with the source of every row (uint8, see ``Source``)."""
+        """Reads stored minutes with their sources; see :meth:`read`.
+
+        Args:
+            symbol: the symbol.
+            start: ms, inclusive.
+            end: ms, exclusive.
+
+        Returns:
+            Rows of dtype ROW, and their sources (uint8, see ``Source``).
+        """
         with self._environment.reading() as txn:
             rows, sources, damaged = self._day_blocks.read(txn, prefix_of(symbol), start, end)
         if damaged:
@@ -295,7 +410,16 @@ class Store:
         return rows, sources
 
     def check(self, symbol: str, start: int, end: int) -> Coverage:
-        """Look at every stored day of ``[start, end)`` for damage, as a read of it would; what it found."""
+        """Checks stored days for damage, as reading them would.
+
+        Args:
+            symbol: the symbol.
+            start: ms, inclusive.
+            end: ms, exclusive.
+
+        Returns:
+            The damaged days.
+        """
         found = EMPTY
         for at in range(start // DAY_MS * DAY_MS, end, _CHECKED_MS):
             until = min(at + _CHECKED_MS, end)
@@ -312,11 +436,25 @@ class Store:
         return found
 
     def damaged(self, symbol: str) -> Coverage:
-        """The days of a symbol that were found damaged, by whomever, and not written again since."""
+        """Gives the days found damaged by any reader and not written again since.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            Whole days.
+        """
         return self._damaged.of(symbol).union(_whole_days(self.damaged_missing(symbol)))
 
     def damaged_missing(self, symbol: str) -> Coverage:
-        """The minutes that went with a damaged day: not stored now, and not read again since."""
+        """Gives the minutes that were lost with a damaged day and not read again since.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The minutes.
+        """
         return self._state(symbol).damaged_missing
 
     def damaged_days(self) -> dict[str, tuple[int, ...]]:
@@ -338,27 +476,64 @@ class Store:
                 self._submit(partial(_mark_damaged, symbol, day))
 
     def quarantined(self, symbol: str) -> list[Quarantined]:
-        """The refused candles of a symbol, by minute and source."""
+        """Reads the quarantined candles of a symbol.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The candles by minute and source.
+        """
         with self._environment.reading() as txn:
             return self._records.refused(txn, symbol)
 
     def file(self, path: str) -> FileRecord | None:
-        """The archive file of this path as it was when it was last read."""
+        """Reads what an archive file was when it was last read.
+
+        Args:
+            path: its path below the archive's root.
+
+        Returns:
+            The record; None if it was not read.
+        """
         with self._environment.reading() as txn:
             return self._records.file(txn, path)
 
     def note(self, name: str) -> bytes | None:
-        """What :meth:`put_note` kept under this name."""
+        """Reads what :meth:`put_note` stored.
+
+        Args:
+            name: name of the note.
+
+        Returns:
+            The note; None without one.
+        """
         with self._environment.reading() as txn:
             return self._records.note(txn, name)
 
     def notes(self, prefix: str) -> dict[str, bytes]:
-        """What is kept under all names that begin with ``prefix``, by what follows it."""
+        """Reads the notes whose names have a prefix.
+
+        Args:
+            prefix: the prefix.
+
+        Returns:
+            Notes by the rest of their names.
+        """
         with self._environment.reading() as txn:
             return self._records.notes(txn, prefix)
 
     def profiles(self, symbol: str, start: int, end: int) -> list[tuple[int, bytes]]:
-        """What :meth:`put_profiles` kept of the days inside ``[start, end)``, ascending."""
+        """Reads what :meth:`put_profiles` stored.
+
+        Args:
+            symbol: the symbol.
+            start: ms, inclusive.
+            end: ms, exclusive.
+
+        Returns:
+            Midnight (ms) and encoded profile, ascending.
+        """
         with self._environment.reading() as txn:
             return self._records.profiles(txn, symbol, start, end)
 
@@ -367,7 +542,15 @@ class Store:
         return backlogs(self._environment)
 
     def largest_waiting(self, topic: str, sink: str) -> QueuedMessage | None:
-        """The largest message that waits for a sink. Not while an engine writes here in this process."""
+        """Finds the largest message that waits for a sink; not while an engine writes here in this process.
+
+        Args:
+            topic: the topic.
+            sink: name of the sink.
+
+        Returns:
+            The message; None if none waits.
+        """
         return largest_waiting(self._environment, topic, sink)
 
     def damaged_records(self) -> list[str]:
@@ -398,7 +581,13 @@ class Store:
         return self._environment.last_transaction() if self.read_only else self._published
 
     def summary(self, symbol: str) -> SymbolSummary:
-        """What is stored of a symbol; cheaper than its single parts where another process writes.
+        """Summarises what is stored of a symbol; cheaper than its single parts where another process writes.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            Minutes stored, edition and first listed minute.
 
         Raises:
             StoreError: the store is closed.
@@ -420,16 +609,28 @@ class Store:
         return self._environment.file_bytes()
 
     def copy_to(self, descriptor: int) -> None:
-        """Write a copy of all that is committed now to an open file; see :meth:`Environment.copy_to`."""
+        """Writes a copy of all that is committed to an open file; see :meth:`Environment.copy_to`.
+
+        Args:
+            descriptor: of the file.
+        """
         self._environment.copy_to(descriptor)
 
     # --- writing -------------------------------------------------------------------------------
     # A future that is cancelled before its job began takes the job with it, later it can't be.
 
     def open_outbox(self, sinks: Sequence[str], max_mb: float, topic: str = "data") -> Outbox:
-        """From now on keep the messages of ``topic`` until these sinks have them.
+        """Keeps the messages of a topic from now on until sinks have them.
 
-        What waits for others stays for them; see :meth:`Outbox.discard`.
+        What waits for other sinks stays for them; see :meth:`Outbox.discard`.
+
+        Args:
+            sinks: names of the sinks.
+            max_mb: limit of the outbox; the oldest messages are dropped beyond it.
+            topic: the topic.
+
+        Returns:
+            The outbox.
         """
 
         def submit(job: Callable[[OutboxWrite], Any]) -> Future[Any]:
@@ -448,9 +649,16 @@ class Store:
             return {topic: outbox.end(txn) for topic, outbox in self.outboxes.items()}
 
     def send(self, topic: str, key: str, timestamp: int, payload: bytes) -> Future[bool]:
-        """Let a message wait in the outbox of ``topic``; False, and nothing kept, where there is none.
+        """Adds a message to the outbox of a topic.
 
-        See :mod:`~tui_feeder.engine.storage.outbox`.
+        Args:
+            topic: the topic.
+            key: key of the message.
+            timestamp: ms.
+            payload: the message.
+
+        Returns:
+            Done when committed: False, and nothing kept, if the topic has no outbox.
         """
 
         def job(write: Write) -> bool:
@@ -471,11 +679,21 @@ class Store:
         payload: bytes | None = None,
         more: Sequence[OutgoingMessage] = (),
     ) -> Future[Written]:
-        """Store one closed minute; with ``watermark``, its message counts as made.
+        """Stores one closed minute.
 
-        A minute already there is replaced only by a source that ranks at least as high. ``payload`` is the
-        minute's message, ``more`` others that it caused: where their topic has an outbox they are written
-        there in the same transaction.
+        A minute already there is replaced only by a source that ranks at least as high. Messages are
+        written to the outboxes of their topics in the same transaction.
+
+        Args:
+            symbol: the symbol.
+            candle: the minute.
+            source: where it comes from.
+            watermark: its message counts as made.
+            payload: the minute's message.
+            more: other messages that it caused.
+
+        Returns:
+            What was written, when committed.
         """
 
         def job(write: Write) -> Written:
@@ -497,19 +715,35 @@ class Store:
         certify: Coverage = EMPTY,
         reject_archives: Coverage = EMPTY,
     ) -> Future[Written]:
-        """Store many closed minutes (sorted, unique), and certify those of them inside ``certify``.
+        """Stores many closed minutes.
 
-        A minute already there is replaced only by a source that ranks at least as high. A minute of
-        ``certify`` that ``rows`` lacks is not certified, though it may be stored: nothing vouched for it.
-        About the minutes of ``rows`` inside ``reject_archives`` archives are wrong: none replaces them later.
+        A minute already there is replaced only by a source that ranks at least as high.
+
+        Args:
+            symbol: the symbol.
+            rows: shape (n,), dtype ROW, sorted, unique.
+            source: where they come from.
+            certify: minutes to certify; one that ``rows`` lacks is not certified, though it may be stored.
+            reject_archives: minutes about which archives are wrong: no archive replaces those of ``rows``
+                later.
+
+        Returns:
+            What was written, when committed.
         """
         return self._submit(lambda write: write.put(symbol, rows, source, certify, reject_archives))
 
     def set_listed(self, symbol: str, first_minute: int) -> Future[None]:
-        """Record the first minute the exchange has of the symbol.
+        """Records the first minute the exchange has of the symbol.
 
-        Where that was not known when its first minutes were published, they become :meth:`stale_published`:
-        they marked the bar in which it was listed partial.
+        If it was not known when its first minutes were published, they become :meth:`stale_published`: they
+        marked the bar in which it was listed partial.
+
+        Args:
+            symbol: the symbol.
+            first_minute: ms.
+
+        Returns:
+            Done when committed.
         """
 
         def job(write: Write) -> None:
@@ -528,7 +762,7 @@ class Store:
         more: Sequence[OutgoingMessage] = (),
         edition: int | None = None,
     ) -> Future[None]:
-        """Record that messages are made up to and including this minute; it never goes back.
+        """Records that messages are made up to and including a minute; it never goes back.
 
         Args:
             symbol: whose.
@@ -537,6 +771,9 @@ class Store:
             more: other messages that it caused, for theirs.
             edition: :meth:`edition` before the minute was read: if stored values were replaced since, the
                 message may rest on the old ones, and the minute is :meth:`stale_published`.
+
+        Returns:
+            Done when committed.
         """
 
         def job(write: Write) -> None:
@@ -553,9 +790,16 @@ class Store:
         name: str,
         note: bytes,
     ) -> Future[None]:
-        """Send minutes once more, and :meth:`put_note` under ``name`` that they are: both or neither.
+        """Publishes minutes again and stores a note that they are, both or neither.
 
-        ``again`` has the open time of each minute, its message, and others that it caused.
+        Args:
+            symbol: the symbol.
+            again: open time (ms) of each minute, its message, and other messages that it caused.
+            name: name of the note.
+            note: the note.
+
+        Returns:
+            Done when committed.
         """
 
         def job(write: Write) -> None:
@@ -566,7 +810,15 @@ class Store:
         return self._submit(job)
 
     def add_outage(self, symbol: str, minutes: Coverage) -> Future[None]:
-        """Record minutes without a trade that REST confirmed."""
+        """Records minutes without trades that REST confirmed.
+
+        Args:
+            symbol: the symbol.
+            minutes: the minutes.
+
+        Returns:
+            Done when committed.
+        """
 
         def job(write: Write) -> None:
             state = write.of(symbol)
@@ -576,7 +828,15 @@ class Store:
         return self._submit(job)
 
     def forget_altered(self, symbol: str, seen: Coverage) -> Future[None]:
-        """A mirror has the values of the altered minutes ``seen``; nothing is forgotten if there are more."""
+        """Clears altered minutes once a mirror has their values; nothing is cleared if there are more by now.
+
+        Args:
+            symbol: the symbol.
+            seen: the altered minutes that the mirror has read.
+
+        Returns:
+            Done when committed.
+        """
 
         def job(write: Write) -> None:
             state = write.of(symbol)
@@ -587,19 +847,50 @@ class Store:
         return self._submit(job)
 
     def mark_unconfirmed(self, symbol: str, minutes: Coverage) -> Future[None]:
-        """Stored ``minutes`` may be wrong: they are :meth:`unconfirmed` until something certifies them."""
+        """Marks stored minutes as possibly wrong until something certifies them.
+
+        Args:
+            symbol: the symbol.
+            minutes: the minutes.
+
+        Returns:
+            Done when committed.
+        """
         return self._submit(lambda write: write.mark_unconfirmed(symbol, minutes))
 
     def mark_republished(self, symbol: str, minutes: Coverage) -> Future[None]:
-        """All messages that rest on ``minutes`` are published again: none is unpublished or stale."""
+        """Records that all messages computed from some minutes are published again.
+
+        Args:
+            symbol: the symbol.
+            minutes: the minutes.
+
+        Returns:
+            Done when committed.
+        """
         return self._submit(lambda write: write.mark_republished(symbol, minutes))
 
     def mark_published_without_lost(self, symbol: str) -> Future[None]:
-        """Messages are made without the :meth:`lost` minutes: they are revised when these come back."""
+        """Records that messages were made without the lost minutes; they are revised when these come back.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            Done when committed.
+        """
         return self._submit(lambda write: write.mark_published_without_lost(symbol))
 
     def mark_stale_published(self, symbol: str, minutes: Coverage) -> Future[None]:
-        """The messages of these minutes may rest on other values than those that are stored."""
+        """Records that the messages of minutes may be computed from other values than are stored.
+
+        Args:
+            symbol: the symbol.
+            minutes: the minutes.
+
+        Returns:
+            Done when committed.
+        """
         return self._submit(lambda write: write.set_stale_published(symbol, minutes))
 
     def inherit(self, symbol: str, given: Inheritance) -> Future[None]:
@@ -621,11 +912,27 @@ class Store:
         return self._submit(job)
 
     def put_checkpoint(self, symbol: str, block: bytes) -> Future[None]:
-        """Keep a symbol's numbers (:mod:`~tui_feeder.engine.derived.checkpoint`) in place of those there."""
+        """Replaces a symbol's checkpoint (:mod:`~tui_feeder.engine.derived.checkpoint`).
+
+        Args:
+            symbol: the symbol.
+            block: the encoded checkpoint.
+
+        Returns:
+            Done when committed.
+        """
         return self._submit(lambda write: write.save(symbol, b"numbers", block))
 
     def set_unavailable(self, symbol: str, ranges: tuple[Unavailable, ...]) -> Future[None]:
-        """Replace the symbol's record of ranges that no source can give."""
+        """Replaces the record of ranges that no source can give.
+
+        Args:
+            symbol: the symbol.
+            ranges: the ranges.
+
+        Returns:
+            Done when committed.
+        """
 
         def job(write: Write) -> None:
             write.of(symbol).unavailable = ranges
@@ -634,18 +941,41 @@ class Store:
         return self._submit(job)
 
     def quarantine(self, symbol: str, open_time: int, source: Source, record: bytes) -> Future[None]:
-        """Keep a refused candle: ``record`` is JSON with its raw text and the reason.
+        """Quarantines a candle; the last record of a minute and source is kept.
 
-        ``open_time`` may be anything at all. The last record of a minute and source is kept.
+        Args:
+            symbol: the symbol.
+            open_time: of the minute; may be any number.
+            source: where it comes from.
+            record: JSON with raw text and reason.
+
+        Returns:
+            Done when committed.
         """
         return self._submit(lambda write: self._records.refuse(write.txn, symbol, open_time, source, record))
 
     def set_file(self, path: str, record: FileRecord) -> Future[None]:
-        """Keep what the archive file of this path was when it was read."""
+        """Records what an archive file was when it was read.
+
+        Args:
+            path: its path below the archive's root.
+            record: the record.
+
+        Returns:
+            Done when committed.
+        """
         return self._submit(lambda write: self._records.set_file(write.txn, path, record))
 
     def put_profiles(self, symbol: str, blocks: Mapping[int, bytes]) -> Future[None]:
-        """Keep the volume profiles of days (ms of a midnight), encoded, in place of what was there."""
+        """Replaces the volume profiles of days.
+
+        Args:
+            symbol: the symbol.
+            blocks: encoded profiles by midnight (ms).
+
+        Returns:
+            Done when committed.
+        """
 
         def job(write: Write) -> None:
             for day, block in blocks.items():
@@ -680,9 +1010,16 @@ class Store:
     def put_note(
         self, name: str, value: bytes | None, *, symbol: str = "", stale: Coverage = EMPTY
     ) -> Future[None]:
-        """Keep a note for the next run, in place of the one of the same name; None drops it.
+        """Stores a note for the next run in place of the one of the same name.
 
-        With it the messages of ``symbol`` for the minutes ``stale`` become :meth:`stale_published`.
+        Args:
+            name: name of the note.
+            value: the note; None deletes it.
+            symbol: the symbol whose messages become stale with it.
+            stale: minutes of ``symbol`` that become :meth:`stale_published`.
+
+        Returns:
+            Done when committed.
         """
 
         def job(write: Write) -> None:

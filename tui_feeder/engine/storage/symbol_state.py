@@ -86,13 +86,16 @@ def state_of(
     unusable: Callable[[str, str], None],
     stored: Callable[[], Coverage],
 ) -> SymbolState:
-    """The state from its parts as they are kept; parts that are absent are empty, and so are damaged ones.
+    """Decodes a symbol's state; absent and damaged parts are empty.
 
     Args:
         raw: the parts by name.
         tail_days: midnights of the days with rows in the tail.
         unusable: told the name of a part that cannot be used, and what is done without it.
         stored: finds the minutes that are there, which takes longer than to know them.
+
+    Returns:
+        The state.
     """
 
     def minutes(name: str, fallback: Callable[[], Coverage] = lambda: EMPTY) -> Coverage:
@@ -134,10 +137,13 @@ def state_of(
 
 
 def summary_of(raw: Mapping[bytes, bytes | None]) -> tuple[Coverage, int, int | None] | None:
-    """The minutes stored, the edition and the first minute of a symbol; None where a record is damaged.
+    """Decodes the summary of a symbol.
 
     Args:
         raw: the records of :data:`SUMMARY_NAMES`.
+
+    Returns:
+        Minutes stored, edition and first listed minute; None if a record is damaged.
     """
     edition, listed = raw[b"edition"], raw[b"listed"]
     damaged = any(kept is not None and len(kept) != 8 for kept in (edition, listed))
@@ -176,12 +182,26 @@ def _unavailable(raw: bytes | None, unusable: Callable[[str, str], None]) -> tup
 
 
 def intervals(coverage: Coverage) -> bytes:
-    """A set of minutes as it is kept: pairs of int64, little-endian."""
+    """Encodes a set of minutes.
+
+    Args:
+        coverage: the minutes.
+
+    Returns:
+        Pairs of int64, little-endian, ms.
+    """
     return np.array(coverage.intervals, dtype="<i8").tobytes()
 
 
 def number(value: int) -> bytes:
-    """An instant as it is kept."""
+    """Encodes a moment.
+
+    Args:
+        value: ms.
+
+    Returns:
+        Eight bytes, big-endian.
+    """
     return value.to_bytes(8, "big")
 
 

@@ -82,14 +82,33 @@ class Write:
         self._committed = committed
 
     def of(self, symbol: str) -> SymbolState:
-        """The state of ``symbol``, to be changed."""
+        """Gives the state of a symbol, to be changed.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The state as of this transaction.
+        """
         state = self.touched.get(symbol)
         if state is None:
             state = self.touched[symbol] = self._committed(symbol).copy()
         return state
 
     def append(self, symbol: str, candle: Candle, source: Source) -> Written:
-        """One closed minute; from REST it is certified."""
+        """Stores one closed minute; from REST it is certified.
+
+        Args:
+            symbol: the symbol.
+            candle: the minute.
+            source: where it comes from.
+
+        Returns:
+            What was written.
+
+        Raises:
+            ValueError: the minute lies before 1970.
+        """
         at = candle.open_time
         if at < 0:
             raise ValueError(f"a minute before 1970: {at}")
@@ -103,7 +122,21 @@ class Write:
     def put(
         self, symbol: str, rows: Rows, source: Source, certify: Coverage, reject_archives: Coverage
     ) -> Written:
-        """Many closed minutes, see :meth:`~tui_feeder.engine.storage.store.Store.put`."""
+        """Stores many closed minutes; see :meth:`~tui_feeder.engine.storage.store.Store.put`.
+
+        Args:
+            symbol: the symbol.
+            rows: shape (n,), dtype ROW.
+            source: where they come from.
+            certify: minutes to certify.
+            reject_archives: minutes about which archives are wrong.
+
+        Returns:
+            What was written.
+
+        Raises:
+            ValueError: the rows are not sorted, not unique, or lie before 1970.
+        """
         times = Coverage.of_times(rows["open_time"])
         if times.minutes != len(rows) or (times and times.start < 0):
             raise ValueError("rows are stored sorted, each minute once, from 1970 on")
@@ -183,10 +216,14 @@ class Write:
         return Written(added, tuple(changed), conflicts, restored)
 
     def mark_damaged(self, symbol: str, day: int) -> None:
-        """A day (ms) that seems damaged: if it is, its minutes count as missing from now on.
+        """Checks a day that seems damaged; if it is, its minutes count as missing from now on.
 
-        The damaged block is put aside until all of them are there again: the checksum it was written with
-        tells whether they have the values that messages were made of.
+        The damaged block is set aside until all of them are there again: the checksum it was written with
+        shows whether they have the values that messages were made of.
+
+        Args:
+            symbol: the symbol.
+            day: midnight, ms.
         """
         prefix, end = prefix_of(symbol), day + DAY_MS
         rows, _, damaged = self._day_blocks.read(self.txn, prefix, day, end)
@@ -219,7 +256,11 @@ class Write:
         )
 
     def mark_published_without_lost(self, symbol: str) -> None:
-        """Messages are made without the lost minutes: when these come back, those are revised in any case."""
+        """Records that messages were made without the lost minutes; they are revised when these come back.
+
+        Args:
+            symbol: the symbol.
+        """
         for start, end in self.of(symbol).lost_published:
             for day in range(start // DAY_MS * DAY_MS, end, DAY_MS):
                 self._states.delete(self.txn, prefix_of(symbol) + _set_aside_key(day))
@@ -358,14 +399,24 @@ class Write:
         return EMPTY if state.watermark is None else minutes.clip(0, state.watermark + MINUTE_MS)
 
     def set_stale_published(self, symbol: str, minutes: Coverage) -> None:
-        """The messages of ``minutes`` rest on values that have changed; where there is none, nothing does."""
+        """Records that the published messages of minutes are computed from values that have changed.
+
+        Args:
+            symbol: the symbol.
+            minutes: the minutes; those without a message are ignored.
+        """
         state = self.of(symbol)
         if published := self._passed(state, minutes):
             state.stale_published = state.stale_published.union(published)
             self.save_minutes(symbol, "stale_published")
 
     def mark_republished(self, symbol: str, minutes: Coverage) -> None:
-        """All messages that rest on ``minutes`` are made again."""
+        """Records that all messages computed from some minutes are made again.
+
+        Args:
+            symbol: the symbol.
+            minutes: the minutes.
+        """
         state = self.of(symbol)
         if state.unpublished.intersect(minutes):
             state.unpublished = state.unpublished.subtract(minutes)
@@ -375,7 +426,12 @@ class Write:
             self.save_minutes(symbol, "stale_published")
 
     def certify(self, symbol: str, minutes: Coverage) -> None:
-        """``minutes`` came from a checked archive, or were read by REST after their close."""
+        """Certifies minutes from a checked archive, or read by REST after their close.
+
+        Args:
+            symbol: the symbol.
+            minutes: the minutes.
+        """
         state = self.of(symbol)
         before = state.certified
         # What is let go is the least: ``backfill`` reads it once more, and all around it with it.
@@ -387,14 +443,24 @@ class Write:
             self.save_minutes(symbol, "unconfirmed")
 
     def mark_unconfirmed(self, symbol: str, minutes: Coverage) -> None:
-        """REST gave ``minutes`` so soon after their end that they may change."""
+        """Marks minutes that REST gave so soon after their end that they may change.
+
+        Args:
+            symbol: the symbol.
+            minutes: the minutes.
+        """
         state = self.of(symbol)
         if doubted := minutes.subtract(state.certified).subtract(state.unconfirmed):
             state.unconfirmed = state.unconfirmed.union(doubted)
             self.save_minutes(symbol, "unconfirmed")
 
     def reject_archives(self, symbol: str, minutes: Coverage) -> None:
-        """Archives were shown to be wrong about ``minutes``."""
+        """Records that archives were shown to be wrong about minutes.
+
+        Args:
+            symbol: the symbol.
+            minutes: the minutes.
+        """
         state = self.of(symbol)
         if minutes.subtract(state.archive_rejected):
             state.archive_rejected = state.archive_rejected.union(minutes)
@@ -403,7 +469,14 @@ class Write:
     def set_watermark(
         self, symbol: str, open_time: int, payload: bytes | None, more: Sequence[OutgoingMessage]
     ) -> None:
-        """The message of a minute is made: ``payload``, and ``more`` that it caused, wait for their sinks."""
+        """Records that the message of a minute is made, and adds messages to their outboxes.
+
+        Args:
+            symbol: the symbol.
+            open_time: of the minute, ms.
+            payload: the minute's message.
+            more: other messages that it caused.
+        """
         if payload is not None and (data := self.outboxes.get("data")) is not None:
             data.add(symbol, open_time + MINUTE_MS - 1, payload)
         for message in more:
@@ -434,5 +507,11 @@ class Write:
         self.save(symbol, STORED_AS[name], intervals(getattr(self.of(symbol), name)))
 
     def save(self, symbol: str, name: bytes, value: bytes) -> None:
-        """Store a part of the symbol's state, named as in ``symbol_state.NAMES``."""
+        """Stores a part of a symbol's state.
+
+        Args:
+            symbol: the symbol.
+            name: name of the part, see ``symbol_state.NAMES``.
+            value: its encoded value.
+        """
         self._states.put(self.txn, prefix_of(symbol) + name, value)

@@ -34,7 +34,14 @@ _HEAD_2 = struct.Struct("<BHHBI")
 def upgrade(
     env: lmdb.Environment, meta: object, databases: Iterable[CheckedDatabase], found: int, wanted: int
 ) -> None:
-    """Bring an open environment from format ``found`` to ``wanted``.
+    """Upgrades an open environment to another format.
+
+    Args:
+        env: the environment.
+        meta: the database that holds the format.
+        databases: the databases that carry checksums.
+        found: its format now.
+        wanted: the format to reach.
 
     Raises:
         lmdb.Error: it cannot be written, or its map is full: grown, it may be called again.
