@@ -133,7 +133,7 @@ def stalled() -> list[Figure]:
             lost = sum((b - a).total_seconds() % 86_400 / 60 - 1 for a, b in pairwise(minutes))
         finally:
             one.process.terminate()
-            one.read(10.0, until=b"stopped in order")
+            one.read(10.0, until=b"shut down cleanly")
             one.close()
     return [
         Figure("terminal not read for 20 s: minutes closed meanwhile", len(waited), "", at_least=_STALL - 3),
@@ -158,7 +158,7 @@ def memory() -> list[Figure]:
                     one.read(0.7)
                 held[name] = one.anonymous_mb()
                 one.process.terminate()
-                one.read(10.0, until=b"stopped in order")
+                one.read(10.0, until=b"shut down cleanly")
             finally:
                 one.close()
     return [

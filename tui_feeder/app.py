@@ -343,7 +343,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         """Every alert has been seen."""
         self.monitor.acknowledge()
         self.toasts.clear()
-        self.show_note("all alerts taken as seen")
+        self.show_note("all alerts acknowledged")
 
     def action_configuration(self) -> None:
         """Every value of the configuration and where it is from."""
@@ -412,7 +412,7 @@ class AttachedApp(FeederApp, inherit_bindings=False):
         folder: of the user's configuration.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings_with_quit("Leave; the feeder goes on")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_with_quit("Quit; the feeder keeps running")]
 
     def __init__(
         self,

@@ -57,7 +57,7 @@ def listen_at(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = found[0]
         made = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
-        raise ListenError(f"{host} is no address of this machine ({error})", no_address=True) from error
+        raise ListenError(f"{host} is not an address of this machine ({error})", no_address=True) from error
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
@@ -65,13 +65,13 @@ def listen_at(host: str, port: int) -> socket.socket:
     except OSError as error:
         made.close()
         if error.errno == errno.EADDRNOTAVAIL:
-            raise ListenError(f"{host} is no address of this machine", no_address=True) from error
+            raise ListenError(f"{host} is not an address of this machine", no_address=True) from error
         if error.errno == errno.EADDRINUSE:
             text = "is in use, perhaps by another feeder"
         elif error.errno == errno.EACCES:
-            text = "may be used by the administrator alone"
+            text = "may be used by the administrator only"
         else:
-            text = f"cannot be had ({os.strerror(error.errno or 0)})"
+            text = f"cannot be used ({os.strerror(error.errno or 0)})"
         raise ListenError(f"port {port} of {host} {text}") from error
     return made
 

@@ -176,7 +176,7 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
             self._begin_again()
         lost, self.lost = self.lost, 0
         if lost:
-            text = f"{lost} lines of this log could not be written"
+            text = f"{lost} log lines could not be written"
             super().emit(logging.LogRecord(__name__, logging.WARNING, "", 0, text, (), None))
             if self.lost:  # nor can this one
                 self.lost += lost - 1
@@ -252,7 +252,7 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
     if failure.exc_value is None or failure.exc_type is SystemExit:
         return
     name = failure.thread.name if failure.thread is not None else "of a part that is gone"
-    log.critical("the thread %s ended: it failed", name, exc_info=failure.exc_value)
+    log.critical("the thread %s failed", name, exc_info=failure.exc_value)
 
 
 def apply_log_levels(service: Service) -> None:
@@ -269,8 +269,8 @@ def apply_log_levels(service: Service) -> None:
     for name in stated:
         if (present := _present_name(name)) != name:
             log.warning(
-                "service.log_levels: the module %s is %s now: state that name, the old one goes on working "
-                "until the next release", name, present,
+                "service.log_levels: the module %s is now %s: use that name; the old one works until the "
+                "next release", name, present,
             )  # fmt: skip
     _stated.clear()
     _stated.update(levels)

@@ -104,7 +104,7 @@ def check_private(path: Path) -> None:
     """See that a folder, if it is there, can hold nothing that another user has put in it.
 
     Raises:
-        FolderError: it is another user's, others may write to it, or it is no folder.
+        FolderError: it is another user's, others may write to it, or it is not a folder.
     """
     try:
         found = path.lstat()
@@ -113,7 +113,7 @@ def check_private(path: Path) -> None:
     except OSError as error:
         raise FolderError(f"{path} cannot be looked at ({error.strerror})") from error
     if not stat.S_ISDIR(found.st_mode):
-        raise FolderError(f"{path} is no folder")
+        raise FolderError(f"{path} is not a folder")
     if found.st_uid != os.geteuid():
         raise FolderError(f"{path} belongs to another user (number {found.st_uid})")
     if found.st_mode & 0o022:

@@ -85,7 +85,7 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
         _print_line(f"the log goes to {log_file}")
     ways = routes(config)
     if any(ways.values()):
-        log.info("the way to the exchange: %s", routes_text(ways))
+        log.info("connections to the exchange: %s", routes_text(ways))
     for number in _NOT_OURS:
         signal.signal(number, _ignore_signal)
     store = Store(config.application.storage_path, exchange=market_of(config))
@@ -102,7 +102,7 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
 
 
 def _ignore_signal(number: int, _frame: FrameType | None) -> None:
-    log.warning("%s means nothing here and is ignored", signal.Signals(number).name)
+    log.warning("%s is ignored", signal.Signals(number).name)
 
 
 def problem_from_need(loaded: LoadedConfig, need: Requirement) -> Problem:
@@ -129,7 +129,7 @@ def _headless(loaded: LoadedConfig, store: Store, sinks: list[Sink], options: Op
     def asked(number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
             os._exit(128 + number)  # asked twice: at once
-        log.info("%s: stopping in order; once more stops at once", signal.Signals(number).name)
+        log.info("%s: shutting down; once more stops at once", signal.Signals(number).name)
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -161,7 +161,7 @@ def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
     try:
         config = read().config
     except ConfigError as error:
-        log.error("the configuration was not taken over: %s", error)
+        log.error("the new configuration is not used: %s", error)
         return
     apply_log_levels(config.service)
     engine.call(lambda: engine.engine.subscriptions.replace(config.application.symbols))
@@ -213,7 +213,7 @@ def _attach_server(engine: EngineThread, config: Config) -> Iterator[None]:
     except FolderError as error:
         if named:
             raise RunError(f"service.socket: {error}") from error
-        log.warning("nobody can attach: %s", error)
+        log.warning("clients cannot attach: %s", error)
         yield
         return
     with contextlib.closing(server):
@@ -273,10 +273,10 @@ def _interactive(
                 hung_up and options.on_hangup == "continue"
             ):
                 what = "the screen failed" if crashed else "the terminal is gone"
-                log.warning("%s: the feeder runs on without it, SIGTERM stops it", what)
+                log.warning("%s: the feeder goes on without it, SIGTERM stops it", what)
                 if crashed:
                     _print_line(
-                        f"the screen failed; the feeder runs on without it, ctrl+c stops it; see {log_file}"
+                        f"the screen failed; the feeder goes on without it, ctrl+c stops it; see {log_file}"
                     )
                 _run_without_screen(engine, options, over, deadline)
     finally:
@@ -288,12 +288,12 @@ def _interactive(
             traceback.print_exception(app.failure)
         if options.on_ui_crash == "stop":
             _print_line(
-                f"the screen failed ({type(app.failure).__name__}); the feeder was stopped in order; "
+                f"the screen failed ({type(app.failure).__name__}); the feeder was shut down; "
                 f"the traceback is in its log {log_file}; --no-ui runs without the screen"
             )
             return 1
     if code == 0 and not hung_up:
-        _print_line(f"stopped in order; log in {log_file}")
+        _print_line(f"shut down cleanly; log in {log_file}")
     return code
 
 
@@ -328,5 +328,5 @@ def _shut_down(engine: EngineThread, config: Config) -> int:
     if not in_time:
         log.error("the engine did not stop in time")
         return 1
-    log.info("stopped in order")
+    log.info("shut down cleanly")
     return 0

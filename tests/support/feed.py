@@ -77,7 +77,7 @@ def configured(exchange: Exchange, symbols: list[str], *, days: int = 3, **appli
 async def feeding(
     config: Config, storage: Path, sink: Collected | None = None, exchange: base.Exchange | None = None
 ) -> AsyncIterator[tuple[Engine, Collected]]:
-    """Run an engine, on ``exchange`` if given; on leaving it is stopped and its own failure raised."""
+    """Run an engine, on ``exchange`` if given; on leaving it is shut down and its own failure raised."""
     sink = sink or Collected()
     store = await asyncio.to_thread(Store, storage, exchange="a simulated exchange")
     if exchange is None:

@@ -61,7 +61,7 @@ class Served:
 async def serving(
     config: Config, storage: Path, sinks: Callable[[Store], Sequence[Sink]] = lambda _: ()
 ) -> AsyncIterator[Served]:
-    """Run an engine and serve it on a free port; on leaving both are stopped in order."""
+    """Run an engine and serve it on a free port; on leaving both are shut down cleanly."""
     store = await asyncio.to_thread(Store, storage, exchange="a simulated exchange")
     ended = threading.Event()
     engine = await asyncio.to_thread(EngineThread, config, store, sinks(store), ended.set)

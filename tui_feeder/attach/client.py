@@ -82,7 +82,7 @@ class AttachedMonitor:
         path: of the socket.
 
     Raises:
-        AttachError: nobody answers there, or not in our language.
+        AttachError: connection refused there, or not in our language.
     """
 
     def __init__(self, path: Path) -> None:
@@ -243,7 +243,7 @@ class AttachedMonitor:
                     if isinstance(message, Refusal):
                         raise WireError(message.text)
                     if not isinstance(message, Welcome):
-                        raise WireError("what listens there is no feeder")
+                        raise WireError("what listens there is not a feeder")
                 with self._lock:
                     for known in self._known.values():  # nothing is under way, and all of it may be old
                         known.asked, known.stamp = False, _NEVER
@@ -274,10 +274,10 @@ class AttachedMonitor:
         self._writer = None
         self._waiting.clear()
         if not self._first.is_set():
-            reason = "nobody answers" if isinstance(error, OSError | EOFError) else str(error)
+            reason = "connection refused" if isinstance(error, OSError | EOFError) else str(error)
             self._failed = AttachError(f"{self.path}: {reason or 'no answer in time'}")
         elif self._newest.state != "lost":
-            text = "the feeder does not answer; looking for it until it is back"
+            text = "the feeder does not answer; reconnecting"
             event = Event(self._newest.exchange_time, "error", None, text)
             self._newest = replace(
                 self._newest,

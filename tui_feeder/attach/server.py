@@ -91,7 +91,7 @@ class AttachServer:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._serve())
         except Exception:
-            log.exception("nobody can attach any more: the socket's thread failed")
+            log.exception("clients can no longer attach: the socket's thread failed")
 
     async def _serve(self) -> None:
         server = await asyncio.start_unix_server(self._client, sock=self._socket)
@@ -117,7 +117,7 @@ class AttachServer:
             with contextlib.suppress(OSError, TimeoutError):
                 await _send(writer, encode_frame(Refusal(str(error))))
         except Exception:
-            log.exception("a client was let go")
+            log.exception("a client was disconnected")
         finally:
             self._clients.discard(writer)
             writer.close()
@@ -127,11 +127,11 @@ class AttachServer:
             log.warning("user %s was refused at %s", user, self.path)
             raise WireError("this feeder belongs to another user")
         if self.clients > _CLIENTS:
-            raise WireError(f"{_CLIENTS} clients are attached already; let one go first")
+            raise WireError(f"{_CLIENTS} clients are attached already; detach one first")
         async with asyncio.timeout(_HELLO_SECONDS):
             first = decode_client_message(await read_frame(reader, MAX_QUESTION))
         if not isinstance(first, Hello):
-            raise WireError("the first word must be hello")
+            raise WireError("the first message must be hello")
         if first.protocol != PROTOCOL:
             raise WireError(
                 f"this feeder is version {__version__} (protocol {PROTOCOL}), the client {first.version} "
@@ -147,7 +147,7 @@ class AttachServer:
                 async with asyncio.timeout(_SILENT_SECONDS):
                     question = decode_client_message(await read_frame(reader, MAX_QUESTION))
                 if not isinstance(question, Question):
-                    raise WireError("hello was said before")
+                    raise WireError("a second hello")
             except WireError as error:
                 await _send(writer, compressor.encode_frame(Refusal(str(error))))
                 return
@@ -220,7 +220,7 @@ def _window(
 ) -> tuple[str, int, int, int | None]:
     frame = _number(timeframe, 60, 86_400)
     if frame % 60 or 86_400 % frame:
-        raise _Unfit(f"{frame} s is no timeframe")
+        raise _Unfit(f"{frame} s is not a timeframe")
     return _name(symbol), frame, _number(count, 1, _BARS), None if end is None else _moment(end)
 
 

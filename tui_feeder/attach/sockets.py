@@ -43,8 +43,7 @@ def check_peer(connected: socket.socket) -> None:
     user = peer_user(connected)
     if user != os.geteuid() and os.geteuid() != 0:
         raise SocketError(
-            f"this is the socket of another user (number {user}): nothing it says is shown; "
-            "attach as that user"
+            f"this is the socket of another user (number {user}): it is not trusted; attach as that user"
         )
 
 
@@ -60,7 +59,7 @@ def is_listening(path: Path) -> bool:
 
 
 def running_sockets() -> list[Path]:
-    """The sockets of this user's running feeders, the newest last; those nobody answers are taken away.
+    """The sockets of this user's running feeders, the newest last; those connection refused are taken away.
 
     Raises:
         SocketError: the folder they lie in is not this user's alone.
@@ -97,7 +96,7 @@ def choose_socket(asked: Path | None) -> Path:
     found = running_sockets()
     if not found:
         raise SocketError(
-            f"no feeder of this user runs (looked in {runtime_folder()}): start one with feeder-tui or "
+            f"no feeder of this user runs (searched in {runtime_folder()}): start one with feeder-tui or "
             "feeder-tui --no-ui, or name its socket with --socket"
         )
     if len(found) > 1:

@@ -39,8 +39,9 @@ def run(loaded: LoadedConfig, socket: Path | None) -> int:
                 traceback.print_exception(app.failure)
             name = type(app.failure).__name__
             typer.echo(
-                f"feeder-tui: the screen failed ({name}); the feeder goes on; log in {log_file}", err=True
+                f"feeder-tui: the screen failed ({name}); the feeder keeps running; log in {log_file}",
+                err=True,
             )
             return ExitCode.FAILED
-        typer.echo(f"detached; the feeder (pid {monitor.welcome.pid}) goes on", err=True)
+        typer.echo(f"detached; the feeder (pid {monitor.welcome.pid}) keeps running", err=True)
     return ExitCode.OK

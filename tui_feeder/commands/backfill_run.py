@@ -97,7 +97,7 @@ async def _run(loaded: LoadedConfig, store: Store, start: int | None, end: int |
         jobs = [*work.jobs, *unknown]
         typer.echo(report(jobs, connection))
     if interrupted:
-        typer.echo("stopped in order; the same command goes on from here", err=True)
+        typer.echo("interrupted; the same command resumes", err=True)
         return ExitCode.INTERRUPTED
     return ExitCode.OK if all(job.complete for job in jobs) else ExitCode.INCOMPLETE
 
@@ -154,7 +154,7 @@ def _signals(task: asyncio.Task[None], show: Display) -> Iterator[list[int]]:
         if asked:
             os._exit(128 + number)
         asked.append(number)
-        show.print_line("stopping in order; once more stops at once")
+        show.print_line("shutting down; once more stops at once")
         task.cancel()
 
     numbers = (signal.SIGINT, signal.SIGTERM)

@@ -125,7 +125,7 @@ def storage(config: Config) -> Finding:
         return Finding("disk", "warn", f"{about}; {room}", "600 symbols fill about 8 GB a year: make room")
     if odd:
         text = f"{about}; {len(odd)} damaged records are not used: {shortened(odd)}"
-        return Finding("disk", "warn", text, "a run makes them anew; check the disk")
+        return Finding("disk", "warn", text, "a run creates them again; check the disk")
     return Finding("disk", "ok", f"{about}; {room}")
 
 
@@ -425,13 +425,13 @@ async def streams(config: Config, market: Market, patience: float) -> Finding:
         text = f"candles: {url} takes the subscription and sends no frame in {took:.0f} s ({_brief(wanted)})"
         remedy = (
             "an address that acknowledges and stays silent is retired or broken: check exchange.stream_url; "
-            "meanwhile minutes are closed by REST"
+            "until then minutes are closed by REST"
         )
         return Finding("streams", "fail", text, remedy)
     reasons = ", ".join(socket.reason for socket in live.sockets if socket.reason)
     text = f"candles: {url} cannot be connected: {reasons or 'no answer'}"
     return Finding(
-        "streams", "fail", text, "check the network and exchange.stream_url; meanwhile REST is asked"
+        "streams", "fail", text, "check the network and exchange.stream_url; until then REST is used"
     )
 
 
@@ -443,7 +443,7 @@ def _brief(wanted: Sequence[str]) -> str:
 _SINKS = {
     "kafka": (
         "Kafka",
-        "check kafka.bootstrap_servers and kafka.security; messages wait in the outbox meanwhile",
+        "check kafka.bootstrap_servers and kafka.security; until then messages are queued in the outbox",
     ),
     "postgres": ("PostgreSQL", "check the keys of [database]; the mirror catches up when it is back"),
 }

@@ -94,13 +94,13 @@ def run(
     on_ui_crash: Annotated[
         AfterScreen,
         typer.Option(
-            "--on-ui-crash", help="When the screen fails: stop the feeder, or go on without a screen."
+            "--on-ui-crash", help="When the screen fails: stop the feeder, or continue without a screen."
         ),
     ] = AfterScreen.STOP,
     on_hangup: Annotated[
         AfterScreen,
         typer.Option(
-            "--on-hangup", help="When the terminal is gone: stop the feeder, or go on without a screen."
+            "--on-hangup", help="When the terminal is gone: stop the feeder, or continue without a screen."
         ),
     ] = AfterScreen.STOP,
     log_level: LogLevelOption = None,

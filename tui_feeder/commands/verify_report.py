@@ -24,7 +24,7 @@ def print_report(
         typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
         return
     for record in records[:_SHOWN]:
-        typer.echo(f"damaged record: {record}" + ("; it is made anew" if repair else ""))
+        typer.echo(f"damaged record: {record}" + ("; it will be created again" if repair else ""))
     if len(records) > _SHOWN:
         typer.echo(f"and {len(records) - _SHOWN} more damaged records; --json shows all")
     if found:
@@ -65,7 +65,7 @@ def _text(found: Sequence[Findings], offline: bool, repair: bool, records: bool)
         hint = "" if repair or offline else "; --repair takes the better source's values"
         lines.append(f"{plural(len(wrong), 'symbol')} with something wrong{hint}")
     elif records and not repair:
-        lines.append("the candles are well; --repair removes the damaged records, which are made anew")
+        lines.append("the candles are valid; --repair removes the damaged records, which are created again")
     else:
         lines.append("nothing is wrong" if not repair else "nothing is wrong any more")
     return "\n".join(lines)

@@ -44,7 +44,7 @@ Every key can be set by an environment variable too; a list in it is written as 
 flag has precedence over the environment, the environment over the file, the file over the default. A secret
 can stand in a file of its own, which the key with `_file` behind its name names.
 
-*Reload* says what a headless run takes over from a changed file on SIGHUP (`systemctl reload`); other
+*Reload* marks what a headless run applies from a changed file on SIGHUP (`systemctl reload`); other
 changes take effect at the next start, and the log names them. The variable of a key in a table by name has
 the name in the place of `NAME`, its letters as they are in the file.
 """
@@ -55,7 +55,7 @@ _TABLE_HEAD = """
 _REPLACED_HEAD = """
 ## Keys of the older program
 
-Each is accepted with a warning that says what to do instead.
+Each is accepted with a warning that names the replacement.
 
 | key | instead |
 |---|---|

@@ -18,7 +18,7 @@ APP_BINDINGS: tuple[Binding, ...] = (
     Binding("y", "copy", "copy", show=False, id="app.copy", tooltip="Copy the selected line (OSC 52)"),
     Binding("e", "export", "export", show=False, id="app.export",
             tooltip="Export the view: SVG, CSV, JSON"),
-    Binding("F", "faults", "faults", id="app.faults", tooltip="Make the exchange fail, watch it heal"),
+    Binding("F", "faults", "faults", id="app.faults", tooltip="Inject a fault into the exchange"),
     Binding("t", "theme", "theme", show=False, id="app.theme", tooltip="Next theme"),
     Binding("f", "freeze", "freeze", show=False, id="app.freeze",
             tooltip="Freeze the display"),
@@ -27,10 +27,10 @@ APP_BINDINGS: tuple[Binding, ...] = (
             tooltip="Where this symbol's values come from"),
     Binding("c", "configuration", "config", show=False, id="app.configuration",
             tooltip="Configuration: every value, where from"),
-    Binding("a", "seen", "seen", show=False, id="app.seen", tooltip="Take all alerts as seen"),
-    Binding("q", "leave", "quit", id="app.quit", tooltip="Stop the feeder and quit: asks first"),
+    Binding("a", "seen", "seen", show=False, id="app.seen", tooltip="Acknowledge all alerts"),
+    Binding("q", "leave", "quit", id="app.quit", tooltip="Stop the feeder and quit (confirm)"),
     Binding("ctrl+c", "interrupt", "interrupt", show=False, priority=True, id="app.interrupt",
-            tooltip="Quit, when pressed twice"),
+            tooltip="Quit, if pressed twice"),
 )  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def bindings_with_quit(tooltip: str) -> tuple[Binding, ...]:
 #: Where the moment can be chosen; in the group of the app's, whose keys no screen has too.
 REPLAY_BINDINGS: tuple[Binding, ...] = (
     Binding("space", "play", "play", key_display="Space", id="app.play",
-            tooltip="Replay: stand still, or go on"),
+            tooltip="Replay: pause or resume"),
     Binding("comma", "seek(-1)", "hour", key_display=",", id="app.hour_back", tooltip="Replay: an hour back"),
     Binding("full_stop", "seek(1)", "hour", key_display=".", id="app.hour_on", tooltip="an hour on"),
     Binding("less_than_sign", "seek(-24)", "day", show=False, key_display="<", id="app.day_back",

@@ -312,7 +312,7 @@ def too_small_page(size: Size, palette: Palette) -> list[Strip]:
     lines = [
         ("This terminal is too small", Role.STRONG),
         (f"needed {MINIMUM.width} x {MINIMUM.height}, here {size.width} x {size.height}", Role.TEXT),
-        ("All goes on meanwhile; q quits", Role.MUTED),
+        ("The feeder keeps running; q quits", Role.MUTED),
     ]
     top = max(0, (size.height - len(lines)) // 2)
     result = []

@@ -41,10 +41,10 @@ def command_palette(screen: FeederScreen) -> Popup:
     ]
     followed = {view.symbol for view in host.snapshot.symbols}
     choices += [
-        Choice("", f"Follow {name} no longer", partial(host.monitor.drop_symbol, name)) for name in followed
+        Choice("", f"Stop following {name}", partial(host.monitor.drop_symbol, name)) for name in followed
     ]
     choices += [
-        Choice("", f"Follow {name} too", partial(host.monitor.add_symbol, name))
+        Choice("", f"Follow {name}", partial(host.monitor.add_symbol, name))
         for name in host.monitor.listed()
         if name not in followed
     ]
@@ -60,7 +60,7 @@ def fault_menu(screen: FeederScreen, faults: Faults) -> Popup:
         for number, option in enumerate(faults.options(), 1)
         if symbol is not None or not option.of_symbol
     ]  # fmt: skip
-    heal = Choice("h", "heal everything", partial(_switch, screen, faults, None, None))
+    heal = Choice("h", "end all faults", partial(_switch, screen, faults, None, None))
     return Popup("Faults of the exchange", [*choices, heal])
 
 

@@ -49,7 +49,7 @@ def origins_sheet(host: ScreenHost) -> Sheet:
     def lines() -> list[list[Part]]:
         now = next((view for view in host.snapshot.symbols if view.symbol == symbol), None)
         if now is None:
-            return [[(f"{symbol} is followed no longer", Role.WARN)]]
+            return [[(f"{symbol} is no longer followed", Role.WARN)]]
         if stored != [now.stored]:
             stored[:] = [now.stored]
             read.clear()
@@ -99,7 +99,7 @@ def _lacking(state: TimeframeView) -> str:
 
 def _trends(view: SymbolView, snapshot: Snapshot, rule: str, glyphs: Glyphs) -> list[list[Part]]:
     periods = snapshot.ema_periods
-    basis = _RULES.get(rule, "trend_rule in the configuration says how").format(
+    basis = _RULES.get(rule, "by technical_analysis.trend_rule").format(
         fast=periods[0] if periods else "", slow=periods[-1] if periods else ""
     )
     signs = {"Buy": (glyphs.buy, Role.UP), "Sell": (glyphs.sell, Role.DOWN),

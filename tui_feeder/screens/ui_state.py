@@ -35,7 +35,7 @@ def read_ui_state(path: Path) -> UiState:
     except FileNotFoundError:
         return UiState()
     except (OSError, ValueError) as fault:
-        log.warning("what the screen remembered cannot be read, it begins anew: %s: %s", path, fault)
+        log.warning("the saved choices of the screen cannot be read and are not used: %s: %s", path, fault)
         return UiState()
     if not isinstance(found, dict):
         return UiState()
@@ -50,4 +50,4 @@ def write_ui_state(path: Path, state: UiState) -> None:
         with atomic_write(path, 0o600) as file:
             file.write(json.dumps(asdict(state)).encode())
     except OSError as fault:
-        log.warning("what the screen should remember cannot be written: %s", fault)
+        log.warning("the choices of the screen cannot be saved: %s", fault)

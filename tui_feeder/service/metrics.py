@@ -178,7 +178,7 @@ def _of_store(status: EngineStatus) -> Iterator[Metric]:
 
 def _of_sinks(status: EngineStatus) -> Iterator[Metric]:
     yield _labelled(
-        "feeder_sink_ok", "1 where the sink has nothing to say.", ("sink",),
+        "feeder_sink_ok", "1 where the sink reports no problem.", ("sink",),
         [((name,), float(state == "ok")) for name, state in status.snapshot.sinks.items()],
     )  # fmt: skip
     yield _labelled(

@@ -79,7 +79,7 @@ class Notifier:
         """Say that the stop has begun."""
         self._ended.set()
         self._thread.join(5.0)
-        self._send("STOPPING=1", "STATUS=stopping in order")
+        self._send("STOPPING=1", "STATUS=shutting down")
         self._socket.close()
 
     def _run(self) -> None:
@@ -90,7 +90,7 @@ class Notifier:
                 except BusyError as error:
                     self._send_status(str(error))  # no sign of life
                 except Exception:
-                    log.exception("systemd could not be told how the feeder is")
+                    log.exception("the state could not be reported to systemd")
 
     async def _notify(self) -> None:
         status = await self._probe.status()
@@ -99,7 +99,7 @@ class Notifier:
         if not self._ready and not any(check.name in _TO_BE_READY for check in missing):
             self._ready = True
             self._send("READY=1")
-            log.info("systemd was told that the feeder is ready")
+            log.info("reported to systemd: ready")
         if self._kicks:
             self._send("WATCHDOG=1")
         self._send_status("; ".join(f"{check.name}: {check.text}" for check in missing or found))

@@ -44,7 +44,7 @@ def _history(snapshot: Snapshot) -> Check:
         many = f": {reading} of {len(snapshot.symbols)} symbols are not live yet" if reading else ""
         if snapshot.state == "backfill" and not reading and snapshot.symbols:
             first = next((view for view in snapshot.symbols if view.reason), snapshot.symbols[0])
-            many = f": no symbol can be had: {first.symbol}: {first.state}: {first.reason}"
+            many = f": no symbol is available: {first.symbol}: {first.state}: {first.reason}"
         return Check("history", False, f"the engine is {snapshot.state}{many}")
     return Check("history", True, f"{len(snapshot.symbols)} symbols")
 
@@ -79,15 +79,15 @@ def _symbols(snapshot: Snapshot) -> Check:
     if wanted and 2 * len(bad) > len(wanted):
         text = f"{len(bad)} of {len(wanted)} symbols are {bad[0].state}: {bad[0].symbol}: {bad[0].reason}"
         return Check("symbols", False, text)
-    more = f"; {len(gone)} cannot be had: {gone[0].symbol}: {gone[0].reason}" if gone else ""
-    return Check("symbols", True, f"{len(wanted) - len(bad)} of {len(wanted)} are well{more}")
+    more = f"; {len(gone)} are not available: {gone[0].symbol}: {gone[0].reason}" if gone else ""
+    return Check("symbols", True, f"{len(wanted) - len(bad)} of {len(wanted)} are healthy{more}")
 
 
 def _parts(snapshot: Snapshot) -> Check:
     stalled = [f"{name} is {snapshot.parts.get(name)}" for name in _VITAL if _stalled(snapshot, name)]
     if stalled:
         return Check("parts", False, "; ".join(stalled))
-    return Check("parts", True, f"{', '.join(_VITAL)} are at work")
+    return Check("parts", True, f"{', '.join(_VITAL)} are running")
 
 
 def _stalled(snapshot: Snapshot, part: str) -> bool:

@@ -40,7 +40,7 @@ def _sockets(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part
     note = f"{live} of {len(snapshot.streams)} live" if snapshot.streams else ""
     lines = [_rule("Sockets", note, width, palette)]
     if not snapshot.streams:
-        return [*lines, [("  no socket yet: history comes first", Role.MUTED)]]
+        return [*lines, [("  no socket yet: history is read first", Role.MUTED)]]
     lines.append([("  NAME        STATE         SYM   AGE  FRAMES/s  LATENCY  RENEWED  WHY", Role.MUTED)])
     return lines + [_socket(stream, snapshot.exchange_time) for stream in snapshot.streams]
 
@@ -103,7 +103,7 @@ def _archives(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Par
             (f"{progress.source}, {files}{cells.bytes_text(progress.bytes_done)}{eta}", Role.MUTED),
         ])  # fmt: skip
     if waiting:
-        lines.append([(f"  {waiting} more wait for their turn", Role.MUTED)])
+        lines.append([(f"  {waiting} more are queued", Role.MUTED)])
     if not reading and not waiting:
         lines.append([("  no history is being read", Role.MUTED)])
     return lines
@@ -132,7 +132,7 @@ def _sinks(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]
         role = Role.OK if state in _GOOD else Role.MUTED if state == "off" else Role.WARN
         lines.append([(cells.fit(f"  {name}", room), Role.TEXT), (state, role)])
     if not snapshot.sinks:
-        lines.append([("  none is configured: candles are stored, messages go nowhere", Role.MUTED)])
+        lines.append([("  none is configured: candles are stored, messages are not sent", Role.MUTED)])
     return lines
 
 

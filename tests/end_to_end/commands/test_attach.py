@@ -110,7 +110,7 @@ def test_screens_attach_and_go_and_the_feeder_never_notices(
         feeder.terminate()
         feeder.wait(30)
         windows[0].press("1")
-        windows[0].wait_for("■ LOST", "looking for it until it is back")
+        windows[0].wait_for("■ LOST", "the feeder does not answer; reconnecting")
         assert "Traceback" not in (tmp_path / "log").read_text()
     finally:
         for one in windows:
@@ -146,7 +146,7 @@ def test_alerts_taken_as_seen_on_an_attached_screen_are_seen_everywhere(
         screens.append(Window(tmp_path, "attach"))
         screens[0].wait_for("● LIVE 1 sym")
         screens[0].press("a")
-        screens[0].wait_for("all alerts taken as seen")
+        screens[0].wait_for("all alerts acknowledged")
         numbers = {one["number"] for one in found}
         deadline = time.monotonic() + 30
         while not all(one["acknowledged"] for one in alerts() if one["number"] in numbers):

@@ -234,6 +234,6 @@ def test_the_screen_comes_up_without_a_home(name: str, odd_things: Path, tmp_pat
         one.leave()
         code, _ = one.end(60)
         assert code == 0, one.received[-500:]
-        assert b"stopped in order; log in " in one.received
+        assert b"shut down cleanly; log in " in one.received
     finally:
         one.close()

@@ -120,9 +120,9 @@ def test_folders_and_programs_are_looked_at(tmp_path: Path) -> None:
         alerts=replace(Alerts(), command=("no-such-program", "{text}")),
     )
     assert said(config) == [
-        ("file.path", f"{plain}/out: {plain} is no folder"),
-        ("application.storage_path", f"{plain}/store: {plain} is no folder"),
-        ("service.log_file", f"{plain}/log: {plain} is no folder"),
+        ("file.path", f"{plain}/out: {plain} is not a folder"),
+        ("application.storage_path", f"{plain}/store: {plain} is not a folder"),
+        ("service.log_file", f"{plain}/log: {plain} is not a folder"),
         ("alerts.command", "names a program that cannot be run here: no-such-program"),
     ]
     assert not any(need.fatal for need in unmet_requirements(config))  # a run waits for them

@@ -69,7 +69,7 @@ async def test_a_page_shows_the_feeder_and_ends_with_its_connection(tmp_path: Pa
                         drawn += message.data
         assert process.returncode is None
     log = (tmp_path / "log").read_text()
-    assert "stopped in order" in log  # the feeder that was started for the pages
+    assert "shut down cleanly" in log  # the feeder that was started for the pages
     assert "Traceback" not in log
 
 

@@ -92,10 +92,10 @@ def test_a_folder_that_is_a_link_or_open_to_others_is_not_looked_into(shared: Pa
     if kind == "link":
         (shared / "theirs").mkdir()
         folder.symlink_to(shared / "theirs")
-        wanted = f"{folder} is no folder"
+        wanted = f"{folder} is not a folder"
     elif kind == "file":
         folder.touch()
-        wanted = f"{folder} is no folder"
+        wanted = f"{folder} is not a folder"
     else:
         folder.mkdir()
         folder.chmod(0o777)
@@ -109,7 +109,7 @@ def test_what_listens_has_to_be_of_the_same_user(shared: Path) -> None:
     path = shared / "theirs.sock"
     with listening_at(path, OTHER):
         assert attached_as(65_533, path) == (
-            f"{path}: this is the socket of another user (number {OTHER}): nothing it says is shown; "
+            f"{path}: this is the socket of another user (number {OTHER}): it is not trusted; "
             "attach as that user\n"
         )
         # The administrator may look at everyone's; this one is silent.
@@ -133,7 +133,7 @@ def test_the_runtime_folder_of_the_user_before_su_is_left_alone(shared: Path, tm
     runtime.mkdir(mode=0o700)
     os.chown(runtime, OTHER, OTHER)
     done = command("status", cwd=tmp_path, XDG_RUNTIME_DIR=str(runtime), TMPDIR=str(shared))
-    assert f"looked in {shared}/feeder-tui-0" in done.err
+    assert f"searched in {shared}/feeder-tui-0" in done.err
     assert list(runtime.iterdir()) == []
 
 

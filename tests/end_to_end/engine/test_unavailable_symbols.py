@@ -67,7 +67,9 @@ async def test_symbols_without_rows_hold_up_no_other_and_join_when_their_candles
             found = readiness(engine)
             assert found["history"].ok
             assert found["symbols"].ok
-            assert found["symbols"].text.startswith("1 of 1 are well; 7 cannot be had: C0USDT: the exchange")
+            assert found["symbols"].text.startswith(
+                "1 of 1 are healthy; 7 are not available: C0USDT: the exchange"
+            )
             lines = [event.text for event in engine.journal.events]
             assert any(line.startswith("live: 1 of 8 symbols; not live: C0USDT (no data)") for line in lines)
             told = [line for line in lines if "shows no candle since" in line]
@@ -86,7 +88,8 @@ async def test_an_engine_of_which_no_symbol_can_be_had_is_not_ready_and_says_why
             found = readiness(engine)["history"]
             assert not found.ok
             assert found.text.startswith(
-                "the engine is backfill: no symbol can be had: C0USDT: no data: the exchange shows no candle"
+                "the engine is backfill: no symbol is available: C0USDT: no data: "
+                "the exchange shows no candle"
             )
 
 

@@ -290,7 +290,7 @@ async def test_keys_pause_jump_and_change_the_speed(path: Path) -> None:
             lines = await settled(pilot)
             assert "AUSDT 1h" in "".join(lines)
             await pilot.press("question_mark")
-            assert any("Space" in line and "stand still" in line for line in await settled(pilot))
+            assert any("Space" in line and "pause or resume" in line for line in await settled(pilot))
             await pilot.press("escape", "q")
         assert app.return_value == "quit"
 

@@ -199,7 +199,7 @@ def test_a_line_that_breaks_costs_nothing_and_one_comes_back_to_the_same_screen(
         windows[1].send(b"q")
         tmux.wait_for(windows[1], "Quit?")
         windows[1].send(b"q")
-        tmux.wait_for(windows[1], "stopped in order")
+        tmux.wait_for(windows[1], "shut down cleanly")
     finally:
         tmux.run("kill-server", check=False)
         for window in windows:

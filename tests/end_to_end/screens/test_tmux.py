@@ -29,14 +29,14 @@ def test_a_demo_is_shown_broken_healed_and_left(tmp_path: Path) -> None:
         one.press("3")
         one.wait_for("volume at price", "today", "POC")
         one.press("F")
-        one.wait_for("Faults of the exchange", "mute ETHUSDT", "h  heal everything")
+        one.wait_for("Faults of the exchange", "mute ETHUSDT", "h  end all faults")
         one.press("1")
         one.press("4")
         one.wait_for("ws 0/1!", "unreach", "▸ ")
         one.press("5")
         one.wait_for("Sockets 0 of 1 live", "Archives and history")
         one.press("F")
-        one.wait_for("heal everything")
+        one.wait_for("end all faults")
         one.press("h")
         one.wait_for("healed: 1 fault ended")
         one.press("4")
@@ -46,7 +46,7 @@ def test_a_demo_is_shown_broken_healed_and_left(tmp_path: Path) -> None:
         one.press("q")
         one.wait_for("Quit?", "live candles of 2 symbols", "candles of this demo")
         one.press("q")
-        one.wait_for("stopped in order; log in", "code 0")
+        one.wait_for("shut down cleanly; log in", "code 0")
         kept = json.loads((tmp_path / "state" / "feeder-tui" / "screen.json").read_text())
         assert (kept["screen"], kept["symbol"]) == ("log", "ETHUSDT")
     finally:
@@ -66,7 +66,7 @@ def test_the_screen_is_drawn_on_the_terminal_and_what_is_told_goes_to_stderr(tmp
         one.press("q")
         one.wait_for("code 0")
         told = (tmp_path / "err.log").read_text()
-        assert told.startswith("feeder-tui: stopped in order; log in ")
+        assert told.startswith("feeder-tui: shut down cleanly; log in ")
         assert "\x1b" not in told
     finally:
         one.close()
@@ -115,11 +115,11 @@ def test_what_becomes_of_the_feeder_without_its_screen(tmp_path: Path) -> None:
         away.close()
         for one in (stop, on):
             one.press("+")
-        shown = stop.wait_for("the screen failed (ZeroDivisionError)", "stopped in order", "log", "code 1")
+        shown = stop.wait_for("the screen failed (ZeroDivisionError)", "shut down cleanly", "log", "code 1")
         assert "Traceback" not in shown
-        on.wait_for("the screen failed; the feeder runs on without it")
+        on.wait_for("the screen failed; the feeder goes on without it")
         on.press("C-c")
-        assert "Traceback" not in on.wait_for("stopped in order", "code 0")
+        assert "Traceback" not in on.wait_for("shut down cleanly", "code 0")
         for folder in folders[:2]:
             assert "ZeroDivisionError" in log_of(folder)
             assert "Traceback" in log_of(folder)
@@ -129,7 +129,7 @@ def test_what_becomes_of_the_feeder_without_its_screen(tmp_path: Path) -> None:
         os.kill(child, signal.SIGTERM)
         eventually(lambda: not Path(f"/proc/{child}").exists())
         child = 0
-        assert "stopped in order" in log_of(folders[2])
+        assert "shut down cleanly" in log_of(folders[2])
     finally:
         if child:
             os.kill(child, signal.SIGKILL)

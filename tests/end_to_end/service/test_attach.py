@@ -432,5 +432,5 @@ def test_a_folder_that_others_may_enter_is_refused(
 
 
 def test_nobody_there_is_said_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(AttachError, match=r"nobody\.sock: nobody answers"):
+    with pytest.raises(AttachError, match=r"nobody\.sock: connection refused"):
         AttachedMonitor(tmp_path / "nobody.sock")

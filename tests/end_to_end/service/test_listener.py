@@ -175,7 +175,7 @@ def test_an_address_that_cannot_be_had_is_told_in_one_sentence() -> None:
         ):
             listen_at("127.0.0.1", port)
     for host in ("nowhere.invalid", "192.0.2.1", "a" * 70):
-        with pytest.raises(ListenError, match="is no address of this machine") as told:
+        with pytest.raises(ListenError, match="is not an address of this machine") as told:
             listen_at(host, 0)
         assert told.value.no_address
 

@@ -171,7 +171,7 @@ def test_stopped_it_drains_in_time_and_started_again_it_tells_each_minute_betwee
             reached.append(ends(tmp_path))
             while run == 1 and time_of(exchange) < max(reached[0].values()) + 6 * MINUTE_MS:
                 time.sleep(0.2)
-    assert (tmp_path / "log").read_text().count("stopped in order") == 2
+    assert (tmp_path / "log").read_text().count("shut down cleanly") == 2
     lines = [line for one in sorted((tmp_path / "out").iterdir()) for line in one.read_bytes().splitlines()]
     lines += what_waits(tmp_path)
     for symbol in SYMBOLS:

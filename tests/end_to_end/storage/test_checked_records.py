@@ -128,8 +128,8 @@ def test_verify_names_damaged_records_and_repair_removes_them(
     done = command(*arguments, cwd=tmp_path)
     assert done.code == 4
     assert "damaged record: profiles BTCUSDT " in done.out
-    assert "the candles are well; --repair removes the damaged records" in done.out
+    assert "the candles are valid; --repair removes the damaged records" in done.out
     done = command(*arguments, "--repair", cwd=tmp_path)
     assert done.code == 0, done.out + done.err
-    assert "; it is made anew" in done.out
+    assert "; it will be created again" in done.out
     assert command(*arguments, cwd=tmp_path).code == 0

@@ -51,7 +51,7 @@ async def test_without_a_demo_there_is_no_fault_to_switch() -> None:
         text = "\n".join(await settled(pilot))
         assert "Faults" not in text
         await pilot.press("question_mark")
-        assert "watch it heal" not in "\n".join(await settled(pilot))
+        assert "Inject a fault" not in "\n".join(await settled(pilot))
 
 
 async def test_an_open_list_takes_the_keys_and_escape_gives_them_back() -> None:
@@ -237,6 +237,6 @@ async def test_every_binding_can_be_reached_by_its_id_from_the_palette() -> None
             popup = app.screen.popup  # type: ignore[attr-defined]
             listed = {choice.text for choice in popup.shown}
             assert wanted - listed == {
-                "Search all commands, symbols, themes", "Quit, when pressed twice",
+                "Search all commands, symbols, themes", "Quit, if pressed twice",
             }  # fmt: skip
             await pilot.press("escape")

@@ -216,5 +216,5 @@ async def test_help_and_commands_say_what_q_does_here(kind: type[FeederApp]) -> 
             shown.append(words(await settled(pilot)))
             await pilot.press("escape")
     for text in shown:
-        assert ("Leave; the feeder goes on" in text) == (kind is AttachedApp)
+        assert ("Quit; the feeder keeps running" in text) == (kind is AttachedApp)
         assert ("Stop the feeder and quit" in text) == (kind is FeederApp)

@@ -67,7 +67,7 @@ class Buckets:
 
 def _check(timeframe: int, source_timeframe: int = 60) -> None:
     if not is_timeframe(timeframe) or source_timeframe < 60 or timeframe % source_timeframe:
-        raise ValueError(f"{timeframe} s is no timeframe that can be made of {source_timeframe} s candles")
+        raise ValueError(f"{timeframe} s is not a timeframe that can be made of {source_timeframe} s candles")
 
 
 def buckets(rows: Rows, timeframe: int, source_timeframe: int = 60) -> Buckets:

@@ -118,7 +118,7 @@ class PartitionProducer:
         ended = self._producer._txn_manager.wait_for_transaction_end()
         if ended is not None and ended.done() and not ended.cancelled():
             ended.exception()
-        # A batch nobody answers must not be waited for.
+        # A batch connection refused must not be waited for.
         for end in (self._producer.stop, self._producer.client.close):
             with contextlib.suppress(TimeoutError, KafkaError):
                 async with asyncio.timeout(_END_SECONDS):

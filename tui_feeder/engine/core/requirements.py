@@ -129,6 +129,6 @@ def _folder(key: str, folder: Path) -> Iterator[Requirement]:
         yield Requirement(key, f"{folder} cannot be looked at: {error.strerror}", "name another", False)
         return
     if not there.is_dir():
-        yield Requirement(key, f"{folder}: {there} is no folder", "name another", False)
+        yield Requirement(key, f"{folder}: {there} is not a folder", "name another", False)
     elif not os.access(there, os.W_OK | os.X_OK):
         yield Requirement(key, f"{folder}: {there} cannot be written", "check its owner and mode", False)

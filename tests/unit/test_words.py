@@ -1,0 +1,131 @@
+"""Plain terms in everything a user reads: help, screens, messages, log lines and documents.
+
+The words are the left column of the project's word list: house slang, and verbs of speech for programs.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from tui_feeder.cli import app
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Never in a text for users, each with what to write instead.
+SLANG = {
+    r"the door": "ingest",
+    r"desk": "ingest",
+    r"lanes?": "queue",
+    r"roster": "tracked symbols",
+    r"br(?:ing|ings|ought|inging) up": "start, upgrade",
+    r"basis|footings?": "inputs, provenance",
+    r"kept numbers": "checkpoint",
+    r"untold": "unpublished",
+    r"mistold": "stale-published",
+    r"overrul(?:es?|ed|ing)": "archive-rejected",
+    r"daybook": "day blocks",
+    r"sealed": "checksummed",
+    r"reels?": "symbol replay",
+    r"ink": "palette",
+    r"live_area|spread_rows": "incremental value area, uniform rows",
+    r"told|tell|tells|telling|say|says|saying|said": "report, log, publish, show",
+    r"stop(?:s|ped|ping)? in order": "shut down cleanly",
+    r"least level": "minimum log level",
+    r"spare the line": "low-bandwidth mode",
+    r"nobody (?:listens|answers)": "connection refused",
+    r"(?:its|their) turn": "queued",
+    r"(?:goes|go|gone|went) on without \d+ minutes?": "skipped missing minutes",
+    r"takes no more": "disk full",
+    r"worth a word": "open gaps",
+    r"as seen": "acknowledge",
+    r"colou?rs are never alone": "colour is never the only cue",
+    r"look(?:s|ing|ed)? in": "attach, client",
+}
+FORBIDDEN = re.compile(rf"\b(?:{'|'.join(SLANG)})\b", re.IGNORECASE)
+
+#: Where the code has texts for users: everything but the engine and the exchange it is tested with.
+PACKAGES = ("attach", "commands", "configuration", "replay", "scanner", "screens", "service", "widgets")
+#: Old names of modules that are still understood, and names in code: those of records on disk stay.
+NAMES = re.compile(r"tui_feeder\.[a-z_.]+|`[^`]+`")
+
+
+def python_files() -> Iterator[Path]:
+    """The modules of the program whose string literals users may read."""
+    yield from sorted((ROOT / "tui_feeder").glob("*.py"))
+    for package in PACKAGES:
+        yield from sorted((ROOT / "tui_feeder" / package).rglob("*.py"))
+
+
+def documents() -> Iterator[Path]:
+    """What is read beside the program."""
+    yield ROOT / "README.md"
+    yield ROOT / "config.toml.example"
+    yield from sorted((ROOT / "docs").glob("*.md"))
+    yield from sorted((ROOT / "docs").glob("*.service"))
+
+
+def literals(source: str) -> Iterator[tuple[int, str]]:
+    """Every string of a module but its docstrings, with its line."""
+    tree = ast.parse(source)
+    docstrings = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                docstrings.add(id(first.value))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.lineno, node.value
+
+
+def slang(text: str) -> str | None:
+    """The first forbidden word of a text, if any."""
+    found = FORBIDDEN.search(NAMES.sub("", text))
+    return found[0] if found else None
+
+
+def help_texts() -> dict[str, str]:
+    """The help of every command, its options included, by the words of the command."""
+    waiting: list[tuple[str, click.Command]] = [("feeder-tui", typer.main.get_command(app))]
+    found = {}
+    while waiting:
+        words, command = waiting.pop()
+        found[words] = command.get_help(click.Context(command, info_name=words))
+        below = command.commands if isinstance(command, click.Group) else {}
+        waiting += [(f"{words} {name}", child) for name, child in below.items()]
+    return found
+
+
+@pytest.mark.parametrize("text", ["it tells you", "stopped in order", "The Desk", "Wait: its turn comes"])
+def test_slang_is_found(text: str) -> None:
+    assert slang(text)
+
+
+@pytest.mark.parametrize("text", ["in order of time", "a linked list", "retell", "logged", "indesk"])
+def test_other_words_are_not(text: str) -> None:
+    assert slang(text) is None
+
+
+@pytest.mark.parametrize(("words", "text"), help_texts().items())
+def test_help_is_in_plain_terms(words: str, text: str) -> None:
+    assert slang(text) is None, words
+
+
+@pytest.mark.parametrize("path", list(python_files()), ids=lambda path: str(path.relative_to(ROOT)))
+def test_texts_of_the_program_are_in_plain_terms(path: Path) -> None:
+    found = [(line, slang(text), text) for line, text in literals(path.read_text()) if slang(text)]
+    assert not found
+
+
+@pytest.mark.parametrize("path", list(documents()), ids=lambda path: str(path.relative_to(ROOT)))
+def test_documents_are_in_plain_terms(path: Path) -> None:
+    lines = enumerate(path.read_text().splitlines(), 1)
+    found = [(number, slang(line), line) for number, line in lines if slang(line)]
+    assert not found
