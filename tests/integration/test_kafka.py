@@ -77,7 +77,7 @@ async def test_a_broker_that_is_down_at_the_start_gets_everything_later(
     sink = KafkaSink(settings(kafka.servers), queue.outbox)
     async with at_work(sink):
         await publish(queue, sink, 2_000)
-        await until(lambda: "nobody listens there" in sink.status())
+        await until(lambda: "connection refused" in sink.status())
         await asyncio.to_thread(kafka.start)
         await until(lambda: queue.depth() == 0, 60)
     consumed = await asyncio.to_thread(consume, kafka.servers, "ta_data", 2_000)

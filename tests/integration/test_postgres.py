@@ -151,7 +151,7 @@ async def test_a_database_that_is_down_at_the_start_gets_everything_later(
     store = opened(tmp_path)
     sink = PostgresSink(settings(postgres), store)
     async with at_work(sink):
-        await until(lambda: "nobody listens there" in sink.status())
+        await until(lambda: "connection refused" in sink.status())
         await asyncio.to_thread(postgres.start)
         await caught_up(sink, store)
         await tables_equal_the_store(postgres, store)

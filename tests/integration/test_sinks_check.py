@@ -25,7 +25,7 @@ def test_what_does_not_work_is_told_and_is_the_exit_code(postgres: Postgres, tmp
     done = check(tmp_path, "--json", **kafka, **to_postgres(postgres, "hush-hush"))
     assert done.returncode == 4
     told = json.loads(done.stdout)
-    assert told["kafka"] == {"state": "failed", "lines": ["127.0.0.1:1: nobody listens there"]}
+    assert told["kafka"] == {"state": "failed", "lines": ["127.0.0.1:1: connection refused"]}
     assert "refuses database.username feeder" in told["postgres"]["lines"][0]
     assert "hush" not in done.stdout + done.stderr
 

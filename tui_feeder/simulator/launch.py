@@ -235,7 +235,7 @@ def launch_blocking(
         line = _first_line(process)
         if line is None:
             _end(process)
-            reason = _tail(errors) or f"it ended with code {process.returncode} and said nothing"
+            reason = _tail(errors) or f"it ended with code {process.returncode} without a message"
             raise ExchangeStartError(f"the embedded exchange did not start: {reason}")
         if "error" in line:
             raise ExchangeStartError(str(line["error"]))

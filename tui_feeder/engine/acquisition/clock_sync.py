@@ -74,7 +74,7 @@ class ClockSync:
         if disputed := self._clock.disputed_ms:
             self._journal.fault(
                 "exchange_clocks_disagree",
-                f"it says a time {disputed / 1000:+.1f} s from the stamps of its frames, which are followed",
+                f"its clock is {disputed / 1000:+.1f} s off the stamps of its frames, which are used",
             )
         if abs(step.ms) > self._clock.tolerance_ms:
             self._journal.count("exchange_clock_steps")

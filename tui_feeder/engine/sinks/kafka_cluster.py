@@ -156,7 +156,7 @@ def _refusal(error: Exception, config: Kafka) -> str:
     if isinstance(error, socket.gaierror):
         return "no such host"
     if isinstance(error, ConnectionRefusedError):
-        return "nobody listens there"
+        return "connection refused"
     cut = (ConnectionError, EOFError, TimeoutError, errors.KafkaConnectionError, errors.IllegalSaslStateError)
     if isinstance(error, (*cut, errors.IncompatibleBrokerVersion)):
         return f"it hangs up or is silent: is this listener one for protocol {protocol}?"

@@ -292,7 +292,7 @@ def describe_error(error: BaseException, database: Database) -> str:
     if isinstance(error, asyncpg.CannotConnectNowError):
         return f"{where} is starting up or shutting down"
     if isinstance(error, ConnectionRefusedError):
-        return f"{where}: nobody listens there"
+        return f"{where}: connection refused"
     lost = (asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.ConnectionDoesNotExistError)
     if isinstance(error, (*lost, ConnectionResetError)):
         return f"{where}: the connection was lost"
