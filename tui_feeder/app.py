@@ -181,7 +181,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         size: tuple[int, int] | None = None,
         auto_pilot: AutopilotCallbackType | None = None,
     ) -> ExitReason | None:
-        """Run until somebody quits; SIGINT, SIGTERM and SIGHUP end it and leave the terminal in order."""
+        """Run until the user quits; SIGINT, SIGTERM and SIGHUP end it and restore the terminal."""
         loop = asyncio.get_running_loop()
         with signals(loop, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], self._on_signal):
             return await super().run_async(

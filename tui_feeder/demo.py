@@ -113,7 +113,7 @@ class Demo:
 
 def _stored_until(storage: Path) -> int | None:
     """End of the newest minute in a store, None when there is no store."""
-    if not os.path.exists(storage / "data.mdb"):  # nor where it cannot be told: the run says why
+    if not os.path.exists(storage / "data.mdb"):  # nor where that is unknown: the run reports why
         return None
     from tui_feeder.engine.storage.store import Store
 

@@ -1,6 +1,6 @@
 """The errors that the program knows, in one tree, and the exit code of each kind.
 
-Modules derive their own errors from the kinds here. The text of each says what failed, with its value and
+Modules derive their own errors from the kinds here. The text of each names what failed, with its value and
 place, and what to do; the command line prints it as it is. Everything else that is raised is a defect of the
 program and is reported as an internal error.
 """
@@ -11,7 +11,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the program tells the shell."""
+    """How the program ended, for the shell."""
 
     OK = 0  # done, or shut down cleanly
     FAILED = 1  # could not run, or not go on

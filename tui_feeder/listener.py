@@ -1,8 +1,8 @@
 """A listening socket that cannot take the process down: so many connections, and never the last descriptor.
 
-A connection costs a descriptor, and those are few (1,024 by default). Whoever opens many, by mistake or on
-purpose, must not take them from the stream, REST and the store. asyncio's own way of failing is no way out
-either: it writes a traceback for each connection that it cannot accept.
+A connection costs a descriptor, and those are few (1,024 by default). A client that opens many, by mistake or
+on purpose, must not take them from the stream, REST and the store. asyncio's own handling does not help: it
+writes a traceback for each connection that it cannot accept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _SHARE = 8
 _LEAST = 8
 _QUEUE = 64
-#: Of the bound; from there on, who has said nothing for longest goes when another comes.
+#: Of the bound; from there on, the connection idle for longest is closed when another comes.
 _CROWDED = 0.75
 _LOG_SECONDS = 60.0
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
@@ -35,7 +35,7 @@ _AT_ONCE = 256
 
 
 class ListenError(HostError):
-    """An address cannot be listened at; the text says why. ``no_address``: it is none of this machine's."""
+    """An address cannot be listened on. ``no_address``: it is not an address of this machine."""
 
     def __init__(self, text: str, *, no_address: bool = False) -> None:
         super().__init__(text)
@@ -125,7 +125,7 @@ class Listener(socket.socket):
             BlockingIOError: none waits.
             OSError: of resources: no connection can be taken for a while, and the loop has to pause.
         """
-        if time.monotonic() < self._waits_until:  # asyncio asks on in the same turn, though it has been told
+        if time.monotonic() < self._waits_until:  # asyncio goes on accepting in the same turn
             raise BlockingIOError
         for _ in range(_AT_ONCE):
             try:
@@ -198,7 +198,7 @@ class Listener(socket.socket):
 
 
 class _Accepted(socket.socket):
-    """A connection that tells its listener when it is closed."""
+    """A connection that notifies its listener when it is closed."""
 
     def __init__(self, listener: Listener, descriptor: int) -> None:
         super().__init__(listener.family, listener.type, listener.proto, fileno=descriptor)
@@ -219,7 +219,7 @@ class _Accepted(socket.socket):
 
 
 def _drop_accept_tracebacks() -> None:
-    """Asyncio's traceback of an accept that failed says what was logged above, once a second for ever."""
+    """Drop asyncio's traceback of a failed accept, once a second without end: the failure is logged above."""
     logger = logging.getLogger("asyncio")
     if _is_not_accepting not in logger.filters:
         logger.addFilter(_is_not_accepting)

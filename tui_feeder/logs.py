@@ -60,7 +60,7 @@ _stated: set[str] = set()
 
 
 class LogError(HostError):
-    """The log cannot be written where it should be; the text says why."""
+    """The log cannot be written where it should be."""
 
 
 class _Masking(logging.Formatter):
@@ -121,7 +121,7 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
 
     lost = 0  # lines
     _begun = False
-    _mode = 0o600  # of a new file; that of the one before it where somebody has changed that
+    _mode = 0o600  # of a new file; that of the one before it where that was changed
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
@@ -143,13 +143,13 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
         return open(descriptor, "a", encoding="utf-8")
 
     def reopen_if_moved(self) -> None:
-        """Begin anew what was moved, without waiting for the next line."""
+        """Reopen a file that was moved, without waiting for the next line."""
         with self.lock or contextlib.nullcontext():
             if self._moved():
                 self._begin_again()
 
     def _moved(self) -> bool:
-        """Whether another file, or none, has its name: logrotate has moved it, or somebody removed it."""
+        """Whether another file, or none, has its name: logrotate has moved it, or it was removed."""
         if self.stream is None:
             return False
         try:
@@ -188,7 +188,7 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
 
 
 def configure_logging(config: Config, file: Path | None = None, *, own: bool = False) -> Path | None:
-    """Send log lines to stderr, or to ``file`` (mode 0600, rotated), as ``[service]`` says.
+    """Send log lines to stderr, or to ``file`` (mode 0600, rotated), as set in ``[service]``.
 
     Args:
         config: with its secrets, which are masked.
@@ -218,7 +218,7 @@ def configure_logging(config: Config, file: Path | None = None, *, own: bool = F
 
 
 def reopen_log_files() -> None:
-    """Begin a log file anew that was moved, as logrotate asks by SIGHUP. Not from a signal handler.
+    """Reopen a log file that was moved, as logrotate asks by SIGHUP. Not from a signal handler.
 
     The thread that a signal interrupts may be within a line.
     """
@@ -234,7 +234,7 @@ def _opened(service: Service, file: Path, own: bool) -> RotatedFile:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in names:
             check_owner(name)
-            # Of a link the file behind it is put aside and begun anew, not the link.
+            # Of a link the file behind it is rotated, not the link.
             written = name.resolve() if name.is_file() else name
             with contextlib.suppress(BlockingIOError):
                 return RotatedFile(written, maxBytes=size, backupCount=keep, encoding="utf-8")
@@ -248,7 +248,7 @@ def _opened(service: Service, file: Path, own: bool) -> RotatedFile:
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
-    """A thread that ends by an exception says so in the log; Python's own way is stderr, the screen."""
+    """A thread that ends by an exception is logged; Python's own way is stderr, the screen."""
     if failure.exc_value is None or failure.exc_type is SystemExit:
         return
     name = failure.thread.name if failure.thread is not None else "of a part that is gone"

@@ -1,8 +1,8 @@
 """What a screen may know: immutable snapshots of the engine, and the protocol that hands them out.
 
 A screen pulls a :class:`Snapshot` a few times a second and asks for bars and profiles when it shows
-them. It cannot tell a live engine from an attached one, a recording, or a fake with a frozen clock.
-Absent values are None, never 0. Instants are exchange time in ms unless a name says otherwise.
+them. It cannot distinguish a live engine from an attached one, a recording, or a fake with a frozen clock.
+Absent values are None, never 0. Instants are exchange time in ms unless noted otherwise.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class MinuteState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FormingView:
-    """The minute in progress, of which the stream tells several times a second."""
+    """The minute in progress, updated by the stream several times a second."""
 
     open_time: int
     open: float
@@ -149,7 +149,7 @@ class SymbolView:
     day_closes: tuple[float, ...] = ()  # of the half hours of the last 24 h as far as there, the newest last
     revisions: int = 0  # published minutes that were corrected since the start
     stored: tuple[int, int] = (0, 0)  # another pair whenever minutes were stored, or replaced by other values
-    forming: FormingView | None = None  # the minute after ``last_closed``, once a frame told of it
+    forming: FormingView | None = None  # the minute after ``last_closed``, once a frame has it
     profile_note: str = ""  # why the rows of its profile do not fit it; "" where they do
     high_24h: float | None = None  # of the closed minutes of the last 24 h
     low_24h: float | None = None
@@ -169,7 +169,7 @@ class GapView:
     source: str  # last source asked
     reason: str  # why it opened, or why the last try failed
     next_try: int | None
-    eta_seconds: float | None = None  # real seconds until it is filled, while it is and that can be told
+    eta_seconds: float | None = None  # real seconds until it is filled, where that is known
     closed_at: int | None = None  # when it was filled
 
     @property
@@ -214,7 +214,7 @@ class AlertView:
     text: str
     price: float | None = None  # where it is drawn in the chart of its symbol
     rings: bool = True  # the bell of the terminal
-    acknowledged: bool = False  # somebody has seen it
+    acknowledged: bool = False  # by the user
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +257,7 @@ class Snapshot:
     #: that they are damaged, or that its files were deleted. Any of it makes a live feeder "degraded".
     store_troubles: Mapping[str, str] = field(default_factory=dict)
     history_fraction: float | None = None  # of all history to be read, 0.0 to 1.0; None while none is read
-    history_eta: float | None = None  # real seconds until all of it is read, where that can be told
+    history_eta: float | None = None  # real seconds until all of it is read, where that is known
     sinks: Mapping[str, str] = field(default_factory=dict)  # sink -> "ok" | "off" | what is wrong
     alerts: tuple[AlertView, ...] = ()  # the newest last, at most a few dozen
 
@@ -341,7 +341,7 @@ class Monitor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FaultOption:
-    """A fault that a demo's exchange can be told to have."""
+    """A fault that can be switched on in a demo's exchange."""
 
     name: str
     text: str  # what it does, a few words
@@ -349,7 +349,7 @@ class FaultOption:
 
 
 class Faults(Protocol):
-    """The faults of a demo's exchange, for whoever wants to watch the healing.
+    """The faults of a demo's exchange, to watch the recovery.
 
     Calls may take seconds and are made off the screen's loop.
     """

@@ -17,11 +17,11 @@ _NAME = "feeder-tui"
 
 
 class FolderError(HostError):
-    """A folder cannot be had; the text says why and what to do."""
+    """A folder cannot be used."""
 
 
 def home(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The user's home, None where nobody knows of one."""
+    """The user's home, None where it is unknown."""
     stated = environ.get("HOME")
     try:
         found = Path(stated) if stated else Path("~").expanduser()
@@ -89,7 +89,7 @@ def make_private_folder(path: Path) -> None:
     """Make the folder if it is not there, for its user alone.
 
     Raises:
-        FolderError: it is somebody else's, open to others, or no folder.
+        FolderError: it belongs to another user, is open to others, or is not a folder.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def check_owner(path: Path) -> None:
     try:
         found, folder = path.lstat(), path.absolute().parent.stat()
     except OSError:
-        return  # whoever uses it finds out
+        return  # the error is reported where it is used
     if folder.st_mode & stat.S_IWOTH and found.st_uid not in (os.geteuid(), 0, folder.st_uid):
         raise FolderError(
             f"{path} belongs to another user (number {found.st_uid}) and lies in a folder that everyone may "
@@ -140,7 +140,7 @@ def check_owner(path: Path) -> None:
 
 
 def _stated(variable: str, below_home: str, environ: Mapping[str, str]) -> Path | None:
-    """The folder that a variable names, else the usual one; a relative path is to be ignored, says XDG."""
+    """The folder that a variable names, else the usual one; a relative path is ignored, as XDG demands."""
     stated = environ.get(variable, "")
     if os.path.isabs(stated):
         return Path(stated)

@@ -44,12 +44,12 @@ _NOT_OURS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 
 
 class RunError(RunFailure):
-    """The run cannot go as asked; the message says why and what to do."""
+    """The run cannot start or continue as configured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says of a run beside the configuration."""
+    """What the command line sets of a run beside the configuration."""
 
     headless: bool
     jsonl: bool  # messages on stdout
@@ -172,7 +172,7 @@ def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
 
 
 def ui_settings(loaded: LoadedConfig) -> UiSettings:
-    """What the configuration says of the screen; loads the screen's code."""
+    """The settings of the screen; loads the screen's code."""
     from tui_feeder.app import UiSettings
 
     ui = loaded.config.ui
@@ -189,7 +189,7 @@ def ui_settings(loaded: LoadedConfig) -> UiSettings:
 
 
 def _systemd_notifications(engine: EngineThread, config: Config) -> contextlib.AbstractContextManager[None]:
-    """Tell systemd how the run is, where it asked."""
+    """Report the state of the run to systemd, where it asks for it."""
     if "NOTIFY_SOCKET" not in os.environ:
         return contextlib.nullcontext()
     from tui_feeder.service.notify import notifying

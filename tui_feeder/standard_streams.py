@@ -2,7 +2,7 @@
 
 Python leaves each write to standard output to fail where it stands: as a traceback, as an exit code of its
 own at the very end, or as a fault of whatever was being done. Here a write that fails ends the command by
-one exception, and :func:`exit_code` says what that means.
+one exception, and :func:`exit_code` gives its exit code.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tui_feeder.errors import ExitCode, HostError
 class OutputError(HostError):
     """Standard output takes no more.
 
-    Not an OSError, lest somebody on the way take it for a fault of a file of his own.
+    Not an OSError, or code on the way would take it for an error of one of its own files.
     """
 
 
@@ -46,7 +46,7 @@ class _Output(io.FileIO):
 
 
 class _Errors(io.FileIO):
-    """Descriptor 2. What cannot be told cannot be told: a write never fails."""
+    """Descriptor 2. An error cannot be reported anywhere else: a write never fails."""
 
     def write(self, data: Any, /) -> int:  # noqa: ANN401 - any buffer
         """Write ``data`` as far as it can be."""
@@ -106,7 +106,7 @@ def _text(raw: io.FileIO, before: Any) -> io.TextIOWrapper:  # noqa: ANN401 - ma
 
 
 def exit_code(code: int) -> int:
-    """The exit code of a command, once all it has written is out; tells on stderr why it is not.
+    """The exit code of a command, once all it has written is out; a failed write is reported on stderr.
 
     Args:
         code: what the command itself came to.

@@ -47,11 +47,11 @@ _SYMBOLS = "▲▸●─│┊░▇┤┈█▀╽╵▏•⣿…"
 
 
 def terminal_codec(environ: Mapping[str, str] | None = None) -> str:
-    """The codec of the terminal, as the locale says; a locale that says nothing has ASCII.
+    """The codec of the terminal, from the locale; ASCII where the locale names none.
 
     Args:
         environ: of a program; None for this one's as it was started. Python sets ``LC_CTYPE`` to UTF-8 for
-            itself where the locale is C, which tells nothing of the terminal.
+            itself where the locale is C, which does not depend on the terminal.
     """
     if environ is None:
         environ = dict(os.environ)
@@ -90,7 +90,7 @@ def _open_terminal() -> IO[str]:
     """
     descriptor = None
     for number in filter(os.isatty, (1, 0)):
-        try:  # anew: whoever shares the descriptor may have made it non-blocking
+        try:  # reopened: a process that shares the descriptor may have made it non-blocking
             descriptor = os.open(os.ttyname(number), os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
         except OSError:  # its device is not to be seen from here, as in a container
             descriptor = os.dup(number)
@@ -142,7 +142,7 @@ def hung_up(app: App[Any]) -> bool:
 
 
 def lost_writes(app: App[Any]) -> bool:
-    """Whether writes were dropped since the last call, so that the screen must be drawn anew."""
+    """Whether writes were dropped since the last call, so that the screen must be redrawn."""
     driver = app._driver
     if not isinstance(driver, TerminalDriver) or not driver.dropped:
         return False
@@ -322,7 +322,7 @@ class Output:
 
 
 class CrashLoggingApp(App[Result]):
-    """An app whose crash goes to the log with its traceback, and leaves the terminal to the one who tells."""
+    """An app whose crash goes to the log with its traceback, and prints nothing to the terminal."""
 
     failure: Exception | None = None  # the first unhandled exception
 
@@ -354,7 +354,7 @@ class TerminalDriver(LinuxDriver):
         self.output = Output(_open_terminal(), OutputMinimizer(getattr(app, "colored", True)))
         self._file = self.output  # type: ignore[assignment]
         self._sent = 0  # texts given to the output thread
-        self.dropped = False  # a write was lost: what is on the screen must be drawn anew
+        self.dropped = False  # a write was lost: the screen must be redrawn
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """Columns and rows of the terminal that is drawn on; Textual asks stdout, which may be a pipe."""

@@ -28,7 +28,7 @@ def parse_time(value: object) -> int:
 
     Raises:
         ValueError: no such moment, or not in the years 1970 to 2199; of a number that is hardly meant in ms
-            the message says in what it may be. 0 is the beginning of all time.
+            the message names the unit it may be in. 0 is the beginning of all time.
         TypeError: none of these types.
     """
     if value is None or (isinstance(value, bool | float) and value == value):

@@ -59,6 +59,7 @@ def _exempt(node: _Function) -> bool:
         or ".callback" in decorators
         or ".setter" in decorators
         or "@on(" in f"@{decorators}"
+        or "Exit codes: " in (ast.get_docstring(node) or "")
     )
 
 

@@ -59,7 +59,7 @@ _T = TypeVar("_T")
 
 
 class AttachError(RunFailure):
-    """A feeder cannot be attached to; the text says why."""
+    """A feeder cannot be attached to."""
 
 
 @dataclass(slots=True)
@@ -75,8 +75,8 @@ class _Known:
 class AttachedMonitor:
     """The :class:`~tui_feeder.monitor.Monitor` of the feeder that listens at a socket.
 
-    A feeder that goes away is looked for until it is back or :meth:`close` is called; meanwhile the last
-    snapshot stays, its state ``lost``.
+    Where the connection is lost it reconnects until :meth:`close` is called; until then the last snapshot
+    stays, its state ``lost``.
 
     Args:
         path: of the socket.
@@ -266,7 +266,7 @@ class AttachedMonitor:
             tries += 1
 
     def _lost(self, error: BaseException) -> None:
-        """Nobody answers: said once on the screen, and what waits is forgotten."""
+        """The connection is lost: reported once on the screen; pending requests are dropped."""
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         if self._writer is not None:

@@ -1,4 +1,4 @@
-"""The feeder's end: answers whoever is attached, on a thread of its own."""
+"""The feeder's end: answers attached clients, on a thread of its own."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from tui_feeder.version import __version__
 log = logging.getLogger(__name__)
 
 _CLIENTS = 32
-_CONNECTIONS = 48  # clients, and those that have to be told that there are enough
-#: A client that says nothing for so long is let go; one that was stopped in its shell attaches again.
+_CONNECTIONS = 48  # clients, and those that get a refusal because there are too many
+#: A client that sends nothing for so long is disconnected; one that was stopped in its shell reconnects.
 _HELLO_SECONDS, _STUCK_SECONDS, _SILENT_SECONDS = 5.0, 30.0, 600.0
 _OLD_SECONDS, _FRESH_SECONDS, _LOOK_SECONDS = 0.5, 1.0, 0.02
 _BARS, _CELLS, _NAME = 10_000, 2_000, 64
@@ -167,7 +167,7 @@ class AttachServer:
             await _send(writer, compressor.encode_frame(answer))
 
     def _step(self, sent: FlatSnapshot | None, newest: FlatSnapshot) -> Difference:
-        """What leads a client to the newest snapshot; found once for all who were told the same before.
+        """What leads a client to the newest snapshot; computed once for all that were sent the same before.
 
         Snapshots are taken ten times a second at most, so many clients cost hardly more than a few.
         """
@@ -180,7 +180,7 @@ class AttachServer:
         return structs.replace(step, age=max(0.0, time.monotonic() - taken_at))
 
     async def _fresh(self) -> FlatSnapshot:
-        """The newest snapshot; where nobody looked for a while, the one that is taken now."""
+        """The newest snapshot; where none was asked for lately, the one that is taken now."""
         found = self._monitor.snapshot()
         deadline = time.monotonic() + _FRESH_SECONDS
         if time.monotonic() - found.taken_at > _OLD_SECONDS:

@@ -20,7 +20,7 @@ _ENDING = ".sock"
 
 
 class SocketError(FolderError):
-    """A socket cannot be had; the text says why and what to do."""
+    """A socket cannot be used."""
 
 
 def default_socket_path(pid: int) -> Path:
@@ -48,7 +48,7 @@ def check_peer(connected: socket.socket) -> None:
 
 
 def is_listening(path: Path) -> bool:
-    """Whether somebody answers there."""
+    """Whether a process accepts connections there."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(1.0)
         try:
@@ -109,7 +109,7 @@ def bind_socket(path: Path) -> socket.socket:
     """A socket bound to ``path``, mode 0600, that listens.
 
     Raises:
-        SocketError: somebody listens there already, or it cannot be made.
+        SocketError: another feeder listens there already, or it cannot be made.
     """
     if path.parent == runtime_folder():
         try:

@@ -1,13 +1,13 @@
-"""What is said over the socket: frames of MessagePack behind a length, snapshots as differences.
+"""The protocol of the socket: frames of MessagePack behind a length, snapshots as differences.
 
 A client opens with :class:`Hello` and gets :class:`Welcome` or :class:`Refusal`. From then on it asks, each
 question with a number of its own, and gets one answer to each in the order they are ready. The newest
-snapshot is sent when the client pulls it, as the difference to the one it got before: nobody is sent what
-he did not ask for, so a client that stops reading stops being written to.
+snapshot is sent when the client pulls it, as the difference to the one it got before: nothing is sent
+that was not asked for, so a client that stops reading is not written to.
 
-What a feeder says after its welcome is packed: the bodies of its frames are one deflate stream, flushed at
-the end of each, so that names and numbers sent before cost next to nothing. Hello, welcome and the refusal of
-a client are not, so that any two versions understand why they do not understand each other.
+What a feeder sends after its welcome is compressed: the bodies of its frames are one deflate stream, flushed
+at the end of each, so that names and numbers sent before cost next to nothing. Hello, welcome and the refusal
+of a client are not, so that two incompatible versions can report that they are.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _LEVEL = 1
 
 
 class WireError(RunFailure):
-    """The other side says what cannot be understood; the text says what."""
+    """The other side sent what cannot be understood."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -70,7 +70,7 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
 
 
 class Question(msgspec.Struct, frozen=True, tag="ask"):
-    """Something a :class:`~tui_feeder.monitor.Monitor` can be asked or told, by the method's name."""
+    """Something a :class:`~tui_feeder.monitor.Monitor` can be asked, by the method's name."""
 
     id: int
     what: str
@@ -87,7 +87,7 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
 class Difference(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """What has changed from a snapshot to a later one; field names are those of the views.
 
-    Of a row of as many views as before only those that changed are told, by their place; of a minute in
+    Of a row of as many views as before only those that changed are sent, by their place; of a minute in
     progress, which changes most, the values without their names.
     """
 
@@ -205,7 +205,7 @@ _SINGLE = ("forming", "progress")
 
 
 def _plain_fields(kind: type) -> tuple[str, ...]:
-    """The fields of a view that are told as such; the others have their own place in a difference."""
+    """The fields of a view that are sent as such; the others have their own place in a difference."""
     own = ("symbols", "events", "counters", "taken_at") if kind is Snapshot else ()
     return tuple(field.name for field in fields(kind) if field.name not in own)
 

@@ -60,7 +60,7 @@ def display(pausing: Callable[[], str | None]) -> Display:
     """Bars where stderr is a terminal, else lines.
 
     Args:
-        pausing: tells why the store takes nothing, where it does not.
+        pausing: gives the reason why writes to the store are paused; None where they are not.
     """
     return Bars(pausing) if sys.stderr.isatty() else Lines(pausing)
 
@@ -151,7 +151,7 @@ class Bars:
         self._rich.console.print(text, markup=False, highlight=False)
 
     def stop(self) -> None:
-        """Remove the bars; the table that follows says what they came to."""
+        """Remove the bars; the table that follows has the result."""
         if self._rich is not None:
             self._rich.stop()
 

@@ -1,4 +1,4 @@
-"""``feeder-tui backfill``: read history into the store, say what came of it, and exit."""
+"""``feeder-tui backfill``: read history into the store, print the result, and exit."""
 
 from __future__ import annotations
 

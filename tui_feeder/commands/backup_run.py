@@ -28,7 +28,7 @@ _SLICE_MS = 30 * DAY_MS
 
 
 class BackupError(StorageError):
-    """The copy cannot be made; the message says why."""
+    """The copy cannot be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def run(storage: Path, target: Path, json: bool) -> int:
                     f"{storage} is damaged, and no copy of it was left: {'; '.join(found.damaged)}. "
                     "Mend it first: feeder-tui verify --repair, or run the feeder or feeder-tui backfill"
                 )
-            (part / _LOCK).unlink(missing_ok=True)  # of the reading; whoever opens the copy makes its own
+            (part / _LOCK).unlink(missing_ok=True)  # the copy makes its own
             sync_directory(part)
             os.rename(part, target)
             sync_directory(target.parent)

@@ -1,4 +1,4 @@
-"""What ``feeder-tui doctor`` looks at: each check says how it is, and what to do where it is not well."""
+"""The checks of ``feeder-tui doctor``: each gives a state, a text, and a remedy where something is wrong."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Market:
-    """The exchange, and what its list said, for the checks after it."""
+    """The exchange and its list of symbols, for the checks after it."""
 
     exchange: Exchange
     listed: dict[str, SymbolInfo] = field(default_factory=dict)
@@ -154,7 +154,7 @@ def _fits(holds: str, config: Config) -> bool:
 
 
 def _holder(lock: Path) -> str:
-    """Who holds the lock of a store, "" if nobody does. The lock itself is left alone."""
+    """The process that holds the lock of a store; "" for none. The lock itself is left alone."""
     try:
         inode = lock.stat().st_ino
         locks = Path("/proc/locks").read_text().splitlines()
@@ -198,7 +198,7 @@ async def _feeder_answers(url: str) -> bool:
 
 
 def proxies(config: Config) -> Finding:
-    """How REST, the streams and the archive are reached, and who says so."""
+    """How REST, the streams and the archive are reached, and which setting decides it."""
     try:
         found = routes(config)
     except ProxyError as error:
@@ -350,7 +350,7 @@ async def archive(config: Config, market: Market) -> Finding | None:
     """One day's file, checked and parsed; None where the exchange has no archive.
 
     Args:
-        config: tells where archives are.
+        config: has the address of the archives.
         market: asked for a file of the day before yesterday.
 
     Returns:

@@ -29,7 +29,7 @@ def run(read: Callable[[], LoadedConfig], patience: float, as_json: bool) -> int
         as_json: one object instead of lines.
     """
     for noisy in ("aiokafka", "tui_feeder.engine.exchanges"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)  # what they say is told in one line
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)  # their errors are reported in one line
     found: list[Finding] = []
 
     async def all_of_them() -> None:
@@ -81,8 +81,8 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
     reported = {need.key.partition(".")[0] for need in needs}
     asked = asyncio.create_task(
         checks.sinks(config, reported)
-    )  # they may take their time: nobody waits for another
-    if way.state == "fail":  # nobody can be asked
+    )  # they may take long: no other check waits for them
+    if way.state == "fail":  # no address can be reached
         for finding in await asked:
             yield finding
         return

@@ -24,7 +24,7 @@ _REFUSALS = (Refusal.REFUSED_HERE, Refusal.FORBIDDEN, Refusal.BANNED)
 
 
 class ExchangeError(ExchangeFailure):
-    """The exchange cannot be asked; the message says why."""
+    """The exchange cannot be asked."""
 
 
 class Connection:

@@ -40,7 +40,7 @@ class ExportRequest:
 
 
 class ExportError(HostError):
-    """The candles cannot be written; the message says why."""
+    """The candles cannot be written."""
 
 
 def run(storage: Path, request: ExportRequest) -> int:

@@ -63,7 +63,7 @@ def report_failure(error: Exception) -> ExitCode:
     Args:
         error: what was raised; raised again where tracebacks are wanted.
     """
-    if isinstance(error, InputError):  # where it was raised says nothing to whoever wrote the input
+    if isinstance(error, InputError):  # where it was raised is of no use to the author of the input
         traceback_wanted = False
     else:
         traceback_wanted = debugging or bool(os.environ.get(DEBUG_VARIABLE))

@@ -155,7 +155,7 @@ def _int(found: dict[str, object], name: str) -> int:
 
 
 def _share(part: int, whole: int) -> str:
-    """A percentage that says 100 % only of the whole."""
+    """A percentage that is 100 % only for the whole."""
     if part == whole:
         return "100 %"
     return f"{min(99.9, 100 * part / whole):.1f} %"

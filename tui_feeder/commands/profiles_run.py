@@ -16,7 +16,7 @@ from tui_feeder.engine.storage.store import Store
 
 
 def rebuild(config: Config, names: list[str] | None, mode: str | None, json: bool) -> int:
-    """Build the days, tell what was done; the exit code.
+    """Build the days and print what was done; the exit code.
 
     Args:
         config: whose settings shape the profiles.

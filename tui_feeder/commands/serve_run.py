@@ -117,7 +117,7 @@ textual_server.AppService = Service  # type: ignore[attr-defined]  # the server 
 class Pages(Server):
     """Pages that each run ``feeder-tui attach``.
 
-    A page of somebody else's must not reach it through the user's browser: what is asked under another name
+    Pages of other sites must not reach it through the user's browser: a request under another host name
     than the one it is served at, or from another page than its own, is refused.
     """
 
@@ -149,7 +149,7 @@ class Pages(Server):
             await over.wait()
 
     async def on_startup(self, app: web.Application) -> None:
-        """Tell where the pages are."""
+        """Print the address of the pages."""
         typer.echo(
             f"showing the feeder at {self._path} on http://{self.host}:{self.port} (ctrl+c ends)", err=True
         )

@@ -52,7 +52,7 @@ def discard(
     """Delete the messages that are queued in the store for a sink, of all its topics.
 
     Queued messages stay when their sink is disabled; this deletes them for good. No feeder may run on the
-    store meanwhile.
+    store at that time.
 
     For example:
 

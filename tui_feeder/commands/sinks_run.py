@@ -20,7 +20,7 @@ from tui_feeder.errors import ExitCode, UsageError
 
 def check(loaded: LoadedConfig, as_json: bool) -> int:
     """Print what was found; 0 when every enabled sink works."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the reason is told in result line
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the reason is reported in one line
     found = asyncio.run(look(loaded.config))
     if as_json:
         answer = {
@@ -48,7 +48,7 @@ def discard(loaded: LoadedConfig, kind: str, confirmed: bool) -> int:
 
     Raises:
         StoreError: there is no store, or a feeder runs on it.
-        UsageError: there is nobody to confirm it.
+        UsageError: there is no terminal to confirm it on.
     """
     path = loaded.config.application.storage_path
     with contextlib.closing(Store(path, read_only=True)) as store:

@@ -19,7 +19,7 @@ _FIELDS = (ROW.names or ())[1:]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong with the stored minutes ``[start, end)``, whatever other sources say."""
+    """Something wrong with the stored minutes ``[start, end)``, whatever other sources have."""
 
     start: int
     end: int
@@ -88,12 +88,12 @@ def check_stored(store: Store, findings: Findings, start: int, end: int) -> None
     """The store against itself: blocks decode, rows keep every invariant, the record agrees with them."""
     symbol = findings.symbol
     certified = store.certified(symbol)
-    present = store.present(symbol)  # read after it: an engine may add to both meanwhile
+    present = store.present(symbol)  # read after it: an engine may be adding to both
     for low, high in certified.subtract(present).clip(start, end):
         findings.fault(low, high, "certified, yet not recorded as stored")
     for at in range(start // DAY_MS * DAY_MS, end, 30 * DAY_MS):
         low, high = max(at, start), min(at + 30 * DAY_MS, end)
-        # An engine may be writing: what it adds meanwhile is in the rows, not yet in this record.
+        # An engine may be writing: what it has just added is in the rows, not yet in this record.
         recorded = store.present(symbol).union(store.damaged_missing(symbol)).clip(low, high)
         rows = store.read(symbol, low, high)
         findings.minutes += len(rows)

@@ -175,7 +175,7 @@ class ReplayMonitor:
                     self.clock.go(target)
 
     def _load(self, target: int) -> bool:
-        """Make every symbol anew at ``target``; False where another wish came meanwhile."""
+        """Load every symbol at ``target``; False where another target was set in between."""
         self._newest = replace(self._newest, state="seeking", sequence=self._newest.sequence + 1)
         kept = {replay.symbol: replay for replay in self._replays if replay.reached == target}
         made = []
@@ -200,7 +200,7 @@ class ReplayMonitor:
             self._wake.set()
 
     def _renew(self) -> None:
-        """Make symbols anew whose minutes were repaired since they were counted; looked at once a second."""
+        """Reload symbols whose minutes were repaired since they were counted; checked once a second."""
         now = time.monotonic()
         if now - self._renewed < _RENEW_SECONDS:
             return
@@ -335,7 +335,7 @@ class ReplayMonitor:
         return self._reads.sources(symbol, start, end, self._newest.exchange_time)
 
     def retry_gaps(self, symbol: str | None = None) -> None:
-        """Nothing is fetched in a replay; it says so."""
+        """Nothing is downloaded in a replay: log that."""
         self._ask(lambda: self._note("warning", "a replay fetches nothing: feeder-tui backfill does"))
 
     def acknowledge(self, number: int | None = None) -> None:

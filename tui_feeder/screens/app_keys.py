@@ -35,7 +35,7 @@ APP_BINDINGS: tuple[Binding, ...] = (
 
 
 def bindings_with_quit(tooltip: str) -> tuple[Binding, ...]:
-    """The same keys where q stops no feeder; ``tooltip`` says what it does."""
+    """The same keys where q stops no feeder; ``tooltip`` describes what it does."""
     return tuple(replace(key, tooltip=tooltip) if key.id == "app.quit" else key for key in APP_BINDINGS)
 
 

@@ -54,7 +54,7 @@ class Appearance:
         self.themes = Themes(folder / "themes" if folder is not None else None)
         self._theme = self.themes.load(settings.theme)
         if saved_theme is not None and not settings.theme_stated:
-            with suppress(ValueError):  # there no longer, or faulty: told by the first look at the files
+            with suppress(ValueError):  # deleted or invalid: reported by the first read of the files
                 self._theme = self.themes.load(saved_theme)
         self._system = color_system(settings.colors)
         self.colored = self._system is not None

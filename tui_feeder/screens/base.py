@@ -27,7 +27,7 @@ from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.picture import svg
 from tui_feeder.widgets.popup import Choice, Overlay
 
-#: Columns and rows below which a page says what is needed.
+#: Columns and rows below which a page shows what is needed.
 MINIMUM = Size(80, 24)
 
 _CLOCK = 10  # cells
@@ -41,7 +41,7 @@ def _layer(widget: Widget) -> int:
 
 
 class _ByPlan(Layout):
-    """Puts every widget where its screen's plan says; those without a place are not shown."""
+    """Puts every widget at its place in the screen's plan; those without a place are not shown."""
 
     name = "by-plan"
 
@@ -148,7 +148,7 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         self.replan()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Place everything anew."""
+        """Place everything again."""
         self.replan()
 
     def on_screen_resume(self) -> None:

@@ -87,7 +87,7 @@ def export_menu(screen: FeederScreen) -> Popup:
 
 
 def _export(screen: FeederScreen, form: str) -> None:
-    """Write what is in view as a new file where the program was started, and say where."""
+    """Write what is in view as a new file where the program was started, and show its path."""
     table = screen.table()
     name = table.name if table is not None else str(screen.app.current_mode)
     if form == "svg":

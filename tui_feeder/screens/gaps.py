@@ -51,7 +51,7 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         return (self._strips, self._list, self._detail)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
-        """Coverage above, the list below, and under it what there is to say of the selected gap."""
+        """Coverage above, the list below, and under it the details of the selected gap."""
         rows = self._coverage_rows
         return {
             self._strips: Region(0, 1, size.width, rows),

@@ -44,7 +44,7 @@ def origins_sheet(host: ScreenHost) -> Sheet:
             read[key] = host.monitor.sources(symbol, start, end)
         return read[key]
 
-    stored: list[object] = []  # of which minutes ``read`` tells
+    stored: list[object] = []  # the state of the store that ``read`` belongs to
 
     def lines() -> list[list[Part]]:
         now = next((view for view in host.snapshot.symbols if view.symbol == symbol), None)

@@ -35,7 +35,7 @@ _TALL, _SIDE_ROWS = 50, 12
 _MOST_COLUMNS = 40
 
 _RESORT_SECONDS = 2.0
-_AGE_SECONDS = 0.95  # ages that change at every look tell nothing and cost a third of all bytes
+_AGE_SECONDS = 0.95  # ages that change with every frame are of no use and cost a third of all bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         self._columns_key: object = None
         self._ticks_since_sort = 0
         self.filter: FilterInput = FilterInput(lambda: self.grid)
-        self._aged_at = -math.inf  # local seconds when the ages were last told
+        self._aged_at = -math.inf  # local seconds when the ages were last drawn
         self._now = 0  # exchange time then
 
     @property
@@ -136,7 +136,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         return (*self._columns, self._title, self._candles, self._edge, self._profile, self._news, self._side)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
-        """Columns side by side in the grid's place, the rest as :func:`places` says."""
+        """Columns side by side in the grid's place, the rest as in :func:`places`."""
         snapshot = self.host.snapshot
         where = self._places = places(size, self.shown_symbols(snapshot))
         self._choose_columns(snapshot)

@@ -18,7 +18,7 @@ from tui_feeder.widgets.palette import Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.sources import source_lines
 
-_AGE_SECONDS = 0.95  # ages that change at every look tell nothing
+_AGE_SECONDS = 0.95  # ages that change with every frame are of no use
 
 
 class SourcesScreen(FeederScreen, inherit_bindings=False):

@@ -30,7 +30,7 @@ class Toasts:
         newest = snapshot.alerts[-1].number if snapshot.alerts else 0
         if self._known is None:
             self._known = newest
-        if newest < self._known:  # the feeder began anew, and counts from one
+        if newest < self._known:  # the feeder has restarted, and counts from one
             self._known = 0
         fresh = tuple(alert for alert in snapshot.alerts if alert.number > self._known)
         self._known = newest

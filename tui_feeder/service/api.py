@@ -85,7 +85,7 @@ class Asked:
 
 
 def _page(rows: Sequence[Any], asked: Asked, most: int = MOST) -> tuple[Sequence[Any], dict[str, Any]]:
-    """The part that ``limit`` and ``offset`` ask for, and what is said of the whole."""
+    """The part that ``limit`` and ``offset`` ask for, and the counts of the whole."""
     limit, offset = asked.number("limit", _USUAL, 1, most), asked.number("offset", 0, 0, 10**9)
     following = offset + limit
     about = {"total": len(rows), "next_offset": following if following < len(rows) else None}

@@ -25,7 +25,7 @@ from tui_feeder.monitor import ProfileView, Snapshot
 T = TypeVar("T")
 #: The engine's loop has so long to answer; a healthy one takes milliseconds.
 _ANSWER_SECONDS = 2.0
-#: A look so young serves whoever asks next.
+#: A status so young is used again for the next request.
 _FRESH_SECONDS = 0.5
 
 
@@ -35,7 +35,7 @@ class BusyError(RunFailure):
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """Everything the service tells, taken at one instant."""
+    """Everything the service reports, taken at one instant."""
 
     snapshot: Snapshot
     answer_seconds: float  # until the engine's loop had time for it
@@ -44,7 +44,7 @@ class EngineStatus:
     outboxes: dict[tuple[str, str], OutboxStatus]  # by topic and sink
     latencies: dict[str, Counted]  # "minute", "frame", "loop"
     ban_until: int  # exchange ms, 0 without one
-    disk_free: int | None  # bytes on the disk of the store; None where it cannot be told
+    disk_free: int | None  # bytes on the disk of the store; None where it is unknown
 
 
 class EngineProbe:

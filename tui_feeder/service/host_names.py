@@ -1,7 +1,7 @@
 """Which names a request may call this server by.
 
 A page of another site can have its own name point at this machine and then read what is served here as if it
-were its own (DNS rebinding). The browser says that name in the ``Host`` header, so what is no name of ours
+were its own (DNS rebinding). The browser sends that name in the ``Host`` header, so a name that is not ours
 is refused. An address cannot be made to point elsewhere.
 """
 
@@ -59,7 +59,7 @@ def host_of(header: str) -> str:
 
 
 def host_refusal(header: str, key: str) -> str:
-    """What to say to a request under a name that is none of ours.
+    """The message for a request under a host name that is not ours.
 
     Args:
         header: the ``Host`` header.

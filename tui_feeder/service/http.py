@@ -38,14 +38,14 @@ _DOWN = ("stopping", "stopped", "failed")
 
 
 class ServiceError(HostError):
-    """Nothing can be served; the message says why and what to do."""
+    """The service cannot start."""
 
 
 class HttpService:
     """Serves a running engine until :meth:`close`.
 
     Args:
-        engine: what is told of.
+        engine: what is served.
         host: address to listen at.
         port: 0 for any free one.
         allowed_hosts: names it answers to beside its own, ``service.allowed_hosts``.
@@ -122,7 +122,7 @@ class HttpService:
         )
 
     async def _ready(self, request: web.Request) -> web.Response:
-        """Whether it does what it is there for; each check says how it is."""
+        """Whether the feeder is ready, with the result of each check."""
         try:
             found = checks(await self._probe.status(), self._probe.config.service)
         except BusyError as error:
@@ -158,7 +158,7 @@ def open_listener(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _json(body: Any, status: int = 200) -> web.Response:  # noqa: ANN401 - whatever JSON can say
+def _json(body: Any, status: int = 200) -> web.Response:  # noqa: ANN401 - whatever JSON can hold
     data = body if isinstance(body, bytes) else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     return web.Response(body=data, status=status, content_type=_JSON)
 

@@ -1,4 +1,4 @@
-"""What Prometheus is told. ``docs/metrics.md`` has the same list, and a test that holds them together."""
+"""The metrics for Prometheus. ``docs/metrics.md`` has the same list; a test compares them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells systemd how the feeder is: ready when data flows, alive as long as the engine's loop answers.
+"""Notifications for systemd: ready when data flows, watchdog as long as the engine's loop answers.
 
 The protocol of ``sd_notify(3)``: datagrams of ``NAME=value`` to the socket that ``NOTIFY_SOCKET`` names.
 """
@@ -29,7 +29,7 @@ _PERIOD_SECONDS = 1.0
 def notifying(
     engine: EngineThread, settings: Service, environ: Mapping[str, str] = os.environ
 ) -> Iterator[None]:
-    """Tell systemd while inside, where it asked for it."""
+    """Notify systemd while inside, where it asks for it."""
     address = environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         yield
@@ -76,7 +76,7 @@ class Notifier:
         self._thread.start()
 
     def close(self) -> None:
-        """Say that the stop has begun."""
+        """Report that the shutdown has begun."""
         self._ended.set()
         self._thread.join(5.0)
         self._send("STOPPING=1", "STATUS=shutting down")
@@ -110,5 +110,5 @@ class Notifier:
             self._send("STATUS=" + status.replace("\n", " "))
 
     def _send(self, *lines: str) -> None:
-        with contextlib.suppress(OSError):  # nobody listens there any more: the feeder goes on
+        with contextlib.suppress(OSError):  # the socket is gone: the feeder continues
             self._socket.sendto("\n".join(lines).encode(), self._address)

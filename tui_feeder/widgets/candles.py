@@ -327,7 +327,7 @@ def paint_time_axis(
         bars: rows of dtype ROW in order of time.
         slots: times to columns.
         palette: styles and symbols.
-        cursor: open time of the slot under the crosshair, told instead of what would stand there.
+        cursor: open time of the slot under the crosshair, shown instead of what would stand there.
         partial: open times of the bars that lack minutes.
     """
     width, pitch = slots.width, slots.pitch

@@ -23,7 +23,7 @@ class CellContext:
 
     glyphs: Glyphs
     timeframe: int  # of the chart, seconds; the EMA distance is taken on it
-    now: int  # exchange time, ms; of the last time the ages were told
+    now: int  # exchange time, ms; when the ages were last drawn
     tenths: bool = True  # ages under ten seconds with a digit after the point
 
 

@@ -62,7 +62,7 @@ class Grid:
         self.forget_cells()
 
     def forget_cells(self) -> None:
-        """Format every row anew."""
+        """Format every row again."""
         self._edition += 1
 
     def update(self, snapshot: Snapshot, resort: bool = True) -> None:

@@ -25,7 +25,7 @@ _STATES = {
     "paused": ("off", Role.ACCENT),
     "seeking": ("loading", Role.ACCENT),
 }
-#: Of a replay, whose moment may be of any day and is told with the state.
+#: Of a replay, whose time may be of any day and is shown with the state.
 _REPLAYED = ("replay", "paused", "seeking")
 _SINKS = {"kafka": "kfk", "postgres": "pg", "postgresql": "pg"}
 _RECENT_MS = 120_000

@@ -1,7 +1,7 @@
 """Palette: styles by role and a set of symbols; makes strips of exact width for the painters.
 
 A painter names the *role* of a text (``Role.UP``), never a colour. The palette comes from a theme; without
-colours the roles keep only weight, so nothing on the screen may be told by colour alone.
+colours the roles keep only weight, so colour is never the only cue.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Glyphs:
     wick: str = "│"
     wick_top: str = "╵"
     wick_bottom: str = "╷"
-    body_down: str = "█"  # of a falling candle; where there is no colour to tell it, another symbol
+    body_down: str = "█"  # of a falling candle; where there is no colour, another symbol
     track: str = "┈"  # the empty part of a bar
     eighths: str = "▏▎▍▌▋▊▉█"  # of a cell, filled from the left
     braille: bool = True  # lines in dots of 1/2 x 1/4 cell; else one of ``dots`` a cell
@@ -160,7 +160,7 @@ class Palette:
         """A strip of exactly ``width`` cells.
 
         Args:
-            parts: what it shows, from the left; an ellipsis in the last cell tells that there is more.
+            parts: what it shows, from the left; an ellipsis in the last cell means that there is more.
             width: cells.
             selected: draw everything as the selection.
             fill: one cell that is repeated where the parts end early.

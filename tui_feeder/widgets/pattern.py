@@ -10,7 +10,7 @@ def matching(pattern: str) -> Callable[[str], bool]:
     """Whether a text has a match of a regular expression, or with ``!`` before it that it has none.
 
     Raises:
-        ValueError: it is no regular expression; the text says why.
+        ValueError: it is not a regular expression.
     """
     wanted = not pattern.startswith("!")
     try:

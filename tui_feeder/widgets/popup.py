@@ -150,7 +150,7 @@ class Sheet:
 
     Args:
         title: in the frame.
-        lines: made anew for every painting, so that ages in them live.
+        lines: made for every painting, so that ages in them are current.
     """
 
     def __init__(self, title: str, lines: Callable[[], Sequence[Sequence[Part]]]) -> None:

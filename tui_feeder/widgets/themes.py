@@ -52,7 +52,7 @@ class Themes:
         """Read a theme.
 
         Raises:
-            ValueError: there is no theme of that name, or its file is faulty; the text says what is allowed.
+            ValueError: there is no theme of that name, or its file is faulty; the text lists what is allowed.
         """
         path = self._all().get(name)
         if path is None:
