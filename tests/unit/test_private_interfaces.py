@@ -1,0 +1,247 @@
+"""What the program uses of libraries beyond what they promise: each use is named and checked.
+
+The upper bounds of textual, textual-serve, aiokafka and websockets in pyproject.toml are there for these.
+Before raising one, install the new version and run this file and the end-to-end tests of what uses it.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import io
+import textwrap
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Queue
+
+import pytest
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, errors
+from aiokafka.client import AIOKafkaClient
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.conn import create_conn
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from places import ROOT
+from textual.app import App
+from textual.driver import Driver
+from textual.drivers._writer_thread import WriterThread
+from textual.drivers.linux_driver import LinuxDriver
+from textual_serve import server as textual_server
+from textual_serve.app_service import AppService
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.connection import Connection
+from websockets.frames import Frame, Opcode
+
+from tui_feeder.terminal import CrashLoggingApp
+
+#: Each has a test below. The names of a module, and what it uses that begins with an underscore.
+USED = {
+    "terminal": {
+        "_close_messages_no_wait", "_driver", "_exit_renderables", "_fatal_error", "_file",
+        "_get_terminal_size", "_handle_exception", "_print_error_renderables", "_queue", "_writer_thread",
+    },
+    "commands.serve_run": {"_make_app", "_open_app_process"},
+    "engine.cluster.membership": {"_coordinator", "_do_heartbeat"},
+    "engine.cluster.producer": {"_txn_manager"},
+}  # fmt: skip
+LIBRARIES = ("textual", "textual_serve", "aiokafka", "websockets")
+
+
+def _imports(tree: ast.Module) -> set[str]:
+    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
+
+
+def _private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def _of_others(tree: ast.Module) -> Iterator[str]:
+    """Private attributes of objects that are not the class itself."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and _private(node.attr):
+            owner = ast.unparse(node.value)
+            if owner not in ("self", "cls") and not owner.startswith("super()"):
+                yield node.attr
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr", "hasattr"):
+            name = node.args[1]
+            if isinstance(name, ast.Constant) and isinstance(name.value, str) and _private(name.value):
+                yield name.value
+
+
+def _inherited(module: str) -> Iterator[str]:
+    """Private names of the libraries' classes that classes derived from them use or replace."""
+    loaded = importlib.import_module(module)
+    for _, kind in inspect.getmembers(loaded, inspect.isclass):
+        bases = [base for base in kind.__mro__[1:] if base.__module__.partition(".")[0] in LIBRARIES]
+        if kind.__module__ != module or not bases:
+            continue
+        source = "".join(map(inspect.getsource, bases))
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(kind)))):
+            name = getattr(node, "attr", None) or getattr(node, "name", None) or ""
+            if _private(str(name)) and (
+                f"def {name}(" in source or f"self.{name} " in source or f"self.{name}:" in source
+            ):
+                yield str(name)
+
+
+def test_every_private_use_is_named_here() -> None:
+    found: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "tui_feeder").rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        if not _imports(tree).intersection(LIBRARIES):
+            continue
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        names = {*_of_others(tree), *_inherited(module)}
+        if names:
+            found[module.removeprefix("tui_feeder.")] = names
+    assert found == USED, "name it in USED with a test, or do without"
+
+
+def test_libraries_whose_private_parts_are_used_have_an_upper_bound() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    stated = [*project["dependencies"], *project["optional-dependencies"]["browser"]]
+    for library in LIBRARIES:
+        (requirement,) = [line for line in stated if line.startswith(library.replace("_", "-") + ">=")]
+        assert ",<" in requirement, requirement
+
+
+# Textual: terminal.py draws on a terminal of its own choice, and lets go of one that does not read.
+
+
+def test_textual_writes_through_a_thread_with_a_bounded_queue_that_none_ends() -> None:
+    """``_writer_thread``, ``_queue``: the backlog is counted, emptied, and ended without waiting."""
+    assert "self._writer_thread = WriterThread(self._file)" in inspect.getsource(LinuxDriver)
+    file = io.StringIO()
+    thread = WriterThread(file)
+    assert isinstance(thread._queue, Queue)
+    assert thread._queue.maxsize > 3
+    thread.write("text")
+    assert thread._queue.qsize() == 1
+    assert thread._queue.get_nowait() == "text"
+    thread.write("more")
+    thread._queue.put_nowait(None)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert file.getvalue() == "more"
+
+
+def test_textual_asks_a_driver_for_size_file_and_descriptor() -> None:
+    """``_file``, ``_get_terminal_size``, ``fileno``: replaced, as stdout may be a pipe."""
+    source = inspect.getsource(LinuxDriver)
+    assert "self._file = " in source
+    assert "self.fileno = " in source
+    assert list(inspect.signature(LinuxDriver._get_terminal_size).parameters) == ["self"]
+    assert "self._get_terminal_size()" in source
+    assert list(inspect.signature(Driver.__init__).parameters) == ["self", "app", "debug", "mouse", "size"]
+    assert {"write", "close", "stop_application_mode"} <= vars(LinuxDriver).keys() | vars(Driver).keys()
+
+
+def test_textual_keeps_its_driver_where_the_backlog_is_read() -> None:
+    """``_driver`` of an app."""
+    assert "self._driver = " in inspect.getsource(App)
+
+
+async def test_textual_hands_a_crash_to_the_methods_that_are_replaced(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """``_handle_exception``, ``_fatal_error``, ``_close_messages_no_wait``, ``_print_error_renderables``."""
+
+    class Crashing(CrashLoggingApp[None]):
+        def on_mount(self) -> None:
+            raise ZeroDivisionError
+
+    app = Crashing()
+    with pytest.raises(ZeroDivisionError):
+        async with app.run_test():
+            pass
+    assert isinstance(app.failure, ZeroDivisionError)
+    for name in ("_handle_exception", "_fatal_error", "_close_messages_no_wait", "_print_error_renderables"):
+        assert callable(getattr(App, name)), name
+    assert app._exit_renderables == []
+    assert "Traceback" not in capsys.readouterr().err
+
+
+# textual-serve: the pages of ``serve`` share its server, behind checks and bounds of our own.
+
+
+def test_textual_serve_makes_services_by_the_name_that_is_replaced() -> None:
+    """``server.AppService``, ``_open_app_process``: its processes are known, and ended with it."""
+    assert " AppService(" in inspect.getsource(textual_server.Server)
+    assert list(inspect.signature(AppService._open_app_process).parameters) == ["self", "width", "height"]
+    assert "await self._open_app_process(" in inspect.getsource(AppService)
+
+
+async def test_textual_serve_makes_an_application_that_can_be_guarded(tmp_path: Path) -> None:
+    """``_make_app``: middlewares are added before it is served; the socket of pages is at ``/ws``."""
+    server = textual_server.Server("true", "127.0.0.1", 1, templates_path=tmp_path)
+    app = await server._make_app()
+    assert isinstance(app, web.Application)
+    assert not app.frozen
+    assert {"/", "/ws"} <= {route.resource.canonical for route in app.router.routes() if route.resource}
+    assert "self.public_url" in inspect.getsource(textual_server.Server.handle_index)
+
+
+# aiokafka: membership hears heartbeats, a producer is ended without waiting, and doctor asks the cluster.
+
+
+def test_aiokafka_sends_heartbeats_by_the_method_that_is_replaced() -> None:
+    """``_coordinator``, ``_do_heartbeat``: an answered heartbeat is the proof of membership."""
+    assert "self._coordinator = GroupCoordinator(" in inspect.getsource(AIOKafkaConsumer)
+    assert inspect.iscoroutinefunction(GroupCoordinator._do_heartbeat)
+    assert "await self._do_heartbeat()" in inspect.getsource(GroupCoordinator)
+    source = inspect.getsource(GroupCoordinator)
+    assert "self.generation = " in source
+    assert "self.member_id = " in source
+
+
+def test_aiokafka_tells_how_a_transaction_ended() -> None:
+    """``_txn_manager``: of a transaction nobody waits for the end is heard."""
+    assert "self._txn_manager = " in inspect.getsource(AIOKafkaProducer)
+    assert callable(TransactionManager.wait_for_transaction_end)
+
+
+def test_aiokafka_has_the_modules_that_its_documentation_leaves_out() -> None:
+    """Client, connection, cluster, requests, batches and group protocol."""
+    for name in ("bootstrap", "ready", "send", "close", "fetch_all_metadata", "force_metadata_update",
+                 "set_topics", "get_random_node"):  # fmt: skip
+        assert callable(getattr(AIOKafkaClient, name)), name
+    for name in ("brokers", "partitions_for_topic"):
+        assert callable(getattr(ClusterMetadata, name)), name
+    source = inspect.getsource(ClusterMetadata)
+    assert "self.unauthorized_topics = " in source
+    assert "controller" in source
+    assert {
+        "client_id", "request_timeout_ms", "security_protocol", "ssl_context", "sasl_mechanism",
+        "sasl_plain_username", "sasl_plain_password",
+    } <= set(inspect.signature(create_conn).parameters)  # fmt: skip
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 30)
+    builder.append(0, 1, b"key", b"value", [])
+    assert b"value" in bytes(builder.build())
+    assert callable(CreateTopicsRequest)
+    assert callable(DescribeConfigsRequest)
+    assert issubclass(errors.ProducerFenced, errors.KafkaError)
+    assert ConsumerProtocolMemberMetadata(0, ["topic"], b"").encode()
+    assert ConsumerProtocolMemberAssignment(0, [("topic", [0])], b"").encode()
+
+
+# websockets: text frames are taken where the connection decodes them, without a task for each.
+
+
+def test_websockets_passes_every_event_to_the_method_that_is_replaced() -> None:
+    """``ClientConnection.process_event``, ``connect(create_connection=)``, ``transport``."""
+    assert "self.process_event(event)" in inspect.getsource(Connection.data_received)
+    assert list(inspect.signature(Connection.process_event).parameters) == ["self", "event"]
+    assert "create_connection" in inspect.signature(connect.__init__).parameters
+    assert list(inspect.signature(ClientConnection.__init__).parameters)[:2] == ["self", "protocol"]
+    assert "self.transport = " in inspect.getsource(Connection)
+    frame = Frame(Opcode.TEXT, b"{}")
+    assert (frame.opcode, frame.data, frame.fin) == (Opcode.TEXT, b"{}", True)
