@@ -21,7 +21,8 @@ from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.derived.settings import profile_settings
 from tui_feeder.engine.derived.stored_profiles import day_profile, read_profiles
 from tui_feeder.engine.derived.stored_profiles import encode as encode_profile
-from tui_feeder.engine.storage.outbox import Outbox, QueuedMessage
+from tui_feeder.engine.storage.outbox import Outbox
+from tui_feeder.engine.storage.outbox_format import QueuedMessage
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.market import (
     CLOSE,

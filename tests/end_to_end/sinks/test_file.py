@@ -24,7 +24,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.sinks.configured import configured_sinks, look
 from tui_feeder.engine.sinks.file import FileSink
 from tui_feeder.engine.sinks.thread import SinkError
-from tui_feeder.engine.storage.outbox import QueuedMessage
+from tui_feeder.engine.storage.outbox_format import QueuedMessage
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange

@@ -19,7 +19,7 @@ from tui_feeder.engine.cluster.records import PartitionState, Position, Publishe
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.sinks.kafka_cluster import too_large
 from tui_feeder.engine.sinks.thread import SinkError
-from tui_feeder.engine.storage.outbox import QueuedMessage
+from tui_feeder.engine.storage.outbox_format import QueuedMessage
 
 DATA, ALERTS = "data", "alerts"
 #: What follows the prefix in the name of the state topic.

@@ -27,7 +27,7 @@ from tui_feeder.engine.cluster.records import PartitionState, Published
 from tui_feeder.engine.sinks.draining import OutboxCursor
 from tui_feeder.engine.sinks.kafka_cluster import describe_error
 from tui_feeder.engine.sinks.thread import TICK, SessionSink, SinkError
-from tui_feeder.engine.storage.outbox import QueuedMessage
+from tui_feeder.engine.storage.outbox_format import QueuedMessage
 from tui_feeder.engine.storage.store import Store
 
 #: Payloads read ahead of their transactions, bytes.

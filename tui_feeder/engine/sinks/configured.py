@@ -15,7 +15,7 @@ from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.sinks.draining import sink_name, span_text
 from tui_feeder.engine.sinks.mirror_plan import mirrored_timeframes
 from tui_feeder.engine.sinks.thread import SinkError
-from tui_feeder.engine.storage.outbox import Backlog
+from tui_feeder.engine.storage.outbox_format import Backlog
 from tui_feeder.engine.storage.store import Store, StoreError
 
 log = logging.getLogger(__name__)

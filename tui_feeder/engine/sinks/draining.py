@@ -55,7 +55,7 @@ class OutboxCursor:
     def report_dropped(self, sink: SessionSink) -> None:
         """Logs and counts, in the name of ``sink``, where the outbox was too small."""
         # What is dropped of a disabled sink's has nobody else to report it.
-        disabled = self.outbox.kept if self.sink == self.outbox.sinks[0] else ()
+        disabled = self.outbox.retained if self.sink == self.outbox.sinks[0] else ()
         for name in (self.sink, *disabled):
             dropped = self.outbox.dropped[name]
             if dropped > self._reported.get(name, 0):

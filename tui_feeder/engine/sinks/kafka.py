@@ -23,7 +23,8 @@ from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.sinks.draining import DrainingSink
 from tui_feeder.engine.sinks.kafka_cluster import client_settings, describe_error, reach, too_large
 from tui_feeder.engine.sinks.thread import TICK, SinkError
-from tui_feeder.engine.storage.outbox import Outbox, QueuedMessage
+from tui_feeder.engine.storage.outbox import Outbox
+from tui_feeder.engine.storage.outbox_format import QueuedMessage
 
 #: Payloads read ahead of the broker's answers, bytes.
 _AHEAD = 4 << 20

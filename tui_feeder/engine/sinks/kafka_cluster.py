@@ -19,7 +19,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from tui_feeder.config import Kafka
 from tui_feeder.engine.sinks.thread import SinkError
-from tui_feeder.engine.storage.outbox import QueuedMessage
+from tui_feeder.engine.storage.outbox_format import QueuedMessage
 
 _REACH_SECONDS = 10.0
 _TOPIC_SECONDS = 10.0

@@ -23,46 +23,33 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lmdb
 import msgspec
 
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows, Source
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
-from tui_feeder.engine.storage.checked_records import DAMAGED, CheckedDatabase
-from tui_feeder.engine.storage.codec import Sources
-from tui_feeder.engine.storage.damage import DamagedDay, DamagedDays
-from tui_feeder.engine.storage.day_blocks import DayBlocks, prefix_of
-from tui_feeder.engine.storage.environment import Environment
+from tui_feeder.engine.storage.damage import DamagedDay
 from tui_feeder.engine.storage.group_commit import GroupCommit
 from tui_feeder.engine.storage.inheritance import Inheritance
 from tui_feeder.engine.storage.lock import StoreError
-from tui_feeder.engine.storage.outbox import (
-    Backlog,
-    Outbox,
-    OutboxWrite,
-    OutgoingMessage,
-    QueuedMessage,
-    backlogs,
+from tui_feeder.engine.storage.outbox import Outbox, OutgoingMessage
+from tui_feeder.engine.storage.outbox_format import (
     database_of,
-    largest_waiting,
 )
-from tui_feeder.engine.storage.records import NOTE, FileRecord, Quarantined, Records, UnusableRecords
+from tui_feeder.engine.storage.outbox_write import OutboxWrite
+from tui_feeder.engine.storage.records import FileRecord, Quarantined
+from tui_feeder.engine.storage.store_reader import StoreReader
+from tui_feeder.engine.storage.stored_states import SymbolSummary
 from tui_feeder.engine.storage.symbol_state import (
-    NAMES,
-    SUMMARY_NAMES,
-    SymbolState,
     Unavailable,
     number,
-    state_of,
-    summary_of,
 )
 from tui_feeder.engine.storage.transaction import Write, Written
 
@@ -79,19 +66,9 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-_CHECKED_MS = 30 * DAY_MS  # looked at in one transaction
 
-
-class SymbolSummary(NamedTuple):
-    """What is stored of a symbol, of one moment."""
-
-    present: Coverage
-    edition: int  # rises whenever stored values are replaced or lost
-    listed: int | None  # first minute (ms) the exchange has, once found out
-
-
-class Store:
-    """The candles of every symbol.
+class Store(StoreReader):
+    """The candles of every symbol, to be read and, by one process, written.
 
     Args:
         path: directory of the environment; made when absent.
@@ -107,24 +84,10 @@ class Store:
     def __init__(
         self, path: Path, *, exchange: str = "", read_only: bool = False, map_size: int = 1 << 30
     ) -> None:
-        self.path = path
-        self.read_only = read_only
-        self._unusable = UnusableRecords(path)
-        self.report_unusable = (
-            self._unusable.add
-        )  # a record cannot be used and counts as absent: what, and why
-        self.unusable_records = self._unusable.found  # those, and why they cannot be used
+        super().__init__(path, exchange=exchange, read_only=read_only, map_size=map_size)
         self.outboxes: dict[str, Outbox] = {}  # by topic; see open_outbox
         #: Called by the writer, on its thread, when the minutes of a damaged day have become missing.
         self.on_damaged_day: Callable[[DamagedDay], None] = _log_damaged_day
-        self._damaged = DamagedDays()
-        self._symbols: dict[str, SymbolState] = {}
-        self._published = 0  # transactions of this process
-        self._loading = threading.Lock()
-        self._environment = Environment(path, exchange=exchange, read_only=read_only, map_size=map_size)
-        self.exchange = self._environment.exchange
-        self._day_blocks = DayBlocks(self._environment)
-        self._records = Records(self._environment, self._unusable)
         self._writer: GroupCommit[Write] | None = None
         if not read_only:
             self._writer = GroupCommit(self._environment, self._begin, self._publish)
@@ -148,33 +111,7 @@ class Store:
         """Commit what waits, end the writer, release the lock. A second call does nothing."""
         if self._writer is not None:
             self._writer.close()
-        self._environment.close()
-
-    # --- reading -------------------------------------------------------------------------------
-
-    def symbols(self) -> list[str]:
-        """Every symbol that has anything stored, sorted."""
-        found = []
-        with self._environment.reading() as txn:
-            cursor = txn.cursor(self._environment.state.database)
-            at = cursor.first()
-            while at:
-                name = bytes(cursor.key()).partition(b"\0")[0]
-                try:
-                    found.append(name.decode())
-                except UnicodeDecodeError as error:
-                    self.report_unusable(f"the name {name!r}", str(error))
-                at = cursor.set_range(name + b"\1")
-        return sorted(found)
-
-    def _state(self, symbol: str) -> SymbolState:
-        state = self._symbols.get(symbol)
-        if state is None or self.read_only:
-            with self._loading:  # an older state read here must not replace a newer committed one
-                state = None if self.read_only else self._symbols.get(symbol)
-                if state is None:
-                    state = self._symbols[symbol] = self._load(symbol)
-        return state
+        super().close()
 
     def _begin(self, txn: lmdb.Transaction) -> Write:
         return Write(txn, self._environment, self._day_blocks, self.outboxes, self._state)
@@ -194,429 +131,13 @@ class Store:
             self.on_damaged_day(loss)
         self._published += 1
 
-    def _load(self, symbol: str) -> SymbolState:
-        prefix = prefix_of(symbol)
-        with self._environment.reading() as txn:
-            states = self._environment.state
-            raw = {name: states.get(txn, prefix + name) for name in NAMES}
-            tail_days = self._day_blocks.tail_days(txn, prefix)
-            if raw[b"present"] is None and self._day_blocks.days(txn, prefix):
-                raw[b"present"] = DAMAGED  # it came to lie under another key
-        return state_of(
-            raw,
-            tail_days,
-            lambda name, why: self.report_unusable(f"{symbol}: {name}", why),
-            lambda: self._stored(symbol),
-        )
-
-    def _stored(self, symbol: str) -> Coverage:
-        """The minutes that are there, found by reading all of them, a day at a time."""
-        found = EMPTY
-        with self._environment.reading() as txn:
-            for day in self._day_blocks.days(txn, prefix_of(symbol)):
-                rows, _, _ = self._day_blocks.read(txn, prefix_of(symbol), day, day + DAY_MS)
-                found = found.union(Coverage.of_times(rows["open_time"]))
-        return found
-
-    def present(self, symbol: str) -> Coverage:
-        """Gives the minutes stored.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            The minutes.
-        """
-        return self._state(symbol).present
-
-    def certified(self, symbol: str) -> Coverage:
-        """Gives the minutes certified: from a checked archive, or read by REST after their close.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            The minutes.
-        """
-        return self._state(symbol).certified
-
-    def listed(self, symbol: str) -> int | None:
-        """Gives the first minute the exchange has of a symbol.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            ms; None until it is known.
-        """
-        return self._state(symbol).listed
-
-    def watermark(self, symbol: str) -> int | None:
-        """Gives the last minute whose message was made.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            Its open time, ms; None before the first.
-        """
-        return self._state(symbol).watermark
-
-    def outages(self, symbol: str) -> Coverage:
-        """Gives the minutes without trades that REST confirmed: a silent market or exchange, no defect.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            The minutes.
-        """
-        return self._state(symbol).outages
-
-    def altered(self, symbol: str) -> Coverage:
-        """Gives the minutes replaced by other values and not yet cleared by :meth:`forget_altered`.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            The minutes.
-        """
-        return self._state(symbol).altered
-
-    def unconfirmed(self, symbol: str) -> Coverage:
-        """Gives the uncertified minutes that REST gave too soon after their end to be final.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            The minutes.
-        """
-        return self._state(symbol).unconfirmed
-
-    def unpublished(self, symbol: str) -> Coverage:
-        """Gives the minutes before the watermark that were stored after it had passed: without a message.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            The minutes.
-        """
-        return self._state(symbol).unpublished
-
-    def lost_published(self, symbol: str) -> Coverage:
-        """Gives the minutes at or before the watermark whose day was damaged after their message was made.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            The minutes.
-        """
-        return self._state(symbol).lost_published
-
-    def stale_published(self, symbol: str) -> Coverage:
-        """Gives the minutes at or before the watermark whose values differ from those of their message.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            The minutes.
-        """
-        return self._state(symbol).stale_published
-
-    def inherited(self, symbol: str) -> Coverage:
-        """Gives the minutes that numbers computed elsewhere contain and that are not stored here yet.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            The minutes.
-        """
-        return self._state(symbol).inherited
-
-    def edition(self, symbol: str) -> int:
-        """Gives a number that rises whenever minutes are stored that contradict stored ones.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            The edition.
-        """
-        return self._state(symbol).edition
-
-    def checkpoint(self, symbol: str) -> bytes | None:
-        """Reads what :meth:`put_checkpoint` stored.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            The checkpoint; None without one.
-        """
-        with self._environment.reading() as txn:
-            return self._environment.state.get(txn, prefix_of(symbol) + b"numbers")
-
-    def unavailable(self, symbol: str) -> tuple[Unavailable, ...]:
-        """Gives the ranges that no source could give.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            The ranges.
-        """
-        return self._state(symbol).unavailable
-
-    def read(self, symbol: str, start: int, end: int) -> Rows:
-        """Reads stored minutes.
-
-        A damaged day is left out like a missing one, and recorded: see :meth:`damaged`. A store that is
-        open for writing counts its minutes as missing from then on, so that they are read again.
-
-        Args:
-            symbol: the symbol.
-            start: ms, inclusive.
-            end: ms, exclusive.
-
-        Returns:
-            Shape (n,), dtype ROW, sorted.
-        """
-        return self.read_sourced(symbol, start, end)[0]
-
-    def read_sourced(self, symbol: str, start: int, end: int) -> tuple[Rows, Sources]:
-        """Reads stored minutes with their sources; see :meth:`read`.
-
-        Args:
-            symbol: the symbol.
-            start: ms, inclusive.
-            end: ms, exclusive.
-
-        Returns:
-            Rows of dtype ROW, and their sources (uint8, see ``Source``).
-        """
-        with self._environment.reading() as txn:
-            rows, sources, damaged = self._day_blocks.read(txn, prefix_of(symbol), start, end)
-        if damaged:
-            lacking = self.present(symbol).clip(start, end).subtract(Coverage.of_times(rows["open_time"]))
-            for day in damaged:
-                if gone := lacking.clip(day, day + DAY_MS):
-                    self._report_damage(symbol, day, gone)
-        return rows, sources
-
-    def check(self, symbol: str, start: int, end: int) -> Coverage:
-        """Checks stored days for damage, as reading them would.
-
-        Args:
-            symbol: the symbol.
-            start: ms, inclusive.
-            end: ms, exclusive.
-
-        Returns:
-            The damaged days.
-        """
-        found = EMPTY
-        for at in range(start // DAY_MS * DAY_MS, end, _CHECKED_MS):
-            until = min(at + _CHECKED_MS, end)
-            wanted = self.present(symbol).clip(at, until)
-            with self._environment.reading() as txn:
-                there, damaged = self._day_blocks.check(txn, prefix_of(symbol), at, until)
-            if not self.read_only:  # what came to lie under another key, say
-                for day in range(at, until, DAY_MS):
-                    if gone := wanted.clip(day, day + DAY_MS).subtract(there):
-                        self._report_damage(symbol, day, gone)
-            for day in sorted(damaged):
-                self.read_sourced(symbol, day, day + DAY_MS)
-                found = found.union(self.damaged(symbol).clip(day, day + DAY_MS))
-        return found
-
-    def damaged(self, symbol: str) -> Coverage:
-        """Gives the days found damaged by any reader and not written again since.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            Whole days.
-        """
-        return self._damaged.of(symbol).union(_whole_days(self.damaged_missing(symbol)))
-
-    def damaged_missing(self, symbol: str) -> Coverage:
-        """Gives the minutes that were lost with a damaged day and not read again since.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            The minutes.
-        """
-        return self._state(symbol).damaged_missing
-
-    def damaged_days(self) -> dict[str, tuple[int, ...]]:
-        """The days (ms) found damaged and not written again since, of every symbol that has some.
-
-        One that is open for writing tells of the symbols it has had to do with.
-        """
-        met = self.symbols() if self.read_only else sorted(set(self._symbols))
-        found = {symbol: self.damaged(symbol) for symbol in met}
-        return {
-            symbol: tuple(day for start, end in days for day in range(start, end, DAY_MS))
-            for symbol, days in found.items()
-            if days
-        }
-
-    def _report_damage(self, symbol: str, day: int, lacking: Coverage) -> None:
-        if self._damaged.add(symbol, day, lacking) and self._writer is not None:
+    def _report_damage(self, symbol: str, day: int, lacking: Coverage) -> bool:
+        fresh = super()._report_damage(symbol, day, lacking)
+        if fresh and self._writer is not None:
             with contextlib.suppress(StoreError):  # it is being closed: the next run finds it
                 self._submit(partial(_mark_damaged, symbol, day))
+        return fresh
 
-    def quarantined(self, symbol: str) -> list[Quarantined]:
-        """Reads the quarantined candles of a symbol.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            The candles by minute and source.
-        """
-        with self._environment.reading() as txn:
-            return self._records.refused(txn, symbol)
-
-    def file(self, path: str) -> FileRecord | None:
-        """Reads what an archive file was when it was last read.
-
-        Args:
-            path: its path below the archive's root.
-
-        Returns:
-            The record; None if it was not read.
-        """
-        with self._environment.reading() as txn:
-            return self._records.file(txn, path)
-
-    def note(self, name: str) -> bytes | None:
-        """Reads what :meth:`put_note` stored.
-
-        Args:
-            name: name of the note.
-
-        Returns:
-            The note; None without one.
-        """
-        with self._environment.reading() as txn:
-            return self._records.note(txn, name)
-
-    def notes(self, prefix: str) -> dict[str, bytes]:
-        """Reads the notes whose names have a prefix.
-
-        Args:
-            prefix: the prefix.
-
-        Returns:
-            Notes by the rest of their names.
-        """
-        with self._environment.reading() as txn:
-            return self._records.notes(txn, prefix)
-
-    def profiles(self, symbol: str, start: int, end: int) -> list[tuple[int, bytes]]:
-        """Reads what :meth:`put_profiles` stored.
-
-        Args:
-            symbol: the symbol.
-            start: ms, inclusive.
-            end: ms, exclusive.
-
-        Returns:
-            Midnight (ms) and encoded profile, ascending.
-        """
-        with self._environment.reading() as txn:
-            return self._records.profiles(txn, symbol, start, end)
-
-    def backlogs(self) -> list[Backlog]:
-        """What waits in the outboxes, for enabled and disabled sinks. Not while an engine writes here."""
-        return backlogs(self._environment)
-
-    def largest_waiting(self, topic: str, sink: str) -> QueuedMessage | None:
-        """Finds the largest message that waits for a sink; not while an engine writes here in this process.
-
-        Args:
-            topic: the topic.
-            sink: name of the sink.
-
-        Returns:
-            The message; None if none waits.
-        """
-        return largest_waiting(self._environment, topic, sink)
-
-    def damaged_records(self) -> list[str]:
-        """Every record beside days and minutes whose checksum differs, in words. They count as absent."""
-        with self._environment.reading() as txn:
-            return [
-                database.describe(key)
-                for database, low in self._record_databases()
-                for key, value in database.with_prefix(txn, low)
-                if value is None
-            ]
-
-    def candles(self) -> int:
-        """Number of candles stored, all symbols."""
-        return sum(self.present(symbol).minutes for symbol in self.symbols())
-
-    def files_problem(self) -> str | None:
-        """What became of the store's files behind its back, in words; None while they are in their place."""
-        return self._environment.files_problem()
-
-    def version(self) -> int:
-        """A number that rises with every committed transaction, of whichever process writes.
-
-        Raises:
-            StoreError: the store is closed.
-        """
-        # LMDB's own number is there before the states in this process's memory are.
-        return self._environment.last_transaction() if self.read_only else self._published
-
-    def summary(self, symbol: str) -> SymbolSummary:
-        """Summarises what is stored of a symbol; cheaper than its single parts where another process writes.
-
-        Args:
-            symbol: the symbol.
-
-        Returns:
-            Minutes stored, edition and first listed minute.
-
-        Raises:
-            StoreError: the store is closed.
-        """
-        if not self.read_only:
-            state = self._state(symbol)
-            return SymbolSummary(state.present, state.edition, state.listed)
-        prefix = prefix_of(symbol)
-        with self._environment.reading() as txn:
-            raw = {name: self._environment.state.get(txn, prefix + name) for name in SUMMARY_NAMES}
-        found = summary_of(raw)
-        if found is None:  # a record of it is damaged: what is there has to be found by reading
-            state = self._state(symbol)
-            return SymbolSummary(state.present, state.edition, state.listed)
-        return SymbolSummary(*found)
-
-    def file_bytes(self) -> int:
-        """Bytes in use in the file; 0 once closed."""
-        return self._environment.file_bytes()
-
-    def copy_to(self, descriptor: int) -> None:
-        """Writes a copy of all that is committed to an open file; see :meth:`Environment.copy_to`.
-
-        Args:
-            descriptor: of the file.
-        """
-        self._environment.copy_to(descriptor)
-
-    # --- writing -------------------------------------------------------------------------------
     # A future that is cancelled before its job began takes the job with it, later it can't be.
 
     def open_outbox(self, sinks: Sequence[str], max_mb: float, topic: str = "data") -> Outbox:
@@ -1000,13 +521,6 @@ class Store:
 
         return self._submit(job)
 
-    def _record_databases(self) -> list[tuple[CheckedDatabase, bytes]]:
-        here = self._environment
-        return [
-            (here.state, b""), (here.profiles, b""), (here.files, b""), (here.quarantine, b""),
-            (here.notes, NOTE),
-        ]  # fmt: skip
-
     def put_note(
         self, name: str, value: bytes | None, *, symbol: str = "", stale: Coverage = EMPTY
     ) -> Future[None]:
@@ -1037,11 +551,6 @@ class Store:
         if self._writer is None:
             raise StoreError(f"{self.path} is open for reading only")
         return self._writer.submit(job)
-
-
-def _whole_days(minutes: Coverage) -> Coverage:
-    """The days that hold any of ``minutes``."""
-    return Coverage((start // DAY_MS * DAY_MS, -(-end // DAY_MS) * DAY_MS) for start, end in minutes)
 
 
 def _mark_damaged(symbol: str, day: int, write: Write) -> None:
