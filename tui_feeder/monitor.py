@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.bars import DAY_MS, MINUTE_MS, ROW, Rows, timeframe_label
+from tui_feeder.live_access import GatewayFigures
 from tui_feeder.price_grid import PriceGrid
 
 __all__ = [
@@ -260,6 +261,7 @@ class Snapshot:
     history_eta: float | None = None  # real seconds until all of it is read, where that is known
     sinks: Mapping[str, str] = field(default_factory=dict)  # sink -> "ok" | "off" | what is wrong
     alerts: tuple[AlertView, ...] = ()  # the newest last, at most a few dozen
+    gateway: GatewayFigures | None = None  # of the gateway that serves the store, where one does
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,16 +209,27 @@ def _attach_server(engine: EngineThread, config: Config) -> Iterator[None]:
     named = config.service.socket != "auto"
     try:
         path = expand_user(config.service.socket) if named else default_socket_path(os.getpid())
-        server = AttachServer(engine.monitor, path, f"{market_of(config)}, {config.application.storage_path}")
+        server = AttachServer(
+            engine.monitor, path, f"{market_of(config)}, {config.application.storage_path}", engine.live
+        )
     except FolderError as error:
         if named:
             raise RunError(f"service.socket: {error}") from error
         log.warning("clients cannot attach: %s", error)
         yield
         return
-    with contextlib.closing(server):
+    with contextlib.closing(server), _gateway(config, path):
         log.info("attach with: feeder-tui attach --socket %s", path)
         yield
+
+
+def _gateway(config: Config, socket: Path) -> contextlib.AbstractContextManager[object]:
+    """Serve the store as an exchange, where that is configured."""
+    if not config.gateway.enabled:
+        return contextlib.nullcontext()
+    from tui_feeder.service.gateway.child import GatewayChild
+
+    return contextlib.closing(GatewayChild(config.gateway, socket))
 
 
 def effective_values(loaded: LoadedConfig) -> tuple[ConfiguredValue, ...]:

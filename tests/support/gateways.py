@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 import numpy as np
 
+from tui_feeder.configuration.sections import Gateway
+from tui_feeder.engine.acquisition.listing_notes import ENTRY, HEAD
 from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Candle, Rows, Source, to_candles
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.listener import listen_at
-from tui_feeder.service.gateway.clients import Figures
+from tui_feeder.live_access import Forwarded
 from tui_feeder.service.gateway.feeder import FollowedSymbol
-from tui_feeder.service.gateway.listing import ENTRY, HEAD
-from tui_feeder.service.gateway.server import GatewaySettings, serving_gateway
+from tui_feeder.service.gateway.server import GatewayServer, serving_gateway
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.market import (
@@ -63,6 +64,8 @@ class PlayedFeeder:
     candles: dict[str, Candle] = field(default_factory=dict)
     wait: float | None = None
     wanted: list[str] = field(default_factory=list)
+    forwarded: list[tuple[object, ...]] = field(default_factory=list)
+    answers: Callable[[str], Forwarded] = lambda _: Forwarded(200, b"{}", None, 1)
 
     def now(self) -> int:
         return self.clock.now()
@@ -82,6 +85,10 @@ class PlayedFeeder:
     def recovery_seconds(self, symbol: str, minutes: Coverage) -> float | None:
         return self.wait
 
+    async def forward(self, name: str, parameters: Sequence[tuple[str, str]]) -> Forwarded:
+        self.forwarded.append((name, *parameters))
+        return self.answers(name)
+
     def follow(self, symbol: str) -> None:
         self.wanted.append(symbol)
 
@@ -90,9 +97,15 @@ class GatewayUnderTest:
     """A served gateway, its store and its feeder."""
 
     def __init__(
-        self, url: str, store: Store, feeder: PlayedFeeder, figures: Figures, session: aiohttp.ClientSession
+        self,
+        url: str,
+        store: Store,
+        feeder: PlayedFeeder,
+        server: GatewayServer,
+        session: aiohttp.ClientSession,
     ) -> None:
-        self.url, self.store, self.feeder, self.figures, self.session = url, store, feeder, figures, session
+        self.url, self.store, self.feeder, self.server, self.session = url, store, feeder, server, session
+        self.figures = server.figures
 
     async def get(
         self, path: str, method: str = "GET", **headers: str
@@ -111,18 +124,21 @@ async def gateway_of(
     exchange: Exchange,
     path: Path,
     spans: Mapping[str, tuple[int, int]],
-    settings: GatewaySettings = GatewaySettings(),  # noqa: B008 - it is frozen
+    settings: Gateway = Gateway(),  # noqa: B008 - it is frozen
 ) -> AsyncIterator[GatewayUnderTest]:
     """Serve a store with these minutes (ms, by symbol) of the exchange's market."""
     market = exchange.market
     store = await asyncio.to_thread(Store, path, exchange="a simulated exchange")
-    feeder = PlayedFeeder(exchange.clock, {name: FollowedSymbol(name, live=True) for name in spans})
+    feeder = PlayedFeeder(
+        exchange.clock, {name: FollowedSymbol(name, True, start) for name, (start, _) in spans.items()}
+    )
     made = listen_at("127.0.0.1", 0)
     port = made.getsockname()[1]
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
             async with session.get(exchange.rest_url + "/fapi/v1/exchangeInfo") as answer:
                 info = json.loads(await answer.read())
+            info.pop("serverTime")
             for entry in info.pop("symbols"):
                 raw = json.dumps(entry, separators=(",", ":"), ensure_ascii=False).encode()
                 store.put_note(ENTRY + entry["symbol"], raw)
@@ -137,7 +153,7 @@ async def gateway_of(
                 if len(rows):  # a stream tells of the minute in progress
                     following = market_rows(market, symbol, end, end + MINUTE_MS)
                     feeder.candles[symbol] = to_candles(following)[0]
-            async with serving_gateway(store, feeder, made, settings) as figures:
-                yield GatewayUnderTest(f"http://127.0.0.1:{port}", store, feeder, figures, session)
+            async with serving_gateway(store, feeder, made, settings) as server:
+                yield GatewayUnderTest(f"http://127.0.0.1:{port}", store, feeder, server, session)
     finally:
         await asyncio.to_thread(store.close)

@@ -14,6 +14,8 @@ from typing import Any
 
 from msgspec import structs
 
+from tui_feeder.attach import gateway_questions
+from tui_feeder.attach.gateway_questions import UnfitQuestionError
 from tui_feeder.attach.sockets import bind_socket, peer_user
 from tui_feeder.attach.wire import (
     MAX_QUESTION,
@@ -34,6 +36,7 @@ from tui_feeder.attach.wire import (
     read_frame,
 )
 from tui_feeder.listener import Listener, most_connections
+from tui_feeder.live_access import LiveAccess
 from tui_feeder.monitor import MINUTE_MS, MinuteState, Monitor
 from tui_feeder.version import __version__
 
@@ -50,10 +53,6 @@ _LONGEST_MS = 20 * 366 * 24 * 60 * MINUTE_MS
 _STATES = {state: number for number, state in enumerate(MinuteState)}
 
 
-class _Unfit(Exception):
-    """A question whose arguments make no sense."""
-
-
 class AttachServer:
     """Listens at a Unix socket (mode 0600) for clients of the same user.
 
@@ -61,17 +60,19 @@ class AttachServer:
         monitor: of the engine; asked from the server's thread.
         path: of the socket.
         title: of the feeder, for people.
+        live: what a gateway may ask; without it none can attach.
 
     Raises:
         SocketError: the socket cannot be had.
     """
 
-    def __init__(self, monitor: Monitor, path: Path, title: str) -> None:
+    def __init__(self, monitor: Monitor, path: Path, title: str, live: LiveAccess | None = None) -> None:
         self.path = path
         self._clients: set[asyncio.StreamWriter] = set()
         self._newest: FlatSnapshot | None = None
         self._steps: dict[tuple[int | None, int], Difference] = {}  # by the numbers of both snapshots
         self._monitor = monitor
+        self._live = live
         self._title = title
         self._socket = Listener(bind_socket(path), f"the socket {path}", most_connections(_CONNECTIONS))
         self._loop = asyncio.new_event_loop()
@@ -158,13 +159,26 @@ class AttachServer:
                 sent = newest
             else:
                 try:
-                    answer = Answer(question.id, _QUESTIONS[question.what](self._monitor, *question.args))
-                except (KeyError, TypeError, _Unfit) as error:
+                    answer = Answer(question.id, await self._answer(question))
+                except (KeyError, TypeError, UnfitQuestionError) as error:
                     answer = Refusal(f"{question.what} cannot be answered: {error}", question.id)
                 except Exception as error:  # the client would attach again, and ask it again
                     log.exception("a question of a client could not be answered: %s", question.what)
                     answer = Refusal(f"{question.what} failed: {error}", question.id)
             await _send(writer, compressor.encode_frame(answer))
+
+    async def _answer(self, question: Question) -> Any:  # noqa: ANN401 - of any question
+        if self._live is not None:
+            if question.what == "minutes in progress":
+                return gateway_questions.minutes_in_progress(self._live, question.args)
+            if question.what == "feeder state":
+                newest = await self._fresh()
+                return gateway_questions.feeder_state(newest.snapshot, self._monitor.listed())
+            if question.what == "forward":
+                return await gateway_questions.forward(self._live, question.args)
+            if question.what == "gateway figures":
+                return gateway_questions.report(self._live, question.args)
+        return _QUESTIONS[question.what](self._monitor, *question.args)
 
     def _step(self, sent: FlatSnapshot | None, newest: FlatSnapshot) -> Difference:
         """What leads a client to the newest snapshot; computed once for all that were sent the same before.
@@ -201,13 +215,13 @@ async def _send(writer: asyncio.StreamWriter, frame: bytes) -> None:
 
 def _name(value: object) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= _NAME:
-        raise _Unfit("a symbol's name is expected")
+        raise UnfitQuestionError("a symbol's name is expected")
     return value
 
 
 def _number(value: object, low: int, high: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise _Unfit(f"a number from {low} to {high} is expected, not {value!r}")
+        raise UnfitQuestionError(f"a number from {low} to {high} is expected, not {value!r}")
     return value
 
 
@@ -220,7 +234,7 @@ def _window(
 ) -> tuple[str, int, int, int | None]:
     frame = _number(timeframe, 60, 86_400)
     if frame % 60 or 86_400 % frame:
-        raise _Unfit(f"{frame} s is not a timeframe")
+        raise UnfitQuestionError(f"{frame} s is not a timeframe")
     return _name(symbol), frame, _number(count, 1, _BARS), None if end is None else _moment(end)
 
 
@@ -244,7 +258,7 @@ def _profile(monitor: Monitor, symbol: object, day: object) -> object:
 def _span(start: object, end: object) -> tuple[int, int]:
     low, high = _moment(start), _moment(end)
     if low % MINUTE_MS or high % MINUTE_MS or not MINUTE_MS <= high - low <= _LONGEST_MS:
-        raise _Unfit("whole minutes, at least one, are expected")
+        raise UnfitQuestionError("whole minutes, at least one, are expected")
     return low, high
 
 

@@ -85,6 +85,7 @@ def contradictions(config: Config) -> list[Finding]:
         *_sasl(config.kafka.security),
         *_trend(config),
         *_alerts(config),
+        *_gateway(config),
         *(finding for name, rule in config.alerts.rules.items() for finding in _alert(config, name, rule)),
     ]
 
@@ -221,14 +222,26 @@ def _alerts(config: Config) -> Iterator[Finding]:
         )
 
 
+def _gateway(config: Config) -> Iterator[Finding]:
+    if config.gateway.enabled and config.service.socket == "off":
+        yield Finding(
+            ("gateway.enabled", "service.socket"), "needs the feeder's socket",
+            'use socket = "auto", or a path',
+        )  # fmt: skip
+
+
 def _exposed(config: Config) -> Iterator[Finding]:
     """What others on the network may read."""
-    host, url = config.service.http_host, config.alerts.webhook_url
-    if not is_loopback(f"http://{f'[{host}]' if ':' in host else host}"):
-        yield Finding(
-            ("service.http_host",), "lets everyone who reaches this machine read what is served, unencrypted",
-            "use 127.0.0.1 behind a proxy that asks for a password", show(host),
-        )  # fmt: skip
+    served = [("service.http_host", config.service.http_host)]
+    if config.gateway.enabled:
+        served.append(("gateway.host", config.gateway.host))
+    for key, host in served:
+        if not is_loopback(f"http://{f'[{host}]' if ':' in host else host}"):
+            yield Finding(
+                (key,), "lets everyone who reaches this machine read what is served, unencrypted",
+                "use 127.0.0.1 behind a proxy that asks for a password", show(host),
+            )  # fmt: skip
+    url = config.alerts.webhook_url
     if url is not None and url.reveal().startswith("http://") and not is_loopback(url.reveal()):
         yield Finding(("alerts.webhook_url",), "is not encrypted", "use https://", MASK)
 

@@ -15,6 +15,7 @@ from tui_feeder.engine.acquisition.checkpoint_writer import CheckpointWriter
 from tui_feeder.engine.acquisition.clock_sync import ClockSync
 from tui_feeder.engine.acquisition.history_progress import HistoryProgressMeter, WholeHistory, progress_line
 from tui_feeder.engine.acquisition.ingest import Ingest
+from tui_feeder.engine.acquisition.listing_notes import ListingNotes
 from tui_feeder.engine.acquisition.recovery import Recovery
 from tui_feeder.engine.acquisition.stored_day_check import StoredDayCheck
 from tui_feeder.engine.acquisition.subscriptions import Subscriptions
@@ -39,6 +40,7 @@ from tui_feeder.engine.minute_log import MinuteLog
 from tui_feeder.engine.sinks import Sink, sink_lags
 from tui_feeder.engine.storage.store import DamagedDay, Store
 from tui_feeder.errors import RunFailure
+from tui_feeder.live_access import GatewayFigures
 from tui_feeder.time_format import format_second
 
 log = logging.getLogger(__name__)
@@ -84,7 +86,10 @@ class Engine:
         self.supervisor = Supervisor(self.journal)
         self._clock_sync = ClockSync(exchange, self.journal, self._clock_was_ahead)
         self.state = "starting"
+        #: What a gateway said of itself last, and when (monotonic).
+        self.gateway: tuple[float, GatewayFigures] | None = None
         self.subscriptions = Subscriptions(config.application.symbols, exchange, self.journal, self)
+        self.subscriptions.keep_listings = ListingNotes(store).keep
         self.tracked = self.subscriptions.tracked
         self._meter = HistoryProgressMeter()
         self.streams: Streams = exchange.streams(StreamHandlers(self._frame, self._stream_fault))

@@ -18,6 +18,7 @@ from tui_feeder.engine.derived.settings import analysed
 from tui_feeder.engine.derived.stored_reads import SOURCED_MS
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.health import LATE_MS
+from tui_feeder.live_access import GatewayFigures
 from tui_feeder.monitor import (
     Event,
     FormingView,
@@ -29,6 +30,9 @@ from tui_feeder.monitor import (
     SymbolView,
     TimeframeView,
 )
+
+#: What a gateway said of itself holds so long, real seconds.
+_GATEWAY_SECONDS = 5.0
 
 
 def take(engine: Engine, sequence: int) -> Snapshot:
@@ -82,7 +86,15 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         ),
         sinks={sink.name: sink.status() for sink in engine.sinks},
         alerts=tuple(engine.alerts.recent),
+        gateway=_gateway(engine),
     )
+
+
+def _gateway(engine: Engine) -> GatewayFigures | None:
+    """What a gateway said of itself lately."""
+    if engine.gateway is None or time.monotonic() - engine.gateway[0] > _GATEWAY_SECONDS:
+        return None
+    return engine.gateway[1]
 
 
 def _store(engine: Engine, troubles: Mapping[str, str]) -> str:

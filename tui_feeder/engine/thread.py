@@ -21,6 +21,7 @@ from tui_feeder.engine.core.latency import Latency
 from tui_feeder.engine.derived.stored_reads import NO_ROWS, StoredReads
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.exchanges.base import Trading
+from tui_feeder.engine.live_access import EngineLiveAccess
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Store, StoreError
 from tui_feeder.monitor import MinuteState, ProfileView, Snapshot
@@ -54,6 +55,7 @@ class EngineThread:
     ) -> None:
         self.error: Exception | None = None
         self.monitor: LiveMonitor
+        self.live: EngineLiveAccess
         self.loop_lag = Latency(event_loop.LAG_BOUNDS)
         self._config = config
         self._store = store
@@ -106,6 +108,7 @@ class EngineThread:
     async def _main(self, started: threading.Event) -> None:
         self.engine = engine = self._make(self._config, self._store, self._sinks)
         self.monitor = LiveMonitor(engine, self.call)
+        self.live = EngineLiveAccess(engine, self._loop)
         started.set()
         taking = asyncio.create_task(self._take_snapshots(engine))
         try:

@@ -17,6 +17,7 @@ from tui_feeder.simulator.fault_wire import send_half
 from tui_feeder.simulator.faults import Faults
 from tui_feeder.simulator.limits import WeightLedger, klines_weight
 from tui_feeder.simulator.market import DAY, INTERVALS, MINUTE, Instrument, aggregate, decimal
+from tui_feeder.simulator.public_calls import PublicCalls, depth_weight
 from tui_feeder.simulator.rest_faults import RestFaults
 from tui_feeder.simulator.tape import Tape
 
@@ -52,6 +53,7 @@ class Rest:
         self._requests = requests
         self._faults = faults
         self._wrongs = RestFaults(faults, clock)
+        self._calls = PublicCalls(tape, clock)
         self._listing: list[dict[str, Any]] | None = None
 
     def routes(self) -> list[web.RouteDef]:
@@ -61,6 +63,11 @@ class Rest:
             web.get("/fapi/v1/time", self._door("time", self._time)),
             web.get("/fapi/v1/exchangeInfo", self._door("exchangeInfo", self._exchange_info)),
             web.get("/fapi/v1/klines", self._door("klines", self._klines)),
+            web.get("/fapi/v1/markPriceKlines", self._door("markPriceKlines", self._klines)),
+            web.get("/fapi/v1/depth", self._door("depth", self._depth)),
+            web.get("/fapi/v1/premiumIndex", self._door("premiumIndex", self._premium_index)),
+            web.get("/fapi/v1/fundingRate", self._door("fundingRate", self._funding_rate)),
+            web.get("/fapi/v1/openInterest", self._door("openInterest", self._open_interest)),
             web.get("/fapi/{path:.*}", self._door("unknown", self._unknown)),
         ]
 
@@ -71,7 +78,11 @@ class Rest:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             self._requests[name] += 1
-            weight = klines_weight(_limit_of(request.query)) if name == "klines" else 1
+            weight = 1
+            if name in ("klines", "markPriceKlines"):
+                weight = klines_weight(_limit_of(request.query))
+            elif name == "depth":
+                weight = depth_weight(request.query)
             address = request.remote or "unknown"
             symbol = request.query.get("symbol")
             if self._faults:
@@ -146,6 +157,27 @@ class Rest:
         }
         return orjson.dumps(info)
 
+    def _instrument(self, query: Mapping[str, str]) -> Instrument:
+        symbol = _mandatory(query, "symbol")
+        instrument = self._tape.market.instruments.get(symbol)
+        if instrument is None or instrument.onboard > self._clock.now():
+            raise Refusal(-1121, "Invalid symbol.")
+        return instrument
+
+    async def _depth(self, query: Mapping[str, str]) -> bytes:
+        body = self._calls.depth(self._instrument(query), _number(query, "limit"))
+        return _within(body, "limit")
+
+    async def _premium_index(self, query: Mapping[str, str]) -> bytes:
+        return self._calls.premium_index(self._instrument(query))
+
+    async def _funding_rate(self, query: Mapping[str, str]) -> bytes:
+        start, end, limit = _number(query, "startTime"), _number(query, "endTime"), _number(query, "limit")
+        return _within(self._calls.funding_rate(self._instrument(query), start, end, limit), "limit")
+
+    async def _open_interest(self, query: Mapping[str, str]) -> bytes:
+        return self._calls.open_interest(self._instrument(query))
+
     async def _klines(self, query: Mapping[str, str]) -> bytes:
         symbol = _mandatory(query, "symbol")
         name = _mandatory(query, "interval")
@@ -189,6 +221,13 @@ def _json(body: bytes, status: int, headers: Mapping[str, str]) -> web.Response:
 
 def _error(code: int, message: str) -> bytes:
     return orjson.dumps({"code": code, "msg": message})
+
+
+def _within(body: bytes | None, name: str) -> bytes:
+    """An answer, where the parameter of this name was within its bounds."""
+    if body is None:
+        raise Refusal(-1130, f"Data sent for parameter '{name}' is not valid.")
+    return body
 
 
 def _mandatory(query: Mapping[str, str], name: str) -> str:

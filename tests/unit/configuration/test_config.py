@@ -143,6 +143,19 @@ CONTRACT: dict[str, dict[str, Any]] = {
         "ready_sink_lag_seconds": 120,
         "ready_free_mb": 200,
     },
+    "gateway": {
+        "enabled": False,
+        "host": "127.0.0.1",
+        "port": 8090,
+        "allowed_hosts": (),
+        "unfollowed": "refuse",
+        "follow_at_most": 20,
+        "forward": ("depth", "premiumIndex", "fundingRate", "openInterest", "aggTrades"),
+        "forward_cache_ms": 1000,
+        "client_requests_per_minute": 120_000,
+        "max_connections": 512,
+        "cache_mb": 64,
+    },
 }
 
 

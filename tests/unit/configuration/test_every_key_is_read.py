@@ -31,6 +31,7 @@ READ_AS = {
     "ui": (r"ui", "*"),
     "alerts": (r"alerts|settings|stated", "*"),
     "service": (r"service|settings", "*"),
+    "gateway": (r"gateway|settings", "*"),
 }
 
 

@@ -14,6 +14,7 @@ from tui_feeder.configuration.sections.application import Application
 from tui_feeder.configuration.sections.database import Database
 from tui_feeder.configuration.sections.exchange import Exchange
 from tui_feeder.configuration.sections.file import File
+from tui_feeder.configuration.sections.gateway import Gateway
 from tui_feeder.configuration.sections.kafka import Kafka, KafkaSecurity
 from tui_feeder.configuration.sections.service import Service
 from tui_feeder.configuration.sections.technical_analysis import TechnicalAnalysis
@@ -29,6 +30,7 @@ __all__ = [
     "Database",
     "Exchange",
     "File",
+    "Gateway",
     "Kafka",
     "KafkaSecurity",
     "Reprocessing",
@@ -52,3 +54,4 @@ class Config(Struct, frozen=True):
     ui: Ui = Ui()
     alerts: Alerts = Alerts()
     service: Service = Service()
+    gateway: Gateway = Gateway()

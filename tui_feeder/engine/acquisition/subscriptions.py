@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol, choose_symbols
@@ -96,6 +96,10 @@ class Subscriptions:
         self._disappearing: dict[str, tuple[int, int]] = {}
         #: Takes the symbols to subscribe to, once there are streams.
         self.subscribe: Callable[[list[str]], None] = lambda _: None
+        #: Takes what the exchange lists of the tracked symbols, as it came: all but them, and each of them.
+        self.keep_listings: Callable[[bytes, dict[str, bytes]], None] = lambda *_: None
+        self._entries: Mapping[str, bytes] = {}
+        self._head = b"{}"
         self._wanted = tuple(wanted)
         self._dropped: set[str] = set()  # let go by the user, whatever pattern they match
         self._replaced = False  # the wanted symbols are others than those of the start
@@ -221,6 +225,7 @@ class Subscriptions:
             self._journal.count("unusable_listings", len(new))
             self._journal.note("warning", f"odd entries in the exchange's list, left out: {shortened(new)}")
         self.listed, self._disappearing, self.unusable = listed, leaving, found.unusable
+        self._entries, self._head = found.entries, found.head
 
     def assign(self, symbols: Sequence[str]) -> None:
         """Tracks exactly the given symbols: new ones are started, those that stay are left alone.
@@ -234,6 +239,9 @@ class Subscriptions:
             self._journal.note("info", "followed no longer", name)
         for name in symbols:
             self._update_phase(self.tracked.setdefault(name, TrackedSymbol(name)))
+        self.keep_listings(
+            self._head, {name: raw for name in self.tracked if (raw := self._entries.get(name)) is not None}
+        )
         self.subscribe([tracked.symbol for tracked in self.tracked.values() if tracked.info is not None])
         self._listener.phases_changed()
 

@@ -7,11 +7,12 @@ markets and names no market itself. All instants are integer milliseconds of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from tui_feeder.configuration.text import printable
 from tui_feeder.engine.core.archive_file import File
@@ -19,6 +20,7 @@ from tui_feeder.engine.core.candle import Candle, Rows
 from tui_feeder.engine.core.clock import ExchangeClock, Step
 from tui_feeder.engine.core.decimals import places
 from tui_feeder.errors import ExchangeFailure
+from tui_feeder.live_access import Forwarded
 
 # --- symbols -------------------------------------------------------------------------------------
 
@@ -56,6 +58,10 @@ class Listings(NamedTuple):
 
     symbols: dict[str, SymbolInfo]
     unusable: dict[str, str]  # names of entries that cannot be used, fit to be shown, and why
+    entries: Mapping[str, bytes] = MappingProxyType(
+        {}
+    )  # by symbol, as the exchange writes it (JSON), if it does
+    head: bytes = b""  # what the exchange says beside them, JSON
 
 
 # --- requests ------------------------------------------------------------------------------------
@@ -446,5 +452,22 @@ class Notes(Protocol):
 
         Returns:
             Done once it is written.
+        """
+        ...
+
+
+@runtime_checkable
+class ForwardsRequests(Protocol):
+    """An exchange that sends public requests for other programs, within its budget."""
+
+    async def forward(self, name: str, parameters: Sequence[tuple[str, str]]) -> Forwarded:
+        """Send a request, if there is room for it in the budget; it waits for none.
+
+        Args:
+            name: of the call.
+            parameters: of its query.
+
+        Returns:
+            The answer whatever its status, or why it was not sent.
         """
         ...

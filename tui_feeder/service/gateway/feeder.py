@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from tui_feeder.engine.core.candle import Candle
 from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.live_access import Forwarded
 
 
 class FeederGoneError(Exception):
@@ -20,11 +21,12 @@ class FollowedSymbol:
 
     symbol: str
     live: bool  # its frames arrive and its minutes close
+    start: int | None  # first minute (ms) that is kept, or that the exchange has; None while it is not known
     reason: str = ""  # why it is not live
 
 
 class Feeder(Protocol):
-    """A running feeder. Every call returns at once.
+    """A running feeder. Every call but :meth:`forward` returns at once.
 
     Raises:
         FeederGoneError: from every method: it does not answer.
@@ -73,6 +75,18 @@ class Feeder(Protocol):
 
         Returns:
             Seconds, or None.
+        """
+        ...
+
+    async def forward(self, name: str, parameters: Sequence[tuple[str, str]]) -> Forwarded:
+        """Send a public request to the exchange, within the weight budget.
+
+        Args:
+            name: of the call.
+            parameters: of its query.
+
+        Returns:
+            The exchange's answer, or why it was not sent.
         """
         ...
 

@@ -57,11 +57,12 @@ class Klines:
             StoreError: the store is closed.
         """
         self._series.look()
+        start = self._start(query.symbol)
         while True:
             now = self._feeder.now()
-            first, after = self._range(query, now)
+            first, after = self._range(query, now, start)
             if after <= first:
-                return b"[]"
+                return self._nothing(query, now, start)
             if query.partial:
                 return await self._partial(query, first, after, now - now % MINUTE_MS)
             await self._present(query.symbol, first, min(after, now - now % MINUTE_MS))
@@ -81,13 +82,34 @@ class Klines:
                 parts.append(self._series.forming(query.symbol, query.interval, last, candle))
             return b"[" + b",".join(parts) + b"]"
 
-    def _range(self, query: KlinesQuery, now: int) -> tuple[int, int]:
-        """Open time of the first bar that is asked for, and the end (ms, exclusive) of the last one."""
+    def _start(self, symbol: str) -> int:
+        """The first minute (ms) that is kept of a symbol."""
+        followed = self._feeder.followed().get(symbol)
+        if followed is None or followed.start is None:
+            why = "" if followed is None or not followed.reason else f": {followed.reason}"
+            raise later(f"the history of {symbol} is not read yet{why}", _USUAL_SECONDS)
+        return followed.start
+
+    def _range(self, query: KlinesQuery, now: int, start: int) -> tuple[int, int]:
+        """Open time of the first bar that is asked for, and the end (ms, exclusive) of the last one.
+
+        A history begins like a listing does: with its first bar, which of a listing may be shorter.
+        """
         interval, listed = query.interval, self._series.summary(query.symbol).listed
         last = interval.floor(now if query.end is None else min(query.end, now))
         first = interval.later(last, 1 - query.limit) if query.start is None else interval.ceil(query.start)
-        first = max(first, interval.floor(listed or 0))
+        is_listing = listed is not None and listed >= start
+        first = max(first, interval.floor(start) if is_listing else interval.ceil(start))
         return first, interval.later(min(last, interval.later(first, query.limit - 1)), 1)
+
+    def _nothing(self, query: KlinesQuery, now: int, start: int) -> bytes:
+        """The answer to a request that no bar fits: of a time in which there was none yet, or to come."""
+        bar = query.interval.floor(now)
+        if bar < start and (query.end is None or query.end >= bar) and (query.start or 0) <= bar:
+            since = named(span(start, start + MINUTE_MS), now)
+            text = f"the history of {query.symbol} begins with {since}, inside the bar in progress"
+            raise later(f"{text}: see application.start_date", _FAR_SECONDS)
+        return b"[]"
 
     async def _present(self, symbol: str, first: int, until: int) -> None:
         """See that the minutes of ``[first, until)`` (ms) are stored; wait for one that has just ended."""
@@ -114,12 +136,7 @@ class Klines:
         return now.present.missing(first, until) or None
 
     def _hole(self, symbol: str, missing: Coverage) -> RefusalError:
-        followed, present = self._feeder.followed().get(symbol), self._series.summary(symbol).present
         where = named(missing, self._feeder.now())
-        if followed is not None and followed.live and present and missing.end <= present.start:
-            since = named(span(present.start, present.start + MINUTE_MS), self._feeder.now())
-            text = f"{where} of {symbol} are not stored: its history begins with {since}"
-            return later(f"{text}, see application.start_date", _FAR_SECONDS)
         seconds = self._feeder.recovery_seconds(symbol, missing)
         verb = "is" if missing.minutes == 1 else "are"
         return later(f"{where} {verb} being recovered", _USUAL_SECONDS if seconds is None else seconds)

@@ -9,12 +9,11 @@ from typing import Any
 import msgspec
 import orjson
 
+from tui_feeder.engine.acquisition.listing_notes import ENTRY, HEAD
 from tui_feeder.engine.core.decoding import UNREADABLE
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.service.gateway.bars import Decimals
 
-#: Notes of the store (Store.recall): the answer to exchangeInfo without its symbols, and each of these.
-HEAD, ENTRY = "exchange information", "listing "
 #: How long what was read counts as new, real seconds.
 _FRESH_SECONDS = 10.0
 _MOST_DECIMALS = 12
@@ -84,7 +83,6 @@ class Listing:
             head |= kept if isinstance(kept, dict) else {}
         except orjson.JSONDecodeError:
             pass
-        head["serverTime"] = now
         head["symbols"] = [orjson.Fragment(found.raw) for name in symbols if (found := self.entry(name))]
         return orjson.dumps(head)
 

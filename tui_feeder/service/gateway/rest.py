@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from aiohttp import web
 from isal import igzip
 
 from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.exchanges.binance.public_calls import PUBLIC_CALLS
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.service.gateway import ticker
 from tui_feeder.service.gateway.clients import Clients, Figures
 from tui_feeder.service.gateway.feeder import Feeder, FeederGoneError
+from tui_feeder.service.gateway.forwarding import Forwarding
 from tui_feeder.service.gateway.klines import Klines
 from tui_feeder.service.gateway.listing import Entry, Listing
 from tui_feeder.service.gateway.queries import klines_query, klines_weight, mandatory
@@ -49,6 +53,16 @@ _Query = Mapping[str, str]
 _Endpoint = Callable[[_Query], Awaitable[bytes]]
 
 
+class ForwardedError(Exception):
+    """The exchange refused a forwarded request, in its own words."""
+
+    def __init__(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = body
+        self.headers = headers
+
+
 class RestSurface:
     """Answers under ``/fapi/v1``.
 
@@ -57,10 +71,11 @@ class RestSurface:
         series: what is rendered of it.
         klines: answers requests for candles.
         listing: what the exchange says of symbols.
+        forwarding: what the store cannot answer.
         clients: their limits.
         figures: counts what is done.
         named: whether the value of a ``Host`` header names this server.
-        follows: whether a symbol that is asked for and not followed is brought to live.
+        most_followed: symbols that are brought to live because they are asked for, at most.
     """
 
     def __init__(
@@ -69,20 +84,23 @@ class RestSurface:
         series: Series,
         klines: Klines,
         listing: Listing,
+        forwarding: Forwarding,
         clients: Clients,
         figures: Figures,
         named: Callable[[str], bool],
         *,
-        follows: bool,
+        most_followed: int,
     ) -> None:
         self._feeder = feeder
         self._series = series
         self._klines = klines
         self._listing = listing
+        self._forwarding = forwarding
         self._clients = clients
         self._figures = figures
         self._is_own_host = named
-        self._follows = follows
+        self._most_followed = most_followed
+        self._brought: set[str] = set()  # symbols that were asked for and not followed
         self._hosts: set[str] = set()
 
     def routes(self) -> list[web.RouteDef]:
@@ -96,14 +114,21 @@ class RestSurface:
             ("ticker/price", self._price),
             ("ticker/24hr", self._day),
         ]
-        routes = [
-            web.route("*", f"/fapi/v1/{name}", self._serving(name, answer)) for name, answer in endpoints
+        paths = [(f"/fapi/v1/{name}", name, answer) for name, answer in endpoints]
+        paths.append(("/fapi/v2/ticker/price", "ticker/price", self._price))
+        routes = [web.route("*", path, self._serving(name, answer)) for path, name, answer in paths]
+        routes += [
+            web.route("*", call.path, self._serving(name, partial(self._forward, name), call.weigh))
+            for name, call in PUBLIC_CALLS.items()
         ]
         return [*routes, web.route("*", "/{path:.*}", self._serving("unknown", self._unknown))]
 
-    def _serving(self, name: str, answer: _Endpoint) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _serving(
+        self, name: str, answer: _Endpoint, weigh: Callable[[_Query], int] | None = None
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
         """An endpoint behind the checks that all have."""
-        weigh = klines_weight if name in ("klines", "continuousKlines") else _weight_of_one
+        if weigh is None:
+            weigh = klines_weight if name in ("klines", "continuousKlines") else _weight_of_one
 
         async def handle(request: web.Request) -> web.Response:
             headers = {}
@@ -113,7 +138,7 @@ class RestSurface:
                 used = self._clients.charge(request.remote or "", weigh(query))
                 headers["X-MBX-USED-WEIGHT-1M"] = str(used)
                 body, status = await answer(query), 200
-            except RefusalError as error:
+            except (RefusalError, ForwardedError) as error:
                 body, status = error.body, error.status
                 headers |= error.headers
             except (FeederGoneError, StoreError) as error:
@@ -150,9 +175,17 @@ class RestSurface:
         if request.method not in ("GET", "HEAD"):
             self._figures.refused["method"] += 1
             raise RefusalError(403, -1002, _KEYS_STAY)
-        if _KEY_HEADER in request.headers or any(name in request.query for name in _PRIVATE):
+        if request.headers.get(_KEY_HEADER) or any(name in request.query for name in _PRIVATE):
             self._figures.refused["key"] += 1
             raise RefusalError(403, -1002, _KEYS_STAY)
+
+    async def _forward(self, name: str, query: _Query) -> bytes:
+        found = await self._forwarding.answer(name, tuple(query.items()))
+        if found.status != 200:
+            wait = found.retry_seconds
+            headers = {} if wait is None else {"Retry-After": str(max(1, math.ceil(wait)))}
+            raise ForwardedError(found.status, found.body, headers)
+        return found.body
 
     # --- endpoints -----------------------------------------------------------------------------
 
@@ -233,7 +266,8 @@ class RestSurface:
         if symbol not in self._feeder.followed():
             if not self._feeder.is_traded(symbol):
                 raise invalid_symbol()
-            if self._follows:
+            if symbol in self._brought or len(self._brought) < self._most_followed:
+                self._brought.add(symbol)
                 self._feeder.follow(symbol)
                 raise later(f"{symbol} was not followed, and is being brought to live", _BRING_UP_SECONDS)
             raise invalid_symbol(

@@ -22,6 +22,7 @@ from tui_feeder.service.gateway.watch import StoreWatch
 
 #: Streams of a connection, as at the exchange, and bytes of a control message.
 MOST_STREAMS, _LONGEST_MESSAGE = 1_024, 64 << 10
+_LONGEST_IDENT = 64
 #: Forming bars are sent so often (real seconds), where they have changed.
 _FORMING_SECONDS = 0.25
 #: Bars that are held back are looked at again so often.
@@ -30,7 +31,8 @@ _HELD_SECONDS = 1.0
 _PING_SECONDS, _SILENT_SECONDS = 180.0, 600.0
 #: Closed bars that a client is sent in one go when it catches up.
 _CAUGHT_UP_BARS = 200
-_PREFIXES = ("", "/market")
+#: The official SDK opens all three beside each other; of what belongs to the last two nothing is served.
+_PREFIXES = ("", "/market", "/public", "/private")
 _METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 
 
@@ -168,7 +170,7 @@ class StreamSurface:
         if not isinstance(body, dict):
             return orjson.dumps({"code": 2, "msg": "Invalid request: request must be an object"})
         ident, method, params = body.get("id"), body.get("method"), body.get("params")
-        if isinstance(ident, bool) or not isinstance(ident, int) or ident < 0:
+        if not _is_ident(ident):
             text = "Invalid request: request ID must be an unsigned integer"
             return orjson.dumps({"code": 2, "msg": text})
         try:
@@ -340,6 +342,13 @@ class _ControlError(Exception):
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+def _is_ident(ident: object) -> bool:
+    """Whether a control message may have this id. The official SDK sends UUIDs."""
+    if isinstance(ident, str):
+        return len(ident) <= _LONGEST_IDENT
+    return isinstance(ident, int) and not isinstance(ident, bool) and ident >= 0
 
 
 def _look_at(streams: list[KlineStream]) -> list[Closed]:

@@ -11,9 +11,9 @@ import pytest
 
 from tests.support.feed import NOON
 from tests.support.gateways import gateway_of
+from tui_feeder.configuration.sections import Gateway
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.service.gateway.feeder import FollowedSymbol
-from tui_feeder.service.gateway.server import GatewaySettings
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
@@ -142,7 +142,7 @@ async def test_a_symbol_that_is_not_followed_is_refused_or_brought_to_live(tmp_p
         assert (status, json.loads(body)["code"]) == (400, -1121)
         assert "ETHUSDT is not followed by this feeder" in json.loads(body)["msg"]
         assert gateway.feeder.wanted == []
-    settings = GatewaySettings(unfollowed="follow")
+    settings = Gateway(unfollowed="follow")
     async with exchange_at() as exchange, gateway_of(exchange, tmp_path / "b", spans, settings) as gateway:
         status, body, headers = await gateway.get(path)
         assert (status, json.loads(body)["code"], headers["Retry-After"]) == (503, -1008, "15")
@@ -152,7 +152,7 @@ async def test_a_symbol_that_is_not_followed_is_refused_or_brought_to_live(tmp_p
 
 
 async def test_a_client_that_asks_too_much_is_refused_for_the_rest_of_the_minute(tmp_path: Path) -> None:
-    settings = GatewaySettings(client_requests_per_minute=20)
+    settings = Gateway(client_requests_per_minute=20)
     spans = {BTC: (NOON - DAY_MS, NOON)}
     async with exchange_at() as exchange, gateway_of(exchange, tmp_path, spans, settings) as gateway:
         answers = [await gateway.get("/fapi/v1/ping") for _ in range(42)]  # some may be of the next minute
@@ -210,14 +210,14 @@ async def test_exchange_information_and_tickers_are_of_the_followed_symbols(tmp_
         assert float(day["weightedAvgPrice"]) == pytest.approx(quote / volume, abs=0.006)
         assert day["count"] == minutes["trades"].sum() + candle.trades
 
-        gateway.feeder.symbols[BTC] = FollowedSymbol(BTC, live=False, reason="no frame for a minute")
+        gateway.feeder.symbols[BTC] = FollowedSymbol(BTC, False, NOON - 2 * DAY_MS, "no frame for a minute")
         gateway.feeder.candles.clear()
         status, body, _ = await gateway.get(f"/fapi/v1/ticker/price?symbol={BTC}")
         assert (status, "no frame for a minute" in json.loads(body)["msg"]) == (503, True)
 
 
 async def test_two_thousand_connections_leave_the_others_served(tmp_path: Path) -> None:
-    settings = GatewaySettings(max_connections=64)
+    settings = Gateway(max_connections=64)
     spans = {BTC: (NOON - DAY_MS, NOON)}
     async with exchange_at() as exchange, gateway_of(exchange, tmp_path, spans, settings) as gateway:
         port = int(gateway.url.rpartition(":")[2])

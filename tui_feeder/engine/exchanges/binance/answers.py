@@ -81,15 +81,21 @@ def listings(body: bytes) -> tuple[Listings, int | None]:
     info = _exchange_info.decode(body)
     symbols: dict[str, SymbolInfo] = {}
     unusable: dict[str, str] = {}
+    entries: dict[str, bytes] = {}
     for place, raw in enumerate(info.symbols, 1):
         try:
             symbol_info = _symbol_info(_symbol.decode(raw))
             if symbol_info.symbol in symbols:
                 raise ValueError("it is listed twice")
             symbols[symbol_info.symbol] = symbol_info
+            entries[symbol_info.symbol] = bytes(raw)
         except (*UNREADABLE, ValueError) as error:
             unusable[_name_of(raw, place)] = str(error)
-    return Listings(symbols, unusable), _weight_limit(info.rateLimits)
+    head = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    for name in ("symbols", "serverTime"):
+        head.pop(name, None)
+    found = Listings(symbols, unusable, entries, msgspec.json.encode(head))
+    return found, _weight_limit(info.rateLimits)
 
 
 def _name_of(raw: msgspec.Raw, place: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -25,6 +25,7 @@ from tui_feeder.engine.exchanges.binance.market import Market
 from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.engine.exchanges.binance.stream import MarketStreams
 from tui_feeder.engine.exchanges.binance.usdm import USDM
+from tui_feeder.live_access import Forwarded
 
 
 class BinanceExchange:
@@ -130,6 +131,18 @@ class BinanceExchange:
             Its rows, and what it was.
         """
         return await self._archive.fetch(file, symbol, on_bytes)
+
+    async def forward(self, name: str, parameters: Sequence[tuple[str, str]]) -> Forwarded:
+        """Send a public request for another program, within the weight budget.
+
+        Args:
+            name: of the call.
+            parameters: of its query.
+
+        Returns:
+            The answer, or why it was not sent.
+        """
+        return await self._rest.forward(name, parameters)
 
     def streams(self, handlers: StreamHandlers) -> MarketStreams:
         """Live candles of the market.

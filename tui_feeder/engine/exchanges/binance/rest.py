@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import quote
@@ -20,8 +20,10 @@ from tui_feeder.engine.core.proxy import Proxies, failures, reason_of, session
 from tui_feeder.engine.exchanges.base import Listings, Page, Refusal, RestError
 from tui_feeder.engine.exchanges.binance import answers
 from tui_feeder.engine.exchanges.binance.market import Market
+from tui_feeder.engine.exchanges.binance.public_calls import PUBLIC_CALLS, UnknownCallError
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.engine.exchanges.binance.weight import WeightLedger
+from tui_feeder.live_access import Forwarded
 
 MAX_BODY = 32 << 20
 T = TypeVar("T")
@@ -31,6 +33,8 @@ _BAN_MS = 2 * MINUTE_MS
 _SILENCED = (Refusal.RATE_LIMITED, Refusal.FORBIDDEN)
 #: Requests on their way at once. More would wait inside the connection pool, where their timeout runs.
 _IN_FLIGHT = 20
+#: Of them those that are forwarded for others.
+_FORWARDED = 4
 #: Candles that were refused for so long (s) were refused to everybody, not to one request now and then.
 _OUTAGE_SECONDS = 5.0
 #: Requests for the time whose median sets the clock.
@@ -50,6 +54,11 @@ class _Time(msgspec.Struct):
 
 
 _time = msgspec.json.Decoder(_Time)
+
+
+def _error_body(code: int, text: str) -> bytes:
+    """An error as the exchange writes it."""
+    return msgspec.json.encode({"code": code, "msg": text})
 
 
 class RestClient:
@@ -97,6 +106,7 @@ class RestClient:
         self._refusing = False  # the last request for candles was refused, whatever it asked for
         self._given = self._tried = float("-inf")  # monotonic: when candles were given, when a trial was due
         self._places = asyncio.Semaphore(_IN_FLIGHT)
+        self._forwarding = asyncio.Semaphore(_FORWARDED)
         self._paused_until = 0  # exchange ms: the exchange asked for silence
         self._time_sent = 0.0
         self._one_by_one = asyncio.Lock()
@@ -169,6 +179,18 @@ class RestClient:
             raise self._refusal(Refusal.BANNED, "no request during a ban", self.banned_until)
 
     async def _ask(self, path: str) -> bytes:
+        asked_at = self.clock.now()
+        status, headers, body = await self._exchange(path)
+        if status == 200 and len(body) <= MAX_BODY:
+            self.state = "ok"
+            # What was over when this was asked must not come back with a clock that is set anew.
+            self.banned_until = self.banned_until if self.banned_until > asked_at else 0
+            self._paused_until = self._paused_until if self._paused_until > asked_at else 0
+            return body
+        raise self._refused(status, headers.get("Retry-After"), body)
+
+    async def _exchange(self, path: str) -> tuple[int, Mapping[str, str], bytes]:
+        """Send a request: status, headers and body of the answer."""
         if self._session is None:
             self._session = session(self._proxy, self._timeout)
         self.requests += 1
@@ -192,13 +214,46 @@ class RestClient:
             raise self._refusal(Refusal.UNREACHABLE, text) from error
         if (used := headers.get("X-MBX-USED-WEIGHT-1M", "")).isdigit():
             self.ledger.correct(int(used), asked_at)
-        if status == 200 and len(body) <= MAX_BODY:
-            self.state = "ok"
-            # What was over when this was asked must not come back with a clock that is set anew.
-            self.banned_until = self.banned_until if self.banned_until > asked_at else 0
-            self._paused_until = self._paused_until if self._paused_until > asked_at else 0
-            return body
-        raise self._refused(status, headers.get("Retry-After"), body)
+        return status, headers, body
+
+    async def forward(self, name: str, parameters: Sequence[tuple[str, str]]) -> Forwarded:
+        """Send a public request for another program, if there is weight for it; it waits for none.
+
+        Args:
+            name: of :data:`~tui_feeder.engine.exchanges.binance.public_calls.PUBLIC_CALLS`.
+            parameters: of its query.
+
+        Returns:
+            The exchange's answer whatever its status, or 429 where it was not sent, 504 where none came.
+        """
+        call = PUBLIC_CALLS.get(name)
+        if call is None:
+            return Forwarded(404, _error_body(-5000, "Path is invalid"))
+        try:
+            query = call.query(parameters)
+        except UnknownCallError as error:
+            return Forwarded(400, _error_body(-1104, str(error)))
+        async with self._forwarding:
+            weight = call.weigh(dict(parameters))
+            waits = max(self.banned_until, self._paused_until)
+            until = waits if waits > self.clock.now() else self.ledger.try_spend(weight)
+            if until is not None:
+                seconds = self.clock.real_seconds(max(0, until - self.clock.now()))
+                text = self.waits() or "the request weight of this minute is used up"
+                return Forwarded(429, _error_body(-1003, f"not forwarded: {text}"), seconds)
+            try:
+                async with self._places:
+                    status, headers, body = await self._exchange(call.path + query)
+                if status in (403, 418, 429):
+                    raise self._refused(status, headers.get("Retry-After"), body)
+            except RestError as error:
+                retry = error.retry_ms
+                left = None if retry is None else self.clock.real_seconds(max(0, retry - self.clock.now()))
+                status = 504 if left is None else 429
+                return Forwarded(status, _error_body(-1003 if left else -1007, str(error)), left, weight)
+        if len(body) > MAX_BODY:
+            return Forwarded(502, _error_body(-1000, "the exchange's answer is too long"), None, weight)
+        return Forwarded(status, body, None, weight)
 
     def _refusal(self, kind: Refusal, text: str, retry_ms: int | None = None) -> RestError:
         self.state = kind

@@ -85,6 +85,22 @@ class WeightLedger:
             self.blocked_until = (self._minute + 1) * MINUTE_MS
             await self._sleep_until(self.blocked_until)
 
+    def try_spend(self, weight: int) -> int | None:
+        """Take ``weight`` at once, leaving the reserve alone.
+
+        Args:
+            weight: of a request that can be refused.
+
+        Returns:
+            None where it was taken, else the exchange ms from which on it may be there.
+        """
+        self._roll()
+        if self._used + weight > int(self.limit * (1 - self._reserve)) - _MARGIN:
+            return (self._minute + 1) * MINUTE_MS
+        self._used += weight
+        self._own += weight
+        return None
+
     def correct(self, used: int, asked_at: int) -> None:
         """Takes the exchange's own count from a response.
 

@@ -1,0 +1,43 @@
+"""What the exchange lists of the followed symbols, kept in the store as it came.
+
+A gateway answers exchangeInfo with it, and takes from it how many digits the exchange's numbers have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tui_feeder.engine.storage.store import Store
+
+#: Notes of the store: the answer to exchangeInfo without its symbols and its time, and each symbol's entry.
+HEAD, ENTRY = "exchange information", "listing "
+
+
+class ListingNotes:
+    """Keeps listings where they differ from those that are kept.
+
+    Args:
+        store: of the engine.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept: dict[str, bytes | None] = {}
+
+    def keep(self, head: bytes, entries: Mapping[str, bytes]) -> None:
+        """Keep what the exchange said; nothing is written where it says the same again.
+
+        Args:
+            head: JSON.
+            entries: by symbol, JSON.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        notes = {HEAD: head} | {ENTRY + symbol: raw for symbol, raw in entries.items()}
+        for name, value in notes.items():
+            if name not in self._kept:
+                self._kept[name] = self._store.note(name)
+            if self._kept[name] != value:
+                self._store.put_note(name, value)
+                self._kept[name] = value
