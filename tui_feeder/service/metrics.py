@@ -84,6 +84,7 @@ def families(status: EngineStatus, checks: Iterable[Check]) -> Iterator[Metric]:
     yield from _of_rest(status)
     yield from _of_store(status)
     yield from _of_sinks(status)
+    yield from _of_gateway(status.snapshot)
 
 
 def _of_symbols(snapshot: Snapshot) -> Iterator[Metric]:
@@ -199,6 +200,28 @@ def _of_sinks(status: EngineStatus) -> Iterator[Metric]:
     for key, outbox in status.outboxes.items():
         dropped.add_metric(key, float(outbox.dropped))
     yield dropped
+
+
+def _of_gateway(snapshot: Snapshot) -> Iterator[Metric]:
+    """Zeros where no gateway serves the store."""
+    found = snapshot.gateway
+    yield GaugeMetricFamily(
+        "feeder_gateway_up", "1 while a gateway serves the store.", float(found is not None)
+    )
+    for name, text in (
+        ("connections", "Connections of its clients."),
+        ("streams", "Streams its clients subscribe to."),
+    ):
+        yield GaugeMetricFamily(f"feeder_gateway_{name}", text, getattr(found, name, 0))
+    for name, text in (
+        ("requests", "Requests answered."),
+        ("refused", "Requests refused: private, of another host, or too many."),
+        ("forwarded", "Requests sent to the exchange."),
+        ("forwarded_weight", "Request weight of these."),
+        ("frames", "Frames sent to clients of streams."),
+        ("cut", "Clients of streams cut since they read too slowly."),
+    ):
+        yield CounterMetricFamily(f"feeder_gateway_{name}", text, getattr(found, name, 0))
 
 
 def _labelled(

@@ -21,6 +21,7 @@ def source_lines(snapshot: Snapshot, width: int, palette: Palette) -> list[list[
         *_archives(snapshot, width, palette),
         *_store(snapshot, width, palette),
         *_sinks(snapshot, width, palette),
+        *_gateway(snapshot, width, palette),
         *_parts(snapshot, width, palette),
     ]
 
@@ -134,6 +135,28 @@ def _sinks(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]
     if not snapshot.sinks:
         lines.append([("  none is configured: candles are stored, messages are not sent", Role.MUTED)])
     return lines
+
+
+def _gateway(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
+    """The gateway that serves the store to other programs, where one does."""
+    found = snapshot.gateway
+    if found is None:
+        return []
+    refused = Role.WARN if found.refused else Role.MUTED
+    return [
+        _rule("Gateway", f"http://{found.address}", width, palette),
+        [
+            (cells.fit("  clients", 14), Role.TEXT), (f"{found.connections:,}", Role.STRONG),
+            (f" connected, {found.requests_per_second:,.1f} requests/s, ", Role.MUTED),
+            (f"{found.streams:,} streams, ", Role.MUTED),
+            (f"{found.refused:,} refused", refused),
+            (f", {found.cut:,} cut" if found.cut else "", Role.WARN),
+        ],
+        [
+            (cells.fit("  forwarded", 14), Role.TEXT), (f"{found.forwarded:,}", Role.STRONG),
+            (f" requests to the exchange, weight {found.forwarded_weight:,}", Role.MUTED),
+        ],
+    ]  # fmt: skip
 
 
 def _parts(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:

@@ -27,6 +27,7 @@ from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.core.latency import BOUNDS, Latency
 from tui_feeder.engine.sinks.kafka import KafkaSink
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.live_access import GatewayFigures
 from tui_feeder.monitor import Snapshot, SymbolState
 from tui_feeder.service.engine_probe import EngineStatus
 from tui_feeder.service.host_names import host_matcher
@@ -303,6 +304,16 @@ async def test_metrics_are_those_of_the_documentation_and_say_what_is_true(tmp_p
         )
     }
     assert served == documented
+
+
+def test_a_gateway_is_served_as_metrics() -> None:
+    figures = GatewayFigures("127.0.0.1:8090", 7, 350, 1_000, 12.5, 3, 20, 45, 99, 1)
+    status = status_of(replace(FakeMonitor(8).snapshot(), gateway=figures))
+    samples = [s for f in families(status, []) if "gateway" in f.name for s in f.samples]
+    assert {s.name.removeprefix("feeder_gateway_"): s.value for s in samples if "created" not in s.name} == {
+        "up": 1, "connections": 7, "streams": 350, "requests_total": 1_000, "refused_total": 3,
+        "forwarded_total": 20, "forwarded_weight_total": 45, "frames_total": 99, "cut_total": 1,
+    }  # fmt: skip
 
 
 def labels(family: Any) -> list[str]:  # noqa: ANN401

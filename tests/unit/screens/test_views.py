@@ -6,6 +6,7 @@ from fake_monitor import NOON, FakeMonitor, with_troubles
 from rich.cells import cell_len
 from screens import app_of, palette_of, settled
 
+from tui_feeder.live_access import GatewayFigures
 from tui_feeder.monitor import GapView, MinuteState, StreamView
 from tui_feeder.widgets.coverage import legend, paint_coverage, strip_widths
 from tui_feeder.widgets.sources import source_lines
@@ -106,6 +107,23 @@ def test_sources_tell_of_sockets_weight_archives_store_and_sinks() -> None:
         ):  # fmt: skip
             assert expected in text, expected
         assert "history BTCUSDT" not in text
+
+
+def test_a_gateway_that_serves_the_store_is_among_the_sources() -> None:
+    snapshot = FakeMonitor(8).snapshot()
+    palette = palette_of("braille")
+
+    def text_at(width: int, **changed: object) -> str:
+        shown = replace(snapshot, **changed)  # type: ignore[arg-type]
+        return "\n".join("".join(t for t, _ in parts) for parts in source_lines(shown, width, palette))
+
+    assert "Gateway" not in text_at(120)
+    figures = GatewayFigures("127.0.0.1:8090", 7, 350, 1_000, 12.5, 3, 20, 45, 99, 1)
+    for width in (100, 160):
+        text = text_at(width, gateway=figures)
+        assert "Gateway http://127.0.0.1:8090" in text
+        assert "7 connected, 12.5 requests/s, 350 streams, 3 refused, 1 cut" in text
+        assert "20 requests to the exchange, weight 45" in text
 
 
 async def test_sources_scroll_where_they_do_not_fit() -> None:
