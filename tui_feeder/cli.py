@@ -56,4 +56,4 @@ def main() -> None:
         pass
     except Exception as error:  # of what typer does outside of our commands
         code = report_failure(error)
-    sys.exit(standard_streams.exit_code(code))
+    sys.exit(standard_streams.final_exit_code(code))

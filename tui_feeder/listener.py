@@ -133,7 +133,7 @@ class Listener(socket.socket):
             except OSError as error:
                 if error.errno not in _NO_RESOURCE:
                     raise
-                self._starved(error)
+                self._refuse_without_descriptor(error)
                 continue
             if self._taken >= self._most * _CROWDED:
                 self.make_room()
@@ -158,7 +158,7 @@ class Listener(socket.socket):
         descriptor, address = self._accept()  # type: ignore[attr-defined]
         return int(descriptor), address
 
-    def _starved(self, error: OSError) -> None:
+    def _refuse_without_descriptor(self, error: OSError) -> None:
         """No descriptor is free: take one connection with the one kept back, and close it."""
         self.make_room()
         self._keep_spare()
@@ -191,7 +191,7 @@ class Listener(socket.socket):
             self._logged[why] = now
             log.warning("connections to %s are refused (%d so far): %s", self._name, self.refused, why)
 
-    def gone(self) -> None:
+    def connection_closed(self) -> None:
         """A connection was closed."""
         with self._lock:
             self._taken -= 1
@@ -208,13 +208,13 @@ class _Accepted(socket.socket):
         super().close()
         listener, self._listener = self._listener, None
         if listener is not None:
-            listener.gone()
+            listener.connection_closed()
 
     def detach(self) -> int:
         descriptor = super().detach()
         listener, self._listener = self._listener, None
         if listener is not None:
-            listener.gone()
+            listener.connection_closed()
         return descriptor
 
 

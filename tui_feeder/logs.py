@@ -63,7 +63,7 @@ class LogError(HostError):
     """The log cannot be written where it should be."""
 
 
-class _Masking(logging.Formatter):
+class _MaskingFormatter(logging.Formatter):
     """A formatter that knows what must not be shown, should a library put it into a message."""
 
     secrets: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ class _Masking(logging.Formatter):
         return text
 
 
-class _Human(_Masking):
+class _TextFormatter(_MaskingFormatter):
     default_msec_format = "%s.%03d"
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class _Human(_Masking):
             record.levelname = before
 
 
-class _Json(_Masking):
+class _JsonFormatter(_MaskingFormatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": round(record.created, 3),
@@ -146,7 +146,7 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
         """Reopen a file that was moved, without waiting for the next line."""
         with self.lock or contextlib.nullcontext():
             if self._moved():
-                self._begin_again()
+                self._reopen()
 
     def _moved(self) -> bool:
         """Whether another file, or none, has its name: logrotate has moved it, or it was removed."""
@@ -159,7 +159,7 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
         except (OSError, ValueError):
             return False
 
-    def _begin_again(self) -> None:
+    def _reopen(self) -> None:
         """Go on in the file of its name; where there can be none, in the one that was moved."""
         before = self.stream
         try:
@@ -173,7 +173,7 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, and before it how many were lost."""
         if self._moved():
-            self._begin_again()
+            self._reopen()
         lost, self.lost = self.lost, 0
         if lost:
             text = f"{lost} log lines could not be written"
@@ -206,9 +206,9 @@ def configure_logging(config: Config, file: Path | None = None, *, own: bool = F
     for old in root.handlers:
         if isinstance(old, RotatedFile):
             old.close()
-    written = None if file is None else _opened(service, file, own)
+    written = None if file is None else _open_log_file(service, file, own)
     handler = logging.StreamHandler(sys.stderr) if written is None else written
-    form = _Json() if service.log_format == "json" else _Human()
+    form = _JsonFormatter() if service.log_format == "json" else _TextFormatter()
     form.secrets = _secrets_of(config)
     handler.setFormatter(form)
     root.handlers[:] = [handler]
@@ -227,7 +227,7 @@ def reopen_log_files() -> None:
             handler.reopen_if_moved()
 
 
-def _opened(service: Service, file: Path, own: bool) -> RotatedFile:
+def _open_log_file(service: Service, file: Path, own: bool) -> RotatedFile:
     names = [file, *(file.with_stem(f"{file.stem}-{number}") for number in range(2, _BESIDE) if own)]
     size, keep = service.log_rotate_mb * _MB, service.log_keep
     try:

@@ -20,7 +20,7 @@ class FolderError(HostError):
     """A folder cannot be used."""
 
 
-def home(environ: Mapping[str, str] = os.environ) -> Path | None:
+def home_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
     """The user's home, None where it is unknown."""
     stated = environ.get("HOME")
     try:
@@ -44,7 +44,7 @@ def expand_user(text: str | os.PathLike[str]) -> Path:
 
 def config_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
     """Where the user's configuration, keys and themes lie; None where there is no home."""
-    found = _stated("XDG_CONFIG_HOME", ".config", environ)
+    found = _xdg_folder("XDG_CONFIG_HOME", ".config", environ)
     return None if found is None else found / _NAME
 
 
@@ -54,7 +54,7 @@ def state_folder() -> Path:
     Raises:
         FolderError: neither the home nor the temporary folder has a place.
     """
-    found = _stated("XDG_STATE_HOME", str(Path(".local") / "state"), os.environ)
+    found = _xdg_folder("XDG_STATE_HOME", str(Path(".local") / "state"), os.environ)
     if found is not None and _writable(found / _NAME):
         return found / _NAME
     path = temporary_folder()
@@ -139,12 +139,12 @@ def check_owner(path: Path) -> None:
         )
 
 
-def _stated(variable: str, below_home: str, environ: Mapping[str, str]) -> Path | None:
+def _xdg_folder(variable: str, below_home: str, environ: Mapping[str, str]) -> Path | None:
     """The folder that a variable names, else the usual one; a relative path is ignored, as XDG demands."""
     stated = environ.get(variable, "")
     if os.path.isabs(stated):
         return Path(stated)
-    found = home(environ)
+    found = home_folder(environ)
     return None if found is None else found / below_home
 
 

@@ -79,21 +79,21 @@ def open_store(path: str | os.PathLike[str]) -> CandleStore:
     return CandleStore(path)
 
 
-class _Opened:
+class _SharedStores:
     """The stores this process has open: LMDB allows one environment a file and process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stores: dict[tuple[int, Path], tuple[Store, int]] = {}
 
-    def take(self, path: Path) -> Store:
+    def acquire(self, path: Path) -> Store:
         with self._lock:
             key = (os.getpid(), path)
             store, users = self._stores.get(key) or (Store(path, read_only=True), 0)
             self._stores[key] = store, users + 1
             return store
 
-    def give_back(self, path: Path) -> None:
+    def release(self, path: Path) -> None:
         with self._lock:
             key = (os.getpid(), path)
             store, users = self._stores.pop(key)
@@ -103,7 +103,7 @@ class _Opened:
                 store.close()
 
 
-_opened = _Opened()
+_opened = _SharedStores()
 
 
 class CandleStore:
@@ -127,7 +127,7 @@ class CandleStore:
         self._key = self.path.resolve()
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._store: Store | None = _opened.take(self._key)
+        self._store: Store | None = _opened.acquire(self._key)
 
     def __enter__(self) -> Self:
         return self
@@ -148,7 +148,7 @@ class CandleStore:
         with self._lock:
             if self._store is not None and self._process == os.getpid():
                 self._store = None
-                _opened.give_back(self._key)
+                _opened.release(self._key)
 
     def _opened_store(self) -> Store:
         store = self._store

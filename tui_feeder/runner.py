@@ -88,7 +88,7 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
         log.info("connections to the exchange: %s", routes_text(ways))
     for number in _NOT_OURS:
         signal.signal(number, _ignore_signal)
-    store = Store(config.application.storage_path, exchange=market_of(config))
+    store = Store(config.application.storage_path, exchange=exchange_label(config))
     try:
         sinks = configured_sinks(config, store)
     except SinkError as error:
@@ -111,7 +111,7 @@ def problem_from_need(loaded: LoadedConfig, need: Requirement) -> Problem:
     return Problem(place, need.key, None, None, need.message, hint=need.hint)
 
 
-def market_of(config: Config) -> str:
+def exchange_label(config: Config) -> str:
     """Whose candles the store holds: simulated ones are marked, whatever port they come from."""
     url = config.exchange.rest_url
     host = url.split("//", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0]
@@ -126,14 +126,14 @@ def _headless(loaded: LoadedConfig, store: Store, sinks: list[Sink], options: Op
 
         sinks.append(LinesSink(sys.stdout.buffer, on_broken=stop.set))
 
-    def asked(number: int, _frame: FrameType | None) -> None:
+    def stop_on_signal(number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
             os._exit(128 + number)  # asked twice: at once
         log.info("%s: shutting down; once more stops at once", signal.Signals(number).name)
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, asked)
+        signal.signal(number, stop_on_signal)
     engine = EngineThread(config, store, sinks, on_end=stop.set)
 
     signal.signal(signal.SIGHUP, lambda *_: _handle_hangup(options.reload, engine))
@@ -192,9 +192,9 @@ def _systemd_notifications(engine: EngineThread, config: Config) -> contextlib.A
     """Report the state of the run to systemd, where it asks for it."""
     if "NOTIFY_SOCKET" not in os.environ:
         return contextlib.nullcontext()
-    from tui_feeder.service.notify import notifying
+    from tui_feeder.service.notify import systemd_notifications
 
-    return notifying(engine, config.service)
+    return systemd_notifications(engine, config.service)
 
 
 @contextlib.contextmanager
@@ -210,7 +210,7 @@ def _attach_server(engine: EngineThread, config: Config) -> Iterator[None]:
     try:
         path = expand_user(config.service.socket) if named else default_socket_path(os.getpid())
         server = AttachServer(
-            engine.monitor, path, f"{market_of(config)}, {config.application.storage_path}", engine.live
+            engine.monitor, path, f"{exchange_label(config)}, {config.application.storage_path}", engine.live
         )
     except FolderError as error:
         if named:

@@ -2,7 +2,7 @@
 
 Python leaves each write to standard output to fail where it stands: as a traceback, as an exit code of its
 own at the very end, or as a fault of whatever was being done. Here a write that fails ends the command by
-one exception, and :func:`exit_code` gives its exit code.
+one exception, and :func:`final_exit_code` gives its exit code.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _text(raw: io.FileIO, before: Any) -> io.TextIOWrapper:  # noqa: ANN401 - ma
     )
 
 
-def exit_code(code: int) -> int:
+def final_exit_code(code: int) -> int:
     """The exit code of a command, once all it has written is out; a failed write is reported on stderr.
 
     Args:

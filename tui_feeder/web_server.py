@@ -18,10 +18,10 @@ from tui_feeder.listener import Listener
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Connection: TypeAlias = RequestHandler
-_LOOK_SECONDS = 1.0
+_CHECK_SECONDS = 1.0
 
 
-class _Idle:
+class _IdleConnections:
     """Since when each connection has had no request: from its beginning, or from the end of the last one."""
 
     def __init__(self, first: float, next_: float) -> None:
@@ -60,7 +60,7 @@ class _Idle:
             if connection not in self._busy and connection.transport is not None
         }
 
-    def end_old(self) -> None:
+    def close_expired(self) -> None:
         """End those whose time is over."""
         now = time.monotonic()
         for connection, since in self.idle_connections().items():
@@ -104,7 +104,7 @@ async def serving_http(
         end_seconds: a request under way is waited for at the end.
     """
     _drop_tracebacks_of_bad_requests()
-    idle = _Idle(first_seconds, idle_seconds)
+    idle = _IdleConnections(first_seconds, idle_seconds)
     app.middlewares.insert(0, idle.watch)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=idle_seconds, shutdown_timeout=end_seconds)
     await runner.setup()
@@ -114,17 +114,17 @@ async def serving_http(
     assert server is not None
     idle.connections = lambda: list(server.connections)
 
-    async def look() -> None:
+    async def close_idle() -> None:
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            idle.end_old()
+            await asyncio.sleep(_CHECK_SECONDS)
+            idle.close_expired()
 
-    looking = asyncio.create_task(look(), name=f"connections of {name}")
+    closing = asyncio.create_task(close_idle(), name=f"connections of {name}")
     try:
         await web.SockSite(runner, listener).start()
         yield runner
     finally:
-        looking.cancel()
+        closing.cancel()
         await runner.cleanup()
         listener.close()
 

@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 5.0, 10.0
 _PULL_SECONDS = 0.1  # at least, between two snapshots
-_GLANCE_SECONDS = 0.05  # a first look waits so long for its answer
+_FIRST_ANSWER_SECONDS = 0.05  # a first question waits so long for its answer
 _WAITS = (0.2, 0.5, 1.0, 2.0, 5.0)  # between tries to find a feeder again
 _KEPT = 256  # answers
 _STATES = tuple(MinuteState)
@@ -63,7 +63,7 @@ class AttachError(RunFailure):
 
 
 @dataclass(slots=True)
-class _Known:
+class _CachedAnswer:
     """An answer at hand."""
 
     value: Any
@@ -91,8 +91,8 @@ class AttachedMonitor:
         self.received = 0  # bytes
         self._newest: Snapshot
         self._base: Snapshot | None = None  # what the feeder believes us to have
-        self._looked = asyncio.Event()  # since the last snapshot was asked for
-        self._known: OrderedDict[tuple[Any, ...], _Known] = OrderedDict()
+        self._requested = asyncio.Event()  # since the last snapshot was asked for
+        self._known: OrderedDict[tuple[Any, ...], _CachedAnswer] = OrderedDict()
         self._lock = threading.Lock()
         self._number = 0
         self._waiting: dict[int, Callable[[Any], None]] = {}
@@ -118,7 +118,7 @@ class AttachedMonitor:
     def snapshot(self) -> Snapshot:
         """The newest snapshot; of a lost feeder the last one, its clock going on so that ages grow."""
         with contextlib.suppress(RuntimeError):  # it was closed
-            self._loop.call_soon_threadsafe(self._looked.set)
+            self._loop.call_soon_threadsafe(self._requested.set)
         now, newest = time.monotonic(), self._newest
         if newest.state != "lost":
             return newest
@@ -193,7 +193,7 @@ class AttachedMonitor:
         """The answer at hand, ``none`` without one; a newer one is asked for where ``stamp`` has changed."""
         key = (what, *args)
         with self._lock:
-            known = self._known.setdefault(key, _Known(none))
+            known = self._known.setdefault(key, _CachedAnswer(none))
             self._known.move_to_end(key)
             while len(self._known) > _KEPT:
                 self._known.popitem(last=False)
@@ -214,7 +214,7 @@ class AttachedMonitor:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._send, what, args, answered)
         if ask and self._writer is not None:
-            known.there.wait(_GLANCE_SECONDS)
+            known.there.wait(_FIRST_ANSWER_SECONDS)
         return cast(_T, known.value)
 
     # --- the other side --------------------------------------------------------------------------
@@ -224,14 +224,14 @@ class AttachedMonitor:
             runner.run(self._main())
 
     async def _main(self) -> None:
-        attached = asyncio.create_task(self._stay_attached())
+        attached = asyncio.create_task(self._keep_connected())
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait((attached, stopping), return_when=asyncio.FIRST_COMPLETED)
         for task in (attached, stopping):
             task.cancel()
         await asyncio.gather(attached, stopping, return_exceptions=True)
 
-    async def _stay_attached(self) -> None:
+    async def _keep_connected(self) -> None:
         tries = 0
         while True:
             try:
@@ -253,19 +253,21 @@ class AttachedMonitor:
                     both.create_task(self._pull())
                     both.create_task(self._listen(reader))
             except* (OSError, EOFError, WireError, TimeoutError, SocketError) as group:
-                self._lost(group.exceptions[0])
+                self._handle_lost_connection(group.exceptions[0])
             except* (
                 Exception
             ) as group:  # an answer that no code here expects: the screen must not stand still
                 log.exception("what the feeder answered could not be used")
-                self._lost(WireError(f"an answer could not be used: {group.exceptions[0]!r}"))
+                self._handle_lost_connection(
+                    WireError(f"an answer could not be used: {group.exceptions[0]!r}")
+                )
             if not self._first.is_set():
                 self._first.set()
                 return
             await asyncio.sleep(_WAITS[min(tries, len(_WAITS) - 1)])
             tries += 1
 
-    def _lost(self, error: BaseException) -> None:
+    def _handle_lost_connection(self, error: BaseException) -> None:
         """The connection is lost: reported once on the screen; pending requests are dropped."""
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
@@ -289,11 +291,11 @@ class AttachedMonitor:
     async def _pull(self) -> None:
         """Fetch a snapshot for each look, so that it is there at the next: a slow screen costs little."""
         while True:
-            self._looked.clear()
+            self._requested.clear()
             there = asyncio.Event()
 
             def received(value: Any, there: asyncio.Event = there) -> None:  # noqa: ANN401
-                self._take(value)
+                self._apply_difference(value)
                 there.set()
 
             self._send("snapshot", (), received)
@@ -301,9 +303,9 @@ class AttachedMonitor:
                 await there.wait()
             self._first.set()
             await asyncio.sleep(_PULL_SECONDS)
-            await self._looked.wait()
+            await self._requested.wait()
 
-    def _take(self, value: Any) -> None:  # noqa: ANN401
+    def _apply_difference(self, value: Any) -> None:  # noqa: ANN401
         try:
             change = msgspec.convert(value, Difference)
         except msgspec.ValidationError as error:

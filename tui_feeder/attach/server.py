@@ -46,7 +46,7 @@ _CLIENTS = 32
 _CONNECTIONS = 48  # clients, and those that get a refusal because there are too many
 #: A client that sends nothing for so long is disconnected; one that was stopped in its shell reconnects.
 _HELLO_SECONDS, _STUCK_SECONDS, _SILENT_SECONDS = 5.0, 30.0, 600.0
-_OLD_SECONDS, _FRESH_SECONDS, _LOOK_SECONDS = 0.5, 1.0, 0.02
+_OLD_SECONDS, _FRESH_SECONDS, _POLL_SECONDS = 0.5, 1.0, 0.02
 _BARS, _CELLS, _NAME = 10_000, 2_000, 64
 _STEPS = 16
 _LONGEST_MS = 20 * 366 * 24 * 60 * MINUTE_MS
@@ -101,7 +101,7 @@ class AttachServer:
         while self._clients:  # also those that never read what waits for them
             for writer in self._clients:
                 writer.transport.abort()
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
     @property
     def clients(self) -> int:
@@ -112,8 +112,8 @@ class AttachServer:
         self._clients.add(writer)
         try:
             with contextlib.suppress(EOFError, OSError, TimeoutError):
-                await self._greet(reader, writer)
-                await self._talk(reader, writer)
+                await self._handshake(reader, writer)
+                await self._answer_questions(reader, writer)
         except WireError as error:
             with contextlib.suppress(OSError, TimeoutError):
                 await _send(writer, encode_frame(Refusal(str(error))))
@@ -123,7 +123,7 @@ class AttachServer:
             self._clients.discard(writer)
             writer.close()
 
-    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _handshake(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if (user := peer_user(writer.get_extra_info("socket"))) not in (os.geteuid(), 0):
             log.warning("user %s was refused at %s", user, self.path)
             raise WireError("this feeder belongs to another user")
@@ -140,7 +140,7 @@ class AttachServer:
             )
         await _send(writer, encode_frame(Welcome(__version__, os.getpid(), self._title)))
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer_questions(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         compressor = Compressor()
         sent: FlatSnapshot | None = None
         while True:
@@ -154,8 +154,8 @@ class AttachServer:
                 return
             answer: Answer | Refusal
             if question.what == "snapshot":
-                newest = await self._fresh()
-                answer = Answer(question.id, self._step(sent, newest))
+                newest = await self._newest_snapshot()
+                answer = Answer(question.id, self._difference_since(sent, newest))
                 sent = newest
             else:
                 try:
@@ -172,7 +172,7 @@ class AttachServer:
             if question.what == "minutes in progress":
                 return gateway_questions.minutes_in_progress(self._live, question.args)
             if question.what == "feeder state":
-                newest = await self._fresh()
+                newest = await self._newest_snapshot()
                 return gateway_questions.feeder_state(newest.snapshot, self._monitor.listed())
             if question.what == "forward":
                 return await gateway_questions.forward(self._live, question.args)
@@ -180,7 +180,7 @@ class AttachServer:
                 return gateway_questions.report(self._live, question.args)
         return _QUESTIONS[question.what](self._monitor, *question.args)
 
-    def _step(self, sent: FlatSnapshot | None, newest: FlatSnapshot) -> Difference:
+    def _difference_since(self, sent: FlatSnapshot | None, newest: FlatSnapshot) -> Difference:
         """What leads a client to the newest snapshot; computed once for all that were sent the same before.
 
         Snapshots are taken ten times a second at most, so many clients cost hardly more than a few.
@@ -193,14 +193,14 @@ class AttachServer:
             step = self._steps[numbers] = difference(sent, newest, 0.0)
         return structs.replace(step, age=max(0.0, time.monotonic() - taken_at))
 
-    async def _fresh(self) -> FlatSnapshot:
+    async def _newest_snapshot(self) -> FlatSnapshot:
         """The newest snapshot; where none was asked for lately, the one that is taken now."""
         found = self._monitor.snapshot()
         deadline = time.monotonic() + _FRESH_SECONDS
         if time.monotonic() - found.taken_at > _OLD_SECONDS:
             old = found.sequence
             while found.sequence == old and time.monotonic() < deadline:
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_POLL_SECONDS)
                 found = self._monitor.snapshot()
         if self._newest is None or self._newest.snapshot is not found:
             self._newest = flatten(found)
@@ -225,7 +225,7 @@ def _number(value: object, low: int, high: int) -> int:
     return value
 
 
-def _moment(value: object) -> int:
+def _instant(value: object) -> int:
     return _number(value, 0, 1 << 46)
 
 
@@ -235,7 +235,7 @@ def _window(
     frame = _number(timeframe, 60, 86_400)
     if frame % 60 or 86_400 % frame:
         raise UnfitQuestionError(f"{frame} s is not a timeframe")
-    return _name(symbol), frame, _number(count, 1, _BARS), None if end is None else _moment(end)
+    return _name(symbol), frame, _number(count, 1, _BARS), None if end is None else _instant(end)
 
 
 def _bars(monitor: Monitor, *args: object) -> bytes:
@@ -252,11 +252,11 @@ def _open_bar(monitor: Monitor, symbol: object, timeframe: object) -> bytes:
 
 
 def _profile(monitor: Monitor, symbol: object, day: object) -> object:
-    return monitor.profile(_name(symbol), None if day is None else _moment(day))
+    return monitor.profile(_name(symbol), None if day is None else _instant(day))
 
 
 def _span(start: object, end: object) -> tuple[int, int]:
-    low, high = _moment(start), _moment(end)
+    low, high = _instant(start), _instant(end)
     if low % MINUTE_MS or high % MINUTE_MS or not MINUTE_MS <= high - low <= _LONGEST_MS:
         raise UnfitQuestionError("whole minutes, at least one, are expected")
     return low, high

@@ -236,10 +236,12 @@ def _changed(before: object | None, after: object) -> dict[str, Any]:
     """The fields in which a view differs from an earlier one; all of them where there was none."""
     kind = type(after)
     values = _VALUES[kind]
-    return _unlike(_NAMES[kind], None if before is None else values(before), values(after))
+    return _changed_values(_NAMES[kind], None if before is None else values(before), values(after))
 
 
-def _unlike(names: tuple[str, ...], old: tuple[Any, ...] | None, new: tuple[Any, ...]) -> dict[str, Any]:
+def _changed_values(
+    names: tuple[str, ...], old: tuple[Any, ...] | None, new: tuple[Any, ...]
+) -> dict[str, Any]:
     """The fields of these names that differ; all of them where there were none."""
     if old is None:
         return dict(zip(names, new, strict=True))
@@ -247,11 +249,11 @@ def _unlike(names: tuple[str, ...], old: tuple[Any, ...] | None, new: tuple[Any,
     if old != new:
         for name, was, value in zip(names, old, new, strict=True):
             if was is not value and was != value:
-                changed[name] = _within(was, value) if name in _VIEWS else value
+                changed[name] = _changed_elements(was, value) if name in _VIEWS else value
     return changed
 
 
-def _within(was: Any, value: Any) -> Any:  # noqa: ANN401
+def _changed_elements(was: Any, value: Any) -> Any:  # noqa: ANN401
     """A view as its values in their order; of a row of as many views as before, what has changed in it."""
     if value is None:
         return None
@@ -292,7 +294,7 @@ def difference(before: FlatSnapshot | None, after: FlatSnapshot, age: float) -> 
     names = _NAMES[SymbolView]
     symbols: dict[str, dict[str, Any]] = {}
     for symbol, values in known.items():
-        if changed := _unlike(names, had.get(symbol), values):
+        if changed := _changed_values(names, had.get(symbol), values):
             symbols[symbol] = changed
     dropped, events = _events_since(() if previous is None else previous.events, newest.events)
     return Difference(
@@ -321,9 +323,9 @@ def apply(before: Snapshot | None, change: Difference, now: float) -> Snapshot:
     known: dict[str, SymbolView] = {} if before is None else {view.symbol: view for view in before.symbols}
     try:
         for name, changed in change.symbols.items():
-            known[name] = _with(SymbolView, known.get(name), changed)
+            known[name] = _updated_view(SymbolView, known.get(name), changed)
         names = known if change.names is None else change.names
-        values = _fresh(Snapshot, before, change.head)
+        values = _decoded_fields(Snapshot, before, change.head)
         values["symbols"] = tuple(known[name] for name in names)
         old = () if before is None else before.events[change.dropped :]
         values["events"] = (*old, *change.events)
@@ -335,15 +337,15 @@ def apply(before: Snapshot | None, change: Difference, now: float) -> Snapshot:
         raise WireError(f"a snapshot that does not follow from the one before: {error!r}") from error
 
 
-def _with(kind: type, before: object | None, changed: dict[str, Any]) -> Any:  # noqa: ANN401
+def _updated_view(kind: type, before: object | None, changed: dict[str, Any]) -> Any:  # noqa: ANN401
     """The view of a kind that the fields of :func:`_changed` lead to."""
-    fresh = _fresh(kind, before, changed)
+    fresh = _decoded_fields(kind, before, changed)
     if before is None:
         return kind(**fresh)
     return kind(*map(fresh.pop, _NAMES[kind], _VALUES[kind](before)))
 
 
-def _fresh(kind: type, before: object | None, changed: dict[str, Any]) -> dict[str, Any]:
+def _decoded_fields(kind: type, before: object | None, changed: dict[str, Any]) -> dict[str, Any]:
     """The fields of :func:`_changed` as values of the view."""
     types, fresh = _types(kind), {}
     for name, value in changed.items():
@@ -353,7 +355,7 @@ def _fresh(kind: type, before: object | None, changed: dict[str, Any]) -> dict[s
         elif name in _VIEWS and name not in _SINGLE and isinstance(value, dict):
             row = list(getattr(before, name))
             for place, change in value.items():
-                row[place] = _with(_VIEWS[name], row[place], change)
+                row[place] = _updated_view(_VIEWS[name], row[place], change)
             fresh[name] = tuple(row)
         else:
             fresh[name] = msgspec.convert(value, types[name])

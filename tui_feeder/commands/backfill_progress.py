@@ -20,7 +20,7 @@ _LINE_SECONDS = 3.0
 _BAR_SECONDS = 0.15
 
 
-class Figures:
+class Totals:
     """The whole of a backfill, from look to look."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
@@ -29,7 +29,7 @@ class Figures:
         self.rows = self.bytes = self.files = self.ended = 0
         self.symbols = len(jobs)
 
-    def look(self, pausing: str | None) -> None:
+    def update(self, pausing: str | None) -> None:
         """Take what is known now; ``pausing`` is why the store takes nothing, where it does not."""
         known = [(job.tracker, job.ended) for job in self._jobs if job.tracker is not None]
         unknown = sum(job.tracker is None and not job.ended for job in self._jobs)
@@ -71,12 +71,12 @@ class Lines:
     def __init__(self, pausing: Callable[[], str | None]) -> None:
         self._pausing = pausing
         self._jobs: Sequence[Job] = ()
-        self._figures = Figures(())
+        self._totals = Totals(())
         self._began = time.monotonic()
 
     def start(self, jobs: Sequence[Job]) -> None:
         """Begin to show."""
-        self._jobs, self._began, self._figures = jobs, time.monotonic(), Figures(jobs)
+        self._jobs, self._began, self._totals = jobs, time.monotonic(), Totals(jobs)
 
     async def run(self) -> None:
         """Show until cancelled."""
@@ -94,8 +94,8 @@ class Lines:
 
     def line(self) -> str:
         """Where the backfill is."""
-        now, elapsed = self._figures, time.monotonic() - self._began
-        now.look(self._pausing())
+        now, elapsed = self._totals, time.monotonic() - self._began
+        now.update(self._pausing())
         whole, eta = now.whole, now.whole.eta_seconds
         return (
             f"backfill: {now.ended} of {now.symbols} symbols, "
@@ -113,7 +113,7 @@ class Bars:
     def __init__(self, pausing: Callable[[], str | None]) -> None:
         self._pausing = pausing
         self._jobs: Sequence[Job] = ()
-        self._figures = Figures(())
+        self._totals = Totals(())
         self._began = time.monotonic()
         self._rich: RichProgress | None = None
         self._bars: dict[str, TaskID] = {}
@@ -123,7 +123,7 @@ class Bars:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._jobs, self._began, self._figures = jobs, time.monotonic(), Figures(jobs)
+        self._jobs, self._began, self._totals = jobs, time.monotonic(), Totals(jobs)
         self._rich = Progress(
             TextColumn("{task.description}"),
             # Short enough that the ^C a terminal writes behind the last bar starts no new line.
@@ -169,8 +169,8 @@ class Bars:
             elif bar is not None:
                 self._rich.remove_task(self._bars.pop(job.symbol))
         if len(self._jobs) > 1:
-            all_of, elapsed = self._figures, now - self._began
-            all_of.look(self._pausing())
+            all_of, elapsed = self._totals, now - self._began
+            all_of.update(self._pausing())
             whole = all_of.whole
             self._set(
                 f"{all_of.ended} of {all_of.symbols} done", all_of.rows, whole.total, all_of.bytes,

@@ -31,7 +31,7 @@ from tui_feeder.engine.exchanges.base import SymbolInfo
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode, UsageError
 from tui_feeder.logs import configure_logging
-from tui_feeder.runner import market_of
+from tui_feeder.runner import exchange_label
 from tui_feeder.spelling import closest
 from tui_feeder.time_format import format_minute
 
@@ -59,7 +59,7 @@ def run(loaded: LoadedConfig, start: int | None, end: int | None) -> int:
         UsageError: it lists none of the symbols.
     """
     config = loaded.config
-    store = Store(config.application.storage_path, exchange=market_of(config))
+    store = Store(config.application.storage_path, exchange=exchange_label(config))
     try:
         return asyncio.run(_run(loaded, store, start, end))
     finally:
@@ -90,7 +90,7 @@ async def _run(loaded: LoadedConfig, store: Store, start: int | None, end: int |
             quiet = replace(config, service=replace(config.service, log_level="warning"))
             configure_logging(config if chosen else quiet)
             showing = asyncio.create_task(show.run())
-            interrupted = await _until_done_or_asked(work, show)
+            interrupted = await _run_until_interrupted(work, show)
             showing.cancel()
         finally:
             show.stop()
@@ -126,14 +126,14 @@ def _choose(
     return symbols, unknown
 
 
-async def _until_done_or_asked(work: Backfill, show: Display) -> bool:
+async def _run_until_interrupted(work: Backfill, show: Display) -> bool:
     """Run the work; true when a signal ended it early."""
     task = asyncio.create_task(work.run())
-    with _signals(task, show) as asked:
+    with _signals(task, show) as interrupts:
         try:
             await task
         except asyncio.CancelledError:
-            if not asked:
+            if not interrupts:
                 raise
             return True
         except ExceptionGroup as group:
@@ -148,12 +148,12 @@ async def _until_done_or_asked(work: Backfill, show: Display) -> bool:
 def _signals(task: asyncio.Task[None], show: Display) -> Iterator[list[int]]:
     """While inside, SIGINT and SIGTERM cancel ``task``; a second one ends the process at once."""
     loop = asyncio.get_running_loop()
-    asked: list[int] = []
+    interrupts: list[int] = []
 
     def stop(number: int) -> None:
-        if asked:
+        if interrupts:
             os._exit(128 + number)
-        asked.append(number)
+        interrupts.append(number)
         show.print_line("shutting down; once more stops at once")
         task.cancel()
 
@@ -161,7 +161,7 @@ def _signals(task: asyncio.Task[None], show: Display) -> Iterator[list[int]]:
     for number in numbers:
         loop.add_signal_handler(number, stop, number)
     try:
-        yield asked
+        yield interrupts
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)

@@ -23,7 +23,7 @@ from tui_feeder.time_format import format_day
 
 _FILE, _LOCK = "data.mdb", "lock.mdb"
 _LINE_SECONDS = 3.0
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _SLICE_MS = 30 * DAY_MS
 
 
@@ -32,7 +32,7 @@ class BackupError(StorageError):
 
 
 @dataclass(frozen=True, slots=True)
-class _ReadBack:
+class _CopyContents:
     """What the copy holds, every block of it decoded."""
 
     symbols: int
@@ -51,7 +51,7 @@ def run(storage: Path, target: Path, json: bool) -> int:
     began = time.monotonic()
     store = Store(storage, read_only=True)
     try:
-        part = _begin(store, target)
+        part = _create_target(store, target)
         try:
             _copy(store, part / _FILE)
             found = _read_back(part)
@@ -65,7 +65,7 @@ def run(storage: Path, target: Path, json: bool) -> int:
             os.rename(part, target)
             sync_directory(target.parent)
         except BaseException as error:
-            _clear(part)
+            _remove_copy(part)
             if isinstance(error, OSError):
                 raise BackupError(f"{target} cannot be written: {error.strerror}") from error
             raise
@@ -76,7 +76,7 @@ def run(storage: Path, target: Path, json: bool) -> int:
     return 0
 
 
-def _begin(store: Store, target: Path) -> Path:
+def _create_target(store: Store, target: Path) -> Path:
     """The folder that is written and takes the name of ``target`` once it is whole."""
     if os.path.lexists(target):
         raise UsageError(f"{target} is there already, and a backup replaces nothing: name another folder")
@@ -108,7 +108,7 @@ def _copy(store: Store, file: Path) -> None:
                 failures.append(error)
 
         most = store.file_bytes()
-        _watched(
+        _run_with_progress(
             work,
             lambda: f"{format_bytes(os.fstat(descriptor).st_size)} of at most {format_bytes(most)} copied",
         )
@@ -119,20 +119,20 @@ def _copy(store: Store, file: Path) -> None:
         os.close(descriptor)
 
 
-def _watched(work: Callable[[], None], so_far: Callable[[], str]) -> None:
+def _run_with_progress(work: Callable[[], None], so_far: Callable[[], str]) -> None:
     """Run ``work`` on a thread, with a line on stderr every few seconds; ctrl+c does not wait for it."""
     thread = threading.Thread(target=work, name="backup", daemon=True)
     thread.start()
     printed_at = time.monotonic()
     while thread.is_alive():
-        thread.join(_LOOK_SECONDS)
+        thread.join(_POLL_SECONDS)
         if time.monotonic() - printed_at >= _LINE_SECONDS:
             printed_at = time.monotonic()
             sys.stderr.write(f"backup: {so_far()}\n")
             sys.stderr.flush()
 
 
-def _read_back(folder: Path) -> _ReadBack:
+def _read_back(folder: Path) -> _CopyContents:
     """Open the copy as any store and decode every block of it."""
     copy = Store(folder, read_only=True)
     candles = 0
@@ -153,13 +153,13 @@ def _read_back(folder: Path) -> _ReadBack:
                 damaged.append(f"{symbol}: {counted:,} candles are there of {present.minutes:,}")
 
     try:
-        _watched(work, lambda: f"{format_count(candles)} candles read back")
+        _run_with_progress(work, lambda: f"{format_count(candles)} candles read back")
     finally:
         copy.close()
-    return _ReadBack(len(symbols), candles, tuple(damaged))
+    return _CopyContents(len(symbols), candles, tuple(damaged))
 
 
-def _clear(part: Path) -> None:
+def _remove_copy(part: Path) -> None:
     with contextlib.suppress(OSError):
         for name in (_FILE, _LOCK):
             (part / name).unlink(missing_ok=True)
@@ -167,7 +167,7 @@ def _clear(part: Path) -> None:
 
 
 def _print_summary(
-    storage: Path, target: Path, used: int, found: _ReadBack, seconds: float, json: bool
+    storage: Path, target: Path, used: int, found: _CopyContents, seconds: float, json: bool
 ) -> None:
     copied = (target / _FILE).stat().st_size
     if json:

@@ -36,16 +36,11 @@ def check(config: ConfigOption = None, storage: StorageOption = None, symbols: S
 
     with reported_failures():
         loaded = load_config(config, config_flags(storage, symbols))
-        files = {
-            origin.rpartition(":")[0].removeprefix("file ")
-            for origin in loaded.origins.values()
-            if origin.startswith("file ")
-        }
         if needs := unmet_requirements(loaded.config):
             raise ConfigError([problem_from_need(loaded, need) for need in needs])
         for text in misfits_at(loaded.config):
             typer.echo(f"warning: {text}", err=True)
-        typer.echo(f"{', '.join(sorted(files)) or 'no file, the defaults'}: valid")
+        typer.echo(f"{', '.join(loaded.files) or 'no file, the defaults'}: valid")
 
 
 @config_app.command()

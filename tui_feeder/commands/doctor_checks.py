@@ -19,7 +19,6 @@ import aiohttp
 
 from tui_feeder.commands.symbols import listed_symbols
 from tui_feeder.config import Config, LoadedConfig
-from tui_feeder.configuration.addresses import is_loopback
 from tui_feeder.engine.acquisition.tracked_symbol import is_pattern
 from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS
@@ -39,6 +38,7 @@ from tui_feeder.engine.exchanges.configured import configured_exchange
 from tui_feeder.engine.sinks.configured import disabled_backlogs, look
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.store import Store, StoreError
+from tui_feeder.runner import exchange_label
 from tui_feeder.service.http import ServiceError, open_listener
 from tui_feeder.service.startup import PORT_KEY, http_settings
 from tui_feeder.spelling import closest
@@ -111,10 +111,10 @@ def storage(config: Config) -> Finding:
         try:
             with contextlib.closing(Store(path, read_only=True)) as store:
                 holds = store.exchange
-                odd = _odd_records(store)
+                odd = _damaged_records(store)
         except StoreError as error:
             return Finding("disk", "fail", str(error), remedy)
-        if not _fits(holds, config):
+        if holds and holds != exchange_label(config):
             text = f"{path} holds candles of {holds}, not of {config.exchange.rest_url}"
             return Finding("disk", "fail", text, remedy)
         holder = _holder(path / "engine.lock")
@@ -129,7 +129,7 @@ def storage(config: Config) -> Finding:
     return Finding("disk", "ok", f"{about}; {room}")
 
 
-def _odd_records(store: Store) -> list[str]:
+def _damaged_records(store: Store) -> list[str]:
     """The damaged records of a store, days of candles left out."""
     for symbol in store.symbols():
         store.present(symbol)
@@ -146,11 +146,6 @@ def profile_rows(config: Config) -> Finding | None:
     more = f"; and {len(found) - _NAMED} more: feeder-tui config check" if len(found) > _NAMED else ""
     remedy = 'state what fits in volume_profile.asset_overrides, or set price_increment_mode = "Auto"'
     return Finding("profile", "warn", "; ".join(found[:_NAMED]) + more, remedy)
-
-
-def _fits(holds: str, config: Config) -> bool:
-    simulated = is_loopback(config.exchange.rest_url)
-    return not holds or holds == ("a simulated exchange" if simulated else config.exchange.rest_url)
 
 
 def _holder(lock: Path) -> str:
@@ -206,7 +201,7 @@ def proxies(config: Config) -> Finding:
     return Finding("proxy", "ok", routes_text(found) if any(found.values()) else "none is used")
 
 
-async def names(config: Config) -> Finding:
+async def dns(config: Config) -> Finding:
     """Whether the hosts have addresses; behind a proxy, whether that one has: it looks up the others."""
     exchange = config.exchange
     urls = {"REST": exchange.rest_url, "streams": exchange.stream_url, "archive": exchange.archive_url}
@@ -328,7 +323,7 @@ async def _clock(config: Config, exchange: Exchange) -> Finding:
 def _symbols(config: Config, market: Market) -> Finding:
     wanted = config.application.symbols
     market.chosen, absent = listed_symbols(wanted, market.listed)
-    guesses = [_guessed(name, market.listed) for name in absent[:5]]
+    guesses = [_with_suggestion(name, market.listed) for name in absent[:5]]
     remedy = "check application.symbols"
     if not market.chosen:
         return Finding(
@@ -341,7 +336,7 @@ def _symbols(config: Config, market: Market) -> Finding:
     return Finding("symbols", "ok", f"{len(market.chosen)} of {len(market.listed)} listed ones")
 
 
-def _guessed(name: str, listed: Iterable[str]) -> str:
+def _with_suggestion(name: str, listed: Iterable[str]) -> str:
     near = closest(name, listed)
     return f"{name} (did you mean {near}?)" if near else name
 

@@ -32,13 +32,13 @@ def run(read: Callable[[], LoadedConfig], patience: float, as_json: bool) -> int
         logging.getLogger(noisy).setLevel(logging.CRITICAL)  # their errors are reported in one line
     found: list[Finding] = []
 
-    async def all_of_them() -> None:
+    async def collect() -> None:
         async for finding in _findings(read, patience):
             found.append(finding)
             if not as_json:
                 typer.echo(_line(finding))
 
-    asyncio.run(all_of_them())
+    asyncio.run(collect())
     failed = [finding for finding in found if finding.state == "fail"]
     doubtful = [finding for finding in found if finding.state == "warn"]
     if as_json:
@@ -71,7 +71,7 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
     for need in needs:
         yield Finding("config", "fail", f"{need.key} {need.message}", need.hint)
     if not loaded.warnings and not needs:
-        yield Finding("config", "ok", _origin(loaded))
+        yield Finding("config", "ok", ", ".join(loaded.files) or "no file, the defaults")
     yield checks.storage(config)
     if rows := checks.profile_rows(config):
         yield rows
@@ -86,7 +86,7 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
         for finding in await asked:
             yield finding
         return
-    yield await checks.names(config)
+    yield await checks.dns(config)
     async for finding in _exchange(config, patience):
         yield finding
     for finding in await asked:
@@ -108,12 +108,3 @@ async def _exchange(config: Config, patience: float) -> AsyncIterator[Finding]:
     finally:
         await exchange.close()
         workers.shutdown(wait=False, cancel_futures=True)
-
-
-def _origin(loaded: LoadedConfig) -> str:
-    files = {
-        origin.rpartition(":")[0].removeprefix("file ")
-        for origin in loaded.origins.values()
-        if origin.startswith("file ")
-    }
-    return ", ".join(sorted(files)) or "no file, the defaults"

@@ -86,7 +86,7 @@ def run(storage: Path, request: ExportRequest) -> int:
     bars = plural(count, "candle" if seconds == 60 else "bar")
     typer.echo(f"wrote {bars} of {request.symbol} {request.timeframe} to {request.output}", err=True)
     if not count:
-        typer.echo(_why_nothing(storage, request), err=True)
+        typer.echo(_stored_range(storage, request), err=True)
     return damaged
 
 
@@ -97,7 +97,7 @@ def _damage(store: CandleStore, request: ExportRequest) -> int:
     return report_damaged_days({request.symbol: days} if days else {})
 
 
-def _why_nothing(storage: Path, request: ExportRequest) -> str:
+def _stored_range(storage: Path, request: ExportRequest) -> str:
     from tui_feeder.time_format import format_minute
 
     with open_store(storage) as store:

@@ -48,16 +48,9 @@ def run(loaded: LoadedConfig, names: list[str] | None, sources: bool, json: bool
 def _about(loaded: LoadedConfig, store: Store) -> dict[str, object]:
     candles, used = store.candles(), store.file_bytes()
     file, backlogs = store.path / "data.mdb", store.backlogs()
-    configs = sorted(
-        {
-            origin.rpartition(":")[0].removeprefix("file ")
-            for origin in loaded.origins.values()
-            if origin.startswith("file ")
-        }
-    )
     return {
         "store": str(store.path.resolve()),
-        "config": configs,
+        "config": loaded.files,
         "exchange": store.exchange,
         "format": FORMAT,
         "file_bytes": file.stat().st_size,

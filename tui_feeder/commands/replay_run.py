@@ -37,10 +37,10 @@ def run(
     """
     store = Store(config.application.storage_path, read_only=True)
     try:
-        symbols, low, high = replayed_span(store, names, start, end)
+        symbols, low, high = replay_range(store, names, start, end)
         messages: Iterable[Message] = replay(store, config, symbols, low, high)
         if speed is not None:
-            messages = paced(messages, speed, time.monotonic, time.sleep)
+            messages = throttle(messages, speed, time.monotonic, time.sleep)
         code = _write(messages, sys.stdout.buffer, at_once=speed is not None)
         damaged = {symbol: days for symbol, days in store.damaged_days().items() if symbol in symbols}
         return report_damaged_days(damaged) or code
@@ -48,7 +48,7 @@ def run(
         store.close()
 
 
-def replayed_span(
+def replay_range(
     store: Store, names: list[str] | None, start: int | None, end: int | None
 ) -> tuple[list[str], int, int]:
     """The symbols that are meant, and the range of them that is stored: ms, its end exclusive.
@@ -67,7 +67,7 @@ def replayed_span(
     return symbols, low, high
 
 
-def paced(
+def throttle(
     messages: Iterable[Message], speed: float, now: Callable[[], float], sleep: Callable[[float], None]
 ) -> Iterator[Message]:
     """The messages with the time between their minutes, divided by ``speed``; the first comes at once."""

@@ -8,7 +8,7 @@ import traceback
 import typer
 
 from tui_feeder.commands import failures
-from tui_feeder.commands.replay_run import replayed_span
+from tui_feeder.commands.replay_run import replay_range
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.storage.store import Store
@@ -45,7 +45,7 @@ def run(
     config = loaded.config
     log_file = configure_logging(config, state_folder() / "replay.log", own=True)
     with contextlib.closing(Store(config.application.storage_path, read_only=True)) as store:
-        symbols, low, high = replayed_span(store, names, start, end)
+        symbols, low, high = replay_range(store, names, start, end)
         at = low if start is not None else max(low, high - DAY_MS)
         with contextlib.closing(
             ReplayMonitor(store, config, symbols, low, high, speed or SPEED, at)

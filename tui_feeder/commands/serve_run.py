@@ -59,13 +59,13 @@ def run(socket: Path | None, host: str, port: int, allowed_hosts: Sequence[str],
         SocketError: there is more than one feeder to choose from.
         UsageError: the feeder started for it did not come up.
     """
-    with _feeder(socket, own) as path:
+    with _running_feeder(socket, own) as path:
         asyncio.run(Pages(path, host, port, allowed_hosts).run())
     return 0
 
 
 @contextlib.contextmanager
-def _feeder(socket: Path | None, own: list[str]) -> Iterator[Path]:
+def _running_feeder(socket: Path | None, own: list[str]) -> Iterator[Path]:
     """The feeder that runs, or one started without a screen for as long as this lasts."""
     if socket is not None or running_sockets():
         yield choose_socket(socket)
@@ -85,7 +85,7 @@ def _feeder(socket: Path | None, own: list[str]) -> Iterator[Path]:
         process.wait()
 
 
-class Service(AppService):
+class PageProcess(AppService):
     """The process of a page, known until it is gone."""
 
     processes: ClassVar[set[asyncio.subprocess.Process]] = set()
@@ -111,7 +111,7 @@ class Service(AppService):
         cls.processes.clear()
 
 
-textual_server.AppService = Service  # type: ignore[attr-defined]  # the server makes its services by this name
+textual_server.AppService = PageProcess  # type: ignore[attr-defined]  # the server makes its services by this name
 
 
 class Pages(Server):
@@ -156,15 +156,15 @@ class Pages(Server):
 
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
-        app.middlewares.append(self._guard)
+        app.middlewares.append(self._check_request)
         app.on_cleanup.append(self._end)
         return app
 
     async def _end(self, app: web.Application) -> None:
-        await Service.end_all()
+        await PageProcess.end_all()
 
     @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _check_request(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get("Origin")
         if not self._is_own_host(request.host):
             raise web.HTTPForbidden(text=f"{host_refusal(request.host, '--allow-host')}\n")

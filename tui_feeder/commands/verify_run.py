@@ -30,7 +30,7 @@ from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.exchanges.base import ArchiveError, RestError
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode
-from tui_feeder.runner import market_of
+from tui_feeder.runner import exchange_label
 
 _LINE_SECONDS = 3.0
 _REST_TRIES = 3
@@ -59,7 +59,7 @@ def run(loaded: LoadedConfig, request: VerifyRequest) -> int:
     config = loaded.config
     path = config.application.storage_path
     # Candles of one exchange are never compared with, or repaired from, those of another.
-    exchange = "" if request.offline else market_of(config)
+    exchange = "" if request.offline else exchange_label(config)
     Store(path, read_only=True).close()  # a store that is not there must not be made by --repair
     store = Store(path, exchange=exchange, read_only=not request.repair)
     try:

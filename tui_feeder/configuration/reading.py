@@ -52,6 +52,12 @@ class LoadedConfig:
     origins: Mapping[str, str]
     warnings: tuple[Problem, ...]
 
+    @property
+    def files(self) -> list[str]:
+        """The files that values come from, sorted."""
+        found = {place.rpartition(":")[0] for place in self.origins.values() if place.startswith("file ")}
+        return sorted(place.removeprefix("file ") for place in found)
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:

@@ -43,7 +43,7 @@ _COUNT_SECONDS = 0.2
 #: Jumps ahead of at most so much are counted; others are loaded.
 _COUNTED_MS = 3 * 60 * MINUTE_MS
 #: Whether stored minutes were repaired is looked at so often.
-_RENEW_SECONDS = 1.0
+_CHECK_SECONDS = 1.0
 _GAPS, _ALERTS, _EVENTS = 100, 50, 200
 
 
@@ -89,12 +89,12 @@ class ReplayMonitor:
         self._alerted = 0
         self._events: deque[Event] = deque(maxlen=_EVENTS)
         self._target: int | None = begin
-        self._renewed = 0.0
-        self._asked: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._checked_at = 0.0
+        self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._shown: tuple[object, ...] = ()
         self._lock = threading.Lock()
         self._wake, self._over = threading.Event(), threading.Event()
-        self._newest = self._first()
+        self._newest = self._first_snapshot()
         self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
         self._thread.start()
 
@@ -144,9 +144,9 @@ class ReplayMonitor:
     def _run(self) -> None:
         try:
             while not self._over.is_set():
-                self._obey()
-                self._follow()
-                self._renew()
+                self._handle_requests()
+                self._advance()
+                self._reload_outdated()
                 self._publish()
                 self._wake.wait(_TICK_SECONDS if self.clock.playing else 1.0)
                 self._wake.clear()
@@ -159,10 +159,10 @@ class ReplayMonitor:
                 last, state="failed", sequence=last.sequence + 1, events=tuple(self._events)
             )
 
-    def _obey(self) -> None:
+    def _handle_requests(self) -> None:
         """Jump where it was asked to; a later wish overtakes one that is being loaded."""
-        while not self._asked.empty():
-            self._asked.get()()
+        while not self._requests.empty():
+            self._requests.get()()
         while (target := self._target) is not None and not self._over.is_set():
             there = tuple(replay.symbol for replay in self._replays)
             if there == self._symbols and 0 <= target - self._reached <= _COUNTED_MS:
@@ -191,7 +191,7 @@ class ReplayMonitor:
             self._note("info", f"replay from {format_minute(target)}")
         return True
 
-    def _follow(self) -> None:
+    def _advance(self) -> None:
         """Count what has closed since."""
         moment = self.clock.moment
         self._count(moment - moment % MINUTE_MS, _COUNT_SECONDS)
@@ -199,12 +199,12 @@ class ReplayMonitor:
             self.clock.go(self._reached)
             self._wake.set()
 
-    def _renew(self) -> None:
+    def _reload_outdated(self) -> None:
         """Reload symbols whose minutes were repaired since they were counted; checked once a second."""
         now = time.monotonic()
-        if now - self._renewed < _RENEW_SECONDS:
+        if now - self._checked_at < _CHECK_SECONDS:
             return
-        self._renewed = now
+        self._checked_at = now
         if any(replay.outdated for replay in self._replays):
             self._replays = tuple(
                 SymbolReplay(self._store, self._config, replay.symbol, self._reached)
@@ -239,7 +239,7 @@ class ReplayMonitor:
     def _note(self, level: str, text: str) -> None:
         self._events.append(Event(self._reached, level, None, text))
 
-    def _first(self) -> Snapshot:
+    def _first_snapshot(self) -> Snapshot:
         waiting = "its candles are being read"
         views = tuple(SymbolView(name, SymbolState.WAITING, waiting, 2) for name in self._symbols)
         return Snapshot(
@@ -336,7 +336,7 @@ class ReplayMonitor:
 
     def retry_gaps(self, symbol: str | None = None) -> None:
         """Nothing is downloaded in a replay: log that."""
-        self._ask(lambda: self._note("warning", "a replay fetches nothing: feeder-tui backfill does"))
+        self._request(lambda: self._note("warning", "a replay fetches nothing: feeder-tui backfill does"))
 
     def acknowledge(self, number: int | None = None) -> None:
         """See :meth:`tui_feeder.monitor.Monitor.acknowledge`."""
@@ -346,7 +346,7 @@ class ReplayMonitor:
                 if number in (None, view.number):
                     self._alerts[at] = replace(view, acknowledged=True)
 
-        self._ask(seen)
+        self._request(seen)
 
     def listed(self) -> tuple[str, ...]:
         """The symbols that are stored."""
@@ -355,19 +355,21 @@ class ReplayMonitor:
     def add_symbol(self, symbol: str) -> None:
         """Replay this stored symbol too."""
         if symbol in self._stored:
-            self._ask(lambda: self._choose((*(name for name in self._symbols if name != symbol), symbol)))
+            self._request(
+                lambda: self._set_symbols((*(name for name in self._symbols if name != symbol), symbol))
+            )
 
     def drop_symbol(self, symbol: str) -> None:
         """Replay this symbol no longer; the last one stays."""
-        self._ask(lambda: self._choose(tuple(name for name in self._symbols if name != symbol)))
+        self._request(lambda: self._set_symbols(tuple(name for name in self._symbols if name != symbol)))
 
-    def _choose(self, symbols: tuple[str, ...]) -> None:
+    def _set_symbols(self, symbols: tuple[str, ...]) -> None:
         self._symbols = symbols or self._symbols
         with self._lock:
             self._target = self._reached if self._target is None else self._target
 
-    def _ask(self, what: Callable[[], None]) -> None:
-        self._asked.put(what)
+    def _request(self, what: Callable[[], None]) -> None:
+        self._requests.put(what)
         self._wake.set()
 
 

@@ -32,7 +32,7 @@ class RequestError(InputError):
         self.status = status
 
 
-class Asked:
+class Query:
     """The query of a request, of which every part is known and given once.
 
     Raises:
@@ -84,9 +84,9 @@ class Asked:
         return text
 
 
-def _page(rows: Sequence[Any], asked: Asked, most: int = MOST) -> tuple[Sequence[Any], dict[str, Any]]:
+def _page(rows: Sequence[Any], query: Query, most: int = MOST) -> tuple[Sequence[Any], dict[str, Any]]:
     """The part that ``limit`` and ``offset`` ask for, and the counts of the whole."""
-    limit, offset = asked.number("limit", _USUAL, 1, most), asked.number("offset", 0, 0, 10**9)
+    limit, offset = query.number("limit", _USUAL, 1, most), query.number("offset", 0, 0, 10**9)
     following = offset + limit
     about = {"total": len(rows), "next_offset": following if following < len(rows) else None}
     return rows[offset:following], about
@@ -105,30 +105,30 @@ class Api:
         self._probe = probe
         self._reading = asyncio.Semaphore(2)  # answers that read the store at the same time
 
-    async def _followed(self) -> dict[str, SymbolView]:
+    async def _tracked_views(self) -> dict[str, SymbolView]:
         status = await self._probe.status()
         return {view.symbol: view for view in status.snapshot.symbols}
 
     async def symbols(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """The followed symbols and how they are."""
-        asked = Asked(pairs, ("limit", "offset"))
-        rows, about = _page(list((await self._followed()).values()), asked)
+        query = Query(pairs, ("limit", "offset"))
+        rows, about = _page(list((await self._tracked_views()).values()), query)
         return {"symbols": [_symbol(view) for view in rows], **about}
 
     async def gaps(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """Open gaps first, then those just filled."""
-        asked = Asked(pairs, ("symbol", "limit", "offset"))
+        query = Query(pairs, ("symbol", "limit", "offset"))
         status = await self._probe.status()
         found = status.snapshot.gaps
-        if asked.text("symbol") is not None:
-            symbol = asked.symbol(await self._followed())
+        if query.text("symbol") is not None:
+            symbol = query.symbol(await self._tracked_views())
             found = tuple(gap for gap in found if gap.symbol == symbol)
-        rows, about = _page(found, asked)
+        rows, about = _page(found, query)
         return {"gaps": [dataclasses.asdict(gap) for gap in rows], **about}
 
     async def message(self, pairs: Sequence[tuple[str, str]]) -> bytes:
         """The newest message of a symbol, as it was published."""
-        symbol = Asked(pairs, ("symbol",)).symbol(await self._followed())
+        symbol = Query(pairs, ("symbol",)).symbol(await self._tracked_views())
         try:
             payload = await self._probe.message(symbol)
         except KeyError:
@@ -139,11 +139,11 @@ class Api:
 
     async def profile(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """The volume profile of a UTC day, row by row from the lowest price; rows without weight left out."""
-        asked = Asked(pairs, ("symbol", "date", "limit", "offset"))
-        symbol = asked.symbol(await self._followed())
-        date, day = asked.text("date"), None
+        query = Query(pairs, ("symbol", "date", "limit", "offset"))
+        symbol = query.symbol(await self._tracked_views())
+        date, day = query.text("date"), None
         if date is not None:
-            day = asked.moment("date") if _DATE.fullmatch(date) else None
+            day = query.moment("date") if _DATE.fullmatch(date) else None
             if day is None:
                 raise RequestError(400, "date is a day such as 2026-02-21")
         async with self._reading:
@@ -155,7 +155,7 @@ class Api:
             for price, weight in zip(view.prices.tolist(), view.weights, strict=True)
             if weight
         ]
-        part, about = _page(rows, asked, 5_000)
+        part, about = _page(rows, query, 5_000)
         return {
             "symbol": symbol,
             "date": datetime.fromtimestamp(view.day / 1000, UTC).strftime("%Y-%m-%d"),
@@ -176,14 +176,14 @@ class Api:
 
         A bar that lacks minutes is left out. ``next_start`` is where the next page begins, None at the end.
         """
-        asked = Asked(pairs, ("symbol", "timeframe", "start", "end", "limit"))
-        symbol = asked.symbol(await self._followed())
+        query = Query(pairs, ("symbol", "timeframe", "start", "end", "limit"))
+        symbol = query.symbol(await self._tracked_views())
         try:
-            seconds = parse_timeframe(asked.text("timeframe") or "1m")
+            seconds = parse_timeframe(query.text("timeframe") or "1m")
         except ValueError:
             raise RequestError(400, "timeframe is 1m, 5m, 15m, 1h, 4h, 1d: what divides a day") from None
-        limit = asked.number("limit", _USUAL, 1, MOST)
-        start, end = asked.moment("start"), asked.moment("end")
+        limit = query.number("limit", _USUAL, 1, MOST)
+        start, end = query.moment("start"), query.moment("end")
         if start is not None and end is not None and end <= start:
             raise RequestError(400, "end is not after start: it is exclusive")
         async with self._reading:

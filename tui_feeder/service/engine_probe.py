@@ -85,12 +85,12 @@ class EngineProbe:
         self._sequence += 1
         sequence = self._sequence
 
-        def taken() -> tuple[float, Snapshot, int]:
+        def take_snapshot() -> tuple[float, Snapshot, int]:
             waited = time.monotonic() - asked
             return waited, snapshots.take(engine, sequence), engine.exchange.status().banned_until
 
-        waited, snapshot, banned = await self.ask(taken)
-        lags, outboxes, free = await asyncio.to_thread(self._kept)
+        waited, snapshot, banned = await self.call_on_loop(take_snapshot)
+        lags, outboxes, free = await asyncio.to_thread(self._read_backlogs)
         return EngineStatus(
             snapshot=snapshot,
             answer_seconds=waited,
@@ -106,7 +106,7 @@ class EngineProbe:
             disk_free=free,
         )
 
-    def _kept(self) -> tuple[dict[str, float], dict[tuple[str, str], OutboxStatus], int | None]:
+    def _read_backlogs(self) -> tuple[dict[str, float], dict[tuple[str, str], OutboxStatus], int | None]:
         """What waits on disk, and how much room there is. Reads the store."""
         engine = self.thread.engine
         outboxes = {}
@@ -122,7 +122,7 @@ class EngineProbe:
             free = None
         return sink_lags(engine.sinks), outboxes, free
 
-    async def ask(self, what: Callable[[], T]) -> T:
+    async def call_on_loop(self, what: Callable[[], T]) -> T:
         """What ``what`` gives on the engine's loop.
 
         Raises:
@@ -130,7 +130,7 @@ class EngineProbe:
         """
         answer: Future[T] = Future()
 
-        def answered() -> None:
+        def run_and_answer() -> None:
             if not answer.set_running_or_notify_cancel():
                 return
             try:
@@ -140,7 +140,7 @@ class EngineProbe:
 
         if not self.thread.running:
             raise BusyError("the engine has ended")
-        self.thread.call(answered)
+        self.thread.call(run_and_answer)
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):  # wait_for of Python 3.11 can lose a cancellation
                 return await asyncio.wrap_future(answer)
@@ -154,7 +154,7 @@ class EngineProbe:
             KeyError: the symbol is not followed.
             BusyError: the engine does not answer.
         """
-        message = await self.ask(lambda: self.thread.engine.tracked[symbol].message)
+        message = await self.call_on_loop(lambda: self.thread.engine.tracked[symbol].message)
         return None if message is None else encode(message)
 
     def stored(self, symbol: str, start: int, end: int) -> Rows:

@@ -26,7 +26,7 @@ _PERIOD_SECONDS = 1.0
 
 
 @contextlib.contextmanager
-def notifying(
+def systemd_notifications(
     engine: EngineThread, settings: Service, environ: Mapping[str, str] = os.environ
 ) -> Iterator[None]:
     """Notify systemd while inside, where it asks for it."""
@@ -66,7 +66,7 @@ class Notifier:
         self._settings = settings
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._period = _PERIOD_SECONDS if watchdog is None else min(_PERIOD_SECONDS, watchdog / 3)
-        self._kicks = watchdog is not None
+        self._watchdog = watchdog is not None
         self._ready = False
         self._status = ""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -100,7 +100,7 @@ class Notifier:
             self._ready = True
             self._send("READY=1")
             log.info("reported to systemd: ready")
-        if self._kicks:
+        if self._watchdog:
             self._send("WATCHDOG=1")
         self._send_status("; ".join(f"{check.name}: {check.text}" for check in missing or found))
 

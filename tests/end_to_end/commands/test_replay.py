@@ -12,7 +12,7 @@ import pytest
 from commanding import Done, command
 from samples import KLINES, MIDNIGHT, walk
 
-from tui_feeder.commands.replay_run import paced
+from tui_feeder.commands.replay_run import throttle
 from tui_feeder.config import Config
 from tui_feeder.engine.analytics.message import Message, encode
 from tui_feeder.engine.analytics.settings import PipelineSettings
@@ -155,7 +155,7 @@ def test_speed_keeps_the_time_between_minutes(tmp_path: Path) -> None:
         clock[0] += seconds
 
     seen = []
-    for _ in paced(messages, 30.0, lambda: clock[0], sleep):
+    for _ in throttle(messages, 30.0, lambda: clock[0], sleep):
         seen.append(clock[0])
         clock[0] += 0.125  # a slow reader must not stretch the whole
     assert seen == [100, 100.125, 102, 102.125, 104, 104.125, 106, 106.125, 108, 108.125]

@@ -23,7 +23,7 @@ from tui_feeder.config import Application, Config, Exchange, Service, TechnicalA
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.thread import EngineThread
-from tui_feeder.service.notify import notifying
+from tui_feeder.service.notify import systemd_notifications
 from tui_feeder.simulator.launch import ChildExchange, launch_blocking
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
@@ -203,7 +203,7 @@ def test_the_unit_is_one_systemd_takes_and_leaves_a_stop_its_time(tmp_path: Path
 def test_without_systemd_nothing_is_sent_and_a_wrong_address_harms_nobody(tmp_path: Path) -> None:
     engine = None
     for environ in ({}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "relative"}):
-        with notifying(engine, Service(), environ):  # type: ignore[arg-type]  # it must not even be looked at
+        with systemd_notifications(engine, Service(), environ):  # type: ignore[arg-type]  # it must not even be looked at
             pass
 
 
@@ -222,7 +222,7 @@ def test_an_engine_whose_loop_hangs_gives_no_sign_of_life(tmp_path: Path, system
         )
         thread = EngineThread(config, Store(tmp_path / "store", exchange="x"), [], on_end=lambda: None)
         environ = {"NOTIFY_SOCKET": str(systemd.path), "WATCHDOG_USEC": "1500000"}
-        with notifying(thread, config.service, environ):
+        with systemd_notifications(thread, config.service, environ):
             systemd.hear_of("READY=1")
             thread.call(lambda: time.sleep(6.0))
             systemd.hear(1.0)  # what was under way
