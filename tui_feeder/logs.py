@@ -52,6 +52,7 @@ MOVED = {
     "tui_feeder.replaying.player": "tui_feeder.replay.monitor",
     "tui_feeder.running": "tui_feeder.runner",
     "tui_feeder.screens.kept": "tui_feeder.screens.ui_state",
+    "tui_feeder.service.configured": "tui_feeder.service.startup",
 }
 #: Shorter ones are parts of ordinary words, and masking them would garble the log.
 _SECRET_AT_LEAST = 4

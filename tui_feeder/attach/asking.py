@@ -22,12 +22,13 @@ from tui_feeder.attach.wire import (
     encode_frame,
     read_frame,
 )
+from tui_feeder.errors import RunFailure
 from tui_feeder.version import __version__
 
 _CONNECT_SECONDS = 5.0
 
 
-class NotAnsweredError(Exception):
+class NotAnsweredError(RunFailure):
     """The feeder does not answer, or refuses; the text says why."""
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 import msgspec
 
+from tui_feeder.errors import InputError
 from tui_feeder.live_access import (
     FeederState,
     FollowedState,
@@ -23,7 +24,7 @@ _OPEN = ("queued", "filling", "unavailable")
 _NAME, _PARTS = 32, 16
 
 
-class UnfitQuestionError(Exception):
+class UnfitQuestionError(InputError):
     """A question whose arguments make no sense."""
 
 

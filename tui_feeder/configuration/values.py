@@ -22,6 +22,7 @@ import msgspec
 
 from tui_feeder.configuration.addresses import PROXY_FORMS, ProxyAddress, masked
 from tui_feeder.configuration.text import Secret, show
+from tui_feeder.errors import InputError
 from tui_feeder.paths import FolderError, expand_user
 from tui_feeder.spelling import closest, did_you_mean
 from tui_feeder.time_format import parse_time
@@ -90,7 +91,7 @@ class Key:
     ignored: str = ""
 
 
-class UnfitError(Exception):
+class UnfitError(InputError):
     """A value is not of its kind.
 
     Args:

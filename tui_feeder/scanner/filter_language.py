@@ -30,6 +30,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from tui_feeder.errors import InputError
 from tui_feeder.scanner.fields import Field, FieldValue, Kind, Subject
 
 #: Characters of a filter.
@@ -65,7 +66,7 @@ _NUMBER_BEGUN = re.compile(r"[+-]?\d*\.?\d*(?:[eE][+-]?)?")
 _WORD_OPERATOR = re.compile(r"(and|or|not)(?=[\s()]|$)|(\|\||&&)", re.IGNORECASE)
 
 
-class FilterError(ValueError):
+class FilterError(InputError, ValueError):
     """A filter that cannot be understood.
 
     Args:

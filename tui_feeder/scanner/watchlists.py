@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_feeder.atomic_write import atomic_write
+from tui_feeder.errors import InputError
 
 FILE_NAME = "watchlists.toml"
 #: Bounds of what a file can hold; more is refused when it is read or saved.
@@ -34,7 +35,7 @@ MAX_SORT_KEYS = 2
 _MAX_SYMBOL = 40
 
 
-class WatchlistError(ValueError):
+class WatchlistError(InputError, ValueError):
     """Something that cannot be read or saved; the text says what, where, and what to do."""
 
 

@@ -17,6 +17,7 @@ from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from tui_feeder.config import Kafka
 from tui_feeder.engine.cluster.records import PartitionState
 from tui_feeder.engine.sinks.kafka_cluster import client_settings
+from tui_feeder.errors import RunFailure
 
 #: A transaction that is open for longer is aborted by the broker.
 _TRANSACTION_SECONDS = 30.0
@@ -26,7 +27,7 @@ _BATCH = 256 << 10  # bytes
 _FETCH_MS = 500
 
 
-class Fenced(Exception):
+class Fenced(RunFailure):
     """Another producer has begun with the id of this one, or the broker has ended its transaction."""
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import zlib
 
+from tui_feeder.errors import StorageError
+
 _CHECKSUM = 4  # bytes
 
 
-class ChecksumError(Exception):
+class ChecksumError(StorageError):
     """A block is not one that was sealed with this format; the message says why."""
 
 

@@ -36,6 +36,7 @@ from tui_feeder.engine.derived.inputs import (
     settings_of,
 )
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.errors import StorageError
 
 #: Raised with every change of what a state holds or of how its numbers are made.
 _FORMAT = b"feeder numbers 4\0"
@@ -54,7 +55,7 @@ class _Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     state: PipelineState
 
 
-class UnusableCheckpoint(Exception):
+class UnusableCheckpoint(StorageError):
     """Kept numbers are not what the candles would give; the message says why."""
 
 

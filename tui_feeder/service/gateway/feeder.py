@@ -8,10 +8,11 @@ from typing import Protocol
 
 from tui_feeder.engine.core.candle import Candle
 from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.errors import RunFailure
 from tui_feeder.live_access import Forwarded
 
 
-class FeederGoneError(Exception):
+class FeederGoneError(RunFailure):
     """The feeder does not answer; the text says so."""
 
 

@@ -10,12 +10,13 @@ import orjson
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.errors import InputError
 
 #: Ranges of minutes that a message names.
 _NAMED = 3
 
 
-class RefusalError(Exception):
+class RefusalError(InputError):
     """A request is not answered.
 
     Args:

@@ -14,6 +14,7 @@ from isal import igzip
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.exchanges.binance.public_calls import PUBLIC_CALLS
 from tui_feeder.engine.storage.lock import StoreError
+from tui_feeder.errors import RunFailure
 from tui_feeder.service.gateway import ticker
 from tui_feeder.service.gateway.clients import Clients, Figures
 from tui_feeder.service.gateway.feeder import Feeder, FeederGoneError
@@ -53,7 +54,7 @@ _Query = Mapping[str, str]
 _Endpoint = Callable[[_Query], Awaitable[bytes]]
 
 
-class ForwardedError(Exception):
+class ForwardedError(RunFailure):
     """The exchange refused a forwarded request, in its own words."""
 
     def __init__(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from tui_feeder.errors import InputError
+
 _LONGEST_VALUE = 64
 
 
-class UnknownCallError(ValueError):
+class UnknownCallError(InputError, ValueError):
     """There is no such request, or it has no such parameter; the text says which."""
 
 
