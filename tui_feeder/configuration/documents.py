@@ -14,7 +14,7 @@ from tui_feeder.configuration.reading import variable_of
 from tui_feeder.configuration.rules import REPLACED
 from tui_feeder.configuration.sections import Config
 from tui_feeder.configuration.text import to_toml
-from tui_feeder.configuration.values import Kind, allowed, key_of, type_of
+from tui_feeder.configuration.values import Key, Kind, allowed, key_of, type_of
 
 _COMMENT_COLUMN = 43
 #: Of a key whose name ends so.
@@ -133,7 +133,7 @@ def _row(key: KeyName, kind: Kind, default: object, reload: bool) -> str:
     stated = key_of(kind)
     cells = (
         f"`{key[-1]}`",
-        _cell(f"no effect: {stated.ignored}" if stated.ignored else stated.sentence),
+        _cell(f"no effect: {stated.ignored}" if stated.ignored else stated.sentence + _condition(stated)),
         _cell(allowed(kind)),
         "not set" if default is None else f"`{to_toml(default)}`",
         stated.unit or _UNITS.get(key[-1].rpartition("_")[2], ""),
@@ -141,6 +141,14 @@ def _row(key: KeyName, kind: Kind, default: object, reload: bool) -> str:
         f"`{variable_of(key)}`" + (f", `{stated.flag}`" if stated.flag else ""),
     )
     return f"| {' | '.join(cells)} |\n"
+
+
+def _condition(key: Key) -> str:
+    """What another key has to be for this one to have an effect."""
+    if key.needs is None:
+        return ""
+    name, values = key.needs
+    return f"; only with `{name}`" + (f" = {' or '.join(map(to_toml, values))}" if values else "")
 
 
 def _cell(text: str) -> str:

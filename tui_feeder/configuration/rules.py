@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import get_args
 
 from tui_feeder.configuration.addresses import is_loopback, is_web_address
-from tui_feeder.configuration.keys import dotted, kind_at, leaf_names, value_at
+from tui_feeder.configuration.keys import dotted, kind_at, leaf_names, names_in, value_at
 from tui_feeder.configuration.sections import AlertRule, Config, KafkaSecurity, VolumeProfile
+from tui_feeder.configuration.sections.alerts import HEALTH_KINDS, AlertKind
 from tui_feeder.configuration.text import MASK, show
 from tui_feeder.configuration.values import key_of
 
@@ -145,42 +147,31 @@ def _trend(config: Config) -> Iterator[Finding]:
         yield Finding(keys, "needs two ema_periods, a fast and a slow one", None, show(analysis.trend_rule))
 
 
-#: What each kind of alert takes beside symbols and cooldown_seconds.
-_ALERT_KEYS: dict[str, tuple[str, ...]] = {
-    "trend_flip": ("timeframe",),
-    "ema_cross": ("timeframe", "periods", "hysteresis_percent"),
-    "price_cross": ("level", "timeframe", "periods", "hysteresis_percent"),
-    "volume_above": ("quantile", "measure", "factor", "hysteresis_percent"),
-    "gap_open": ("seconds",),
-    "stream_stale": ("seconds",),
-    "sink_lag": ("seconds",),
-    "disk_full": ("seconds",),
-}
-
-
 def _alert(config: Config, name: str, rule: AlertRule) -> Iterator[Finding]:
     """What is wrong with one rule of ``[alerts.rules]``."""
+    above, kind = ("alerts", "rules", name), rule.kind
+    keys = {key: key_of(kind_at((*above, key))).needs for key in names_in(above) if key != "kind"}
 
     def wrong(key: str, message: str, hint: str | None = None) -> Finding:
-        return Finding((f"alerts.rules.{name}.{key}", f"alerts.rules.{name}.kind"), message, hint)
+        return Finding((dotted((*above, key)), dotted((*above, "kind"))), message, hint)
 
-    kind = rule.kind
     if kind is None:
-        stated = ("symbols", "cooldown_seconds", *(key for keys in _ALERT_KEYS.values() for key in keys))
-        keys = tuple(f"alerts.rules.{name}.{key}" for key in stated)
-        yield Finding(keys, f"is of a rule without a kind: {name}", f"one of {', '.join(_ALERT_KEYS)}")
+        stated = tuple(dotted((*above, key)) for key in keys)
+        yield Finding(
+            stated, f"is of a rule without a kind: {name}", f"one of {', '.join(get_args(AlertKind))}"
+        )
         return
-    taken = set(_ALERT_KEYS[kind])
-    for key in sorted({key for keys in _ALERT_KEYS.values() for key in keys} - taken):
-        if getattr(rule, key) is not None:
-            yield wrong(key, f"means nothing to {kind}", f"{kind} takes {', '.join(_ALERT_KEYS[kind])}")
-    if kind in ("gap_open", "stream_stale", "sink_lag", "disk_full"):
+    for key, needs in keys.items():
+        if needs is not None and kind not in needs[1] and getattr(rule, key) is not None:
+            taken = ", ".join(key for key, needs in keys.items() if needs is None or kind in needs[1])
+            yield wrong(key, f"means nothing to {kind}", f"{kind} takes {taken}")
+    if kind in HEALTH_KINDS:
         return
     analysis = config.technical_analysis
+    timeframes = f"one of {', '.join(map(str, analysis.timeframes))}"
     if not config.application.enable_technical_analysis:
         yield wrong("kind", "needs application.enable_technical_analysis")
         return
-    on_ema = kind != "price_cross" or rule.level == "ema"
     if kind == "price_cross":
         if rule.level is None:
             yield wrong("kind", "needs a level", "one of poc, vah, val, ema")
@@ -190,15 +181,13 @@ def _alert(config: Config, name: str, rule: AlertRule) -> Iterator[Finding]:
                 yield wrong(key, f"means nothing to the level {rule.level}", "leave it out")
             if not config.volume_profile.enabled:
                 yield wrong("level", "needs volume_profile.enabled")
-    if kind == "volume_above" or not on_ema:
+    if kind == "volume_above" or (kind == "price_cross" and rule.level != "ema"):
         return
     if rule.timeframe is None:
-        yield wrong("kind", "needs a timeframe", f"one of {', '.join(map(str, analysis.timeframes))}")
+        yield wrong("kind", "needs a timeframe", timeframes)
     elif rule.timeframe not in analysis.timeframes:
-        yield wrong(
-            "timeframe", f"{rule.timeframe} is not one of technical_analysis.timeframes",
-            f"one of {', '.join(map(str, analysis.timeframes))}",
-        )  # fmt: skip
+        message = f"{rule.timeframe} is not one of technical_analysis.timeframes"
+        yield wrong("timeframe", message, timeframes)
     wanted = 2 if kind == "ema_cross" else 1
     periods = analysis.ema_periods if rule.periods is None else rule.periods
     if rule.periods is not None and len(rule.periods) != wanted:

@@ -22,6 +22,11 @@ AlertKind: TypeAlias = Literal[
     "sink_lag",
     "disk_full",
 ]
+#: Those that look at the feeder, not at its numbers.
+HEALTH_KINDS = ("gap_open", "stream_stale", "sink_lag", "disk_full")
+_ON_BARS = ("kind", ("trend_flip", "ema_cross", "price_cross"))
+_ON_LEVELS = ("kind", ("ema_cross", "price_cross", "volume_above"))
+_ON_VOLUME = ("kind", ("volume_above",))
 
 
 class AlertRule(Struct, frozen=True):
@@ -30,31 +35,41 @@ class AlertRule(Struct, frozen=True):
     kind: Annotated[AlertKind | None, Key("what to watch; every rule states it")] = None
     symbols: Annotated[Symbols, Key("names and patterns; sink_lag and disk_full ignore them")] = ("ALL",)
     timeframe: Annotated[
-        Timeframe | None, Key("bars to watch, one of technical_analysis.timeframes", unit="seconds")
+        Timeframe | None,
+        Key("bars to watch, one of technical_analysis.timeframes", unit="seconds", needs=_ON_BARS),
     ] = None
-    level: Annotated[Literal["poc", "vah", "val", "ema"] | None, Key("price_cross: the level to cross")] = (
-        None
-    )
+    level: Annotated[
+        Literal["poc", "vah", "val", "ema"] | None,
+        Key("the level to cross", needs=("kind", ("price_cross",))),
+    ] = None
     periods: Annotated[
         EmaPeriods | None,
-        Key("EMAs to compare; unset: the shortest and the longest of ema_periods", unit="closes"),
+        Key(
+            "EMAs to compare; unset: the shortest and the longest of ema_periods",
+            unit="closes",
+            needs=("kind", ("ema_cross", "price_cross")),
+        ),
     ] = None
     quantile: Annotated[
-        Literal["q25", "q50", "q75", "q90"] | None, Key("volume_above: what to exceed; unset: q90")
+        Literal["q25", "q50", "q75", "q90"] | None, Key("what to exceed; unset: q90", needs=_ON_VOLUME)
     ] = None
     measure: Annotated[
         Literal["volume", "taker_buy_volume", "avg_trade", "trade_count"] | None,
-        Key("volume_above: what to compare; unset: volume"),
+        Key("what to compare; unset: volume", needs=_ON_VOLUME),
     ] = None
-    factor: Annotated[float | None, Key("volume_above: multiple of the quantile; unset: 1.0", 1e-6, 1e6)] = (
-        None
-    )
+    factor: Annotated[
+        float | None, Key("multiple of the quantile; unset: 1.0", 1e-6, 1e6, needs=_ON_VOLUME)
+    ] = None
     seconds: Annotated[
         Seconds | None,
-        Key("how long the condition lasts first; unset: 300, sink_lag 120, disk_full 30"),
+        Key(
+            "how long the condition lasts first; unset: 300, sink_lag 120, disk_full 30",
+            needs=("kind", HEALTH_KINDS),
+        ),
     ] = None
     hysteresis_percent: Annotated[
-        float | None, Key("how far a level must be passed, in percent of it; unset: 0.1", 0, 50)
+        float | None,
+        Key("how far a level must be passed, in percent of it; unset: 0.1", 0, 50, needs=_ON_LEVELS),
     ] = None
     cooldown_seconds: Annotated[
         float | None, Key("time between two alerts about a symbol; unset: alerts.cooldown_seconds", 0, 86_400)
@@ -72,7 +87,7 @@ class Alerts(Struct, frozen=True):
     webhook_url: Annotated[
         Secret | None,
         Key(
-            "POST each alert there as JSON; better: FEEDER_ALERTS__WEBHOOK_URL, or the next key",
+            "address to POST each alert to as JSON; better in a variable or the next key",
             example='"https://example.org/hook"',
         ),
     ] = None

@@ -21,7 +21,8 @@ class Database(Struct, frozen=True):
     database: Annotated[Line, Key("database's name; the tables are made in it")] = "crypto_data"
     username: Annotated[Line, Key("role to log in as")] = "postgres"
     password: Annotated[
-        Secret | None, Key("better: FEEDER_DATABASE__PASSWORD, or the next key", example='"..."')
+        Secret | None,
+        Key("password of the role; better in FEEDER_DATABASE__PASSWORD or the next key", example='"..."'),
     ] = None
     password_file: Annotated[
         Path | None, Key("file that holds nothing but the password", example='"/run/secrets/postgres"')

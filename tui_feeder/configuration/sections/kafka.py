@@ -29,7 +29,7 @@ class KafkaSecurity(Struct, frozen=True):
     )
     sasl_password: Annotated[
         Secret | None,
-        Key("better: FEEDER_KAFKA__SECURITY__SASL_PASSWORD, or the next key", example='"..."', needs=_SASL),
+        Key("password of sasl_username; better in a variable or the next key", example='"..."', needs=_SASL),
     ] = None
     sasl_password_file: Annotated[
         Path | None, Key("file that holds nothing but the password", example='"/run/secrets/kafka"')
