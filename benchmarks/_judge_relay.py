@@ -24,7 +24,7 @@ class Relay:
         premature: symbols whose minutes are said to be closed while they are not.
         contradicted: symbols whose closes are followed by another one with other values.
         cut: whether nothing comes through.
-        struck: how often each lie was told.
+        struck: how often each false answer was given.
     """
 
     def __init__(self, rest: str, stream: str) -> None:

@@ -47,7 +47,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     @property
     def busy(self) -> bool:
-        """Whether a thread works on something this loop is told the end of."""
+        """Whether a thread works on something whose end this loop is notified of."""
         return self._working > 0
 
     def follow(self, future: Future[Any]) -> Future[Any]:

@@ -5,7 +5,7 @@ Who looks are three attached screens, each in a tmux session of 120x40, and a pa
 a real browser, all at once. Each comes by a socket of its own before the feeder's, where bytes are counted.
 
 First at the speed of a market, for the bytes and the CPU. Then ten times as fast, so that minutes close and
-there is ten times as much to tell: alone; with all four; then two of the screens are killed and the socket of
+there is ten times as much to send: alone; with all four; then two of the screens are killed and the socket of
 the third is cut for a few seconds; then with those that are left. How late the engine's loop wakes is the
 engine's own figure (``feeder_loop_lag_seconds``), in the fast phases watched so often that each has thousands
 of wakes; that watching is in the CPU of the fast feeder.
@@ -49,7 +49,7 @@ _LIVE = f"● LIVE {_SYMBOLS} sym"
 
 
 @dataclass(frozen=True)
-class Told:
+class Reading:
     """What ``/metrics`` says at one moment."""
 
     at: float  # time.monotonic()
@@ -84,14 +84,14 @@ class Feeder:
             assert time.monotonic() < deadline, "the feeder is not ready"
             time.sleep(0.5)
 
-    def told(self) -> Told:
+    def reading(self) -> Reading:
         """What it says of itself now."""
         text, at = self._get("/metrics"), time.monotonic()
         now = float(_samples(text, "feeder_exchange_time_seconds")[""])
         lag = {float(le): n for le, n in _samples(text, "feeder_loop_lag_seconds_bucket").items()}
         ages = _samples(text, "feeder_symbol_minute_age_seconds")
         minutes = {symbol: round((now - age) / 60) for symbol, age in ages.items()}
-        return Told(at, lag, _samples(text, "feeder_symbol_messages_total"), minutes)
+        return Reading(at, lag, _samples(text, "feeder_symbol_messages_total"), minutes)
 
     def answer_ms(self) -> float:
         """How long its engine took to answer just now."""
@@ -148,7 +148,7 @@ class Run:
         self._folder = folder
         self._browser = browser
         self._bound = _LEAST_BOUND_MS
-        self._began = feeder.told()
+        self._began = feeder.reading()
 
     def look(self) -> None:
         """Attach three screens and a browser, and wait until all of them show the feeder."""
@@ -174,14 +174,14 @@ class Run:
         feeder, page = self._feeder, self.page
         answers: list[float] = []
         seen = [self.panes[n] for n in panes]
-        before, used = feeder.told(), cpu(feeder.pid)
+        before, used = feeder.reading(), cpu(feeder.pid)
         were = [(cpu(pane.pid), pane.wire.received, pane.drawn) for pane in seen]
         of_page = (page.costs(), page.wire.received, page.drawn) if page is not None else None
         meanwhile()
         while time.monotonic() < before.at + seconds:
             answers.append(feeder.answer_ms())
             time.sleep(0.5)
-        after, spent = feeder.told(), cpu(feeder.pid) - used
+        after, spent = feeder.reading(), cpu(feeder.pid) - used
         passed = after.at - before.at
         head = f"x{feeder.speed} {name}"
         self._of_engine(head, before, after, sorted(answers))
@@ -212,7 +212,7 @@ class Run:
 
     def every_minute_told(self) -> None:
         """Over all phases each minute of each symbol was a message, and only one."""
-        first, last = self._began, self._feeder.told()
+        first, last = self._began, self._feeder.reading()
         closed = {name: last.minutes[name] - first.minutes[name] for name in first.minutes}
         made = {name: last.messages[name] - first.messages[name] for name in first.messages}
         amiss = sum(abs(closed[name] - made[name]) for name in closed)
@@ -229,7 +229,7 @@ class Run:
             self.page.close()
             self.page.wire.close()
 
-    def _of_engine(self, head: str, before: Told, after: Told, answers: list[float]) -> None:
+    def _of_engine(self, head: str, before: Reading, after: Reading, answers: list[float]) -> None:
         p50, p99 = (quantile(before.lag, after.lag, share) for share in (0.5, 0.99))
         count = after.lag[float("inf")] - before.lag[float("inf")]
         if not self.panes:

@@ -10,7 +10,7 @@ to invent 154 days of every symbol first. Messages and closed bars go through ou
 them acknowledges them; a snapshot is taken for a screen twenty times in an exchange hour. Forming frames
 come once in a minute.
 
-Told is the anonymous memory of the process, exchange included, at every hour. What has a bound reaches
+Reported is the anonymous memory of the process, exchange included, at every hour. What has a bound reaches
 it: with ``--check`` the mean of the last quarter may be 3 % above that of the quarter before. For 230 MB
 that is a leak of 32 bytes in each of 36,000 messages an hour.
 """
@@ -49,7 +49,7 @@ _TAKEN_AT_ONCE = 4 << 20  # bytes
 _MOST_GROWTH = 1.03
 
 
-async def _hours(symbols: int, hours: int, folder: Path, *, tell: bool) -> list[float]:
+async def _hours(symbols: int, hours: int, folder: Path, *, report: bool) -> list[float]:
     """Anonymous memory at the end of each hour of exchange time, MB."""
     names = [f"C{n:03}USDT" for n in range(symbols)]
     market = synthetic_market(names, as_of_ms=_START)
@@ -82,7 +82,7 @@ async def _hours(symbols: int, hours: int, folder: Path, *, tell: bool) -> list[
             snapshots.take(engine, 1)
             if clock.now() - began >= (len(measured) + 1) * 60 * MINUTE_MS:
                 measured.append(anonymous_mb())
-                if tell:
+                if report:
                     line = f"hour {len(measured):>3}: {measured[-1]:.1f} MB, {messages:,} messages and bars"
                     print(line, flush=True)
         engine.request_stop()
@@ -122,7 +122,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="feeder-growth-", dir=given.storage) as folder,
         virtual_time() as runner,
     ):
-        hours = runner.run(_hours(given.symbols, given.hours, Path(folder), tell=not given.json))
+        hours = runner.run(_hours(given.symbols, given.hours, Path(folder), report=not given.json))
     quarter = len(hours) // 4
     before, last = statistics.fmean(hours[-2 * quarter : -quarter]), statistics.fmean(hours[-quarter:])
     good = last <= before * _MOST_GROWTH

@@ -396,11 +396,11 @@ class Judge:
             self.found.add("no profile", name)
             return
         area = profile["value_area"]
-        told = profile | {"high": area["high"], "low": area["low"], "volume": area["volume"]}
+        shown = profile | {"high": area["high"], "low": area["low"], "volume": area["volume"]}
         count = rows.pop("rows")
         for key, value in rows.items():
-            if not _same(told.get(key), value):
-                self.found.add(f"wrong profile {key}", f"{name}: {told.get(key)} instead of {value}")
+            if not _same(shown.get(key), value):
+                self.found.add(f"wrong profile {key}", f"{name}: {shown.get(key)} instead of {value}")
         if profile["candle_count"] > 720 and not 80 <= count <= 450:
             self.found.add("profile rows", f"{name}: {count} rows of {profile['price_increment']}")
         for flag in ("partial", "warming"):
@@ -408,13 +408,13 @@ class Judge:
                 self.found.add(f"still {flag}", f"{name}: {message[flag]}")
 
     def _quantiles(self, where: str, message: dict[str, Any], truth: Truth) -> None:
-        told = message["volume_quantiles"]
+        shown = message["volume_quantiles"]
         for name, shares in truth.quantiles(message["timestamp"] + 1).items():
             for q, (low, high) in shares.items():
-                if not low * 0.995 <= told[name][q] <= high * 1.005:
+                if not low * 0.995 <= shown[name][q] <= high * 1.005:
                     self.found.add(
                         "wrong quantile",
-                        f"{where} {truth.symbol} {name} {q}: {told[name][q]}, {low} to {high}",
+                        f"{where} {truth.symbol} {name} {q}: {shown[name][q]}, {low} to {high}",
                     )
 
     async def _tables(self, truths: dict[str, Truth]) -> None:
@@ -437,16 +437,16 @@ class Judge:
                     if at < truth.start or at + minutes * MINUTE > truth.end:
                         continue
                     wanted += 1
-                    told = held.pop((symbol, label, at), None)
+                    shown = held.pop((symbol, label, at), None)
                     name = f"{symbol} {label} {_utc(at)}"
-                    if told is None:
+                    if shown is None:
                         self.found.add("table lacks a row", name)
                         continue
                     columns = ("open", "high", "low", "close", "volume", "quote_volume", "trade_count",
                                "taker_buy_volume")  # fmt: skip
                     for column, place in zip(columns, (1, 2, 3, 4, 5, 7, 8, 9), strict=True):
-                        if not _same(float(told[column]), float(row[place])):
-                            self.found.add(f"table: wrong {column}", f"{name}: {told[column]}, {row[place]}")
+                        if not _same(float(shown[column]), float(row[place])):
+                            self.found.add(f"table: wrong {column}", f"{name}: {shown[column]}, {row[place]}")
         for key in held:
             self.found.add("table has a row nobody knows", f"{key[0]} {key[1]} {_utc(key[2])}")
         self.say(f"tables: {len(rows)} rows, {wanted} wanted; {len(profiles)} profiles")
@@ -462,10 +462,10 @@ class Judge:
             if until > truth.end:
                 continue
             expected = truth.profile(until, r["price_increment"])
-            told = {"total_volume": r["total_volume"], "vwap": r["vwap"], "poc": r["poc"],
+            shown = {"total_volume": r["total_volume"], "vwap": r["vwap"], "poc": r["poc"],
                     "high": r["value_area_high"], "low": r["value_area_low"],
                     "candle_count": r["candle_count"], "rows": len(r["weights"])}  # fmt: skip
-            for key, value in told.items():
+            for key, value in shown.items():
                 if not _same(value, expected[key]):
                     name = f"{r['symbol']} {r['date']}"
                     self.found.add(f"table: wrong profile {key}", f"{name}: {value}, not {expected[key]}")
@@ -501,11 +501,11 @@ def _record(line: bytes) -> Record:
     return Record(message["symbol"], message["timestamp"], message["revision"], line)
 
 
-def _same(told: Any, value: Any) -> bool:  # noqa: ANN401
+def _same(shown: Any, value: Any) -> bool:  # noqa: ANN401
     if isinstance(value, float):
         # An EMA's beginning, up to 922 bars back, is weighed by less than a millionth.
-        return isinstance(told, int | float) and math.isclose(told, value, rel_tol=1e-7)
-    return bool(told == value)
+        return isinstance(shown, int | float) and math.isclose(shown, value, rel_tol=1e-7)
+    return bool(shown == value)
 
 
 def _utc(moment: int) -> str:
@@ -527,8 +527,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="feeder-judge-") as scratch:
         judge = Judge(given, given.folder or Path(scratch))
         found = asyncio.run(judge.run())
-    told = ", ".join(f"{what} {n}" for what, n in judge.relay.struck.items())
-    print(f"{judge.kills} kills, {judge.stops} stops; relay: {told}")
+    shown = ", ".join(f"{what} {n}" for what, n in judge.relay.struck.items())
+    print(f"{judge.kills} kills, {judge.stops} stops; relay: {shown}")
     for kind, count in found.counts.most_common():
         print(f"{count:>8}  {kind}")
         for example in found.examples[kind]:

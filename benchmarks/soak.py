@@ -13,9 +13,9 @@ at a time; stops of the engine, and kills, of which half each; and how long it i
 leaves is the store's file as it is at that moment: whatever the engine had not committed is gone.
 
 At the end the faults cease and the engine gets time to heal by itself. Then no minute may be missing from the
-first wanted one on; no revision of a minute may have been told twice (after a kill those are counted apart
-that were not acknowledged before it); every stored candle must be the exchange's own in every column; the
-newest message, the state of every timeframe, the last word on the minutes of every tenth day and the volume
+first wanted one on; no revision of a minute may have been published twice (after a kill, those that were not
+acknowledged before it are counted on their own); every stored candle must be the exchange's own in every
+column; the newest message, the state of every timeframe, the last word on the minutes of every tenth day and the volume
 profile of every past day must equal those computed from scratch.
 """
 
@@ -44,7 +44,7 @@ from unittest import mock
 
 from msgspec.structs import replace
 
-from benchmarks._soak_told import Collector, Outcome, Told, Witness, judge
+from benchmarks._soak_messages import Collector, Outcome, PublishedMessages, Witness, judge
 from benchmarks._virtual_time import VirtualTimeLoop, virtual_time
 from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
 from tui_feeder.engine.composition import configured_engine
@@ -110,7 +110,7 @@ class _Run:
             cadence=int(given.cadence * 1000),
         )
         minutes = (self._end + _HEALING_MS - _START) // MINUTE_MS + 2 * 1_440
-        self.told = Told(self._names, _START - DAY_MS, minutes)
+        self.published = PublishedMessages(self._names, _START - DAY_MS, minutes)
         self.witnesses: list[Witness] = []
 
     @property
@@ -152,7 +152,7 @@ class _Run:
         clock = self.exchange.clock
         store = VirtualTimeStore(path, exchange="soak")
         outbox = store.open_outbox([Collector.name], max_mb=4096)
-        collector = Collector(outbox, self.told)
+        collector = Collector(outbox, self.published)
         sinks: list[Sink] = [collector]
         engine = configured_engine(self.config, store, sinks)
         engine.clock.wall = time.time
@@ -183,7 +183,7 @@ class _Run:
         self.counters.update(engine.journal.counters)
         self.outcome.stops += not killed
         self.outcome.twice += collector.twice
-        self.outcome.told_again += collector.again
+        self.outcome.published_again += collector.again
         if killed:
             shutil.rmtree(path)
         return survivor
@@ -217,9 +217,9 @@ class _Run:
         on = ", ".join(f"{f.name}{':' + f.symbol if f.symbol else ''}" for f in self.exchange.faults.active())
         gaps = engine.recovery.open_gaps()
         missing = sum(gap.missing for gap in gaps)
-        told = f"{self.told.count} messages, {self.told.corrections} corrections"
+        published = f"{self.published.count} messages, {self.published.corrections} corrections"
         day = (now - _START) / DAY_MS
-        self._report(f"day {day:.1f}: {told}, {len(gaps)} gaps of {missing} minutes; {on}")
+        self._report(f"day {day:.1f}: {published}, {len(gaps)} gaps of {missing} minutes; {on}")
 
 
 def _soak(given: argparse.Namespace, seed: int) -> tuple[Outcome, Counter[str]]:
@@ -236,11 +236,11 @@ def _soak_in(folder: Path, given: argparse.Namespace, seed: int) -> tuple[Outcom
         run = _Run(given, seed, folder, report)
         path = runner.run(run.live())
     outcome = run.outcome
-    outcome.messages, outcome.corrections = run.told.count, run.told.corrections
+    outcome.messages, outcome.corrections = run.published.count, run.published.corrections
     outcome.gaps = run.counters["gaps_filled"]
     store = Store(path, read_only=True)
     for witness in run.witnesses:
-        judge(store, run.config, run.exchange.market, run.told, witness, outcome, given.every)
+        judge(store, run.config, run.exchange.market, run.published, witness, outcome, given.every)
     store.close()
     outcome.seconds, outcome.cpu = time.perf_counter() - real, time.process_time() - cpu
     return outcome, run.counters
@@ -279,8 +279,10 @@ def _seeded(seed: int) -> type[random.Random]:
 _COLUMNS = (
     ("seed", "seed", 4), ("minutes", "minutes", 8), ("messages", "messages", 9),
     ("corrections", "corrections", 11), ("stops", "stops", 5), ("kills", "kills", 5),
-    ("faults struck", "faults", 13), ("gaps filled", "gaps", 11), ("told again", "told_again", 10),
-    ("missing", "missing", 7), ("twice", "twice", 5), ("untold", "untold", 6), ("wrong", "wrong", 5),
+    ("faults struck", "faults", 13), ("gaps filled", "gaps", 11),
+    ("published again", "published_again", 15),
+    ("missing", "missing", 7), ("twice", "twice", 5), ("unpublished", "unpublished", 11),
+    ("wrong", "wrong", 5),
     ("unequal", "unequal", 7), ("profiles", "profiles", 8), ("unhealed", "unhealed", 8),
     ("seconds", "seconds", 7), ("CPU s", "cpu", 6),
 )  # fmt: skip
@@ -308,7 +310,7 @@ def main() -> None:
     parser.add_argument("--storage", type=Path, help="folder for stores; one in memory is faster: /dev/shm")
     parser.add_argument("--check", action="store_true", help="exit 1 where something is wrong")
     parser.add_argument("--json", action="store_true", help="an object a seed instead of the table")
-    parser.add_argument("--verbose", action="store_true", help="say every day how it stands")
+    parser.add_argument("--verbose", action="store_true", help="report the state every day")
     given = parser.parse_args()
     if not given.json:
         print(" ".join(f"{heading:>{width}}" for heading, _, width in _COLUMNS), flush=True)
@@ -316,8 +318,8 @@ def main() -> None:
     for outcome, counters in _outcomes(given):
         good = good and outcome.good
         if given.json:
-            told = {name: getattr(outcome, name) for _, name, _ in _COLUMNS}
-            print(json.dumps(told | {"findings": outcome.findings}), flush=True)
+            published = {name: getattr(outcome, name) for _, name, _ in _COLUMNS}
+            print(json.dumps(published | {"findings": outcome.findings}), flush=True)
             continue
         figures = ((getattr(outcome, name), width) for _, name, width in _COLUMNS)
         print(" ".join(f"{figure:{width}.0f}" for figure, width in figures), flush=True)

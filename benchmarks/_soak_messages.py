@@ -1,4 +1,4 @@
-"""What a soak's engine told, and whether it told the truth."""
+"""What a soak's engine published, and whether it is right."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ _COLUMNS = {
 _PIECE = 4 << 20  # bytes of messages taken from an outbox at once
 
 
-class Told:
-    """Every message of a run by symbol, minute and revision; of each minute the last word.
+class PublishedMessages:
+    """Every message of a run by symbol, minute and revision; of each minute the newest.
 
     Args:
-        start: the first minute that can be told, ms.
+        start: the first minute that can be published, ms.
         minutes: how many can.
     """
 
@@ -87,12 +87,12 @@ class Told:
             self.newest[one.symbol] = (one.timestamp, revision, one.payload)
         return True
 
-    def untold(self, symbol: str, start: int, end: int) -> Coverage:
+    def unpublished(self, symbol: str, start: int, end: int) -> Coverage:
         """Which minutes of ``[start, end)`` had no message."""
         part = self._revision[symbol][(start - self.start) // MINUTE_MS : (end - self.start) // MINUTE_MS]
         return Coverage.of_times(start + np.flatnonzero(part < 0) * MINUTE_MS)
 
-    def is_last_word(self, symbol: str, timestamp: int, message: bytes) -> bool:
+    def is_newest(self, symbol: str, timestamp: int, message: bytes) -> bool:
         """Whether the highest revision of a minute said this."""
         place = (timestamp + 1 - MINUTE_MS - self.start) // MINUTE_MS
         return bool(self._hash[symbol][place] == _hash(message))
@@ -109,16 +109,16 @@ def _hash(message: bytes) -> int:
 
 
 class Collector:
-    """A sink that takes the messages from an outbox of its own and gives them to :class:`Told`.
+    """A sink that takes the messages from an outbox of its own and gives them to :class:`PublishedMessages`.
 
     Like a broker, it acknowledges what it has; a process that is killed leaves the rest in the outbox.
     """
 
     name = "soak"
 
-    def __init__(self, outbox: Outbox, told: Told) -> None:
+    def __init__(self, outbox: Outbox, published: PublishedMessages) -> None:
         self._outbox = outbox
-        self._told = told
+        self._published = published
         self._taken = outbox.cursors[self.name]
         self._left = outbox.last  # by the engine before, perhaps taken and not acknowledged
         self.deaf = False
@@ -138,7 +138,7 @@ class Collector:
         """Take what waits."""
         while not self.deaf and (waiting := self._outbox.read_after(self._taken, _PIECE)):
             for one in waiting:
-                if not self._told.take(one):
+                if not self._published.take(one):
                     self.again += one.number <= self._left
                     self.twice += one.number > self._left
             self._taken = waiting[-1].number
@@ -160,13 +160,13 @@ class Outcome:
     stops: int = 0
     faults: int = 0
     gaps: int = 0
-    told_again: int = 0  # after a kill, of what was told just before it
+    published_again: int = 0  # after a kill, of what was published just before it
     seconds: float = 0.0
     cpu: float = 0.0
 
     missing: int = 0
     twice: int = 0
-    untold: int = 0
+    unpublished: int = 0
     wrong: int = 0
     unequal: int = 0
     profiles: int = 0
@@ -185,7 +185,7 @@ class Outcome:
     @property
     def good(self) -> bool:
         return self.minutes > 0 and not (
-            self.missing or self.twice or self.untold or self.wrong or self.unequal or self.profiles
+            self.missing or self.twice or self.unpublished or self.wrong or self.unequal or self.profiles
             or self.unhealed
         )  # fmt: skip
 
@@ -203,12 +203,12 @@ def judge(
     store: Store,
     config: Config,
     market: Market,
-    told: Told,
+    published: PublishedMessages,
     witness: Witness,
     outcome: Outcome,
     every: int,
 ) -> None:
-    """Compare what is stored with the exchange's own candles, and what was told with a batch.
+    """Compare what is stored with the exchange's own candles, and what was published with a batch.
 
     Args:
         every: of so many days the messages of one are compared with a replay, and those of the last.
@@ -217,11 +217,11 @@ def judge(
     begun = store.note(f"revisions {symbol}")
     assert begun is not None
     first = Revisions.decode(begun).since
-    timestamp, _, newest = told.newest[symbol]
+    timestamp, _, newest = published.newest[symbol]
     end = timestamp + 1
     missing = store.present(symbol).missing(witness.start, end)
     outcome.missing += outcome.find("missing", symbol, missing)
-    outcome.untold += outcome.find("untold", symbol, told.untold(symbol, first, end))
+    outcome.unpublished += outcome.find("unpublished", symbol, published.unpublished(symbol, first, end))
     rows = store.read(symbol, witness.start, end)
     outcome.minutes += len(rows)
     wrong = wrong_rows(rows, market, symbol, witness.start, end)
@@ -240,7 +240,7 @@ def judge(
     for low, high in _days(first, end, every):
         for one in replay(store, config, [symbol], low, high):
             minute = one.timestamp + 1 - MINUTE_MS
-            if not told.is_last_word(symbol, one.timestamp, encode(one)):
+            if not published.is_newest(symbol, one.timestamp, encode(one)):
                 unequal = unequal.union(span(minute, minute + MINUTE_MS))
     outcome.unequal += outcome.find("unequal", symbol, unequal)
     wrong_days = _wrong_profiles(store, config, symbol, witness.start, end)
@@ -248,9 +248,9 @@ def judge(
     outcome.profiles += wrong_days.minutes // 1_440
 
 
-def _differing(message: Message, told: bytes) -> str:
-    """The fields in which a message differs from what was told, for people."""
-    right, wrong = orjson.loads(encode(message)), orjson.loads(told)
+def _differing(message: Message, published: bytes) -> str:
+    """The fields in which a message differs from the published one, for people."""
+    right, wrong = orjson.loads(encode(message)), orjson.loads(published)
     return ", ".join(name for name in {**right, **wrong} if right.get(name) != wrong.get(name))
 
 
