@@ -12,11 +12,11 @@ By the seed are drawn: faults of seconds to 40 hours (see :mod:`tui_feeder.simul
 at a time; stops of the engine, and kills, of which half each; and how long it is away then. What a kill
 leaves is the store's file as it is at that moment: whatever the engine had not committed is gone.
 
-At the end the faults cease and the engine gets time to heal by itself. Then no minute may be missing from the
-first wanted one on; no revision of a minute may have been published twice (after a kill, those that were not
-acknowledged before it are counted on their own); every stored candle must be the exchange's own in every
-column; the newest message, the state of every timeframe, the last word on the minutes of every tenth day and the volume
-profile of every past day must equal those computed from scratch.
+At the end the faults cease and the engine gets time to heal by itself. Then no minute may be missing from
+the first wanted one on; no revision of a minute may have been published twice (after a kill, those that
+were not acknowledged before it are counted on their own); every stored candle must be the exchange's own in
+every column; the newest message, the state of every timeframe, the last word on the minutes of every tenth
+day and the volume profile of every past day must equal those computed from scratch.
 """
 
 from __future__ import annotations
