@@ -13,10 +13,12 @@ from tui_feeder.config import Config
 from tui_feeder.engine.acquisition.backfill import History
 from tui_feeder.engine.acquisition.checkpoint_writer import CheckpointWriter
 from tui_feeder.engine.acquisition.clock_sync import ClockSync
+from tui_feeder.engine.acquisition.gap_detection import GapDetection
 from tui_feeder.engine.acquisition.history_progress import HistoryProgressMeter, WholeHistory, progress_line
 from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.acquisition.listing_notes import ListingNotes
 from tui_feeder.engine.acquisition.recovery import Recovery
+from tui_feeder.engine.acquisition.repairs import Repairs
 from tui_feeder.engine.acquisition.stored_day_check import StoredDayCheck
 from tui_feeder.engine.acquisition.subscriptions import Subscriptions
 from tui_feeder.engine.acquisition.symbol_startup import SymbolStartup
@@ -27,7 +29,7 @@ from tui_feeder.engine.alerts.rules import Health
 from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.alerts.state_store import AlertStateStore
 from tui_feeder.engine.analytics.message import Message
-from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source, to_rows
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source
 from tui_feeder.engine.core.coverage import span
 from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.core.journal import Journal, shortened, warnings_shown
@@ -38,8 +40,8 @@ from tui_feeder.engine.exchanges.base import Exchange, StreamHandlers, Streams, 
 from tui_feeder.engine.health import SymbolHealth, feeder_health
 from tui_feeder.engine.minute_log import MinuteLog
 from tui_feeder.engine.sinks import Sink, sink_lags
-from tui_feeder.engine.storage.store import DamagedDay, Store
-from tui_feeder.errors import RunFailure
+from tui_feeder.engine.start_checks import check_store_age, check_symbols
+from tui_feeder.engine.storage.store import Store
 from tui_feeder.live_access import GatewayFigures
 from tui_feeder.time_format import format_second
 
@@ -49,10 +51,6 @@ _BUILT_AGAIN_SECONDS = 10.0
 _HOUR_MS = 60 * MINUTE_MS
 #: Phases of symbols that are on their way to live: the engine is, once none is left.
 _READING = {"waiting", "backfill"}
-
-
-class EngineError(RunFailure):
-    """The engine cannot do what was asked; the message says why and what to do."""
 
 
 class Engine:
@@ -84,7 +82,6 @@ class Engine:
         self.clock = exchange.clock
         self.journal = Journal(self.clock.now)
         self.supervisor = Supervisor(self.journal)
-        self._clock_sync = ClockSync(exchange, self.journal, self._clock_was_ahead)
         self.state = "starting"
         #: What a gateway said of itself last, and when (monotonic).
         self.gateway: tuple[float, GatewayFigures] | None = None
@@ -94,8 +91,7 @@ class Engine:
         self._meter = HistoryProgressMeter()
         self.streams: Streams = exchange.streams(StreamHandlers(self._frame, self._stream_fault))
         self._minute_log = MinuteLog(self.clock)
-        #: By symbol: minutes to be repaired that came late (with their source), or were published otherwise.
-        self._repairs: dict[str, list[tuple[Candle, Source | None]]] = {}
+        self.repairs = Repairs(store, self.supervisor, self._rebuild)
         self._workers = workers
         self._stopping = asyncio.Event()
         self.history = History(
@@ -116,6 +112,17 @@ class Engine:
             deadline_seconds=config.application.recovery_deadline_seconds,
             rebuild=self._rebuild,
         )
+        app = config.application
+        self.gap_detection = GapDetection(
+            self.tracked,
+            self.ingest,
+            self.recovery,
+            store,
+            exchange,
+            interval_minutes=app.periodic_gap_check_interval_minutes,
+            window_minutes=app.periodic_gap_check_window_minutes,
+        )
+        self._clock_sync = ClockSync(exchange, self.journal, self.gap_detection.clock_was_ahead)
         self.minute_latency, self.frame_latency = Latency(), Latency()
         self.alerts = AlertManager(
             alert_rules(config),
@@ -132,7 +139,7 @@ class Engine:
             self.journal,
             self._workers,
             self.tracked,
-            self._on_damaged_day,
+            self.gap_detection.day_damaged,
             min_free_bytes=config.service.ready_free_mb << 20,
         )
         self.startup = SymbolStartup(
@@ -183,32 +190,19 @@ class Engine:
         subscriptions = self.subscriptions
         await subscriptions.connect()
         symbols = subscriptions.chosen()
-        # A list that lacks a symbol for a moment must not end a feeder that has its candles.
-        if not any(symbol in subscriptions.listed or self.store.present(symbol) for symbol in symbols):
-            near = [hint for symbol in symbols if (hint := subscriptions.closest_name(symbol))]
-            guess = f" (did you mean {near[0]}?)" if near else ""
-            if unusable := [
-                f"{name}: {subscriptions.unusable[name]}"
-                for name in symbols
-                if name in subscriptions.unusable
-            ]:
-                guess = f"; the listing of {shortened(unusable)}"
-            names = ", ".join(symbols or self.config.application.symbols)
-            raise EngineError(
-                f"the exchange at {self.exchange.address} lists none of {names}{guess}: "
-                "check application.symbols or --symbols"
-            )
-        self._check_store_age(symbols)
+        wanted = self.config.application.symbols
+        check_symbols(symbols, wanted, subscriptions, self.store, self.exchange.address)
+        check_store_age(symbols, self.store, self.clock.now())
         subscriptions.subscribe = self.streams.assign
         self.state = "backfill"
         subscriptions.assign(symbols)
         self.supervisor.start("streams", self.streams.run)
-        self.supervisor.start("closer", self._close_by_deadline)
+        self.supervisor.start("closer", self.gap_detection.watch_closes)
         self.supervisor.start("clock", self._clock_sync.run)
         self.supervisor.start("listings", subscriptions.run)
         app = self.config.application
         if app.gap_detection_enabled and app.periodic_gap_detection_enabled:
-            self.supervisor.start("gap check", self._check_gaps)
+            self.supervisor.start("gap check", self.gap_detection.check_periodically)
         self.supervisor.start("progress", self._log_progress)
         self.supervisor.start("health", self.health.run)
         self.supervisor.start("profiles", self.profiles.run)
@@ -228,11 +222,11 @@ class Engine:
         """Forget a symbol that is followed no longer."""
         self.recovery.forget(symbol)
         self.ingest.queues.pop(symbol, None)
-        self._repairs.pop(symbol, None)
-        for part in ("history", "repair"):
-            self.supervisor.cancel(f"{part} {symbol}")
-        for keeper in (self.alerts, self.checkpoints, self.profiles):
-            keeper.forget(symbol)
+        self.supervisor.cancel(f"history {symbol}")
+        self.repairs.forget(symbol)
+        self.alerts.forget(symbol)
+        self.checkpoints.forget(symbol)
+        self.profiles.forget(symbol)
 
     def has_recent_data(self, symbol: str, since: int) -> bool:
         """Whether frames or trades of a symbol came from exchange ms ``since`` on."""
@@ -265,16 +259,6 @@ class Engine:
             self.subscriptions.retry_refused()
         elif not self.recovery.retry_one_refused():
             self.startup.retry_one_refused()
-
-    def _check_store_age(self, symbols: list[str]) -> None:
-        """Refuse candles from the exchange's future: the store is of another (simulated) run."""
-        ahead = [s for s in symbols if (p := self.store.present(s)) and p.end > self.clock.now() + MINUTE_MS]
-        if ahead:
-            end = format_second(self.store.present(ahead[0]).end)
-            raise EngineError(
-                f"the store {self.store.path} holds minutes of {ahead[0]} up to {end}, but the "
-                f"exchange's clock is at {format_second(self.clock.now())}: name another with --storage"
-            )
 
     async def _stop(self) -> None:
         """Stop ingest, drain, flush, commit, close, within the time set."""
@@ -350,8 +334,7 @@ class Engine:
 
     def _socket_of(self, symbol: str) -> StreamSocket | None:
         """The socket that a symbol's frames should come from."""
-        sockets = self.streams.sockets if self.streams is not None else ()
-        return next((socket for socket in sockets if socket.carries(symbol)), None)
+        return next((socket for socket in self.streams.sockets if socket.carries(symbol)), None)
 
     def _feeder_health(self) -> Health:
         live = [self.ingest.queue(name) for name, tracked in self.tracked.items() if tracked.phase == "live"]
@@ -360,51 +343,6 @@ class Engine:
 
     def _stream_fault(self, kind: str, text: str) -> None:
         self.journal.fault(event_name("stream", kind), text)
-
-    async def _close_by_deadline(self) -> None:
-        """A minute whose closing frame has not come in time is read by REST."""
-        while True:
-            deadlines = [self.exchange.facts(symbol).close_deadline_ms for symbol in self.tracked]
-            deadline = self.clock.at_least(max(deadlines, default=0), 0.35)
-            minute_end = (self.clock.now() - deadline) // MINUTE_MS * MINUTE_MS + MINUTE_MS
-            heartbeat(self.clock.real_seconds(MINUTE_MS + deadline))
-            await self.clock.sleep_until(minute_end + deadline)
-            for tracked in self.tracked.values():
-                queue = self.ingest.queue(tracked.symbol)
-                if tracked.phase == "live" and queue.next is not None and queue.next < minute_end:
-                    self.recovery.request(tracked.symbol, queue.next, minute_end, "no closing frame in time")
-
-    def _clock_was_ahead(self, since: int, until: int) -> None:
-        """Minutes that were taken for over may not have been: read them again when they are."""
-        for tracked in self.tracked.values():
-            final_ms = self.exchange.facts(tracked.symbol).final_ms
-            low = (since - final_ms) // MINUTE_MS * MINUTE_MS - MINUTE_MS
-            if tracked.start:  # also what is on its way to the store
-                self.recovery.confirm(
-                    tracked.symbol, span(max(low, tracked.start), until // MINUTE_MS * MINUTE_MS)
-                )
-
-    async def _check_gaps(self) -> None:
-        app = self.config.application
-        while True:
-            pause = self.clock.at_least(app.periodic_gap_check_interval_minutes * MINUTE_MS, 5.0)
-            heartbeat(self.clock.real_seconds(pause))
-            await self.clock.sleep_until(self.clock.now() + pause)
-            end = self.startup.closed_until() - MINUTE_MS
-            if self.store.pausing:  # what is not stored is not missing: it waits for room on the disk
-                continue
-            for tracked in self.tracked.values():
-                if tracked.phase == "live":
-                    low = max(tracked.start, end - app.periodic_gap_check_window_minutes * MINUTE_MS)
-                    for start, stop in self.store.present(tracked.symbol).missing(low, end):
-                        self.recovery.request(tracked.symbol, start, stop, "found by the periodic check")
-
-    def _on_damaged_day(self, loss: DamagedDay) -> None:
-        """A stored day proved to be damaged: its minutes are asked for like any that are missing."""
-        tracked = self.tracked.get(loss.symbol)
-        if tracked is not None and tracked.phase == "live":  # else the reading of history finds them
-            for start, end in loss.minutes:
-                self.recovery.request(tracked.symbol, start, end, "the stored day was damaged")
 
     def whole_history(self) -> WholeHistory | None:
         """How much of all history is read; None where none is being read."""
@@ -459,34 +397,17 @@ class Engine:
 
     def gap_found(self, symbol: str, start: int, end: int) -> None:
         """Minutes are missing before one that waits."""
-        if symbol in self.tracked and self.tracked[symbol].phase == "live":
-            self.recovery.request(symbol, start, end, "the stream went on without these minutes")
+        self.gap_detection.gap_found(symbol, start, end)
 
     def late_minute(self, symbol: str, candle: Candle, source: Source) -> None:
         """A minute came after its queue had skipped it."""
         self.journal.count("late_minutes")
-        self._repair(symbol, candle, source)
+        self.repairs.add(symbol, candle, source)
 
     def superseded(self, symbol: str, candle: Candle) -> None:
         """A minute was published with values that a better source, stored just before it, contradicts."""
         self.journal.count("minutes_superseded")
-        self._repair(symbol, candle, None)
-
-    def _repair(self, symbol: str, candle: Candle, source: Source | None) -> None:
-        """Publish anew from a minute on, once it is stored; all that wait of a symbol in one go."""
-        self._repairs.setdefault(symbol, []).append((candle, source))
-
-        async def repair() -> None:
-            while waiting := self._repairs.pop(symbol, None):
-                puts = [
-                    self.store.put(symbol, to_rows([candle]), of) for candle, of in waiting if of is not None
-                ]
-                for put in puts:
-                    await asyncio.wrap_future(put)
-                await self._rebuild(symbol, min(candle.open_time for candle, _ in waiting))
-
-        if not self.supervisor.alive(f"repair {symbol}"):
-            self.supervisor.start(f"repair {symbol}", repair, restart=False)
+        self.repairs.add(symbol, candle, None)
 
     def closes_differ(self, symbol: str, candle: Candle, other: Candle) -> None:
         """Two sources, or two closing frames, disagree about a minute: REST says which is right."""

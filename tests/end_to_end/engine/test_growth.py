@@ -98,8 +98,14 @@ async def test_minutes_that_come_late_are_one_part_of_their_symbol_and_leave_non
         engine.subscriptions.drop(ETH)
         await until(lambda: ETH not in engine.tracked)
         await feed.minutes(1, BTC)
-        for held in (engine.ingest.queues, engine.recovery._gaps, engine.recovery._wake, engine._repairs,
-                     engine.checkpoints._provenances, engine.profiles._days):  # fmt: skip
+        for held in (
+            engine.ingest.queues,
+            engine.recovery._gaps,
+            engine.recovery._wake,
+            engine.repairs.waiting,
+            engine.checkpoints._provenances,
+            engine.profiles._days,
+        ):
             assert ETH not in held
         assert not [name for name in engine.supervisor.states if ETH in name]
         await feed.holds()

@@ -9,8 +9,8 @@ import pytest
 from feed import until
 from holding import BTC, ETH, NOON, all_live, exchange_of, feed_of
 
-from tui_feeder.engine import engine as made
 from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.exchanges.binance import exchange as made
 
 
 class Wall:
@@ -88,7 +88,7 @@ async def test_14_where_the_exchange_states_another_time_than_its_frames_the_fra
         # Wrong from the beginning: the first minutes are read by a clock that is ahead, or behind.
         exchange.faults.switch_on("clock-skew", seconds=seconds, stated=True)
         async with feed_of(exchange, tmp_path) as feed:
-            await until(lambda: feed.said("exchange clocks disagree", "are followed"))
+            await until(lambda: feed.said("exchange clocks disagree", "are used"))
             await until(lambda: abs(feed.engine.clock.now() - exchange.clock.now()) < 15_000)
             await feed.minutes(3)
             await feed.holds()
