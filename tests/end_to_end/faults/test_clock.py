@@ -10,7 +10,7 @@ from feed import until
 from holding import BTC, ETH, NOON, all_live, exchange_of, feed_of
 
 from tui_feeder.engine.core.clock import ExchangeClock
-from tui_feeder.engine.exchanges.binance import exchange as made
+from tui_feeder.engine.exchanges.binance import exchange as adapter
 
 
 class Wall:
@@ -25,7 +25,7 @@ class Wall:
 
 
 def with_wall(monkeypatch: pytest.MonkeyPatch, wall: Wall) -> None:
-    monkeypatch.setattr(made, "ExchangeClock", lambda rate: ExchangeClock(rate, wall))
+    monkeypatch.setattr(adapter, "ExchangeClock", lambda rate: ExchangeClock(rate, wall))
 
 
 async def test_14_a_local_clock_that_is_90_s_wrong_and_steps_is_shown_and_decides_nothing(

@@ -158,7 +158,7 @@ async def test_7_frames_that_are_none_are_counted_said_once_and_nothing_else(tmp
         await until(lambda: all_live(feed))
         for only, name in (
             ("json", "unreadable frame"), ("truncated", "unreadable frame"), ("binary", "unreadable frame"),
-            ("event", "unknown event"), ("product", "not ours"),
+            ("event", "unknown event"), ("product", "unexpected candle"),
         ):  # fmt: skip
             event = event_name("stream", name)
             before = feed.counted(event)

@@ -80,7 +80,7 @@ async def test_frames_that_are_none_are_counted_and_the_socket_is_kept() -> None
         exchange.faults.switch_off("garbage")
         before = heard.frames
         await until(lambda: heard.frames > before + 20)
-    assert set(heard.faults) <= {"unreadable frame", "unknown event", "not ours"}
+    assert set(heard.faults) <= {"unreadable frame", "unknown event", "unexpected candle"}
 
 
 async def test_symbols_come_and_go_on_a_running_socket() -> None:
