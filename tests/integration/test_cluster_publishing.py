@@ -96,7 +96,7 @@ async def test_a_minutes_messages_are_published_in_one_transaction_a_partition(
         for number in range(5):
             await made.minute(number, SYMBOLS)
             await until(lambda: caught_up(made), 20)
-        assert made.journal.counters["cluster transactions"] <= 5 * PARTITIONS
+        assert made.journal.counters["cluster_transactions"] <= 5 * PARTITIONS
         assert made.publisher.status() == "ok"
         assert sorted(made.published) == sorted(set(made.published))
     for topic in ("ta_data", "ta_candles"):
@@ -159,7 +159,7 @@ async def test_who_is_fenced_publishes_nothing_more_and_says_so(kafka: Broker, t
             assert former.store.outboxes["data"].status("kafka").depth == len(SYMBOLS)
             former.publisher.own([])
             await until(lambda: caught_up(former), 20)
-            assert former.journal.counters["cluster messages discarded"] == 2 * len(SYMBOLS)
+            assert former.journal.counters["cluster_messages_discarded"] == 2 * len(SYMBOLS)
     assert await asyncio.to_thread(committed, kafka, "ta_data") == each_once(2)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 from fake_monitor import FakeMonitor
@@ -195,7 +195,7 @@ async def test_a_running_engine_shows_what_its_messages_say_after_a_repair_and_a
             assert not np.array_equal(bars, first)
             # The listings are read again, and the tick size is far larger than it was.
             assert one.info is not None
-            one.info = msgspec.structs.replace(one.info, tick_size=one.info.tick_size * 100_000)
+            one.info = dataclasses.replace(one.info, tick_size=one.info.tick_size * 100_000)
             monitor = LiveMonitor(engine, lambda what: what())
             assert monitor.newest.symbols[0].stored != shown
             view, message = monitor.profile("BTCUSDT"), one.message

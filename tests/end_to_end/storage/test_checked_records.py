@@ -118,6 +118,19 @@ def test_a_flipped_bit_of_any_value_or_key(
     store.close()
 
 
+def test_a_record_whose_symbol_is_no_text_any_more_is_removed(
+    whole: tuple[Path, Rows], tmp_path: Path
+) -> None:
+    path, _ = whole
+    key, value = next((k, v) for n, k, v in records(path) if (n, k) == (b"state", b"BTCUSDT\0present"))
+    rewritten(path, tmp_path / "hurt", b"state", key, flipped(key, 0, 7), value)
+    store = Store(tmp_path / "hurt", exchange="a test")
+    assert len(store.damaged_records()) == 1
+    store.drop_damaged_records().result()
+    assert store.damaged_records() == []
+    store.close()
+
+
 def test_verify_names_damaged_records_and_repair_removes_them(
     whole: tuple[Path, Rows], tmp_path: Path
 ) -> None:

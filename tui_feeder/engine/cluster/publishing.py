@@ -24,7 +24,8 @@ from tui_feeder.engine.cluster.lane import ALERTS, DATA, STATE, Checkpoint, Head
 from tui_feeder.engine.cluster.partitions import partition_of
 from tui_feeder.engine.cluster.producer import Fenced, PartitionProducer, read_states
 from tui_feeder.engine.cluster.records import PartitionState, Published
-from tui_feeder.engine.sinks.draining import OutboxCursor
+from tui_feeder.engine.core.event_names import event_name
+from tui_feeder.engine.sinks.draining import OutboxCursor, sink_name
 from tui_feeder.engine.sinks.kafka_cluster import describe_error
 from tui_feeder.engine.sinks.thread import TICK, SessionSink, SinkError
 from tui_feeder.engine.storage.outbox_format import QueuedMessage
@@ -388,7 +389,7 @@ class Publisher(SessionSink):
                 at = found[-1].number
                 places = [(partition_of(one.symbol.encode(), self._partitions), one.number) for one in found]
                 many = sum(place in gone and number > gone[place][topic] for place, number in places)
-                self.count("cluster messages discarded", many)
+                self.count("cluster_messages_discarded", many)
 
     # --- from the lanes to the broker -----------------------------------------------------------
 
@@ -399,14 +400,14 @@ class Publisher(SessionSink):
                 counted = await lane.transaction(self._permission, self._due_checkpoint, self._freed)
                 self.progress()
                 for topic, count in counted.items():
-                    self.count("Kafka messages" if topic == DATA else f"Kafka {topic}", count)
-                self.count("cluster transactions", 1)
+                    self.count(event_name(sink_name("kafka", topic), "messages"), count)
+                self.count("cluster_transactions", 1)
                 if lane.transactions == 1:
                     self._report(self._events.published, lane.partition)
                 self._wake()
         except Fenced:
             self.fenced += 1
-            self.count("cluster fenced writes", 1)
+            self.count("cluster_fenced_writes", 1)
             text = "another worker publishes there, or a transaction took too long"
             self.note("warning", f"partition {lane.partition}: the broker refuses our producer: {text}")
             self._leave(lane)
@@ -432,5 +433,5 @@ class Publisher(SessionSink):
             if fits is not None:
                 del wanted.checkpoints[symbol]
         if fits:
-            self.count("cluster checkpoints", 1)
+            self.count("cluster_checkpoints", 1)
         return made if fits else None

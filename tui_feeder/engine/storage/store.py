@@ -512,7 +512,9 @@ class Store(StoreReader):
                 for key in [key for key, value in database.with_prefix(write.txn, low) if value is None]:
                     raw, _, name = key.partition(b"\0")
                     symbol = raw.decode(errors="replace")
-                    if database is self._environment.state and name == b"present":
+                    if symbol.encode() != raw and database is not self._environment.notes:
+                        database.delete(write.txn, key)  # of no symbol: nothing is taken for it
+                    elif database is self._environment.state and name == b"present":
                         write.save_minutes(symbol, "present")
                     elif database is self._environment.state and name == b"edition":
                         write.save(symbol, name, number(write.of(symbol).edition))
