@@ -14,13 +14,17 @@ from textual.app import AutopilotCallbackType
 from textual.binding import Binding, BindingType
 from textual.events import Key
 
-from tui_feeder.monitor import ConfiguredValue, Faults, Monitor
+from tui_feeder.monitor import AlertView, ConfiguredValue, Faults, Monitor
+from tui_feeder.scanner.watchlists import FILE_NAME as LISTS_FILE
+from tui_feeder.scanner.watchlists import UserLists
+from tui_feeder.screens.alert_notices import AlertNotices, alert_list, alert_text
 from tui_feeder.screens.app_keys import APP_BINDINGS, REPLAY_BINDINGS, bindings_with_quit
 from tui_feeder.screens.appearance import Appearance, UiSettings
 from tui_feeder.screens.base import FeederScreen, keys_of
 from tui_feeder.screens.chart import ChartScreen
 from tui_feeder.screens.command_palette import command_palette, export_menu, fault_menu
 from tui_feeder.screens.gaps import GapsScreen
+from tui_feeder.screens.glossary import glossary
 from tui_feeder.screens.help import HelpScreen
 from tui_feeder.screens.log import LogScreen
 from tui_feeder.screens.origins import configuration_list, origins_sheet
@@ -28,8 +32,8 @@ from tui_feeder.screens.overview import OverviewScreen
 from tui_feeder.screens.profile import ProfileScreen
 from tui_feeder.screens.quit import ExitReason, QuitEffect, quit_prompt
 from tui_feeder.screens.sources import SourcesScreen
-from tui_feeder.screens.toasts import Toasts
 from tui_feeder.screens.ui_state import UiState, read_ui_state, write_ui_state
+from tui_feeder.screens.user_lists import ListsFile
 from tui_feeder.terminal import (
     BACKLOG_LIMIT,
     CrashLoggingApp,
@@ -39,8 +43,10 @@ from tui_feeder.terminal import (
     signals,
     write_backlog,
 )
-from tui_feeder.widgets.grid import Grid
-from tui_feeder.widgets.palette import Palette
+from tui_feeder.widgets.breadth import MarketGroups
+from tui_feeder.widgets.grid import Grid, sort_keys
+from tui_feeder.widgets.palette import Palette, Part
+from tui_feeder.widgets.popup import Overlay
 from tui_feeder.widgets.themes import Themes, theme_names
 
 __all__ = ["ExitReason", "FeederApp", "QuitEffect", "UiSettings", "theme_names"]
@@ -55,6 +61,7 @@ _SCREENS = ("overview", "chart", "profile", "gaps", "sources", "log")
 _TIMEFRAME = 3_600  # of the first run
 _INTERRUPT_SECONDS = 2.0
 _SAVE_SECONDS = 5.0
+_NOTICE_SECONDS = 10.0
 _HZ_UNFOCUSED = 1.0
 
 
@@ -106,7 +113,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         self.faults = faults
         self.grid = Grid()
         self.grid.wanted = state.symbol
-        self.grid.sort_key, self.grid.ascending = state.sort_key or "", bool(state.ascending)
+        self.grid.set_sort(sort_keys((state.sort or "").split(",") if state.sort else ()))
         self.timeframe = state.timeframe or _TIMEFRAME
         self.frozen = False
         self.note = ""  # instead of the keys, for a moment
@@ -117,8 +124,10 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         self._own_loop: asyncio.AbstractEventLoop | None = None
         self.quit_effect = quit_effect
         self.configuration = tuple(configuration)
-        self.toasts = Toasts()
-        self.toasts.take(self.snapshot)  # what went off before is no news
+        self._notices = AlertNotices()
+        self._notices.take(self.snapshot)  # what went off before is no news
+        self._market = MarketGroups()
+        self.lists = ListsFile(None if state_file is None else state_file.with_name(LISTS_FILE), self.grid)
         self.add_mode("overview", lambda: OverviewScreen(self))
         self.add_mode("chart", lambda: ChartScreen(self))
         self.add_mode("profile", lambda: ProfileScreen(self))
@@ -154,6 +163,9 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
 
     def reload_user_files(self, first: bool = False) -> None:
         """Take over the user's keys and themes if a file of theirs has changed; their faults in one line."""
+        fault = self.lists.reload()
+        if fault is not None:
+            self.show_note(fault, 8.0)
         groups = (APP_BINDINGS, REPLAY_BINDINGS, *(screen.BINDINGS for screen in _SCREEN_TYPES))
         bindings = (binding for group in groups for binding in group)
         changed = self.appearance.changed_files(
@@ -233,8 +245,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         known = self.snapshot.timeframes
         if known and self.timeframe not in known:
             self.timeframe = _TIMEFRAME if _TIMEFRAME in known else known[-1]
-        if self.toasts.take(self.snapshot):
-            self.bell()
+        self._notify(self._notices.take(self.snapshot))
         screen = self.screen_stack[-1] if self.screen_stack else None  # there is none while the app ends
         if not isinstance(screen, OverviewScreen):
             self.grid.update(self.snapshot, resort=False)
@@ -252,7 +263,9 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         """Show a text in the place of the keys for a moment."""
         self.note = text
         self._draw()
+        self._end_note(text, seconds, after)
 
+    def _end_note(self, text: str, seconds: float, after: Callable[[], None] | None = None) -> None:
         def over() -> None:
             if self.note == text:
                 self.note = ""
@@ -268,8 +281,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
             screen=self.current_mode,
             symbol=self.grid.wanted or self.grid.selected,
             timeframe=self.timeframe,
-            sort_key=self.grid.sort_key,
-            ascending=self.grid.ascending,
+            sort=",".join(key.text for key in self.grid.sort),
             theme=self.appearance.theme,
         )
         if self._state_file is not None and state != self._saved_state:
@@ -283,10 +295,52 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         self.grid.select(symbol)
         self._replan()
 
-    def sort_by(self, key: str) -> None:
-        """Order the overview by a column; empty for the order of the configuration."""
-        self.grid.sort_by(key)
+    def sort_by(self, field: str) -> None:
+        """Order the overview by a field; empty for the order of the configuration."""
+        self.grid.sort_by(field)
         self._replan()
+
+    def then_by(self, field: str) -> None:
+        """Order those that are equal by another field."""
+        self.grid.then_by(field)
+        self._replan()
+
+    def set_filter(self, text: str) -> str | None:
+        """Show the symbols that pass a filter; what is wrong with it, else None."""
+        fault = self.grid.set_filter(text)
+        self._replan()
+        return fault
+
+    def change_lists(self, change: Callable[[UserLists], UserLists]) -> str | None:
+        """Change watchlists, pins or notes and keep them; what is wrong with that, else None."""
+        fault = self.lists.change(change)
+        self._replan()
+        return fault
+
+    def open_overlay(self, overlay: Overlay) -> None:
+        """Lay something over the screen in front."""
+        if isinstance(self.screen, FeederScreen):
+            self.screen.open_popup(overlay)
+
+    @property
+    def market(self) -> tuple[list[Part], ...]:
+        """Breadth and movers for the first line."""
+        return self._market.groups(self.snapshot, self.timeframe, self.palette.glyphs)
+
+    def _notify(self, fresh: Sequence[AlertView]) -> None:
+        """Ring for alerts that have just gone off, and show the newest where no news line does."""
+        if not fresh:
+            return
+        if any(alert.rings for alert in fresh):
+            self.bell()
+        if not isinstance(self.screen_stack[-1] if self.screen_stack else None, OverviewScreen):
+            self.note = f"! {alert_text(fresh[-1])} · a lists the alerts"
+            self._end_note(self.note, _NOTICE_SECONDS)
+
+    def acknowledge_alerts(self) -> None:
+        """Acknowledge every alert."""
+        self.monitor.acknowledge()
+        self.show_note("all alerts acknowledged")
 
     def set_timeframe(self, timeframe: int) -> None:
         """Show another timeframe, seconds."""
@@ -339,11 +393,9 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         if isinstance(self.screen, FeederScreen) and self.grid.view is not None:
             self.screen.open_popup(origins_sheet(self))
 
-    def action_seen(self) -> None:
-        """Every alert has been seen."""
-        self.monitor.acknowledge()
-        self.toasts.clear()
-        self.show_note("all alerts acknowledged")
+    def action_alerts(self) -> None:
+        """The last alerts, to acknowledge."""
+        self.open_overlay(alert_list(self))
 
     def action_configuration(self) -> None:
         """Every value of the configuration and where it is from."""
@@ -399,7 +451,8 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         else:
-            self.push_screen(HelpScreen(self, keys_of(self.screen)))
+            terms = glossary(str(self.current_mode), self.palette.glyphs)
+            self.push_screen(HelpScreen(self, keys_of(self.screen), terms))
 
 
 class AttachedApp(FeederApp, inherit_bindings=False):

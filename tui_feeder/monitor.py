@@ -102,7 +102,10 @@ class TimeframeView:
 
 
 class MinuteState(StrEnum):
-    """What is true of a stretch of minutes; of several, the last one here is the one to show."""
+    """What is true of a stretch of minutes; of several, the last one here is the one to show.
+
+    Where all of them are stored, it is how the newest came.
+    """
 
     OUTSIDE = "outside"  # before the wanted range, or not closed yet
     LIVE = "live"  # stored as it came from the stream
@@ -262,6 +265,7 @@ class Snapshot:
     sinks: Mapping[str, str] = field(default_factory=dict)  # sink -> "ok" | "off" | what is wrong
     alerts: tuple[AlertView, ...] = ()  # the newest last, at most a few dozen
     gateway: GatewayFigures | None = None  # of the gateway that serves the store, where one does
+    not_ready: str = ""  # why the exchange is not reached at a start; "" once it is
 
 
 @dataclass(frozen=True, slots=True)

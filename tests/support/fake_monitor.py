@@ -70,6 +70,7 @@ class FakeMonitor:
         self.events: tuple[Event, ...] = ()
         self.alerts: tuple[AlertView, ...] = ()
         self.state = "live"
+        self.not_ready = ""
         self.sequence = 0
 
     def _view(self, name: str, price: float, decimals: int) -> SymbolView:
@@ -130,7 +131,8 @@ class FakeMonitor:
             ),
             gaps=self.gaps, events=self.events, parts={"store": "running"},
             weight_used=61, weight_limit=2_400,
-            alerts=self.alerts, store_path="lmdb_data", store_bytes=182_000_000, store_candles=1_036_800,
+            alerts=self.alerts, not_ready=self.not_ready,
+            store_path="lmdb_data", store_bytes=182_000_000, store_candles=1_036_800,
         )  # fmt: skip
 
     def _walk(self) -> None:

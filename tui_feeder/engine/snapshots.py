@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
+from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol, is_pattern
 from tui_feeder.engine.analytics.ema import SEED_WEIGHT, weight_of
 from tui_feeder.engine.analytics.timeframe_state import TimeframeState
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Candle, Source
@@ -63,7 +63,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         exchange=_exchange_name(engine.exchange.address, engine.clock.rate),
         timeframes=timeframes,
         ema_periods=periods,
-        symbols=symbols,
+        symbols=symbols or _configured(engine),
         streams=_streams(engine),
         gaps=tuple(gap.view() for gap in [*shown, *closed]),
         events=engine.journal.recent(),
@@ -87,6 +87,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         sinks={sink.name: sink.status() for sink in engine.sinks},
         alerts=tuple(engine.alerts.recent),
         gateway=_gateway(engine),
+        not_ready=engine.subscriptions.not_ready,
     )
 
 
@@ -95,6 +96,20 @@ def _gateway(engine: Engine) -> GatewayFigures | None:
     if engine.gateway is None or time.monotonic() - engine.gateway[0] > _GATEWAY_SECONDS:
         return None
     return engine.gateway[1]
+
+
+def _configured(engine: Engine) -> tuple[SymbolView, ...]:
+    """The symbols as the configuration names them, while the exchange's list of them was never read."""
+    if not engine.subscriptions.not_ready:
+        return ()
+    views = []
+    for name in engine.subscriptions.wanted:
+        reason = "a pattern: its symbols are known once the exchange is reached"
+        if not is_pattern(name):
+            stored = engine.store.present(name).minutes
+            reason = f"the exchange is not reached yet; {stored:,} minutes are stored"
+        views.append(SymbolView(name, SymbolState.WAITING, reason, 2))
+    return tuple(views)
 
 
 def _store(engine: Engine, troubles: Mapping[str, str]) -> str:
@@ -219,6 +234,7 @@ def _forming(candle: Candle | None, last: Candle | None) -> FormingView | None:
 
 
 _STATES = tuple(MinuteState)
+_HOUR_MS = 60 * MINUTE_MS
 
 
 def coverage(
@@ -252,8 +268,8 @@ def coverage(
     )
     for low, high in engine.store.present(tracked.symbol).clip(start, end):
         mark(low, high, MinuteState.STORED)
-    if end - start <= SOURCED_MS:
-        rows, sources = engine.store.read_sourced(tracked.symbol, start, end)
+    if (first := sourced_from(start, end)) < end:
+        rows, sources = engine.store.read_sourced(tracked.symbol, first, end)
         at = (rows["open_time"][sources == Source.STREAM] - start) // MINUTE_MS
         states[at] = _STATES.index(MinuteState.LIVE)
     for gap in gaps:
@@ -262,10 +278,37 @@ def coverage(
     return worst(states, cells)
 
 
+def sourced_from(start: int, end: int) -> int:
+    """Choose from where on the sources of stored minutes are read.
+
+    Args:
+        start: ms, of the range.
+        end: ms, exclusive.
+
+    Returns:
+        The start of a short range; of a long one, whose blocks would take long to read, its last hour.
+    """
+    return start if end - start <= SOURCED_MS else end - _HOUR_MS
+
+
 def worst(states: NDArray[np.uint8], cells: int) -> tuple[MinuteState, ...]:
-    """The one that matters most in each of ``cells`` equal parts of minutes, given by their place in it."""
-    edges = np.arange(cells) * len(states) // cells
-    return tuple(_STATES[most] for most in np.maximum.reduceat(states, edges))
+    """Find what matters most in equal parts of some minutes.
+
+    Args:
+        states: shape (n,), of each minute its place in :class:`MinuteState`.
+        cells: parts.
+
+    Returns:
+        The state of each part; where all that are wanted are stored, how the newest of them came, so that a
+        live symbol is shown as live.
+    """
+    edges = np.arange(cells + 1) * len(states) // cells
+    found = np.maximum.reduceat(states, edges[:-1])
+    stored = _STATES.index(MinuteState.STORED)
+    for at in np.flatnonzero(found == stored).tolist():
+        part = states[edges[at] : edges[at + 1]]
+        found[at] = part[part > 0][-1]
+    return tuple(_STATES[most] for most in found.tolist())
 
 
 def stale(last: Snapshot, sequence: int, now: int, events: tuple[Event, ...]) -> Snapshot:

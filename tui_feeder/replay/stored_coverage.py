@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tui_feeder.engine.core.candle import MINUTE_MS, Source
-from tui_feeder.engine.derived.stored_reads import SOURCED_MS
-from tui_feeder.engine.snapshots import worst
+from tui_feeder.engine.snapshots import sourced_from, worst
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import MinuteState
@@ -38,8 +37,8 @@ def stored_coverage(
             states[_minutes(start, low, high)] = _STATES.index(MinuteState.MISSING)
         for low, high in present.clip(start, until):
             states[_minutes(start, low, high)] = _STATES.index(MinuteState.STORED)
-        if end - start <= SOURCED_MS and until > start:
-            rows, sources = store.read_sourced(symbol, start, until)
+        if (first := sourced_from(start, end)) < until:
+            rows, sources = store.read_sourced(symbol, first, until)
             at = (rows["open_time"][sources == Source.STREAM] - start) // MINUTE_MS
             states[at] = _STATES.index(MinuteState.LIVE)
     except StoreError:

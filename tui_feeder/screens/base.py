@@ -18,7 +18,7 @@ from textual.widget import Widget
 
 from tui_feeder.monitor import Snapshot
 from tui_feeder.screens.export import Table
-from tui_feeder.screens.filter_input import FilterInput
+from tui_feeder.screens.filter_input import TypedFilter
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.lines import key_line, status_line
@@ -33,7 +33,7 @@ MINIMUM = Size(80, 24)
 _CLOCK = 10  # cells
 
 #: What lies over what, where it is not the ground.
-_LAYERS = {"toast": 1, "popup": 2}
+_LAYERS = {"popup": 1}
 
 
 def _layer(widget: Widget) -> int:
@@ -77,9 +77,8 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         self._keys = Panel(id="keys")
         self._page = Panel(id="page")
         self._front = Panel(id="popup")
-        self._toast = Panel(id="toast")
         self.popup: Overlay | None = None
-        self.filter: FilterInput | None = None  # of a screen that can be filtered
+        self.filter: TypedFilter | None = None  # of a screen that can be filtered
         self._bottom: tuple[object, list[Part]] | None = None  # the last line, costly to gather
 
     @property
@@ -93,9 +92,14 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         return self.host.palette
 
     @property
+    def minimum(self) -> Size:
+        """Columns and rows below which the screen cannot be shown."""
+        return MINIMUM
+
+    @property
     def too_small(self) -> bool:
         """Whether the terminal lacks columns or rows."""
-        return self.app.size.width < MINIMUM.width or self.app.size.height < MINIMUM.height
+        return self.app.size.width < self.minimum.width or self.app.size.height < self.minimum.height
 
     @abstractmethod
     def panels(self) -> Iterable[Panel]:
@@ -126,7 +130,10 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         if self._typing is not None:
             return self._typing.line()
         if self.filter is not None and self.filter.pattern:
-            filtered = f" /{self.filter.pattern} "
+            filtered = f" /{self.filter.pattern}"
+            filtered = (
+                filtered if cell_len(filtered) <= width // 2 else filtered[: width // 2 - 1] + "…"
+            ) + " "
             return [(filtered, Role.WARN), *self._key_line(width - cell_len(filtered))]
         return self._key_line(width)
 
@@ -141,7 +148,7 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         """The shared panels and the screen's own."""
         yield from (self._status, self._clock, self._keys, self._page)
         yield from self.panels()
-        yield from (self._toast, self._front)
+        yield self._front
 
     def on_mount(self) -> None:
         """Draw the first frame with what there is."""
@@ -168,10 +175,8 @@ class FeederScreen(Screen[None], inherit_bindings=False):
                 self._keys: Region(0, last, size.width, 1),
                 **self.place(size),
             }
-            if self.host.toasts.shown:
-                plan[self._toast] = self.host.toasts.region(size)
-            if self.popup is not None:
-                plan[self._front] = self.popup.region(size)
+        if self.popup is not None:
+            plan[self._front] = self.popup.region(size)
         if plan != self.plan:
             self.plan = plan
             self._status.refresh(layout=True)  # of a child: a screen forgets its arrangement only for those
@@ -181,34 +186,32 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         """Show the app's snapshot."""
         snapshot = self.host.snapshot
         if self.too_small:
-            self._page.show(too_small_page(self.app.size, self.palette))
+            self._page.show(too_small_page(self.app.size, self.minimum, self.palette))
+            self._draw_popup()
             return
         if self._status not in self.plan:  # a tick came before the placement for this size
             return
-        toasts = self.host.toasts
-        place = toasts.region(self.app.size) if toasts.shown else None
-        if place != self.plan.get(self._toast):
-            self.call_later(self.replan)
-        elif place is not None:
-            self._toast.show(toasts.paint(place.width, self.palette))
         palette, width = self.palette, self.app.size.width
         status = status_line(
             snapshot,
             self.shown_symbols(snapshot),
-            self.host.hz,
             self.host.frozen,
             str(self.app.title),
             width - _CLOCK - 1,
             palette.glyphs,
+            self.host.market,
         )
         self._status.show([palette.strip(status, width - _CLOCK)])
         clock = cells.clock_text(snapshot.exchange_time, seconds=True) + "Z "
         self._clock.show([palette.cell(clock, Role.TEXT, _CLOCK)])
-        note = self.host.note
+        note = self.host.note if self._typing is None else ""
         self._keys.show([palette.strip([(f" {note}", Role.WARN)] if note else self.bottom(width), width)])
         self.paint(snapshot)
+        self._draw_popup()
+
+    def _draw_popup(self) -> None:
         if self.popup is not None and (region := self.plan.get(self._front)) is not None:
-            self._front.show(self.popup.paint(region.width, region.height, palette))
+            self._front.show(self.popup.paint(region.width, region.height, self.palette))
 
     def picture(self, title: str) -> str:
         """What is on the screen as SVG."""
@@ -234,7 +237,7 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         return self.popup is not None or self._typing is not None
 
     @property
-    def _typing(self) -> FilterInput | None:
+    def _typing(self) -> TypedFilter | None:
         return self.filter if self.filter is not None and self.filter.typed is not None else None
 
     def on_key(self, event: events.Key) -> None:
@@ -307,16 +310,28 @@ def _key_order(keys: Keys) -> int:
     return (first | {"app.commands": 3, "app.help": 4, "app.quit": 5}).get(keys.ids[0], 2)
 
 
-def too_small_page(size: Size, palette: Palette) -> list[Strip]:
-    """What to do about a terminal that is too small."""
+def too_small_page(size: Size, minimum: Size, palette: Palette) -> list[Strip]:
+    """Say what to do about a terminal that is too small.
+
+    Args:
+        size: of the terminal.
+        minimum: of the screen.
+        palette: styles and symbols.
+
+    Returns:
+        A strip for every row.
+    """
     lines = [
         ("This terminal is too small", Role.STRONG),
-        (f"needed {MINIMUM.width} x {MINIMUM.height}, here {size.width} x {size.height}", Role.TEXT),
+        (f"needed {minimum.width} x {minimum.height}, here {size.width} x {size.height}", Role.TEXT),
         ("The feeder keeps running; q quits", Role.MUTED),
     ]
+    if minimum == MINIMUM:
+        lines.insert(2, ("1 shows the list of symbols", Role.TEXT))
     top = max(0, (size.height - len(lines)) // 2)
     result = []
     for y in range(size.height):
         text, role = lines[y - top] if 0 <= y - top < len(lines) else ("", Role.TEXT)
-        result.append(palette.strip([(" " * max(0, (size.width - len(text)) // 2) + text, role)], size.width))
+        indent = " " * max(0, (size.width - len(text)) // 2)
+        result.append(palette.strip([(indent + text, role)], size.width))
     return result

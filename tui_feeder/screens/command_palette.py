@@ -32,8 +32,8 @@ def command_palette(screen: FeederScreen) -> Popup:
     ]
     choices += [Choice("", f"Theme {name}", partial(host.set_theme, name)) for name in host.themes.names()]
     choices += [
-        Choice("", f"Sort by {key or 'the order of the configuration'}", partial(host.sort_by, key))
-        for key in host.grid.sortable()
+        Choice("", f"Sort by {field.title}", partial(host.sort_by, field.name), also=field.name)
+        for field in host.grid.fields.values()
     ]
     choices += [
         Choice("", f"Symbol {view.symbol}", partial(host.select, view.symbol))

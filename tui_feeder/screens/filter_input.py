@@ -23,6 +23,28 @@ class Filterable(Protocol):
         ...
 
 
+class TypedFilter(Protocol):
+    """A filter that a screen hands its keys to while it is typed."""
+
+    @property
+    def typed(self) -> str | None:
+        """The text so far; None while nothing is being typed."""
+        ...
+
+    @property
+    def pattern(self) -> str:
+        """The one in force."""
+        ...
+
+    def press(self, key: str, character: str | None) -> None:
+        """Take a key as text."""
+        ...
+
+    def line(self) -> list[Part]:
+        """The line that shows it while it is typed."""
+        ...
+
+
 class FilterInput:
     """What is typed, and what is wrong with it. Every change is applied at once.
 
@@ -31,7 +53,7 @@ class FilterInput:
     """
 
     def __init__(self, filtered: Callable[[], Filterable]) -> None:
-        self.typed: str | None = None  # None while nothing is being typed
+        self.typed: str | None = None
         self._fault = ""
         self._filtered = filtered
 

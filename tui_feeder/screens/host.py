@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tui_feeder.monitor import ConfiguredValue, Monitor, Snapshot
-from tui_feeder.screens.toasts import Toasts
+from tui_feeder.scanner.watchlists import UserLists
 from tui_feeder.widgets.grid import Grid
-from tui_feeder.widgets.palette import Palette
+from tui_feeder.widgets.palette import Palette, Part
+from tui_feeder.widgets.popup import Overlay
 from tui_feeder.widgets.themes import Themes
 
 
@@ -23,7 +24,6 @@ class ScreenHost(Protocol):
     frozen: bool  # the display is held still
     note: str  # shown instead of the keys; "" for none
     keys_edition: int  # another number whenever the keys have changed
-    toasts: Toasts
 
     @property
     def configuration(self) -> Sequence[ConfiguredValue]:
@@ -53,8 +53,33 @@ class ScreenHost(Protocol):
         """Select a symbol, and drop a filter that hides it."""
         ...
 
-    def sort_by(self, key: str) -> None:
-        """Order the overview by a column; empty for the order of the configuration."""
+    @property
+    def market(self) -> Sequence[Sequence[Part]]:
+        """Breadth and movers for the first line."""
+        ...
+
+    def sort_by(self, field: str) -> None:
+        """Order the overview by a field; empty for the order of the configuration."""
+        ...
+
+    def then_by(self, field: str) -> None:
+        """Order those that are equal by another field."""
+        ...
+
+    def set_filter(self, text: str) -> str | None:
+        """Show the symbols that pass a filter; what is wrong with it, else None."""
+        ...
+
+    def change_lists(self, change: Callable[[UserLists], UserLists]) -> str | None:
+        """Change watchlists, pins or notes and keep them; what is wrong with that, else None."""
+        ...
+
+    def open_overlay(self, overlay: Overlay) -> None:
+        """Lay something over the screen in front."""
+        ...
+
+    def acknowledge_alerts(self) -> None:
+        """Acknowledge every alert."""
         ...
 
     def set_timeframe(self, timeframe: int) -> None:

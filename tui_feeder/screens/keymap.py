@@ -22,6 +22,10 @@ FILE_NAME = "keys.toml"
 _TAKEN = frozenset(f"ctrl+{letter}" for letter in "mhijz")
 
 
+#: Names of an earlier release, which still work.
+_RENAMED = {"app.seen": "app.alerts"}
+
+
 def read_keymap(path: Path, known: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """The keys of a file, and what is wrong with those that are left out.
 
@@ -40,6 +44,9 @@ def read_keymap(path: Path, known: Mapping[str, str]) -> tuple[dict[str, str], l
     faults: list[str] = []
     wanted: dict[str, str] = {}
     for name, keys in found.items():
+        if name in _RENAMED:
+            faults.append(f"{name} is called {_RENAMED[name]} now")
+            name = _RENAMED[name]
         if name not in known:
             near = closest(name, known)
             faults.append(f"unknown {name!r}" + (f" ({near}?)" if near else ""))

@@ -14,9 +14,9 @@ from tui_feeder.monitor import (
     TimeframeView,
     timeframe_label,
 )
+from tui_feeder.scanner.measures import ema_distance, timeframe_of, value_position
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.columns import ema_distance, timeframe_of, value_position
 from tui_feeder.widgets.palette import Glyphs, Part, Role
 from tui_feeder.widgets.popup import Choice, Popup, Sheet
 

@@ -1,10 +1,10 @@
-"""Overview: every symbol a row, the chart and profile of the selected one, and the one thing to know now."""
+"""Overview: every symbol a row, charts and profile of the selected one, and the one thing to know now."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -12,81 +12,48 @@ from textual.geometry import Region, Size
 from textual.widget import Widget
 
 from tui_feeder.monitor import Snapshot
-from tui_feeder.screens.base import split_region
 from tui_feeder.screens.chart import ScreenWithChart, chart_bindings
+from tui_feeder.screens.chart_panels import ChartPanels
 from tui_feeder.screens.export import Table, symbols_table
-from tui_feeder.screens.filter_input import FilterInput
 from tui_feeder.screens.host import ScreenHost
-from tui_feeder.widgets.chart import ChartSize
-from tui_feeder.widgets.columns import CellContext, columns_for
+from tui_feeder.screens.scanner_input import ScannerInput
+from tui_feeder.screens.scanner_layout import (
+    CHARTS,
+    LIST_HEIGHT,
+    LIST_WIDTH,
+    Places,
+    charts_go_below,
+    places,
+    with_notice,
+)
+from tui_feeder.screens.scanner_menus import note_prompt, sort_list, watchlist_menu
+from tui_feeder.widgets.chart import Chart, ChartSize
+from tui_feeder.widgets.columns import CellContext, ColumnNeeds, columns_for, full_width, longest_name
+from tui_feeder.widgets.day_profile import DayProfile
 from tui_feeder.widgets.grid import Grid
-from tui_feeder.widgets.lines import flow_line, gap_line
-from tui_feeder.widgets.lists import paint_events, paint_gaps
-from tui_feeder.widgets.palette import Role
+from tui_feeder.widgets.lines import news_line
+from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
-
-#: Columns from which the chart stands beside the grid instead of below it.
-SIDE_BY_SIDE = 160
-
-#: Rows from which gaps and events stand below a chart that is beside the grid, and how many they take.
-_TALL, _SIDE_ROWS = 50, 12
 
 #: Panels kept for columns; more never fit.
 _MOST_COLUMNS = 40
 
 _RESORT_SECONDS = 2.0
 _AGE_SECONDS = 0.95  # ages that change with every frame are of no use and cost a third of all bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where the parts of the overview go."""
-
-    grid: Region  # headings included
-    title: Region
-    chart: Region  # with its price axis and time axis
-    profile: Region
-    news: Region
-    side: Region | None  # gaps and events, where there is room
-
-
-def places(size: Size, symbols: int) -> Places:
-    """Divide a terminal of at least 80x24.
-
-    The grid gets the rows it needs up to a share that grows with the height, the chart the rest.
-    """
-    width, height = size
-    news = Region(0, height - 2, width, 1)
-    side: Region | None = None
-    if width >= SIDE_BY_SIDE:
-        left = width // 2
-        grid = Region(0, 1, left, height - 3)
-        x, y, across, rows = left, 1, width - left, height - 3
-        if height >= _TALL:
-            rows -= _SIDE_ROWS
-            side = Region(x, y + rows, across, _SIDE_ROWS)
-    else:
-        most = 9 + (height - 24) * 3 // 4
-        taken = 1 + min(max(symbols, 1), most)
-        grid = Region(0, 1, width, taken)
-        x, y, across, rows = 0, 1 + taken, width, height - 3 - taken
-    profile = across // 3
-    return Places(
-        grid=grid,
-        title=Region(x, y, across, 1),
-        chart=Region(x, y + 1, across - profile, rows - 1),
-        profile=Region(x + across - profile, y + 1, profile, rows - 1),
-        news=news,
-        side=side,
-    )
+_ADVICE = (
+    "Check the network, a proxy (HTTPS_PROXY, [exchange] proxy) and exchange.rest_url; "
+    "feeder-tui doctor tries each of them. The feeder keeps trying; stored candles stay."
+)
 
 
 class OverviewScreen(ScreenWithChart, inherit_bindings=False):
     """Screen 1."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "select", key_display="↑", id="overview.up", tooltip="Symbol above"),
-        Binding("down", "move(1)", "select", key_display="↓", id="overview.down", tooltip="Symbol below"),
+        Binding("up", "move(-1)", "select", show=False, key_display="↑", id="overview.up",
+                tooltip="Symbol above"),
+        Binding("down", "move(1)", "select", show=False, key_display="↓", id="overview.down",
+                tooltip="Symbol below"),
         Binding("pageup", "page(-1)", "page", show=False, key_display="PgUp", id="overview.page_up",
                 tooltip="A page up"),
         Binding("pagedown", "page(1)", "page", show=False, key_display="PgDn", id="overview.page_down",
@@ -95,29 +62,33 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
                 tooltip="First symbol"),
         Binding("end", "move(100000)", "ends", show=False, key_display="End", id="overview.last",
                 tooltip="Last symbol"),
-        Binding("s", "sort", "sort", id="overview.sort", tooltip="Sort by the next column"),
+        Binding("s", "sort", "sort", id="overview.sort", tooltip="Sort by any field, by two"),
         Binding("S", "reverse", "reverse", show=False, id="overview.reverse",
                 tooltip="Turn the sort order round"),
         Binding("slash", "filter", "filter", key_display="/", id="overview.filter",
-                tooltip="Show symbols that match a pattern"),
+                tooltip="Filter: names, values, trends"),
         Binding("escape", "clear_filter", "all", show=False, key_display="Esc", id="overview.clear_filter",
                 tooltip="Show all symbols"),
+        Binding("W", "watchlists", "lists", id="overview.watchlists", tooltip="Watchlists: saved filters"),
+        Binding("p", "pin", "pin", show=False, id="overview.pin", tooltip="Pin the symbol to the top"),
+        Binding("n", "note", "note", show=False, id="overview.note", tooltip="Note on the symbol"),
         *chart_bindings("overview"),
     ]  # fmt: skip
 
     def __init__(self, host: ScreenHost) -> None:
         super().__init__(host)
         self._columns = [Panel(id=f"column{i}") for i in range(_MOST_COLUMNS)]
-        self._title = Panel(id="title")
-        self._candles = Panel(id="chart")
-        self._edge = Panel(id="edge")
-        self._profile = Panel(id="profile")
+        charts = (self.chart, *(Chart(host.monitor) for _ in range(CHARTS - 1)))
+        self._charts = tuple(ChartPanels(chart, number) for number, chart in enumerate(charts))
+        self._day_profile = DayProfile(host.monitor)
+        self._tall_profile = Panel(id="day-profile")
+        self._notice = Panel(id="notice")
         self._news = Panel(id="news")
-        self._side = Panel(id="side")
         self._places: Places | None = None
-        self._columns_key: object = None
+        self._planned_for: object = None  # what places and columns follow from, beside the size
         self._ticks_since_sort = 0
-        self.filter: FilterInput = FilterInput(lambda: self.grid)
+        self._input = ScannerInput(lambda: self.grid)
+        self.filter = self._input
         self._aged_at = -math.inf  # local seconds when the ages were last drawn
         self._now = 0  # exchange time then
 
@@ -131,28 +102,58 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         """The app's timeframe, seconds."""
         return self.host.timeframe
 
+    @property
+    def minimum(self) -> Size:
+        """What the list alone needs."""
+        return Size(LIST_WIDTH, LIST_HEIGHT)
+
     def panels(self) -> Iterable[Panel]:
-        """Columns, chart, profile, and the lines between."""
-        return (*self._columns, self._title, self._candles, self._edge, self._profile, self._news, self._side)
+        """Columns, charts, profile, and the lines between."""
+        charts = (panel for shown in self._charts for panel in shown.panels)
+        return (*self._columns, *charts, self._tall_profile, self._notice, self._news)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
         """Columns side by side in the grid's place, the rest as in :func:`places`."""
         snapshot = self.host.snapshot
-        where = self._places = places(size, self.shown_symbols(snapshot))
-        self._choose_columns(snapshot)
-        plan: dict[Widget, Region] = {
-            self._title: where.title,
-            **split_region(self._candles, self._edge, where.chart, self.chart.edge),
-            self._profile: where.profile,
-            self._news: where.news,
-        }
-        if where.side is not None:
-            plan[self._side] = where.side
+        self._planned_for = self._plan_key(snapshot)
+        count = len(snapshot.symbols)
+        needs = ColumnNeeds(
+            snapshot.timeframes, snapshot.ema_periods, self.timeframe,
+            longest_name([view.symbol for view in snapshot.symbols]),
+            tuple(key.field for key in self.grid.sort), prices=charts_go_below(size, count),
+        )  # fmt: skip
+        where = places(size, count, full_width(needs))
+        notice: Region | None = None
+        if snapshot.not_ready:
+            where, notice = with_notice(where, size, count)
+        self._places = where
+        self.grid.set_columns(columns_for(where.grid.width, needs))
+        plan: dict[Widget, Region] = {}
+        for shown, place in zip(self._charts, where.charts, strict=False):
+            plan |= shown.place(place.title, place.chart, place.profile)
+        if where.news is not None:
+            plan[self._news] = where.news
+        if where.profile is not None:
+            plan[self._tall_profile] = where.profile
+        if notice is not None:
+            plan[self._notice] = notice
         x = where.grid.x
         for panel, column in zip(self._columns, self.grid.columns, strict=False):
             plan[panel] = Region(x, where.grid.y, column.width, where.grid.height)
             x += column.width
         return plan
+
+    def _plan_key(self, snapshot: Snapshot) -> object:
+        """What places and columns follow from: never the filter, so that typing it moves nothing."""
+        names = tuple(view.symbol for view in snapshot.symbols)
+        return (
+            bool(snapshot.not_ready),
+            names,
+            snapshot.timeframes,
+            snapshot.ema_periods,
+            self.timeframe,
+            self.grid.sort,
+        )
 
     def shown_symbols(self, snapshot: Snapshot) -> int:
         """Symbols that pass the filter."""
@@ -175,46 +176,63 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         )
 
     def paint(self, snapshot: Snapshot) -> None:
-        """Rows, chart, news."""
+        """Rows, charts, news."""
         self._ticks_since_sort += 1
         resort = self._ticks_since_sort >= _RESORT_SECONDS * self.host.hz
-        before = len(self.grid.order)
         self.grid.update(snapshot, resort=resort)
         if resort:
             self._ticks_since_sort = 0
-        if len(self.grid.order) != before or self._key(snapshot) != self._columns_key:
+        if self._plan_key(snapshot) != self._planned_for:
             self.call_later(self.replan)
         where = self._places
         if where is None:
             return
-        palette = self.palette
         self._paint_grid(snapshot, where)
-        size = ChartSize(where.chart.width, where.profile.width, where.chart.height)
-        strips = self.chart.paint(snapshot, self.grid.view, self.timeframe, size, palette)
-        self._title.show(strips.title)
-        self._candles.show(strips.chart)
-        self._edge.show(strips.edge)
-        self._profile.show(strips.profile)
-        self._news.show([palette.strip(gap_line(snapshot, self.grid.view, palette.glyphs), where.news.width)])
+        self._paint_not_ready(snapshot)
+        if where.charts:
+            self._paint_charts(snapshot, where)
+        if where.news is not None:
+            width = where.news.width
+            self._news.show([self.palette.strip(self._news_parts(snapshot, width), width)])
 
-        if where.side is not None:
-            self._paint_side(snapshot, where.side)
+    def _news_parts(self, snapshot: Snapshot, width: int) -> list[Part]:
+        if self._input.typed is not None:
+            return self._input.help(width)
+        note = self.grid.lists.notes.get(self.grid.selected or "")
+        news = news_line(snapshot, self.grid.view, self.palette.glyphs)
+        if note and not any(role in (Role.WARN, Role.ERROR) for _, role in news):
+            return [(f"{self.palette.glyphs.note} {self.grid.selected}: ", Role.ACCENT), (note, Role.TEXT)]
+        return news
 
-    def _paint_side(self, snapshot: Snapshot, side: Region) -> None:
-        palette, width = self.palette, side.width
-        gaps = [gap for gap in snapshot.gaps if gap.state != "filled"]
-        rows = 2 + min(max(len(gaps), 1), (side.height - 4) // 2)
-        rule = (palette.glyphs.rule, Role.FAINT)
-        table = paint_gaps(gaps, -1, snapshot.exchange_time, snapshot.clock_rate, width, rows - 1, palette)
-        news = paint_events(snapshot.events, 0, width, side.height - rows - 3, palette)
-        titles = [
-            palette.strip(
-                [(palette.glyphs.rule * 2, Role.FAINT), (f" {name} ", Role.STRONG)], width, fill=rule
-            )
-            for name in ("Gaps", "Sinks and sources", "Log")
-        ]
-        flow = palette.strip(flow_line(snapshot), width)
-        self._side.show([titles[0], *table, titles[1], flow, titles[2], *news])
+    def _paint_charts(self, snapshot: Snapshot, where: Places) -> None:
+        view, palette = self.grid.view, self.palette
+        frames = self._timeframes(snapshot, where)
+        for shown, place, timeframe in zip(self._charts, where.charts, frames, strict=False):
+            profile = 0 if place.profile is None else place.profile.width
+            size = ChartSize(place.chart.width, profile, place.chart.height)
+            shown.show(shown.chart.paint(snapshot, view, timeframe, size, palette))
+        if where.profile is not None:
+            width, height = where.profile.size
+            self._tall_profile.show(self._day_profile.paint(view, width, height, palette))
+
+    def _timeframes(self, snapshot: Snapshot, where: Places) -> Sequence[int]:
+        """Of the charts: the one chosen, or the longest there are, the shortest of them first."""
+        known = snapshot.timeframes
+        if len(where.charts) == 1 or len(known) < len(where.charts):
+            return (self.timeframe, *(frame for frame in known if frame != self.timeframe))
+        return known[-len(where.charts) :]
+
+    def _paint_not_ready(self, snapshot: Snapshot) -> None:
+        """In the place of the charts: why there is nothing yet, in full, and what to do."""
+        region = self.plan.get(self._notice)
+        if region is None:
+            return
+        width = region.width
+        text: list[Part] = [("The exchange is not reached yet", Role.STRONG), ("", Role.TEXT)]
+        text += [(line, Role.WARN) for line in textwrap.wrap(snapshot.not_ready, width - 3)]
+        text += [("", Role.TEXT), *((line, Role.TEXT) for line in textwrap.wrap(_ADVICE, width - 3))]
+        lines = [self.palette.strip([(f"  {part}", role)], width) for part, role in text[: region.height]]
+        self._notice.show([*lines, *[self.palette.strip([], width)] * (region.height - len(lines))])
 
     def _paint_grid(self, snapshot: Snapshot, where: Places) -> None:
         palette = self.palette
@@ -231,18 +249,6 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
             strips += [palette.cell("", Role.TEXT, column.width)] * (height - len(rows))
             panel.show(strips)
 
-    def _key(self, snapshot: Snapshot) -> object:
-        width = self._places.grid.width if self._places is not None else 0
-        return width, snapshot.timeframes, snapshot.ema_periods, self.timeframe
-
-    def _choose_columns(self, snapshot: Snapshot) -> None:
-        key = self._key(snapshot)
-        if key == self._columns_key or self._places is None:
-            return
-        self._columns_key = key
-        width = self._places.grid.width
-        self.grid.set_columns(columns_for(width, snapshot.timeframes, snapshot.ema_periods, self.timeframe))
-
     # What the keys do
 
     def action_page(self, pages: int) -> None:
@@ -251,21 +257,41 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         self.action_move(pages * max(1, rows))
 
     def action_sort(self) -> None:
-        """Sort by the next column."""
-        self.grid.cycle_sort()
-        self.draw()
+        """Everything to sort by."""
+        self.open_popup(sort_list(self.host))
 
     def action_reverse(self) -> None:
         """Turn the sort order round."""
         self.grid.reverse_sort()
-        self.draw()
+        self.replan()
 
     def action_filter(self) -> None:
         """Begin to type a filter."""
-        self.filter.begin()
+        self._input.begin()
         self.draw()
 
     def action_clear_filter(self) -> None:
         """Show every symbol."""
-        self.filter.clear()
+        self._input.clear()
+        self.replan()
+
+    def action_watchlists(self) -> None:
+        """Saved filters."""
+        self.open_popup(watchlist_menu(self.host))
+
+    def action_pin(self) -> None:
+        """Keep the selected symbol at the top, or no longer."""
+        symbol = self.grid.selected
+        if symbol is not None and (fault := self.host.change_lists(lambda lists: lists.toggled_pin(symbol))):
+            self.host.show_note(fault, 5.0)
+
+    def action_note(self) -> None:
+        """Write a note on the selected symbol."""
+        if self.grid.selected is not None:
+            self.open_popup(note_prompt(self.host, self.grid.selected))
+
+    def action_zoom(self, step: int) -> None:
+        """More or less room for a candle, in every chart."""
+        for shown in self._charts:
+            shown.chart.zoom(step)
         self.replan()

@@ -27,6 +27,8 @@ _DAY = 20
 #: Cells of the first day, with the names of its levels.
 _FIRST = 30
 _MOST_DAYS = 9
+#: Lines below the bars: the levels and the volume of the day.
+_FOOT = 5
 
 
 class ProfileScreen(FeederScreen, inherit_bindings=False):
@@ -83,7 +85,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         """Every day's profile, if one may have changed, and the last price on the axis."""
         palette, (width, height) = self.palette, self.app.size
         view = self.host.grid.view
-        rows = height - 3 - 4
+        rows = height - 4 - _FOOT
         axis = self.plan[self._axis].width
         if view is None:
             self._title.show([palette.strip([("  no symbol selected", Role.MUTED)], width)])
@@ -109,7 +111,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         prices = [blank] * rows
         if self._scale is not None:
             prices = paint_price_axis(self._scale, view.price, view.price_decimals, axis, palette)
-        self._axis.show([blank, *prices, *[blank] * 3])
+        self._axis.show([blank, *prices, *[blank] * _FOOT])
 
     def _left(self, price: float | None) -> bool:
         return (
@@ -148,19 +150,18 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         if profile is None or self._scale is None:
             blank = palette.strip([wall], width)
             note = palette.strip([wall, (" no candles", Role.MUTED)], width)
-            return [head, note, *[blank] * (rows + 2)]
+            return [head, note, *[blank] * (rows + _FOOT - 1)]
         bars = paint_profile(profile, self._scale, decimals, width - 2, palette)
         strips = [Strip.join([palette.strip([wall], 1), bar, palette.strip([], 1)]) for bar in bars]
         vwap = cells.price_text(profile.vwap, decimals)
         foot: list[list[Part]] = [
-            [("POC ", Role.MUTED), (cells.price_text(profile.poc, decimals), Role.POC)],
+            [("POC  ", Role.MUTED), (cells.price_text(profile.poc, decimals), Role.POC)],
+            [("VAH  ", Role.MUTED), (cells.price_text(profile.vah, decimals), Role.TEXT)],
+            [("VAL  ", Role.MUTED), (cells.price_text(profile.val, decimals), Role.TEXT)],
             [("VWAP ", Role.MUTED), (vwap, Role.VWAP)],
             [("vol ", Role.MUTED), (cells.count_text(profile.total_volume), Role.TEXT),
              (f" {profile.candles:,} min", Role.MUTED)],
         ]  # fmt: skip
-        if width >= _FIRST:
-            foot[0] += [("  VAH ", Role.MUTED), (cells.price_text(profile.vah, decimals), Role.TEXT)]
-            foot[1] += [("  VAL ", Role.MUTED), (cells.price_text(profile.val, decimals), Role.TEXT)]
         return [head, *strips, *(palette.strip([wall, (" ", Role.TEXT), *parts], width) for parts in foot)]
 
     def _paint_title(self, view: SymbolView, width: int) -> Strip:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
 from enum import StrEnum
 
 from tui_feeder.monitor import Snapshot
-from tui_feeder.widgets import cells
-from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.popup import Choice, Popup
-
-_LABEL, _TEXT = 7, 52  # cells
 
 
 class ExitReason(StrEnum):
@@ -38,13 +33,10 @@ class QuitEffect(StrEnum):
 
 def quit_prompt(snapshot: Snapshot, quit_effect: QuitEffect, leave: Callable[[], None]) -> Popup:
     """What stops and what stays, and whether to; not for a screen that only detaches."""
-    lines: list[list[Part]] = []
-    for label, text in _effects(snapshot, quit_effect):
-        for number, line in enumerate(textwrap.wrap(text, _TEXT)):
-            lines.append([(cells.fit("" if number else label, _LABEL), Role.WARN), (line, Role.TEXT)])
-    lines.append([])
     return Popup(
-        "Quit?", [Choice("q", quit_effect.verb, leave), Choice("n", "stay here", lambda: None)], text=lines
+        "Quit?",
+        [Choice("q", quit_effect.verb, leave), Choice("n", "stay here", lambda: None)],
+        text=_effects(snapshot, quit_effect),
     )
 
 

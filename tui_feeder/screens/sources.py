@@ -55,7 +55,7 @@ class SourcesScreen(FeederScreen, inherit_bindings=False):
         key = (self._top, id(self.palette))
         if key == self._painted and snapshot.taken_at - self._painted_at < _AGE_SECONDS:
             return
-        lines = source_lines(snapshot, width, self.palette)
+        lines = source_lines(snapshot, width, self.palette, self.host.hz)
         self._top = min(self._top, max(0, len(lines) - height))
         shown = [self.palette.strip(parts, width) for parts in lines[self._top : self._top + height]]
         if len(lines) > self._top + height:

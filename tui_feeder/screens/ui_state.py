@@ -20,12 +20,11 @@ class UiState:
     screen: str | None = None
     symbol: str | None = None
     timeframe: int | None = None  # seconds
-    sort_key: str | None = None
-    ascending: bool | None = None
+    sort: str | None = None  # the order, as in watchlists: "24h,-name"
     theme: str | None = None
 
 
-_TYPES = {"screen": str, "symbol": str, "timeframe": int, "sort_key": str, "ascending": bool, "theme": str}
+_TYPES = {"screen": str, "symbol": str, "timeframe": int, "sort": str, "theme": str}
 
 
 def read_ui_state(path: Path) -> UiState:

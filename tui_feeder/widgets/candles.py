@@ -31,6 +31,14 @@ class Line:
     role: Role
 
 
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """When an alert went off, and at which price."""
+
+    time: int  # ms
+    price: float | None
+
+
 class Canvas:
     """Characters and what they mean, row by row; every character is one cell wide."""
 
@@ -113,7 +121,7 @@ def draw_candles(
 
     Args:
         bars: rows of dtype ROW in order of time; those that do not fit at the left are not drawn.
-        lines: values aligned with ``bars``, drawn behind the candles.
+        lines: values aligned with ``bars``, drawn behind the candles where there is room between those.
         levels: prices that run across the whole width, drawn behind all else.
         scale: prices to rows.
         slots: times to columns.
@@ -129,15 +137,31 @@ def draw_candles(
     for x in missing_columns(bars, slots):
         for row in range(scale.rows):
             canvas.put(x, row, palette.glyphs.shade, Role.FAINT)
-    for order, line in reversed(list(enumerate(lines))):
-        _draw_line(canvas, line, columns, slots.pitch, scale, palette, order)
+    crowded = slots.pitch == 1  # no room between candles: lines behind them would not be seen
+    if not crowded:
+        _draw_lines(canvas, lines, columns, slots.pitch, scale, palette)
     for x, bar in zip(columns, bars.tolist(), strict=True):
         if 0 <= x < canvas.width:
             draw_candle(canvas, x, bar[1:5], scale, palette)
+    if crowded:
+        _draw_lines(canvas, lines, columns, slots.pitch, scale, palette)
     taken: set[int] = set()
     for line in lines:
         _name_line(canvas, line, scale, taken)
     return canvas
+
+
+def _draw_lines(
+    canvas: Canvas,
+    lines: Sequence[Line],
+    columns: Sequence[int],
+    pitch: int,
+    scale: PriceScale,
+    palette: Palette,
+) -> None:
+    """The lines, the first of them in front."""
+    for order, line in reversed(list(enumerate(lines))):
+        _draw_line(canvas, line, columns, pitch, scale, palette, order)
 
 
 def missing_columns(bars: Rows, slots: Slots) -> list[int]:
@@ -161,12 +185,21 @@ def draw_cursor(canvas: Canvas, x: int, row: int | None, palette: Palette) -> No
                 canvas.put(column, row, palette.glyphs.level, Role.ACCENT)
 
 
-def draw_alerts(canvas: Canvas, prices: Sequence[float], scale: PriceScale) -> None:
-    """A sign at the left end of the line of each alert."""
-    for price in prices:
-        row = scale.row(price)
-        if row is not None and canvas.width:
-            canvas.put(0, row, "!", Role.WARN)
+def draw_pins(canvas: Canvas, pins: Sequence[Pin], scale: PriceScale, slots: Slots, first: int = 0) -> None:
+    """Put a sign where each alert went off: in the column of its minute, at its price.
+
+    Args:
+        canvas: of the chart, or a part of it.
+        pins: when and where; one without a price stands in the first row.
+        scale: prices to rows.
+        slots: times to columns.
+        first: column of the chart that the canvas begins with.
+    """
+    for pin in pins:
+        x = slots.column(pin.time - pin.time % slots.frame) - first
+        row = 0 if pin.price is None else scale.row(pin.price)
+        if row is not None and 0 <= x < canvas.width:
+            canvas.put(x, row, "!", Role.ERROR)
 
 
 def draw_volume(canvas: Canvas, columns: Sequence[int], bars: Rows, most: float, palette: Palette) -> None:
@@ -224,10 +257,11 @@ def _draw_line(
     order: int,
 ) -> None:
     if not palette.glyphs.braille:
+        aside = 1 if pitch > 1 else 0  # beside the candle, not under it
         for x, value in zip(columns, line.values, strict=True):
             row = None if math.isnan(value) else scale.row(value)
-            if row is not None and x >= 0:
-                canvas.put(x, row, palette.glyphs.dots[min(order, 1)], line.role)
+            if row is not None and 0 <= x + aside < canvas.width:
+                canvas.put(x + aside, row, palette.glyphs.dots[min(order, 1)], line.role)
         return
     dots: dict[tuple[int, int], int] = {}
     before: tuple[int, float] | None = None

@@ -71,6 +71,33 @@ def age_text(milliseconds: int | None, tenths: bool = True) -> str:
     return f"{min(999, seconds / 86_400):.0f}d"
 
 
+def minutes_text(milliseconds: int) -> str:
+    """Write a time that has passed, in at most four cells: ``12m``, ``2h``, ``3d``.
+
+    Args:
+        milliseconds: of it.
+
+    Returns:
+        The text.
+    """
+    minutes = max(0, milliseconds) // 60_000
+    if minutes < 100:
+        return f"{minutes}m"
+    return f"{minutes // 60}h" if minutes < 6_000 else f"{min(999, minutes // 1_440)}d"
+
+
+def ratio_text(value: float) -> str:
+    """Write how many times, in at most five cells: ``0.31``, ``3.2``, ``140``.
+
+    Args:
+        value: not negative.
+
+    Returns:
+        The text.
+    """
+    return f"{value:.2f}" if value < 0.995 else f"{value:.1f}" if value < 99.95 else count_text(value)
+
+
 def duration_text(seconds: float | None) -> str:
     """A time to wait: ``12s``, ``1m20s``, ``2h05m``, ``3d04h``."""
     if seconds is None:

@@ -23,29 +23,30 @@ from tui_feeder.monitor import (
     SymbolView,
     timeframe_label,
 )
+from tui_feeder.scanner.measures import timeframe_of
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.candles import (
     MARGIN,
     Canvas,
     Line,
+    Pin,
     Slots,
-    draw_alerts,
     draw_candle,
     draw_candles,
     draw_cursor,
+    draw_pins,
     draw_volume,
     paint_price_axis,
     paint_time_axis,
     price_range,
 )
-from tui_feeder.widgets.columns import timeframe_of
 from tui_feeder.widgets.histogram import paint_profile, profile_levels
 from tui_feeder.widgets.lines import EMA_ROLES, chart_title
 from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.scale import PriceScale, price_scale
 
-#: Alerts whose prices are drawn, the newest.
-_ALERTS = 3
+#: Alerts that are drawn, the newest.
+_PINS = 20
 #: Columns between candles that a zoom can choose.
 _PITCHES = (1, 4)
 
@@ -92,6 +93,7 @@ class Chart:
         self._histogram: list[Strip] = []
         self._scale: PriceScale | None = None
         self._slots = Slots(3_600, 2, MARGIN + 3, 0)
+        self._pins: tuple[Pin, ...] = ()  # where alerts of the symbol went off that nobody acknowledged
         self._until = 0  # exclusive end of the newest completed bar
 
     @property
@@ -132,10 +134,10 @@ class Chart:
             result.chart, result.edge, result.profile = notice.chart, notice.edge, notice.profile
             return result
         mine = (a for a in snapshot.alerts if a.symbol == view.symbol and not a.acknowledged)
-        alerts = tuple(a.price for a in mine if a.price is not None)[-_ALERTS:]
-        painting = (key, size, id(palette), self.cursor, alerts)
+        self._pins = tuple(Pin(a.at, a.price) for a in mine)[-_PINS:]
+        painting = (key, size, id(palette), self.cursor, self._pins)
         if painting != self._painted or self._left(view.price):
-            self._paint_body(view, size, room, palette, alerts)
+            self._paint_body(view, size, room, palette)
             self._painted = painting
         if self._scale is not None and self._times is not None:
             at = self.bar_at(self.cursor)
@@ -271,9 +273,7 @@ class Chart:
         low, high = price_range(self.bars)
         return price_scale(low, high, self._scale.rows, [price]).row(price) is not None
 
-    def _paint_body(
-        self, view: SymbolView, size: ChartSize, room: int, palette: Palette, alerts: tuple[float, ...]
-    ) -> None:
+    def _paint_body(self, view: SymbolView, size: ChartSize, room: int, palette: Palette) -> None:
         rows = size.height - size.volume - 1
         levels = profile_levels(self._profile) if self._profile is not None else []
         low, high = price_range(self.bars)
@@ -284,9 +284,8 @@ class Chart:
             held += [view.price, view.price + (room_to_move if view.price > high else -room_to_move)]
         self._scale = scale = price_scale(low, high, rows, held)
         lines = [(price, role) for name, price, role in reversed(levels) if name != "VWAP"]
-        lines += [(price, Role.WARN) for price in alerts]
         self._canvas = draw_candles(self.bars, self.lines, lines, scale, self._slots, palette)
-        draw_alerts(self._canvas, alerts, scale)
+        draw_pins(self._canvas, self._pins, scale, self._slots)
         self._volume = Canvas(room, size.volume)
         columns = self._slots.columns(self.bars)
         draw_volume(self._volume, columns, self.bars, self._most_volume, palette)
@@ -303,7 +302,7 @@ class Chart:
         self._times = paint_time_axis(self.bars, self._slots, palette, self.cursor, self.partial)
         wall = palette.strip([(palette.glyphs.wall, Role.FAINT)], 1)
         blank = palette.strip([(palette.glyphs.wall, Role.FAINT)], size.profile)
-        if self._profile is None:
+        if self._profile is None or not size.profile:
             self._histogram = [blank] * (rows + size.volume)
         else:
             bars = paint_profile(self._profile, scale, view.price_decimals, size.profile - 1, palette)
@@ -323,6 +322,7 @@ class Chart:
             bar = np.zeros(1, dtype=self.bars.dtype)
             bar["open"], bar["close"], bar["volume"] = forming[0], forming[3], forming[4]
             draw_volume(volume, [at], bar, self._most_volume, palette)
+            draw_pins(edge, self._pins, self._scale, self._slots, start)
         return [*edge.strips(palette), *volume.strips(palette)]
 
     def _volume_axis(self, width: int, rows: int, palette: Palette) -> list[Strip]:

@@ -1,11 +1,16 @@
-"""The columns of the overview: which ones a width has room for, and what each shows of a symbol."""
+"""The columns of the overview: what each shows of a symbol, and which of them a width has room for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
-from tui_feeder.monitor import SymbolState, SymbolView, TimeframeView, timeframe_label
+from rich.cells import cell_len
+
+from tui_feeder.monitor import SymbolState, SymbolView, timeframe_label
+from tui_feeder.scanner import measures
+from tui_feeder.scanner.column_fit import fitting, shared_out
+from tui_feeder.scanner.fields import Field, Kind, Subject, field_table
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Glyphs, Role
 from tui_feeder.widgets.spark import spark
@@ -13,8 +18,10 @@ from tui_feeder.widgets.spark import spark
 #: Columns that give way to one line of text while a symbol has no history.
 HISTORY = "history"
 
-SortKey = Callable[[SymbolView], float | str | None]
-CellOf = Callable[[SymbolView, "CellContext"], tuple[str, Role]]
+CellOf = Callable[[Subject, "CellContext"], tuple[str, Role]]
+
+#: Cells of the longest symbol that a column is made for; a longer name is cut.
+LONGEST_NAME = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,39 +36,40 @@ class CellContext:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its cells, and the value it sorts by."""
+    """One column."""
 
     key: str
     heading: str
     width: int  # cells, the blank before it included
     cell: CellOf
-    sort: SortKey | None = None
+    field: str = ""  # of the field table, that its heading sorts by; empty where there is none
     right: bool = True
     group: str = ""
+    more: int = 0  # cells beyond the width that it can use
 
 
-def timeframe_of(view: SymbolView, timeframe: int) -> TimeframeView | None:
-    """The state of a timeframe of a symbol, if the engine keeps it."""
-    for state in view.timeframes:
-        if state.timeframe == timeframe:
-            return state
-    return None
+@dataclass(frozen=True, slots=True)
+class ColumnNeeds:
+    """What the choice of columns depends on."""
+
+    timeframes: tuple[int, ...]  # seconds, of the snapshot
+    ema_periods: tuple[int, ...]  # closes
+    timeframe: int  # seconds, of the chart
+    names: int = 12  # cells of the longest symbol
+    sorted_by: tuple[str, ...] = ()  # names of fields; their columns are always shown
+    prices: bool = True  # the levels as prices too, where there is room
 
 
-def ema_distance(view: SymbolView, timeframe: int) -> float | None:
-    """Fast EMA against slow EMA in percent of the slow one."""
-    state = timeframe_of(view, timeframe)
-    if state is None or len(state.emas) < 2:
-        return None
-    fast, slow = state.emas[0], state.emas[-1]
-    return None if fast is None or slow is None or slow == 0 else (fast - slow) / slow * 100
+def longest_name(names: Collection[str]) -> int:
+    """Measure the longest of some symbols.
 
+    Args:
+        names: of the symbols.
 
-def value_position(view: SymbolView) -> str | None:
-    """Where the price stands against the value area: ``hi``, ``in`` or ``lo``."""
-    if view.price is None or view.vah is None or view.val is None:
-        return None
-    return "hi" if view.price > view.vah else "lo" if view.price < view.val else "in"
+    Returns:
+        Its cells, at most :data:`LONGEST_NAME`; 8 where there is none.
+    """
+    return min(max((cell_len(name) for name in names), default=8), LONGEST_NAME)
 
 
 def _signed(value: float | None) -> Role:
@@ -70,29 +78,49 @@ def _signed(value: float | None) -> Role:
     return Role.FLAT if abs(value) < 0.005 else Role.UP if value > 0 else Role.DOWN
 
 
-def _symbol(view: SymbolView, context: CellContext) -> tuple[str, Role]:
-    return view.symbol, Role.TEXT
+def _mark(subject: Subject, context: CellContext) -> tuple[str, Role]:
+    """A cell for the pointer of the selected row, and one for what the user should not miss."""
+    if subject.alerts:
+        return " !", Role.ERROR
+    if subject.pinned:
+        return " " + context.glyphs.pin, Role.ACCENT
+    return (" " + context.glyphs.note, Role.MUTED) if subject.noted else ("  ", Role.TEXT)
+
+
+def _symbol(subject: Subject, context: CellContext) -> tuple[str, Role]:
+    return subject.view.symbol, Role.TEXT
 
 
 def _price(width: int, of: Callable[[SymbolView], float | None], role: Role = Role.TEXT) -> CellOf:
-    def cell(view: SymbolView, context: CellContext) -> tuple[str, Role]:
-        value = of(view)
-        return cells.price_text(value, view.price_decimals, width - 1), Role.MUTED if value is None else role
+    def cell(subject: Subject, context: CellContext) -> tuple[str, Role]:
+        value = of(subject.view)
+        text = cells.price_text(value, subject.view.price_decimals, width - 1)
+        return text, Role.MUTED if value is None else role
 
     return cell
 
 
-def _change(width: int, of: Callable[[SymbolView], float | None]) -> CellOf:
-    def cell(view: SymbolView, context: CellContext) -> tuple[str, Role]:
-        value = of(view)
+def _percent(width: int, of: Callable[[SymbolView], float | None]) -> CellOf:
+    def cell(subject: Subject, context: CellContext) -> tuple[str, Role]:
+        value = of(subject.view)
         return cells.percent_text(value, width - 1), _signed(value)
 
     return cell
 
 
+def _plain_percent(width: int, of: Callable[[SymbolView], float | None]) -> CellOf:
+    """A percentage that has no direction."""
+
+    def cell(subject: Subject, context: CellContext) -> tuple[str, Role]:
+        value = of(subject.view)
+        return cells.percent_text(value, width).lstrip("+"), Role.MUTED if value is None else Role.TEXT
+
+    return cell
+
+
 def _trend(timeframe: int) -> CellOf:
-    def cell(view: SymbolView, context: CellContext) -> tuple[str, Role]:
-        state = timeframe_of(view, timeframe)
+    def cell(subject: Subject, context: CellContext) -> tuple[str, Role]:
+        state = measures.timeframe_of(subject.view, timeframe)
         if state is None or state.trend is None:
             return "? ", Role.MUTED
         mark = "*" if state.partial else "~" if state.warming else " "
@@ -107,32 +135,47 @@ def _trend(timeframe: int) -> CellOf:
     return cell
 
 
+def _alignment(subject: Subject, context: CellContext) -> tuple[str, Role]:
+    found = measures.alignment(subject.view)
+    if found is None:
+        return cells.UNKNOWN + " ", Role.MUTED
+    text = f"{found.score:+d}" if found.score else "0"
+    return text + (" " if found.complete else "?"), _signed(found.score)
+
+
+def _held(subject: Subject, context: CellContext) -> tuple[str, Role]:
+    found = measures.alignment(subject.view)
+    if found is None or found.since is None:
+        return cells.UNKNOWN, Role.MUTED
+    return cells.minutes_text(max(0, subject.now - found.since)), Role.MUTED
+
+
 def _ema(width: int) -> CellOf:
-    def cell(view: SymbolView, context: CellContext) -> tuple[str, Role]:
-        distance = ema_distance(view, context.timeframe)
+    def cell(subject: Subject, context: CellContext) -> tuple[str, Role]:
+        distance = measures.ema_distance(subject.view, context.timeframe)
         if distance is None:
             return "warmup~", Role.MUTED
-        state = timeframe_of(view, context.timeframe)
+        state = measures.timeframe_of(subject.view, context.timeframe)
         mark = "%" if state is None else "*" if state.partial else "~" if state.warming else "%"
         return cells.percent_text(distance, width - 2) + mark, _signed(distance)
 
     return cell
 
 
-def _poc(width: int) -> CellOf:
-    """The point of control; marked where the profile's rows do not fit the symbol."""
-    plain = _price(width, lambda v: v.poc)
+def _distance(width: int, level: str) -> CellOf:
+    """The distance to a level; marked where the profile's rows do not fit the symbol."""
 
-    def cell(view: SymbolView, context: CellContext) -> tuple[str, Role]:
-        if not view.profile_note:
-            return plain(view, context)
-        return cells.price_text(view.poc, view.price_decimals, width - 2) + "!", Role.WARN
+    def cell(subject: Subject, context: CellContext) -> tuple[str, Role]:
+        value = measures.level_distance(subject.view, level)
+        if level == "poc" and subject.view.profile_note:
+            return cells.percent_text(value, width - 2) + "!", Role.WARN
+        return cells.percent_text(value, width - 1), _signed(value)
 
     return cell
 
 
-def _position(view: SymbolView, context: CellContext) -> tuple[str, Role]:
-    match value_position(view):
+def _position(subject: Subject, context: CellContext) -> tuple[str, Role]:
+    match measures.value_position(subject.view):
         case None:
             return cells.UNKNOWN, Role.MUTED
         case "hi":
@@ -143,103 +186,195 @@ def _position(view: SymbolView, context: CellContext) -> tuple[str, Role]:
             return inside, Role.FLAT
 
 
-def _age(view: SymbolView, context: CellContext) -> tuple[str, Role]:
-    age = None if view.last_frame is None else context.now - view.last_frame
-    text = cells.age_text(age, context.tenths)
-    if view.state in (SymbolState.LATE, SymbolState.STALE):
+def _age(subject: Subject, context: CellContext) -> tuple[str, Role]:
+    last = subject.view.last_frame
+    text = cells.age_text(None if last is None else context.now - last, context.tenths)
+    if subject.view.state in (SymbolState.LATE, SymbolState.STALE):
         return text + "!", Role.WARN
     return text + " ", Role.MUTED
 
 
-def _missing(view: SymbolView, context: CellContext) -> tuple[str, Role]:
+def _missing(subject: Subject, context: CellContext) -> tuple[str, Role]:
+    view = subject.view
     if view.state in (SymbolState.WAITING, SymbolState.UNKNOWN, SymbolState.NO_DATA):
-        return cells.UNKNOWN, Role.MUTED
+        return cells.UNKNOWN + " ", Role.MUTED
     if view.missing_minutes:
         return cells.count_text(view.missing_minutes) + "!", Role.WARN
     return "0 ", Role.MUTED
 
 
-def _volume(view: SymbolView, context: CellContext) -> tuple[str, Role]:
-    return cells.count_text(view.volume_24h), Role.MUTED if view.volume_24h is None else Role.TEXT
+def _volume(subject: Subject, context: CellContext) -> tuple[str, Role]:
+    value = subject.view.volume_24h
+    return cells.count_text(value), Role.MUTED if value is None else Role.TEXT
+
+
+def _relative_volume(subject: Subject, context: CellContext) -> tuple[str, Role]:
+    value = subject.view.relative_volume
+    if value is None:
+        return cells.UNKNOWN, Role.MUTED
+    return cells.ratio_text(value), Role.STRONG if value >= 2 else Role.TEXT if value >= 1 else Role.MUTED
 
 
 def _spark(width: int) -> CellOf:
-    def cell(view: SymbolView, context: CellContext) -> tuple[str, Role]:
-        return spark(view.day_closes, width - 1, context.glyphs.spark), Role.VALUE_AREA
+    def cell(subject: Subject, context: CellContext) -> tuple[str, Role]:
+        return spark(subject.view.day_closes, width - 1, context.glyphs.spark), Role.VALUE_AREA
 
     return cell
 
 
-def _age_order(view: SymbolView) -> float | None:
-    return None if view.last_frame is None else -view.last_frame
+def _of_field(field: Field, width: int) -> CellOf:
+    """Any field that has no column of its own, for rows that are sorted by it."""
+
+    def cell(subject: Subject, context: CellContext) -> tuple[str, Role]:
+        value = field.value(subject)
+        if value is None:
+            return cells.UNKNOWN, Role.MUTED
+        if isinstance(value, bool):
+            return ("yes", Role.TEXT) if value else ("no", Role.MUTED)
+        if isinstance(value, str):
+            return cells.fit(value, width - 1, right=True), Role.TEXT
+        match field.kind:
+            case Kind.PERCENT:
+                return cells.percent_text(value, width - 1), _signed(value)
+            case Kind.DURATION:
+                return cells.minutes_text(int(value * 1000)), Role.TEXT
+            case _:
+                return cells.count_text(value), Role.TEXT
+
+    return cell
 
 
-#: What spare width is given to, in this order: a column of its own, or more cells for one.
-_SPARE = (
-    ("vol", 7), ("spark", 13), ("24h%", 7), ("gaps", 7), ("symbol", 4), ("price", 1), ("poc", 2), ("vwap", 2),
-    ("trend", 0), ("vah", 11), ("val", 11),
+#: Fields that the column of another one shows, with a sign.
+_SHOWN_BY = {f"near({level})": f"from({level})" for level in measures.LEVELS}
+
+#: Keys in the order of their worth, the one to be left out last first; of the trends the longest timeframe's.
+WORTH = (
+    "price", "24h", "align", "1m", "vol", "age", "trend", "va", "from(poc)", "relvol", "range", "spark",
+    "ema", "held", "from(vwap)", "gaps", "from(vah)", "from(val)", "poc", "vwap", "vah", "val",
 )  # fmt: skip
 
+#: Headings of columns that are there only while the rows are sorted by them.
+_HEADINGS = {"from(high)": "HIGH%", "from(low)": "LOW%", "state": "STATE", "alerts": "ALERTS",
+             "pinned": "PIN", "noted": "NOTE"}  # fmt: skip
 
-def columns_for(
-    width: int, timeframes: tuple[int, ...], ema_periods: tuple[int, ...], timeframe: int
-) -> tuple[Column, ...]:
-    """The columns that fill ``width`` cells (80 and more) exactly.
+
+def columns_for(width: int, needs: ColumnNeeds) -> tuple[Column, ...]:
+    """Choose the columns that fill ``width`` cells exactly.
+
+    Columns are left out from the least of :data:`WORTH` on; those that the rows are sorted by never.
 
     Args:
-        width: cells there are.
-        timeframes: seconds, one trend column each as far as there is room.
-        ema_periods: closes; the first and the last name the distance column.
-        timeframe: seconds, of the chart, named in the heading of the distance column.
+        width: cells there are, 30 and more.
+        needs: what the choice depends on.
+
+    Returns:
+        The columns in the order they stand in.
     """
-    spare = width - 65  # what the columns that are always there leave
-    shown = timeframes[: max(0, spare // 3)]
-    spare -= 3 * len(shown)
-    roomy = {"price": 0, "poc": 0, "vwap": 0, "trend": 0, "symbol": 0}
-    optional: list[str] = []
-    for key, cost in _SPARE:
-        if key == "trend":
-            cost = len(shown)
-        if cost <= spare:
-            spare -= cost
-            if key in roomy:
-                roomy[key] = cost
-            else:
-                optional.append(key)
-    trend = 4 if roomy["trend"] else 3
-    price, poc, vwap = 11 + roomy["price"], 9 + roomy["poc"], 9 + roomy["vwap"]
-    periods = f"E{ema_periods[0]}-{ema_periods[-1]}" if len(ema_periods) > 1 else "EMA"
+    table = _table(needs)
+    always = table[:2]  # mark and symbol
+    by_worth = sorted(table[2:], key=lambda column: _worth(column.key, needs.timeframes))
+    both = replace(table[1], key="", width=always[0].width + always[1].width)
+    kept = [
+        column.key
+        for name in needs.sorted_by
+        for column in table[2:]
+        if column.field == _SHOWN_BY.get(name, name)
+    ]
+    shown = fitting([both, *by_worth], width, kept)
+    chosen = [*always, *(column for column in table[2:] if column.key in shown)]
+    spare = width - sum(column.width for column in chosen)
+    trends = [(column.key, 1) for column in chosen if column.key.startswith("trend.")]
+    wishes = trends if len(trends) <= spare else []
+    wishes += [(column.key, column.more) for column in chosen if column.more]
+    given = shared_out(spare, [*wishes, ("symbol", spare)])
+    return tuple(_widened(column, given.get(column.key, 0)) for column in chosen)
 
+
+def full_width(needs: ColumnNeeds) -> int:
+    """Measure a table that shows everything but the levels as prices.
+
+    Args:
+        needs: what the choice of columns depends on.
+
+    Returns:
+        Cells of all its columns.
+    """
+    return sum(column.width for column in _table(replace(needs, prices=False, sorted_by=())))
+
+
+def _worth(key: str, timeframes: Sequence[int]) -> tuple[int, int]:
+    frames = [f"trend.{timeframe_label(timeframe)}" for timeframe in reversed(timeframes)]
+    if key in frames:
+        return WORTH.index("trend"), frames.index(key)
+    name = "ema" if key.startswith("ema.") else key
+    return (WORTH.index(name) if name in WORTH else len(WORTH)), 0
+
+
+def _table(needs: ColumnNeeds) -> list[Column]:
+    """Every column in the order they stand in, mark and symbol first."""
+    names = min(needs.names, LONGEST_NAME)
+    fields = field_table(needs.timeframes, needs.ema_periods)
+    wanted = [_SHOWN_BY.get(name, name) for name in needs.sorted_by]
+    label = timeframe_label(needs.timeframe)
     columns = [
-        Column("symbol", "SYMBOL", 12 + roomy["symbol"] + spare, _symbol, lambda v: v.symbol, right=False),
-        Column("price", "PRICE", price, _price(price, lambda v: v.price, Role.STRONG), lambda v: v.price),
-        Column("1m%", "1m%", 6, _change(6, lambda v: v.change_1m), lambda v: v.change_1m),
+        Column("mark", "", 2, _mark, right=False),
+        Column("symbol", "SYMBOL", names, _symbol, "name", right=False),
+        Column("price", "PRICE", 11, _price(11, lambda v: v.price, Role.STRONG), "price", more=1),
+        Column("1m", "1m%", 6, _percent(6, lambda v: v.change_1m), "1m", more=1),
+        Column("24h", "24h%", 7, _percent(7, lambda v: v.change_24h), "24h", more=1),
+        Column("spark", "LAST 24h", 13, _spark(13), more=12),
+        Column("vol", "VOL", 6, _volume, "vol", more=1),
+        Column("relvol", "RVOL", 6, _relative_volume, "relvol", more=1),
+        Column("range", "RNG%", 6, _plain_percent(6, measures.range_percent), "range", more=1),
+        Column("align", "ALGN", 6, _alignment, "align", group=HISTORY, more=1),
+        Column("held", "HELD", 5, _held, "held", group=HISTORY, more=1),
+        *(_trend_column(timeframe, 3) for timeframe in needs.timeframes),
     ]
-    if "24h%" in optional:
-        columns.append(Column("24h%", "24h%", 7, _change(7, lambda v: v.change_24h), lambda v: v.change_24h))
-    if "spark" in optional:
-        columns.append(Column("spark", "LAST 24 h", 13, _spark(13), lambda v: v.change_24h))
-    if "vol" in optional:
-        columns.append(Column("vol", "VOL24h", 7, _volume, lambda v: v.volume_24h))
-    columns += [Column(f"trend:{t}", _heading(t, trend), trend, _trend(t), group=HISTORY) for t in shown]
+    if len(needs.ema_periods) > 1:
+        heading = f"E{needs.ema_periods[0]}-{needs.ema_periods[-1]} {label}"[:9]
+        columns.append(Column(f"ema.{label}", heading, 10, _ema(10), f"ema.{label}", group=HISTORY, more=1))
+    columns.append(Column("va", "VA", 3, _position, "va", group=HISTORY, more=1))
     columns += [
-        Column("ema", f"{periods} {timeframe_label(timeframe)}"[:9], 10, _ema(10),
-               lambda v: ema_distance(v, timeframe), group=HISTORY),
-        Column("poc", "POC", poc, _poc(poc), lambda v: v.poc, group=HISTORY),
-        Column("vwap", "VWAP", vwap, _price(vwap, lambda v: v.vwap), group=HISTORY),
+        Column(f"from({level})", heading, width, _distance(width, level), f"from({level})",
+               group=HISTORY, more=1)
+        for level, heading, width in (("poc", "POC%", 7), ("vwap", "VWAP%", 7), ("vah", "VAH%", 7),
+                                      ("val", "VAL%", 7))
     ]  # fmt: skip
+    prices: tuple[tuple[str, Callable[[SymbolView], float | None]], ...] = (
+        ("poc", lambda v: v.poc), ("vwap", lambda v: v.vwap), ("vah", lambda v: v.vah),
+        ("val", lambda v: v.val),
+    )  # fmt: skip
     columns += [
-        Column(key, heading, 11, _price(11, of), group=HISTORY)
-        for key, heading, of in (("vah", "VAH", lambda v: v.vah), ("val", "VAL", lambda v: v.val))
-        if key in optional
+        Column(level, level.upper(), 11, _price(11, of), level, group=HISTORY)
+        for level, of in prices
+        if needs.prices or level in wanted
     ]
-    columns.append(Column("va", "VA", 3, _position, group=HISTORY))
-    if "gaps" in optional:
-        columns.append(Column("gaps", "GAPS ", 7, _missing, lambda v: v.missing_minutes))
-    columns.append(Column("age", "AGE ", 5, _age, _age_order))
-    return tuple(columns)
+    columns += [
+        Column("gaps", "GAPS", 6, _missing, "gaps", more=1),
+        Column("age", "AGE", 5, _age, "age"),
+    ]
+    there = {column.field for column in columns}
+    missing = [fields[name] for name in dict.fromkeys(wanted) if name not in there and name in fields]
+    return columns + [
+        Column(field.name, _HEADINGS.get(field.name, field.name[:8]), 9, _of_field(field, 9), field.name)
+        for field in missing
+    ]
 
 
-def _heading(timeframe: int, width: int) -> str:
-    """``1m``, ``15m`` or, where there are two cells, ``15``."""
-    return timeframe_label(timeframe)[: width - 1]
+def _trend_column(timeframe: int, width: int) -> Column:
+    """Its heading is ``1h`` or, of a timeframe that needs more cells, ``15``."""
+    label = timeframe_label(timeframe)
+    return Column(f"trend.{label}", label[: width - 1], width, _trend(timeframe), f"trend.{label}",
+                  group=HISTORY)  # fmt: skip
+
+
+def _widened(column: Column, cells_more: int) -> Column:
+    """The column with more cells, and what they are for."""
+    if not cells_more:
+        return column
+    width = column.width + cells_more
+    if column.key == "spark":
+        return replace(column, width=width, cell=_spark(width))
+    if column.key.startswith("trend."):
+        return replace(column, width=width, heading=column.key.removeprefix("trend.")[: width - 1])
+    return replace(column, width=width)

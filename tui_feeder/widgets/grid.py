@@ -5,64 +5,101 @@ All columns draw from one :class:`Grid`, and only the rows in view are formatted
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from tui_feeder.monitor import Progress, Snapshot, SymbolState, SymbolView
+from tui_feeder.monitor import Snapshot, SymbolView
+from tui_feeder.scanner.fields import Field, FieldValue, Subject, field_table, subjects
+from tui_feeder.scanner.filter_language import Filter, FilterError, parse
+from tui_feeder.scanner.watchlists import MAX_SORT_KEYS, UserLists
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.columns import HISTORY, CellContext, Column
+from tui_feeder.widgets.columns import CellContext, Column
 from tui_feeder.widgets.palette import Glyphs, Role
-from tui_feeder.widgets.pattern import matching
+from tui_feeder.widgets.row_cells import cell_of, format_row
 
 #: A cell: its text in exactly the column's width, what it means, and whether its row is selected.
 Cell = tuple[str, Role, bool]
 
-_NOTED = {
-    SymbolState.WAITING: "waiting",
-    SymbolState.BACKFILL: "backfill",
-    SymbolState.NO_DATA: "no data",
-    SymbolState.UNKNOWN: "unknown symbol",
-    SymbolState.FAILED: "failed",
-}
+#: Columns whose cells live by the clock.
+_AGES = ("age", "held")
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One key of an order."""
+
+    field: str  # of the field table
+    reversed: bool = False  # against the usual order of the field: the largest first, names from A
+
+    @property
+    def text(self) -> str:
+        """As it is kept: ``vol``, ``-name``."""
+        return ("-" if self.reversed else "") + self.field
+
+
+def sort_keys(texts: Sequence[str]) -> tuple[SortKey, ...]:
+    """Read an order as it is kept.
+
+    Args:
+        texts: of :attr:`SortKey.text`, the first key first.
+
+    Returns:
+        The keys; more than the two that there can be are left out.
+    """
+    return tuple(SortKey(text.removeprefix("-"), text.startswith("-")) for text in texts)[:MAX_SORT_KEYS]
 
 
 class Grid:
     """Order, filter, selection and window over the symbols of a snapshot.
 
     The selection is a symbol, not a row: it stays with its symbol whatever the order. The window moves
-    only as far as it must to keep the selection in view.
+    only as far as it must to keep the selection in view. Order and filter know nothing of columns.
     """
 
     def __init__(self) -> None:
         self.columns: tuple[Column, ...] = ()
+        self.fields: Mapping[str, Field] = field_table((), ())
+        self.lists = UserLists()
         self.selected: str | None = None
         self.wanted: str | None = None  # to be selected as soon as it is there
-        self.sort_key = ""  # of a column; empty for the order of the configuration
-        self.ascending = False
-        self.pattern = ""
+        self.sort: tuple[SortKey, ...] = ()  # at most two; none for the order of the configuration
+        self.filter: Filter = parse("", self.fields)
         self.order: list[str] = []
         self.top = 0
-        self._views: dict[str, SymbolView] = {}
+        self._subjects: dict[str, Subject] = {}
         self._configured: tuple[str, ...] = ()
-        self._formatted: dict[str, tuple[SymbolView, tuple[int, int], list[tuple[str, Role]]]] = {}
+        self._shape: object = None  # of the snapshot: what its fields follow from
+        self._formatted: dict[str, tuple[Subject, tuple[int, int], list[tuple[str, Role]]]] = {}
         self._edition = 0
 
     @property
     def view(self) -> SymbolView | None:
         """The selected symbol as of the last snapshot."""
-        return self._views.get(self.selected or "")
+        subject = self._subjects.get(self.selected or "")
+        return None if subject is None else subject.view
 
     @property
     def total(self) -> int:
         """Symbols there are, hidden by the filter or not."""
         return len(self._configured)
 
-    def set_columns(self, columns: tuple[Column, ...]) -> None:
-        """Show other columns; a sort by one that is gone stays in force."""
-        self.columns = columns
-        self.forget_cells()
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every symbol in the order of the configuration."""
+        return self._configured
 
-    def forget_cells(self) -> None:
-        """Format every row again."""
+    @property
+    def pattern(self) -> str:
+        """The filter as it was typed; empty shows everything."""
+        return self.filter.text
+
+    def set_columns(self, columns: tuple[Column, ...]) -> None:
+        """Show other columns; order and filter stay in force.
+
+        Args:
+            columns: in the order they stand in.
+        """
+        self.columns = columns
         self._edition += 1
 
     def update(self, snapshot: Snapshot, resort: bool = True) -> None:
@@ -73,56 +110,147 @@ class Grid:
             resort: bring the rows into the order of their present values; without it only symbols that
                 came or went change the order, so that rows do not jump under the reader's eye.
         """
-        self._views = {view.symbol: view for view in snapshot.symbols}
-        configured = tuple(self._views)
+        shape = (snapshot.timeframes, snapshot.ema_periods)
+        if shape != self._shape:
+            self._shape, self.fields = shape, field_table(*shape)
+            try:
+                self.filter = parse(self.pattern, self.fields)
+            except FilterError:  # of a timeframe that there is no longer
+                self.filter = parse("", self.fields)
+        self._subjects = subjects(snapshot, self.lists.pins, self.lists.notes)
+        configured = tuple(self._subjects)
         if configured != self._configured:
             self._configured = configured
-            self._formatted = {s: row for s, row in self._formatted.items() if s in self._views}
+            self._formatted = {s: row for s, row in self._formatted.items() if s in self._subjects}
             resort = True
         if resort:
             self._arrange()
 
-    def sortable(self) -> list[str]:
-        """Keys of the columns that can be sorted by, the configured order first."""
-        return ["", *(column.key for column in self.columns if column.sort is not None)]
+    def set_lists(self, lists: UserLists) -> None:
+        """Take other pins and notes.
 
-    def cycle_sort(self) -> None:
-        """Sort by the next column."""
-        keys = self.sortable()
-        at = keys.index(self.sort_key) if self.sort_key in keys else 0
-        self.sort_by(keys[(at + 1) % len(keys)])
+        Args:
+            lists: of the user.
+        """
+        self.lists = lists
+        pins, notes = frozenset(lists.pins), lists.notes
+        self._subjects = {
+            name: Subject(one.view, one.now, name in pins, name in notes, one.alerts)
+            for name, one in self._subjects.items()
+        }
+        self._arrange()
+
+    # Order
+
+    def sort_by(self, field: str) -> None:
+        """Order by a field, the largest first; by the one in force the other way round.
+
+        Args:
+            field: of the field table; empty for the order of the configuration.
+        """
+        if not field:
+            self.sort = ()
+        elif self.sort and self.sort[0].field == field:
+            self.sort = (SortKey(field, not self.sort[0].reversed), *self.sort[1:])
+        else:
+            self.sort = (SortKey(field),)
+        self._arrange()
+
+    def then_by(self, field: str) -> None:
+        """Order those that are equal by another field; by the one in force the other way round.
+
+        Args:
+            field: of the field table.
+        """
+        if not self.sort or self.sort[0].field == field:
+            self.sort_by(field)
+            return
+        again = len(self.sort) > 1 and self.sort[1].field == field
+        self.sort = (self.sort[0], SortKey(field, again and not self.sort[1].reversed))
+        self._arrange()
+
+    def set_sort(self, keys: Sequence[SortKey]) -> None:
+        """Order by these keys; fields that there are not are left out.
+
+        Args:
+            keys: the first one first.
+        """
+        self.sort = tuple(keys)[:MAX_SORT_KEYS]
+        self._arrange()
 
     def reverse_sort(self) -> None:
         """Turn the order round."""
-        self.ascending = not self.ascending
+        if self.sort:
+            self.sort = tuple(SortKey(key.field, not key.reversed) for key in self.sort)
+        else:
+            self.sort = (SortKey("name"),)
         self._arrange()
 
-    def set_filter(self, pattern: str) -> str | None:
-        """Show the symbols that match a regular expression, or with ``!`` before it those that do not.
+    def _arrange(self) -> None:
+        shown = [name for name in self._configured if self.filter.shows(self._subjects[name])]
+        for key in reversed(self.sort):
+            field = self.fields.get(key.field)
+            if field is None:
+                continue
+            values = {name: field.value(self._subjects[name]) for name in shown}
+            known = [name for name in shown if values[name] is not None]
+            known.sort(key=lambda name: _order(values[name]), reverse=field.rising is key.reversed)
+            shown = known + [name for name in shown if values[name] is None]
+        pins = frozenset(self.lists.pins)
+        if not pins.isdisjoint(shown):
+            shown.sort(key=lambda name: name not in pins)
+        self.order = shown
+        if self.wanted in shown:
+            self.selected, self.wanted = self.wanted, None
+        if self.selected not in shown:
+            self.selected = shown[0] if shown else None
+
+    # Filter
+
+    def set_filter(self, text: str) -> str | None:
+        """Show the symbols that pass a filter.
+
+        Args:
+            text: in the filter language; empty shows everything.
 
         Returns:
-            What is wrong with the pattern, in words, in which case the filter stays as it was; else None.
+            What is wrong with it, in which case the filter stays as it was; else None.
         """
         try:
-            matching(pattern)
-        except ValueError as fault:
+            self.filter = parse(text, self.fields)
+        except FilterError as fault:
             return str(fault)
-        self.pattern = pattern
         self._arrange()
         return None
 
-    def sort_by(self, key: str) -> None:
-        """Sort by a column, the largest first; empty for the order of the configuration."""
-        self.sort_key, self.ascending = key, key == "symbol"
-        self._arrange()
+    def passing(self, condition: Filter) -> int:
+        """Count the symbols that would pass a filter.
+
+        Args:
+            condition: the filter.
+
+        Returns:
+            Their number.
+        """
+        return sum(condition.shows(subject) for subject in self._subjects.values())
+
+    # Selection
 
     def select(self, symbol: str) -> None:
-        """Select a symbol if it is shown."""
+        """Select a symbol if it is shown.
+
+        Args:
+            symbol: its name.
+        """
         if symbol in self.order:
             self.selected, self.wanted = symbol, None
 
     def move(self, rows: int) -> None:
-        """Select the symbol ``rows`` below, as far as there are any."""
+        """Select the symbol ``rows`` below, as far as there are any.
+
+        Args:
+            rows: negative for those above.
+        """
         if not self.order:
             return
         self.wanted = None
@@ -130,130 +258,109 @@ class Grid:
         self.selected = self.order[min(max(at + rows, 0), len(self.order) - 1)]
 
     def window(self, height: int) -> list[SymbolView]:
-        """The symbols in ``height`` rows."""
+        """Move the window to the selection.
+
+        Args:
+            height: rows of it.
+
+        Returns:
+            The symbols in it, from the top.
+        """
+        return [subject.view for subject in self._window(height)]
+
+    def _window(self, height: int) -> list[Subject]:
         last_top = max(0, len(self.order) - height)
         if self.selected in self.order and height > 0:
             at = self.order.index(self.selected)
             self.top = min(max(self.top, at - height + 1), at)
         self.top = min(max(self.top, 0), last_top)
-        return [self._views[symbol] for symbol in self.order[self.top : self.top + height]]
+        return [self._subjects[symbol] for symbol in self.order[self.top : self.top + height]]
+
+    # Cells
 
     def headings(self, glyphs: Glyphs) -> list[tuple[str, Role]]:
-        """A heading for every column, marked where the order comes from."""
-        mark = glyphs.ascending if self.ascending else glyphs.descending
+        """Write the headings.
+
+        Args:
+            glyphs: symbols.
+
+        Returns:
+            One for every column, marked where the order comes from.
+        """
         result: list[tuple[str, Role]] = []
         for column in self.columns:
-            text, role = column.heading, Role.MUTED
-            if column.key == self.sort_key and self.sort_key:
-                role = Role.ACCENT
-                bare = text.rstrip()
-                text = bare.replace(" ", mark) if " " in bare else bare + mark + text[len(bare) + 1 :]
-            if column.key == "symbol":
-                text = "  " + text
-            result.append((cells.fit(text, column.width, column.right), role))
+            mark, role = self._sort_mark(column, glyphs)
+            text = column.heading + (" " if column.right and column.key in _SIGN_AFTER else "")
+            if column.right:
+                text = cells.fit(mark + text, column.width, right=True)
+            else:
+                text = cells.fit(text + mark, column.width)
+            result.append((text, role))
         return result
 
+    def _sort_mark(self, column: Column, glyphs: Glyphs) -> tuple[str, Role]:
+        """A sign for a column that the rows are sorted by; it stands in the blank before the heading."""
+        signs = ((glyphs.descending, glyphs.ascending), (glyphs.descending_then, glyphs.ascending_then))
+        for key, (falling, rising) in zip(self.sort, signs, strict=False):
+            field = self.fields.get(key.field)
+            if field is not None and column.field and key.field in (column.field, _near(column.field)):
+                return (rising if field.rising is not key.reversed else falling), Role.ACCENT
+        return "", Role.MUTED
+
     def rows(self, height: int, context: CellContext) -> list[list[Cell]]:
-        """Cells of the rows in view, row by row, one for every column."""
+        """Write the rows in view.
+
+        Args:
+            height: rows.
+            context: what the cells depend on besides the symbols.
+
+        Returns:
+            The cells row by row, one for every column.
+        """
         result: list[list[Cell]] = []
-        for view in self.window(height):
-            chosen = view.symbol == self.selected
-            row = [(text, role, chosen) for text, role in self._row(view, context)]
+        for subject in self._window(height):
+            chosen = subject.view.symbol == self.selected
+            row = [(text, role, chosen) for text, role in self._row(subject, context)]
             if chosen and row:
                 text, role, _ = row[0]
                 row[0] = (context.glyphs.pointer + text[1:], role, True)
             result.append(row)
         return result
 
-    def _row(self, view: SymbolView, context: CellContext) -> list[tuple[str, Role]]:
-        cached = self._formatted.get(view.symbol)
-        stamp = (self._edition, context.now)
-        if cached is not None and cached[0] is view and cached[1] == stamp:
-            return cached[2].copy()
-        if cached is not None and cached[0] is view and cached[1][0] == self._edition:
-            row = cached[2].copy()
-            row[-1] = _cell(self.columns[-1], view, context)  # the age, the only cell that lives by the clock
+    def _row(self, subject: Subject, context: CellContext) -> list[tuple[str, Role]]:
+        view = subject.view
+        known = self._formatted.get(view.symbol)
+        shown = (self._edition, context.now)
+        same = known is not None and known[0].view is view and _marks(known[0]) == _marks(subject)
+        if known is not None and same and known[1] == shown:
+            return known[2]
+        if known is not None and same and known[1][0] == self._edition:
+            row = known[2].copy()
+            for at, column in enumerate(self.columns):
+                if column.key in _AGES:
+                    row[at] = cell_of(column, subject, context)
         else:
-            row = _format(view, self.columns, context)
-            if cached is not None and cached[1] == stamp and cached[0].state is view.state:
-                row[-1] = cached[2][-1]
-        self._formatted[view.symbol] = (view, stamp, row)
-        return row.copy()
-
-    def _arrange(self) -> None:
-        matching = self._matching()
-        key = next((c.sort for c in self.columns if c.key == self.sort_key), None)
-        if key is None:
-            self.order = matching[::-1] if self.ascending and not self.sort_key else matching
-        else:
-            known = [(value, s) for s in matching if (value := key(self._views[s])) is not None]
-            unknown = [s for s in matching if key(self._views[s]) is None]
-            known.sort(key=lambda pair: pair[0], reverse=not self.ascending)
-            self.order = [s for _, s in known] + unknown
-        if self.wanted in self.order:
-            self.selected, self.wanted = self.wanted, None
-        if self.selected not in self.order:
-            self.selected = self.order[0] if self.order else None
-
-    def _matching(self) -> list[str]:
-        if not self.pattern:
-            return list(self._configured)
-        return list(filter(matching(self.pattern), self._configured))
+            row = format_row(subject, self.columns, context)
+            if known is not None and known[1] == shown and known[0].view.state is view.state:
+                for at, column in enumerate(self.columns):
+                    if column.key in _AGES:  # ages of all rows are written anew together
+                        row[at] = known[2][at]
+        self._formatted[view.symbol] = (subject, shown, row)
+        return row
 
 
-def progress_text(progress: Progress, width: int, glyphs: Glyphs) -> str:
-    """How far a history is, in exactly ``width`` cells: a bar, percent, source and time to go."""
-    tail = f" {progress.fraction * 100:3.0f}%"
-    if progress.note:
-        for text in (progress.note, progress.note.partition(" (")[0]):  # what is in brackets screen 5 has too
-            if width - len(tail) - len(text) >= 9:
-                tail += f" {text}"
-                break
-        return bar_text(progress.fraction, width - len(tail), glyphs) + tail
-    for more in (f" {progress.source}", f" {cells.duration_text(progress.eta_seconds)}"):
-        if width - len(tail) - len(more) >= 14 and not more.endswith(cells.UNKNOWN):
-            tail += more
-    return bar_text(progress.fraction, width - len(tail), glyphs) + tail
+#: Columns whose values end in a sign, or in a blank for it.
+_SIGN_AFTER = ("age", "gaps", "align")
 
 
-def bar_text(fraction: float, width: int, glyphs: Glyphs) -> str:
-    """A bar of ``width`` cells, filled from the left in the finest steps the symbols allow."""
-    steps = len(glyphs.eighths)
-    full, rest = divmod(round(min(max(fraction, 0.0), 1.0) * width * steps), steps)
-    text = glyphs.eighths[-1] * full + (glyphs.eighths[rest - 1] if rest else "")
-    return text + glyphs.track * (width - len(text))
+def _near(field: str) -> str:
+    """The field that the column of a signed distance shows as well."""
+    return field.replace("from(", "near(", 1)
 
 
-def _cell(column: Column, view: SymbolView, context: CellContext) -> tuple[str, Role]:
-    text, role = column.cell(view, context)
-    if view.state is SymbolState.STALE and role is not Role.WARN:
-        role = Role.MUTED  # an old value must not look like a present one
-    return cells.fit("  " + text if column.key == "symbol" else text, column.width, column.right), role
+def _order(value: FieldValue) -> float | str:
+    return value if isinstance(value, str) else float(value or 0.0)
 
 
-def _format(view: SymbolView, columns: Sequence[Column], context: CellContext) -> list[tuple[str, Role]]:
-    row = [_cell(column, view, context) for column in columns]
-    history = [i for i, column in enumerate(columns) if column.group == HISTORY]
-    note = _note(view, sum(columns[i].width for i in history), context.glyphs)
-    if note is not None:
-        text, role = note
-        for i in history:
-            row[i] = (text[: columns[i].width], role)
-            text = text[columns[i].width :]
-    return row
-
-
-def _note(view: SymbolView, width: int, glyphs: Glyphs) -> tuple[str, Role] | None:
-    """The line that stands in for history a symbol does not have."""
-    if view.state is SymbolState.BACKFILL and view.progress is not None:
-        return " " + progress_text(view.progress, width - 1, glyphs), Role.ACCENT
-    word = _NOTED.get(view.state)
-    if view.state is SymbolState.DELISTED and view.last_closed is None:
-        word = "delisted"  # it has no values that could stay in sight
-    if word is None:
-        return None
-    if view.state is SymbolState.BACKFILL and view.last_closed is not None:
-        return None  # what it had stays in sight while its history is read again
-    role = Role.ERROR if view.state is SymbolState.FAILED else Role.MUTED
-    text = f" {word}: {view.reason}" if view.reason and view.reason != word else f" {word}"
-    return cells.fit(text if text.isascii() else text.encode("ascii", "replace").decode(), width), role
+def _marks(subject: Subject) -> tuple[bool, bool, int]:
+    return subject.pinned, subject.noted, subject.alerts

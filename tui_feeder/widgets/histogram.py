@@ -7,7 +7,7 @@ from textual.strip import Strip
 
 from tui_feeder.monitor import ProfileView
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.grid import bar_text
+from tui_feeder.widgets.bars import bar_text
 from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.scale import PriceScale
 
@@ -15,18 +15,35 @@ from tui_feeder.widgets.scale import PriceScale
 LABEL = 14
 
 
-def bin_rows(profile: ProfileView, scale: PriceScale) -> list[float]:
-    """Weight of the profile in every screen row.
+def heaviest_in_rows(profile: ProfileView, scale: PriceScale) -> list[float]:
+    """Find the heaviest row of a profile in every row of the screen.
 
-    A profile row stands for the prices half an increment around its own; where it crosses an edge of the
-    screen's rows it is shared out by the part on each side, so no weight is lost or counted twice.
+    Where a screen row merges several, their sum would make another bar than that of the point of control the
+    longest. Each profile row counts in the screen row that holds its price; a screen row between two prices
+    shows the row it lies in.
+
+    Args:
+        profile: of a day.
+        scale: of the screen rows.
+
+    Returns:
+        ``scale.rows`` weights, from the top; 0 outside of the profile.
     """
-    total = np.concatenate(([0.0], np.cumsum(np.asarray(profile.weights, dtype=float))))
-    prices, half = profile.prices, profile.increment / 2
-    edges = np.concatenate((prices - half, prices[-1:] + half))
-    at_edges = np.interp(np.asarray(scale.edges()), edges, total)
-    weights: list[float] = (at_edges[:-1] - at_edges[1:]).tolist()
-    return weights
+    weights, prices = np.asarray(profile.weights, dtype=float), profile.prices
+    found = np.zeros(scale.rows)
+    at = np.floor((scale.high - prices) / (scale.high - scale.low) * scale.rows).astype(np.int64)
+    at[(at == scale.rows) & (prices >= scale.low)] = scale.rows - 1
+    inside = (at >= 0) & (at < scale.rows)
+    np.maximum.at(found, at[inside], weights[inside])
+    edges = np.asarray(scale.edges())
+    middles = (edges[:-1] + edges[1:]) / 2
+    nearest = np.floor((middles - prices[0]) / profile.increment + 0.5).astype(np.int64)
+    between = np.ones(scale.rows, dtype=bool)
+    between[at[inside]] = False
+    between &= (nearest >= 0) & (nearest < len(weights))
+    found[between] = weights[nearest[between]]
+    result: list[float] = found.tolist()
+    return result
 
 
 def profile_levels(profile: ProfileView) -> list[tuple[str, float, Role]]:
@@ -51,7 +68,7 @@ def paint_profile(
     """
     label = LABEL if width >= 2 * LABEL - 6 else 0
     room = max(0, width - label)
-    weights = bin_rows(profile, scale)
+    weights = heaviest_in_rows(profile, scale)
     heaviest = max(weights, default=0.0)
     edges = scale.edges()
     levels = {
@@ -69,6 +86,9 @@ def paint_profile(
         filled = bar.rstrip(palette.glyphs.track)
         if weights[row] > 0 and not filled:
             filled = palette.glyphs.eighths[0]
+        fill = palette.profile_fills.get(role)
+        if fill is not None:
+            filled = fill * len(filled)
         rest = room - len(filled)
         crossing = levels.get(row)
         line = ((palette.glyphs.level if crossing else " ") * rest, crossing or Role.TEXT)

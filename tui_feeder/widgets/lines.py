@@ -1,4 +1,4 @@
-"""The single lines of the screens: status at the top, the gap line, and the keys at the bottom. Pure."""
+"""The single lines of the screens: status at the top, the news line, and the keys at the bottom. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from rich.cells import cell_len
 from textual.strip import Strip
 
 from tui_feeder.monitor import GapView, Snapshot, SymbolState, SymbolView, timeframe_label
+from tui_feeder.scanner.measures import timeframe_of
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.columns import timeframe_of
+from tui_feeder.widgets.bars import bar_text
 from tui_feeder.widgets.palette import Glyphs, Palette, Part, Role
 
 _STATES = {
@@ -29,24 +30,34 @@ _STATES = {
 _REPLAYED = ("replay", "paused", "seeking")
 _SINKS = {"kafka": "kfk", "postgres": "pg", "postgresql": "pg"}
 _RECENT_MS = 120_000
+_BAR = 20  # cells of the bar of a history
 _DETAILS = re.compile(r"https?://\S+ is unreachable: |\[Errno \d+\] ")
 #: Of the fast and the slow line.
 EMA_ROLES = (Role.EMA_FAST, Role.EMA_SLOW)
 
 
 def status_line(
-    snapshot: Snapshot, shown: int, hz: float, frozen: bool, title: str, width: int, glyphs: Glyphs
+    snapshot: Snapshot,
+    shown: int,
+    frozen: bool,
+    title: str,
+    width: int,
+    glyphs: Glyphs,
+    market: Sequence[Sequence[Part]] = (),
 ) -> list[Part]:
-    """Is my data complete and live: state, symbols, sockets, sinks, gaps, rate; the least important give way.
+    """Write the first line: is my data complete and live, which way does the market go.
 
     Args:
         snapshot: the newest one.
         shown: symbols that pass the filter.
-        hz: ticks a second.
         frozen: the display stands still.
         title: of the program, shown where there is room.
         width: cells.
         glyphs: symbols.
+        market: breadth and movers.
+
+    Returns:
+        The groups that have room; the least important give way.
     """
     sign, role = _STATES.get(snapshot.state, ("neutral", Role.WARN))
     state = snapshot.state.upper()
@@ -60,14 +71,18 @@ def status_line(
         state = f"REPLAY{doing} {cells.date_text(at)} {cells.clock_text(at)} {snapshot.clock_rate:g}x"
     total = len(snapshot.symbols)
     count = f"{total}" if shown == total else f"{shown}/{total}"
-    groups: list[list[Part]] = [[(f"{getattr(glyphs, sign)} {state}", role), (f" {count} sym", Role.TEXT)]]
+    groups: list[Sequence[Part]] = [
+        [(f"{getattr(glyphs, sign)} {state}", role), (f" {count} sym", Role.TEXT)]
+    ]
     if frozen:
         groups.append([("FROZEN", Role.WARN)])
-    groups += [_streams(snapshot)] if snapshot.state not in _REPLAYED else []
-    groups += [*_stores(snapshot), _gaps(snapshot)]
-    if snapshot.clock_rate != 1.0 and snapshot.state not in _REPLAYED:
-        groups.append([(f"{snapshot.clock_rate:g}x", Role.ACCENT)])
-    groups.append([(f"{hz:g}Hz", Role.MUTED)])
+    alerts = sum(not alert.acknowledged for alert in snapshot.alerts)
+    if alerts:
+        groups.append([(f"alerts {alerts}!", Role.WARN)])
+    gaps, stores = _gaps(snapshot), _stores(snapshot)
+    streams = [_streams(snapshot)] if snapshot.state not in _REPLAYED else []
+    groups += [gaps, *streams, *stores] if gaps[0][1] is Role.WARN else [*streams, *stores, gaps]
+    groups += market
     if snapshot.weight_limit:
         role = Role.WARN if snapshot.weight_used > 0.8 * snapshot.weight_limit else Role.MUTED
         groups.append([(f"rest {snapshot.weight_used}/{snapshot.weight_limit}", role)])
@@ -112,10 +127,12 @@ def _stores(snapshot: Snapshot) -> list[list[Part]]:
             ("lmdb", "ok" if store == "running" else store)
         )  # "paused": its disk is full; "degraded": see store_troubles
     words += [(_SINKS.get(name, name), word) for name, word in snapshot.sinks.items() if word != "off"]
-    groups: list[list[Part]] = []
-    for name, word in words:
-        what: Part = ("ok", Role.TEXT) if word == "ok" else (word[:12] + "!", Role.WARN)
-        groups.append([(f"{name} ", Role.TEXT), what])
+    well = [name for name, word in words if word == "ok"]
+    groups: list[list[Part]] = [
+        [(f"{name} ", Role.TEXT), (word[:12] + "!", Role.WARN)] for name, word in words if word != "ok"
+    ]
+    if well:
+        groups.append([(" ".join(well), Role.TEXT), (" ok", Role.TEXT)])
     return groups
 
 
@@ -126,12 +143,26 @@ def _gaps(snapshot: Snapshot) -> list[Part]:
     return [("gaps 0", Role.TEXT)]
 
 
-def gap_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> list[Part]:
-    """The one thing to know now: history being read, a gap, a late symbol, news, or that all is well."""
+def news_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> list[Part]:
+    """Write the one thing to know now: an alert, history, a gap, a late symbol, or that all is well.
+
+    Args:
+        snapshot: the newest one.
+        view: of the selected symbol.
+        glyphs: symbols.
+
+    Returns:
+        The parts of the line.
+    """
     open_gaps = [gap for gap in snapshot.gaps if gap.state != "filled"]
-    reading = [v.progress for v in snapshot.symbols if v.progress is not None]
     if snapshot.state in ("failed", "stopped", "stopping"):
         return _news(snapshot, any_age=True) or [(f" the engine is {snapshot.state}", Role.WARN)]
+    if snapshot.not_ready:
+        return [
+            ("! ", Role.WARN),
+            ("the exchange is not reached yet: ", Role.STRONG),
+            (snapshot.not_ready, Role.MUTED),
+        ]
     if snapshot.store_pausing:
         return [
             ("! ", Role.ERROR), (f"{snapshot.store_pausing}: writes are paused, candles wait", Role.STRONG),
@@ -139,17 +170,11 @@ def gap_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> lis
         ]  # fmt: skip
     if snapshot.store_troubles:
         return [("! ", Role.ERROR), (list(snapshot.store_troubles.values())[-1], Role.STRONG)]
-    if reading and (snapshot.state == "backfill" or not open_gaps):
-        fraction = snapshot.history_fraction
-        unread = sum(v.progress is not None or v.state is SymbolState.WAITING for v in snapshot.symbols)
-        symbols = "symbol" if unread == 1 else "symbols"
-        text = f" history of {unread} {symbols}, {cells.bytes_text(sum(p.bytes_done for p in reading))}"
-        if snapshot.history_eta is not None:
-            text += f", {cells.duration_text(snapshot.history_eta)} to go"
-        elif all(progress.note for progress in reading):
-            text += f", {reading[0].note}"
-        percent = cells.UNKNOWN if fraction is None else f"{fraction * 100:.0f}%"
-        return [(f"{glyphs.loading} {percent}", Role.ACCENT), (text, Role.TEXT)]
+    alert = _alert(snapshot, recent=True)
+    if alert:
+        return alert
+    if snapshot.history_fraction is not None and (snapshot.state == "backfill" or not open_gaps):
+        return history_parts(snapshot, glyphs)
     if open_gaps:
         first = next(
             (gap for gap in open_gaps if view is not None and gap.symbol == view.symbol), open_gaps[0]
@@ -159,6 +184,8 @@ def gap_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> lis
     if cut is not None:
         parts: list[Part] = [("! ", Role.WARN), (f"{cut.name} {cut.state} ", Role.STRONG)]
         return [*parts, (short_reason(cut.reason), Role.MUTED)]
+    if alert := _alert(snapshot):
+        return alert
     if view is not None and view.reason and view.state is not SymbolState.LIVE:
         return [
             ("! ", Role.WARN),
@@ -182,18 +209,46 @@ def gap_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> lis
     return []
 
 
-def flow_line(snapshot: Snapshot) -> list[Part]:
-    """What comes in and where it goes: each socket with its rate, the store, each sink with its state."""
-    parts: list[Part] = []
-    for stream in snapshot.streams:
-        well = stream.state == "live"
-        state = f"{stream.frames_per_second:.0f}/s" if well else f"{stream.state}!"
-        parts += [(f"  {stream.name} ", Role.TEXT), (state, Role.MUTED if well else Role.WARN)]
-    for group in _stores(snapshot):
-        parts += [("  ", Role.TEXT), *group]
-    if not any(state != "off" for state in snapshot.sinks.values()):
-        parts.append(("  no sink configured", Role.MUTED))
-    return parts
+def history_parts(snapshot: Snapshot, glyphs: Glyphs) -> list[Part]:
+    """Write how much of all history is read: one bar over every symbol, which never goes back.
+
+    Args:
+        snapshot: with a ``history_fraction``.
+        glyphs: symbols.
+
+    Returns:
+        The parts of the line.
+    """
+    fraction = snapshot.history_fraction or 0.0
+    waiting = (SymbolState.WAITING, SymbolState.BACKFILL)
+    read = sum(v.state not in waiting and v.progress is None for v in snapshot.symbols)
+    text = f" history: {read} of {len(snapshot.symbols)} symbols read"
+    notes = [v.progress.note for v in snapshot.symbols if v.progress is not None]
+    if snapshot.history_eta is not None:
+        text += f", {cells.duration_text(snapshot.history_eta)} to go"
+    elif notes and all(notes):
+        text += f", {notes[0]}"
+    return [
+        (f"{glyphs.loading} {fraction * 100:3.0f}% ", Role.ACCENT),
+        (bar_text(fraction, _BAR, glyphs), Role.ACCENT), (text, Role.TEXT),
+    ]  # fmt: skip
+
+
+def _alert(snapshot: Snapshot, recent: bool = False) -> list[Part]:
+    """The newest alert that nobody has acknowledged, and how many more there are."""
+    waiting = [alert for alert in snapshot.alerts if not alert.acknowledged]
+    if not waiting:
+        return []
+    newest = waiting[-1]
+    age = snapshot.exchange_time - newest.at
+    if recent and age > _RECENT_MS * max(1.0, snapshot.clock_rate):
+        return []
+    more = f"{len(waiting) - 1} more, " if len(waiting) > 1 else ""
+    symbol = f"{newest.symbol} " if newest.symbol is not None and newest.symbol not in newest.text else ""
+    return [
+        ("! ", Role.ERROR), (f"alert {cells.clock_text(newest.at)} ", Role.WARN),
+        (f"{symbol}{newest.text}", Role.STRONG), (f" · {more}a lists them", Role.MUTED),
+    ]  # fmt: skip
 
 
 def _filled(snapshot: Snapshot) -> list[Part]:

@@ -8,7 +8,7 @@ from textual.strip import Strip
 
 from tui_feeder.monitor import DAY_MS, Event, GapView
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.grid import bar_text
+from tui_feeder.widgets.bars import bar_text
 from tui_feeder.widgets.lines import short_reason
 from tui_feeder.widgets.palette import Glyphs, Palette, Part, Role
 

@@ -65,8 +65,12 @@ class Glyphs:
     neutral: str = "■"
     unknown: str = "–"
     pointer: str = "▸"
+    pin: str = "◆"  # of a symbol that the user pinned
+    note: str = "≡"  # of one with a note
     descending: str = "▾"
     ascending: str = "▴"
+    descending_then: str = "▿"  # of the second key of an order
+    ascending_then: str = "▵"
     live: str = "●"
     loading: str = "◐"
     off: str = "○"
@@ -95,6 +99,8 @@ class Glyphs:
     body_down: str = "█"  # of a falling candle; where there is no colour, another symbol
     track: str = "┈"  # the empty part of a bar
     eighths: str = "▏▎▍▌▋▊▉█"  # of a cell, filled from the left
+    #: Of a profile's bars at the POC, in the value area and outside, where no colour tells them apart.
+    profile_fills: str = "█▓░"
     braille: bool = True  # lines in dots of 1/2 x 1/4 cell; else one of ``dots`` a cell
     dots: str = "•∙"  # of the fast and the slow line
 
@@ -111,13 +117,14 @@ GLYPHS: Mapping[str, Glyphs] = {
     "braille": Glyphs("braille"),
     "block": Glyphs("block", braille=False),
     "ascii": Glyphs(
-        "ascii", buy="^", sell="v", neutral="=", unknown="-", pointer=">", descending="v", ascending="^",
+        "ascii", buy="^", sell="v", neutral="=", unknown="-", pointer=">", pin="#", note='"',
+        descending="v", ascending="^", descending_then=",", ascending_then="'",
         live="*", loading="o", off="-", rule="-", wall="|", corner="+", top_left="+", top_right="+",
         bottom_right="+", upright=":", shade=":", stored="=", fresh="#", rising="_#", spark="_.-~^",
         tick="+", level=".",
         body="#", body_top="#", body_bottom="#", neck_down="#", neck_up="#", body_down="=",
         wick="|", wick_top="'", wick_bottom=".",
-        track=".", eighths="#", braille=False, dots="*o",
+        track=".", eighths="#", profile_fills="@#-", braille=False, dots="*o",
     ),
 }  # fmt: skip
 
@@ -151,6 +158,10 @@ class Palette:
         }
         self.selected = (self.styles[Role.TEXT] if colors else plain) + Style(reverse=True)
         self._ascii = glyphs.name == "ascii"
+        told_apart = (Role.POC, Role.VALUE_AREA, Role.VOLUME)
+        plain_fills = zip(told_apart, glyphs.profile_fills, strict=True)
+        #: What fills the bars of a profile in the place of blocks; empty where colours tell them apart.
+        self.profile_fills = {} if colors and not self._ascii else dict(plain_fills)
         self._ellipsis = "~" if self._ascii else "…"
         self.cell = lru_cache(maxsize=8_192)(self._cell)
 

@@ -6,15 +6,25 @@ from rich.cells import cell_len
 
 from tui_feeder.monitor import Snapshot, StreamView, SymbolState
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.grid import bar_text
+from tui_feeder.widgets.bars import bar_text
 from tui_feeder.widgets.palette import Palette, Part, Role
 
 _STREAM_ROLES = {"live": Role.OK, "connecting": Role.ACCENT, "silent": Role.WARN, "backing off": Role.WARN}
 _GOOD = ("running", "ok")
 
 
-def source_lines(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
-    """The lines of the screen, from the top, each at most ``width`` cells."""
+def source_lines(snapshot: Snapshot, width: int, palette: Palette, hz: float) -> list[list[Part]]:
+    """Write the lines of the screen.
+
+    Args:
+        snapshot: the newest one.
+        width: cells there are.
+        palette: styles and symbols.
+        hz: how often the screen is drawn, a second.
+
+    Returns:
+        The lines from the top.
+    """
     return [
         *_sockets(snapshot, width, palette),
         *_rest(snapshot, width, palette),
@@ -23,6 +33,7 @@ def source_lines(snapshot: Snapshot, width: int, palette: Palette) -> list[list[
         *_sinks(snapshot, width, palette),
         *_gateway(snapshot, width, palette),
         *_parts(snapshot, width, palette),
+        *_clock(snapshot, width, palette, hz),
     ]
 
 
@@ -39,7 +50,7 @@ def _rule(name: str, note: str, width: int, palette: Palette) -> list[Part]:
 def _sockets(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
     live = sum(stream.state == "live" for stream in snapshot.streams)
     note = f"{live} of {len(snapshot.streams)} live" if snapshot.streams else ""
-    lines = [_rule("Sockets", note, width, palette)]
+    lines = [_rule("WebSocket streams (ws)", note, width, palette)]
     if not snapshot.streams:
         return [*lines, [("  no socket yet: history is read first", Role.MUTED)]]
     lines.append([("  NAME        STATE         SYM   AGE  FRAMES/s  LATENCY  RENEWED  WHY", Role.MUTED)])
@@ -70,7 +81,7 @@ def _counted(snapshot: Snapshot, name: str) -> str:
 
 
 def _rest(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
-    lines = [_rule("REST", snapshot.exchange, width, palette)]
+    lines = [_rule("REST requests (rest)", snapshot.exchange, width, palette)]
     used, limit = snapshot.weight_used, snapshot.weight_limit
     if limit:
         role = Role.WARN if used > 0.8 * limit else Role.ACCENT
@@ -114,7 +125,7 @@ def _store(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]
     state = snapshot.parts.get("store", cells.UNKNOWN)
     troubles = [[(f"  {text}", Role.WARN)] for text in snapshot.store_troubles.values()]
     return [
-        _rule("Store", "LMDB", width, palette),
+        _rule("Store (lmdb)", "", width, palette),
         [
             (cells.fit(f"  {state}", 14), Role.OK if state in _GOOD else Role.WARN),
             (f"{snapshot.store_pausing}, " if snapshot.store_pausing else "", Role.WARN),
@@ -127,7 +138,7 @@ def _store(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]
 
 def _sinks(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
     messages = sum(view.messages for view in snapshot.symbols)
-    lines = [_rule("Sinks", f"{messages:,} messages made", width, palette)]
+    lines = [_rule("Sinks (kfk Kafka, pg PostgreSQL)", f"{messages:,} messages made", width, palette)]
     room = max(14, *(cell_len(name) + 3 for name in snapshot.sinks)) if snapshot.sinks else 14
     for name, state in snapshot.sinks.items():
         role = Role.OK if state in _GOOD else Role.MUTED if state == "off" else Role.WARN
@@ -157,6 +168,19 @@ def _gateway(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part
             (f" requests to the exchange, weight {found.forwarded_weight:,}", Role.MUTED),
         ],
     ]  # fmt: skip
+
+
+def _clock(snapshot: Snapshot, width: int, palette: Palette, hz: float) -> list[list[Part]]:
+    """How fast the exchange's clock runs, and how often the screen is drawn."""
+    rate = f"{snapshot.clock_rate:g}x: exchange seconds in a second here"
+    return [
+        _rule("Clock and screen", "", width, palette),
+        [
+            (cells.fit("  clock", 14), Role.TEXT),
+            (rate, Role.TEXT if snapshot.clock_rate == 1 else Role.ACCENT),
+        ],
+        [(cells.fit("  screen", 14), Role.TEXT), (f"drawn {hz:g} times a second", Role.TEXT)],
+    ]
 
 
 def _parts(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:

@@ -19,8 +19,8 @@ from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.journal import Journal, warnings_shown
 from tui_feeder.engine.engine import Engine
 from tui_feeder.monitor import Event, SymbolState
-from tui_feeder.widgets.grid import progress_text
-from tui_feeder.widgets.lines import gap_line, status_line
+from tui_feeder.widgets.bars import progress_text
+from tui_feeder.widgets.lines import news_line, status_line
 from tui_feeder.widgets.palette import GLYPHS
 
 
@@ -84,7 +84,7 @@ async def test_a_minute_that_a_symbol_does_not_close_is_told_of_the_others(
 
 
 def gap_text(feed: Feed) -> str:
-    return "".join(text for text, _ in gap_line(feed.snapshot(), None, GLYPHS["ascii"]))
+    return "".join(text for text, _ in news_line(feed.snapshot(), None, GLYPHS["ascii"]))
 
 
 async def test_a_full_disk_is_on_the_screens_in_status_and_an_alert_until_there_is_room(
@@ -110,7 +110,7 @@ async def test_a_full_disk_is_on_the_screens_in_status_and_an_alert_until_there_
                 assert snapshot.parts["store"] == "paused"
                 paused = f"{snapshot.store_pausing}: writes are paused"
                 assert gap_text(feed) == f"! {paused}, candles wait; free space at {disk / 'store'}"
-                top = status_line(snapshot, 1, 4, False, "", 160, GLYPHS["ascii"])
+                top = status_line(snapshot, 1, False, "", 160, GLYPHS["ascii"])
                 assert "lmdb paused!" in "".join(text for text, _ in top)
                 assert status_text(snapshot, "head").splitlines()[2] == f"disk      {paused}"
                 await until(lambda: told(engine, None, "disk full"))

@@ -203,3 +203,25 @@ async def test_when_rest_is_back_what_it_refused_is_tried_at_once(tmp_path: Path
             end = exchange.clock.now() // MINUTE_MS * MINUTE_MS
             await until(lambda: sink.minutes(BTC)[-1] >= end, 30)
             assert any("REST gives candles again" in event.text for event in engine.journal.events)
+
+
+async def test_a_start_that_does_not_reach_the_exchange_shows_its_symbols_and_the_whole_reason(
+    tmp_path: Path,
+) -> None:
+    async with exchange_of([BTC]) as exchange:
+        config = configured(exchange, [BTC, "*USDC"], days=1)
+        exchange.faults.switch_on("refuse-connections", how="reset")
+        async with feeding(config, tmp_path) as (engine, _):
+            await until(lambda: snapshots.take(engine, 1).not_ready)
+            shown = snapshots.take(engine, 2)
+            assert shown.state == "starting"
+            assert [view.symbol for view in shown.symbols] == [BTC, "*USDC"]
+            assert {view.state for view in shown.symbols} == {SymbolState.WAITING}
+            assert "0 minutes are stored" in shown.symbols[0].reason
+            assert "a pattern" in shown.symbols[1].reason
+            assert exchange.rest_url in shown.not_ready
+            exchange.faults.switch_off("refuse-connections")
+            await until(lambda: snapshots.take(engine, 3).state == "live")
+            healed = snapshots.take(engine, 4)
+            assert healed.not_ready == ""
+            assert [view.symbol for view in healed.symbols] == [BTC]

@@ -34,7 +34,7 @@ def test_a_demo_is_shown_broken_healed_and_left(tmp_path: Path) -> None:
         one.press("4")
         one.wait_for("ws 0/1!", "unreach", "▸ ")
         one.press("5")
-        one.wait_for("Sockets 0 of 1 live", "Archives and history")
+        one.wait_for("(ws) 0 of 1 live", "Archives and history")
         one.press("F")
         one.wait_for("end all faults")
         one.press("h")

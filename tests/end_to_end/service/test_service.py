@@ -37,7 +37,7 @@ from tui_feeder.service.readiness import checks
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
-from tui_feeder.widgets.lines import gap_line, status_line
+from tui_feeder.widgets.lines import news_line, status_line
 from tui_feeder.widgets.palette import GLYPHS, Palette, Part
 from tui_feeder.widgets.sources import source_lines
 from tui_feeder.widgets.themes import load_theme
@@ -133,8 +133,8 @@ async def test_what_fails_ready_for_the_store_is_in_state_status_and_on_the_scre
             text = snapshot.store_troubles[check]
             assert snapshot.state == "degraded"  # status: exit code 3
             (top, bottom) = text_of(
-                status_line(snapshot, 1, 4, False, "", 160, palette.glyphs),
-                gap_line(snapshot, None, palette.glyphs),
+                status_line(snapshot, 1, False, "", 160, palette.glyphs),
+                news_line(snapshot, None, palette.glyphs),
             )
             assert " DEGRADED" in top
             assert "lmdb degraded!" in top
@@ -142,7 +142,7 @@ async def test_what_fails_ready_for_the_store_is_in_state_status_and_on_the_scre
             told = status_text(snapshot, "head").splitlines()
             assert told[1].startswith("state     degraded")
             assert f"{label:<10}{text}" in told
-            assert f"  {text}" in text_of(*source_lines(snapshot, 120, palette))
+            assert f"  {text}" in text_of(*source_lines(snapshot, 120, palette, 4.0))
 
         await feeder.until_ready(True)
         data = engine.store.path / "data.mdb"

@@ -87,6 +87,7 @@ snapshots = st.builds(
     parts=st.dictionaries(text, text, max_size=3),
     counters=st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), count),
     sinks=st.dictionaries(text, text, max_size=2),
+    not_ready=text,
     alerts=st.lists(st.builds(AlertView, count, count, text, text, st.none() | text, text),
                     max_size=2).map(tuple),
 )  # fmt: skip

@@ -85,7 +85,7 @@ async def test_the_palette_finds_every_action_of_the_screen_and_runs_it() -> Non
         await settled(pilot)
         await pilot.press("colon", *"y pri", "enter", "1")
         lines = await settled(pilot)
-        assert "PRICE▾" in lines[1]
+        assert "▾PRICE" in lines[1]
         await pilot.press("colon", *"zz", "enter")
         assert "nothing of that name" in "\n".join(await settled(pilot))
         await pilot.press("backspace", "escape")
@@ -169,7 +169,7 @@ async def test_choices_are_kept_from_one_run_to_the_next(tmp_path: Path) -> None
     state = tmp_path / "state" / "screen.json"
     app = demo_app(state_file=state)
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("s", "s", "down", "down", "left_square_bracket", "t", "2")
+        await pilot.press("s", *"price", "enter", "down", "down", "left_square_bracket", "t", "2")
         await settled(pilot)
         chosen = app.grid.selected
     again = demo_app(state_file=state)
@@ -178,7 +178,7 @@ async def test_choices_are_kept_from_one_run_to_the_next(tmp_path: Path) -> None
         assert again.current_mode == "chart"
         assert f"{chosen} 15m" in lines[1]
         await pilot.press("1")
-        assert "PRICE▾" in (await settled(pilot))[1]
+        assert "▾PRICE" in (await settled(pilot))[1]
         assert again.grid.selected == chosen
     assert read_ui_state(state).theme == app.appearance.theme != "feeder-dark"
     assert [path.name for path in state.parent.iterdir()] == ["screen.json"]

@@ -10,7 +10,7 @@ from screens import app_of, settled
 
 from tui_feeder.app import AttachedApp, ExitReason, FeederApp, QuitEffect, UiSettings
 from tui_feeder.monitor import AlertView, ConfiguredValue
-from tui_feeder.screens.toasts import Toasts
+from tui_feeder.screens.alert_notices import AlertNotices
 
 MINUTE = 60_000
 CONFIGURED = (
@@ -155,51 +155,132 @@ def alert(number: int, symbol: str = "BTCUSDT", **fields: object) -> AlertView:
     return AlertView(number, NOON, "breakout", "price", symbol, f"crossed its POC, {number}", **fields)  # type: ignore[arg-type]
 
 
-async def test_an_alert_is_a_toast_a_bell_and_a_line_in_the_chart(monkeypatch: pytest.MonkeyPatch) -> None:
+def rows_of(lines: list[str]) -> list[str]:
+    """The rows of the table."""
+    return lines[2:10]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (160, 45), (45, 20)])
+async def test_an_alert_is_a_mark_a_bell_and_a_line_and_covers_nothing(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monitor = FakeMonitor(3)
-    monitor.alerts = (alert(1),)
+    monitor.alerts = (alert(1, acknowledged=True),)
     app = configured_app(monitor)
     rung: list[int] = []
     monkeypatch.setattr(app, "bell", lambda: rung.append(1))
+    async with app.run_test(size=size) as pilot:
+        before = await settled(pilot)
+        assert "alert" not in "\n".join(before)  # it went off before the screen was there
+        monitor.alerts = (*monitor.alerts, alert(2), alert(3, "ETHUSDT", rings=False))
+        app.tick()
+        lines = await settled(pilot)
+        assert rung == [1]
+        for was, row in zip(before[2:5], lines[2:5], strict=True):
+            assert row[2:] == was[2:]  # every column of every row is still there
+        assert [row[:2] for row in lines[2:5]] == ["▸!", " !", "  "]
+        assert "alert 14:03 ETHUSDT crossed its POC, 3"[: size[0] - 5] in lines[-2]
+        if size[0] >= 80:
+            assert "alerts 2!" in lines[0]
+            assert "1 more, a lists them" in lines[-2]
+        app.tick()
+        assert rung == [1]
+
+
+@pytest.mark.parametrize(("screen", "size"), [("1", (80, 24)), ("2", (80, 24)), ("2", (120, 40))])
+async def test_an_alert_is_pinned_on_the_chart_at_its_minute_and_price(
+    screen: str, size: tuple[int, int]
+) -> None:
+    monitor = FakeMonitor(3)
+    app = configured_app(monitor)
+    bar = monitor.bars("BTCUSDT", 3_600, 6)[0]
+    async with app.run_test(size=size) as pilot:
+        await pilot.press(screen)
+        before = await settled(pilot)
+        at, price = int(bar["open_time"]) + 17 * MINUTE, float(bar["close"])
+        pinned = replace(alert(1, price=price), at=at)
+        monitor.alerts = (pinned, replace(pinned, number=2, symbol="ETHUSDT"))
+        app.tick()
+        app.note = ""
+        app.tick()
+        lines = await settled(pilot)
+        rows = range(10 if screen == "1" else 3, size[1] - 2)
+        changed = [
+            (y, x) for y in rows for x in range(size[0] - 27) if before[y][x : x + 1] != lines[y][x : x + 1]
+        ]
+        assert len(changed) == 1  # nothing of the chart is covered but one cell
+        ((y, x),) = changed
+        assert lines[y][x] == "!"
+        chart = app.screen.chart  # type: ignore[attr-defined]
+        assert x == chart._slots.column(int(bar["open_time"])) + lines[y].index("│") + 1
+        monitor.alerts = (replace(alert(1, price=None), at=NOON),)  # in the bar in progress, without a price
+        app.tick()
+        lines = await settled(pilot)
+        first = next(y for y, line in enumerate(lines) if "BTCUSDT 1h" in line) + (1 if screen == "1" else 2)
+        assert "!" in lines[first][size[0] // 2 :]
+
+
+async def test_alerts_are_listed_and_acknowledged_one_by_one_or_all() -> None:
+    monitor = FakeMonitor(3)
+    monitor.alerts = (alert(1), alert(2, "SOLUSDT"), alert(3, acknowledged=True))
+    app = configured_app(monitor)
     async with app.run_test(size=(80, 24)) as pilot:
-        assert "Alert" not in "\n".join(await settled(pilot))  # it went off before the screen was there
-        price = float(monitor.bars("BTCUSDT", 3_600, 3)["close"][-1])
-        monitor.alerts = (*monitor.alerts, alert(2, price=price), alert(3, "ETHUSDT", rings=False, price=1.0))
+        await pilot.press("a")
+        text = words(await settled(pilot))
+        assert "Alerts, 2 not acknowledged" in text
+        assert "a acknowledge all 2" in text
+        assert "! 14:03 SOLUSDT crossed its POC, 2" in text
+        await pilot.press("down", "down", "enter")  # past "all" and the newest, which was seen before
+        assert monitor.calls[-1] != "acknowledge None"
+        assert "acknowledge 2" in monitor.calls
+        assert app.grid.selected == "SOLUSDT"
         app.tick()
-        lines = await settled(pilot)
-        assert "Alert" in lines[1]
-        assert "! 14:03 BTCUSDT crossed its POC, 2" in lines[2]
-        assert "ETHUSDT" in lines[3]
-        assert rung == [1]
-        assert sum("!┈" in line for line in lines[6:]) == 1
-        app.tick()
-        assert rung == [1]
-        await pilot.press("6")
-        assert "Alert" in (await settled(pilot))[1]  # over every screen
-        await pilot.press("a", "1")
-        app.tick()
-        lines = await settled(pilot)
+        assert "alerts 1!" in (await settled(pilot))[0]
+        await pilot.press("a", "a")
         assert "acknowledge None" in monitor.calls
-        assert "Alert" not in lines[1]
-        assert not any("!┈" in line for line in lines[6:])
+        app.tick()
+        lines = await settled(pilot)
+        assert "alerts" not in lines[0]
+        assert {row[1] for row in lines[2:5]} == {" "}
 
 
-def test_toasts_go_after_a_while_and_follow_a_feeder_that_began_anew() -> None:
+async def test_on_another_screen_an_alert_takes_the_place_of_the_keys_for_a_while() -> None:
+    monitor = FakeMonitor(3)
+    app = configured_app(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("2")
+        before = await settled(pilot)
+        monitor.alerts = (alert(1, "ETHUSDT"),)
+        app.tick()
+        lines = await settled(pilot)
+        assert lines[-1].startswith(" ! 14:03 ETHUSDT crossed its POC, 1 · a lists the alerts")
+        assert lines[1:-1] == before[1:-1]
+        assert "alerts 1!" in lines[0]
+
+
+def test_alerts_are_new_once_and_again_when_the_feeder_began_anew() -> None:
     monitor = FakeMonitor(1)
-    toasts = Toasts()
+    notices = AlertNotices()
     first = monitor.snapshot()
-    assert not toasts.take(first)
-    assert toasts.take(replace(first, alerts=(alert(1),)))
-    assert [one.number for one in toasts.shown] == [1]
-    later = replace(first, alerts=(alert(1), alert(2, rings=False)), taken_at=first.taken_at + 5)
-    assert not toasts.take(later)
-    assert len(toasts.shown) == 2
-    toasts.take(replace(later, taken_at=first.taken_at + 16))
-    assert [*toasts.shown] == []
-    assert toasts.take(replace(later, alerts=(alert(1),)))  # counted from one again
-    many = tuple(alert(number) for number in range(1, 50))
-    toasts.take(replace(later, alerts=many))
-    assert [one.number for one in toasts.shown] == [46, 47, 48, 49]
+    assert notices.take(first) == ()
+    assert notices.take(replace(first, alerts=(alert(1),))) == (alert(1),)
+    assert notices.take(replace(first, alerts=(alert(1), alert(2)))) == (alert(2),)
+    assert notices.take(replace(first, alerts=(alert(1), alert(2)))) == ()
+    assert notices.take(replace(first, alerts=(alert(1),))) == (alert(1),)  # counted from one again
+
+
+@pytest.mark.parametrize("size", [(40, 12), (45, 20), (30, 6), (24, 5), (80, 24)])
+@pytest.mark.parametrize("screen", ["1", "2"])
+async def test_q_asks_in_sight_on_the_smallest_terminal(size: tuple[int, int], screen: str) -> None:
+    app = configured_app(FakeMonitor(3))
+    async with app.run_test(size=size) as pilot:
+        await pilot.press(screen, "q")
+        text = words(await settled(pilot))
+        assert "stop the feed" in text
+        assert "stay here" in text
+        await pilot.press("n")
+        assert "stay here" not in words(await settled(pilot))
+        assert app.return_value is None
 
 
 @pytest.mark.parametrize("kind", [AttachedApp, FeederApp])

@@ -70,7 +70,9 @@ async def test_keys_are_taken_over_while_running_and_faults_are_told_in_one_line
         assert app.grid.selected == "ETHUSDT"
         app.note = ""
         app.tick()
-        assert "j select" in (await settled(pilot))[-1]
+        await pilot.press("question_mark")
+        assert "  ↑ j " in "\n".join(await settled(pilot))
+        await pilot.press("escape")
         path.write_text('[keys]\n"overview.down" = "q"\n"overview.dawn" = "x"\n')
         os.utime(path, ns=(1, 1))
         app.reload_user_files()

@@ -96,7 +96,7 @@ def test_sources_tell_of_sockets_weight_archives_store_and_sinks() -> None:
     for width in (80, 120, 200):
         lines = [
             "".join(text for text, _ in parts)
-            for parts in source_lines(snapshot, width, palette_of("braille"))
+            for parts in source_lines(snapshot, width, palette_of("braille"), 4.0)
         ]
         text = "\n".join(lines)
         for expected in (
@@ -140,4 +140,4 @@ async def test_sources_scroll_where_they_do_not_fit() -> None:
         lines = await settled(pilot)
         assert "Engine" in "\n".join(lines)
         await pilot.press("pageup", "up")
-        assert "Sockets" in (await settled(pilot))[1]
+        assert "WebSocket streams (ws)" in (await settled(pilot))[1]

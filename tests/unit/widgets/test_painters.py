@@ -7,11 +7,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from fake_monitor import NOON, FakeMonitor, with_troubles
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.cells import cell_len
 from screens import palette_of, text_of
 from textual.strip import Strip
 
 from tui_feeder.monitor import MINUTE_MS, ROW, Event, GapView, ProfileView, Rows
+from tui_feeder.widgets.bars import bar_text, progress_text
 from tui_feeder.widgets.candles import (
     MARGIN,
     Line,
@@ -22,9 +25,8 @@ from tui_feeder.widgets.candles import (
 )
 from tui_feeder.widgets.candles import paint_time_axis as paint_times
 from tui_feeder.widgets.chart import Chart, ChartSize
-from tui_feeder.widgets.grid import bar_text, progress_text
-from tui_feeder.widgets.histogram import bin_rows, paint_profile
-from tui_feeder.widgets.lines import gap_line, status_line
+from tui_feeder.widgets.histogram import heaviest_in_rows, paint_profile
+from tui_feeder.widgets.lines import news_line, status_line
 from tui_feeder.widgets.lists import paint_events, paint_gaps
 from tui_feeder.widgets.palette import GLYPHS, Palette, Role, ascii_only
 from tui_feeder.widgets.scale import PriceScale, price_scale, price_ticks
@@ -186,21 +188,39 @@ def profile_of(weights: Sequence[float], increment: float = 1.0, low: int = 100)
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("rows", [3, 7, 40])
-def test_binning_a_profile_keeps_its_weight_and_its_place(rows: int) -> None:
-    profile = profile_of([1.0, 5.0, 2.0, 8.0, 3.0])
-    scale = PriceScale(98.0, 106.0, rows)
-    weights = bin_rows(profile, scale)
-    assert sum(weights) == pytest.approx(19.0)
-    heaviest = max(range(rows), key=lambda i: weights[i])
-    top, bottom = scale.edges()[heaviest], scale.edges()[heaviest + 1]
-    assert bottom <= 103.5
-    assert top >= 102.5
+@given(
+    st.lists(st.floats(0, 1e9), min_size=1, max_size=300), st.integers(1, 80),
+    st.sampled_from([1.0, 1e-8, 50.0]),
+)  # fmt: skip
+@settings(deadline=None)
+def test_the_point_of_control_is_the_longest_bar_however_many_rows_are_merged(
+    weights: list[float], rows: int, increment: float
+) -> None:
+    profile = profile_of(weights, increment)
+    low, high = float(profile.prices[0]), float(profile.prices[-1])
+    scale = price_scale(low - increment / 2, high + increment / 2, rows)
+    found = heaviest_in_rows(profile, scale)
+    row = scale.row(profile.poc)
+    assert row is not None
+    assert found[row] == max(found) == max(weights)
 
 
-def test_what_lies_outside_the_scale_is_not_drawn_into_its_edge() -> None:
-    weights = bin_rows(profile_of([50.0, 1.0, 1.0, 1.0, 50.0]), PriceScale(100.5, 103.5, 3))
-    assert weights == pytest.approx([1.0, 1.0, 1.0])
+def test_bars_stand_at_their_prices_and_what_lies_outside_is_not_drawn_into_the_edge() -> None:
+    profile = profile_of([50.0, 1.0, 3.0, 2.0, 50.0])  # at 100 to 104
+    assert heaviest_in_rows(profile, PriceScale(100.5, 103.5, 3)) == [2.0, 3.0, 1.0]
+    assert heaviest_in_rows(profile, PriceScale(100.5, 103.5, 6)) == [2.0, 2.0, 3.0, 3.0, 1.0, 1.0]
+    assert heaviest_in_rows(profile, PriceScale(98.5, 104.5, 2)) == [50.0, 50.0]
+    assert heaviest_in_rows(profile, PriceScale(98.0, 99.0, 2)) == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(("glyphs", "colors"), [("ascii", True), ("ascii", False), ("braille", False)])
+def test_without_colours_the_bars_of_poc_value_area_and_rest_differ(glyphs: str, colors: bool) -> None:
+    profile = profile_of([9.0, 8.0, 10.0, 9.0, 7.0])  # POC 102, value area 101 to 103
+    palette = palette_of(glyphs, colors=colors)
+    strips = text_of(paint_profile(profile, PriceScale(99.5, 104.5, 5), 1, 20, palette))
+    outside, inside, poc = strips[4][0], strips[1][0], strips[2][0]
+    assert len({outside, inside, poc}) == 3
+    assert strips[0][0] == outside
 
 
 @pytest.mark.parametrize("glyphs", SETS)
@@ -300,7 +320,7 @@ def test_bars_fill_from_nothing_to_all_in_exact_cells() -> None:
 @pytest.mark.parametrize("width", [20, 68, 120])
 def test_status_line_gives_up_the_least_important_first(width: int) -> None:
     monitor = with_troubles(FakeMonitor(12))
-    parts = status_line(monitor.snapshot(), 12, 4.0, True, "feeder-tui", width, GLYPHS["braille"])
+    parts = status_line(monitor.snapshot(), 12, True, "feeder-tui", width, GLYPHS["braille"])
     text = "".join(text for text, _ in parts)
     assert cell_len(text) <= width
     assert text.startswith("● LIVE 12 sym")
@@ -316,22 +336,22 @@ def test_status_line_gives_up_the_least_important_first(width: int) -> None:
 def test_every_state_of_the_engine_is_said(state: str) -> None:
     monitor = FakeMonitor(3)
     monitor.state = state
-    text = "".join(t for t, _ in status_line(monitor.snapshot(), 3, 4.0, False, "", 80, GLYPHS["braille"]))
+    text = "".join(t for t, _ in status_line(monitor.snapshot(), 3, False, "", 80, GLYPHS["braille"]))
     assert state.upper() in text
 
 
-def test_gap_line_says_what_matters_now() -> None:
+def test_news_line_says_what_matters_now() -> None:
     monitor = with_troubles(FakeMonitor(12))
-    text = "".join(t for t, _ in gap_line(monitor.snapshot(), None, GLYPHS["braille"]))
+    text = "".join(t for t, _ in news_line(monitor.snapshot(), None, GLYPHS["braille"]))
     assert text.startswith("! gap BTCUSDT 13:41→13:44 (3 candles) backfilling 67% · REST · next try 2s")
     monitor.gaps = ()
-    text = "".join(t for t, _ in gap_line(monitor.snapshot(), None, GLYPHS["braille"]))
-    assert "history of 2 symbols" in text
+    text = "".join(t for t, _ in news_line(monitor.snapshot(), None, GLYPHS["braille"]))
+    assert "history: 10 of 12 symbols read, 1m20s to go" in text
     calm = FakeMonitor(3)
-    text = "".join(t for t, _ in gap_line(calm.snapshot(), None, GLYPHS["braille"]))
+    text = "".join(t for t, _ in news_line(calm.snapshot(), None, GLYPHS["braille"]))
     assert "no minute missing in 1,036,800 candles" in text
     calm.change("BTCUSDT", missing_minutes=1_200)
-    text = "".join(t for t, _ in gap_line(calm.snapshot(), None, GLYPHS["braille"]))
+    text = "".join(t for t, _ in news_line(calm.snapshot(), None, GLYPHS["braille"]))
     assert "1,200 minutes missing" in text
 
 

@@ -28,6 +28,9 @@ _LISTINGS_MS = 5 * MINUTE_MS
 _GONE_READS, _GONE_MS, _GONE_READ_MS = 3, 3 * MINUTE_MS, MINUTE_MS
 
 
+_REASON = 600  # characters of a refusal that screens show
+
+
 class SubscriptionListener(Protocol):
     """Whoever brings symbols to live and lets them go: the engine."""
 
@@ -100,6 +103,7 @@ class Subscriptions:
         self.keep_listings: Callable[[bytes, dict[str, bytes]], None] = lambda *_: None
         self._entries: Mapping[str, bytes] = {}
         self._head = b"{}"
+        self.not_ready = ""  # why the exchange was not reached when it was tried last at the start
         self._wanted = tuple(wanted)
         self._dropped: set[str] = set()  # let go by the user, whatever pattern they match
         self._replaced = False  # the wanted symbols are others than those of the start
@@ -109,6 +113,11 @@ class Subscriptions:
         self._clock = exchange.clock
         self._journal = journal
         self._listener = listener
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Names and patterns of the symbols to follow."""
+        return self._wanted
 
     def chosen(self) -> list[str]:
         """The symbols that are wanted of those listed."""
@@ -164,9 +173,11 @@ class Subscriptions:
                 wait = backoff.next()
                 if error.retry_ms is not None:
                     wait = max(wait, self._clock.real_seconds(error.retry_ms - self._clock.now()))
+                self.not_ready = str(error)[:_REASON]
                 self._journal.note("warning", f"exchange not ready: {error}; tried again in {wait:.0f} s")
                 await asyncio.sleep(wait)
                 continue
+            self.not_ready = ""
             self._journal.note(
                 "info", f"connected to {self._exchange.address}: {len(self.listed)} symbols listed, "
                 f"exchange time {format_second(self._clock.now())}",

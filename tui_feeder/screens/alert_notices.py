@@ -1,0 +1,80 @@
+"""Alerts that have just gone off, and the list of all, in which they are acknowledged."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tui_feeder.monitor import AlertView, Snapshot
+from tui_feeder.screens.host import ScreenHost
+from tui_feeder.widgets import cells
+from tui_feeder.widgets.popup import Choice, Popup
+
+_WIDEST = 110
+
+
+class AlertNotices:
+    """Which alerts are new; those from before the screen began are not."""
+
+    def __init__(self) -> None:
+        self._known: int | None = None  # number of the newest alert seen
+
+    def take(self, snapshot: Snapshot) -> tuple[AlertView, ...]:
+        """Look for new alerts.
+
+        Args:
+            snapshot: the newest one.
+
+        Returns:
+            Those that went off since the last look.
+        """
+        newest = snapshot.alerts[-1].number if snapshot.alerts else 0
+        if self._known is None:
+            self._known = newest
+        if newest < self._known:  # the feeder began anew, and counts from one
+            self._known = 0
+        fresh = tuple(alert for alert in snapshot.alerts if alert.number > self._known)
+        self._known = newest
+        return fresh
+
+
+def alert_text(alert: AlertView) -> str:
+    """Write an alert in one line.
+
+    Args:
+        alert: that went off.
+
+    Returns:
+        Its time, symbol and text.
+    """
+    symbol = f"{alert.symbol} " if alert.symbol is not None and alert.symbol not in alert.text else ""
+    return f"{cells.clock_text(alert.at)} {symbol}{alert.text}"
+
+
+def alert_list(host: ScreenHost) -> Popup:
+    """The last alerts, the newest first: Enter acknowledges one and goes to its symbol, ``a`` all.
+
+    Args:
+        host: whose snapshot has them.
+
+    Returns:
+        The list.
+    """
+    alerts = host.snapshot.alerts[::-1]
+    waiting = sum(not alert.acknowledged for alert in alerts)
+    choices = [
+        Choice("!" if not alert.acknowledged else " ", alert_text(alert), partial(_acknowledge, host, alert))
+        for alert in alerts
+    ]
+    if waiting:
+        choices.insert(0, Choice("a", f"acknowledge all {waiting}", host.acknowledge_alerts))
+    return Popup(
+        f"Alerts, {waiting} not acknowledged", choices, widest=_WIDEST, empty="no alert went off",
+        foot=" enter acknowledges and shows the symbol, esc ",
+    )  # fmt: skip
+
+
+def _acknowledge(host: ScreenHost, alert: AlertView) -> None:
+    host.monitor.acknowledge(alert.number)
+    if alert.symbol is not None:
+        host.select(alert.symbol)
+    host.show_note(f"acknowledged: {alert_text(alert)}")

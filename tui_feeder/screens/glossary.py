@@ -1,0 +1,101 @@
+"""What the abbreviations and signs of each screen mean, with their units; ``?`` shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tui_feeder.widgets.palette import Glyphs
+
+#: A term as it stands on the screen, and what it means.
+Entry = tuple[str, str]
+
+_HEADER: tuple[Entry, ...] = (
+    ("sym", "symbols: those that pass the filter / all"),
+    ("ws 2/2 41ms", "WebSocket streams: live ones of all; slowest way of a frame to here"),
+    ("lmdb ok", "LMDB, the store on disk; others beside it: kfk Kafka, pg PostgreSQL, file"),
+    ("gaps 3!", "open gaps in the candles: screen 4"),
+    ("alerts 2!", "alerts nobody has acknowledged: a lists them"),
+    ("rest 61/2400", "weight of this minute's REST requests, and the exchange's limit"),
+    ("14:03:22Z", "time of the exchange, UTC"),
+)
+_TREND: tuple[Entry, ...] = (
+    ("~", "warming up: too few bars, or bars missing, for an EMA to be settled"),
+    ("*", "the last bar that was due is missing, or lacks minutes"),
+    ("?", "not known yet"),
+)
+_COLUMNS: tuple[Entry, ...] = (
+    ("PRICE", "last price, in the quote asset"),
+    ("1m% 24h%", "change against the close a minute, a day ago, in %"),
+    ("LAST 24h", "closes of the last 48 half hours"),
+    ("VOL", "traded in 24 h, in the quote asset; k M B T: 10^3 10^6 10^9 10^12"),
+    ("RVOL", "relative volume: the last 15 min in times of the median at that time of day, 14 days"),
+    ("RNG%", "from the low to the high of 24 h, in % of the low"),
+    ("ALGN", "alignment: timeframes with trend Buy less those with Sell; ? some are not known"),
+    ("HELD", "since when no trend has changed: minutes, hours, days"),
+    ("1m .. 4h", "trend of each timeframe after its last closed bar"),
+    ("E21-89 1h", "EMA 21 against EMA 89 of closes of that timeframe, in % of EMA 89; [ ] change it"),
+    ("VA", "price against the day's value area: hi above, in inside, lo below"),
+    ("POC% VWAP% VAH% VAL%", "distance of the price from that level of the day, in % of the level"),
+    ("POC", "point of control: the price of most volume of the UTC day"),
+    ("VWAP", "volume-weighted average price of the UTC day"),
+    ("VAH VAL", "value area high and low: 70 % of the day's volume lies between, unless configured"),
+    ("GAPS", "missing minutes of the wanted range"),
+    ("AGE", "seconds since the last frame; ! late or stale"),
+)
+_CHART: tuple[Entry, ...] = (
+    ("e21 e89", "EMA of 21 and of 89 closes"),
+    ("O H L C", "open, high, low, close of the bar"),
+    ("V, vol", "volume of the bar, in the base asset"),
+    ("partial*", "minutes of the bar are missing"),
+    ("POC VAH VAL VWAP", "levels of the day's profile: point of control, value area high and low, "
+                         "volume-weighted average price"),
+)  # fmt: skip
+_PROFILE: tuple[Entry, ...] = (
+    ("POC", "point of control: the price of most volume"),
+    ("VAH VAL", "value area high and low: 70 % of the volume lies between"),
+    ("VWAP", "volume-weighted average price"),
+    ("vol", "volume of the day, in the base asset"),
+    ("min", "minutes counted"),
+    ("row", "height of a row of the profile, in the quote asset"),
+)
+_GAPS: tuple[Entry, ...] = (
+    ("MIN", "minutes of the gap"),
+    ("TRIES", "how often it was asked for"),
+    ("NEXT/ETA", "time until the next try, or until it is filled"),
+)
+_SOURCES: tuple[Entry, ...] = (
+    ("SYM", "symbols of the stream"),
+    ("AGE", "seconds since the last frame"),
+    ("LATENCY", "from the exchange's stamp of a frame to its arrival"),
+    ("RENEWED", "how often the connection was made again"),
+    ("weight", "what requests cost of the exchange's limit a minute"),
+)
+_LOG: tuple[Entry, ...] = (("!", "warning or error"),)
+
+_TERMS: Mapping[str, Sequence[Entry]] = {
+    "overview": (*_COLUMNS, *_TREND), "chart": (*_CHART, *_TREND), "profile": _PROFILE, "gaps": _GAPS,
+    "sources": _SOURCES, "log": _LOG,
+}  # fmt: skip
+
+
+def glossary(mode: str, glyphs: Glyphs) -> list[Entry]:
+    """Collect what stands on a screen.
+
+    Args:
+        mode: name of the screen, as ``overview``.
+        glyphs: symbols in force.
+
+    Returns:
+        Its terms, then those of the first line.
+    """
+    signs = f"{glyphs.buy} {glyphs.neutral} {glyphs.sell}"
+    signs = f"{glyphs.buy} {glyphs.neutral} {glyphs.sell}"
+    trends = [(signs, "trend Buy, Neutral, Sell; in the first line how many symbols have it")]
+    marks: list[Entry] = []
+    if mode == "overview":
+        marks = [
+            ("!", "before a name: an alert of it is not acknowledged"),
+            (f"{glyphs.pin} {glyphs.note}", "before a name: you pinned it; it has a note of yours"),
+        ]
+    unknown = [(glyphs.unknown, "no value yet")]
+    return [*_TERMS.get(mode, ()), *trends, *marks, *unknown, *_HEADER]

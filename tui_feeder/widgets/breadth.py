@@ -1,0 +1,137 @@
+"""How many symbols go which way, and which move most. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tui_feeder.monitor import Snapshot, SymbolView, timeframe_label
+from tui_feeder.scanner.measures import timeframe_of
+from tui_feeder.widgets import cells
+from tui_feeder.widgets.palette import Glyphs, Part, Role
+
+#: Quote assets that a short name goes without.
+_QUOTES = ("USDT", "USDC", "USD", "FDUSD", "BUSD")
+_MOVERS = 3
+_SECONDS = 2.0  # between two counts: they need not run with the prices
+
+
+@dataclass(frozen=True, slots=True)
+class Breadth:
+    """Symbols by the trend of one timeframe."""
+
+    timeframe: int  # seconds
+    buy: int
+    neutral: int
+    sell: int
+    unknown: int
+
+
+def breadth_of(views: Sequence[SymbolView], timeframe: int) -> Breadth:
+    """Count symbols by their trend.
+
+    Args:
+        views: of the symbols.
+        timeframe: seconds.
+
+    Returns:
+        The counts.
+    """
+    counts = {"Buy": 0, "Neutral": 0, "Sell": 0, None: 0}
+    for view in views:
+        state = timeframe_of(view, timeframe)
+        counts[None if state is None else state.trend] += 1
+    return Breadth(timeframe, counts["Buy"], counts["Neutral"], counts["Sell"], counts[None])
+
+
+def movers(views: Sequence[SymbolView]) -> tuple[tuple[str, float], ...]:
+    """Find the symbols that moved most in 24 h, whichever way.
+
+    Args:
+        views: of the symbols.
+
+    Returns:
+        At most three short names with their change in percent, the largest first.
+    """
+    known = [(view.symbol, view.change_24h) for view in views if view.change_24h is not None]
+    known.sort(key=lambda pair: -abs(pair[1]))
+    return tuple((short_name(name), change) for name, change in known[:_MOVERS])
+
+
+def short_name(symbol: str) -> str:
+    """Shorten a symbol for a place with little room.
+
+    Args:
+        symbol: as the exchange names it.
+
+    Returns:
+        The name without its quote asset.
+    """
+    for quote in _QUOTES:
+        if symbol.endswith(quote) and len(symbol) > len(quote):
+            return symbol.removesuffix(quote)
+    return symbol
+
+
+def breadth_parts(breadth: Breadth, glyphs: Glyphs) -> list[Part]:
+    """Write the breadth: ``1h ▲312 ■98 ▼190``.
+
+    Args:
+        breadth: the counts.
+        glyphs: symbols.
+
+    Returns:
+        The parts of the line.
+    """
+    parts: list[Part] = [
+        (timeframe_label(breadth.timeframe), Role.MUTED),
+        (f" {glyphs.buy}{breadth.buy}", Role.UP),
+        (f" {glyphs.neutral}{breadth.neutral}", Role.FLAT),
+        (f" {glyphs.sell}{breadth.sell}", Role.DOWN),
+    ]
+    return [*parts, (f" ?{breadth.unknown}", Role.MUTED)] if breadth.unknown else parts
+
+
+def mover_parts(found: Sequence[tuple[str, float]]) -> list[Part]:
+    """Write the movers: ``PEPE +12.4 DOGE +8.1 SOL -7.7``.
+
+    Args:
+        found: of :func:`movers`.
+
+    Returns:
+        The parts of the line.
+    """
+    parts: list[Part] = []
+    for name, change in found:
+        role = Role.UP if change > 0 else Role.DOWN if change < 0 else Role.FLAT
+        parts += [(f"{' ' if parts else ''}{name} ", Role.TEXT), (cells.percent_text(change, 5), role)]
+    return parts
+
+
+class MarketGroups:
+    """Breadth and movers as groups of the first line, counted anew every two seconds."""
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._at = 0.0
+        self._groups: tuple[list[Part], ...] = ()
+
+    def groups(self, snapshot: Snapshot, timeframe: int, glyphs: Glyphs) -> tuple[list[Part], ...]:
+        """Write both.
+
+        Args:
+            snapshot: the newest one.
+            timeframe: seconds, of the trends that are counted.
+            glyphs: symbols.
+
+        Returns:
+            The groups, none while no trend is known.
+        """
+        key = (timeframe, glyphs, len(snapshot.symbols))
+        if key != self._key or abs(snapshot.taken_at - self._at) >= _SECONDS:
+            self._key, self._at = key, snapshot.taken_at
+            views = snapshot.symbols
+            known = any(view.timeframes for view in views)
+            breadth = breadth_parts(breadth_of(views, timeframe), glyphs)
+            self._groups = (breadth, mover_parts(movers(views))) if known else ()
+        return self._groups

@@ -1,0 +1,52 @@
+"""A line of text that is being typed: its letters and the cursor. Pure."""
+
+from __future__ import annotations
+
+
+class TextLine:
+    """Takes keys as an editor of one line does.
+
+    Args:
+        text: to begin with; the cursor stands at its end.
+        most: characters that are taken at most; more are ignored.
+    """
+
+    def __init__(self, text: str, most: int) -> None:
+        self.text = text[:most]
+        self.cursor = len(self.text)
+        self._most = most
+
+    def replace(self, text: str) -> None:
+        """Put another text in its place, the cursor at the end.
+
+        Args:
+            text: cut to what the line can hold.
+        """
+        self.text = text[: self._most]
+        self.cursor = len(self.text)
+
+    def press(self, key: str, character: str | None) -> bool:
+        """Take a key.
+
+        Args:
+            key: its name, as Textual has it.
+            character: that it types, if any.
+
+        Returns:
+            Whether the text is another now.
+        """
+        before, at = self.text, self.cursor
+        match key:
+            case "left" | "right":
+                self.cursor = min(max(at + (1 if key == "right" else -1), 0), len(before))
+            case "home":
+                self.cursor = 0
+            case "end":
+                self.cursor = len(before)
+            case "backspace":
+                self.text, self.cursor = before[: max(at - 1, 0)] + before[at:], max(at - 1, 0)
+            case "delete":
+                self.text = before[:at] + before[at + 1 :]
+            case _ if character is not None and character.isprintable() and len(before) < self._most:
+                self.text, self.cursor = before[:at] + character + before[at:], at + 1
+        return self.text != before
