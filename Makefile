@@ -1,7 +1,9 @@
 # feeder-tui: every target makes the virtual environment it needs, and is quick the second time.
 #   make demo             the embedded exchange, live on this terminal   (ARGS="--no-ui --run-for 60")
 #   make run              the real exchange, with ./config.toml          (ARGS="--symbols BTCUSDT,ETHUSDT")
-#   make test             the test suite                                 (ARGS="-k coverage")
+#   make test             the unit and the end-to-end tests              (ARGS="-k coverage")
+#   make test-unit        those without sockets, processes and waiting, under a minute
+#   make test-end-to-end  whole engines, real sockets and processes
 #   make test-integration against a real Kafka and PostgreSQL   (ARGS="--kills 30")
 #   make kafka, postgres  start one on loopback; make stop-services ends them
 #   make check            ruff, mypy --strict, import-linter
@@ -14,7 +16,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-integration kafka postgres stop-services check bench format clean
+.PHONY: help demo run test test-unit test-end-to-end test-integration kafka postgres stop-services check bench format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -41,8 +43,18 @@ demo: $(VENV)/.run
 run: $(VENV)/.run
 	@$(BIN)/feeder-tui $(ARGS)
 
-test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -q -n 4 --dist loadfile -m "not integration" $(ARGS)
+# Each of the many processes of the tests would compile the program again without its byte code.
+test test-unit test-end-to-end test-integration: export PYTHONDONTWRITEBYTECODE :=
+
+test: test-unit test-end-to-end
+
+# They compute all the time: as many processes as there are processors.
+test-unit: $(VENV)/.dev
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal tests/unit $(ARGS)
+
+# They wait most of the time: more processes than there are processors.
+test-end-to-end: $(VENV)/.dev
+	@$(BIN)/python -m pytest -q -n 6 --dist worksteal tests/end_to_end $(ARGS)
 
 # Against a real Kafka and a real PostgreSQL; needs Java 17, Maven, openssl, Debian's postgresql and pgbouncer.
 test-integration: $(VENV)/.dev

@@ -3,7 +3,7 @@
 ``python -m benchmarks.growth [--symbols 600] [--hours 24] [--json] [--check]``. A day of 600 symbols
 takes some 15 minutes of a core.
 
-Engine and exchange are one process on a loop of virtual time (see :mod:`benchmarks._virtual_time`), so
+Engine and exchange are one process on a loop of virtual time (see :mod:`tests.support.virtual_time`), so
 that no machine is too slow for it; sockets, threads and the store are real. The settings are those of a
 first start, except two days of history instead of 60, and no 4h bars, for which the exchange would have
 to invent 154 days of every symbol first. Messages and closed bars go through outboxes, and whoever takes
@@ -30,8 +30,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from benchmarks._report import anonymous_mb
-from benchmarks._virtual_time import virtual_time
-from benchmarks.soak import VirtualTimeStore
+from tests.support.virtual_time import VirtualTimeStore, virtual_time
 from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.composition import configured_engine

@@ -3,7 +3,7 @@
 ``python -m benchmarks.soak [--seed N] [--seeds N] [--jobs N] [--days D] [--storage DIR] [--json] [--check]``,
 and more. A seed of 30 days and 20 symbols takes some ten minutes of a core.
 
-Engine and exchange are one process on a loop of virtual time (see :mod:`benchmarks._virtual_time`): sockets,
+Engine and exchange are one process on a loop of virtual time (:mod:`tests.support.virtual_time`): sockets,
 threads and the store are real, and time goes on only while all of them wait. So no machine is too slow for
 it, and none makes gaps that the seed did not mean. Exchange time runs ``--speed`` times as fast as the time
 in which the engine's own patience is counted; forming frames come once in ``--cadence`` seconds.
@@ -35,17 +35,16 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 from msgspec.structs import replace
 
 from benchmarks._soak_messages import Collector, Outcome, PublishedMessages, Witness, judge
-from benchmarks._virtual_time import VirtualTimeLoop, virtual_time
+from tests.support.virtual_time import VirtualTimeStore, virtual_time
 from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
 from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
@@ -70,17 +69,8 @@ _AWAY = (10.0, 40 * 3_600.0)
 Report = Callable[[str], None]
 
 
-class VirtualTimeStore(Store):
-    """A store whose writes hold up virtual time, and of which a kill can be had."""
-
-    def __init__(self, path: Path, **options: Any) -> None:  # noqa: ANN401
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualTimeLoop)
-        self._loop = loop
-        super().__init__(path, **options)
-
-    def _submit(self, job: Callable[[Any], Any]) -> Future[Any]:
-        return self._loop.follow(super()._submit(job))
+class SurvivingStore(VirtualTimeStore):
+    """A store of which a copy can be had as a kill would leave it."""
 
     def survivor(self, path: Path) -> None:
         """Copy to ``path`` what would be left if the process died now: all that is committed."""
@@ -150,7 +140,7 @@ class _Run:
     async def _one_run(self, path: Path, until: int, last: bool) -> Path:
         """One engine from start to stop; where the store is that the next one finds."""
         clock = self.exchange.clock
-        store = VirtualTimeStore(path, exchange="soak")
+        store = SurvivingStore(path, exchange="soak")
         outbox = store.open_outbox([Collector.name], max_mb=4096)
         collector = Collector(outbox, self.published)
         sinks: list[Sink] = [collector]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from store_child import FIRST, candle_of
 
-from tui_feeder.engine.core.candle import MINUTE_MS, Source
+from tui_feeder.engine.core.candle import MINUTE_MS, Rows, Source, to_candles
+from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.storage.store import Store, Written
 
 CHILD = Path(__file__).with_name("store_child.py")
@@ -71,3 +72,15 @@ def next_step(process: subprocess.Popen[str]) -> list[str]:
     process.stdin.write("\n")
     process.stdin.flush()
     return next_line(process)
+
+
+def check_whole(store: Store) -> None:
+    """Rows, coverage and certification are of one piece, and no row is torn."""
+    for symbol in store.symbols():
+        rows, sources = store.read_sourced(symbol, 0, EVER)
+        assert Coverage.of_times(rows["open_time"]) == store.present(symbol)
+        assert not store.certified(symbol).subtract(store.present(symbol))
+        for source in set(sources.tolist()):
+            of_source: Rows = rows[sources == source]
+            wanted = [candle_of(int(at), Source(source)) for at in of_source["open_time"]]
+            assert to_candles(of_source) == wanted

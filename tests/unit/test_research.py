@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import pickle
 import re
-import subprocess
 import sys
 import threading
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -15,10 +14,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from places import DOCS, SUPPORT
+from places import DOCS
 from samples import MIDNIGHT, walk
 
-import tui_feeder
 from tui_feeder import CandleStore, open_store, to_pandas, to_polars
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, to_candles
 from tui_feeder.engine.core.coverage import Coverage, span
@@ -167,39 +165,6 @@ def test_it_can_be_opened_twice_and_from_threads(path: Path, rows: Rows) -> None
     second.close()
 
 
-def test_it_sees_what_another_process_writes_meanwhile(tmp_path: Path) -> None:
-    writer = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from samples import walk\n"
-        "from tui_feeder.engine.core.candle import Source\n"
-        "from tui_feeder.engine.storage.store import Store\n"
-        "store = Store(Path(sys.argv[1]), exchange='x', map_size=1 << 16)\n"  # it must grow under us
-        "rows = walk(30 * 1440)\n"
-        "for day in range(30):\n"
-        "    store.put('BTCUSDT', rows[day * 1440:][:1440], Source.REST).result()\n"
-        "    print(day, flush=True)\n"
-        "    sys.stdin.readline()\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", writer, str(tmp_path)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=SUPPORT,
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stdin is not None
-    assert process.stdout.readline() == "0\n"
-    with open_store(tmp_path) as store:
-        for day in range(1, 30):
-            assert len(store.candles("BTCUSDT", "1d")) == day
-            process.stdin.write("\n")
-            process.stdin.flush()
-            assert process.stdout.readline() == f"{day}\n"
-        assert np.array_equal(store.candles("BTCUSDT")["close"], walk(30 * 1440)["close"])
-    process.stdin.close()
-    process.stdout.close()
-    assert process.wait(30) == 0
-
-
 def test_pandas_frames_have_utc_times(path: Path, rows: Rows) -> None:
     pd = pytest.importorskip("pandas")
     with open_store(path) as store:
@@ -248,16 +213,6 @@ def test_the_page_about_python_says_what_works(tmp_path: Path, capsys: pytest.Ca
         exec(snippets[0], {})
     assert capsys.readouterr().out == "['BTCUSDT']\n"
     assert f"BTCUSDT {MIDNIGHT + 5 * MINUTE_MS} {MIDNIGHT + 7 * MINUTE_MS} 2 minutes" in printed
-
-
-def test_importing_the_package_loads_nothing_and_its_names_are_there() -> None:
-    program = "import sys, tui_feeder; print(*sys.modules); tui_feeder.open_store"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert not loaded & {"numpy", "lmdb", "aiohttp", "typer", "textual", "msgspec"}
-    assert set(tui_feeder.__all__) <= set(dir(tui_feeder))
-    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        tui_feeder.nothing  # noqa: B018
 
 
 DAY = MIDNIGHT + 19 * DAY_MS  # 2026-01-20

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -235,13 +233,6 @@ log_level = "debug"
 def test_a_configuration_is_frozen() -> None:
     with pytest.raises(AttributeError):
         Config().application.symbols = ("ETHUSDT",)  # type: ignore[misc]
-
-
-def test_importing_the_configuration_loads_nothing_heavy() -> None:
-    heavy = "{'textual', 'rich', 'numpy', 'typer', 'aiohttp', 'asyncio', 'lmdb'}"
-    code = f"import sys, tui_feeder.config; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_values_of_every_kind_are_taken(tmp_path: Path) -> None:

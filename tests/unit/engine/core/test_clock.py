@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+from virtual_time import in_virtual_time
+
 from tui_feeder.engine.core.clock import ExchangeClock
 
 
@@ -34,14 +36,17 @@ def test_a_fast_exchange_passes_a_minute_in_a_second() -> None:
     assert clock.now() >= 1_600_000_060_000
 
 
+@in_virtual_time
 async def test_sleeping_ends_when_exchange_time_is_there() -> None:
     clock = ExchangeClock(rate=1_000.0)
     wanted = clock.now() + 100_000  # a tenth of a second here
-    await asyncio.wait_for(clock.sleep_until(wanted), 20)
-    assert clock.now() >= wanted
-    await asyncio.wait_for(clock.sleep_until(wanted - 60_000), 20)
+    await clock.sleep_until(wanted)
+    assert wanted <= clock.now() < wanted + 2_000
+    await clock.sleep_until(wanted - 60_000)
+    assert clock.now() < wanted + 2_000
 
 
+@in_virtual_time
 async def test_sleeping_follows_a_clock_that_is_measured_meanwhile() -> None:
     clock = ExchangeClock(rate=100.0)
     wanted = clock.now() + 60_000
@@ -49,7 +54,8 @@ async def test_sleeping_follows_a_clock_that_is_measured_meanwhile() -> None:
     await asyncio.sleep(0.05)
     now = time.monotonic()
     clock.measure([(now, wanted - 600_000, now)])
+    await asyncio.sleep(1.0)  # it would have ended after 0.6 s
     assert not sleeping.done()
     clock.measure([(now, wanted, now)])
-    await asyncio.wait_for(sleeping, 20)
-    assert clock.now() >= wanted
+    await sleeping
+    assert wanted <= clock.now() < wanted + 600_000

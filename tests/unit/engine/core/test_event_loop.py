@@ -1,14 +1,11 @@
-"""How late a loop wakes is counted for every tick that was due, also for those a standstill has missed."""
+"""How late a loop wakes is counted for every tick that was due, also for those a blocked loop has missed."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from types import SimpleNamespace
 
-import pytest
+from virtual_time import VirtualTimeLoop, in_virtual_time
 
-from tui_feeder.engine.core import event_loop
 from tui_feeder.engine.core.event_loop import LAG_BOUNDS, ticks
 from tui_feeder.engine.core.latency import Latency
 
@@ -41,30 +38,37 @@ class Ticking:
         return sum(counted.counts[counted.bounds.index(seconds) + 1 :])
 
 
-async def test_every_tick_that_a_standstill_missed_counts_with_its_own_wait() -> None:
-    one = Ticking()
-    await asyncio.sleep(0.1)
-    ticked, observed = one.ticks, one.observed
-    one.came.clear()
-    time.sleep(1.0)  # noqa: ASYNC251
-    await one.came.wait()
-    assert one.ticks == ticked + 1
-    assert one.observed - observed >= 49
-    assert one.later_than(0.5) >= 24  # of fifty, half waited for more than half the time
-    assert one.later_than(0.25) >= one.later_than(0.5) + 11
-    assert one.lag.counted().total >= 0.9 * 50 * 0.5
-    await asyncio.sleep(0.1)
-    assert one.ticks > ticked + 1
-    await one.end()
+def block(seconds: float) -> None:
+    """The loop does nothing else for so long."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.jump(seconds)
 
 
-async def test_of_a_loop_that_stood_still_for_a_day_a_thousand_ticks_count(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    one = Ticking()
+@in_virtual_time
+async def test_every_tick_that_a_blocked_loop_missed_counts_with_its_own_wait() -> None:
+    ticking = Ticking()
+    await asyncio.sleep(0.1)
+    ticked, observed = ticking.ticks, ticking.observed
+    ticking.came.clear()
+    block(1.0)
+    await ticking.came.wait()
+    assert ticking.ticks == ticked + 1
+    assert 50 <= ticking.observed - observed <= 51
+    assert 24 <= ticking.later_than(0.5) <= 26  # of fifty, half waited for more than half the time
+    assert 12 <= ticking.later_than(0.25) - ticking.later_than(0.5) <= 13
+    assert 0.95 * 50 * 0.5 <= ticking.lag.counted().total <= 1.05 * 50 * 0.5
+    await asyncio.sleep(0.1)
+    assert ticking.ticks >= ticked + 5
+    await ticking.end()
+
+
+@in_virtual_time
+async def test_of_a_loop_that_was_blocked_for_a_day_a_thousand_ticks_count() -> None:
+    ticking = Ticking()
     await asyncio.sleep(0.05)
-    tomorrow = SimpleNamespace(monotonic=lambda: time.monotonic() + 86_400.0)
-    monkeypatch.setattr(event_loop, "time", tomorrow)
+    block(86_400.0)
     await asyncio.sleep(0.1)
-    assert 700 <= one.later_than(5.0) <= 1_000
-    await one.end()
+    assert ticking.later_than(5.0) == 750  # the ticks of the last 20 s that waited for more than 5 s
+    assert 1_000 <= ticking.observed <= 1_010
+    await ticking.end()

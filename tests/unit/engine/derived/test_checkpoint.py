@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import CONFIG, end_of, keep, made
-from feed import NOON, Collected, configured, exchange_at, feeding, until
+from checkpoints import CONFIG, end_of, keep, made, message_bytes, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from places import SUPPORT
 from samples import MIDNIGHT, fil, walk
 
 from tui_feeder.config import Config, VolumeProfile
-from tui_feeder.engine.acquisition import checkpoint_writer as numbers_keeper
 from tui_feeder.engine.analytics.aggregate import aggregate
-from tui_feeder.engine.analytics.message import Message
-from tui_feeder.engine.analytics.message import encode as encoded
-from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source, to_candles
 from tui_feeder.engine.core.checksum import with_checksum, without_checksum
 from tui_feeder.engine.derived import checkpoint as kept_numbers
@@ -46,20 +36,6 @@ OTHER = replace(
     CONFIG, volume_profile=VolumeProfile(value_area_calculation_mode="Greedy", fixed_price_increment=0.5)
 )
 LONG = 5_000
-
-
-def same(store: Store, one: SymbolPipeline, other: SymbolPipeline) -> bool:
-    """Whether both say the same now and after many more minutes, which are stored meanwhile."""
-    assert one.timeframe_states() == other.timeframe_states()
-    assert said(one.message()) == said(other.message())
-    onward = walk(400, seed=9, start=end_of(store))
-    store.put("XUSDT", onward, Source.STREAM).result()
-    both = [[said(count_minute(store, each, c)) for each in (one, other)] for c in to_candles(onward)]
-    return all(mine == yours for mine, yours in both)
-
-
-def said(message: Message | None) -> bytes:
-    return b"" if message is None else encoded(message)
 
 
 def store_at(path: Path, rows: Rows) -> Store:
@@ -171,7 +147,7 @@ def test_a_whole_day_later_and_window_after_window_they_go_on_alike(tmp_path: Pa
                 resume(store, CONFIG, "XUSDT", end - MINUTE_MS)
         found = resume(store, CONFIG, "XUSDT", end)
         assert found is not None
-        assert said(found[0].message()) == said(made(store, CONFIG, end).message())
+        assert message_bytes(found[0]) == message_bytes(made(store, CONFIG, end))
     store.close()
 
 
@@ -268,7 +244,7 @@ def test_a_silence_of_more_than_a_day_before_all_that_was_published_refuses_them
     store.put("XUSDT", walk(50, start=MIDNIGHT + 3 * DAY_MS), Source.STREAM).result()
     found = resume(store, CONFIG, "XUSDT", end_of(store))
     assert found is not None  # numbers go on across it, and name what they lack
-    assert said(found[0].message()) == said(load_pipeline(store, CONFIG, "XUSDT", end_of(store)).message())
+    assert message_bytes(found[0]) == message_bytes(load_pipeline(store, CONFIG, "XUSDT", end_of(store)))
     store.put_note("revisions XUSDT", Revisions(MIDNIGHT + 3 * DAY_MS).encode()).result()
     with pytest.raises(UnusableCheckpoint, match="begins elsewhere"):
         resume(store, CONFIG, "XUSDT", end_of(store))
@@ -334,82 +310,8 @@ def test_history_that_ages_out_at_its_beginning_does_not_refuse_them(tmp_path: P
     assert earliest_start(later, chosen) > history_start(store.present("XUSDT"), end, chosen)
     found = resume(store, CONFIG, "XUSDT", later)
     assert found is not None
-    assert said(found[0].message()) == said(made(store, CONFIG, later).message())
+    assert message_bytes(found[0]) == message_bytes(made(store, CONFIG, later))
     store.close()
 
 
 # --- killed, stopped, started --------------------------------------------------------------------
-
-
-def test_a_kill_at_any_moment_leaves_numbers_that_are_right(tmp_path: Path) -> None:
-    for patience in (3, 40, 90):
-        child = subprocess.Popen(
-            [sys.executable, str(SUPPORT / "kept_child.py"), str(tmp_path)],
-            stdout=subprocess.PIPE,
-        )
-        assert child.stdout is not None
-        for _ in range(patience):
-            assert child.stdout.readline()
-        time.sleep(0.001 * patience)
-        child.kill()
-        child.wait()
-        child.stdout.close()
-        store = Store(tmp_path, exchange="test")
-        end = end_of(store)
-        found = resume(store, CONFIG, "XUSDT", end)
-        assert found is not None
-        assert same(store, found[0], made(store, CONFIG, end))
-        store.close()
-
-
-async def test_an_engine_that_starts_again_goes_on_from_what_it_kept(tmp_path: Path) -> None:
-    async with exchange_at(NOON - 30_000, ["BTCUSDT"], 60.0) as exchange:
-        config = configured(exchange, ["BTCUSDT"], days=3)
-        async with feeding(config, tmp_path) as (engine, sink):
-            await until(lambda: len(sink.minutes("BTCUSDT")) >= 2)
-            assert engine.journal.counters["pipelines_loaded_from_candles"] >= 1
-            assert engine.journal.counters["checkpoints_resumed"] == 0
-        more = Collected()
-        async with feeding(config, tmp_path, more) as (engine, _):
-            await until(lambda: len(more.minutes("BTCUSDT")) >= 3)
-            assert engine.journal.counters["checkpoints_resumed"] == 1
-            told = {
-                m["timestamp"]: raw
-                for m, raw in zip(more.messages["BTCUSDT"], more.raw["BTCUSDT"], strict=True)
-            }
-            newest = max(told)
-            scratch = load_pipeline(engine.store, config, "BTCUSDT", newest + 1)
-            assert said(scratch.message()) == told[newest]
-        # Damaged, they are refused, said so, and made again.
-        store = Store(tmp_path, exchange=engine.store.exchange)
-        block = store.checkpoint("BTCUSDT") or b""
-        store.put_checkpoint("BTCUSDT", block[:-1]).result()
-        store.close()
-        last = Collected()
-        async with feeding(config, tmp_path, last) as (engine, _):
-            await until(lambda: last.minutes("BTCUSDT"))
-            assert engine.journal.counters["checkpoints_resumed"] == 0
-            assert any("they are damaged" in event.text for event in engine.journal.events)
-
-
-async def test_a_running_engine_keeps_them_and_makes_them_again_after_a_repair(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(numbers_keeper, "_EVERY_SECONDS", 0.05)
-    async with exchange_at(NOON - 30_000, ["BTCUSDT"], 60.0) as exchange:
-        config = configured(exchange, ["BTCUSDT"], days=3)
-        async with feeding(config, tmp_path) as (engine, sink):
-            store = engine.store
-            await until(lambda: sink.minutes("BTCUSDT") and store.checkpoint("BTCUSDT") is not None)
-            before = store.edition("BTCUSDT")
-            old = store.read("BTCUSDT", NOON - DAY_MS, NOON - DAY_MS + MINUTE_MS)
-            old["volume"] *= 2
-            await asyncio.wrap_future(store.put("BTCUSDT", old, Source.ARCHIVE_MONTH))
-            assert store.edition("BTCUSDT") == before + 1
-            await until(lambda: decode(store.checkpoint("BTCUSDT") or b"")[0].edition == before + 1)
-        stopped = Store(tmp_path, exchange=store.exchange)
-        end = (stopped.watermark("BTCUSDT") or 0) + MINUTE_MS
-        found = resume(stopped, config, "BTCUSDT", end)
-        assert found is not None
-        assert said(found[0].message()) == said(load_pipeline(stopped, config, "BTCUSDT", end).message())
-        stopped.close()

@@ -1,21 +1,30 @@
-"""An event loop whose time goes on only while everybody waits for it.
+"""An event loop with virtual time: it jumps to the next timer whenever nothing else is to be done.
 
 Sockets, threads and files are the real ones. Whenever no callback is ready, no socket has data and no
-thread works, time jumps to the next timer instead of being slept through. So a second has as many events
-as it always has, whatever the machine is like: a slow one takes longer, and misses nothing by it.
+thread works, time jumps to the next timer instead of being waited for. So a second has as many events
+as it always has, whatever the machine is like: a slow machine takes longer, and misses nothing by it.
+
+A test runs so with :func:`in_virtual_time`. What it starts must be on the same loop, or known to it: the
+executors of the loop are, and the writer of a :class:`VirtualTimeStore`. Other processes are not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import selectors
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor, Future
-from typing import Any
+from pathlib import Path
+from typing import Any, ParamSpec
 from unittest import mock
+
+from tui_feeder.engine.storage.store import Store
+
+P = ParamSpec("P")
 
 #: Real seconds to wait for a thread before looking again.
 _LOOK = 0.05
@@ -112,3 +121,27 @@ def virtual_time() -> Iterator[asyncio.Runner]:
         mock.patch("time.time", loop.wall),
     ):
         yield runner
+
+
+def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run a test that is a coroutine on a loop of virtual time of its own."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with virtual_time() as runner:
+            runner.run(test(*args, **kwargs))
+
+    return run
+
+
+class VirtualTimeStore(Store):
+    """A store whose writes hold up virtual time. It must be opened on the loop, not on another thread."""
+
+    def __init__(self, path: Path, **options: Any) -> None:  # noqa: ANN401
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        self._loop = loop
+        super().__init__(path, **options)
+
+    def _submit(self, job: Callable[[Any], Any]) -> Future[Any]:
+        return self._loop.follow(super()._submit(job))
