@@ -248,7 +248,8 @@ class FakeMonitor:
             weights[inside] += bar["volume"] / max(1, inside.sum())
         poc = int(weights.argmax())
         below = above = poc
-        while weights[below : above + 1].sum() < 0.7 * weights.sum():
+        wanted = 0.7 * weights.sum()
+        while weights[below : above + 1].sum() < wanted:
             down = weights[below - 1] if below else -1.0
             up = weights[above + 1] if above + 1 < len(weights) else -1.0
             below, above = (below - 1, above) if down >= up else (below, above + 1)
@@ -322,14 +323,13 @@ def hash_of(text: str) -> int:
 
 def ema(closes: NDArray[np.float64], period: int) -> NDArray[np.float64]:
     """EMA seeded with the simple mean of the first ``period`` closes, NaN before."""
-    result = np.full(len(closes), math.nan)
     alpha = 2 / (period + 1)
     value = float(closes[:period].mean())
-    result[period - 1] = value
-    for i in range(period, len(closes)):
-        value = alpha * float(closes[i]) + (1 - alpha) * value
-        result[i] = value
-    return result
+    values = [math.nan] * (period - 1) + [value]
+    for close in closes[period:].tolist():
+        value = alpha * close + (1 - alpha) * value
+        values.append(value)
+    return np.array(values)
 
 
 def with_troubles(monitor: FakeMonitor) -> FakeMonitor:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
+from functools import cache
 from itertools import product
 from typing import Any, Literal
 
@@ -44,17 +45,23 @@ def typical_of(candles: list[Candle]) -> Decimal:
     return (spans[n // 2] + spans[(n - 1) // 2]) / 2 if n else Decimal(0)
 
 
-def auto_of(span: Decimal, typical: Decimal, s: ProfileSettings, one_price: float, minutes: int) -> Decimal:
-    """The Auto increment by looking through all there are; ``minutes`` of the day are over."""
-    tick = Decimal(repr(s.tick_size)) if s.tick_size else None
+@cache
+def nice_steps(tick: Decimal | None) -> list[Decimal]:
+    """1, 2, 2.5 and 5 times every power of ten, ascending; with ``tick`` those that are multiples of it."""
     with localcontext() as context:
         context.prec = 100
-        every = [
+        return [
             step
             for k in range(-30, 30)
             for nice in (Decimal("1"), Decimal("2"), Decimal("2.5"), Decimal("5"))
             if (step := nice.scaleb(k)) and (tick is None or step % tick == 0)
         ]
+
+
+def auto_of(span: Decimal, typical: Decimal, s: ProfileSettings, one_price: float, minutes: int) -> Decimal:
+    """The Auto increment by looking through all there are; ``minutes`` of the day are over."""
+    tick = Decimal(repr(s.tick_size)) if s.tick_size else None
+    every = nice_steps(tick)
     if typical:
         least = [step for step in every if step * s.target_price_levels <= typical] or every[:1]
         step = least[-1]
@@ -95,7 +102,7 @@ def reference_row(price: float, increment: Decimal) -> int:
         return int((Decimal(repr(price)) / increment).to_integral_value(ROUND_HALF_EVEN))
 
 
-Weights = tuple[dict[int, Fraction], dict[int, Fraction]]
+Weights = tuple[dict[int, Fraction], dict[int, int]]
 
 
 def reference_rows(candles: list[Candle], s: ProfileSettings, typical: Decimal = Decimal(0)) -> Weights:
@@ -103,16 +110,20 @@ def reference_rows(candles: list[Candle], s: ProfileSettings, typical: Decimal =
     increment = reference_increment(candles, s, typical)
     rows = {p: reference_row(p, increment) for c in candles for p in (c.high, c.low, c.close)}
     volumes: dict[int, Fraction] = defaultdict(Fraction)
-    counts: dict[int, Fraction] = defaultdict(Fraction)
+    counts: dict[int, int] = defaultdict(int)
     for c in candles:
         high, low, close = rows[c.high], rows[c.low], rows[c.close]
         v = Fraction(repr(c.volume))
-        parts = {
-            "ClosingPrice": [(close, v)],
-            "WeightedOHLC": [(close, v / 2), (high, v / 4), (low, v / 4)],
-            "HighLowWeighted": [(high, v / 2), (low, v / 2)],
-            "UniformOHLC": [(r, v / (high - low + 1)) for r in range(low, high + 1)],
-        }[s.volume_distribution_mode]
+        match s.volume_distribution_mode:
+            case "ClosingPrice":
+                parts = [(close, v)]
+            case "WeightedOHLC":
+                parts = [(close, v / 2), (high, v / 4), (low, v / 4)]
+            case "HighLowWeighted":
+                parts = [(high, v / 2), (low, v / 2)]
+            case "UniformOHLC":
+                share = v / (high - low + 1)
+                parts = [(r, share) for r in range(low, high + 1)]
         for row, part in parts:
             volumes[row] += part
         for row in {row for row, _ in parts}:

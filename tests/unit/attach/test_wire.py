@@ -8,6 +8,7 @@ from dataclasses import astuple, replace
 
 import msgspec
 import pytest
+from examples import examples
 from fake_monitor import NOON, FakeMonitor
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,7 +103,7 @@ def between(before: Snapshot | None, after: Snapshot, age: float = 0.0) -> Diffe
 
 
 @given(st.lists(snapshots, min_size=1, max_size=5))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_row_of_snapshots_arrives_as_it_was_taken(taken: list[Snapshot]) -> None:
     told: Snapshot | None = None
     there: Snapshot | None = None
@@ -113,7 +114,7 @@ def test_any_row_of_snapshots_arrives_as_it_was_taken(taken: list[Snapshot]) -> 
 
 
 @given(st.lists(events, min_size=1, max_size=20, unique_by=lambda e: (e.at, e.text)), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_of_the_log_only_what_is_new_is_sent(lines: list[Event], data: st.DataObject) -> None:
     first = data.draw(st.integers(0, len(lines)))
     gone = data.draw(st.integers(0, first))

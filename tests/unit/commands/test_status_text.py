@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from fake_monitor import FakeMonitor
@@ -13,9 +14,14 @@ from tui_feeder.monitor import GapView, Snapshot, StreamView, SymbolState
 BAD = tuple(state for state in SymbolState if state is not SymbolState.LIVE)
 
 
+@cache
+def healthy(symbols: int) -> Snapshot:
+    return FakeMonitor(symbols).snapshot()
+
+
 def troubled(symbols: int) -> Snapshot:
     """Every kind of trouble at once."""
-    snapshot = FakeMonitor(symbols).snapshot()
+    snapshot = healthy(symbols)
     views = tuple(
         replace(view, symbol=f"S{number}USDT", state=BAD[number % len(BAD)], reason=f"reason {number}")
         for number, view in enumerate(snapshot.symbols)
@@ -46,7 +52,7 @@ def test_it_is_short_for_any_number_of_symbols(symbols: int) -> None:
     assert len(lines) <= 30
     assert lines[2] == "disk      disk full: writes are paused"
     assert max(map(len, lines)) < 160
-    good = status_text(replace(FakeMonitor(symbols).snapshot(), sinks={"kafka": "ok"}), "head").splitlines()
+    good = status_text(replace(healthy(symbols), sinks={"kafka": "ok"}), "head").splitlines()
     assert len(good) <= 8
     assert [line.split()[0] for line in good] == [
         "head", "state", "symbols", "newest", "streams", "gaps", "sinks", "store",
@@ -54,7 +60,7 @@ def test_it_is_short_for_any_number_of_symbols(symbols: int) -> None:
 
 
 def test_what_is_wrong_stands_before_what_is_well() -> None:
-    snapshot = FakeMonitor(600).snapshot()
+    snapshot = healthy(600)
     views = list(snapshot.symbols)
     for number in range(7):
         views[number] = replace(views[number], state=SymbolState.STALE, reason="no frame from market 1")

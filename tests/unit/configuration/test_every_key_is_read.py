@@ -36,24 +36,28 @@ READ_AS = {
 
 
 @cache
-def reads() -> tuple[tuple[str, str], ...]:
-    """File and text of every attribute that the program reads, outside of the configuration itself."""
-    found: list[tuple[str, str]] = []
+def reads() -> dict[str, list[tuple[str, str]]]:
+    """File and text of every attribute that the program reads, by its name; the configuration is left out."""
+    found: dict[str, list[tuple[str, str]]] = {}
     for path in sorted(PROGRAM.rglob("*.py")):
         name = path.relative_to(PROGRAM).as_posix()
         if name.startswith(("configuration/", "config.py", "demo.py")):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-                found.append((name, ast.unparse(node)))
-    return tuple(found)
+                found.setdefault(node.attr, []).append((name, ast.unparse(node)))
+    return found
 
 
 def readers(key: str) -> list[str]:
     section, _, leaf = key.rpartition(".")
     base, files = READ_AS[section]
     form = re.compile(rf"(.*\.)?({base})\.{leaf}")
-    return [f"{name}: {text}" for name, text in reads() if Path(name).match(files) and form.fullmatch(text)]
+    return [
+        f"{name}: {text}"
+        for name, text in reads().get(leaf, [])
+        if Path(name).match(files) and form.fullmatch(text)
+    ]
 
 
 def lines() -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from places import EXAMPLE
@@ -201,7 +202,9 @@ def fits(form: type, default: object) -> bool:
     return form in ((int, float) if isinstance(default, float) else (type(default),))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(which=st.sampled_from(KEYS), form=st.sampled_from(sorted(LITERALS, key=repr)), shift=st.integers(0, 3))
 def test_any_key_of_a_wrong_type_is_exactly_one_problem_at_its_line(
     tmp_path: Path, which: tuple[int, str, str], form: type, shift: int

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from alerting import MONTH, minute_message, replayed, rules
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
@@ -33,6 +34,8 @@ from tui_feeder.monitor import AlertView
 POC = Rule("poc", "price_cross", level="poc", cooldown_ms=0)
 GAP = Rule("gap", "gap_open", seconds=10, cooldown_ms=60_000)
 MUTE = Rule("mute", "stream_stale", seconds=300, cooldown_ms=60_000)
+#: So many days of a month are cut at random; the whole month is cut at its alerts.
+CUT_DAYS = 10
 LAG = Rule("lag", "sink_lag", seconds=120, cooldown_ms=60_000)
 
 
@@ -72,10 +75,12 @@ def month() -> tuple[list[tuple[Any, Any]], list[Alert]]:
     return minutes, [alert for minute in minutes for alert in watched.minute(*minute)]
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.integers(0, 30 * 1440), max_size=12))
-def test_a_month_cut_into_runs_anywhere_gives_the_alerts_of_one_run(cuts: list[int]) -> None:
-    minutes, wanted = month()
+@settings(max_examples=examples(15), deadline=None)
+@given(st.lists(st.integers(0, CUT_DAYS * 1440), max_size=12))
+def test_days_cut_into_runs_anywhere_give_the_alerts_of_one_run(cuts: list[int]) -> None:
+    minutes = month()[0][: CUT_DAYS * 1440]
+    wanted = [alert for alert in month()[1] if alert.at <= minutes[-1][1].timestamp]
+    assert len(wanted) > 100
     with kept() as runs:
         told: list[Alert] = []
         for start, end in itertools.pairwise([0, *sorted(cuts), len(minutes)]):
@@ -100,7 +105,7 @@ def test_a_cut_at_every_alert_of_a_month_changes_nothing() -> None:
     assert told == wanted
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.sampled_from([GAP, MUTE, LAG]))
 def test_trouble_that_lasts_over_restarts_is_told_once(runs_of: list[int], rule: Rule) -> None:
     """A run counts how long trouble lasts from its own start; of a sink the outbox knows it."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import MIDNIGHT, MONTHS, candle, candle_lists, real_month, walk
@@ -51,7 +52,7 @@ def test_bars_of_real_months_equal_a_pandas_resample(month: str, timeframe: int)
 
 
 @given(candle_lists(), st.sampled_from(TIMEFRAMES))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_one_at_a_time_gives_the_same_bits_as_all_at_once(candles: list[Candle], timeframe: int) -> None:
     bars = aggregate(to_rows(candles), timeframe)
     done = live(candles, timeframe)
@@ -78,7 +79,7 @@ def test_sums_keep_decimal_digits() -> None:
 
 
 @given(st.lists(st.decimals(0, 10**6, places=3), min_size=240, max_size=240))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_a_long_sum_equals_the_decimal_sum(volumes: list[Decimal]) -> None:
     candles = [candle(i, 1, 1, 1, 1, float(volume)) for i, volume in enumerate(volumes)]
     (bar,) = live(candles, 14400)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from messages import valid
@@ -73,7 +74,7 @@ def fields(message: Message | None) -> dict[str, Any]:
 
 
 @given(candle_lists(most=60), st.integers(0, 60), st.sampled_from(VARIED))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_division_between_load_and_update_gives_equal_bytes(
     candles: list[Candle], at: int, s: PipelineSettings
 ) -> None:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import MIDNIGHT, candle_lists, fil, walk
@@ -70,7 +71,7 @@ def test_batch_equals_one_at_a_time_when_candles_leave() -> None:
 
 
 @given(candle_lists(most=60), st.integers(0, 60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_split_gives_the_same_and_is_near_the_exact(candles: list[Candle], at: int) -> None:
     rows = to_rows(candles)
     at = min(at, len(rows))

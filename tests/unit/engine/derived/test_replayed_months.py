@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from messages import valid
@@ -177,7 +178,7 @@ def test_the_first_day_of_a_listing_and_its_midnight(tmp_path: Path) -> None:
 
 
 @given(candle_lists(most=40), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_order_duplication_and_repair_do_not_matter(
     tmp_path_factory: pytest.TempPathFactory, candles: list[Candle], data: st.DataObject
 ) -> None:

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from profile_reference import (
@@ -77,10 +78,11 @@ def test_golden_vectors(distribution: Distribution, rows: dict[int, float], poc:
 @pytest.mark.parametrize("month", ["FIL", "AVAXUSDT-1m-2026-02", "LTCUSDT-1m-2026-02", "LINKUSDT-1m-2026-02"])
 def test_real_days_equal_the_reference_in_every_mode(month: str, mode: Mode) -> None:
     days = days_of(fil()[43_200 - 1_440 * 5 :] if month == "FIL" else real_month(month))
-    chosen = days[:: len(days) // 5][:5]
+    wanted = examples(5, least=3)
+    chosen = days[:: len(days) // wanted][:wanted]
     if month == "FIL":
         chosen[-1] = next(d for d in days_of(fil()) if d["open_time"][0] == 1_730_073_600_000)  # the outage
-    assert len(chosen) == 5
+    assert len(chosen) == wanted
     base = ProfileSettings(price_increment_mode=mode, fixed_price_increment=0.01, tick_size=0.001)
     for day in chosen:
         candles = to_candles(day)
@@ -122,7 +124,7 @@ def test_thousands_of_rows_kept_one_candle_at_a_time_give_the_same_bits(
 
 
 @given(candle_lists(), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_candles_equal_the_reference(candles: list[Candle], data: st.DataObject) -> None:
     last = candles[-1].open_time // DAY_MS
     earlier, typical = [c for c in candles if c.open_time // DAY_MS < last], typical_of(candles)
@@ -165,7 +167,7 @@ def test_one_at_a_time_gives_the_same_bits_at_every_minute(mode: Mode) -> None:
     st.integers(0, 30),
     st.sampled_from([s for mode in MODES for s in all_modes(ProfileSettings(price_increment_mode=mode))]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_load_then_add_equals_load_of_all(candles: list[Candle], at: int, s: ProfileSettings) -> None:
     price = candles[0].close
     s = replace(
@@ -223,7 +225,7 @@ def test_a_real_day_kept_from_minute_to_minute_has_the_figures_of_each_minute_ma
     st.sampled_from([s for s in all_modes() if s.volume_distribution_mode != "UniformOHLC"]),
     st.integers(1, 4),
 )
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 def test_volumes_of_any_size_and_any_number_of_digits_add_up_exactly(
     parts: list[tuple[int, float]], s: ProfileSettings, every: int
 ) -> None:
@@ -252,7 +254,7 @@ def test_midnight_begins_a_new_profile() -> None:
 
 
 @given(candle_lists(), st.sampled_from(all_modes()))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_volume_is_conserved_and_the_value_area_holds_what_it_should(
     candles: list[Candle], s: ProfileSettings
 ) -> None:
@@ -281,7 +283,7 @@ def test_vwap_is_quote_over_base_volume() -> None:
 
 
 @given(candle_lists(scale=2), st.sampled_from(all_modes()))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_profile_of_very_many_rows_equals_the_reference_minute_by_minute(
     candles: list[Candle], s: ProfileSettings
 ) -> None:

@@ -4,6 +4,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import candle
@@ -49,7 +50,7 @@ def test_traditional_and_greedy_differ() -> None:
     st.integers(0, 100),
     st.sampled_from((1, 4, 64)),
 )
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=examples(1_000), deadline=None)
 def test_the_value_area_of_many_rows_equals_that_of_few(
     parts: list[tuple[int, int]], poc: int, step: int, percent: int, block: int
 ) -> None:
@@ -71,7 +72,7 @@ def test_the_value_area_of_many_rows_equals_that_of_few(
     st.sampled_from((1, 2)),
     st.integers(0, 100),
 )
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=examples(1_000), deadline=None)
 def test_the_value_area_of_runs_equals_that_of_rows(
     runs: list[tuple[int, int]], step: int, percent: int
 ) -> None:
@@ -102,7 +103,7 @@ def test_the_value_area_of_runs_equals_that_of_rows(
     st.sampled_from((1, 1, 3, 17)),
     st.integers(1, 4),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_an_area_kept_while_rows_grow_is_the_one_made_from_nothing(
     growth: list[tuple[list[tuple[int, int]], int]],
     step: int,
