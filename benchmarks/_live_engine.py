@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.exchanges.base import Exchange as ExchangeAdapter
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.thread import EngineThread
@@ -82,8 +84,15 @@ class _Stamped(Engine):
 
     arrivals: _Arrivals
 
-    def __init__(self, config: Config, store: Store, sinks: Sequence[Sink]) -> None:
-        super().__init__(config, store, sinks)
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        exchange: ExchangeAdapter,
+        sinks: Sequence[Sink],
+        workers: ThreadPoolExecutor,
+    ) -> None:
+        super().__init__(config, store, exchange, sinks, workers)
         self.frames = 0
         self.closed_at: dict[tuple[str, int], float] = {}
 

@@ -80,7 +80,7 @@ def test_a_level_for_a_module_that_is_not_there_is_told(tmp_path: Path) -> None:
     ("old", "new"),
     [
         ("tui_feeder.engine.binance", "tui_feeder.engine.exchanges.binance"),
-        ("tui_feeder.engine.binance.stream", "tui_feeder.engine.exchanges.binance.stream"),
+        ("tui_feeder.engine.binance.stream", "tui_feeder.engine.exchanges.binance.kline_socket"),
         ("tui_feeder.engine.store", "tui_feeder.engine.storage.store"),
         ("tui_feeder.engine.alerts.desk", "tui_feeder.engine.alerts.manager"),
     ],
@@ -90,7 +90,7 @@ def test_a_level_for_a_renamed_module_holds_for_its_new_name_with_a_warning(
 ) -> None:
     configure_logging(configured(log_level="info", log_levels=(f"{old}=debug",)), tmp_path / "log")
     (line,) = lines(tmp_path / "log")
-    assert f"the module {old} is {new} now" in line
+    assert f"the module {old} is now {new}" in line
     assert logging.getLogger(new).level == logging.DEBUG
     assert logging.getLogger(old).level == logging.NOTSET
     apply_log_levels(Service(log_level="info"))

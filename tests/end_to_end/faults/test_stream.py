@@ -11,15 +11,15 @@ from holding import BTC, ETH, all_live, exchange_of, feed_of
 from tui_feeder.engine.core.backoff import Backoff
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.event_names import event_name
-from tui_feeder.engine.exchanges.binance import stream
+from tui_feeder.engine.exchanges.binance import kline_socket, stream
 from tui_feeder.monitor import SymbolState
 
 
 async def test_1_an_acknowledgement_without_data_is_noticed_and_rest_closes_minutes_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert stream._FIRST_DATA_SECONDS <= 15.0
-    monkeypatch.setattr(stream, "_FIRST_DATA_SECONDS", 1.0)
+    assert kline_socket._FIRST_DATA_SECONDS <= 15.0
+    monkeypatch.setattr(kline_socket, "_FIRST_DATA_SECONDS", 1.0)
     async with exchange_of([BTC, ETH]) as exchange:
         exchange.faults.switch_on("ack-without-data")
         async with feed_of(exchange, tmp_path) as feed:
@@ -76,9 +76,9 @@ async def test_3_every_end_of_a_connection_is_followed_by_another_and_only_data_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = Told.tries_made = []
-    monkeypatch.setattr(stream, "Backoff", Told)
-    monkeypatch.setattr(stream, "_FIRST_DATA_SECONDS", 0.3)
-    monkeypatch.setattr(stream, "_SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(kline_socket, "Backoff", Told)
+    monkeypatch.setattr(kline_socket, "_FIRST_DATA_SECONDS", 0.3)
+    monkeypatch.setattr(kline_socket, "_SILENCE_SECONDS", 1.0)
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await until(lambda: all_live(feed))
         for how in ("1001", "1006", "1008", "reset", "half-open"):

@@ -10,9 +10,10 @@ from streams import Heard, streaming
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.exchanges.base import StreamHandlers
-from tui_feeder.engine.exchanges.binance import stream
+from tui_feeder.engine.exchanges.binance import kline_socket, stream
+from tui_feeder.engine.exchanges.binance.kline_socket import KlineSocket
 from tui_feeder.engine.exchanges.binance.routes import RouteError, market_url
-from tui_feeder.engine.exchanges.binance.stream import KlineSocket, _batches
+from tui_feeder.engine.exchanges.binance.stream_messages import order_batches
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
@@ -39,7 +40,7 @@ async def test_renewal_leaves_no_missing_minute() -> None:
 
 
 async def test_an_acknowledgement_without_data_is_a_dead_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "_FIRST_DATA_SECONDS", 1.0)
+    monkeypatch.setattr(kline_socket, "_FIRST_DATA_SECONDS", 1.0)
     async with exchange_at(60.0) as exchange:
         exchange.faults.switch_on("ack-without-data")
         async with streaming(exchange, ["BTCUSDT"]) as (streams, heard):
@@ -63,7 +64,7 @@ async def test_a_lost_connection_is_made_again(how: str) -> None:
 
 
 async def test_a_half_open_connection_is_noticed_by_its_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "_SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(kline_socket, "_SILENCE_SECONDS", 1.0)
     async with exchange_at(60.0) as exchange, streaming(exchange, SYMBOLS) as (streams, heard):
         await until(lambda: heard.frames > 0)
         exchange.faults.switch_on("half-open")
@@ -127,7 +128,7 @@ async def test_more_symbols_than_a_socket_takes_are_divided() -> None:
 
 def test_orders_stay_below_what_the_exchange_reads() -> None:
     names = [f"币安人生{n}usdt@kline_1m" for n in range(300)]
-    batches = _batches(names)
+    batches = order_batches(names)
     assert [name for batch in batches for name in batch] == names
     assert all(len(batch) <= 100 and sum(len(n.encode()) + 3 for n in batch) < 4_000 for batch in batches)
 

@@ -1,0 +1,279 @@
+"""One WebSocket with the klines of up to 200 symbols; only a kline frame proves that it works."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.client import ClientProtocol
+from websockets.frames import Frame as WireFrame
+from websockets.frames import Opcode
+from websockets.protocol import Event
+from websockets.typing import BytesLike
+
+from tui_feeder.configuration.text import printable
+from tui_feeder.engine.core.backoff import Backoff
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.clock import ExchangeClock
+from tui_feeder.engine.core.decoding import UNREADABLE
+from tui_feeder.engine.core.proxy import Proxies, reason_of
+from tui_feeder.engine.core.supervisor import heartbeat, wait_for_work
+from tui_feeder.engine.exchanges.base import StreamHandlers
+from tui_feeder.engine.exchanges.binance.market import Market
+from tui_feeder.engine.exchanges.binance.routes import kline_stream, market_url
+from tui_feeder.engine.exchanges.binance.stream_messages import decode_message, order_batches
+from tui_feeder.engine.exchanges.binance.usdm import USDM
+
+log = logging.getLogger(__name__)
+
+STREAMS_PER_SOCKET = 200
+_SECONDS_PER_MESSAGE = 0.5
+_MAX_FRAME = 1 << 20
+_FIRST_DATA_SECONDS = 15.0  # an acknowledgement without data for so long means a dead path
+_SILENCE_SECONDS = 60.0
+
+
+class _Connection(ClientConnection):
+    """Hands on whole text messages while they are read; of anything else ``recv`` tells.
+
+    Waiting for each message costs a task, a timer and several turns of the loop: with four messages a second
+    of 600 symbols half of all processor time.
+    """
+
+    def __init__(
+        self,
+        take: Callable[[BytesLike], None],
+        protocol: ClientProtocol,
+        **options: Any,  # noqa: ANN401 - the library's own
+    ) -> None:
+        super().__init__(protocol, **options)
+        self._take = take
+
+    def process_event(self, event: Event) -> None:
+        if isinstance(event, WireFrame) and event.opcode is Opcode.TEXT and event.fin:
+            self._take(event.data)
+        else:
+            super().process_event(event)
+
+
+class KlineSocket:
+    """One socket and the symbols on it; connects again for ever.
+
+    Args:
+        name: shown to people.
+        stream_url: such as ``wss://fstream.binance.com``.
+        symbols: at most :data:`STREAMS_PER_SOCKET`.
+        gate: awaited before every connection attempt (one a second in all).
+        proxies: on the way there; those of the environment where none are given.
+        market: whose streams these are.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        stream_url: str,
+        symbols: list[str],
+        clock: ExchangeClock,
+        handlers: StreamHandlers,
+        gate: Callable[[], Any],
+        proxies: Proxies | None = None,
+        market: Market = USDM,
+    ) -> None:
+        if len(symbols) > STREAMS_PER_SOCKET:
+            raise ValueError(f"{len(symbols)} streams on a socket, at most {STREAMS_PER_SOCKET}")
+        self.name = name
+        self.symbols = symbols
+        self.state = "connecting"
+        self.reason = ""
+        self.frames = 0
+        self.delivering = asyncio.Event()  # set by the first data frame
+        self.last_frame: int | None = None  # exchange ms
+        self.latency_ms: float | None = None
+        self.reconnects = -1
+        self.renewals = 0
+        self.connected_at: int | None = None  # exchange ms at which the present connection was made
+        self._known = set(symbols)
+        self._orders: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
+        self._number = 0  # of the last order
+        self.url = market_url(stream_url, map(kline_stream, symbols), market)
+        self._proxy = (proxies or Proxies()).of(self.url)
+        self._clock = clock
+        self._handlers = handlers
+        self._gate = gate
+        self._heard = 0.0  # monotonic time of the last data frame
+        self._rate_from = (time.monotonic(), 0)
+        self._rate = 0.0
+
+    def add(self, symbols: list[str]) -> None:
+        """Subscribes to more symbols on this socket.
+
+        Args:
+            symbols: the symbols.
+
+        Raises:
+            ValueError: more than :data:`STREAMS_PER_SOCKET` in all.
+        """
+        if len(self.symbols) + len(symbols) > STREAMS_PER_SOCKET:
+            raise ValueError(f"no room for {len(symbols)} streams on {self.name}")
+        self.symbols = [*self.symbols, *symbols]
+        self._known.update(symbols)
+        self._orders.put_nowait(("SUBSCRIBE", symbols))
+
+    def remove(self, symbols: list[str]) -> None:
+        """Unsubscribes from symbols.
+
+        Args:
+            symbols: the symbols.
+        """
+        self.symbols = [symbol for symbol in self.symbols if symbol not in symbols]
+        self._known.difference_update(symbols)
+        self._orders.put_nowait(("UNSUBSCRIBE", symbols))
+
+    def carries(self, symbol: str) -> bool:
+        """Checks whether a symbol is subscribed on this socket.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            True if it is.
+        """
+        return symbol in self._known
+
+    def frames_per_second(self) -> float:
+        """Rate over the time since the last call, at least a second."""
+        now = time.monotonic()
+        since, frames = self._rate_from
+        if now - since >= 1.0:
+            self._rate = (self.frames - frames) / (now - since)
+            self._rate_from = (now, self.frames)
+        return self._rate
+
+    async def run(self) -> None:
+        """Connect, subscribe, read; on any end begin again. Ends only by cancellation."""
+        backoff = Backoff()
+        while True:
+            frames = self.frames
+            heartbeat()
+            try:
+                await self._gate()
+                self.state, self.reconnects = "connecting", self.reconnects + 1
+                async with connect(
+                    self.url,
+                    max_size=_MAX_FRAME,
+                    compression=None,
+                    open_timeout=10,
+                    close_timeout=1,
+                    proxy=None if self._proxy is None else self._proxy.address.reveal(),
+                    create_connection=partial(_Connection, self._take),  # type: ignore[arg-type]
+                ) as socket:
+                    self.connected_at = self._clock.now()
+                    await self._serve(socket)
+                self.reason = "closed by the exchange"
+            except (OSError, websockets.WebSocketException, TimeoutError) as error:
+                self.reason = printable(reason_of(error, self._proxy).removeprefix(": ").lstrip())
+            if self.frames > frames:  # reset by data alone, never by an acknowledgement
+                backoff.reset()
+            wait = backoff.next()
+            self.state, self.connected_at = "backing off", None
+            log.warning("stream %s: %s; connecting again in %.1f s", self.name, self.reason, wait)
+            heartbeat(wait)
+            await asyncio.sleep(wait)
+
+    async def _serve(self, socket: ClientConnection) -> None:
+        self._heard = time.monotonic()
+        frames_before = self.frames
+        ordering = asyncio.create_task(self._give_orders(socket))
+        ordering.add_done_callback(partial(self._orders_ended, socket))
+        try:
+            while True:
+                heard_any = self.frames > frames_before
+                patience = _SILENCE_SECONDS if heard_any else _FIRST_DATA_SECONDS
+                left = self._heard + patience - time.monotonic()
+                if left <= 0:
+                    self.state = "silent"
+                    raise TimeoutError(
+                        f"no data for {patience:.0f} s" + ("" if heard_any else " after subscribing")
+                    )
+                heartbeat(left)
+                try:
+                    async with asyncio.timeout(left):  # wait_for of Python 3.11 can lose a cancellation
+                        raw = await socket.recv()
+                except TimeoutError:
+                    continue
+                except websockets.ConnectionClosed as closed:
+                    frame = closed.rcvd
+                    self.reason = (
+                        f"closed {frame.code} {printable(frame.reason)}".strip()
+                        if frame
+                        else "connection lost"
+                    )
+                    raise
+                self._take(raw)
+        finally:
+            ordering.cancel()
+
+    def _orders_ended(self, socket: ClientConnection, ordering: asyncio.Task[None]) -> None:
+        """Symbols that could not be subscribed to would stay silent on a socket that lives: begin again."""
+        error = None if ordering.cancelled() else ordering.exception()
+        if error is not None and not isinstance(error, websockets.ConnectionClosed):
+            log.error("stream %s: subscribing failed", self.name, exc_info=error)
+            socket.transport.abort()
+
+    async def _give_orders(self, socket: ClientConnection) -> None:
+        """Subscribe to everything, then pass on what :meth:`add` and :meth:`remove` ask."""
+        while not self._orders.empty():
+            self._orders.get_nowait()  # a new socket is told everything at once
+        method, symbols = "SUBSCRIBE", self.symbols
+        while True:
+            for batch in order_batches([kline_stream(symbol) for symbol in symbols]):
+                self._number += 1
+                heartbeat(_SECONDS_PER_MESSAGE)
+                order = {"method": method, "params": batch, "id": self._number}
+                await socket.send(msgspec.json.encode(order), text=True)
+                await asyncio.sleep(_SECONDS_PER_MESSAGE)
+            wait_for_work()
+            method, symbols = await self._orders.get()
+
+    def _take(self, raw: str | BytesLike) -> None:
+        try:
+            envelope = decode_message(raw)
+        except UNREADABLE as error:
+            self._handlers.fault("unreadable frame", str(error))
+            return
+        data = envelope.data
+        if data is None or data.k is None:
+            if envelope.code is not None or envelope.error is not None:
+                self._handlers.fault(
+                    "refused order", f"{envelope.code} {envelope.msg} {envelope.error or ''}"
+                )
+            elif envelope.id is None:
+                self._handlers.fault("unknown event", data.e if data else "no data")
+            return
+        frame = data.k
+        if frame.s not in self._known or frame.i != "1m" or frame.t + MINUTE_MS - 1 != frame.T:
+            self._handlers.fault("unexpected candle", f"{frame.s} {frame.i}")
+            return
+        now = self._clock.now()
+        self.state, self.reason = "live", ""
+        self.frames += 1
+        self.delivering.set()
+        self._heard = time.monotonic()
+        self.last_frame = now
+        latency = float(now - data.E)
+        if data.E:
+            self._clock.observe_lag(latency)
+        self.latency_ms = latency if self.latency_ms is None else self.latency_ms * 0.95 + latency * 0.05
+        closed = frame.x
+        if closed and 0 < data.E <= frame.T:  # both are of the exchange's clock, however wrong that is
+            closed = False
+            text = f"{frame.s} minute {frame.t}: called closed at {data.E}, it ends at {frame.T}"
+            self._handlers.fault("premature close", text)
+        self._handlers.candle(frame.s, frame.candle(), closed, data.E)

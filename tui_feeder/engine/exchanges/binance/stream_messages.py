@@ -1,0 +1,72 @@
+"""What passes over a WebSocket of the exchange: frames of klines, answers to orders, and the orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tui_feeder.engine.core.candle import Candle
+from tui_feeder.engine.core.decoding import Whole
+
+_NAMES_PER_MESSAGE = 100
+_BYTES_PER_MESSAGE = 3_500  # the exchange ignores messages beyond about 4,096 without an answer
+
+
+class Frame(msgspec.Struct, gc=False):
+    """The ``k`` of a kline frame: the candle so far. Field names as on the wire."""
+
+    t: Whole
+    T: Whole
+    s: str
+    i: str
+    o: float
+    c: float
+    h: float
+    l: float  # noqa: E741
+    v: float
+    n: Whole
+    x: bool
+    q: float
+    V: float
+    Q: float
+
+    def candle(self) -> Candle:
+        """The frame's numbers as a candle; closed if ``x`` says so."""
+        return Candle(self.t, self.o, self.h, self.l, self.c, self.v, self.q, self.n, self.V, self.Q)
+
+
+class FrameData(msgspec.Struct, gc=False):
+    """The ``data`` of a message of a combined stream."""
+
+    e: str = ""
+    E: Whole = 0
+    k: Frame | None = None
+
+
+class Envelope(msgspec.Struct, gc=False):
+    """A message: a frame, an acknowledgement, or a refusal."""
+
+    data: FrameData | None = None
+    id: Whole | None = None
+    code: Whole | None = None
+    msg: str = ""
+    error: Any = None
+
+
+#: Raises what is in ``core.decoding.UNREADABLE`` for a message that is none.
+decode_message = msgspec.json.Decoder(Envelope, strict=False).decode
+
+
+def order_batches(names: list[str]) -> list[list[str]]:
+    """Stream names in messages of a size the exchange reads."""
+    batches: list[list[str]] = []
+    size = _BYTES_PER_MESSAGE
+    for name in names:
+        length = len(name.encode()) + 3
+        if size + length > _BYTES_PER_MESSAGE or len(batches[-1]) == _NAMES_PER_MESSAGE:
+            batches.append([])
+            size = 0
+        batches[-1].append(name)
+        size += length
+    return batches
