@@ -51,13 +51,28 @@ class Cursor(NamedTuple):
     until: int | None  # of a disabled one: the last message made for it
 
     def encode(self, key: bytes) -> bytes:
-        """As it is kept under ``key``, with a checksum: a wrong one would let go what still waits."""
+        """Encodes the cursor with a checksum: a wrong one would drop what still waits.
+
+        Args:
+            key: the key it is stored under.
+
+        Returns:
+            Bytes.
+        """
         body = message_key(self.taken) + (b"" if self.until is None else message_key(self.until))
         return body + _checksum(key, body)
 
     @classmethod
     def decode(cls, key: bytes, raw: bytes) -> Cursor | None:
-        """What was kept under ``key``; None where it is damaged."""
+        """Decodes a stored cursor.
+
+        Args:
+            key: the key it is stored under.
+            raw: what :meth:`encode` returned.
+
+        Returns:
+            The cursor; None if it is damaged.
+        """
         body, check = (raw, None) if len(raw) in (8, 16) else (raw[:-4], raw[-4:])  # once there was none
         if len(body) not in (8, 16) or (check is not None and check != _checksum(key, body)):
             return None
@@ -180,7 +195,17 @@ def last_number(txn: lmdb.Transaction, entries: lmdb._Database) -> int:
 
 
 def count_messages(txn: lmdb.Transaction, entries: lmdb._Database, taken: int, until: int) -> int:
-    """Messages in ``(taken, until]``."""
+    """Counts the messages in ``(taken, until]``.
+
+    Args:
+        txn: the transaction.
+        entries: the outbox.
+        taken: number of the last message not to count.
+        until: number of the last message to count.
+
+    Returns:
+        How many there are.
+    """
     cursor, count = txn.cursor(entries), 0
     last = message_key(until)
     more = cursor.set_range(message_key(taken + 1))
@@ -195,6 +220,9 @@ def message_key(number: int) -> bytes:
 
     Args:
         number: of the message.
+
+    Returns:
+        Eight bytes.
     """
     return number.to_bytes(8, "big")
 
@@ -205,6 +233,9 @@ def decode_message(key: bytes | memoryview[int], value: bytes | memoryview[int])
     Args:
         key: its number.
         value: time, time of writing, key and payload.
+
+    Returns:
+        The message.
 
     Raises:
         struct.error: it is cut short.
@@ -219,11 +250,26 @@ def decode_message(key: bytes | memoryview[int], value: bytes | memoryview[int])
 
 
 def written_at(value: bytes | memoryview[int]) -> int:
-    """When (ms) a message was written; now, where it is damaged."""
+    """Gives the time a message was written.
+
+    Args:
+        value: the stored message.
+
+    Returns:
+        ms; now for a damaged one.
+    """
     return int(HEAD.unpack_from(value)[1]) if len(value) >= HEAD.size else int(time.time() * 1000)
 
 
 def bytes_of(txn: lmdb.Transaction, database: lmdb._Database) -> int:
-    """File space of a named database."""
+    """Gives the file space of a named database.
+
+    Args:
+        txn: the transaction.
+        database: the database.
+
+    Returns:
+        Bytes of all its pages.
+    """
     stat = txn.stat(database)
     return int((stat["leaf_pages"] + stat["branch_pages"] + stat["overflow_pages"]) * stat["psize"])

@@ -59,7 +59,14 @@ decode_message = msgspec.json.Decoder(Envelope, strict=False).decode
 
 
 def order_batches(names: list[str]) -> list[list[str]]:
-    """Stream names in messages of a size the exchange reads."""
+    """Splits stream names into messages of a size the exchange accepts.
+
+    Args:
+        names: stream names.
+
+    Returns:
+        The names of each message.
+    """
     batches: list[list[str]] = []
     size = _BYTES_PER_MESSAGE
     for name in names:
