@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING, Any
 from tui_feeder.version import __version__
 
 if TYPE_CHECKING:
+    from tui_feeder.following import FollowError, follow, follow_sync
     from tui_feeder.research import CandleStore, open_store, to_pandas, to_polars
 
-__all__ = ["CandleStore", "__version__", "open_store", "to_pandas", "to_polars"]
+_FOLLOWING = ("FollowError", "follow", "follow_sync")
+__all__ = [
+    "CandleStore", "FollowError", "__version__", "follow", "follow_sync", "open_store", "to_pandas",
+    "to_polars",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    if name in _FOLLOWING:
+        from tui_feeder import following
+
+        return getattr(following, name)
     if name in __all__:
         from tui_feeder import research
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
 from tui_feeder.engine.storage.checked_records import DAMAGED
+from tui_feeder.engine.storage.corrections import CORRECTIONS, Correction, decode_corrections
 from tui_feeder.engine.storage.day_blocks import DayBlocks, prefix_of
 from tui_feeder.engine.storage.environment import Environment
 from tui_feeder.engine.storage.records import UnusableRecords
@@ -298,3 +299,18 @@ class StoredStates:
             state = self._state(symbol)
             return SymbolSummary(state.present, state.edition, state.listed)
         return SymbolSummary(*found)
+
+    def corrections(self, symbol: str) -> tuple[Correction, ...]:
+        """Lists the minutes that were corrected after later ones were stored.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            By number; the newest are kept.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        with self._environment.reading() as txn:
+            return decode_corrections(self._environment.state.get(txn, prefix_of(symbol) + CORRECTIONS))

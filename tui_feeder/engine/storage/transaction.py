@@ -15,6 +15,7 @@ from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.zero_volume import inside
 from tui_feeder.engine.storage.checked_records import DAMAGED
 from tui_feeder.engine.storage.codec import Sources, block_matches
+from tui_feeder.engine.storage.corrections import CORRECTIONS, with_correction
 from tui_feeder.engine.storage.damage import DamagedDay
 from tui_feeder.engine.storage.day_blocks import DayBlocks, merge, prefix_of, without_archives
 from tui_feeder.engine.storage.environment import Environment
@@ -49,6 +50,8 @@ _TAIL_MINUTES = 10
 #: Certified stretches that are kept. Minutes of the stream lie between those of REST: without a bound they
 #: grow for ever, and are written whole with each (at 100,000 of them 48 ms a commit instead of 3).
 _CERTIFIED_INTERVALS = 2_000
+#: Minutes filled in later than this behind the newest one are history being read, not a repair.
+_LATE_MS = 2 * DAY_MS
 #: Stretches of replaced minutes that are told apart for a mirror.
 _ALTERED_INTERVALS = 400
 
@@ -210,6 +213,7 @@ class Write:
             state.altered = altered.coarse(_ALTERED_INTERVALS)
             self.save_minutes(symbol, "altered")
             self.set_stale_published(symbol, Coverage.of_times(np.array(changed, dtype=np.int64)))
+            self._add_correction(symbol, Coverage.of_times(np.array(changed, dtype=np.int64)))
         minutes = Coverage.of_times(rows["open_time"])
         self._set_present(symbol, minutes, told=state.lost_published.union(state.inherited))
         restored = sum(self._settle_lost(symbol, day * DAY_MS) for day in np.unique(days).tolist())
@@ -294,6 +298,7 @@ class Write:
         }
         if back and not same:
             changes["stale_published"] = state.stale_published.union(back)
+            self._add_correction(symbol, back)
             state.edition += 1
             self.save(symbol, b"edition", number(state.edition))
         for name, minutes in changes.items():
@@ -322,6 +327,9 @@ class Write:
         if state.present != before:
             self.save_minutes(symbol, "present")
             self._set_unpublished(symbol, self._passed(state, minutes).subtract(before).subtract(told))
+            if before and minutes.start < before.end:  # whoever follows may have gone on without them
+                late = minutes.subtract(before).clip(max(0, before.end - _LATE_MS), before.end)
+                self._add_correction(symbol, late)
         if state.damaged_missing.intersect(minutes):
             state.damaged_missing = state.damaged_missing.subtract(minutes)
             self.save_minutes(symbol, "damaged_missing")
@@ -387,6 +395,12 @@ class Write:
             self.set_stale_published(symbol, minutes)
             state.edition += 1
             self.save(symbol, b"edition", number(state.edition))
+
+    def _add_correction(self, symbol: str, minutes: Coverage) -> None:
+        """Minutes have other values than before, or came after later ones."""
+        if minutes:
+            key = prefix_of(symbol) + CORRECTIONS
+            self._states.put(self.txn, key, with_correction(self._states.get(self.txn, key), minutes))
 
     def _set_unpublished(self, symbol: str, minutes: Coverage) -> None:
         if minutes:

@@ -17,6 +17,7 @@ import numpy as np
 
 from tui_feeder.engine.core.candle import DAY_MS, Candle, Rows, to_rows
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
+from tui_feeder.engine.storage.corrections import Correction
 from tui_feeder.engine.storage.store import Store, SymbolSummary
 from tui_feeder.service.gateway.bars import (
     NO_BARS,
@@ -154,6 +155,20 @@ class Series:
             StoreError: the store is closed.
         """
         return self._store.read(symbol, start, end)
+
+    def corrections(self, symbol: str) -> tuple[Correction, ...]:
+        """The minutes that were corrected after later ones were stored.
+
+        Args:
+            symbol: whose.
+
+        Returns:
+            By number.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        return self._store.corrections(symbol)
 
     def set_decimals(self, symbol: str, decimals: Decimals) -> None:
         """What the exchange says of a symbol's digits. Stored numbers that have more are never cut.

@@ -20,6 +20,7 @@ from tui_feeder.service.gateway.forwarding import Forwarding
 from tui_feeder.service.gateway.klines import Klines
 from tui_feeder.service.gateway.listing import Listing
 from tui_feeder.service.gateway.rest import RestSurface
+from tui_feeder.service.gateway.seamless import SeamlessSurface
 from tui_feeder.service.gateway.series import Series
 from tui_feeder.service.gateway.streams import StreamSurface
 from tui_feeder.service.gateway.watch import StoreWatch
@@ -53,8 +54,9 @@ class GatewayServer:
             most_followed=settings.follow_at_most if settings.unfollowed == "follow" else 0,
         )  # fmt: skip
         self._streams = StreamSurface(feeder, series, self._watch, self.figures, rest.check, rest.known)
+        self._seamless = SeamlessSurface(feeder, series, self._watch, self.figures, rest.check)
         self.app = web.Application()
-        self.app.add_routes([*self._streams.routes(), *rest.routes()])
+        self.app.add_routes([*self._streams.routes(), *self._seamless.routes(), *rest.routes()])
         self._connections: Callable[[], int] = lambda: 0
         self._measured = time.monotonic(), 0
 
@@ -92,9 +94,12 @@ class GatewayServer:
         server = runner.server
         assert server is not None
         self._connections = lambda: len(server.connections)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch.run(), name="gateway store watch")
-            group.create_task(self._streams.run(), name="gateway streams")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch.run(), name="gateway store watch")
+                group.create_task(self._streams.run(), name="gateway streams")
+        finally:
+            self._seamless.end()
 
 
 @contextlib.asynccontextmanager
