@@ -23,6 +23,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks._report import Figure, report
+from tests.support.fake_monitor import FakeMonitor
+from tui_feeder.screens.scanner_input import ScannerInput
+from tui_feeder.widgets.grid import Grid
 
 _ROOT = Path(__file__).resolve().parents[1]
 _WARM, _SECONDS, _STALL = 2.5, 6.0, 20.0
@@ -99,6 +102,23 @@ def screen(*arguments: str, width: int = 120, height: int = 40, keys: str = "") 
         yield one
     finally:
         one.close()
+
+
+def letter() -> float:
+    """CPU seconds of the slowest letter of a filter that is typed over 600 symbols."""
+    monitor, grid = FakeMonitor(600), Grid()
+    grid.update(monitor.snapshot())
+    grid.sort_by("1m")
+    typed = ScannerInput(lambda: grid)
+    typed.begin()
+    slowest = 0.0
+    for character in "24h>3 vol>100M trend.1h=buy align>=3 near(poc)<0.2 name~1000":
+        grid.update(monitor.snapshot(), resort=False)
+        before = time.process_time()
+        typed.press(character, character)
+        typed.help(120)
+        slowest = max(slowest, time.process_time() - before)
+    return slowest
 
 
 def stalled() -> list[Figure]:
@@ -200,6 +220,13 @@ def measure() -> list[Figure]:
             Figure("600 symbols, 120x40: sent", sent, "B/s", at_most=6_000),
             Figure("600 symbols: anonymous memory", one.anonymous_mb(), "MB"),
         ]
+    with screen("--symbols", "600", "--changes", "1200", "--hz", "4", keys="schange, 1\r") as one:
+        cpu, sent = one.measured()
+        figures += [
+            Figure("600 symbols sorted by a moving key, 120x40: CPU of a core", cpu, "%", at_most=5.0),
+            Figure("600 symbols sorted by a moving key, 120x40: sent", sent, "B/s", at_most=8_000),
+        ]
+    figures.append(Figure("filter of 600 symbols: a letter, CPU", letter() * 1000, "ms", at_most=20.0))
     # Forty symbols: the table fills its terminal, as our grid and chart fill theirs. By turns, since the
     # machine is not equally busy all the time.
     ours = theirs = 0.0

@@ -6,7 +6,7 @@ sorted and filtered is the same number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -82,27 +82,53 @@ def field_table(timeframes: Sequence[int], ema_periods: Sequence[int]) -> Mappin
     return {field.name: field for field in _fields(timeframes, ema_periods)}
 
 
-def subjects(snapshot: Snapshot, pinned: Iterable[str] = (), noted: Iterable[str] = ()) -> dict[str, Subject]:
-    """Join the symbols of a snapshot with what the user has put on them.
+class Subjects(Mapping[str, Subject]):
+    """The symbols of a snapshot with what the user has put on them, by name.
+
+    Each is made when it is asked for first: of hundreds a screen shows a few dozen.
 
     Args:
         snapshot: the newest one.
         pinned: names of symbols.
         noted: names of symbols that have a note.
-
-    Returns:
-        What fields are taken of, by symbol.
     """
-    pins, notes = frozenset(pinned), frozenset(noted)
-    alerts: dict[str, int] = {}
-    for alert in snapshot.alerts:
-        if alert.symbol is not None and not alert.acknowledged:
-            alerts[alert.symbol] = alerts.get(alert.symbol, 0) + 1
-    now = snapshot.exchange_time
-    return {
-        view.symbol: Subject(view, now, view.symbol in pins, view.symbol in notes, alerts.get(view.symbol, 0))
-        for view in snapshot.symbols
-    }
+
+    def __init__(self, snapshot: Snapshot, pinned: Iterable[str] = (), noted: Iterable[str] = ()) -> None:
+        self._views = {view.symbol: view for view in snapshot.symbols}
+        self._snapshot = snapshot
+        self._pinned, self._noted = frozenset(pinned), frozenset(noted)
+        self._alerts: dict[str, int] = {}
+        for alert in snapshot.alerts:
+            if alert.symbol is not None and not alert.acknowledged:
+                self._alerts[alert.symbol] = self._alerts.get(alert.symbol, 0) + 1
+        self._made: dict[str, Subject] = {}
+
+    def marked(self, pinned: Iterable[str], noted: Iterable[str]) -> Subjects:
+        """Put other pins and notes on the same symbols.
+
+        Args:
+            pinned: names of symbols.
+            noted: names of symbols that have a note.
+
+        Returns:
+            The symbols with these.
+        """
+        return Subjects(self._snapshot, pinned, noted)
+
+    def __getitem__(self, symbol: str) -> Subject:
+        found = self._made.get(symbol)
+        if found is None:
+            found = self._made[symbol] = Subject(
+                self._views[symbol], self._snapshot.exchange_time, symbol in self._pinned,
+                symbol in self._noted, self._alerts.get(symbol, 0),
+            )  # fmt: skip
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
 
 
 def _fields(timeframes: Sequence[int], ema_periods: Sequence[int]) -> Iterable[Field]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tui_feeder.monitor import Snapshot, SymbolView
-from tui_feeder.scanner.fields import Field, FieldValue, Subject, field_table, subjects
+from tui_feeder.scanner.fields import Field, FieldValue, Subject, Subjects, field_table
 from tui_feeder.scanner.filter_language import Filter, FilterError, parse
 from tui_feeder.scanner.watchlists import MAX_SORT_KEYS, UserLists
 from tui_feeder.widgets import cells
@@ -66,7 +66,7 @@ class Grid:
         self.filter: Filter = parse("", self.fields)
         self.order: list[str] = []
         self.top = 0
-        self._subjects: dict[str, Subject] = {}
+        self._subjects: Mapping[str, Subject] = {}
         self._configured: tuple[str, ...] = ()
         self._shape: object = None  # of the snapshot: what its fields follow from
         self._formatted: dict[str, tuple[Subject, tuple[int, int], list[tuple[str, Role]]]] = {}
@@ -82,11 +82,6 @@ class Grid:
     def total(self) -> int:
         """Symbols there are, hidden by the filter or not."""
         return len(self._configured)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Every symbol in the order of the configuration."""
-        return self._configured
 
     @property
     def pattern(self) -> str:
@@ -117,7 +112,7 @@ class Grid:
                 self.filter = parse(self.pattern, self.fields)
             except FilterError:  # of a timeframe that there is no longer
                 self.filter = parse("", self.fields)
-        self._subjects = subjects(snapshot, self.lists.pins, self.lists.notes)
+        self._subjects = Subjects(snapshot, self.lists.pins, self.lists.notes)
         configured = tuple(self._subjects)
         if configured != self._configured:
             self._configured = configured
@@ -133,11 +128,8 @@ class Grid:
             lists: of the user.
         """
         self.lists = lists
-        pins, notes = frozenset(lists.pins), lists.notes
-        self._subjects = {
-            name: Subject(one.view, one.now, name in pins, name in notes, one.alerts)
-            for name, one in self._subjects.items()
-        }
+        if isinstance(self._subjects, Subjects):
+            self._subjects = self._subjects.marked(lists.pins, lists.notes)
         self._arrange()
 
     # Order

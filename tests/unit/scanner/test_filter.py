@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tui_feeder.monitor import SymbolState, SymbolView, TimeframeView
 from tui_feeder.scanner.completion import completions, hint
-from tui_feeder.scanner.fields import Kind, Subject, field_table, subjects
+from tui_feeder.scanner.fields import Kind, Subject, Subjects, field_table
 from tui_feeder.scanner.filter_language import MAX_LENGTH, OPERATORS, FilterError, parse
 
 FIELDS = field_table(TIMEFRAMES, PERIODS)
@@ -320,7 +320,7 @@ def test_what_completion_offers_is_never_wrong_at_its_place(text: str) -> None:
 
 def test_every_field_is_filtered_with_each_of_its_operators() -> None:
     monitor = with_troubles(FakeMonitor(14))
-    those = subjects(monitor.snapshot(), pinned=["BTCUSDT"]).values()
+    those = Subjects(monitor.snapshot(), pinned=["BTCUSDT"]).values()
     values = {Kind.NUMBER: "1", Kind.PERCENT: "1", Kind.DURATION: "1m", Kind.NAME: "BTC", Kind.FLAG: "yes"}
     for field in FIELDS.values():
         for sign in OPERATORS[field.kind]:

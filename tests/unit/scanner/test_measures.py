@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_feeder.monitor import AlertView, SymbolState, SymbolView, TimeframeView
-from tui_feeder.scanner.fields import Kind, Subject, field_table, subjects
+from tui_feeder.scanner.fields import Kind, Subject, Subjects, field_table
 from tui_feeder.scanner.measures import (
     LEVELS,
     alignment,
@@ -101,7 +101,7 @@ def test_every_field_has_a_value_of_its_kind_or_none() -> None:
     monitor = FakeMonitor(12)
     monitor.alerts = (AlertView(1, 0, "r", "price", "ETHUSDT", ""), AlertView(2, 0, "r", "price", None, ""))
     fields = field_table(TIMEFRAMES, (21, 89))
-    known = subjects(monitor.snapshot(), pinned=["SOLUSDT"], noted=["BTCUSDT"])
+    known = Subjects(monitor.snapshot(), pinned=["SOLUSDT"], noted=["BTCUSDT"])
     empty = Subject(SymbolView("NEWUSDT", SymbolState.WAITING, "", 2), monitor.now)
     types = {Kind.WORD: str, Kind.NAME: str, Kind.FLAG: bool}
     for field in fields.values():

@@ -115,7 +115,7 @@ def test_a_gateway_that_serves_the_store_is_among_the_sources() -> None:
 
     def text_at(width: int, **changed: object) -> str:
         shown = replace(snapshot, **changed)  # type: ignore[arg-type]
-        return "\n".join("".join(t for t, _ in parts) for parts in source_lines(shown, width, palette))
+        return "\n".join("".join(t for t, _ in parts) for parts in source_lines(shown, width, palette, 4.0))
 
     assert "Gateway" not in text_at(120)
     figures = GatewayFigures("127.0.0.1:8090", 7, 350, 1_000, 12.5, 3, 20, 45, 99, 1)

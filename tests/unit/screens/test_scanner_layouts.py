@@ -1,0 +1,176 @@
+"""The overview at every size: what goes where, and what stays over resizes and keys."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from fake_monitor import PERIODS, TIMEFRAMES, FakeMonitor, with_troubles
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from screens import app_of, overview, screen_text, settled
+from textual.geometry import Region, Size
+
+from tui_feeder.monitor import AlertView
+from tui_feeder.screens.scanner_layout import (
+    LIST_HEIGHT,
+    LIST_WIDTH,
+    Places,
+    charts_go_below,
+    places,
+    with_notice,
+)
+from tui_feeder.widgets.columns import ColumnNeeds, columns_for, full_width
+from tui_feeder.widgets.panel import Panel
+
+sizes = st.builds(Size, st.integers(LIST_WIDTH, 260), st.integers(LIST_HEIGHT, 90))
+counts = st.sampled_from([0, 1, 3, 12, 20, 40, 600])
+
+
+def laid_out(size: Size, symbols: int, sorted_by: tuple[str, ...] = ()) -> tuple[Places, set[str]]:
+    """The places and the columns of a terminal."""
+    needs = ColumnNeeds(TIMEFRAMES, PERIODS, 3_600, 12, sorted_by, charts_go_below(size, symbols))
+    where = places(size, symbols, full_width(needs))
+    return where, {column.key for column in columns_for(where.grid.width, needs)}
+
+
+def regions(where: Places) -> list[Region]:
+    found = [where.grid, where.news, where.profile]
+    for chart in where.charts:
+        found += [chart.title, chart.chart, chart.profile]
+    return [region for region in found if region is not None]
+
+
+@given(sizes, counts)
+@settings(deadline=None, max_examples=300)
+def test_places_fill_the_terminal_without_overlap(size: Size, symbols: int) -> None:
+    where, _ = laid_out(size, symbols)
+    taken = [[0] * size.width for _ in range(size.height)]
+    for region in regions(where):
+        assert region.height > 0
+        assert region.width > 0
+        for y in range(region.y, region.bottom):
+            for x in range(region.x, region.right):
+                taken[y][x] += 1
+    assert {count for row in taken[1:-1] for count in row} == {1}
+    assert {count for row in (taken[0], taken[-1]) for count in row} == {0}
+    for chart in where.charts:
+        assert chart.chart.height >= 8
+    if size.width >= 80 and size.height >= 24:
+        assert where.grid.height >= min(symbols, 8) + 1
+    plain, text = with_notice(where, size, symbols)
+    assert plain.grid.height + text.height + (where.news is not None) == size.height - 2
+
+
+@given(sizes, counts, st.sampled_from([(), ("24h",), ("from(high)", "vol"), ("poc",)]))
+@settings(deadline=None, max_examples=300)
+def test_a_wider_terminal_never_shows_fewer_columns(
+    size: Size, symbols: int, sorted_by: tuple[str, ...]
+) -> None:
+    _, here = laid_out(size, symbols, sorted_by)
+    _, wider = laid_out(Size(size.width + 1, size.height), symbols, sorted_by)
+    assert here <= wider
+
+
+@pytest.mark.parametrize(
+    ("size", "symbols", "charts", "profile", "rows"),
+    [
+        ((45, 20), 600, 0, False, 17), ((80, 24), 600, 1, False, 9), ((120, 40), 600, 1, False, 22),
+        ((160, 45), 12, 4, True, 13), ((200, 60), 12, 4, True, 13), ((200, 60), 600, 4, False, 57),
+        ((159, 45), 600, 1, False, 25), ((160, 45), 600, 1, False, 25),
+    ],
+)  # fmt: skip
+def test_layouts(size: tuple[int, int], symbols: int, charts: int, profile: bool, rows: int) -> None:
+    where, _ = laid_out(Size(*size), symbols)
+    assert len(where.charts) == charts
+    assert (where.profile is not None) == profile
+    assert where.grid.height == rows  # the headings are one
+
+
+async def test_at_160_columns_everything_that_159_have_is_there_and_names_are_whole() -> None:
+    monitor = FakeMonitor(600)
+    app = app_of(monitor)
+    async with app.run_test(size=(159, 45)) as pilot:
+        before = (await settled(pilot))[1].split()
+        await pilot.resize_terminal(160, 45)
+        lines = await settled(pilot)
+        assert set(before) <= set(lines[1].split())
+        for heading in ("24h%", "LAST", "VOL", "VAH%", "VAL%", "GAPS"):
+            assert heading in lines[1].split()
+        assert any("1000PEPEUSDT " in line for line in lines)
+
+
+async def test_the_order_is_the_same_whatever_columns_fit() -> None:
+    monitor = FakeMonitor(600)
+    app = app_of(monitor)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("s", *"24 hours", "enter")
+        await settled(pilot)
+        by_size = {}
+        for size in ((120, 40), (200, 60), (80, 24), (45, 20), (160, 45)):
+            await pilot.resize_terminal(*size)
+            lines = await settled(pilot)
+            assert "▾24h%" in lines[1]
+            by_size[size] = list(app.grid.order)
+        changes = [monitor.views[name].change_24h or 0 for name in by_size[120, 40]]
+        assert changes == sorted(changes, reverse=True)
+        assert len({tuple(order) for order in by_size.values()}) == 1
+
+
+SIZES = ((45, 20), (40, 12), (80, 24), (100, 30), (120, 40), (159, 45), (160, 45), (200, 60), (20, 5))
+KEYS = (
+    "down", "up", "pagedown", "end", "s", "enter", "escape", "S", "W", "p", "n", "x", "slash", "tab", "2",
+    "1", "question_mark", "left_square_bracket", "right_square_bracket", "plus", "minus", "a", "f", "t",
+    "colon", "backspace", "greater_than_sign",
+)  # fmt: skip
+steps = st.lists(st.sampled_from(SIZES) | st.sampled_from(KEYS), min_size=1, max_size=10)
+
+
+@given(steps, st.sampled_from(["braille", "ascii"]))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_sizes_and_keys_keep_selection_and_order_and_no_line_is_wider_than_the_screen(
+    sequence: list[str | tuple[int, int]], glyphs: str
+) -> None:
+    asyncio.run(_walk(sequence, glyphs))
+
+
+async def _walk(sequence: list[str | tuple[int, int]], glyphs: str) -> None:
+    monitor = with_troubles(FakeMonitor(40))
+    monitor.alerts = (AlertView(1, monitor.now, "rule", "price", "SOLUSDT", "crossed its POC", 141.0),)
+    app = app_of(monitor, symbol_set=glyphs, refresh_hz=0.01)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        for step in sequence:
+            chosen, order = app.grid.selected, list(app.grid.order)
+            if isinstance(step, tuple):
+                await pilot.resize_terminal(*step)
+            else:
+                await pilot.press(step)
+            await settled(pilot)
+            app.tick()
+            await settled(pilot)
+            if isinstance(step, tuple):  # a resize changes neither
+                assert app.grid.selected == chosen
+                assert app.grid.order == order
+            assert app.grid.selected in app.grid.order
+            _fits(app)
+
+
+def _fits(app) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Every strip has the width of its panel, every panel lies on the screen, the selected row is in view."""
+    width, height = app.size
+    for panel, region in app.screen.plan.items():
+        assert isinstance(panel, Panel)
+        assert Region(0, 0, width, height).contains_region(region), (panel.id, region)
+        for strip in panel.strips[: region.height]:
+            assert cell_len(strip.text) == strip.cell_length <= region.width, (panel.id, strip.text)
+    assert len(screen_text(app)) == height
+    if app.current_mode == "overview" and app.screen is overview_of(app) and not app.screen.too_small:
+        grid = app.grid
+        rows = app.screen._places.grid.height - 1
+        assert grid.selected in [view.symbol for view in grid.window(rows)]
+
+
+def overview_of(app):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    return overview(app) if type(app.screen).__name__ == "OverviewScreen" else None
