@@ -139,5 +139,5 @@ def test_bars_can_be_made_of_longer_bars() -> None:
 
 @pytest.mark.parametrize(("timeframe", "source"), [(7 * 60, 60), (30, 60), (900, 600), (172_800, 60)])
 def test_timeframes_that_do_not_fit_are_refused(timeframe: int, source: int) -> None:
-    with pytest.raises(ValueError, match="no timeframe"):
+    with pytest.raises(ValueError, match="is not a timeframe"):
         aggregate(walk(10), timeframe, source)
