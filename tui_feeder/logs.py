@@ -184,6 +184,12 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
                 self.lost += lost - 1
         super().emit(record)
 
+    def shouldRollover(self, record: logging.LogRecord) -> bool:
+        """Whether the file is full; a pipe or a terminal, whose position Python 3.13 asks for, never is."""
+        if self.stream is not None and not self.stream.seekable():
+            return False
+        return bool(super().shouldRollover(record))
+
     def handleError(self, record: logging.LogRecord) -> None:
         """Count it."""
         self.lost += 1
