@@ -35,7 +35,7 @@ from tui_feeder.engine.exchanges.base import (
     SymbolInfo,
 )
 from tui_feeder.engine.exchanges.configured import configured_exchange
-from tui_feeder.engine.sinks.configured import disabled_backlogs, look
+from tui_feeder.engine.sinks.configured import check_sinks, disabled_backlogs
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.store import Store, StoreError
 from tui_feeder.runner import exchange_label
@@ -447,7 +447,7 @@ _SINKS = {
 async def sinks(config: Config, reported: Collection[str] = ()) -> list[Finding]:
     """Whether each sink that is on can go where it should; ``reported``: sections of which that is known."""
     found = []
-    for name, result in (await look(config)).items():
+    for name, result in (await check_sinks(config)).items():
         if ("database" if name == "postgres" else name) in reported:
             continue
         title, remedy = _SINKS.get(name, (name, f"check the keys of [{name}]"))

@@ -11,7 +11,7 @@ import sys
 import typer
 
 from tui_feeder.config import LoadedConfig
-from tui_feeder.engine.sinks.configured import look
+from tui_feeder.engine.sinks.configured import check_sinks
 from tui_feeder.engine.sinks.draining import span_text
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.store import Store
@@ -21,7 +21,7 @@ from tui_feeder.errors import ExitCode, UsageError
 def check(loaded: LoadedConfig, as_json: bool) -> int:
     """Print what was found; 0 when every enabled sink works."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the reason is reported in one line
-    found = asyncio.run(look(loaded.config))
+    found = asyncio.run(check_sinks(loaded.config))
     if as_json:
         answer = {
             name: {

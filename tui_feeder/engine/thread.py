@@ -98,7 +98,7 @@ class EngineThread:
             self.error = error
             log.debug("the engine failed", exc_info=True)
         finally:
-            if not hasattr(self, "monitor"):  # whoever waits for the start is told, not left waiting
+            if not hasattr(self, "monitor"):  # ends the wait for the start
                 for sink in self._sinks:
                     sink.close(0.0)
                 self._store.close()

@@ -21,7 +21,7 @@ from sinking import Queue, at_work
 from tui_feeder.config import Config, File
 from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import MINUTE_MS
-from tui_feeder.engine.sinks.configured import configured_sinks, look
+from tui_feeder.engine.sinks.configured import check_sinks, configured_sinks
 from tui_feeder.engine.sinks.file import FileSink
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.outbox_format import QueuedMessage
@@ -274,13 +274,13 @@ async def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
     async with at_work(sink):
         await until(lambda: str(tmp_path / "out") in sink.status())
     queue.store.close()
-    found = await look(replace(Config(), file=to_files(tmp_path)))
+    found = await check_sinks(replace(Config(), file=to_files(tmp_path)))
     assert isinstance(found["file"], SinkError)
 
 
 async def test_the_check_tells_and_changes_nothing(tmp_path: Path) -> None:
     config = replace(Config(), file=to_files(tmp_path, candles=True))
-    found = await look(config)
+    found = await check_sinks(config)
     assert isinstance(found["file"], list)
     assert found["file"][0] == f"folder: {tmp_path / 'out'}, would be created"
     assert found["file"][2:] == ["data: 0 files, 0.0 MB", "candles: 0 files, 0.0 MB"]

@@ -34,7 +34,7 @@ class Hanging(SessionSink):
 
     def __init__(self, first: int, *, with_loop: bool = False, patience: float = 0.4) -> None:
         super().__init__()
-        self.patience = patience
+        self.replace_after_seconds = patience
         self.begun = self.cancelled = 0
         self.release = threading.Event()
         self.outlived = 0  # steps that an abandoned session could still take

@@ -39,7 +39,7 @@ from tui_feeder.engine.storage.store import FileRecord, Store, Written
 from tui_feeder.monitor import Progress
 
 _REST_TRIES = 3
-#: A fill that has read nothing for so long stands still: how long it still takes cannot be told.
+#: A fill that has read nothing for so long stands still: its time left is unknown.
 _STILL_SECONDS = 5.0
 #: Archives whose rows are in memory at once are so many more than those that are downloaded at once.
 _FILES_AHEAD = 2
@@ -289,25 +289,25 @@ class History:
 
         What REST cannot be asked about is kept as the archive has it, uncertified.
         """
-        told = FillResult()
-        await self._fetch_pages(symbol, doubted, tracker, told, urgent=False, doubted=doubted)
-        done.got, done.changed = done.got.union(told.got), done.changed + told.changed
-        done.restored += told.restored
+        confirmed = FillResult()
+        await self._fetch_pages(symbol, doubted, tracker, confirmed, urgent=False, doubted=doubted)
+        done.got, done.changed = done.got.union(confirmed.got), done.changed + confirmed.changed
+        done.restored += confirmed.restored
         again = self._store.read(symbol, doubted.start, doubted.end)
-        again = again[zeros.inside(again, told.got)]
+        again = again[zeros.inside(again, confirmed.got)]
         silent = Coverage.of_times(again["open_time"][again["volume"] == 0])
         if silent:
             self._journal.count("outage_minutes", silent.minutes)
             await asyncio.wrap_future(self._store.add_outage(symbol, silent))
-        if wrong := told.got.minutes - silent.minutes:
+        if wrong := confirmed.got.minutes - silent.minutes:
             self._journal.count("archive_defects", wrong)
             self._journal.note(
                 "warning", f"an archive shows {wrong} minutes without a trade; REST has their trades", symbol
             )
-        if unread := doubted.subtract(told.got):
+        if unread := doubted.subtract(confirmed.got):
             self._journal.note(
                 "warning",
-                f"{unread.minutes} minutes without a trade could not be read again ({told.reason}): "
+                f"{unread.minutes} minutes without a trade could not be read again ({confirmed.reason}): "
                 "kept, not certified",
                 symbol,
             )

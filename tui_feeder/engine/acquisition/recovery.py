@@ -22,7 +22,7 @@ from tui_feeder.monitor import GapView
 
 log = logging.getLogger(__name__)
 
-_CLOSED_KEPT = 30
+_RECENT_GAPS = 30
 _FIRST_WAIT_MS = 2 * SECOND_MS
 _LONGEST_WAIT_MS = 60 * MINUTE_MS
 _UNAVAILABLE_AFTER = 4  # tries in which every source said it has nothing
@@ -88,7 +88,7 @@ class Recovery:
         deadline_seconds: float,
         rebuild: Callable[[str, int], Awaitable[None]],
     ) -> None:
-        self.closed: deque[Gap] = deque(maxlen=_CLOSED_KEPT)
+        self.closed: deque[Gap] = deque(maxlen=_RECENT_GAPS)
         self._history = history
         self._store = store
         self._ingest = ingest
@@ -169,7 +169,7 @@ class Recovery:
         """Have the gaps of a symbol looked at."""
         if self._gaps[symbol] and (symbol not in self._tasks or self._tasks[symbol].done()):
             self._wake[symbol] = asyncio.Event()
-            self._tasks[symbol] = asyncio.create_task(self._heal(symbol), name=f"recovery {symbol}")
+            self._tasks[symbol] = asyncio.create_task(self._fill_gaps(symbol), name=f"recovery {symbol}")
         elif symbol in self._wake:  # it may be waiting for a gap that is tried much later
             self._wake[symbol].set()
 
@@ -286,7 +286,7 @@ class Recovery:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _heal(self, symbol: str) -> None:
+    async def _fill_gaps(self, symbol: str) -> None:
         gaps, wake = self._gaps[symbol], self._wake[symbol]
         while gaps:
             now = self._clock.now()
@@ -325,12 +325,12 @@ class Recovery:
                     gap.next_try = self._clock.now() + self._clock.at_least(_AFTER_CRASH_MS, 2.0)
 
     async def _recount(self, symbol: str, late: list[int], restored: int) -> None:
-        """Minutes came that the queue had passed: once for all of them, for all that follows is told again.
+        """Minutes came that the queue had passed: all that follows is published again, once for all of them.
 
         Where damaged days came back with the values they had, nothing published is wrong.
         """
-        told = self._store.unpublished(symbol).union(self._store.stale_published(symbol))
-        late = [*late, *(start for start, _ in told)]
+        unfinished = self._store.unpublished(symbol).union(self._store.stale_published(symbol))
+        late = [*late, *(start for start, _ in unfinished)]
         passed = self._ingest.queue(symbol).next
         if late and passed is not None and min(late) < passed:
             await self._rebuild(symbol, min(late))

@@ -25,7 +25,7 @@ from tui_feeder.time_format import format_second
 
 _LISTINGS_MS = 5 * MINUTE_MS
 #: What the exchange's list no longer shows is believed after so many reads in a row, and so long.
-_GONE_READS, _GONE_MS, _GONE_READ_MS = 3, 3 * MINUTE_MS, MINUTE_MS
+_DELISTED_READS, _DELISTED_MS, _DELISTED_READ_MS = 3, 3 * MINUTE_MS, MINUTE_MS
 
 
 _REASON = 600  # characters of a refusal that screens show
@@ -81,7 +81,7 @@ class Subscriptions:
     Args:
         wanted: names and patterns.
         exchange: asked for the listings.
-        journal: what comes and goes is told there.
+        journal: what comes and goes is logged there.
         listener: does what follows.
     """
 
@@ -187,7 +187,7 @@ class Subscriptions:
     async def run(self) -> None:
         """Symbols that come and go: patterns take in new ones, those that leave are shown as such."""
         while True:
-            until, floor = (_GONE_READ_MS, 0.7) if self._disappearing else (_LISTINGS_MS, 20.0)
+            until, floor = (_DELISTED_READ_MS, 0.7) if self._disappearing else (_LISTINGS_MS, 20.0)
             pause = self._clock.real_seconds(self._clock.at_least(until, floor))
             heartbeat(pause, OUTSIDE_SECONDS, unless=lambda: self._exchange.status().silenced)
             with contextlib.suppress(TimeoutError):
@@ -213,7 +213,7 @@ class Subscriptions:
         What it no longer shows as traded is kept as it was until that has lasted, over several reads, without
         a sign of life.
         """
-        now, lasting = self._clock.now(), self._clock.at_least(_GONE_MS, 2.0)
+        now, lasting = self._clock.now(), self._clock.at_least(_DELISTED_MS, 2.0)
         listed, leaving = dict(found.symbols), {}
         for name, info in self.listed.items():
             shown = listed.get(name)
@@ -225,10 +225,10 @@ class Subscriptions:
             since, reads = self._disappearing.get(name, (now, 0))
             if self._listener.has_recent_data(name, since):
                 since, reads = now, 0
-            if reads + 1 < _GONE_READS or now - since < lasting:
+            if reads + 1 < _DELISTED_READS or now - since < lasting:
                 listed[name], leaving[name] = info, (since, reads + 1)
         if new := [name for name in leaving if name not in self._disappearing]:
-            text = f"{shortened(new)}: believed if that lasts {_GONE_MS // MINUTE_MS} minutes"
+            text = f"{shortened(new)}: believed if that lasts {_DELISTED_MS // MINUTE_MS} minutes"
             self._journal.fault("incomplete_listings", text)
         if new := [
             f"{name}: {why}" for name, why in found.unusable.items() if self.unusable.get(name) != why

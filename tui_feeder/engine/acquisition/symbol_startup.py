@@ -395,7 +395,7 @@ class SymbolStartup:
         after.correct(corrected)
 
         def recount(part: Coverage) -> list[tuple[int, Message, bytes, Sequence[OutgoingMessage]]]:
-            told = []
+            messages = []
             for candle in to_candles(self._store.read(symbol, part.start, part.end)):
                 at = candle.open_time
                 if at not in part:  # it came just now: all is done once more
@@ -403,18 +403,18 @@ class SymbolStartup:
                 revision = revisions.of(at) + 1 if at in corrected else 0
                 message = count_minute(self._store, pipeline, candle, revision)
                 bars = bar_messages(self._store, pipeline, candle, after.since_then(at))
-                told.append((at, message, encode(message), bars))
-            return told
+                messages.append((at, message, encode(message), bars))
+            return messages
 
         loop = asyncio.get_running_loop()
         for part in minutes.parts(_REVISED_AT_ONCE):
-            told = await loop.run_in_executor(self._workers, recount, part)
-            again = [(at, payload, bars) for at, _, payload, bars in told]
+            messages = await loop.run_in_executor(self._workers, recount, part)
+            again = [(at, payload, bars) for at, _, payload, bars in messages]
             commit = self._store.revise(symbol, again, REVISIONS + symbol, after.encode())
             await asyncio.wrap_future(commit)
             queue.skipped = queue.skipped.subtract(part)
-            queue.late.difference_update(at for at, *_ in told)
-            for _, message, payload, _ in told:
+            queue.late.difference_update(at for at, *_ in messages)
+            for _, message, payload, _ in messages:
                 self._publish(symbol, message, payload)
         tracked.revisions += corrected.minutes
         self._journal.count("revisions", corrected.minutes)

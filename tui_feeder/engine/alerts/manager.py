@@ -24,9 +24,9 @@ from tui_feeder.monitor import AlertView
 
 log = logging.getLogger(__name__)
 
-_KEPT = 50
+_RECENT_ALERTS = 50
 _CHECK_SECONDS = 1.0
-_HANDED_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 #: An alert about a minute so long ago calls nobody: the feeder is catching up.
 _PAST_MS = 5 * MINUTE_MS
 
@@ -83,7 +83,7 @@ class AlertManager:
         *,
         bell: bool,
     ) -> None:
-        self.recent: deque[AlertView] = deque(state_store.resume(rules), maxlen=_KEPT)
+        self.recent: deque[AlertView] = deque(state_store.resume(rules), maxlen=_RECENT_ALERTS)
         self.outputs = tuple(outputs)
         self._rules = rules
         self._journal = journal
@@ -130,7 +130,7 @@ class AlertManager:
         until = time.monotonic() + seconds
         # Of several receivers, once at a stop: looking now and then is simpler than an event in each.
         while (left := sum(output.waiting for output in self.outputs)) and time.monotonic() < until:  # noqa: ASYNC110
-            await asyncio.sleep(_HANDED_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
         if left:
             self._journal.count("alerts_undelivered", left)
             self._journal.note("error", f"{left} alerts were not handed over when the time to stop was over")

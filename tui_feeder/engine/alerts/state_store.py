@@ -117,7 +117,7 @@ class AlertStateStore:
         if rules.changed:
             known = rules.known()
             for subject in rules.changed:
-                kept = [self._kept(*saved) for saved in known.get(subject, ())[:_MOST_RULES]]
+                kept = [self._record_of(*saved) for saved in known.get(subject, ())[:_MOST_RULES]]
                 self._write(_RULES_OF + subject, kept)
             rules.changed.clear()
         if self._shown_waits:
@@ -141,14 +141,14 @@ class AlertStateStore:
         self._failing = bool(failures)
         self._under_way.clear()
 
-    def _kept(self, rule: Rule, saved: SavedState) -> _RuleRecord:
+    def _record_of(self, rule: Rule, saved: SavedState) -> _RuleRecord:
         return _RuleRecord(rule.name, self._digest(rule), *saved)
 
     def _digest(self, rule: Rule) -> bytes:
         digest = self._digests.get(rule)
         if digest is None:
-            looks_at = b"" if rule.kind in TROUBLES else self._numbers
-            digest = blake2b(repr(rule).encode() + looks_at, digest_size=8).digest()
+            depends_on = b"" if rule.kind in TROUBLES else self._numbers
+            digest = blake2b(repr(rule).encode() + depends_on, digest_size=8).digest()
             self._digests[rule] = digest
         return digest
 

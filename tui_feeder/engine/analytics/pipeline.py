@@ -218,7 +218,7 @@ class SymbolPipeline:
         if behind_hole:
             self._stale = True
             for line in self._every:
-                line.reach(minute)
+                line.advance_to(minute)
         self._time_of_day.add(candle)
         if self._volumes:
             self._peak.slide(minute)

@@ -272,7 +272,7 @@ class VolumeQuantiles:
         self._times = array("q")  # open times of candles about to leave, from _next on
         self._leaving = array("i")  # their buckets, four each
         self._next = 0
-        # What was last told, and of what it was made: the same object as long as it is the same.
+        # What was last published, and of what it was made: the same object as long as it is the same.
         self._found: list[Quartet | None] = []
         self._known: dict[str, Quartet] | None = None
 

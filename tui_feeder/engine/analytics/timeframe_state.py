@@ -107,7 +107,7 @@ class Line:
         if self.longest is not None and (trend := self._trend_now()) != self.trend:
             self.trend, self.trend_since = trend, time + self._frame
 
-    def reach(self, minute: int) -> None:
+    def advance_to(self, minute: int) -> None:
         """Records that a minute was added behind a hole: bars due before its end may be absent.
 
         Args:
@@ -167,7 +167,7 @@ class Line:
         for candle in to_candles(rows[parts.rest :]):
             self.bar.add(candle)
         if len(rows):
-            self.reach(int(rows["open_time"][-1]))
+            self.advance_to(int(rows["open_time"][-1]))
 
     def _trend_now(self) -> Trend | None:
         if self.longest is None or self.shortest is None:

@@ -119,7 +119,9 @@ class Publisher(SessionSink):
         self._ahead = 0  # bytes in the lanes' queues
         self._news = asyncio.Event()
         self._room = asyncio.Event()
-        self.patience = max(60.0, (config.delivery_timeout_ms + 2 * config.request_timeout_ms) / 1000)
+        self.replace_after_seconds = max(
+            60.0, (config.delivery_timeout_ms + 2 * config.request_timeout_ms) / 1000
+        )
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         for cursor in cursors:
             cursor.outbox.subscribe(self._wake)
@@ -205,13 +207,13 @@ class Publisher(SessionSink):
                 for cursor in self._cursors.values():
                     cursor.report_dropped(self)
                 if not self._resolved or not self._holds():
-                    self.quiet(2 * TICK)
+                    self.expect_idle(2 * TICK)
                 elif self._caught_up:
                     self.progress()
                 if self.over(idle=self._done or not self._resolved):
                     break
             for cursor in self._cursors.values():
-                await cursor.settle()
+                await cursor.flush()
         except (KafkaError, TimeoutError) as error:
             raise SinkError(describe_error(error, self._identity.prefix + DATA)) from error
         finally:

@@ -113,8 +113,10 @@ class ExchangeClock:
         base, now = time.monotonic(), self.now()
         step, self.disputed_ms = 0.0, 0.0
         if samples:
-            told = [ms + (base - (before + after) / 2) * 1000 * self.rate for before, ms, after in samples]
-            step = median(told) - now
+            measured = [
+                ms + (base - (before + after) / 2) * 1000 * self.rate for before, ms, after in samples
+            ]
+            step = median(measured) - now
         if len(self._lags) >= _FRAMES and base - self._heard < _RECENT_SECONDS:
             stamped = -min(self._lags)  # of the one that was under way for the shortest time
             if abs(stamped - step) > self.tolerance_ms:

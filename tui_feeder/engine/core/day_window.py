@@ -49,12 +49,25 @@ class _Highest:
 class DayWindow:
     """A ring of 1,440 minutes; a minute takes the place of the one a day before it."""
 
-    __slots__ = ("_closes", "_highs", "_last", "_lows", "_times", "_told", "_traded", "_volumes", "day_ago")
+    __slots__ = (
+        "_closes",
+        "_half_hours",
+        "_highs",
+        "_last",
+        "_lows",
+        "_times",
+        "_traded",
+        "_volumes",
+        "day_ago",
+    )
 
     def __init__(self) -> None:
         self.day_ago: float | None = None  # close 24 h before the last minute, if that minute is there
         self._last: int | None = None
-        self._told: tuple[int, tuple[float, ...]] = (0, ())  # half_hours, and the minute they reach up to
+        self._half_hours: tuple[int, tuple[float, ...]] = (
+            0,
+            (),
+        )  # the last answer, up to which minute
         self._traded: tuple[int, float] = (-1, 0.0)  # quote_volume, and the minute it reaches up to
         self._times = np.full(MINUTES_PER_DAY, -1, dtype=np.int64)
         self._closes = np.zeros(MINUTES_PER_DAY)
@@ -117,12 +130,12 @@ class DayWindow:
         if self._last is None:
             return ()
         newest = ((self._last // MINUTE_MS + 1) // _STEP) * _STEP - 1
-        if self._told[0] != newest:
+        if self._half_hours[0] != newest:
             wanted = newest - np.arange(MINUTES_PER_DAY // _STEP - 1, -1, -1) * _STEP
             slots = wanted % MINUTES_PER_DAY
             there = self._times[slots] == wanted * MINUTE_MS
-            self._told = newest, tuple(self._closes[slots][there].tolist())
-        return self._told[1]
+            self._half_hours = newest, tuple(self._closes[slots][there].tolist())
+        return self._half_hours[1]
 
     @property
     def quote_volume(self) -> float | None:

@@ -15,7 +15,7 @@ from tui_feeder.monitor import Event
 
 log = logging.getLogger("tui_feeder.engine")
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-_KEPT = 300
+_RECENT_EVENTS = 300
 _QUIET_SECONDS = 60.0
 _REMEMBERED = 64  # warnings of other modules that are known to be shown
 
@@ -84,7 +84,7 @@ class Journal:
     """
 
     def __init__(self, now: Callable[[], int]) -> None:
-        self.events: deque[Event] = deque(maxlen=_KEPT)
+        self.events: deque[Event] = deque(maxlen=_RECENT_EVENTS)
         self.counters: Counter[str] = Counter()
         self._now = now
         self._last_logged: dict[str, float] = {}

@@ -19,7 +19,7 @@ _BARS_A_PERIOD = 12
 #: Days of minutes in memory at once.
 _DAYS = 8
 #: Stretches kept; a screen looks at one or two at a time.
-_KEPT = 8
+_CACHE_SIZE = 8
 
 _SUMMED = ("volume", "quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume")
 
@@ -62,7 +62,7 @@ class Windows:
     def __init__(self, store: Store, periods: tuple[int, ...]) -> None:
         self._store = store
         self._periods = periods
-        self._kept: dict[tuple[str, int], Window] = {}
+        self._cache: dict[tuple[str, int], Window] = {}
         self._lock = threading.Lock()  # of what is kept; never held while the store is read
 
     def bars(
@@ -89,7 +89,7 @@ class Windows:
         # Before the minutes are read: what changes meanwhile is another state of them.
         edition, present = self._store.edition(symbol), self._store.present(symbol)
         with self._lock:
-            window = self._kept.get((symbol, timeframe))
+            window = self._cache.get((symbol, timeframe))
         if (
             window is None
             or not window.start <= start <= end <= window.end
@@ -102,10 +102,10 @@ class Windows:
             stored = (edition, present.clip(0, high).minutes)
             window = Window(min(low, start), high, stored, bars, lines)
         with self._lock:
-            self._kept.pop((symbol, timeframe), None)  # the one used last is kept longest
-            self._kept[symbol, timeframe] = window
-            if len(self._kept) > _KEPT:
-                self._kept.pop(next(iter(self._kept)))
+            self._cache.pop((symbol, timeframe), None)  # the one used last is kept longest
+            self._cache[symbol, timeframe] = window
+            if len(self._cache) > _CACHE_SIZE:
+                self._cache.pop(next(iter(self._cache)))
         return window.last(count, end, frame)
 
     def _read(

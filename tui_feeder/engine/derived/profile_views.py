@@ -14,7 +14,7 @@ from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import ProfileView
 
 #: Days kept.
-_KEPT = 32
+_CACHE_SIZE = 32
 
 
 class ProfileViews:
@@ -29,7 +29,7 @@ class ProfileViews:
         self._store = store
         self._config = config
         self._ranges = DayRanges(store)
-        self._kept: dict[tuple[str, int], tuple[object, ProfileView]] = {}
+        self._cache: dict[tuple[str, int], tuple[object, ProfileView]] = {}
         self._lock = threading.Lock()  # of what is kept; never held while the store is read
 
     def of(self, symbol: str, day: int, end: int) -> ProfileView | None:
@@ -53,7 +53,7 @@ class ProfileViews:
         edition, present = self._store.edition(symbol), self._store.present(symbol)
         state = (end, settings, edition, present.clip(day - DAYS_BEFORE * DAY_MS, end).minutes)
         with self._lock:
-            known = self._kept.get((symbol, day))
+            known = self._cache.get((symbol, day))
         if known is not None and known[0] == state:
             return known[1]
         made = day_profile(self._store, symbol, settings, day, end, self._ranges)
@@ -61,10 +61,10 @@ class ProfileViews:
             return None
         view = profile_view(symbol, day, made)
         with self._lock:
-            self._kept.pop((symbol, day), None)
-            self._kept[symbol, day] = (state, view)
-            if len(self._kept) > _KEPT:
-                self._kept.pop(next(iter(self._kept)))
+            self._cache.pop((symbol, day), None)
+            self._cache[symbol, day] = (state, view)
+            if len(self._cache) > _CACHE_SIZE:
+                self._cache.pop(next(iter(self._cache)))
         return view
 
 

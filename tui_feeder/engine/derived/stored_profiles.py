@@ -28,7 +28,7 @@ _KNOWN_DAYS = 256
 MISSING, TODAY, WHOLE = "missing_days_only", "today_only", "reprocess_whole_history"
 
 
-class _Kept(msgspec.Struct, array_like=True):
+class _StoredProfile(msgspec.Struct, array_like=True):
     """A profile; ``rows``: int64 steps between those with weight, then their float64 weights, compressed."""
 
     figures: ProfileFigures
@@ -174,7 +174,7 @@ def encode(profile: DayProfile | None) -> bytes:
     places = np.flatnonzero(profile.weights)
     rows = zlib.compress(np.diff(places, prepend=0).tobytes() + profile.weights[places].tobytes(), 1)
     figures = ProfileFigures(*(getattr(profile, name) for name in ProfileFigures.__struct_fields__))
-    return msgspec.msgpack.encode(_Kept(figures, profile.low_index, len(profile.weights), rows))
+    return msgspec.msgpack.encode(_StoredProfile(figures, profile.low_index, len(profile.weights), rows))
 
 
 def decode(block: bytes) -> DayProfile | None:
@@ -188,7 +188,7 @@ def decode(block: bytes) -> DayProfile | None:
     """
     if not block:
         return None
-    kept = msgspec.msgpack.decode(block, type=_Kept)
+    kept = msgspec.msgpack.decode(block, type=_StoredProfile)
     raw = zlib.decompress(kept.rows)
     half = len(raw) // 2
     weights = np.zeros(kept.size)

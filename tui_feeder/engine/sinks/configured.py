@@ -86,7 +86,7 @@ def file_topics(config: Config) -> tuple[str, ...]:
     return ("data", *candles, *alerts)
 
 
-async def look(config: Config) -> dict[str, list[str] | SinkError | None]:
+async def check_sinks(config: Config) -> dict[str, list[str] | SinkError | None]:
     """What each sink finds where it would go, or why it cannot; None for one that is off."""
     found: dict[str, list[str] | SinkError | None] = {"kafka": None, "postgres": None, "file": None}
     if config.kafka.enabled:
@@ -102,7 +102,7 @@ async def look(config: Config) -> dict[str, list[str] | SinkError | None]:
                     if store is not None
                     and (largest := store.largest_waiting(topic, sink_name("kafka", topic))) is not None
                 }
-            found["kafka"] = await kafka_cluster.look(config.kafka, topics, waiting)
+            found["kafka"] = await kafka_cluster.check_broker(config.kafka, topics, waiting)
         except SinkError as error:
             found["kafka"] = error
     if config.database.enabled:
@@ -112,7 +112,7 @@ async def look(config: Config) -> dict[str, list[str] | SinkError | None]:
 
             with _stored(config) as store:
                 compare = None if store is None else partial(_compare, config, store)
-                found["postgres"] = await postgres_tables.look(config.database, compare)
+                found["postgres"] = await postgres_tables.check_database(config.database, compare)
         except SinkError as error:
             found["postgres"] = error
     if config.file.enabled:
@@ -120,7 +120,7 @@ async def look(config: Config) -> dict[str, list[str] | SinkError | None]:
             _refuse(config, "file")
             from tui_feeder.engine.sinks import file
 
-            found["file"] = file.look(config.file, file_topics(config))
+            found["file"] = file.check_files(config.file, file_topics(config))
         except SinkError as error:
             found["file"] = error
     return found

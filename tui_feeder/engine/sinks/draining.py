@@ -10,7 +10,7 @@ from tui_feeder.engine.sinks.thread import SessionSink
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.outbox import Outbox
 
-#: More messages than this waiting is told, though nothing is wrong.
+#: More waiting messages than this are shown, though nothing is wrong.
 _MANY = 5_000
 
 
@@ -48,7 +48,7 @@ class OutboxCursor:
 
             self.outbox.acknowledge(self.sink, self.taken).add_done_callback(written)
 
-    async def settle(self) -> None:
+    async def flush(self) -> None:
         """Waits until what was taken is written down."""
         await asyncio.wrap_future(self.outbox.acknowledge(self.sink, self.taken))
 
@@ -109,9 +109,9 @@ class DrainingSink(SessionSink):
             self.progress()  # an abandoned session ends here
         self._cursor.take(number)
 
-    async def settle(self) -> None:
+    async def flush(self) -> None:
         """Wait until what was taken is written down."""
-        await self._cursor.settle()
+        await self._cursor.flush()
 
     def report_dropped(self) -> None:
         """Log and count where the outbox was too small."""

@@ -77,7 +77,7 @@ class FileSink(DrainingSink):
     kind = "file"
     #: A write that hangs in the disk cannot be cancelled, and two sessions must not write to one file: it is
     #: shown as stalled, and goes on when the disk answers.
-    patience = math.inf
+    replace_after_seconds = math.inf
 
     def __init__(self, config: File, outbox: Outbox) -> None:
         super().__init__(outbox)
@@ -118,7 +118,7 @@ class FileSink(DrainingSink):
                 if not lines:
                     self.report_dropped()
                     await self.woken(TICK)
-            await self.settle()
+            await self.flush()
         except OSError as error:
             raise SinkError(describe_error(error, self._folder)) from error
         finally:
@@ -273,7 +273,7 @@ def _whole_lines(descriptor: int, size: int) -> int:
     return 0
 
 
-def look(config: File, topics: Sequence[str]) -> list[str]:
+def check_files(config: File, topics: Sequence[str]) -> list[str]:
     """What there is and what would be created, as lines for people. Nothing is changed.
 
     Raises:

@@ -30,7 +30,7 @@ from tui_feeder.engine.storage.outbox_format import QueuedMessage
 _AHEAD = 4 << 20
 #: A batch takes what waits, up to so many bytes where ``batch_size`` is less: an outage is soon caught up.
 _BATCH = 256 << 10
-#: A broker that has not answered for so long is told of, seconds.
+#: A broker that has not answered for so long is reported, seconds.
 _SILENT_SECONDS = 3.0
 _END_SECONDS = 1.0
 
@@ -73,8 +73,10 @@ class KafkaSink(DrainingSink):
         self._config = config
         self._delivery: _Delivery | None = None
         self._refused = 0  # bytes of the largest message that was too large
-        self.patience = max(60.0, (config.delivery_timeout_ms + 2 * config.request_timeout_ms) / 1000)
-        # aiokafka logs every failed try, several times a second; what is wrong is told here, once.
+        self.replace_after_seconds = max(
+            60.0, (config.delivery_timeout_ms + 2 * config.request_timeout_ms) / 1000
+        )
+        # aiokafka logs every failed try, several times a second; what is wrong is logged here, once.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
     def status(self) -> str:
@@ -109,7 +111,7 @@ class KafkaSink(DrainingSink):
                 await producer.start()
             self.connected(f"publishing to {self.topic} ({partitions} partitions)")
             await self._drain(producer, delivery)
-            await self.settle()
+            await self.flush()
         except (KafkaError, TimeoutError) as error:
             raise SinkError(describe_error(error, self.topic)) from error
         finally:

@@ -71,7 +71,9 @@ async def reach(config: Kafka, topic: str) -> int:
         return await _partitions(client, topic)
 
 
-async def look(config: Kafka, topics: Sequence[str], waiting: Mapping[str, QueuedMessage]) -> list[str]:
+async def check_broker(
+    config: Kafka, topics: Sequence[str], waiting: Mapping[str, QueuedMessage]
+) -> list[str]:
     """What there is and what would be created, as lines for people. Nothing is changed.
 
     Args:

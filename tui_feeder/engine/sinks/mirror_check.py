@@ -186,7 +186,7 @@ class Comparing:
         self._hour_at = 0.0  # time.monotonic() of the next hour's work
         self._next_at = 0.0  # and of the next day's, so that most of the time is for others
         self._turn = 0
-        self._healed: set[tuple[str, int, int]] = set()  # written again, and not yet compared again
+        self._rewritten: set[tuple[str, int, int]] = set()  # written again, and not yet compared again
         self._left: dict[tuple[str, int, int], Difference] = {}  # what writing again did not change
 
     def next(self, mirrored: Mirrored, now: float) -> tuple[int, bool] | None:
@@ -226,7 +226,7 @@ class Comparing:
             what is to be written again, and what differs still after that: rows of somebody else.
         """
         self._next_at = now + _PAUSE * took
-        heal, left = [], []
+        rewrite, left = [], []
         for difference in found:
             key = difference[:3]
             before = self._left.get(key)
@@ -236,20 +236,20 @@ class Comparing:
                 and (not digests or before.digest == difference.digest)
             ):
                 continue
-            if key in self._healed and digests:
-                self._healed.discard(key)
+            if key in self._rewritten and digests:
+                self._rewritten.discard(key)
                 self._left[key] = difference
                 left.append(difference)
             else:
-                self._healed.add(key)
-                heal.append(difference)
+                self._rewritten.add(key)
+                rewrite.append(difference)
         if digests:
             differ = {difference[:3] for difference in found}
-            self._healed = {key for key in self._healed if key[2] != day or key in differ}
+            self._rewritten = {key for key in self._rewritten if key[2] != day or key in differ}
             self._left = {key: known for key, known in self._left.items() if key[2] != day or key in differ}
-        if heal:
+        if rewrite:
             self._queue.appendleft((day, True))
-        return heal, left
+        return rewrite, left
 
 
 def _instant(ms: int) -> datetime:

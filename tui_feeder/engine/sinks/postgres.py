@@ -60,7 +60,7 @@ class PostgresSink(SessionSink):
 
     name = "postgres"
     #: A statement ends after 60 s, and a transaction has two.
-    patience = 180.0
+    replace_after_seconds = 180.0
 
     def __init__(self, config: Config, store: Store) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class PostgresSink(SessionSink):
         except tables.FAULTS as error:
             raise SinkError(tables.describe_error(error, self._database)) from error
         try:
-            self.quiet(MIGRATION_SECONDS)  # an index on a large table takes its time
+            self.expect_idle(MIGRATION_SECONDS)  # an index on a large table takes its time
             async with pool.acquire() as connection:
                 version, made = await migrate(connection)
                 async with transaction(connection):
@@ -134,7 +134,7 @@ class PostgresSink(SessionSink):
                 if not await self._compare(pool, comparing):
                     wait = min(wait, comparing.pause(time.monotonic()))
                     self.progress()
-                    self.quiet(wait)
+                    self.expect_idle(wait)
                     await self.woken(wait)
         except tables.FAULTS as error:
             raise SinkError(tables.describe_error(error, self._database)) from error
@@ -182,9 +182,9 @@ class PostgresSink(SessionSink):
             )
             profiles = await self._differing_profiles(connection, day, held, digests)
             now = time.monotonic()
-            heal, left = comparing.done(day, digests, found, now - begun, now)
+            rewrite, left = comparing.done(day, digests, found, now - begun, now)
             claimed = {}
-            for difference in heal:
+            for difference in rewrite:
                 key = (difference.symbol, difference.timeframe)
                 claimed[key] = self._mirrored[key].subtract(span(day, day + DAY_MS))
             await tables.set_mirrored(connection, claimed)
@@ -193,14 +193,14 @@ class PostgresSink(SessionSink):
             self._counted.pop((symbol, day), None)
             self._stale.setdefault(symbol, set()).add(day)
         self.progress()
-        if heal or profiles:
-            what = str(heal[0]) if heal else str(profiles[0])
-            more = len(heal) + len(profiles) - 1
+        if rewrite or profiles:
+            what = str(rewrite[0]) if rewrite else str(profiles[0])
+            more = len(rewrite) + len(profiles) - 1
             self.note("warning", f"postgres: {what}{_and_more(more)}; written again")
             self.count("postgres_differences", more + 1)
         if left:
             await self._check_leftovers(pool, left)
-        return bool(heal or profiles)
+        return bool(rewrite or profiles)
 
     async def _check_leftovers(self, pool: Any, left: Sequence[Difference]) -> None:  # noqa: ANN401
         """What differs although it was written again: rows of somebody else, or ours are not kept as written.

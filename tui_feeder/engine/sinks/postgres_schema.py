@@ -128,14 +128,16 @@ async def inspect(connection: Any) -> Schema:  # noqa: ANN401
         if set(_KEYS[table]) not in keys:
             found.keys.append(table)
             found.missing.append(f"a unique index on {table}")
-            if set(_KEYS[table]) <= types.keys() and (twice := await _twice(connection, table)):
-                found.wrong.append(twice)
+            if set(_KEYS[table]) <= types.keys() and (
+                duplicates := await _find_duplicates(connection, table)
+            ):
+                found.wrong.append(duplicates)
     if not migrated:
         found.missing.append("feeder_migrations")
     return found
 
 
-async def _twice(connection: Any, table: str) -> str:  # noqa: ANN401
+async def _find_duplicates(connection: Any, table: str) -> str:  # noqa: ANN401
     """Rows that are there more than once, and so forbid the unique index; "" without any."""
     columns = ", ".join(_KEYS[table])
     row = await connection.fetchrow(

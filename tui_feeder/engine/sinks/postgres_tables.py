@@ -107,7 +107,7 @@ async def pool(database: Database) -> Any:  # noqa: ANN401 - asyncpg is imported
     return await asyncpg.create_pool(**_settings(database), min_size=0, max_size=database.max_connections)
 
 
-async def look(
+async def check_database(
     database: Database, compare: Callable[[Any, Sequence[str]], Awaitable[list[str]]] | None = None
 ) -> list[str]:
     """What there is and what would be created, as lines for people. Nothing is changed.
@@ -129,9 +129,9 @@ async def look(
                 took = (time.perf_counter() - begun) * 1000
                 schema = await inspect(connection)
                 schema.check()
-                told = []
+                compared = []
                 if compare is not None:
-                    told = await compare(connection, schema.missing)
+                    compared = await compare(connection, schema.missing)
         finally:
             await connection.close(timeout=2.0)
     except FAULTS as error:
@@ -145,7 +145,7 @@ async def look(
         f"server: PostgreSQL {version}{extension}, {'TLS' if tls else 'no TLS'}",
         f"round trip: {took:.1f} ms",
         f"tables: would create {', '.join(schema.missing)}" if schema.missing else "tables: all there",
-        *told,
+        *compared,
     ]
 
 

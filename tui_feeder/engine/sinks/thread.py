@@ -99,12 +99,12 @@ class SessionSink(ABC):
     A session calls :meth:`connected` once it has connected and :meth:`progress` when something was handed
     over or nothing waits. It returns when :meth:`over` says that it may, or raises; then the next one follows
     after a wait that grows until there is progress again. One that makes no progress for
-    :attr:`STALLED_SECONDS` is shown as stalled, and after :attr:`patience` it is replaced.
+    :attr:`STALLED_SECONDS` is shown as stalled, and after :attr:`replace_after_seconds` it is replaced.
     """
 
     name = "sink"
     #: Seconds without progress after which a session is replaced; longer than anything in it may take.
-    patience = 60.0
+    replace_after_seconds = 60.0
 
     def __init__(self) -> None:
         self.trouble = "not started"  # what is wrong; "" while all is well
@@ -119,7 +119,7 @@ class SessionSink(ABC):
         self._current: _Session | None = None
         self._hanging: list[_Session] = []  # abandoned ones that have not ended
         self._steps = 0  # rises with progress
-        self._quiet_until = 0.0  # time.monotonic() until which no progress is expected
+        self._idle_expected_until = 0.0  # time.monotonic() until which no progress is expected
         self._idle = 0.0  # seconds since the last progress, as far as this process ran
         self._thread = threading.Thread(target=self._supervise, name=self.name, daemon=True)
 
@@ -181,17 +181,17 @@ class SessionSink(ABC):
             self._failure = self.trouble = ""
             self._backoff.reset()
 
-    def quiet(self, seconds: float) -> None:
+    def expect_idle(self, seconds: float) -> None:
         """No progress is expected for so long: there is nothing to do, or something that takes its time."""
         self._work()
-        self._quiet_until = time.monotonic() + seconds
+        self._idle_expected_until = time.monotonic() + seconds
 
     def _work(self) -> None:
         """Something was done by the session that is under way; an abandoned one ends here."""
         if _SESSION.get() is not self._current:
             raise _AbandonedError
         self._steps += 1
-        self._idle = self._quiet_until = 0.0
+        self._idle = self._idle_expected_until = 0.0
 
     @property
     def ending(self) -> bool:
@@ -234,7 +234,7 @@ class SessionSink(ABC):
         """One session after the other, each watched."""
         while not self._closing.is_set():
             session = _Session(self.name, self._run_session)
-            self._current, self._idle, self._quiet_until = session, 0.0, 0.0
+            self._current, self._idle, self._idle_expected_until = session, 0.0, 0.0
             session.start()
             if not self._watch(session):
                 self._replace(session)
@@ -259,11 +259,11 @@ class SessionSink(ABC):
             if self.ending:
                 if now >= self._deadline + TICK:
                     return True  # the engine waits no longer; the thread ends with the process
-            elif self._steps != steps or now < self._quiet_until:
+            elif self._steps != steps or now < self._idle_expected_until:
                 steps = self._steps
             else:
                 self._idle += passed
-                if self._idle >= self.patience:
+                if self._idle >= self.replace_after_seconds:
                     return False
         return True
 

@@ -69,7 +69,7 @@ class Environment:
                 self.checked.values()
             )
             if not read_only:
-                self._settle(found)
+                self._upgrade_format(found)
         except BaseException as error:
             self._env.close()
             self._release()
@@ -160,7 +160,7 @@ class Environment:
             )
         return int(found or 0), holds or exchange
 
-    def _settle(self, found: int) -> None:
+    def _upgrade_format(self, found: int) -> None:
         """Write format and exchange into a new store, upgrade an old one."""
         while 0 < found < FORMAT:
             try:
@@ -209,7 +209,7 @@ class Environment:
 
     def close(self) -> None:
         """Wait for the readers to leave, close, release the lock. A second call does nothing."""
-        with self._alone():
+        with self._exclusive():
             if not self._closed:
                 self._closed = True
                 self._env.close()
@@ -232,7 +232,7 @@ class Environment:
                     self._gate.notify_all()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         """Nobody inside the gate: the map may be moved."""
         with self._gate:
             self._gate.wait_for(lambda: not self._moving)
@@ -261,7 +261,7 @@ class Environment:
                     with txn:
                         yield txn
                     return
-            with self._alone():
+            with self._exclusive():
                 self._env.set_mapsize(0)
 
     @contextmanager
@@ -273,7 +273,7 @@ class Environment:
         except BaseException:
             # lmdb 3.0 lets an abort wait until no thread is inside any of its calls: readers that
             # take turns would keep it waiting for ever.
-            with self._alone():
+            with self._exclusive():
                 txn.abort()
             raise
         txn.commit()
@@ -297,7 +297,7 @@ class Environment:
                     return
                 except lmdb.MapResizedError:  # the engine, another process, has grown the map
                     pass
-            with self._alone():
+            with self._exclusive():
                 self._env.set_mapsize(0)
 
     def grow(self) -> None:
@@ -306,7 +306,7 @@ class Environment:
         Raises:
             lmdb.Error: the system has no room for so many addresses.
         """
-        with self._alone():
+        with self._exclusive():
             self._env.reader_check()
             size = int(self._env.info()["map_size"]) * 2
             self._env.set_mapsize(size)

@@ -99,10 +99,10 @@ class GroupCommit(Generic[View]):
                 except queue.Empty:
                     break
             running = batch[-1] is not None
-            # From here on a future can't be cancelled: a job is either not run, or told how it ended.
-            self._settle([job for job in batch if job and job[1].set_running_or_notify_cancel()])
+            # From here on a future can't be cancelled: a job is either not run, or its future is set.
+            self._finish([job for job in batch if job and job[1].set_running_or_notify_cancel()])
 
-    def _settle(self, jobs: list[_Waiting[View]]) -> None:
+    def _finish(self, jobs: list[_Waiting[View]]) -> None:
         """Commit the jobs. Whatever happens each one hears of it, and the thread lives on."""
         try:
             self._commit(jobs)
@@ -124,8 +124,8 @@ class GroupCommit(Generic[View]):
             except lmdb.TxnFullError:
                 if len(jobs) == 1:
                     raise
-                self._settle(jobs[: len(jobs) // 2])
-                self._settle(jobs[len(jobs) // 2 :])
+                self._finish(jobs[: len(jobs) // 2])
+                self._finish(jobs[len(jobs) // 2 :])
                 return
             except Exception as error:
                 if isinstance(error, lmdb.Error) and str(error).endswith(_NO_ROOM):

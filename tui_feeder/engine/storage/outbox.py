@@ -124,7 +124,7 @@ class Outbox:
 
     def begin(self) -> None:
         """Read the cursors, and settle those of sinks that are new or disabled."""
-        self._submit(lambda write: write.settle()).result()
+        self._submit(lambda write: write.load_cursors()).result()
 
     def discard(self, sink: str) -> None:
         """Drops the messages that wait for a disabled sink; blocks until committed.

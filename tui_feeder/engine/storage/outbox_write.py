@@ -114,7 +114,7 @@ class OutboxWrite:
             self._set_cursor(sink, number)
             self._clear(self._taken_by_all())
 
-    def settle(self) -> None:
+    def load_cursors(self) -> None:
         """See :meth:`Outbox.begin`."""
         found, damaged = stored_cursors(self._txn, self._meta, self._prefix, self._entries)
         newest = last_number(self._txn, self._entries)

@@ -91,7 +91,7 @@ def state_of(
     Args:
         raw: the parts by name.
         tail_days: midnights of the days with rows in the tail.
-        unusable: told the name of a part that cannot be used, and what is done without it.
+        unusable: called with the name of a part that cannot be used, and what is done without it.
         stored: finds the minutes that are there, which takes longer than to know them.
 
     Returns:

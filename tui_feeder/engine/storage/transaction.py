@@ -176,7 +176,7 @@ class Write:
             self._day_blocks.add_to_tail(self.txn, prefix, candle, source)
         state.tail_days.add(day)
         added = Coverage((candle.open_time, candle.open_time + MINUTE_MS) for candle in candles)
-        self._set_present(symbol, added, told=state.inherited)
+        self._set_present(symbol, added, published=state.inherited)
         return Written(added=len(candles))
 
     def _merge_in(self, symbol: str, rows: Rows, source: Source) -> Written:
@@ -215,8 +215,8 @@ class Write:
             self.set_stale_published(symbol, Coverage.of_times(np.array(changed, dtype=np.int64)))
             self._add_correction(symbol, Coverage.of_times(np.array(changed, dtype=np.int64)))
         minutes = Coverage.of_times(rows["open_time"])
-        self._set_present(symbol, minutes, told=state.lost_published.union(state.inherited))
-        restored = sum(self._settle_lost(symbol, day * DAY_MS) for day in np.unique(days).tolist())
+        self._set_present(symbol, minutes, published=state.lost_published.union(state.inherited))
+        restored = sum(self._resolve_lost(symbol, day * DAY_MS) for day in np.unique(days).tolist())
         return Written(added, tuple(changed), conflicts, restored)
 
     def mark_damaged(self, symbol: str, day: int) -> None:
@@ -240,10 +240,10 @@ class Write:
         if not gone:
             self.sound.append((symbol, day))
             return
-        if told := self._passed(state, gone).subtract(state.unpublished):
+        if published := self._passed(state, gone).subtract(state.unpublished):
             aside = _SetAsideBlock(gone.intervals, block)
             self.save(symbol, _set_aside_key(day), msgspec.msgpack.encode(aside))
-            state.lost_published = state.lost_published.union(told)
+            state.lost_published = state.lost_published.union(published)
             self.save_minutes(symbol, "lost_published")
         # Whoever opens the store next must know that this is damage, and no gap like any other.
         state.damaged_missing = state.damaged_missing.union(gone)
@@ -268,9 +268,9 @@ class Write:
         for start, end in self.of(symbol).lost_published:
             for day in range(start // DAY_MS * DAY_MS, end, DAY_MS):
                 self._states.delete(self.txn, prefix_of(symbol) + _set_aside_key(day))
-                self._settle_lost(symbol, day)
+                self._resolve_lost(symbol, day)
 
-    def _settle_lost(self, symbol: str, day: int) -> int:
+    def _resolve_lost(self, symbol: str, day: int) -> int:
         """Minutes of a day that was damaged may be there again: what follows from their values.
 
         Messages that were made of other values, or may have been, are to be revised.
@@ -319,14 +319,14 @@ class Write:
         self._day_blocks.write_day(self.txn, prefix_of(symbol), day, rows, sources, in_tail=in_tail)
         state.tail_days.discard(day)
 
-    def _set_present(self, symbol: str, minutes: Coverage, told: Coverage = EMPTY) -> None:
-        """``minutes`` are stored; those of ``told`` have had a message before."""
+    def _set_present(self, symbol: str, minutes: Coverage, published: Coverage = EMPTY) -> None:
+        """``minutes`` are stored; those of ``published`` have had a message before."""
         state = self.of(symbol)
         before = state.present
         state.present = before.union(minutes)
         if state.present != before:
             self.save_minutes(symbol, "present")
-            self._set_unpublished(symbol, self._passed(state, minutes).subtract(before).subtract(told))
+            self._set_unpublished(symbol, self._passed(state, minutes).subtract(before).subtract(published))
             if before and minutes.start < before.end:  # whoever follows may have gone on without them
                 late = minutes.subtract(before).clip(max(0, before.end - _LATE_MS), before.end)
                 self._add_correction(symbol, late)
@@ -409,7 +409,7 @@ class Write:
             self.save_minutes(symbol, "unpublished")
 
     def _passed(self, state: SymbolState, minutes: Coverage) -> Coverage:
-        """Those of ``minutes`` whose time to be told was over."""
+        """Those of ``minutes`` whose time to be published was over."""
         return EMPTY if state.watermark is None else minutes.clip(0, state.watermark + MINUTE_MS)
 
     def set_stale_published(self, symbol: str, minutes: Coverage) -> None:

@@ -75,7 +75,7 @@ def _add_checksums(env: lmdb.Environment, database: CheckedDatabase) -> None:
                         if _readable(key, with_crc):
                             value = with_crc
                         else:
-                            damaged += 1  # stays as it is: whoever reads it is told
+                            damaged += 1  # stays as it is: reading it fails
                     cursor.put(key, database.with_checksum(key, value))
                 at = cursor.next()
             after = bytes(cursor.key()) if at else None

@@ -10,7 +10,7 @@ import numpy as np
 
 from tui_feeder.configuration.text import show
 from tui_feeder.engine.core.candle import ROW, SECOND_MS, Rows
-from tui_feeder.engine.core.decoding import UNREADABLE, Whole
+from tui_feeder.engine.core.decoding import UNREADABLE, ExactInt
 from tui_feeder.engine.exchanges.base import Listings, SymbolInfo, Trading
 
 #: Longest name of a symbol, characters: it is part of keys, paths and addresses.
@@ -42,8 +42,8 @@ class _Symbol(msgspec.Struct):
 class _RateLimit(msgspec.Struct):
     rateLimitType: str
     interval: str
-    intervalNum: Whole
-    limit: Whole
+    intervalNum: ExactInt
+    limit: ExactInt
 
 
 class _ExchangeInfo(msgspec.Struct):
@@ -59,7 +59,7 @@ _exchange_info = msgspec.json.Decoder(_ExchangeInfo)
 _symbol = msgspec.json.Decoder(_Symbol)
 _name = msgspec.json.Decoder(_Name)
 #: openTime o h l c v closeTime quote count takerBase takerQuote ignore; numbers come as strings.
-_Kline = tuple[Whole, float, float, float, float, float, Whole, float, Whole, float, float, Any]
+_Kline = tuple[ExactInt, float, float, float, float, float, ExactInt, float, ExactInt, float, float, Any]
 _klines = msgspec.json.Decoder(list[_Kline], strict=False)
 _kline = msgspec.json.Decoder(_Kline, strict=False)
 _raws = msgspec.json.Decoder(list[msgspec.Raw])

@@ -10,7 +10,7 @@ from tui_feeder.engine.core.decoding import UNREADABLE
 from tui_feeder.engine.exchanges.base import Notes
 
 _NOTE = "ban"
-#: A ban lasts three days at most, and is told with some margin.
+#: A ban lasts three days at most, and is stated with some margin.
 _LONGEST_MS = 4 * DAY_MS
 
 

@@ -195,12 +195,12 @@ class KlineSocket:
         try:
             while True:
                 heard_any = self.frames > frames_before
-                patience = _SILENCE_SECONDS if heard_any else _FIRST_DATA_SECONDS
-                left = self._heard + patience - time.monotonic()
+                silence_seconds = _SILENCE_SECONDS if heard_any else _FIRST_DATA_SECONDS
+                left = self._heard + silence_seconds - time.monotonic()
                 if left <= 0:
                     self.state = "silent"
                     raise TimeoutError(
-                        f"no data for {patience:.0f} s" + ("" if heard_any else " after subscribing")
+                        f"no data for {silence_seconds:.0f} s" + ("" if heard_any else " after subscribing")
                     )
                 heartbeat(left)
                 try:
@@ -230,7 +230,7 @@ class KlineSocket:
     async def _give_orders(self, socket: ClientConnection) -> None:
         """Subscribe to everything, then pass on what :meth:`add` and :meth:`remove` ask."""
         while not self._orders.empty():
-            self._orders.get_nowait()  # a new socket is told everything at once
+            self._orders.get_nowait()  # a new socket subscribes to everything at once
         method, symbols = "SUBSCRIBE", self.symbols
         while True:
             for batch in order_batches([kline_stream(symbol) for symbol in symbols]):

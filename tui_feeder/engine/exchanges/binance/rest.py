@@ -15,7 +15,7 @@ import msgspec
 
 from tui_feeder.engine.core.candle import MINUTE_MS, Rows
 from tui_feeder.engine.core.clock import ExchangeClock, Step
-from tui_feeder.engine.core.decoding import UNREADABLE, Whole
+from tui_feeder.engine.core.decoding import UNREADABLE, ExactInt
 from tui_feeder.engine.core.proxy import Proxies, failures, reason_of, session
 from tui_feeder.engine.exchanges.base import Listings, Page, Refusal, RestError
 from tui_feeder.engine.exchanges.binance import answers
@@ -45,12 +45,12 @@ _BANNED_UNTIL = re.compile(r"banned until (\d{13})")
 
 
 class _Error(msgspec.Struct):
-    code: Whole = 0
+    code: ExactInt = 0
     msg: str = ""
 
 
 class _Time(msgspec.Struct):
-    serverTime: Whole
+    serverTime: ExactInt
 
 
 _time = msgspec.json.Decoder(_Time)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tui_feeder.engine.core.candle import Candle
-from tui_feeder.engine.core.decoding import Whole
+from tui_feeder.engine.core.decoding import ExactInt
 
 _NAMES_PER_MESSAGE = 100
 _BYTES_PER_MESSAGE = 3_500  # the exchange ignores messages beyond about 4,096 without an answer
@@ -16,8 +16,8 @@ _BYTES_PER_MESSAGE = 3_500  # the exchange ignores messages beyond about 4,096 w
 class Frame(msgspec.Struct, gc=False):
     """The ``k`` of a kline frame: the candle so far. Field names as on the wire."""
 
-    t: Whole
-    T: Whole
+    t: ExactInt
+    T: ExactInt
     s: str
     i: str
     o: float
@@ -25,7 +25,7 @@ class Frame(msgspec.Struct, gc=False):
     h: float
     l: float  # noqa: E741
     v: float
-    n: Whole
+    n: ExactInt
     x: bool
     q: float
     V: float
@@ -40,7 +40,7 @@ class FrameData(msgspec.Struct, gc=False):
     """The ``data`` of a message of a combined stream."""
 
     e: str = ""
-    E: Whole = 0
+    E: ExactInt = 0
     k: Frame | None = None
 
 
@@ -48,8 +48,8 @@ class Envelope(msgspec.Struct, gc=False):
     """A message: a frame, an acknowledgement, or a refusal."""
 
     data: FrameData | None = None
-    id: Whole | None = None
-    code: Whole | None = None
+    id: ExactInt | None = None
+    code: ExactInt | None = None
     msg: str = ""
     error: Any = None
 

@@ -15,7 +15,7 @@ _MARGIN = 10
 #: Others that spent this share of the last minute's limit are expected to do so again at once.
 _WARY_SHARE = 0.1
 #: How often a request looks whether the answer it waits for has come, exchange ms.
-_LOOK_MS = 250
+_POLL_MS = 250
 
 
 class WeightLedger:
@@ -44,7 +44,7 @@ class WeightLedger:
         self._minute = 0
         self._used = 0
         self._own = 0  # of it, what we spent
-        self._told = False  # an answer has told what is used in this minute
+        self._reported = False  # an answer has stated what is used in this minute
         self._wary = False  # others spent much in the minute before
 
     @property
@@ -58,7 +58,7 @@ class WeightLedger:
         if minute != self._minute:
             others = self._used - self._own
             self._wary = others > self.limit * _WARY_SHARE
-            self._minute, self._used, self._own, self._told = minute, 0, 0, False
+            self._minute, self._used, self._own, self._reported = minute, 0, 0, False
 
     async def spend(self, weight: int, *, urgent: bool = False) -> None:
         """Books weight, waiting for the next minute when it would exceed the limit.
@@ -75,11 +75,11 @@ class WeightLedger:
             bound = self.limit if urgent else int(self.limit * (1 - self._reserve))
             # A request alone in its minute may go, however small the limit: it could never go else.
             if not self._own or self._used + weight <= bound - _MARGIN:
-                if not self._own or self._told or not self._wary:
+                if not self._own or self._reported or not self._wary:
                     self._used += weight
                     self._own += weight
                     return
-                await self._sleep_until(min(self._now() + _LOOK_MS, (self._minute + 1) * MINUTE_MS))
+                await self._sleep_until(min(self._now() + _POLL_MS, (self._minute + 1) * MINUTE_MS))
                 continue
             self.waits += 1
             self.blocked_until = (self._minute + 1) * MINUTE_MS
@@ -113,4 +113,4 @@ class WeightLedger:
         self._roll()
         if asked_at // MINUTE_MS == self._minute:
             self._used = max(self._used, used)
-            self._told = True
+            self._reported = True
