@@ -384,8 +384,7 @@ class Engine:
         self.minute_latency.observe((self.clock.now() - candle.open_time - MINUTE_MS) / 1000)
         self._send(symbol, message, payload)
         self.alerts.minute(candle, message)
-        live = [other for other in self.tracked.values() if other.phase == "live"]
-        self._minute_log.closed(symbol, candle.open_time, live)
+        self._minute_log.closed(symbol, candle.open_time, self.tracked.values())
 
     def _send(self, symbol: str, message: Message, payload: bytes) -> None:
         for sink in self.sinks:

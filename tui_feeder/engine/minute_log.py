@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.core.candle import MINUTE_MS
@@ -33,19 +33,20 @@ class MinuteLog:
         self._closed: dict[int, set[str]] = {}  # of the last few minutes: the symbols that have closed each
         self._logged = 0  # open time of the newest minute logged, ms
 
-    def closed(self, symbol: str, minute: int, live: Sequence[TrackedSymbol]) -> None:
+    def closed(self, symbol: str, minute: int, tracked: Iterable[TrackedSymbol]) -> None:
         """A symbol has closed a minute.
 
         Args:
             symbol: which.
             minute: its open time, ms.
-            live: every symbol that is live.
+            tracked: every symbol, live or not.
         """
         if minute <= self._logged:
             return
         closed = self._closed.setdefault(minute, set())
         closed.add(symbol)
-        whole = all(tracked.symbol in closed for tracked in live)
+        live = [other for other in tracked if other.phase == "live"]
+        whole = all(other.symbol in closed for other in live)
         if not whole:
             if len(self._closed) <= _MINUTES_OPEN:
                 return

@@ -167,8 +167,8 @@ def change_lists(path: Path, change: Callable[[UserLists], UserLists]) -> UserLi
             document.add(tomlkit.comment("Watchlists, pins and notes of the screen (keys W, p, n)."))
         _put(document, "pins", list(after.pins))
         lists = {
-            name: {"filter": one.filter} | ({"sort": list(one.sort)} if one.sort else {})
-            for name, one in after.watchlists.items()
+            name: {"filter": watchlist.filter} | ({"sort": list(watchlist.sort)} if watchlist.sort else {})
+            for name, watchlist in after.watchlists.items()
         }
         _put_table(document, "watchlists", lists)
         _put_table(document, "notes", dict(after.notes))

@@ -43,7 +43,11 @@ class ScannerInput:
         """Of the watchlist that the filter in force is of; empty where it is of none."""
         pattern = self.pattern
         lists = self._grid().lists.watchlists
-        return next((name for name, one in lists.items() if one.filter == pattern), "") if pattern else ""
+        return (
+            next((name for name, watchlist in lists.items() if watchlist.filter == pattern), "")
+            if pattern
+            else ""
+        )
 
     def begin(self) -> None:
         """Begin to type."""
@@ -112,16 +116,16 @@ class ScannerInput:
         if self._fault is not None and not self._fault.unfinished:
             return [("! ", Role.WARN), (str(self._fault), Role.WARN)]
         expected = hint(text, self._grid().fields)
-        offered = [one.text for one in self._offered()]
+        offered = [suggestion.text for suggestion in self._offered()]
         if not text:
             return [(f"  {_EXAMPLE}", Role.MUTED)]
         parts: list[Part] = [(f"  {expected}", Role.TEXT)] if expected else []
         room = width - sum(cell_len(part) for part, _ in parts) - 8
         shown: list[str] = []
-        for one in offered:
-            if sum(map(len, shown)) + 2 * len(shown) + len(one) > room:
+        for suggestion in offered:
+            if sum(map(len, shown)) + 2 * len(shown) + len(suggestion) > room:
                 break
-            shown.append(one)
+            shown.append(suggestion)
         if shown and not (expected and offered[0].startswith(text)):
             parts += [
                 ("  tab ", Role.ACCENT),

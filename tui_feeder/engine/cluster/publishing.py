@@ -257,7 +257,7 @@ class Publisher(SessionSink):
         for partition, lane in list(self._lanes.items()):
             if partition not in wanted or wanted[partition].turn != lane.turn:
                 self._leave(lane)
-        new = {at: one.turn for at, one in wanted.items() if one.turn not in self._turns}
+        new = {at: assigned.turn for at, assigned in wanted.items() if assigned.turn not in self._turns}
         if new:
             self._turns |= set(new.values())
             self._start(self._take(new))
@@ -389,7 +389,10 @@ class Publisher(SessionSink):
             at = cursor.taken
             while at < self._read[topic] and (found := cursor.outbox.read_after(at, _SLICE)):
                 at = found[-1].number
-                places = [(partition_of(one.symbol.encode(), self._partitions), one.number) for one in found]
+                places = [
+                    (partition_of(message.symbol.encode(), self._partitions), message.number)
+                    for message in found
+                ]
                 many = sum(place in gone and number > gone[place][topic] for place, number in places)
                 self.count("cluster_messages_discarded", many)
 
