@@ -19,8 +19,6 @@ _PENDING = (
     "tui_feeder/attach",
     "tui_feeder/commands",
     "tui_feeder/engine",
-    "tui_feeder/engine/alerts",
-    "tui_feeder/engine/sinks",
     "tui_feeder/replay",
     "tui_feeder/screens",
     "tui_feeder/service",

@@ -42,7 +42,12 @@ class Output(Protocol):
         ...
 
     def send(self, alert: Alert, payload: bytes) -> None:
-        """Take an alert and the JSON object of it. Returns at once; what does not get through is reported."""
+        """Takes an alert; returns at once, and reports what does not get through.
+
+        Args:
+            alert: the alert.
+            payload: its JSON object.
+        """
         ...
 
     async def run(self) -> None:
@@ -51,7 +56,14 @@ class Output(Protocol):
 
 
 def encode(alert: Alert) -> bytes:
-    """An alert as one JSON object: ``rule kind symbol timestamp condition text value threshold``."""
+    """Encodes an alert as JSON: ``rule kind symbol timestamp condition text value threshold``.
+
+    Args:
+        alert: the alert.
+
+    Returns:
+        One JSON object, UTF-8.
+    """
     fields = {
         "rule": alert.rule,
         "kind": alert.kind,
@@ -95,7 +107,12 @@ class AlertManager:
         self._held_back = 0
 
     def minute(self, candle: Candle, message: Message) -> None:
-        """A minute is closed and stored. A rule that fails is reported and stops nothing."""
+        """Evaluates the rules for a stored minute; a rule that fails is reported and stops nothing.
+
+        Args:
+            candle: the minute.
+            message: its message.
+        """
         try:
             self._report(self._rules.minute(candle, message))
         except Exception as error:
@@ -103,16 +120,28 @@ class AlertManager:
             self._journal.fault("alert_rules_failed", repr(error), message.symbol)
 
     def replace_rules(self, rules: AlertRules) -> None:
-        """Apply these rules from now on."""
+        """Replaces the rules; those that stay the same keep their state.
+
+        Args:
+            rules: the new rules.
+        """
         rules.adopt(self._rules)
         self._rules = rules
 
     def forget(self, symbol: str) -> None:
-        """The symbol is followed no longer."""
+        """Drops a symbol that is no longer tracked.
+
+        Args:
+            symbol: the symbol.
+        """
         self._rules.forget(symbol)
 
     async def watch(self, health: Callable[[], Health]) -> None:
-        """Look at the feeder's health every second, and keep what is known; until cancelled."""
+        """Evaluates the rules of health every second and stores the state, until cancelled.
+
+        Args:
+            health: gives the feeder's health.
+        """
         while True:
             heartbeat(_CHECK_SECONDS)
             await asyncio.sleep(_CHECK_SECONDS)
@@ -121,12 +150,20 @@ class AlertManager:
             self.keep()
 
     def keep(self, *, last: bool = False) -> None:
-        """Hand what is known to the store; ``last`` before that is closed."""
+        """Stores the state of the rules and the alerts shown.
+
+        Args:
+            last: the store is closed after this.
+        """
         self._state_store.keep(self._rules, self.recent, shown_changed=self._shown_changed, last=last)
         self._shown_changed = False
 
     async def hand_over(self, seconds: float) -> None:
-        """Wait, for so long at most, until nobody is left to be called; who is left then is reported."""
+        """Waits until every output has delivered its alerts; those left are reported.
+
+        Args:
+            seconds: how long at most.
+        """
         until = time.monotonic() + seconds
         # Of several receivers, once at a stop: looking now and then is simpler than an event in each.
         while (left := sum(output.waiting for output in self.outputs)) and time.monotonic() < until:  # noqa: ASYNC110
@@ -136,7 +173,11 @@ class AlertManager:
             self._journal.note("error", f"{left} alerts were not handed over when the time to stop was over")
 
     def acknowledge(self, number: int | None = None) -> None:
-        """Somebody has seen the alert of this number, or all of them; a restart remembers it."""
+        """Acknowledges alerts; a restart remembers it.
+
+        Args:
+            number: of the alert; None for all.
+        """
         for at, view in enumerate(self.recent):
             if number in (None, view.number) and not view.acknowledged:
                 self.recent[at] = replace(view, acknowledged=True)

@@ -98,7 +98,12 @@ class Webhook:
         return len(self._waiting)
 
     def send(self, alert: Alert, payload: bytes) -> None:
-        """Let it wait for its turn."""
+        """Queues an alert.
+
+        Args:
+            alert: the alert.
+            payload: its JSON object.
+        """
         self._waiting.put(alert, payload)
 
     async def run(self) -> None:
@@ -162,7 +167,12 @@ class Program:
         return len(self._waiting)
 
     def send(self, alert: Alert, payload: bytes) -> None:
-        """Let it wait for its turn."""
+        """Queues an alert.
+
+        Args:
+            alert: the alert.
+            payload: its JSON object.
+        """
         self._waiting.put(alert, payload)
 
     async def run(self) -> None:
@@ -237,7 +247,12 @@ class Topic:
         return len(self._waiting)
 
     def send(self, alert: Alert, payload: bytes) -> None:
-        """Let it wait for the outbox."""
+        """Queues an alert for the outbox.
+
+        Args:
+            alert: the alert.
+            payload: its JSON object.
+        """
         self._waiting.put(alert, payload)
 
     async def run(self) -> None:
@@ -257,7 +272,16 @@ class Topic:
 
 
 def configured_outputs(config: Config, store: Store, journal: Journal) -> list[Output]:
-    """Those the configuration names."""
+    """Makes the configured outputs.
+
+    Args:
+        config: the configuration.
+        store: the store.
+        journal: receives counters and events.
+
+    Returns:
+        The outputs.
+    """
     settings = config.alerts
     outputs: list[Output] = []
     if settings.webhook_url is not None:

@@ -55,7 +55,14 @@ class Rule:
     hysteresis: float = 0.0  # fraction of the level that must be passed, too
 
     def concerns(self, symbol: str) -> bool:
-        """Whether the rule watches ``symbol``."""
+        """Checks whether the rule watches a symbol.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            True if it does.
+        """
         return any(name in ("ALL", symbol) or fnmatch.fnmatchcase(symbol, name) for name in self.symbols)
 
 
@@ -124,9 +131,20 @@ class Health:
 def alert_for(
     rule: Rule, state: RuleState, found: Finding, symbol: str, at: int
 ) -> tuple[Alert | None, bool]:
-    """The alert that ``found`` is worth, and whether one was held back by the cool-down just now.
+    """Decides whether a finding is an alert.
 
-    Conditions that are never quiet (above and below, Buy and Sell) are taken for granted when seen first.
+    Conditions that are never quiet (above and below, Buy and Sell) are taken as the initial state when seen
+    first.
+
+    Args:
+        rule: the rule.
+        state: its state, updated.
+        found: what the rule found.
+        symbol: the symbol.
+        at: end of the minute, ms.
+
+    Returns:
+        The alert or None, and whether one was suppressed by the cool-down just now.
     """
     condition = found.condition
     if condition is None:

@@ -13,7 +13,14 @@ _HYSTERESIS_PERCENT = 0.1
 
 
 def alert_rules(config: Config) -> AlertRules:
-    """The rules of a configuration, of which :func:`tui_feeder.config.load` has seen that they hold."""
+    """Makes the rules of a valid configuration.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        The rules.
+    """
     periods = analysed(config)[1]
     rules = [_rule(config, name, stated) for name, stated in config.alerts.rules.items()]
     return AlertRules(rules, max(periods, default=None))

@@ -61,7 +61,14 @@ class AlertStateStore:
         self._failing = False
 
     def resume(self, rules: AlertRules) -> list[AlertView]:
-        """Give ``rules``, which have not looked at anything yet, what is kept; the alerts last shown."""
+        """Restores the state of rules that have not evaluated anything yet.
+
+        Args:
+            rules: the rules.
+
+        Returns:
+            The alerts last shown.
+        """
         mine = {rule.name: (rule, self._digest(rule)) for rule in rules.rules}
         refused: list[str] = []
         others: set[str] = set()

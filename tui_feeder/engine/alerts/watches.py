@@ -54,7 +54,15 @@ class AlertRules:
         return bool(self._trouble_rules)
 
     def minute(self, candle: Candle, message: Message) -> list[Alert]:
-        """Look at the next closed minute of a symbol; its alerts carry the minute's close."""
+        """Evaluates the rules for the next closed minute of a symbol.
+
+        Args:
+            candle: the minute.
+            message: its message.
+
+        Returns:
+            Alerts, with the minute's close.
+        """
         symbol = message.symbol
         states = self._of_symbol.get(symbol)
         if states is None:
@@ -70,7 +78,14 @@ class AlertRules:
         return [alert for alert in found if alert is not None]
 
     def health(self, health: Health) -> list[Alert]:
-        """Look at the feeder."""
+        """Evaluates the rules of health.
+
+        Args:
+            health: the feeder's health.
+
+        Returns:
+            Alerts.
+        """
         found = []
         for rule in self._trouble_rules:
             for subject, seconds in _troubles(rule, health):
@@ -84,7 +99,11 @@ class AlertRules:
         return [alert for alert in found if alert is not None]
 
     def adopt(self, before: AlertRules) -> None:
-        """Take the place of other rules: those that stay the same go on with what they know."""
+        """Takes over the state of rules that stay the same.
+
+        Args:
+            before: the rules that are replaced.
+        """
         self.held_back, self.changed = before.held_back, set(before.changed)
         rules = set(self.rules)
         for rule, subject, state in before._all_states():
@@ -94,7 +113,11 @@ class AlertRules:
                 self.changed.add(subject)
 
     def forget(self, symbol: str) -> None:
-        """The symbol is followed no longer."""
+        """Drops a symbol that is no longer tracked.
+
+        Args:
+            symbol: the symbol.
+        """
         self._of_symbol.pop(symbol, None)
         for states in (self._troubles, self._known):
             for key in [key for key in states if key[1] == symbol]:
@@ -110,7 +133,13 @@ class AlertRules:
         return found
 
     def resume(self, rule: Rule, subject: str, saved: SavedState) -> None:
-        """Go on with what an earlier run knew of a rule and a symbol or sink; before it looks at them."""
+        """Restores what an earlier run knew of a rule and a symbol or sink, before they are evaluated.
+
+        Args:
+            rule: the rule.
+            subject: the symbol or sink.
+            saved: the stored state.
+        """
         reported, reported_at, seen, day = saved
         # How long a trouble lasts is counted from the start of a run: that it seems young says nothing.
         carried = 0.0 if rule.kind in TROUBLES and reported else None

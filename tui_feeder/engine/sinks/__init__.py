@@ -15,11 +15,21 @@ class Sink(Protocol):
     name: str
 
     def start(self, journal: Journal) -> None:
-        """Begin. ``journal`` takes counters and events, on the engine's loop alone."""
+        """Starts the sink.
+
+        Args:
+            journal: receives counters and events, on the engine's loop alone.
+        """
         ...
 
     def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
-        """Take a message (one JSON object). Returns at once."""
+        """Takes a message; returns at once.
+
+        Args:
+            symbol: its symbol.
+            timestamp: end of its minute, ms.
+            message: one JSON object.
+        """
         ...
 
     def status(self) -> str:
@@ -27,7 +37,11 @@ class Sink(Protocol):
         ...
 
     def close(self, timeout: float) -> None:
-        """Hand over what waits, for at most ``timeout`` seconds."""
+        """Delivers what waits, then stops.
+
+        Args:
+            timeout: seconds it may take.
+        """
         ...
 
 

@@ -25,7 +25,14 @@ _COMPARE_SECONDS = 20.0
 
 
 def configured_sinks(config: Config, store: Store) -> list[Sink]:
-    """Make the enabled sinks; an outbox is opened for each topic that one of them takes.
+    """Makes the enabled sinks; an outbox is opened for each topic that one of them takes.
+
+    Args:
+        config: the configuration.
+        store: the store, open for writing.
+
+    Returns:
+        The sinks, not started.
 
     Raises:
         SinkError: a package cannot be imported, or a file that is named cannot be used.
@@ -56,7 +63,15 @@ def configured_sinks(config: Config, store: Store) -> list[Sink]:
 
 
 def disabled_backlogs(config: Config, found: Sequence[Backlog]) -> list[str]:
-    """What is kept for sinks that are disabled, a line for each, with the command that lets it go."""
+    """Describes what waits for disabled sinks.
+
+    Args:
+        config: the configuration.
+        found: what waits for each sink.
+
+    Returns:
+        One sentence a sink, with the command that drops the messages.
+    """
     taken = {("kafka", topic) for topic in kafka_topics(config)}
     taken |= {("file", topic) for topic in file_topics(config)}
     return [
@@ -69,7 +84,14 @@ def disabled_backlogs(config: Config, found: Sequence[Backlog]) -> list[str]:
 
 
 def kafka_topics(config: Config) -> tuple[str, ...]:
-    """What goes to Kafka, each to the topic of this suffix."""
+    """Lists what is published to Kafka.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        Topic suffixes.
+    """
     if not config.kafka.enabled:
         return ()
     candles = ("candles",) if config.kafka.candles_topic else ()
@@ -78,7 +100,14 @@ def kafka_topics(config: Config) -> tuple[str, ...]:
 
 
 def file_topics(config: Config) -> tuple[str, ...]:
-    """What goes to files, each to those of this name."""
+    """Lists what is written to files.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        Names of the files' topics.
+    """
     if not config.file.enabled:
         return ()
     candles = ("candles",) if config.file.candles else ()
@@ -87,7 +116,14 @@ def file_topics(config: Config) -> tuple[str, ...]:
 
 
 async def check_sinks(config: Config) -> dict[str, list[str] | SinkError | None]:
-    """What each sink finds where it would go, or why it cannot; None for one that is off."""
+    """Checks where each sink would deliver to.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        By kind of sink: lines for people, the error that prevents it, or None for a disabled one.
+    """
     found: dict[str, list[str] | SinkError | None] = {"kafka": None, "postgres": None, "file": None}
     if config.kafka.enabled:
         try:

@@ -15,7 +15,15 @@ _MANY = 5_000
 
 
 def sink_name(kind: str, topic: str) -> str:
-    """The name of a sink of ``kind`` for a topic, under which its cursor is kept: ``kafka candles``."""
+    """Names a sink of a topic, under which its cursor is stored: ``kafka candles``.
+
+    Args:
+        kind: such as "kafka".
+        topic: the topic.
+
+    Returns:
+        The name.
+    """
     return kind if topic == "data" else f"{kind} {topic}"
 
 
@@ -35,7 +43,11 @@ class OutboxCursor:
         self._reported: dict[str, int] = {}  # dropped messages, by sink
 
     def take(self, number: int) -> None:
-        """Notes that the receiver has everything up to ``number``, and writes it down in a while."""
+        """Notes that the receiver has everything up to a message; stored a little later.
+
+        Args:
+            number: of the message.
+        """
         self.taken = max(self.taken, number)
         if not self._writing and self.taken > self.outbox.cursors[self.sink]:
             self._writing = True
@@ -53,7 +65,11 @@ class OutboxCursor:
         await asyncio.wrap_future(self.outbox.acknowledge(self.sink, self.taken))
 
     def report_dropped(self, sink: SessionSink) -> None:
-        """Logs and counts, in the name of ``sink``, where the outbox was too small."""
+        """Logs and counts messages that were dropped as the outbox was full.
+
+        Args:
+            sink: the sink to report for.
+        """
         # What is dropped of a disabled sink's has nobody else to report it.
         disabled = self.outbox.retained if self.sink == self.outbox.sinks[0] else ()
         for name in (self.sink, *disabled):
@@ -65,7 +81,14 @@ class OutboxCursor:
                 sink.note("error", f"{name}: the outbox is full: {lost:,} oldest messages dropped for good")
 
     def text(self, trouble: str) -> str:
-        """Returns the trouble, if there is any, and how much waits; ``ok`` for nothing to report."""
+        """Combines a trouble with what waits.
+
+        Args:
+            trouble: what is wrong; empty for nothing.
+
+        Returns:
+            A status line; ``ok`` if there is nothing to report.
+        """
         try:
             status = self.outbox.status(self.sink)
         except StoreError:  # the engine has ended
@@ -101,10 +124,20 @@ class DrainingSink(SessionSink):
         return self._cursor.taken
 
     def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
-        """Nothing to do: the outbox, which has the message already, has woken the sink."""
+        """Does nothing: the outbox has the message and has woken the sink.
+
+        Args:
+            symbol: its symbol.
+            timestamp: end of its minute, ms.
+            message: one JSON object.
+        """
 
     def take(self, number: int) -> None:
-        """The receiver has everything up to ``number``. Called by the session."""
+        """Notes that the receiver has everything up to a message; called by the session.
+
+        Args:
+            number: of the message.
+        """
         if number > self.taken:
             self.progress()  # an abandoned session ends here
         self._cursor.take(number)
@@ -126,7 +159,14 @@ class DrainingSink(SessionSink):
         return self.status_with_backlog(self.wrong())
 
     def status_with_backlog(self, text: str) -> str:
-        """``text``, the trouble if there is any, and how much waits; ``ok`` where there is nothing to say."""
+        """Combines a trouble with what waits.
+
+        Args:
+            text: what is wrong; empty for nothing.
+
+        Returns:
+            A status line; ``ok`` if there is nothing to report.
+        """
         return self._cursor.text(text)
 
     def _failed(self, text: str, least: float = 0.0) -> None:
@@ -135,7 +175,14 @@ class DrainingSink(SessionSink):
 
 
 def span_text(seconds: float) -> str:
-    """How long something lasts, in the largest unit that fits."""
+    """Formats a duration in the largest unit that fits.
+
+    Args:
+        seconds: the duration.
+
+    Returns:
+        Such as ``42 s``, ``1.5 h``.
+    """
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"

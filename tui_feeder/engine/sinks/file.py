@@ -245,13 +245,29 @@ class FileSink(DrainingSink):
 
 
 def files(folder: Path, topic: str) -> list[Path]:
-    """The files of a topic in order of their making; one that is compressed just now is there twice."""
+    """Lists the files of a topic; one that is being compressed is there twice.
+
+    Args:
+        folder: the folder.
+        topic: the topic.
+
+    Returns:
+        Paths in order of their creation.
+    """
     form = re.compile(rf"{re.escape(topic)}-\d{{8}}T\d{{9}}Z\.jsonl(\.gz|\.zst)?")
     return sorted(file for file in folder.glob(f"{topic}-*") if form.fullmatch(file.name))
 
 
 def plain_files(folder: Path, topic: str) -> list[Path]:
-    """Those of :func:`files` that are not compressed; the last is the newest."""
+    """Lists the files of a topic that are not compressed.
+
+    Args:
+        folder: the folder.
+        topic: the topic.
+
+    Returns:
+        Paths in order of their creation; the last is the one written to.
+    """
     return [file for file in files(folder, topic) if file.suffix == ".jsonl"]
 
 
@@ -274,7 +290,14 @@ def _whole_lines(descriptor: int, size: int) -> int:
 
 
 def check_files(config: File, topics: Sequence[str]) -> list[str]:
-    """What there is and what would be created, as lines for people. Nothing is changed.
+    """Checks the folder of the files. Nothing is changed.
+
+    Args:
+        config: the configuration of files.
+        topics: the topics that are written.
+
+    Returns:
+        What there is and what would be created, lines for people.
 
     Raises:
         SinkError: the files cannot be written, with the reason.
@@ -308,7 +331,15 @@ def _check_owner(folder: Path) -> None:
 
 
 def describe_error(error: OSError, folder: Path) -> str:
-    """What an error of the disk means for people."""
+    """Describes an error of the disk for people.
+
+    Args:
+        error: the exception.
+        folder: the folder of the files.
+
+    Returns:
+        A sentence.
+    """
     if error.errno in _NO_ROOM:
         return f"the disk of {folder} has no room: messages wait until it has"
     return f"{error.filename or folder}: {error.strerror or error}"

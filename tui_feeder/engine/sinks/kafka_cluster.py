@@ -29,7 +29,13 @@ _EXISTS = 36  # the broker's answer to a second creation of a topic
 
 
 def client_settings(config: Kafka) -> dict[str, Any]:
-    """What every client of aiokafka is made with.
+    """Gives the arguments of every client of aiokafka.
+
+    Args:
+        config: the configuration of Kafka.
+
+    Returns:
+        Keyword arguments.
 
     Raises:
         SinkError: a certificate or key cannot be used.
@@ -62,7 +68,14 @@ def _tls(config: Kafka) -> ssl.SSLContext | None:
 
 
 async def reach(config: Kafka, topic: str) -> int:
-    """Connect to the cluster, find or create the topic; the number of its partitions.
+    """Connects to the cluster and finds or creates the topic.
+
+    Args:
+        config: the configuration of Kafka.
+        topic: the topic.
+
+    Returns:
+        Number of its partitions.
 
     Raises:
         SinkError: the cluster or the topic cannot be used, with the reason.
@@ -74,12 +87,15 @@ async def reach(config: Kafka, topic: str) -> int:
 async def check_broker(
     config: Kafka, topics: Sequence[str], waiting: Mapping[str, QueuedMessage]
 ) -> list[str]:
-    """What there is and what would be created, as lines for people. Nothing is changed.
+    """Checks the cluster and its topics. Nothing is changed.
 
     Args:
         config: where to look.
         topics: what is published to.
         waiting: by topic, the largest message that waits for it.
+
+    Returns:
+        What there is and what would be created, lines for people.
 
     Raises:
         SinkError: the cluster cannot be used, or refuses what waits, with the reason.
@@ -103,7 +119,18 @@ async def check_broker(
 
 @contextlib.asynccontextmanager
 async def connected(config: Kafka, topic: str) -> AsyncIterator[AIOKafkaClient]:
-    """A client all brokers of the cluster answer; its errors are told in words."""
+    """Connects to all brokers of the cluster; errors inside the context are described for people.
+
+    Args:
+        config: the configuration of Kafka.
+        topic: the topic that errors are about.
+
+    Yields:
+        A connected client.
+
+    Raises:
+        SinkError: the cluster cannot be used, with the reason.
+    """
     settings = client_settings(config)
     timeout_ms = int(_REACH_SECONDS * 1000)
     await _probe(config, settings, timeout_ms)
@@ -217,7 +244,16 @@ async def create_topic(
 
 
 async def topic_setting(client: AIOKafkaClient, topic: str, name: str) -> str | None:
-    """Returns a setting of a topic; None where the cluster does not tell us."""
+    """Reads a setting of a topic.
+
+    Args:
+        client: a connected client.
+        topic: the topic.
+        name: of the setting.
+
+    Returns:
+        Its value; None where the cluster does not give it.
+    """
     request = DescribeConfigsRequest([(_TOPIC_RESOURCE, topic, [name])])
     try:
         answer = await client.send(client.get_random_node(), request)
@@ -242,7 +278,16 @@ def _batch_bytes(message: QueuedMessage, config: Kafka) -> int:
 
 
 def too_large(size: int, topic: str, most: int | None = None) -> str:
-    """That a message of so many bytes is refused, what does so, and the remedy."""
+    """Describes that a message is refused for its size.
+
+    Args:
+        size: bytes of the message.
+        topic: the topic.
+        most: the topic's limit in bytes, if known.
+
+    Returns:
+        A sentence with the remedy.
+    """
     limit = "" if most is None else f" (now {most:,})"
     return (
         f"the broker refuses a message of {size:,} bytes as too large: raise "
@@ -251,7 +296,15 @@ def too_large(size: int, topic: str, most: int | None = None) -> str:
 
 
 def describe_error(error: BaseException, topic: str) -> str:
-    """What an error of aiokafka means for people."""
+    """Describes an error of aiokafka for people.
+
+    Args:
+        error: the exception.
+        topic: the topic.
+
+    Returns:
+        A sentence with the remedy where there is one.
+    """
     if isinstance(error, errors.UnknownTopicOrPartitionError):
         return f"the topic {topic} does not exist and the broker does not create it: create it"
     if isinstance(error, errors.TopicAuthorizationFailedError):

@@ -40,11 +40,21 @@ class LinesSink:
         self._thread = threading.Thread(target=self._write, name="jsonl", daemon=True)
 
     def start(self, journal: Journal) -> None:
-        """Begin to write."""
+        """Starts to write.
+
+        Args:
+            journal: not used: there is nothing to report.
+        """
         self._thread.start()
 
     def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
-        """Queue a line."""
+        """Queues a line; the oldest is dropped when too many wait.
+
+        Args:
+            symbol: its symbol.
+            timestamp: end of its minute, ms.
+            message: one JSON object.
+        """
         with self._change:
             if self._broken:
                 return
@@ -65,7 +75,11 @@ class LinesSink:
         return f"the reader is too slow: {self.dropped} lines dropped" if self.dropped else "ok"
 
     def close(self, timeout: float) -> None:
-        """Write what waits."""
+        """Writes what waits, then stops.
+
+        Args:
+            timeout: seconds it may take.
+        """
         with self._change:
             self._closing = True
             self._change.notify()

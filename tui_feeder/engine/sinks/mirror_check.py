@@ -64,7 +64,14 @@ class _Expected(NamedTuple):
 
 
 def mirrored_days(mirrored: Mirrored) -> list[int]:
-    """The UTC days (ms) of which the tables should have anything, the newest first."""
+    """Lists the UTC days of which the tables should have anything.
+
+    Args:
+        mirrored: minutes that the tables claim to have.
+
+    Returns:
+        Midnights (ms), the newest first.
+    """
     days: set[int] = set()
     for (_, timeframe), minutes in mirrored.items():
         if timeframe == 60:
@@ -74,7 +81,16 @@ def mirrored_days(mirrored: Mirrored) -> list[int]:
 
 
 def level(store: Store, mirrored: Mirrored, day: int) -> list[str]:
-    """The symbols of whose day (ms) the tables have every minute."""
+    """Lists the symbols of whose day the tables have every minute.
+
+    Args:
+        store: the store.
+        mirrored: minutes that the tables claim to have.
+        day: midnight, ms.
+
+    Returns:
+        Symbols.
+    """
     return [
         symbol
         for symbol, timeframe in mirrored
@@ -92,7 +108,7 @@ async def differences(
     *,
     digests: bool,
 ) -> list[Difference]:
-    """Compare one day (ms) of all symbols. In a transaction.
+    """Compares one day of all symbols; call it in a transaction.
 
     Args:
         connection: of the database.
@@ -101,6 +117,9 @@ async def differences(
         timeframes: that are mirrored, seconds.
         day: which.
         digests: values too, not only the number of rows.
+
+    Returns:
+        What differs.
     """
     symbols = sorted({symbol for symbol, _ in mirrored})
     wanted = {
@@ -190,11 +209,14 @@ class Comparing:
         self._left: dict[tuple[str, int, int], Difference] = {}  # what writing again did not change
 
     def next(self, mirrored: Mirrored, now: float) -> tuple[int, bool] | None:
-        """The day (ms) to be compared now and whether with digests; None where none is due.
+        """Chooses the next comparison.
 
         Args:
             mirrored: what the tables claim to have.
             now: of time.monotonic().
+
+        Returns:
+            The day (ms), and whether to compare digests; None if nothing is due.
         """
         if not self._queue and now >= self._hour_at:
             self._hour_at = now + _HOUR_SECONDS
@@ -214,16 +236,30 @@ class Comparing:
         self._hour_at = 0.0
 
     def pause(self, now: float) -> float:
-        """Seconds until :meth:`next` may have something."""
+        """Computes how long nothing is due.
+
+        Args:
+            now: of time.monotonic().
+
+        Returns:
+            Seconds.
+        """
         return max(0.0, (self._next_at if self._queue else self._hour_at) - now)
 
     def done(
         self, day: int, digests: bool, found: Sequence[Difference], took: float, now: float
     ) -> tuple[list[Difference], list[Difference]]:
-        """What follows from a comparison that took so many seconds.
+        """Takes the result of a comparison.
+
+        Args:
+            day: midnight, ms.
+            digests: whether values were compared.
+            found: what differs.
+            took: seconds it took.
+            now: of time.monotonic().
 
         Returns:
-            what is to be written again, and what differs still after that: rows of somebody else.
+            What is to be written again, and what still differs after that: rows of another writer.
         """
         self._next_at = now + _PAUSE * took
         rewrite, left = [], []

@@ -24,15 +24,18 @@ class Piece(NamedTuple):
 
 
 def next_piece(present: Coverage, todo: Coverage, timeframe: int) -> Piece | None:
-    """The first piece of ``todo`` whose candles are complete; None where none is.
+    """Finds the first piece whose candles are complete.
 
-    A candle is complete when its last minute or a later one is stored. Only minutes of complete candles count
-    as mirrored, so those of a candle that a far later minute completes are still in ``todo`` then.
+    A candle is complete when its last minute or a later one is stored. Only minutes of complete candles
+    count as mirrored, so those of a candle that a far later minute completes are still in ``todo`` then.
 
     Args:
         present: minutes stored.
         todo: minutes of ``present`` to be written, again where they are mirrored.
         timeframe: seconds.
+
+    Returns:
+        The piece; None if there is none.
     """
     if not todo:
         return None
@@ -47,9 +50,16 @@ def next_piece(present: Coverage, todo: Coverage, timeframe: int) -> Piece | Non
 
 
 def bars_of(rows: Rows, piece: Piece, timeframe: int, listed: int | None = None) -> Bars:
-    """The complete candles of a piece from its one-minute rows.
+    """Aggregates the complete candles of a piece.
 
-    ``listed``: the symbol's first minute, ms, where that is known.
+    Args:
+        rows: its one-minute rows, dtype ROW, sorted.
+        piece: the piece.
+        timeframe: seconds.
+        listed: the symbol's first minute, ms, where known.
+
+    Returns:
+        The candles.
     """
     if timeframe > 60 and len(rows) and rows["open_time"][-1] < piece.end - MINUTE_MS:
         # The last candle lacks its last minute, and a later minute is stored: one there completes it.
@@ -60,5 +70,12 @@ def bars_of(rows: Rows, piece: Piece, timeframe: int, listed: int | None = None)
 
 
 def mirrored_timeframes(config: Config) -> tuple[int, ...]:
-    """The timeframes (seconds) whose candles the tables have: one minute among them in any case."""
+    """Lists the timeframes of the mirror's tables; one minute is always among them.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        Seconds.
+    """
     return tuple(dict.fromkeys((60, *config.technical_analysis.timeframes)))

@@ -48,7 +48,14 @@ class Profiles:
         self._store = store
 
     def days(self, symbol: str) -> set[int]:
-        """The days (ms) of which there should be a profile, where anything was traded."""
+        """Lists the days of which there should be a profile, where anything was traded.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            Midnights, ms.
+        """
         present = self._store.present(symbol)
         if not present or self.settings(symbol) is None:
             return set()
@@ -57,13 +64,25 @@ class Profiles:
         return set(days_of(present.clip(oldest // DAY_MS * DAY_MS, present.end)))
 
     def settings(self, symbol: str) -> ProfileSettings | None:
-        """What shapes the profiles of a symbol; None where it has none."""
+        """Gives the profile settings of a symbol.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The settings; None where it has no profiles.
+        """
         return profile_settings(self._config, symbol, inputs_of(self._store, symbol).tick_size)
 
     def provenance(self, symbol: str, day: int) -> Provenance | None:
-        """What a day's profile should be made of now; None where it should not be looked at.
+        """Gives what a day's profile should be computed from now.
 
-        That is where its candles, or those that its rows rest on, are just changing, or are damaged.
+        Args:
+            symbol: the symbol.
+            day: midnight, ms.
+
+        Returns:
+            The provenance; None while its candles, or those of the days before, are changing or damaged.
         """
         settings, rests = self.settings(symbol), (day - DAYS_BEFORE * DAY_MS, day + DAY_MS)
         if settings is None or self._store.altered(symbol).clip(*rests):
@@ -77,7 +96,15 @@ class Profiles:
         return present.clip(day, day + DAY_MS).minutes, settings_stamp(settings, before)
 
     def row(self, symbol: str, day: int) -> tuple[object, ...] | None:
-        """The row of a day's profile; None where nothing was traded."""
+        """Makes the row of a day's profile.
+
+        Args:
+            symbol: the symbol.
+            day: midnight, ms.
+
+        Returns:
+            The row; None where nothing was traded.
+        """
         settings = self.settings(symbol)
         if settings is None:
             return None
@@ -93,15 +120,18 @@ class Profiles:
         symbols: Iterable[str],
         known: Callable[[str], Provenance | None] | None = None,
     ) -> list[Differing]:
-        """The profiles of a day (ms) that the table has not as they should be. In a transaction.
+        """Finds the profiles of a day that differ from the table; call it in a transaction.
 
-        Those that are made of other candles or with other settings are still to be written: no difference.
+        Those computed from other candles or settings are still to be written, and are no difference.
 
         Args:
             connection: of the database.
             day: which.
             symbols: whose.
             known: what was written of a symbol; without it, what the table says of its rows.
+
+        Returns:
+            The differing profiles.
         """
         wanted = [symbol for symbol in symbols if day in self.days(symbol)]
         there = await tables.profile_rows(connection, day, wanted)
@@ -119,10 +149,24 @@ class Profiles:
 
 
 def days_of(minutes: Coverage) -> list[int]:
-    """The UTC days (ms) that hold any of ``minutes``."""
+    """Lists the UTC days that contain any of some minutes.
+
+    Args:
+        minutes: the minutes.
+
+    Returns:
+        Midnights, ms, ascending.
+    """
     return sorted({day for a, b in minutes.intervals for day in range(a // DAY_MS * DAY_MS, b, DAY_MS)})
 
 
 def resting_on(minutes: Coverage) -> set[int]:
-    """The days (ms) whose profiles may rest on ``minutes``: theirs, and those after them."""
+    """Lists the days whose profiles may be computed from some minutes: theirs, and those after them.
+
+    Args:
+        minutes: the minutes.
+
+    Returns:
+        Midnights, ms.
+    """
     return {day + n * DAY_MS for day in days_of(minutes) for n in range(DAYS_BEFORE + 1)}

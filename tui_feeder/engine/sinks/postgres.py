@@ -81,7 +81,13 @@ class PostgresSink(SessionSink):
         self._level = time.monotonic()  # when the tables last had everything there was
 
     def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
-        """A minute is stored: enough of them are written at once."""
+        """Counts a stored minute; enough of them are written at once.
+
+        Args:
+            symbol: its symbol.
+            timestamp: end of its minute, ms.
+            message: one JSON object; not used.
+        """
         self._since += 1
         if self._since >= self._database.batch_size:
             self._wake()

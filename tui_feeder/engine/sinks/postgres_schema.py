@@ -87,10 +87,18 @@ async def transaction(
     seconds: int = STATEMENT_SECONDS,
     **more: Any,  # noqa: ANN401
 ) -> AsyncIterator[None]:
-    """A transaction whose statements end after ``seconds``.
+    """Opens a transaction whose statements are limited in time.
 
-    A pooler may give each transaction to another session, and takes no settings at the connect: so nothing
-    is asked outside of one, and what is set or made here ends with it.
+    A pooler may give each transaction to another session, and takes no settings when connecting: so no
+    statement is sent outside of one, and what is set or created here ends with it.
+
+    Args:
+        connection: a connection of asyncpg.
+        seconds: limit of each statement.
+        more: arguments of asyncpg's transaction.
+
+    Yields:
+        Nothing, inside the transaction.
     """
     async with connection.transaction(**more):
         await connection.execute(
@@ -100,7 +108,14 @@ async def transaction(
 
 
 async def inspect(connection: Any) -> Schema:  # noqa: ANN401
-    """Look at the tables; in a transaction."""
+    """Inspects the tables; call it in a transaction.
+
+    Args:
+        connection: a connection of asyncpg.
+
+    Returns:
+        What is there and what is wrong with it.
+    """
     found = Schema()
     migrated = await connection.fetchval("SELECT to_regclass('feeder_migrations')::text") is not None
     if migrated:
@@ -154,10 +169,13 @@ async def _find_duplicates(connection: Any, table: str) -> str:  # noqa: ANN401
 
 
 async def migrate(connection: Any) -> tuple[str, list[str]]:  # noqa: ANN401
-    """Make what this database lacks.
+    """Creates what the database lacks.
+
+    Args:
+        connection: a connection of asyncpg.
 
     Returns:
-        what the server is, for people, and what was made.
+        What the server is, for people, and what was created.
 
     Raises:
         SinkError: a table that is there cannot be used, with the remedy.

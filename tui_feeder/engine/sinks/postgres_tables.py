@@ -98,7 +98,13 @@ def _tls(database: Database) -> str | ssl.SSLContext:
 
 
 async def pool(database: Database) -> Any:  # noqa: ANN401 - asyncpg is imported only where it is enabled
-    """Connections that are opened as they are needed.
+    """Makes a pool of connections that are opened as they are needed.
+
+    Args:
+        database: the configuration of the database.
+
+    Returns:
+        A pool of asyncpg.
 
     Raises:
         SinkError: ``ssl_cafile`` cannot be used.
@@ -110,12 +116,15 @@ async def pool(database: Database) -> Any:  # noqa: ANN401 - asyncpg is imported
 async def check_database(
     database: Database, compare: Callable[[Any, Sequence[str]], Awaitable[list[str]]] | None = None
 ) -> list[str]:
-    """What there is and what would be created, as lines for people. Nothing is changed.
+    """Checks the database. Nothing is changed.
 
     Args:
         database: where to look.
         compare: compares the tables with a store, in the transaction of a connection, as far as
             nothing is missing for that; its lines are added.
+
+    Returns:
+        What there is and what would be created, lines for people.
 
     Raises:
         SinkError: the database cannot be used, with the reason.
@@ -150,12 +159,27 @@ async def check_database(
 
 
 async def is_empty(connection: Any, table: str) -> bool:  # noqa: ANN401
-    """Whether one of the tables has no row at all. In a transaction."""
+    """Checks whether a table has no row; call it in a transaction.
+
+    Args:
+        connection: a connection of asyncpg.
+        table: one of the mirror's tables.
+
+    Returns:
+        True if it is empty.
+    """
     return not await connection.fetchval(f"SELECT EXISTS (SELECT FROM {table})")
 
 
 async def files_of(connection: Any) -> dict[str, int]:  # noqa: ANN401
-    """Numbers of the files of the tables, others after a TRUNCATE. Waits for no lock of a table."""
+    """Reads the file numbers of the tables, which change with a TRUNCATE. Waits for no lock of a table.
+
+    Args:
+        connection: a connection of asyncpg.
+
+    Returns:
+        Number by table.
+    """
     found = await connection.fetch(
         "SELECT relname::text, relfilenode::bigint FROM pg_class "
         "WHERE oid IN (to_regclass('candles_1m'), to_regclass('volume_profiles'))"
@@ -164,7 +188,14 @@ async def files_of(connection: Any) -> dict[str, int]:  # noqa: ANN401
 
 
 async def mirrored(connection: Any) -> dict[tuple[str, int], Coverage]:  # noqa: ANN401
-    """The minutes whose candles the tables have, by symbol and timeframe (seconds). In a transaction."""
+    """Reads which minutes' candles the tables have; call it in a transaction.
+
+    Args:
+        connection: a connection of asyncpg.
+
+    Returns:
+        Minutes by symbol and timeframe (seconds).
+    """
     found = {}
     for symbol, label, minutes in await connection.fetch(
         "SELECT symbol, time_frame, minutes FROM feeder_mirror"
@@ -176,7 +207,12 @@ async def mirrored(connection: Any) -> dict[tuple[str, int], Coverage]:  # noqa:
 
 
 async def set_mirrored(connection: Any, minutes: Mapping[tuple[str, int], Coverage]) -> None:  # noqa: ANN401
-    """Write down the minutes that are mirrored now. In a transaction."""
+    """Stores which minutes are mirrored; call it in a transaction.
+
+    Args:
+        connection: a connection of asyncpg.
+        minutes: minutes by symbol and timeframe (seconds).
+    """
     await connection.executemany(
         "INSERT INTO feeder_mirror VALUES ($1, $2, $3) "
         "ON CONFLICT (symbol, time_frame) DO UPDATE SET minutes = excluded.minutes",
@@ -188,7 +224,15 @@ async def set_mirrored(connection: Any, minutes: Mapping[tuple[str, int], Covera
 
 
 def copied(symbol: str, bars: Bars) -> bytes:
-    """The candles as rows of a binary COPY: the columns are laid out at once, for all rows."""
+    """Encodes candles as rows of a binary COPY, all columns at once.
+
+    Args:
+        symbol: their symbol.
+        bars: the candles.
+
+    Returns:
+        The rows without head and end of the COPY.
+    """
     texts = [text.encode() for text in (symbol, timeframe_label(bars.timeframe))]
     columns = [*((f"S{len(text)}", text, len(text)) for text in texts), (">i2", bars.minutes, 2)]
     columns.append((">i8", (bars.rows["open_time"] - POSTGRES_EPOCH_MS) * 1000, 8))
@@ -205,7 +249,12 @@ def copied(symbol: str, bars: Bars) -> bytes:
 
 
 async def upsert(connection: Any, rows: Iterable[bytes]) -> None:  # noqa: ANN401
-    """Write rows made by :func:`copied`; a candle that is there is replaced. In a transaction."""
+    """Writes candles, replacing those that are there; call it in a transaction.
+
+    Args:
+        connection: a connection of asyncpg.
+        rows: what :func:`copied` returned.
+    """
     await connection.execute(_STAGING)
     data = io.BytesIO(b"".join((_COPY_HEAD, *rows, _COPY_END)))
     await connection.copy_to_table("feeder_staging", source=data, format="binary")
@@ -213,12 +262,26 @@ async def upsert(connection: Any, rows: Iterable[bytes]) -> None:  # noqa: ANN40
 
 
 async def upsert_profile(connection: Any, row: Sequence[object]) -> None:  # noqa: ANN401
-    """A row of :func:`profile_row` in place of what is there. In a transaction."""
+    """Writes a profile, replacing the one that is there; call it in a transaction.
+
+    Args:
+        connection: a connection of asyncpg.
+        row: what :func:`profile_row` returned.
+    """
     await connection.execute(_UPSERT_PROFILE, *row)
 
 
 def profile_row(symbol: str, made: DayProfile, made_with: int) -> tuple[object, ...]:
-    """The profile of a day as a row of its table; ``made_with`` tells its settings."""
+    """Makes the row of a profile.
+
+    Args:
+        symbol: its symbol.
+        made: the profile.
+        made_with: checksum of its settings.
+
+    Returns:
+        Values in the order of the columns.
+    """
     return (
         symbol, _instant(made.day).date(), made.total_volume, made.vwap, made.poc, made.vah, made.val,
         made.value_area_volume, made.value_area_percent, made.increment, made.min_price, made.max_price,
@@ -228,7 +291,16 @@ def profile_row(symbol: str, made: DayProfile, made_with: int) -> tuple[object, 
 
 
 async def profile_rows(connection: Any, day: int, symbols: Sequence[str]) -> dict[str, tuple[object, ...]]:  # noqa: ANN401
-    """The stored rows of a day (ms), by symbol, as :func:`profile_row` makes them. In a transaction."""
+    """Reads the profiles of a day; call it in a transaction.
+
+    Args:
+        connection: a connection of asyncpg.
+        day: midnight, ms.
+        symbols: the symbols.
+
+    Returns:
+        Rows as of :func:`profile_row`, by symbol.
+    """
     found = await connection.fetch(
         f"SELECT {', '.join(_PROFILE)} FROM volume_profiles WHERE date = $1 AND symbol = ANY($2)",
         _instant(day).date(),
@@ -238,14 +310,26 @@ async def profile_rows(connection: Any, day: int, symbols: Sequence[str]) -> dic
 
 
 def provenance_of(row: Sequence[Any]) -> tuple[int, int | None]:
-    """The candles counted in a row of :func:`profile_row`, and what it was made with."""
+    """Gives what a profile's row was computed from.
+
+    Args:
+        row: what :func:`profile_row` returned.
+
+    Returns:
+        Number of candles, and the checksum of its settings.
+    """
     return row[_PROFILE.index("candle_count")], row[_PROFILE.index("made_with")]
 
 
 async def profiles(connection: Any, day: int | None = None) -> dict[tuple[str, int], tuple[int, int | None]]:  # noqa: ANN401
-    """Candles counted in each profile and what it was made with, by symbol and day (ms). In a transaction.
+    """Reads what each profile was computed from; call it in a transaction.
 
-    With ``day`` of that day alone.
+    Args:
+        connection: a connection of asyncpg.
+        day: midnight, ms; None for all days.
+
+    Returns:
+        Number of candles and checksum of the settings, by symbol and day (ms).
     """
     found = await connection.fetch(
         "SELECT symbol, (extract(epoch FROM date) * 1000)::bigint, candle_count, made_with "
@@ -260,13 +344,28 @@ def _instant(ms: int) -> datetime:
 
 
 def seconds_of(label: str) -> int:
-    """The timeframe of a label such as ``5m``; 0 of another text."""
+    """Parses a timeframe's label such as ``5m``.
+
+    Args:
+        label: the label.
+
+    Returns:
+        Seconds; 0 for another text.
+    """
     match = re.fullmatch(r"(\d+)([mhd])", label)
     return int(match[1]) * {"m": 60, "h": 3600, "d": 86_400}[match[2]] if match else 0
 
 
 def describe_error(error: BaseException, database: Database) -> str:
-    """What an error of the database means for people; never with a password."""
+    """Describes an error of the database for people, without a password.
+
+    Args:
+        error: the exception.
+        database: the configuration of the database.
+
+    Returns:
+        A sentence with the remedy where there is one.
+    """
     where = f"{database.host}:{database.port}"
     if isinstance(error, ssl.SSLError):
         reason = getattr(error, "verify_message", "") or error.reason or error

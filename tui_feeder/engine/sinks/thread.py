@@ -1,4 +1,4 @@
-"""A sink that talks to a server: sessions on a thread and a loop of their own, begun again for ever.
+"""A sink that talks to a server: sessions on a thread and a loop of their own, restarted until it is closed.
 
 The engine's loop never waits for it, and it never waits for the engine's. A supervisor, on another thread,
 watches whether a session does anything: one that hangs is cancelled, and where it does not end, another takes
@@ -126,13 +126,23 @@ class SessionSink(ABC):
     # --- the engine's side ----------------------------------------------------------------------
 
     def start(self, journal: Journal) -> None:
-        """Begin on a thread."""
+        """Starts the sink on its thread.
+
+        Args:
+            journal: receives counters and events, on the engine's loop alone.
+        """
         self._journal, self._engine_loop = journal, asyncio.get_running_loop()
         self.trouble = "connecting"
         self._thread.start()
 
     def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
-        """The minute is in the store, its message in the outbox: wake up."""
+        """Wakes the sink: the minute is stored, its message in the outbox.
+
+        Args:
+            symbol: its symbol.
+            timestamp: end of its minute, ms.
+            message: one JSON object; not used.
+        """
         self._wake()
 
     def status(self) -> str:
@@ -147,7 +157,11 @@ class SessionSink(ABC):
         return self.trouble
 
     def close(self, timeout: float) -> None:
-        """Hand over what waits where that is possible, for at most ``timeout`` seconds."""
+        """Delivers what waits where that is possible, then stops.
+
+        Args:
+            timeout: seconds it may take.
+        """
         self._deadline = time.monotonic() + timeout
         self._closing.set()
         self._wake()
@@ -167,7 +181,11 @@ class SessionSink(ABC):
         """Connect, say :meth:`connected`, and hand over until it fails or is :meth:`over`."""
 
     def connected(self, text: str) -> None:
-        """The session has connected; whether it gets on after a failure is yet to be seen."""
+        """Reports that the session has connected.
+
+        Args:
+            text: what it is connected to.
+        """
         self._work()
         if not self._failure:
             self.note("info", f"{self.name}: {text}")
@@ -182,7 +200,11 @@ class SessionSink(ABC):
             self._backoff.reset()
 
     def expect_idle(self, seconds: float) -> None:
-        """No progress is expected for so long: there is nothing to do, or something that takes its time."""
+        """Announces that no progress is expected for a while.
+
+        Args:
+            seconds: how long.
+        """
         self._work()
         self._idle_expected_until = time.monotonic() + seconds
 
@@ -199,16 +221,23 @@ class SessionSink(ABC):
         return self._closing.is_set()
 
     def over(self, *, idle: bool) -> bool:
-        """Whether the session should return: it is closing, and nothing waits or the time is up.
+        """Decides whether the session should return: it is closing, and nothing waits or the time is up.
 
         Args:
-            idle: nothing waits, as seen by a look that began when it was :attr:`ending`: what was stored
-                just before the end came after an earlier look.
+            idle: nothing waits, as seen by a check that began when :attr:`ending` was set: an earlier check
+                may have missed what was stored just before.
+
+        Returns:
+            True if it should.
         """
         return self.ending and (idle or time.monotonic() >= self._deadline)
 
     async def woken(self, seconds: float = TICK) -> None:
-        """Sleep until a message comes, the end is near, or ``seconds`` are over."""
+        """Sleeps until a message comes or the end is near.
+
+        Args:
+            seconds: how long at most.
+        """
         assert self._woken is not None
         woken = self._woken
         with contextlib.suppress(TimeoutError):
@@ -217,11 +246,21 @@ class SessionSink(ABC):
         woken.clear()
 
     def note(self, level: str, text: str) -> None:
-        """A line for the log and the screen."""
+        """Logs a line, also for the screen.
+
+        Args:
+            level: "info", "warning" or "error".
+            text: the line.
+        """
         self._on_engine_loop(lambda journal: journal.note(level, text))
 
     def count(self, name: str, by: int) -> None:
-        """Add to a counter of the journal."""
+        """Adds to a counter of the journal.
+
+        Args:
+            name: of the counter.
+            by: what is added.
+        """
         self._on_engine_loop(lambda journal: journal.count(name, by))
 
     def _on_engine_loop(self, what: Callable[[Journal], None]) -> None:
