@@ -24,18 +24,35 @@ class SocketError(FolderError):
 
 
 def default_socket_path(pid: int) -> Path:
-    """Where the feeder of this process listens unless service.socket names another place."""
+    """Gives the socket's path of a feeder unless service.socket states another.
+
+    Args:
+        pid: of the feeder's process.
+
+    Returns:
+        The path.
+    """
     return runtime_folder() / f"{pid}{_ENDING}"
 
 
 def peer_user(connected: socket.socket) -> int:
-    """User number of the other side, as the kernel knows it."""
+    """Gives the user of the other side, from the kernel.
+
+    Args:
+        connected: a connected Unix socket.
+
+    Returns:
+        User id.
+    """
     credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return int(struct.unpack("3i", credentials)[1])
 
 
 def check_peer(connected: socket.socket) -> None:
-    """See that it is a feeder of this user that listens; the administrator may look at all.
+    """Checks that the listening feeder belongs to this user; root may attach to all.
+
+    Args:
+        connected: a connected Unix socket.
 
     Raises:
         SocketError: it is another user's, who may show what they like.
@@ -48,7 +65,14 @@ def check_peer(connected: socket.socket) -> None:
 
 
 def is_listening(path: Path) -> bool:
-    """Whether a process accepts connections there."""
+    """Checks whether a process accepts connections.
+
+    Args:
+        path: of a Unix socket.
+
+    Returns:
+        True if it does.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(1.0)
         try:
@@ -80,10 +104,13 @@ def running_sockets() -> list[Path]:
 
 
 def choose_socket(asked: Path | None) -> Path:
-    """The socket to attach to.
+    """Chooses the socket to attach to.
 
     Args:
         asked: by the command line; None for the only feeder that runs.
+
+    Returns:
+        Its path.
 
     Raises:
         SocketError: there is none, or more than one to choose from.
@@ -106,7 +133,13 @@ def choose_socket(asked: Path | None) -> Path:
 
 
 def bind_socket(path: Path) -> socket.socket:
-    """A socket bound to ``path``, mode 0600, that listens.
+    """Binds and listens, mode 0600.
+
+    Args:
+        path: of the Unix socket.
+
+    Returns:
+        The listening socket.
 
     Raises:
         SocketError: another feeder listens there already, or it cannot be made.

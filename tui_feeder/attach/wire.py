@@ -110,7 +110,13 @@ _DECODE_SERVER: msgspec.msgpack.Decoder[ServerMessage] = msgspec.msgpack.Decoder
 
 
 def decode_client_message(data: bytes) -> ClientMessage:
-    """A client's frame.
+    """Decodes a client's frame.
+
+    Args:
+        data: body of the frame.
+
+    Returns:
+        The message.
 
     Raises:
         WireError: it is none.
@@ -122,7 +128,13 @@ def decode_client_message(data: bytes) -> ClientMessage:
 
 
 def decode_server_message(data: bytes) -> ServerMessage:
-    """A server's frame.
+    """Decodes a server's frame.
+
+    Args:
+        data: body of the frame.
+
+    Returns:
+        The message.
 
     Raises:
         WireError: it is none.
@@ -134,7 +146,14 @@ def decode_server_message(data: bytes) -> ServerMessage:
 
 
 async def read_frame(reader: asyncio.StreamReader, limit: int) -> bytes:
-    """The next frame without its length.
+    """Reads the next frame.
+
+    Args:
+        reader: the connection.
+        limit: bytes of a frame at most.
+
+    Returns:
+        Its body.
 
     Raises:
         WireError: it is longer than ``limit`` bytes.
@@ -147,7 +166,14 @@ async def read_frame(reader: asyncio.StreamReader, limit: int) -> bytes:
 
 
 def encode_frame(message: msgspec.Struct) -> bytes:
-    """A message with its length before it."""
+    """Encodes a message with its length in front.
+
+    Args:
+        message: the message.
+
+    Returns:
+        The frame.
+    """
     body = encode(message)
     return _LENGTH.pack(len(body)) + body
 
@@ -159,7 +185,14 @@ class Compressor:
         self._stream = isal_zlib.compressobj(_LEVEL)
 
     def encode_frame(self, message: msgspec.Struct) -> bytes:
-        """A packed message with its length before it."""
+        """Encodes and compresses a message, with its length in front.
+
+        Args:
+            message: the message.
+
+        Returns:
+            The frame.
+        """
         body = self._stream.compress(encode(message)) + self._stream.flush(isal_zlib.Z_SYNC_FLUSH)
         return _LENGTH.pack(len(body)) + body
 
@@ -176,7 +209,13 @@ class Decompressor:
         self._stream = isal_zlib.decompressobj()
 
     def body(self, data: bytes) -> bytes:
-        """The body of the next frame.
+        """Decompresses the next frame.
+
+        Args:
+            data: compressed body.
+
+        Returns:
+            The body.
 
         Raises:
             WireError: it is none, or too long.
@@ -227,7 +266,14 @@ class FlatSnapshot(NamedTuple):
 
 
 def flatten(snapshot: Snapshot) -> FlatSnapshot:
-    """The snapshot as :func:`difference` takes it."""
+    """Prepares a snapshot for :func:`difference`.
+
+    Args:
+        snapshot: the snapshot.
+
+    Returns:
+        Its flat form.
+    """
     values = _VALUES[SymbolView]
     return FlatSnapshot(snapshot, {view.symbol: values(view) for view in snapshot.symbols})
 
@@ -275,12 +321,15 @@ def _events_since(before: tuple[Event, ...], after: tuple[Event, ...]) -> tuple[
 
 
 def difference(before: FlatSnapshot | None, after: FlatSnapshot, age: float) -> Difference:
-    """What turns ``before`` into ``after``.
+    """Computes what turns ``before`` into ``after``.
 
     Args:
         before: what the other side has; None if nothing.
         after: what it is to have.
         age: seconds since ``after`` was taken; monotonic clocks do not travel.
+
+    Returns:
+        The change.
     """
     if before is after:
         return Difference(age)
@@ -310,12 +359,15 @@ def difference(before: FlatSnapshot | None, after: FlatSnapshot, age: float) -> 
 
 
 def apply(before: Snapshot | None, change: Difference, now: float) -> Snapshot:
-    """The snapshot that ``change`` leads to.
+    """Applies a change to a snapshot.
 
     Args:
         before: what :func:`difference` was given.
         change: what it gave.
         now: time.monotonic() of this process.
+
+    Returns:
+        The new snapshot.
 
     Raises:
         WireError: the two do not fit.

@@ -214,12 +214,12 @@ class Engine:
             self.supervisor.start(f"alert {output.name}", output.run)
 
     def start_symbol(self, tracked: TrackedSymbol) -> None:
-        """Bring a symbol to live, unless that is under way."""
+        """See :meth:`tui_feeder.engine.acquisition.subscriptions.SubscriptionListener.start_symbol`."""
         if not self.supervisor.alive(f"history {tracked.symbol}"):
             self.supervisor.start(f"history {tracked.symbol}", partial(self._run_startup, tracked))
 
     def remove_symbol(self, symbol: str) -> None:
-        """Forget a symbol that is followed no longer."""
+        """See :meth:`tui_feeder.engine.acquisition.subscriptions.SubscriptionListener.remove_symbol`."""
         self.recovery.forget(symbol)
         self.ingest.queues.pop(symbol, None)
         self.supervisor.cancel(f"history {symbol}")
@@ -229,14 +229,14 @@ class Engine:
         self.profiles.forget(symbol)
 
     def has_recent_data(self, symbol: str, since: int) -> bool:
-        """Whether frames or trades of a symbol came from exchange ms ``since`` on."""
+        """See :meth:`tui_feeder.engine.acquisition.subscriptions.SubscriptionListener.has_recent_data`."""
         tracked, queue = self.tracked.get(symbol), self.ingest.queues.get(symbol)
         frame = queue.last_frame if queue is not None else None
         traded = tracked.last_traded if tracked is not None else None
         return (frame is not None and frame > since) or (traded is not None and traded >= since)
 
     def halt_symbol(self, symbol: str) -> None:
-        """Ask for nothing more of a symbol that the exchange trades no longer."""
+        """See :meth:`tui_feeder.engine.acquisition.subscriptions.SubscriptionListener.halt_symbol`."""
         self.supervisor.cancel(f"history {symbol}")
         self.recovery.forget(symbol)
 
@@ -366,7 +366,7 @@ class Engine:
     # --- what the ingest reports ---------------------------------------------------------------
 
     def committed(self, symbol: str, candle: Candle, message: Message, payload: bytes) -> None:
-        """A minute is stored: show it, send it."""
+        """See :meth:`tui_feeder.engine.acquisition.ingest.IngestListener.committed`."""
         tracked = self.tracked.get(symbol)
         if tracked is None:  # followed no longer
             return
@@ -395,21 +395,24 @@ class Engine:
         self.journal.count("messages")
 
     def gap_found(self, symbol: str, start: int, end: int) -> None:
-        """Minutes are missing before one that waits."""
+        """See :meth:`tui_feeder.engine.acquisition.ingest.IngestListener.gap_found`."""
         self.gap_detection.gap_found(symbol, start, end)
 
     def late_minute(self, symbol: str, candle: Candle, source: Source) -> None:
-        """A minute came after its queue had skipped it."""
+        """See :meth:`tui_feeder.engine.acquisition.ingest.IngestListener.late_minute`."""
         self.journal.count("late_minutes")
         self.repairs.add(symbol, candle, source)
 
     def superseded(self, symbol: str, candle: Candle) -> None:
-        """A minute was published with values that a better source, stored just before it, contradicts."""
+        """See :meth:`tui_feeder.engine.acquisition.ingest.IngestListener.superseded`."""
         self.journal.count("minutes_superseded")
         self.repairs.add(symbol, candle, None)
 
     def closes_differ(self, symbol: str, candle: Candle, other: Candle) -> None:
-        """Two sources, or two closing frames, disagree about a minute: REST says which is right."""
+        """See :meth:`tui_feeder.engine.acquisition.ingest.IngestListener.closes_differ`.
+
+        REST decides which of the two is right.
+        """
         names = ("open", "high", "low", "close", "volume", "quote_volume", "trades")
         seen = [(name, getattr(other, name), getattr(candle, name)) for name in names]
         text = ", ".join(f"{name} {a:g} and {b:g}" for name, a, b in seen if a != b) or "taker volumes"
@@ -422,7 +425,10 @@ class Engine:
         self.recovery.confirm(symbol, minute)
 
     def crashed(self, symbol: str, error: BaseException) -> None:
-        """A symbol's pipeline or commit failed: it alone stops, is rebuilt, and tried again."""
+        """See :meth:`tui_feeder.engine.acquisition.ingest.IngestListener.crashed`.
+
+        The symbol alone stops, is rebuilt, and tried again.
+        """
         tracked = self.tracked.get(symbol)
         if tracked is None:
             return

@@ -145,6 +145,9 @@ def feeder_health(
         gaps: every open gap, of any symbol.
         lags: by sink, seconds since the oldest thing that waits for it was made.
         paused_seconds: for how long the store has taken nothing.
+
+    Returns:
+        What the rules about the feeder itself are evaluated on.
     """
     missing: dict[str, tuple[float, int]] = {}
     silences: dict[str, float] = {}

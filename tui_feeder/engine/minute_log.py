@@ -61,13 +61,16 @@ class MinuteLog:
 
 
 def minute_line(open_time: int, closed: Collection[str], live: Sequence[TrackedSymbol], now: int) -> str:
-    """The line about a minute: who has closed it, how late, the first prices, and who of the live has not.
+    """Formats the log line of a minute: symbols that closed it, delay, first prices, symbols missing.
 
     Args:
         open_time: of the minute, ms.
         closed: the symbols that have closed it.
         live: every symbol that is live.
         now: exchange ms.
+
+    Returns:
+        The line.
     """
     lag = (now - open_time - MINUTE_MS) / 1000
     prices = "  ".join(

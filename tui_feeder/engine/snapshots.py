@@ -36,7 +36,15 @@ _GATEWAY_SECONDS = 5.0
 
 
 def take(engine: Engine, sequence: int) -> Snapshot:
-    """A snapshot of ``engine`` now. Called on the engine's loop."""
+    """Takes a snapshot of the engine; call it on the engine's loop.
+
+    Args:
+        engine: the engine.
+        sequence: number of the snapshot.
+
+    Returns:
+        The immutable snapshot.
+    """
     now = engine.clock.now()
     config = engine.config
     timeframes, periods = analysed(config)
@@ -152,12 +160,15 @@ def _streams(engine: Engine) -> tuple[StreamView, ...]:
 def timeframe_views(
     states: Sequence[TimeframeState], periods: Sequence[int], now: int
 ) -> tuple[TimeframeView, ...]:
-    """Timeframes as a screen shows them, also when no minute has closed for long.
+    """Makes the views of timeframes, also when no minute has closed for long.
 
     Args:
         states: as they were at the last closed minute.
         periods: of the EMAs.
         now: ms; what ended before it should be there.
+
+    Returns:
+        One view a timeframe.
     """
     views = []
     for s in states:
@@ -240,7 +251,7 @@ _HOUR_MS = 60 * MINUTE_MS
 def coverage(
     engine: Engine, tracked: TrackedSymbol, gaps: Sequence[GapView], start: int, end: int, cells: int
 ) -> tuple[MinuteState, ...]:
-    """The state of ``cells`` equal parts of ``[start, end)``, in each the one that matters most.
+    """Computes the state of equal parts of a range, in each the one that matters most.
 
     Args:
         engine: called from any thread.
@@ -249,6 +260,9 @@ def coverage(
         start: ms, of the first part.
         end: ms, exclusive.
         cells: number of parts; fewer than there are minutes.
+
+    Returns:
+        One state a part.
 
     Raises:
         StoreError: the store is closed.
@@ -312,13 +326,16 @@ def worst(states: NDArray[np.uint8], cells: int) -> tuple[MinuteState, ...]:
 
 
 def stale(last: Snapshot, sequence: int, now: int, events: tuple[Event, ...]) -> Snapshot:
-    """The last snapshot once more, marked as old: no other could be built.
+    """Repeats the last snapshot, marked as stale, as no other could be built.
 
     Args:
         last: the newest that could.
         sequence: of this one.
         now: exchange ms, so that the ages shown grow.
         events: of the journal.
+
+    Returns:
+        The snapshot.
     """
     return replace(
         last, sequence=sequence, exchange_time=now, taken_at=time.monotonic(), state="stale", events=events
@@ -326,5 +343,13 @@ def stale(last: Snapshot, sequence: int, now: int, events: tuple[Event, ...]) ->
 
 
 def final(last: Snapshot, state: str) -> Snapshot:
-    """The last snapshot of an engine that has ended."""
+    """Makes the snapshot of an engine that has ended.
+
+    Args:
+        last: the newest snapshot.
+        state: how it ended.
+
+    Returns:
+        The snapshot.
+    """
     return replace(last, state=state, sequence=last.sequence + 1)

@@ -77,7 +77,11 @@ class EngineThread:
         return self._thread.is_alive()
 
     def call(self, what: Callable[[], None]) -> None:
-        """Run ``what`` on the engine's loop, soon; nothing happens once the engine has ended."""
+        """Schedules a call on the engine's loop; does nothing once the engine has ended.
+
+        Args:
+            what: the function.
+        """
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(what)
 
@@ -86,7 +90,14 @@ class EngineThread:
         self.call(self.engine.request_stop)
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for the end; whether it came in time."""
+        """Waits for the end.
+
+        Args:
+            timeout: seconds to wait; None for as long as it takes.
+
+        Returns:
+            True if the engine has ended.
+        """
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -162,14 +173,14 @@ class LiveMonitor:
         return None if tracked is None or tracked.last is None else tracked.last.open_time + MINUTE_MS
 
     def bars(self, symbol: str, timeframe: int, count: int, end: int | None = None) -> Rows:
-        """The completed bars of the last ``count`` frames that end at or before ``end``."""
+        """See :meth:`tui_feeder.monitor.Monitor.bars`."""
         closed = self._closed(symbol)
         return NO_ROWS if closed is None else self._reads.bars(symbol, timeframe, count, end, closed)[0]
 
     def ema_lines(
         self, symbol: str, timeframe: int, count: int, end: int | None = None
     ) -> tuple[NDArray[np.float64], ...]:
-        """The EMAs of :meth:`bars`, a float64 array for each period, NaN where not yet defined."""
+        """See :meth:`tui_feeder.monitor.Monitor.ema_lines`."""
         closed = self._closed(symbol)
         bars = (
             self._reads.no_bars()
@@ -179,12 +190,12 @@ class LiveMonitor:
         return bars[1]
 
     def open_bar(self, symbol: str, timeframe: int) -> Rows:
-        """What the closed minutes since the last completed bar come to: one row, or none."""
+        """See :meth:`tui_feeder.monitor.Monitor.open_bar`."""
         closed = self._closed(symbol)
         return NO_ROWS if closed is None else self._reads.open_bar(symbol, timeframe, closed)
 
     def coverage(self, symbol: str, start: int, end: int, cells: int) -> tuple[MinuteState, ...]:
-        """The state of ``cells`` equal parts of ``[start, end)``, in each the one that matters most."""
+        """See :meth:`tui_feeder.monitor.Monitor.coverage`."""
         tracked = self._engine.tracked.get(symbol)
         outside = (MinuteState.OUTSIDE,) * cells
         if tracked is None or tracked.phase in ("waiting", "unknown"):
@@ -195,20 +206,20 @@ class LiveMonitor:
             return outside
 
     def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
-        """The profile of a UTC day from the stored minutes."""
+        """See :meth:`tui_feeder.monitor.Monitor.profile`."""
         closed = self._closed(symbol)
         return None if closed is None else self._reads.profile(symbol, day, closed)
 
     def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
-        """How many stored minutes of ``[start, end)`` came from which source."""
+        """See :meth:`tui_feeder.monitor.Monitor.sources`."""
         return self._reads.sources(symbol, start, end, end)
 
     def acknowledge(self, number: int | None = None) -> None:
-        """Mark an alert as seen, or all of them."""
+        """See :meth:`tui_feeder.monitor.Monitor.acknowledge`."""
         self._call(lambda: self._engine.alerts.acknowledge(number))
 
     def retry_gaps(self, symbol: str | None = None) -> None:
-        """Try open gaps now."""
+        """See :meth:`tui_feeder.monitor.Monitor.retry_gaps`."""
         self._call(lambda: self._engine.recovery.retry(symbol))
 
     def listed(self) -> tuple[str, ...]:
@@ -217,16 +228,22 @@ class LiveMonitor:
         return tuple(sorted(name for name, info in listed.items() if info.trading is Trading.NOW))
 
     def add_symbol(self, symbol: str) -> None:
-        """Follow this symbol too, until the feeder stops or reads its configuration again."""
+        """See :meth:`tui_feeder.monitor.Monitor.add_symbol`."""
         self._call(lambda: self._engine.subscriptions.add(symbol))
 
     def drop_symbol(self, symbol: str) -> None:
-        """Follow this symbol no longer; what is stored of it stays."""
+        """See :meth:`tui_feeder.monitor.Monitor.drop_symbol`."""
         self._call(lambda: self._engine.subscriptions.drop(symbol))
 
 
 def wait_for_end(engine: EngineThread, seconds: float | None, stop: threading.Event) -> None:
-    """Block until the engine has ended, ``stop`` is set, or ``seconds`` are over."""
+    """Blocks until the engine has ended.
+
+    Args:
+        engine: the engine.
+        seconds: how long at most; None for no limit.
+        stop: returns too when this is set.
+    """
     deadline = None if seconds is None else time.monotonic() + seconds
     while engine.running and not stop.is_set():
         left = 0.5 if deadline is None else min(0.5, deadline - time.monotonic())

@@ -46,18 +46,30 @@ class ReplayClock:
             return self._speed
 
     def play(self, wanted: bool) -> None:
-        """Go on, or stand."""
+        """Starts or pauses.
+
+        Args:
+            wanted: True to play.
+        """
         with self._lock:
             self._mark(self._moment())
             self._playing = wanted
 
     def go(self, moment: int) -> None:
-        """Jump to ``moment``, or to the end that is nearer; what it did before, it goes on doing."""
+        """Jumps to a moment and goes on playing or pausing.
+
+        Args:
+            moment: ms; clamped to the range.
+        """
         with self._lock:
             self._mark(min(max(moment, self.start), self.end))
 
     def faster(self, steps: int) -> None:
-        """The speed so many steps up (below 0: down) from the one in force."""
+        """Changes the speed.
+
+        Args:
+            steps: steps up in the list of speeds; below 0 down.
+        """
         with self._lock:
             self._mark(self._moment())
             for _ in range(abs(steps)):

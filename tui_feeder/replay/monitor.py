@@ -107,25 +107,41 @@ class ReplayMonitor:
     # --- what keys do ----------------------------------------------------------------------------
 
     def play(self, wanted: bool) -> None:
-        """Go on, or stand still."""
+        """Starts or pauses.
+
+        Args:
+            wanted: True to play.
+        """
         self.clock.play(wanted)
         self._wake.set()
 
     def seek(self, moment: int) -> None:
-        """Jump to ``moment`` (ms), or as near as the range goes; whole minutes."""
+        """Jumps to a moment.
+
+        Args:
+            moment: ms; rounded down to a minute and clamped to the range.
+        """
         moment = min(max(moment, self.clock.start), self.clock.end)
         with self._lock:
             self._target = moment - moment % MINUTE_MS
         self._wake.set()
 
     def seek_by(self, milliseconds: int) -> None:
-        """Jump from where it is, or is on its way to."""
+        """Jumps relative to the current moment, or to the target of a jump under way.
+
+        Args:
+            milliseconds: how far; below 0 back.
+        """
         with self._lock:
             at = self.clock.moment if self._target is None else self._target
         self.seek(at + milliseconds)
 
     def faster(self, steps: int) -> None:
-        """So many steps faster, or below 0 slower."""
+        """Changes the speed.
+
+        Args:
+            steps: steps up in the list of speeds; below 0 down.
+        """
         self.clock.faster(steps)
         self._wake.set()
 
@@ -335,7 +351,11 @@ class ReplayMonitor:
         return self._reads.sources(symbol, start, end, self._newest.exchange_time)
 
     def retry_gaps(self, symbol: str | None = None) -> None:
-        """Nothing is downloaded in a replay: log that."""
+        """Logs that a replay downloads nothing.
+
+        Args:
+            symbol: not used.
+        """
         self._request(lambda: self._note("warning", "a replay fetches nothing: feeder-tui backfill does"))
 
     def acknowledge(self, number: int | None = None) -> None:
@@ -353,14 +373,22 @@ class ReplayMonitor:
         return self._stored
 
     def add_symbol(self, symbol: str) -> None:
-        """Replay this stored symbol too."""
+        """Adds a stored symbol to the replay.
+
+        Args:
+            symbol: the symbol.
+        """
         if symbol in self._stored:
             self._request(
                 lambda: self._set_symbols((*(name for name in self._symbols if name != symbol), symbol))
             )
 
     def drop_symbol(self, symbol: str) -> None:
-        """Replay this symbol no longer; the last one stays."""
+        """Removes a symbol from the replay; the last one stays.
+
+        Args:
+            symbol: the symbol.
+        """
         self._request(lambda: self._set_symbols(tuple(name for name in self._symbols if name != symbol)))
 
     def _set_symbols(self, symbols: tuple[str, ...]) -> None:

@@ -80,7 +80,11 @@ class SymbolReplay:
         return self._store.edition(self.symbol), present.clip(0, self.reached).minutes
 
     def advance(self, moment: int, on_message: Callable[[Candle, Message], None]) -> None:
-        """Count every candle that closes up to ``moment``, and call ``on_message`` with each and its message.
+        """Adds every candle that closes up to a moment.
+
+        Args:
+            moment: ms.
+            on_message: called with each candle and its message.
 
         Raises:
             StoreError: the store is closed.
@@ -105,12 +109,15 @@ class SymbolReplay:
         on_message(candle, message)
 
     def view(self, moment: int, first: int, missing: int) -> SymbolView:
-        """What the screen shows at ``moment``, ms.
+        """Makes what the screen shows at a moment.
 
         Args:
             moment: not before :attr:`reached`.
             first: open time of the first stored minute.
             missing: minutes from there on that are not stored.
+
+        Returns:
+            The immutable view.
         """
         state, reason = self._health(moment)
         last, before = self._last, self._before_last

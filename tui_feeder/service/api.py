@@ -51,11 +51,31 @@ class Query:
             self._values[name] = value
 
     def text(self, name: str) -> str | None:
-        """A value as it is given."""
+        """Reads a value as it is given.
+
+        Args:
+            name: of the parameter.
+
+        Returns:
+            The value; None if absent.
+        """
         return self._values.get(name)
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
-        """A whole number of ``low`` to ``high``."""
+        """Reads a whole number.
+
+        Args:
+            name: of the parameter.
+            default: used if it is absent.
+            low: least value allowed.
+            high: greatest value allowed.
+
+        Returns:
+            The number.
+
+        Raises:
+            RequestError: it is no number or out of range.
+        """
         text = self._values.get(name)
         if text is None:
             return default
@@ -64,7 +84,17 @@ class Query:
         return int(text)
 
     def moment(self, name: str) -> int | None:
-        """A time in ms, given as ms or RFC 3339."""
+        """Reads a time, given as ms or RFC 3339.
+
+        Args:
+            name: of the parameter.
+
+        Returns:
+            ms; None if absent.
+
+        Raises:
+            RequestError: it is no time.
+        """
         text = self._values.get(name)
         if text is None:
             return None
@@ -75,7 +105,17 @@ class Query:
             raise RequestError(400, f"{why}; {error}") from None
 
     def symbol(self, known: Mapping[str, SymbolView]) -> str:
-        """A symbol that is followed."""
+        """Reads the parameter ``symbol``.
+
+        Args:
+            known: the tracked symbols.
+
+        Returns:
+            A tracked symbol.
+
+        Raises:
+            RequestError: it is absent or not tracked.
+        """
         text = self._values.get("symbol")
         if text is None:
             raise RequestError(400, "symbol is missing")
@@ -110,13 +150,27 @@ class Api:
         return {view.symbol: view for view in status.snapshot.symbols}
 
     async def symbols(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-        """The followed symbols and how they are."""
+        """Lists the tracked symbols and their states.
+
+        Args:
+            pairs: parameters of the request.
+
+        Returns:
+            The JSON object.
+        """
         query = Query(pairs, ("limit", "offset"))
         rows, about = _page(list((await self._tracked_views()).values()), query)
         return {"symbols": [_symbol(view) for view in rows], **about}
 
     async def gaps(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-        """Open gaps first, then those just filled."""
+        """Lists open gaps, then those just filled.
+
+        Args:
+            pairs: parameters of the request.
+
+        Returns:
+            The JSON object.
+        """
         query = Query(pairs, ("symbol", "limit", "offset"))
         status = await self._probe.status()
         found = status.snapshot.gaps
@@ -127,7 +181,17 @@ class Api:
         return {"gaps": [dataclasses.asdict(gap) for gap in rows], **about}
 
     async def message(self, pairs: Sequence[tuple[str, str]]) -> bytes:
-        """The newest message of a symbol, as it was published."""
+        """Gives the newest message of a symbol, as it was published.
+
+        Args:
+            pairs: parameters of the request.
+
+        Returns:
+            The message's JSON.
+
+        Raises:
+            RequestError: there is none yet, or a parameter is wrong.
+        """
         symbol = Query(pairs, ("symbol",)).symbol(await self._tracked_views())
         try:
             payload = await self._probe.message(symbol)
@@ -138,7 +202,17 @@ class Api:
         return payload
 
     async def profile(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-        """The volume profile of a UTC day, row by row from the lowest price; rows without weight left out."""
+        """Gives the volume profile of a UTC day by row, from the lowest price; without rows of no weight.
+
+        Args:
+            pairs: parameters of the request.
+
+        Returns:
+            The JSON object.
+
+        Raises:
+            RequestError: there is no profile, or a parameter is wrong.
+        """
         query = Query(pairs, ("symbol", "date", "limit", "offset"))
         symbol = query.symbol(await self._tracked_views())
         date, day = query.text("date"), None
@@ -172,9 +246,18 @@ class Api:
         }
 
     async def candles(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-        """Stored bars from ``start`` on; without a start the last ones before ``end``.
+        """Gives stored bars from ``start`` on; without a start the last ones before ``end``.
 
         A bar that lacks minutes is left out. ``next_start`` is where the next page begins, None at the end.
+
+        Args:
+            pairs: parameters of the request.
+
+        Returns:
+            The JSON object.
+
+        Raises:
+            RequestError: a parameter is wrong.
         """
         query = Query(pairs, ("symbol", "timeframe", "start", "end", "limit"))
         symbol = query.symbol(await self._tracked_views())

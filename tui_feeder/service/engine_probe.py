@@ -123,7 +123,13 @@ class EngineProbe:
         return sink_lags(engine.sinks), outboxes, free
 
     async def call_on_loop(self, what: Callable[[], T]) -> T:
-        """What ``what`` gives on the engine's loop.
+        """Runs a function on the engine's loop.
+
+        Args:
+            what: the function.
+
+        Returns:
+            Its result.
 
         Raises:
             BusyError: the engine does not answer.
@@ -148,7 +154,13 @@ class EngineProbe:
             raise BusyError(f"the engine did not answer within {_ANSWER_SECONDS:g} s") from None
 
     async def message(self, symbol: str) -> bytes | None:
-        """The newest message of a symbol as JSON; None before the first.
+        """Gives the newest message of a symbol.
+
+        Args:
+            symbol: a tracked symbol.
+
+        Returns:
+            JSON; None before the first.
 
         Raises:
             KeyError: the symbol is not followed.
@@ -158,7 +170,15 @@ class EngineProbe:
         return None if message is None else encode(message)
 
     def stored(self, symbol: str, start: int, end: int) -> Rows:
-        """The stored minutes of ``[start, end)``. Blocks.
+        """Reads stored minutes. Blocks.
+
+        Args:
+            symbol: the symbol.
+            start: ms, inclusive.
+            end: ms, exclusive.
+
+        Returns:
+            Rows of dtype ROW.
 
         Raises:
             StoreError: the engine has ended.
@@ -166,7 +186,13 @@ class EngineProbe:
         return self.thread.engine.store.read(symbol, start, end)
 
     def range_of(self, symbol: str) -> tuple[int, int] | None:
-        """First stored minute and exclusive end, ms; None without any.
+        """Gives the range of stored minutes.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            First minute and exclusive end, ms; None without any.
 
         Raises:
             StoreError: the engine has ended.
@@ -175,7 +201,13 @@ class EngineProbe:
         return (present.start, present.end) if present else None
 
     def listed(self, symbol: str) -> int | None:
-        """The first minute (ms) the exchange has of a symbol, where that is known.
+        """Gives the first minute the exchange has of a symbol.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            ms; None if unknown.
 
         Raises:
             StoreError: the engine has ended.
@@ -183,5 +215,13 @@ class EngineProbe:
         return self.thread.engine.store.listed(symbol)
 
     def profile(self, symbol: str, day: int | None) -> ProfileView | None:
-        """The profile of a UTC day (ms), the newest without one. Blocks."""
+        """Computes the profile of a UTC day. Blocks.
+
+        Args:
+            symbol: the symbol.
+            day: midnight, ms; None for the newest.
+
+        Returns:
+            The profile; None without trades.
+        """
         return self.thread.monitor.profile(symbol, day)

@@ -17,14 +17,18 @@ _NAME = re.compile(r"[a-z0-9_.:-]{1,253}")
 
 
 def host_matcher(served_on: str, allowed: Iterable[str] = ()) -> Callable[[str], bool]:
-    """Whether the value of a ``Host`` header names this server.
+    """Makes a check whether the value of a ``Host`` header names this server.
 
     Loopback always does, and so does ``served_on``. Where that is an address others reach, every address
-    does, and the names this machine gives itself.
+    does, and this machine's own names.
 
     Args:
         served_on: ``service.http_host``.
-        allowed: names beside those, ``service.allowed_hosts``; ``*.example`` is every name below ``example``.
+        allowed: names beside those, ``service.allowed_hosts``; ``*.example`` is every name below
+            ``example``.
+
+    Returns:
+        A function from the header's value to True or False.
     """
     configured = served_on.lower().rstrip(".")
     open_to_others = not _is_loopback(configured)
@@ -50,7 +54,13 @@ def host_matcher(served_on: str, allowed: Iterable[str] = ()) -> Callable[[str],
 
 
 def host_of(header: str) -> str:
-    """The name or address in a ``Host`` header, without its port.
+    """Takes the name or address out of a ``Host`` header.
+
+    Args:
+        header: the header's value.
+
+    Returns:
+        It without the port.
 
     Raises:
         ValueError: it is none.
@@ -64,6 +74,9 @@ def host_refusal(header: str, key: str) -> str:
     Args:
         header: the ``Host`` header.
         key: where names are added.
+
+    Returns:
+        The message.
     """
     try:
         host = host_of(header)

@@ -143,7 +143,14 @@ class HttpService:
 
 
 def open_listener(host: str, port: int) -> socket.socket:
-    """A socket that listens at the first address of ``host``.
+    """Listens at the first address of a host.
+
+    Args:
+        host: name or address.
+        port: TCP port.
+
+    Returns:
+        The listening socket.
 
     Raises:
         ServiceError: the address cannot be had.

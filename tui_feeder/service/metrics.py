@@ -21,7 +21,15 @@ _STATES = ("starting", "backfill", "live", "degraded", "stopping", "stopped", "f
 
 
 def exposition(status: EngineStatus, checks: Iterable[Check]) -> bytes:
-    """Everything, in the text format of Prometheus."""
+    """Formats all metrics as text for Prometheus.
+
+    Args:
+        status: the engine's status.
+        checks: results of the readiness checks.
+
+    Returns:
+        The text, UTF-8.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_StatusCollector(status, tuple(checks)))
     return generate_latest(registry)
@@ -37,7 +45,15 @@ class _StatusCollector(Collector):
 
 
 def families(status: EngineStatus, checks: Iterable[Check]) -> Iterator[Metric]:
-    """The metrics, in the order of the documentation."""
+    """Makes the metrics in the order of the documentation.
+
+    Args:
+        status: the engine's status.
+        checks: results of the readiness checks.
+
+    Yields:
+        Metric families.
+    """
     snapshot = status.snapshot
     yield _labelled("feeder_build_info", "1; the version is the label", ("version",), [((__version__,), 1.0)])
     yield GaugeMetricFamily("feeder_uptime_seconds", "Since the service began.", status.uptime_seconds)

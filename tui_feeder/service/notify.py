@@ -29,7 +29,16 @@ _PERIOD_SECONDS = 1.0
 def systemd_notifications(
     engine: EngineThread, settings: Service, environ: Mapping[str, str] = os.environ
 ) -> Iterator[None]:
-    """Notify systemd while inside, where it asks for it."""
+    """Notifies systemd inside the context, if it asked for it.
+
+    Args:
+        engine: the engine.
+        settings: the configuration of the service.
+        environ: the environment with NOTIFY_SOCKET and WATCHDOG_USEC.
+
+    Yields:
+        Nothing, inside the context.
+    """
     address = environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         yield

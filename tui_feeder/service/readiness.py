@@ -26,7 +26,15 @@ class Check:
 
 
 def checks(status: EngineStatus, settings: Service) -> tuple[Check, ...]:
-    """History is loaded, streams deliver, parts and sinks are at work, disk and stored days are well."""
+    """Checks that history is loaded, streams deliver, parts and sinks work, disk and stored days are sound.
+
+    Args:
+        status: the engine's status.
+        settings: the configuration of the service.
+
+    Returns:
+        One result a check.
+    """
     return (
         _history(status.snapshot),
         _streams(status.snapshot),

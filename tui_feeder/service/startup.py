@@ -28,12 +28,13 @@ class HttpSettings:
 
 
 def http_settings(loaded: LoadedConfig) -> HttpSettings:
-    """Where the configuration wants the service.
-
-    The default port is used for a real exchange only: a simulated one is served where a port is set.
+    """Decides where the service listens.
 
     Args:
         loaded: the configuration with the origin of each value.
+
+    Returns:
+        Host and port, or why it is off.
     """
     config = loaded.config
     port, stated = config.application.health_server_port, loaded.origins[PORT_KEY] != "default"
@@ -47,11 +48,14 @@ def http_settings(loaded: LoadedConfig) -> HttpSettings:
 
 @contextlib.contextmanager
 def serve_configured(engine: EngineThread, loaded: LoadedConfig) -> Iterator[None]:
-    """Serve health, metrics and the API as configured, while inside.
+    """Serves health, metrics and the API as configured, inside the context.
 
     Args:
         engine: what is served.
         loaded: the configuration with the origin of each value.
+
+    Yields:
+        The running service, or None if it is off.
 
     Raises:
         ServiceError: the port that is set cannot be used.
