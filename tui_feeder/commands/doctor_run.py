@@ -11,6 +11,7 @@ import orjson
 import typer
 
 from tui_feeder.commands import doctor_checks as checks
+from tui_feeder.commands import doctor_exchange_checks as exchange_checks
 from tui_feeder.commands.doctor_checks import Finding
 from tui_feeder.config import Config, ConfigError, LoadedConfig
 from tui_feeder.engine.core.event_loop import worker_thread
@@ -45,7 +46,7 @@ def run(read: Callable[[], LoadedConfig], patience: float, as_json: bool) -> int
         answer = {"ok": not failed, "findings": [asdict(finding) for finding in found]}
         typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
     else:
-        typer.echo(f"\n{len(found)} looked at: {len(failed)} failed, {len(doubtful)} to look after")
+        typer.echo(f"\n{len(found)} checks: {len(failed)} failed, {len(doubtful)} warnings")
     return ExitCode.DIFFERENCES if failed else ExitCode.OK
 
 
@@ -76,7 +77,7 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
     if rows := checks.profile_rows(config):
         yield rows
     yield await checks.http_port(loaded)
-    way = checks.proxies(config)
+    way = exchange_checks.proxies(config)
     yield way
     reported = {need.key.partition(".")[0] for need in needs}
     asked = asyncio.create_task(
@@ -86,7 +87,7 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
         for finding in await asked:
             yield finding
         return
-    yield await checks.dns(config)
+    yield await exchange_checks.dns(config)
     async for finding in _exchange(config, patience):
         yield finding
     for finding in await asked:
@@ -96,13 +97,13 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
 async def _exchange(config: Config, patience: float) -> AsyncIterator[Finding]:
     """REST, streams and archive of the exchange."""
     workers = worker_thread()
-    exchange = checks.exchange_of(config, workers)
+    exchange = exchange_checks.exchange_of(config, workers)
     try:
-        found, market = await checks.rest(config, exchange)
+        found, market = await exchange_checks.rest(config, exchange)
         for finding in found:
             yield finding
-        archive = asyncio.create_task(checks.archive(config, market))
-        yield await checks.streams(config, market, patience)
+        archive = asyncio.create_task(exchange_checks.archive(config, market))
+        yield await exchange_checks.streams(config, market, patience)
         if (read := await archive) is not None:
             yield read
     finally:

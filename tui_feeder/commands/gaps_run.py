@@ -81,7 +81,7 @@ def run(loaded: LoadedConfig, names: list[str] | None, start: int | None, end: i
     )
     lacking = [gaps for gaps in found if gaps.holes]
     typer.echo(
-        f"{plural(len(found), 'symbol')}, {format_count(wide)} minutes looked at: "
+        f"{plural(len(found), 'symbol')}, {format_count(wide)} minutes checked: "
         + (f"{format_count(total)} missing, in {plural(len(lacking), 'symbol')}" if total else "none missing")
     )
     typer.echo(f"newest stored minute: {format_minute(newest)}")

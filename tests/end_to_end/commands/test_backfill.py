@@ -257,7 +257,7 @@ async def test_a_span_before_the_listing_says_so(tmp_path: Path) -> None:
             done = await command_at(exchange, "gaps", *span, "--to", until, cwd=tmp_path)
             if added:
                 assert "BTCUSDT: not listed before 2026-03-05T00:00Z\n" in done.out
-                assert f"1 symbol, {added:,} minutes looked at: none missing" in done.out
+                assert f"1 symbol, {added:,} minutes checked: none missing" in done.out
 
 
 async def test_a_damaged_day_is_read_again(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ async def test_where_all_is_well_every_line_says_so(tmp_path: Path) -> None:
         done = await command_at(exchange, "doctor", "--symbols", "BTCUSDT", cwd=tmp_path)
         assert done.code == 0
         assert "ok    streams" in done.out
-        assert "0 failed, 0 to look after" in done.out
+        assert "0 failed, 0 warnings" in done.out
         assert not (tmp_path / "lmdb_data").exists(), "it makes nothing"
 
 

@@ -94,11 +94,11 @@ def test_a_symbol_that_stopped_early_lacks_minutes_however_it_is_named(tmp_path:
     assert "1,880 missing, in 1 symbol" in done.out
     early = ("--from", "2025-12-01", "--to", "2026-01-01T10:00Z")
     done = command("gaps", *early, cwd=tmp_path, FEEDER_APPLICATION__SYMBOLS=symbols)
-    assert "2 symbols, 1,200 minutes looked at: none missing" in done.out
+    assert "2 symbols, 1,200 minutes checked: none missing" in done.out
     assert "BTCUSDT: not listed before 2026-01-01T00:00Z\n" in done.out
     assert "ETHUSDT: not listed before 2026-01-01T00:00Z\n" in done.out
     done = command("gaps", "--from", "2025-12-01", "--to", "2025-12-02", cwd=tmp_path)
-    assert "2 symbols, 0 minutes looked at: none missing" in done.out
+    assert "2 symbols, 0 minutes checked: none missing" in done.out
     assert "ETHUSDT: not listed before 2026-01-01T00:00Z\n" in done.out
 
 

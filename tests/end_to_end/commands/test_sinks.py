@@ -78,7 +78,7 @@ async def test_info_and_doctor_say_so(storage: Path) -> None:
 def test_discard_drops_them_once_confirmed(storage: Path) -> None:
     asked = command("sinks", "discard", "kafka", "--storage", storage, cwd=storage)
     assert asked.code == 2
-    assert "this drops them for good: say --yes" in asked.err
+    assert "this drops them for good: add --yes" in asked.err
     assert waiting(storage) == [("kafka", 7)]
     assert (
         "nothing waits for file" in command("sinks", "discard", "file", "--storage", storage, cwd=storage).out

@@ -18,6 +18,7 @@ from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows
 from tui_feeder.engine.storage.corrections import Correction
 from tui_feeder.engine.storage.store import SymbolSummary
+from tui_feeder.errors import InputError
 from tui_feeder.service.gateway.feeder import FollowedSymbol
 from tui_feeder.service.gateway.intervals import Ints
 from tui_feeder.service.gateway.series import Series
@@ -31,7 +32,7 @@ _CORRECTED_MS = 31 * DAY_MS
 _HOLD_SECONDS = 25.0
 
 
-class CursorError(ValueError):
+class CursorError(InputError, ValueError):
     """A position cannot be read; the text says why."""
 
 
