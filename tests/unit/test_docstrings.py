@@ -18,7 +18,6 @@ _PENDING = (
     "tui_feeder",
     "tui_feeder/commands",
     "tui_feeder/screens",
-    "tui_feeder/widgets",
 )
 
 #: What Textual, logging or the standard library call by name: the contract is theirs.

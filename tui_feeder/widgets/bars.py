@@ -8,7 +8,16 @@ from tui_feeder.widgets.palette import Glyphs
 
 
 def progress_text(progress: Progress, width: int, glyphs: Glyphs) -> str:
-    """How far a history is, in exactly ``width`` cells: a bar, percent, source and time to go."""
+    """Formats the progress of a history: a bar, percent, source and time left.
+
+    Args:
+        progress: the progress.
+        width: cells of the text, exactly.
+        glyphs: symbols to draw with.
+
+    Returns:
+        The text.
+    """
     tail = f" {progress.fraction * 100:3.0f}%"
     if progress.note:
         for text in (progress.note, progress.note.partition(" (")[0]):  # what is in brackets screen 5 has too
@@ -23,7 +32,16 @@ def progress_text(progress: Progress, width: int, glyphs: Glyphs) -> str:
 
 
 def bar_text(fraction: float, width: int, glyphs: Glyphs) -> str:
-    """A bar of ``width`` cells, filled from the left in the finest steps the symbols allow."""
+    """Draws a progress bar in the finest steps the symbols allow.
+
+    Args:
+        fraction: the filled part, 0 to 1.
+        width: cells.
+        glyphs: symbols to draw with.
+
+    Returns:
+        The text.
+    """
     steps = len(glyphs.eighths)
     full, rest = divmod(round(min(max(fraction, 0.0), 1.0) * width * steps), steps)
     text = glyphs.eighths[-1] * full + (glyphs.eighths[rest - 1] if rest else "")

@@ -48,19 +48,41 @@ class Canvas:
         self.roles = [[Role.TEXT] * width for _ in range(rows)]
 
     def put(self, x: int, y: int, text: str, role: Role) -> None:
-        """Set one cell."""
+        """Sets a cell.
+
+        Args:
+            x: column.
+            y: row.
+            text: one cell wide.
+            role: its style.
+        """
         self.text[y][x] = text
         self.roles[y][x] = role
 
     def part(self, start: int, end: int) -> Canvas:
-        """A copy of the columns ``[start, end)``."""
+        """Copies columns.
+
+        Args:
+            start: first column.
+            end: exclusive.
+
+        Returns:
+            The copy.
+        """
         copy = Canvas(end - start, 0)
         copy.text = [row[start:end] for row in self.text]
         copy.roles = [row[start:end] for row in self.roles]
         return copy
 
     def strips(self, palette: Palette) -> list[Strip]:
-        """A strip a row."""
+        """Renders the canvas.
+
+        Args:
+            palette: styles and symbols.
+
+        Returns:
+            One strip a row.
+        """
         result = []
         for text, roles in zip(self.text, self.roles, strict=True):
             parts: list[Part] = []
@@ -99,11 +121,25 @@ class Slots:
         return max(1, -(-(self.last + 1) // self.pitch))
 
     def column(self, time: int) -> int:
-        """The column of a slot; negative is off the left."""
+        """Finds the column of a slot.
+
+        Args:
+            time: open time, ms.
+
+        Returns:
+            The column; negative left of the chart.
+        """
         return self.last - (self.newest - time) // self.frame * self.pitch
 
     def columns(self, bars: Rows) -> list[int]:
-        """The column of every bar."""
+        """Finds the column of every bar.
+
+        Args:
+            bars: rows of dtype ROW.
+
+        Returns:
+            The columns.
+        """
         behind = (self.newest - bars["open_time"]) // self.frame
         columns: list[int] = (self.last - behind * self.pitch).tolist()
         return columns
@@ -117,7 +153,7 @@ def draw_candles(
     slots: Slots,
     palette: Palette,
 ) -> Canvas:
-    """Candles, a body one column wide each; where a bar is missing between others the ground is shaded.
+    """Draws candles with bodies one column wide; where a bar is missing between others the ground is shaded.
 
     Args:
         bars: rows of dtype ROW in order of time; those that do not fit at the left are not drawn.
@@ -126,6 +162,9 @@ def draw_candles(
         scale: prices to rows.
         slots: times to columns.
         palette: styles and symbols.
+
+    Returns:
+        The canvas.
     """
     canvas = Canvas(slots.width, scale.rows)
     for price, role in levels:
@@ -165,7 +204,15 @@ def _draw_lines(
 
 
 def missing_columns(bars: Rows, slots: Slots) -> list[int]:
-    """The columns in sight whose bar is missing though there is an older one."""
+    """Finds the visible columns whose bar is missing though there is an older one.
+
+    Args:
+        bars: rows of dtype ROW in order of time.
+        slots: times to columns.
+
+    Returns:
+        The columns, ascending.
+    """
     held = slots.columns(bars)
     if not held:
         return []
@@ -174,7 +221,14 @@ def missing_columns(bars: Rows, slots: Slots) -> list[int]:
 
 
 def draw_cursor(canvas: Canvas, x: int, row: int | None, palette: Palette) -> None:
-    """A crosshair behind what is drawn: a column, and a row where there is a price to point at."""
+    """Draws a crosshair behind what is there.
+
+    Args:
+        canvas: the canvas.
+        x: column.
+        row: row of the price; None without one.
+        palette: styles and symbols.
+    """
     free = (" ", palette.glyphs.level, palette.glyphs.shade)
     for y in range(len(canvas.text)):
         if canvas.text[y][x] in free:
@@ -203,7 +257,15 @@ def draw_pins(canvas: Canvas, pins: Sequence[Pin], scale: PriceScale, slots: Slo
 
 
 def draw_volume(canvas: Canvas, columns: Sequence[int], bars: Rows, most: float, palette: Palette) -> None:
-    """Bars that stand on the last row, as high as their volume against ``most``."""
+    """Draws volume bars that stand on the last row.
+
+    Args:
+        canvas: the canvas.
+        columns: column of each bar.
+        bars: rows of dtype ROW.
+        most: the volume that fills the canvas, base asset.
+        palette: styles and symbols.
+    """
     steps = len(palette.glyphs.rising)
     rows = len(canvas.text)
     for x, bar in zip(columns, bars, strict=True):
@@ -218,7 +280,15 @@ def draw_volume(canvas: Canvas, columns: Sequence[int], bars: Rows, most: float,
 
 
 def draw_candle(canvas: Canvas, x: int, prices: Sequence[float], scale: PriceScale, palette: Palette) -> None:
-    """One candle in column ``x`` from its open, high, low and close."""
+    """Draws one candle.
+
+    Args:
+        canvas: the canvas.
+        x: column.
+        prices: open, high, low and close.
+        scale: prices to rows.
+        palette: styles and symbols.
+    """
     opened, high, low, close = prices
     glyphs = palette.glyphs
     role = Role.UP if close > opened else Role.DOWN if close < opened else Role.FLAT
@@ -315,9 +385,17 @@ def paint_price_axis(
     palette: Palette,
     cursor: float | None = None,
 ) -> list[Strip]:
-    """Round prices beside the rows they belong to, the last price at its own row, and a crosshair's.
+    """Paints round prices beside their rows, the last price at its own row, and a crosshair's.
 
     A last price off the axis stands at the edge it lies beyond, with an arrow.
+
+    Args:
+        scale: prices to rows.
+        last: the last price.
+        decimals: of the last price.
+        width: cells.
+        palette: styles and symbols.
+        cursor: price under the crosshair.
 
     Returns:
         ``scale.rows`` strips of ``width`` cells.
@@ -355,7 +433,7 @@ def paint_price_axis(
 def paint_time_axis(
     bars: Rows, slots: Slots, palette: Palette, cursor: int | None = None, partial: Collection[int] = ()
 ) -> Strip:
-    """Round times under their candles, ``!`` under a bar that is missing, ``*`` under one that lacks minutes.
+    """Paints times under their candles, ``!`` under a missing bar, ``*`` under one that lacks minutes.
 
     Args:
         bars: rows of dtype ROW in order of time.
@@ -363,6 +441,9 @@ def paint_time_axis(
         palette: styles and symbols.
         cursor: open time of the slot under the crosshair, shown instead of what would stand there.
         partial: open times of the bars that lack minutes.
+
+    Returns:
+        One strip.
     """
     width, pitch = slots.width, slots.pitch
     rule = [(palette.glyphs.rule, Role.FAINT)] * width
@@ -407,5 +488,12 @@ def _joined(pieces: Sequence[Part]) -> list[Part]:
 
 
 def price_range(bars: Rows) -> tuple[float, float]:
-    """Lowest low and highest high of bars (at least one)."""
+    """Finds the range of prices.
+
+    Args:
+        bars: at least one row of dtype ROW.
+
+    Returns:
+        Lowest low and highest high.
+    """
     return float(np.min(bars["low"])), float(np.max(bars["high"]))

@@ -13,7 +13,16 @@ UNKNOWN = "–"
 
 
 def fit(text: str, width: int, right: bool = False) -> str:
-    """``text`` in exactly ``width`` cells, cut with an ellipsis; wide characters count two."""
+    """Fits a text into cells, cut with an ellipsis; wide characters count two.
+
+    Args:
+        text: the text.
+        width: cells.
+        right: align at the right.
+
+    Returns:
+        A text of exactly ``width`` cells.
+    """
     size = len(text) if text.isascii() else cell_len(text)
     if size > width:
         text = set_cell_size(text, width - 1) + "…" if width > 0 else ""
@@ -22,7 +31,16 @@ def fit(text: str, width: int, right: bool = False) -> str:
 
 
 def price_text(value: float | None, decimals: int, width: int = 10) -> str:
-    """A price with ``decimals`` digits, fewer where they do not fit, scientific where none would be left."""
+    """Formats a price with fewer decimals where they do not fit, scientific where none would be left.
+
+    Args:
+        value: the price; None if unknown.
+        decimals: digits after the point.
+        width: cells at most.
+
+    Returns:
+        The text.
+    """
     if value is None:
         return UNKNOWN
     text = f"{value:.{decimals}f}"
@@ -44,7 +62,15 @@ def price_text(value: float | None, decimals: int, width: int = 10) -> str:
 
 
 def percent_text(value: float | None, width: int = 6) -> str:
-    """A percentage without its sign, ``+0.12``; only what rounds to ``0.00`` has no plus or minus."""
+    """Formats a percentage such as ``+0.12``; only what rounds to ``0.00`` has no sign.
+
+    Args:
+        value: percent; None if unknown.
+        width: cells at most.
+
+    Returns:
+        The text, without a percent sign.
+    """
     if value is None:
         return UNKNOWN
     if abs(value) < 0.005:
@@ -57,7 +83,15 @@ def percent_text(value: float | None, width: int = 6) -> str:
 
 
 def age_text(milliseconds: int | None, tenths: bool = True) -> str:
-    """An age in at most four cells: ``0.3``, ``42``, ``17m``, ``2h``, ``5d``."""
+    """Formats an age in at most four cells: ``0.3``, ``42``, ``17m``, ``2h``, ``5d``.
+
+    Args:
+        milliseconds: the age; None if unknown.
+        tenths: show tenths of seconds below ten.
+
+    Returns:
+        The text.
+    """
     if milliseconds is None:
         return UNKNOWN
     seconds = max(0, milliseconds) / 1000
@@ -99,7 +133,14 @@ def ratio_text(value: float) -> str:
 
 
 def duration_text(seconds: float | None) -> str:
-    """A time to wait: ``12s``, ``1m20s``, ``2h05m``, ``3d04h``."""
+    """Formats a time to wait: ``12s``, ``1m20s``, ``2h05m``, ``3d04h``.
+
+    Args:
+        seconds: the time; None if unknown.
+
+    Returns:
+        The text.
+    """
     if seconds is None:
         return UNKNOWN
     whole = max(0, round(seconds))
@@ -113,7 +154,14 @@ def duration_text(seconds: float | None) -> str:
 
 
 def count_text(value: float | None) -> str:
-    """A count or volume in at most five cells: ``0.035``, ``812``, ``58.2k``, ``1.3M``, ``240B``."""
+    """Formats a count or volume in at most five cells: ``0.035``, ``812``, ``58.2k``, ``1.3M``, ``240B``.
+
+    Args:
+        value: the number; None if unknown.
+
+    Returns:
+        The text.
+    """
     if value is None:
         return UNKNOWN
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
@@ -128,7 +176,14 @@ def count_text(value: float | None) -> str:
 
 
 def bytes_text(value: int) -> str:
-    """A size: ``812 B``, ``58 kB``, ``31 MB``, ``1.2 GB``."""
+    """Formats a size: ``812 B``, ``58 kB``, ``31 MB``, ``1.2 GB``.
+
+    Args:
+        value: bytes.
+
+    Returns:
+        The text.
+    """
     if value < 1_000:
         return f"{value} B"
     if value < 1_000_000:
@@ -139,7 +194,15 @@ def bytes_text(value: int) -> str:
 
 
 def clock_text(milliseconds: int | None, seconds: bool = False) -> str:
-    """A time of day in UTC, ``13:41`` or ``13:41:07``."""
+    """Formats a time of day in UTC, ``13:41`` or ``13:41:07``.
+
+    Args:
+        milliseconds: the moment, ms; None if unknown.
+        seconds: show seconds.
+
+    Returns:
+        The text.
+    """
     if milliseconds is None:
         return UNKNOWN
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
@@ -147,5 +210,12 @@ def clock_text(milliseconds: int | None, seconds: bool = False) -> str:
 
 
 def date_text(milliseconds: int) -> str:
-    """A date in UTC, ``2026-02-03``."""
+    """Formats a date in UTC, ``2026-02-03``.
+
+    Args:
+        milliseconds: the moment, ms.
+
+    Returns:
+        The text.
+    """
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d")

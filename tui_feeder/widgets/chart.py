@@ -109,7 +109,7 @@ class Chart:
     def paint(
         self, snapshot: Snapshot, view: SymbolView | None, timeframe: int, size: ChartSize, palette: Palette
     ) -> ChartStrips:
-        """The chart of ``view``.
+        """Paints the chart of a symbol.
 
         Args:
             snapshot: the newest one.
@@ -117,6 +117,9 @@ class Chart:
             timeframe: seconds.
             size: of the parts.
             palette: styles and symbols.
+
+        Returns:
+            The strips of its parts.
         """
         if view is None or size.height < 2 + size.volume:
             return self._notice("no symbol selected", size, palette)
@@ -198,14 +201,28 @@ class Chart:
         return frozenset(times.intersection(self.bars["open_time"].tolist()))
 
     def bar_at(self, time: int | None) -> int | None:
-        """The index in ``bars`` of the one that opened at ``time``."""
+        """Finds a bar.
+
+        Args:
+            time: its open time, ms; None for none.
+
+        Returns:
+            Its index in ``bars``; None if it is not there.
+        """
         if time is None or not len(self.bars):
             return None
         at = int(np.searchsorted(self.bars["open_time"], time))
         return at if at < len(self.bars) and int(self.bars["open_time"][at]) == time else None
 
     def forming(self, view: SymbolView) -> tuple[float, float, float, float, float] | None:
-        """Open, high, low, close and volume of the bar in progress, where it follows the newest completed."""
+        """Computes the bar in progress, where it follows the newest completed one.
+
+        Args:
+            view: the symbol.
+
+        Returns:
+            Open, high, low, close and volume; None without one.
+        """
         frame = self._slots.frame
         parts: list[tuple[float, ...]] = []
         if len(self._open) and int(self._open["open_time"][0]) == self._until:
@@ -223,7 +240,11 @@ class Chart:
     # Looking elsewhere
 
     def zoom(self, step: int) -> None:
-        """More or less room for a candle."""
+        """Changes the width of a candle.
+
+        Args:
+            step: cells more; below 0 less.
+        """
         self.pitch = min(max(self.pitch + step, _PITCHES[0]), _PITCHES[1])
 
     def point(self, step: int, first: int | None) -> None:
@@ -247,7 +268,12 @@ class Chart:
             self.end = self.cursor + frame
 
     def pan(self, pages: float, first: int | None) -> None:
-        """Look at an older or newer stretch, by a share of what is in sight; None follows past the newest."""
+        """Moves to older or newer bars; beyond the newest one the chart follows it again.
+
+        Args:
+            pages: share of the visible range; below 0 older.
+            first: the oldest minute there is, ms; None if unknown.
+        """
         slots = self._slots
         end = slots.newest + slots.frame + round(pages * slots.count) * slots.frame
         if first is not None:
@@ -256,7 +282,11 @@ class Chart:
         self.cursor = None
 
     def pan_to_start(self, first: int | None) -> None:
-        """Look at the oldest bars."""
+        """Moves to the oldest bars.
+
+        Args:
+            first: the oldest minute there is, ms; None if unknown.
+        """
         if first is not None:
             self.pan(-(self._until - first) / self._slots.frame, first)
 
@@ -333,7 +363,16 @@ class Chart:
         return [top, *[wall] * (rows - 1)][:rows]
 
     def read_out(self, view: SymbolView, palette: Palette, width: int) -> Strip:
-        """The bar under the crosshair, else the one in progress, else the newest: its values in words."""
+        """Describes the bar under the crosshair, else the one in progress, else the newest.
+
+        Args:
+            view: the symbol.
+            palette: styles and symbols.
+            width: cells.
+
+        Returns:
+            One strip.
+        """
         decimals = view.price_decimals
         at = self.bar_at(self.cursor)
         forming = self.forming(view) if self.cursor is None else None
@@ -387,7 +426,14 @@ class Chart:
 
 
 def axis_width(view: SymbolView) -> int:
-    """Cells for the longest price of a symbol and the axis line."""
+    """Computes the width of the price axis.
+
+    Args:
+        view: the symbol.
+
+    Returns:
+        Cells for its longest price and the axis line.
+    """
     longest = max(
         len(cells.price_text(p, view.price_decimals)) for p in (view.price, view.poc, view.vwap, 1.0)
     )

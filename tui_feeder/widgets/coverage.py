@@ -22,7 +22,14 @@ _WORDS = {
 
 
 def strip_widths(width: int) -> tuple[int, int]:
-    """Cells of the day and of the 60 days in a line of ``width`` cells."""
+    """Divides a line between the last day and the last 60 days.
+
+    Args:
+        width: cells of the line.
+
+    Returns:
+        Cells of both strips.
+    """
     room = width - _NAME - _MISSING - 4
     return room * 3 // 5, room - room * 3 // 5
 
@@ -51,7 +58,7 @@ def paint_coverage(
     width: int,
     palette: Palette,
 ) -> list[Strip]:
-    """A heading, and a line a symbol: its name, minutes it lacks, the last 24 h and the last 60 days.
+    """Paints a heading and a line a symbol: name, missing minutes, the last 24 h and the last 60 days.
 
     Args:
         symbols: name, minutes missing, and the states of the cells of both strips.
@@ -59,6 +66,9 @@ def paint_coverage(
         widths: cells of the strips.
         width: of every line.
         palette: styles and symbols.
+
+    Returns:
+        The strips.
     """
     heading = f"{'  COVERAGE':<{_NAME}}{'MISSING':<{_MISSING}}{'last 24 h':<{widths[0] + 2}}last 60 days"
     strips = [palette.strip([(heading, Role.MUTED)], width)]
@@ -83,7 +93,15 @@ def paint_coverage(
 
 
 def legend(width: int, palette: Palette) -> Strip:
-    """What the cells mean."""
+    """Explains the cells.
+
+    Args:
+        width: cells.
+        palette: styles and symbols.
+
+    Returns:
+        One strip.
+    """
     parts: list[Part] = [("  ", Role.TEXT)]
     for state, word in _WORDS.items():
         text, role = _glyph(state, palette)

@@ -47,7 +47,14 @@ def heaviest_in_rows(profile: ProfileView, scale: PriceScale) -> list[float]:
 
 
 def profile_levels(profile: ProfileView) -> list[tuple[str, float, Role]]:
-    """Name, price and role of the lines of a profile, the most important first."""
+    """Lists the levels of a profile, the most important first.
+
+    Args:
+        profile: the profile.
+
+    Returns:
+        Name, price and role.
+    """
     levels = [
         ("POC", profile.poc, Role.POC),
         ("VAH", profile.vah, Role.VALUE_AREA),
@@ -61,7 +68,14 @@ def profile_levels(profile: ProfileView) -> list[tuple[str, float, Role]]:
 def paint_profile(
     profile: ProfileView, scale: PriceScale, decimals: int, width: int, palette: Palette
 ) -> list[Strip]:
-    """Bars from the left, as long as their weight; POC, VAH, VAL and VWAP named at the right.
+    """Paints bars as long as their weight; POC, VAH, VAL and VWAP are named at the right.
+
+    Args:
+        profile: the profile.
+        scale: prices to rows.
+        decimals: of the prices.
+        width: cells.
+        palette: styles and symbols.
 
     Returns:
         ``scale.rows`` strips of ``width`` cells.

@@ -271,12 +271,29 @@ def _filled(snapshot: Snapshot) -> list[Part]:
 
 
 def short_reason(reason: str) -> str:
-    """A reason without the addresses and numbers that only the log needs."""
+    """Removes the addresses and numbers that only the log needs.
+
+    Args:
+        reason: a reason.
+
+    Returns:
+        The short form.
+    """
     return _DETAILS.sub("", reason)
 
 
 def gap_parts(gap: GapView, now: int, clock_rate: float, others: int = 0) -> list[Part]:
-    """A gap in words: where, how long, what is done about it, when the next try is, how many more."""
+    """Describes a gap: where, how long, what is done about it, when the next try is, how many more.
+
+    Args:
+        gap: the gap.
+        now: exchange time, ms.
+        clock_rate: exchange seconds per real second.
+        others: number of other open gaps.
+
+    Returns:
+        Texts with their roles.
+    """
     candles = f"{gap.minutes:,} candle{'s' if gap.minutes != 1 else ''}"
     parts: list[Part] = [
         ("! ", Role.WARN),
@@ -322,7 +339,7 @@ def _news(snapshot: Snapshot, any_age: bool = False) -> list[Part]:
 def chart_title(
     snapshot: Snapshot, view: SymbolView, timeframe: int, end: int | None, width: int, palette: Palette
 ) -> Strip:
-    """The line over a chart: symbol, timeframe, trend and EMAs with the bar they rest on.
+    """Paints the line over a chart: symbol, timeframe, trend and EMAs with their bar.
 
     Args:
         snapshot: the newest one.
@@ -331,6 +348,9 @@ def chart_title(
         end: exclusive end of the stretch in sight, ms; None where that is the present.
         width: cells.
         palette: styles and symbols.
+
+    Returns:
+        One strip.
     """
     rule = palette.glyphs.rule
     parts: list[Part] = [

@@ -28,7 +28,7 @@ def paint_gaps(
     height: int,
     palette: Palette,
 ) -> list[Strip]:
-    """A table of gaps under its headings; the window holds the selected one.
+    """Paints a table of gaps under its headings; the visible part contains the selected one.
 
     Args:
         gaps: as the snapshot has them.
@@ -38,6 +38,9 @@ def paint_gaps(
         width: cells.
         height: lines, headings included.
         palette: styles and symbols.
+
+    Returns:
+        The strips.
     """
     spans = [_span(gap, now) for gap in gaps]
     sizes = [size for _, size, _ in _GAP_HEADINGS]
@@ -92,7 +95,14 @@ def _span(gap: GapView, now: int) -> str:
 
 
 def gap_reason(gap: GapView) -> str:
-    """Why a gap is open, and who was asked for it last."""
+    """Gives the reason of an open gap and the source requested last.
+
+    Args:
+        gap: the gap.
+
+    Returns:
+        The text.
+    """
     source = f"asked {gap.source}" if gap.source else ""
     return ", ".join(filter(None, (gap.reason, source)))
 
@@ -100,7 +110,7 @@ def gap_reason(gap: GapView) -> str:
 def paint_events(
     events: Sequence[Event], above: int, width: int, height: int, palette: Palette
 ) -> list[Strip]:
-    """Events, the newest at the bottom.
+    """Paints events, the newest at the bottom.
 
     Args:
         events: the newest last.
@@ -108,6 +118,9 @@ def paint_events(
         width: cells.
         height: lines.
         palette: styles and symbols.
+
+    Returns:
+        The strips.
     """
     end = len(events) - min(above, max(0, len(events) - height))
     strips = []

@@ -130,7 +130,14 @@ GLYPHS: Mapping[str, Glyphs] = {
 
 
 def ascii_only(text: str) -> str:
-    """``text`` in ASCII with the same number of cells; what has no likeness becomes ``?``."""
+    """Converts a text to ASCII of the same width; what has no equivalent becomes ``?``.
+
+    Args:
+        text: the text.
+
+    Returns:
+        The ASCII text.
+    """
     if text.isascii():
         return text
     text = text.translate(_ASCII_TEXT)
@@ -168,13 +175,16 @@ class Palette:
     def strip(
         self, parts: Iterable[Part], width: int, selected: bool = False, fill: Part = (" ", Role.TEXT)
     ) -> Strip:
-        """A strip of exactly ``width`` cells.
+        """Makes a strip of an exact width.
 
         Args:
             parts: what it shows, from the left; an ellipsis in the last cell means that there is more.
             width: cells.
             selected: draw everything as the selection.
             fill: one cell that is repeated where the parts end early.
+
+        Returns:
+            The strip.
         """
         segments: list[Segment] = []
         left = width

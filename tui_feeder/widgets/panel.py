@@ -21,7 +21,11 @@ class Panel(Widget):
         self.strips: list[Strip] = []
 
     def show(self, strips: Sequence[Strip]) -> None:
-        """Put ``strips`` in the place of those shown now."""
+        """Replaces the strips and repaints what differs.
+
+        Args:
+            strips: one a line.
+        """
         before, self.strips = self.strips, list(strips)
         if len(before) != len(self.strips):
             self.refresh()
@@ -48,7 +52,15 @@ class Panel(Widget):
 
 
 def last_difference(old: Strip, new: Strip) -> int:
-    """Cells from the left up to the last piece in which two strips differ; 0 if they are the same."""
+    """Finds the end of the difference between two strips.
+
+    Args:
+        old: a strip.
+        new: a strip.
+
+    Returns:
+        Cells from the left up to the last differing piece; 0 if they are the same.
+    """
     if old.cell_length != new.cell_length:
         return max(old.cell_length, new.cell_length)
     end = new.cell_length

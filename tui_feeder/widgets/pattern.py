@@ -7,7 +7,13 @@ from collections.abc import Callable
 
 
 def matching(pattern: str) -> Callable[[str], bool]:
-    """Whether a text has a match of a regular expression, or with ``!`` before it that it has none.
+    """Compiles a regular expression; ``!`` before it inverts it.
+
+    Args:
+        pattern: the expression.
+
+    Returns:
+        A function that checks a text.
 
     Raises:
         ValueError: it is not a regular expression.

@@ -58,20 +58,34 @@ _DOTS = ((0, 0, 0x01), (0, 1, 0x02), (0, 2, 0x04), (1, 0, 0x08), (1, 1, 0x10), (
 
 
 def svg(panels: Iterable[tuple[Region, Sequence[Strip]]], size: Size, background: Style, title: str) -> str:
-    """One picture of what stands in ``panels``, the later ones over the earlier.
+    """Draws panels as a picture, later ones over earlier ones.
 
     Args:
         panels: places in cells, and the strips shown there.
         size: of the terminal, cells.
         background: under everything.
         title: above it.
+
+    Returns:
+        SVG.
     """
     body = drawing(panels, size, background)
     return in_window(f"<g>{body}</g>", size, background, title)
 
 
 def in_window(body: str, size: Size, background: Style, title: str, style: str = "") -> str:
-    """What was drawn, in a window with a title; ``style`` is CSS."""
+    """Puts a drawing into a window with a title.
+
+    Args:
+        body: the drawing, SVG elements.
+        size: of the terminal, cells.
+        background: style of the ground.
+        title: above it.
+        style: CSS.
+
+    Returns:
+        SVG.
+    """
     width, height = size.width * _W + 2 * _MARGIN, size.height * _H + _MARGIN + _BAR
     ground = _hex(background.bgcolor, False)
     lamps = "".join(
@@ -89,7 +103,16 @@ def in_window(body: str, size: Size, background: Style, title: str, style: str =
 
 
 def drawing(panels: Iterable[tuple[Region, Sequence[Strip]]], size: Size, background: Style) -> str:
-    """The picture without its window."""
+    """Draws panels without a window.
+
+    Args:
+        panels: places in cells, and the strips shown there.
+        size: of the terminal, cells.
+        background: style of the ground.
+
+    Returns:
+        SVG elements.
+    """
     cells: dict[tuple[int, int], tuple[str, Style]] = {}
     for region, strips in panels:
         for y, strip in enumerate(strips[: region.height], region.y):

@@ -27,15 +27,39 @@ class Overlay(Protocol):
     """Something that lies over a screen."""
 
     def press(self, key: str, character: str | None) -> Choice | bool:
-        """Take a key: the choice it makes, else whether it stays open."""
+        """Handles a key.
+
+        Args:
+            key: Textual's name of the key.
+            character: what it types, if anything.
+
+        Returns:
+            The choice made, else True to stay open and False to close.
+        """
         ...
 
     def region(self, size: Size) -> Region:
-        """Where it lies on a screen of ``size``."""
+        """Computes where it lies.
+
+        Args:
+            size: of the screen, cells.
+
+        Returns:
+            The region.
+        """
         ...
 
     def paint(self, width: int, height: int, palette: Palette) -> list[Strip]:
-        """The frame and the lines in it: ``height`` strips of ``width`` cells."""
+        """Paints frame and content.
+
+        Args:
+            width: cells of a strip.
+            height: number of strips.
+            palette: styles and symbols.
+
+        Returns:
+            The strips.
+        """
         ...
 
 
@@ -52,7 +76,18 @@ class Choice:
 
 
 def framed(title: str, lines: Iterable[Strip], foot: str, width: int, palette: Palette) -> list[Strip]:
-    """Lines of ``width - 4`` cells in a frame of ``width``, with a title above and a hint below."""
+    """Puts a frame around lines, with a title above and a hint below.
+
+    Args:
+        title: the title.
+        lines: strips of ``width - 4`` cells.
+        foot: the hint.
+        width: cells of the frame.
+        palette: styles and symbols.
+
+    Returns:
+        The strips.
+    """
     glyphs = palette.glyphs
     head = f"{glyphs.rule * 2} {title} "
     left: list[Part] = [(glyphs.wall, Role.ACCENT), (" ", Role.TEXT)]
@@ -115,7 +150,7 @@ class Popup:
         return found
 
     def press(self, key: str, character: str | None) -> Choice | bool:
-        """Take a key: the choice it makes, else whether the list stays open."""
+        """See :meth:`Overlay.press`."""
         shown = self.shown
         chosen = shown[self._at] if shown else None
         match key:
@@ -139,7 +174,7 @@ class Popup:
         return True
 
     def region(self, size: Size) -> Region:
-        """In the middle, from the third line on; over all of a terminal that has no room for that."""
+        """See :meth:`Overlay.region`; in the middle, or the whole of a small terminal."""
         width = min(self._widest, size.width - (8 if size.width >= 60 else 0))
         above = len(self._above(width - 4)) + self._searched
         height = min(max(1, len(self._choices)), _MOST_ROWS) + above + 2
@@ -157,7 +192,7 @@ class Popup:
         return [*lines, []] if lines else []
 
     def paint(self, width: int, height: int, palette: Palette) -> list[Strip]:
-        """The frame and the lines in it: ``height`` strips of ``width`` cells."""
+        """See :meth:`Overlay.paint`."""
         shown = self.shown
         bare = height < min(len(self._choices), 2) + 2  # no room for a frame: what can be chosen goes first
         inside, room = (width, height) if bare else (width - 4, height - 2)
@@ -210,7 +245,7 @@ class Prompt:
         self._fault = ""
 
     def press(self, key: str, character: str | None) -> Choice | bool:
-        """Take a key: whether it stays open."""
+        """See :meth:`Overlay.press`."""
         if key == "escape":
             return False
         if key == "enter":
@@ -221,13 +256,13 @@ class Prompt:
         return True
 
     def region(self, size: Size) -> Region:
-        """In the middle, from the third line on where there is room."""
+        """See :meth:`Overlay.region`; in the middle."""
         width = min(_WIDEST, size.width - (8 if size.width >= 60 else 0))
         height = min(4, size.height)
         return Region((size.width - width) // 2, min(3, size.height - height), width, height)
 
     def paint(self, width: int, height: int, palette: Palette) -> list[Strip]:
-        """The frame, the line with its cursor, and the hint or what is wrong."""
+        """See :meth:`Overlay.paint`; the line with its cursor, and the hint or the error."""
         inside = width - 4
         text, at = self._line.text, self._line.cursor
         first = max(0, at - inside + 3)  # the cursor stays in sight
@@ -252,20 +287,20 @@ class Sheet:
         self._top = 0
 
     def press(self, key: str, character: str | None) -> Choice | bool:
-        """Scroll, or close."""
+        """See :meth:`Overlay.press`; scrolls or closes."""
         step = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10}.get(key)
         if step is not None:
             self._top = max(0, self._top + step)
         return step is not None
 
     def region(self, size: Size) -> Region:
-        """In the middle, as wide as there is room and as high as its lines."""
+        """See :meth:`Overlay.region`; as wide as there is room and as high as its lines."""
         width = min(_WIDEST_SHEET, size.width - 4)
         height = min(len(self._lines()) + 2, size.height - 5)
         return Region((size.width - width) // 2, 2, width, height)
 
     def paint(self, width: int, height: int, palette: Palette) -> list[Strip]:
-        """The frame and as many lines as it holds."""
+        """See :meth:`Overlay.paint`."""
         lines, rows = self._lines(), height - 2
         self._top = min(self._top, max(0, len(lines) - rows))
         shown = [palette.strip(parts, width - 4) for parts in lines[self._top : self._top + rows]]

@@ -22,11 +22,25 @@ class PriceScale:
     rows: int
 
     def position(self, price: float) -> float:
-        """Rows below the top edge, with the fraction: 0.0 at ``high``, ``rows`` at ``low``."""
+        """Computes the position of a price.
+
+        Args:
+            price: the price.
+
+        Returns:
+            Rows below the top edge: 0.0 at ``high``, ``rows`` at ``low``.
+        """
         return (self.high - price) / (self.high - self.low) * self.rows
 
     def row(self, price: float) -> int | None:
-        """The row that holds a price, 0 at the top; None outside."""
+        """Finds the row of a price.
+
+        Args:
+            price: the price.
+
+        Returns:
+            The row, 0 at the top; None outside.
+        """
         at = self.position(price)
         return min(int(at), self.rows - 1) if 0.0 <= at <= self.rows else None
 
@@ -37,9 +51,18 @@ class PriceScale:
 
 
 def price_scale(low: float, high: float, rows: int, levels: Iterable[float] = ()) -> PriceScale:
-    """A scale for ``low..high``, widened to hold a level where that costs at most half the range.
+    """Makes a scale, widened to hold a level where that costs at most half the range.
 
     A level further away would press the candles flat; it is left outside.
+
+    Args:
+        low: lowest price.
+        high: highest price.
+        rows: height.
+        levels: prices to include if possible.
+
+    Returns:
+        The scale.
     """
     reach = (high - low) * 0.5
     bottom, top = low, high
@@ -56,7 +79,15 @@ def price_scale(low: float, high: float, rows: int, levels: Iterable[float] = ()
 
 
 def price_ticks(scale: PriceScale, apart: int = 3) -> tuple[list[float], int]:
-    """Round prices at least ``apart`` rows from each other, and the decimals they need."""
+    """Chooses round prices to label an axis with.
+
+    Args:
+        scale: the scale.
+        apart: rows between labels at least.
+
+    Returns:
+        The prices, and the decimals they need.
+    """
     least = (scale.high - scale.low) / scale.rows * apart
     power = 10.0 ** math.floor(math.log10(least))
     factor = next(f for f in (1.0, 2.0, 2.5, 5.0, 10.0) if power * f >= least * (1 - 1e-9))
@@ -67,7 +98,15 @@ def price_ticks(scale: PriceScale, apart: int = 3) -> tuple[list[float], int]:
 
 
 def time_step(timeframe: int, apart: int = 9) -> int:
-    """Seconds between labels, so that they are at least ``apart`` columns of ``timeframe`` seconds apart."""
+    """Chooses the time between labels.
+
+    Args:
+        timeframe: seconds of a column.
+        apart: columns between labels at least.
+
+    Returns:
+        Seconds.
+    """
     for step in _TIME_STEPS:
         if step % timeframe == 0 and step >= timeframe * apart:
             return step

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 
 def spark(values: Sequence[float], width: int, steps: str) -> str:
-    """The course of ``values`` in exactly ``width`` cells, the newest at the right.
+    """Draws values in cells, the newest at the right.
 
     Args:
         values: evenly apart; of more than fit, some are left out, the last never.
         width: cells.
         steps: signs from the lowest to the highest.
+
+    Returns:
+        The text.
     """
     count = min(width, len(values))
     if count < 2:

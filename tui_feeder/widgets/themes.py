@@ -49,10 +49,17 @@ class Themes:
         return tuple(sorted(self._all(), key=lambda name: (name != DEFAULT_THEME, name)))
 
     def load(self, name: str) -> Theme:
-        """Read a theme.
+        """Reads a theme.
+
+        Args:
+            name: of the theme.
+
+        Returns:
+            The theme.
 
         Raises:
-            ValueError: there is no theme of that name, or its file is faulty; the text lists what is allowed.
+            ValueError: there is no theme of that name, or its file is faulty; the text lists what is
+                allowed.
         """
         path = self._all().get(name)
         if path is None:
@@ -89,7 +96,14 @@ class Themes:
 
 
 def modified(path: Path) -> int:
-    """When a file was changed last, ns; 0 where it is not there."""
+    """Gives the time of a file's last change.
+
+    Args:
+        path: the file.
+
+    Returns:
+        ns; 0 if it does not exist.
+    """
     try:
         return path.stat().st_mtime_ns
     except OSError:
@@ -111,7 +125,14 @@ def theme_names() -> tuple[str, ...]:
 
 
 def load_theme(name: str) -> Theme:
-    """Read a theme that is shipped; see :meth:`Themes.load`."""
+    """Reads a shipped theme; see :meth:`Themes.load`.
+
+    Args:
+        name: of the theme.
+
+    Returns:
+        The theme.
+    """
     return Themes().load(name)
 
 
