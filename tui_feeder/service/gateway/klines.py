@@ -8,10 +8,11 @@ import time
 
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows
 from tui_feeder.engine.core.coverage import Coverage, span
+from tui_feeder.service.gateway.answer_cache import AnswerCache, AnswerKey, KeptAnswer
 from tui_feeder.service.gateway.feeder import Feeder
 from tui_feeder.service.gateway.queries import KlinesQuery
 from tui_feeder.service.gateway.refusals import RefusalError, later, named
-from tui_feeder.service.gateway.series import Series
+from tui_feeder.service.gateway.series import Chunk, Series
 from tui_feeder.service.gateway.watch import StoreWatch
 
 #: A minute that has just ended is waited for so long (real seconds): its closing frame comes up to 2 s late,
@@ -33,13 +34,15 @@ class Klines:
         series: what is rendered.
         feeder: whose store it is.
         watch: tells of what is committed.
+        most_bytes: of answers that are kept for polls.
     """
 
-    def __init__(self, series: Series, feeder: Feeder, watch: StoreWatch) -> None:
+    def __init__(self, series: Series, feeder: Feeder, watch: StoreWatch, most_bytes: int) -> None:
         self._series = series
         self._feeder = feeder
         self._watch = watch
         self._reading = asyncio.Semaphore(_READERS)
+        self._answers = AnswerCache(most_bytes)
         self._flat: dict[str, Candle] = {}
 
     async def answer(self, query: KlinesQuery) -> bytes:
@@ -58,6 +61,7 @@ class Klines:
         """
         self._series.look()
         start = self._start(query.symbol)
+        deadline = time.monotonic() + _CLOSE_SECONDS
         while True:
             now = self._feeder.now()
             first, after = self._range(query, now, start)
@@ -65,22 +69,68 @@ class Klines:
                 return self._nothing(query, now, start)
             if query.partial:
                 return await self._partial(query, first, after, now - now % MINUTE_MS)
+            key = AnswerKey(query.symbol, query.interval.name, first, after)
+            kept = self._answers.get(key)
+            if kept is not None and kept.version == self._series.version:
+                if kept.seen is None:
+                    if after <= kept.chunks[-1].until:
+                        return kept.body
+                elif kept.seen is self._feeder.forming(query.symbol):
+                    return kept.body
             await self._present(query.symbol, first, min(after, now - now % MINUTE_MS))
+            version = self._series.version
             chunks = self._series.ready(query.symbol, query.interval, first, after)
             if chunks is None:
                 async with self._reading:
                     chunks = await asyncio.to_thread(
                         self._series.load, query.symbol, query.interval, first, after
                     )
-            last = chunks[-1]
-            parts = [rows for chunk in chunks if (rows := chunk.rows(first, after))]
-            if after > last.until:
-                candle = self.minute_in_progress(query.symbol, last.until)
+            candle: Candle | None = None
+            if after > chunks[-1].until:
+                candle = self.minute_in_progress(query.symbol, chunks[-1].until)
                 if candle is None:  # that minute is over meanwhile, and on its way to the store
-                    await self._watch.changed()
+                    await self._committed(query.symbol, chunks[-1].until, deadline)
                     continue
-                parts.append(self._series.forming(query.symbol, query.interval, last, candle))
-            return b"[" + b",".join(parts) + b"]"
+            answer = self._made(query, first, after, version, tuple(chunks), candle, kept)
+            self._answers.put(key, answer)
+            return answer.body
+
+    def _made(
+        self,
+        query: KlinesQuery,
+        first: int,
+        after: int,
+        version: int,
+        chunks: tuple[Chunk, ...],
+        candle: Candle | None,
+        kept: KeptAnswer | None,
+    ) -> KeptAnswer:
+        """The rows of the chunks and of the minute in progress; those of an earlier answer if they hold."""
+        if kept is not None and kept.closed and kept.chunks == chunks:
+            closed = kept.closed
+        else:
+            parts: list[bytes | memoryview] = [b"["]
+            for chunk in chunks:
+                if rows := chunk.rows(first, after):
+                    parts += (rows, b",")
+            if candle is None:
+                body = b"".join((*parts[:-1], b"]")) if len(parts) > 1 else b"[]"
+                return KeptAnswer(version, chunks, b"", body, None)
+            closed = b"".join(parts)
+        if candle is None:
+            return KeptAnswer(version, chunks, closed, closed[:-1] + b"]", None)
+        row = self._series.forming(query.symbol, query.interval, chunks[-1], candle)
+        # A flat minute that was made here holds as long as no frame comes, and the symbol is live.
+        seen = candle if candle is self._feeder.forming(query.symbol) else None
+        return KeptAnswer(version, chunks, closed, b"".join((closed, row, b"]")), seen)
+
+    async def _committed(self, symbol: str, minute: int, deadline: float) -> None:
+        """Wait for the next commit, not for ever."""
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                await self._watch.changed()
+        except TimeoutError:
+            raise self._hole(symbol, span(minute, minute + MINUTE_MS)) from None
 
     def _start(self, symbol: str) -> int:
         """The first minute (ms) that is kept of a symbol."""
@@ -155,6 +205,7 @@ class Klines:
             FeederGoneError: the feeder does not answer.
             StoreError: the store is closed.
         """
+        deadline = time.monotonic() + _CLOSE_SECONDS
         while True:
             now = self._feeder.now()
             minute = now - now % MINUTE_MS
@@ -162,7 +213,7 @@ class Klines:
             until = self._series.summary(symbol).present.end
             if (candle := self.minute_in_progress(symbol, until)) is not None:
                 return candle
-            await self._watch.changed()
+            await self._committed(symbol, until, deadline)
 
     async def day_before(self, symbol: str, until: int, length: int) -> Rows:
         """The stored minutes of the ``length`` ms before ``until``, all of those since the listing.

@@ -61,7 +61,10 @@ class Listing:
         now = time.monotonic()
         known = self._entries.get(symbol)
         if known is None or now - known[0] >= _FRESH_SECONDS:
-            known = self._entries[symbol] = now, _entry(self._store.note(ENTRY + symbol))
+            found = _entry(self._store.note(ENTRY + symbol))
+            if known is not None and known[1] == found:
+                found = known[1]  # callers compare by identity
+            known = self._entries[symbol] = now, found
         return known[1]
 
     def exchange_info(self, symbols: Iterable[str], now: int) -> bytes:

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from aiohttp import web
-from isal import igzip
 
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.exchanges.binance.public_calls import PUBLIC_CALLS
@@ -21,6 +20,7 @@ from tui_feeder.service.gateway.feeder import Feeder, FeederGoneError
 from tui_feeder.service.gateway.forwarding import Forwarding
 from tui_feeder.service.gateway.klines import Klines
 from tui_feeder.service.gateway.listing import Entry, Listing
+from tui_feeder.service.gateway.packing import LEAST_BYTES, Packer
 from tui_feeder.service.gateway.queries import klines_query, klines_weight, mandatory
 from tui_feeder.service.gateway.refusals import (
     RefusalError,
@@ -35,12 +35,8 @@ from tui_feeder.service.host_names import host_refusal
 log = logging.getLogger(__name__)
 
 _JSON = "application/json"
-#: Shorter answers are not worth packing.
-_PACKED_BYTES = 1_024
-_PACKING_LEVEL = 1
 #: What only a client sends that wants something of its account.
 _KEY_HEADER = "X-MBX-APIKEY"
-_PRIVATE = ("signature", "apiKey", "listenKey")
 _KEYS_STAY = (
     "this gateway serves public market data by GET alone; keys, signed requests and orders do not pass: "
     "send them to the exchange itself"
@@ -103,6 +99,8 @@ class RestSurface:
         self._most_followed = most_followed
         self._brought: set[str] = set()  # symbols that were asked for and not followed
         self._hosts: set[str] = set()
+        self._packer = Packer()
+        self._entries: dict[str, Entry] = {}  # whose digits are taken over
 
     def routes(self) -> list[web.RouteDef]:
         """What to hang into the server."""
@@ -132,7 +130,7 @@ class RestSurface:
             weigh = klines_weight if name in ("klines", "continuousKlines") else _weight_of_one
 
         async def handle(request: web.Request) -> web.Response:
-            headers = {}
+            headers = {"Content-Type": _JSON}
             try:
                 self.check(request)
                 query = request.query
@@ -150,10 +148,10 @@ class RestSurface:
                 log.exception("a request failed: %s", name)
                 body, status = b'{"code":-1000,"msg":"an error of the gateway; its log has the reason"}', 500
             self._figures.answers[name, status] += 1
-            if len(body) >= _PACKED_BYTES and "gzip" in request.headers.get("Accept-Encoding", ""):
-                body = igzip.compress(body, _PACKING_LEVEL)
+            if len(body) >= LEAST_BYTES and "gzip" in request.headers.get("Accept-Encoding", ""):
+                body = self._packer.packed(body)
                 headers["Content-Encoding"] = "gzip"
-            return web.Response(body=body, status=status, headers=headers, content_type=_JSON)
+            return web.Response(body=body, status=status, headers=headers)
 
         return handle
 
@@ -176,7 +174,13 @@ class RestSurface:
         if request.method not in ("GET", "HEAD"):
             self._figures.refused["method"] += 1
             raise RefusalError(403, -1002, _KEYS_STAY)
-        if request.headers.get(_KEY_HEADER) or any(name in request.query for name in _PRIVATE):
+        query = request.query
+        if (
+            request.headers.get(_KEY_HEADER)
+            or "signature" in query
+            or "apiKey" in query
+            or "listenKey" in query
+        ):
             self._figures.refused["key"] += 1
             raise RefusalError(403, -1002, _KEYS_STAY)
 
@@ -278,7 +282,9 @@ class RestSurface:
         entry = self._listing.entry(symbol)
         if entry is None:
             raise later(f"what the exchange lists of {symbol} is not known yet", _BRING_UP_SECONDS)
-        self._series.set_decimals(symbol, entry.decimals)
+        if self._entries.get(symbol) is not entry:
+            self._series.set_decimals(symbol, entry.decimals)
+            self._entries[symbol] = entry
         return entry
 
 

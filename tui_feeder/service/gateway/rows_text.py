@@ -36,7 +36,7 @@ class Text(NamedTuple):
     data: bytes
     places: Ints  # (n + 1,)
 
-    def rows(self, low: int, high: int) -> bytes:
+    def rows(self, low: int, high: int) -> memoryview:
         """The rows of these places; ``low`` is below ``high``. The first one's comma is left out.
 
         Args:
@@ -46,7 +46,7 @@ class Text(NamedTuple):
         Returns:
             JSON lists, parted by commas.
         """
-        return self.data[int(self.places[low]) + 1 : int(self.places[high])]
+        return memoryview(self.data)[int(self.places[low]) + 1 : int(self.places[high])]
 
 
 NO_TEXT = Text(b"", np.zeros(1, np.int64))

@@ -63,13 +63,14 @@ class Chunk:
     text: Text = NO_TEXT  # of those
     open: Bars = NO_BARS  # what is stored of the bar in which ``until`` lies: one bar, or none
     version: int = 0  # of the store, when it was found to be good
+    last: int = -1  # open time of the last bar, ms
 
     @property
     def size(self) -> int:
         """Bytes it takes, about."""
         return len(self.text.data) + 16 * len(self.times) + 1_000
 
-    def rows(self, low: int, high: int) -> bytes:
+    def rows(self, low: int, high: int) -> memoryview:
         """The rows of the bars that begin in ``[low, high)`` (ms), parted by commas.
 
         Args:
@@ -79,8 +80,10 @@ class Chunk:
         Returns:
             JSON lists, parted by commas; empty without any.
         """
+        if low > self.last:  # the bar in progress alone is asked for
+            return memoryview(b"")
         first, last = np.searchsorted(self.times, (low, high)).tolist()
-        return self.text.rows(first, last) if last > first else b""
+        return self.text.rows(first, last) if last > first else memoryview(b"")
 
     def each(self, low: int, high: int) -> Iterator[tuple[int, bytes]]:
         """The bars that begin in ``[low, high)`` (ms), one by one.
@@ -94,7 +97,7 @@ class Chunk:
         """
         first, last = np.searchsorted(self.times, (low, high)).tolist()
         for place in range(first, last):
-            yield int(self.times[place]), self.text.rows(place, place + 1)
+            yield int(self.times[place]), bytes(self.text.rows(place, place + 1))
 
 
 class Series:
@@ -191,16 +194,17 @@ class Series:
         Returns:
             In order of time, or None.
         """
-        found = []
-        for key in _keys(symbol, interval, low, high):
+        found, keys = [], _keys(symbol, interval, low, high)
+        for key in keys:
             chunk = self._chunks.get(key)
             if chunk is None or not self._is_good(symbol, chunk, interval.later(interval.floor(high - 1), 1)):
                 return None
             found.append(chunk)
-        with self._lock:
-            for key in _keys(symbol, interval, low, high):
-                if key in self._chunks:
-                    self._chunks.move_to_end(key)
+        if self._size > self._most // 2:  # else none is dropped soon
+            with self._lock:
+                for key in keys:
+                    if key in self._chunks:
+                        self._chunks.move_to_end(key)
         return found
 
     def _is_good(self, symbol: str, chunk: Chunk, until: int) -> bool:
@@ -291,7 +295,7 @@ class Series:
             at = end
         return replace(
             chunk, until=until, stored=now.present.clip(chunk.start, until), times=np.concatenate(times),
-            text=text, open=opened,
+            text=text, open=opened, last=int(times[-1][-1]) if len(times[-1]) else -1,
         )  # fmt: skip
 
     def loose(self, symbol: str, interval: Interval, low: int, until: int, forming: Candle | None) -> bytes:
@@ -322,7 +326,7 @@ class Series:
         decimals = self._decimals[symbol]
         if forming is not None:
             bars = summed(joined(bars, minute_of(forming, decimals)), interval)
-        return text_of(bars, interval, decimals).rows(0, len(bars.times)) if len(bars.times) else b""
+        return bytes(text_of(bars, interval, decimals).rows(0, len(bars.times))) if len(bars.times) else b""
 
     def forming(self, symbol: str, interval: Interval, chunk: Chunk, candle: Candle) -> bytes:
         """The row of the bar in progress: the stored minutes of the last chunk, and the forming minute.
@@ -347,7 +351,7 @@ class Series:
         elif decimals != chunk.decimals:
             opened = finer(opened, chunk.decimals, decimals)
         bar = summed(joined(opened, minute_of(candle, decimals)), interval)
-        row = text_of(bar, interval, decimals).rows(0, 1)
+        row = bytes(text_of(bar, interval, decimals).rows(0, 1))
         self._forming[key] = candle, chunk.open, row
         return row
 

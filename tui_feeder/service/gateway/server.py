@@ -44,10 +44,10 @@ class GatewayServer:
     def __init__(self, store: Store, feeder: Feeder, settings: Gateway, address: str) -> None:
         self.figures = Figures()
         self._address = address
-        series = Series(store, settings.cache_mb << 20)
+        series = Series(store, settings.cache_mb << 19)
         self._watch = StoreWatch(series)
         rest = RestSurface(
-            feeder, series, Klines(series, feeder, self._watch), Listing(store),
+            feeder, series, Klines(series, feeder, self._watch, settings.cache_mb << 19), Listing(store),
             Forwarding(feeder, settings.forward, settings.forward_cache_ms, self.figures),
             Clients(settings.client_requests_per_minute), self.figures,
             host_matcher(settings.host, settings.allowed_hosts),
