@@ -162,7 +162,11 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         return self.appearance.palette
 
     def reload_user_files(self, first: bool = False) -> None:
-        """Take over the user's keys and themes if a file of theirs has changed; their faults in one line."""
+        """Loads the user's keys and themes if one of the files has changed; errors are shown in one line.
+
+        Args:
+            first: at the start: load them in any case.
+        """
         fault = self.lists.reload()
         if fault is not None:
             self.show_note(fault, 8.0)
@@ -193,7 +197,19 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         size: tuple[int, int] | None = None,
         auto_pilot: AutopilotCallbackType | None = None,
     ) -> ExitReason | None:
-        """Run until the user quits; SIGINT, SIGTERM and SIGHUP end it and restore the terminal."""
+        """Runs until the user quits; SIGINT, SIGTERM and SIGHUP end it and restore the terminal.
+
+        Args:
+            headless: see Textual's ``App.run_async``, also for the others.
+            inline: as there.
+            inline_no_clear: as there.
+            mouse: as there.
+            size: as there.
+            auto_pilot: as there.
+
+        Returns:
+            Why it ended.
+        """
         loop = asyncio.get_running_loop()
         with signals(loop, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], self._on_signal):
             return await super().run_async(
@@ -215,7 +231,11 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         self._save_state()
 
     def request_stop(self, reason: ExitReason = ExitReason.STOP) -> None:
-        """End the app; from any thread, and from a signal handler. Before it runs: as soon as it does."""
+        """Ends the app, from any thread or signal handler; if it does not run yet, as soon as it does.
+
+        Args:
+            reason: why it ends.
+        """
         self._asked_to_stop = reason
         loop = self._own_loop
         if loop is not None and not loop.is_closed():
@@ -260,7 +280,13 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         self.exit(ExitReason.HANGUP if number == signal.SIGHUP else ExitReason.SIGNAL)
 
     def show_note(self, text: str, seconds: float = 2.0, after: Callable[[], None] | None = None) -> None:
-        """Show a text in the place of the keys for a moment."""
+        """Shows a text in place of the keys for a moment.
+
+        Args:
+            text: the text.
+            seconds: how long.
+            after: called when it is gone.
+        """
         self.note = text
         self._draw()
         self._end_note(text, seconds, after)
@@ -289,36 +315,36 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
             write_ui_state(self._state_file, state)
 
     def select(self, symbol: str) -> None:
-        """Select a symbol, and drop a filter that hides it."""
+        """See :meth:`tui_feeder.screens.host.ScreenHost.select`."""
         if symbol not in self.grid.order:
             self.grid.set_filter("")
         self.grid.select(symbol)
         self._replan()
 
     def sort_by(self, field: str) -> None:
-        """Order the overview by a field; empty for the order of the configuration."""
+        """See :meth:`tui_feeder.screens.host.ScreenHost.sort_by`."""
         self.grid.sort_by(field)
         self._replan()
 
     def then_by(self, field: str) -> None:
-        """Order those that are equal by another field."""
+        """See :meth:`tui_feeder.screens.host.ScreenHost.then_by`."""
         self.grid.then_by(field)
         self._replan()
 
     def set_filter(self, text: str) -> str | None:
-        """Show the symbols that pass a filter; what is wrong with it, else None."""
+        """See :meth:`tui_feeder.screens.host.ScreenHost.set_filter`."""
         fault = self.grid.set_filter(text)
         self._replan()
         return fault
 
     def change_lists(self, change: Callable[[UserLists], UserLists]) -> str | None:
-        """Change watchlists, pins or notes and keep them; what is wrong with that, else None."""
+        """See :meth:`tui_feeder.screens.host.ScreenHost.change_lists`."""
         fault = self.lists.change(change)
         self._replan()
         return fault
 
     def open_overlay(self, overlay: Overlay) -> None:
-        """Lay something over the screen in front."""
+        """See :meth:`tui_feeder.screens.host.ScreenHost.open_overlay`."""
         if isinstance(self.screen, FeederScreen):
             self.screen.open_popup(overlay)
 
@@ -343,18 +369,18 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         self.show_note("all alerts acknowledged")
 
     def set_timeframe(self, timeframe: int) -> None:
-        """Show another timeframe, seconds."""
+        """See :meth:`tui_feeder.screens.host.ScreenHost.set_timeframe`."""
         self.timeframe = timeframe
         self._replan()
 
     def step_timeframe(self, step: int) -> None:
-        """The next longer or shorter timeframe."""
+        """See :meth:`tui_feeder.screens.host.ScreenHost.step_timeframe`."""
         known = self.snapshot.timeframes
         if self.timeframe in known:
             self.timeframe = known[min(max(known.index(self.timeframe) + step, 0), len(known) - 1)]
 
     def set_theme(self, name: str) -> None:
-        """Draw with another theme."""
+        """See :meth:`tui_feeder.screens.host.ScreenHost.set_theme`."""
         try:
             description = self.appearance.choose(name)
         except ValueError as fault:

@@ -16,20 +16,30 @@ _OPEN = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
 
 
 def is_regular_file(path: Path) -> bool:
-    """Whether ``path`` names a regular file, through symbolic links, that a new one would replace."""
+    """Checks whether a path names a regular file, through symbolic links, that a new one would replace.
+
+    Args:
+        path: the path.
+
+    Returns:
+        True if it does.
+    """
     return path.is_file() and not str(path.absolute()).startswith(_OPEN)
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
-    """Write ``path``: a file appears, or takes the place of the one before, once it is complete and on disk.
+    """Writes a file that appears, or replaces the one before, once it is complete and on disk.
 
-    A symbolic link stays one: what it leads to is written. A file keeps its mode and, where that may be, its
-    owner. A device, a FIFO, a terminal or what is open already is written as it comes.
+    A symbolic link stays one: its target is written. A file keeps its mode and, where possible, its owner.
+    A device, a FIFO, a terminal or what is open already is written directly.
 
     Args:
         path: of the file; whether one may be replaced is the caller's to ask, see :func:`is_regular_file`.
         mode: of a file that is new, less the umask.
+
+    Yields:
+        The file to write to.
 
     Raises:
         OSError: it cannot be written.

@@ -40,7 +40,7 @@ class DemoFaults:
         return self._options
 
     def switch_on(self, name: str, symbol: str | None) -> str:
-        """Switch a fault on; what happens now, or why it cannot."""
+        """See :meth:`tui_feeder.monitor.Faults.switch_on`."""
         option = next(option for option in self._options if option.name == name)
         duration = self._durations.get(name)
         try:

@@ -43,11 +43,14 @@ class ListenError(HostError):
 
 
 def listen_at(host: str, port: int) -> socket.socket:
-    """A socket that listens at the first address of ``host``.
+    """Listens at the first address of a host.
 
     Args:
         host: name or address.
         port: 0 for any free one.
+
+    Returns:
+        The listening socket.
 
     Raises:
         ListenError: it cannot be had.
@@ -77,11 +80,14 @@ def listen_at(host: str, port: int) -> socket.socket:
 
 
 def most_connections(wanted: int, share: int = _SHARE) -> int:
-    """How many connections a listener may have: ``wanted``, or what the limit of open files lets it.
+    """Limits the connections of a listener to what the limit of open files allows.
 
     Args:
         wanted: where there are files enough.
         share: one in so many files that this process may open.
+
+    Returns:
+        Connections at a time.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return wanted if soft == resource.RLIM_INFINITY else max(_LEAST, min(wanted, soft // share))

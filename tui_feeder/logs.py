@@ -185,13 +185,24 @@ class RotatedFile(logging.handlers.RotatingFileHandler):
         super().emit(record)
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:
-        """Whether the file is full; a pipe or a terminal, whose position Python 3.13 asks for, never is."""
+        """Checks whether the file is full; a pipe or a terminal never is (Python 3.13 asks for its position).
+
+        Args:
+            record: the next record.
+
+        Returns:
+            True if the file is to be rotated.
+        """
         if self.stream is not None and not self.stream.seekable():
             return False
         return bool(super().shouldRollover(record))
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Count it."""
+        """Counts a record that could not be written.
+
+        Args:
+            record: the record.
+        """
         self.lost += 1
 
 
@@ -264,7 +275,11 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
 
 
 def apply_log_levels(service: Service) -> None:
-    """Apply the levels of ``[service]``: of everything, and of the modules stated."""
+    """Applies the levels of ``[service]``: the general one, and those of single modules.
+
+    Args:
+        service: the configuration of the service.
+    """
     logging.getLogger().setLevel(service.log_level.upper())
     stated = _by_module(service.log_levels)
     levels = dict.fromkeys(_NOISY, "warning") | {_present_name(name): stated[name] for name in stated}

@@ -299,37 +299,100 @@ class Monitor(Protocol):
         ...
 
     def bars(self, symbol: str, timeframe: int, count: int, end: int | None = None) -> Rows:
-        """At most ``count`` completed bars that end at or before ``end`` (default: the newest)."""
+        """Reads completed bars.
+
+        Args:
+            symbol: the symbol.
+            timeframe: seconds.
+            count: frames to look back at most.
+            end: the bars end at or before this, ms; None for the newest.
+
+        Returns:
+            Rows of dtype ROW, ascending.
+        """
         ...
 
     def ema_lines(
         self, symbol: str, timeframe: int, count: int, end: int | None = None
     ) -> tuple[NDArray[np.float64], ...]:
-        """The EMAs aligned with :meth:`bars`, an array a period, NaN where not yet defined."""
+        """Reads the EMAs of :meth:`bars`.
+
+        Args:
+            symbol: the symbol.
+            timeframe: seconds.
+            count: frames to look back at most.
+            end: the bars end at or before this, ms; None for the newest.
+
+        Returns:
+            One array per period, aligned with the bars, NaN where not yet defined.
+        """
         ...
 
     def open_bar(self, symbol: str, timeframe: int) -> Rows:
-        """What the closed minutes since the last completed bar come to: one row, or none."""
+        """Aggregates the closed minutes since the last completed bar.
+
+        Args:
+            symbol: the symbol.
+            timeframe: seconds.
+
+        Returns:
+            One row of dtype ROW, or none.
+        """
         ...
 
     def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
-        """The profile of the UTC day that starts at ``day`` (default: the newest), if known."""
+        """Gives the profile of a UTC day.
+
+        Args:
+            symbol: the symbol.
+            day: midnight, ms; None for the newest.
+
+        Returns:
+            The profile; None if there is none.
+        """
         ...
 
     def coverage(self, symbol: str, start: int, end: int, cells: int) -> tuple[MinuteState, ...]:
-        """The state of ``cells`` equal parts of ``[start, end)``, in each the one that matters most."""
+        """Gives the state of equal parts of a range, in each the one that matters most.
+
+        Args:
+            symbol: the symbol.
+            start: ms, inclusive.
+            end: ms, exclusive.
+            cells: number of parts.
+
+        Returns:
+            One state a part.
+        """
         ...
 
     def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
-        """How many minutes of ``[start, end)``, at most two days, came from which source, by its name."""
+        """Counts minutes by source.
+
+        Args:
+            symbol: the symbol.
+            start: ms, inclusive.
+            end: ms, exclusive, at most two days later.
+
+        Returns:
+            Number of minutes by name of the source.
+        """
         ...
 
     def retry_gaps(self, symbol: str | None = None) -> None:
-        """Ask recovery to try now what it would try later."""
+        """Retries gaps now.
+
+        Args:
+            symbol: the symbol; None for all.
+        """
         ...
 
     def acknowledge(self, number: int | None = None) -> None:
-        """Mark the alert of this number as seen, or all of them."""
+        """Acknowledges alerts.
+
+        Args:
+            number: of the alert; None for all.
+        """
         ...
 
     def listed(self) -> tuple[str, ...]:
@@ -337,11 +400,19 @@ class Monitor(Protocol):
         ...
 
     def add_symbol(self, symbol: str) -> None:
-        """Follow this symbol too, until the feeder stops or reads its configuration again."""
+        """Tracks a symbol until the feeder stops or reloads its configuration.
+
+        Args:
+            symbol: the symbol.
+        """
         ...
 
     def drop_symbol(self, symbol: str) -> None:
-        """Follow this symbol no longer; what is stored of it stays."""
+        """Stops tracking a symbol; what is stored of it stays.
+
+        Args:
+            symbol: the symbol.
+        """
         ...
 
 
@@ -365,7 +436,15 @@ class Faults(Protocol):
         ...
 
     def switch_on(self, name: str, symbol: str | None) -> str:
-        """Switch a fault on; what happens now, or why it cannot, in words."""
+        """Switches a fault on.
+
+        Args:
+            name: of the fault.
+            symbol: the symbol it is confined to, if it can be.
+
+        Returns:
+            What happens now, or why it cannot, in words.
+        """
         ...
 
     def heal(self) -> str:

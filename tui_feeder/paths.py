@@ -21,7 +21,14 @@ class FolderError(HostError):
 
 
 def home_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The user's home, None where it is unknown."""
+    """Finds the user's home.
+
+    Args:
+        environ: the environment.
+
+    Returns:
+        Its absolute path; None if unknown.
+    """
     stated = environ.get("HOME")
     try:
         found = Path(stated) if stated else Path("~").expanduser()
@@ -31,7 +38,13 @@ def home_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def expand_user(text: str | os.PathLike[str]) -> Path:
-    """The path, with ``~`` for a home.
+    """Expands ``~``.
+
+    Args:
+        text: a path.
+
+    Returns:
+        The path.
 
     Raises:
         FolderError: the home is not known.
@@ -43,7 +56,14 @@ def expand_user(text: str | os.PathLike[str]) -> Path:
 
 
 def config_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Where the user's configuration, keys and themes lie; None where there is no home."""
+    """Finds the folder of the user's configuration, keys and themes.
+
+    Args:
+        environ: the environment.
+
+    Returns:
+        The folder; None without a home.
+    """
     found = _xdg_folder("XDG_CONFIG_HOME", ".config", environ)
     return None if found is None else found / _NAME
 
@@ -86,7 +106,10 @@ def temporary_folder() -> Path:
 
 
 def make_private_folder(path: Path) -> None:
-    """Make the folder if it is not there, for its user alone.
+    """Creates a folder for its user alone.
+
+    Args:
+        path: the folder; one that exists is checked.
 
     Raises:
         FolderError: it belongs to another user, is open to others, or is not a folder.
@@ -101,7 +124,10 @@ def make_private_folder(path: Path) -> None:
 
 
 def check_private(path: Path) -> None:
-    """See that a folder, if it is there, can hold nothing that another user has put in it.
+    """Checks that no other user can have put anything into a folder, if it exists.
+
+    Args:
+        path: the folder.
 
     Raises:
         FolderError: it is another user's, others may write to it, or it is not a folder.
@@ -121,9 +147,12 @@ def check_private(path: Path) -> None:
 
 
 def check_owner(path: Path) -> None:
-    """See that what is at ``path``, if anything, was not put there for us by another user.
+    """Checks that another user did not put a file where we expect ours.
 
     That is possible in a folder everyone may write to, such as the temporary one.
+
+    Args:
+        path: the file; it need not exist.
 
     Raises:
         FolderError: it is another user's, and so is not used.

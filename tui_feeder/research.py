@@ -73,6 +73,9 @@ def open_store(path: str | os.PathLike[str]) -> CandleStore:
     Args:
         path: the storage directory (``application.storage_path``); ``~`` is the home.
 
+    Returns:
+        The store.
+
     Raises:
         StoreError: there is no store, or it is of another format.
     """
@@ -169,25 +172,49 @@ class CandleStore:
         return [symbol for symbol in store.symbols() if store.present(symbol)]
 
     def coverage(self, symbol: str) -> Coverage:
-        """The minutes stored, as disjoint intervals ``[start, end)`` in ms. Empty for an unknown symbol."""
+        """Gives the minutes stored.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            Disjoint intervals ``[start, end)`` in ms; empty for an unknown symbol.
+        """
         return self._opened_store().present(symbol)
 
     def certified(self, symbol: str) -> Coverage:
-        """The stored minutes that are certified.
+        """Gives the certified minutes: from an archive whose SHA256 agreed, or by REST after their close.
 
-        Their rows came from an archive whose SHA256 agreed, or were read by REST after their close.
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            Disjoint intervals ``[start, end)`` in ms.
         """
         return self._opened_store().certified(symbol)
 
     def damaged(self, symbol: str) -> Coverage:
-        """The days of a symbol that were found damaged and not read again since: ``[start, end)`` in ms.
+        """Gives the days found damaged and not read again since.
 
         They are left out of what :meth:`candles` returns, with a :class:`DamagedDayWarning`.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            Disjoint intervals ``[start, end)`` in ms.
         """
         return self._opened_store().damaged(symbol)
 
     def range(self, symbol: str) -> tuple[int, int] | None:
-        """Open time of the first stored minute and exclusive end of the last, ms; None without any."""
+        """Gives the range of stored minutes.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            First open time and exclusive end, ms; None without any.
+        """
         present = self.coverage(symbol)
         return (present.start, present.end) if present else None
 
@@ -230,7 +257,17 @@ class CandleStore:
         *,
         include_partial: bool = False,
     ) -> Iterator[Candles]:
-        """Like :meth:`candles`, a week at a time, so that memory stays small however long the range.
+        """Reads candles a week at a time, so that memory stays small however long the range.
+
+        Args:
+            symbol: see :meth:`candles`, also for the others.
+            timeframe: as there.
+            start: as there.
+            end: as there.
+            include_partial: as there.
+
+        Yields:
+            Candles of a week.
 
         Raises:
             KeyError: nothing of the symbol is stored.
@@ -302,7 +339,13 @@ def _bars(rows: Rows, seconds: int, partial: bool, listed: int | None) -> Candle
 
 
 def to_pandas(candles: Candles) -> pd.DataFrame:
-    """Candles as a pandas DataFrame; ``open_time`` (UTC) is the index, ``close_time`` a column.
+    """Converts candles to a pandas DataFrame.
+
+    Args:
+        candles: what :meth:`CandleStore.candles` returned.
+
+    Returns:
+        A frame with ``open_time`` (UTC) as index and ``close_time`` as a column.
 
     Raises:
         ImportError: pandas is not installed.
@@ -318,7 +361,13 @@ def to_pandas(candles: Candles) -> pd.DataFrame:
 
 
 def to_polars(candles: Candles) -> pl.DataFrame:
-    """Candles as a polars DataFrame; the times are ``Datetime("ms", "UTC")``.
+    """Converts candles to a polars DataFrame.
+
+    Args:
+        candles: what :meth:`CandleStore.candles` returned.
+
+    Returns:
+        A frame whose times are ``Datetime("ms", "UTC")``.
 
     Raises:
         ImportError: polars is not installed.

@@ -62,12 +62,15 @@ class Options:
 
 
 def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) -> int:
-    """Run until stopped; the exit code.
+    """Runs until stopped.
 
     Args:
         loaded: the configuration.
         options: of the command line.
         faults: of the exchange of a demo, to be switched from the screen.
+
+    Returns:
+        The exit code.
 
     Raises:
         ConfigError: a package or a file that the configuration needs cannot be used.
@@ -106,13 +109,28 @@ def _ignore_signal(number: int, _frame: FrameType | None) -> None:
 
 
 def problem_from_need(loaded: LoadedConfig, need: Requirement) -> Problem:
-    """What the configuration needs and has not, at the place that asks for it."""
+    """Describes what the configuration needs and this machine lacks.
+
+    Args:
+        loaded: the configuration with the origin of each value.
+        need: what is missing.
+
+    Returns:
+        The problem, at the place that states the key.
+    """
     place = loaded.origins.get(need.key, "default").removeprefix("file ")
     return Problem(place, need.key, None, None, need.message, hint=need.hint)
 
 
 def exchange_label(config: Config) -> str:
-    """Whose candles the store holds: simulated ones are marked, whatever port they come from."""
+    """Names the exchange whose candles a store holds; simulated ones are marked, whatever their port.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        The label.
+    """
     url = config.exchange.rest_url
     host = url.split("//", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0]
     return "a simulated exchange" if host in ("127.0.0.1", "localhost", "[::1]") else url
@@ -172,7 +190,14 @@ def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
 
 
 def ui_settings(loaded: LoadedConfig) -> UiSettings:
-    """The settings of the screen; loads the screen's code."""
+    """Selects the settings of the screen; loads the screen's code.
+
+    Args:
+        loaded: the configuration with the origin of each value.
+
+    Returns:
+        The settings.
+    """
     from tui_feeder.app import UiSettings
 
     ui = loaded.config.ui
@@ -233,7 +258,14 @@ def _gateway(config: Config, socket: Path) -> contextlib.AbstractContextManager[
 
 
 def effective_values(loaded: LoadedConfig) -> tuple[ConfiguredValue, ...]:
-    """Every value that is set, as ``config show`` prints it: secrets are masked."""
+    """Lists every value in force as ``config show`` prints it, secrets masked.
+
+    Args:
+        loaded: the configuration with the origin of each value.
+
+    Returns:
+        The values.
+    """
     found: list[ConfiguredValue] = []
     section = ""
     for line in render(loaded).splitlines():

@@ -22,5 +22,12 @@ def closest(word: str, choices: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str | None) -> str | None:
-    """The question, where there is a word to suggest."""
+    """Formats a suggestion.
+
+    Args:
+        word: the nearest known word, if any.
+
+    Returns:
+        The question, or None.
+    """
     return f'did you mean "{word}"?' if word else None

@@ -106,10 +106,13 @@ def _text(raw: io.FileIO, before: Any) -> io.TextIOWrapper:  # noqa: ANN401 - ma
 
 
 def final_exit_code(code: int) -> int:
-    """The exit code of a command, once all it has written is out; a failed write is reported on stderr.
+    """Flushes what a command has written; a failed write is reported on stderr.
 
     Args:
         code: what the command itself came to.
+
+    Returns:
+        The exit code of the process.
     """
     with contextlib.suppress(OutputError):
         sys.stdout.flush()

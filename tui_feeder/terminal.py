@@ -47,11 +47,14 @@ _SYMBOLS = "▲▸●─│┊░▇┤┈█▀╽╵▏•⣿…"
 
 
 def terminal_codec(environ: Mapping[str, str] | None = None) -> str:
-    """The codec of the terminal, from the locale; ASCII where the locale names none.
+    """Finds the codec of the terminal from the locale.
 
     Args:
         environ: of a program; None for this one's as it was started. Python sets ``LC_CTYPE`` to UTF-8 for
             itself where the locale is C, which does not depend on the terminal.
+
+    Returns:
+        Its name; ASCII where the locale names none.
     """
     if environ is None:
         environ = dict(os.environ)
@@ -78,7 +81,15 @@ def _shows_symbols(codec: str) -> bool:
 
 
 def detect_symbol_set(environ: Mapping[str, str] = os.environ, codec: str | None = None) -> str:
-    """``braille``, or ``ascii`` where the terminal's codec lacks symbols, or its font does."""
+    """Chooses the symbols to draw with.
+
+    Args:
+        environ: the environment.
+        codec: of the terminal; None to find it.
+
+    Returns:
+        ``braille``, or ``ascii`` where the terminal's codec or font lacks symbols.
+    """
     shown = _shows_symbols(terminal_codec() if codec is None else codec)
     return "braille" if shown and environ.get("TERM") != "linux" else "ascii"
 
@@ -103,11 +114,14 @@ def _open_terminal() -> IO[str]:
 
 
 def color_system(colors: str, environ: Mapping[str, str] = os.environ) -> str | None:
-    """Rich's name of the colour system for a setting, or None for no colour at all.
+    """Chooses Rich's colour system.
 
     Args:
         colors: ``auto``, ``truecolor``, ``256``, ``16`` or ``none``.
         environ: where ``NO_COLOR``, ``COLORTERM`` and ``TERM`` are read; the first wins over ``auto`` only.
+
+    Returns:
+        Its name; None for no colour at all.
 
     Raises:
         ValueError: ``colors`` is none of these.
@@ -126,13 +140,27 @@ def color_system(colors: str, environ: Mapping[str, str] = os.environ) -> str | 
 
 
 def write_backlog(app: App[Any]) -> int:
-    """Writes that wait for the terminal to read; 0 without a terminal."""
+    """Counts writes that wait for the terminal to read.
+
+    Args:
+        app: the app.
+
+    Returns:
+        Their number; 0 without a terminal.
+    """
     thread = getattr(app._driver, "_writer_thread", None)
     return thread._queue.qsize() if thread is not None else 0
 
 
 def hung_up(app: App[Any]) -> bool:
-    """Whether the other end of the terminal is gone, where Textual's input thread would spin for ever."""
+    """Checks whether the other end of the terminal is gone, where Textual's input thread would spin.
+
+    Args:
+        app: the app.
+
+    Returns:
+        True if it is gone.
+    """
     driver = app._driver
     if not isinstance(driver, TerminalDriver):
         return False
@@ -142,7 +170,14 @@ def hung_up(app: App[Any]) -> bool:
 
 
 def lost_writes(app: App[Any]) -> bool:
-    """Whether writes were dropped since the last call, so that the screen must be redrawn."""
+    """Checks whether writes were dropped since the last call, so that the screen must be redrawn.
+
+    Args:
+        app: the app.
+
+    Returns:
+        True if any were.
+    """
     driver = app._driver
     if not isinstance(driver, TerminalDriver) or not driver.dropped:
         return False
@@ -154,9 +189,15 @@ def lost_writes(app: App[Any]) -> bool:
 def signals(
     loop: asyncio.AbstractEventLoop, numbers: list[int], received: Callable[[int], None]
 ) -> Iterator[None]:
-    """Call ``received`` on the loop for each of the signals, and give them back afterwards.
+    """Handles signals on the loop inside the context; does nothing off the main thread.
 
-    Off the main thread, where signals cannot be had, it does nothing.
+    Args:
+        loop: the loop.
+        numbers: the signals.
+        received: called with the number of a signal.
+
+    Yields:
+        Nothing; handlers are restored at the end.
     """
     before: dict[int, Any] = {}
     try:
@@ -195,7 +236,14 @@ class OutputMinimizer:
         self._present: Sgr | None = None  # None: not known
 
     def rewrite(self, data: str) -> str:
-        """The same picture in fewer bytes."""
+        """Rewrites terminal output to fewer bytes with the same picture.
+
+        Args:
+            data: text with escape sequences.
+
+        Returns:
+            The shorter text.
+        """
         if "\x1b[?1049" in data:  # another screen: leave the old one plain, know nothing of the new one
             self._present = None
             return "\x1b[0m" + data
@@ -227,7 +275,14 @@ class OutputMinimizer:
 
 @lru_cache(4_096)
 def parse_sgr(parameters: str) -> Sgr:
-    """The style that a sequence of SGR parameters sets after a reset."""
+    """Parses the style that SGR parameters set after a reset.
+
+    Args:
+        parameters: numbers separated by semicolons.
+
+    Returns:
+        The style.
+    """
     attributes: set[str] = set()
     foreground = background = ""
     codes = parameters.split(";")
@@ -250,12 +305,15 @@ def parse_sgr(parameters: str) -> Sgr:
 
 @lru_cache(16_384)
 def transition(present: Sgr | None, wanted: Sgr, blank: bool) -> tuple[str, Sgr]:
-    """The shortest sequence from one style to another, and the style that results.
+    """Finds the shortest sequence from one style to another.
 
     Args:
         present: the style the terminal has, None if not known.
         wanted: the style it shall have.
         blank: the text is blanks only, on which foreground and weight do not show.
+
+    Returns:
+        The sequence, and the resulting style.
     """
     had, had_foreground, had_background = present or _PLAIN
     if present is not None and blank and not _SHOWS_ON_BLANK & (had | wanted[0]):
@@ -295,7 +353,11 @@ class Output:
         self._minimizer = minimizer
 
     def write(self, text: str) -> None:
-        """Write what Textual's output thread took from its queue."""
+        """Writes what Textual's output thread took from its queue.
+
+        Args:
+            text: text with escape sequences.
+        """
         self._guarded(self._stream.write, self._minimizer.rewrite(text))
         self._written += 1
 
@@ -364,7 +426,11 @@ class TerminalDriver(LinuxDriver):
             return super()._get_terminal_size()
 
     def write(self, data: str) -> None:
-        """Queue a write; a full queue drops it rather than stop the keyboard and the signals too."""
+        """Queues a write; a full queue drops it rather than block the keyboard and the signals.
+
+        Args:
+            data: text with escape sequences.
+        """
         thread = self._writer_thread
         if thread is None:
             return

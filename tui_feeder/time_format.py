@@ -19,12 +19,15 @@ _SCALES = (("seconds", 1_000, 1), ("microseconds", 1, 1_000), ("nanoseconds", 1,
 
 
 def parse_time(value: object) -> int:
-    """A moment as ms since the epoch.
+    """Parses a moment.
 
     Args:
         value: RFC 3339 (``2026-02-21T12:00:00Z``) or a plain date; a date, which begins at midnight UTC; an
             aware or naive datetime, a pandas Timestamp or a numpy datetime64; or a whole number of ms since
             the epoch. What names no time zone is UTC.
+
+    Returns:
+        ms since the epoch.
 
     Raises:
         ValueError: no such moment, or not in the years 1970 to 2199; of a number that is hardly meant in ms
@@ -79,12 +82,26 @@ def _within(ms: int, value: object) -> int:
 
 
 def ceil_to_minute(ms: int) -> int:
-    """The first whole minute at or after ``ms``."""
+    """Rounds up to a whole minute.
+
+    Args:
+        ms: a moment.
+
+    Returns:
+        ms.
+    """
     return -(-ms // _MINUTE_MS) * _MINUTE_MS
 
 
 def format_minute(ms: int) -> str:
-    """A whole minute as ``2026-02-21T12:00Z``, which :func:`parse_time` understands."""
+    """Formats a whole minute as ``2026-02-21T12:00Z``, which :func:`parse_time` understands.
+
+    Args:
+        ms: the minute.
+
+    Returns:
+        The text.
+    """
     return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%MZ")
 
 
@@ -101,12 +118,25 @@ def format_second(ms: int) -> str:
 
 
 def format_day(ms: int) -> str:
-    """The UTC date of a moment, as ``2026-02-21``."""
+    """Formats the UTC date of a moment as ``2026-02-21``.
+
+    Args:
+        ms: the moment.
+
+    Returns:
+        The text.
+    """
     return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%d")
 
 
 def parse_timeframe(value: str | float) -> int:
-    """Seconds of a timeframe: ``"5m"``, ``"4h"``, ``"1d"``, or seconds such as 300, of any type of number.
+    """Parses a timeframe: ``"5m"``, ``"4h"``, ``"1d"``, or seconds such as 300, of any type of number.
+
+    Args:
+        value: the timeframe.
+
+    Returns:
+        Seconds.
 
     Raises:
         ValueError: not a whole number of minutes that divides a day.

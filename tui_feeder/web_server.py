@@ -92,7 +92,7 @@ async def serving_http(
     idle_seconds: float = 30.0,
     end_seconds: float = 3.0,
 ) -> AsyncIterator[web.AppRunner]:
-    """Serve ``app`` while inside.
+    """Serves an application inside the context.
 
     Args:
         app: what answers.
@@ -102,6 +102,9 @@ async def serving_http(
         first_seconds: within which a connection has to have sent a whole request (its headers).
         idle_seconds: that a connection may be kept without the next request, or without reading the answer.
         end_seconds: a request under way is waited for at the end.
+
+    Yields:
+        The runner.
     """
     _drop_tracebacks_of_bad_requests()
     idle = _IdleConnections(first_seconds, idle_seconds)

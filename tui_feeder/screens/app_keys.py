@@ -36,7 +36,14 @@ APP_BINDINGS: tuple[Binding, ...] = (
 
 
 def bindings_with_quit(tooltip: str) -> tuple[Binding, ...]:
-    """The same keys where q stops no feeder; ``tooltip`` describes what it does."""
+    """Makes the same bindings where q stops no feeder.
+
+    Args:
+        tooltip: what q does.
+
+    Returns:
+        The bindings.
+    """
     return tuple(replace(key, tooltip=tooltip) if key.id == "app.quit" else key for key in APP_BINDINGS)
 
 

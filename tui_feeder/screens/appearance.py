@@ -69,7 +69,13 @@ class Appearance:
         return self._theme.name
 
     def choose(self, name: str) -> str:
-        """Draw with another theme; its description.
+        """Switches to another theme.
+
+        Args:
+            name: of the theme.
+
+        Returns:
+            Its description.
 
         Raises:
             ValueError: there is none of that name, or its file is faulty.
@@ -85,10 +91,13 @@ class Appearance:
         return names[(at + 1) % len(names)]
 
     def changed_files(self, known: Mapping[str, str]) -> tuple[dict[str, str], list[str]] | None:
-        """The user's keys and what is wrong with his files, if one of them has changed since the last call.
+        """Reads the user's keys and themes again if one of the files has changed since the last call.
 
         Args:
             known: keys of every binding by its id.
+
+        Returns:
+            The keys and the errors in the files; None if nothing has changed.
         """
         if self._keys is None:
             return None

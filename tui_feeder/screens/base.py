@@ -107,14 +107,32 @@ class FeederScreen(Screen[None], inherit_bindings=False):
 
     @abstractmethod
     def place(self, size: Size) -> Mapping[Widget, Region]:
-        """Where those panels go; row 0 and the last row are taken."""
+        """Computes where the panels lie; row 0 and the last row are taken.
+
+        Args:
+            size: of the terminal, cells.
+
+        Returns:
+            Region of each panel.
+        """
 
     @abstractmethod
     def paint(self, snapshot: Snapshot) -> None:
-        """Show a snapshot in those panels."""
+        """Shows a snapshot in the panels.
+
+        Args:
+            snapshot: the newest one.
+        """
 
     def shown_symbols(self, snapshot: Snapshot) -> int:
-        """Symbols that are not filtered away."""
+        """Counts the symbols that pass the filter.
+
+        Args:
+            snapshot: the newest one.
+
+        Returns:
+            Number of symbols.
+        """
         return len(snapshot.symbols)
 
     def table(self) -> Table | None:
@@ -126,7 +144,14 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         return ""
 
     def bottom(self, width: int) -> list[Part]:
-        """The last line: the screens, the keys of this one, help and quit; or the filter that is typed."""
+        """Makes the last line: the screens, the keys of this one, help and quit; or the filter that is typed.
+
+        Args:
+            width: cells.
+
+        Returns:
+            Texts with their roles.
+        """
         if self._typing is not None:
             return self._typing.line()
         if self.filter is not None and self.filter.pattern:
@@ -214,7 +239,14 @@ class FeederScreen(Screen[None], inherit_bindings=False):
             self._front.show(self.popup.paint(region.width, region.height, self.palette))
 
     def picture(self, title: str) -> str:
-        """What is on the screen as SVG."""
+        """Draws the screen.
+
+        Args:
+            title: of the picture.
+
+        Returns:
+            SVG.
+        """
         return svg(self.shown_panels(), self.app.size, self.palette.background, title)
 
     def shown_panels(self) -> list[tuple[Region, list[Strip]]]:
@@ -223,7 +255,11 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         return [(region, panel.strips) for panel, region in placed if isinstance(panel, Panel)]
 
     def open_popup(self, popup: Overlay) -> None:
-        """Lay a list or a sheet over the screen; it takes every key until it is closed."""
+        """Opens a list or a sheet over the screen; it takes every key until it is closed.
+
+        Args:
+            popup: what to open.
+        """
         self.popup = popup
         self.replan()
 
@@ -233,7 +269,15 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         self.replan()
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
-        """While a list lies over the screen every key is its; while a filter is typed, text."""
+        """Checks whether a key belongs to an open list or a filter that is typed.
+
+        Args:
+            key: Textual's name of the key.
+            character: what it types, if anything.
+
+        Returns:
+            True if the screen's own bindings must not see it.
+        """
         return self.popup is not None or self._typing is not None
 
     @property
@@ -261,7 +305,17 @@ class FeederScreen(Screen[None], inherit_bindings=False):
 
 
 def split_region(left: Panel, right: Panel, region: Region, width: int) -> dict[Widget, Region]:
-    """Two panels side by side, the right one ``width`` cells wide."""
+    """Places two panels side by side.
+
+    Args:
+        left: the left panel.
+        right: the right panel.
+        region: where both lie.
+        width: cells of the right panel.
+
+    Returns:
+        Region of each panel.
+    """
     x, y, across, rows = region
     return {left: Region(x, y, across - width, rows), right: Region(x + across - width, y, width, rows)}
 
@@ -278,7 +332,14 @@ class Keys:
 
 
 def keys_of(screen: Screen[Any]) -> list[Keys]:
-    """What the keys in force on a screen do, those of the screen first."""
+    """Lists what the keys in force on a screen do, those of the screen first.
+
+    Args:
+        screen: the screen.
+
+    Returns:
+        One entry for each description.
+    """
     found: dict[str, list[Binding]] = {}
     for binding in bindings_of(screen):
         found.setdefault(binding.description, []).append(binding)
@@ -295,7 +356,14 @@ def keys_of(screen: Screen[Any]) -> list[Keys]:
 
 
 def bindings_of(screen: Screen[Any]) -> list[Binding]:
-    """The bindings in force on a screen, those of the screen first, one for each id."""
+    """Lists the bindings in force on a screen, those of the screen first, one for each id.
+
+    Args:
+        screen: the screen.
+
+    Returns:
+        The bindings.
+    """
     found: dict[str, Binding] = {}
     for active in screen.active_bindings.values():
         found.setdefault(active.binding.id or active.binding.action, active.binding)

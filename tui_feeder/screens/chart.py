@@ -18,7 +18,14 @@ from tui_feeder.widgets.panel import Panel
 
 
 def chart_bindings(group: str) -> tuple[Binding, ...]:
-    """The keys of timeframe and zoom, their ids in ``group``."""
+    """Makes the bindings of timeframe and zoom.
+
+    Args:
+        group: prefix of their ids.
+
+    Returns:
+        The bindings.
+    """
     return (
         Binding("left_square_bracket", "timeframe(-1)", "tf", key_display="[", id=f"{group}.shorter",
                 tooltip="Shorter timeframe"),
@@ -92,7 +99,7 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
         return (self._title, self._read_out, self._candles, self._edge, self._profile)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
-        """The profile at the right, the chart in all the rest."""
+        """See :meth:`tui_feeder.screens.base.FeederScreen.place`."""
         width, height = size
         profile = self._profile_width(width)
         rows = height - 4
@@ -107,7 +114,7 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
         return max(26, width // 4)
 
     def paint(self, snapshot: Snapshot) -> None:
-        """The chart as it is now."""
+        """See :meth:`tui_feeder.screens.base.FeederScreen.paint`."""
         width, height = self.app.size
         view = self.host.grid.view
         profile, rows = self._profile_width(width), height - 4

@@ -15,7 +15,14 @@ _NOT_LISTED = ("app.commands", "app.interrupt")
 
 
 def command_palette(screen: FeederScreen) -> Popup:
-    """Every action in force, every symbol, timeframe, order and theme, and which symbols to follow."""
+    """Lists every action in force, every symbol, timeframe, order and theme, and which symbols to track.
+
+    Args:
+        screen: the screen in front.
+
+    Returns:
+        The list.
+    """
     app, host = screen.app, screen.host
     choices = []
     seen = set()
@@ -52,7 +59,15 @@ def command_palette(screen: FeederScreen) -> Popup:
 
 
 def fault_menu(screen: FeederScreen, faults: Faults) -> Popup:
-    """The faults of a demo's exchange that can be switched on, and their healing."""
+    """Lists the faults of a demo's exchange that can be switched on, and their end.
+
+    Args:
+        screen: the screen in front.
+        faults: switches them.
+
+    Returns:
+        The list.
+    """
     symbol = screen.host.grid.selected
     choices = [
         Choice(str(number), option.text.replace("{symbol}", symbol or "the symbol"),
@@ -78,7 +93,14 @@ def _switch(screen: FeederScreen, faults: Faults, option: FaultOption | None, sy
 
 
 def export_menu(screen: FeederScreen) -> Popup:
-    """The formats a view can be exported in."""
+    """Lists the formats a view can be exported in.
+
+    Args:
+        screen: the screen in front.
+
+    Returns:
+        The list.
+    """
     choices = [Choice("s", "SVG, the picture", partial(_export, screen, "svg"))]
     if screen.table() is not None:
         choices += [Choice("c", "CSV, the values", partial(_export, screen, "csv")),

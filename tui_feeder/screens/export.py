@@ -41,14 +41,31 @@ class Table:
 
 
 def file_name(table_name: str, form: str, now: int) -> str:
-    """``feeder-tui-overview-20260203T140322Z.csv``."""
+    """Names an exported file: ``feeder-tui-overview-20260203T140322Z.csv``.
+
+    Args:
+        table_name: of the view.
+        form: extension.
+        now: exchange time, ms.
+
+    Returns:
+        The name.
+    """
     moment = datetime.fromtimestamp(now / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
     safe = "".join(c if c.isalnum() or c in "-_" else "-" for c in table_name)
     return f"feeder-tui-{safe}-{moment}.{form}"
 
 
 def write(folder: Path, name: str, text: str) -> Path:
-    """Write a new file; one of the same name is kept and a number is put behind the new one's.
+    """Writes a new file; if the name is taken, a number is appended to it.
+
+    Args:
+        folder: the folder.
+        name: of the file.
+        text: its content.
+
+    Returns:
+        Path of the file.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -70,7 +87,14 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 
 def time_text(ms: int | None) -> str | None:
-    """An instant as RFC 3339 in UTC."""
+    """Formats a moment as RFC 3339 in UTC.
+
+    Args:
+        ms: the moment; None for none.
+
+    Returns:
+        The text, or None.
+    """
     if ms is None:
         return None
     text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
@@ -78,7 +102,15 @@ def time_text(ms: int | None) -> str | None:
 
 
 def symbols_table(views: Sequence[SymbolView], periods: tuple[int, ...]) -> Table:
-    """A row a symbol, as the overview knows it."""
+    """Makes a table of symbols, as the overview shows them.
+
+    Args:
+        views: the symbols.
+        periods: of the EMAs, bars.
+
+    Returns:
+        One row a symbol.
+    """
     frames = [state.timeframe for state in max((v.timeframes for v in views), key=len, default=())]
     columns = ["symbol", "state", "price", "change_1m", "change_24h", "volume_24h",
                "poc", "vwap", "vah", "val", "missing_minutes", "last_closed", "last_frame"]  # fmt: skip
@@ -104,7 +136,17 @@ def symbols_table(views: Sequence[SymbolView], periods: tuple[int, ...]) -> Tabl
 def bars_table(
     symbol: str, timeframe: int, bars: Rows, lines: Sequence[tuple[str, Sequence[float]]]
 ) -> Table:
-    """A row a bar, with the EMAs beside it."""
+    """Makes a table of bars with their EMAs.
+
+    Args:
+        symbol: their symbol.
+        timeframe: seconds.
+        bars: rows of dtype ROW.
+        lines: name and values of each EMA, aligned with ``bars``.
+
+    Returns:
+        One row a bar.
+    """
     fields = ("open", "high", "low", "close", "volume", "quote_volume", "trades")
     rows: list[tuple[Value, ...]] = []
     for index, bar in enumerate(bars):
@@ -116,7 +158,14 @@ def bars_table(
 
 
 def gaps_table(gaps: Sequence[GapView]) -> Table:
-    """A row a gap."""
+    """Makes a table of gaps.
+
+    Args:
+        gaps: the gaps.
+
+    Returns:
+        One row a gap.
+    """
     columns = (
         "symbol",
         "start",
@@ -138,13 +187,27 @@ def gaps_table(gaps: Sequence[GapView]) -> Table:
 
 
 def events_table(events: Sequence[Event]) -> Table:
-    """A row an event."""
+    """Makes a table of events.
+
+    Args:
+        events: the events.
+
+    Returns:
+        One row an event.
+    """
     rows = [(time_text(event.at), event.level, event.symbol, event.text) for event in events]
     return Table("log", ("at", "level", "symbol", "text"), rows)
 
 
 def streams_table(streams: Sequence[StreamView]) -> Table:
-    """A row a socket."""
+    """Makes a table of sockets.
+
+    Args:
+        streams: the sockets.
+
+    Returns:
+        One row a socket.
+    """
     columns = (
         "name",
         "state",

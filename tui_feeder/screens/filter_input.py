@@ -19,7 +19,14 @@ class Filterable(Protocol):
         ...
 
     def set_filter(self, pattern: str) -> str | None:
-        """Take another; what is wrong with it in words, in which case the one before stays, else None."""
+        """Replaces the filter, if it is valid.
+
+        Args:
+            pattern: the filter.
+
+        Returns:
+            What is wrong with it; None if it was taken.
+        """
         ...
 
 
@@ -37,7 +44,12 @@ class TypedFilter(Protocol):
         ...
 
     def press(self, key: str, character: str | None) -> None:
-        """Take a key as text."""
+        """Handles a key as text.
+
+        Args:
+            key: Textual's name of the key.
+            character: what it types, if anything.
+        """
         ...
 
     def line(self) -> list[Part]:
@@ -72,7 +84,7 @@ class FilterInput:
         self._take("")
 
     def press(self, key: str, character: str | None) -> None:
-        """Take a key as text."""
+        """See :meth:`TypedFilter.press`."""
         assert self.typed is not None
         match key:
             case "escape":

@@ -51,7 +51,7 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         return (self._strips, self._list, self._detail)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
-        """Coverage above, the list below, and under it the details of the selected gap."""
+        """See :meth:`tui_feeder.screens.base.FeederScreen.place`."""
         rows = self._coverage_rows
         return {
             self._strips: Region(0, 1, size.width, rows),
@@ -66,7 +66,7 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         return 2 + min(max(1, len(self.host.grid.order)), most - 2)
 
     def paint(self, snapshot: Snapshot) -> None:
-        """Strips and list as they are now."""
+        """See :meth:`tui_feeder.screens.base.FeederScreen.paint`."""
         width, height = self.app.size
         rows = self._coverage_rows
         if rows != self.plan[self._strips].height:

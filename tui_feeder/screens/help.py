@@ -59,11 +59,11 @@ class HelpScreen(FeederScreen, inherit_bindings=False):
         return (self._text,)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
-        """Everything between the status line and the keys."""
+        """See :meth:`tui_feeder.screens.base.FeederScreen.place`."""
         return {self._text: Region(0, 1, size.width, size.height - 2)}
 
     def paint(self, snapshot: Snapshot) -> None:
-        """The keys, then the terms; side by side where there is room."""
+        """See :meth:`tui_feeder.screens.base.FeederScreen.paint`."""
         width, height = self.app.size.width, self.app.size.height - 2
         sections = self._sections()
         columns = min(len(sections), max(1, width // _COLUMN))

@@ -50,7 +50,11 @@ class ScreenHost(Protocol):
         ...
 
     def select(self, symbol: str) -> None:
-        """Select a symbol, and drop a filter that hides it."""
+        """Selects a symbol, and clears a filter that hides it.
+
+        Args:
+            symbol: the symbol.
+        """
         ...
 
     @property
@@ -59,23 +63,49 @@ class ScreenHost(Protocol):
         ...
 
     def sort_by(self, field: str) -> None:
-        """Order the overview by a field; empty for the order of the configuration."""
+        """Sorts the overview.
+
+        Args:
+            field: name of the sort key; empty for the order of the configuration.
+        """
         ...
 
     def then_by(self, field: str) -> None:
-        """Order those that are equal by another field."""
+        """Sets the second sort key.
+
+        Args:
+            field: name of the sort key.
+        """
         ...
 
     def set_filter(self, text: str) -> str | None:
-        """Show the symbols that pass a filter; what is wrong with it, else None."""
+        """Shows only the symbols that pass a filter.
+
+        Args:
+            text: the filter.
+
+        Returns:
+            What is wrong with it; None if it was taken.
+        """
         ...
 
     def change_lists(self, change: Callable[[UserLists], UserLists]) -> str | None:
-        """Change watchlists, pins or notes and keep them; what is wrong with that, else None."""
+        """Changes watchlists, pins or notes and saves them.
+
+        Args:
+            change: makes the new lists of the present ones.
+
+        Returns:
+            What is wrong; None if they are saved.
+        """
         ...
 
     def open_overlay(self, overlay: Overlay) -> None:
-        """Lay something over the screen in front."""
+        """Opens something over the screen in front.
+
+        Args:
+            overlay: what to open.
+        """
         ...
 
     def acknowledge_alerts(self) -> None:
@@ -83,13 +113,25 @@ class ScreenHost(Protocol):
         ...
 
     def set_timeframe(self, timeframe: int) -> None:
-        """Show another timeframe, seconds."""
+        """Shows another timeframe.
+
+        Args:
+            timeframe: seconds.
+        """
         ...
 
     def step_timeframe(self, step: int) -> None:
-        """The next longer or shorter timeframe."""
+        """Shows a longer or shorter timeframe.
+
+        Args:
+            step: timeframes up; below 0 down.
+        """
         ...
 
     def set_theme(self, name: str) -> None:
-        """Draw with another theme."""
+        """Switches to another theme.
+
+        Args:
+            name: of the theme.
+        """
         ...

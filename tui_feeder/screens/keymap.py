@@ -27,11 +27,14 @@ _RENAMED = {"app.seen": "app.alerts"}
 
 
 def read_keymap(path: Path, known: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The keys of a file, and what is wrong with those that are left out.
+    """Reads the user's keys.
 
     Args:
         path: of the file; one that is not there has no keys.
         known: keys of every binding by its id, such as ``app.quit``.
+
+    Returns:
+        Valid keys by binding id, and the errors in the file.
     """
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8")).get("keys", {})
@@ -72,7 +75,14 @@ def _clash(name: str, other: str, keys: Mapping[str, str]) -> bool:
 
 
 def split_keys(keys: str) -> set[str]:
-    """``"k, ["`` as the names of its keys."""
+    """Splits a list of keys such as ``"k, ["``.
+
+    Args:
+        keys: keys separated by commas.
+
+    Returns:
+        Textual's names of the keys.
+    """
     return {_name(key) for part in keys.split(",") if (key := part.strip())}
 
 

@@ -65,7 +65,7 @@ class LogScreen(FeederScreen, inherit_bindings=False):
         return (self._list, self._state)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
-        """The list, and below it which part of it is shown."""
+        """See :meth:`tui_feeder.screens.base.FeederScreen.place`."""
         return {
             self._list: Region(0, 1, size.width, size.height - 3),
             self._state: Region(0, size.height - 2, size.width, 1),
@@ -82,7 +82,7 @@ class LogScreen(FeederScreen, inherit_bindings=False):
         ]
 
     def paint(self, snapshot: Snapshot) -> None:
-        """The events in sight; what is being read stays where it is while newer ones come."""
+        """See :meth:`tui_feeder.screens.base.FeederScreen.paint`."""
         events = self._events(snapshot)
         if self._above and self._newest in events:
             self._above += len(events) - 1 - events.index(self._newest)
@@ -124,7 +124,7 @@ class LogScreen(FeederScreen, inherit_bindings=False):
         self.action_scroll(pages * self._height)
 
     def set_filter(self, pattern: str) -> str | None:
-        """Show the events whose symbol or text matches; what is wrong with the pattern, if anything."""
+        """See :meth:`tui_feeder.screens.filter_input.Filterable.set_filter`."""
         try:
             matching(pattern)
         except ValueError as fault:

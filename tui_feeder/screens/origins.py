@@ -30,7 +30,14 @@ _PLACES = {"hi": "above the value area", "in": "inside the value area", "lo": "b
 
 
 def origins_sheet(host: ScreenHost) -> Sheet:
-    """For each value of the selected symbol: what it was made of, how old that is, and what it lacks."""
+    """Describes each value of the selected symbol: what it is computed from, how old, what is missing.
+
+    Args:
+        host: the app.
+
+    Returns:
+        The sheet.
+    """
     view = host.grid.view
     assert view is not None
     symbol = view.symbol
@@ -181,7 +188,15 @@ def _counted(name: str, wanted: int, found: Mapping[str, int]) -> list[Part]:
 
 
 def configuration_list(values: Sequence[ConfiguredValue], show_note: Callable[[str, float], None]) -> Popup:
-    """Every value in force behind its origin, to search in; one that is chosen is shown in full."""
+    """Lists every value in force with its origin; a chosen one is shown in full.
+
+    Args:
+        values: the values.
+        show_note: shows a text for some seconds.
+
+    Returns:
+        The list.
+    """
     choices = [
         Choice(cells.fit(_short(value.origin), _ORIGIN).rstrip(), f"{value.key} = {value.value}",
                partial(show_note, f"{value.key} = {value.value} ({value.origin})", 10.0))

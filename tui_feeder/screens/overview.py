@@ -113,7 +113,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         return (*self._columns, *charts, self._tall_profile, self._notice, self._news)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
-        """Columns side by side in the grid's place, the rest as in :func:`places`."""
+        """See :meth:`tui_feeder.screens.base.FeederScreen.place`."""
         snapshot = self.host.snapshot
         self._planned_for = self._plan_key(snapshot)
         count = len(snapshot.symbols)
@@ -156,7 +156,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         )
 
     def shown_symbols(self, snapshot: Snapshot) -> int:
-        """Symbols that pass the filter."""
+        """See :meth:`tui_feeder.screens.base.FeederScreen.shown_symbols`."""
         return len(self.grid.order) if self.grid.total else len(snapshot.symbols)
 
     def selected_text(self) -> str:
@@ -176,7 +176,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         )
 
     def paint(self, snapshot: Snapshot) -> None:
-        """Rows, charts, news."""
+        """See :meth:`tui_feeder.screens.base.FeederScreen.paint`."""
         self._ticks_since_sort += 1
         resort = self._ticks_since_sort >= _RESORT_SECONDS * self.host.hz
         self.grid.update(snapshot, resort=resort)

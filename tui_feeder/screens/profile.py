@@ -61,7 +61,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         return (self._title, self._axis, *self._days)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
-        """The axis at the left, then the chosen day and those before it."""
+        """See :meth:`tui_feeder.screens.base.FeederScreen.place`."""
         view = self.host.grid.view
         axis, rows = axis_width(view) if view is not None else 10, size.height - 3
         plan: dict[Widget, Region] = {
@@ -82,7 +82,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         return [room - each * earlier, *[each] * earlier]
 
     def paint(self, snapshot: Snapshot) -> None:
-        """Every day's profile, if one may have changed, and the last price on the axis."""
+        """See :meth:`tui_feeder.screens.base.FeederScreen.paint`."""
         palette, (width, height) = self.palette, self.app.size
         view = self.host.grid.view
         rows = height - 4 - _FOOT

@@ -32,7 +32,16 @@ class QuitEffect(StrEnum):
 
 
 def quit_prompt(snapshot: Snapshot, quit_effect: QuitEffect, leave: Callable[[], None]) -> Popup:
-    """What stops and what stays, and whether to; not for a screen that only detaches."""
+    """Asks whether to quit, saying what stops and what goes on; not for a screen that only detaches.
+
+    Args:
+        snapshot: the newest one.
+        quit_effect: what quitting does.
+        leave: called to quit.
+
+    Returns:
+        The question.
+    """
     return Popup(
         "Quit?",
         [Choice("q", quit_effect.verb, leave), Choice("n", "stay here", lambda: None)],

@@ -45,12 +45,12 @@ class SourcesScreen(FeederScreen, inherit_bindings=False):
         return (self._list,)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
-        """Everything between the status line and the keys."""
+        """See :meth:`tui_feeder.screens.base.FeederScreen.place`."""
         self._painted = None
         return {self._list: Region(0, 1, size.width, size.height - 2)}
 
     def paint(self, snapshot: Snapshot) -> None:
-        """The list, once a second."""
+        """See :meth:`tui_feeder.screens.base.FeederScreen.paint`."""
         width, height = self.app.size.width, self.app.size.height - 2
         key = (self._top, id(self.palette))
         if key == self._painted and snapshot.taken_at - self._painted_at < _AGE_SECONDS:

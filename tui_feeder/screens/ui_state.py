@@ -28,7 +28,14 @@ _TYPES = {"screen": str, "symbol": str, "timeframe": int, "sort": str, "theme": 
 
 
 def read_ui_state(path: Path) -> UiState:
-    """What an earlier run state; of a file that is damaged or of another version, what can be used."""
+    """Reads the UI state of an earlier run; of a damaged file what can be used.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The state.
+    """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -43,7 +50,12 @@ def read_ui_state(path: Path) -> UiState:
 
 
 def write_ui_state(path: Path, state: UiState) -> None:
-    """Put ``state`` in the place of what was there, whole or not at all. A fault is only logged."""
+    """Writes the UI state, whole or not at all; an error is only logged.
+
+    Args:
+        path: of the file.
+        state: the state.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with atomic_write(path, 0o600) as file:
