@@ -19,7 +19,14 @@ from tui_feeder.runner import ui_settings
 
 
 def run(loaded: LoadedConfig, socket: Path | None) -> int:
-    """Show the screens of a running feeder until the user leaves; the exit code.
+    """Shows the screens of a running feeder until the user leaves.
+
+    Args:
+        loaded: the configuration with the origin of each value.
+        socket: of the feeder; None for the only one that runs.
+
+    Returns:
+        The exit code.
 
     Raises:
         SocketError: no feeder runs, or more than one.

@@ -30,7 +30,11 @@ class Totals:
         self.symbols = len(jobs)
 
     def update(self, pausing: str | None) -> None:
-        """Take what is known now; ``pausing`` is why the store takes nothing, where it does not."""
+        """Updates the totals from the jobs.
+
+        Args:
+            pausing: why the store accepts no writes; None if it does.
+        """
         known = [(job.tracker, job.ended) for job in self._jobs if job.tracker is not None]
         unknown = sum(job.tracker is None and not job.ended for job in self._jobs)
         self.whole.update(known, unknown, pausing)
@@ -44,23 +48,34 @@ class Display(Protocol):
     """What shows the progress."""
 
     def start(self, jobs: Sequence[Job]) -> None:
-        """Begin to show."""
+        """Starts to show progress.
+
+        Args:
+            jobs: one a symbol.
+        """
 
     async def run(self) -> None:
         """Show until cancelled."""
 
     def print_line(self, text: str) -> None:
-        """A line of its own."""
+        """Prints a line without disturbing the progress.
+
+        Args:
+            text: the line.
+        """
 
     def stop(self) -> None:
         """Leave the terminal as it was."""
 
 
 def display(pausing: Callable[[], str | None]) -> Display:
-    """Bars where stderr is a terminal, else lines.
+    """Chooses bars if stderr is a terminal, else lines.
 
     Args:
         pausing: gives the reason why writes to the store are paused; None where they are not.
+
+    Returns:
+        The display.
     """
     return Bars(pausing) if sys.stderr.isatty() else Lines(pausing)
 
@@ -75,7 +90,7 @@ class Lines:
         self._began = time.monotonic()
 
     def start(self, jobs: Sequence[Job]) -> None:
-        """Begin to show."""
+        """See :meth:`Display.start`."""
         self._jobs, self._began, self._totals = jobs, time.monotonic(), Totals(jobs)
 
     async def run(self) -> None:
@@ -85,7 +100,7 @@ class Lines:
             self.print_line(self.line())
 
     def print_line(self, text: str) -> None:
-        """A line of its own."""
+        """See :meth:`Display.print_line`."""
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 
@@ -119,7 +134,7 @@ class Bars:
         self._bars: dict[str, TaskID] = {}
 
     def start(self, jobs: Sequence[Job]) -> None:
-        """Begin to show."""
+        """See :meth:`Display.start`."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
@@ -146,7 +161,7 @@ class Bars:
             await asyncio.sleep(_BAR_SECONDS)
 
     def print_line(self, text: str) -> None:
-        """A line of its own, above the bars."""
+        """See :meth:`Display.print_line`; above the bars."""
         assert self._rich is not None
         self._rich.console.print(text, markup=False, highlight=False)
 

@@ -46,12 +46,15 @@ _SOURCES = {
 
 
 def run(loaded: LoadedConfig, start: int | None, end: int | None) -> int:
-    """Fill ``[start, end)`` of the configured symbols; the exit code.
+    """Fills ``[start, end)`` of the configured symbols.
 
     Args:
         loaded: the configuration.
         start: first minute in ms; None for what the configuration wants.
         end: exclusive; None for the last closed minute.
+
+    Returns:
+        The exit code.
 
     Raises:
         StoreError: the store cannot be opened for writing.
@@ -168,7 +171,15 @@ def _signals(task: asyncio.Task[None], show: Display) -> Iterator[list[int]]:
 
 
 def report(jobs: Sequence[Job], connection: Connection) -> str:
-    """The table of what was read, then what went another way than planned, then what is missing."""
+    """Formats the table of what was read, then deviations from the plan, then what is missing.
+
+    Args:
+        jobs: one a symbol.
+        connection: the exchange as it was reached.
+
+    Returns:
+        The text.
+    """
     used = [source for source in _SOURCES if any(job.sources[source] for job in jobs)]
     rows = [
         [

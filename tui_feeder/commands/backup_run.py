@@ -41,7 +41,15 @@ class _CopyContents:
 
 
 def run(storage: Path, target: Path, json: bool) -> int:
-    """Copy the store to the new folder ``target``; the exit code.
+    """Copies a store to a new folder.
+
+    Args:
+        storage: folder of the store.
+        target: the new folder.
+        json: print one JSON object.
+
+    Returns:
+        The exit code.
 
     Raises:
         StoreError: there is no store.

@@ -12,14 +12,28 @@ from tui_feeder.time_format import format_day
 
 
 def report_damaged_days(damaged: Mapping[str, Sequence[int]]) -> int:
-    """Name on stderr the stored days (ms) that were left out because they are damaged; the exit code."""
+    """Reports on stderr the stored days that were left out because they are damaged.
+
+    Args:
+        damaged: midnights (ms) by symbol.
+
+    Returns:
+        The exit code.
+    """
     for line in damaged_day_lines(damaged):
         typer.echo(f"feeder-tui: {line}", err=True)
     return ExitCode.DIFFERENCES if damaged else ExitCode.OK
 
 
 def damaged_day_lines(damaged: Mapping[str, Sequence[int]]) -> list[str]:
-    """A line for each symbol with damaged days (ms)."""
+    """Describes damaged days.
+
+    Args:
+        damaged: midnights (ms) by symbol.
+
+    Returns:
+        One line a symbol.
+    """
     return [
         f"{symbol}: {plural(len(days), 'stored day')} damaged and left out: "
         f"{shorten([*map(format_day, days)])}; "

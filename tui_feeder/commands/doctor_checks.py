@@ -41,7 +41,14 @@ class Finding:
 
 
 def storage(config: Config) -> Finding:
-    """The directory of the store: usable, of this exchange, with room."""
+    """Checks the folder of the store: usable, of this exchange, with room.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        The result.
+    """
     path = config.application.storage_path
     remedy = "name another with --storage or application.storage_path"
     try:
@@ -88,7 +95,14 @@ def _damaged_records(store: Store) -> list[str]:
 
 
 def profile_rows(config: Config) -> Finding | None:
-    """Stated price increments that do not fit symbols by the prices in the store; None if there are none."""
+    """Checks whether stated price increments fit the prices in the store.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        A warning; None if all fit.
+    """
     found = misfits_at(config)
     if not found:
         return None
@@ -109,7 +123,14 @@ def _holder(lock: Path) -> str:
 
 
 async def http_port(loaded: LoadedConfig) -> Finding:
-    """The port of health, metrics and the API: free, used by a feeder that runs, or taken."""
+    """Checks the port of health, metrics and the API: free, used by a running feeder, or taken.
+
+    Args:
+        loaded: the configuration with the origin of each value.
+
+    Returns:
+        The result.
+    """
     settings = http_settings(loaded)
     if settings.off:
         return Finding("http", "ok", f"nothing is served: {settings.off}")
@@ -151,7 +172,15 @@ _SINKS = {
 
 
 async def sinks(config: Config, reported: Collection[str] = ()) -> list[Finding]:
-    """Whether each sink that is on can go where it should; ``reported``: sections of which that is known."""
+    """Checks whether each enabled sink can deliver.
+
+    Args:
+        config: the configuration.
+        reported: sections already reported, left out.
+
+    Returns:
+        One result a sink.
+    """
     found = []
     for name, result in (await check_sinks(config)).items():
         if ("database" if name == "postgres" else name) in reported:

@@ -65,7 +65,14 @@ _REMEDIES = {
 
 
 def proxies(config: Config) -> Finding:
-    """How REST, the streams and the archive are reached, and which setting decides it."""
+    """Checks how REST, the streams and the archive are reached, and which setting decides it.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        The result.
+    """
     try:
         found = routes(config)
     except ProxyError as error:
@@ -74,7 +81,14 @@ def proxies(config: Config) -> Finding:
 
 
 async def dns(config: Config) -> Finding:
-    """Whether the hosts have addresses; behind a proxy, whether that one has: it looks up the others."""
+    """Checks whether the hosts have addresses; behind a proxy only the proxy's, which looks up the others.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        The result.
+    """
     exchange = config.exchange
     urls = {"REST": exchange.rest_url, "streams": exchange.stream_url, "archive": exchange.archive_url}
     ways = routes(config)

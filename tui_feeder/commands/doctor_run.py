@@ -22,12 +22,15 @@ _WIDTH = 11
 
 
 def run(read: Callable[[], LoadedConfig], patience: float, as_json: bool) -> int:
-    """Print what was found; the exit code: 0, or 4 where something fails.
+    """Runs every check and prints the results.
 
     Args:
         read: gives the configuration.
         patience: seconds that a stream may stay without a frame.
         as_json: one object instead of lines.
+
+    Returns:
+        The exit code.
     """
     for noisy in ("aiokafka", "tui_feeder.engine.exchanges"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)  # their errors are reported in one line

@@ -101,7 +101,14 @@ class Connection:
         raise AssertionError("unreachable")
 
     def refuses(self, error: RestError) -> bool:
-        """Whether ``error`` means that REST cannot be used at all for now; remembered in ``refused``."""
+        """Checks whether REST cannot be used at all for now; remembered in ``refused``.
+
+        Args:
+            error: of a request.
+
+        Returns:
+            True if so.
+        """
         if error.kind in _REFUSALS:
             self.refused = str(error)
         return error.kind in _REFUSALS

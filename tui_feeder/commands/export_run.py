@@ -44,7 +44,14 @@ class ExportError(HostError):
 
 
 def run(storage: Path, request: ExportRequest) -> int:
-    """Write the candles; the exit code.
+    """Writes candles to a file.
+
+    Args:
+        storage: folder of the store.
+        request: what to export, and how.
+
+    Returns:
+        The exit code.
 
     Raises:
         StoreError: there is no store.

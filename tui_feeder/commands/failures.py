@@ -58,10 +58,16 @@ def reported_failures() -> Iterator[None]:
 
 
 def report_failure(error: Exception) -> ExitCode:
-    """Report a failure on stderr; the exit code.
+    """Reports a failure on stderr.
 
     Args:
         error: what was raised; raised again where tracebacks are wanted.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        Exception: ``error`` itself, where tracebacks are wanted.
     """
     if isinstance(error, InputError):  # where it was raised is of no use to the author of the input
         traceback_wanted = False

@@ -52,7 +52,17 @@ class SymbolGaps:
 
 
 def run(loaded: LoadedConfig, names: list[str] | None, start: int | None, end: int | None, json: bool) -> int:
-    """Print the gaps; the exit code.
+    """Prints the gaps.
+
+    Args:
+        loaded: the configuration with the origin of each value.
+        names: symbols or patterns; None for all.
+        start: ms, inclusive; None for the beginning.
+        end: ms, exclusive; None for the end.
+        json: print JSON.
+
+    Returns:
+        The exit code.
 
     Raises:
         StoreError: there is no store.

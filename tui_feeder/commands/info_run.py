@@ -23,7 +23,16 @@ _SLICE_MS = 30 * DAY_MS
 
 
 def run(loaded: LoadedConfig, names: list[str] | None, sources: bool, json: bool) -> int:
-    """Print what is stored; the exit code.
+    """Prints what is stored.
+
+    Args:
+        loaded: the configuration with the origin of each value.
+        names: symbols or patterns; None for all.
+        sources: print rows by source too.
+        json: print JSON.
+
+    Returns:
+        The exit code.
 
     Raises:
         StoreError: there is no store.

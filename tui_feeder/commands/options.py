@@ -95,19 +95,29 @@ SymbolSetOption = Annotated[
 
 
 def split_symbols(symbols: str | None) -> list[str] | None:
-    """The names of ``--symbols A,B``; None when it is not given."""
+    """Splits ``--symbols A,B``.
+
+    Args:
+        symbols: the option; None if not given.
+
+    Returns:
+        The names; None if not given.
+    """
     if symbols is None:
         return None
     return [name.strip() for name in symbols.split(",") if name.strip()]
 
 
 def load_config(path: Path | None, flags: Mapping[str, Any], *, search: bool = True) -> LoadedConfig:
-    """The configuration; its warnings go to stderr.
+    """Loads the configuration; its warnings go to stderr.
 
     Args:
         path: of the file; None to look for one.
         flags: values of keys from the command line; None where an option is not given.
         search: look for a file where ``path`` is None.
+
+    Returns:
+        The configuration with the origin of each value.
 
     Raises:
         ConfigError: it cannot be used.
@@ -133,6 +143,9 @@ def config_flags(
         storage: of ``--storage``.
         symbols: of ``--symbols``.
         level: of ``--log-level``.
+
+    Returns:
+        Values by key.
     """
     return {
         "application.storage_path": str(storage) if storage is not None else None,
@@ -142,11 +155,14 @@ def config_flags(
 
 
 def parse_range(start: str | None, end: str | None) -> tuple[int | None, int | None]:
-    """``--from`` and ``--to`` as whole minutes in ms, None where not given.
+    """Parses ``--from`` and ``--to``.
 
     Args:
         start: of ``--from``.
         end: of ``--to``, exclusive.
+
+    Returns:
+        Whole minutes in ms, None where not given.
 
     Raises:
         UsageError: one is no time, or the range is empty.

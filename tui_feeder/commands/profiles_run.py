@@ -16,13 +16,16 @@ from tui_feeder.engine.storage.store import Store
 
 
 def rebuild(config: Config, names: list[str] | None, mode: str | None, json: bool) -> int:
-    """Build the days and print what was done; the exit code.
+    """Builds the profiles of days and prints what was done.
 
     Args:
         config: whose settings shape the profiles.
         names: symbols or patterns; None for all that are stored.
         mode: as ``volume_profile.reprocessing.mode``; None for the configured one.
         json: one JSON object instead of the table.
+
+    Returns:
+        The exit code.
 
     Raises:
         StoreError: there is no store, or an engine holds it.

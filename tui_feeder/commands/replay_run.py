@@ -22,7 +22,7 @@ _BLOCK = 64 << 10  # bytes written at once while there is no pace to keep
 def run(
     config: Config, names: list[str] | None, start: int | None, end: int | None, speed: float | None
 ) -> int:
-    """Write the messages to standard output, one a line; the exit code.
+    """Writes the messages to standard output, one a line.
 
     Args:
         config: whose analysis settings shape the messages.
@@ -30,6 +30,9 @@ def run(
         start: ms of the first minute; None for the first stored.
         end: ms, exclusive; None for the end of the last stored minute.
         speed: exchange seconds in a real second; None for as fast as possible.
+
+    Returns:
+        The exit code.
 
     Raises:
         StoreError: there is no store.
@@ -51,7 +54,16 @@ def run(
 def replay_range(
     store: Store, names: list[str] | None, start: int | None, end: int | None
 ) -> tuple[list[str], int, int]:
-    """The symbols that are meant, and the range of them that is stored: ms, its end exclusive.
+    """Selects symbols and the part of a range that is stored.
+
+    Args:
+        store: the store.
+        names: symbols or patterns; None for all that are stored.
+        start: ms, inclusive; None for the beginning.
+        end: ms, exclusive; None for the end.
+
+    Returns:
+        Symbols, first minute and exclusive end, ms.
 
     Raises:
         UsageError: a symbol is not stored, or no minute lies in the range.
@@ -70,7 +82,17 @@ def replay_range(
 def throttle(
     messages: Iterable[Message], speed: float, now: Callable[[], float], sleep: Callable[[float], None]
 ) -> Iterator[Message]:
-    """The messages with the time between their minutes, divided by ``speed``; the first comes at once."""
+    """Delays messages by the time between their minutes, divided by a speed; the first comes at once.
+
+    Args:
+        messages: messages in order.
+        speed: exchange seconds per real second.
+        now: gives real time, s.
+        sleep: waits so many seconds.
+
+    Yields:
+        The messages.
+    """
     began: float | None = None
     first = 0
     for message in messages:

@@ -24,9 +24,9 @@ SPEED = 60.0
 def run(
     loaded: LoadedConfig, names: list[str] | None, start: int | None, end: int | None, speed: float | None
 ) -> int:
-    """Show the screens until the user leaves; the exit code.
+    """Shows the screens until the user leaves.
 
-    Without ``start`` all that is stored can be gone through, beginning a day before its end.
+    Without ``start`` the whole store can be replayed, beginning a day before its end.
 
     Args:
         loaded: the configuration.
@@ -34,6 +34,9 @@ def run(
         start: ms of the first moment.
         end: ms of the last moment; None for the end of the last stored minute.
         speed: exchange seconds in a real second; None for :data:`SPEED`.
+
+    Returns:
+        The exit code.
 
     Raises:
         StoreError: there is no store.

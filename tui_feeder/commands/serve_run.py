@@ -46,7 +46,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def run(socket: Path | None, host: str, port: int, allowed_hosts: Sequence[str], own: list[str]) -> int:
-    """Serve until interrupted; the exit code.
+    """Serves until interrupted.
 
     Args:
         socket: of the feeder to show; None for the only one that runs, or one started for it.
@@ -54,6 +54,9 @@ def run(socket: Path | None, host: str, port: int, allowed_hosts: Sequence[str],
         port: to listen at.
         allowed_hosts: names that pages may be asked under beside this machine's.
         own: options of the feeder that is started where none runs.
+
+    Returns:
+        The exit code.
 
     Raises:
         SocketError: there is more than one feeder to choose from.
@@ -186,6 +189,13 @@ class Pages(Server):
             self._open -= 1
 
     async def handle_index(self, request: web.Request) -> Any:  # noqa: ANN401
-        """The page, with links to the name it was asked under."""
+        """Answers with the page, whose links use the name it was requested under.
+
+        Args:
+            request: the request.
+
+        Returns:
+            The response.
+        """
         self.public_url = f"http://{request.host}"
         return await super().handle_index(request)

@@ -19,7 +19,15 @@ from tui_feeder.errors import ExitCode, UsageError
 
 
 def check(loaded: LoadedConfig, as_json: bool) -> int:
-    """Print what was found; 0 when every enabled sink works."""
+    """Checks every enabled sink and prints the results.
+
+    Args:
+        loaded: the configuration with the origin of each value.
+        as_json: print JSON.
+
+    Returns:
+        The exit code.
+    """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the reason is reported in one line
     found = asyncio.run(check_sinks(loaded.config))
     if as_json:
@@ -44,7 +52,15 @@ def check(loaded: LoadedConfig, as_json: bool) -> int:
 
 
 def discard(loaded: LoadedConfig, kind: str, confirmed: bool) -> int:
-    """Drop what waits for the sinks of ``kind``, once that is confirmed; the exit code.
+    """Drops what waits for disabled sinks, after confirmation.
+
+    Args:
+        loaded: the configuration with the origin of each value.
+        kind: kind of the disabled sinks, such as "kafka".
+        confirmed: do not ask.
+
+    Returns:
+        The exit code.
 
     Raises:
         StoreError: there is no store, or a feeder runs on it.

@@ -16,12 +16,15 @@ from tui_feeder.errors import ExitCode
 
 
 def run(socket: Path | None, json: bool, everything: bool) -> int:
-    """Print how a running feeder is; 0 where it is live, 3 where it is not.
+    """Prints the status of a running feeder.
 
     Args:
         socket: of the feeder; None for the only one that runs.
         json: everything, as one object.
         everything: every symbol, gap and part, where the text would name a few.
+
+    Returns:
+        The exit code.
 
     Raises:
         SocketError: no feeder runs, or more than one.

@@ -17,12 +17,15 @@ _LABEL = 10  # cells
 
 
 def status_text(snapshot: Snapshot, head: str, everything: bool = False) -> str:
-    """Lines for people.
+    """Formats the status for people.
 
     Args:
         snapshot: of the feeder.
         head: the first line.
         everything: every symbol, gap, socket and part by itself; else at most 30 lines.
+
+    Returns:
+        Lines.
     """
     most = None if everything else _LINES
     lines = [head, _line("state", f"{snapshot.state}, on {snapshot.exchange}")]

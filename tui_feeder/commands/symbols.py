@@ -21,6 +21,9 @@ def stored_symbols(store: Store, names: Sequence[str] | None, *, gone: bool = Fa
         names: names and patterns; None for all symbols.
         gone: also symbols of which every stored day was damaged.
 
+    Returns:
+        Symbols in the order wanted.
+
     Raises:
         UsageError: a name is not stored.
     """
@@ -48,6 +51,9 @@ def configured_symbols(loaded: LoadedConfig, there: Sequence[str]) -> list[str]:
     Args:
         loaded: the configuration. Where it does not set symbols, those of the defaults that are there.
         there: the symbols that patterns may match.
+
+    Returns:
+        Symbols in the order wanted.
     """
     chosen = matching(loaded.config.application.symbols, there)
     if loaded.origins.get("application.symbols", "default") == "default":

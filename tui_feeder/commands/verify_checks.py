@@ -73,7 +73,13 @@ class Findings:
     _mended: set[int] = field(default_factory=set)
 
     def fault(self, start: int, end: int, what: str) -> None:
-        """Record something wrong with stored minutes."""
+        """Records something wrong with stored minutes.
+
+        Args:
+            start: ms, inclusive.
+            end: ms, exclusive.
+            what: what is wrong.
+        """
         self.faulty += (end - start) // MINUTE_MS
         if len(self.faults) < KEPT:
             self.faults.append(Fault(start, end, what))
@@ -85,7 +91,14 @@ class Findings:
 
 
 def check_stored(store: Store, findings: Findings, start: int, end: int) -> None:
-    """The store against itself: blocks decode, rows keep every invariant, the record agrees with them."""
+    """Checks the store against itself: blocks decode, rows keep every invariant, the record agrees with them.
+
+    Args:
+        store: the store.
+        findings: receives what is wrong.
+        start: ms, inclusive.
+        end: ms, exclusive.
+    """
     symbol = findings.symbol
     certified = store.certified(symbol)
     present = store.present(symbol)  # read after it: an engine may be adding to both
@@ -123,7 +136,18 @@ class Comparison:
 
 
 def compare(store: Store, findings: Findings, other: Rows, start: int, end: int) -> Comparison:
-    """``other`` (sorted, unique, sound) against the stored rows of ``[start, end)``, number by number."""
+    """Compares rows with the stored ones, number by number.
+
+    Args:
+        store: the store.
+        findings: receives what is wrong.
+        other: rows of dtype ROW, sorted, unique, valid.
+        start: ms, inclusive.
+        end: ms, exclusive.
+
+    Returns:
+        What differs.
+    """
     recorded = store.present(findings.symbol).union(findings.damaged)
     stored, sources = store.read_sourced(findings.symbol, start, end)
     _, ours, theirs = np.intersect1d(
@@ -139,7 +163,14 @@ def compare(store: Store, findings: Findings, other: Rows, start: int, end: int)
 def record_differences(
     findings: Findings, found: Comparison, source: Source, wrong: NDArray[np.bool_]
 ) -> None:
-    """Count the rows marked ``wrong``, each minute once, and keep the first of them with both values."""
+    """Counts rows that differ, each minute once, and keeps the first of them with both values.
+
+    Args:
+        findings: receives them.
+        found: the comparison.
+        source: where the other rows come from.
+        wrong: shape (n,), True for the rows of ``found`` that differ.
+    """
     findings.lost += Coverage.of_times(found.lost["open_time"]).subtract(findings.damaged).minutes
     for at in np.flatnonzero(wrong).tolist():
         ours, theirs = found.stored[at], found.other[at]
@@ -153,7 +184,13 @@ def record_differences(
 
 
 def record_repair(findings: Findings, open_times: list[int], lost: Rows) -> None:
-    """Count minutes whose stored values were replaced by a better source's, and those put back."""
+    """Counts minutes whose stored values were replaced by a better source's, and those restored.
+
+    Args:
+        findings: receives them.
+        open_times: minutes replaced, ms.
+        lost: rows that were missing, dtype ROW.
+    """
     fresh = set(open_times) & findings._wrong - findings._mended
     findings._mended |= fresh
     findings.repaired += len(fresh)

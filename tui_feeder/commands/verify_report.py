@@ -17,7 +17,15 @@ _SHOWN = 5  # findings of a kind and symbol, for people
 def print_report(
     found: Sequence[Findings], offline: bool, repair: bool, json: bool, records: Sequence[str]
 ) -> None:
-    """Print the findings on stdout; ``records`` are those of the store that are damaged, in words."""
+    """Prints the findings on stdout.
+
+    Args:
+        found: findings of each symbol.
+        offline: only the store was checked.
+        repair: faults were repaired.
+        json: print one JSON object.
+        records: damaged records of the store, in words.
+    """
     if json:
         answer = _as_json(found) | {"damaged_records": list(records)}
         answer["clean"] = answer["clean"] and (repair or not records)

@@ -49,7 +49,14 @@ class VerifyRequest:
 
 
 def run(loaded: LoadedConfig, request: VerifyRequest) -> int:
-    """Check, and repair where asked; the exit code.
+    """Checks stored candles, and repairs them if asked to.
+
+    Args:
+        loaded: the configuration with the origin of each value.
+        request: what to check, and how.
+
+    Returns:
+        The exit code.
 
     Raises:
         StoreError: there is no store, or it is in use and shall be repaired.
