@@ -202,7 +202,7 @@ async def test_it_can_be_served_on_another_address(tmp_path: Path) -> None:
                 assert answer.status == 200
         finally:
             await asyncio.to_thread(service.close)
-        with pytest.raises(ServiceError, match="no address of this machine"):
+        with pytest.raises(ServiceError, match="is not an address of this machine"):
             HttpService(feeder.engine, "nowhere.invalid", 0)
 
 
