@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from preloaded import run_process
 from samples import KLINES
 
 from tui_feeder.simulator.exchange import Exchange
@@ -42,24 +42,19 @@ def environment(exchange: Exchange | None = None, **more: str) -> dict[str, str]
 
 def command(*arguments: str | Path, cwd: Path, **env: str) -> Done:
     """Run a command that needs no exchange."""
-    done = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
-        env=environment(None, **env), cwd=cwd, check=False,
-    )  # fmt: skip
-    return Done(done.returncode, done.stdout, done.stderr)
+    return _ended([*COMMAND, *map(str, arguments)], environment(None, **env), cwd)
 
 
 async def command_at(exchange: Exchange, *arguments: str | Path, cwd: Path, **env: str) -> Done:
     """Run a command against ``exchange``, which goes on serving meanwhile."""
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND, *map(str, arguments),
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=environment(exchange, **env), cwd=cwd,
-    )  # fmt: skip
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode is not None
-    return Done(process.returncode, out.decode(), err.decode())
+    return await asyncio.to_thread(
+        _ended, [*COMMAND, *map(str, arguments)], environment(exchange, **env), cwd
+    )
+
+
+def _ended(words: list[str], env: dict[str, str], cwd: Path) -> Done:
+    done = run_process(words, 60, text=True, env=env, cwd=cwd)
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 @cache

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+from preloaded import AsyncProcess, start_process
 
 from tui_feeder.attach.server import AttachServer
 from tui_feeder.engine.thread import EngineThread
@@ -22,9 +23,7 @@ _ADDRESS = re.compile(r"http://(127\.0\.0\.1:\d+)")
 class RunningGateway:
     """Asks a gateway."""
 
-    def __init__(
-        self, address: str, session: aiohttp.ClientSession, process: asyncio.subprocess.Process
-    ) -> None:
+    def __init__(self, address: str, session: aiohttp.ClientSession, process: AsyncProcess) -> None:
         self.url = f"http://{address}"
         self.session = session
         self.process = process
@@ -64,7 +63,7 @@ async def running_gateway(socket: Path, config: str = "") -> AsyncIterator[Runni
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "config.toml"
         file.write_text(f"[gateway]\nport = 0\n{config}\n")
-        process = await asyncio.create_subprocess_exec(
+        process = await start_process(
             sys.executable, "-m", "tui_feeder", "gateway", "--socket", str(socket), "--config", str(file),
             stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip

@@ -7,15 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from preloaded import run_process
 from services import Kafka, Postgres
 
 
 def check(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FEEDER_")}
-    return subprocess.run(
-        [sys.executable, "-m", "tui_feeder", "sinks", "check", *arguments],
+    return run_process(
+        [sys.executable, "-m", "tui_feeder", "sinks", "check", *arguments], 60, text=True, cwd=tmp_path,
         env=environment | {f"FEEDER_{name}": value for name, value in settings.items()},
-        capture_output=True, text=True, cwd=tmp_path, timeout=60,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import pytest
 from commanding import COMMAND, environment
 from feed import NOON, configured, until
 from msgspec.structs import replace
+from preloaded import start_process
 
 from tui_feeder.config import AlertRule, Alerts, Kafka
 from tui_feeder.engine.composition import configured_engine
@@ -44,7 +45,7 @@ async def test_a_file_with_rules_calls_a_program_and_other_rules_hold_after_a_ha
             )
 
         write("little = { kind = 'volume_above', quantile = 'q25', hysteresis_percent = 0 }")
-        process = await asyncio.create_subprocess_exec(
+        process = await start_process(
             *COMMAND, "--config", str(file), "--no-ui", cwd=tmp_path, env=environment(exchange),
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip

@@ -14,6 +14,7 @@ import msgspec
 from commanding import COMMAND, environment
 from feed import NOON, Collected, configured, feeding, until
 from msgspec.structs import replace
+from preloaded import start_process
 
 from tui_feeder.config import AlertRule, Alerts, Config
 from tui_feeder.engine.alerts.settings import alert_rules
@@ -128,7 +129,7 @@ async def test_killed_it_tells_nothing_again_that_the_store_knows_to_be_told(tmp
         for _ in range(4):
             log = tmp_path / "log"
             with log.open("wb") as stream:
-                process = await asyncio.create_subprocess_exec(
+                process = await start_process(
                     *COMMAND, "--no-ui", cwd=tmp_path, env=environment(exchange),
                     stdin=subprocess.DEVNULL, stderr=stream,
                 )  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from places import ROOT
+from preloaded import PreloadedPopen, run_process
 from tmux import Window
 
 COMMAND = [sys.executable, "-m", "tui_feeder"]
@@ -36,7 +37,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def feeder(tmp_path: Path, runtime: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
+    process = PreloadedPopen(
         [*COMMAND, "--demo", "--no-ui", "--demo-speed", "20", "--symbols", "BTCUSDT,ETHUSDT"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=(tmp_path / "log").open("w"),
         text=True, cwd=tmp_path, env=environment(runtime),
@@ -47,10 +48,7 @@ def feeder(tmp_path: Path, runtime: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def status(runtime: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, "status", *arguments],
-        capture_output=True, text=True, timeout=30, check=False, env=environment(runtime),
-    )  # fmt: skip
+    return run_process([*COMMAND, "status", *arguments], 30, text=True, env=environment(runtime))
 
 
 def live(runtime: Path) -> subprocess.CompletedProcess[str]:
@@ -127,7 +125,7 @@ def test_alerts_taken_as_seen_on_an_attached_screen_are_seen_everywhere(
         "little = { kind = 'volume_above', quantile = 'q25', hysteresis_percent = 0 }\n"
     )
     with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(
+        process = PreloadedPopen(
             [*COMMAND, "--demo", "--config", "config.toml", "--no-ui", "--demo-speed", "20"],
             stdin=subprocess.DEVNULL, stderr=log, text=True, cwd=tmp_path, env=environment(runtime),
         )  # fmt: skip

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from commanding import COMMAND, command_at, environment, recorded, zips
 from damaging import damage_day
+from preloaded import start_process
 from samples import MONTHS, real_month
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows
@@ -106,7 +107,7 @@ async def test_interrupted_it_says_how_to_go_on_and_the_next_run_reads_only_the_
     market = synthetic_market(["BTCUSDT", "ETHUSDT"], as_of_ms=NOON)
     async with Exchange(market, SimulatedClock(NOON)) as exchange:
         arguments = ("backfill", "--symbols", "ALL", "--from", "2026-01-20", "--to", "2026-03-09")
-        process = await asyncio.create_subprocess_exec(
+        process = await start_process(
             *COMMAND, *arguments, "--storage", tmp_path,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(exchange), cwd=tmp_path,
         )  # fmt: skip
@@ -280,7 +281,7 @@ async def test_bars_are_drawn_on_a_terminal_alone(tmp_path: Path, terminal: bool
     market = synthetic_market(["BTCUSDT", "ETHUSDT"], as_of_ms=NOON)
     async with Exchange(market, SimulatedClock(NOON)) as exchange:
         ours, theirs = pty.openpty() if terminal else os.pipe()
-        process = await asyncio.create_subprocess_exec(
+        process = await start_process(
             *COMMAND, "backfill", "--symbols", "ALL", "--from", "2026-02-20", "--to", "2026-03-08",
             "--storage", tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs,
             env=environment(exchange, TERM="xterm-256color", COLUMNS="80"), cwd=tmp_path,

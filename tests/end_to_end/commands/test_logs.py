@@ -17,6 +17,7 @@ import pytest
 from commanding import COMMAND, command, environment
 from feed import NOON
 from msgspec.structs import replace
+from preloaded import start_process
 
 from tui_feeder.config import Config, ConfigError, load
 from tui_feeder.configuration.sections import Database, Kafka, KafkaSecurity, Service
@@ -211,7 +212,7 @@ async def test_a_headless_feeder_logs_to_its_file_changes_levels_on_hangup_and_t
 
     async with Exchange(market, clock_for(market, start_ms=NOON, rate=60.0)) as exchange:
         write("['tui_feeder=warning']")
-        process = await asyncio.create_subprocess_exec(
+        process = await start_process(
             *COMMAND, "--config", str(config), "--no-ui", stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE, env=environment(exchange),
         )  # fmt: skip

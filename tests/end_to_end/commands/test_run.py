@@ -18,6 +18,7 @@ from pathlib import Path
 import commanding
 import pytest
 from history_parts import assert_whole
+from preloaded import run_process, start_process
 from samples import KLINES, real_month
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
@@ -38,11 +39,7 @@ def environment(**more: str) -> dict[str, str]:
 def run(
     *arguments: str | Path, timeout: float = 60, cwd: Path | None = None, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=timeout, env=environment(**env), cwd=cwd, check=False,
-    )  # fmt: skip
+    return run_process([*COMMAND, *map(str, arguments)], timeout, text=True, env=environment(**env), cwd=cwd)
 
 
 def test_a_demo_on_real_candles_prints_every_minute_with_the_close_of_the_file() -> None:
@@ -268,7 +265,7 @@ async def test_hangup_reads_the_configuration_again_and_follows_its_symbols(tmp_
         write("['BTCUSDT']")
         logged = tmp_path / "log"
         with logged.open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
+            process = await start_process(
                 *COMMAND, "--config", str(file), "--output", "jsonl",
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=environment(),
             )  # fmt: skip
@@ -305,7 +302,7 @@ async def test_a_full_disk_is_said_waited_for_and_gone_on_from(tmp_path: Path) -
         )
         # No file of the process may grow beyond this: to it, the disk is full. 60 days need about 4.4 MB.
         limit = (2 << 20, resource.RLIM_INFINITY)
-        process = await asyncio.create_subprocess_exec(
+        process = await start_process(
             *COMMAND, "--symbols", "BTCUSDT,ETHUSDT", "--storage", str(tmp_path / "store"), "--no-ui",
             cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),

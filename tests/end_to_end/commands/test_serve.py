@@ -20,6 +20,7 @@ import aiohttp
 import pytest
 from browsers import chromium
 from places import ROOT
+from preloaded import AsyncProcess, start_process
 from serving import free_port
 
 pytestmark = pytest.mark.skipif(
@@ -28,13 +29,13 @@ pytestmark = pytest.mark.skipif(
 
 
 @contextlib.asynccontextmanager
-async def served(folder: Path) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+async def served(folder: Path) -> AsyncIterator[tuple[str, AsyncProcess]]:
     """A demo in the browser; its address."""
     port = free_port()
     kept = {k: v for k, v in os.environ.items() if not k.startswith("FEEDER_")}
     runtime = folder / "run"
     runtime.mkdir()
-    process = await asyncio.create_subprocess_exec(
+    process = await start_process(
         sys.executable, "-m", "tui_feeder", "serve", "--demo", "--symbols", "BTCUSDT", "--port", str(port),
         stdin=subprocess.DEVNULL, stderr=(folder / "log").open("wb"), cwd=folder,
         env={**kept, "XDG_RUNTIME_DIR": str(runtime), "XDG_STATE_HOME": str(folder), "PYTHONPATH": str(ROOT)},

@@ -15,6 +15,7 @@ from feed import Collected, configured, feeding, until
 from history_parts import assert_whole
 from holding import BTC, CHINESE, ETH, NOON, Feed, all_live, exchange_of, feed_of
 from msgspec.structs import replace
+from preloaded import AsyncProcess, start_process
 
 from tui_feeder.config import TechnicalAnalysis, load
 from tui_feeder.engine.acquisition import symbol_startup as bringup
@@ -88,10 +89,10 @@ async def test_15_killed_at_any_moment_it_loses_no_minute_and_no_message(tmp_pat
             "[kafka]\nenabled = true\nbootstrap_servers = ['127.0.0.1:9']\n"
         )
         log = (tmp_path / "log").open("wb")
-        started: list[asyncio.subprocess.Process] = []
+        started: list[AsyncProcess] = []
 
-        async def start() -> asyncio.subprocess.Process:
-            process = await asyncio.create_subprocess_exec(
+        async def start() -> AsyncProcess:
+            process = await start_process(
                 sys.executable, "-m", "tui_feeder", "--config", str(file), "--no-ui",
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment(exchange),
                 cwd=tmp_path,

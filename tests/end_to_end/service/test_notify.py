@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from places import DOCS, ROOT
+from preloaded import PreloadedPopen
 
 from tui_feeder.config import Application, Config, Exchange, Service, TechnicalAnalysis
 from tui_feeder.engine.core.candle import MINUTE_MS
@@ -80,7 +81,7 @@ def started(
     )
     kept = {k: v for k, v in os.environ.items() if not k.startswith("FEEDER_")}
     with (folder / "log").open("a") as log:
-        process = subprocess.Popen(
+        process = PreloadedPopen(
             [sys.executable, "-m", "tui_feeder", "--no-ui"],
             stdin=subprocess.DEVNULL,
             stderr=log,

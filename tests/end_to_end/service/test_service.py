@@ -18,6 +18,7 @@ from fake_monitor import FakeMonitor
 from feed import NOON, configured, until
 from msgspec import structs
 from places import DOCS, ROOT
+from preloaded import AsyncProcess, start_process
 from prometheus_client.parser import text_string_to_metric_families
 from serving import serving
 
@@ -469,8 +470,8 @@ async def test_the_command_serves_where_it_is_told_and_a_second_one_is_refused(t
             FEEDER_TECHNICAL_ANALYSIS__MIN_HISTORY_DAYS="2",
         )  # fmt: skip
 
-        async def start(storage: str) -> asyncio.subprocess.Process:
-            return await asyncio.create_subprocess_exec(
+        async def start(storage: str) -> AsyncProcess:
+            return await start_process(
                 *COMMAND, "--no-ui", "--storage", str(tmp_path / storage), cwd=tmp_path, env=env,
                 stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
             )  # fmt: skip

@@ -16,6 +16,7 @@ import pytest
 from feed import NOON, configured, until
 from msgspec.structs import replace
 from places import DOCS, OLD_CONFIG
+from preloaded import start_process
 from sinking import Queue, at_work, check_nothing_lost, consume
 
 from tui_feeder.config import Kafka, KafkaSecurity
@@ -242,7 +243,7 @@ async def test_the_demo_never_publishes_whatever_is_configured(tmp_path: Path) -
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
+    process = await start_process(
         sys.executable, "-m", "tui_feeder", "--demo", "--no-ui", "--run-for", "6", "--symbols", "BTCUSDT",
         cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         env=os.environ | {
@@ -262,7 +263,7 @@ async def test_the_demo_never_publishes_whatever_is_configured(tmp_path: Path) -
 async def test_a_configuration_of_the_older_program_publishes_to_its_topic(mock: str, tmp_path: Path) -> None:
     market = synthetic_market(["BTCUSDT", "ETHUSDT"], as_of_ms=NOON)
     async with Exchange(market, clock_for(market, start_ms=NOON, rate=120.0)) as exchange:
-        process = await asyncio.create_subprocess_exec(
+        process = await start_process(
             sys.executable, "-m", "tui_feeder", "--no-ui", "--run-for", "12", "--config", str(OLDER),
             "--storage", str(tmp_path / "store"), "--symbols", "BTCUSDT,ETHUSDT",
             cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,

@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 from commanding import COMMAND, Done, command, environment
 from feed import until
+from preloaded import start_process
 from proxying import HOST, SmallProxy, certificate, proxying, secured
 
 from tui_feeder.config import Alerts, ConfigError, load, render
@@ -298,7 +299,7 @@ async def test_a_webhook_goes_through_the_proxy_of_the_environment(monkeypatch: 
 
 
 async def _doctor(tmp_path: Path, **env: str) -> tuple[Done, dict[str, dict[str, str]]]:
-    process = await asyncio.create_subprocess_exec(
+    process = await start_process(
         *COMMAND, "doctor", "--json", "--storage", str(tmp_path / "store"),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=environment(None, **env), cwd=tmp_path,
