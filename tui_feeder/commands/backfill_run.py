@@ -24,9 +24,9 @@ from tui_feeder.commands.formatting import (
 )
 from tui_feeder.commands.symbols import listed_symbols
 from tui_feeder.config import LoadedConfig
-from tui_feeder.engine.acquisition.tracked_symbol import is_pattern
 from tui_feeder.engine.core.candle import Source
 from tui_feeder.engine.core.journal import shortened
+from tui_feeder.engine.core.symbol_name import is_pattern
 from tui_feeder.engine.exchanges.base import SymbolInfo
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode, UsageError
@@ -72,7 +72,7 @@ def run(loaded: LoadedConfig, start: int | None, end: int | None) -> int:
 async def _run(loaded: LoadedConfig, store: Store, start: int | None, end: int | None) -> int:
     config = loaded.config
     async with Connection(config, store) as connection:
-        listed = await connection.listed()
+        listed = await connection.listed(config.application.symbols)
         symbols, unknown = _choose(loaded, connection, listed)
         if connection.refused:
             typer.echo(f"REST cannot be used: {connection.refused}; archives alone are read", err=True)

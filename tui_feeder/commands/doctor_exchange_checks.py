@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 from tui_feeder.commands.doctor_checks import Finding
 from tui_feeder.commands.symbols import listed_symbols
 from tui_feeder.config import Config
-from tui_feeder.engine.acquisition.tracked_symbol import is_pattern
 from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.journal import shortened
 from tui_feeder.engine.core.proxy import ProxyError, routes, routes_text
+from tui_feeder.engine.core.symbol_name import is_pattern
 from tui_feeder.engine.exchanges.base import (
     ArchiveError,
     Exchange,
@@ -142,7 +142,7 @@ async def rest(config: Config, exchange: Exchange) -> tuple[list[Finding], Marke
     found: list[Finding] = []
     try:
         await exchange.sync_clock()
-        listings = await exchange.listings()
+        listings = await exchange.listings(config.application.symbols)
         market.listed = listings.symbols
         found.append(_symbols(config, market))
         if listings.unusable:

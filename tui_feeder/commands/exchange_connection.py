@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -80,8 +80,11 @@ class Connection:
             on_archive=on_archive,
         )
 
-    async def listed(self) -> dict[str, SymbolInfo]:
+    async def listed(self, wanted: Sequence[str]) -> dict[str, SymbolInfo]:
         """Measure the exchange's clock and read its symbols; empty where REST refuses, see ``refused``.
+
+        Args:
+            wanted: names and patterns of the symbols needed.
 
         Raises:
             ExchangeError: it cannot be reached.
@@ -89,7 +92,7 @@ class Connection:
         for attempt in range(1, _TRIES + 1):
             try:
                 await self.exchange.sync_clock()
-                found = await self.exchange.listings()
+                found = await self.exchange.listings(wanted)
                 self.unusable = found.unusable
                 return found.symbols
             except RestError as error:

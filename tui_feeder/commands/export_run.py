@@ -16,8 +16,8 @@ import typer
 from tui_feeder.atomic_write import atomic_write, is_regular_file
 from tui_feeder.commands.damaged_days import report_damaged_days
 from tui_feeder.commands.formatting import plural
-from tui_feeder.engine.acquisition.tracked_symbol import is_pattern
 from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.core.symbol_name import is_pattern
 from tui_feeder.errors import ExitCode, HostError, UsageError
 from tui_feeder.research import CANDLE, Candles, CandleStore, DamagedDayWarning, open_store
 from tui_feeder.time_format import parse_timeframe

@@ -106,7 +106,7 @@ class _Verification:
                     await asyncio.wrap_future(self._store.flushed())  # damaged days are missing from here on
             if not self._request.offline and self._found:
                 async with Connection(self._config, self._store) as connection:
-                    await connection.listed()
+                    await connection.listed([findings.symbol for findings in self._found])
                     for findings in self._found:
                         await self._compare(connection, findings)
         finally:

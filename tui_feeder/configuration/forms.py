@@ -10,7 +10,10 @@ from tui_feeder.configuration.text import to_toml
 from tui_feeder.configuration.values import Rule, between
 from tui_feeder.spelling import did_you_mean
 
-_SYMBOL = re.compile(r"[^\s,;:\"'`\\/#=.a-z\x00-\x1f\x7f]{1,64}")
+#: Markets that a symbol may name before a colon. The first is that of a symbol that names none.
+MARKETS = ("usdm", "spot", "coinm")
+_PREFIX = f"(?:(?:{'|'.join(MARKETS)}):)?"
+_SYMBOL = re.compile(_PREFIX + r"[^\s,;:\"'`\\/#=.a-z\x00-\x1f\x7f]{1,64}")
 
 
 def _matches(allowed: str, pattern: str) -> Rule:
@@ -37,8 +40,16 @@ def _is_symbol(text: str) -> bool:
 
 
 def _symbol_in_capitals(text: str) -> str | None:
-    capitals = text.strip().upper()
-    return did_you_mean(capitals) if _SYMBOL.fullmatch(capitals) else None
+    market, mark, name = text.strip().rpartition(":")
+    capitals = market.lower() + mark + name.upper()
+    if _SYMBOL.fullmatch(capitals):
+        return did_you_mean(capitals)
+    return f"a market is one of {', '.join(MARKETS)}" if mark else None
+
+
+def _without_usual_market(text: str) -> str:
+    """A symbol in its one form: that of the usual market names none."""
+    return text.removeprefix(f"{MARKETS[0]}:")
 
 
 _SOME = Rule(", at least one", lambda values: len(values) > 0)
@@ -52,7 +63,13 @@ WebSocketUrl: TypeAlias = Annotated[str, _url("ws", "wss")]
 ProxyRoute: TypeAlias = ProxyAddress | Literal["none"]
 """A proxy, or that there is none."""
 Symbol: TypeAlias = Annotated[
-    str, Rule(' like "BTCUSDT", "ALL", or a pattern like "*USDT"', _is_symbol, remedy=_symbol_in_capitals)
+    str,
+    Rule(
+        ' like "BTCUSDT", "spot:BTCUSDT", "ALL", or a pattern like "*USDT"',
+        _is_symbol,
+        remedy=_symbol_in_capitals,
+        tidy=_without_usual_market,
+    ),
 ]
 Symbols: TypeAlias = Annotated[tuple[Symbol, ...], _SOME, _UNIQUE]
 Timeframe: TypeAlias = Annotated[
@@ -67,9 +84,10 @@ EmaPeriods: TypeAlias = Annotated[tuple[Annotated[int, between(1, 10_000)], ...]
 SymbolName: TypeAlias = Annotated[
     str,
     Rule(
-        ' like "BTCUSDT"',
-        lambda text: _is_symbol(text) and text != "ALL" and not set("*?[]!") & set(text),
+        ' like "BTCUSDT" or "spot:BTCUSDT"',
+        lambda text: _is_symbol(text) and text.rpartition(":")[2] != "ALL" and not set("*?[]!") & set(text),
         remedy=_symbol_in_capitals,
+        tidy=_without_usual_market,
         message="is not the name of a symbol",
     ),
 ]

@@ -294,10 +294,13 @@ def _unused_increments(profile: VolumeProfile) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+_MARKET_ADDRESSES = ("spot.rest_url", "spot.stream_url", "coinm.rest_url", "coinm.stream_url")
+
+
 def _addresses(config: Config) -> Iterator[Finding]:
     exchange = config.exchange
-    for name in ("rest_url", "stream_url", "archive_url"):
-        url: str = getattr(exchange, name)
+    for name in ("rest_url", "stream_url", "archive_url", *_MARKET_ADDRESSES):
+        url = str(value_at(config, ("exchange", *name.split("."))))
         if url.startswith(("http://", "ws://")) and not is_loopback(url):
             secure = url.replace("://", "s://", 1)
             yield Finding(

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol, is_pattern
+from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.analytics.ema import SEED_WEIGHT, weight_of
 from tui_feeder.engine.analytics.timeframe_state import TimeframeState
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Candle, Source
+from tui_feeder.engine.core.symbol_name import is_pattern
 from tui_feeder.engine.derived.settings import analysed
 from tui_feeder.engine.derived.stored_reads import SOURCED_MS
 from tui_feeder.engine.engine import Engine

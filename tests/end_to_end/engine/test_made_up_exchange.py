@@ -70,7 +70,7 @@ class MadeUpExchange:
     async def sync_clock(self) -> Step:
         return Step(0.0, self.clock.now())
 
-    async def listings(self) -> Listings:
+    async def listings(self, wanted: Sequence[str]) -> Listings:
         return Listings({COIN: SymbolInfo(COIN, tick_size=0.1)}, {})
 
     async def first_minute(self, symbol: str, start: int) -> int | None:

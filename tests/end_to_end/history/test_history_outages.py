@@ -144,7 +144,7 @@ async def test_an_unknown_symbol_says_so_and_harms_no_other_and_is_not_asked_for
 
 async def refresh(engine: Engine) -> None:
     """What the engine does every few minutes by itself."""
-    engine.subscriptions.listed = (await engine.exchange.listings()).symbols
+    engine.subscriptions.listed = (await engine.exchange.listings(engine.config.application.symbols)).symbols
     engine.subscriptions.assign(list(engine.tracked))
 
 

@@ -19,6 +19,7 @@ from tui_feeder.engine.core.coverage import EMPTY, span
 from tui_feeder.engine.exchanges.base import Page, Refusal, RestError
 from tui_feeder.engine.exchanges.binance import rest
 from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
+from tui_feeder.engine.exchanges.binance.budget import RequestBudget
 from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import SimulatedClock
@@ -126,19 +127,20 @@ async def test_a_request_that_waited_for_weight_is_not_sent_into_a_ban(
 
 async def test_a_ban_is_kept_across_a_restart_whatever_the_unmeasured_clock_says(tmp_path: Path) -> None:
     store = Store(tmp_path, exchange="a test")
-    assert known_ban(store, ExchangeClock()) == 0
+    assert known_ban(store, "ban", ExchangeClock()) == 0
     hand = HandClock(MOMENT)
-    keep_ban(store, LeapClock(hand), MOMENT + 180_000)
+    keep_ban(store, "ban", LeapClock(hand), MOMENT + 180_000)
     store.close()
     store = Store(tmp_path, exchange="a test")
     # This machine's clock is months away from the exchange's, and nothing may be asked to find out.
     clock = ExchangeClock()
-    left = known_ban(store, clock) - clock.now()
+    left = known_ban(store, "ban", clock) - clock.now()
     assert 170_000 < left <= 180_000
     quick = ExchangeClock(rate=60.0)
-    assert known_ban(store, quick) - quick.now() < left
+    assert known_ban(store, "ban", quick) - quick.now() < left
     async with Exchange(synthetic_market([LTC], as_of_ms=NOON), hand) as exchange:
-        rest = RestClient(exchange.rest_url, clock, banned_until=known_ban(store, clock))
+        budget = RequestBudget(2_400, clock, banned_until=known_ban(store, "ban", clock))
+        rest = RestClient(exchange.rest_url, clock, budget=budget)
         with pytest.raises(RestError, match="no request during a ban"):
             await rest.sync_clock()
         assert not exchange.requests
@@ -152,7 +154,8 @@ async def test_a_ban_learnt_before_the_clock_is_measured_lasts_as_long_as_it_is_
     for header in (True, False):
         clock = ExchangeClock()  # months ahead of this exchange
         bans: list[int] = []
-        rest = RestClient(parts.exchange.rest_url, clock, on_ban=bans.append)
+        budget = RequestBudget(2_400, clock, on_ban=bans.append)
+        rest = RestClient(parts.exchange.rest_url, clock, budget=budget)
         parts.exchange.faults.switch_on("rest-418", header=header)
         with pytest.raises(RestError):
             await rest.sync_clock()
@@ -164,7 +167,7 @@ async def test_a_ban_learnt_before_the_clock_is_measured_lasts_as_long_as_it_is_
         assert bans == [rest.banned_until]
         assert 115_000 < rest.banned_until - clock.now() <= 120_000
         # Over, it is over, although the clock is set back by months.
-        rest.banned_until = clock.now()
+        budget.banned_until = clock.now()
         await rest.sync_clock()
         await rest.sync_clock()
         assert abs(clock.now() - MOMENT) < 5_000

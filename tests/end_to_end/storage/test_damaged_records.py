@@ -112,7 +112,7 @@ def test_damaged_notes_count_as_absent(tmp_path: Path, damage: bytes) -> None:
         store.put(BTC, rows, Source.REST).result()
         for note in ("ban", f"basis {BTC}", f"revisions {BTC}"):
             store.put_note(note, damage).result()
-        assert known_ban(store, ExchangeClock()) == 0
+        assert known_ban(store, "ban", ExchangeClock()) == 0
         assert inputs_of(store, BTC).tick_size is None
         revisions = revisions_of(store, BTC)
         assert revisions is not None
@@ -131,7 +131,7 @@ def test_a_ban_that_no_exchange_gives_is_not_believed(tmp_path: Path, seconds: i
     with contextlib.closing(Store(tmp_path, exchange="x")) as store:
         note = {"until": now + seconds * 1000, "learnt": now, "learnt_here": int(clock.wall() * 1000)}
         store.put_note("ban", json.dumps(note).encode()).result()
-        assert known_ban(store, clock) <= clock.now()
+        assert known_ban(store, "ban", clock) <= clock.now()
 
 
 def test_a_damaged_message_holds_up_none_behind_it(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ READ_AS = {
     "volume_profile": (r"volume_profile(\.for_symbol\(symbol\))?|(self\.)?settings|chosen|s|self", "*"),
     "volume_profile.reprocessing": (r"reprocessing", "*"),
     "exchange": (r"exchange", "*"),
+    "exchange.spot": (r"exchange\.spot", "*"),
+    "exchange.coinm": (r"exchange\.coinm", "*"),
     "ui": (r"ui", "*"),
     "alerts": (r"alerts|settings|stated", "*"),
     "service": (r"service|settings", "*"),

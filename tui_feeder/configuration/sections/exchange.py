@@ -10,6 +10,22 @@ from tui_feeder.configuration.forms import HttpUrl, ProxyRoute, Seconds, WebSock
 from tui_feeder.configuration.values import Key
 
 
+class Spot(Struct, frozen=True):
+    """Spot, of symbols like "spot:BTCUSDT": asked only where one of them is followed."""
+
+    rest_url: Annotated[HttpUrl, Key("REST of spot; data-api.binance.vision has the public data alone")] = (
+        "https://api.binance.com"
+    )
+    stream_url: Annotated[WebSocketUrl, Key("WebSocket of spot")] = "wss://stream.binance.com:9443"
+
+
+class CoinM(Struct, frozen=True):
+    """COIN-M futures, of symbols like "coinm:BTCUSD_PERP": asked only where one of them is followed."""
+
+    rest_url: Annotated[HttpUrl, Key("REST of COIN-M futures")] = "https://dapi.binance.com"
+    stream_url: Annotated[WebSocketUrl, Key("WebSocket of COIN-M futures")] = "wss://dstream.binance.com"
+
+
 class Exchange(Struct, frozen=True):
     """Where the exchange is. The URLs carry no trailing slash; paths are appended."""
 
@@ -32,3 +48,5 @@ class Exchange(Struct, frozen=True):
     ] = 1.0
     request_timeout_seconds: Annotated[Seconds, Key("how long a REST request waits for its answer")] = 10.0
     archive_concurrency: Annotated[int, Key("archive files downloaded at once", 1, 100)] = 4
+    spot: Spot = Spot()
+    coinm: CoinM = CoinM()

@@ -165,7 +165,7 @@ class Subscriptions:
         while True:
             try:
                 await self._exchange.sync_clock()
-                found = await self._exchange.listings()
+                found = await self._exchange.listings(self._wanted)
                 self._apply_listings(found)
                 if not found.symbols:
                     raise RestError(Refusal.EMPTY_ANSWER, "it lists no symbol that can be used")
@@ -195,7 +195,7 @@ class Subscriptions:
                     await self._read_now.wait()
             self._read_now.clear()
             try:
-                self._apply_listings(await self._exchange.listings())
+                self._apply_listings(await self._exchange.listings(self._wanted))
             except RestError as error:
                 self._journal.fault("listings_failed", str(error))
                 self._listings_failed = True

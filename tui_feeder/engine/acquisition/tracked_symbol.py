@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +13,7 @@ from tui_feeder.engine.analytics.timeframe_state import TimeframeState
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle
 from tui_feeder.engine.core.day_window import DayWindow
 from tui_feeder.engine.core.decimals import places
+from tui_feeder.engine.core.symbol_name import is_pattern, matches
 from tui_feeder.engine.exchanges.base import SymbolInfo, Trading
 from tui_feeder.monitor import TimeframeView
 
@@ -60,23 +60,11 @@ class TrackedSymbol:
         )
 
 
-def is_pattern(name: str) -> bool:
-    """Checks whether a name of the configuration or command line can stand for several symbols.
-
-    Args:
-        name: a name or pattern.
-
-    Returns:
-        True for ``ALL`` and for names with ``*`` or ``?``.
-    """
-    return name == "ALL" or "*" in name or "?" in name
-
-
 def matching(wanted: Sequence[str], there: Iterable[str]) -> list[str]:
     """Resolves names and patterns.
 
-    ``ALL`` is all that are there, ``*`` and ``?`` match as in file names; a plain name stays whether it is
-    there or not.
+    ``ALL`` is all that are there, ``*`` and ``?`` match as in file names, each within its market; a plain
+    name stays whether it is there or not.
 
     Args:
         wanted: names and patterns.
@@ -88,12 +76,7 @@ def matching(wanted: Sequence[str], there: Iterable[str]) -> list[str]:
     there = list(there)
     chosen: dict[str, None] = {}
     for name in wanted:
-        pattern = "*" if name == "ALL" else name
-        found = (
-            [symbol for symbol in there if fnmatch.fnmatchcase(symbol, pattern)]
-            if is_pattern(name)
-            else [name]
-        )
+        found = [symbol for symbol in there if matches(name, symbol)] if is_pattern(name) else [name]
         chosen.update(dict.fromkeys(found))
     return list(chosen)
 

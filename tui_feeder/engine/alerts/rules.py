@@ -8,12 +8,13 @@ stayed so is reported at its end.
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import msgspec
+
+from tui_feeder.engine.core.symbol_name import matches
 
 Kind: TypeAlias = Literal[
     "trend_flip",
@@ -61,9 +62,9 @@ class Rule:
             symbol: the symbol.
 
         Returns:
-            True if it does.
+            True if it does; ``ALL`` alone is every symbol of every market.
         """
-        return any(name in ("ALL", symbol) or fnmatch.fnmatchcase(symbol, name) for name in self.symbols)
+        return any(name == "ALL" or matches(name, symbol) for name in self.symbols)
 
 
 class Alert(msgspec.Struct, frozen=True):

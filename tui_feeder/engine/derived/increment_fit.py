@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 from decimal import Decimal
 
 from tui_feeder.config import Config
@@ -16,6 +15,7 @@ from tui_feeder.engine.analytics.profile.increments import (
     typical_range,
 )
 from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.core.symbol_name import matches
 from tui_feeder.engine.derived.inputs import settings_of
 from tui_feeder.engine.derived.stored_profiles import newest_day
 from tui_feeder.engine.storage.store import Store, StoreError
@@ -71,9 +71,8 @@ def misfits_in(store: Store, config: Config) -> list[str]:
         One sentence for each symbol whose increment does not fit.
     """
     texts = []
-    wanted = ["*" if name == "ALL" else name for name in config.application.symbols]
     for symbol in store.symbols():
-        if not any(fnmatch.fnmatchcase(symbol, name) for name in wanted):
+        if not any(matches(name, symbol) for name in config.application.symbols):
             continue
         settings, day = settings_of(store, config, symbol).profile, newest_day(store, symbol)
         if settings is None or settings.price_increment_mode == "Auto" or day is None:

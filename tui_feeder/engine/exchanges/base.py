@@ -46,6 +46,8 @@ class SymbolInfo:
     """Whether ``ALL`` and patterns take it in; otherwise its name must be stated in full."""
     listed_hint: int = 0
     """When its trading began, ms; wrong for many symbols, so it decides nothing alone. 0: not stated."""
+    contract_size: float = 0.0
+    """What a contract is worth, in the quote asset; 0 where trades are not counted in contracts."""
 
     @property
     def price_decimals(self) -> int:
@@ -296,6 +298,8 @@ class MarketFacts:
     """A candle read later than this after the end of its minute no longer changes."""
     archive_published: Callable[[File], int] | None
     """When (exchange ms) a file can be expected; earlier requests find nothing. None: there is no archive."""
+    omits_minutes: bool = False
+    """Whether the exchange has no candle at all of some minutes, for good, as of those of an outage."""
 
 
 class Exchange(Protocol):
@@ -343,8 +347,15 @@ class Exchange(Protocol):
         """
         ...
 
-    async def listings(self) -> Listings:
-        """Every listed symbol.
+    async def listings(self, wanted: Sequence[str]) -> Listings:
+        """Every listed symbol of the markets in use.
+
+        Args:
+            wanted: names and patterns to follow; where there are several markets, those that they name are in
+                use from now on.
+
+        Returns:
+            The symbols; of a name whose market's list cannot be had, why.
 
         Raises:
             RestError: no usable answer.

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tui_feeder.config import Config
 from tui_feeder.engine.exchanges.base import Exchange, Notes
-from tui_feeder.engine.exchanges.binance.exchange import usdm_exchange
+from tui_feeder.engine.exchanges.binance.markets import binance_markets
 
 
 def configured_exchange(config: Config, workers: ThreadPoolExecutor, notes: Notes | None = None) -> Exchange:
@@ -23,4 +23,4 @@ def configured_exchange(config: Config, workers: ThreadPoolExecutor, notes: Note
     Raises:
         ProxyError: the proxy on the way cannot be used.
     """
-    return usdm_exchange(config, workers, notes)
+    return binance_markets(config, workers, notes)

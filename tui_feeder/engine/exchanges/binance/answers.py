@@ -33,8 +33,10 @@ class _Filter(msgspec.Struct):
 
 class _Symbol(msgspec.Struct):
     symbol: str
-    status: str
     filters: list[Any]
+    status: str = ""
+    contractStatus: str = ""
+    contractSize: Any = 0
     contractType: str = "PERPETUAL"
     onboardDate: Any = 0
 
@@ -133,15 +135,20 @@ def _symbol_info(raw: _Symbol) -> SymbolInfo:
         if isinstance(entry, dict) and entry.get("filterType") == "PRICE_FILTER":
             stated = msgspec.convert(entry, _Filter).tickSize
     tick = _tick(stated)
+    status = raw.contractStatus or raw.status
+    if not status:
+        raise ValueError("it has no status")
+    size = raw.contractSize
     hint = raw.onboardDate
     known = isinstance(hint, int) and not isinstance(hint, bool) and 0 <= hint < 1 << 53
     return SymbolInfo(
         symbol=raw.symbol,
         tick_size=float(tick),
-        trading=_TRADING.get(raw.status, Trading.NO_LONGER),
-        status=raw.status,
+        trading=_TRADING.get(status, Trading.NO_LONGER),
+        status=status,
         matches_patterns=raw.contractType in ("PERPETUAL", "TRADIFI_PERPETUAL"),
         listed_hint=hint if known else 0,
+        contract_size=float(size) if isinstance(size, int | float) and 0 < size < _TICKS[1] else 0.0,
     )
 
 
@@ -178,12 +185,13 @@ class Klines(NamedTuple):
     unusable: tuple[str, ...]  # why entries were left out, each one
 
 
-def klines(body: bytes, interval: str) -> Klines:
+def klines(body: bytes, interval: str, *, may_end_early: bool = False) -> Klines:
     """Decodes a klines response in whatever order; entries that are no candles are left out.
 
     Args:
         body: of the response.
         interval: of the candles, as requested: ``1m``, ``4h``, ``1d``.
+        may_end_early: whether a candle may end before its interval is over, as before an outage.
 
     Returns:
         The rows, and what was left out.
@@ -205,7 +213,8 @@ def klines(body: bytes, interval: str) -> Klines:
     rows = np.array([(*r[:6], *r[7:11]) for r in table], dtype=ROW)
     ends = np.array([r[6] for r in table], dtype=np.int64)
     length = int(interval[:-1]) * _UNITS[interval[-1]] * SECOND_MS
-    wrong = ends != rows["open_time"] + (length - 1)
+    last = rows["open_time"] + (length - 1)
+    wrong = (ends > last) | (ends <= rows["open_time"]) if may_end_early else ends != last
     unusable += [
         f"the candle of {at} does not end {length} ms after it begins" for at in rows["open_time"][wrong]
     ]

@@ -63,7 +63,7 @@ class ArchiveClient:
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._proxy = (proxies or Proxies()).of(self.base_url)
-        self._folder = market.archive_folder
+        self._market = market
         self.files = 0
         self.bytes = 0
         self.refused = 0
@@ -101,7 +101,7 @@ class ArchiveClient:
             ArchiveError: not there, damaged, too large, or its SHA256 differs.
         """
         loop = asyncio.get_running_loop()
-        path = archive_path(self._folder, file, symbol)
+        path = archive_path(self._market.archive_folder, file, symbol)
         name = path.rpartition("/")[2]
         async with self._slots:
             for attempt in (1, 2):
@@ -111,7 +111,9 @@ class ArchiveClient:
                     raise ArchiveError(f"{name} is not there", missing=True)
                 wanted = _digest_of(stated.content if stated else b"")
                 try:
-                    parsed, digest = await loop.run_in_executor(self._workers, _open, zipped.content, wanted)
+                    parsed, digest = await loop.run_in_executor(
+                        self._workers, _open, zipped.content, wanted, self._market.may_end_early
+                    )
                 except ArchiveError as error:
                     self.refused += 1
                     if attempt == 2:
@@ -168,7 +170,7 @@ def _digest_of(checksum: bytes) -> str | None:
     return text if len(text) == 64 and all(c in "0123456789abcdef" for c in text) else None
 
 
-def _open(zipped: bytes, wanted: str | None) -> tuple[kline_csv.Parsed, str]:
+def _open(zipped: bytes, wanted: str | None, may_end_early: bool = False) -> tuple[kline_csv.Parsed, str]:
     """Hash, inflate and parse a zip: its candles in order, and its SHA256. Runs in a worker thread.
 
     Raises:
@@ -185,7 +187,7 @@ def _open(zipped: bytes, wanted: str | None) -> tuple[kline_csv.Parsed, str]:
         # Nothing is ever unpacked to disk, so a name like ../x can do no harm; refuse it anyway.
         if "/" in members[0].filename or "\\" in members[0].filename:
             raise ArchiveError("its member has a path in its name")
-        rows, refused = kline_csv.parse(_inflate(zipped, members[0]))
+        rows, refused = kline_csv.parse(_inflate(zipped, members[0]), may_end_early=may_end_early)
         return kline_csv.Parsed(kline_csv.in_order(rows), refused), digest
     # The stub of isal declares its exception as an instance.
     except (zipfile.BadZipFile, isal_zlib.IsalError, struct.error, OSError, EOFError) as error:  # type: ignore[misc]

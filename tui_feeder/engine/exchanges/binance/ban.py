@@ -9,7 +9,6 @@ from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.decoding import UNREADABLE
 from tui_feeder.engine.exchanges.base import Notes
 
-_NOTE = "ban"
 #: A ban lasts three days at most, and is stated with some margin.
 _LONGEST_MS = 4 * DAY_MS
 
@@ -22,21 +21,22 @@ class Ban(msgspec.Struct, frozen=True):
     learnt_here: int  # wall time of this machine
 
 
-def keep_ban(notes: Notes, clock: ExchangeClock, until: int) -> None:
+def keep_ban(notes: Notes, name: str, clock: ExchangeClock, until: int) -> None:
     """Write down a ban, unless nothing may be written.
 
     Args:
         notes: where it is kept.
+        name: of the note: markets whose requests are counted apart are banned apart.
         clock: the exchange's.
         until: when it ends, exchange ms.
     """
     if notes.read_only:
         return
     ban = Ban(until, clock.now(), int(clock.wall() * 1000))
-    notes.put_note(_NOTE, msgspec.json.encode(ban))
+    notes.put_note(name, msgspec.json.encode(ban))
 
 
-def known_ban(notes: Notes, clock: ExchangeClock) -> int:
+def known_ban(notes: Notes, name: str, clock: ExchangeClock) -> int:
     """Until when an earlier run was banned.
 
     The clock need not be measured: that would take a request. How long the ban still lasts follows
@@ -44,12 +44,13 @@ def known_ban(notes: Notes, clock: ExchangeClock) -> int:
 
     Args:
         notes: where it was kept.
+        name: of the note.
         clock: the exchange's.
 
     Returns:
         Exchange ms; 0 if it was not.
     """
-    found = notes.note(_NOTE)
+    found = notes.note(name)
     if found is None:
         return 0
     try:

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import replace
 
-from tui_feeder.config import Config
+import numpy as np
+
 from tui_feeder.engine.core.archive_file import File
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS, Candle, Rows
 from tui_feeder.engine.core.clock import ExchangeClock, Step
-from tui_feeder.engine.core.proxy import Proxies, configured_proxies
+from tui_feeder.engine.core.proxy import Proxies
 from tui_feeder.engine.exchanges.base import (
     ArchiveRows,
     ExchangeStatus,
     Listings,
     MarketFacts,
-    Notes,
     Page,
     StreamHandlers,
 )
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
-from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
+from tui_feeder.engine.exchanges.binance.contracts import candle_in_assets, rows_in_assets
 from tui_feeder.engine.exchanges.binance.market import Market
 from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.engine.exchanges.binance.stream import MarketStreams
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.live_access import Forwarded
+
+#: Minutes read at once where the first of a day is looked for: the most for the weight.
+_PAGE_MS = 480 * MINUTE_MS
 
 
 class BinanceExchange:
@@ -53,12 +56,13 @@ class BinanceExchange:
         self.on_reached: Callable[[bool], None] = lambda _: None
         self.on_unusable: Callable[[int, str, str], None] = lambda *_: None
         rest.on_reached = lambda everything: self.on_reached(everything)
-        rest.on_unusable = lambda count, why, symbol: self.on_unusable(count, why, symbol)
+        rest.on_unusable = lambda count, why, bare: self.on_unusable(count, why, market.prefix + bare)
         self._rest = rest
         self._archive = archive
         self._stream_url = stream_url
         self._proxies = proxies
         self._market = market
+        self._sizes: dict[str, float] = {}  # of contracts, as listed
 
     def facts(self, symbol: str) -> MarketFacts:
         """Those of the market.
@@ -83,9 +87,31 @@ class BinanceExchange:
         """Measure the exchange's time by a few requests."""
         return await self._rest.sync_clock()
 
-    async def listings(self) -> Listings:
-        """Every listed symbol; takes over the weight limit that is stated with them."""
-        return await self._rest.listings()
+    async def listings(self, wanted: Sequence[str] = ()) -> Listings:
+        """Every listed symbol; takes over the weight limit that is stated with them.
+
+        Args:
+            wanted: of no effect, the market is always in use.
+
+        Returns:
+            The symbols of the market.
+        """
+        found, prefix = await self._rest.listings(), self._market.prefix
+        if not prefix:
+            return found
+        symbols = {prefix + name: replace(info, symbol=prefix + name) for name, info in found.symbols.items()}
+        self._sizes = {name: info.contract_size for name, info in symbols.items() if info.contract_size}
+        # No entries: clients they are passed on to would take their names for those of the unnamed market.
+        return Listings(symbols, {prefix + name: why for name, why in found.unusable.items()})
+
+    def _size(self, symbol: str) -> float | None:
+        """What a contract is worth, in the quote asset; None where trades are not counted in contracts."""
+        usual = self._market.contract_size
+        return None if usual is None else self._sizes.get(symbol) or usual(self._market.bare(symbol))
+
+    def _in_assets(self, rows: Rows, symbol: str) -> Rows:
+        size = self._size(symbol)
+        return rows if size is None else rows_in_assets(rows, size)
 
     async def first_minute(self, symbol: str, start: int) -> int | None:
         """The first minute of which there is a candle.
@@ -97,8 +123,31 @@ class BinanceExchange:
         Returns:
             Its open time (ms), None if there is none.
         """
-        rows = await self._rest.klines(symbol, start=start, limit=1)
+        if self._market.newest_of_ms is not None:
+            return await self._first_of_windows(symbol, start, self._market.newest_of_ms)
+        rows = await self._rest.klines(self._market.bare(symbol), start=start, limit=1)
         return int(rows["open_time"][0]) if len(rows) else None
+
+    async def _first_of_windows(self, symbol: str, start: int, window: int) -> int | None:
+        """The first minute where no answer begins with the oldest candle: by days, then by minutes."""
+        now = self.clock.now()
+        for low in range(start // DAY_MS * DAY_MS, now, window):
+            days = await self._page(symbol, DAY_MS, low, low + window, urgent=False)
+            # A day that is not over is no closed candle: the newest one shown is it.
+            first = int(days.rows["open_time"][0]) if len(days.rows) else days.newest
+            if not first:
+                continue
+            for begin in range(max(start, first), min(first + DAY_MS, now), _PAGE_MS):
+                end = min(begin + _PAGE_MS, first + DAY_MS)
+                rows = (await self._page(symbol, MINUTE_MS, begin, end, urgent=False)).rows
+                if len(rows):
+                    return int(rows["open_time"][0])
+        return None
+
+    async def _page(self, symbol: str, length: int, start: int, end: int, *, urgent: bool) -> Page:
+        interval, limit = self._market.intervals[length // 1000], (end - start) // length
+        bare = self._market.bare(symbol)
+        return await self._rest.page(bare, interval, start, end, limit, urgent=urgent)
 
     async def candles(
         self, symbol: str, timeframe: int, start: int, end: int, *, urgent: bool = False
@@ -115,9 +164,14 @@ class BinanceExchange:
         Returns:
             Those there are, and which is the newest one shown.
         """
-        limit = (end - start) // (timeframe * 1000)
-        interval = self._market.intervals[timeframe]
-        return await self._rest.page(symbol, interval, start, end, limit, urgent=urgent)
+        length = timeframe * SECOND_MS
+        window = (self._market.newest_of_ms or end - start) // length * length
+        pages = [
+            await self._page(symbol, length, low, min(low + window, end), urgent=urgent)
+            for low in range(start, end, window)
+        ]
+        rows = pages[0].rows if len(pages) == 1 else np.concatenate([page.rows for page in pages])
+        return Page(self._in_assets(rows, symbol), max(page.newest for page in pages))
 
     async def read_archive(self, file: File, symbol: str, on_bytes: Callable[[int], None]) -> ArchiveRows:
         """Download, check and parse an archive file.
@@ -130,7 +184,8 @@ class BinanceExchange:
         Returns:
             Its rows, and what it was.
         """
-        return await self._archive.fetch(file, symbol, on_bytes)
+        found = await self._archive.fetch(file, self._market.bare(symbol), on_bytes)
+        return replace(found, rows=self._in_assets(found.rows, symbol))
 
     async def forward(self, name: str, parameters: Sequence[tuple[str, str]]) -> Forwarded:
         """Send a public request for another program, within the weight budget.
@@ -153,43 +208,20 @@ class BinanceExchange:
         Returns:
             Of no symbols yet.
         """
+        if self._market.contract_size is not None:
+            handlers = replace(handlers, candle=self._convert_for(handlers.candle))
         return MarketStreams(self._stream_url, [], self.clock, handlers, self._proxies, self._market)
+
+    def _convert_for(
+        self, candle_handler: Callable[[str, Candle, bool, int], None]
+    ) -> Callable[[str, Candle, bool, int], None]:
+        def convert(symbol: str, candle: Candle, closed: bool, at: int) -> None:
+            size = self._size(symbol)
+            candle_handler(symbol, candle if size is None else candle_in_assets(candle, size), closed, at)
+
+        return convert
 
     async def close(self) -> None:
         """Close every connection."""
         await self._rest.close()
         await self._archive.close()
-
-
-def usdm_exchange(config: Config, workers: ThreadPoolExecutor, notes: Notes | None) -> BinanceExchange:
-    """USD-M futures as the configuration says.
-
-    Args:
-        config: its section ``exchange``.
-        workers: the thread that hashes, inflates and parses archives.
-        notes: where a ban is kept that must outlast the process; None keeps none.
-
-    Returns:
-        Not connected yet.
-
-    Raises:
-        ProxyError: the proxy on the way cannot be used.
-    """
-    exchange, proxies = config.exchange, configured_proxies(config)
-    clock = ExchangeClock(exchange.clock_rate)
-    rest = RestClient(
-        exchange.rest_url,
-        clock,
-        timeout=exchange.request_timeout_seconds,
-        banned_until=known_ban(notes, clock) if notes is not None else 0,
-        on_ban=partial(keep_ban, notes, clock) if notes is not None else lambda _: None,
-        proxies=proxies,
-    )
-    archive = ArchiveClient(
-        exchange.archive_url,
-        workers,
-        concurrency=exchange.archive_concurrency,
-        timeout=exchange.request_timeout_seconds,
-        proxies=proxies,
-    )
-    return BinanceExchange(rest, archive, exchange.stream_url, proxies)

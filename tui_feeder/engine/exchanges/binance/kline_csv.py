@@ -43,15 +43,16 @@ class Parsed(NamedTuple):
     refused: tuple[RefusedLine, ...]
 
 
-def parse(text: bytes, interval_ms: int = MINUTE_MS) -> Parsed:
+def parse(text: bytes, interval_ms: int = MINUTE_MS, *, may_end_early: bool = False) -> Parsed:
     """Parses every row of a file in its order; lines that are no candles are set aside.
 
     A line is no candle when it has not twelve numbers, when a time or a count makes no sense, or when it
-    does not close an interval after it opens.
+    does not close an interval after it opens, or before that where this may be.
 
     Args:
         text: the whole file.
         interval_ms: length of its candles.
+        may_end_early: whether a candle may end before its interval is over, as before an outage.
 
     Returns:
         Rows of dtype ROW, and the lines set aside.
@@ -66,15 +67,16 @@ def parse(text: bytes, interval_ms: int = MINUTE_MS) -> Parsed:
         start = text.find(b"\n") + 1 or len(text)
         if text.count(b",", 0, start) != _COLUMNS - 1:
             raise CsvError("it begins with neither a candle nor a header")
+    lengths = range(2 if may_end_early else interval_ms, interval_ms + 1)
     tables = []
     try:
         for lines in _slices(text, start):
             tables.append(_table(lines))
         if not tables:
             return Parsed(np.empty(0, dtype=ROW), ())
-        return Parsed(_rows(np.concatenate(tables), interval_ms), ())
+        return Parsed(_rows(np.concatenate(tables), lengths), ())
     except (msgspec.DecodeError, ValueError):
-        return _line_by_line(text, start, interval_ms)
+        return _line_by_line(text, start, lengths)
 
 
 def _slices(text: bytes, start: int) -> Iterator[bytes]:
@@ -86,16 +88,16 @@ def _slices(text: bytes, start: int) -> Iterator[bytes]:
         start = stop
 
 
-def _line_by_line(text: bytes, start: int, interval_ms: int) -> Parsed:
+def _line_by_line(text: bytes, start: int, lengths: range) -> Parsed:
     """What :func:`parse` gives, for a file some lines of which are no candles."""
     found: list[Rows] = []
     refused: list[RefusedLine] = []
     for lines in _slices(text, start):
         try:
-            found.append(_rows(_table(lines), interval_ms))
+            found.append(_rows(_table(lines), lengths))
         except (msgspec.DecodeError, ValueError):
             for line in lines.split(b"\n"):
-                _one(line, interval_ms, found, refused)
+                _add_line(line, lengths, found, refused)
             if len(refused) > _BAD_AT_ONCE:
                 break
     if len(refused) > min(_BAD_AT_ONCE, (sum(map(len, found)) + len(refused)) // _BAD_SHARE):
@@ -105,26 +107,27 @@ def _line_by_line(text: bytes, start: int, interval_ms: int) -> Parsed:
     return Parsed(np.concatenate(found), tuple(refused))
 
 
-def _one(line: bytes, interval_ms: int, found: list[Rows], refused: list[RefusedLine]) -> None:
+def _add_line(line: bytes, lengths: range, found: list[Rows], refused: list[RefusedLine]) -> None:
     """One line, to the candles or to what is refused."""
     try:
-        found.append(_rows(_table(line), interval_ms))
+        found.append(_rows(_table(line), lengths))
     except (msgspec.DecodeError, ValueError) as error:
         text = line.partition(b",")[0]
         stated = int(text) if text.isdigit() and len(text) < 17 else 0
         stated = stated // 1000 if stated >= _MICROSECONDS else stated
         if not stated and found:
-            stated = int(found[-1]["open_time"][-1]) + interval_ms
+            stated = int(found[-1]["open_time"][-1]) + lengths[-1]
         refused.append(RefusedLine(stated, line, str(error)))
 
 
-def _rows(table: NDArray[np.float64], interval_ms: int) -> Rows:
+def _rows(table: NDArray[np.float64], lengths: range) -> Rows:
     """Lines of twelve numbers as rows; ValueError if one of them is no candle."""
     times, ends = _milliseconds(table[:, 0]), _milliseconds(table[:, _CLOSE_TIME])
     if not ((times > 0) & (times < _MICROSECONDS) & (times % 1 == 0)).all():
         raise ValueError("its open time is not a time")
-    if not (ends == times + (interval_ms - 1)).all():
-        raise ValueError(f"it does not close {interval_ms} ms after it opens")
+    took = ends - times + 1
+    if not ((took >= lengths[0]) & (took <= lengths[-1])).all():
+        raise ValueError(f"it does not close {lengths[-1]} ms after it opens")
     trades = table[:, _FIELDS["trades"]]
     if not ((trades % 1 == 0) & (np.abs(trades) < 1 << 53)).all():
         raise ValueError("its count of trades is not a whole number")

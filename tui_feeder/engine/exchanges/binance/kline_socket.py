@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 STREAMS_PER_SOCKET = 200
 _SECONDS_PER_MESSAGE = 0.5
 _MAX_FRAME = 1 << 20
+_SHUTDOWN = "serverShutdown"  # sent some ten minutes before the exchange ends a connection
 _FIRST_DATA_SECONDS = 15.0  # an acknowledgement without data for so long means a dead path
 _SILENCE_SECONDS = 60.0
 
@@ -98,11 +99,13 @@ class KlineSocket:
         self.latency_ms: float | None = None
         self.reconnects = -1
         self.renewals = 0
+        self.ending = False  # the exchange has announced that it will end the present connection
         self.connected_at: int | None = None  # exchange ms at which the present connection was made
         self._known = set(symbols)
         self._orders: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
         self._number = 0  # of the last order
-        self.url = market_url(stream_url, map(kline_stream, symbols), market)
+        self.url = market_url(stream_url, map(kline_stream, map(market.bare, symbols)), market)
+        self._market = market
         self._proxy = (proxies or Proxies()).of(self.url)
         self._clock = clock
         self._handlers = handlers
@@ -174,7 +177,7 @@ class KlineSocket:
                     proxy=None if self._proxy is None else self._proxy.address.reveal(),
                     create_connection=partial(_Connection, self._take),  # type: ignore[arg-type]
                 ) as socket:
-                    self.connected_at = self._clock.now()
+                    self.connected_at, self.ending = self._clock.now(), False
                     await self._serve(socket)
                 self.reason = "closed by the exchange"
             except (OSError, websockets.WebSocketException, TimeoutError) as error:
@@ -233,7 +236,7 @@ class KlineSocket:
             self._orders.get_nowait()  # a new socket subscribes to everything at once
         method, symbols = "SUBSCRIBE", self.symbols
         while True:
-            for batch in order_batches([kline_stream(symbol) for symbol in symbols]):
+            for batch in order_batches([kline_stream(self._market.bare(symbol)) for symbol in symbols]):
                 self._number += 1
                 heartbeat(_SECONDS_PER_MESSAGE)
                 order = {"method": method, "params": batch, "id": self._number}
@@ -249,6 +252,9 @@ class KlineSocket:
             self._handlers.fault("unreadable frame", str(error))
             return
         data = envelope.data
+        if envelope.e == _SHUTDOWN or (data is not None and data.e == _SHUTDOWN):
+            self.ending = True
+            return
         if data is None or data.k is None:
             if envelope.code is not None or envelope.error is not None:
                 self._handlers.fault(
@@ -258,8 +264,9 @@ class KlineSocket:
                 self._handlers.fault("unknown event", data.e if data else "no data")
             return
         frame = data.k
-        if frame.s not in self._known or frame.i != "1m" or frame.t + MINUTE_MS - 1 != frame.T:
-            self._handlers.fault("unexpected candle", f"{frame.s} {frame.i}")
+        symbol = self._market.prefix + frame.s
+        if symbol not in self._known or frame.i != "1m" or frame.t + MINUTE_MS - 1 != frame.T:
+            self._handlers.fault("unexpected candle", f"{symbol} {frame.i}")
             return
         now = self._clock.now()
         self.state, self.reason = "live", ""
@@ -274,6 +281,6 @@ class KlineSocket:
         closed = frame.x
         if closed and 0 < data.E <= frame.T:  # both are of the exchange's clock, however wrong that is
             closed = False
-            text = f"{frame.s} minute {frame.t}: called closed at {data.E}, it ends at {frame.T}"
+            text = f"{symbol} minute {frame.t}: called closed at {data.E}, it ends at {frame.T}"
             self._handlers.fault("premature close", text)
-        self._handlers.candle(frame.s, frame.candle(), closed, data.E)
+        self._handlers.candle(symbol, frame.candle(), closed, data.E)

@@ -12,6 +12,10 @@ from tui_feeder.engine.exchanges.base import MarketFacts
 class Market:
     """A market of Binance: what its REST, streams and archive need beside an address."""
 
+    name: str
+    """As ``[exchange.NAME]`` and sockets show it."""
+    prefix: str
+    """What names of its symbols begin with here; the exchange itself leaves it out."""
     facts: MarketFacts
     probe_symbol: str
     """One that trades every minute."""
@@ -31,3 +35,20 @@ class Market:
     """What that path delivers, by how the part after ``@`` begins; others are accepted and never fed."""
     archive_folder: str
     """Below ``/data``."""
+    may_end_early: bool = False
+    """Whether a minute may be stated to end before it is over: the last one before an outage."""
+    contract_size: Callable[[str], float] | None = None
+    """Where volumes are contracts: what one is worth, in the quote asset, where it is not listed."""
+    newest_of_ms: int | None = None
+    """Where the newest candles of a window are given instead of its first: the longest window, ms."""
+
+    def bare(self, symbol: str) -> str:
+        """The exchange's own name of a symbol.
+
+        Args:
+            symbol: with the prefix.
+
+        Returns:
+            Without it.
+        """
+        return symbol.removeprefix(self.prefix)

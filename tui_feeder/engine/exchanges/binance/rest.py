@@ -19,10 +19,10 @@ from tui_feeder.engine.core.decoding import UNREADABLE, ExactInt
 from tui_feeder.engine.core.proxy import Proxies, failures, reason_of, session
 from tui_feeder.engine.exchanges.base import Listings, Page, Refusal, RestError
 from tui_feeder.engine.exchanges.binance import answers
+from tui_feeder.engine.exchanges.binance.budget import RequestBudget
 from tui_feeder.engine.exchanges.binance.market import Market
 from tui_feeder.engine.exchanges.binance.public_calls import PUBLIC_CALLS, UnknownCallError
 from tui_feeder.engine.exchanges.binance.usdm import USDM
-from tui_feeder.engine.exchanges.binance.weight import WeightLedger
 from tui_feeder.live_access import Forwarded
 
 MAX_BODY = 32 << 20
@@ -68,8 +68,7 @@ class RestClient:
         base_url: such as ``https://fapi.binance.com``.
         clock: exchange time; :meth:`sync_clock` sets it.
         timeout: seconds for a whole request.
-        banned_until: exchange ms of a ban known from an earlier run.
-        on_ban: called with the exchange ms until which a ban lasts, when one is learnt.
+        budget: shared with other markets that are counted together; its own where none is given.
         proxies: on the way there; those of the environment where none are given.
         market: whose paths and weights these are.
 
@@ -87,8 +86,7 @@ class RestClient:
         clock: ExchangeClock,
         *,
         timeout: float = 10.0,
-        banned_until: int = 0,
-        on_ban: Callable[[int], None] = lambda _: None,
+        budget: RequestBudget | None = None,
         proxies: Proxies | None = None,
         market: Market = USDM,
     ) -> None:
@@ -96,22 +94,25 @@ class RestClient:
         self._proxy = (proxies or Proxies()).of(self.base_url)
         self.clock = clock
         self._market = market
-        self.ledger = WeightLedger(market.weight_limit, clock.now, clock.sleep_until)
-        self.banned_until = banned_until
+        self._budget = budget or RequestBudget(market.weight_limit, clock)
+        self.ledger = self._budget.ledger
         self.state: str = "idle"  # "ok", or the kind of the last refusal
         self.requests = 0
         self.on_reached: Callable[[bool], None] = lambda _: None
         self.on_unusable: Callable[[int, str, str], None] = lambda *_: None
-        self._on_ban = on_ban
         self._refusing = False  # the last request for candles was refused, whatever it asked for
         self._given = self._tried = float("-inf")  # monotonic: when candles were given, when a trial was due
         self._places = asyncio.Semaphore(_IN_FLIGHT)
         self._forwarding = asyncio.Semaphore(_FORWARDED)
-        self._paused_until = 0  # exchange ms: the exchange asked for silence
         self._time_sent = 0.0
         self._one_by_one = asyncio.Lock()
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def banned_until(self) -> int:
+        """Exchange ms until which this address is banned; in the past or 0 where it is not."""
+        return self._budget.banned_until
 
     def silenced(self) -> bool:
         """Whether the exchange wants no requests for a while: those that are made wait."""
@@ -120,8 +121,8 @@ class RestClient:
     def waits(self) -> str:
         """Why requests are not sent at once, in words; "" while they are."""
         reasons = (
-            (self.banned_until, "the address is banned"),
-            (self._paused_until, "REST asked for a pause"),
+            (self._budget.banned_until, "the address is banned"),
+            (self._budget.paused_until, "REST asked for a pause"),
             (self.ledger.blocked_until, "REST weight used up"),
         )
         until, why = next((reason for reason in reasons if reason[0] > self.clock.now()), (0, ""))
@@ -146,13 +147,13 @@ class RestClient:
 
     async def _granted(self, path: str, weight: int, urgent: bool) -> bytes:
         self._check_ban()
-        await self.clock.sleep_until(self._paused_until)
+        await self.clock.sleep_until(self._budget.paused_until)
         await self.ledger.spend(weight, urgent=urgent)
         while self.silenced():
             # After a pause one request goes first: if it is refused too, the others wait on.
             async with self._one_by_one:
                 if self.silenced():
-                    await self.clock.sleep_until(self._paused_until)
+                    await self.clock.sleep_until(self._budget.paused_until)
                     self._check_ban()
                     return await self._ask(path)
         # The time shows that REST is back: it is never queued behind requests that hang.
@@ -175,8 +176,8 @@ class RestClient:
             self.on_reached(False)
 
     def _check_ban(self) -> None:
-        if self.banned_until > self.clock.now():
-            raise self._refusal(Refusal.BANNED, "no request during a ban", self.banned_until)
+        if self._budget.banned_until > self.clock.now():
+            raise self._refusal(Refusal.BANNED, "no request during a ban", self._budget.banned_until)
 
     async def _ask(self, path: str) -> bytes:
         asked_at = self.clock.now()
@@ -184,8 +185,9 @@ class RestClient:
         if status == 200 and len(body) <= MAX_BODY:
             self.state = "ok"
             # What was over when this was asked must not come back with a clock that is set anew.
-            self.banned_until = self.banned_until if self.banned_until > asked_at else 0
-            self._paused_until = self._paused_until if self._paused_until > asked_at else 0
+            budget = self._budget
+            budget.banned_until = budget.banned_until if budget.banned_until > asked_at else 0
+            budget.paused_until = budget.paused_until if budget.paused_until > asked_at else 0
             return body
         raise self._refused(status, headers.get("Retry-After"), body)
 
@@ -235,7 +237,7 @@ class RestClient:
             return Forwarded(400, _error_body(-1104, str(error)))
         async with self._forwarding:
             weight = call.weigh(dict(parameters))
-            waits = max(self.banned_until, self._paused_until)
+            waits = max(self._budget.banned_until, self._budget.paused_until)
             until = waits if waits > self.clock.now() else self.ledger.try_spend(weight)
             if until is not None:
                 seconds = self.clock.real_seconds(max(0, until - self.clock.now()))
@@ -271,20 +273,23 @@ class RestClient:
             found = _BANNED_UNTIL.search(error.msg)
             # How long it lasts is surer than its end while the clock is not measured yet.
             until = max(int(found[1]) if found else 0, 0 if self.clock.measured else now + _BAN_MS)
-            self.banned_until = now + wait_ms if wait_ms else until or now + _BAN_MS
-            self._on_ban(self.banned_until)
-            return self._refusal(Refusal.BANNED, f"the address is banned: {error.msg}", self.banned_until)
+            self._budget.banned_until = now + wait_ms if wait_ms else until or now + _BAN_MS
+            self._budget.on_ban(self._budget.banned_until)
+            text = f"the address is banned: {error.msg}"
+            return self._refusal(Refusal.BANNED, text, self._budget.banned_until)
         if status == 429:
             # Without Retry-After the budget is back with the next exchange minute.
-            self._paused_until = now + wait_ms if wait_ms else (now // MINUTE_MS + 1) * MINUTE_MS
-            return self._refusal(Refusal.RATE_LIMITED, error.msg or "too many requests", self._paused_until)
+            self._budget.paused_until = now + wait_ms if wait_ms else (now // MINUTE_MS + 1) * MINUTE_MS
+            return self._refusal(
+                Refusal.RATE_LIMITED, error.msg or "too many requests", self._budget.paused_until
+            )
         if status == 400 and error.code == -1121:
             self.state = "ok"
             return RestError(Refusal.UNKNOWN_SYMBOL, error.msg)
         if status == 403:
-            self._paused_until = now + MINUTE_MS
+            self._budget.paused_until = now + MINUTE_MS
             text = "refused by the exchange's firewall (403)"
-            return self._refusal(Refusal.FORBIDDEN, text, self._paused_until)
+            return self._refusal(Refusal.FORBIDDEN, text, self._budget.paused_until)
         if status == 451:
             return self._refusal(Refusal.REFUSED_HERE, "refused by country (451): archives may still work")
         if status >= 500 or status == 408:
@@ -317,7 +322,7 @@ class RestClient:
         body = await self._get(market.listing_path, market.listing_weight, urgent=True)
         found, weight_limit = self._decoded(body, answers.listings)
         if weight_limit is not None:
-            self.ledger.limit = weight_limit
+            self._budget.state_limit(market.name, weight_limit)
         return found
 
     async def klines(
@@ -372,9 +377,11 @@ class RestClient:
             path += f"&startTime={start}"
         if end is not None:
             path += f"&endTime={end - 1}"
-        asked_at = self.clock.now()
+        asked_at, may_end_early = self.clock.now(), self._market.may_end_early
         body = await self._get(path, self._market.candles_weight(limit), urgent=urgent)
-        rows, ends, odd = self._decoded(body, lambda text: answers.klines(text, interval))
+        rows, ends, odd = self._decoded(
+            body, lambda text: answers.klines(text, interval, may_end_early=may_end_early)
+        )
         if odd:
             self.on_unusable(len(odd), odd[0], symbol)
         if not len(rows):

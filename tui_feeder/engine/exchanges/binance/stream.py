@@ -39,6 +39,7 @@ class MarketStreams:
     ) -> None:
         self.sockets: list[KlineSocket] = []
         self._market = market
+        self._name = "market" if not market.prefix else market.name
         self._proxies = proxies
         self._stream_url = stream_url
         self._clock = clock
@@ -73,7 +74,7 @@ class MarketStreams:
             shard = new[at : at + STREAMS_PER_SOCKET]
             self.sockets.append(
                 KlineSocket(
-                    f"market-{self._opened}", self._stream_url, shard, self._clock, self._handlers,
+                    f"{self._name}-{self._opened}", self._stream_url, shard, self._clock, self._handlers,
                     self._one_a_second, self._proxies, self._market,
                 )
             )  # fmt: skip
@@ -117,7 +118,8 @@ class MarketStreams:
             await asyncio.sleep(pause)
             for at, old in enumerate(tuple(self.sockets)):
                 due = _RENEWED_AFTER_MS + at * _RENEWAL_STAGGER_MS
-                if old.connected_at is None or self._clock.now() - old.connected_at < due:
+                connected = old.connected_at
+                if connected is None or (not old.ending and self._clock.now() - connected < due):
                     continue
                 new = KlineSocket(
                     old.name, self._stream_url, old.symbols, self._clock, self._handlers,

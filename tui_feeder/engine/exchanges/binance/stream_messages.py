@@ -48,6 +48,7 @@ class Envelope(msgspec.Struct, gc=False):
     """A message: a frame, an acknowledgement, or a refusal."""
 
     data: FrameData | None = None
+    e: str = ""  # of an event that is not wrapped
     id: ExactInt | None = None
     code: ExactInt | None = None
     msg: str = ""

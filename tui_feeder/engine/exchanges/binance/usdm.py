@@ -7,13 +7,21 @@ from tui_feeder.engine.exchanges.base import MarketFacts
 from tui_feeder.engine.exchanges.binance.archive_layout import published
 from tui_feeder.engine.exchanges.binance.market import Market
 
-_INTERVALS = {
+INTERVALS = {
     60: "1m", 180: "3m", 300: "5m", 900: "15m", 1_800: "30m", 3_600: "1h", 7_200: "2h", 14_400: "4h",
     21_600: "6h", 28_800: "8h", 43_200: "12h", 86_400: "1d",
 }  # fmt: skip
 
 
-def _candles_weight(limit: int) -> int:
+def candles_weight(limit: int) -> int:
+    """Request weight of futures candles.
+
+    Args:
+        limit: of the request, candles.
+
+    Returns:
+        The weight.
+    """
     if limit < 100:
         return 1
     if limit < 500:
@@ -22,10 +30,12 @@ def _candles_weight(limit: int) -> int:
 
 
 USDM = Market(
+    name="usdm",
+    prefix="",
     facts=MarketFacts(
         # Of the up to 1,500 that are allowed 499 cost weight 2: the most candles for the weight.
         page_candles=499,
-        native_timeframes=tuple(_INTERVALS),
+        native_timeframes=tuple(INTERVALS),
         close_deadline_ms=3 * SECOND_MS,
         # The closing frame comes up to 2,005 ms after the end of a minute; a candle read sooner than this has
         # been seen to change between two requests.
@@ -34,11 +44,11 @@ USDM = Market(
         archive_published=published,
     ),
     probe_symbol="BTCUSDT",
-    intervals=_INTERVALS,
+    intervals=INTERVALS,
     time_path="/fapi/v1/time",
     candles_path="/fapi/v1/klines",
     listing_path="/fapi/v1/exchangeInfo",
-    candles_weight=_candles_weight,
+    candles_weight=candles_weight,
     listing_weight=1,
     weight_limit=2_400,
     # The paths without a route (/ws, /stream) have been dead for klines since 2026-04-23: they acknowledge a

@@ -1,0 +1,94 @@
+"""Several markets as one exchange: who is asked, and what one that does not answer costs."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from tui_feeder.engine.core.clock import ExchangeClock, Step
+from tui_feeder.engine.exchanges.base import ExchangeStatus, Listings, Refusal, RestError, SymbolInfo
+from tui_feeder.engine.exchanges.binance.budget import RequestBudget
+from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
+from tui_feeder.engine.exchanges.binance.markets import BinanceMarkets
+
+
+class MadeUpMarket:
+    """A market that lists some names, or refuses."""
+
+    def __init__(self, address: str, *names: str) -> None:
+        self.address, self.probe_symbol = address, names[0]
+        self.found = Listings({name: SymbolInfo(name, 0.1) for name in names}, {})
+        self.refuses = False
+        self.asked = 0
+
+    async def listings(self) -> Listings:
+        self.asked += 1
+        if self.refuses:
+            raise RestError(Refusal.TIMEOUT, "no answer within 1 s")
+        return self.found
+
+    async def sync_clock(self) -> Step:
+        self.asked += 1
+        if self.refuses:
+            raise RestError(Refusal.TIMEOUT, "no answer within 1 s")
+        return Step(0.0, 1)
+
+    def status(self) -> ExchangeStatus:
+        return ExchangeStatus("timeout" if self.refuses else "ok", requests=self.asked)
+
+
+@pytest.fixture
+def parts() -> dict[str, MadeUpMarket]:
+    return {
+        "": MadeUpMarket("usual", "BTCUSDT", "ETHUSDT"),
+        "spot": MadeUpMarket("spot", "spot:BTCUSDT"),
+        "coinm": MadeUpMarket("coinm", "coinm:BTCUSD_PERP"),
+    }
+
+
+def markets(parts: dict[str, MadeUpMarket], *wanted: str) -> BinanceMarkets:
+    return BinanceMarkets(cast("dict[str, BinanceExchange]", parts), ExchangeClock(), wanted)
+
+
+async def test_only_the_markets_of_wanted_symbols_are_asked(parts: dict[str, MadeUpMarket]) -> None:
+    exchange = markets(parts, "spot:*USDT")
+    assert (exchange.address, exchange.probe_symbol) == ("spot", "spot:BTCUSDT")
+    await exchange.sync_clock()
+    assert list((await exchange.listings(["spot:*USDT"])).symbols) == ["spot:BTCUSDT"]
+    assert [part.asked for part in parts.values()] == [0, 2, 0]
+    found = await exchange.listings(["BTCUSDT", "spot:BTCUSDT"])
+    assert list(found.symbols) == ["BTCUSDT", "ETHUSDT", "spot:BTCUSDT"]
+    assert [part.asked for part in parts.values()] == [1, 3, 0]
+    assert exchange.address == "usual"
+    assert exchange.status().requests == 4
+
+
+async def test_a_market_that_does_not_answer_holds_up_no_other(parts: dict[str, MadeUpMarket]) -> None:
+    wanted = ["BTCUSDT", "spot:BTCUSDT", "spot:*", "coinm:BTCUSD_PERP"]
+    exchange = markets(parts, *wanted)
+    parts["spot"].refuses = True
+    found = await exchange.listings(wanted)
+    assert "spot:BTCUSDT" not in found.symbols
+    assert found.unusable == {
+        "spot:BTCUSDT": "the list of its market could not be read: no answer within 1 s"
+    }
+    assert exchange.status().state == "timeout"
+    parts["spot"].refuses = False
+    assert "spot:BTCUSDT" in (await exchange.listings(wanted)).symbols
+    # What was listed once is kept while its market does not answer.
+    parts["spot"].refuses = parts[""].refuses = True
+    assert {"BTCUSDT", "spot:BTCUSDT"} <= (await exchange.listings(wanted)).symbols.keys()
+    await exchange.sync_clock()
+    parts["coinm"].refuses = True
+    with pytest.raises(RestError, match="no answer"):
+        await exchange.listings(wanted)
+
+
+def test_of_markets_that_share_a_budget_the_least_limit_counts() -> None:
+    budget = RequestBudget(2_400, ExchangeClock())
+    budget.state_limit("usdm", 2_400)
+    budget.state_limit("coinm", 6_000)
+    assert budget.ledger.limit == 2_400
+    budget.state_limit("coinm", 1_200)
+    assert budget.ledger.limit == 1_200

@@ -1,0 +1,308 @@
+"""All of Binance's markets as one Exchange: each symbol is asked of the market that its name begins with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from tui_feeder.config import Config
+from tui_feeder.engine.core.archive_file import File
+from tui_feeder.engine.core.clock import ExchangeClock, Step
+from tui_feeder.engine.core.proxy import configured_proxies
+from tui_feeder.engine.core.symbol_name import is_pattern, market_of
+from tui_feeder.engine.exchanges.base import (
+    ArchiveRows,
+    ExchangeStatus,
+    Listings,
+    MarketFacts,
+    Notes,
+    Page,
+    RestError,
+    StreamHandlers,
+    StreamSocket,
+    SymbolInfo,
+)
+from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
+from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
+from tui_feeder.engine.exchanges.binance.budget import RequestBudget
+from tui_feeder.engine.exchanges.binance.coinm import COINM
+from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
+from tui_feeder.engine.exchanges.binance.market import Market
+from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges.binance.spot import SPOT
+from tui_feeder.engine.exchanges.binance.stream import MarketStreams
+from tui_feeder.engine.exchanges.binance.usdm import USDM
+from tui_feeder.live_access import Forwarded
+
+
+class BinanceMarkets:
+    """Several markets; documented at :class:`~tui_feeder.engine.exchanges.base.Exchange`.
+
+    A market is in use, and its address asked, once a wanted name belongs to it.
+
+    Args:
+        markets: by what names of their symbols begin with, without the colon; "" is that of the others.
+        clock: shared by all of them.
+        wanted: names and patterns to follow, for the markets in use.
+    """
+
+    def __init__(
+        self,
+        markets: Mapping[str, BinanceExchange],
+        clock: ExchangeClock,
+        wanted: Sequence[str],
+    ) -> None:
+        self.clock = clock
+        self.on_reached: Callable[[bool], None] = lambda _: None
+        self.on_unusable: Callable[[int, str, str], None] = lambda *_: None
+        self._markets = dict(markets)
+        self._used: list[str] = []
+        self._listed: dict[str, Listings] = {}  # what each market listed when it was read last
+        self._use(wanted)
+        for market in self._markets.values():
+            market.on_reached = lambda everything: self.on_reached(everything)
+            market.on_unusable = lambda count, why, symbol: self.on_unusable(count, why, symbol)
+
+    def _use(self, wanted: Sequence[str]) -> None:
+        named = {market_of(name) for name in wanted} & self._markets.keys()
+        self._used = [name for name in self._markets if name in named] or list(self._markets)[:1]
+        first = self._markets[self._used[0]]
+        self.address, self.probe_symbol = first.address, first.probe_symbol
+
+    def _of(self, symbol: str) -> BinanceExchange:
+        """The market of a symbol; of a name that belongs to none, the unnamed one, which does not list it."""
+        return self._markets.get(market_of(symbol)) or self._markets[""]
+
+    def facts(self, symbol: str) -> MarketFacts:
+        """Those of the symbol's market.
+
+        Args:
+            symbol: listed or not.
+
+        Returns:
+            The same ones for every symbol of a market.
+        """
+        return self._of(symbol).facts(symbol)
+
+    def status(self) -> ExchangeStatus:
+        """The markets in use together; of weight and troubles those of the one that is worst off."""
+        found = [self._markets[name].status() for name in self._used]
+        worst = max(found, key=lambda status: (status.state not in ("ok", "idle"), _share(status)))
+        return ExchangeStatus(
+            worst.state,
+            all(status.silenced for status in found),
+            next((status.waiting for status in found if status.waiting), ""),
+            max(status.banned_until for status in found),
+            sum(status.requests for status in found),
+            worst.weight_used,
+            worst.weight_limit,
+            worst.weight_waits,
+            sum(status.archive_files for status in found),
+            sum(status.archive_bytes for status in found),
+        )
+
+    async def sync_clock(self) -> Step:
+        """Measure the time of the first market in use that answers; their clocks are one."""
+        for name in self._used[:-1]:
+            try:
+                return await self._markets[name].sync_clock()
+            except RestError:
+                continue
+        return await self._markets[self._used[-1]].sync_clock()
+
+    async def listings(self, wanted: Sequence[str]) -> Listings:
+        """Every listed symbol of the markets in use.
+
+        Of a market that does not answer, what it listed before is kept; where there is nothing of that, the
+        names wanted of it are unusable for now. One market holds up no other.
+
+        Args:
+            wanted: names and patterns; their markets are in use from now on.
+
+        Returns:
+            The symbols of all of them.
+
+        Raises:
+            RestError: none of the markets answers.
+        """
+        self._use(wanted)
+        used = tuple(self._used)
+        answers = await asyncio.gather(
+            *(self._markets[name].listings() for name in used), return_exceptions=True
+        )
+        refusals: dict[str, RestError] = {}
+        for name, answer in zip(used, answers, strict=True):
+            if isinstance(answer, Listings):
+                self._listed[name] = answer
+            elif isinstance(answer, RestError):
+                refusals[name] = answer
+            else:
+                raise answer
+        if len(refusals) == len(used):
+            raise refusals[used[0]]
+        symbols: dict[str, SymbolInfo] = {}
+        unusable: dict[str, str] = {}
+        for name in used:
+            if (known := self._listed.get(name)) is not None:
+                symbols |= known.symbols
+                unusable |= known.unusable
+            else:
+                why = f"the list of its market could not be read: {refusals[name]}"
+                unusable |= {w: why for w in wanted if market_of(w) == name and not is_pattern(w)}
+        unnamed = self._listed.get("", Listings({}, {}))
+        return Listings(symbols, unusable, unnamed.entries, unnamed.head)
+
+    async def first_minute(self, symbol: str, start: int) -> int | None:
+        """The first minute of which there is a candle.
+
+        Args:
+            symbol: whose.
+            start: ms; earlier ones do not count.
+
+        Returns:
+            Its open time (ms), None if there is none.
+        """
+        return await self._of(symbol).first_minute(symbol, start)
+
+    async def candles(
+        self, symbol: str, timeframe: int, start: int, end: int, *, urgent: bool = False
+    ) -> Page:
+        """The closed candles of ``[start, end)``.
+
+        Args:
+            symbol: whose.
+            timeframe: seconds.
+            start: ms.
+            end: ms, exclusive.
+            urgent: live repair.
+
+        Returns:
+            Those there are, and which is the newest one shown.
+        """
+        return await self._of(symbol).candles(symbol, timeframe, start, end, urgent=urgent)
+
+    async def read_archive(self, file: File, symbol: str, on_bytes: Callable[[int], None]) -> ArchiveRows:
+        """Download, check and parse an archive file.
+
+        Args:
+            file: which.
+            symbol: whose.
+            on_bytes: called with the size of each part that arrives, bytes.
+
+        Returns:
+            Its rows, and what it was.
+        """
+        return await self._of(symbol).read_archive(file, symbol, on_bytes)
+
+    async def forward(self, name: str, parameters: Sequence[tuple[str, str]]) -> Forwarded:
+        """Send a public request to the unnamed market for another program, within the weight budget.
+
+        Args:
+            name: of the call.
+            parameters: of its query.
+
+        Returns:
+            The answer, or why it was not sent.
+        """
+        return await self._markets[""].forward(name, parameters)
+
+    def streams(self, handlers: StreamHandlers) -> AllStreams:
+        """Live candles of all markets.
+
+        Args:
+            handlers: what each frame is handed to.
+
+        Returns:
+            Of no symbols yet.
+        """
+        return AllStreams({name: market.streams(handlers) for name, market in self._markets.items()})
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for market in self._markets.values():
+            await market.close()
+
+
+def _share(status: ExchangeStatus) -> float:
+    return status.weight_used / max(1, status.weight_limit)
+
+
+class AllStreams:
+    """The streams of several markets.
+
+    Args:
+        parts: by what names of their symbols begin with.
+    """
+
+    def __init__(self, parts: Mapping[str, MarketStreams]) -> None:
+        self._parts = parts
+
+    @property
+    def sockets(self) -> Sequence[StreamSocket]:
+        """The connections of all markets."""
+        return [socket for part in self._parts.values() for socket in part.sockets]
+
+    def assign(self, symbols: Sequence[str]) -> None:
+        """Follow exactly these symbols; those that stay keep their socket.
+
+        Args:
+            symbols: each once.
+        """
+        for name, part in self._parts.items():
+            part.assign([symbol for symbol in symbols if market_of(symbol) == name])
+
+    async def run(self) -> None:
+        """Run the sockets of every market until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for part in self._parts.values():
+                group.create_task(part.run())
+
+
+def binance_markets(config: Config, workers: ThreadPoolExecutor, notes: Notes | None) -> BinanceMarkets:
+    """Every market of Binance as the configuration says.
+
+    Args:
+        config: its section ``exchange``, and the symbols wanted.
+        workers: the thread that hashes, inflates and parses archives.
+        notes: where bans are kept that must outlast the process; None keeps none.
+
+    Returns:
+        Not connected yet.
+
+    Raises:
+        ProxyError: the proxy on the way cannot be used.
+    """
+    exchange, proxies = config.exchange, configured_proxies(config)
+    clock = ExchangeClock(exchange.clock_rate)
+
+    def budget(market: Market, note: str) -> RequestBudget:
+        if notes is None:
+            return RequestBudget(market.weight_limit, clock)
+        return RequestBudget(
+            market.weight_limit, clock,
+            banned_until=known_ban(notes, note, clock), on_ban=partial(keep_ban, notes, note, clock),
+        )  # fmt: skip
+
+    # USD-M and COIN-M are counted together, whatever address is asked.
+    futures, spot = budget(USDM, "ban"), budget(SPOT, "ban spot")
+
+    def made(market: Market, counted: RequestBudget, rest_url: str, stream_url: str) -> BinanceExchange:
+        timeout = exchange.request_timeout_seconds
+        rest = RestClient(rest_url, clock, timeout=timeout, budget=counted, proxies=proxies, market=market)
+        archive = ArchiveClient(
+            exchange.archive_url, workers, concurrency=exchange.archive_concurrency, timeout=timeout,
+            proxies=proxies, market=market,
+        )  # fmt: skip
+        return BinanceExchange(rest, archive, stream_url, proxies, market)
+
+    return BinanceMarkets(
+        {
+            "": made(USDM, futures, exchange.rest_url, exchange.stream_url),
+            "spot": made(SPOT, spot, exchange.spot.rest_url, exchange.spot.stream_url),
+            "coinm": made(COINM, futures, exchange.coinm.rest_url, exchange.coinm.stream_url),
+        },
+        clock,
+        config.application.symbols,
+    )
