@@ -86,6 +86,9 @@ class Connection:
         Args:
             wanted: names and patterns of the symbols needed.
 
+        Returns:
+            The listed symbols by name.
+
         Raises:
             ExchangeError: it cannot be reached.
         """

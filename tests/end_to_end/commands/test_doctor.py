@@ -131,7 +131,7 @@ async def test_no_request_is_sent_during_a_ban_that_an_earlier_run_met(tmp_path:
     def remember() -> None:
         store = Store(tmp_path / "lmdb_data", exchange="a simulated exchange")
         clock = ExchangeClock()
-        keep_ban(store, clock, clock.now() + 600_000)
+        keep_ban(store, "ban", clock, clock.now() + 600_000)
         store.close()
 
     await asyncio.to_thread(remember)
