@@ -331,7 +331,7 @@ def _interactive(
             traceback.print_exception(app.failure)
         if options.on_ui_crash == "stop":
             _print_line(
-                f"the screen failed ({type(app.failure).__name__}); the feeder was shut down; "
+                f"the screen failed ({type(app.failure).__name__}); the feeder was shut down cleanly; "
                 f"the traceback is in its log {log_file}; --no-ui runs without the screen"
             )
             return 1

@@ -96,7 +96,7 @@ def test_screens_attach_and_go_and_the_feeder_never_notices(
         windows[1].press("3")
         windows[1].wait_for("volume at price", "POC")
         windows[2].press("q")
-        windows[2].wait_for(f"detached; the feeder (pid {feeder.pid}) goes on", "code 0")
+        windows[2].wait_for(f"detached; the feeder (pid {feeder.pid}) keeps running", "code 0")
         pane = windows[1].tmux("list-panes", "-F", "#{pane_pid}").strip()
         listed = subprocess.run(["pgrep", "-P", pane], capture_output=True, text=True, check=True)
         os.kill(int(listed.stdout.split()[0]), signal.SIGKILL)
@@ -116,7 +116,7 @@ def test_screens_attach_and_go_and_the_feeder_never_notices(
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
-def test_alerts_taken_as_seen_on_an_attached_screen_are_seen_everywhere(
+def test_alerts_acknowledged_on_an_attached_screen_are_acknowledged_everywhere(
     tmp_path: Path, runtime: Path
 ) -> None:
     (tmp_path / "config.toml").write_text(
@@ -143,6 +143,8 @@ def test_alerts_taken_as_seen_on_an_attached_screen_are_seen_everywhere(
         assert not any(one["acknowledged"] for one in found)
         screens.append(Window(tmp_path, "attach"))
         screens[0].wait_for("● LIVE 1 sym")
+        screens[0].press("a")
+        screens[0].wait_for("acknowledge all")
         screens[0].press("a")
         screens[0].wait_for("all alerts acknowledged")
         numbers = {one["number"] for one in found}

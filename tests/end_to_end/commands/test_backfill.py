@@ -117,7 +117,7 @@ async def test_interrupted_it_says_how_to_go_on_and_the_next_run_reads_only_the_
         process.send_signal(signal.SIGINT)
         out, err = await asyncio.wait_for(process.communicate(), 30)
         assert process.returncode == 130, err.decode()
-        assert "the same command goes on from here" in err.decode()
+        assert "the same command resumes" in err.decode()
         assert "interrupted" in out.decode()
         assert "Traceback" not in err.decode()
         store = await asyncio.to_thread(Store, tmp_path, read_only=True)

@@ -123,7 +123,7 @@ def test_what_becomes_of_the_feeder_without_its_screen(tmp_path: Path) -> None:
         for folder in folders[:2]:
             assert "ZeroDivisionError" in log_of(folder)
             assert "Traceback" in log_of(folder)
-        eventually(lambda: "the terminal is gone: the feeder runs on" in log_of(folders[2]))
+        eventually(lambda: "the terminal is gone: the feeder goes on" in log_of(folders[2]))
         size = len(log_of(folders[2]))
         eventually(lambda: " closed: 1 of 1 symbols" in log_of(folders[2])[size:])
         os.kill(child, signal.SIGTERM)

@@ -219,7 +219,7 @@ def test_a_feeder_that_goes_is_shown_as_lost_and_found_again_when_it_is_back(
     try:
         first.close()
         until(lambda: attached.snapshot().state == "lost")
-        assert "looking for it" in attached.snapshot().events[-1].text
+        assert "reconnecting" in attached.snapshot().events[-1].text
         lost = attached.snapshot().exchange_time
         until(lambda: attached.snapshot().exchange_time > lost + 100)  # ages grow
         started = time.monotonic()
