@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tui_feeder.monitor import Event, GapView, Rows, StreamView, SymbolView, timeframe_label
+from tui_feeder.scanner.measures import alignment
 
 #: A value of a table. Unknown is None: empty in CSV, null in JSON, never 0.
 Value = str | int | float | None
@@ -112,18 +113,23 @@ def symbols_table(views: Sequence[SymbolView], periods: tuple[int, ...]) -> Tabl
         One row a symbol.
     """
     frames = [state.timeframe for state in max((v.timeframes for v in views), key=len, default=())]
-    columns = ["symbol", "state", "price", "change_1m", "change_24h", "volume_24h",
-               "poc", "vwap", "vah", "val", "missing_minutes", "last_closed", "last_frame"]  # fmt: skip
+    columns = [
+        "symbol", "state", "price", "change_1m", "change_24h", "volume_24h", "relative_volume", "high_24h",
+        "low_24h", "alignment", "alignment_since", "poc", "vwap", "vah", "val", "missing_minutes",
+        "last_closed", "last_frame",
+    ]  # fmt: skip
     for frame in frames:
         label = timeframe_label(frame)
         columns += [f"trend_{label}", *(f"ema{period}_{label}" for period in periods)]
     rows: list[tuple[Value, ...]] = []
     for view in views:
         states = {state.timeframe: state for state in view.timeframes}
+        aligned = alignment(view)
         row: list[Value] = [
             view.symbol, view.state.value, view.price, view.change_1m, view.change_24h, view.volume_24h,
-            view.poc, view.vwap, view.vah, view.val, view.missing_minutes, time_text(view.last_closed),
-            time_text(view.last_frame),
+            view.relative_volume, view.high_24h, view.low_24h, aligned.score if aligned else None,
+            time_text(aligned.since if aligned else None), view.poc, view.vwap, view.vah, view.val,
+            view.missing_minutes, time_text(view.last_closed), time_text(view.last_frame),
         ]  # fmt: skip
         for frame in frames:
             state = states.get(frame)

@@ -14,7 +14,14 @@ from tui_feeder.monitor import (
     TimeframeView,
     timeframe_label,
 )
-from tui_feeder.scanner.measures import ema_distance, timeframe_of, value_position
+from tui_feeder.scanner.measures import (
+    alignment,
+    ema_distance,
+    level_price,
+    range_percent,
+    timeframe_of,
+    value_position,
+)
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Glyphs, Part, Role
@@ -63,6 +70,7 @@ def origins_sheet(host: ScreenHost) -> Sheet:
         rule = next((c.value for c in host.configuration if c.key == "technical_analysis.trend_rule"), "")
         rows = _live(now, host.snapshot)
         rows += _trends(now, host.snapshot, rule.strip('"'), host.palette.glyphs)
+        rows += _scanned(now)
         rows += _averages(now, host.snapshot, host.timeframe)
         rows += _profile(now)
         rows += _minutes(now, host.timeframe, sources)
@@ -119,6 +127,29 @@ def _trends(view: SymbolView, snapshot: Snapshot, rule: str, glyphs: Glyphs) -> 
         rows.append(_line(f"trend {timeframe_label(state.timeframe)}", value, text, role, _marks(state)))
         if state.partial:
             rows.append(_line("", "", _lacking(state)))
+    return rows
+
+
+def _scanned(view: SymbolView) -> list[list[Part]]:
+    """What the scanner makes of them: alignment, relative volume, range."""
+    rows = []
+    found = alignment(view)
+    if found is not None:
+        since = (
+            "a trend changed before the stored history"
+            if found.since is None
+            else (
+                f"no trend changed since {cells.date_text(found.since)[5:]} {cells.clock_text(found.since)}"
+            )
+        )
+        known = "" if found.complete else f" ({found.known} of {found.total} trends known)"
+        rows.append(_line("alignment", f"{found.score:+d}", f"trends Buy less trends Sell{known}; {since}"))
+    if view.relative_volume is not None:
+        rows.append(_line("rvol", cells.ratio_text(view.relative_volume),
+                          "last 15 min, in times of the median at that time of day, 14 days"))  # fmt: skip
+    if (reach := range_percent(view)) is not None:
+        low, high = (cells.price_text(level_price(view, end), view.price_decimals) for end in ("low", "high"))
+        rows.append(_line("range 24h", f"{reach:.2f}%", f"{low} to {high}, the price now included"))
     return rows
 
 

@@ -53,7 +53,8 @@ class Grid:
     """Order, filter, selection and window over the symbols of a snapshot.
 
     The selection is a symbol, not a row: it stays with its symbol whatever the order. The window moves
-    only as far as it must to keep the selection in view. Order and filter know nothing of columns.
+    only as far as it must to keep the selection in view; after the user asked for another order or filter it
+    shows the first rows, and the next move selects among those. Order and filter know nothing of columns.
     """
 
     def __init__(self) -> None:
@@ -66,6 +67,8 @@ class Grid:
         self.filter: Filter = parse("", self.fields)
         self.order: list[str] = []
         self.top = 0
+        self._from_top = False  # the window shows the first rows, wherever the selection is
+        self._height = 0  # of the window when it was shown last
         self._subjects: Mapping[str, Subject] = {}
         self._configured: tuple[str, ...] = ()
         self._shape: object = None  # of the snapshot: what its fields follow from
@@ -146,7 +149,7 @@ class Grid:
             self.sort = (SortKey(field, not self.sort[0].reversed), *self.sort[1:])
         else:
             self.sort = (SortKey(field),)
-        self._arrange()
+        self._arrange_from_top()
 
     def then_by(self, field: str) -> None:
         """Order those that are equal by another field; by the one in force the other way round.
@@ -159,7 +162,7 @@ class Grid:
             return
         again = len(self.sort) > 1 and self.sort[1].field == field
         self.sort = (self.sort[0], SortKey(field, again and not self.sort[1].reversed))
-        self._arrange()
+        self._arrange_from_top()
 
     def set_sort(self, keys: Sequence[SortKey]) -> None:
         """Order by these keys; fields that there are not are left out.
@@ -168,7 +171,7 @@ class Grid:
             keys: the first one first.
         """
         self.sort = tuple(keys)[:MAX_SORT_KEYS]
-        self._arrange()
+        self._arrange_from_top()
 
     def reverse_sort(self) -> None:
         """Turn the order round."""
@@ -176,7 +179,11 @@ class Grid:
             self.sort = tuple(SortKey(key.field, not key.reversed) for key in self.sort)
         else:
             self.sort = (SortKey("name"),)
+        self._arrange_from_top()
+
+    def _arrange_from_top(self) -> None:
         self._arrange()
+        self._from_top, self.top = True, 0
 
     def _arrange(self) -> None:
         shown = [name for name in self._configured if self.filter.shows(self._subjects[name])]
@@ -212,7 +219,7 @@ class Grid:
             self.filter = parse(text, self.fields)
         except FilterError as fault:
             return str(fault)
-        self._arrange()
+        self._arrange_from_top()
         return None
 
     def passing(self, condition: Filter) -> int:
@@ -235,7 +242,7 @@ class Grid:
             symbol: its name.
         """
         if symbol in self.order:
-            self.selected, self.wanted = symbol, None
+            self.selected, self.wanted, self._from_top = symbol, None, False
 
     def move(self, rows: int) -> None:
         """Select the symbol ``rows`` below, as far as there are any.
@@ -247,6 +254,9 @@ class Grid:
             return
         self.wanted = None
         at = self.order.index(self.selected) if self.selected in self.order else 0
+        if self._from_top and self._height and not self.top <= at < self.top + self._height:
+            at = self.top - min(max(rows, -1), 1)  # the first row in view is the next one
+        self._from_top = False
         self.selected = self.order[min(max(at + rows, 0), len(self.order) - 1)]
 
     def window(self, height: int) -> list[SymbolView]:
@@ -262,7 +272,8 @@ class Grid:
 
     def _window(self, height: int) -> list[Subject]:
         last_top = max(0, len(self.order) - height)
-        if self.selected in self.order and height > 0:
+        self._height = height
+        if not self._from_top and self.selected in self.order and height > 0:
             at = self.order.index(self.selected)
             self.top = min(max(self.top, at - height + 1), at)
         self.top = min(max(self.top, 0), last_top)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from fake_monitor import NOON, FakeMonitor, with_troubles
 from rich.cells import cell_len
 from screens import app_of, palette_of, settled
@@ -35,6 +36,32 @@ async def test_profiles_of_earlier_days_stand_beside_todays_on_one_axis() -> Non
         lines = await settled(pilot)
         assert "ETHUSDT" in lines[1]
         assert "today" in lines[2]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_every_day_has_its_value_area_in_numbers_whole_at_every_width(size: tuple[int, int]) -> None:
+    monitor = FakeMonitor(2)
+    profiles = {
+        day: replace(
+            found, increment=1.0, low_index=103_000, poc=103_100.0, vah=103_180.0, val=103_020.0,
+            vwap=103_111.1,
+        )
+        for day in range(4)
+        if (found := monitor.profile("BTCUSDT", NOON - NOON % DAY - day * DAY)) is not None
+    }  # fmt: skip
+    monitor.profile = lambda symbol, day=None: profiles.get(  # type: ignore[method-assign]
+        0 if day is None else (NOON - NOON % DAY - day) // DAY
+    )
+    app = app_of(monitor)
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("3")
+        lines = await settled(pilot)
+        text = "\n".join(lines)
+        days = lines[2].count("today") + lines[2].count("2026-")
+        shown = min(days, 4)
+        assert text.count("VAH  103180.00") >= shown
+        assert text.count("VAL  103020.00") >= shown
+        assert "…" not in text
 
 
 async def test_a_profile_is_fetched_again_only_when_a_minute_closed() -> None:

@@ -140,9 +140,32 @@ def test_selection_stays_with_its_symbol_under_every_order_and_prices_that_move(
             monitor.change(name, price=generator.uniform(1, 1000), change_1m=generator.gauss(0, 1))
         grid.update(monitor.snapshot())
         assert grid.selected == chosen
-        assert chosen in [view.symbol for view in grid.window(9)]
+        assert [view.symbol for view in grid.window(9)] == grid.order[:9]  # what was asked for is in sight
         grid.reverse_sort()
         assert grid.selected == chosen
+
+
+def test_after_another_order_the_first_rows_are_in_sight_and_a_move_selects_among_them() -> None:
+    monitor = FakeMonitor(40)
+    grid = grid_of(monitor)
+    grid.move(17)
+    chosen = grid.selected
+    grid.sort_by("name")
+    assert [view.symbol for view in grid.window(9)] == grid.order[:9]
+    assert grid.selected == chosen
+    grid.update(monitor.snapshot())  # prices move on: the rows in sight stay the first
+    assert [view.symbol for view in grid.window(9)] == grid.order[:9]
+    grid.move(1)
+    assert grid.selected == grid.order[0]
+    grid.move(1)
+    assert grid.selected == grid.order[1]
+    grid.select(chosen or "")
+    assert chosen in [view.symbol for view in grid.window(9)]
+    grid.sort_by("name")
+    grid.window(9)
+    grid.move(100_000)
+    assert grid.selected == grid.order[-1]
+    assert grid.selected in [view.symbol for view in grid.window(9)]
 
 
 def test_rows_follow_the_sorted_field_with_the_unknown_last_whatever_columns_there_are() -> None:

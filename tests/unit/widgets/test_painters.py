@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,7 @@ from rich.cells import cell_len
 from screens import palette_of, text_of
 from textual.strip import Strip
 
-from tui_feeder.monitor import MINUTE_MS, ROW, Event, GapView, ProfileView, Rows
+from tui_feeder.monitor import MINUTE_MS, ROW, Event, GapView, ProfileView, Progress, Rows, SymbolState
 from tui_feeder.widgets.bars import bar_text, progress_text
 from tui_feeder.widgets.candles import (
     MARGIN,
@@ -353,6 +354,28 @@ def test_news_line_says_what_matters_now() -> None:
     calm.change("BTCUSDT", missing_minutes=1_200)
     text = "".join(t for t, _ in news_line(calm.snapshot(), None, GLYPHS["braille"]))
     assert "1,200 minutes missing" in text
+
+
+def test_history_has_one_bar_over_everything_that_names_all_symbols_and_the_time_left() -> None:
+    monitor = FakeMonitor(600)
+    names = list(monitor.views)
+    for name in names[:5]:
+        monitor.change(name, state=SymbolState.BACKFILL,
+                       progress=Progress(900, 1_000, 1_000, 1, 4, "monthly files", 1.0))  # fmt: skip
+    for name in names[100:]:
+        monitor.change(name, state=SymbolState.WAITING)
+    shown = []
+    for fraction, eta in ((0.16, 754.0), (0.42, 400.0), (1.0, None)):
+        snapshot = replace(monitor.snapshot(), history_fraction=fraction, history_eta=eta, state="backfill")
+        shown.append("".join(text for text, _ in news_line(snapshot, None, GLYPHS["braille"])))
+    assert shown[0] == "◐  16% ███▎┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈ history: 95 of 600 symbols read, 12m34s to go"
+    assert "6m40s to go" in shown[1]
+    assert "100% ████████████████████" in shown[2]
+    # While no symbol happens to be read, as between two, the line stays.
+    for name in names[:5]:
+        monitor.change(name, state=SymbolState.WAITING, progress=None)
+    between = replace(monitor.snapshot(), history_fraction=0.5, state="backfill")
+    assert " 50% " in "".join(text for text, _ in news_line(between, None, GLYPHS["braille"]))
 
 
 @pytest.mark.parametrize("glyphs", SETS)
