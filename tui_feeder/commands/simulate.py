@@ -19,10 +19,21 @@ class RandomFaults(StrEnum):
     RANDOM = "random"
 
 
+class SimulatedMarket(StrEnum):
+    """Which market of the exchange is embedded."""
+
+    USDM = "usdm"
+    SPOT = "spot"
+    COINM = "coinm"
+
+
 def simulate(
     port: Annotated[
         int, typer.Option("--port", help="Port on 127.0.0.1; 0 for any free one.", min=0, max=65535)
     ] = 0,
+    market: Annotated[
+        SimulatedMarket, typer.Option("--market", help="Which market it is; run one for each.")
+    ] = SimulatedMarket.USDM,
     data: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--data", help="Folder of monthly zips with real candles.", metavar="DIR"),
@@ -84,6 +95,7 @@ def simulate(
                 seed=seed,
                 faults=fault or (),
                 random_faults=seed if faults is not None else None,
+                market=market.value,
             )
         except ValueError as error:
             raise UsageError(str(error)) from error

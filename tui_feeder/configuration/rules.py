@@ -294,13 +294,15 @@ def _unused_increments(profile: VolumeProfile) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-_MARKET_ADDRESSES = ("spot.rest_url", "spot.stream_url", "coinm.rest_url", "coinm.stream_url")
+_MARKET_ADDRESSES = tuple(
+    f"{market}.{name}" for market in ("spot", "coinm") for name in ("rest_url", "stream_url", "archive_url")
+)
 
 
 def _addresses(config: Config) -> Iterator[Finding]:
     exchange = config.exchange
     for name in ("rest_url", "stream_url", "archive_url", *_MARKET_ADDRESSES):
-        url = str(value_at(config, ("exchange", *name.split("."))))
+        url = str(value_at(config, ("exchange", *name.split("."))) or "")
         if url.startswith(("http://", "ws://")) and not is_loopback(url):
             secure = url.replace("://", "s://", 1)
             yield Finding(

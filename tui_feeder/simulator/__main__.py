@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from tui_feeder.simulator.dialect import DIALECTS
 from tui_feeder.simulator.fault_random import GAP
 from tui_feeder.simulator.serve import Setting, run, run_attached
 
@@ -14,6 +15,7 @@ def main() -> int:
     """Reads the arguments and serves."""
     parser = argparse.ArgumentParser(prog="python -m tui_feeder.simulator", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 for any free one")
+    parser.add_argument("--market", choices=list(DIALECTS), default="usdm", help="which market it is")
     parser.add_argument("--data", type=Path, help="folder of monthly zips; without it, a synthetic market")
     parser.add_argument("--symbols", help="names separated by commas; all if not given")
     parser.add_argument("--speed", type=float, default=1.0, help="exchange seconds in a real second")
@@ -47,6 +49,7 @@ def main() -> int:
         faults=given.fault,
         random_faults=random_faults,
         random_gap=given.fault_gap,
+        market=given.market,
     )
     try:
         return run_attached(setting) if given.attached else run(**vars(setting))

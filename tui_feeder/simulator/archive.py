@@ -15,6 +15,7 @@ from aiohttp import web
 from tui_feeder.simulator import digits
 from tui_feeder.simulator.archive_faults import Reshaping, reshape, reshapings, wrong_checksum
 from tui_feeder.simulator.clock import Clock
+from tui_feeder.simulator.dialect import USDM, Dialect
 from tui_feeder.simulator.fault_wire import send_half, trickle
 from tui_feeder.simulator.faults import Faults
 from tui_feeder.simulator.listing import midnight, next_month
@@ -23,14 +24,13 @@ from tui_feeder.simulator.packing import pack
 
 #: Time of day at which files appear, after midnight UTC: 08:35.
 PUBLISHED_AT = 8 * HOUR + 35 * MINUTE
-#: Files of months from here on have a header row.
-HEADER_SINCE = date(2022, 5, 1)
 HEADER = (
     b"open_time,open,high,low,close,volume,close_time,quote_volume,count,"
     b"taker_buy_volume,taker_buy_quote_volume,ignore\n"
 )
 #: Bytes of zips kept.
 MOST_KEPT = 96 * 1024 * 1024
+_MS_DIGITS = 13
 
 _PATH = re.compile(
     r"(?P<cycle>monthly|daily)/klines/(?P<symbol>[^/]+)/(?P<interval>[^/]+)/"
@@ -95,16 +95,20 @@ _Key = tuple[_File, tuple[Reshaping, ...]]
 
 
 class Archive:
-    """Answers under ``/data/futures/um``.
+    """Answers under the path of its market, such as ``/data/futures/um``.
 
     Args:
         market: what was traded.
         clock: exchange time.
         requests: counts requests as "archive:monthly", "archive:daily", "archive:checksum" and "archive:404".
         faults: what is to go wrong.
+        dialect: path and form of its files.
     """
 
-    def __init__(self, market: Market, clock: Clock, requests: Counter[str], faults: Faults) -> None:
+    def __init__(
+        self, market: Market, clock: Clock, requests: Counter[str], faults: Faults, dialect: Dialect = USDM
+    ) -> None:
+        self._dialect = dialect
         self.log: list[str] = []
         self._faults = faults
         self._market = market
@@ -116,7 +120,7 @@ class Archive:
 
     def routes(self) -> list[web.RouteDef]:
         """What to hang into the server."""
-        return [web.get("/data/futures/um/{path:.+}", self._serve)]
+        return [web.get(f"{self._dialect.archive}/{{path:.+}}", self._serve)]
 
     def forget(self) -> None:
         """Has every file made anew, after the market has changed."""
@@ -237,8 +241,23 @@ class Archive:
             lines = digits.archive_rows(bars, self._market.instruments[file.symbol], size)
         if not lines:
             return None
-        body = pack((f"{file.stem}.csv", (HEADER if file.begin >= HEADER_SINCE else b"") + lines))
+        headed, fine = self._dialect.header_since, self._dialect.microseconds_since
+        if fine is not None and file.begin >= fine:
+            lines = _in_microseconds(lines)
+        header = HEADER if headed is not None and file.begin >= headed else b""
+        body = pack((f"{file.stem}.csv", header + lines))
         return _signed(body, file)
+
+
+def _in_microseconds(lines: bytes) -> bytes:
+    """Lines of a file with their times in microseconds; those that are so already stay."""
+    found = []
+    for line in lines.splitlines():
+        fields = line.split(b",")
+        if len(fields[0]) == _MS_DIGITS:
+            fields[0], fields[6] = fields[0] + b"000", fields[6] + b"999"
+        found.append(b",".join(fields))
+    return b"\n".join([*found, b""])
 
 
 def _signed(body: bytes, file: _File) -> _Zip:

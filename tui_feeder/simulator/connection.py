@@ -11,8 +11,6 @@ from aiohttp import web
 from tui_feeder.simulator.fault_wire import reset
 from tui_feeder.simulator.stream_faults import Junk
 
-#: Messages (ping, pong and JSON alike) a connection may send in a second.
-MOST_MESSAGES = 10
 #: Bytes a client may leave unread before it is cut off.
 MOST_UNREAD = 16 * 1024 * 1024
 
@@ -28,6 +26,7 @@ class Connection:
         *,
         combined: bool,
         live: bool,
+        most_messages: int = 10,
     ) -> None:
         self.socket = socket
         self.combined = combined
@@ -39,8 +38,13 @@ class Connection:
         self.frozen = False
         #: Whether a fault has ended it already.
         self.doomed = False
+        #: Whether it was told that it will end.
+        self.warned = False
         self.junk = Junk()
         self.names: dict[str, None] = {}
+        #: Payload of the latest ping.
+        self.pinged = b""
+        self._most_messages = most_messages  # ping, pong and JSON alike, in a second
         self.heard = time.monotonic()
         self._transport = transport
         self._recent: deque[float] = deque()
@@ -51,7 +55,7 @@ class Connection:
         self._recent.append(now)
         while self._recent and self._recent[0] <= now - 1:
             self._recent.popleft()
-        return len(self._recent) > MOST_MESSAGES
+        return len(self._recent) > self._most_messages
 
     def write(self, frames: list[bytes]) -> None:
         """Writes whole frames to the socket; disconnects a client that does not read.

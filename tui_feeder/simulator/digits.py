@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_feeder.simulator.contracts import as_printed
 from tui_feeder.simulator.market import (
     CLOSE,
     HIGH,
@@ -109,16 +110,13 @@ _ARCHIVE_MARKS = (b"", *(b",",) * 10, b",0\n")
 
 
 def _columns(block: Minutes, instrument: Instrument, interval: int) -> tuple[list[Ints], list[int]]:
-    price, quantity, quote = (
-        instrument.price_decimals,
-        instrument.quantity_decimals,
-        instrument.quote_decimals,
-    )
+    price = instrument.price_decimals
+    values, quantity, quote = as_printed(block.values, instrument)
     columns = [
         block.times,
-        *(block.values[:, c] for c in _BEFORE_CLOSE_TIME),
+        *(values[:, c] for c in _BEFORE_CLOSE_TIME),
         block.times + (interval - 1),
-        *(block.values[:, c] for c in _AFTER_CLOSE_TIME),
+        *(values[:, c] for c in _AFTER_CLOSE_TIME),
     ]
     return columns, [0, price, price, price, price, quantity, 0, quote, 0, quantity, quote]
 

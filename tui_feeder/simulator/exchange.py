@@ -15,11 +15,13 @@ from tui_feeder.errors import HostError
 from tui_feeder.listener import ListenError, listen_at, most_connections
 from tui_feeder.simulator.archive import Archive
 from tui_feeder.simulator.clock import SimulatedClock, SkewedClock
+from tui_feeder.simulator.dialect import USDM, Dialect
 from tui_feeder.simulator.fault_control import CONTROL, FaultControl
 from tui_feeder.simulator.fault_random import RandomFaults
 from tui_feeder.simulator.fault_wire import reset, wait_over
 from tui_feeder.simulator.faults import Event, Fault, Faults
 from tui_feeder.simulator.halts import HaltedMarket
+from tui_feeder.simulator.limits import WeightLedger
 from tui_feeder.simulator.market import Market
 from tui_feeder.simulator.rest import Rest
 from tui_feeder.simulator.stream import CADENCE, Streams
@@ -50,10 +52,13 @@ class Exchange:
         faults: those that are on from the beginning.
         random_faults: more of them, drawn while it runs.
         cadence: exchange ms between checks of forming candles; the exchange's own unless time runs fast.
+        dialect: which market of the exchange it is.
+        ledger: of another market that weight is counted together with; None: it is counted alone.
 
     Attributes:
         market: what is listed and traded, less what faults keep from being traded.
         clock: exchange time without the fault clock-skew.
+        dialect: which market of the exchange it is.
         faults: switches faults on and off.
 
     Raises:
@@ -70,18 +75,23 @@ class Exchange:
         faults: Faults | None = None,
         random_faults: RandomFaults | None = None,
         cadence: int = CADENCE,
+        dialect: Dialect = USDM,
+        ledger: WeightLedger | None = None,
     ) -> None:
         self.clock = clock
+        self.dialect = dialect
         self.faults = Faults() if faults is None else faults
         #: Requests and connections by kind, see rest, stream and archive.
         self.requests: Counter[str] = Counter()
         seen = SkewedClock(clock, self.faults)
-        halted = HaltedMarket(market, seen.furthest, self._market_changed)
+        halted = HaltedMarket(
+            market, seen.furthest, self._market_changed, omits_outages=dialect.omits_outages
+        )
         self.market: Market = halted
         self._tape = Tape(halted)
-        self.rest = Rest(self._tape, seen, self.requests, self.faults)
-        self.streams = Streams(self._tape, seen, self.requests, self.faults, cadence)
-        self.archive = Archive(halted, seen, self.requests, self.faults)
+        self.rest = Rest(self._tape, seen, self.requests, self.faults, dialect, ledger)
+        self.streams = Streams(self._tape, seen, self.requests, self.faults, cadence, dialect)
+        self.archive = Archive(halted, seen, self.requests, self.faults, dialect)
         self._control = FaultControl(self.faults, clock)
         self._drawn = random_faults.drawer(market.symbols, clock.start_ms) if random_faults else None
         self._watch: asyncio.Task[None] | None = None

@@ -50,6 +50,13 @@ _STREAM = (
         "new subscriptions are acknowledged and stay empty for as long as their connection lives",
     ),
     Kind("silence", "no kline frames; pings and control messages go on"),
+    Kind(
+        "server-shutdown",
+        "connections opened before it get notice that they will end, and then end",
+        {"seconds": Parameter(600.0, "from the announcement to the end")},
+        symbol="none",
+        drawn=False,
+    ),
     Kind("no-close-frame", "closing frames are never sent"),
     Kind(
         "late-close",

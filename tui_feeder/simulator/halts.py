@@ -33,9 +33,18 @@ class HaltedMarket:
         market: what would have been traded.
         furthest: the latest exchange time (ms) anybody has seen; minutes before it are not touched.
         changed: called after the minutes from a moment (ms) on have changed.
+        omits_outages: minutes of an outage of all symbols are absent, not flat.
     """
 
-    def __init__(self, market: Market, furthest: Callable[[], int], changed: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        market: Market,
+        furthest: Callable[[], int],
+        changed: Callable[[int], None],
+        *,
+        omits_outages: bool = False,
+    ) -> None:
+        self._omits = omits_outages
         self._market = market
         self._furthest = furthest
         self._changed = changed
@@ -158,6 +167,10 @@ class HaltedMarket:
                 continue
             left, right = np.searchsorted(times, (halt.begin, halt.end))
             if left == right:
+                continue
+            if self._omits and halt.symbol is None:
+                times, values = np.delete(times, slice(left, right)), np.delete(values, slice(left, right), 0)
+                copied = True
                 continue
             if not copied:
                 values, copied = values.copy(), True

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from tui_feeder.simulator import noise
+from tui_feeder.simulator.contracts import as_printed
 from tui_feeder.simulator.forming import SLOT
 from tui_feeder.simulator.market import (
     CLOSE,
@@ -109,9 +110,13 @@ class KlineStream:
         instrument: the symbol.
         interval: name of the interval.
         now: exchange time (ms) from which events are wanted.
+        untraded: whether minutes without a trade are pushed, flat.
     """
 
-    def __init__(self, tape: Tape, instrument: Instrument, interval: str, now: int) -> None:
+    def __init__(
+        self, tape: Tape, instrument: Instrument, interval: str, now: int, *, untraded: bool = False
+    ) -> None:
+        self._untraded = untraded
         self.symbol = instrument.symbol
         self._tape = tape
         self._instrument = instrument
@@ -158,6 +163,8 @@ class KlineStream:
             return
         minute = self._tape.minute(symbol, self._open_time)
         state = None if minute is None else minute.at(now)
+        if state is None and minute is not None and self._untraded:
+            state = self._tape.untraded(symbol, minute)
         if not self._prepared and now >= self._open_time + self._prepares_at:
             self._prepared = True
             following = self._tape.minute(symbol, self._open_time + MINUTE)
@@ -179,7 +186,9 @@ class KlineStream:
 
     def _candle(self) -> list[int] | None:
         minute = self._tape.minute(self._instrument.symbol, self._open_time)
-        return minute.candle if minute is not None and minute.candle[TRADES] else None
+        if minute is None or (not minute.candle[TRADES] and not self._untraded):
+            return None
+        return minute.candle
 
     def _bar(self, minute: list[int] | None) -> list[int] | None:
         """The bar this stream shows, with the open minute as given; None while nothing was traded in it."""
@@ -194,7 +203,7 @@ class KlineStream:
         before = self._before
         if before is None or minute is None:
             both = minute or before
-            return both if both and both[TRADES] else None
+            return both if both and (both[TRADES] or self._untraded) else None
         times = np.array([self._open_time - self._open_time % self._interval] * 2, np.int64)
         bar: list[int] = (
             aggregate(Minutes(times, np.array([before, minute])), self._interval).values[0].tolist()
@@ -203,16 +212,16 @@ class KlineStream:
 
     def _frame(self, bar: list[int], event_time: int, *, closed: bool) -> Frame:
         instrument = self._instrument
-        price, quantity, quote = (
-            instrument.price_decimals,
-            instrument.quantity_decimals,
-            instrument.quote_decimals,
-        )
+        price = instrument.price_decimals
+        quantity, quote = instrument.quantity_decimals, instrument.quote_decimals
+        if instrument.contract_size:
+            printed, quantity, quote = as_printed(np.array([bar], np.int64), instrument)
+            bar = printed[0].tolist()
         begin = self._open_time - self._open_time % self._interval
         if self._first_id is None:
             self._first_id = self._tape.first_trade_id(instrument.symbol, begin)
-        first = self._first_id
-        last = first + bar[TRADES] - 1
+        first = self._first_id if bar[TRADES] else -1
+        last = self._first_id + bar[TRADES] - 1 if bar[TRADES] else -1
         body = (
             f'{{"e":"kline","E":{event_time},"s":"{instrument.symbol}",'
             f'"k":{{"t":{begin},"T":{begin + self._interval - 1},'

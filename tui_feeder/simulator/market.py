@@ -105,6 +105,7 @@ class Instrument:
     contract: str = "PERPETUAL"
     status: str = "TRADING"
     delivery: int = PERPETUAL_DELIVERY
+    contract_size: int = 0  # USD, where volumes are printed in contracts
 
 
 class Market(Protocol):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -13,16 +14,19 @@ from aiohttp import web
 
 from tui_feeder.simulator import digits
 from tui_feeder.simulator.clock import SkewedClock
+from tui_feeder.simulator.dialect import USDM, Dialect
 from tui_feeder.simulator.fault_wire import send_half
 from tui_feeder.simulator.faults import Faults
-from tui_feeder.simulator.limits import WeightLedger, klines_weight
+from tui_feeder.simulator.limits import WeightLedger
 from tui_feeder.simulator.market import DAY, INTERVALS, MINUTE, Instrument, aggregate, decimal
+from tui_feeder.simulator.other_markets import entry_of
 from tui_feeder.simulator.public_calls import PublicCalls, depth_weight
 from tui_feeder.simulator.rest_faults import RestFaults
 from tui_feeder.simulator.tape import Tape
 
 _DEFAULT_LIMIT = 500
-_MOST_ROWS = 1_500
+#: Requests for klines that are kept.
+_MOST_LOGGED = 100_000
 #: A span of this many minutes is read on the loop; a longer one in a thread.
 _SHORT_SPAN = 2 * DAY
 
@@ -37,17 +41,30 @@ class Refusal(Exception):
 
 
 class Rest:
-    """Answers under ``/fapi/v1``.
+    """Answers under the path of its market, such as ``/fapi/v1``.
 
     Args:
         tape: what can be seen of the market.
         clock: exchange time.
         requests: counts every request by its last path segment.
         faults: what is to go wrong.
+        dialect: paths, weights and rules of the market.
+        ledger: of an exchange that counts weight together with this one; None: it counts alone.
     """
 
-    def __init__(self, tape: Tape, clock: SkewedClock, requests: Counter[str], faults: Faults) -> None:
-        self.ledger = WeightLedger()
+    def __init__(
+        self,
+        tape: Tape,
+        clock: SkewedClock,
+        requests: Counter[str],
+        faults: Faults,
+        dialect: Dialect = USDM,
+        ledger: WeightLedger | None = None,
+    ) -> None:
+        self.ledger = ledger or WeightLedger(dialect.weight_limit)
+        #: The queries of all requests for klines, in order: what nobody may ask for again is looked up here.
+        self.klines_log: deque[tuple[str, int, int]] = deque(maxlen=_MOST_LOGGED)
+        self._dialect = dialect
         self._tape = tape
         self._clock = clock
         self._requests = requests
@@ -58,11 +75,17 @@ class Rest:
 
     def routes(self) -> list[web.RouteDef]:
         """What to hang into the server."""
+        base = self._dialect.rest
+        routes = [
+            web.get(f"{base}/ping", self._door("ping", self._ping)),
+            web.get(f"{base}/time", self._door("time", self._time)),
+            web.get(f"{base}/exchangeInfo", self._door("exchangeInfo", self._exchange_info)),
+            web.get(f"{base}/klines", self._door("klines", self._klines)),
+        ]
+        if self._dialect.name != USDM.name:
+            return [*routes, web.get(f"{base}/{{path:.*}}", self._door("unknown", self._unknown))]
         return [
-            web.get("/fapi/v1/ping", self._door("ping", self._ping)),
-            web.get("/fapi/v1/time", self._door("time", self._time)),
-            web.get("/fapi/v1/exchangeInfo", self._door("exchangeInfo", self._exchange_info)),
-            web.get("/fapi/v1/klines", self._door("klines", self._klines)),
+            *routes,
             web.get("/fapi/v1/markPriceKlines", self._door("markPriceKlines", self._klines)),
             web.get("/fapi/v1/depth", self._door("depth", self._depth)),
             web.get("/fapi/v1/premiumIndex", self._door("premiumIndex", self._premium_index)),
@@ -80,7 +103,9 @@ class Rest:
             self._requests[name] += 1
             weight = 1
             if name in ("klines", "markPriceKlines"):
-                weight = klines_weight(_limit_of(request.query))
+                weight = self._dialect.klines_weight(_limit_of(request.query))
+            elif name == "exchangeInfo":
+                weight = self._dialect.listing_weight
             elif name == "depth":
                 weight = depth_weight(request.query)
             address = request.remote or "unknown"
@@ -134,9 +159,13 @@ class Rest:
 
     async def _exchange_info(self, query: Mapping[str, str]) -> bytes:
         if self._listing is None:
-            self._listing = [_entry(i) for i in self._tape.market.instruments.values()]
+            entry = _entry if self._dialect.name == USDM.name else partial(entry_of, dialect=self._dialect)
+            self._listing = [entry(i) for i in self._tape.market.instruments.values()]
         now = self._clock.now()
-        listed = [entry for entry in self._listing if entry["onboardDate"] <= now]
+        listed = [
+            entry for entry in self._listing
+            if self._tape.market.instruments[entry["symbol"]].onboard <= now
+        ]  # fmt: skip
         info = {
             "timezone": "UTC",
             "serverTime": self._clock.stated(),
@@ -191,13 +220,21 @@ class Rest:
         start, end, limit = _number(query, "startTime"), _number(query, "endTime"), _number(query, "limit")
         if limit is None:
             limit = _DEFAULT_LIMIT
-        if not 1 <= limit <= _MOST_ROWS:
+        if not 1 <= limit <= self._dialect.most_rows:
             raise Refusal(-1130, "Data sent for parameter 'limit' is not valid.")
         if start is not None and end is not None and start > end:
             raise Refusal(-1023, "Start time is greater than end time.")
 
+        self.klines_log.append((symbol, start or 0, now if end is None else end))
+        within = self._dialect.newest_within
+        if within is not None and start is not None:
+            if end is not None and end - start > within:
+                raise Refusal(-1127, "Lookup interval is too big.")
+            end = start + within if end is None else end
         last = now if end is None else min(end, now)
-        if start is None:
+        if within is not None and start is not None:
+            first = max(start + -start % interval, last - last % interval - (limit - 1) * interval)
+        elif start is None:
             first = last - last % interval - (limit - 1) * interval
         else:
             first = start + -start % interval

@@ -13,11 +13,13 @@ from pathlib import Path
 import orjson
 
 from tui_feeder.simulator.clock import clock_for, rfc3339
+from tui_feeder.simulator.dialect import DIALECTS, USDM
 from tui_feeder.simulator.exchange import Exchange, PortInUseError
 from tui_feeder.simulator.fault_control import CONTROL
 from tui_feeder.simulator.fault_random import GAP, RandomFaults
 from tui_feeder.simulator.faults import Event, Fault, Faults
 from tui_feeder.simulator.market import Market
+from tui_feeder.simulator.other_markets import ListedElsewhere, RecordedContracts, source_name
 from tui_feeder.simulator.recorded import recorded_market
 from tui_feeder.simulator.synthetic import synthetic_market
 
@@ -35,6 +37,7 @@ class Setting:
     faults: Sequence[str] = ()
     random_faults: int | None = None
     random_gap: float = GAP
+    market: str = "usdm"
 
     def exchange(self) -> Exchange:
         """The exchange, not yet started; every begin and end of random faults will be a line on stderr.
@@ -46,13 +49,19 @@ class Setting:
         drawn = None if self.random_faults is None else RandomFaults(self.random_faults, self.random_gap)
         if drawn is not None:
             faults.listen(_tell_fault)
-        market: Market
-        if self.data is None:
-            market = synthetic_market(self.symbols, self.seed, as_of_ms=self.start_ms)
-        else:
-            market = recorded_market(self.data, self.symbols)
+        dialect, market = DIALECTS[self.market], self._market()
         clock = clock_for(market, start_ms=self.start_ms, rate=self.speed)
-        return Exchange(market, clock, port=self.port, faults=faults, random_faults=drawn)
+        return Exchange(market, clock, port=self.port, faults=faults, random_faults=drawn, dialect=dialect)
+
+    def _market(self) -> Market:
+        """What is traded, as the chosen market lists it."""
+        dialect = DIALECTS[self.market]
+        if self.data is not None:
+            recorded = recorded_market(self.data, self.symbols)
+            return RecordedContracts(recorded) if dialect.counts_contracts else recorded
+        names = None if self.symbols is None else [source_name(name, dialect) for name in self.symbols]
+        invented = synthetic_market(names, self.seed, as_of_ms=self.start_ms)
+        return invented if dialect is USDM else ListedElsewhere(invented, dialect)
 
 
 def _tell_fault(event: Event, fault: Fault) -> None:
@@ -73,6 +82,7 @@ def run(
     faults: Sequence[str] = (),
     random_faults: int | None = None,
     random_gap: float = GAP,
+    market: str = "usdm",
 ) -> int:
     """Serves an exchange until SIGINT or SIGTERM; prints the configuration that points an engine at it.
 
@@ -88,6 +98,7 @@ def run(
         random_faults: seed of faults drawn at random, of which each begin and end is a JSON line on stderr;
             None draws none.
         random_gap: mean exchange seconds between two of them.
+        market: ``usdm``, ``spot`` or ``coinm``.
 
     Returns:
         The exit code, 0.
@@ -96,7 +107,7 @@ def run(
         PortInUseError: if the port is taken.
         ValueError: for data that cannot be shown or arguments out of range; the message is for the user.
     """
-    setting = Setting(port, data, symbols, speed, start_ms, seed, faults, random_faults, random_gap)
+    setting = Setting(port, data, symbols, speed, start_ms, seed, faults, random_faults, random_gap, market)
     asyncio.run(_stand_alone(setting.exchange()))
     return 0
 
@@ -134,18 +145,25 @@ def introduction(exchange: Exchange) -> str:
         "rest_url": f'"{exchange.rest_url}"',
         "stream_url": f'"{exchange.stream_url}"',
         "archive_url": f'"{exchange.archive_url}"',
-        "clock_rate": repr(float(exchange.clock.rate)),
     }
+    section = exchange.dialect.section
+    rate = f"clock_rate = {float(exchange.clock.rate)!r}"
+    keys = [f"{key} = {value}" for key, value in values.items()]
+    # The clock is one for all markets: its pace is a key of the section above.
+    sections = [f"[{section}]", *keys, rate]
+    if section != "exchange":
+        sections = ["[exchange]", rate, f"[{section}]", *keys]
+    variable = f"FEEDER_{section.replace('.', '__').upper()}"
     symbols = exchange.market.symbols
     shown = ", ".join(symbols[:12]) + (f" and {len(symbols) - 12} more" if len(symbols) > 12 else "")
     lines = [
         f"# Embedded exchange, its time {rfc3339(exchange.clock.now())}, {len(symbols)} symbols: {shown}",
         *(f"# {note}" for note in exchange.market.notes),
         "# Paste this into config.toml:",
-        "[exchange]",
-        *(f"{key} = {value}" for key, value in values.items()),
+        *sections,
         "# or set this in the environment:",
-        *(f"# FEEDER_EXCHANGE__{key.upper()}={value}" for key, value in values.items()),
+        *(f"# {variable}__{key.upper()}={value}" for key, value in values.items()),
+        f"# FEEDER_EXCHANGE__CLOCK_RATE={float(exchange.clock.rate)!r}",
         '# Faults are switched on by POST of JSON such as {"name": "silence"}, off by DELETE, at',
         f"# {exchange.rest_url}{CONTROL}",
         *(

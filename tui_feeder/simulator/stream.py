@@ -19,8 +19,9 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from tui_feeder.simulator.clock import Clock
 from tui_feeder.simulator.connection import Connection
+from tui_feeder.simulator.dialect import USDM, Dialect
 from tui_feeder.simulator.faults import Fault, Faults
-from tui_feeder.simulator.klines import KlineStream, stream_of
+from tui_feeder.simulator.klines import KlineStream, stream_of, text_frame
 from tui_feeder.simulator.market import DAY, MINUTE
 from tui_feeder.simulator.stream_faults import FrameFaults
 from tui_feeder.simulator.tape import Tape
@@ -31,9 +32,6 @@ MOST_STREAMS = 200
 LONGEST_MESSAGE = 4_096
 #: A request line of more bytes is refused: about 107 stream names.
 LONGEST_URL = 2_048
-#: Real seconds between pings, and without a pong until the connection is closed.
-PING_EVERY = 180.0
-PONG_WITHIN = 600.0
 #: Connections an address may open in so many exchange ms.
 MOST_ATTEMPTS = 300
 ATTEMPTS_WITHIN = 5 * MINUTE
@@ -55,6 +53,7 @@ class Streams:
         requests: counts connections ("stream:market", "stream:dead") and frames ("frames").
         faults: what is to go wrong.
         cadence: exchange ms between checks of a forming candle. Closes are on time however long it is.
+        dialect: paths, pings and limits.
     """
 
     def __init__(
@@ -64,7 +63,9 @@ class Streams:
         requests: Counter[str],
         faults: Faults,
         cadence: int = CADENCE,
+        dialect: Dialect = USDM,
     ) -> None:
+        self._dialect = dialect
         self.connections: set[Connection] = set()
         self._tape = tape
         self._clock = clock
@@ -76,7 +77,7 @@ class Streams:
         self._attempts: dict[str, deque[int]] = {}
         self._broadcast: asyncio.Task[None] | None = None
         self._faults = faults
-        self._cadence = cadence
+        self._cadence = max(cadence, dialect.cadence)
         self._subscribed = asyncio.Event()
         self._wrongs = FrameFaults(faults)
         self._closing: set[asyncio.Task[None]] = set()
@@ -84,8 +85,8 @@ class Streams:
     def routes(self) -> list[web.RouteDef]:
         """What to hang into the server."""
         routes = []
-        for prefix, live in (("/market", True), ("/public", False), ("/private", False), ("", False)):
-            handler = self._serve_live if live else self._serve_dead
+        for prefix in (*self._dialect.live, *self._dialect.dead):
+            handler = self._serve_live if prefix in self._dialect.live else self._serve_dead
             routes += [
                 web.get(f"{prefix}/ws", handler),
                 web.get(f"{prefix}/ws/{{names:.+}}", handler),
@@ -131,7 +132,10 @@ class Streams:
         if transport is None:
             return socket
         self._requests["stream:market" if live else "stream:dead"] += 1
-        connection = Connection(socket, transport, self._clock.now(), combined=combined, live=live)
+        connection = Connection(
+            socket, transport, self._clock.now(), combined=combined, live=live,
+            most_messages=self._dialect.most_messages,
+        )  # fmt: skip
         self.connections.add(connection)
         keeper = asyncio.create_task(self._keep(connection))
         try:
@@ -153,19 +157,20 @@ class Streams:
 
     async def _keep(self, connection: Connection) -> None:
         """Pings, and ends the connection when its time is over or its client is dead."""
-        ping_at = time.monotonic() + PING_EVERY
+        ping_at = time.monotonic() + self._dialect.ping_every
         while not connection.socket.closed:
             left = self._clock.real_seconds(connection.begun + LIFETIME - self._clock.now())
             await asyncio.sleep(min(max(left, 0.0), max(ping_at - time.monotonic(), 0.0)))
             if self._clock.now() - connection.begun >= LIFETIME:
                 await connection.close(WSCloseCode.OK, b"24 hours are over")
-            elif time.monotonic() - connection.heard > PONG_WITHIN:
+            elif time.monotonic() - connection.heard > self._dialect.pong_within:
                 await connection.close(WSCloseCode.POLICY_VIOLATION, b"no pong")
             elif time.monotonic() >= ping_at:
-                ping_at = time.monotonic() + PING_EVERY
+                ping_at = time.monotonic() + self._dialect.ping_every
                 if not connection.frozen:
                     with contextlib.suppress(ConnectionError):
-                        await connection.socket.ping(str(self._clock.now()).encode())
+                        connection.pinged = str(self._clock.now()).encode()
+                        await connection.socket.ping(connection.pinged)
 
     async def _listen(self, connection: Connection, *, live: bool) -> None:
         socket = connection.socket
@@ -178,6 +183,8 @@ class Streams:
             if message.type is WSMsgType.PING:
                 await socket.pong(message.data)
             elif message.type is WSMsgType.PONG:
+                if self._dialect.pong_echoes and bytes(message.data) != connection.pinged:
+                    continue
                 connection.heard = time.monotonic()
             elif message.type is WSMsgType.TEXT and len(message.data.encode()) <= LONGEST_MESSAGE:
                 answer = self._control(connection, message.data, live=live)
@@ -234,7 +241,10 @@ class Streams:
             self._listeners.setdefault(name, set()).add(connection)
             if name not in self._klines:
                 instrument = self._symbols[stream[0]]
-                self._klines[name] = KlineStream(self._tape, instrument, stream[1], self._clock.now())
+                self._klines[name] = KlineStream(
+                    self._tape, instrument, stream[1], self._clock.now(),
+                    untraded=self._dialect.pushes_untraded,
+                )  # fmt: skip
                 self._lanes[name] = len(self._lanes)
                 self._subscribed.set()
 
@@ -315,6 +325,8 @@ class Streams:
                 else:
                     connection.freeze()
             return
+        for fault in self._faults.all("server-shutdown"):
+            self._announce_shutdown(fault, now)
         for fault in (*self._faults.all("disconnect"), *self._faults.all("half-open")):
             chosen = [c for c in self.connections if not c.doomed and self._concerns(fault, c, now)]
             for connection in chosen:
@@ -329,6 +341,20 @@ class Streams:
             connection.cut(code)
         else:
             connection.end(int(code), b"", self._closing)
+
+    def _announce_shutdown(self, fault: Fault, now: int) -> None:
+        """Tells connections of before the fault that they will end, and ends them when they have had time."""
+        seconds = fault.number("seconds")
+        for connection in [c for c in self.connections if c.begun < fault.begins and not c.doomed]:
+            if not connection.warned:
+                connection.warned = True
+                self._faults.count(fault)
+                event = b'{"e":"serverShutdown","E":%d}' % now
+                if connection.combined:
+                    event = b'{"stream":"!serverShutdown","data":%b}' % event
+                connection.write([text_frame(event)])
+            elif now - fault.begins >= seconds * 1000:
+                connection.end(1001, b"server shutdown", self._closing)
 
     def _concerns(self, fault: Fault, connection: Connection, now: int) -> bool:
         """Whether a fault of connections strikes this one now."""

@@ -149,10 +149,18 @@ class Tape:
             state = minute.candle if settled else minute.unsettled
         else:
             state = minute.at(now)
-        return state or self._untraded(symbol, minute)
+        return state or self.untraded(symbol, minute)
 
-    def _untraded(self, symbol: str, minute: FormingMinute) -> list[int]:
-        """A minute before its first trade: flat at the previous close."""
+    def untraded(self, symbol: str, minute: FormingMinute) -> list[int]:
+        """Makes a minute as it is before its first trade: flat at the previous close.
+
+        Args:
+            symbol: a listed symbol.
+            minute: of it.
+
+        Returns:
+            The candle's columns in smallest units.
+        """
         before = self.market.minutes(symbol, minute.open_time - MINUTE, minute.open_time)
         price = int(before.values[0, CLOSE]) if len(before.times) else minute.candle[0]
         return [price] * 4 + [0] * (COLUMNS - 4)

@@ -268,6 +268,7 @@ def test_random_faults_are_of_every_kind_that_heals_and_all_end() -> None:
     drawn = list(itertools.islice(draws(1, ["BTCUSDT", "ETHUSDT"], NOON, gap=600), 4_000))
     assert {d.fault.name for d in drawn} == {*KINDS} - {
         "delist",
+        "server-shutdown",
         "two-closes",
         "odd-listing",
         "short-listing",

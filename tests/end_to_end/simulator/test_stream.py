@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tui_feeder.simulator import stream
 from tui_feeder.simulator.clock import SimulatedClock
+from tui_feeder.simulator.dialect import USDM, Dialect
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.market import MINUTE, TRADES
 from tui_feeder.simulator.synthetic import synthetic_market
@@ -22,9 +24,9 @@ NOON = 1_773_144_000_000  # 2026-03-10T12:00:00Z
 
 
 @asynccontextmanager
-async def exchange_at(rate: float, start: int = NOON) -> AsyncIterator[Exchange]:
+async def exchange_at(rate: float, start: int = NOON, dialect: Dialect = USDM) -> AsyncIterator[Exchange]:
     market = synthetic_market(as_of_ms=NOON)
-    async with Exchange(market, SimulatedClock(start, rate)) as exchange:
+    async with Exchange(market, SimulatedClock(start, rate), dialect=dialect) as exchange:
         yield exchange
 
 
@@ -286,13 +288,10 @@ async def test_a_connection_ends_when_its_24_hours_of_exchange_time_are_over() -
             await asyncio.wait_for(socket.recv(), 20)
 
 
-async def test_the_server_pings_and_drops_a_client_that_never_answers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(stream, "PING_EVERY", 0.1)
-    monkeypatch.setattr(stream, "PONG_WITHIN", 0.5)
+async def test_the_server_pings_and_drops_a_client_that_never_answers() -> None:
+    quick = replace(USDM, ping_every=0.1, pong_within=0.5)
     async with (
-        exchange_at(1) as exchange,
+        exchange_at(1, dialect=quick) as exchange,
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{exchange.stream_url}/market/ws", autoping=False) as socket,
     ):

@@ -17,6 +17,10 @@ class Spot(Struct, frozen=True):
         "https://api.binance.com"
     )
     stream_url: Annotated[WebSocketUrl, Key("WebSocket of spot")] = "wss://stream.binance.com:9443"
+    archive_url: Annotated[
+        HttpUrl | None,
+        Key("files of spot; unset: exchange.archive_url", example='"https://data.binance.vision"'),
+    ] = None
 
 
 class CoinM(Struct, frozen=True):
@@ -24,6 +28,10 @@ class CoinM(Struct, frozen=True):
 
     rest_url: Annotated[HttpUrl, Key("REST of COIN-M futures")] = "https://dapi.binance.com"
     stream_url: Annotated[WebSocketUrl, Key("WebSocket of COIN-M futures")] = "wss://dstream.binance.com"
+    archive_url: Annotated[
+        HttpUrl | None,
+        Key("files of COIN-M futures; unset: exchange.archive_url", example='"https://data.binance.vision"'),
+    ] = None
 
 
 class Exchange(Struct, frozen=True):

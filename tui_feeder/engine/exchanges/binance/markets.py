@@ -288,21 +288,22 @@ def binance_markets(config: Config, workers: ThreadPoolExecutor, notes: Notes | 
     # USD-M and COIN-M are counted together, whatever address is asked.
     futures, spot = budget(USDM, "ban"), budget(SPOT, "ban spot")
 
-    def made(market: Market, counted: RequestBudget, rest_url: str, stream_url: str) -> BinanceExchange:
+    def made(
+        market: Market, counted: RequestBudget, rest_url: str, stream_url: str, archive_url: str | None = None
+    ) -> BinanceExchange:
         timeout = exchange.request_timeout_seconds
         rest = RestClient(rest_url, clock, timeout=timeout, budget=counted, proxies=proxies, market=market)
         archive = ArchiveClient(
-            exchange.archive_url, workers, concurrency=exchange.archive_concurrency, timeout=timeout,
-            proxies=proxies, market=market,
+            archive_url or exchange.archive_url, workers, concurrency=exchange.archive_concurrency,
+            timeout=timeout, proxies=proxies, market=market,
         )  # fmt: skip
         return BinanceExchange(rest, archive, stream_url, proxies, market)
 
-    return BinanceMarkets(
-        {
-            "": made(USDM, futures, exchange.rest_url, exchange.stream_url),
-            "spot": made(SPOT, spot, exchange.spot.rest_url, exchange.spot.stream_url),
-            "coinm": made(COINM, futures, exchange.coinm.rest_url, exchange.coinm.stream_url),
-        },
-        clock,
-        config.application.symbols,
-    )
+    markets = {
+        "": made(USDM, futures, exchange.rest_url, exchange.stream_url),
+        "spot": made(SPOT, spot, exchange.spot.rest_url, exchange.spot.stream_url, exchange.spot.archive_url),
+        "coinm": made(
+            COINM, futures, exchange.coinm.rest_url, exchange.coinm.stream_url, exchange.coinm.archive_url
+        ),
+    }
+    return BinanceMarkets(markets, clock, config.application.symbols)
