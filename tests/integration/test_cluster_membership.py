@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from feed import until
 from msgspec.structs import replace
 from services import Kafka as Broker
@@ -19,9 +18,11 @@ from tui_feeder.config import Kafka
 from tui_feeder.engine.cluster.group import Worker
 from tui_feeder.engine.cluster.membership import SESSION_SECONDS, Assignment, Membership
 from tui_feeder.engine.cluster.partitions import assign
+from tui_feeder.engine.cluster.topics import prepare, topics_of
 from tui_feeder.engine.core.journal import Journal
 
 PARTITIONS = 12
+TOPICS = topics_of("", ["data"])
 
 
 class Member:
@@ -30,8 +31,11 @@ class Member:
     def __init__(self, broker: Broker, name: str, started: int = 1) -> None:
         config = replace(Kafka(), bootstrap_servers=(broker.servers,))
         self.assignments: list[Assignment] = []
+        self.refusals: list[str] = []
         worker = Worker(name, f"{name} {started}", started)
-        self.membership = Membership(config, "feeder", "work", worker, self.assignments.append)
+        self.membership = Membership(
+            config, "feeder", TOPICS, PARTITIONS, worker, self.assignments.append, self.refusals.append
+        )
 
     @property
     def partitions(self) -> list[int]:
@@ -50,13 +54,6 @@ async def joined(broker: Broker, *names: str) -> AsyncIterator[list[Member]]:
             await asyncio.to_thread(member.membership.close, 5.0)
 
 
-async def make_topic(broker: Broker) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker.servers)
-    await admin.start()
-    await admin.create_topics([NewTopic("work", PARTITIONS, 1)])
-    await admin.close()
-
-
 def shares(*names: str) -> list[list[int]]:
     found = assign(names, PARTITIONS)
     return [found[name] for name in names]
@@ -64,7 +61,6 @@ def shares(*names: str) -> list[list[int]]:
 
 @pytest.mark.timeout(120)
 async def test_partitions_follow_those_who_come_and_leave(kafka: Broker) -> None:
-    await make_topic(kafka)
     async with joined(kafka, "a") as (first,):
         await until(lambda: first.partitions == list(range(PARTITIONS)), 20)
         async with joined(kafka, "b", "c") as (second, third):
@@ -86,22 +82,22 @@ async def test_partitions_follow_those_who_come_and_leave(kafka: Broker) -> None
 
 @pytest.mark.timeout(120)
 async def test_of_two_workers_of_one_name_the_later_gets_nothing_and_both_are_told(kafka: Broker) -> None:
-    await make_topic(kafka)
     async with joined(kafka, "a") as (first,):
         await until(lambda: bool(first.partitions), 20)
         second = Member(kafka, "a", started=2)
         second.membership.start(Journal(lambda: 0))
         await until(lambda: bool(second.assignments), 20)
         assert second.partitions == []
-        assert second.assignments[-1].answer.same_name == first.membership.me
-        await until(lambda: first.assignments[-1].answer.later == (second.membership.me,), 20)
+        other = second.assignments[-1].answer.same_name
+        assert other is not None
+        assert other.instance == first.membership.me.instance
+        await until(lambda: [one.started for one in first.assignments[-1].answer.later] == [2], 20)
         assert first.partitions == list(range(PARTITIONS))
         await asyncio.to_thread(second.membership.close, 5.0)
 
 
 @pytest.mark.timeout(120)
 async def test_a_broker_that_is_away_for_a_session_ends_the_hold(kafka: Broker) -> None:
-    await make_topic(kafka)
     async with joined(kafka, "a") as (first,):
         await until(lambda: first.membership.heartbeats >= 1, 20)
         assert first.membership.holds
@@ -121,7 +117,6 @@ async def test_a_broker_that_is_away_for_a_session_ends_the_hold(kafka: Broker) 
 
 @pytest.mark.timeout(120)
 async def test_who_is_killed_is_replaced_after_a_session(kafka: Broker) -> None:
-    await make_topic(kafka)
     async with joined(kafka, "a") as (first,):
         await until(lambda: bool(first.partitions), 20)
         child = await asyncio.to_thread(subprocess.Popen, [sys.executable, "-c", CHILD, kafka.servers])
@@ -139,11 +134,22 @@ from msgspec.structs import replace
 from tui_feeder.config import Kafka
 from tui_feeder.engine.cluster.group import Worker
 from tui_feeder.engine.cluster.membership import Membership
+from tui_feeder.engine.cluster.topics import topics_of
 from tui_feeder.engine.core.journal import Journal
 async def main():
     config = replace(Kafka(), bootstrap_servers=(sys.argv[1],))
-    member = Membership(config, "feeder", "work", Worker("b", "b", 1), print)
+    member = Membership(config, "feeder", topics_of("", ["data"]), 12, Worker("b", "b", 1), print, print)
     member.start(Journal(lambda: 0))
     await asyncio.sleep(100)
 asyncio.run(main())
 """
+
+
+@pytest.mark.timeout(120)
+async def test_topics_of_other_partitions_are_refused_once_and_for_all(kafka: Broker) -> None:
+    config = replace(Kafka(), bootstrap_servers=(kafka.servers,))
+    await prepare(config, topics_of("", ["data"]), 3)
+    async with joined(kafka, "a") as (first,):
+        await until(lambda: bool(first.refusals), 20)
+        assert first.refusals[0].startswith("cluster.partitions is 12, but the topic work has 3")
+        assert first.assignments == []

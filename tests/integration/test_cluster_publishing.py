@@ -104,7 +104,7 @@ async def test_a_minutes_messages_are_published_in_one_transaction_a_partition(
     states = await read_states(settings(kafka), "ta_state", range(PARTITIONS))
     progress = {symbol: one for state in states.values() for symbol, one in state.progress.items()}
     assert {symbol: one.watermark for symbol, one in progress.items()} == dict.fromkeys(SYMBOLS, minute(4))
-    assert progress[SYMBOLS[0]].counted == ((minute(0), minute(5)),)
+    assert progress[SYMBOLS[0]].counted == ((minute(1), minute(5)),)  # after its checkpoint
 
 
 @pytest.mark.timeout(120)
@@ -230,7 +230,7 @@ def test_who_is_killed_again_and_again_publishes_each_message_once(
     asyncio.run(finish())
     marks = {symbol: ((last.store.watermark(symbol) or 0) - minute(0)) // MINUTE_MS for symbol in SYMBOLS}
     last.store.close()
-    assert min(marks.values()) >= made > 100
+    assert min(marks.values()) >= made > 20
     for topic in ("ta_data", "ta_candles"):
         found = committed(kafka, topic)
         wanted = {symbol: [(number, 0) for number in range(marks[symbol] + 1)] for symbol in SYMBOLS}

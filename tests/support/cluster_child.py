@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import zlib
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ from stores import minute
 
 from tui_feeder.config import Kafka
 from tui_feeder.engine.cluster.held import HeldPartitions
-from tui_feeder.engine.cluster.lane import Identity
+from tui_feeder.engine.cluster.lane import Checkpoint, Identity
 from tui_feeder.engine.cluster.publishing import Events, Publisher, Taken
 from tui_feeder.engine.core.candle import MINUTE_MS, Source
 from tui_feeder.engine.core.journal import Journal
@@ -42,6 +43,7 @@ class Publishing:
         self.fenced: list[int] = []
         self.published: list[int] = []
         self.holds = True
+        self._checkpointed: set[str] = set()
         self.journal = Journal(lambda: 0)
         outboxes = [self.store.open_outbox([sink_name("kafka", topic)], 64, topic) for topic in TOPICS]
         self.publisher = Publisher(
@@ -68,6 +70,9 @@ class Publishing:
             bar = OutgoingMessage("candles", symbol, at + MINUTE_MS - 1, payload)
             candle = candle_of(at, Source.STREAM)
             stored.append(self.store.append(symbol, candle, Source.STREAM, payload=payload, more=[bar]))
+            if symbol not in self._checkpointed:
+                self._checkpointed.add(symbol)
+                self.publisher.checkpoint(symbol, Checkpoint(at, zlib.crc32(payload), at, b"the first"))
         for one in stored:
             await asyncio.wrap_future(one)
 
@@ -76,6 +81,7 @@ async def main(path: Path, servers: str, worker: str, count: int) -> None:
     """Publish minute after minute for ever; how many are committed is told."""
     publishing = Publishing(path, servers, worker)
     publishing.publisher.start(publishing.journal)
+    await publishing.held.add(range(PARTITIONS))
     publishing.publisher.own(range(PARTITIONS))
     mark = min((publishing.store.watermark(symbol) or 0 for symbol in symbols(count)), default=0)
     number = (mark - minute(0)) // MINUTE_MS + 1 if mark else 0

@@ -84,6 +84,7 @@ def contradictions(config: Config) -> list[Finding]:
         *_future(config),
         *_increments(config.volume_profile),
         *_kafka(config),
+        *_cluster(config),
         *_sasl(config.kafka.security),
         *_trend(config),
         *_alerts(config),
@@ -122,6 +123,20 @@ def _kafka(config: Config) -> Iterator[Finding]:
             f"does not fit: delivery_timeout_ms {kafka.delivery_timeout_ms} is less than linger_ms + "
             f"request_timeout_ms, {least}",
             f"set delivery_timeout_ms to {least} or more",
+        )
+
+
+def _cluster(config: Config) -> Iterator[Finding]:
+    """Workers share through Kafka, in transactions."""
+    if not config.cluster.enabled:
+        return
+    if not config.kafka.enabled:
+        keys = ("cluster.enabled", "kafka.enabled")
+        yield Finding(keys, "needs kafka.enabled", "the workers of a cluster share the symbols through Kafka")
+    if config.kafka.acks not in ("all", "-1"):
+        keys = ("kafka.acks", "cluster.enabled")
+        yield Finding(
+            keys, "cannot be with cluster.enabled", 'transactions need acks = "all"', show(config.kafka.acks)
         )
 
 

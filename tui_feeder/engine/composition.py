@@ -1,10 +1,11 @@
-"""Joins the engine to the exchange that the configuration names."""
+"""Joins the engine to the exchange that the configuration names, and to its cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from tui_feeder.config import Config
+from tui_feeder.engine.cluster.ownership import Ownership, SoleOwner
 from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.exchanges.configured import configured_exchange
@@ -30,4 +31,22 @@ def configured_engine(
         ProxyError: the proxy on the way to the exchange cannot be used.
     """
     workers = worker_thread()
-    return kind(config, store, configured_exchange(config, workers, store), sinks, workers)
+    exchange = configured_exchange(config, workers, store)
+    return kind(config, store, exchange, sinks, workers, configured_ownership(config, store))
+
+
+def configured_ownership(config: Config, store: Store) -> Ownership:
+    """Makes what says which symbols are a feeder's. What a cluster needs is imported where it is enabled.
+
+    Args:
+        config: the whole configuration.
+        store: the opened store, with the outboxes of its sinks.
+
+    Returns:
+        A worker of the configured cluster, or the owner of everything.
+    """
+    if not config.cluster.enabled:
+        return SoleOwner()
+    from tui_feeder.engine.cluster.worker import ClusterWorker
+
+    return ClusterWorker(config, store)

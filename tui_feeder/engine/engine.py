@@ -29,6 +29,7 @@ from tui_feeder.engine.alerts.rules import Health
 from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.alerts.state_store import AlertStateStore
 from tui_feeder.engine.analytics.message import Message
+from tui_feeder.engine.cluster.ownership import Ownership, SoleOwner
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source
 from tui_feeder.engine.core.coverage import span
 from tui_feeder.engine.core.event_names import event_name
@@ -62,6 +63,7 @@ class Engine:
         exchange: what it reads; the engine closes it.
         sinks: where messages go; the engine closes them.
         workers: the thread for computing in bulk; the engine shuts it down.
+        ownership: which symbols are this feeder's; None: all. The engine closes its sinks.
 
     Raises:
         EngineError: from :meth:`run`, where the symbols or the store make no sense.
@@ -74,10 +76,13 @@ class Engine:
         exchange: Exchange,
         sinks: Sequence[Sink],
         workers: ThreadPoolExecutor,
+        ownership: Ownership | None = None,
     ) -> None:
         self.config = config
         self.store = store
-        self.sinks = tuple(sinks)
+        self.ownership = ownership or SoleOwner()
+        self.sinks = (*sinks, *self.ownership.sinks)
+        self._begun_at_once = tuple(sinks)
         self.exchange = exchange
         self.clock = exchange.clock
         self.journal = Journal(self.clock.now)
@@ -92,8 +97,9 @@ class Engine:
         self.streams: Streams = exchange.streams(StreamHandlers(self._frame, self._stream_fault))
         self._minute_log = MinuteLog(self.clock)
         self.repairs = Repairs(store, self.supervisor, self._rebuild)
-        self._workers = workers
+        self.workers = workers
         self._stopping = asyncio.Event()
+        self._failure: Exception | None = None
         self.history = History(
             exchange,
             store,
@@ -132,12 +138,12 @@ class Engine:
             AlertStateStore(store, config, self.journal),
             bell=config.alerts.bell,
         )
-        self.profiles = ProfileBuilder(config, store, self.journal, self._workers)
-        self.checkpoints = CheckpointWriter(config, store, self.journal, self.ingest, self._workers)
+        self.profiles = ProfileBuilder(config, store, self.journal, self.workers)
+        self.checkpoints = CheckpointWriter(config, store, self.journal, self.ingest, self.workers)
         self.stored_day_check = StoredDayCheck(
             store,
             self.journal,
-            self._workers,
+            self.workers,
             self.tracked,
             self.gap_detection.day_damaged,
             min_free_bytes=config.service.ready_free_mb << 20,
@@ -149,7 +155,7 @@ class Engine:
             self.ingest,
             self.journal,
             exchange,
-            self._workers,
+            self.workers,
             self.checkpoints,
             self._send,
             self.phases_changed,
@@ -164,13 +170,22 @@ class Engine:
         """Ask for a stop in order. Call it on the engine's loop."""
         self._stopping.set()
 
+    def fail(self, error: Exception) -> None:
+        """Ends the engine, which cannot go on. Call it on the engine's loop.
+
+        Args:
+            error: raised by :meth:`run`.
+        """
+        self._failure = error
+        self._stopping.set()
+
     async def run(self) -> None:
         """Run until asked to stop, then drain, flush, commit and close."""
         with warnings_shown(self.journal):
             await self._run()
 
     async def _run(self) -> None:
-        for sink in self.sinks:
+        for sink in self._begun_at_once:
             sink.start(self.journal)
         try:
             started = asyncio.create_task(self._start())
@@ -183,6 +198,9 @@ class Engine:
                 raise error
             await self._stopping.wait()
             stopping.cancel()
+            if self._failure is not None:
+                self.state = "failed"
+                raise self._failure
         finally:
             await self._stop()
 
@@ -194,12 +212,16 @@ class Engine:
         check_symbols(symbols, wanted, subscriptions, self.store, self.exchange.address)
         check_store_age(symbols, self.store, self.clock.now())
         subscriptions.subscribe = self.streams.assign
+        self.startup.on_resumed = self.ownership.resumed
+        await self.ownership.join(self)
         self.state = "backfill"
+        subscriptions.owns = self.ownership.owns
         subscriptions.assign(symbols)
         self.supervisor.start("streams", self.streams.run)
         self.supervisor.start("closer", self.gap_detection.watch_closes)
         self.supervisor.start("clock", self._clock_sync.run)
         self.supervisor.start("listings", subscriptions.run)
+        self.supervisor.start("ownership", self.ownership.run)
         app = self.config.application
         if app.gap_detection_enabled and app.periodic_gap_detection_enabled:
             self.supervisor.start("gap check", self.gap_detection.check_periodically)
@@ -221,12 +243,17 @@ class Engine:
     def remove_symbol(self, symbol: str) -> None:
         """See :meth:`tui_feeder.engine.acquisition.subscriptions.SubscriptionListener.remove_symbol`."""
         self.recovery.forget(symbol)
-        self.ingest.queues.pop(symbol, None)
-        self.supervisor.cancel(f"history {symbol}")
-        self.repairs.forget(symbol)
-        self.alerts.forget(symbol)
-        self.checkpoints.forget(symbol)
-        self.profiles.forget(symbol)
+        if (queue := self.ingest.queues.pop(symbol, None)) is not None:
+            queue.pipeline = None  # what it still waits for is not its own any more
+        for part in ("history", "inherited"):
+            self.supervisor.cancel(f"{part} {symbol}")
+        for keeper in (self.repairs, self.alerts, self.checkpoints, self.profiles, self.ownership):
+            keeper.forget(symbol)
+
+    def ownership_changed(self) -> None:
+        """Start the symbols that are owned now, and drop those that are not any more."""
+        self.subscriptions.assign_again()
+        self.phases_changed()
 
     def has_recent_data(self, symbol: str, since: int) -> bool:
         """See :meth:`tui_feeder.engine.acquisition.subscriptions.SubscriptionListener.has_recent_data`."""
@@ -244,7 +271,8 @@ class Engine:
         """Go live once every symbol that can be had is."""
         phases = {tracked.symbol: tracked.phase for tracked in self.tracked.values()}
         live = sum(phase == "live" for phase in phases.values())
-        if self.state != "backfill" or not live or not _READING.isdisjoint(phases.values()):
+        none = not phases and self.ownership.standby
+        if self.state != "backfill" or not (live or none) or not _READING.isdisjoint(phases.values()):
             return
         self.state = "live"
         others = [f"{symbol} ({phase})" for symbol, phase in phases.items() if phase != "live"]
@@ -282,7 +310,7 @@ class Engine:
         for sink in self.sinks:
             await loop.run_in_executor(None, sink.close, max(0.1, deadline - time.monotonic()))
         await self.exchange.close()
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        self.workers.shutdown(wait=True, cancel_futures=True)
         await loop.run_in_executor(None, self.store.close)
         if self.state != "failed":
             self.state = "stopped"
@@ -293,11 +321,21 @@ class Engine:
         except Exception as error:
             self.crashed(tracked.symbol, error)
             return
+        self.ownership.opened(tracked.symbol)
         self.profiles.begin(tracked.symbol)
         self.phases_changed()
+        if self.store.inherited(tracked.symbol) or self.store.inherited_days(tracked.symbol):
+            fill = partial(self._fill_inherited, tracked)
+            self.supervisor.start(f"inherited {tracked.symbol}", fill, restart=False)
         reading = any(other.phase in _READING for other in self.tracked.values())
         if not reading and not self.supervisor.alive("zero minutes"):
             self.supervisor.start("zero minutes", self._recheck_zero_volume, restart=False)
+
+    async def _fill_inherited(self, tracked: TrackedSymbol) -> None:
+        """Read the older candles of a symbol that another feeder had before."""
+        await self.startup.fill_inherited(tracked)
+        self.ownership.opened(tracked.symbol)
+        self.profiles.repaired(tracked.symbol)
 
     async def _recheck_zero_volume(self) -> None:
         """Minutes without a trade in most symbols are read again, and what rests on wrong ones with them."""
@@ -308,6 +346,8 @@ class Engine:
     async def _rebuild(self, symbol: str, since: int) -> None:
         """Minutes from ``since`` on were repaired after the indicators had passed them: count again."""
         tracked = self.tracked.get(symbol)
+        if self.store.inherited(symbol):  # what has changed is noted in the store, until all candles are here
+            return
         if tracked is not None and tracked.phase == "live":
             self.journal.count("pipelines_rebuilt")
             try:
@@ -315,6 +355,7 @@ class Engine:
             except Exception as error:
                 self.crashed(symbol, error)
                 return
+            self.ownership.opened(symbol)
             self.profiles.repaired(symbol)
 
     # --- parts ---------------------------------------------------------------------------------
@@ -384,6 +425,7 @@ class Engine:
         self.minute_latency.observe((self.clock.now() - candle.open_time - MINUTE_MS) / 1000)
         self._send(symbol, message, payload)
         self.alerts.minute(candle, message)
+        self.ownership.committed(symbol, candle.open_time, payload)
         self._minute_log.closed(symbol, candle.open_time, self.tracked.values())
 
     def _send(self, symbol: str, message: Message, payload: bytes) -> None:

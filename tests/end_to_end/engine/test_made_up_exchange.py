@@ -90,6 +90,9 @@ class MadeUpExchange:
     def streams(self, handlers: StreamHandlers) -> MadeUpStreams:
         return MadeUpStreams(self, handlers)
 
+    def share_budget(self, workers: int) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 

@@ -23,6 +23,7 @@ READ_AS = {
     "technical_analysis": (r"analysis|technical_analysis", "*"),
     "kafka": (r"kafka|(self\._)?config", "engine/sinks/*"),
     "kafka.security": (r"security", "engine/sinks/*"),
+    "cluster": (r"(self\._)?cluster", "*"),
     "database": (r"(self\._)?database", "engine/sinks/*"),
     "file": (r"file|(self\._)?config", "engine/sinks/*"),
     "volume_profile": (r"volume_profile(\.for_symbol\(symbol\))?|(self\.)?settings|chosen|s|self", "*"),

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from tui_feeder.configuration.sections.alerts import AlertRule, Alerts
 from tui_feeder.configuration.sections.application import Application
+from tui_feeder.configuration.sections.cluster import Cluster
 from tui_feeder.configuration.sections.database import Database
 from tui_feeder.configuration.sections.exchange import Exchange
 from tui_feeder.configuration.sections.file import File
@@ -26,6 +27,7 @@ __all__ = [
     "Alerts",
     "Application",
     "AssetOverrides",
+    "Cluster",
     "Config",
     "Database",
     "Exchange",
@@ -47,6 +49,7 @@ class Config(Struct, frozen=True):
     application: Application = Application()
     technical_analysis: TechnicalAnalysis = TechnicalAnalysis()
     kafka: Kafka = Kafka()
+    cluster: Cluster = Cluster()
     database: Database = Database()
     file: File = File()
     volume_profile: VolumeProfile = VolumeProfile()

@@ -7,11 +7,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from tui_feeder.config import Config
 from tui_feeder.engine.acquisition.ingest import Ingest
+from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.analytics.pipeline import PipelineState, SymbolPipeline
-from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
 from tui_feeder.engine.derived.checkpoint import Provenance, UnusableCheckpoint, encode, provenance_of, resume
+from tui_feeder.engine.derived.count_minute import MissingHistory
 from tui_feeder.engine.derived.inputs import history_start_of, inputs_of, load_pipeline, settings_of
 from tui_feeder.engine.storage.store import Store
 
@@ -31,21 +33,31 @@ class CheckpointWriter:
         self._workers = workers
         self._provenances: dict[str, Provenance] = {}
 
-    def make_pipeline(self, symbol: str, end: int, *, first: bool) -> SymbolPipeline:
+    def make_pipeline(
+        self, symbol: str, end: int, *, first: bool, counted: list[tuple[Candle, Message]] | None = None
+    ) -> SymbolPipeline:
         """Loads the pipeline of a symbol after the last stored minute before ``end``. Blocks.
 
         Args:
             symbol: the symbol.
             end: exclusive, ms.
             first: no pipeline of it was made in this run, so a checkpoint of an earlier run may be used.
+            counted: takes the minutes after the checkpoint with their messages, where one is used.
 
         Returns:
             The pipeline.
+
+        Raises:
+            MissingHistory: its numbers were made elsewhere, and can only be made again from candles that are
+                not stored here yet.
         """
-        if first:
+        inherited = bool(self._store.inherited(symbol))
+        if first or inherited:
             try:
-                resumed = resume(self._store, self._config, symbol, end)
+                resumed = resume(self._store, self._config, symbol, end, counted)
             except UnusableCheckpoint as reason:
+                if inherited:
+                    raise MissingHistory(str(reason)) from reason
                 self._journal.note("info", f"numbers made again from all candles: {reason}", symbol)
             else:
                 if resumed is not None:
@@ -90,8 +102,20 @@ class CheckpointWriter:
     def write_all(self) -> None:
         """Hand the state of every symbol to the store; call it on the engine's loop, once it is idle."""
         for symbol in list(self._ingest.queues):
-            if (kept := self._state(symbol)) is not None and self._is_current(symbol, kept[0]):
+            if (kept := self.current(symbol)) is not None:
                 self._store.put_checkpoint(symbol, encode(*kept))
+
+    def current(self, symbol: str) -> tuple[Provenance, PipelineState] | None:
+        """Returns a symbol's pipeline as it is now, and what it rests on.
+
+        Args:
+            symbol: whose.
+
+        Returns:
+            None where it has none, or one that is to be made again.
+        """
+        kept = self._state(symbol)
+        return kept if kept is not None and self._is_current(symbol, kept[0]) else None
 
     def _state(self, symbol: str) -> tuple[Provenance, PipelineState] | None:
         queue = self._ingest.queues.get(symbol)
@@ -106,6 +130,8 @@ class CheckpointWriter:
     def _write(self, symbol: str, provenance: Provenance, state: PipelineState) -> Future[None]:
         """Keep ``state``; where stored candles were replaced since it began, one made again from all."""
         if not self._is_current(symbol, provenance):
+            if self._store.inherited(symbol):  # it is made again once all are here
+                return self._store.flushed()
             pipeline, provenance = self._count_from_start(symbol, (state.last or 0) + MINUTE_MS)
             state = pipeline.state()
         return self._store.put_checkpoint(symbol, encode(provenance, state))

@@ -104,6 +104,8 @@ class Subscriptions:
         self._entries: Mapping[str, bytes] = {}
         self._head = b"{}"
         self.not_ready = ""  # why the exchange was not reached when it was tried last at the start
+        #: Whether a symbol is this feeder's; those that are not are not tracked.
+        self.owns: Callable[[str], bool] = lambda _: True
         self._wanted = tuple(wanted)
         self._dropped: set[str] = set()  # let go by the user, whatever pattern they match
         self._replaced = False  # the wanted symbols are others than those of the start
@@ -201,11 +203,7 @@ class Subscriptions:
                 self._listings_failed = True
                 continue
             self._listings_failed = False
-            # One that the exchange let go stays on the screen and says so; one the user let go does not.
-            names = dict.fromkeys(() if self._replaced else self.tracked)
-            names |= dict.fromkeys(self.chosen())
-            self._replaced = False
-            self.assign([name for name in names if name not in self._dropped])
+            self.assign_again()
 
     def _apply_listings(self, found: Listings) -> None:
         """Take over a list. One that is empty or short for a moment, or shows an entry as odd, ends nothing.
@@ -238,12 +236,21 @@ class Subscriptions:
         self.listed, self._disappearing, self.unusable = listed, leaving, found.unusable
         self._entries, self._head = found.entries, found.head
 
+    def assign_again(self) -> None:
+        """Tracks what is wanted of what was listed last."""
+        # One that the exchange let go stays on the screen and says so; one the user let go does not.
+        names = dict.fromkeys(() if self._replaced else self.tracked)
+        names |= dict.fromkeys(self.chosen())
+        self._replaced = False
+        self.assign([name for name in names if name not in self._dropped])
+
     def assign(self, symbols: Sequence[str]) -> None:
         """Tracks exactly the given symbols: new ones are started, those that stay are left alone.
 
         Args:
-            symbols: the symbols, each once.
+            symbols: the symbols, each once; those that this feeder does not own are left out.
         """
+        symbols = [name for name in symbols if self.owns(name)]
         for name in [name for name in self.tracked if name not in symbols]:
             del self.tracked[name]
             self._listener.remove_symbol(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,16 +20,18 @@ from tui_feeder.engine.analytics.message import Message, encode
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
 from tui_feeder.engine.core.backoff import Backoff
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, timeframe_label, to_candles
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, timeframe_label, to_candles
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.derived.bar_messages import bar_messages
-from tui_feeder.engine.derived.count_minute import count_minute
+from tui_feeder.engine.derived.checkpoint import needed_to_resume
+from tui_feeder.engine.derived.count_minute import MissingHistory, count_minute
 from tui_feeder.engine.derived.increment_fit import profile_note
 from tui_feeder.engine.derived.inputs import (
     history_start,
     history_start_of,
     inputs_of,
+    known_minutes,
     put_inputs,
     revisions_of,
     settings_of,
@@ -44,11 +45,18 @@ from tui_feeder.engine.storage.store import Store
 from tui_feeder.time_format import format_second
 
 _AT_ONCE = 6  # symbols whose history is read, or whose numbers are made, at the same time
+_INHERITED_AT_ONCE = 2  # symbols whose older history is read after they were taken over
+_LONGEST_INHERITED_WAIT_SECONDS = 900.0
 _MOST_WAIT_SECONDS = 60.0
+_SETTLING_SECONDS = 0.3
 #: So many refusals of one symbol may be mistakes: the exchange has been seen to answer with an empty list.
 _ALONE_TRIES = 2
 _NEAR_MS = 3 * MINUTE_MS  # a queue opens when history is this close to now; recovery does the rest
 _REVISED_AT_ONCE = 1_440  # minutes whose messages are in memory at the same time
+
+
+def _ignore(*_: object) -> None:
+    """Nobody wants to know."""
 
 
 class _DamagedError(Exception):
@@ -83,6 +91,9 @@ class SymbolStartup:
         self._phases_changed = phases_changed
         self._checkpoints = checkpoints
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._background = asyncio.Semaphore(_INHERITED_AT_ONCE)
+        #: Told of a symbol's first pipeline: the minutes after its checkpoint, and the message of its last.
+        self.on_resumed: Callable[[str, Sequence[tuple[Candle, Message]], Message | None], None] = _ignore
         self._refused: dict[str, TrackedSymbol] = {}  # those that wait after a refusal, the longest first
         self._reread_days: dict[
             str, Coverage
@@ -100,14 +111,19 @@ class SymbolStartup:
         """
         tracked.start = await self._wanted_start(tracked)
         known = recovery.unavailable(tracked.symbol)
-        opened = None
+        opened, whole = None, False
         while opened is None:
-            await self._fill(tracked, recovery)
+            await self._fill(tracked, recovery, whole)
             await self.update_inputs(tracked)
-            with contextlib.suppress(_DamagedError):  # a day proved so while its candles were read: once more
+            try:
                 async with self._slots:
                     tracked.phase, tracked.reason = "backfill", "its numbers are being made"
                     opened = await self.open_queue(tracked)
+            except _DamagedError:  # a day proved so while its candles were read: once more
+                pass
+            except MissingHistory as error:
+                await self._read_whole_history(tracked, error, tried=whole)
+                whole = True
         if tracked.phase == "failed":  # the first minute it took was too much for it
             return
         tracked.phase, tracked.reason = "live", ""
@@ -122,45 +138,96 @@ class SymbolStartup:
             .union(self._store.damaged(tracked.symbol))
             .clip(0, tracked.start)
         )
-        left = left.union(older.subtract(present))
+        left = left.union(older.subtract(present)).subtract(self._store.inherited(tracked.symbol))
         # What the stream brought meanwhile and the queue has taken may still be on its way to the store.
         for start, end in left.subtract(span(opened, queue_next)):
             joining = start >= queue_next
             reason = "closed while history was read" if joining else "no source had these minutes"
             recovery.request(tracked.symbol, start, end, reason, joining=joining)
 
-    async def _fill(self, tracked: TrackedSymbol, recovery: Recovery) -> None:
-        """Fill what is missing, until the end of history is near now."""
+    async def _read_whole_history(self, tracked: TrackedSymbol, reason: Exception, *, tried: bool) -> None:
+        """What was made elsewhere is of no use without all candles, or not even with those there are."""
+        if not tried:
+            text = f"what another worker made cannot be used ({reason}): all its candles are read first"
+            self._journal.note("info", text, tracked.symbol)
+            return
+        lacking = self._store.inherited(tracked.symbol).minutes
+        text = f"no source has {lacking} minutes that another worker's numbers rest on: made without them"
+        self._journal.note("warning", text, tracked.symbol)
+        await asyncio.wrap_future(self._store.forget_inherited(tracked.symbol))
+
+    async def fill_inherited(self, tracked: TrackedSymbol) -> None:
+        """Reads the older candles of a symbol that was taken over, then publishes again what must be.
+
+        Its numbers go on from another worker's meanwhile; charts, exports and corrections need the candles.
+
+        Args:
+            tracked: a live symbol.
+        """
+        symbol, backoff = tracked.symbol, Backoff(most=_LONGEST_INHERITED_WAIT_SECONDS)
+        while missing := self._store.inherited(symbol):
+            async with self._background:
+                tracked.tracker = FillProgress(missing.minutes)
+                filled = await self._history.fill(symbol, missing, tracked.tracker)
+                tracked.tracker = None
+            if left := self._store.inherited(symbol):
+                reason = filled.reason or "no source has them"
+                text = f"{left.minutes} minutes of its history could not be read ({reason}): tried again"
+                self._journal.note("warning", text, symbol)
+                await asyncio.sleep(backoff.next())
+        for day in self._store.inherited_days(symbol):
+            await asyncio.wrap_future(self._store.compare_inherited(symbol, day))
+        if self._to_publish_again(symbol):
+            await self.open_queue(tracked)
+
+    async def _fill(self, tracked: TrackedSymbol, recovery: Recovery, whole: bool) -> None:
+        """Fill what is missing, until the end of history is near now.
+
+        Of a symbol that was made elsewhere, unless all of it is wanted, only what it needs to go on.
+        """
         backoff = Backoff(most=_MOST_WAIT_SECONDS)
         near = self._clock.at_least(_NEAR_MS, 2.0)
-        whole: FillProgress | None = None
+        progress: FillProgress | None = None
         while True:
             until = self.closed_until()
             missing = self._store.present(tracked.symbol).missing(tracked.start, until)
             missing = missing.subtract(recovery.unavailable(tracked.symbol))
+            inherited = self._store.inherited(tracked.symbol)
+            needed = inherited if whole else needed_to_resume(self._store, tracked.symbol, until)
+            needed = inherited.intersect(needed)
+            missing = missing.subtract(inherited)
             # A settling minute may not be had by REST yet; the queue and recovery take care of it.
-            if missing.minutes * MINUTE_MS <= near and (not missing or missing.start >= until - near):
+            settling = missing.minutes * MINUTE_MS <= near and (not missing or missing.start >= until - near)
+            if settling and not needed:
                 tracked.tracker = None
                 return
-            if whole is None:
-                whole = FillProgress(missing.minutes)
+            missing = missing.union(needed)
+            if progress is None:
+                progress = FillProgress(missing.minutes)
             else:
-                whole.continue_with(missing.minutes)
+                progress.continue_with(missing.minutes)
             async with self._slots:
                 tracked.phase, tracked.reason = "backfill", "history is being read"
-                tracked.tracker = tracked.history = whole
-                filled = await self._history.fill(tracked.symbol, missing, tracked.tracker)
+                tracked.tracker = tracked.history = progress
+                filled = await self._history.fill(
+                    tracked.symbol, missing, tracked.tracker, urgent=bool(needed) and not whole
+                )
             recovery.confirm(tracked.symbol, filled.unconfirmed)
             if filled.failed:
                 what = f"{filled.failed.minutes} minutes of history could not be read ({filled.reason})"
                 await self._postpone(tracked, filled.kind, what, backoff)
-            elif filled.absent.clip(tracked.start, until - near):
+            elif filled.absent.clip(0, until - near):
                 tracked.tracker = None  # no source has them: recovery asks again, live minutes need not wait
                 return
+            elif needed.intersect(filled.absent):  # others have published them already: soon it has them too
+                await asyncio.sleep(_SETTLING_SECONDS)
 
     async def _wanted_start(self, tracked: TrackedSymbol) -> int:
         """The first minute wanted: the configured one, or the first the exchange has."""
         start = wanted_start(self._config, self._clock.now())
+        inherited = self._store.inherited(tracked.symbol)
+        if inherited and inherited.start <= start:
+            return start
         backoff = Backoff(most=_MOST_WAIT_SECONDS)
         while True:
             try:
@@ -226,7 +293,7 @@ class SymbolStartup:
             else msgspec.structs.replace(known, tick_size=tracked.info.tick_size)
         )
         settings = pipeline_settings(self._config, tracked.symbol, inputs.tick_size)
-        present = self._store.present(tracked.symbol)
+        present = known_minutes(self._store, tracked.symbol)
         end = present.end if present else self.closed_until()
         revisions = revisions_of(self._store, tracked.symbol)
         # What is published first begins behind what is stored now.
@@ -269,6 +336,7 @@ class SymbolStartup:
             The first minute (ms) that the queue takes.
 
         Raises:
+            MissingHistory: its numbers were made elsewhere, and minutes that they need are not stored.
             _DamagedError: stored days proved to be damaged before it was open for the first time: they may
                 still be read again before anything is published without them.
         """
@@ -277,7 +345,7 @@ class SymbolStartup:
             self._ingest.pause(symbol)
             await asyncio.wrap_future(self._store.flushed())  # what this queue gave before it was held
             queue = self._ingest.queue(symbol)
-            present = self._store.present(symbol)
+            present = known_minutes(self._store, symbol)
             made = self._store.watermark(symbol)
             if queue.next is not None:
                 end = queue.next
@@ -337,9 +405,12 @@ class SymbolStartup:
         symbol, store = tracked.symbol, self._store
         revisions = revisions_of(store, symbol) or Revisions(end)
         begin, edition = revisions.since, store.edition(symbol)
+        # Corrections of what was made elsewhere wait until all that it rests on is here.
+        inherited = bool(store.inherited(symbol))
         # Also what came or changed too late for an earlier engine, or for a try that crashed.
-        changed = store.unpublished(symbol).union(store.stale_published(symbol)).clip(0, end)
-        reached = changed.union(queue.skipped.intersect(store.present(symbol)))
+        changed = EMPTY if inherited else self._to_publish_again(symbol).clip(0, end)
+        reached = EMPTY if inherited else changed.union(queue.skipped.intersect(store.present(symbol)))
+        since = None if inherited else since
         # What is too old for the first number that was published is so for all of them.
         days_before = begin // DAY_MS * DAY_MS - DAYS_BEFORE * DAY_MS  # whose ranges a profile rests on
         oldest = history_start_of(store, symbol, begin, settings_of(store, self._config, symbol))
@@ -350,25 +421,30 @@ class SymbolStartup:
         first = end if since is None else min(end, max(since, begin))
         present = store.present(symbol)
         known = self._reread_days.get(symbol, EMPTY) if queue.opened is None else store.damaged(symbol)
-        make = partial(self._checkpoints.make_pipeline, symbol, first, first=queue.opened is None)
+        counted: list[tuple[Candle, Message]] = []
+        make = partial(
+            self._checkpoints.make_pipeline, symbol, first, first=queue.opened is None, counted=counted
+        )
         pipeline = await asyncio.get_running_loop().run_in_executor(self._workers, make)
+        if queue.opened is None:
+            self.on_resumed(symbol, counted, pipeline.message())
         if damaged := store.damaged(symbol).subtract(known):
             await asyncio.wrap_future(store.flushed())
             if queue.opened is None:
                 self._reread_days[symbol] = known.union(damaged)
                 raise _DamagedError(symbol)
             queue.skipped = queue.skipped.union(damaged.intersect(present).clip(begin, end))
-        if store.lost_published(symbol).clip(0, end):
+        if store.lost_published(symbol).clip(0, end) and not inherited:
             await asyncio.wrap_future(store.mark_published_without_lost(symbol))
         if first < end:
             await self._revise(tracked, queue, pipeline, revisions, first, end)
         if changed and store.edition(symbol) == edition:
             await asyncio.wrap_future(store.mark_republished(symbol, changed))
-        return (
-            pipeline,
-            first,
-            bool(store.unpublished(symbol).union(store.stale_published(symbol)).clip(0, end)),
-        )
+        return pipeline, first, not inherited and bool(self._to_publish_again(symbol).clip(0, end))
+
+    def _to_publish_again(self, symbol: str) -> Coverage:
+        """Minutes that have no message, or one of other values, though later ones have theirs."""
+        return self._store.unpublished(symbol).union(self._store.stale_published(symbol))
 
     async def _revise(
         self,

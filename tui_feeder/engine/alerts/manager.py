@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -118,6 +118,42 @@ class AlertManager:
         except Exception as error:
             log.debug("alert rules", exc_info=True)
             self._journal.fault("alert_rules_failed", repr(error), message.symbol)
+
+    def saved(self, symbol: str) -> bytes | None:
+        """Encodes what the rules know of a symbol.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            For :meth:`take_over` elsewhere; None for nothing.
+        """
+        return self._state_store.saved(self._rules, symbol)
+
+    def take_over(self, symbol: str, block: bytes | None) -> None:
+        """Goes on with what the rules of another feeder knew of a symbol.
+
+        Args:
+            symbol: whose.
+            block: what :meth:`saved` returned there; None: nothing.
+        """
+        self._state_store.take_over(self._rules, symbol, block)
+
+    def catch_up(self, candle: Candle, message: Message, reported: Mapping[str, int]) -> None:
+        """Looks at a minute that another feeder has published, and reports what that has not.
+
+        Args:
+            candle: the minute.
+            message: of the minute.
+            reported: by rule, the time (ms) of the last alert of this symbol that was published.
+        """
+        try:
+            found = self._rules.minute(candle, message)
+        except Exception as error:
+            log.debug("alert rules", exc_info=True)
+            self._journal.fault("alert_rules_failed", repr(error), message.symbol)
+            return
+        self._report([alert for alert in found if alert.at > reported.get(alert.rule, -1)])
 
     def replace_rules(self, rules: AlertRules) -> None:
         """Replaces the rules; those that stay the same keep their state.

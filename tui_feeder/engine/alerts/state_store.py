@@ -7,7 +7,7 @@ numbers made in the same way; else, and where a note is damaged, it begins anew.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from hashlib import blake2b
 from typing import Annotated, Any, TypeAlias, TypeVar
@@ -79,16 +79,7 @@ class AlertStateStore:
                 refused.append(f"{subject}: {error}")
                 rules.changed.add(subject)
                 continue
-            for record in kept:
-                rule, made = mine.get(record.rule, (None, b""))
-                if rule is not None and made == record.made:
-                    rules.resume(
-                        rule, subject, (record.reported, record.reported_at, record.seen, record.day)
-                    )
-                    continue
-                rules.changed.add(subject)
-                if rule is not None:
-                    others.add(record.rule)
+            others |= self._resume(rules, subject, kept, mine)
         if refused:
             text = f"what the rules of alerts knew of {len(refused)} symbols or sinks cannot be used"
             self._journal.note("warning", f"{text} ({refused[0]}): there they begin anew")
@@ -96,6 +87,57 @@ class AlertStateStore:
             text = "rules of alerts that are others than before begin anew"
             self._journal.note("info", f"{text}: {', '.join(sorted(others))}")
         return self._shown()
+
+    def _resume(
+        self,
+        rules: AlertRules,
+        subject: str,
+        kept: Sequence[_RuleRecord],
+        mine: Mapping[str, tuple[Rule, bytes]],
+    ) -> set[str]:
+        """Give ``rules`` what is kept of a symbol or sink; the names of those that are others now."""
+        others: set[str] = set()
+        for record in kept:
+            rule, made = mine.get(record.rule, (None, b""))
+            if rule is not None and made == record.made:
+                rules.resume(rule, subject, (record.reported, record.reported_at, record.seen, record.day))
+                continue
+            rules.changed.add(subject)
+            if rule is not None:
+                others.add(record.rule)
+        return others
+
+    def saved(self, rules: AlertRules, symbol: str) -> bytes | None:
+        """Encodes what rules know of a symbol.
+
+        Args:
+            rules: as they are now.
+            symbol: whose.
+
+        Returns:
+            What :meth:`take_over` takes; None where they know nothing.
+        """
+        kept = [self._record_of(*saved) for saved in rules.known_of(symbol)[:_MOST_RULES]]
+        return _encode(kept) if kept else None
+
+    def take_over(self, rules: AlertRules, symbol: str, block: bytes | None) -> None:
+        """Gives rules what those of another feeder knew of a symbol, in place of what they know.
+
+        Args:
+            rules: of this feeder.
+            symbol: whose.
+            block: what :meth:`saved` returned there; None: nothing.
+        """
+        rules.forget(symbol)
+        if block is None:
+            return
+        try:
+            kept = _decode(block, list[_RuleRecord])
+        except ChecksumError as error:
+            text = f"what the rules of alerts knew cannot be used ({error}): they begin anew"
+            self._journal.note("warning", text, symbol)
+            return
+        self._resume(rules, symbol, kept, {rule.name: (rule, self._digest(rule)) for rule in rules.rules})
 
     def _shown(self) -> list[AlertView]:
         block = self._store.note(_SHOWN)

@@ -124,6 +124,26 @@ class AlertRules:
                 del states[key]
         self.changed.add(symbol)
 
+    def known_of(self, symbol: str) -> list[tuple[Rule, SavedState]]:
+        """Gives what is known of one symbol.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            Each rule that knows something, and what.
+        """
+        states = [
+            *self._of_symbol.get(symbol, ()),
+            *(
+                (rule, state)
+                for of in (self._troubles, self._known)
+                for (rule, at), state in of.items()
+                if at == symbol
+            ),
+        ]
+        return [(rule, saved) for rule, state in states if (saved := state.saved()) is not None]
+
     def known(self) -> dict[str, list[tuple[Rule, SavedState]]]:
         """What is known, by symbol or sink; those of which nothing is are left out."""
         found: dict[str, list[tuple[Rule, SavedState]]] = {}

@@ -31,6 +31,7 @@ class Worker(msgspec.Struct, frozen=True):
     started: int  # ms, by its own clock
     address: _Text = ""  # where its HTTP service can be reached; empty: nowhere
     pool: _Text = ""  # workers of one pool share the exchange's request weight
+    working: bool = False  # it has had partitions before
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -50,12 +51,12 @@ def divide(members: Mapping[str, Worker], partitions: int) -> dict[str, tuple[li
         partitions: of the topic.
 
     Returns:
-        By member id its partitions and answer. Of members of one name the one that started first has
-        partitions; the others get none, and are told.
+        By member id its partitions and answer. Of members of one name the one that works already, or that
+        started first, has partitions; the others get none, and are told.
     """
     first: dict[str, str] = {}
-    for member in sorted(members, key=lambda at: (members[at].started, members[at].instance, at)):
-        first.setdefault(members[member].name, member)
+    for member, worker in sorted(members.items(), key=lambda item: _seniority(*item)):
+        first.setdefault(worker.name, member)
     shares = assign(list(first), partitions)
     sharing = Counter(members[member].pool for member in first.values())
     found = {}
@@ -68,6 +69,10 @@ def divide(members: Mapping[str, Worker], partitions: int) -> dict[str, tuple[li
         )
         found[member] = (shares[worker.name] if mine else [], answer)
     return found
+
+
+def _seniority(member: str, worker: Worker) -> tuple[bool, int, str, str]:
+    return not worker.working, worker.started, worker.instance, member
 
 
 def worker_of(metadata: ConsumerProtocolMemberMetadata) -> Worker | None:
@@ -84,21 +89,21 @@ class RendezvousAssignor:
     An object, where those of aiokafka are classes: several workers may run in one process.
 
     Args:
-        me: this worker.
+        me: gives this worker as it is now.
         topic: whose partitions are divided.
         answered: called with what the leader told this worker, before the consumer's own callback.
     """
 
     name = PROTOCOL
 
-    def __init__(self, me: Worker, topic: str, answered: Callable[[Answer], None]) -> None:
+    def __init__(self, me: Callable[[], Worker], topic: str, answered: Callable[[Answer], None]) -> None:
         self._me = me
         self._topic = topic
         self._answered = answered
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
         """Returns what is sent to the group when joining."""
-        return ConsumerProtocolMemberMetadata(_VERSION, list(topics), msgspec.msgpack.encode(self._me))
+        return ConsumerProtocolMemberMetadata(_VERSION, list(topics), msgspec.msgpack.encode(self._me()))
 
     def assign(
         self, cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata]

@@ -24,6 +24,9 @@ from tui_feeder.engine.storage.outbox_format import QueuedMessage
 DATA, ALERTS = "data", "alerts"
 #: What follows the prefix in the name of the state topic.
 STATE = "state"
+#: The first checkpoint of a symbol is made while its first message is published: waited for so long, seconds.
+_CHECKPOINT_SECONDS = 2.0
+_LOOK_SECONDS = 0.02
 
 
 class Identity(NamedTuple):
@@ -41,7 +44,7 @@ class Checkpoint(NamedTuple):
     minute: int  # the last that it has counted, open time in ms
     check: int  # crc32 of its message of that minute
     since: int  # the first minute (ms) that was ever published
-    block: bytes  # of :mod:`.checkpoints`
+    block: bytes  # of :mod:`.handover`
 
 
 class Moment(NamedTuple):
@@ -95,6 +98,7 @@ class Lane:
         self._state = state
         self._identity = identity
         self._published: dict[str, Published] = {}
+        self._checkpointed: set[str] = set()  # symbols that have a checkpoint in the state topic
         self._queue: deque[tuple[str, QueuedMessage] | Moment] = deque()
         self._filled = asyncio.Event()
 
@@ -109,6 +113,7 @@ class Lane:
         self.numbers = {topic: max(number, mine.get(topic, 0)) for topic, number in starts.items()}
         self.read = dict(self.numbers)
         self._published = {symbol: Published(known) for symbol, known in self._state.progress.items()}
+        self._checkpointed = set(self._state.checkpoints)
         self._state = PartitionState()  # what it held is not needed any more
         self.open = self.pending = True
 
@@ -231,9 +236,16 @@ class Lane:
     ) -> None:
         """Write, in the open transaction, what a next owner needs."""
         written: list[Record] = []
+        patience = time.monotonic() + _CHECKPOINT_SECONDS
         for symbol in sorted(touched):
             published = self._published[symbol]
-            if (made := checkpoint(symbol, published)) is not None:
+            made = checkpoint(symbol, published)
+            # Without any a next owner could not go on before it has all candles: the first is waited for.
+            while made is None and symbol not in self._checkpointed and time.monotonic() < patience:
+                await asyncio.sleep(_LOOK_SECONDS)
+                made = checkpoint(symbol, published)
+            if made is not None:
+                self._checkpointed.add(symbol)
                 published.begins(made.since)
                 published.checkpoint(made.minute)
                 written.append(Record(records.checkpoint_key(symbol), made.block))

@@ -7,13 +7,15 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from tui_feeder.config import Kafka
 from tui_feeder.engine.cluster.group import Answer, RendezvousAssignor, Worker
+from tui_feeder.engine.cluster.topics import Topics, UnfitTopics, prepare
 from tui_feeder.engine.sinks.kafka_cluster import client_settings, describe_error
 from tui_feeder.engine.sinks.thread import SessionSink, SinkError
 
@@ -44,23 +46,34 @@ class Membership(SessionSink):
     Args:
         config: the section ``[kafka]``.
         group: id of the consumer group.
-        topic: whose partitions are divided; it has no records.
+        topics: of the cluster; the partitions of one of them are divided.
+        partitions: that each of them has to have.
         me: this worker.
         assigned: called on the engine's loop whenever the group has changed.
+        refused: called there with the reason, where the topics are not as they have to be.
     """
 
     name = "cluster"
 
     def __init__(
-        self, config: Kafka, group: str, topic: str, me: Worker, assigned: Callable[[Assignment], None]
+        self,
+        config: Kafka,
+        group: str,
+        topics: Topics,
+        partitions: int,
+        me: Worker,
+        assigned: Callable[[Assignment], None],
+        refused: Callable[[str], None],
     ) -> None:
         super().__init__()
         self.me = me
         self.group = group
-        self.topic = topic
+        self._topics = topics
+        self._partitions = partitions
         self.heartbeats = 0  # answered, since the start
         self._config = config
         self._assigned = assigned
+        self._refused = refused
         self._answer = Answer()
         self._beat_at = float("-inf")  # time.monotonic() of the last answer of the group
         self._member = False  # the group counts this worker as a member, as far as is known
@@ -85,8 +98,13 @@ class Membership(SessionSink):
 
     async def session(self) -> None:
         """Join, then stay until it fails or closes; leaving is told to the group."""
+        try:
+            await prepare(self._config, self._topics, self._partitions)
+        except UnfitTopics as error:
+            self._call(self._refused, str(error))
+            raise
         listener = _Listener(self._changed)
-        assignor = RendezvousAssignor(self.me, self.topic, self._take_answer)
+        assignor = RendezvousAssignor(lambda: self.me, self._topics.work, self._take_answer)
         consumer = AIOKafkaConsumer(
             **client_settings(self._config),
             group_id=self.group,
@@ -102,13 +120,13 @@ class Membership(SessionSink):
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 await consumer.start()
-            consumer.subscribe([self.topic], listener=listener)
+            consumer.subscribe([self._topics.work], listener=listener)
             self._watch_heartbeats(consumer)
             self.connected(f"joining the group {self.group} as {self.me.name}")
             while not self.over(idle=True):
                 await consumer.getmany(timeout_ms=_LOOK_MS)  # raises what the group refuses
         except (KafkaError, TimeoutError) as error:
-            raise SinkError(f"group {self.group}: {describe_error(error, self.topic)}") from error
+            raise SinkError(f"group {self.group}: {describe_error(error, self._topics.work)}") from error
         finally:
             self._member = False
             with contextlib.suppress(TimeoutError, KafkaError):
@@ -146,10 +164,16 @@ class Membership(SessionSink):
         mine = frozenset(assigned.partition for assigned in partitions)
         coordinator = consumer._coordinator
         assignment = Assignment(coordinator.generation, coordinator.member_id, mine, self._answer)
+        if self._answer.same_name is None:
+            self.me = msgspec.structs.replace(self.me, working=True)
+        self._call(self._assigned, assignment)
+
+    def _call(self, what: Callable[[Any], None], argument: object) -> None:
+        """Call something on the engine's loop."""
         loop = self._engine_loop
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # the engine has ended
-                loop.call_soon_threadsafe(self._assigned, assignment)
+                loop.call_soon_threadsafe(what, argument)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
@@ -115,15 +115,25 @@ class PartitionProducer:
 
     async def close(self) -> None:
         """Ends the producer; a transaction that is open is left to the broker or to the next owner."""
-        # Private to aiokafka: how a transaction ended that nobody waits for is heard, or it is logged.
-        ended = self._producer._txn_manager.wait_for_transaction_end()
-        if ended is not None and ended.done() and not ended.cancelled():
-            ended.exception()
-        # A batch connection refused must not be waited for.
+        # A batch nobody answers must not be waited for.
         for end in (self._producer.stop, self._producer.client.close):
             with contextlib.suppress(TimeoutError, KafkaError):
                 async with asyncio.timeout(_END_SECONDS):
                     await end()
+
+
+def ignore_refusals(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An exception handler for loops with producers.
+
+    Where a producer is fenced, aiokafka also fails futures that it gave to nobody: asyncio would report each
+    of them when it is collected.
+
+    Args:
+        loop: where it happened.
+        context: what did.
+    """
+    if not isinstance(context.get("exception"), ProducerFenced):
+        loop.default_exception_handler(context)
 
 
 @contextlib.contextmanager

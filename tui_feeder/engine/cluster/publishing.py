@@ -22,7 +22,7 @@ from aiokafka.errors import KafkaError
 from tui_feeder.config import Kafka
 from tui_feeder.engine.cluster.lane import ALERTS, DATA, STATE, Checkpoint, Head, Identity, Lane, Moment
 from tui_feeder.engine.cluster.partitions import partition_of
-from tui_feeder.engine.cluster.producer import Fenced, PartitionProducer, read_states
+from tui_feeder.engine.cluster.producer import Fenced, PartitionProducer, ignore_refusals, read_states
 from tui_feeder.engine.cluster.records import PartitionState, Published
 from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.sinks.draining import OutboxCursor, sink_name
@@ -37,6 +37,8 @@ _AHEAD = 8 << 20
 _SLICE = 1 << 20
 #: The symbols of a partition close a minute within about so long: one transaction takes them all, seconds.
 _GATHER_SECONDS = 0.2
+#: Producers that begin at the same time.
+_FENCED_AT_ONCE = 8
 #: A broker that has not answered for so long is reported, seconds.
 _SILENT_SECONDS = 3.0
 #: How often it is looked whether this worker may publish again, seconds.
@@ -113,12 +115,14 @@ class Publisher(SessionSink):
         self._ended: dict[int, dict[str, int]] = {}  # lanes that ended: what they published, by partition
         self._turns: set[int] = set()  # those that were begun with, or whose producer was refused
         self._tasks: set[asyncio.Task[None]] = set()
+        self._leaving: set[asyncio.Task[None]] = set()  # lanes that are ending
         self._read: dict[str, int] = {}  # by topic: given to the lanes up to here
         self._caught_up = False  # all that waits is published, as of the last look
         self._done = False  # the same, by a look that began when it was closing
         self._ahead = 0  # bytes in the lanes' queues
         self._news = asyncio.Event()
         self._room = asyncio.Event()
+        self._fencing = asyncio.Semaphore(_FENCED_AT_ONCE)
         self.replace_after_seconds = max(
             60.0, (config.delivery_timeout_ms + 2 * config.request_timeout_ms) / 1000
         )
@@ -192,6 +196,7 @@ class Publisher(SessionSink):
     async def session(self) -> None:
         """Take what is wanted, publish what waits, until it fails or closes."""
         self._begin()
+        asyncio.get_running_loop().set_exception_handler(ignore_refusals)
         try:
             self.connected(f"publishing as worker {self._identity.worker} of group {self._identity.group}")
             self._start(self._read_on())
@@ -220,15 +225,16 @@ class Publisher(SessionSink):
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+            await asyncio.gather(*self._leaving, *(lane.close() for lane in self._lanes.values()))
             self._lanes = {}
 
     def _begin(self) -> None:
         """A session knows nothing of the one before: every partition is taken anew."""
         self._lanes, self._joining, self._turns, self._tasks = {}, [], set(), set()
-        self._ended = {}
+        self._ended, self._leaving = {}, set()
         self._ahead, self._caught_up, self._done = 0, False, False
         self._news, self._room = asyncio.Event(), asyncio.Event()
+        self._fencing = asyncio.Semaphore(_FENCED_AT_ONCE)
         self._read = {topic: cursor.taken for topic, cursor in self._cursors.items()}
         with self._changing:
             for partition in self._wanted:
@@ -272,16 +278,33 @@ class Publisher(SessionSink):
             at: PartitionProducer(self._config, f"{who.group}-{who.prefix}-p{at}", at) for at in turns
         }
         try:
-            await asyncio.gather(*(producer.start() for producer in producers.values()))
-            states = await read_states(self._config, who.prefix + STATE, turns)
+            # One by one where they are many: what is given to another meanwhile is not taken from it.
+            begun = await asyncio.gather(*(self._fence(producers[at], turn) for at, turn in turns.items()))
+            states = await read_states(
+                self._config,
+                who.prefix + STATE,
+                [at for at, fenced in zip(turns, begun, strict=True) if fenced],
+            )
         except BaseException:
             await asyncio.gather(*(producer.close() for producer in producers.values()))
             raise
-        for partition, producer in producers.items():
+        for partition, state in states.items():
             if (other := self._lanes.get(partition)) is not None:  # of an earlier turn
                 self._leave(other)
-            self._lanes[partition] = Lane(producer, states[partition], self._identity, turns[partition])
-            self._report(self._events.taken, Taken(partition, producer.epoch, states[partition]))
+            producer = producers.pop(partition)
+            self._lanes[partition] = Lane(producer, state, who, turns[partition])
+            self._report(self._events.taken, Taken(partition, producer.epoch, state))
+        await asyncio.gather(*(producer.close() for producer in producers.values()))
+
+    async def _fence(self, producer: PartitionProducer, turn: int) -> bool:
+        """Begin a producer, unless its partition is another's by now; whether it has begun."""
+        async with self._fencing:
+            with self._changing:
+                wanted = self._wanted.get(producer.partition)
+            if wanted is None or wanted.turn != turn:
+                return False
+            await producer.start()
+            return True
 
     def _leave(self, lane: Lane) -> None:
         """End a lane; what it had not committed is not published by it."""
@@ -295,7 +318,8 @@ class Publisher(SessionSink):
         self._room.set()
         if lane.task is not None and lane.task is not asyncio.current_task():
             lane.task.cancel()
-        self._start(lane.close())
+        self._leaving.add(closing := asyncio.create_task(lane.close()))
+        closing.add_done_callback(self._leaving.discard)
 
     def _report(self, event: Callable[[Any], None], what: object) -> None:
         loop = self._engine_loop

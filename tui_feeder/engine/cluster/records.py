@@ -4,7 +4,7 @@ Three kinds, told apart by their keys; of each key the last committed record hol
 
 - ``#position``: how far the owner's outbox is published, a record a partition;
 - ``SYMBOL``: what was published of a symbol, see :class:`Progress`;
-- ``SYMBOL checkpoint``: what its pipeline was at some minute, see :mod:`.checkpoints`.
+- ``SYMBOL checkpoint``: what its pipeline was at some minute, see :mod:`.handover`.
 
 A record is written in the transaction of the messages that it speaks of: both are there, or neither.
 """

@@ -25,6 +25,10 @@ _THERE_SECONDS = 10.0
 _CHECK_SECONDS = 0.1
 
 
+class UnfitTopics(SinkError):
+    """A topic is not as a cluster needs it; the message says how to mend that."""
+
+
 class Topics(NamedTuple):
     """The names of a cluster's topics."""
 
@@ -59,7 +63,8 @@ async def prepare(config: Kafka, topics: Topics, partitions: int, *, create: boo
         What was found, as lines for people.
 
     Raises:
-        SinkError: the cluster cannot be reached or refuses a topic, or one is not as it has to be.
+        SinkError: the cluster cannot be reached or refuses a topic.
+        UnfitTopics: one is not as it has to be.
     """
     names = (topics.work, topics.state, *topics.published)
     async with connected(config, topics.work) as client:
@@ -80,7 +85,7 @@ async def prepare(config: Kafka, topics: Topics, partitions: int, *, create: boo
             if there != partitions:
                 wrong.append(f"{name} has {there}")
         if wrong:
-            raise SinkError(
+            raise UnfitTopics(
                 f"cluster.partitions is {partitions}, but the topic {', '.join(wrong)}: all topics of a "
                 "cluster have the same number. Set cluster.partitions to it, or make the topic again with "
                 f"{partitions} (adding partitions moves symbols, and breaks their order)"
@@ -103,7 +108,7 @@ async def _check_compaction(client: AIOKafkaClient, state: str, there: bool) -> 
     """The state must be kept for good: only compaction does that."""
     policy = await topic_setting(client, state, "cleanup.policy") if there else None
     if policy is not None and policy != "compact":
-        raise SinkError(
+        raise UnfitTopics(
             f"the topic {state} has cleanup.policy={policy}, which deletes what a new owner needs: "
             f"set it to compact (kafka-configs.sh --alter --entity-type topics --entity-name {state} "
             "--add-config cleanup.policy=compact)"

@@ -19,20 +19,24 @@ from __future__ import annotations
 from hashlib import blake2b
 
 import msgspec
+import numpy as np
 
 from tui_feeder.config import Config
+from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.analytics.pipeline import PipelineState, SymbolPipeline
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
 from tui_feeder.engine.analytics.settings import PipelineSettings
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, to_candles
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, to_candles
 from tui_feeder.engine.core.checksum import ChecksumError, with_checksum, without_checksum
-from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.core.zero_volume import inside
 from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.inputs import (
     SymbolInputs,
     earliest_start,
     history_start_of,
     inputs_of,
+    known_minutes,
     settings_of,
 )
 from tui_feeder.engine.storage.store import Store
@@ -40,6 +44,10 @@ from tui_feeder.errors import StorageError
 
 #: Raised with every change of what a state holds or of how its numbers are made.
 _FORMAT = b"feeder numbers 4\0"
+
+
+#: Minutes that leave the windows are asked for two hours before they do; so it is for the next hour too.
+_LEAVING_MS = 180 * MINUTE_MS
 
 
 class Provenance(msgspec.Struct, frozen=True, array_like=True):
@@ -111,7 +119,13 @@ def decode(block: bytes) -> tuple[Provenance, PipelineState]:
     return kept.provenance, kept.state
 
 
-def resume(store: Store, config: Config, symbol: str, end: int) -> tuple[SymbolPipeline, Provenance] | None:
+def resume(
+    store: Store,
+    config: Config,
+    symbol: str,
+    end: int,
+    counted: list[tuple[Candle, Message]] | None = None,
+) -> tuple[SymbolPipeline, Provenance] | None:
     """Restores a symbol's pipeline after the last stored minute before ``end`` from its checkpoint.
 
     Args:
@@ -119,6 +133,7 @@ def resume(store: Store, config: Config, symbol: str, end: int) -> tuple[SymbolP
         config: the configuration.
         symbol: its symbol.
         end: exclusive, ms.
+        counted: takes the minutes after the checkpoint with their messages, of revision 0.
 
     Returns:
         The pipeline, bit-equal to one computed from all candles, and its provenance; None if none is stored.
@@ -139,7 +154,7 @@ def resume(store: Store, config: Config, symbol: str, end: int) -> tuple[SymbolP
         raise UnusableCheckpoint("they are of a later minute")
     if provenance.edition != store.edition(symbol):
         raise UnusableCheckpoint("stored candles were replaced since")
-    present = store.present(symbol)
+    present, inherited = known_minutes(store, symbol), store.inherited(symbol)
     if present.clip(provenance.start, last + MINUTE_MS).minutes != state.minutes:
         raise UnusableCheckpoint("minutes before their last were stored since")
     start = history_start_of(store, symbol, end, settings)
@@ -147,14 +162,50 @@ def resume(store: Store, config: Config, symbol: str, end: int) -> tuple[SymbolP
         raise UnusableCheckpoint("the history begins elsewhere")
     if settings.profile is not None and not _same_days(present, state):
         raise UnusableCheckpoint("minutes of the days before were stored since")
-    pipeline = SymbolPipeline(symbol, settings)
     today = max(provenance.start, last - last % DAY_MS)
-    pipeline.restore(state, store.read(symbol, today, last + MINUTE_MS))
-    for candle in to_candles(store.read(symbol, last + MINUTE_MS, end)):
-        count_minute(store, pipeline, candle)
+    if inherited.clip(today, end):
+        raise UnusableCheckpoint("minutes of its day are not read yet")
+    rows = store.read(symbol, today, end)
+    if inherited:  # minutes that its numbers lacked elsewhere are revised later
+        rows = rows[inside(rows, present)]
+    pipeline = SymbolPipeline(symbol, settings)
+    place = int(np.searchsorted(rows["open_time"], last, side="right"))
+    pipeline.restore(state, rows[:place])
+    for candle in to_candles(rows[place:]):
+        message = count_minute(store, pipeline, candle)
+        if counted is not None:
+            counted.append((candle, message))
     if store.edition(symbol) != provenance.edition:
         raise UnusableCheckpoint("stored candles were replaced meanwhile")
     return pipeline, provenance
+
+
+def needed_to_resume(store: Store, symbol: str, until: int) -> Coverage:
+    """Chooses the minutes whose candles a pipeline that was made elsewhere needs to go on.
+
+    Args:
+        store: the store.
+        symbol: its symbol.
+        until: exclusive end of what it is to count soon, ms.
+
+    Returns:
+        Those of the day of its checkpoint and after it, and those that leave its windows next; none where
+        there is no checkpoint that can be read.
+    """
+    block = store.checkpoint(symbol)
+    if block is None:
+        return EMPTY
+    try:
+        provenance, state = decode(block)
+    except UnusableCheckpoint:
+        return EMPTY
+    last = state.last or 0
+    needed = span(max(provenance.start, last - last % DAY_MS), until)
+    start, left, _ = state.quantiles
+    if left is not None:
+        length = last + MINUTE_MS - start
+        needed = needed.union(span(left, max(left, until - length + _LEAVING_MS)))
+    return needed
 
 
 def _same_days(present: Coverage, state: PipelineState) -> bool:

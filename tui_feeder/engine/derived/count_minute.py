@@ -8,6 +8,10 @@ from tui_feeder.engine.core.candle import Candle
 from tui_feeder.engine.storage.store import Store
 
 
+class MissingHistory(Exception):
+    """Numbers that were made elsewhere need candles that are not stored here yet; the message says which."""
+
+
 def count_minute(store: Store, pipeline: SymbolPipeline, candle: Candle, revision: int = 0) -> Message:
     """Adds a closed minute to a pipeline and removes the minutes that leave its windows.
 
@@ -19,9 +23,14 @@ def count_minute(store: Store, pipeline: SymbolPipeline, candle: Candle, revisio
 
     Returns:
         The minute's message.
+
+    Raises:
+        MissingHistory: minutes that leave were counted elsewhere, and are not stored here yet.
     """
     leaving = pipeline.leaving(candle.open_time)
     if leaving is not None:
+        if not store.read_only and (lacking := store.inherited(pipeline.symbol).clip(*leaving)):
+            raise MissingHistory(f"{lacking.minutes} minutes that leave its windows are not read yet")
         pipeline.expire(store.read(pipeline.symbol, *leaving), leaving[1])
         if not store.read_only and store.damaged(pipeline.symbol).clip(*leaving):
             store.mark_published_without_lost(pipeline.symbol)

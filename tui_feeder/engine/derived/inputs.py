@@ -28,7 +28,8 @@ _BARS_A_PERIOD = 46
 #: A hole longer than this ends the history that numbers rest on: what lies before it says nothing of now.
 _LONGEST_HOLE_MS = DAY_MS
 
-_NOTE = "basis "
+#: What the note of a symbol's inputs in the store is named, before the symbol.
+INPUTS_NOTE = "basis "
 
 #: An exchange's own bar as far as an EMA needs it.
 SEED = np.dtype([("open_time", "<i8"), ("close", "<f8")])
@@ -134,7 +135,7 @@ def inputs_of(store: Store, symbol: str) -> SymbolInputs:
     Returns:
         The inputs; empty ones where none are stored.
     """
-    kept = store.note(_NOTE + symbol)
+    kept = store.note(INPUTS_NOTE + symbol)
     if kept is not None:
         try:
             inputs = msgspec.msgpack.decode(kept, type=SymbolInputs)
@@ -143,7 +144,7 @@ def inputs_of(store: Store, symbol: str) -> SymbolInputs:
                     raise ValueError("a bar has no price")
             return inputs
         except (*UNREADABLE, ValueError) as error:
-            store.report_unusable(_NOTE + symbol, str(error))
+            store.report_unusable(INPUTS_NOTE + symbol, str(error))
     return SymbolInputs()
 
 
@@ -159,7 +160,7 @@ def put_inputs(store: Store, symbol: str, inputs: SymbolInputs, stale: Coverage 
     Returns:
         Done when committed.
     """
-    return store.put_note(_NOTE + symbol, msgspec.msgpack.encode(inputs), symbol=symbol, stale=stale)
+    return store.put_note(INPUTS_NOTE + symbol, msgspec.msgpack.encode(inputs), symbol=symbol, stale=stale)
 
 
 def revisions_of(store: Store, symbol: str) -> Revisions | None:
@@ -182,6 +183,21 @@ def revisions_of(store: Store, symbol: str) -> Revisions | None:
         return Revisions.unknown(store.present(symbol))
 
 
+def known_minutes(store: Store, symbol: str) -> Coverage:
+    """Says which minutes a symbol's numbers rest on.
+
+    Args:
+        store: the store.
+        symbol: its symbol.
+
+    Returns:
+        The minutes stored. Where its numbers were made elsewhere, and not all that they rest on is stored,
+        also those that are not; and without those that were not part of them.
+    """
+    present, inherited = store.present(symbol), store.inherited(symbol)
+    return present.union(inherited).subtract(store.unpublished(symbol)) if inherited else present
+
+
 def history_start_of(store: Store, symbol: str, end: int, settings: PipelineSettings) -> int:
     """Applies :func:`history_start` to a stored symbol; before any publication no hole ends its history.
 
@@ -196,7 +212,7 @@ def history_start_of(store: Store, symbol: str, end: int, settings: PipelineSett
     Returns:
         ms.
     """
-    revisions, present = revisions_of(store, symbol), store.present(symbol)
+    revisions, present = revisions_of(store, symbol), known_minutes(store, symbol)
     first = present.start if present else end
     return history_start(present, end, settings, first if revisions is None else revisions.since)
 

@@ -424,6 +424,14 @@ class Exchange(Protocol):
         """
         ...
 
+    def share_budget(self, workers: int) -> None:
+        """Keeps to an equal share of the request budget.
+
+        Args:
+            workers: feeders that spend from the same budget, this one among them.
+        """
+        ...
+
     async def close(self) -> None:
         """Close every connection."""
         ...

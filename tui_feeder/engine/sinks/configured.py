@@ -45,7 +45,7 @@ def configured_sinks(config: Config, store: Store) -> list[Sink]:
         kinds = [kind for kind, topics in (("kafka", kafka), ("file", file)) if topic in topics]
         names = [sink_name(kind, topic) for kind in kinds]
         outbox = store.open_outbox(names, config.kafka.outbox_max_mb, topic)
-        if topic in kafka:
+        if topic in kafka and not config.cluster.enabled:  # there its worker publishes
             from tui_feeder.engine.sinks.kafka import KafkaSink
 
             sinks.append(KafkaSink(config.kafka, outbox))

@@ -47,13 +47,13 @@ def check_of(rows: Rows) -> int:
     return zlib.crc32(rows.tobytes())
 
 
-def inherited_key(day: int) -> bytes:
+def inherited_key(day: int | None) -> bytes:
     """Names the part of a symbol's state under which a day waits to be compared.
 
     Args:
-        day: midnight, ms.
+        day: midnight, ms; None for what the names of all begin with.
 
     Returns:
         The name.
     """
-    return b"inherited " + (day // DAY_MS).to_bytes(4, "big")
+    return b"inherited " + (b"" if day is None else (day // DAY_MS).to_bytes(4, "big"))

@@ -432,6 +432,31 @@ class Store(StoreReader):
 
         return self._submit(job)
 
+    def compare_inherited(self, symbol: str, day: int) -> Future[None]:
+        """Compares a day that was taken over, if all of it is stored.
+
+        Messages that rest on other values are :meth:`stale_published` then.
+
+        Args:
+            symbol: the symbol.
+            day: midnight, ms.
+
+        Returns:
+            Done when committed.
+        """
+        return self._submit(lambda write: write.compare_inherited(symbol, day))
+
+    def forget_inherited(self, symbol: str) -> Future[None]:
+        """Counts what is :meth:`inherited` as :meth:`lost_published` from now on.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            Done when committed.
+        """
+        return self._submit(lambda write: write.forget_inherited(symbol))
+
     def put_checkpoint(self, symbol: str, block: bytes) -> Future[None]:
         """Replaces a symbol's checkpoint (:mod:`~tui_feeder.engine.derived.checkpoint`).
 

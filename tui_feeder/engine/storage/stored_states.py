@@ -6,12 +6,15 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
 from tui_feeder.engine.storage.checked_records import DAMAGED
 from tui_feeder.engine.storage.corrections import CORRECTIONS, Correction, decode_corrections
 from tui_feeder.engine.storage.day_blocks import DayBlocks, prefix_of
 from tui_feeder.engine.storage.environment import Environment
+from tui_feeder.engine.storage.inheritance import InheritedDay, inherited_key
 from tui_feeder.engine.storage.records import UnusableRecords
 from tui_feeder.engine.storage.symbol_state import (
     NAMES,
@@ -218,6 +221,23 @@ class StoredStates:
             The minutes.
         """
         return self._state(symbol).stale_published
+
+    def inherited_days(self, symbol: str) -> dict[int, InheritedDay]:
+        """Gives the days that were taken over and are not compared yet.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            By midnight (ms) what to compare.
+        """
+        prefix, found = prefix_of(symbol) + inherited_key(None), {}
+        with self._environment.reading() as txn:
+            for key, value in self._environment.state.with_prefix(txn, prefix):
+                if value is not None:
+                    day = int.from_bytes(key[len(prefix) :], "big") * DAY_MS
+                    found[day] = msgspec.msgpack.decode(value, type=InheritedDay)
+        return found
 
     def inherited(self, symbol: str) -> Coverage:
         """Gives the minutes that numbers computed elsewhere contain and that are not stored here yet.

@@ -337,7 +337,7 @@ class Write:
             state.inherited = state.inherited.subtract(came)
             self.save_minutes(symbol, "inherited")
             for day in sorted({at // DAY_MS * DAY_MS for start, end in came for at in (start, end - 1)}):
-                self._compare_inherited(symbol, day)
+                self.compare_inherited(symbol, day)
 
     def inherit(self, symbol: str, given: Inheritance) -> None:
         """The symbol's messages were made elsewhere: what was known of those made here is given up.
@@ -363,23 +363,42 @@ class Write:
         for name, minutes in changes.items():
             setattr(state, name, minutes)
             self.save_minutes(symbol, name)
-        prefix = prefix_of(symbol)
         for before in (b"damaged ", b"inherited "):
-            for key, _ in list(self._states.with_prefix(self.txn, prefix + before)):
-                self._states.delete(self.txn, key)
+            self._drop_all(symbol, before)
         for day, check in given.days.items():
             minutes = given.counted.clip(day, min(day + DAY_MS, given.until))
             expected = InheritedDay(minutes.intervals, check)
             self.save(symbol, inherited_key(day), msgspec.msgpack.encode(expected))
-            self._compare_inherited(symbol, day)
         block = given.checkpoint(state.edition)
         if block is not None:
             self.save(symbol, b"numbers", block)
 
-    def _compare_inherited(self, symbol: str, day: int) -> None:
-        """Once all minutes of a day are here that numbers made elsewhere rest on: are they the same ones?
+    def forget_inherited(self, symbol: str) -> None:
+        """Counts minutes that are inherited as lost from now on: they have had their messages.
 
+        Args:
+            symbol: the symbol.
+        """
+        state = self.of(symbol)
+        state.lost_published, state.inherited = state.lost_published.union(state.inherited), EMPTY
+        for name in ("lost_published", "inherited"):
+            self.save_minutes(symbol, name)
+        self._drop_all(symbol, b"inherited ")
+
+    def _drop_all(self, symbol: str, prefix: bytes) -> None:
+        """Delete all parts of the symbol's state whose names begin with ``prefix``."""
+        for key, _ in list(self._states.with_prefix(self.txn, prefix_of(symbol) + prefix)):
+            self._states.delete(self.txn, key)
+
+    def compare_inherited(self, symbol: str, day: int) -> None:
+        """Compares a day that was taken over, if it is whole and was not yet.
+
+        Once all minutes of a day are here that numbers made elsewhere rest on: are they the same ones?
         Where they are not, the messages that rest on them are to be revised.
+
+        Args:
+            symbol: the symbol.
+            day: midnight, ms.
         """
         state, key = self.of(symbol), prefix_of(symbol) + inherited_key(day)
         kept = self._states.get(self.txn, key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+from msgspec import structs
 
 from tui_feeder.engine.cluster.group import Answer, RendezvousAssignor, Worker, divide, worker_of
 from tui_feeder.engine.cluster.partitions import assign
@@ -38,10 +39,16 @@ def test_of_one_name_the_first_works_and_both_are_told() -> None:
     assert found["m1"] == ([], Answer(2, 2, early))
 
 
+def test_one_that_works_already_goes_before_one_whose_clock_is_behind() -> None:
+    there, late = worker("a", 5), worker("a", 2)
+    found = divide({"m1": late, "m2": structs.replace(there, working=True)}, 4)
+    assert [share for share, _ in found.values()] == [[], [0, 1, 2, 3]]
+
+
 def test_what_the_leader_says_arrives_through_kafkas_own_structures() -> None:
     heard: list[Answer] = []
     mine = worker("a")
-    assignor = RendezvousAssignor(mine, "work", heard.append)
+    assignor = RendezvousAssignor(lambda: mine, "work", heard.append)
     sent = ConsumerProtocolMemberMetadata.decode(assignor.metadata(["work"]).encode())
     assert worker_of(sent) == mine
     stranger = ConsumerProtocolMemberMetadata(1, ["work"], b"")
@@ -55,10 +62,14 @@ def test_what_the_leader_says_arrives_through_kafkas_own_structures() -> None:
 
 def test_the_answer_to_a_worker_is_small_however_many_there_are() -> None:
     members = {f"m{n}": worker(f"worker-{n}") for n in range(1_000)}
-    assignor = RendezvousAssignor(members["m0"], "work", lambda _: None)
+    assignor = RendezvousAssignor(lambda: members["m0"], "work", lambda _: None)
     sent = {member: assignor.metadata(["work"]) for member in members}
     for member, one in members.items():
-        sent[member] = RendezvousAssignor(one, "work", lambda _: None).metadata(["work"])
+        sent[member] = RendezvousAssignor(
+            lambda one=one: one,  # type: ignore[misc]
+            "work",
+            lambda _: None,
+        ).metadata(["work"])
     found = assignor.assign(Topics(), sent)  # type: ignore[arg-type]
     whole = sum(len(one.encode()) + len(sent[member].encode()) for member, one in found.items())
     assert whole < 500_000  # of the broker's 1,048,588 for the group's record

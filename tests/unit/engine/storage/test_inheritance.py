@@ -68,7 +68,7 @@ def test_a_day_of_other_values_is_to_be_revised_once_it_is_whole(tmp_path: Path)
     store.close()
 
 
-def test_what_was_here_before_is_compared_at_once(tmp_path: Path) -> None:
+def test_what_was_here_before_is_compared_when_asked_for(tmp_path: Path) -> None:
     store = Store(tmp_path, exchange="a test")
     put(store, 0, DAY)
     put(store, DAY, 2 * DAY, Source.ARCHIVE_DAY)
@@ -77,6 +77,11 @@ def test_what_was_here_before_is_compared_at_once(tmp_path: Path) -> None:
     store.inherit(BTC, given()).result()
     assert store.watermark(BTC) == END - MINUTE_MS  # it goes back
     assert store.inherited(BTC) == span(minute(2 * DAY), minute(2 * DAY + 50))
+    assert list(store.inherited_days(BTC)) == [minute(0), minute(DAY), minute(2 * DAY)]
+    assert store.stale_published(BTC) == EMPTY
+    for day in store.inherited_days(BTC):
+        store.compare_inherited(BTC, day).result()
+    assert list(store.inherited_days(BTC)) == [minute(2 * DAY)]  # not whole
     assert store.stale_published(BTC) == span(minute(DAY), minute(2 * DAY))
     assert store.unpublished(BTC) == span(minute(100), minute(110))
     store.close()

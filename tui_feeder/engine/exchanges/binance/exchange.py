@@ -221,6 +221,14 @@ class BinanceExchange:
 
         return convert
 
+    def share_budget(self, workers: int) -> None:
+        """Keeps to an equal share of the request budget.
+
+        Args:
+            workers: feeders that spend from the same one, this one among them.
+        """
+        self._rest.ledger.sharing = max(1, workers)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._rest.close()

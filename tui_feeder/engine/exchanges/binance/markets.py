@@ -219,6 +219,15 @@ class BinanceMarkets:
         """
         return AllStreams({name: market.streams(handlers) for name, market in self._markets.items()})
 
+    def share_budget(self, workers: int) -> None:
+        """All markets keep to an equal share of their budgets.
+
+        Args:
+            workers: feeders that spend from the same ones, this one among them.
+        """
+        for market in self._markets.values():
+            market.share_budget(workers)
+
     async def close(self) -> None:
         """Close every connection."""
         for market in self._markets.values():

@@ -38,6 +38,7 @@ class WeightLedger:
         self.limit = limit
         self.blocked_until = 0  # exchange ms: the last that a request was made to wait for
         self.waits = 0  # how often a request had to wait for the next minute
+        self.sharing = 1  # programs that spend from the limit and keep to an equal share of it, this one too
         self._now = now
         self._sleep_until = sleep_until
         self._reserve = reserve
@@ -74,7 +75,8 @@ class WeightLedger:
             self._roll()
             bound = self.limit if urgent else int(self.limit * (1 - self._reserve))
             # A request alone in its minute may go, however small the limit: it could never go else.
-            if not self._own or self._used + weight <= bound - _MARGIN:
+            fits = self._used + weight <= bound - _MARGIN and self._own + weight <= bound // self.sharing
+            if not self._own or fits:
                 if not self._own or self._reported or not self._wary:
                     self._used += weight
                     self._own += weight

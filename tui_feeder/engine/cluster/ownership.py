@@ -1,0 +1,139 @@
+"""Which symbols this feeder works on: all of them, or a share of those of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from tui_feeder.engine.acquisition.checkpoint_writer import CheckpointWriter
+from tui_feeder.engine.alerts.manager import AlertManager
+from tui_feeder.engine.analytics.message import Message
+from tui_feeder.engine.core.candle import Candle
+from tui_feeder.engine.core.journal import Journal
+from tui_feeder.engine.exchanges.base import Exchange
+from tui_feeder.engine.sinks import Sink
+
+
+class OwnershipError(Exception):
+    """This feeder may not work on any symbol; the message says why and what to do."""
+
+
+class Host(Protocol):
+    """The engine, as far as the ownership of symbols concerns it."""
+
+    journal: Journal
+    exchange: Exchange
+    alerts: AlertManager
+    checkpoints: CheckpointWriter
+    workers: ThreadPoolExecutor
+
+    def ownership_changed(self) -> None:
+        """Start the symbols that are owned now, and drop those that are not any more."""
+        ...
+
+    def fail(self, error: Exception) -> None:
+        """End the engine, which cannot go on."""
+        ...
+
+
+class Ownership(Protocol):
+    """Says which symbols are this feeder's, and is told what becomes of them. Used on the engine's loop."""
+
+    @property
+    def sinks(self) -> Sequence[Sink]:
+        """What publishes in the place of sinks that know no owners; begun by :meth:`join`."""
+        ...
+
+    @property
+    def standby(self) -> bool:
+        """Whether there is nothing to own for now."""
+        ...
+
+    async def join(self, host: Host) -> None:
+        """Begins, and returns once it is known which symbols are this feeder's.
+
+        Args:
+            host: is told when that changes.
+
+        Raises:
+            OwnershipError: it may not work on any.
+        """
+        ...
+
+    async def run(self) -> None:
+        """Follows changes, until cancelled."""
+        ...
+
+    def owns(self, symbol: str) -> bool:
+        """Whether a symbol is this feeder's now."""
+        ...
+
+    def epoch(self, symbol: str) -> int:
+        """How often the ownership of a symbol has changed hands; it rises with every owner."""
+        ...
+
+    def opened(self, symbol: str) -> None:
+        """A symbol's pipeline was made, for the first time or again."""
+        ...
+
+    def resumed(
+        self, symbol: str, counted: Sequence[tuple[Candle, Message]], message: Message | None
+    ) -> None:
+        """A symbol's first pipeline was made.
+
+        Args:
+            symbol: whose.
+            counted: the minutes after its checkpoint, with their messages.
+            message: of its last minute.
+        """
+        ...
+
+    def committed(self, symbol: str, minute: int, payload: bytes) -> None:
+        """A minute's message is stored.
+
+        Args:
+            symbol: whose.
+            minute: its open time, ms.
+            payload: the message.
+        """
+        ...
+
+    def forget(self, symbol: str) -> None:
+        """A symbol is followed no longer."""
+        ...
+
+
+class SoleOwner:
+    """A feeder by itself: every symbol is its own."""
+
+    sinks: Sequence[Sink] = ()
+    standby = False
+
+    async def join(self, host: Host) -> None:
+        """Returns at once."""
+
+    async def run(self) -> None:
+        """Returns at once: nothing changes."""
+
+    def owns(self, symbol: str) -> bool:
+        """Always."""
+        return True
+
+    def epoch(self, symbol: str) -> int:
+        """Always 0."""
+        return 0
+
+    def opened(self, symbol: str) -> None:
+        """Nobody else needs to know."""
+
+    def resumed(
+        self, symbol: str, counted: Sequence[tuple[Candle, Message]], message: Message | None
+    ) -> None:
+        """Nobody else made its messages."""
+
+    def committed(self, symbol: str, minute: int, payload: bytes) -> None:
+        """Nobody else goes on from here."""
+
+    def forget(self, symbol: str) -> None:
+        """Nothing is known of it."""

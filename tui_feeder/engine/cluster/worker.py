@@ -1,0 +1,379 @@
+"""A worker of a cluster: takes partitions over, hands them over, follows the group. On the engine's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import time
+import zlib
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from tui_feeder.config import Config
+from tui_feeder.engine.analytics.message import Message, encode
+from tui_feeder.engine.cluster.group import Worker
+from tui_feeder.engine.cluster.handover import (
+    DayChecks,
+    Handover,
+    inheritance_of,
+    make_handover,
+    read_handover,
+)
+from tui_feeder.engine.cluster.held import HeldPartitions
+from tui_feeder.engine.cluster.lane import DATA, Checkpoint, Identity
+from tui_feeder.engine.cluster.membership import Assignment, Membership
+from tui_feeder.engine.cluster.ownership import Host, OwnershipError
+from tui_feeder.engine.cluster.partitions import partition_of
+from tui_feeder.engine.cluster.publishing import Events, Publisher, Taken
+from tui_feeder.engine.cluster.records import PartitionState, Position, Progress
+from tui_feeder.engine.cluster.topics import topics_of
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle
+from tui_feeder.engine.core.checksum import ChecksumError
+from tui_feeder.engine.core.coverage import span
+from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
+from tui_feeder.engine.derived.inputs import revisions_of
+from tui_feeder.engine.derived.revisions import Revisions
+from tui_feeder.engine.sinks import Sink
+from tui_feeder.engine.sinks.configured import kafka_topics
+from tui_feeder.engine.sinks.draining import OutboxCursor, sink_name
+from tui_feeder.engine.storage.store import Store
+
+#: A checkpoint of a symbol is published so often: a new owner counts the minutes since.
+CHECKPOINT_MINUTES = 15
+_LOOK_SECONDS = 0.5
+_TAKEOVERS_KEPT = 100
+
+
+class Takeover(NamedTuple):
+    """A partition that this worker has taken."""
+
+    partition: int
+    at: int  # ms, by this worker's clock
+    seconds: float  # from the assignment to its first transaction
+    former: str  # the worker that published there before; empty where there is none
+
+
+@dataclass(slots=True)
+class _Owned:
+    """A partition that is worked on."""
+
+    epoch: int
+    base: Position | None  # what was published there last when it was taken
+    numbers: Mapping[str, int]  # by topic: what waited in the outboxes then and is not to be published
+
+
+class _TakenOver(NamedTuple):
+    """A symbol whose first pipeline is to be compared with what was published."""
+
+    progress: Progress
+    handed: Handover | None
+
+
+class ClusterWorker:
+    """The share of the symbols that the group has given to this worker.
+
+    Args:
+        config: the whole configuration.
+        store: of this worker, with the outboxes of what goes to Kafka.
+    """
+
+    def __init__(self, config: Config, store: Store) -> None:
+        cluster, prefix = config.cluster, config.kafka.topic_prefix
+        name = cluster.name or socket.gethostname()
+        now = time.time_ns() // 1_000_000
+        me = Worker(name, secrets.token_hex(8), now, cluster.address or "", cluster.weight_pool)
+        published = kafka_topics(config)
+        self.takeovers: deque[Takeover] = deque(maxlen=_TAKEOVERS_KEPT)
+        self.differing = 0  # symbols whose numbers were others than those published
+        self.workers = 0  # in the group, as of the last assignment
+        self._store = store
+        self._partitions = cluster.partitions
+        self._held = HeldPartitions(store, f"{cluster.group} {prefix}", name)
+        topics = topics_of(prefix, published)
+        self.membership = Membership(
+            config.kafka, cluster.group, topics, cluster.partitions, me, self._assigned, self._refused
+        )
+        self.publisher = Publisher(
+            config.kafka,
+            cluster.partitions,
+            Identity(cluster.group, prefix, name, self._held.store),
+            store,
+            [OutboxCursor(store.outboxes[topic], sink_name("kafka", topic)) for topic in published],
+            lambda: self.membership.holds,
+            Events(self._taken, self._fenced, self._published),
+        )
+        # Closed in this order: what waits is published before the group hears of the end.
+        self.sinks: Sequence[Sink] = (self.publisher, self.membership)
+        self._host: Host | None = None
+        self._events: asyncio.Queue[Assignment | Taken] = asyncio.Queue()
+        self._joined: asyncio.Future[None] | None = None
+        self._last: Assignment | None = None
+        self._mine: frozenset[int] = frozenset()
+        self._owned: dict[int, _Owned] = {}
+        self._changed = False
+        self._given_at: dict[int, float] = {}  # time.monotonic() when partitions were given to this worker
+        self._doubted: dict[int, int] = {}  # partitions whose producer was refused, at that many heartbeats
+        self._taken_over: dict[str, _TakenOver] = {}
+        self._due: dict[str, int] = {}  # by symbol: from which minute (ms) on a checkpoint is due
+        self._checks = DayChecks(store)
+        self._warned: set[str] = set()
+
+    # --- what the engine asks and tells ---------------------------------------------------------
+
+    @property
+    def standby(self) -> bool:
+        """Whether the group has given this worker nothing."""
+        return self._last is not None and not self._mine
+
+    @property
+    def partitions(self) -> dict[int, int]:
+        """The partitions that are worked on, and the epoch of each."""
+        return {partition: owned.epoch for partition, owned in sorted(self._owned.items())}
+
+    @property
+    def assigned(self) -> frozenset[int]:
+        """The partitions that the group has given to this worker."""
+        return self._mine
+
+    async def join(self, host: Host) -> None:
+        """See :class:`~tui_feeder.engine.cluster.ownership.Ownership`."""
+        self._host = host
+        self._joined = asyncio.get_running_loop().create_future()
+        for sink in (self.membership, self.publisher):
+            sink.start(host.journal)
+        await self._joined
+
+    def owns(self, symbol: str) -> bool:
+        """Whether the symbol's partition is worked on here."""
+        return partition_of(symbol.encode(), self._partitions) in self._owned
+
+    def epoch(self, symbol: str) -> int:
+        """The epoch of the producer of the symbol's partition; -1 where that is not this worker's."""
+        owned = self._owned.get(partition_of(symbol.encode(), self._partitions))
+        return -1 if owned is None else owned.epoch
+
+    def opened(self, symbol: str) -> None:
+        """The next minute gives a checkpoint: the one before may be of other numbers."""
+        self._due[symbol] = 0
+
+    def resumed(
+        self, symbol: str, counted: Sequence[tuple[Candle, Message]], message: Message | None
+    ) -> None:
+        """Compares a symbol's numbers with those that its former owner has published."""
+        taken, host = self._taken_over.pop(symbol, None), self._host
+        if taken is None or host is None or message is None:
+            return
+        progress, handed = taken
+        for candle, made in counted:
+            host.alerts.catch_up(candle, made, progress.alerted)
+        last = message.timestamp + 1 - MINUTE_MS
+        revision = Revisions.decode(progress.revisions).of(last)
+        check = zlib.crc32(encode(msgspec.structs.replace(message, revision=revision)))
+        if handed is None or last != progress.watermark or check == progress.check:
+            return
+        self.differing += 1
+        host.journal.count("cluster_takeovers_differing")
+        text = "its numbers are others than those that were published: the last minutes are published again"
+        host.journal.note("warning", f"{text} once all its candles are here", symbol)
+        self._store.mark_stale_published(
+            symbol, span(handed.minute + MINUTE_MS, progress.watermark + MINUTE_MS)
+        )
+
+    def committed(self, symbol: str, minute: int, payload: bytes) -> None:
+        """Makes a checkpoint now and then, of the minute that is just stored."""
+        host = self._host
+        if host is None or minute < self._due.get(symbol, 0):
+            return
+        current = host.checkpoints.current(symbol)
+        if current is None or current[1].last != minute:
+            return
+        first = not self._due.get(symbol)
+        # So that not all symbols have theirs in the same minute.
+        wait = 1 + zlib.crc32(symbol.encode()) % CHECKPOINT_MINUTES if first else CHECKPOINT_MINUTES
+        self._due[symbol] = minute + wait * MINUTE_MS
+        provenance, state = current
+        revisions = revisions_of(self._store, symbol)
+        since = minute if revisions is None else revisions.since
+        alerts, check = host.alerts.saved(symbol), zlib.crc32(payload)
+
+        def make() -> None:
+            block = make_handover(self._store, symbol, provenance, state, self._checks, alerts)
+            self.publisher.checkpoint(symbol, Checkpoint(minute, check, since, block))
+
+        def ended(future: Future[None]) -> None:
+            if not future.cancelled() and (error := future.exception()) is not None:
+                host.journal.fault("cluster_checkpoints_failed", repr(error), symbol)
+
+        with contextlib.suppress(RuntimeError):  # the engine is ending
+            host.workers.submit(make).add_done_callback(ended)
+
+    def forget(self, symbol: str) -> None:
+        """A symbol is followed no longer."""
+        for known in (self._due, self._taken_over):
+            known.pop(symbol, None)
+        self._checks.forget(symbol)
+
+    # --- what the group and the broker say ------------------------------------------------------
+
+    def _assigned(self, assignment: Assignment) -> None:
+        self._events.put_nowait(assignment)
+        if assignment.answer.same_name is not None:
+            other = assignment.answer.same_name
+            where = f" at {other.address}" if other.address else ""
+            self._refused(
+                f"another worker of the group {self.membership.group} is named {other.name}{where}: "
+                "give each worker a cluster.name of its own"
+            )
+        elif self._joined is not None and not self._joined.done():
+            self._joined.set_result(None)
+
+    def _refused(self, text: str) -> None:
+        """This worker may not work: the start fails, or the engine ends."""
+        if self._joined is None:
+            return
+        if not self._joined.done():
+            self._joined.set_exception(OwnershipError(text))
+        elif self._host is not None:
+            self._host.fail(OwnershipError(text))
+
+    def _taken(self, taken: Taken) -> None:
+        self._events.put_nowait(taken)
+
+    def _fenced(self, partition: int) -> None:
+        """Somebody else publishes there, or a transaction took too long: the group knows which."""
+        self._doubted[partition] = self.membership.heartbeats
+
+    def _published(self, partition: int) -> None:
+        owned, begun = self._owned.get(partition), self._given_at.pop(partition, None)
+        if owned is None or begun is None or self._host is None:
+            return
+        seconds = time.monotonic() - begun
+        former = "" if owned.base is None else owned.base.worker
+        self.takeovers.append(Takeover(partition, time.time_ns() // 1_000_000, seconds, former))
+        self._host.journal.count("cluster_takeovers")
+
+    async def run(self) -> None:
+        """Follows the group, until cancelled."""
+        for partition in self._mine.difference(self._owned):  # this part was begun again
+            self.publisher.take_again(partition)
+        while True:
+            heartbeat(_LOOK_SECONDS, OUTSIDE_SECONDS, unless=self._store.paused)
+            event = None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    event = await self._events.get()
+            if isinstance(event, Assignment):
+                await self._follow(event)
+            elif event is not None:
+                await self._take(event)
+            self._confirm_doubted()
+            if self._changed and self._events.empty():
+                self._tell_host()
+
+    def _tell_host(self) -> None:
+        self._changed = False
+        if self._host is not None:
+            self._host.ownership_changed()
+
+    def _confirm_doubted(self) -> None:
+        """Partitions whose producer was refused are taken again, once the group says that they are ours."""
+        for partition, heartbeats in list(self._doubted.items()):
+            if self.membership.heartbeats > heartbeats:
+                del self._doubted[partition]
+                if partition in self._mine:
+                    self.publisher.take_again(partition)
+
+    async def _follow(self, new: Assignment) -> None:
+        """The group has changed: let go what is another's now, take what is new."""
+        host, last = self._host, self._last
+        assert host is not None
+        self._last, self.workers = new, new.answer.workers
+        host.exchange.share_budget(new.answer.sharing)
+        for later in new.answer.later:
+            if later.instance not in self._warned:
+                self._warned.add(later.instance)
+                where = f" at {later.address}" if later.address else ""
+                host.journal.note("error", f"another worker{where} is named {later.name} too: it was refused")
+        gone, came = self._mine - new.partitions, new.partitions - self._mine
+        self._mine = new.partitions
+        text = f"{len(new.partitions)} of {self._partitions} partitions, {new.answer.workers} workers"
+        host.journal.note("info", f"cluster: {text}; {len(came)} new, {len(gone)} let go")
+        for partition in gone:
+            self._owned.pop(partition, None)
+            self._given_at.pop(partition, None)
+        if gone:
+            # What is made of them from here on is nobody's: first no more is made, then that is noted.
+            self._tell_host()
+            await asyncio.wrap_future(self._store.flushed())
+            await self._held.remove(gone)
+        self.publisher.own(new.partitions)
+        self._given_at |= dict.fromkeys(came, time.monotonic())
+        followed = last is not None and (last.member, last.generation + 1) == (new.member, new.generation)
+        if not followed:  # others may have had them in between
+            for partition in new.partitions - came:
+                self.publisher.take_again(partition)
+
+    async def _take(self, taken: Taken) -> None:
+        """A partition's former owner is fenced off: go on where it was."""
+        partition, state, host = taken.partition, taken.state, self._host
+        assert host is not None
+        if partition not in self._mine:
+            return
+        if state.refused:
+            name, why = next(iter(state.refused.items()))
+            text = f"partition {partition} is not worked on: what was published of {name} cannot be read"
+            host.journal.note("error", f"{text} ({why}): is this worker older than the one that wrote it?")
+            return
+        owned, position = self._owned.get(partition), state.position
+        mine = position is not None and position.store == self._held.store
+        if owned is not None and (position is None or mine or position == owned.base):
+            owned.epoch = taken.epoch
+            self.publisher.open(partition, owned.numbers)
+            return
+        if owned is not None:  # another worker had it in between
+            del self._owned[partition]
+            self._tell_host()
+            await asyncio.wrap_future(self._store.flushed())
+            await self._held.remove([partition])
+        numbers: Mapping[str, int] = {}
+        if not (position is None or (mine and (partition in self._held.partitions or self._alone(position)))):
+            numbers = await self._take_over(state)
+        await self._held.add([partition])
+        self._owned[partition] = _Owned(taken.epoch, position, numbers)
+        self.publisher.open(partition, numbers)
+        self._changed = True
+
+    def _alone(self, position: Position | None) -> bool:
+        """Whether this store has published, without a cluster, after what the state topic knows."""
+        outbox = self._store.outboxes[DATA]
+        return position is not None and outbox.cursors["kafka"] > position.numbers.get(DATA, 0)
+
+    async def _take_over(self, state: PartitionState) -> dict[str, int]:
+        """Keep what was published of a partition's symbols in place of what is known of them here.
+
+        Returns:
+            By topic, what waits in the outboxes and was made of them before: it is not published.
+        """
+        host = self._host
+        assert host is not None
+        written = []
+        for symbol, progress in state.progress.items():
+            handed = None
+            if (block := state.checkpoints.get(symbol)) is not None:
+                try:
+                    handed = read_handover(block)
+                except ChecksumError as error:
+                    host.journal.note("warning", f"its checkpoint cannot be used: {error}", symbol)
+            written.append(self._store.inherit(symbol, inheritance_of(symbol, progress, handed)))
+            host.alerts.take_over(symbol, None if handed is None else handed.alerts)
+            self._taken_over[symbol] = _TakenOver(progress, handed)
+        for one in written:
+            await asyncio.wrap_future(one)
+        return self._store.outbox_ends()
