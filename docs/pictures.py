@@ -18,7 +18,7 @@ from textual.geometry import Size
 
 from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.config import load
-from tui_feeder.demo import DEFAULTS, Demo
+from tui_feeder.demo import Demo
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.thread import EngineThread
 from tui_feeder.screens.base import FeederScreen
@@ -99,7 +99,7 @@ async def main() -> None:
         contextlib.chdir(scratch),
         contextlib.closing(Demo(None, None, 10.0, Path("lmdb_data"))) as demo,
     ):
-        loaded = load(None, environ={}, flags=dict(DEFAULTS) | demo.flags())
+        loaded = load(None, environ={}, flags=demo.flags())
         store = Store(loaded.config.application.storage_path, exchange="a simulated exchange")
         engine = EngineThread(loaded.config, store, [], on_end=threading.Event().set)
         try:

@@ -21,7 +21,7 @@ class Fitted(Protocol):
 
 
 def fitting(by_worth: Sequence[Fitted], width: int, kept: Sequence[str]) -> set[str]:
-    """Choose the columns to show.
+    """Chooses the columns to show.
 
     The first column that has no room ends the list, even where a narrower one of less worth would fit: so
     every column that is shown at some width is shown at every larger one.
@@ -51,7 +51,7 @@ def fitting(by_worth: Sequence[Fitted], width: int, kept: Sequence[str]) -> set[
 
 
 def shared_out(spare: int, wishes: Sequence[tuple[str, int]]) -> dict[str, int]:
-    """Share out spare cells.
+    """Shares out spare cells.
 
     Args:
         spare: cells that no column needs.

@@ -23,7 +23,7 @@ class Completion:
     help: str  # what it is
 
     def applied_to(self, text: str) -> str:
-        """Apply the completion.
+        """Applies the completion.
 
         Args:
             text: that the completion was made for.
@@ -48,7 +48,7 @@ def completions(text: str, fields: Mapping[str, Field]) -> list[Completion]:
 
 
 def hint(text: str, fields: Mapping[str, Field]) -> str:
-    """Describe what is expected at the end of a text.
+    """Describes what is expected at the end of a text.
 
     Args:
         text: of a filter, up to the cursor.

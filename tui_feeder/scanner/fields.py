@@ -53,7 +53,7 @@ class Field:
     rising: bool = False  # sorted from the smallest up unless the user turns it round
 
     def found_by(self, text: str) -> bool:
-        """Tell whether a search finds the field.
+        """Tells whether a search finds the field.
 
         Args:
             text: what is searched for.
@@ -70,7 +70,7 @@ _TRENDS = ("buy", "sell", "neutral")
 
 
 def field_table(timeframes: Sequence[int], ema_periods: Sequence[int]) -> Mapping[str, Field]:
-    """Make the table of fields.
+    """Makes the table of fields.
 
     Args:
         timeframes: seconds, of the snapshot.
@@ -104,7 +104,7 @@ class Subjects(Mapping[str, Subject]):
         self._made: dict[str, Subject] = {}
 
     def marked(self, pinned: Iterable[str], noted: Iterable[str]) -> Subjects:
-        """Put other pins and notes on the same symbols.
+        """Puts other pins and notes on the same symbols.
 
         Args:
             pinned: names of symbols.

@@ -91,7 +91,7 @@ class Filter:
     live: bool  # whether it can change from one snapshot to the next: it rests on more than names
 
     def shows(self, subject: Subject) -> bool:
-        """Tell whether a symbol passes.
+        """Tells whether a symbol passes.
 
         Args:
             subject: the symbol.
@@ -103,7 +103,7 @@ class Filter:
 
 
 def parse(text: str, fields: Mapping[str, Field]) -> Filter:
-    """Read a filter.
+    """Reads a filter.
 
     Args:
         text: empty for one that everything passes.
@@ -151,7 +151,7 @@ class _Parser:
         return self._at < len(self._text)
 
     def _take(self, *words: str) -> str | None:
-        """Take one of the given word operators if it is next."""
+        """Takes one of the given word operators if it is next."""
         if self._more() and (found := _WORD_OPERATOR.match(self._text, self._at)):
             word = found[0].lower()
             if word in words:
@@ -326,7 +326,7 @@ class _Parser:
 
 
 def expected(field: Field) -> str:
-    """Describe the values of a field.
+    """Describes the values of a field.
 
     Args:
         field: of the table.
@@ -350,7 +350,7 @@ def expected(field: Field) -> str:
 
 
 def unknown_field(name: str, fields: Mapping[str, Field]) -> str:
-    """Word the error of a name that is no field.
+    """Words the error of a name that is no field.
 
     Args:
         name: as it was typed.
@@ -367,7 +367,7 @@ def unknown_field(name: str, fields: Mapping[str, Field]) -> str:
 
 
 def field_named(name: str, fields: Mapping[str, Field]) -> Field | None:
-    """Find a field by its name, or by an alias that only one field has.
+    """Finds a field by its name, or by an alias that only one field has.
 
     Args:
         name: in any case.

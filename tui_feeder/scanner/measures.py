@@ -54,7 +54,7 @@ def alignment(view: SymbolView) -> Alignment | None:
 
 
 def distance_percent(price: float | None, level: float | None) -> float | None:
-    """Measure how far a price lies from a level.
+    """Measures how far a price lies from a level.
 
     Args:
         price: of the symbol.
@@ -69,7 +69,7 @@ def distance_percent(price: float | None, level: float | None) -> float | None:
 
 
 def level_price(view: SymbolView, level: str) -> float | None:
-    """Look up the price of one of :data:`LEVELS`.
+    """Looks up the price of one of :data:`LEVELS`.
 
     Args:
         view: of the symbol.
@@ -101,7 +101,7 @@ def level_price(view: SymbolView, level: str) -> float | None:
 
 
 def level_distance(view: SymbolView, level: str) -> float | None:
-    """Measure how far the price lies from one of :data:`LEVELS`.
+    """Measures how far the price lies from one of :data:`LEVELS`.
 
     Args:
         view: of the symbol.
@@ -117,7 +117,7 @@ def level_distance(view: SymbolView, level: str) -> float | None:
 
 
 def range_percent(view: SymbolView) -> float | None:
-    """Measure the range of the last 24 h.
+    """Measures the range of the last 24 h.
 
     Args:
         view: of the symbol.
@@ -129,7 +129,7 @@ def range_percent(view: SymbolView) -> float | None:
 
 
 def value_position(view: SymbolView) -> str | None:
-    """Compare the price with the value area.
+    """Compares the price with the value area.
 
     Args:
         view: of the symbol.
@@ -143,7 +143,7 @@ def value_position(view: SymbolView) -> str | None:
 
 
 def timeframe_of(view: SymbolView, timeframe: int) -> TimeframeView | None:
-    """Look up a timeframe of a symbol.
+    """Looks up a timeframe of a symbol.
 
     Args:
         view: of the symbol.
@@ -159,7 +159,7 @@ def timeframe_of(view: SymbolView, timeframe: int) -> TimeframeView | None:
 
 
 def ema_distance(view: SymbolView, timeframe: int) -> float | None:
-    """Measure the fast EMA against the slow one.
+    """Measures the fast EMA against the slow one.
 
     Args:
         view: of the symbol.

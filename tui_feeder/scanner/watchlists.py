@@ -56,7 +56,7 @@ class UserLists:
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def with_watchlist(self, name: str, watchlist: Watchlist) -> UserLists:
-        """Add a watchlist, or replace the one of that name.
+        """Adds a watchlist, or replaces the one of that name.
 
         Args:
             name: of the watchlist.
@@ -76,7 +76,7 @@ class UserLists:
         return replace(self, watchlists=changed)
 
     def without_watchlist(self, name: str) -> UserLists:
-        """Remove a watchlist.
+        """Removes a watchlist.
 
         Args:
             name: of the watchlist; one that is not there changes nothing.
@@ -87,7 +87,7 @@ class UserLists:
         return replace(self, watchlists={k: v for k, v in self.watchlists.items() if k != name})
 
     def toggled_pin(self, symbol: str) -> UserLists:
-        """Pin a symbol, or unpin it if it was.
+        """Pins a symbol, or unpins it if it was.
 
         Args:
             symbol: its name.
@@ -105,7 +105,7 @@ class UserLists:
         return replace(self, pins=(*self.pins, symbol))
 
     def with_note(self, symbol: str, text: str) -> UserLists:
-        """Put a note on a symbol; an empty one removes it.
+        """Puts a note on a symbol; an empty one removes it.
 
         Args:
             symbol: its name.
@@ -128,7 +128,7 @@ class UserLists:
 
 
 def read_lists(path: Path) -> UserLists:
-    """Read a file of watchlists, pins and notes.
+    """Reads a file of watchlists, pins and notes.
 
     Args:
         path: of the file; one that is not there holds nothing.
@@ -143,7 +143,7 @@ def read_lists(path: Path) -> UserLists:
 
 
 def change_lists(path: Path, change: Callable[[UserLists], UserLists]) -> UserLists:
-    """Change what a file holds, whole or not at all; comments in it stay.
+    """Changes what a file holds, whole or not at all; comments in it stay.
 
     Args:
         path: of the file, made if it is not there.

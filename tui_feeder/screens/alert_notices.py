@@ -19,7 +19,7 @@ class AlertNotices:
         self._known: int | None = None  # number of the newest alert seen
 
     def take(self, snapshot: Snapshot) -> tuple[AlertView, ...]:
-        """Look for new alerts.
+        """Looks for new alerts.
 
         Args:
             snapshot: the newest one.
@@ -38,7 +38,7 @@ class AlertNotices:
 
 
 def alert_text(alert: AlertView) -> str:
-    """Write an alert in one line.
+    """Writes an alert in one line.
 
     Args:
         alert: that went off.
@@ -62,7 +62,11 @@ def alert_list(host: ScreenHost) -> Popup:
     alerts = host.snapshot.alerts[::-1]
     waiting = sum(not alert.acknowledged for alert in alerts)
     choices = [
-        Choice("!" if not alert.acknowledged else " ", alert_text(alert), partial(_acknowledge, host, alert))
+        Choice(
+            "",
+            f"{' ' if alert.acknowledged else '!'} {alert_text(alert)}",
+            partial(_acknowledge, host, alert),
+        )
         for alert in alerts
     ]
     if waiting:

@@ -155,11 +155,10 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         if self._typing is not None:
             return self._typing.line()
         if self.filter is not None and self.filter.pattern:
-            filtered = f" /{self.filter.pattern}"
-            filtered = (
-                filtered if cell_len(filtered) <= width // 2 else filtered[: width // 2 - 1] + "…"
-            ) + " "
-            return [(filtered, Role.WARN), *self._key_line(width - cell_len(filtered))]
+            label = f" {self.filter.label}"
+            most = width // 2
+            label = (label if cell_len(label) <= most else cells.fit(label, most)) + " "
+            return [(label, Role.WARN), *self._key_line(width - cell_len(label))]
         return self._key_line(width)
 
     def _key_line(self, width: int) -> list[Part]:
@@ -176,11 +175,11 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         yield self._front
 
     def on_mount(self) -> None:
-        """Draw the first frame with what there is."""
+        """Draws the first frame with what there is."""
         self.replan()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Place everything again."""
+        """Places everything again."""
         self.replan()
 
     def on_screen_resume(self) -> None:
@@ -188,7 +187,7 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         self.replan()
 
     def replan(self) -> None:
-        """Place the panels for the present size and draw them."""
+        """Places the panels for the present size and draws them."""
         size = self.app.size
         if self.too_small:
             plan: dict[Widget, Region] = {self._page: size.region}
@@ -208,7 +207,7 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         self.draw()
 
     def draw(self) -> None:
-        """Show the app's snapshot."""
+        """Shows the app's snapshot."""
         snapshot = self.host.snapshot
         if self.too_small:
             self._page.show(too_small_page(self.app.size, self.minimum, self.palette))
@@ -264,7 +263,7 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         self.replan()
 
     def close_popup(self) -> None:
-        """Take the list away."""
+        """Takes the list away."""
         self.popup = None
         self.replan()
 
@@ -379,7 +378,7 @@ def _key_order(keys: Keys) -> int:
 
 
 def too_small_page(size: Size, minimum: Size, palette: Palette) -> list[Strip]:
-    """Say what to do about a terminal that is too small.
+    """Says what to do about a terminal that is too small.
 
     Args:
         size: of the terminal.

@@ -34,7 +34,7 @@ class ChartPanels:
         return self.title, self.candles, self.edge, self.profile
 
     def place(self, title: Region, chart: Region, profile: Region | None) -> Mapping[Widget, Region]:
-        """Say where the panels go.
+        """Says where the panels go.
 
         Args:
             title: line of the title.
@@ -49,7 +49,7 @@ class ChartPanels:
         return plan if profile is None else {**plan, self.profile: profile}
 
     def show(self, strips: ChartStrips) -> None:
-        """Show what the chart painted.
+        """Shows what the chart painted.
 
         Args:
             strips: of it.

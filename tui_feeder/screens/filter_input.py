@@ -43,6 +43,11 @@ class TypedFilter(Protocol):
         """The one in force."""
         ...
 
+    @property
+    def label(self) -> str:
+        """What names it in the last line while it is in force."""
+        ...
+
     def press(self, key: str, character: str | None) -> None:
         """Handles a key as text.
 
@@ -73,6 +78,11 @@ class FilterInput:
     def pattern(self) -> str:
         """The one in force."""
         return self._filtered().pattern
+
+    @property
+    def label(self) -> str:
+        """The pattern as it was typed."""
+        return f"/{self.pattern}"
 
     def begin(self) -> None:
         """Begin to type."""

@@ -79,7 +79,7 @@ _TERMS: Mapping[str, Sequence[Entry]] = {
 
 
 def glossary(mode: str, glyphs: Glyphs) -> list[Entry]:
-    """Collect what stands on a screen.
+    """Collects what stands on a screen.
 
     Args:
         mode: name of the screen, as ``overview``.

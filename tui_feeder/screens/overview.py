@@ -252,7 +252,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
     # What the keys do
 
     def action_page(self, pages: int) -> None:
-        """Select the symbol a screenful away."""
+        """Selects the symbol a screenful away."""
         rows = self._places.grid.height - 2 if self._places is not None else 1
         self.action_move(pages * max(1, rows))
 
@@ -271,7 +271,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         self.draw()
 
     def action_clear_filter(self) -> None:
-        """Show every symbol."""
+        """Shows every symbol."""
         self._input.clear()
         self.replan()
 
@@ -280,13 +280,13 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         self.open_popup(watchlist_menu(self.host))
 
     def action_pin(self) -> None:
-        """Keep the selected symbol at the top, or no longer."""
+        """Keeps the selected symbol at the top, or no longer."""
         symbol = self.grid.selected
         if symbol is not None and (fault := self.host.change_lists(lambda lists: lists.toggled_pin(symbol))):
             self.host.show_note(fault, 5.0)
 
     def action_note(self) -> None:
-        """Write a note on the selected symbol."""
+        """Writes a note on the selected symbol."""
         if self.grid.selected is not None:
             self.open_popup(note_prompt(self.host, self.grid.selected))
 

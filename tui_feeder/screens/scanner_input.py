@@ -39,15 +39,11 @@ class ScannerInput:
         return self._grid().pattern
 
     @property
-    def name(self) -> str:
-        """Of the watchlist that the filter in force is of; empty where it is of none."""
+    def label(self) -> str:
+        """The watchlist that the filter in force is of, else the filter."""
         pattern = self.pattern
         lists = self._grid().lists.watchlists
-        return (
-            next((name for name, watchlist in lists.items() if watchlist.filter == pattern), "")
-            if pattern
-            else ""
-        )
+        return next((f"W {name}" for name, one in lists.items() if one.filter == pattern), f"/{pattern}")
 
     def begin(self) -> None:
         """Begin to type."""
@@ -55,12 +51,12 @@ class ScannerInput:
         self._line, self._fault = TextLine(self.pattern, MAX_LENGTH), None
 
     def clear(self) -> None:
-        """Show everything."""
+        """Shows everything."""
         self._line = None
         self._grid().set_filter("")
 
     def press(self, key: str, character: str | None) -> None:
-        """Take a key: Tab completes, Enter ends, Escape goes back to what was in force before.
+        """Takes a key: Tab completes, Enter ends, Escape goes back to what was in force before.
 
         Args:
             key: its name, as Textual has it.
@@ -84,7 +80,7 @@ class ScannerInput:
                     self._take()
 
     def line(self) -> list[Part]:
-        """Write the line: what is typed with the cursor, the part that is wrong marked.
+        """Writes the line: what is typed with the cursor, the part that is wrong marked.
 
         Returns:
             Its parts.
@@ -103,7 +99,7 @@ class ScannerInput:
         return parts if cursor < len(text) else [*parts, ("█", Role.ACCENT)]
 
     def help(self, width: int) -> list[Part]:
-        """Write what the line above tells: the fault, what can follow, or an example.
+        """Writes what the line above tells: the fault, what can follow, or an example.
 
         Args:
             width: cells there are.
@@ -143,7 +139,7 @@ class ScannerInput:
         return completions(line.text, self._grid().fields)
 
     def _take(self, sure: bool = False) -> None:
-        """Apply what is typed; where the last word is not understood or shows nothing, what is before it."""
+        """Applies what is typed; of a last word not understood or that shows nothing, what is before it."""
         assert self._line is not None
         grid, text = self._grid(), self._line.text
         try:

@@ -45,7 +45,7 @@ class Places:
 
 
 def too_small(size: Size) -> bool:
-    """Tell whether not even the list has room.
+    """Tells whether not even the list has room.
 
     Args:
         size: of the terminal.
@@ -57,7 +57,7 @@ def too_small(size: Size) -> bool:
 
 
 def charts_go_below(size: Size, symbols: int) -> bool:
-    """Tell whether the table keeps the full width at every width of a terminal of this height.
+    """Tells whether the table keeps the full width at every width of a terminal of this height.
 
     Args:
         size: of the terminal.
@@ -70,7 +70,7 @@ def charts_go_below(size: Size, symbols: int) -> bool:
 
 
 def places(size: Size, symbols: int, table: int) -> Places:
-    """Divide a terminal.
+    """Divides a terminal.
 
     Args:
         size: of the terminal, at least ``LIST_WIDTH`` by ``LIST_HEIGHT``.
@@ -101,7 +101,7 @@ def places(size: Size, symbols: int, table: int) -> Places:
 
 
 def with_notice(where: Places, size: Size, symbols: int) -> tuple[Places, Region]:
-    """Give the place of the charts to a text.
+    """Gives the place of the charts to a text.
 
     Args:
         where: the places of the size.

@@ -80,7 +80,7 @@ def watchlist_menu(host: ScreenHost) -> Popup:
 
 
 def apply_watchlist(host: ScreenHost, name: str, watchlist: Watchlist) -> None:
-    """Put a saved filter and its order in force.
+    """Puts a saved filter and its order in force.
 
     Args:
         host: whose rows are filtered.

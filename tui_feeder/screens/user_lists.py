@@ -27,7 +27,7 @@ class ListsFile:
         self._stamp: object = None
 
     def reload(self) -> str | None:
-        """Read the file if it has changed since the last call.
+        """Reads the file if it has changed since the last call.
 
         Returns:
             What is wrong with it, in which case the lists stay what they were; else None.
@@ -46,7 +46,7 @@ class ListsFile:
         return None
 
     def change(self, change: Callable[[UserLists], UserLists]) -> str | None:
-        """Change the lists, and keep them.
+        """Changes the lists, and keeps them.
 
         Args:
             change: of what there is now, to what there is to be.

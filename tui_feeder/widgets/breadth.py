@@ -28,7 +28,7 @@ class Breadth:
 
 
 def breadth_of(views: Sequence[SymbolView], timeframe: int) -> Breadth:
-    """Count symbols by their trend.
+    """Counts symbols by their trend.
 
     Args:
         views: of the symbols.
@@ -45,7 +45,7 @@ def breadth_of(views: Sequence[SymbolView], timeframe: int) -> Breadth:
 
 
 def movers(views: Sequence[SymbolView]) -> tuple[tuple[str, float], ...]:
-    """Find the symbols that moved most in 24 h, whichever way.
+    """Finds the symbols that moved most in 24 h, whichever way.
 
     Args:
         views: of the symbols.
@@ -59,7 +59,7 @@ def movers(views: Sequence[SymbolView]) -> tuple[tuple[str, float], ...]:
 
 
 def short_name(symbol: str) -> str:
-    """Shorten a symbol for a place with little room.
+    """Shortens a symbol for a place with little room.
 
     Args:
         symbol: as the exchange names it.
@@ -74,7 +74,7 @@ def short_name(symbol: str) -> str:
 
 
 def breadth_parts(breadth: Breadth, glyphs: Glyphs) -> list[Part]:
-    """Write the breadth: ``1h ▲312 ■98 ▼190``.
+    """Writes the breadth: ``1h ▲312 ■98 ▼190``.
 
     Args:
         breadth: the counts.
@@ -93,7 +93,7 @@ def breadth_parts(breadth: Breadth, glyphs: Glyphs) -> list[Part]:
 
 
 def mover_parts(found: Sequence[tuple[str, float]]) -> list[Part]:
-    """Write the movers: ``PEPE +12.4 DOGE +8.1 SOL -7.7``.
+    """Writes the movers: ``PEPE +12.4 DOGE +8.1 SOL -7.7``.
 
     Args:
         found: of :func:`movers`.
@@ -117,7 +117,7 @@ class MarketGroups:
         self._groups: tuple[list[Part], ...] = ()
 
     def groups(self, snapshot: Snapshot, timeframe: int, glyphs: Glyphs) -> tuple[list[Part], ...]:
-        """Write both.
+        """Writes both.
 
         Args:
             snapshot: the newest one.

@@ -240,7 +240,7 @@ def draw_cursor(canvas: Canvas, x: int, row: int | None, palette: Palette) -> No
 
 
 def draw_pins(canvas: Canvas, pins: Sequence[Pin], scale: PriceScale, slots: Slots, first: int = 0) -> None:
-    """Put a sign where each alert went off: in the column of its minute, at its price.
+    """Puts a sign where each alert went off: in the column of its minute, at its price.
 
     Args:
         canvas: of the chart, or a part of it.

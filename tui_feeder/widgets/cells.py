@@ -106,7 +106,7 @@ def age_text(milliseconds: int | None, tenths: bool = True) -> str:
 
 
 def minutes_text(milliseconds: int) -> str:
-    """Write a time that has passed, in at most four cells: ``12m``, ``2h``, ``3d``.
+    """Writes a time that has passed, in at most four cells: ``12m``, ``2h``, ``3d``.
 
     Args:
         milliseconds: of it.
@@ -121,7 +121,7 @@ def minutes_text(milliseconds: int) -> str:
 
 
 def ratio_text(value: float) -> str:
-    """Write how many times, in at most five cells: ``0.31``, ``3.2``, ``140``.
+    """Writes how many times, in at most five cells: ``0.31``, ``3.2``, ``140``.
 
     Args:
         value: not negative.

@@ -61,7 +61,7 @@ class ColumnNeeds:
 
 
 def longest_name(names: Collection[str]) -> int:
-    """Measure the longest of some symbols.
+    """Measures the longest of some symbols.
 
     Args:
         names: of the symbols.
@@ -259,7 +259,7 @@ _HEADINGS = {"from(high)": "HIGH%", "from(low)": "LOW%", "state": "STATE", "aler
 
 
 def columns_for(width: int, needs: ColumnNeeds) -> tuple[Column, ...]:
-    """Choose the columns that fill ``width`` cells exactly.
+    """Chooses the columns that fill ``width`` cells exactly.
 
     Columns are left out from the least of :data:`WORTH` on; those that the rows are sorted by never.
 
@@ -291,7 +291,7 @@ def columns_for(width: int, needs: ColumnNeeds) -> tuple[Column, ...]:
 
 
 def full_width(needs: ColumnNeeds) -> int:
-    """Measure a table that shows everything but the levels as prices.
+    """Measures a table that shows everything but the levels as prices.
 
     Args:
         needs: what the choice of columns depends on.

@@ -29,7 +29,7 @@ class DayProfile:
         self._bars: list[Strip] = []
 
     def paint(self, view: SymbolView | None, width: int, height: int, palette: Palette) -> list[Strip]:
-        """Paint a title, the bars beside the price axis, and the volume.
+        """Paints a title, the bars beside the price axis, and the volume.
 
         Args:
             view: of the symbol; None where there is none to show.

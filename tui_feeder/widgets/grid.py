@@ -38,7 +38,7 @@ class SortKey:
 
 
 def sort_keys(texts: Sequence[str]) -> tuple[SortKey, ...]:
-    """Read an order as it is kept.
+    """Reads an order as it is kept.
 
     Args:
         texts: of :attr:`SortKey.text`, the first key first.
@@ -92,7 +92,7 @@ class Grid:
         return self.filter.text
 
     def set_columns(self, columns: tuple[Column, ...]) -> None:
-        """Show other columns; order and filter stay in force.
+        """Shows other columns; order and filter stay in force.
 
         Args:
             columns: in the order they stand in.
@@ -101,7 +101,7 @@ class Grid:
         self._edition += 1
 
     def update(self, snapshot: Snapshot, resort: bool = True) -> None:
-        """Take the symbols of a snapshot.
+        """Takes the symbols of a snapshot.
 
         Args:
             snapshot: the newest one.
@@ -125,7 +125,7 @@ class Grid:
             self._arrange()
 
     def set_lists(self, lists: UserLists) -> None:
-        """Take other pins and notes.
+        """Takes other pins and notes.
 
         Args:
             lists: of the user.
@@ -138,7 +138,7 @@ class Grid:
     # Order
 
     def sort_by(self, field: str) -> None:
-        """Order by a field, the largest first; by the one in force the other way round.
+        """Orders by a field, the largest first; by the one in force the other way round.
 
         Args:
             field: of the field table; empty for the order of the configuration.
@@ -152,7 +152,7 @@ class Grid:
         self._arrange_from_top()
 
     def then_by(self, field: str) -> None:
-        """Order those that are equal by another field; by the one in force the other way round.
+        """Orders those that are equal by another field; by the one in force the other way round.
 
         Args:
             field: of the field table.
@@ -165,7 +165,7 @@ class Grid:
         self._arrange_from_top()
 
     def set_sort(self, keys: Sequence[SortKey]) -> None:
-        """Order by these keys; fields that there are not are left out.
+        """Orders by these keys; fields that there are not are left out.
 
         Args:
             keys: the first one first.
@@ -207,7 +207,7 @@ class Grid:
     # Filter
 
     def set_filter(self, text: str) -> str | None:
-        """Show the symbols that pass a filter.
+        """Shows the symbols that pass a filter.
 
         Args:
             text: in the filter language; empty shows everything.
@@ -223,7 +223,7 @@ class Grid:
         return None
 
     def passing(self, condition: Filter) -> int:
-        """Count the symbols that would pass a filter.
+        """Counts the symbols that would pass a filter.
 
         Args:
             condition: the filter.
@@ -236,7 +236,7 @@ class Grid:
     # Selection
 
     def select(self, symbol: str) -> None:
-        """Select a symbol if it is shown.
+        """Selects a symbol if it is shown.
 
         Args:
             symbol: its name.
@@ -245,7 +245,7 @@ class Grid:
             self.selected, self.wanted, self._from_top = symbol, None, False
 
     def move(self, rows: int) -> None:
-        """Select the symbol ``rows`` below, as far as there are any.
+        """Selects the symbol ``rows`` below, as far as there are any.
 
         Args:
             rows: negative for those above.
@@ -260,7 +260,7 @@ class Grid:
         self.selected = self.order[min(max(at + rows, 0), len(self.order) - 1)]
 
     def window(self, height: int) -> list[SymbolView]:
-        """Move the window to the selection.
+        """Moves the window to the selection.
 
         Args:
             height: rows of it.
@@ -282,7 +282,7 @@ class Grid:
     # Cells
 
     def headings(self, glyphs: Glyphs) -> list[tuple[str, Role]]:
-        """Write the headings.
+        """Writes the headings.
 
         Args:
             glyphs: symbols.
@@ -311,7 +311,7 @@ class Grid:
         return "", Role.MUTED
 
     def rows(self, height: int, context: CellContext) -> list[list[Cell]]:
-        """Write the rows in view.
+        """Writes the rows in view.
 
         Args:
             height: rows.

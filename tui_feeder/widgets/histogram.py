@@ -16,7 +16,7 @@ LABEL = 14
 
 
 def heaviest_in_rows(profile: ProfileView, scale: PriceScale) -> list[float]:
-    """Find the heaviest row of a profile in every row of the screen.
+    """Finds the heaviest row of a profile in every row of the screen.
 
     Where a screen row merges several, their sum would make another bar than that of the point of control the
     longest. Each profile row counts in the screen row that holds its price; a screen row between two prices

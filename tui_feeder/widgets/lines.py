@@ -45,7 +45,7 @@ def status_line(
     glyphs: Glyphs,
     market: Sequence[Sequence[Part]] = (),
 ) -> list[Part]:
-    """Write the first line: is my data complete and live, which way does the market go.
+    """Writes the first line: is my data complete and live, which way does the market go.
 
     Args:
         snapshot: the newest one.
@@ -144,7 +144,7 @@ def _gaps(snapshot: Snapshot) -> list[Part]:
 
 
 def news_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> list[Part]:
-    """Write the one thing to know now: an alert, history, a gap, a late symbol, or that all is well.
+    """Writes the one thing to know now: an alert, history, a gap, a late symbol, or that all is well.
 
     Args:
         snapshot: the newest one.
@@ -210,7 +210,7 @@ def news_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> li
 
 
 def history_parts(snapshot: Snapshot, glyphs: Glyphs) -> list[Part]:
-    """Write how much of all history is read: one bar over every symbol, which never goes back.
+    """Writes how much of all history is read: one bar over every symbol, which never goes back.
 
     Args:
         snapshot: with a ``history_fraction``.

@@ -23,7 +23,7 @@ _NOTE_ROOM = 24
 
 
 def cell_of(column: Column, subject: Subject, context: CellContext) -> tuple[str, Role]:
-    """Write one cell.
+    """Writes one cell.
 
     Args:
         column: that it stands in.
@@ -40,7 +40,7 @@ def cell_of(column: Column, subject: Subject, context: CellContext) -> tuple[str
 
 
 def format_row(subject: Subject, columns: Sequence[Column], context: CellContext) -> list[tuple[str, Role]]:
-    """Write a row; of a symbol without history a line says why.
+    """Writes a row; of a symbol without history a line says why.
 
     Args:
         subject: the symbol.

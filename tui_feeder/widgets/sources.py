@@ -14,7 +14,7 @@ _GOOD = ("running", "ok")
 
 
 def source_lines(snapshot: Snapshot, width: int, palette: Palette, hz: float) -> list[list[Part]]:
-    """Write the lines of the screen.
+    """Writes the lines of the screen.
 
     Args:
         snapshot: the newest one.

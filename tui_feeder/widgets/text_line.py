@@ -17,7 +17,7 @@ class TextLine:
         self._most = most
 
     def replace(self, text: str) -> None:
-        """Put another text in its place, the cursor at the end.
+        """Puts another text in its place, the cursor at the end.
 
         Args:
             text: cut to what the line can hold.
@@ -26,7 +26,7 @@ class TextLine:
         self.cursor = len(self.text)
 
     def press(self, key: str, character: str | None) -> bool:
-        """Take a key.
+        """Takes a key.
 
         Args:
             key: its name, as Textual has it.

@@ -199,6 +199,12 @@ def test_nothing_after_the_moment_is_shown(path: Path) -> None:
             assert replay_monitor.sources("AUSDT", moment - HOUR, moment + HOUR) == {"daily archive": 60}
             open_bar = replay_monitor.open_bar("AUSDT", 3_600)
             assert len(open_bar) == bool(moment % HOUR)
+            day = candles[max(0, (moment - MIDNIGHT) // MINUTE_MS - 1_440) : (moment - MIDNIGHT) // MINUTE_MS]
+            assert (view.high_24h, view.low_24h) == (day["high"].max(), day["low"].min())
+            since = [frame.trend_since for frame in view.timeframes if frame.trend is not None]
+            assert since
+            assert all(time is not None and time <= moment for time in since)
+            assert view.relative_volume is None  # three days are too few to know what is usual
 
 
 def test_a_hole_is_a_gap_once_the_moment_has_come_to_it(path: Path) -> None:

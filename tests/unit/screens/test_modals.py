@@ -229,7 +229,7 @@ async def test_alerts_are_listed_and_acknowledged_one_by_one_or_all() -> None:
         text = words(await settled(pilot))
         assert "Alerts, 2 not acknowledged" in text
         assert "a acknowledge all 2" in text
-        assert "! 14:03 SOLUSDT crossed its POC, 2" in text
+        assert "! 14:03 SOLUSDT crossed its POC, 2" in text  # those acknowledged have no mark
         await pilot.press("down", "down", "enter")  # past "all" and the newest, which was seen before
         assert monitor.calls[-1] != "acknowledge None"
         assert "acknowledge 2" in monitor.calls

@@ -333,6 +333,9 @@ async def test_watchlists_pins_and_notes_are_kept_in_the_state_folder(tmp_path: 
         assert lines[2][1:].startswith(f"◆{chosen}") or lines[2].startswith(f"▸◆{chosen}")
         await pilot.press("W", *"mov", "enter")
         assert set(again.grid.order) == set(shown)
+        again.note = ""
+        again.tick()
+        assert (await settled(pilot))[-1].startswith(" W movers ")
         assert [key.text for key in again.grid.sort] == ["vol"]
         kept.write_text("# by hand\n[watchlists.bad]\nfilter = 'trend.9h=buy'\n")
         os.utime(kept, ns=(1, 1))
