@@ -8,8 +8,8 @@ from textual.app import App, ComposeResult
 from textual.widgets import DataTable
 
 from tests.support.fake_monitor import PERIODS, TIMEFRAMES, FakeMonitor
-from tui_feeder.widgets.columns import CellContext, ColumnNeeds, columns_for
-from tui_feeder.widgets.grid import Grid
+from tui_feeder.widgets.overview_columns import CellContext, ColumnNeeds, columns_for
+from tui_feeder.widgets.overview_grid import Grid
 from tui_feeder.widgets.palette import GLYPHS
 
 

@@ -32,8 +32,8 @@ from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, 
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.inputs import SEED, Seed, SymbolInputs, load_pipeline, put_inputs
-from tui_feeder.engine.exchanges.binance.kline_socket import STREAMS_PER_SOCKET
 from tui_feeder.engine.exchanges.binance.routes import kline_stream, market_url
+from tui_feeder.engine.exchanges.binance.stream_connection import STREAMS_PER_SOCKET
 from tui_feeder.engine.exchanges.binance.stream_messages import Frame
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator import market as simulated

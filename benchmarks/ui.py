@@ -25,7 +25,7 @@ from pathlib import Path
 from benchmarks._report import Figure, report
 from tests.support.fake_monitor import FakeMonitor
 from tui_feeder.screens.scanner_input import ScannerInput
-from tui_feeder.widgets.grid import Grid
+from tui_feeder.widgets.overview_grid import Grid
 
 _ROOT = Path(__file__).resolve().parents[1]
 _WARM, _SECONDS, _STALL = 2.5, 6.0, 20.0

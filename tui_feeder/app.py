@@ -44,7 +44,7 @@ from tui_feeder.terminal import (
     write_backlog,
 )
 from tui_feeder.widgets.breadth import MarketGroups
-from tui_feeder.widgets.grid import Grid, sort_keys
+from tui_feeder.widgets.overview_grid import Grid, sort_keys
 from tui_feeder.widgets.palette import Palette, Part
 from tui_feeder.widgets.popup import Overlay
 from tui_feeder.widgets.themes import Themes, theme_names

@@ -39,7 +39,7 @@ _NOISY = ("websockets", "asyncio", "aiohttp")
 MOVED = {
     "tui_feeder.engine.alerts.desk": "tui_feeder.engine.alerts.manager",
     "tui_feeder.engine.binance": "tui_feeder.engine.exchanges.binance",
-    "tui_feeder.engine.binance.stream": "tui_feeder.engine.exchanges.binance.kline_socket",
+    "tui_feeder.engine.binance.stream": "tui_feeder.engine.exchanges.binance.stream_connection",
     "tui_feeder.engine.environment": "tui_feeder.engine.storage.environment",
     "tui_feeder.engine.group_commit": "tui_feeder.engine.storage.group_commit",
     "tui_feeder.engine.live": "tui_feeder.engine.thread",

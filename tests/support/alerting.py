@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 from samples import real_month
 
+from tui_feeder.engine.alerts.rule_checks import AlertRules
 from tui_feeder.engine.alerts.rules import Alert, Rule
-from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.analytics.profile.day_profile import ProfileFigures

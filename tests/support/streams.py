@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from tui_feeder.engine.core.candle import Candle
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.exchanges.base import StreamHandlers
-from tui_feeder.engine.exchanges.binance.stream import MarketStreams
+from tui_feeder.engine.exchanges.binance.stream_pool import MarketStreams
 from tui_feeder.simulator.exchange import Exchange
 
 

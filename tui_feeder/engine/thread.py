@@ -21,7 +21,7 @@ from tui_feeder.engine.core.latency import Latency
 from tui_feeder.engine.derived.stored_reads import NO_ROWS, StoredReads
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.exchanges.base import Trading
-from tui_feeder.engine.live_access import EngineLiveAccess
+from tui_feeder.engine.gateway_access import EngineLiveAccess
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Store, StoreError
 from tui_feeder.monitor import MinuteState, ProfileView, Snapshot

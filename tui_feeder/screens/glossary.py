@@ -89,7 +89,6 @@ def glossary(mode: str, glyphs: Glyphs) -> list[Entry]:
         Its terms, then those of the first line.
     """
     signs = f"{glyphs.buy} {glyphs.neutral} {glyphs.sell}"
-    signs = f"{glyphs.buy} {glyphs.neutral} {glyphs.sell}"
     trends = [(signs, "trend Buy, Neutral, Sell; in the first line how many symbols have it")]
     marks: list[Entry] = []
     if mode == "overview":

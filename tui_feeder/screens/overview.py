@@ -28,10 +28,16 @@ from tui_feeder.screens.scanner_layout import (
 )
 from tui_feeder.screens.scanner_menus import note_prompt, sort_list, watchlist_menu
 from tui_feeder.widgets.chart import Chart, ChartSize
-from tui_feeder.widgets.columns import CellContext, ColumnNeeds, columns_for, full_width, longest_name
 from tui_feeder.widgets.day_profile import DayProfile
-from tui_feeder.widgets.grid import Grid
 from tui_feeder.widgets.lines import news_line
+from tui_feeder.widgets.overview_columns import (
+    CellContext,
+    ColumnNeeds,
+    columns_for,
+    full_width,
+    longest_name,
+)
+from tui_feeder.widgets.overview_grid import Grid
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from tui_feeder.scanner.completion import Completion, completions, hint
 from tui_feeder.scanner.filter_language import MAX_LENGTH, FilterError, parse
-from tui_feeder.widgets.grid import Grid
+from tui_feeder.widgets.overview_grid import Grid
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.text_line import TextLine
 

@@ -8,7 +8,7 @@ from tui_feeder.scanner.fields import Field
 from tui_feeder.scanner.filter_language import FilterError, parse
 from tui_feeder.scanner.watchlists import MAX_NAME, MAX_NOTE, Watchlist
 from tui_feeder.screens.host import ScreenHost
-from tui_feeder.widgets.grid import sort_keys
+from tui_feeder.widgets.overview_grid import sort_keys
 from tui_feeder.widgets.popup import Choice, Popup, Prompt
 
 _WIDEST = 76

@@ -7,8 +7,8 @@ from textual.strip import Strip
 
 from tui_feeder.monitor import ProfileView
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.bars import bar_text
 from tui_feeder.widgets.palette import Palette, Part, Role
+from tui_feeder.widgets.progress_bars import bar_text
 from tui_feeder.widgets.scale import PriceScale
 
 #: Cells for ``VWAP 60123.40`` at the right.

@@ -11,8 +11,8 @@ from textual.strip import Strip
 from tui_feeder.monitor import GapView, Snapshot, SymbolState, SymbolView, timeframe_label
 from tui_feeder.scanner.measures import timeframe_of
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.bars import bar_text
 from tui_feeder.widgets.palette import Glyphs, Palette, Part, Role
+from tui_feeder.widgets.progress_bars import bar_text
 
 _STATES = {
     "starting": ("loading", Role.ACCENT),

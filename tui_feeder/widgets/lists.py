@@ -8,9 +8,9 @@ from textual.strip import Strip
 
 from tui_feeder.monitor import DAY_MS, Event, GapView
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.bars import bar_text
 from tui_feeder.widgets.lines import short_reason
 from tui_feeder.widgets.palette import Glyphs, Palette, Part, Role
+from tui_feeder.widgets.progress_bars import bar_text
 
 _GAP_HEADINGS = (
     ("  SYMBOL", 14, False), (" FROM→TO", 0, False), ("MIN", 7, True), ("  FILLED", 15, False),

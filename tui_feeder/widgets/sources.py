@@ -6,8 +6,8 @@ from rich.cells import cell_len
 
 from tui_feeder.monitor import Snapshot, StreamView, SymbolState
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.bars import bar_text
 from tui_feeder.widgets.palette import Palette, Part, Role
+from tui_feeder.widgets.progress_bars import bar_text
 
 _STREAM_ROLES = {"live": Role.OK, "connecting": Role.ACCENT, "silent": Role.WARN, "backing off": Role.WARN}
 _GOOD = ("running", "ok")

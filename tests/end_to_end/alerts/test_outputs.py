@@ -24,9 +24,9 @@ from webhooks import Receiver, receiving
 from tui_feeder.config import Alerts, Config
 from tui_feeder.engine.alerts.manager import AlertManager, Output, encode
 from tui_feeder.engine.alerts.outputs import Program, Topic, Webhook
+from tui_feeder.engine.alerts.rule_checks import AlertRules
 from tui_feeder.engine.alerts.rules import Alert, Health, Rule
 from tui_feeder.engine.alerts.state_store import AlertStateStore
-from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.storage.store import Store

@@ -81,7 +81,7 @@ def test_a_level_for_a_module_that_is_not_there_is_told(tmp_path: Path) -> None:
     ("old", "new"),
     [
         ("tui_feeder.engine.binance", "tui_feeder.engine.exchanges.binance"),
-        ("tui_feeder.engine.binance.stream", "tui_feeder.engine.exchanges.binance.kline_socket"),
+        ("tui_feeder.engine.binance.stream", "tui_feeder.engine.exchanges.binance.stream_connection"),
         ("tui_feeder.engine.store", "tui_feeder.engine.storage.store"),
         ("tui_feeder.engine.alerts.desk", "tui_feeder.engine.alerts.manager"),
     ],

@@ -11,7 +11,7 @@ from holding import BTC, ETH, exchange_of, feed_of
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.exchanges.base import StreamHandlers
-from tui_feeder.engine.exchanges.binance.kline_socket import KlineSocket
+from tui_feeder.engine.exchanges.binance.stream_connection import KlineSocket
 
 OPEN = 1_773_144_000_000
 

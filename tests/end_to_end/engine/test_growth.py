@@ -23,8 +23,7 @@ from tui_feeder.engine.core.supervisor import Supervisor
 from tui_feeder.engine.core.zero_volume import SharedZeros
 from tui_feeder.engine.derived import revisions
 from tui_feeder.engine.derived.revisions import Revisions
-from tui_feeder.engine.storage import records
-from tui_feeder.engine.storage import transaction as store_write
+from tui_feeder.engine.storage import records, store_write
 from tui_feeder.engine.storage.store import Store
 
 

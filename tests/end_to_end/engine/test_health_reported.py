@@ -19,9 +19,9 @@ from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.journal import Journal, warnings_shown
 from tui_feeder.engine.engine import Engine
 from tui_feeder.monitor import Event, SymbolState
-from tui_feeder.widgets.bars import progress_text
 from tui_feeder.widgets.lines import news_line, status_line
 from tui_feeder.widgets.palette import GLYPHS
+from tui_feeder.widgets.progress_bars import progress_text
 
 
 def told(engine: Engine, symbol: str | None, *words: str) -> list[Event]:

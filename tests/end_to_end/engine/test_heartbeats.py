@@ -30,7 +30,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import Supervisor, heartbeat, wait_for_work
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.exchanges.binance import stream
+from tui_feeder.engine.exchanges.binance import stream_pool
 
 ALERT = Alert("gap", "gap_open", BTC, 0, "late", "3 minutes missing")
 #: The parts that run as long as the engine does.
@@ -388,14 +388,14 @@ async def test_streams_that_hang_before_they_connect_are_found(
 ) -> None:
     monkeypatch.setattr(supervisor, "_limit", lambda waits, works: waits + 1.0)
     monkeypatch.setattr(supervisor, "_TICK", 0.1)
-    gate, hanging = stream.MarketStreams._one_a_second, True
+    gate, hanging = stream_pool.MarketStreams._one_a_second, True
 
-    async def hangs(self: stream.MarketStreams) -> None:
+    async def hangs(self: stream_pool.MarketStreams) -> None:
         if hanging:
             await for_ever()
         await gate(self)
 
-    monkeypatch.setattr(stream.MarketStreams, "_one_a_second", hangs)
+    monkeypatch.setattr(stream_pool.MarketStreams, "_one_a_second", hangs)
     async with engine_of(tmp_path, 120.0) as engine:
         await until(lambda: engine.supervisor.stalled("streams"))
         hanging = False

@@ -29,7 +29,7 @@ from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.engine.storage.transaction import Write
+from tui_feeder.engine.storage.store_write import Write
 from tui_feeder.engine.thread import EngineThread
 from tui_feeder.logs import configure_logging
 from tui_feeder.monitor import Snapshot

@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.exchanges.base import StreamHandlers
-from tui_feeder.engine.exchanges.binance.stream import MarketStreams
+from tui_feeder.engine.exchanges.binance.stream_pool import MarketStreams
 
 
 def kline(**changed: object) -> str:

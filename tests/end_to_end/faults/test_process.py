@@ -22,7 +22,7 @@ from tui_feeder.engine.acquisition import symbol_startup as bringup
 from tui_feeder.engine.analytics.message import encode
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.derived.replay import replay
-from tui_feeder.engine.exchanges.binance import kline_socket
+from tui_feeder.engine.exchanges.binance import stream_connection
 from tui_feeder.engine.storage.store import Store, StoreError
 from tui_feeder.monitor import SymbolState
 
@@ -42,7 +42,7 @@ async def test_9_a_process_that_was_away_tells_every_minute_it_missed(tmp_path: 
 async def test_9_a_link_that_was_down_for_ten_minutes_leaves_nothing_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(kline_socket, "_SILENCE_SECONDS", 3.0)  # of a black hole nothing else tells
+    monkeypatch.setattr(stream_connection, "_SILENCE_SECONDS", 3.0)  # of a black hole nothing else tells
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await until(lambda: all_live(feed))
         exchange.faults.switch_on("refuse-connections", duration=600, how=how)

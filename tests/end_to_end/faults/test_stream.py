@@ -11,15 +11,15 @@ from holding import BTC, ETH, all_live, exchange_of, feed_of
 from tui_feeder.engine.core.backoff import Backoff
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.event_names import event_name
-from tui_feeder.engine.exchanges.binance import kline_socket, stream
+from tui_feeder.engine.exchanges.binance import stream_connection, stream_pool
 from tui_feeder.monitor import SymbolState
 
 
 async def test_1_an_acknowledgement_without_data_is_noticed_and_rest_closes_minutes_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert kline_socket._FIRST_DATA_SECONDS <= 15.0
-    monkeypatch.setattr(kline_socket, "_FIRST_DATA_SECONDS", 1.0)
+    assert stream_connection._FIRST_DATA_SECONDS <= 15.0
+    monkeypatch.setattr(stream_connection, "_FIRST_DATA_SECONDS", 1.0)
     async with exchange_of([BTC, ETH]) as exchange:
         exchange.faults.switch_on("ack-without-data")
         async with feed_of(exchange, tmp_path) as feed:
@@ -58,12 +58,12 @@ async def test_2_one_silent_symbol_is_late_then_stale_and_closed_by_rest_and_the
         await feed.holds()
 
 
-class Told(Backoff):
+class CountedBackoff(Backoff):
     """Waits that a test does not want to wait, and the numbers of the tries."""
 
     tries_made: list[int]
 
-    def __init__(self) -> None:
+    def __init__(self, **_: float) -> None:
         super().__init__(first=0.01, most=0.02)
 
     def next(self) -> float:
@@ -75,10 +75,10 @@ class Told(Backoff):
 async def test_3_every_end_of_a_connection_is_followed_by_another_and_only_data_ends_the_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = Told.tries_made = []
-    monkeypatch.setattr(kline_socket, "Backoff", Told)
-    monkeypatch.setattr(kline_socket, "_FIRST_DATA_SECONDS", 0.3)
-    monkeypatch.setattr(kline_socket, "_SILENCE_SECONDS", 1.0)
+    made = CountedBackoff.tries_made = []
+    monkeypatch.setattr(stream_connection, "Backoff", CountedBackoff)
+    monkeypatch.setattr(stream_connection, "_FIRST_DATA_SECONDS", 0.3)
+    monkeypatch.setattr(stream_connection, "_SILENCE_SECONDS", 1.0)
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await until(lambda: all_live(feed))
         for how in ("1001", "1006", "1008", "reset", "half-open"):
@@ -105,7 +105,7 @@ async def test_4_a_socket_is_renewed_with_overlap_and_no_minute_is_missing_or_to
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # After 4 minutes instead of 23 h; that the 23 h are before the exchange's 24 is shown in test_stream.
-    monkeypatch.setattr(stream, "_RENEWED_AFTER_MS", 4 * MINUTE_MS)
+    monkeypatch.setattr(stream_pool, "_RENEWED_AFTER_MS", 4 * MINUTE_MS)
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await until(lambda: all_live(feed))
         streams = feed.engine.streams

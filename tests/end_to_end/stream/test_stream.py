@@ -10,9 +10,9 @@ from streams import Heard, streaming
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.exchanges.base import StreamHandlers
-from tui_feeder.engine.exchanges.binance import kline_socket, stream
-from tui_feeder.engine.exchanges.binance.kline_socket import KlineSocket
+from tui_feeder.engine.exchanges.binance import stream_connection, stream_pool
 from tui_feeder.engine.exchanges.binance.routes import RouteError, market_url
+from tui_feeder.engine.exchanges.binance.stream_connection import KlineSocket
 from tui_feeder.engine.exchanges.binance.stream_messages import order_batches
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
@@ -40,7 +40,7 @@ async def test_renewal_leaves_no_missing_minute() -> None:
 
 
 async def test_an_acknowledgement_without_data_is_a_dead_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kline_socket, "_FIRST_DATA_SECONDS", 1.0)
+    monkeypatch.setattr(stream_connection, "_FIRST_DATA_SECONDS", 1.0)
     async with exchange_at(60.0) as exchange:
         exchange.faults.switch_on("ack-without-data")
         async with streaming(exchange, ["BTCUSDT"]) as (streams, heard):
@@ -64,7 +64,7 @@ async def test_a_lost_connection_is_made_again(how: str) -> None:
 
 
 async def test_a_half_open_connection_is_noticed_by_its_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kline_socket, "_SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(stream_connection, "_SILENCE_SECONDS", 1.0)
     async with exchange_at(60.0) as exchange, streaming(exchange, SYMBOLS) as (streams, heard):
         await until(lambda: heard.frames > 0)
         exchange.faults.switch_on("half-open")
@@ -100,7 +100,7 @@ async def test_symbols_come_and_go_on_a_running_socket() -> None:
 async def test_a_socket_whose_symbols_are_all_gone_ends_and_its_room_is_used_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stream, "STREAMS_PER_SOCKET", 1)
+    monkeypatch.setattr(stream_pool, "STREAMS_PER_SOCKET", 1)
     async with exchange_at(60.0) as exchange, streaming(exchange, SYMBOLS[:2]) as (streams, heard):
         await until(lambda: len(heard.closed) == 2)
         first, second = streams.sockets

@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.exchanges.base import StreamHandlers
-from tui_feeder.engine.exchanges.binance.kline_socket import KlineSocket
+from tui_feeder.engine.exchanges.binance.stream_connection import KlineSocket
 
 
 def kline(trades: int, *, symbol: str = "BTCUSDT") -> str:

@@ -21,7 +21,7 @@ from tui_feeder.screens.scanner_layout import (
     places,
     with_notice,
 )
-from tui_feeder.widgets.columns import ColumnNeeds, columns_for, full_width
+from tui_feeder.widgets.overview_columns import ColumnNeeds, columns_for, full_width
 from tui_feeder.widgets.panel import Panel
 
 sizes = st.builds(Size, st.integers(LIST_WIDTH, 260), st.integers(LIST_HEIGHT, 90))

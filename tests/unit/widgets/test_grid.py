@@ -13,8 +13,15 @@ from tui_feeder.monitor import SymbolView
 from tui_feeder.scanner.fields import Subject, field_table
 from tui_feeder.scanner.measures import alignment
 from tui_feeder.scanner.watchlists import UserLists
-from tui_feeder.widgets.columns import WORTH, CellContext, ColumnNeeds, columns_for, full_width, longest_name
-from tui_feeder.widgets.grid import Grid, SortKey, sort_keys
+from tui_feeder.widgets.overview_columns import (
+    WORTH,
+    CellContext,
+    ColumnNeeds,
+    columns_for,
+    full_width,
+    longest_name,
+)
+from tui_feeder.widgets.overview_grid import Grid, SortKey, sort_keys
 from tui_feeder.widgets.palette import GLYPHS, Role
 
 NEEDS = ColumnNeeds(TIMEFRAMES, PERIODS, 3_600)

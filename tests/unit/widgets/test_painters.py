@@ -15,7 +15,6 @@ from screens import palette_of, text_of
 from textual.strip import Strip
 
 from tui_feeder.monitor import MINUTE_MS, ROW, Event, GapView, ProfileView, Progress, Rows, SymbolState
-from tui_feeder.widgets.bars import bar_text, progress_text
 from tui_feeder.widgets.candles import (
     MARGIN,
     Line,
@@ -30,6 +29,7 @@ from tui_feeder.widgets.histogram import heaviest_in_rows, paint_profile
 from tui_feeder.widgets.lines import news_line, status_line
 from tui_feeder.widgets.lists import paint_events, paint_gaps
 from tui_feeder.widgets.palette import GLYPHS, Palette, Role, ascii_only
+from tui_feeder.widgets.progress_bars import bar_text, progress_text
 from tui_feeder.widgets.scale import PriceScale, price_scale, price_ticks
 from tui_feeder.widgets.themes import load_theme, theme_names
 

@@ -1,1 +1,1 @@
-"""Alerts: pure rules (:mod:`.rules`, :mod:`.watches`), the desk that keeps what they find, its outputs."""
+"""Alerts: pure rules (:mod:`.rules`, :mod:`.rule_checks`), their manager, its stored state, its outputs."""

@@ -12,9 +12,9 @@ from typing import Protocol
 
 import orjson
 
+from tui_feeder.engine.alerts.rule_checks import AlertRules
 from tui_feeder.engine.alerts.rules import OF_NO_SYMBOL, TROUBLES, Alert, Health
 from tui_feeder.engine.alerts.state_store import AlertStateStore
-from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.clock import ExchangeClock

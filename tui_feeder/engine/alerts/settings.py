@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tui_feeder.config import AlertRule, Config
+from tui_feeder.engine.alerts.rule_checks import AlertRules
 from tui_feeder.engine.alerts.rules import Rule
-from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.derived.settings import analysed
 
 #: Seconds after which trouble is worth an alert, where the rule does not say.

@@ -15,8 +15,8 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import msgspec
 
 from tui_feeder.config import Config
+from tui_feeder.engine.alerts.rule_checks import AlertRules
 from tui_feeder.engine.alerts.rules import TROUBLES, Condition, Rule, SavedState
-from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.core.checksum import ChecksumError, with_checksum, without_checksum
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.storage.store import Store

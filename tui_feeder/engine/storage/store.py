@@ -46,12 +46,12 @@ from tui_feeder.engine.storage.outbox_format import (
 from tui_feeder.engine.storage.outbox_write import OutboxWrite
 from tui_feeder.engine.storage.records import FileRecord, Quarantined
 from tui_feeder.engine.storage.store_reader import StoreReader
+from tui_feeder.engine.storage.store_write import Write, Written
 from tui_feeder.engine.storage.stored_states import SymbolSummary
 from tui_feeder.engine.storage.symbol_state import (
     Unavailable,
     number,
 )
-from tui_feeder.engine.storage.transaction import Write, Written
 
 __all__ = [
     "DamagedDay",

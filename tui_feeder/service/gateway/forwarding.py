@@ -21,7 +21,7 @@ class Forwarding:
 
     Args:
         feeder: sends them.
-        names: of :data:`~tui_feeder.engine.exchanges.binance.public_calls.PUBLIC_CALLS`.
+        names: of :data:`~tui_feeder.engine.exchanges.binance.forwarded_calls.PUBLIC_CALLS`.
         cache_ms: how long an answer serves whoever asks the same.
         figures: counts what is done.
     """

@@ -11,7 +11,7 @@ from functools import partial
 from aiohttp import web
 
 from tui_feeder.engine.core.candle import MINUTE_MS
-from tui_feeder.engine.exchanges.binance.public_calls import PUBLIC_CALLS
+from tui_feeder.engine.exchanges.binance.forwarded_calls import PUBLIC_CALLS
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.errors import RunFailure
 from tui_feeder.service.gateway import ticker

@@ -10,8 +10,8 @@ from alerting import minute_message
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tui_feeder.engine.alerts.rule_checks import AlertRules
 from tui_feeder.engine.alerts.rules import Alert, Finding, Health, Rule, RuleState, alert_for
-from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.core.candle import MINUTE_MS
 
 TWO_SIDED = Rule("side", "price_cross", level="poc", cooldown_ms=5 * MINUTE_MS)

@@ -22,9 +22,9 @@ from samples import real_month
 
 from tui_feeder.config import Config
 from tui_feeder.engine.alerts.manager import AlertManager
+from tui_feeder.engine.alerts.rule_checks import AlertRules
 from tui_feeder.engine.alerts.rules import Alert, Health, Rule
 from tui_feeder.engine.alerts.state_store import AlertStateStore
-from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.core.candle import MINUTE_MS, to_candles
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.journal import Journal

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from places import DOCS
 from samples import MIDNIGHT, walk
 
+from tui_feeder.engine.alerts.rule_checks import AlertRules
 from tui_feeder.engine.alerts.rules import Rule
-from tui_feeder.engine.alerts.watches import AlertRules
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.analytics.message import Message, encode
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline

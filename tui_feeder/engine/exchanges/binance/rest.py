@@ -20,9 +20,9 @@ from tui_feeder.engine.core.proxy import Proxies, failures, reason_of, session
 from tui_feeder.engine.exchanges.base import Listings, Page, Refusal, RestError
 from tui_feeder.engine.exchanges.binance import answers
 from tui_feeder.engine.exchanges.binance.budget import RequestBudget
-from tui_feeder.engine.exchanges.binance.market import Market
-from tui_feeder.engine.exchanges.binance.public_calls import PUBLIC_CALLS, UnknownCallError
-from tui_feeder.engine.exchanges.binance.usdm import USDM
+from tui_feeder.engine.exchanges.binance.forwarded_calls import PUBLIC_CALLS, UnknownCallError
+from tui_feeder.engine.exchanges.binance.market_facts import Market
+from tui_feeder.engine.exchanges.binance.usdm_facts import USDM
 from tui_feeder.live_access import Forwarded
 
 MAX_BODY = 32 << 20
@@ -222,7 +222,7 @@ class RestClient:
         """Send a public request for another program, if there is weight for it; it waits for none.
 
         Args:
-            name: of :data:`~tui_feeder.engine.exchanges.binance.public_calls.PUBLIC_CALLS`.
+            name: of :data:`~tui_feeder.engine.exchanges.binance.forwarded_calls.PUBLIC_CALLS`.
             parameters: of its query.
 
         Returns:

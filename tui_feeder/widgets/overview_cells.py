@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from tui_feeder.monitor import SymbolState, SymbolView
 from tui_feeder.scanner.fields import Subject
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.bars import progress_text
-from tui_feeder.widgets.columns import HISTORY, CellContext, Column
+from tui_feeder.widgets.overview_columns import HISTORY, CellContext, Column
 from tui_feeder.widgets.palette import Glyphs, Role
+from tui_feeder.widgets.progress_bars import progress_text
 
 _NOTED = {
     SymbolState.WAITING: "waiting",

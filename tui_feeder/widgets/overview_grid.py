@@ -13,9 +13,9 @@ from tui_feeder.scanner.fields import Field, FieldValue, Subject, Subjects, fiel
 from tui_feeder.scanner.filter_language import Filter, FilterError, parse
 from tui_feeder.scanner.watchlists import MAX_SORT_KEYS, UserLists
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.columns import CellContext, Column
+from tui_feeder.widgets.overview_cells import cell_of, format_row
+from tui_feeder.widgets.overview_columns import CellContext, Column
 from tui_feeder.widgets.palette import Glyphs, Role
-from tui_feeder.widgets.row_cells import cell_of, format_row
 
 #: A cell: its text in exactly the column's width, what it means, and whether its row is selected.
 Cell = tuple[str, Role, bool]

@@ -26,10 +26,10 @@ from tui_feeder.engine.core.decoding import UNREADABLE
 from tui_feeder.engine.core.proxy import Proxies, reason_of
 from tui_feeder.engine.core.supervisor import heartbeat, wait_for_work
 from tui_feeder.engine.exchanges.base import StreamHandlers
-from tui_feeder.engine.exchanges.binance.market import Market
+from tui_feeder.engine.exchanges.binance.market_facts import Market
 from tui_feeder.engine.exchanges.binance.routes import kline_stream, market_url
 from tui_feeder.engine.exchanges.binance.stream_messages import decode_message, order_batches
-from tui_feeder.engine.exchanges.binance.usdm import USDM
+from tui_feeder.engine.exchanges.binance.usdm_facts import USDM
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ _MAX_FRAME = 1 << 20
 _SHUTDOWN = "serverShutdown"  # sent some ten minutes before the exchange ends a connection
 _FIRST_DATA_SECONDS = 15.0  # an acknowledgement without data for so long means a dead path
 _SILENCE_SECONDS = 60.0
+_MOST_RECONNECT_SECONDS = 60.0  # between two tries to connect
 
 
 class _Connection(ClientConnection):
@@ -161,7 +162,7 @@ class KlineSocket:
 
     async def run(self) -> None:
         """Connect, subscribe, read; on any end begin again. Ends only by cancellation."""
-        backoff = Backoff()
+        backoff = Backoff(most=_MOST_RECONNECT_SECONDS)
         while True:
             frames = self.frames
             heartbeat()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tui_feeder.engine.core.candle import DAY_MS
-from tui_feeder.engine.exchanges.binance.market import Market
-from tui_feeder.engine.exchanges.binance.usdm import USDM
+from tui_feeder.engine.exchanges.binance.market_facts import Market
+from tui_feeder.engine.exchanges.binance.usdm_facts import USDM
 
 
 def _contract_size(symbol: str) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tui_feeder.engine.core.candle import SECOND_MS
 from tui_feeder.engine.exchanges.base import MarketFacts
 from tui_feeder.engine.exchanges.binance.archive_layout import published
-from tui_feeder.engine.exchanges.binance.market import Market
-from tui_feeder.engine.exchanges.binance.usdm import INTERVALS
+from tui_feeder.engine.exchanges.binance.market_facts import Market
+from tui_feeder.engine.exchanges.binance.usdm_facts import INTERVALS
 
 SPOT = Market(
     name="spot",
