@@ -108,6 +108,7 @@ class MinuteState(StrEnum):
     """
 
     OUTSIDE = "outside"  # before the wanted range, or not closed yet
+    OMITTED = "none at the exchange"  # archive and REST both skip it: never asked for again
     LIVE = "live"  # stored as it came from the stream
     STORED = "stored"  # stored, from an archive or REST
     UNAVAILABLE = "unavailable"  # no source has it; asked again now and then

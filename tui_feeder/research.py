@@ -293,7 +293,7 @@ class CandleStore:
         return self._chunks(symbol, seconds, low, high, include_partial)
 
     def _chunks(self, symbol: str, seconds: int, low: int, high: int, partial: bool) -> Iterator[Candles]:
-        listed = self._opened_store().listed(symbol)
+        listed, omitted = self._opened_store().listed(symbol), self._opened_store().omitted(symbol)
         # Bars never cross midnight, so whole days can be made into bars on their own.
         at = low
         while at < high:
@@ -309,16 +309,16 @@ class CandleStore:
                     stacklevel=3,
                 )
             if len(rows):
-                bars = _bars(rows, seconds, partial, listed)
+                bars = _bars(rows, seconds, partial, listed, omitted)
                 if len(bars):
                     yield bars
             at = stop
 
 
-def _bars(rows: Rows, seconds: int, partial: bool, listed: int | None) -> Candles:
+def _bars(rows: Rows, seconds: int, partial: bool, listed: int | None, omitted: Coverage) -> Candles:
     """Bars of ``rows``, which end at a midnight or at the end of what is asked for.
 
-    ``listed``: the symbol's first minute, ms, where that is known.
+    ``listed``: the symbol's first minute, ms, where that is known; ``omitted``: minutes the exchange has not.
     """
     if seconds > 60:
         count = len(rows)
@@ -327,7 +327,7 @@ def _bars(rows: Rows, seconds: int, partial: bool, listed: int | None) -> Candle
             after = rows[-1:].copy()
             after["open_time"] += seconds * SECOND_MS
             rows = np.concatenate([rows, after])
-        bars = aggregate(rows, seconds, listed=listed)
+        bars = aggregate(rows, seconds, listed=listed, omitted=omitted)
         rows = bars.rows[bars.rows["open_time"] <= rows["open_time"][count - 1]]
         if not partial:
             rows = rows[~bars.partial]

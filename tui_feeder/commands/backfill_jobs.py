@@ -123,7 +123,7 @@ class Backfill:
         if await asyncio.to_thread(self._store.check, job.symbol, job.start, job.end):
             await asyncio.wrap_future(self._store.flushed())  # damaged days are missing from here on
         kept = self._store.certified(job.symbol).intersect(self._store.present(job.symbol))
-        job.wanted = span(job.start, job.end).subtract(kept)
+        job.wanted = span(job.start, job.end).subtract(kept).subtract(self._store.omitted(job.symbol))
 
     async def _listed_start(self, job: Job) -> int | None:
         """The first minute the exchange has from the wanted start on; where REST refuses, as last known."""
@@ -163,7 +163,7 @@ class Backfill:
         """What came of it, read back from the store: what counts is what is there."""
         present = self._store.present(job.symbol)
         whole = span(job.start, job.end)  # nothing where all of it lies before the listing
-        job.missing = whole.subtract(present)
+        job.missing = whole.subtract(self._store.settled(job.symbol))
         job.added = present.subtract(before).intersect(whole).minutes
         job.got = job.wanted.intersect(self._store.certified(job.symbol).union(present.subtract(before)))
         job.uncertified = whole.intersect(present).subtract(self._store.certified(job.symbol)).minutes
@@ -176,12 +176,12 @@ class Backfill:
 
     async def _remember(self, symbol: str, absent: Coverage, reason: str) -> None:
         """Keep in the store what every source was asked for in vain, and forget what is there now."""
-        present, old = self._store.present(symbol), self._store.unavailable(symbol)
+        settled, old = self._store.settled(symbol), self._store.unavailable(symbol)
         now = self._connection.clock.now()
         ranges = [
             Unavailable(low, high, entry.reason, entry.tries, entry.next_try)
             for entry in old
-            for low, high in present.missing(entry.start, entry.end).subtract(absent)
+            for low, high in settled.missing(entry.start, entry.end).subtract(absent)
         ]
         for low, high in absent:
             tries = max((entry.tries for entry in old if entry.start < high and entry.end > low), default=0)

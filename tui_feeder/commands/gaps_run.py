@@ -169,7 +169,7 @@ def _missing(
     holes: list[Hole] = []
     damaged = store.check(symbol, low, high).intersect(present)
     present, damaged = present.subtract(damaged), damaged.union(gone)
-    left = present.missing(low, high)
+    left = present.union(store.omitted(symbol)).missing(low, high)
     for known_range in known:
         ranges = left.clip(known_range.start, known_range.end)
         holes.extend(Hole(a, b, known_range) for a, b in ranges)

@@ -283,6 +283,8 @@ def coverage(
     )
     for low, high in engine.store.present(tracked.symbol).clip(start, end):
         mark(low, high, MinuteState.STORED)
+    for low, high in engine.store.omitted(tracked.symbol).clip(start, end):
+        mark(low, high, MinuteState.OMITTED)
     if (first := sourced_from(start, end)) < end:
         rows, sources = engine.store.read_sourced(tracked.symbol, first, end)
         at = (rows["open_time"][sources == Source.STREAM] - start) // MINUTE_MS

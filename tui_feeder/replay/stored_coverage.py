@@ -37,6 +37,8 @@ def stored_coverage(
             states[_minutes(start, low, high)] = _STATES.index(MinuteState.MISSING)
         for low, high in present.clip(start, until):
             states[_minutes(start, low, high)] = _STATES.index(MinuteState.STORED)
+        for low, high in store.omitted(symbol).clip(start, until):
+            states[_minutes(start, low, high)] = _STATES.index(MinuteState.OMITTED)
         if (first := sourced_from(start, end)) < until:
             rows, sources = store.read_sourced(symbol, first, until)
             at = (rows["open_time"][sources == Source.STREAM] - start) // MINUTE_MS

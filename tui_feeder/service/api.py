@@ -291,8 +291,10 @@ class Api:
         if high <= low:
             return [], None
         rows = self._probe.stored(symbol, low, high)
-        made = aggregate(rows, seconds, listed=self._probe.listed(symbol))
-        whole = made.rows[made.minutes == seconds // 60]
+        made = aggregate(
+            rows, seconds, listed=self._probe.listed(symbol), omitted=self._probe.omitted(symbol)
+        )
+        whole = made.rows[~made.partial]
         names = whole.dtype.names or ()
         columns = [whole[name].tolist() for name in names]
         bars = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -14,6 +14,7 @@ from tui_feeder.config import Config
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.analytics.message import encode
 from tui_feeder.engine.core.candle import Rows
+from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.core.latency import Counted
 from tui_feeder.engine.sinks import sink_lags
 from tui_feeder.engine.storage.lock import StoreError
@@ -199,6 +200,20 @@ class EngineProbe:
         """
         present = self.thread.engine.store.present(symbol)
         return (present.start, present.end) if present else None
+
+    def omitted(self, symbol: str) -> Coverage:
+        """Gives the minutes of which the exchange has no candle, for good.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The minutes.
+
+        Raises:
+            StoreError: the engine has ended.
+        """
+        return self.thread.engine.store.omitted(symbol)
 
     def listed(self, symbol: str) -> int | None:
         """Gives the first minute the exchange has of a symbol.

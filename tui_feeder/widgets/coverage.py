@@ -13,10 +13,11 @@ from tui_feeder.widgets.palette import Palette, Part, Role
 _NAME, _MISSING = 14, 8  # cells of a symbol, and of the minutes it lacks
 _WORDS = {
     MinuteState.LIVE: "live",
-    MinuteState.STORED: "backfilled",
+    MinuteState.STORED: "stored",
     MinuteState.MISSING: "missing",
-    MinuteState.FILLING: "in progress",
+    MinuteState.FILLING: "reading",
     MinuteState.UNAVAILABLE: "unavailable",
+    MinuteState.OMITTED: "none",
     MinuteState.OUTSIDE: "not wanted",
 }
 
@@ -47,6 +48,8 @@ def _glyph(state: MinuteState, palette: Palette) -> Part:
             return glyphs.shade, Role.ACCENT
         case MinuteState.UNAVAILABLE:
             return "x", Role.WARN
+        case MinuteState.OMITTED:
+            return "/", Role.FAINT
         case _:
             return glyphs.track, Role.FAINT
 

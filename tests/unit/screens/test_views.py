@@ -103,8 +103,8 @@ def test_coverage_has_a_sign_for_every_state_and_says_what_it_means() -> None:
     for glyphs in ("braille", "ascii"):
         palette = palette_of(glyphs, colors=False)
         states = list(MinuteState)
-        strips = paint_coverage([("BTCUSDT", 3, (states, states))], "BTCUSDT", (6, 6), 80, palette)
-        signs = strips[1].text[22:28]
+        strips = paint_coverage([("BTCUSDT", 3, (states, states))], "BTCUSDT", (7, 7), 80, palette)
+        signs = strips[1].text[22:29]
         assert len(set(signs)) == len(states)
         assert set(signs) <= set(legend(80, palette).text)
         assert all(cell_len(strip.text) == 80 for strip in (*strips, legend(80, palette)))

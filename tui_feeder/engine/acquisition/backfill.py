@@ -15,6 +15,7 @@ from tui_feeder.engine.acquisition.download_plan import Plan, make_plan, rest_pa
 from tui_feeder.engine.core import zero_volume as zeros
 from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import (
+    DAY_MS,
     MINUTE_MS,
     SECOND_MS,
     Candle,
@@ -108,6 +109,8 @@ class FillResult:
 
     got: Coverage = EMPTY
     absent: Coverage = EMPTY  # every source was asked and none has it
+    omitted: Coverage = EMPTY  # archive and REST both skip it: the exchange has no candle, for good
+    archive_skips: Coverage = EMPTY  # what files lack whose checksums agreed
     failed: Coverage = EMPTY  # a source refused: worth another try
     unconfirmed: Coverage = EMPTY  # read so soon after their end that they may still change
     kind: Refusal | None = None  # of the last request that was refused
@@ -212,7 +215,27 @@ class History:
             tracker.source = "REST"
             await self._fetch_pages(symbol, plan.rest, tracker, done, urgent)
             left = missing.subtract(done.got).subtract(done.absent).subtract(done.failed)
+        if done.absent and self._exchange.facts(symbol).omits_minutes:
+            await self._settle_omitted(symbol, tracker, done)
         return done
+
+    async def _settle_omitted(self, symbol: str, tracker: FillProgress, done: FillResult) -> None:
+        """Records what the archive skips as REST does: the exchange has no candle of it, for good."""
+        published = self._exchange.facts(symbol).archive_published
+        for start, end in done.absent.subtract(done.archive_skips):
+            for day in range(start // DAY_MS * DAY_MS, end, DAY_MS):
+                file = File(day, day + DAY_MS, FileKind.DAY)
+                if published is None or published(file) > self._now():
+                    continue
+                if (unsure := await self._read_file(symbol, file, tracker, done)) is not None:
+                    await self._confirm_zero_volume(symbol, *unsure, tracker, done)
+        done.absent = done.absent.subtract(done.got)
+        if omitted := done.absent.intersect(done.archive_skips):
+            await asyncio.wrap_future(self._store.set_omitted(symbol, omitted))
+            done.absent, done.omitted = done.absent.subtract(omitted), omitted
+            self._journal.count("minutes_none_at_exchange", omitted.minutes)
+            text = f"{omitted.minutes} minutes are none at the exchange: archive and REST both skip them"
+            self._journal.note("info", text, symbol)
 
     async def _fetch_files(
         self,
@@ -267,6 +290,13 @@ class History:
         )
         if len(bad):
             self._quarantine_rows(symbol, bad, source)
+        if found.checked:
+            # Of a row that cannot be used nobody knows whether its minute is right.
+            odd = [line.open_time for line in found.refused] + bad["open_time"].tolist()
+            there = Coverage.of_times(rows["open_time"]).union(
+                Coverage((at // MINUTE_MS * MINUTE_MS, at // MINUTE_MS * MINUTE_MS + MINUTE_MS) for at in odd)
+            )
+            done.archive_skips = done.archive_skips.union(span(file.start, file.end).subtract(there))
         self.shared_zeros.add(rows)
         mask = zeros.inside(rows, doubted)
         certify = span(file.start, file.end).subtract(doubted) if found.checked else EMPTY

@@ -72,7 +72,7 @@ class GapDetection:
             for tracked in self._tracked.values():
                 if tracked.phase == "live":
                     low = max(tracked.start, end - self._window_ms)
-                    missing = self._store.present(tracked.symbol).missing(low, end)
+                    missing = self._store.settled(tracked.symbol).missing(low, end)
                     for start, stop in missing.subtract(self._store.inherited(tracked.symbol)):
                         self._recovery.request(tracked.symbol, start, stop, "found by the periodic check")
 

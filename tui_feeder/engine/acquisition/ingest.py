@@ -312,9 +312,11 @@ class Ingest:
         pipeline = queue.pipeline
         if pipeline is None or queue.next is None:
             return
-        present = self._store.present(queue.symbol)
+        present, omitted = self._store.present(queue.symbol), self._store.omitted(queue.symbol)
         try:
             while True:
+                if queue.next in omitted:  # there is nothing to wait for
+                    queue.next = omitted.clip(queue.next, omitted.end).intervals[0][1]
                 if self._under_way >= _UNCOMMITTED:
                     # The disk is full or slow: wait here, where the bound is, not in the writer's queue.
                     self._waiting.add(queue)

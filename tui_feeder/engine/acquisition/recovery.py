@@ -179,10 +179,10 @@ class Recovery:
         Args:
             symbol: the symbol.
         """
-        present, now = self._store.present(symbol), self._clock.now()
+        settled, now = self._store.settled(symbol), self._clock.now()
         gaps = self._gaps.setdefault(symbol, [])
         for known in self._store.unavailable(symbol):
-            for start, end in present.missing(known.start, known.end):
+            for start, end in settled.missing(known.start, known.end):
                 for low, high in self._outside(gaps, start, end):  # an open gap is left as it is
                     gap = Gap(
                         symbol, low, high, now, known.reason, "unavailable", known.tries,
@@ -349,7 +349,7 @@ class Recovery:
         # Only what has settled: a gap at the end of time grows while it is being filled.
         settle_ms = self._exchange.facts(symbol).settle_ms
         settled = (self._clock.now() - settle_ms) // MINUTE_MS * MINUTE_MS
-        missing = self._store.present(symbol).missing(gap.start, min(gap.end, settled))
+        missing = self._store.settled(symbol).missing(gap.start, min(gap.end, settled))
         gap.state, gap.source = "filling", "REST"
         filled = FillResult()
         if missing:
@@ -361,7 +361,7 @@ class Recovery:
                 self._journal.note("error", f"recovery failed: {error!r}", symbol)
                 filled.failed, filled.reason = missing, str(error)
             gap.tracker, gap.refused = None, bool(filled.failed)
-            gap.missing = self._store.present(symbol).missing(gap.start, gap.end).minutes
+            gap.missing = self._store.settled(symbol).missing(gap.start, gap.end).minutes
             gap.source = tracker.source or gap.source
             self._journal.count("minutes_recovered", filled.got.minutes)
             self.confirm(symbol, filled.unconfirmed)
@@ -369,7 +369,7 @@ class Recovery:
         late = [*(start for start, _ in self._ingest.uncounted(symbol, filled.got)), *filled.changed]
         if not late:
             self._ingest.advance(symbol)
-        left = self._store.present(symbol).missing(gap.start, gap.end)
+        left = self._store.settled(symbol).missing(gap.start, gap.end)
         gap.missing = left.minutes
         if left and left.start >= settled:
             gap.state, gap.next_try = "queued", left.start + MINUTE_MS + settle_ms
@@ -425,12 +425,12 @@ class Recovery:
 
     async def _record(self, symbol: str) -> None:
         """Keep in the store what no source has, so that a restart knows."""
-        present = self._store.present(symbol)
+        settled = self._store.settled(symbol)
         ranges = tuple(
             Unavailable(start, end, gap.reason, gap.tries, gap.next_try)
             for gap in self._gaps.get(symbol, ())
             if gap.state == "unavailable"
-            for start, end in present.missing(gap.start, gap.end)
+            for start, end in settled.missing(gap.start, gap.end)
         )
         await asyncio.wrap_future(self._store.set_unavailable(symbol, ranges))
 

@@ -131,7 +131,8 @@ class SymbolStartup:
         recovery.confirm(tracked.symbol, self._store.unconfirmed(tracked.symbol))
         queue_next = self._ingest.queue(tracked.symbol).next or opened
         present = self._store.present(tracked.symbol)
-        left = present.missing(tracked.start, self.closed_until()).subtract(known)
+        settled = self._store.settled(tracked.symbol)
+        left = settled.missing(tracked.start, self.closed_until()).subtract(known)
         # Of older days nobody else asks for those that were damaged.
         older = (
             self._store.lost_published(tracked.symbol)
@@ -190,7 +191,7 @@ class SymbolStartup:
         progress: FillProgress | None = None
         while True:
             until = self.closed_until()
-            missing = self._store.present(tracked.symbol).missing(tracked.start, until)
+            missing = self._store.settled(tracked.symbol).missing(tracked.start, until)
             missing = missing.subtract(recovery.unavailable(tracked.symbol))
             inherited = self._store.inherited(tracked.symbol)
             needed = inherited if whole else needed_to_resume(self._store, tracked.symbol, until)
@@ -363,7 +364,8 @@ class SymbolStartup:
                 await asyncio.wrap_future(self._store.put_note(REVISIONS + symbol, revisions.encode()))
             if queue.opened is None:
                 begin, unpublished = revisions.since, self._store.unpublished(symbol)
-                queue.skipped = present.missing(begin, end).union(unpublished.clip(begin, end))
+                settled = self._store.settled(symbol)
+                queue.skipped = settled.missing(begin, end).union(unpublished.clip(begin, end))
             elif queue.next is None:  # it crashed: what it goes back over is no longer skipped
                 queue.skipped = queue.skipped.clip(0, end)
             pipeline, first, changed = await self._catch_up(tracked, queue, end, since)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.engine.core.candle import MINUTE_MS, ROW, SECOND_MS, Candle, Rows, is_timeframe
+from tui_feeder.engine.core.coverage import EMPTY, Coverage
 from tui_feeder.engine.core.decimals import fifteen_digits, sums_of
 
 _SUMMED = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
@@ -34,11 +35,12 @@ class Bars:
     timeframe: int  # seconds
     rows: Rows  # dtype ROW; open_time is the start of the bar
     minutes: NDArray[np.int64]  # of each bar that are there, or before the listing: none of those is missing
+    omitted: NDArray[np.int64]  # of each bar that the exchange has not, for good: none of those is missing
 
     @property
     def partial(self) -> NDArray[np.bool_]:
         """Mask of the bars that lack minutes."""
-        lacking: NDArray[np.bool_] = self.minutes < self.timeframe // 60
+        lacking: NDArray[np.bool_] = self.minutes + self.omitted < self.timeframe // 60
         return lacking
 
 
@@ -48,11 +50,17 @@ class Bar(msgspec.Struct, frozen=True, gc=False):
     candle: Candle
     timeframe: int  # seconds
     minutes: int  # that are there, or before the listing: none of those is missing
+    omitted: int = 0  # that the exchange has not, for good: none of those is missing
+
+    @property
+    def lacking(self) -> int:
+        """How many minutes are missing inside."""
+        return self.timeframe // 60 - self.minutes - self.omitted
 
     @property
     def partial(self) -> bool:
         """Whether minutes are missing inside."""
-        return self.minutes * 60 < self.timeframe
+        return self.lacking > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +156,34 @@ def minutes_in(rows: Rows, parts: Buckets, timeframe: int, listed: int | None) -
     return minutes
 
 
-def aggregate(rows: Rows, timeframe: int, source_timeframe: int = 60, *, listed: int | None = None) -> Bars:
+def omitted_in(open_times: NDArray[np.int64], timeframe: int, omitted: Coverage) -> NDArray[np.int64]:
+    """Counts the minutes of each bar of which the exchange has no candle, for good.
+
+    Args:
+        open_times: of the bars, ms, ascending.
+        timeframe: seconds of a bar.
+        omitted: those minutes.
+
+    Returns:
+        Minutes per bar.
+    """
+    counts = np.zeros(len(open_times), dtype=np.int64)
+    span = timeframe * SECOND_MS
+    if len(open_times):
+        for start, end in omitted.clip(int(open_times[0]), int(open_times[-1]) + span):
+            low, high = np.maximum(open_times, start), np.minimum(open_times + span, end)
+            counts += np.maximum(high - low, 0) // MINUTE_MS
+    return counts
+
+
+def aggregate(
+    rows: Rows,
+    timeframe: int,
+    source_timeframe: int = 60,
+    *,
+    listed: int | None = None,
+    omitted: Coverage = EMPTY,
+) -> Bars:
     """Completed bars of ``timeframe`` seconds from ``rows`` of ``source_timeframe`` seconds.
 
     Args:
@@ -157,6 +192,7 @@ def aggregate(rows: Rows, timeframe: int, source_timeframe: int = 60, *, listed:
         source_timeframe: seconds of the candles in ``rows``; divides ``timeframe``.
         listed: the first minute (ms) the exchange has of the symbol, where that is known and ``rows`` are of
             one minute.
+        omitted: minutes of which the exchange has no candle, for good.
 
     Returns:
         The completed bars, in order.
@@ -166,7 +202,8 @@ def aggregate(rows: Rows, timeframe: int, source_timeframe: int = 60, *, listed:
     """
     parts = buckets(rows, timeframe, source_timeframe)
     if timeframe == source_timeframe:
-        return Bars(timeframe, rows.copy(), np.full(len(rows), timeframe // 60))
+        full = np.full(len(rows), timeframe // 60)
+        return Bars(timeframe, rows.copy(), full, np.zeros(len(rows), dtype=np.int64))
     made = np.zeros(len(parts.starts), dtype=ROW)
     if len(made):
         done = rows[: parts.rest]
@@ -178,7 +215,8 @@ def aggregate(rows: Rows, timeframe: int, source_timeframe: int = 60, *, listed:
         made["trades"] = np.add.reduceat(done["trades"], parts.starts)
         for name in _SUMMED:
             made[name] = sum_in(name, rows, parts, timeframe, source_timeframe)
-    return Bars(timeframe, made, minutes_in(rows, parts, timeframe, listed) * (source_timeframe // 60))
+    minutes = minutes_in(rows, parts, timeframe, listed) * (source_timeframe // 60)
+    return Bars(timeframe, made, minutes, omitted_in(parts.open_times, timeframe, omitted))
 
 
 class LiveBar:
@@ -187,18 +225,20 @@ class LiveBar:
     Args:
         timeframe: seconds.
         listed: the symbol's first minute, ms, where that is known.
+        omitted: minutes of which the exchange has no candle, for good.
     """
 
     __slots__ = (
-        "_close", "_end", "_high", "_listed", "_low", "_minutes", "_open", "_quote", "_quote_carry", "_span",
-        "_start", "_taker", "_taker_carry", "_taker_quote", "_taker_quote_carry", "_trades", "_volume",
-        "_volume_carry", "timeframe",
+        "_close", "_end", "_high", "_listed", "_low", "_minutes", "_omitted", "_open", "_quote",
+        "_quote_carry", "_span", "_start", "_taker", "_taker_carry", "_taker_quote", "_taker_quote_carry",
+        "_trades", "_volume", "_volume_carry", "timeframe",
     )  # fmt: skip
 
-    def __init__(self, timeframe: int, listed: int | None = None) -> None:
+    def __init__(self, timeframe: int, listed: int | None = None, omitted: Coverage = EMPTY) -> None:
         _check(timeframe)
         self.timeframe = timeframe
         self._listed = listed or 0
+        self._omitted = omitted
         self._span = timeframe * SECOND_MS
         self._start = self._end = 0
         self._minutes = self._trades = 0
@@ -298,6 +338,7 @@ class LiveBar:
             fifteen_digits(self._taker + self._taker_carry),
             fifteen_digits(self._taker_quote + self._taker_quote_carry),
         )
-        bar = Bar(candle, self.timeframe, self._minutes)
+        omitted = self._omitted.clip(self._start, self._end).minutes if self._omitted else 0
+        bar = Bar(candle, self.timeframe, self._minutes, omitted)
         self._minutes = 0
         return bar

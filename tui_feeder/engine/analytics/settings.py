@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.trend import RULES
 from tui_feeder.engine.core.candle import is_timeframe
+from tui_feeder.engine.core.coverage import EMPTY, Coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class PipelineSettings:
     trend_rule: str  # one of trend.RULES
     volume_lookback_days: int  # 0: neither maximum volume nor quantiles
     profile: ProfileSettings | None  # None: no volume profile
+    #: Minutes of which the exchange has no candle, for good: no bar lacks them.
+    omitted: Coverage = field(default=EMPTY, repr=False)
     listed: int | None = None  # ms, the first minute the exchange has of the symbol, where that is known
 
     def __post_init__(self) -> None:

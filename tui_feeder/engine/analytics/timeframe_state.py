@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.analytics.aggregate import Bar, LiveBar, LiveBarState, buckets, minutes_in
+from tui_feeder.engine.analytics.aggregate import Bar, LiveBar, LiveBarState, buckets, minutes_in, omitted_in
 from tui_feeder.engine.analytics.ema import Ema, EmaState, known
 from tui_feeder.engine.analytics.ema import ema as series
 from tui_feeder.engine.analytics.message import close_name, ema_name, span_name, trend_name
@@ -50,15 +50,15 @@ class Line:
     """
 
     __slots__ = (
-        "_frame", "_listed", "bar", "bar_time", "close_name", "closes", "due", "ema_names", "emas", "longest",
-        "minutes_lacking", "published", "rule", "shortest", "span", "steady", "timeframe", "trend",
-        "trend_name", "trend_since",
+        "_frame", "_listed", "_omitted", "bar", "bar_time", "close_name", "closes", "due", "ema_names",
+        "emas", "longest", "minutes_lacking", "published", "rule", "shortest", "span", "steady", "timeframe",
+        "trend", "trend_name", "trend_since",
     )  # fmt: skip
 
     def __init__(self, timeframe: int, settings: PipelineSettings) -> None:
         self.timeframe = timeframe
         self._frame = timeframe * SECOND_MS
-        self._listed = settings.listed
+        self._listed, self._omitted = settings.listed, settings.omitted
         self.published = timeframe in settings.timeframes
         self.rule = settings.trend_rule
         self.span = span_name(timeframe)
@@ -74,7 +74,7 @@ class Line:
         Args:
             periods: periods of the EMAs, bars.
         """
-        self.bar = LiveBar(self.timeframe, self._listed)
+        self.bar = LiveBar(self.timeframe, self._listed, self._omitted)
         self.bar_time: int | None = None  # of the last completed bar
         self.due: int | None = None  # the last bar that was due, whether it is there or absent
         self.closes: deque[float] = deque(maxlen=3)
@@ -97,7 +97,7 @@ class Line:
         if self.due is not None and time - self.due > self._frame:
             self._miss(time - self._frame)
         self.bar_time = self.due = time
-        self.minutes_lacking = self.timeframe // 60 - bar.minutes
+        self.minutes_lacking = bar.lacking
         self.closes.append(close)
         for ema in self.emas:
             if ema.warming or ema.value is None:
@@ -119,17 +119,28 @@ class Line:
 
     def _miss(self, due: int) -> None:
         """All bars behind the last one that was due are absent, up to the one that opened at ``due``."""
-        bars = (due - (self.due or 0)) // self._frame
-        for ema in self.emas:
-            ema.miss(bars)
+        if bars := self._absent(self.due or 0, due):
+            for ema in self.emas:
+                ema.miss(bars)
         self.due = due
+
+    def _absent(self, after: int, until: int) -> int:
+        """How many bars are absent that open after one time and up to another (ms).
+
+        One of which the exchange has no minute at all does not exist there either.
+        """
+        bars, frame = (until - after) // self._frame, self._frame
+        if self._omitted:
+            for start, end in self._omitted.clip(after + frame, until + frame):
+                bars -= max(0, end // frame - -(-start // frame))
+        return bars
 
     @property
     def bars_lacking(self) -> int:
         """Bars that were due after the last completed one, and are absent."""
         if self.bar_time is None or self.due is None:
             return 0
-        return (self.due - self.bar_time) // self._frame
+        return self._absent(self.bar_time, self.due)
 
     @property
     def partial(self) -> bool:
@@ -148,7 +159,8 @@ class Line:
         if len(closes):
             self.bar_time = int(times[-1])
             minutes = minutes_in(rows, parts, self.timeframe, self._listed)
-            self.minutes_lacking = self.timeframe // 60 - int(minutes[-1])
+            none = omitted_in(times[-1:], self.timeframe, self._omitted)
+            self.minutes_lacking = self.timeframe // 60 - int(minutes[-1]) - int(none[-1])
             self.closes.extend(closes[-3:].tolist())
         own = times  # of the bars in ``rows``
         if seed is not None:
@@ -159,6 +171,9 @@ class Line:
         if len(times):
             self.due = int(times[-1])
         steps = np.diff(times) // self._frame - 1
+        if self._omitted:
+            for place in np.flatnonzero(steps).tolist():
+                steps[place] = self._absent(int(times[place]), int(times[place + 1]) - self._frame)
         places = np.flatnonzero(steps)
         absent = list(zip((places + 1).tolist(), steps[places].tolist(), strict=True))
         values = {ema.period: ema.load(closes, absent) for ema in self.emas}

@@ -104,6 +104,8 @@ def to_candles(rows: Rows) -> list[Candle]:
 
 #: Relative slack for comparing an average price with low and high.
 PRICE_SLACK = 1e-6
+#: Volumes are stated with at most eight decimals: what the last of them may hide.
+_ROUNDING = 1e-8
 
 
 def fault_of(candle: Candle) -> str | None:
@@ -146,8 +148,10 @@ def fault_of(candle: Candle) -> str | None:
         return None if c.low == c.high else "no trades, yet the candle is not flat"
     if c.taker_buy_volume > c.volume:
         return "taker_buy_volume exceeds volume"
-    average = c.quote_volume / c.volume
-    if not c.low * (1 - PRICE_SLACK) <= average <= c.high * (1 + PRICE_SLACK):
+    least, most = (c.quote_volume - _ROUNDING), (c.quote_volume + _ROUNDING)
+    if least > c.high * (1 + PRICE_SLACK) * (c.volume + _ROUNDING) or most < c.low * (1 - PRICE_SLACK) * (
+        c.volume - _ROUNDING
+    ):
         return "quote_volume / volume lies outside low..high"
     return None
 
@@ -175,8 +179,8 @@ def faulty(rows: Rows) -> NDArray[np.bool_]:
         good &= (v >= 0) & (q >= 0) & (n >= 0) & (tb >= 0) & (tq >= 0)
         zero = v == 0
         good &= zero == (n == 0)
-        average = q / v
-        traded = (tb <= v) & (low * (1 - PRICE_SLACK) <= average) & (average <= h * (1 + PRICE_SLACK))
+        traded = (tb <= v) & (q - _ROUNDING <= h * (1 + PRICE_SLACK) * (v + _ROUNDING))
+        traded &= low * (1 - PRICE_SLACK) * (v - _ROUNDING) <= q + _ROUNDING
         good &= np.where(zero, (low == h) & (q == 0) & (tb == 0) & (tq == 0), traded)
     bad: NDArray[np.bool_] = ~good
     return bad

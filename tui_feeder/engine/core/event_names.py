@@ -37,6 +37,7 @@ _PREVIOUS = {
     "local_clock_steps": "local clock steps",
     "minutes_closed_by_rest": "minutes closed by REST",
     "minutes_corrected_by_rest": "minutes corrected by REST",
+    "minutes_none_at_exchange": "minutes none at the exchange",
     "minutes_recovered": "minutes recovered",
     "minutes_skipped": "minutes gone on without",
     "minutes_superseded": "minutes superseded",

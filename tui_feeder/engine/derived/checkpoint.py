@@ -219,6 +219,8 @@ def _same_days(present: Coverage, state: PipelineState) -> bool:
 def _digest(settings: PipelineSettings, inputs: SymbolInputs, start: int) -> bytes:
     """Of everything beside the candles that the numbers of a history from ``start`` on follow from."""
     made = blake2b(repr(settings).encode(), digest_size=16)
+    if settings.omitted:  # apart, so that the numbers of symbols without any are those of before
+        made.update(repr(settings.omitted).encode())
     for timeframe, bars in sorted(inputs.seeds_before(start).items()):
         if timeframe in settings.timeframes:
             made.update(f" {timeframe} {len(bars)} ".encode() + bars.tobytes())

@@ -228,7 +228,9 @@ def settings_of(store: Store, config: Config, symbol: str) -> PipelineSettings:
     Returns:
         What is derived for it.
     """
-    return pipeline_settings(config, symbol, inputs_of(store, symbol).tick_size, store.listed(symbol))
+    return pipeline_settings(
+        config, symbol, inputs_of(store, symbol).tick_size, store.listed(symbol), store.omitted(symbol)
+    )
 
 
 def load_pipeline(store: Store, config: Config, symbol: str, end: int) -> SymbolPipeline:

@@ -7,6 +7,7 @@ import dataclasses
 from tui_feeder.config import Config
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.settings import PipelineSettings
+from tui_feeder.engine.core.coverage import EMPTY, Coverage
 
 
 def profile_settings(config: Config, symbol: str, tick_size: float | None) -> ProfileSettings | None:
@@ -46,7 +47,11 @@ def analysed(config: Config) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def pipeline_settings(
-    config: Config, symbol: str, tick_size: float | None, listed: int | None = None
+    config: Config,
+    symbol: str,
+    tick_size: float | None,
+    listed: int | None = None,
+    omitted: Coverage = EMPTY,
 ) -> PipelineSettings:
     """Selects everything a symbol's pipeline is made with; without analysis its messages hold the last close.
 
@@ -55,6 +60,7 @@ def pipeline_settings(
         symbol: whose.
         tick_size: of its prices, where that is known.
         listed: the first minute (ms) the exchange has of it, where that is known.
+        omitted: minutes of which the exchange has no candle, for good.
 
     Returns:
         The settings.
@@ -68,4 +74,5 @@ def pipeline_settings(
         volume_lookback_days=analysis.volume_lookback_days if periods else 0,
         profile=profile_settings(config, symbol, tick_size),
         listed=listed,
+        omitted=omitted,
     )

@@ -253,6 +253,29 @@ class Store(StoreReader):
         """
         return self._submit(lambda write: write.put(symbol, rows, source, certify, reject_archives))
 
+    def set_omitted(self, symbol: str, minutes: Coverage) -> Future[None]:
+        """Records minutes of which the exchange has no candle, for good.
+
+        Messages made before that was known marked bars over them partial: those from the first minute after
+        each range on become :meth:`stale_published`.
+
+        Args:
+            symbol: the symbol.
+            minutes: those stored among them are ignored.
+
+        Returns:
+            Done when committed.
+        """
+
+        def job(write: Write) -> None:
+            state = write.of(symbol)
+            if new := minutes.subtract(state.present).subtract(state.omitted):
+                state.omitted = state.omitted.union(new)
+                write.save_minutes(symbol, "omitted")
+                write.set_stale_published(symbol, Coverage((end, end + MINUTE_MS) for _, end in new))
+
+        return self._submit(job)
+
     def set_listed(self, symbol: str, first_minute: int) -> Future[None]:
         """Records the first minute the exchange has of the symbol.
 

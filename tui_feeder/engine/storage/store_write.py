@@ -330,6 +330,9 @@ class Write:
             if before and minutes.start < before.end:  # whoever follows may have gone on without them
                 late = minutes.subtract(before).clip(max(0, before.end - _LATE_MS), before.end)
                 self._add_correction(symbol, late)
+        if state.omitted.intersect(minutes):
+            state.omitted = state.omitted.subtract(minutes)
+            self.save_minutes(symbol, "omitted")
         if state.damaged_missing.intersect(minutes):
             state.damaged_missing = state.damaged_missing.subtract(minutes)
             self.save_minutes(symbol, "damaged_missing")

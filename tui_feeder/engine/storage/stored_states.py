@@ -134,6 +134,29 @@ class StoredStates:
         """
         return self._state(symbol).certified
 
+    def omitted(self, symbol: str) -> Coverage:
+        """Gives the minutes of which the exchange has no candle, for good: archive and REST both skip them.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The minutes; none of them is stored.
+        """
+        return self._state(symbol).omitted
+
+    def settled(self, symbol: str) -> Coverage:
+        """Gives the minutes nobody needs to ask for: those stored, and those the exchange has not.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The minutes.
+        """
+        state = self._state(symbol)
+        return state.present.union(state.omitted) if state.omitted else state.present
+
     def listed(self, symbol: str) -> int | None:
         """Gives the first minute the exchange has of a symbol.
 

@@ -26,6 +26,7 @@ STORED_AS = {
     "lost_published": b"lost",
     "damaged_missing": b"gone",
     "inherited": b"inherited",
+    "omitted": b"omitted",
 }
 #: Names under which all parts of a state are stored.
 NAMES = (*STORED_AS.values(), b"listed", b"watermark", b"unavailable", b"edition")
@@ -68,6 +69,7 @@ class SymbolState:
     )
     damaged_missing: Coverage = EMPTY  # minutes that went with a damaged day and were not read again since
     inherited: Coverage = EMPTY  # minutes that numbers rest on which were made elsewhere, not stored here yet
+    omitted: Coverage = EMPTY  # minutes of which the exchange has no candle, for good
     tail_days: set[int] = field(default_factory=set)  # midnights of the days with rows in the tail
 
     def copy(self) -> SymbolState:
@@ -76,7 +78,7 @@ class SymbolState:
             self.present, self.certified, self.outages, self.archive_rejected, self.altered,
             self.unpublished, self.unconfirmed, self.stale_published, self.edition, self.listed,
             self.watermark, self.unavailable, self.lost_published, self.damaged_missing, self.inherited,
-            set(self.tail_days),
+            self.omitted, set(self.tail_days),
         )  # fmt: skip
 
 
@@ -132,6 +134,7 @@ def state_of(
         lost_published=lost,
         damaged_missing=minutes("damaged_missing"),
         inherited=inherited,
+        omitted=minutes("omitted"),
         tail_days=tail_days,
     )
 

@@ -37,7 +37,7 @@ async def recovering(*unavailable: Unavailable, present: Coverage = EMPTY) -> As
     queue = SimpleNamespace(next=clock.now() // MINUTE_MS * MINUTE_MS, skipped=EMPTY, opened=0)
     ingest = SimpleNamespace(queue=lambda _: queue, is_blocked=lambda _: False, advance=lambda _: None)
     exchange = SimpleNamespace(clock=clock, facts=lambda _: USDM.facts)
-    store = SimpleNamespace(present=lambda _: present, unavailable=lambda _: unavailable)
+    store = SimpleNamespace(settled=lambda _: present, unavailable=lambda _: unavailable)
 
     async def rebuild(symbol: str, since: int) -> None:
         raise AssertionError
