@@ -19,6 +19,9 @@ MARGIN = 4
 
 DAY_MS = 86_400_000
 
+#: Columns up to which rows of a canvas are alike often enough to be kept.
+_NARROW = 12
+
 _BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 
@@ -91,7 +94,10 @@ class Canvas:
                 if x == self.width or roles[x] is not roles[start]:
                     parts.append(("".join(text[start:x]), roles[start]))
                     start = x
-            result.append(palette.strip(parts, self.width))
+            narrow = self.width <= _NARROW
+            result.append(
+                palette.line(tuple(parts), self.width) if narrow else palette.strip(parts, self.width)
+            )
         return result
 
 
@@ -426,7 +432,7 @@ def paint_price_axis(
             parts = [(text, Role.MUTED), (glyphs.tick, Role.FAINT)]
         else:
             parts = [(" " * (width - 1), Role.TEXT), (glyphs.wall, Role.FAINT)]
-        result.append(palette.strip(parts, width))
+        result.append(palette.line(tuple(parts), width))
     return result
 
 

@@ -43,6 +43,7 @@ from tui_feeder.widgets.candles import (
 from tui_feeder.widgets.histogram import paint_profile, profile_levels
 from tui_feeder.widgets.lines import EMA_ROLES, chart_title
 from tui_feeder.widgets.palette import Palette, Part, Role
+from tui_feeder.widgets.panel import JoinedStrips
 from tui_feeder.widgets.scale import PriceScale, price_scale
 
 #: Alerts that are drawn, the newest.
@@ -95,6 +96,8 @@ class Chart:
         self._slots = Slots(3_600, 2, MARGIN + 3, 0)
         self._pins: tuple[Pin, ...] = ()  # where alerts of the symbol went off that nobody acknowledged
         self._until = 0  # exclusive end of the newest completed bar
+        self._joined = JoinedStrips()
+        self._titled: tuple[object, Strip] = (None, Strip([]))
 
     @property
     def edge(self) -> int:
@@ -126,9 +129,7 @@ class Chart:
         axis = axis_width(view)
         room = size.width - axis
         key = self._fetch(snapshot, view, timeframe, room)
-        result = ChartStrips(
-            title=[chart_title(snapshot, view, timeframe, self.end, size.width + size.profile, palette)]
-        )
+        result = ChartStrips(title=[self._title(snapshot, view, timeframe, size, palette)])
         if not len(self.bars):
             where = f"{timeframe_label(timeframe)} bar"
             text = f"no completed {where} yet" if self.following else f"no {where} is stored here"
@@ -147,12 +148,22 @@ class Chart:
             pointed = None if at is None else float(self.bars["close"][at])
             prices = paint_price_axis(self._scale, view.price, view.price_decimals, axis, palette, pointed)
             left = [*prices, *self._volume_axis(axis, size.volume, palette)]
-            corner = palette.strip([(" " * (axis - 1), Role.TEXT), (palette.glyphs.corner, Role.FAINT)], axis)
+            corner = palette.line(((" " * (axis - 1), Role.TEXT), (palette.glyphs.corner, Role.FAINT)), axis)
             body = [*self._body, self._times.crop(0, room - self.edge)]
-            result.chart = [Strip.join(pair) for pair in zip([*left, corner], body, strict=True)]
+            result.chart = self._joined.join([*left, corner], body)
             result.edge = [*self._paint_edge(view, palette), self._times.crop(room - self.edge, room)]
         result.profile = [*self._histogram, self._caption(snapshot, size.profile, palette)]
         return result
+
+    def _title(
+        self, snapshot: Snapshot, view: SymbolView, timeframe: int, size: ChartSize, palette: Palette
+    ) -> Strip:
+        """The title, written again when a bar completes or something else of it changes."""
+        width, state = size.width + size.profile, timeframe_of(view, timeframe)
+        key = (view.symbol, state, self.end, width, id(palette), view.profile_note, view.price_decimals)
+        if key != self._titled[0]:
+            self._titled = key, chart_title(snapshot, view, timeframe, self.end, width, palette)
+        return self._titled[1]
 
     def _fetch(self, snapshot: Snapshot, view: SymbolView, timeframe: int, room: int) -> object:
         """Get the bars of the stretch looked at, if they may differ from those there are."""
@@ -357,9 +368,9 @@ class Chart:
 
     def _volume_axis(self, width: int, rows: int, palette: Palette) -> list[Strip]:
         """The largest volume beside the highest bar."""
-        wall = palette.strip([(" " * (width - 1), Role.TEXT), (palette.glyphs.wall, Role.FAINT)], width)
+        wall = palette.line(((" " * (width - 1), Role.TEXT), (palette.glyphs.wall, Role.FAINT)), width)
         text = cells.fit("vol " + cells.count_text(self._most_volume), width - 1, right=True)
-        top = palette.strip([(text, Role.MUTED), (palette.glyphs.tick, Role.FAINT)], width)
+        top = palette.line(((text, Role.MUTED), (palette.glyphs.tick, Role.FAINT)), width)
         return [top, *[wall] * (rows - 1)][:rows]
 
     def read_out(self, view: SymbolView, palette: Palette, width: int) -> Strip:

@@ -10,6 +10,7 @@ from tui_feeder.widgets.candles import paint_price_axis
 from tui_feeder.widgets.chart import axis_width
 from tui_feeder.widgets.histogram import paint_profile
 from tui_feeder.widgets.palette import Palette, Part, Role
+from tui_feeder.widgets.panel import JoinedStrips
 from tui_feeder.widgets.scale import PriceScale, price_scale
 
 
@@ -27,6 +28,7 @@ class DayProfile:
         self._profile: ProfileView | None = None
         self._scale: PriceScale | None = None
         self._bars: list[Strip] = []
+        self._joined = JoinedStrips()
 
     def paint(self, view: SymbolView | None, width: int, height: int, palette: Palette) -> list[Strip]:
         """Paints a title, the bars beside the price axis, and the volume.
@@ -71,5 +73,4 @@ class DayProfile:
             (" " * axis, Role.TEXT), ("vol ", Role.MUTED),
             (cells.count_text(profile.total_volume), Role.TEXT), (f"  {profile.candles:,} min", Role.MUTED),
         ]  # fmt: skip
-        body = [Strip.join(pair) for pair in zip(prices_shown, self._bars, strict=True)]
-        return [head, *body, palette.strip(foot, width)]
+        return [head, *self._joined.join(prices_shown, self._bars), palette.line(tuple(foot), width)]

@@ -171,6 +171,7 @@ class Palette:
         self.profile_fills = {} if colors and not self._ascii else dict(plain_fills)
         self._ellipsis = "~" if self._ascii else "…"
         self.cell = lru_cache(maxsize=8_192)(self._cell)
+        self.line = lru_cache(maxsize=4_096)(self._line)
 
     def strip(
         self, parts: Iterable[Part], width: int, selected: bool = False, fill: Part = (" ", Role.TEXT)
@@ -203,6 +204,10 @@ class Palette:
             text = ascii_only(fill[0]) if self._ascii else fill[0]
             segments.append(Segment(text * left, self.selected if selected else self.styles[fill[1]]))
         return Strip(segments, width)
+
+    def _line(self, parts: tuple[Part, ...], width: int) -> Strip:
+        """A cached strip of a few texts."""
+        return self.strip(parts, width)
 
     def _cell(self, text: str, role: Role, width: int, selected: bool = False) -> Strip:
         """A cached strip of one text."""

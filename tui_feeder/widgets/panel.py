@@ -9,6 +9,37 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 
+class JoinedStrips:
+    """Strips side by side, joined again only where one of a pair is another than before."""
+
+    def __init__(self) -> None:
+        self._pairs: list[tuple[Strip, Strip]] = []
+        self._joined: list[Strip] = []
+
+    def join(self, left: Sequence[Strip], right: Sequence[Strip]) -> list[Strip]:
+        """Joins each strip with the one beside it.
+
+        Args:
+            left: as many as ``right``.
+            right: beside them.
+
+        Returns:
+            A strip for each pair.
+
+        Raises:
+            ValueError: one side has more.
+        """
+        pairs = list(zip(left, right, strict=True))
+        known = zip(self._pairs, self._joined, strict=True)
+        joined = [
+            strip if old[0] is new[0] and old[1] is new[1] else Strip.join(new)
+            for new, (old, strip) in zip(pairs, known, strict=False)
+        ]
+        joined += [Strip.join(pair) for pair in pairs[len(joined) :]]
+        self._pairs, self._joined = pairs, joined
+        return joined
+
+
 class Panel(Widget):
     """Shows strips as they are. It knows nothing of what they mean.
 
