@@ -464,7 +464,7 @@ def paint_time_axis(
         text = cells.clock_text(moment) if moment % DAY_MS else cells.date_text(moment)[5:]
         covered = range(x + 1, x + len(text))  # by the label: no mark may be among them
         if moment in partial:
-            rule[x] = ("*", Role.WARN)
+            rule[x] = ("*", Role.PARTIAL)
         elif moment % step == 0 and x >= free and x + len(text) <= width and not marked & set(covered):
             rule[x : x + len(text)] = [(c, Role.MUTED) for c in text]
             free = x + len(text) + 1

@@ -406,7 +406,7 @@ class Chart:
         role = Role.UP if close > opened else Role.DOWN if close < opened else Role.FLAT
         parts: list[Part] = [(f" {cells.date_text(time)[5:]} {cells.clock_text(time)} ", Role.ACCENT)]
         if time in self.partial:
-            parts.append((" partial*: minutes are missing ", Role.WARN))
+            parts.append((" partial*: minutes are missing ", Role.PARTIAL))
         for label, price in (("O", opened), ("H", high), ("L", low), ("C", close)):
             parts += [(f" {label} ", Role.MUTED), (cells.price_text(price, decimals), Role.TEXT)]
         parts += [(f" {cells.percent_text(change)}%", role), ("  V ", Role.MUTED),

@@ -368,7 +368,7 @@ def chart_title(
             text = cells.price_text(value, view.price_decimals, 10)
             parts.append((f" e{period} {text}", role if value is not None else Role.MUTED))
         marks = ("warming~" if state.warming else "", "partial*" if state.partial else "")
-        parts.append((" " + " ".join(filter(None, marks)), Role.WARN))
+        parts.append((" " + " ".join(filter(None, marks)), Role.PARTIAL if state.partial else Role.WARN))
     if end is not None:
         parts.append((f" up to {cells.date_text(end)} {cells.clock_text(end)}", Role.WARN))
     if view.profile_note:

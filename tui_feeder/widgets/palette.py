@@ -37,6 +37,7 @@ class Role(StrEnum):
     VALUE_AREA = "value_area"  # bars and lines of the value area
     VOLUME = "volume"  # bars outside it
     VWAP = "vwap"
+    PARTIAL = "partial"  # bars that lack minutes; as warn in a theme that does not state it
 
 
 #: One piece of a line: a text and what it means.
@@ -49,6 +50,7 @@ _PLAIN = {
     Role.VOLUME: Style(dim=True),
     Role.STRONG: Style(bold=True),
     Role.WARN: Style(bold=True),
+    Role.PARTIAL: Style(bold=True),
     Role.ERROR: Style(bold=True),
     Role.ACCENT: Style(bold=True),
     Role.POC: Style(bold=True),

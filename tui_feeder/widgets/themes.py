@@ -139,7 +139,9 @@ def load_theme(name: str) -> Theme:
 def _read(path: Path) -> Theme:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        colors = content["colors"]
+        colors = dict(content["colors"])
+        if "warn" in colors:  # a theme written before the role existed
+            colors.setdefault(Role.PARTIAL.value, colors["warn"])
         missing = [role.value for role in Role if role.value not in colors]
         unknown = [key for key in colors if key not in set(Role)]
         if missing or unknown:

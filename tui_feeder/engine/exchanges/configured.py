@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tui_feeder.config import Config
 from tui_feeder.engine.exchanges.base import Exchange, Notes
-from tui_feeder.engine.exchanges.binance.all_markets import binance_markets
+from tui_feeder.engine.exchanges.binance.markets import binance_markets
 
 
 def configured_exchange(config: Config, workers: ThreadPoolExecutor, notes: Notes | None = None) -> Exchange:

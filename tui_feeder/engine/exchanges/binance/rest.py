@@ -21,8 +21,8 @@ from tui_feeder.engine.exchanges.base import Listings, Page, Refusal, RestError
 from tui_feeder.engine.exchanges.binance import answers
 from tui_feeder.engine.exchanges.binance.budget import RequestBudget
 from tui_feeder.engine.exchanges.binance.forwarded_calls import PUBLIC_CALLS, UnknownCallError
-from tui_feeder.engine.exchanges.binance.market_facts import Market
-from tui_feeder.engine.exchanges.binance.usdm_facts import USDM
+from tui_feeder.engine.exchanges.binance.market_type import Market
+from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
 from tui_feeder.live_access import Forwarded
 
 MAX_BODY = 32 << 20
@@ -332,7 +332,7 @@ class RestClient:
         interval: str = "1m",
         start: int | None = None,
         end: int | None = None,
-        limit: int = 499,
+        limit: int | None = None,
         urgent: bool = False,
     ) -> Rows:
         """The candles of :meth:`page` alone.
@@ -342,7 +342,7 @@ class RestClient:
             interval: as Binance calls it.
             start: ms; None for no bound.
             end: ms, exclusive; None for no bound.
-            limit: the most that are given.
+            limit: the most that are given; None for a page of the market.
             urgent: may use the reserve of the weight.
 
         Returns:
@@ -351,6 +351,7 @@ class RestClient:
         Raises:
             RestError: with its kind.
         """
+        limit = self._market.facts.page_candles if limit is None else limit
         return (await self.page(symbol, interval, start, end, limit, urgent=urgent)).rows
 
     async def page(

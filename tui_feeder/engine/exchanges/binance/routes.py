@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tui_feeder.engine.exchanges.binance.market_facts import Market
-from tui_feeder.engine.exchanges.binance.usdm_facts import USDM
+from tui_feeder.engine.exchanges.binance.market_type import Market
+from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
 from tui_feeder.errors import ExchangeFailure
 
 

@@ -26,10 +26,10 @@ from tui_feeder.engine.core.decoding import UNREADABLE
 from tui_feeder.engine.core.proxy import Proxies, reason_of
 from tui_feeder.engine.core.supervisor import heartbeat, wait_for_work
 from tui_feeder.engine.exchanges.base import StreamHandlers
-from tui_feeder.engine.exchanges.binance.market_facts import Market
+from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.routes import kline_stream, market_url
 from tui_feeder.engine.exchanges.binance.stream_messages import decode_message, order_batches
-from tui_feeder.engine.exchanges.binance.usdm_facts import USDM
+from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
 
 log = logging.getLogger(__name__)
 

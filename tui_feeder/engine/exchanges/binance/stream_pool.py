@@ -13,9 +13,9 @@ from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.proxy import Proxies
 from tui_feeder.engine.core.supervisor import heartbeat
 from tui_feeder.engine.exchanges.base import StreamHandlers
-from tui_feeder.engine.exchanges.binance.market_facts import Market
+from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.stream_connection import STREAMS_PER_SOCKET, KlineSocket
-from tui_feeder.engine.exchanges.binance.usdm_facts import USDM
+from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ import pytest
 
 from tui_feeder.engine.core.clock import ExchangeClock, Step
 from tui_feeder.engine.exchanges.base import ExchangeStatus, Listings, Refusal, RestError, SymbolInfo
-from tui_feeder.engine.exchanges.binance.all_markets import BinanceMarkets
 from tui_feeder.engine.exchanges.binance.budget import RequestBudget
 from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
+from tui_feeder.engine.exchanges.binance.markets import BinanceMarkets
 
 
 class MadeUpMarket:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tui_feeder.engine.exchanges.binance.usdm_facts import USDM
+from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
-"""Binance spot: every number and path of this market. Facts of 2026-11."""
+"""Binance spot: its page size, weights, delays, intervals, paths. Facts of 2026-11."""
 
 from __future__ import annotations
 
 from tui_feeder.engine.core.candle import SECOND_MS
 from tui_feeder.engine.exchanges.base import MarketFacts
 from tui_feeder.engine.exchanges.binance.archive_layout import published
-from tui_feeder.engine.exchanges.binance.market_facts import Market
-from tui_feeder.engine.exchanges.binance.usdm_facts import INTERVALS
+from tui_feeder.engine.exchanges.binance.market_type import Market
+from tui_feeder.engine.exchanges.binance.usdm_limits import INTERVALS
 
 SPOT = Market(
     name="spot",

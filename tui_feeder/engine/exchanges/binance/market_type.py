@@ -1,4 +1,4 @@
-"""What differs between Binance's markets, as data: one value a market, as in usdm.py."""
+"""The type of a market: what differs between them, as data; the values: usdm_limits.py and its like."""
 
 from __future__ import annotations
 

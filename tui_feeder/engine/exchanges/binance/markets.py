@@ -27,13 +27,13 @@ from tui_feeder.engine.exchanges.base import (
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
 from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
 from tui_feeder.engine.exchanges.binance.budget import RequestBudget
-from tui_feeder.engine.exchanges.binance.coinm_facts import COINM
+from tui_feeder.engine.exchanges.binance.coinm_limits import COINM
 from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
-from tui_feeder.engine.exchanges.binance.market_facts import Market
+from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.rest import RestClient
-from tui_feeder.engine.exchanges.binance.spot_facts import SPOT
+from tui_feeder.engine.exchanges.binance.spot_limits import SPOT
 from tui_feeder.engine.exchanges.binance.stream_pool import MarketStreams
-from tui_feeder.engine.exchanges.binance.usdm_facts import USDM
+from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
 from tui_feeder.live_access import Forwarded
 
 

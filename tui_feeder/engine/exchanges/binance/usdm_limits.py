@@ -1,11 +1,11 @@
-"""Binance USD-M futures: every number and path of this market. Facts of 2026-11."""
+"""Binance USD-M futures: its page size, weights, delays, intervals, paths. Facts of 2026-11."""
 
 from __future__ import annotations
 
 from tui_feeder.engine.core.candle import SECOND_MS
 from tui_feeder.engine.exchanges.base import MarketFacts
 from tui_feeder.engine.exchanges.binance.archive_layout import published
-from tui_feeder.engine.exchanges.binance.market_facts import Market
+from tui_feeder.engine.exchanges.binance.market_type import Market
 
 INTERVALS = {
     60: "1m", 180: "3m", 300: "5m", 900: "15m", 1_800: "30m", 3_600: "1h", 7_200: "2h", 14_400: "4h",

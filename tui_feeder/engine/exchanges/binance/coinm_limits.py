@@ -1,12 +1,12 @@
-"""Binance COIN-M futures: every number and path of this market. Facts of 2026-11."""
+"""Binance COIN-M futures: its page size, weights, delays, intervals, paths. Facts of 2026-11."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from tui_feeder.engine.core.candle import DAY_MS
-from tui_feeder.engine.exchanges.binance.market_facts import Market
-from tui_feeder.engine.exchanges.binance.usdm_facts import USDM
+from tui_feeder.engine.exchanges.binance.market_type import Market
+from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
 
 
 def _contract_size(symbol: str) -> float:
