@@ -43,7 +43,7 @@ class ScannerInput:
         """The watchlist that the filter in force is of, else the filter."""
         pattern = self.pattern
         lists = self._grid().lists.watchlists
-        return next((f"W {name}" for name, one in lists.items() if one.filter == pattern), f"/{pattern}")
+        return next((f"W {name}" for name, saved in lists.items() if saved.filter == pattern), f"/{pattern}")
 
     def begin(self) -> None:
         """Begin to type."""

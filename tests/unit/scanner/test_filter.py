@@ -33,7 +33,7 @@ def subject(name: str = "BTCUSDT", trends: str = "", now: int = 10**12, **fields
 
 def shown(text: str, *those: Subject) -> list[bool]:
     found = parse(text, FIELDS)
-    return [found.shows(one) for one in those]
+    return [found.shows(item) for item in those]
 
 
 def refused(text: str) -> FilterError:
@@ -91,11 +91,11 @@ def test_patterns_are_those_of_before() -> None:
     ],
 )  # fmt: skip
 def test_conditions(text: str, passes: bool) -> None:
-    one = subject(
+    item = subject(
         trends="^^^^^", change_24h=3.5, change_1m=0.1, volume_24h=2e9, price=100.0, poc=101.0, vwap=100.0,
         vah=102.0, val=98.0, high_24h=104.0, low_24h=95.0,
     )  # fmt: skip
-    assert shown(text, one) == [passes], text
+    assert shown(text, item) == [passes], text
 
 
 def test_what_is_unknown_is_shown_neither_by_a_condition_nor_by_its_opposite() -> None:
@@ -190,8 +190,8 @@ def comparisons(draw: st.DrawFn) -> Tree:
     limit = draw(st.sampled_from([-3, 0, 0.5, 2, 3]))
     blank = draw(st.sampled_from(["", " "]))
 
-    def verdict(one: Subject) -> bool | None:
-        value = _TAKEN[name](one.view)
+    def verdict(item: Subject) -> bool | None:
+        value = _TAKEN[name](item.view)
         return None if value is None else _RELATIONS[sign](value, limit)
 
     return Tree(f"{name}{blank}{sign}{blank}{limit}", verdict)
@@ -202,24 +202,24 @@ def trend_tests(draw: st.DrawFn) -> Tree:
     timeframe = draw(st.sampled_from(TIMEFRAMES))
     word = draw(st.sampled_from(["buy", "sell", "neutral"]))
 
-    def verdict(one: Subject) -> bool | None:
-        states = {frame.timeframe: frame.trend for frame in one.view.timeframes}
+    def verdict(item: Subject) -> bool | None:
+        states = {frame.timeframe: frame.trend for frame in item.view.timeframes}
         return None if states.get(timeframe) is None else states[timeframe].lower() == word  # type: ignore[union-attr]
 
     return Tree(f"trend.{LABELS[timeframe]}={word}", verdict)
 
 
 def _all(parts: list[Tree], joint: str) -> Tree:
-    def verdict(one: Subject) -> bool | None:
-        found = [part.verdict(one) for part in parts]
+    def verdict(item: Subject) -> bool | None:
+        found = [part.verdict(item) for part in parts]
         return False if False in found else None if None in found else True
 
     return Tree("(" + joint.join(part.text for part in parts) + ")", verdict)
 
 
 def _any(parts: list[Tree], joint: str) -> Tree:
-    def verdict(one: Subject) -> bool | None:
-        found = [part.verdict(one) for part in parts]
+    def verdict(item: Subject) -> bool | None:
+        found = [part.verdict(item) for part in parts]
         return True if True in found else None if None in found else False
 
     return Tree("(" + joint.join(part.text for part in parts) + ")", verdict)
@@ -254,7 +254,7 @@ any_subject = st.builds(
 def test_a_filter_means_what_its_tree_means(tree: Tree, those: list[Subject]) -> None:
     if len(tree.text) > MAX_LENGTH:
         return
-    assert shown(tree.text, *those) == [tree.verdict(one) is True for one in those], tree.text
+    assert shown(tree.text, *those) == [tree.verdict(item) is True for item in those], tree.text
 
 
 _PIECES = st.sampled_from(
@@ -278,8 +278,8 @@ def test_no_text_breaks_it_and_a_fault_lies_inside_the_text(text: str) -> None:
     else:
         assert str(fault)
         assert 0 <= fault.start <= fault.end <= len(text)
-    for one in completions(text, FIELDS):
-        assert 0 <= one.start <= len(text)
+    for offer in completions(text, FIELDS):
+        assert 0 <= offer.start <= len(text)
     hint(text, FIELDS)
 
 
@@ -287,7 +287,7 @@ def test_no_text_breaks_it_and_a_fault_lies_inside_the_text(text: str) -> None:
 
 
 def offered(text: str) -> list[str]:
-    return [one.applied_to(text) for one in completions(text, FIELDS)]
+    return [offer.applied_to(text) for offer in completions(text, FIELDS)]
 
 
 def test_completion_offers_fields_operators_and_values() -> None:
@@ -310,12 +310,12 @@ def test_completion_offers_fields_operators_and_values() -> None:
 @given(st.lists(_PIECES, max_size=8).map("".join))
 @settings(max_examples=300, deadline=None)
 def test_what_completion_offers_is_never_wrong_at_its_place(text: str) -> None:
-    for one in completions(text, FIELDS):
-        completed = one.applied_to(text)
+    for offer in completions(text, FIELDS):
+        completed = offer.applied_to(text)
         assert completed != text
-        assert completed[one.start :] == one.text
-        fault = fault_of(one.text)
-        assert fault is None or fault.unfinished or one.text in ("and", "or"), (completed, str(fault))
+        assert completed[offer.start :] == offer.text
+        fault = fault_of(offer.text)
+        assert fault is None or fault.unfinished or offer.text in ("and", "or"), (completed, str(fault))
 
 
 def test_every_field_is_filtered_with_each_of_its_operators() -> None:
@@ -327,7 +327,7 @@ def test_every_field_is_filtered_with_each_of_its_operators() -> None:
             value = values.get(field.kind) or field.words[0]
             found = parse(f"{field.name}{sign}{value}", FIELDS)
             assert found.fields == (field.name,)
-            passed = sum(found.shows(one) for one in those)
+            passed = sum(found.shows(item) for item in those)
             opposite = parse(f"not {found.text}", FIELDS)
-            unknown = sum(field.value(one) is None for one in those)
-            assert passed + sum(opposite.shows(one) for one in those) + unknown == len(those)
+            unknown = sum(field.value(item) is None for item in those)
+            assert passed + sum(opposite.shows(item) for item in those) + unknown == len(those)
