@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tui_feeder.engine.sinks.registry import SINKS
 from tui_feeder.monitor import FaultOption
 from tui_feeder.simulator.launch import ChildExchange, ExchangeControlError, launch_blocking
 
@@ -99,9 +100,7 @@ class Demo:
             "application.storage_path": str(self.storage),
             "application.symbols": list(self.exchange.symbols),
             # Simulated candles must never reach a real topic, table or file.
-            "kafka.enabled": False,
-            "database.enabled": False,
-            "file.enabled": False,
+            **{f"{kind.section}.enabled": False for kind in SINKS},
         }
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from tui_feeder.config import Config, LoadedConfig
 from tui_feeder.engine.core.journal import shortened
 from tui_feeder.engine.derived.increment_fit import misfits_at
 from tui_feeder.engine.derived.inputs import inputs_of, revisions_of
+from tui_feeder.engine.sinks import registry
 from tui_feeder.engine.sinks.configured import check_sinks, disabled_backlogs
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.store import Store, StoreError
@@ -162,15 +163,6 @@ async def _feeder_answers(url: str) -> bool:
         return False
 
 
-_SINKS = {
-    "kafka": (
-        "Kafka",
-        "check kafka.bootstrap_servers and kafka.security; until then messages are queued in the outbox",
-    ),
-    "postgres": ("PostgreSQL", "check the keys of [database]; the mirror catches up when it is back"),
-}
-
-
 async def sinks(config: Config, reported: Collection[str] = ()) -> list[Finding]:
     """Checks whether each enabled sink can deliver.
 
@@ -182,14 +174,15 @@ async def sinks(config: Config, reported: Collection[str] = ()) -> list[Finding]
         One result a sink.
     """
     found = []
-    for name, result in (await check_sinks(config)).items():
-        if ("database" if name == "postgres" else name) in reported:
+    results = await check_sinks(config)
+    for kind in registry.SINKS:
+        result = results[kind.name]
+        if kind.section in reported:
             continue
-        title, remedy = _SINKS.get(name, (name, f"check the keys of [{name}]"))
         if isinstance(result, SinkError):
-            found.append(Finding(title, "fail", str(result), remedy))
+            found.append(Finding(kind.title, "fail", str(result), kind.remedy))
         else:
-            found.append(Finding(title, "ok", "off" if result is None else "; ".join(result)))
+            found.append(Finding(kind.title, "ok", "off" if result is None else "; ".join(result)))
     with (
         contextlib.suppress(StoreError),
         contextlib.closing(Store(config.application.storage_path, read_only=True)) as store,

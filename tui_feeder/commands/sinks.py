@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -10,20 +9,12 @@ import typer
 from tui_feeder.commands.failures import reported_failures
 from tui_feeder.commands.options import ConfigOption, JsonOption, StorageOption, config_flags, load_config
 
-
-class OutboxSink(StrEnum):
-    """The sinks that messages wait for."""
-
-    KAFKA = "kafka"
-    FILE = "file"
-
-
 sinks_app = typer.Typer(help="Where messages and candles go.", no_args_is_help=True)
 
 
 @sinks_app.command()
 def check(json: JsonOption = False, config: ConfigOption = None) -> None:
-    """Check that Kafka and PostgreSQL can be reached as configured.
+    """Check that each enabled sink can deliver as configured.
 
     Connects, reports what exists and what a run would create, and changes nothing.
 
@@ -44,7 +35,7 @@ def check(json: JsonOption = False, config: ConfigOption = None) -> None:
 
 @sinks_app.command()
 def discard(
-    sink: Annotated[OutboxSink, typer.Argument(help="Whose messages.", show_default=False)],
+    sink: Annotated[str, typer.Argument(help="Whose messages: kafka or file.", show_default=False)],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     config: ConfigOption = None,
     storage: StorageOption = None,
@@ -60,10 +51,11 @@ def discard(
 
       feeder-tui sinks discard file --yes
 
-    Exit codes: 0 nothing is queued any more, 1 failed or not confirmed, 2 there is no terminal to confirm on.
+    Exit codes: 0 nothing is queued any more, 1 failed or not confirmed, 2 there is no
+    such sink, or no terminal to confirm on.
     """
     with reported_failures():
         loaded = load_config(config, config_flags(storage))
         from tui_feeder.commands import sinks_run
 
-        raise typer.Exit(sinks_run.discard(loaded, sink.value, yes))
+        raise typer.Exit(sinks_run.discard(loaded, sink, yes))

@@ -13,6 +13,7 @@ import typer
 from tui_feeder.config import LoadedConfig
 from tui_feeder.engine.sinks.configured import check_sinks
 from tui_feeder.engine.sinks.draining import span_text
+from tui_feeder.engine.sinks.registry import outbox_kinds
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode, UsageError
@@ -64,8 +65,11 @@ def discard(loaded: LoadedConfig, kind: str, confirmed: bool) -> int:
 
     Raises:
         StoreError: there is no store, or a feeder runs on it.
-        UsageError: there is no terminal to confirm it on.
+        UsageError: no messages wait for such a sink, or there is no terminal to confirm it on.
     """
+    known = [each.name for each in outbox_kinds()]
+    if kind not in known:
+        raise UsageError(f"{kind} is no sink that messages wait for: name one of {', '.join(known)}")
     path = loaded.config.application.storage_path
     with contextlib.closing(Store(path, read_only=True)) as store:
         found = [backlog for backlog in store.backlogs() if backlog.kind == kind]

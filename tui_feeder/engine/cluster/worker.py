@@ -41,8 +41,8 @@ from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
 from tui_feeder.engine.derived.inputs import revisions_of
 from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.sinks import Sink
-from tui_feeder.engine.sinks.configured import kafka_topics
 from tui_feeder.engine.sinks.draining import OutboxCursor, sink_name
+from tui_feeder.engine.sinks.registry import kafka_topics
 from tui_feeder.engine.storage.store import Store
 
 #: A checkpoint of a symbol is published so often: a new owner counts the minutes since.
