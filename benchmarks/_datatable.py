@@ -7,7 +7,7 @@ import sys
 from textual.app import App, ComposeResult
 from textual.widgets import DataTable
 
-from tests.support.fake_monitor import PERIODS, TIMEFRAMES, FakeMonitor
+from tests.support.fake_monitor import INDICATORS, TIMEFRAMES, FakeMonitor
 from tui_feeder.widgets.overview_columns import CellContext, ColumnNeeds, columns_for
 from tui_feeder.widgets.overview_grid import Grid
 from tui_feeder.widgets.palette import GLYPHS
@@ -20,7 +20,7 @@ class TableApp(App[None]):
         super().__init__()
         self._monitor = FakeMonitor(symbols, changes)
         self._grid = Grid()
-        self._grid.set_columns(columns_for(width, ColumnNeeds(TIMEFRAMES, PERIODS, 3_600)))
+        self._grid.set_columns(columns_for(width, ColumnNeeds(TIMEFRAMES, INDICATORS, 3_600)))
         self._shown: dict[tuple[str, str], str] = {}
 
     def compose(self) -> ComposeResult:

@@ -477,7 +477,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         else:
-            terms = glossary(str(self.current_mode), self.palette.glyphs)
+            terms = glossary(str(self.current_mode), self.palette.glyphs, self.snapshot.indicators)
             self.push_screen(HelpScreen(self, keys_of(self.screen), terms))
 
 

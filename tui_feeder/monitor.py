@@ -31,6 +31,7 @@ __all__ = [
     "Faults",
     "FormingView",
     "GapView",
+    "IndicatorView",
     "MinuteState",
     "Monitor",
     "ProfileView",
@@ -82,6 +83,27 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class IndicatorView:
+    """An indicator that every timeframe has."""
+
+    kind: str  # as "ema"
+    title: str  # of the kind, as "EMA"
+    period: int  # bars
+    unit: str  # of its values
+    on_price: bool  # its values are prices; else they have a scale of their own
+
+    @property
+    def name(self) -> str:
+        """Kind and period: ``ema21``."""
+        return f"{self.kind}{self.period}"
+
+    @property
+    def label(self) -> str:
+        """The name, or beside prices its shortest form: ``e21``."""
+        return f"{self.kind[0]}{self.period}" if self.on_price else self.name
+
+
+@dataclass(frozen=True, slots=True)
 class TimeframeView:
     """A timeframe of a symbol at its last completed bar."""
 
@@ -89,8 +111,8 @@ class TimeframeView:
     bar_time: int | None  # open time of the last completed bar the values rest on
     close: float | None
     trend: str | None  # "Buy" | "Sell" | "Neutral", None while unknown
-    emas: tuple[float | None, ...]  # in the order of Snapshot.ema_periods
-    warming: bool  # an EMA is absent, has not converged, or lacks bars
+    values: tuple[float | None, ...]  # of the indicators, in the order of Snapshot.indicators
+    warming: bool  # an indicator is absent, has not converged, or lacks bars
     minutes_lacking: int = 0  # in that bar
     bars_lacking: int = 0  # that were due after it and are not there
     trend_since: int | None = None  # ms, end of the bar with which the trend became what it is, where known
@@ -245,7 +267,7 @@ class Snapshot:
     state: str
     exchange: str  # name for people: host, or "embedded exchange"
     timeframes: tuple[int, ...]
-    ema_periods: tuple[int, ...]
+    indicators: tuple[IndicatorView, ...]
     symbols: tuple[SymbolView, ...]
     streams: tuple[StreamView, ...] = ()
     gaps: tuple[GapView, ...] = ()  # open ones first, then those closed within the last minutes
@@ -267,6 +289,22 @@ class Snapshot:
     alerts: tuple[AlertView, ...] = ()  # the newest last, at most a few dozen
     gateway: GatewayFigures | None = None  # of the gateway that serves the store, where one does
     not_ready: str = ""  # why the exchange is not reached at a start; "" once it is
+
+    @property
+    def ema_periods(self) -> tuple[int, ...]:
+        """Of the EMAs, bars: the lines of the chart."""
+        return tuple(indicator.period for indicator in self.indicators if indicator.kind == "ema")
+
+    def values_of(self, state: TimeframeView) -> tuple[tuple[IndicatorView, float | None], ...]:
+        """Joins the indicators with their values.
+
+        Args:
+            state: a timeframe of one of the symbols.
+
+        Returns:
+            Each indicator with its value; those of which the timeframe has none are left out.
+        """
+        return tuple(zip(self.indicators, state.values, strict=False))
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,5 +78,5 @@ def minute_message(
         value_area_volume=1.0, value_area_percent=70.0, min_price=1.0, max_price=9.0, candles=1,
         last_minute=at,
     )  # fmt: skip
-    fields = {"closes": {"close_1m": close}, "emas": {}, "trends": {}, "profile": profile} | more
+    fields = {"closes": {"close_1m": close}, "indicators": {}, "trends": {}, "profile": profile} | more
     return candle, Message(symbol="BTCUSDT", timestamp=at + MINUTE_MS - 1, revision=0, **fields)  # type: ignore[arg-type]

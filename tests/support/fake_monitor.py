@@ -22,6 +22,7 @@ from tui_feeder.monitor import (
     FaultOption,
     FormingView,
     GapView,
+    IndicatorView,
     MinuteState,
     ProfileView,
     Progress,
@@ -37,6 +38,7 @@ from tui_feeder.monitor import (
 NOON = 1_770_127_402_000
 TIMEFRAMES = (60, 300, 900, 3_600, 14_400)
 PERIODS = (21, 89)
+INDICATORS = tuple(IndicatorView("ema", "EMA", period, "quote asset", True) for period in PERIODS)
 DAY_MS = 86_400_000
 
 _NAMED = (
@@ -124,7 +126,7 @@ class FakeMonitor:
             history_eta=reading[0].eta_seconds if reading else None,
             sequence=self.sequence, exchange_time=self.now, clock_rate=1.0, clock_offset_ms=3.0,
             taken_at=time.monotonic(), state=self.state, exchange="fake exchange", timeframes=TIMEFRAMES,
-            ema_periods=PERIODS, symbols=tuple(self.views.values()),
+            indicators=INDICATORS, symbols=tuple(self.views.values()),
             streams=(
                 StreamView("market 1", "live", 10, self.now - 210, 38.0, 41.0, 0, ""),
                 StreamView("market 2", "live", 10, self.now - 90, 31.0, 38.0, 1, ""),
@@ -349,7 +351,7 @@ def with_troubles(monitor: FakeMonitor) -> FakeMonitor:
                    progress=Progress(58_320, 86_400, 31_000_000, 12, 40, "monthly files", 80.0))  # fmt: skip
     monitor.change(names[6], state=SymbolState.WAITING, reason="", **unknown)
     monitor.change(names[7], state=SymbolState.UNKNOWN, reason="not listed by the exchange", **unknown)
-    fresh = [replace(t, trend=None, emas=(None, None), warming=True) if t.timeframe > 900 else t
+    fresh = [replace(t, trend=None, values=(None, None), warming=True) if t.timeframe > 900 else t
              for t in monitor.views[names[1]].timeframes]  # fmt: skip
     monitor.change(names[1], timeframes=tuple(fresh))
     monitor.gaps = (

@@ -27,6 +27,7 @@ from tui_feeder.monitor import (
     Event,
     FormingView,
     GapView,
+    IndicatorView,
     Progress,
     Snapshot,
     StreamView,
@@ -35,7 +36,7 @@ from tui_feeder.monitor import (
 )
 
 #: Raised whenever either side would misunderstand the other.
-PROTOCOL = 9
+PROTOCOL = 10
 #: Bytes of a question; of an answer.
 MAX_QUESTION, MAX_ANSWER = 64 * 1024, 16 * 1024 * 1024
 _LENGTH = struct.Struct("!I")
@@ -236,6 +237,7 @@ _VIEWS: dict[str, type] = {
     "forming": FormingView,
     "progress": Progress,
     "timeframes": TimeframeView,
+    "indicators": IndicatorView,
     "streams": StreamView,
     "gaps": GapView,
 }

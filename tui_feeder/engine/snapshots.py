@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_feeder.config import Config
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.analytics.ema import SEED_WEIGHT, weight_of
 from tui_feeder.engine.analytics.timeframe_state import TimeframeState
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Candle, Source
 from tui_feeder.engine.core.symbol_name import is_pattern
-from tui_feeder.engine.derived.settings import analysed
+from tui_feeder.engine.derived.settings import analysed, indicators_of
 from tui_feeder.engine.derived.stored_reads import SOURCED_MS
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.health import LATE_MS
@@ -24,6 +25,7 @@ from tui_feeder.monitor import (
     Event,
     FormingView,
     GapView,
+    IndicatorView,
     MinuteState,
     Snapshot,
     StreamView,
@@ -48,7 +50,6 @@ def take(engine: Engine, sequence: int) -> Snapshot:
     """
     now = engine.clock.now()
     config = engine.config
-    timeframes, periods = analysed(config)
     symbols = tuple(_symbol(engine, tracked, now) for tracked in engine.tracked.values())
     gaps = sorted(engine.recovery.open_gaps(), key=lambda gap: gap.opened)
     shown = [gap for gap in gaps if gap.notable]
@@ -70,8 +71,8 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         taken_at=time.monotonic(),
         state=_state(engine, symbols, troubles),
         exchange=_exchange_name(engine.exchange.address, engine.clock.rate),
-        timeframes=timeframes,
-        ema_periods=periods,
+        timeframes=analysed(config)[0],
+        indicators=indicator_views(config),
         symbols=symbols or _configured(engine),
         streams=_streams(engine),
         gaps=tuple(gap.view() for gap in [*shown, *closed]),
@@ -158,14 +159,29 @@ def _streams(engine: Engine) -> tuple[StreamView, ...]:
     )
 
 
+def indicator_views(config: Config) -> tuple[IndicatorView, ...]:
+    """Describes the indicators for the screens.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        One view an indicator, in the order of the values of each timeframe.
+    """
+    return tuple(
+        IndicatorView(kind.name, kind.title, period, kind.unit, kind.on_price)
+        for kind, period in indicators_of(config)
+    )
+
+
 def timeframe_views(
-    states: Sequence[TimeframeState], periods: Sequence[int], now: int
+    states: Sequence[TimeframeState], spans: Sequence[int], now: int
 ) -> tuple[TimeframeView, ...]:
     """Makes the views of timeframes, also when no minute has closed for long.
 
     Args:
         states: as they were at the last closed minute.
-        periods: of the EMAs.
+        spans: of the indicators: the periods of the EMAs that forget as slowly, bars.
         now: ms; what ended before it should be there.
 
     Returns:
@@ -177,8 +193,8 @@ def timeframe_views(
         lacking, warming = s.bars_lacking, s.warming
         if s.bar_time is not None and (late := now // frame - s.bar_time // frame - 1) > lacking:
             lacking = late
-            warming = warming or any(weight_of(late, period) > SEED_WEIGHT for period in periods)
-        values = (s.timeframe, s.bar_time, s.close, s.trend, s.emas, warming, s.minutes_lacking, lacking)
+            warming = warming or any(weight_of(late, span) > SEED_WEIGHT for span in spans)
+        values = (s.timeframe, s.bar_time, s.close, s.trend, s.values, warming, s.minutes_lacking, lacking)
         views.append(TimeframeView(*values, trend_since=s.trend_since))
     return tuple(views)
 
@@ -187,11 +203,8 @@ def _timeframes(engine: Engine, tracked: TrackedSymbol, now: int) -> tuple[Timef
     due = (now - engine.clock.at_least(LATE_MS, 1.0)) // MINUTE_MS * MINUTE_MS
     states, at, _ = tracked.shown
     if states is not tracked.states or at != due:  # once a minute
-        tracked.shown = (
-            tracked.states,
-            due,
-            timeframe_views(tracked.states, analysed(engine.config)[1], due),
-        )
+        spans = [kind.span(period) for kind, period in indicators_of(engine.config)]
+        tracked.shown = (tracked.states, due, timeframe_views(tracked.states, spans, due))
     return tracked.shown[2]
 
 

@@ -20,6 +20,7 @@ from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows
 from tui_feeder.engine.derived.settings import analysed
 from tui_feeder.engine.derived.stored_reads import NO_ROWS, StoredReads
+from tui_feeder.engine.snapshots import indicator_views
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import (
     AlertView,
@@ -80,7 +81,7 @@ class ReplayMonitor:
         self._config = config
         self._symbols = tuple(symbols)
         self._stored = tuple(symbol for symbol in store.symbols() if store.present(symbol))
-        self._timeframes, self._periods = analysed(config)
+        self._timeframes, self._indicators = analysed(config)[0], indicator_views(config)
         self._reads = StoredReads(store, config, end)
         self._replays: tuple[SymbolReplay, ...] = ()
         self._reached = begin
@@ -267,7 +268,7 @@ class ReplayMonitor:
             state="seeking",
             exchange=self._store.exchange or "",
             timeframes=self._timeframes,
-            ema_periods=self._periods,
+            indicators=self._indicators,
             symbols=views,
             parts={"store": "running"},
             store_path=str(self._store.path),

@@ -12,7 +12,7 @@ from tui_feeder.engine.core.decimals import places
 from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.increment_fit import profile_note
 from tui_feeder.engine.derived.inputs import inputs_of, load_pipeline
-from tui_feeder.engine.derived.settings import analysed
+from tui_feeder.engine.derived.settings import indicators_of
 from tui_feeder.engine.snapshots import timeframe_views
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import SymbolState, SymbolView
@@ -44,7 +44,7 @@ class SymbolReplay:
         self.tick_size = inputs_of(store, symbol).tick_size
         self._store = store
         self._stored = self._state()
-        self._periods = analysed(config)[1]
+        self._spans = [kind.span(period) for kind, period in indicators_of(config)]
         self._pipeline = load_pipeline(store, config, symbol, moment)
         recent = store.read(symbol, moment - DAY_MS - MINUTE_MS, moment)
         self._day = DayWindow()
@@ -133,7 +133,7 @@ class SymbolReplay:
             change_1m=(last.close / before - 1.0) * 100.0 if last is not None and before else None,
             change_24h=(last.close / day_ago - 1.0) * 100.0 if last is not None and day_ago else None,
             volume_24h=self._day.quote_volume,
-            timeframes=timeframe_views(self._pipeline.timeframe_states(), self._periods, moment - _LATE_MS),
+            timeframes=timeframe_views(self._pipeline.timeframe_states(), self._spans, moment - _LATE_MS),
             poc=profile.poc if profile is not None else None,
             vwap=profile.vwap if profile is not None else None,
             vah=profile.vah if profile is not None else None,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tui_feeder.monitor import MINUTE_MS, Snapshot, SymbolState, SymbolView, timeframe_label
+from tui_feeder.monitor import MINUTE_MS, IndicatorView, Snapshot, SymbolState, SymbolView, timeframe_label
 from tui_feeder.scanner import measures
 
 #: A value of a field; None while it is unknown.
@@ -69,17 +69,17 @@ _STATES = tuple(state.value.replace(" ", "-") for state in SymbolState)
 _TRENDS = ("buy", "sell", "neutral")
 
 
-def field_table(timeframes: Sequence[int], ema_periods: Sequence[int]) -> Mapping[str, Field]:
+def field_table(timeframes: Sequence[int], indicators: Sequence[IndicatorView]) -> Mapping[str, Field]:
     """Makes the table of fields.
 
     Args:
         timeframes: seconds, of the snapshot.
-        ema_periods: closes, of the snapshot.
+        indicators: of the snapshot.
 
     Returns:
         Every field by its name, in the order of lists.
     """
-    return {field.name: field for field in _fields(timeframes, ema_periods)}
+    return {field.name: field for field in _fields(timeframes, indicators)}
 
 
 class Subjects(Mapping[str, Subject]):
@@ -131,7 +131,7 @@ class Subjects(Mapping[str, Subject]):
         return len(self._views)
 
 
-def _fields(timeframes: Sequence[int], ema_periods: Sequence[int]) -> Iterable[Field]:
+def _fields(timeframes: Sequence[int], indicators: Sequence[IndicatorView]) -> Iterable[Field]:
     number, percent = Kind.NUMBER, Kind.PERCENT
     yield Field("name", "Symbol name", Kind.NAME, lambda s: s.view.symbol, aliases=("symbol",), rising=True)
     yield Field("price", "Price", number, lambda s: s.view.price, "quote asset", aliases=("last",))
@@ -150,11 +150,12 @@ def _fields(timeframes: Sequence[int], ema_periods: Sequence[int]) -> Iterable[F
     for timeframe in timeframes:
         label = timeframe_label(timeframe)
         yield Field(f"trend.{label}", f"Trend, {label}", Kind.WORD, _trend(timeframe), words=_TRENDS)
-    if len(ema_periods) > 1:
-        pair = f"EMA {ema_periods[0]} against EMA {ema_periods[-1]}"
+    for measure in measures.indicator_measures(indicators):
         for timeframe in timeframes:
             label = timeframe_label(timeframe)
-            yield Field(f"ema.{label}", f"{pair}, {label}", percent, _ema(timeframe), "%")
+            yield Field(f"{measure.name}.{label}", f"{measure.title}, {label}",
+                        percent if measure.percent else number, _indicator(measure, timeframe),
+                        measure.unit)  # fmt: skip
     for level in measures.LEVELS:
         name = _LEVEL_TITLES.get(level, level.upper())
         yield Field(f"near({level})", f"Distance to the {name}, either side", percent, _near(level), "%",
@@ -207,8 +208,8 @@ def _trend(timeframe: int) -> Callable[[Subject], FieldValue]:
     return value
 
 
-def _ema(timeframe: int) -> Callable[[Subject], FieldValue]:
-    return lambda subject: measures.ema_distance(subject.view, timeframe)
+def _indicator(measure: measures.IndicatorMeasure, timeframe: int) -> Callable[[Subject], FieldValue]:
+    return lambda subject: measure.value(subject.view, timeframe)
 
 
 def _from(level: str) -> Callable[[Subject], FieldValue]:

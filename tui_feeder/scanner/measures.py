@@ -1,13 +1,14 @@
-"""What a scanner computes of one symbol: alignment of its trends, distances in percent, range, EMA spread.
+"""What a scanner computes of one symbol: alignment of its trends, distances in percent, range, indicators.
 
 Every value is None while something it rests on is unknown.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tui_feeder.monitor import SymbolView, TimeframeView
+from tui_feeder.monitor import IndicatorView, SymbolView, TimeframeView
 
 #: Prices of a symbol that a distance can be taken to.
 LEVELS = ("poc", "vah", "val", "vwap", "high", "low")
@@ -158,18 +159,60 @@ def timeframe_of(view: SymbolView, timeframe: int) -> TimeframeView | None:
     return None
 
 
-def ema_distance(view: SymbolView, timeframe: int) -> float | None:
-    """Measures the fast EMA against the slow one.
+@dataclass(frozen=True, slots=True)
+class IndicatorMeasure:
+    """What is shown, sorted and filtered of the indicators of a timeframe."""
+
+    name: str  # of the field, before the timeframe: "ema", "rsi14"
+    title: str  # "EMA 21 against EMA 89", "RSI 14"
+    heading: str  # of a column, before the timeframe: "E21-89", "RSI14"
+    unit: str
+    percent: bool  # one against another, in percent of it; else a value
+    places: tuple[int, ...]  # in TimeframeView.values: those compared, or the one shown
+
+    def value(self, view: SymbolView, timeframe: int) -> float | None:
+        """Takes it of a symbol.
+
+        Args:
+            view: of the symbol.
+            timeframe: seconds.
+
+        Returns:
+            The number, in the unit; None while it is unknown.
+        """
+        state = timeframe_of(view, timeframe)
+        if state is None or len(state.values) <= max(self.places):
+            return None
+        first, last = state.values[self.places[0]], state.values[self.places[-1]]
+        if not self.percent:
+            return first
+        return None if first is None or last is None or last == 0 else (first - last) / last * 100
+
+
+def indicator_measures(indicators: Sequence[IndicatorView]) -> tuple[IndicatorMeasure, ...]:
+    """Lists what is shown of the indicators.
 
     Args:
-        view: of the symbol.
-        timeframe: seconds.
+        indicators: of the snapshot.
 
     Returns:
-        Percent of the slow one; None while one is unknown.
+        Of each kind whose values are prices, its first period against its last, where there are two; of the
+        other kinds each indicator.
     """
-    state = timeframe_of(view, timeframe)
-    if state is None or len(state.emas) < 2:
-        return None
-    fast, slow = state.emas[0], state.emas[-1]
-    return None if fast is None or slow is None or slow == 0 else (fast - slow) / slow * 100
+    found = []
+    for kind in dict.fromkeys(indicator.kind for indicator in indicators):
+        places = [place for place, indicator in enumerate(indicators) if indicator.kind == kind]
+        first, last = indicators[places[0]], indicators[places[-1]]
+        if not first.on_price:
+            found += [
+                IndicatorMeasure(
+                    indicators[place].name, f"{first.title} {indicators[place].period}",
+                    indicators[place].name.upper(), first.unit, False, (place,),
+                )
+                for place in places
+            ]  # fmt: skip
+        elif len(places) > 1:
+            title = f"{first.title} {first.period} against {last.title} {last.period}"
+            heading = f"{first.label.upper()}-{last.period}"
+            found.append(IndicatorMeasure(kind, title, heading, "%", True, (places[0], places[-1])))
+    return tuple(found)

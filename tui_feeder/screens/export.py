@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tui_feeder.monitor import Event, GapView, Rows, StreamView, SymbolView, timeframe_label
+from tui_feeder.monitor import Event, GapView, IndicatorView, Rows, StreamView, SymbolView, timeframe_label
 from tui_feeder.scanner.measures import alignment
 
 #: A value of a table. Unknown is None: empty in CSV, null in JSON, never 0.
@@ -102,12 +102,12 @@ def time_text(ms: int | None) -> str | None:
     return text.replace("+00:00", "Z").replace(".000Z", "Z")
 
 
-def symbols_table(views: Sequence[SymbolView], periods: tuple[int, ...]) -> Table:
+def symbols_table(views: Sequence[SymbolView], indicators: Sequence[IndicatorView]) -> Table:
     """Makes a table of symbols, as the overview shows them.
 
     Args:
         views: the symbols.
-        periods: of the EMAs, bars.
+        indicators: of the snapshot.
 
     Returns:
         One row a symbol.
@@ -120,7 +120,7 @@ def symbols_table(views: Sequence[SymbolView], periods: tuple[int, ...]) -> Tabl
     ]  # fmt: skip
     for frame in frames:
         label = timeframe_label(frame)
-        columns += [f"trend_{label}", *(f"ema{period}_{label}" for period in periods)]
+        columns += [f"trend_{label}", *(f"{indicator.name}_{label}" for indicator in indicators)]
     rows: list[tuple[Value, ...]] = []
     for view in views:
         states = {state.timeframe: state for state in view.timeframes}
@@ -134,7 +134,7 @@ def symbols_table(views: Sequence[SymbolView], periods: tuple[int, ...]) -> Tabl
         for frame in frames:
             state = states.get(frame)
             row.append(state.trend if state else None)
-            row += state.emas if state else [None] * len(periods)
+            row += state.values if state else [None] * len(indicators)
         rows.append(tuple(row))
     return Table("overview", tuple(columns), rows)
 

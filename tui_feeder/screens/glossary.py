@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tui_feeder.monitor import IndicatorView
+from tui_feeder.scanner.measures import IndicatorMeasure, indicator_measures
 from tui_feeder.widgets.palette import Glyphs
 
 #: A term as it stands on the screen, and what it means.
@@ -19,7 +21,7 @@ _HEADER: tuple[Entry, ...] = (
     ("14:03:22Z", "time of the exchange, UTC"),
 )
 _TREND: tuple[Entry, ...] = (
-    ("~", "warming up: too few bars, or bars missing, for an EMA to be settled"),
+    ("~", "warming up: too few bars, or bars missing, for an indicator to be settled"),
     ("*", "the last bar that was due is missing, or lacks minutes"),
     ("?", "not known yet"),
 )
@@ -33,7 +35,8 @@ _COLUMNS: tuple[Entry, ...] = (
     ("ALGN", "alignment: timeframes with trend Buy less those with Sell; ? some are not known"),
     ("HELD", "since when no trend has changed: minutes, hours, days"),
     ("1m .. 4h", "trend of each timeframe after its last closed bar"),
-    ("E21-89 1h", "EMA 21 against EMA 89 of closes of that timeframe, in % of EMA 89; [ ] change it"),
+)
+_LEVELS: tuple[Entry, ...] = (
     ("VA", "price against the day's value area: hi above, in inside, lo below"),
     ("POC% VWAP% VAH% VAL%", "distance of the price from that level of the day, in % of the level"),
     ("POC", "point of control: the price of most volume of the UTC day"),
@@ -73,28 +76,37 @@ _SOURCES: tuple[Entry, ...] = (
 _LOG: tuple[Entry, ...] = (("!", "warning or error"),)
 
 _TERMS: Mapping[str, Sequence[Entry]] = {
-    "overview": (*_COLUMNS, *_TREND), "chart": (*_CHART, *_TREND), "profile": _PROFILE, "gaps": _GAPS,
+    "overview": (*_LEVELS, *_TREND), "chart": (*_CHART, *_TREND), "profile": _PROFILE, "gaps": _GAPS,
     "sources": _SOURCES, "log": _LOG,
 }  # fmt: skip
 
 
-def glossary(mode: str, glyphs: Glyphs) -> list[Entry]:
+def glossary(mode: str, glyphs: Glyphs, indicators: Sequence[IndicatorView]) -> list[Entry]:
     """Collects what stands on a screen.
 
     Args:
         mode: name of the screen, as ``overview``.
         glyphs: symbols in force.
+        indicators: of the snapshot.
 
     Returns:
         Its terms, then those of the first line.
     """
     signs = f"{glyphs.buy} {glyphs.neutral} {glyphs.sell}"
     trends = [(signs, "trend Buy, Neutral, Sell; in the first line how many symbols have it")]
+    columns: list[Entry] = []
     marks: list[Entry] = []
     if mode == "overview":
+        columns = [*_COLUMNS, *map(_indicator, indicator_measures(indicators))]
         marks = [
             ("!", "before a name: an alert of it is not acknowledged"),
             (f"{glyphs.pin} {glyphs.note}", "before a name: you pinned it; it has a note of yours"),
         ]
     unknown = [(glyphs.unknown, "no value yet")]
-    return [*_TERMS.get(mode, ()), *trends, *marks, *unknown, *_HEADER]
+    return [*columns, *_TERMS.get(mode, ()), *trends, *marks, *unknown, *_HEADER]
+
+
+def _indicator(measure: IndicatorMeasure) -> Entry:
+    text = f"{measure.title} of closes of that timeframe"
+    text += f", in % of {measure.title.rpartition(' against ')[2]}" if measure.percent else ""
+    return f"{measure.heading} 1h", f"{text}; [ ] change it"

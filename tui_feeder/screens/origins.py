@@ -16,7 +16,7 @@ from tui_feeder.monitor import (
 )
 from tui_feeder.scanner.measures import (
     alignment,
-    ema_distance,
+    indicator_measures,
     level_price,
     range_percent,
     timeframe_of,
@@ -71,7 +71,7 @@ def origins_sheet(host: ScreenHost) -> Sheet:
         rows = _live(now, host.snapshot)
         rows += _trends(now, host.snapshot, rule.strip('"'), host.palette.glyphs)
         rows += _scanned(now)
-        rows += _averages(now, host.snapshot, host.timeframe)
+        rows += _indicators(now, host.snapshot, host.timeframe)
         rows += _profile(now)
         rows += _minutes(now, host.timeframe, sources)
         return rows
@@ -153,22 +153,23 @@ def _scanned(view: SymbolView) -> list[list[Part]]:
     return rows
 
 
-def _averages(view: SymbolView, snapshot: Snapshot, timeframe: int) -> list[list[Part]]:
+def _indicators(view: SymbolView, snapshot: Snapshot, timeframe: int) -> list[list[Part]]:
     state = timeframe_of(view, timeframe)
     if state is None or state.bar_time is None:
         return []
     label = timeframe_label(timeframe)
     rows = []
-    for period, value in zip(snapshot.ema_periods, state.emas, strict=False):
+    for indicator, value in snapshot.values_of(state):
         text = f"closes of {label} bars up to {cells.clock_text(state.bar_time)}"
-        text += f"; {period} are needed" if value is None else ""
-        rows.append(_line(f"e{period} {label}", cells.price_text(value, view.price_decimals), text,
+        text += "; too few bars so far" if value is None else ""
+        digits = view.price_decimals if indicator.on_price else 2
+        rows.append(_line(f"{indicator.label} {label}", cells.price_text(value, digits), text,
                           mark="warming~: its seed or gaps show" if state.warming else ""))  # fmt: skip
-    distance = ema_distance(view, timeframe)
-    if distance is not None and len(snapshot.ema_periods) > 1:
-        fast, slow = snapshot.ema_periods[0], snapshot.ema_periods[-1]
-        rows.append(_line(f"E{fast}-{slow}", cells.percent_text(distance) + "%",
-                          f"e{fast} against e{slow}, in percent of e{slow}"))  # fmt: skip
+    for measure in indicator_measures(snapshot.indicators):
+        if measure.percent and (distance := measure.value(view, timeframe)) is not None:
+            first, last = (snapshot.indicators[place].label for place in measure.places)
+            rows.append(_line(measure.heading, cells.percent_text(distance) + "%",
+                              f"{first} against {last}, in percent of {last}"))  # fmt: skip
     return rows
 
 

@@ -124,7 +124,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         self._planned_for = self._plan_key(snapshot)
         count = len(snapshot.symbols)
         needs = ColumnNeeds(
-            snapshot.timeframes, snapshot.ema_periods, self.timeframe,
+            snapshot.timeframes, snapshot.indicators, self.timeframe,
             longest_name([view.symbol for view in snapshot.symbols]),
             tuple(key.field for key in self.grid.sort), prices=charts_go_below(size, count),
         )  # fmt: skip
@@ -156,7 +156,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
             bool(snapshot.not_ready),
             names,
             snapshot.timeframes,
-            snapshot.ema_periods,
+            snapshot.indicators,
             self.timeframe,
             self.grid.sort,
         )
@@ -178,7 +178,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         """Every symbol that passes the filter, in the order shown."""
         views = {view.symbol: view for view in self.host.snapshot.symbols}
         return symbols_table(
-            [views[name] for name in self.grid.order if name in views], self.host.snapshot.ema_periods
+            [views[name] for name in self.grid.order if name in views], self.host.snapshot.indicators
         )
 
     def paint(self, snapshot: Snapshot) -> None:

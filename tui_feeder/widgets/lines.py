@@ -364,9 +364,10 @@ def chart_title(
             "Sell": (palette.glyphs.sell, Role.DOWN),
         }.get(state.trend, (palette.glyphs.neutral, Role.FLAT))
         parts += [(f" {sign} ", role), (f"bar of {cells.clock_text(state.bar_time)} ", Role.MUTED)]
-        for period, value, role in zip(snapshot.ema_periods, state.emas, EMA_ROLES, strict=False):
+        drawn = [pair for pair in snapshot.values_of(state) if pair[0].kind == "ema"]
+        for (indicator, value), role in zip(drawn, EMA_ROLES, strict=False):
             text = cells.price_text(value, view.price_decimals, 10)
-            parts.append((f" e{period} {text}", role if value is not None else Role.MUTED))
+            parts.append((f" {indicator.label} {text}", role if value is not None else Role.MUTED))
         marks = ("warming~" if state.warming else "", "partial*" if state.partial else "")
         parts.append((" " + " ".join(filter(None, marks)), Role.PARTIAL if state.partial else Role.WARN))
     if end is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 
-from tui_feeder.monitor import SymbolState, SymbolView, timeframe_label
+from tui_feeder.monitor import IndicatorView, SymbolState, SymbolView, timeframe_label
 from tui_feeder.scanner import measures
 from tui_feeder.scanner.column_fit import fitting, shared_out
 from tui_feeder.scanner.fields import Field, Kind, Subject, field_table
@@ -29,7 +29,7 @@ class CellContext:
     """What the cells depend on besides the symbol."""
 
     glyphs: Glyphs
-    timeframe: int  # of the chart, seconds; the EMA distance is taken on it
+    timeframe: int  # of the chart, seconds; the indicators are those of it
     now: int  # exchange time, ms; when the ages were last drawn
     tenths: bool = True  # ages under ten seconds with a digit after the point
 
@@ -53,7 +53,7 @@ class ColumnNeeds:
     """What the choice of columns depends on."""
 
     timeframes: tuple[int, ...]  # seconds, of the snapshot
-    ema_periods: tuple[int, ...]  # closes
+    indicators: tuple[IndicatorView, ...]  # of the snapshot
     timeframe: int  # seconds, of the chart
     names: int = 12  # cells of the longest symbol
     sorted_by: tuple[str, ...] = ()  # names of fields; their columns are always shown
@@ -150,14 +150,18 @@ def _held(subject: Subject, context: CellContext) -> tuple[str, Role]:
     return cells.minutes_text(max(0, subject.now - found.since)), Role.MUTED
 
 
-def _ema(width: int) -> CellOf:
+def _indicator(width: int, measure: measures.IndicatorMeasure) -> CellOf:
     def cell(subject: Subject, context: CellContext) -> tuple[str, Role]:
-        distance = measures.ema_distance(subject.view, context.timeframe)
-        if distance is None:
+        value = measure.value(subject.view, context.timeframe)
+        if value is None:
             return "warmup~", Role.MUTED
         state = measures.timeframe_of(subject.view, context.timeframe)
-        mark = "%" if state is None else "*" if state.partial else "~" if state.warming else "%"
-        return cells.percent_text(distance, width - 2) + mark, _signed(distance)
+        mark = "%" if measure.percent else " "
+        if state is not None:
+            mark = "*" if state.partial else "~" if state.warming else mark
+        if measure.percent:
+            return cells.percent_text(value, width - 2) + mark, _signed(value)
+        return cells.price_text(value, 1, width - 2) + mark, Role.TEXT
 
     return cell
 
@@ -250,7 +254,7 @@ _SHOWN_BY = {f"near({level})": f"from({level})" for level in measures.LEVELS}
 #: Keys in the order of their worth, the one to be left out last first; of the trends the longest timeframe's.
 WORTH = (
     "price", "24h", "align", "1m", "vol", "age", "trend", "va", "from(poc)", "relvol", "range", "spark",
-    "ema", "held", "from(vwap)", "gaps", "from(vah)", "from(val)", "poc", "vwap", "vah", "val",
+    "indicator", "held", "from(vwap)", "gaps", "from(vah)", "from(val)", "poc", "vwap", "vah", "val",
 )  # fmt: skip
 
 #: Headings of columns that are there only while the rows are sorted by them.
@@ -306,14 +310,14 @@ def _worth(key: str, timeframes: Sequence[int]) -> tuple[int, int]:
     frames = [f"trend.{timeframe_label(timeframe)}" for timeframe in reversed(timeframes)]
     if key in frames:
         return WORTH.index("trend"), frames.index(key)
-    name = "ema" if key.startswith("ema.") else key
+    name = key if key in WORTH else "indicator" if "." in key else key
     return (WORTH.index(name) if name in WORTH else len(WORTH)), 0
 
 
 def _table(needs: ColumnNeeds) -> list[Column]:
     """Every column in the order they stand in, mark and symbol first."""
     names = min(needs.names, LONGEST_NAME)
-    fields = field_table(needs.timeframes, needs.ema_periods)
+    fields = field_table(needs.timeframes, needs.indicators)
     wanted = [_SHOWN_BY.get(name, name) for name in needs.sorted_by]
     label = timeframe_label(needs.timeframe)
     columns = [
@@ -330,9 +334,11 @@ def _table(needs: ColumnNeeds) -> list[Column]:
         Column("held", "HELD", 5, _held, "held", group=HISTORY, more=1),
         *(_trend_column(timeframe, 3) for timeframe in needs.timeframes),
     ]
-    if len(needs.ema_periods) > 1:
-        heading = f"E{needs.ema_periods[0]}-{needs.ema_periods[-1]} {label}"[:9]
-        columns.append(Column(f"ema.{label}", heading, 10, _ema(10), f"ema.{label}", group=HISTORY, more=1))
+    columns += [
+        Column(f"{measure.name}.{label}", f"{measure.heading} {label}"[:9], 10, _indicator(10, measure),
+               f"{measure.name}.{label}", group=HISTORY, more=1)
+        for measure in measures.indicator_measures(needs.indicators)
+    ]  # fmt: skip
     columns.append(Column("va", "VA", 3, _position, "va", group=HISTORY, more=1))
     columns += [
         Column(f"from({level})", heading, width, _distance(width, level), f"from({level})",

@@ -108,7 +108,7 @@ class Grid:
             resort: bring the rows into the order of their present values; without it only symbols that
                 came or went change the order, so that rows do not jump under the reader's eye.
         """
-        shape = (snapshot.timeframes, snapshot.ema_periods)
+        shape = (snapshot.timeframes, snapshot.indicators)
         if shape != self._shape:
             self._shape, self.fields = shape, field_table(*shape)
             try:

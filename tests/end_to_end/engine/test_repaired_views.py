@@ -114,7 +114,8 @@ def test_a_replay_counts_a_symbol_again_whose_minutes_were_repaired(store: Store
         scratch = load_pipeline(store, Config(), "X", at).timeframe_states()
         wait(
             lambda: (
-                [t.emas for t in replay_monitor.snapshot().symbols[0].timeframes] == [s.emas for s in scratch]
+                [t.values for t in replay_monitor.snapshot().symbols[0].timeframes]
+                == [s.values for s in scratch]
             )
         )
         assert replay_monitor.snapshot().symbols[0].price == store.read("X", 0, at)["close"][-1]
@@ -122,7 +123,8 @@ def test_a_replay_counts_a_symbol_again_whose_minutes_were_repaired(store: Store
         scratch = load_pipeline(store, Config(), "X", at).timeframe_states()
         wait(
             lambda: (
-                [t.emas for t in replay_monitor.snapshot().symbols[0].timeframes] == [s.emas for s in scratch]
+                [t.values for t in replay_monitor.snapshot().symbols[0].timeframes]
+                == [s.values for s in scratch]
             )
         )
     finally:

@@ -10,7 +10,7 @@ from feed import until
 from holding import BTC, ETH, NOON, all_live, exchange_of, feed_of
 
 from tui_feeder.engine.core.clock import ExchangeClock
-from tui_feeder.engine.exchanges.binance import markets as adapter
+from tui_feeder.engine.exchanges.binance import exchange as adapter
 
 
 class Wall:

@@ -187,8 +187,8 @@ def test_nothing_after_the_moment_is_shown(path: Path) -> None:
             assert view.price == candles["close"][(moment - MIDNIGHT) // MINUTE_MS - 1]
             fast = replay_monitor.ema_lines("AUSDT", 3_600, 50)[0][-1]
             hourly = next(frame for frame in view.timeframes if frame.timeframe == 3_600)
-            assert hourly.emas[0] is not None
-            assert fast == pytest.approx(hourly.emas[0], rel=1e-9)
+            assert hourly.values[0] is not None
+            assert fast == pytest.approx(hourly.values[0], rel=1e-9)
             profile = replay_monitor.profile("AUSDT")
             assert profile is not None
             assert profile.last_minute == moment - MINUTE_MS

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from fake_monitor import PERIODS, TIMEFRAMES, FakeMonitor, with_troubles
+from fake_monitor import INDICATORS, TIMEFRAMES, FakeMonitor, with_troubles
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ from tui_feeder.scanner.completion import completions, hint
 from tui_feeder.scanner.fields import Kind, Subject, Subjects, field_table
 from tui_feeder.scanner.filter_language import MAX_LENGTH, OPERATORS, FilterError, parse
 
-FIELDS = field_table(TIMEFRAMES, PERIODS)
+FIELDS = field_table(TIMEFRAMES, INDICATORS)
 LABELS = {60: "1m", 300: "5m", 900: "15m", 3_600: "1h", 14_400: "4h"}
 
 

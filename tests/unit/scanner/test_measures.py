@@ -3,17 +3,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fake_monitor import TIMEFRAMES, FakeMonitor
+from fake_monitor import INDICATORS, TIMEFRAMES, FakeMonitor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_feeder.monitor import AlertView, SymbolState, SymbolView, TimeframeView
+from tui_feeder.monitor import AlertView, IndicatorView, SymbolState, SymbolView, TimeframeView
 from tui_feeder.scanner.fields import Kind, Subject, Subjects, field_table
 from tui_feeder.scanner.measures import (
     LEVELS,
     alignment,
     distance_percent,
-    ema_distance,
+    indicator_measures,
     level_distance,
     level_price,
     range_percent,
@@ -92,15 +92,33 @@ def test_position_against_the_value_area_and_spread_of_the_emas() -> None:
     ]  # fmt: skip
     frame = TimeframeView(3_600, 0, 1.0, None, (102.0, 95.0, 100.0), False)
     view = replace(view, timeframes=(frame,))
-    assert ema_distance(view, 3_600) == pytest.approx(2.0)
-    assert ema_distance(view, 60) is None
-    assert ema_distance(replace(view, timeframes=(replace(frame, emas=(None, 1.0)),)), 3_600) is None
+    periods = (21, 50, 89)
+    (spread,) = indicator_measures([IndicatorView("ema", "EMA", n, "quote asset", True) for n in periods])
+    assert (spread.name, spread.title, spread.heading) == ("ema", "EMA 21 against EMA 89", "E21-89")
+    assert spread.value(view, 3_600) == pytest.approx(2.0)
+    assert spread.value(view, 60) is None
+    assert spread.value(replace(view, timeframes=(replace(frame, values=(None, 1.0, 1.0)),)), 3_600) is None
+
+
+def test_indicators_with_a_scale_of_their_own_are_shown_each_and_a_single_price_is_not() -> None:
+    indicators = (
+        IndicatorView("ema", "EMA", 21, "quote asset", True),
+        IndicatorView("osc", "Oscillator", 7, "points", False),
+        IndicatorView("osc", "Oscillator", 14, "points", False),
+    )
+    view = view_of()
+    view = replace(view, timeframes=(TimeframeView(300, 0, 1.0, None, (9.0, 55.5, None), False),))
+    found = indicator_measures(indicators)
+    assert [(measure.name, measure.title, measure.heading, measure.unit) for measure in found] == [
+        ("osc7", "Oscillator 7", "OSC7", "points"), ("osc14", "Oscillator 14", "OSC14", "points"),
+    ]  # fmt: skip
+    assert [measure.value(view, 300) for measure in found] == [55.5, None]
 
 
 def test_every_field_has_a_value_of_its_kind_or_none() -> None:
     monitor = FakeMonitor(12)
     monitor.alerts = (AlertView(1, 0, "r", "price", "ETHUSDT", ""), AlertView(2, 0, "r", "price", None, ""))
-    fields = field_table(TIMEFRAMES, (21, 89))
+    fields = field_table(TIMEFRAMES, INDICATORS)
     known = Subjects(monitor.snapshot(), pinned=["SOLUSDT"], noted=["BTCUSDT"])
     empty = Subject(SymbolView("NEWUSDT", SymbolState.WAITING, "", 2), monitor.now)
     types = {Kind.WORD: str, Kind.NAME: str, Kind.FLAG: bool}
@@ -117,7 +135,7 @@ def test_every_field_has_a_value_of_its_kind_or_none() -> None:
 
 
 def test_fields_are_found_by_the_words_of_their_titles_and_other_names() -> None:
-    fields = field_table(TIMEFRAMES, (21, 89))
+    fields = field_table(TIMEFRAMES, INDICATORS)
     found = lambda text: [name for name, field in fields.items() if field.found_by(text)]  # noqa: E731
     assert found("volume")[:2] == ["vol", "relvol"]
     assert found("turnover") == ["vol"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fake_monitor import PERIODS, TIMEFRAMES, FakeMonitor, with_troubles
+from fake_monitor import INDICATORS, TIMEFRAMES, FakeMonitor, with_troubles
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -30,7 +30,7 @@ counts = st.sampled_from([0, 1, 3, 12, 20, 40, 600])
 
 def laid_out(size: Size, symbols: int, sorted_by: tuple[str, ...] = ()) -> tuple[Places, set[str]]:
     """The places and the columns of a terminal."""
-    needs = ColumnNeeds(TIMEFRAMES, PERIODS, 3_600, 12, sorted_by, charts_go_below(size, symbols))
+    needs = ColumnNeeds(TIMEFRAMES, INDICATORS, 3_600, 12, sorted_by, charts_go_below(size, symbols))
     where = places(size, symbols, full_width(needs))
     return where, {column.key for column in columns_for(where.grid.width, needs)}
 

@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from fake_monitor import PERIODS, TIMEFRAMES, FakeMonitor, with_troubles
+from fake_monitor import INDICATORS, TIMEFRAMES, FakeMonitor, with_troubles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -24,7 +24,7 @@ from tui_feeder.widgets.overview_columns import (
 from tui_feeder.widgets.overview_grid import Grid, SortKey, sort_keys
 from tui_feeder.widgets.palette import GLYPHS, Role
 
-NEEDS = ColumnNeeds(TIMEFRAMES, PERIODS, 3_600)
+NEEDS = ColumnNeeds(TIMEFRAMES, INDICATORS, 3_600)
 
 
 def grid_of(monitor: FakeMonitor, width: int = 80) -> Grid:
@@ -43,9 +43,10 @@ def lines_of(grid: Grid, monitor: FakeMonitor, height: int = 30) -> list[str]:
 
 
 MANY = (60, 180, 300, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400)
-fields = st.sampled_from(sorted(field_table(TIMEFRAMES, PERIODS)))
+fields = st.sampled_from(sorted(field_table(TIMEFRAMES, INDICATORS)))
 needed = st.builds(
-    ColumnNeeds, st.sampled_from([(), (60,), TIMEFRAMES, MANY]), st.sampled_from([PERIODS, (21,), ()]),
+    ColumnNeeds, st.sampled_from([(), (60,), TIMEFRAMES, MANY]),
+    st.sampled_from([INDICATORS, INDICATORS[:1], ()]),
     st.just(3_600), st.integers(4, 20), st.lists(fields, max_size=2).map(tuple), st.booleans(),
 )  # fmt: skip
 
@@ -64,7 +65,9 @@ def test_columns_fill_every_width_exactly_and_wider_never_shows_less(width: int,
         assert {"price", "1m", "24h", "vol", "align", "age"} <= keys
     by_worth = sorted(
         (c for c in columns_for(2_000, needs)[2:] if not needs.sorted_by),
-        key=lambda column: WORTH.index(column.key.split(".")[0]),
+        key=lambda column: WORTH.index(
+            "indicator" if column.key.startswith("ema.") else column.key.split(".")[0]
+        ),
     )
     shown = [column.key in keys for column in by_worth if not column.key.startswith("trend.")]
     assert shown == sorted(shown, reverse=True) or "trend" in "".join(keys)
@@ -76,7 +79,7 @@ def test_the_column_sorted_by_is_always_there_and_marked(width: int, field: str,
     monitor = FakeMonitor(3)
     grid = grid_of(monitor, width)
     grid.sort_by(field)
-    grid.set_columns(columns_for(width, ColumnNeeds(TIMEFRAMES, PERIODS, 3_600, names, (field,))))
+    grid.set_columns(columns_for(width, ColumnNeeds(TIMEFRAMES, INDICATORS, 3_600, names, (field,))))
     headings = "".join(text for text, _ in grid.headings(GLYPHS["braille"]))
     assert cell_len(headings) == width
     assert sum(headings.count(mark) for mark in "▾▴") == 1, (field, headings)

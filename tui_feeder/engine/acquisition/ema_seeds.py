@@ -12,6 +12,7 @@ import asyncio
 
 import numpy as np
 
+from tui_feeder.engine.analytics.indicators import longest_span
 from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.core.candle import SECOND_MS, Rows, faulty
 from tui_feeder.engine.derived.inputs import SEED, Seed, SymbolInputs
@@ -22,7 +23,7 @@ _TRIES = 3
 
 
 def bars_needed(settings: PipelineSettings) -> int:
-    """Computes how many bars of a timeframe its EMAs need before and inside the history.
+    """Computes how many bars of a timeframe its indicators need before and inside the history.
 
     Args:
         settings: what is derived.
@@ -30,7 +31,7 @@ def bars_needed(settings: PipelineSettings) -> int:
     Returns:
         Number of bars.
     """
-    return -(-_BARS * max(settings.ema_periods, default=0) // _BARS_FOR_PERIOD)
+    return -(-_BARS * longest_span(settings) // _BARS_FOR_PERIOD)
 
 
 def short_timeframes(settings: PipelineSettings, inputs: SymbolInputs, start: int, end: int) -> list[int]:
@@ -64,7 +65,7 @@ async def read_seed(
     Args:
         exchange: asked for them.
         symbol: whose.
-        settings: the longest period of the EMAs tells how many are needed.
+        settings: its slowest indicator tells how many are needed.
         timeframe: of the bars, seconds.
         start: where the history begins, ms.
 

@@ -19,7 +19,7 @@ from tui_feeder.engine.alerts.rules import (
     SavedState,
     alert_for,
 )
-from tui_feeder.engine.analytics.message import Message, ema_name, span_name, trend_name
+from tui_feeder.engine.analytics.message import Message, indicator_name, span_name, trend_name
 from tui_feeder.engine.analytics.quantiles import PROBABILITIES
 from tui_feeder.engine.core.candle import Candle, timeframe_label
 
@@ -185,27 +185,27 @@ class AlertRules:
         if _stale(rule, message):
             return UNSEEN
         trend = message.trends.get(trend_name(rule.timeframe), "Neutral")
-        resting = None if self._longest is None else ema_name(self._longest, rule.timeframe)
-        if trend == "Neutral" or resting not in message.emas or resting in message.warming:
+        resting = None if self._longest is None else indicator_name("ema", self._longest, rule.timeframe)
+        if trend == "Neutral" or resting not in message.indicators or resting in message.warming:
             return UNSEEN
         return Finding(trend, f"{message.symbol}: trend {timeframe_label(rule.timeframe)} turned {trend}")
 
     def _ema_cross(self, rule: Rule, state: RuleState, candle: Candle, message: Message) -> Finding:
         fast, slow = min(rule.periods), max(rule.periods)
-        names = [ema_name(period, rule.timeframe) for period in (fast, slow)]
-        if _stale(rule, message) or any(n not in message.emas or n in message.warming for n in names):
+        names = [indicator_name("ema", period, rule.timeframe) for period in (fast, slow)]
+        if _stale(rule, message) or any(n not in message.indicators or n in message.warming for n in names):
             return UNSEEN
-        value, level = (message.emas[name] for name in names)
+        value, level = (message.indicators[name] for name in names)
         label = timeframe_label(rule.timeframe)
         return _side(rule, value, level, f"{message.symbol}: EMA {fast} {{}} EMA {slow} on {label}")
 
     def _price(self, rule: Rule, state: RuleState, candle: Candle, message: Message) -> Finding:
         if rule.level == "ema":
             (period,) = rule.periods
-            name = ema_name(period, rule.timeframe)
-            if _stale(rule, message) or name not in message.emas or name in message.warming:
+            name = indicator_name("ema", period, rule.timeframe)
+            if _stale(rule, message) or name not in message.indicators or name in message.warming:
                 return UNSEEN
-            level = message.emas[name]
+            level = message.indicators[name]
             words = f"EMA {period} on {timeframe_label(rule.timeframe)}"
         else:
             profile = message.profile

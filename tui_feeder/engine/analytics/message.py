@@ -4,8 +4,8 @@ The form is fixed by ``docs/message.schema.json``. The order of the fields never
 are left out, and numbers are written in the shortest form that reads back the same.
 
 Names: closes are ``close_1m close_5m close_15m close_60m close_4h``, and for other timeframes ``close_``
-and minutes (``30m``), hours (``2h``) or ``1d``; one hour alone is ``60m``, as consumers know it. EMAs and
-trends end in ``1min 5min 15min 30min``, ``1h 4h``, ``1d``; so do ``partial`` and ``warming``.
+and minutes (``30m``), hours (``2h``) or ``1d``; one hour alone is ``60m``, as consumers know it. Indicators
+and trends end in ``1min 5min 15min 30min``, ``1h 4h``, ``1d``; so do ``partial`` and ``warming``.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: int  # close time of the minute, ms, inclusive
     revision: int  # 0, then one more each time the minute is corrected
     closes: dict[str, float]  # by field name, of the last completed bars
-    emas: dict[str, float]
+    indicators: dict[str, float]  # likewise
     trends: dict[str, Trend]
     peak: PeakVolume | None = None
     quantiles: dict[str, Quartet] | None = None  # by field
     profile: ProfileFigures | None = None
     partial: tuple[str, ...] = ()  # timeframes whose last due bar is absent or lacks minutes
-    warming: tuple[str, ...] = ()  # EMAs that are present and have not converged, or lack bars
+    warming: tuple[str, ...] = ()  # indicators that are present and have not converged, or lack bars
 
 
 def span_name(timeframe: int) -> str:
-    """Formats a timeframe as it ends the names of EMAs and trends: ``5min``, ``1h``, ``1d``.
+    """Formats a timeframe as it ends the names of indicators and trends: ``5min``, ``1h``, ``1d``.
 
     Args:
         timeframe: seconds.
@@ -73,17 +73,18 @@ def close_name(timeframe: int) -> str:
     return "close_60m" if timeframe == 3600 else f"close_{timeframe_label(timeframe)}"
 
 
-def ema_name(period: int, timeframe: int) -> str:
-    """Names the field of an EMA: ``ema21_1min``.
+def indicator_name(kind: str, period: int, timeframe: int) -> str:
+    """Names the field of an indicator: ``ema21_1min``.
 
     Args:
+        kind: name of its kind, as ``ema``.
         period: bars.
         timeframe: seconds.
 
     Returns:
         The field name.
     """
-    return f"ema{period}_{span_name(timeframe)}"
+    return f"{kind}{period}_{span_name(timeframe)}"
 
 
 def trend_name(timeframe: int) -> str:
@@ -117,7 +118,7 @@ def encode(message: Message) -> bytes:
         "timestamp": message.timestamp,
         "revision": message.revision,
         **message.closes,
-        **message.emas,
+        **message.indicators,
         **message.trends,
     }
     if (peak := message.peak) is not None:

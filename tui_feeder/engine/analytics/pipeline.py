@@ -85,14 +85,14 @@ class SymbolPipeline:
             rows: one-minute candles, dtype ROW, sorted, unique; holes are allowed, it may be empty.
             revision: of the last minute's message.
             seeds: by timeframe (seconds), the exchange's own bars from before ``rows``; they only seed the
-                EMAs of that timeframe.
+                indicators of that timeframe.
             before: ranges of the stored days before ``rows`` begins, of which the profile may need some.
         """
         seeds = seeds or {}
         self.last_open_time = int(rows["open_time"][-1]) if len(rows) else None
         self.minutes = len(rows)
         for line in self._every:
-            line.clear(self.settings.ema_periods if line.published else ())
+            line.clear()
             line.load(rows, seeds.get(line.timeframe))
         if self._volumes:
             self._load_peak(rows)
@@ -156,7 +156,7 @@ class SymbolPipeline:
         """
         self.last_open_time, self.minutes = state.last, state.minutes
         for line in self._every:
-            line.restore(self.settings.ema_periods if line.published else (), state.lines[line.timeframe])
+            line.restore(state.lines[line.timeframe])
         self._peak.restore(state.peak)
         self._quantiles.restore(state.quantiles)
         self._time_of_day.restore(state.time_of_day)
@@ -233,26 +233,26 @@ class SymbolPipeline:
     def _publish(self, minute: int, revision: int) -> Message:
         if (last := self._message) is not None and not self._stale:
             # The usual minute: if a timeframe has a new bar, it is the first, and its fields are there.
-            closes, emas, trends = last.closes, last.emas, last.trends
+            closes, values, trends = last.closes, last.indicators, last.trends
             partial, warming = last.partial, last.warming
             line = self._lines[0]
             if line.steady:
-                closes, emas = closes.copy(), emas.copy()
+                closes, values = closes.copy(), values.copy()
                 closes[line.close_name] = line.closes[-1]
-                for name, ema in zip(line.ema_names, line.emas, strict=True):
-                    if ema.value is not None:
-                        emas[name] = ema.value
-                if line.emas and trends[line.trend_name] != (trend := line.trend or "Neutral"):
+                for name, indicator in zip(line.names, line.indicators, strict=True):
+                    if indicator.value is not None:
+                        values[name] = indicator.value
+                if line.longest is not None and trends[line.trend_name] != (trend := line.trend or "Neutral"):
                     trends = trends | {line.trend_name: trend}
         else:
-            closes, emas, trends, partial, warming = self._all_values()
+            closes, values, trends, partial, warming = self._all_values()
         self._stale = False
         return Message(
             symbol=self.symbol,
             timestamp=minute + MINUTE_MS - 1,
             revision=revision,
             closes=closes,
-            emas=emas,
+            indicators=values,
             trends=trends,
             peak=self._peak_volume() if self._volumes else None,
             quantiles=self._quantiles.quartets if self._volumes else None,
@@ -264,9 +264,9 @@ class SymbolPipeline:
     def _all_values(
         self,
     ) -> tuple[dict[str, float], dict[str, float], dict[str, Trend], tuple[str, ...], tuple[str, ...]]:
-        """Closes, EMAs and trends of every timeframe, and what is partial and warming."""
+        """Closes, indicators and trends of every timeframe, and what is partial and warming."""
         closes: dict[str, float] = {}
-        emas: dict[str, float] = {}
+        values: dict[str, float] = {}
         trends: dict[str, Trend] = {}
         partial: list[str] = []
         warming: list[str] = []
@@ -275,14 +275,14 @@ class SymbolPipeline:
                 closes[line.close_name] = line.closes[-1]
                 if line.partial:
                     partial.append(line.span)
-            for name, ema in zip(line.ema_names, line.emas, strict=True):
-                if ema.value is not None:
-                    emas[name] = ema.value
-                    if ema.warming:
+            for name, indicator in zip(line.names, line.indicators, strict=True):
+                if indicator.value is not None:
+                    values[name] = indicator.value
+                    if indicator.warming:
                         warming.append(name)
-            if line.emas:
+            if line.longest is not None:
                 trends[line.trend_name] = line.trend or "Neutral"
-        return closes, emas, trends, tuple(partial), tuple(warming)
+        return closes, values, trends, tuple(partial), tuple(warming)
 
     def _peak_volume(self) -> PeakVolume | None:
         largest, line = self._peak.largest, self._all[_PEAK_TREND_TIMEFRAME]
@@ -304,8 +304,8 @@ class SymbolPipeline:
                 line.bar_time,
                 line.closes[-1] if line.closes else None,
                 line.trend,
-                tuple(ema.value for ema in line.emas),
-                any(ema.value is None or ema.warming for ema in line.emas),
+                tuple(indicator.value for indicator in line.indicators),
+                any(indicator.value is None or indicator.warming for indicator in line.indicators),
                 line.minutes_lacking,
                 line.bars_lacking,
                 line.trend_since,

@@ -19,7 +19,7 @@ class PipelineSettings:
     """
 
     timeframes: tuple[int, ...]  # seconds, ascending
-    ema_periods: tuple[int, ...]  # none: neither EMAs nor trends
+    ema_periods: tuple[int, ...]  # none: neither indicators nor trends
     trend_rule: str  # one of trend.RULES
     volume_lookback_days: int  # 0: neither maximum volume nor quantiles
     profile: ProfileSettings | None  # None: no volume profile

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.engine.analytics.aggregate import Bar, LiveBar, LiveBarState, buckets, minutes_in, omitted_in
-from tui_feeder.engine.analytics.ema import Ema, EmaState, known
+from tui_feeder.engine.analytics.ema import Ema, known
 from tui_feeder.engine.analytics.ema import ema as series
-from tui_feeder.engine.analytics.message import close_name, ema_name, span_name, trend_name
+from tui_feeder.engine.analytics.indicators import chosen
+from tui_feeder.engine.analytics.message import close_name, indicator_name, span_name, trend_name
 from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.analytics.trend import Trend, trend_of
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Rows, to_candles
@@ -24,8 +26,8 @@ class TimeframeState(msgspec.Struct, frozen=True, gc=False):
     bar_time: int | None  # open time of that bar; None while there is none
     close: float | None
     trend: Trend | None  # None while the EMA it rests on is absent
-    emas: tuple[float | None, ...]  # in the order of the settings' ema_periods
-    warming: bool  # an EMA is absent, has not converged, or rests on bars some of which are absent
+    values: tuple[float | None, ...]  # of the indicators, in the order of indicators.chosen
+    warming: bool  # an indicator is absent, has not converged, or rests on bars some of which are absent
     minutes_lacking: int  # in that bar
     bars_lacking: int  # that were due after it
     trend_since: int | None = None  # ms, end of the bar with which the trend became that, where known
@@ -39,7 +41,7 @@ class LineState(msgspec.Struct, frozen=True, array_like=True):
     due: int | None
     closes: list[float]
     minutes_lacking: int
-    emas: list[EmaState]
+    indicators: list[Any]  # the state of each, of its kind's type, in the order of indicators.chosen
     trend_since: int | None
 
 
@@ -50,8 +52,9 @@ class Line:
     """
 
     __slots__ = (
-        "_frame", "_listed", "_omitted", "bar", "bar_time", "close_name", "closes", "due", "ema_names",
-        "emas", "longest", "minutes_lacking", "published", "rule", "shortest", "span", "steady", "timeframe",
+        "_chosen", "_frame", "_listed", "_omitted", "bar", "bar_time", "close_name", "closes", "due",
+        "indicators", "longest", "minutes_lacking", "names", "published", "rule", "shortest", "span",
+        "steady", "timeframe",
         "trend", "trend_name", "trend_since",
     )  # fmt: skip
 
@@ -64,25 +67,23 @@ class Line:
         self.span = span_name(timeframe)
         self.close_name = close_name(timeframe)
         self.trend_name = trend_name(timeframe)
-        periods = settings.ema_periods if self.published else ()
-        self.ema_names = tuple(ema_name(period, timeframe) for period in periods)
-        self.clear(periods)
+        self._chosen = chosen(settings) if self.published else ()
+        #: Of the fields of the indicators.
+        self.names = tuple(indicator_name(kind.name, period, timeframe) for kind, period in self._chosen)
+        self.clear()
 
-    def clear(self, periods: tuple[int, ...]) -> None:
-        """Forgets everything.
-
-        Args:
-            periods: periods of the EMAs, bars.
-        """
+    def clear(self) -> None:
+        """Forgets everything."""
         self.bar = LiveBar(self.timeframe, self._listed, self._omitted)
         self.bar_time: int | None = None  # of the last completed bar
         self.due: int | None = None  # the last bar that was due, whether it is there or absent
         self.closes: deque[float] = deque(maxlen=3)
         self.minutes_lacking = 0  # in the last completed bar
-        self.steady = False  # the last two bars were whole, and no EMA is absent or warming
-        self.emas = tuple(Ema(period) for period in periods)
-        self.shortest = min(self.emas, key=lambda ema: ema.period, default=None)
-        self.longest = max(self.emas, key=lambda ema: ema.period, default=None)
+        self.steady = False  # the last two bars were whole, and no indicator is absent or warming
+        self.indicators = tuple(kind.make(period) for kind, period in self._chosen)
+        emas = [indicator for indicator in self.indicators if isinstance(indicator, Ema)]
+        self.shortest = min(emas, key=lambda ema: ema.period, default=None)  # trends rest on these two
+        self.longest = max(emas, key=lambda ema: ema.period, default=None)
         self.trend: Trend | None = None  # after the last completed bar; None while an EMA it needs is absent
         self.trend_since: int | None = None  # ms, end of the bar with which it became that, where known
 
@@ -99,10 +100,10 @@ class Line:
         self.bar_time = self.due = time
         self.minutes_lacking = bar.lacking
         self.closes.append(close)
-        for ema in self.emas:
-            if ema.warming or ema.value is None:
+        for indicator in self.indicators:
+            if indicator.warming or indicator.value is None:
                 self.steady = False
-            ema.add(close)
+            indicator.add(close)
         self.steady = self.steady and not self.minutes_lacking
         if self.longest is not None and (trend := self._trend_now()) != self.trend:
             self.trend, self.trend_since = trend, time + self._frame
@@ -120,8 +121,8 @@ class Line:
     def _miss(self, due: int) -> None:
         """All bars behind the last one that was due are absent, up to the one that opened at ``due``."""
         if bars := self._absent(self.due or 0, due):
-            for ema in self.emas:
-                ema.miss(bars)
+            for indicator in self.indicators:
+                indicator.miss(bars)
         self.due = due
 
     def _absent(self, after: int, until: int) -> int:
@@ -152,7 +153,7 @@ class Line:
 
         Args:
             rows: shape (n,), dtype ROW, one-minute candles, sorted.
-            seed: bars of this timeframe from before, for the EMAs alone; None without.
+            seed: bars of this timeframe from before, for the indicators alone; None without.
         """
         parts = buckets(rows, self.timeframe)
         times, closes = parts.open_times, np.ascontiguousarray(rows["close"][parts.ends - 1])
@@ -176,7 +177,11 @@ class Line:
                 steps[place] = self._absent(int(times[place]), int(times[place + 1]) - self._frame)
         places = np.flatnonzero(steps)
         absent = list(zip((places + 1).tolist(), steps[places].tolist(), strict=True))
-        values = {ema.period: ema.load(closes, absent) for ema in self.emas}
+        values: dict[int, list[float]] = {}  # by period, of the EMAs
+        for indicator in self.indicators:
+            loaded = indicator.load(closes, absent)
+            if isinstance(indicator, Ema):
+                values[indicator.period] = loaded
         self.trend = self._trend_now()
         self.trend_since = self._find_change(own, closes, values)
         for candle in to_candles(rows[parts.rest :]):
@@ -219,23 +224,25 @@ class Line:
 
     def state(self) -> LineState:
         """Everything later values follow from."""
-        emas = [ema.state() for ema in self.emas]
+        states = [indicator.state() for indicator in self.indicators]
         return LineState(
-            self.bar.state(), self.bar_time, self.due, list(self.closes), self.minutes_lacking, emas,
+            self.bar.state(), self.bar_time, self.due, list(self.closes), self.minutes_lacking, states,
             self.trend_since,
         )  # fmt: skip
 
-    def restore(self, periods: tuple[int, ...], state: LineState) -> None:
+    def restore(self, state: LineState) -> None:
         """Continues from a saved state.
 
         Args:
-            periods: periods of the EMAs, bars, as they were when it was saved.
-            state: what :meth:`state` returned.
+            state: what :meth:`state` returned, with equal settings.
+
+        Raises:
+            msgspec.ValidationError: the state of an indicator is none of its kind.
         """
-        self.clear(periods)
+        self.clear()
         self.bar.restore(state.bar)
         self.bar_time, self.due, self.minutes_lacking = state.bar_time, state.due, state.minutes_lacking
         self.closes.extend(state.closes)
-        for ema, ema_state in zip(self.emas, state.emas, strict=True):
-            ema.restore(ema_state)
+        for (kind, _), indicator, kept in zip(self._chosen, self.indicators, state.indicators, strict=True):
+            indicator.restore(msgspec.convert(kept, kind.state))
         self.trend, self.trend_since = self._trend_now(), state.trend_since

@@ -22,6 +22,8 @@ import msgspec
 import numpy as np
 
 from tui_feeder.config import Config
+from tui_feeder.engine.analytics.ema import Ema
+from tui_feeder.engine.analytics.indicators import chosen
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.analytics.pipeline import PipelineState, SymbolPipeline
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
@@ -170,7 +172,10 @@ def resume(
         rows = rows[inside(rows, present)]
     pipeline = SymbolPipeline(symbol, settings)
     place = int(np.searchsorted(rows["open_time"], last, side="right"))
-    pipeline.restore(state, rows[:place])
+    try:
+        pipeline.restore(state, rows[:place])
+    except msgspec.ValidationError as error:
+        raise UnusableCheckpoint(f"they cannot be read: {error}") from error
     for candle in to_candles(rows[place:]):
         message = count_minute(store, pipeline, candle)
         if counted is not None:
@@ -221,6 +226,9 @@ def _digest(settings: PipelineSettings, inputs: SymbolInputs, start: int) -> byt
     made = blake2b(repr(settings).encode(), digest_size=16)
     if settings.omitted:  # apart, so that the numbers of symbols without any are those of before
         made.update(repr(settings.omitted).encode())
+    # Likewise: the settings name the periods of the EMAs.
+    others = [f"{kind.name}{period}" for kind, period in chosen(settings) if kind.make is not Ema]
+    made.update(" ".join(others).encode())
     for timeframe, bars in sorted(inputs.seeds_before(start).items()):
         if timeframe in settings.timeframes:
             made.update(f" {timeframe} {len(bars)} ".encode() + bars.tobytes())

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from tui_feeder.config import Config
+from tui_feeder.engine.analytics.indicators import longest_span
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, ranges_of
 from tui_feeder.engine.analytics.settings import PipelineSettings
@@ -120,7 +121,7 @@ def earliest_start(end: int, settings: PipelineSettings) -> int:
     Returns:
         A midnight, ms; no older candle would leave a trace in any number.
     """
-    bars = _BARS_A_PERIOD * max(settings.ema_periods, default=0)
+    bars = _BARS_A_PERIOD * longest_span(settings)
     longest = bars * max(settings.timeframes) * SECOND_MS
     return (end - max(longest, (settings.volume_lookback_days + 2) * DAY_MS)) // DAY_MS * DAY_MS
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from tui_feeder.config import Config
+from tui_feeder.engine.analytics.indicators import IndicatorKind, chosen
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
@@ -44,6 +45,18 @@ def analysed(config: Config) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if not config.application.enable_technical_analysis:
         return (60,), ()
     return config.technical_analysis.timeframes, config.technical_analysis.ema_periods
+
+
+def indicators_of(config: Config) -> tuple[tuple[IndicatorKind, int], ...]:
+    """Lists the indicators of each timeframe.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        Kind and period (bars), in the order of a message's fields; none without technical analysis.
+    """
+    return chosen(pipeline_settings(config, "", None))
 
 
 def pipeline_settings(

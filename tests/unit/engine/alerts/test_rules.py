@@ -108,7 +108,7 @@ def test_averages_that_are_not_converged_are_not_compared() -> None:
     ):
         emas = {"ema21_1min": fast, "ema89_1min": 100.0}
         given_: dict[str, Any] = {
-            "emas": emas,
+            "indicators": emas,
             "trends": {"trend_1min": trend},
             "warming": ("ema89_1min",) if warming else (),
         }

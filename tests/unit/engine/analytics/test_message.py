@@ -7,7 +7,14 @@ import pytest
 from messages import SCHEMA, valid
 from samples import MIDNIGHT
 
-from tui_feeder.engine.analytics.message import Message, PeakVolume, close_name, ema_name, encode, trend_name
+from tui_feeder.engine.analytics.message import (
+    Message,
+    PeakVolume,
+    close_name,
+    encode,
+    indicator_name,
+    trend_name,
+)
 from tui_feeder.engine.analytics.profile.day_profile import ProfileFigures
 
 FULL = Message(
@@ -15,7 +22,7 @@ FULL = Message(
     timestamp=MIDNIGHT + 59_999,
     revision=2,
     closes={"close_1m": 0.00001234, "close_60m": 100.0},
-    emas={"ema21_1min": 0.1 + 0.2, "ema89_4h": 1e-8},
+    indicators={"ema21_1min": 0.1 + 0.2, "ema89_4h": 1e-8},
     trends={"trend_1min": "Buy", "trend_1h": "Neutral"},
     peak=PeakVolume(1234.5, 99.9, 1_674_138_600_000, "Sell"),
     quantiles={"volume": (0.0, 1.5, 2.0, 1e17)},
@@ -25,7 +32,7 @@ FULL = Message(
     partial=("5min",),
     warming=("ema89_4h",),
 )
-EMPTY = Message(symbol="X", timestamp=59_999, revision=0, closes={}, emas={}, trends={})
+EMPTY = Message(symbol="X", timestamp=59_999, revision=0, closes={}, indicators={}, trends={})
 
 
 def test_the_whole_form() -> None:
@@ -71,7 +78,11 @@ def test_what_is_not_known_is_absent() -> None:
     ],
 )
 def test_names_of_timeframes(timeframe: int, close: str, trend: str, ema: str) -> None:
-    assert (close_name(timeframe), trend_name(timeframe), ema_name(21, timeframe)) == (close, trend, ema)
+    assert (close_name(timeframe), trend_name(timeframe), indicator_name("ema", 21, timeframe)) == (
+        close,
+        trend,
+        ema,
+    )
     fields = {"symbol": "X", "timestamp": 59_999, "revision": 0, close: 1.0, trend: "Buy", ema: 2.0}
     assert valid(json.dumps(fields).encode())
 

@@ -80,7 +80,7 @@ def test_all_timeframes_there_are_agree_with_talib_in_batch_and_live(month: str)
     for state in batch.timeframe_states():
         closes = np.ascontiguousarray(aggregate(rows, state.timeframe).rows["close"])
         assert state.close == closes[-1]
-        for period, value in zip((2, 21, 89), state.emas, strict=True):
+        for period, value in zip((2, 21, 89), state.values, strict=True):
             if len(closes) < period:
                 assert value is None
             else:
