@@ -9,7 +9,9 @@ from tui_feeder.engine.snapshots import sourced_from, worst
 from tui_feeder.monitor import DAY_MS, MINUTE_MS, MinuteState
 
 _ALL = tuple(MinuteState)
-OUT, L, S, U, F, M = _ALL  # outside, live, stored, unavailable, filling, missing
+OUT, OMITTED, L, S, U, F, M = (
+    _ALL  # outside, none at the exchange, live, stored, unavailable, filling, missing
+)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,7 @@ OUT, L, S, U, F, M = _ALL  # outside, live, stored, unavailable, filling, missin
         ([L, L, L, L, L, S], [L, S]),  # its last minute came from REST: it is not live
         ([S, M, L, U, L, L], [M, U]),
         ([OUT, OUT, OUT, OUT, F, L], [OUT, F]),
+        ([OMITTED, OMITTED, S, OMITTED, OUT, OMITTED], [S, OMITTED]),
     ],
 )
 def test_a_cell_shows_the_worst_and_of_stored_minutes_how_the_newest_came(

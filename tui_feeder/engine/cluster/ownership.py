@@ -13,9 +13,10 @@ from tui_feeder.engine.core.candle import Candle
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.exchanges.base import Exchange
 from tui_feeder.engine.sinks import Sink
+from tui_feeder.errors import RunFailure
 
 
-class OwnershipError(Exception):
+class OwnershipError(RunFailure):
     """This feeder may not work on any symbol; the message says why and what to do."""
 
 

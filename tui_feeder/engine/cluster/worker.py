@@ -374,6 +374,6 @@ class ClusterWorker:
             written.append(self._store.inherit(symbol, inheritance_of(symbol, progress, handed)))
             host.alerts.take_over(symbol, None if handed is None else handed.alerts)
             self._taken_over[symbol] = _TakenOver(progress, handed)
-        for one in written:
-            await asyncio.wrap_future(one)
+        for commit in written:
+            await asyncio.wrap_future(commit)
         return self._store.outbox_ends()

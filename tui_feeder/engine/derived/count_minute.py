@@ -6,9 +6,10 @@ from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.core.candle import Candle
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.errors import StorageError
 
 
-class MissingHistory(Exception):
+class MissingHistory(StorageError):
     """Numbers that were made elsewhere need candles that are not stored here yet; the message says which."""
 
 
