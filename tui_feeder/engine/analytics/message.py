@@ -21,6 +21,7 @@ from tui_feeder.engine.analytics.profile.day_profile import ProfileFigures
 from tui_feeder.engine.analytics.quantiles import Quartet
 from tui_feeder.engine.analytics.trend import Trend
 from tui_feeder.engine.core.candle import timeframe_label
+from tui_feeder.engine.core.symbol_name import market_of
 
 
 class PeakVolume(msgspec.Struct, frozen=True, gc=False):
@@ -121,6 +122,8 @@ def encode(message: Message) -> bytes:
         **message.indicators,
         **message.trends,
     }
+    if market := market_of(message.symbol):
+        fields["market"] = market
     if (peak := message.peak) is not None:
         fields["max_volume"] = peak.volume
         fields["max_volume_price"] = peak.price

@@ -13,6 +13,7 @@ import orjson
 from tui_feeder.engine.analytics.aggregate import Bar
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.core.candle import SECOND_MS, Candle, timeframe_label
+from tui_feeder.engine.core.symbol_name import market_of
 from tui_feeder.engine.storage.outbox import OutgoingMessage
 from tui_feeder.engine.storage.store import Store
 
@@ -48,6 +49,8 @@ def encode_bar(symbol: str, bar: Bar, revision: int) -> bytes:
         "taker_buy_quote_volume": candle.taker_buy_quote_volume,
         "minutes": bar.minutes,
     }
+    if market := market_of(symbol):
+        fields["market"] = market
     return orjson.dumps(fields)
 
 
