@@ -4,7 +4,7 @@
 #   make test             the unit and the end-to-end tests              (ARGS="-k coverage")
 #   make test-unit        those without sockets, processes and waiting, under a minute
 #   make test-end-to-end  whole engines, real sockets and processes
-#   make test-integration against a real Kafka and PostgreSQL   (ARGS="--kills 30")
+#   make test-integration against a real Kafka, PostgreSQL, and clients from PyPI   (ARGS="--kills 30")
 #   make kafka, postgres  start one on loopback; make stop-services ends them
 #   make check            ruff, mypy --strict, import-linter
 #   make bench            every benchmark                                (ARGS="--json")

@@ -20,12 +20,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=4, help="how often a feeder is killed in its tests")
+    parser.addoption("--minutes", type=float, default=1.0, help="how long clients of the gateway listen")
 
 
 @pytest.fixture
 def kills(request: pytest.FixtureRequest) -> int:
     """How often to kill a feeder."""
     return int(request.config.getoption("--kills", 4))
+
+
+@pytest.fixture
+def minutes(request: pytest.FixtureRequest) -> float:
+    """How long clients of the gateway listen."""
+    return float(request.config.getoption("--minutes", 1.0))
 
 
 def _running(service: Service) -> Iterator[Service]:

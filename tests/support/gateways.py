@@ -116,7 +116,7 @@ class GatewayUnderTest:
 
     def commit(self, market: Market, symbol: str, start: int, end: int) -> None:
         """Store the market's minutes of ``[start, end)``."""
-        self.store.put(symbol, market_rows(market, symbol, start, end), Source.REST).result(30)
+        self.store.put(symbol, market_rows(market, symbol, start, end), Source.STREAM).result(30)
 
 
 @contextlib.asynccontextmanager
@@ -149,7 +149,7 @@ async def gateway_of(
                 if start <= listed:
                     store.set_listed(symbol, listed)
                 rows = market_rows(market, symbol, start, end)
-                store.put(symbol, rows, Source.REST).result(60)
+                store.put(symbol, rows, Source.STREAM).result(60)
                 if len(rows):  # a stream tells of the minute in progress
                     following = market_rows(market, symbol, end, end + MINUTE_MS)
                     feeder.candles[symbol] = to_candles(following)[0]

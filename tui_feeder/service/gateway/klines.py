@@ -23,6 +23,8 @@ _ON_THE_WAY = 2
 #: When to ask again where nothing is known of a recovery.
 _USUAL_SECONDS = 4.0
 _FAR_SECONDS = 3_600.0
+#: REST confirms a minute once it shows two later ones, and some seconds have passed.
+_CONFIRMED_MS = 2 * MINUTE_MS + 15_000
 #: Answers that read the store at the same time.
 _READERS = 2
 
@@ -186,9 +188,13 @@ class Klines:
         return now.present.missing(first, until) or None
 
     def _hole(self, symbol: str, missing: Coverage) -> RefusalError:
-        where = named(missing, self._feeder.now())
+        now = self._feeder.now()
+        where, verb = named(missing, now), "is" if missing.minutes == 1 else "are"
+        unconfirmed = self._series.summary(symbol).unconfirmed
+        if not missing.subtract(unconfirmed):
+            sure = (missing.end + _CONFIRMED_MS - now) / 1000 / self._feeder.rate()
+            return later(f"{where} {verb} being confirmed", max(sure, 1.0))
         seconds = self._feeder.recovery_seconds(symbol, missing)
-        verb = "is" if missing.minutes == 1 else "are"
         return later(f"{where} {verb} being recovered", _USUAL_SECONDS if seconds is None else seconds)
 
     async def newest(self, symbol: str) -> Candle:

@@ -106,12 +106,15 @@ class Series:
     Args:
         store: read at any time.
         most_bytes: of text kept; what was not asked for longest goes first.
+        serve_unconfirmed: whether minutes count that REST gave right after their end, or that are disputed;
+            else they count once they are confirmed.
     """
 
-    def __init__(self, store: Store, most_bytes: int) -> None:
+    def __init__(self, store: Store, most_bytes: int, *, serve_unconfirmed: bool = False) -> None:
         self.version = 0  # of the store, as of the last look
         self._store = store
         self._most = most_bytes
+        self._serve_unconfirmed = serve_unconfirmed
         self._lock = threading.Lock()
         self._chunks: OrderedDict[_Key, Chunk] = OrderedDict()
         self._size = 0
@@ -140,7 +143,10 @@ class Series:
         """
         known, version = self._summaries.get(symbol), self.version
         if known is None or known[0] != version:
-            known = self._summaries[symbol] = version, self._store.summary(symbol)
+            found = self._store.summary(symbol)
+            if not self._serve_unconfirmed:
+                found = found._replace(present=found.present.subtract(found.unconfirmed))
+            known = self._summaries[symbol] = version, found
         return known[1]
 
     def minutes(self, symbol: str, start: int, end: int) -> Rows:

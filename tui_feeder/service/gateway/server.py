@@ -44,7 +44,7 @@ class GatewayServer:
     def __init__(self, store: Store, feeder: Feeder, settings: Gateway, address: str) -> None:
         self.figures = Figures()
         self._address = address
-        series = Series(store, settings.cache_mb << 19)
+        series = Series(store, settings.cache_mb << 19, serve_unconfirmed=settings.serve_unconfirmed)
         self._watch = StoreWatch(series)
         rest = RestSurface(
             feeder, series, Klines(series, feeder, self._watch, settings.cache_mb << 19), Listing(store),

@@ -12,7 +12,9 @@ import pytest
 
 from tests.support.feed import NOON
 from tests.support.gateways import gateway_of, market_rows
+from tui_feeder.configuration.sections import Gateway
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Source
+from tui_feeder.engine.core.coverage import span
 from tui_feeder.service.gateway.feeder import FollowedSymbol
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.exchange import Exchange
@@ -139,6 +141,28 @@ async def test_a_hole_is_refused_with_its_minutes_and_served_once_it_is_filled(t
             status, body, _ = await gateway.get(path)
             async with gateway.session.get(exchange.rest_url + path) as answer:
                 assert over(json.loads(body)) == over(json.loads(await answer.read()))
+
+
+async def test_a_minute_that_may_still_be_corrected_is_served_once_it_is_confirmed(tmp_path: Path) -> None:
+    path = f"/fapi/v1/klines?symbol={BTC}&interval=1m&endTime={NOON}&limit=5"
+    for serve in (False, True):
+        settings = Gateway(serve_unconfirmed=serve)
+        async with (
+            exchange_at(NOON + 90_000) as exchange,
+            gateway_of(exchange, tmp_path / str(serve), {BTC: (NOON - HOUR_MS, NOON)}, settings) as gateway,
+        ):
+            rows = market_rows(exchange.market, BTC, NOON, NOON + MINUTE_MS)
+            gateway.store.put(BTC, rows, Source.REST).result(30)
+            status, body, headers = await gateway.get(path)
+            if serve:
+                assert status == 200
+                continue
+            assert (status, int(headers["Retry-After"]) > 1) == (503, True)
+            assert "minute 12:00 is being confirmed" in json.loads(body)["msg"]
+            minute = span(NOON, NOON + MINUTE_MS)
+            gateway.store.put(BTC, rows, Source.REST, certify=minute).result(30)
+            status, body, _ = await gateway.get(path)
+            assert (status, json.loads(body)[-1][0]) == (200, NOON)
 
 
 async def test_replaced_minutes_are_served_at_once(tmp_path: Path) -> None:
