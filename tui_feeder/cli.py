@@ -14,6 +14,7 @@ from tui_feeder.commands import run
 from tui_feeder.commands.attach import attach
 from tui_feeder.commands.backfill import backfill
 from tui_feeder.commands.backup import backup
+from tui_feeder.commands.cluster import cluster_app
 from tui_feeder.commands.config import config_app
 from tui_feeder.commands.doctor import doctor
 from tui_feeder.commands.export import export
@@ -42,6 +43,7 @@ for command in (backfill, gaps, verify, export, info, backup, attach, status, se
 app.add_typer(config_app, name="config")
 app.add_typer(sinks_app, name="sinks")
 app.add_typer(profiles_app, name="profiles")
+app.add_typer(cluster_app, name="cluster")
 
 
 def main() -> None:

@@ -254,6 +254,63 @@ class ConfiguredValue:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerView:
+    """A worker of the cluster, as this one knows it."""
+
+    name: str
+    address: str  # of its HTTP service; "" where it has none
+    partitions: int
+    here: bool  # it is this one
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolHolder:
+    """The worker that has a symbol which this one has not."""
+
+    name: str
+    address: str  # of its HTTP service; "" where it has none
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedPartitionView:
+    """A partition that this worker works on."""
+
+    partition: int
+    epoch: int  # rises with every owner
+    symbols: int  # that are tracked
+    published: int  # transactions since it was taken
+
+
+@dataclass(frozen=True, slots=True)
+class TakeoverView:
+    """A partition that this worker took over."""
+
+    partition: int
+    at: int  # ms, by this machine's clock
+    seconds: float  # from its assignment to the first transaction
+    former: str  # name of the worker that published there before; "" for none
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """The cluster, as this worker sees it."""
+
+    name: str  # of this worker
+    group: str
+    partitions: int  # of every topic
+    assigned: int  # of them to this worker
+    owned: tuple[OwnedPartitionView, ...]  # those it works on
+    workers: tuple[WorkerView, ...]  # at most a thousand
+    heartbeat_age: float | None  # seconds since the group last answered; None before that
+    holds: bool  # the group has certainly not given this worker's partitions to others
+    takeovers: tuple[TakeoverView, ...]  # the newest last, at most a hundred
+    fenced: int  # writes that the broker refused, since the start
+    differing: int  # symbols whose numbers were others than those published by their former owner
+    inherited: int  # minutes of history that are still to be read of symbols that were taken over
+    sharing: int  # feeders that divide the exchange's request limit, this one among them
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything the screens show, taken at one instant."""
 
@@ -289,6 +346,7 @@ class Snapshot:
     alerts: tuple[AlertView, ...] = ()  # the newest last, at most a few dozen
     gateway: GatewayFigures | None = None  # of the gateway that serves the store, where one does
     not_ready: str = ""  # why the exchange is not reached at a start; "" once it is
+    cluster: ClusterView | None = None  # None for a feeder by itself
 
     @property
     def ema_periods(self) -> tuple[int, ...]:

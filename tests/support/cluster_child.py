@@ -38,7 +38,7 @@ class Publishing:
 
     def __init__(self, path: Path, servers: str, worker: str) -> None:
         self.store = Store(path, exchange="a test")
-        self.held = HeldPartitions(self.store, "feeder ta_", worker)
+        self.held = HeldPartitions(self.store, "feeder ta_", PARTITIONS, worker)
         self.taken: list[Taken] = []
         self.fenced: list[int] = []
         self.published: list[int] = []

@@ -10,10 +10,10 @@ import sys
 
 import typer
 
-from tui_feeder.config import LoadedConfig
+from tui_feeder.config import Config, LoadedConfig
 from tui_feeder.engine.sinks.configured import check_sinks
 from tui_feeder.engine.sinks.draining import span_text
-from tui_feeder.engine.sinks.registry import outbox_kinds
+from tui_feeder.engine.sinks.registry import kafka_topics, outbox_kinds
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode, UsageError
@@ -30,7 +30,7 @@ def check(loaded: LoadedConfig, as_json: bool) -> int:
         The exit code.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the reason is reported in one line
-    found = asyncio.run(check_sinks(loaded.config))
+    found = asyncio.run(_check(loaded.config))
     if as_json:
         answer = {
             name: {
@@ -50,6 +50,22 @@ def check(loaded: LoadedConfig, as_json: bool) -> int:
                 typer.echo(f"{'':<9} {line}")
     failed = any(isinstance(result, SinkError) for result in found.values())
     return ExitCode.DIFFERENCES if failed else ExitCode.OK
+
+
+async def _check(config: Config) -> dict[str, list[str] | SinkError | None]:
+    """Checks the sinks, and of a cluster its topics."""
+    found = await check_sinks(config)
+    lines = found["kafka"]
+    if config.cluster.enabled and isinstance(lines, list):
+        from tui_feeder.engine.cluster.topics import prepare, topics_of
+
+        topics = topics_of(config.kafka.topic_prefix, kafka_topics(config))
+        try:
+            of_cluster = await prepare(config.kafka, topics, config.cluster.partitions, create=False)
+            found["kafka"] = [line for line in lines if not line.startswith("topic ")] + of_cluster
+        except SinkError as error:
+            found["kafka"] = error
+    return found
 
 
 def discard(loaded: LoadedConfig, kind: str, confirmed: bool) -> int:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from tui_feeder.config import Config
+from tui_feeder.engine.cluster.held import share_of
 from tui_feeder.engine.cluster.ownership import Ownership, SoleOwner
 from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.exchanges.configured import configured_exchange
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Store
+
+log = logging.getLogger(__name__)
 
 
 def configured_engine(
@@ -46,6 +50,13 @@ def configured_ownership(config: Config, store: Store) -> Ownership:
         A worker of the configured cluster, or the owner of everything.
     """
     if not config.cluster.enabled:
+        held = share_of(store)
+        if held is not None and held[0] < held[1]:
+            log.warning(
+                "%s is of a worker that had %d of the %d partitions of a cluster: what others published is "
+                "not known here. Let it take over all of them first, see docs/cluster.md",
+                store.path, *held,
+            )  # fmt: skip
         return SoleOwner()
     from tui_feeder.engine.cluster.worker import ClusterWorker
 

@@ -98,6 +98,7 @@ class Engine:
         self._minute_log = MinuteLog(self.clock)
         self.repairs = Repairs(store, self.supervisor, self._rebuild)
         self.workers = workers
+        self.heard_at = time.monotonic()  # of the last frame of any symbol
         self._stopping = asyncio.Event()
         self._failure: Exception | None = None
         self.history = History(
@@ -361,7 +362,7 @@ class Engine:
     # --- parts ---------------------------------------------------------------------------------
 
     def _frame(self, symbol: str, candle: Candle, closed: bool, event_ms: int) -> None:
-        now = self.clock.now()
+        now, self.heard_at = self.clock.now(), time.monotonic()
         self.frame_latency.observe((now - event_ms) / 1000)
         try:
             if closed:
@@ -380,7 +381,8 @@ class Engine:
     def _feeder_health(self) -> Health:
         live = [self.ingest.queue(name) for name, tracked in self.tracked.items() if tracked.phase == "live"]
         lags, paused = sink_lags(self.sinks), self.store.paused_seconds
-        return feeder_health(self.clock.now(), live, self.recovery.open_gaps(), lags, paused)
+        gaps, degraded = self.recovery.open_gaps(), self.ownership.degraded_seconds
+        return feeder_health(self.clock.now(), live, gaps, lags, paused, degraded)
 
     def _stream_fault(self, kind: str, text: str) -> None:
         self.journal.fault(event_name("stream", kind), text)

@@ -136,6 +136,7 @@ def feeder_health(
     gaps: Iterable[Gap],
     lags: Mapping[str, float],
     paused_seconds: float,
+    degraded_seconds: float = 0.0,
 ) -> Health:
     """Puts together what the rules about the feeder itself look at.
 
@@ -145,6 +146,7 @@ def feeder_health(
         gaps: every open gap, of any symbol.
         lags: by sink, seconds since the oldest thing that waits for it was made.
         paused_seconds: for how long the store has taken nothing.
+        degraded_seconds: for how long the cluster has not been what it should be.
 
     Returns:
         What the rules about the feeder itself are evaluated on.
@@ -160,4 +162,4 @@ def feeder_health(
         if gap.symbol in missing:
             seconds, minutes = missing[gap.symbol]
             missing[gap.symbol] = (max(seconds, (now - gap.opened) / 1000), minutes + gap.missing)
-    return Health(now, missing, silences, lags, paused_seconds)
+    return Health(now, missing, silences, lags, paused_seconds, degraded_seconds)

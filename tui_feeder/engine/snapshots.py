@@ -97,6 +97,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         sinks={sink.name: sink.status() for sink in engine.sinks},
         alerts=tuple(engine.alerts.recent),
         gateway=_gateway(engine),
+        cluster=engine.ownership.view(),
         not_ready=engine.subscriptions.not_ready,
     )
 

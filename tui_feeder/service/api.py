@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, timeframe_label
 from tui_feeder.errors import InputError
-from tui_feeder.monitor import SymbolView
+from tui_feeder.monitor import SymbolHolder, SymbolView
 from tui_feeder.service.engine_probe import EngineProbe
 from tui_feeder.time_format import parse_time, parse_timeframe
 
@@ -27,9 +27,10 @@ _LONGEST_VALUE = 100
 class RequestError(InputError):
     """A question that cannot be answered; ``status`` is the one of HTTP."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, **more: str) -> None:
         super().__init__(text)
         self.status = status
+        self.more = more  # further members of the answer
 
 
 class Query:
@@ -104,21 +105,28 @@ class Query:
             why = f"{name} is a time: ms since the epoch, or 2026-02-21T12:00:00Z"
             raise RequestError(400, f"{why}; {error}") from None
 
-    def symbol(self, known: Mapping[str, SymbolView]) -> str:
+    def symbol(self, known: Mapping[str, SymbolView], elsewhere: Callable[[str], SymbolHolder | None]) -> str:
         """Reads the parameter ``symbol``.
 
         Args:
             known: the tracked symbols.
+            elsewhere: which other worker of a cluster has a symbol.
 
         Returns:
             A tracked symbol.
 
         Raises:
-            RequestError: it is absent or not tracked.
+            RequestError: it is absent, not tracked, or another worker's.
         """
         text = self._values.get("symbol")
         if text is None:
             raise RequestError(400, "symbol is missing")
+        if text not in known and (holder := elsewhere(text)) is not None:
+            where = f"ask {holder.address}" if holder.address else "set cluster.address there to ask it"
+            raise RequestError(
+                421, f"the worker {holder.name} has this symbol: {where}",
+                worker=holder.name, address=holder.address,
+            )  # fmt: skip
         if text not in known:
             raise RequestError(404, "this symbol is not followed; see /api/v1/symbols")
         return text
@@ -150,7 +158,7 @@ class Api:
         return {view.symbol: view for view in status.snapshot.symbols}
 
     async def symbols(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-        """Lists the tracked symbols and their states.
+        """Lists the tracked symbols and their states; of a cluster also those that other workers have.
 
         Args:
             pairs: parameters of the request.
@@ -160,7 +168,32 @@ class Api:
         """
         query = Query(pairs, ("limit", "offset"))
         rows, about = _page(list((await self._tracked_views()).values()), query)
-        return {"symbols": [_symbol(view) for view in rows], **about}
+        answer: dict[str, Any] = {"symbols": [_symbol(view) for view in rows], **about}
+        if (await self._probe.status()).snapshot.cluster is not None:
+            others = self._probe.symbols_elsewhere()
+            answer["elsewhere"] = [
+                {"symbol": symbol, "worker": holder.name, "address": holder.address}
+                for symbol, holder in list(others.items())[:MOST]
+            ]
+        return answer
+
+    async def cluster(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Gives the cluster as this worker sees it.
+
+        Args:
+            pairs: parameters of the request; there are none.
+
+        Returns:
+            The JSON object.
+
+        Raises:
+            RequestError: this feeder is in no cluster.
+        """
+        Query(pairs, ())
+        found = (await self._probe.status()).snapshot.cluster
+        if found is None:
+            raise RequestError(404, "this feeder is in no cluster; see cluster.enabled")
+        return dataclasses.asdict(found)
 
     async def gaps(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """Lists open gaps, then those just filled.
@@ -175,7 +208,7 @@ class Api:
         status = await self._probe.status()
         found = status.snapshot.gaps
         if query.text("symbol") is not None:
-            symbol = query.symbol(await self._tracked_views())
+            symbol = query.symbol(await self._tracked_views(), self._probe.elsewhere)
             found = tuple(gap for gap in found if gap.symbol == symbol)
         rows, about = _page(found, query)
         return {"gaps": [dataclasses.asdict(gap) for gap in rows], **about}
@@ -192,7 +225,7 @@ class Api:
         Raises:
             RequestError: there is none yet, or a parameter is wrong.
         """
-        symbol = Query(pairs, ("symbol",)).symbol(await self._tracked_views())
+        symbol = Query(pairs, ("symbol",)).symbol(await self._tracked_views(), self._probe.elsewhere)
         try:
             payload = await self._probe.message(symbol)
         except KeyError:
@@ -214,7 +247,7 @@ class Api:
             RequestError: there is no profile, or a parameter is wrong.
         """
         query = Query(pairs, ("symbol", "date", "limit", "offset"))
-        symbol = query.symbol(await self._tracked_views())
+        symbol = query.symbol(await self._tracked_views(), self._probe.elsewhere)
         date, day = query.text("date"), None
         if date is not None:
             day = query.moment("date") if _DATE.fullmatch(date) else None
@@ -260,7 +293,7 @@ class Api:
             RequestError: a parameter is wrong.
         """
         query = Query(pairs, ("symbol", "timeframe", "start", "end", "limit"))
-        symbol = query.symbol(await self._tracked_views())
+        symbol = query.symbol(await self._tracked_views(), self._probe.elsewhere)
         try:
             seconds = parse_timeframe(query.text("timeframe") or "1m")
         except ValueError:

@@ -21,7 +21,7 @@ from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.outbox import OutboxStatus
 from tui_feeder.engine.thread import EngineThread
 from tui_feeder.errors import RunFailure
-from tui_feeder.monitor import ProfileView, Snapshot
+from tui_feeder.monitor import ProfileView, Snapshot, SymbolHolder
 
 T = TypeVar("T")
 #: The engine's loop has so long to answer; a healthy one takes milliseconds.
@@ -185,6 +185,23 @@ class EngineProbe:
             StoreError: the engine has ended.
         """
         return self.thread.engine.store.read(symbol, start, end)
+
+    def elsewhere(self, symbol: str) -> SymbolHolder | None:
+        """Says which other worker of a cluster has a symbol.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            None where it is this feeder's, or nobody's.
+        """
+        return self.thread.engine.ownership.elsewhere(symbol)
+
+    def symbols_elsewhere(self) -> dict[str, SymbolHolder]:
+        """Lists the wanted symbols that other workers of a cluster have."""
+        engine = self.thread.engine
+        found = {symbol: engine.ownership.elsewhere(symbol) for symbol in engine.subscriptions.chosen()}
+        return {symbol: holder for symbol, holder in found.items() if holder is not None}
 
     def range_of(self, symbol: str) -> tuple[int, int] | None:
         """Gives the range of stored minutes.

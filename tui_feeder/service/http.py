@@ -93,6 +93,7 @@ class HttpService:
             ("profile", self._api.profile),
             ("message", self._api.message),
             ("gaps", self._api.gaps),
+            ("cluster", self._api.cluster),
         ):
             app.router.add_get(f"/api/v1/{name}", _answering(answer))
         where = f"the HTTP port {self.address[1]}"
@@ -191,7 +192,7 @@ def _guarding(host: str, is_own_host: Callable[[str], bool]) -> Middleware:
         try:
             return await handler(request)
         except RequestError as error:
-            return _json({"error": str(error)}, error.status)
+            return _json({"error": str(error)} | error.more, error.status)
         except (BusyError, StoreError) as error:
             return _json({"error": str(error)}, 503)
         except web.HTTPException as error:

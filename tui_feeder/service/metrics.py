@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from tui_feeder.engine.core.event_names import previous_event_name
 from tui_feeder.engine.core.latency import Counted
-from tui_feeder.monitor import MINUTE_MS, STALLED, Snapshot, SymbolState
+from tui_feeder.monitor import MINUTE_MS, STALLED, ClusterView, Snapshot, SymbolState
 from tui_feeder.service.engine_probe import EngineStatus
 from tui_feeder.service.readiness import Check
 from tui_feeder.version import __version__
@@ -101,6 +101,7 @@ def families(status: EngineStatus, checks: Iterable[Check]) -> Iterator[Metric]:
     yield from _of_store(status)
     yield from _of_sinks(status)
     yield from _of_gateway(status.snapshot)
+    yield from _of_cluster(status.snapshot.cluster)
 
 
 def _of_symbols(snapshot: Snapshot) -> Iterator[Metric]:
@@ -238,6 +239,33 @@ def _of_gateway(snapshot: Snapshot) -> Iterator[Metric]:
         ("cut", "Clients of streams cut since they read too slowly."),
     ):
         yield CounterMetricFamily(f"feeder_gateway_{name}", text, getattr(found, name, 0))
+
+
+def _of_cluster(found: ClusterView | None) -> Iterator[Metric]:
+    """Zeros for a feeder by itself."""
+    partitions = {
+        "all": 0 if found is None else found.partitions,
+        "assigned": 0 if found is None else found.assigned,
+        "owned": 0 if found is None else len(found.owned),
+    }
+    yield _labelled(
+        "feeder_cluster_partitions", "Partitions of the cluster: all, given to this worker, worked on.",
+        ("state",), [((state,), float(count)) for state, count in partitions.items()],
+    )  # fmt: skip
+    age = 0.0 if found is None or found.heartbeat_age is None else found.heartbeat_age
+    seconds = 0.0 if found is None or not found.takeovers else found.takeovers[-1].seconds
+    for name, text, value in (
+        ("workers", "Workers in the group, as the broker last reported.",
+         0 if found is None else len(found.workers)),
+        ("holds", "1 while the group has certainly not given its partitions to others.",
+         float(found is not None and found.holds)),
+        ("heartbeat_age_seconds", "Since the group last answered.", age),
+        ("takeover_seconds", "From an assignment to the first transaction, of the last partition taken.",
+         seconds),
+        ("inherited_minutes", "History still to be read of symbols that were taken over.",
+         0 if found is None else found.inherited),
+    ):  # fmt: skip
+        yield GaugeMetricFamily(f"feeder_cluster_{name}", text, float(value))
 
 
 def _labelled(

@@ -182,8 +182,9 @@ def test_stopped_it_drains_in_time_and_started_again_it_tells_each_minute_betwee
         assert minutes[0] < reached[0][symbol] < reached[1][symbol] - 6 * MINUTE_MS
 
 
-def test_the_unit_is_one_systemd_takes_and_leaves_a_stop_its_time(tmp_path: Path) -> None:
-    unit = (DOCS / "feeder-tui.service").read_text()
+@pytest.mark.parametrize("name", ["feeder-tui.service", "feeder-tui@.service"])
+def test_the_unit_is_one_systemd_takes_and_leaves_a_stop_its_time(name: str, tmp_path: Path) -> None:
+    unit = (DOCS / name).read_text()
     values = dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and line[0] != "#")
     assert values["Type"] == "notify"
     assert (
@@ -192,7 +193,7 @@ def test_the_unit_is_one_systemd_takes_and_leaves_a_stop_its_time(tmp_path: Path
     assert values["ExecReload"].startswith("/bin/kill -HUP")
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
-    checked = tmp_path / "feeder-tui.service"
+    checked = tmp_path / name
     checked.write_text(unit.replace("/usr/local/bin/feeder-tui", "/bin/true"))
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(checked)],

@@ -21,9 +21,10 @@ AlertKind: TypeAlias = Literal[
     "stream_stale",
     "sink_lag",
     "disk_full",
+    "cluster_degraded",
 ]
 #: Those that look at the feeder, not at its numbers.
-HEALTH_KINDS = ("gap_open", "stream_stale", "sink_lag", "disk_full")
+HEALTH_KINDS = ("gap_open", "stream_stale", "sink_lag", "disk_full", "cluster_degraded")
 _ON_BARS = ("kind", ("trend_flip", "ema_cross", "price_cross"))
 _ON_LEVELS = ("kind", ("ema_cross", "price_cross", "volume_above"))
 _ON_VOLUME = ("kind", ("volume_above",))
@@ -33,7 +34,9 @@ class AlertRule(Struct, frozen=True):
     """One condition to watch. Keys that its kind does not use must be left out."""
 
     kind: Annotated[AlertKind | None, Key("what to watch; every rule states it")] = None
-    symbols: Annotated[Symbols, Key("names and patterns; sink_lag and disk_full ignore them")] = ("ALL",)
+    symbols: Annotated[
+        Symbols, Key("names and patterns; sink_lag, disk_full and cluster_degraded ignore them")
+    ] = ("ALL",)
     timeframe: Annotated[
         Timeframe | None,
         Key("bars to watch, one of technical_analysis.timeframes", unit="seconds", needs=_ON_BARS),
@@ -63,7 +66,7 @@ class AlertRule(Struct, frozen=True):
     seconds: Annotated[
         Seconds | None,
         Key(
-            "how long the condition lasts first; unset: 300, sink_lag 120, disk_full 30",
+            "how long the condition lasts first; unset: 300, sink_lag 120, disk_full and cluster_degraded 30",
             needs=("kind", HEALTH_KINDS),
         ),
     ] = None
@@ -113,6 +116,7 @@ big-volume = { kind = "volume_above", symbols = ["BTC*"], quantile = "q90", fact
 long-gap = { kind = "gap_open", seconds = 300 }
 no-frames = { kind = "stream_stale", seconds = 300, cooldown_seconds = 3600 }
 sink-behind = { kind = "sink_lag", seconds = 120 }
-disk-full = { kind = "disk_full", seconds = 30 }""",
+disk-full = { kind = "disk_full", seconds = 30 }
+no-group = { kind = "cluster_degraded", seconds = 30 }""",
         ),
     ] = field(default_factory=dict)

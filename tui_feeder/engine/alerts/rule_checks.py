@@ -252,6 +252,8 @@ def _troubles(rule: Rule, health: Health) -> Iterable[tuple[str, float]]:
         yield from health.lags.items()
     elif rule.kind == "disk_full":
         yield "store", health.paused
+    elif rule.kind == "cluster_degraded":
+        yield "cluster", health.degraded
     elif rule.kind == "stream_stale":
         yield from _concerned(rule, health.silences)
     else:
@@ -281,6 +283,8 @@ def _trouble(rule: Rule, subject: str, span: str, health: Health) -> str:
         return f"{subject}: the oldest message waits for {span}"
     if rule.kind == "disk_full":
         return f"{subject}: disk full, no candle was written for {span}"
+    if rule.kind == "cluster_degraded":
+        return f"{subject}: the group has not answered, or given partitions are not worked on, for {span}"
     if rule.kind == "stream_stale":
         return f"{subject}: no frame from the stream for {span}"
     minutes = health.gaps[subject][1]

@@ -25,6 +25,7 @@ Kind: TypeAlias = Literal[
     "stream_stale",
     "sink_lag",
     "disk_full",
+    "cluster_degraded",
 ]
 #: What can be seen; "" says that all is quiet, which is never reported.
 Condition: TypeAlias = Literal["Buy", "Sell", "above", "below", "high", "late", ""]
@@ -33,9 +34,11 @@ SavedState: TypeAlias = tuple[Condition | None, int | None, Condition | None, in
 #: Kinds whose conditions are two sides, neither of them quiet.
 TWO_SIDED: frozenset[Kind] = frozenset({"trend_flip", "ema_cross", "price_cross"})
 #: Kinds about the feeder itself, not the market.
-TROUBLES: frozenset[Kind] = frozenset({"gap_open", "stream_stale", "sink_lag", "disk_full"})
+TROUBLES: frozenset[Kind] = frozenset(
+    {"gap_open", "stream_stale", "sink_lag", "disk_full", "cluster_degraded"}
+)
 #: Of them those that are about no symbol.
-OF_NO_SYMBOL: frozenset[Kind] = frozenset({"sink_lag", "disk_full"})
+OF_NO_SYMBOL: frozenset[Kind] = frozenset({"sink_lag", "disk_full", "cluster_degraded"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Alert(msgspec.Struct, frozen=True):
 
     rule: str
     kind: Kind
-    symbol: str  # of a sink_lag: the sink; of disk_full: "store"
+    symbol: str  # of a sink_lag: the sink; of disk_full: "store", of cluster_degraded: "cluster"
     at: int  # exchange ms: the close of the minute, or when health was looked at
     condition: Condition  # what is true now
     text: str  # for people, one line
@@ -127,6 +130,8 @@ class Health:
     lags: Mapping[str, float] = field(default_factory=dict)
     """By sink: seconds since the oldest message that waits for it was made."""
     paused: float = 0.0  # seconds for which the store has taken nothing
+    degraded: float = 0.0
+    """Seconds for which the group has not answered, or partitions that it gave are not worked on."""
 
 
 def alert_for(

@@ -8,7 +8,13 @@ from tui_feeder.engine.alerts.rules import Rule
 from tui_feeder.engine.derived.settings import analysed
 
 #: Seconds after which trouble is worth an alert, where the rule does not say.
-_SECONDS = {"gap_open": 300.0, "stream_stale": 300.0, "sink_lag": 120.0, "disk_full": 30.0}
+_SECONDS = {
+    "gap_open": 300.0,
+    "stream_stale": 300.0,
+    "sink_lag": 120.0,
+    "disk_full": 30.0,
+    "cluster_degraded": 30.0,
+}
 _HYSTERESIS_PERCENT = 0.1
 
 

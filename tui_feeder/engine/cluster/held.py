@@ -20,6 +20,7 @@ class _Kept(msgspec.Struct, frozen=True):
     id: str
     scope: str  # the group and topics they are of
     partitions: tuple[int, ...] = ()
+    of: int = 0  # partitions in all
 
 
 class HeldPartitions:
@@ -31,11 +32,13 @@ class HeldPartitions:
     Args:
         store: where it is kept.
         scope: group and topics; of another scope nothing is held.
+        of: how many partitions there are.
         worker: name of the worker: a copy of a store that is used by another worker is another store.
     """
 
-    def __init__(self, store: Store, scope: str, worker: str) -> None:
+    def __init__(self, store: Store, scope: str, of: int, worker: str) -> None:
         self._store = store
+        self._of = of
         self._scope = scope
         kept = _read(store)
         self._id = secrets.token_hex(8) if kept is None else kept.id
@@ -43,24 +46,39 @@ class HeldPartitions:
         self.partitions = frozenset(kept.partitions if kept is not None and kept.scope == scope else ())
 
     async def add(self, partitions: Collection[int]) -> None:
-        """From now on these are held too; returns once that is on the disk."""
+        """Holds these too from now on; returns once that is on the disk.
+
+        Args:
+            partitions: their numbers.
+        """
         await self._keep(self.partitions.union(partitions))
 
     async def remove(self, partitions: Collection[int]) -> None:
-        """From now on these are not held; returns once that is on the disk."""
+        """Does not hold these any more; returns once that is on the disk.
+
+        Args:
+            partitions: their numbers.
+        """
         await self._keep(self.partitions.difference(partitions))
 
     async def _keep(self, partitions: frozenset[int]) -> None:
         if partitions != self.partitions or _read(self._store) is None:
             self.partitions = partitions
-            kept = _Kept(self._id, self._scope, tuple(sorted(partitions)))
+            kept = _Kept(self._id, self._scope, tuple(sorted(partitions)), self._of)
             await asyncio.wrap_future(self._store.put_note(_NOTE, msgspec.json.encode(kept)))
 
 
-def partitions_held(store: Store) -> tuple[str, tuple[int, ...]] | None:
-    """Returns the scope and the partitions that a store holds; None where it was never of a cluster."""
+def share_of(store: Store) -> tuple[int, int] | None:
+    """Tells how much of a cluster a store speaks for.
+
+    Args:
+        store: of a feeder that may have been a worker.
+
+    Returns:
+        How many partitions it holds, and how many there were; None where it was never of a cluster.
+    """
     kept = _read(store)
-    return None if kept is None else (kept.scope, kept.partitions)
+    return None if kept is None else (len(kept.partitions), kept.of)
 
 
 def _read(store: Store) -> _Kept | None:

@@ -14,10 +14,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from tui_feeder.config import Kafka
+from tui_feeder.engine.cluster.description import STABLE, GroupMember, describe_group
 from tui_feeder.engine.cluster.group import Answer, RendezvousAssignor, Worker
 from tui_feeder.engine.cluster.topics import Topics, UnfitTopics, prepare
 from tui_feeder.engine.sinks.kafka_cluster import client_settings, describe_error
-from tui_feeder.engine.sinks.thread import SessionSink, SinkError
+from tui_feeder.engine.sinks.thread import TICK, SessionSink, SinkError
 
 #: After so many seconds without a heartbeat the group gives a worker's partitions to others.
 SESSION_SECONDS = 6.0
@@ -28,6 +29,7 @@ _REQUEST_SECONDS = 15.0
 #: The consumer has no records to give: it is asked now and then for what went wrong.
 _LOOK_MS = 500
 _END_SECONDS = 2.0
+_DESCRIBE_SECONDS, _SOON_SECONDS = 30.0, 0.5
 _NEVER_MS = (1 << 31) - 1
 
 
@@ -71,6 +73,9 @@ class Membership(SessionSink):
         self._topics = topics
         self._partitions = partitions
         self.heartbeats = 0  # answered, since the start
+        self.out = False  # stay out of the group for now; set on the engine's loop
+        self.members: tuple[GroupMember, ...] = ()  # of the group, as the broker last said
+        self._news = asyncio.Event()
         self._config = config
         self._assigned = assigned
         self._refused = refused
@@ -92,12 +97,19 @@ class Membership(SessionSink):
 
     def status(self) -> str:
         """``ok``, or what is wrong, for people."""
+        if self.out:
+            return "out of the group: the exchange is not reached"
         if not self.wrong() and self._member and not self.holds:
             return f"no heartbeat answered for {self.heartbeat_age:.0f} s: nothing is published"
         return self.wrong() or "ok"
 
     async def session(self) -> None:
         """Join, then stay until it fails or closes; leaving is told to the group."""
+        while self.out and not self.over(idle=True):
+            self.expect_idle(2 * TICK)
+            await self.woken(TICK)
+        if self.ending:
+            return
         try:
             await prepare(self._config, self._topics, self._partitions)
         except UnfitTopics as error:
@@ -117,21 +129,27 @@ class Membership(SessionSink):
             enable_auto_commit=False,
         )
         listener.consumer = consumer
+        self._news = asyncio.Event()
+        describing = asyncio.create_task(self._describe())
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 await consumer.start()
             consumer.subscribe([self._topics.work], listener=listener)
             self._watch_heartbeats(consumer)
             self.connected(f"joining the group {self.group} as {self.me.name}")
-            while not self.over(idle=True):
+            while not self.over(idle=True) and not self.out:
                 await consumer.getmany(timeout_ms=_LOOK_MS)  # raises what the group refuses
         except (KafkaError, TimeoutError) as error:
             raise SinkError(f"group {self.group}: {describe_error(error, self._topics.work)}") from error
         finally:
             self._member = False
+            describing.cancel()
             with contextlib.suppress(TimeoutError, KafkaError):
                 async with asyncio.timeout(_END_SECONDS):
                     await consumer.stop()
+            if self.out:
+                self._beat_at = float("-inf")
+                self._call(self._assigned, Assignment(-1, "", frozenset(), Answer(workers=0)))
 
     def _watch_heartbeats(self, consumer: AIOKafkaConsumer) -> None:
         """See each heartbeat that is answered: the consumer says of none.
@@ -150,6 +168,19 @@ class Membership(SessionSink):
 
         coordinator._do_heartbeat = heartbeat
 
+    async def _describe(self) -> None:
+        """Know who has which partitions: asked whenever the group has changed, and now and then."""
+        while True:
+            with contextlib.suppress(KafkaError, TimeoutError):
+                description = await describe_group(self._config, self.group)
+                if description.state == STABLE:
+                    self.members = description.members
+                    self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DESCRIBE_SECONDS):
+                    await self._news.wait()
+                await asyncio.sleep(_SOON_SECONDS)  # others may not have their answers yet
+
     def _beat(self) -> None:
         self._beat_at = time.monotonic()
         self.progress()
@@ -161,6 +192,7 @@ class Membership(SessionSink):
         """The group has changed; called by the consumer, whose answer was taken just before."""
         self._beat()
         self._member = True
+        self._news.set()
         mine = frozenset(assigned.partition for assigned in partitions)
         coordinator = consumer._coordinator
         assignment = Assignment(coordinator.generation, coordinator.member_id, mine, self._answer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.exchanges.base import Exchange
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.errors import RunFailure
+from tui_feeder.monitor import ClusterView, SymbolHolder
 
 
 class OwnershipError(RunFailure):
@@ -28,6 +29,12 @@ class Host(Protocol):
     alerts: AlertManager
     checkpoints: CheckpointWriter
     workers: ThreadPoolExecutor
+    heard_at: float  # time.monotonic() of the last frame of any symbol
+
+    @property
+    def tracked(self) -> Mapping[str, object]:
+        """The symbols that are worked on, by name."""
+        ...
 
     def ownership_changed(self) -> None:
         """Start the symbols that are owned now, and drop those that are not any more."""
@@ -51,6 +58,11 @@ class Ownership(Protocol):
         """Whether there is nothing to own for now."""
         ...
 
+    @property
+    def degraded_seconds(self) -> float:
+        """For how long it has not been known, or not been possible, to work on what is owned."""
+        ...
+
     async def join(self, host: Host) -> None:
         """Begins, and returns once it is known which symbols are this feeder's.
 
@@ -67,7 +79,29 @@ class Ownership(Protocol):
         ...
 
     def owns(self, symbol: str) -> bool:
-        """Whether a symbol is this feeder's now."""
+        """Says whether a symbol is this feeder's now.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            True if it works on it.
+        """
+        ...
+
+    def elsewhere(self, symbol: str) -> SymbolHolder | None:
+        """Says which other feeder has a symbol.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            That feeder; None where the symbol is this one's or nobody's.
+        """
+        ...
+
+    def view(self) -> ClusterView | None:
+        """What screens show of the cluster; None without one."""
         ...
 
     def epoch(self, symbol: str) -> int:
@@ -110,6 +144,7 @@ class SoleOwner:
 
     sinks: Sequence[Sink] = ()
     standby = False
+    degraded_seconds = 0.0
 
     async def join(self, host: Host) -> None:
         """Returns at once."""
@@ -120,6 +155,14 @@ class SoleOwner:
     def owns(self, symbol: str) -> bool:
         """Always."""
         return True
+
+    def elsewhere(self, symbol: str) -> SymbolHolder | None:
+        """Nobody else has any."""
+        return None
+
+    def view(self) -> ClusterView | None:
+        """There is no cluster."""
+        return None
 
     def epoch(self, symbol: str) -> int:
         """Always 0."""

@@ -97,7 +97,7 @@ class Publisher(SessionSink):
     ) -> None:
         super().__init__()
         self.fenced = 0  # producers that were refused, since the start
-        self.transactions = 0
+        self.transactions: dict[int, int] = {}  # committed, by partition that is open
         self._config = config
         self._partitions = partitions
         self._identity = identity
@@ -310,6 +310,7 @@ class Publisher(SessionSink):
         """End a lane; what it had not committed is not published by it."""
         if self._lanes.get(lane.partition) is lane:
             del self._lanes[lane.partition]
+        self.transactions.pop(lane.partition, None)
         if lane.open:
             self._ended[lane.partition] = lane.numbers
         lane.open = lane.pending = False
@@ -427,6 +428,7 @@ class Publisher(SessionSink):
         try:
             while True:
                 counted = await lane.transaction(self._permission, self._due_checkpoint, self._freed)
+                self.transactions[lane.partition] = self.transactions.get(lane.partition, 0) + 1
                 self.progress()
                 for topic, count in counted.items():
                     self.count(event_name(sink_name("kafka", topic), "messages"), count)

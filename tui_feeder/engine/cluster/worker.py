@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import secrets
 import socket
 import time
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -40,24 +41,20 @@ from tui_feeder.engine.core.coverage import span
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
 from tui_feeder.engine.derived.inputs import revisions_of
 from tui_feeder.engine.derived.revisions import Revisions
+from tui_feeder.engine.exchanges.base import RestError
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.sinks.draining import OutboxCursor, sink_name
 from tui_feeder.engine.sinks.registry import kafka_topics
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.monitor import ClusterView, OwnedPartitionView, SymbolHolder, TakeoverView, WorkerView
 
 #: A checkpoint of a symbol is published so often: a new owner counts the minutes since.
 CHECKPOINT_MINUTES = 15
 _LOOK_SECONDS = 0.5
-_TAKEOVERS_KEPT = 100
-
-
-class Takeover(NamedTuple):
-    """A partition that this worker has taken."""
-
-    partition: int
-    at: int  # ms, by this worker's clock
-    seconds: float  # from the assignment to its first transaction
-    former: str  # the worker that published there before; empty where there is none
+#: Where no frame has come for so long the exchange is asked something, so often; if it does not answer for
+#: so long, this worker is cut off. Seconds.
+_SILENT_SECONDS, _PROBE_SECONDS, _CUT_OFF_SECONDS = 8.0, 2.0, 10.0
+_TAKEOVERS_KEPT, _WORKERS_SHOWN = 100, 1_000
 
 
 @dataclass(slots=True)
@@ -90,12 +87,12 @@ class ClusterWorker:
         now = time.time_ns() // 1_000_000
         me = Worker(name, secrets.token_hex(8), now, cluster.address or "", cluster.weight_pool)
         published = kafka_topics(config)
-        self.takeovers: deque[Takeover] = deque(maxlen=_TAKEOVERS_KEPT)
+        self.takeovers: deque[TakeoverView] = deque(maxlen=_TAKEOVERS_KEPT)
         self.differing = 0  # symbols whose numbers were others than those published
         self.workers = 0  # in the group, as of the last assignment
         self._store = store
         self._partitions = cluster.partitions
-        self._held = HeldPartitions(store, f"{cluster.group} {prefix}", name)
+        self._held = HeldPartitions(store, f"{cluster.group} {prefix}", cluster.partitions, name)
         topics = topics_of(prefix, published)
         self.membership = Membership(
             config.kafka, cluster.group, topics, cluster.partitions, me, self._assigned, self._refused
@@ -124,6 +121,8 @@ class ClusterWorker:
         self._due: dict[str, int] = {}  # by symbol: from which minute (ms) on a checkpoint is due
         self._checks = DayChecks(store)
         self._warned: set[str] = set()
+        self._degraded_at: float | None = None  # time.monotonic()
+        self._places: dict[str, int] = {}  # partitions of the symbols that are tracked
 
     # --- what the engine asks and tells ---------------------------------------------------------
 
@@ -133,14 +132,9 @@ class ClusterWorker:
         return self._last is not None and not self._mine
 
     @property
-    def partitions(self) -> dict[int, int]:
-        """The partitions that are worked on, and the epoch of each."""
-        return {partition: owned.epoch for partition, owned in sorted(self._owned.items())}
-
-    @property
-    def assigned(self) -> frozenset[int]:
-        """The partitions that the group has given to this worker."""
-        return self._mine
+    def degraded_seconds(self) -> float:
+        """For how long the group has not answered, or given partitions are not worked on."""
+        return 0.0 if self._degraded_at is None else time.monotonic() - self._degraded_at
 
     async def join(self, host: Host) -> None:
         """See :class:`~tui_feeder.engine.cluster.ownership.Ownership`."""
@@ -154,10 +148,59 @@ class ClusterWorker:
         """Whether the symbol's partition is worked on here."""
         return partition_of(symbol.encode(), self._partitions) in self._owned
 
+    def _partition(self, symbol: str) -> int:
+        found = self._places.get(symbol)
+        if found is None:
+            found = self._places[symbol] = partition_of(symbol.encode(), self._partitions)
+        return found
+
     def epoch(self, symbol: str) -> int:
         """The epoch of the producer of the symbol's partition; -1 where that is not this worker's."""
-        owned = self._owned.get(partition_of(symbol.encode(), self._partitions))
+        owned = self._owned.get(self._partition(symbol))
         return -1 if owned is None else owned.epoch
+
+    def elsewhere(self, symbol: str) -> SymbolHolder | None:
+        """See :class:`~tui_feeder.engine.cluster.ownership.Ownership`."""
+        partition = partition_of(symbol.encode(), self._partitions)
+        if partition in self._owned:
+            return None
+        for member in self.membership.members:
+            if partition in member.partitions and member.worker.instance != self.membership.me.instance:
+                return SymbolHolder(member.worker.name, member.worker.address)
+        return None
+
+    def view(self) -> ClusterView | None:
+        """See :class:`~tui_feeder.engine.cluster.ownership.Ownership`."""
+        tracked = () if self._host is None else tuple(self._host.tracked)
+        symbols = Counter(self._partition(symbol) for symbol in tracked)
+        transactions = self.publisher.transactions
+        me, age = self.membership.me, self.membership.heartbeat_age
+        return ClusterView(
+            name=me.name,
+            group=self.membership.group,
+            partitions=self._partitions,
+            assigned=len(self._mine),
+            owned=tuple(
+                OwnedPartitionView(at, owned.epoch, symbols[at], transactions.get(at, 0))
+                for at, owned in sorted(self._owned.items())
+            ),
+            workers=tuple(
+                WorkerView(
+                    member.worker.name,
+                    member.worker.address,
+                    len(member.partitions),
+                    member.worker.instance == me.instance,
+                )
+                for member in self.membership.members[:_WORKERS_SHOWN]
+            ),
+            heartbeat_age=age if math.isfinite(age) else None,
+            holds=self.membership.holds,
+            takeovers=tuple(self.takeovers),
+            fenced=self.publisher.fenced,
+            differing=self.differing,
+            inherited=sum(self._store.inherited(symbol).minutes for symbol in tracked),
+            sharing=1 if self._last is None else self._last.answer.sharing,
+        )
 
     def opened(self, symbol: str) -> None:
         """The next minute gives a checkpoint: the one before may be of other numbers."""
@@ -216,7 +259,7 @@ class ClusterWorker:
 
     def forget(self, symbol: str) -> None:
         """A symbol is followed no longer."""
-        for known in (self._due, self._taken_over):
+        for known in (self._due, self._taken_over, self._places):
             known.pop(symbol, None)
         self._checks.forget(symbol)
 
@@ -256,13 +299,44 @@ class ClusterWorker:
             return
         seconds = time.monotonic() - begun
         former = "" if owned.base is None else owned.base.worker
-        self.takeovers.append(Takeover(partition, time.time_ns() // 1_000_000, seconds, former))
+        self.takeovers.append(TakeoverView(partition, time.time_ns() // 1_000_000, seconds, former))
         self._host.journal.count("cluster_takeovers")
 
     async def run(self) -> None:
         """Follows the group, until cancelled."""
         for partition in self._mine.difference(self._owned):  # this part was begun again
             self.publisher.take_again(partition)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_exchange())
+            await self._follow_events()
+
+    async def _watch_exchange(self) -> None:
+        """Leave the group while the exchange cannot be reached from here, if others may reach it."""
+        host = self._host
+        assert host is not None
+        failing_since: float | None = None
+        while True:
+            await asyncio.sleep(_PROBE_SECONDS)
+            silent = time.monotonic() - host.heard_at
+            if not self.membership.out and (silent < _SILENT_SECONDS or self.standby):
+                failing_since = None
+                continue
+            try:
+                await host.exchange.sync_clock()
+            except RestError as error:
+                failing_since = failing_since or time.monotonic()
+                if time.monotonic() - failing_since >= _CUT_OFF_SECONDS and self.workers > 1:
+                    if not self.membership.out:
+                        text = f"cluster: the exchange is not reached ({error}): others take the symbols over"
+                        host.journal.note("error", text)
+                    self.membership.out = True
+            else:
+                failing_since = None
+                if self.membership.out:
+                    host.journal.note("info", "cluster: the exchange is reached again: joining")
+                self.membership.out = False
+
+    async def _follow_events(self) -> None:
         while True:
             heartbeat(_LOOK_SECONDS, OUTSIDE_SECONDS, unless=self._store.paused)
             event = None
@@ -274,6 +348,7 @@ class ClusterWorker:
             elif event is not None:
                 await self._take(event)
             self._confirm_doubted()
+            self._see_degraded()
             if self._changed and self._events.empty():
                 self._tell_host()
 
@@ -281,6 +356,10 @@ class ClusterWorker:
         self._changed = False
         if self._host is not None:
             self._host.ownership_changed()
+
+    def _see_degraded(self) -> None:
+        well = self.membership.holds and self._mine <= self._owned.keys()
+        self._degraded_at = None if well else self._degraded_at or time.monotonic()
 
     def _confirm_doubted(self) -> None:
         """Partitions whose producer was refused are taken again, once the group says that they are ours."""
