@@ -37,6 +37,7 @@ class Subject:
     pinned: bool = False
     noted: bool = False
     alerts: int = 0  # not acknowledged
+    basis: float | None = None  # bp over the price in spot; None where both are not followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class Subjects(Mapping[str, Subject]):
             found = self._made[symbol] = Subject(
                 self._views[symbol], self._snapshot.exchange_time, symbol in self._pinned,
                 symbol in self._noted, self._alerts.get(symbol, 0),
+                measures.basis(self._views[symbol], self._views.get(measures.spot_of(symbol))),
             )  # fmt: skip
         return found
 
@@ -176,6 +178,7 @@ def _fields(timeframes: Sequence[int], indicators: Sequence[IndicatorView]) -> I
     yield Field("age", "Age of the last frame", Kind.DURATION, _age, "s m h d", aliases=("freshness",),
                 rising=True)  # fmt: skip
     yield Field("alerts", "Alerts not acknowledged", number, lambda s: float(s.alerts))
+    yield Field("basis", "Basis, the future over spot", number, lambda s: s.basis, "bp")
     yield Field("pinned", "Pinned by you", Kind.FLAG, lambda s: s.pinned, aliases=("pin",))
     yield Field("noted", "Has a note of yours", Kind.FLAG, lambda s: s.noted, aliases=("note",))
 

@@ -117,6 +117,32 @@ def level_distance(view: SymbolView, level: str) -> float | None:
     return distance_percent(view.price, level_price(view, level))
 
 
+def spot_of(symbol: str) -> str:
+    """Names what trades the same pair in spot.
+
+    Args:
+        symbol: of a future, as followed.
+
+    Returns:
+        The name with the market before it, whether it is followed or not.
+    """
+    return f"spot:{symbol}"
+
+
+def basis(future: SymbolView, spot: SymbolView | None) -> float | None:
+    """Measures how far the price of a future lies from that in spot.
+
+    Args:
+        future: the contract.
+        spot: the same pair in spot, if it is followed.
+
+    Returns:
+        Basis points of the price in spot, negative below it; None while one of the prices is unknown.
+    """
+    percent = None if spot is None else distance_percent(future.price, spot.price)
+    return None if percent is None else percent * 100.0
+
+
 def range_percent(view: SymbolView) -> float | None:
     """Measures the range of the last 24 h.
 

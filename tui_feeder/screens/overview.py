@@ -12,6 +12,7 @@ from textual.geometry import Region, Size
 from textual.widget import Widget
 
 from tui_feeder.monitor import Snapshot
+from tui_feeder.scanner.measures import spot_of
 from tui_feeder.screens.chart import ScreenWithChart, chart_bindings
 from tui_feeder.screens.chart_panels import ChartPanels
 from tui_feeder.screens.export import Table, symbols_table
@@ -123,10 +124,12 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         snapshot = self.host.snapshot
         self._planned_for = self._plan_key(snapshot)
         count = len(snapshot.symbols)
+        names = {view.symbol for view in snapshot.symbols}
         needs = ColumnNeeds(
             snapshot.timeframes, snapshot.indicators, self.timeframe,
-            longest_name([view.symbol for view in snapshot.symbols]),
+            longest_name(names),
             tuple(key.field for key in self.grid.sort), prices=charts_go_below(size, count),
+            basis=any(spot_of(name) in names for name in names),
         )  # fmt: skip
         where = places(size, count, full_width(needs))
         notice: Region | None = None

@@ -57,6 +57,7 @@ class ColumnNeeds:
     timeframe: int  # seconds, of the chart
     names: int = 12  # cells of the longest symbol
     sorted_by: tuple[str, ...] = ()  # names of fields; their columns are always shown
+    basis: bool = False  # a pair is followed as a future and in spot
     prices: bool = True  # the levels as prices too, where there is room
 
 
@@ -106,6 +107,11 @@ def _percent(width: int, of: Callable[[SymbolView], float | None]) -> CellOf:
         return cells.percent_text(value, width - 1), _signed(value)
 
     return cell
+
+
+def _basis(subject: Subject, context: CellContext) -> tuple[str, Role]:
+    value = subject.basis
+    return (cells.UNKNOWN, Role.MUTED) if value is None else (f"{value:+.1f}", _signed(value))
 
 
 def _plain_percent(width: int, of: Callable[[SymbolView], float | None]) -> CellOf:
@@ -253,13 +259,13 @@ _SHOWN_BY = {f"near({level})": f"from({level})" for level in measures.LEVELS}
 
 #: Keys in the order of their worth, the one to be left out last first; of the trends the longest timeframe's.
 WORTH = (
-    "price", "24h", "align", "1m", "vol", "age", "trend", "va", "from(poc)", "relvol", "range", "spark",
-    "indicator", "held", "from(vwap)", "gaps", "from(vah)", "from(val)", "poc", "vwap", "vah", "val",
+    "price", "24h", "basis", "align", "1m", "vol", "age", "trend", "va", "from(poc)", "relvol", "range",
+    "spark", "indicator", "held", "from(vwap)", "gaps", "from(vah)", "from(val)", "poc", "vwap", "vah", "val",
 )  # fmt: skip
 
 #: Headings of columns that are there only while the rows are sorted by them.
 _HEADINGS = {"from(high)": "HIGH%", "from(low)": "LOW%", "state": "STATE", "alerts": "ALERTS",
-             "pinned": "PIN", "noted": "NOTE"}  # fmt: skip
+             "pinned": "PIN", "noted": "NOTE", "basis": "BASIS"}  # fmt: skip
 
 
 def columns_for(width: int, needs: ColumnNeeds) -> tuple[Column, ...]:
@@ -325,6 +331,7 @@ def _table(needs: ColumnNeeds) -> list[Column]:
         Column("symbol", "SYMBOL", names, _symbol, "name", right=False),
         Column("price", "PRICE", 11, _price(11, lambda v: v.price, Role.STRONG), "price", more=1),
         Column("1m", "1m%", 6, _percent(6, lambda v: v.change_1m), "1m", more=1),
+        *([Column("basis", "BASIS", 7, _basis, "basis", more=1)] if needs.basis else []),
         Column("24h", "24h%", 7, _percent(7, lambda v: v.change_24h), "24h", more=1),
         Column("spark", "LAST 24h", 13, _spark(13), more=12),
         Column("vol", "VOL", 6, _volume, "vol", more=1),
