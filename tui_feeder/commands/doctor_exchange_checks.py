@@ -18,7 +18,7 @@ from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.journal import shortened
 from tui_feeder.engine.core.proxy import ProxyError, routes, routes_text
-from tui_feeder.engine.core.symbol_name import is_pattern
+from tui_feeder.engine.core.symbol_name import is_pattern, market_of
 from tui_feeder.engine.exchanges.base import (
     ArchiveError,
     Exchange,
@@ -49,6 +49,34 @@ class Market:
     exchange: Exchange
     listed: dict[str, SymbolInfo] = field(default_factory=dict)
     chosen: list[str] = field(default_factory=list)
+    name: str = ""
+    """What its symbols begin with; "" where there is one market alone."""
+
+    def titled(self, what: str) -> str:
+        """Names a check of this market.
+
+        Args:
+            what: the check.
+
+        Returns:
+            With the market, where there are several.
+        """
+        return f"{what} {self.name}".rstrip()
+
+    def parts(self) -> list[Market]:
+        """Divides it by the markets that the chosen symbols belong to; itself where that is one."""
+        names = list(dict.fromkeys(map(market_of, self.chosen)))
+        if len(names) < 2:
+            return [self]
+        return [
+            Market(
+                self.exchange,
+                {symbol: info for symbol, info in self.listed.items() if market_of(symbol) == name},
+                [symbol for symbol in self.chosen if market_of(symbol) == name],
+                name,
+            )
+            for name in names
+        ]
 
 
 _REMEDIES = {
@@ -149,13 +177,15 @@ async def rest(config: Config, exchange: Exchange) -> tuple[list[Finding], Marke
             entries = shortened([f"{name}: {why}" for name, why in listings.unusable.items()])
             text = f"{len(listings.unusable)} entries of the exchange's list cannot be used: {entries}"
             found.append(Finding("listing", "warn", text, "the others are followed; wait for the exchange"))
-        asked = market.chosen[0] if market.chosen else exchange.probe_symbol
-        end = exchange.clock.now() // MINUTE_MS * MINUTE_MS
-        page = await exchange.candles(asked, MINUTE_MS // SECOND_MS, end - _CANDLES * MINUTE_MS, end)
-        if len(page.rows):
+        end, empty = exchange.clock.now() // MINUTE_MS * MINUTE_MS, []
+        for part in market.parts():
+            asked = part.chosen[0] if part.chosen else exchange.probe_symbol
+            page = await exchange.candles(asked, MINUTE_MS // SECOND_MS, end - _CANDLES * MINUTE_MS, end)
+            empty += [] if len(page.rows) else [asked]
+        if not empty:
             found.insert(0, _weight(exchange))
         else:
-            text = f"candles of {asked} are an empty list"
+            text = f"candles of {', '.join(empty)} are an empty list"
             found.insert(
                 0, Finding("REST", "fail", text, "the exchange gives no candles: wait, and try again")
             )
@@ -237,7 +267,7 @@ async def archive(config: Config, market: Market) -> Finding | None:
     Returns:
         How it went.
     """
-    exchange, known = market.exchange, market.listed
+    exchange, known, title = market.exchange, market.listed, market.titled("archive")
     probe = exchange.probe_symbol
     symbol = probe if not known or probe in known else next(iter(market.chosen or known))
     if exchange.facts(symbol).archive_published is None:
@@ -252,16 +282,19 @@ async def archive(config: Config, market: Market) -> Finding | None:
         if error.missing:
             text = f"{base}: {error}; it may be late, REST is asked instead"
             return Finding(
-                "archive", "warn", text, "try again tomorrow; check exchange.archive_url if it stays so"
+                market.titled("archive"),
+                "warn",
+                text,
+                "try again tomorrow; check exchange.archive_url if it stays so",
             )
-        return Finding("archive", "fail", f"{base}: {error}", "check the network and exchange.archive_url")
+        return Finding(title, "fail", f"{base}: {error}", "check the network and exchange.archive_url")
     except TimeoutError:
         text = f"{base}: a file of a day took more than {_ARCHIVE_SECONDS:g} s"
-        return Finding("archive", "fail", text, "the way there is slow or blocked: check the network")
+        return Finding(title, "fail", text, "the way there is slow or blocked: check the network")
     name = found.path.rpartition("/")[2]
     if not found.checked:
-        return Finding("archive", "warn", found.note, "nothing to do: what it holds is compared with REST")
-    return Finding("archive", "ok", f"{name}: {len(found.rows):,} minutes, its SHA256 agrees")
+        return Finding(title, "warn", found.note, "nothing to do: what it holds is compared with REST")
+    return Finding(title, "ok", f"{name}: {len(found.rows):,} minutes, its SHA256 agrees")
 
 
 async def streams(config: Config, market: Market, patience: float) -> Finding:
@@ -275,6 +308,7 @@ async def streams(config: Config, market: Market, patience: float) -> Finding:
     Returns:
         How it went.
     """
+    title = market.titled("streams")
     probe = market.exchange.probe_symbol
     stated = [name for name in config.application.symbols if not is_pattern(name)]
     wanted = (market.chosen or stated)[:_STREAMS]
@@ -301,18 +335,21 @@ async def streams(config: Config, market: Market, patience: float) -> Finding:
     url = ", ".join(socket.url for socket in live.sockets) or market.exchange.address
     took = time.monotonic() - began
     if delivering.is_set():
-        return Finding("streams", "ok", f"candles: {url}, first frame after {took:.1f} s")
+        return Finding(title, "ok", f"candles: {url}, first frame after {took:.1f} s")
     if connected:
         text = f"candles: {url} takes the subscription and sends no frame in {took:.0f} s ({_brief(wanted)})"
         remedy = (
             "an address that acknowledges and stays silent is retired or broken: check exchange.stream_url; "
             "until then minutes are closed by REST"
         )
-        return Finding("streams", "fail", text, remedy)
+        return Finding(title, "fail", text, remedy)
     reasons = ", ".join(socket.reason for socket in live.sockets if socket.reason)
     text = f"candles: {url} cannot be connected: {reasons or 'no answer'}"
     return Finding(
-        "streams", "fail", text, "check the network and exchange.stream_url; until then REST is used"
+        market.titled("streams"),
+        "fail",
+        text,
+        "check the network and exchange.stream_url; until then REST is used",
     )
 
 

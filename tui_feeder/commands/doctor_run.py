@@ -105,10 +105,11 @@ async def _exchange(config: Config, patience: float) -> AsyncIterator[Finding]:
         found, market = await exchange_checks.rest(config, exchange)
         for finding in found:
             yield finding
-        archive = asyncio.create_task(exchange_checks.archive(config, market))
-        yield await exchange_checks.streams(config, market, patience)
-        if (read := await archive) is not None:
-            yield read
+        for part in market.parts():
+            archive = asyncio.create_task(exchange_checks.archive(config, part))
+            yield await exchange_checks.streams(config, part, patience)
+            if (read := await archive) is not None:
+                yield read
     finally:
         await exchange.close()
         workers.shutdown(wait=False, cancel_futures=True)

@@ -16,7 +16,9 @@ from serving import serving
 
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.dialect import SPOT
 from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.other_markets import ListedElsewhere
 from tui_feeder.simulator.synthetic import synthetic_market
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
@@ -271,3 +273,24 @@ async def test_a_port_that_a_running_feeder_serves_is_well(tmp_path: Path) -> No
             _, found = await looked_at(exchange, tmp_path, FEEDER_APPLICATION__HEALTH_SERVER_PORT=str(number))
         assert found["http"]["state"] == "ok"
         assert found["http"]["text"] == f"http://127.0.0.1:{number} is served by a feeder that runs"
+
+
+async def test_each_market_that_is_used_is_tried(tmp_path: Path) -> None:
+    """One frame of each market's stream, and one file of its archive; a market that is silent is named."""
+    usdm, listed = exchange_now(), synthetic_market(SYMBOLS)
+    spot = Exchange(ListedElsewhere(listed, SPOT), usdm.clock, dialect=SPOT)
+    async with usdm, spot:
+        env = {
+            f"FEEDER_EXCHANGE__SPOT__{name.upper()}": getattr(spot, name)
+            for name in ("rest_url", "stream_url", "archive_url")
+        }
+        wanted = ("--symbols", "BTCUSDT,spot:BTCUSDT")
+        code, found = await looked_at(usdm, tmp_path, *wanted, **env)
+        states = {name: one["state"] for name, one in found.items() if name.startswith(("stre", "arch"))}
+        assert states == dict.fromkeys(("streams", "archive", "streams spot", "archive spot"), "ok")
+        assert spot.stream_url in found["streams spot"]["text"]
+        assert found["symbols"]["text"].startswith("2 of ")
+        spot.faults.switch_on("silence")
+        code, found = await looked_at(usdm, tmp_path, *wanted, **env)
+        assert code != 0
+        assert (found["streams"]["state"], found["streams spot"]["state"]) == ("ok", "fail")
