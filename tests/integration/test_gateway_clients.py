@@ -25,7 +25,11 @@ from tui_feeder.simulator.synthetic import synthetic_market
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT"]
 CLIENTS = Path(__file__).parents[1] / "support" / "clients"
-FORWARD = 'forward = ["depth", "premiumIndex", "fundingRate", "markPriceKlines"]'
+#: Right after its start a feeder has the newest minutes from REST, and confirms them over three minutes.
+GATEWAY = """
+forward = ["depth", "premiumIndex", "fundingRate", "markPriceKlines"]
+serve_unconfirmed = true
+"""
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -69,7 +73,7 @@ async def setting(path: Path, days: int) -> AsyncIterator[Setting]:
         attached(feeder.engine) as socket,
     ):
         await feeder.until_ready(True, seconds=180.0)
-        async with running_gateway(socket, FORWARD) as gateway, aiohttp.ClientSession() as session:
+        async with running_gateway(socket, GATEWAY) as gateway, aiohttp.ClientSession() as session:
             yield Setting(exchange, gateway.url, session)
 
 
