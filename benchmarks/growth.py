@@ -24,7 +24,6 @@ import logging
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -67,7 +66,6 @@ async def _hours(symbols: int, hours: int, folder: Path, *, report: bool) -> lis
         store = VirtualTimeStore(folder / "store", exchange="growth")
         outboxes = [store.open_outbox([_SINK], max_mb=512, topic=topic) for topic in _TOPICS]
         engine = configured_engine(config, store, [])
-        engine.clock.wall = time.time
         running = asyncio.create_task(engine.run())
         measured: list[float] = []
         messages = 0

@@ -145,7 +145,6 @@ class _Run:
         collector = Collector(outbox, self.published)
         sinks: list[Sink] = [collector]
         engine = configured_engine(self.config, store, sinks)
-        engine.clock.wall = time.time
         running = asyncio.create_task(engine.run())
         said = clock.now()
         while clock.now() < until:

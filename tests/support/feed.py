@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
+from virtual_time import VirtualTimeLoop, VirtualTimeStore
 
 from tui_feeder.config import Application, Config, TechnicalAnalysis
 from tui_feeder.config import Exchange as ExchangeSettings
@@ -79,7 +80,11 @@ async def feeding(
 ) -> AsyncIterator[tuple[Engine, Collected]]:
     """Run an engine, on ``exchange`` if given; on leaving it is shut down and its own failure raised."""
     sink = sink or Collected()
-    store = await asyncio.to_thread(Store, storage, exchange="a simulated exchange")
+    name = "a simulated exchange"
+    if isinstance(asyncio.get_running_loop(), VirtualTimeLoop):
+        store: Store = VirtualTimeStore(storage, exchange=name)
+    else:
+        store = await asyncio.to_thread(Store, storage, exchange=name)
     if exchange is None:
         engine = configured_engine(config, store, [sink])
     else:

@@ -159,6 +159,8 @@ class Feed:
                 return f"{symbol}: {len(wrong)} minutes are not the exchange's, the first {wrong[0]}"
             if late := queue.skipped.intersect(store.present(symbol)).clip(self._first(symbol), queue.next):
                 return f"{symbol}: {late} came late and was not yet counted"
+            if owed := store.stale_published(symbol).clip(self._first(symbol), queue.next):
+                return f"{symbol}: {owed} changed and was not yet published again"
         return ""
 
     def _stored_and_traded(self, symbol: str, start: int, end: int) -> tuple[Rows, Rows]:

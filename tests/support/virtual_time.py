@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 from unittest import mock
 
+from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.storage.store import Store
 
 P = ParamSpec("P")
@@ -113,12 +114,16 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 @contextlib.contextmanager
 def virtual_time() -> Iterator[asyncio.Runner]:
-    """A runner on such a loop; ``time.monotonic`` and ``time.time`` are the loop's meanwhile."""
+    """A runner on such a loop; ``time.monotonic`` and ``time.time`` are the loop's meanwhile.
+
+    So is the time of day of exchange clocks, which bind it as a default.
+    """
     loop = VirtualTimeLoop()
     with (
         asyncio.Runner(loop_factory=lambda: loop) as runner,
         mock.patch("time.monotonic", loop.time),
         mock.patch("time.time", loop.wall),
+        mock.patch.object(ExchangeClock.__init__, "__defaults__", (1.0, loop.wall)),
     ):
         yield runner
 

@@ -12,6 +12,7 @@ import pytest
 from checkpoints import CONFIG, end_of, made, message_bytes, same
 from feed import NOON, Collected, configured, exchange_at, feeding, until
 from places import SUPPORT
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine.acquisition import checkpoint_writer as numbers_keeper
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
@@ -43,6 +44,7 @@ def test_a_kill_at_any_moment_leaves_numbers_that_are_right(tmp_path: Path) -> N
         store.close()
 
 
+@in_virtual_time
 async def test_an_engine_that_starts_again_goes_on_from_what_it_kept(tmp_path: Path) -> None:
     async with exchange_at(NOON - 30_000, ["BTCUSDT"], 60.0) as exchange:
         config = configured(exchange, ["BTCUSDT"], days=3)
@@ -73,6 +75,7 @@ async def test_an_engine_that_starts_again_goes_on_from_what_it_kept(tmp_path: P
             assert any("they are damaged" in event.text for event in engine.journal.events)
 
 
+@in_virtual_time
 async def test_a_running_engine_keeps_them_and_makes_them_again_after_a_repair(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from feed import until
 from holding import BTC, ETH, exchange_of, feed_of
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.clock import ExchangeClock
@@ -47,6 +48,7 @@ def test_a_close_at_or_before_the_end_of_its_minute_is_none(event: int, closed: 
     assert faults == ([] if closed else ["premature close"])
 
 
+@in_virtual_time
 async def test_premature_closes_change_nothing_whatever_the_clock_says(tmp_path: Path) -> None:
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await feed.minutes(2)
@@ -62,6 +64,7 @@ async def test_premature_closes_change_nothing_whatever_the_clock_says(tmp_path:
 
 
 @pytest.mark.parametrize("wrong", ["first", "last"])
+@in_virtual_time
 async def test_of_two_closes_that_differ_rest_says_which_is_right(tmp_path: Path, wrong: str) -> None:
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await feed.minutes(2)
@@ -78,6 +81,7 @@ async def test_of_two_closes_that_differ_rest_says_which_is_right(tmp_path: Path
         assert not any(message["revision"] for message in feed.sink.messages[ETH])
 
 
+@in_virtual_time
 async def test_what_a_disagreement_left_open_is_asked_by_the_next_run(tmp_path: Path) -> None:
     async with exchange_of([BTC]) as exchange:
         async with feed_of(exchange, tmp_path, [BTC]) as feed:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from feed import NOON, Collected, configured, feeding, until
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine.analytics.message import encode
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
@@ -27,6 +28,7 @@ def exchange_at(start: int, symbols: list[str], rate: float = 60.0) -> Exchange:
     return Exchange(market, clock_for(market, start_ms=start, rate=rate))
 
 
+@in_virtual_time
 async def test_every_minute_is_published_once_in_order_and_equals_a_batch(
     tmp_path: Path,
 ) -> None:
@@ -52,6 +54,7 @@ async def test_every_minute_is_published_once_in_order_and_equals_a_batch(
     store.close()
 
 
+@in_virtual_time
 async def test_minutes_that_close_while_history_is_read_are_no_gap_when_the_stream_brought_them(
     tmp_path: Path,
 ) -> None:
@@ -70,6 +73,7 @@ async def test_minutes_that_close_while_history_is_read_are_no_gap_when_the_stre
             await until(lambda: all(len(sink.minutes(s)) >= 3 for s in symbols))
 
 
+@in_virtual_time
 async def test_minutes_that_passed_while_it_was_stopped_are_published_after_the_start(tmp_path: Path) -> None:
     async with exchange_at(NOON, ["BTCUSDT"], 120.0) as exchange:
         config = configured(exchange, ["BTCUSDT"])
@@ -84,6 +88,7 @@ async def test_minutes_that_passed_while_it_was_stopped_are_published_after_the_
     assert {b - a for a, b in pairwise(minutes)} == {MINUTE_MS}
 
 
+@in_virtual_time
 async def test_a_minute_that_comes_after_its_lane_went_on_is_published_with_revisions(tmp_path: Path) -> None:
     async with exchange_at(NOON, ["BTCUSDT"], rate=60.0) as exchange:
         config = configured(exchange, ["BTCUSDT"])
@@ -117,6 +122,7 @@ async def test_a_minute_that_comes_after_its_lane_went_on_is_published_with_revi
     store.close()
 
 
+@in_virtual_time
 async def test_impossible_candles_go_to_quarantine_and_rest_gives_the_minute(tmp_path: Path) -> None:
     async with exchange_at(NOON, ["BTCUSDT"], rate=60.0) as exchange:
         async with feeding(configured(exchange, ["BTCUSDT"]), tmp_path) as (engine, sink):

@@ -15,6 +15,7 @@ from feed import until
 from holding import BTC, ETH, all_live, exchange_of, feed_of
 from hypothesis import given
 from hypothesis import strategies as st
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
@@ -27,6 +28,7 @@ from tui_feeder.engine.storage import records, store_write
 from tui_feeder.engine.storage.store import Store
 
 
+@in_virtual_time
 async def test_a_part_that_has_ended_well_leaves_nothing_behind() -> None:
     parts = Supervisor(Journal(lambda: 0))
     done = 0
@@ -42,6 +44,7 @@ async def test_a_part_that_has_ended_well_leaves_nothing_behind() -> None:
     assert not parts._parts
 
 
+@in_virtual_time
 async def test_a_part_that_was_started_anew_is_not_taken_for_the_one_before() -> None:
     parts = Supervisor(Journal(lambda: 0))
     go, ended = asyncio.Event(), asyncio.Event()
@@ -65,6 +68,7 @@ async def test_a_part_that_was_started_anew_is_not_taken_for_the_one_before() ->
     assert not parts.alive("history X")
 
 
+@in_virtual_time
 async def test_a_part_that_failed_is_shown_until_it_is_let_go() -> None:
     parts = Supervisor(Journal(lambda: 0))
 
@@ -78,6 +82,7 @@ async def test_a_part_that_failed_is_shown_until_it_is_let_go() -> None:
     assert not parts.states
 
 
+@in_virtual_time
 async def test_minutes_that_come_late_are_one_part_of_their_symbol_and_leave_none(tmp_path: Path) -> None:
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await until(lambda: all_live(feed))

@@ -10,6 +10,7 @@ from disks import fill, small_disk
 from feed import configured, feeding, until
 from holding import BTC, ETH, Feed, all_live, exchange_of, feed_of
 from msgspec.structs import replace
+from virtual_time import in_virtual_time
 
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import AlertRule, Alerts, Service
@@ -29,6 +30,7 @@ def told(engine: Engine, symbol: str | None, *words: str) -> list[Event]:
     return [e for e in engine.journal.events if e.symbol == symbol and e.text.startswith(words)]
 
 
+@in_virtual_time
 async def test_a_symbol_that_falls_silent_is_logged_once_late_and_once_stale_and_once_when_it_is_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -52,6 +54,7 @@ async def test_a_symbol_that_falls_silent_is_logged_once_late_and_once_stale_and
         await feed.holds()
 
 
+@in_virtual_time
 async def test_many_symbols_that_fall_silent_at_once_are_one_line(tmp_path: Path) -> None:
     names = [f"C{n}USDT" for n in range(8)]
     async with exchange_of(names) as exchange, feed_of(exchange, tmp_path, names) as feed:
@@ -65,6 +68,7 @@ async def test_many_symbols_that_fall_silent_at_once_are_one_line(tmp_path: Path
         )
 
 
+@in_virtual_time
 async def test_a_minute_that_a_symbol_does_not_close_is_told_of_the_others(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ import pytest
 from feed import configured, feeding, until
 from holding import BTC, ETH, exchange_of
 from msgspec.structs import replace
+from virtual_time import VirtualTimeLoop, in_virtual_time
 
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import Alerts, Config, Secret
@@ -66,6 +66,7 @@ def told(journal: Journal, word: str = "stalled") -> list[str]:
 
 
 @pytest.mark.usefixtures("quick")
+@in_virtual_time
 async def test_a_part_that_waits_for_what_never_comes_is_stalled_told_once_and_begun_again() -> None:
     async with supervised() as (parts, journal):
         begun, comes = 0, asyncio.Event()
@@ -91,6 +92,7 @@ async def test_a_part_that_waits_for_what_never_comes_is_stalled_told_once_and_b
 
 
 @pytest.mark.usefixtures("quick")
+@in_virtual_time
 async def test_a_part_that_does_not_end_is_left_alone_and_may_do_nothing_more() -> None:
     async with supervised() as (parts, journal):
         comes, woke, ended = asyncio.Event(), 0, 0
@@ -125,6 +127,7 @@ async def test_a_part_that_does_not_end_is_left_alone_and_may_do_nothing_more() 
 
 
 @pytest.mark.usefixtures("quick")
+@in_virtual_time
 async def test_waiting_for_work_or_for_a_full_disk_is_not_stalling() -> None:
     async with supervised() as (parts, _):
         full = True
@@ -153,6 +156,7 @@ async def test_waiting_for_work_or_for_a_full_disk_is_not_stalling() -> None:
 
 
 @pytest.mark.usefixtures("quick")
+@in_virtual_time
 async def test_one_task_that_hangs_is_found_beside_others_that_do_not() -> None:
     async with supervised() as (parts, _):
 
@@ -181,6 +185,7 @@ async def test_one_task_that_hangs_is_found_beside_others_that_do_not() -> None:
 
 
 @pytest.mark.usefixtures("quick")
+@in_virtual_time
 async def test_a_loop_that_was_held_up_takes_no_part_for_stalled() -> None:
     async with supervised() as (parts, journal):
 
@@ -191,11 +196,14 @@ async def test_a_loop_that_was_held_up_takes_no_part_for_stalled() -> None:
 
         parts.start("closer", part)
         await asyncio.sleep(0.1)
-        time.sleep(1.0)  # noqa: ASYNC251 - a machine that was suspended
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        loop.jump(1.0)  # a machine that was suspended
         await asyncio.sleep(0.1)
         assert not told(journal)
 
 
+@in_virtual_time
 async def test_a_cancellation_by_others_ends_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor.Backoff, "next", lambda _: 0.0)
     async with supervised() as (parts, journal):
@@ -216,6 +224,7 @@ async def test_a_cancellation_by_others_ends_no_part(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("quick")
+@in_virtual_time
 async def test_a_stop_waits_for_no_part_for_ever() -> None:
     journal = Journal(lambda: 0)
     parts = Supervisor(journal)
@@ -265,6 +274,7 @@ def beats(engine: Engine) -> dict[str, int]:
     return {name: part.heart.beats for name, part in engine.supervisor._parts.items()}
 
 
+@in_virtual_time
 async def test_no_part_of_an_engine_goes_stalled_and_each_gives_heartbeats(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,14 +313,21 @@ def stalled(engine: Engine, names: set[str]) -> bool:
     return all(engine.supervisor.stalled(name) for name in names)
 
 
-async def test_each_part_of_an_engine_that_is_made_to_hang_is_found_and_works_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts work, and are looked at, so often that one that hangs is soon found."""
     monkeypatch.setattr(supervisor, "_limit", lambda waits, works: waits + 1.5)
     monkeypatch.setattr(supervisor, "_TICK", 0.1)
     monkeypatch.setattr(numbers_keeper, "_EVERY_SECONDS", 1.0)
     monkeypatch.setattr(stored_day_check, "_ROUND_SECONDS", 1.0)
     monkeypatch.setattr(stored_day_check, "_FILES_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("soon")
+@in_virtual_time
+async def test_each_part_of_an_engine_that_never_wakes_is_found_and_works_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with engine_of(tmp_path, 300.0) as engine:
         await until(lambda: engine.state == "live")
 
@@ -334,6 +351,14 @@ async def test_each_part_of_an_engine_that_is_made_to_hang_is_found_and_works_ag
             one.asleep = False
         await until(lambda: not any(engine.supervisor.stalled(name) for name in looking))
 
+
+@pytest.mark.usefixtures("soon")
+async def test_each_part_of_an_engine_whose_worker_thread_hangs_is_found_and_works_again(
+    tmp_path: Path,
+) -> None:
+    async with engine_of(tmp_path, 300.0) as engine:
+        await until(lambda: engine.state == "live")
+
         free = threading.Event()
         working = {"checkpoints", "profiles", "stored days"}
         engine._workers.submit(free.wait)
@@ -346,6 +371,7 @@ async def test_each_part_of_an_engine_that_is_made_to_hang_is_found_and_works_ag
         assert engine.journal.counters["profile_days_built"] >= built
 
 
+@in_virtual_time
 async def test_a_receiver_of_alerts_that_hangs_is_found_and_gets_the_alert_after_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -383,6 +409,7 @@ async def test_a_receiver_of_alerts_that_hangs_is_found_and_gets_the_alert_after
         await until(lambda: engine.journal.counters["alert_topic_queued"] == 1)
 
 
+@in_virtual_time
 async def test_streams_that_hang_before_they_connect_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -403,6 +430,7 @@ async def test_streams_that_hang_before_they_connect_are_found(
         await until(lambda: engine.streams.sockets[0].state == "live")
 
 
+@in_virtual_time
 async def test_progress_that_hangs_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "_limit", lambda waits, works: waits + 0.5)
     monkeypatch.setattr(supervisor, "_TICK", 0.1)

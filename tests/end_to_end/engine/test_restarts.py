@@ -11,12 +11,14 @@ import pytest
 from feed import Collected, configured, feeding, until
 from history_parts import NOON, assert_whole
 from outages import BTC, assert_equals_a_batch, exchange_at, first_told
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine.core.candle import MINUTE_MS, Source
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.synthetic import synthetic_market
 
 
+@in_virtual_time
 async def test_minutes_an_engine_went_on_without_are_told_by_the_next_one(tmp_path: Path) -> None:
     market = synthetic_market([BTC], as_of_ms=NOON)
     async with exchange_at(market, NOON) as exchange:
@@ -47,6 +49,7 @@ async def test_minutes_an_engine_went_on_without_are_told_by_the_next_one(tmp_pa
 
 
 @pytest.mark.parametrize("before", [-1, 61])
+@in_virtual_time
 async def test_a_minute_corrected_in_the_store_without_its_message_is_told_anew(
     tmp_path: Path, before: int
 ) -> None:
@@ -76,6 +79,7 @@ async def test_a_minute_corrected_in_the_store_without_its_message_is_told_anew(
         assert_equals_a_batch(tmp_path, config, sink, BTC)
 
 
+@in_virtual_time
 async def test_what_was_told_anew_is_not_told_again_by_the_next_engine(tmp_path: Path) -> None:
     market = synthetic_market([BTC], as_of_ms=NOON)
     sink = Collected()
@@ -98,6 +102,7 @@ async def test_what_was_told_anew_is_not_told_again_by_the_next_engine(tmp_path:
         assert len([m for m in sink.messages[BTC] if m["revision"]]) == count
 
 
+@in_virtual_time
 async def test_recovery_stops_though_it_is_woken_at_the_same_moment(tmp_path: Path) -> None:
     market = synthetic_market([BTC], as_of_ms=NOON)
     async with exchange_at(market, NOON) as exchange:
@@ -111,6 +116,7 @@ async def test_recovery_stops_though_it_is_woken_at_the_same_moment(tmp_path: Pa
             await asyncio.wait_for(engine.recovery.stop(), 10)
 
 
+@in_virtual_time
 async def test_a_minute_read_too_soon_is_read_again_by_the_next_engine(tmp_path: Path) -> None:
     market = synthetic_market([BTC], as_of_ms=NOON)
     sink = Collected()
@@ -136,6 +142,7 @@ async def test_a_minute_read_too_soon_is_read_again_by_the_next_engine(tmp_path:
         assert_equals_a_batch(tmp_path, config, sink, BTC)
 
 
+@in_virtual_time
 async def test_a_minute_skipped_while_its_lane_was_held_is_not_told_twice(tmp_path: Path) -> None:
     market = synthetic_market([BTC], as_of_ms=NOON)
     async with exchange_at(market, NOON) as exchange:

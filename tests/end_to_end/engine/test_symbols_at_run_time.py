@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from feed import NOON, Collected, configured, feeding, until
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.engine import Engine
@@ -32,6 +33,7 @@ def _ordered(sink: Collected, symbol: str) -> bool:
     return minutes == list(range(minutes[0], minutes[0] + len(minutes) * MINUTE_MS, MINUTE_MS))
 
 
+@in_virtual_time
 async def test_a_symbol_added_is_read_back_and_joins_in_order_and_one_dropped_falls_silent(
     tmp_path: Path,
 ) -> None:
@@ -52,6 +54,7 @@ async def test_a_symbol_added_is_read_back_and_joins_in_order_and_one_dropped_fa
     assert all(_ordered(sink, name) for name in NAMES)
 
 
+@in_virtual_time
 async def test_one_that_was_dropped_stays_away_although_a_pattern_matches_it(tmp_path: Path) -> None:
     async with following(["*USDT"], tmp_path) as (engine, sink):
         await until(lambda: len(sink.messages) == 3)
@@ -65,6 +68,7 @@ async def test_one_that_was_dropped_stays_away_although_a_pattern_matches_it(tmp
         await until(lambda: set(engine.tracked) == set(NAMES))
 
 
+@in_virtual_time
 async def test_a_configuration_read_again_replaces_the_symbols(tmp_path: Path) -> None:
     async with following(NAMES[:2], tmp_path) as (engine, sink):
         await until(lambda: len(sink.messages) == 2)

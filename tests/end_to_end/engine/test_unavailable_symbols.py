@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from feed import NOON, configured, feeding, until
+from virtual_time import in_virtual_time
 
 from tui_feeder.config import Service
 from tui_feeder.engine import snapshots
@@ -49,6 +50,7 @@ def readiness(engine: Engine) -> dict[str, Check]:
     return {check.name: check for check in checks(status, Service())}
 
 
+@in_virtual_time
 async def test_symbols_without_rows_hold_up_no_other_and_join_when_their_candles_come(
     tmp_path: Path,
 ) -> None:
@@ -80,6 +82,7 @@ async def test_symbols_without_rows_hold_up_no_other_and_join_when_their_candles
             assert all(shown(engine, symbol).state is SymbolState.LIVE for symbol in SILENT)
 
 
+@in_virtual_time
 async def test_an_engine_of_which_no_symbol_can_be_had_is_not_ready_and_says_why(tmp_path: Path) -> None:
     async with exchange_of(SILENT[:1]) as exchange:
         exchange.faults.switch_on("rest-empty", SILENT[0])
@@ -93,6 +96,7 @@ async def test_an_engine_of_which_no_symbol_can_be_had_is_not_ready_and_says_why
             )
 
 
+@in_virtual_time
 async def test_a_symbol_that_is_dropped_before_it_was_live_holds_up_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +119,7 @@ async def test_a_symbol_that_is_dropped_before_it_was_live_holds_up_nothing(
         assert list(engine.tracked) == [BTC]
 
 
+@in_virtual_time
 async def test_a_symbol_that_is_settling_at_the_start_is_not_read(tmp_path: Path) -> None:
     async with (
         exchange_of([BTC]) as exchange,
@@ -187,6 +192,7 @@ def test_what_is_not_traded_is_asked_for_no_more_until_it_is(
     assert host.calls[-2:] == ["start AUSDT", "phases"]
 
 
+@in_virtual_time
 async def test_when_rest_is_back_what_it_refused_is_tried_at_once(tmp_path: Path) -> None:
     async with exchange_of([BTC]) as exchange:
         config = configured(exchange, [BTC], recovery_deadline_seconds=600)
@@ -205,6 +211,7 @@ async def test_when_rest_is_back_what_it_refused_is_tried_at_once(tmp_path: Path
             assert any("REST gives candles again" in event.text for event in engine.journal.events)
 
 
+@in_virtual_time
 async def test_a_start_that_does_not_reach_the_exchange_shows_its_symbols_and_the_whole_reason(
     tmp_path: Path,
 ) -> None:

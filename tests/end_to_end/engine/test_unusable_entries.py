@@ -17,6 +17,7 @@ from history_parts import LTC, minutes_from, reading, truth
 from holding import BTC, ETH, NOON, exchange_of, feed_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual_time import in_virtual_time
 
 from tui_feeder.config import Config
 from tui_feeder.engine.core.candle import MINUTE_MS
@@ -193,6 +194,7 @@ def test_two_rows_of_a_minute_that_differ_and_one_of_another_length_are_left_out
     assert not hours.unusable
 
 
+@in_virtual_time
 async def test_history_is_whole_although_every_answer_is_out_of_order_and_has_odd_rows(
     tmp_path: Path,
 ) -> None:
@@ -220,6 +222,7 @@ async def test_history_is_whole_although_every_answer_is_out_of_order_and_has_od
         ("name", ('"ODD0USDT\\u001b[2J\\n\\u0000": its name is no name of a symbol',)),
     ],
 )
+@in_virtual_time
 async def test_odd_listings_beside_the_right_ones_stop_nobody(
     tmp_path: Path, only: str, named: tuple[str, ...]
 ) -> None:
@@ -247,6 +250,7 @@ async def test_commands_name_odd_listings_and_go_on(tmp_path: Path) -> None:
         assert "4 entries of the exchange's list cannot be used: ODD0USDT: Object missing" in looked.out
 
 
+@in_virtual_time
 async def test_one_whose_own_entry_is_odd_says_why_and_lives_once_it_is_right(tmp_path: Path) -> None:
     async with exchange_of([BTC, ETH]) as exchange:
         exchange.faults.switch_on("odd-listing", ETH, only="tick")
@@ -273,6 +277,7 @@ def short(exchange: Exchange, left: float) -> None:
 
 
 @pytest.mark.parametrize("left", [0.0, 1.0])
+@in_virtual_time
 async def test_a_list_that_is_short_for_a_while_delists_nobody(tmp_path: Path, left: float) -> None:
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await feed.minutes(1)
@@ -294,6 +299,7 @@ async def test_a_list_that_is_short_for_a_while_delists_nobody(tmp_path: Path, l
         assert set(feed.engine.subscriptions.listed) == {BTC, ETH}
 
 
+@in_virtual_time
 async def test_one_that_left_the_list_and_is_silent_is_believed_to_be_gone_in_time(tmp_path: Path) -> None:
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await feed.minutes(1)
@@ -309,6 +315,7 @@ async def test_one_that_left_the_list_and_is_silent_is_believed_to_be_gone_in_ti
         await feed.holds()
 
 
+@in_virtual_time
 async def test_a_start_waits_for_a_list_that_has_symbols(tmp_path: Path) -> None:
     async with exchange_of([BTC, ETH]) as exchange:
         short(exchange, 0.0)

@@ -7,6 +7,7 @@ from typing import Any
 
 from feed import until
 from holding import BTC, NOON, all_live, exchange_of, feed_of
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.core.coverage import span
@@ -36,6 +37,7 @@ FAULTS: tuple[tuple[str, dict[str, Any], bool], ...] = (
 )
 
 
+@in_virtual_time
 async def test_12_every_bad_file_costs_its_own_day_a_source_and_nothing_more(tmp_path: Path) -> None:
     storage = tmp_path / "here" / "store"
     storage.parent.mkdir()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from feed import until
 from holding import BTC, ETH, NOON, all_live, exchange_of, feed_of
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.exchanges.binance import exchange as adapter
@@ -28,6 +29,7 @@ def with_wall(monkeypatch: pytest.MonkeyPatch, wall: Wall) -> None:
     monkeypatch.setattr(adapter, "ExchangeClock", lambda rate: ExchangeClock(rate, wall))
 
 
+@in_virtual_time
 async def test_14_a_local_clock_that_is_90_s_wrong_and_steps_is_shown_and_decides_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,6 +50,7 @@ async def test_14_a_local_clock_that_is_90_s_wrong_and_steps_is_shown_and_decide
         assert feed.counted("quarantined_candles") == feed.counted("exchange_clock_steps") == 0
 
 
+@in_virtual_time
 async def test_14_a_wrong_local_clock_that_steps_all_the_time_costs_no_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,6 +67,7 @@ async def test_14_a_wrong_local_clock_that_steps_all_the_time_costs_no_minute(
 
 
 @pytest.mark.parametrize("seconds", [90.0, -90.0])
+@in_virtual_time
 async def test_14_when_the_exchange_s_time_steps_the_engine_steps_with_it(
     tmp_path: Path, seconds: float
 ) -> None:
@@ -81,6 +85,7 @@ async def test_14_when_the_exchange_s_time_steps_the_engine_steps_with_it(
 
 
 @pytest.mark.parametrize("seconds", [90.0, -90.0])
+@in_virtual_time
 async def test_14_where_the_exchange_states_another_time_than_its_frames_the_frames_are_followed(
     tmp_path: Path, seconds: float
 ) -> None:
@@ -97,6 +102,7 @@ async def test_14_where_the_exchange_states_another_time_than_its_frames_the_fra
             await feed.holds()
 
 
+@in_virtual_time
 async def test_14_a_clock_that_steps_there_and_back_all_the_time_costs_no_minute(tmp_path: Path) -> None:
     async with exchange_of([BTC, ETH], 30.0) as exchange, feed_of(exchange, tmp_path) as feed:
         await until(lambda: all_live(feed))
@@ -106,6 +112,7 @@ async def test_14_a_clock_that_steps_there_and_back_all_the_time_costs_no_minute
         await feed.holds()
 
 
+@in_virtual_time
 async def test_14_a_minute_read_while_the_clock_was_ahead_is_read_again_when_it_is_over(
     tmp_path: Path,
 ) -> None:
@@ -121,6 +128,7 @@ async def test_14_a_minute_read_while_the_clock_was_ahead_is_read_again_when_it_
             assert feed.counted("minutes_corrected_by_rest") >= 1
 
 
+@in_virtual_time
 async def test_9_14_a_suspended_machine_wakes_up_and_fills_what_it_slept_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +170,7 @@ def test_14_a_loop_that_was_held_up_is_no_wrong_clock() -> None:
     assert clock.disputed_ms == 0.0
 
 
+@in_virtual_time
 async def test_14_a_ban_is_counted_by_the_time_that_passes_whatever_the_wall_clock_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

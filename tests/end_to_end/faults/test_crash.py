@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from feed import Collected, until
 from holding import BTC, ETH, Feed, all_live, exchange_of, feed_of, without
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine import engine as made
 from tui_feeder.engine.acquisition import checkpoint_writer as numbers_keeper
@@ -56,6 +57,7 @@ def assert_untouched(feed: Feed, symbol: str) -> None:
     assert minutes == list(range(minutes[0], minutes[-1] + MINUTE_MS, MINUTE_MS))
 
 
+@in_virtual_time
 async def test_a_pipeline_that_crashes_once_is_built_again_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -77,6 +79,7 @@ async def test_a_pipeline_that_crashes_once_is_built_again_and_loses_nothing(
         assert_untouched(feed, ETH)
 
 
+@in_virtual_time
 async def test_a_pipeline_that_always_crashes_is_tried_for_ever_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +99,7 @@ async def test_a_pipeline_that_always_crashes_is_tried_for_ever_and_the_others_g
         assert_untouched(feed, BTC)
 
 
+@in_virtual_time
 async def test_history_that_cannot_be_computed_fails_its_symbol_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +122,7 @@ async def test_history_that_cannot_be_computed_fails_its_symbol_and_no_other(
         assert_untouched(feed, BTC)
 
 
+@in_virtual_time
 async def test_a_crash_while_corrections_are_computed_loses_no_correction(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +151,7 @@ async def test_a_crash_while_corrections_are_computed_loses_no_correction(
         assert_untouched(feed, BTC)
 
 
+@in_virtual_time
 async def test_a_frame_that_breaks_what_takes_it_ends_neither_the_stream_nor_the_other_symbols(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +175,7 @@ async def test_a_frame_that_breaks_what_takes_it_ends_neither_the_stream_nor_the
         assert_untouched(feed, BTC)
 
 
+@in_virtual_time
 async def test_recovery_that_crashes_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await until(lambda: all_live(feed))
@@ -189,6 +196,7 @@ async def test_recovery_that_crashes_goes_on(tmp_path: Path, monkeypatch: pytest
         assert_untouched(feed, ETH)
 
 
+@in_virtual_time
 async def test_a_sink_that_raises_is_counted_and_takes_no_message_from_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +219,7 @@ class Quick(Backoff):
         super().__init__(first=0.01, most=0.01)
 
 
+@in_virtual_time
 async def test_a_part_is_started_again_for_ever_and_repeated_crashes_are_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -242,6 +251,7 @@ async def test_a_part_is_started_again_for_ever_and_repeated_crashes_are_shown(
     assert parts.states["a part"] == "stopped"
 
 
+@in_virtual_time
 async def test_crashes_that_are_far_apart_degrade_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "Backoff", Quick)
     monkeypatch.setattr(supervisor, "_WELL_AFTER_SECONDS", 0.01)

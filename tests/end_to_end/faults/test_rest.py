@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from feed import until
 from holding import BTC, ETH, all_live, exchange_of, feed_of
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine.core.candle import MINUTE_MS
 
 
+@in_virtual_time
 async def test_6_a_minute_that_rest_shows_without_its_last_trades_does_not_stay_so(tmp_path: Path) -> None:
     async with exchange_of([BTC, ETH], 30.0) as exchange, feed_of(exchange, tmp_path) as feed:
         exchange.faults.switch_on("no-close-frame")
@@ -24,6 +26,7 @@ async def test_6_a_minute_that_rest_shows_without_its_last_trades_does_not_stay_
         assert feed.counted("revisions") >= 2
 
 
+@in_virtual_time
 async def test_6_the_minute_in_progress_is_never_stored(tmp_path: Path) -> None:
     async with exchange_of([BTC]) as exchange, feed_of(exchange, tmp_path, [BTC]) as feed:
         await feed.minutes(1)
@@ -53,6 +56,7 @@ async def test_6_the_minute_in_progress_is_never_stored(tmp_path: Path) -> None:
         ("rest-truncated", {"how": "transfer"}, "bad answer"),
     ],
 )
+@in_virtual_time
 async def test_10_every_refusal_is_shown_as_what_it_is_and_costs_no_minute(
     tmp_path: Path, fault: str, parameters: dict[str, Any], state: str
 ) -> None:
@@ -76,6 +80,7 @@ async def test_10_every_refusal_is_shown_as_what_it_is_and_costs_no_minute(
         assert minutes == list(range(minutes[0], minutes[-1] + MINUTE_MS, MINUTE_MS))
 
 
+@in_virtual_time
 async def test_10_an_empty_list_is_no_proof_that_there_is_no_minute(tmp_path: Path) -> None:
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await until(lambda: all_live(feed))
@@ -87,6 +92,7 @@ async def test_10_an_empty_list_is_no_proof_that_there_is_no_minute(tmp_path: Pa
         await feed.holds()
 
 
+@in_virtual_time
 async def test_11_weight_that_another_process_uses_slows_it_down_and_never_becomes_a_refusal(
     tmp_path: Path,
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from feed import until
 from holding import BTC, ETH, all_live, exchange_of, feed_of
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine.core.backoff import Backoff
 from tui_feeder.engine.core.candle import MINUTE_MS
@@ -15,6 +16,7 @@ from tui_feeder.engine.exchanges.binance import stream_connection, stream_pool
 from tui_feeder.monitor import SymbolState
 
 
+@in_virtual_time
 async def test_1_an_acknowledgement_without_data_is_noticed_and_rest_closes_minutes_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -36,6 +38,7 @@ async def test_1_an_acknowledgement_without_data_is_noticed_and_rest_closes_minu
             await feed.holds()
 
 
+@in_virtual_time
 async def test_2_one_silent_symbol_is_late_then_stale_and_closed_by_rest_and_the_others_untouched(
     tmp_path: Path,
 ) -> None:
@@ -72,6 +75,7 @@ class CountedBackoff(Backoff):
         return wait
 
 
+@in_virtual_time
 async def test_3_every_end_of_a_connection_is_followed_by_another_and_only_data_ends_the_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +105,7 @@ async def test_3_every_end_of_a_connection_is_followed_by_another_and_only_data_
         await feed.holds()
 
 
+@in_virtual_time
 async def test_4_a_socket_is_renewed_with_overlap_and_no_minute_is_missing_or_told_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +122,7 @@ async def test_4_a_socket_is_renewed_with_overlap_and_no_minute_is_missing_or_to
         await feed.holds()
 
 
+@in_virtual_time
 async def test_5_a_closing_frame_that_is_missing_is_replaced_by_rest(tmp_path: Path) -> None:
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await feed.minutes(1)
@@ -127,6 +133,7 @@ async def test_5_a_closing_frame_that_is_missing_is_replaced_by_rest(tmp_path: P
 
 
 @pytest.mark.parametrize("seconds", [3, 35])
+@in_virtual_time
 async def test_5_a_late_closing_frame_changes_nothing(tmp_path: Path, seconds: int) -> None:
     # 35 s are over the deadline at this rate, 3 s are not.
     async with exchange_of([BTC, ETH], 60.0) as exchange, feed_of(exchange, tmp_path) as feed:
@@ -141,6 +148,7 @@ async def test_5_a_late_closing_frame_changes_nothing(tmp_path: Path, seconds: i
 
 
 @pytest.mark.parametrize("fault", ["duplicate-frames", "out-of-order"])
+@in_virtual_time
 async def test_5_frames_that_come_twice_or_out_of_order_change_nothing(tmp_path: Path, fault: str) -> None:
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         exchange.faults.switch_on(fault)
@@ -153,6 +161,7 @@ async def test_5_frames_that_come_twice_or_out_of_order_change_nothing(tmp_path:
         assert all(at % MINUTE_MS == 0 for at in feed.sink.minutes(BTC))
 
 
+@in_virtual_time
 async def test_7_frames_that_are_none_are_counted_said_once_and_nothing_else(tmp_path: Path) -> None:
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
         await until(lambda: all_live(feed))
@@ -180,10 +189,12 @@ async def test_7_frames_that_are_none_are_counted_said_once_and_nothing_else(tmp
 
 
 @pytest.mark.parametrize("closes", [True, False])
+@in_virtual_time
 async def test_8_impossible_values_are_quarantined_and_their_minutes_filled_by_rest(
     tmp_path: Path, closes: bool
 ) -> None:
-    async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:
+    # At 120 the last frame of every minute would get the same of the impossible values.
+    async with exchange_of([BTC, ETH], 100.0) as exchange, feed_of(exchange, tmp_path) as feed:
         await until(lambda: all_live(feed))
         exchange.faults.switch_on("bad-values", BTC, closes=closes)
         price = feed.shown(BTC).price

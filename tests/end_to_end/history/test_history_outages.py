@@ -11,6 +11,7 @@ from feed import Collected, configured, feeding, until
 from history_parts import NOON, TODAY, assert_whole
 from holding import Feed
 from outages import BTC, CHINESE, HOUR_MS, assert_equals_a_batch, exchange_at, first_told
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.engine import Engine
@@ -39,6 +40,7 @@ def zips(exchange: Exchange) -> list[str]:
         ),
     ],
 )
+@in_virtual_time
 async def test_minutes_of_a_time_away_come_from_the_cheapest_source_and_are_all_published(
     tmp_path: Path, away: int, files: list[str]
 ) -> None:
@@ -67,6 +69,7 @@ async def test_minutes_of_a_time_away_come_from_the_cheapest_source_and_are_all_
 
 
 @pytest.mark.parametrize("how", ["reset", "blackhole"])
+@in_virtual_time
 async def test_a_link_that_was_down_leaves_no_minute_out(tmp_path: Path, how: str) -> None:
     market = synthetic_market([BTC], as_of_ms=NOON)
     async with exchange_at(market, NOON, 100.0) as exchange:
@@ -88,6 +91,7 @@ async def test_a_link_that_was_down_leaves_no_minute_out(tmp_path: Path, how: st
         assert_equals_a_batch(tmp_path, config, sink, BTC)
 
 
+@in_virtual_time
 async def test_banned_it_is_silent_across_a_restart_and_then_goes_on_as_if_nothing_was(
     tmp_path: Path,
 ) -> None:
@@ -115,6 +119,7 @@ async def test_banned_it_is_silent_across_a_restart_and_then_goes_on_as_if_nothi
         assert_equals_a_batch(tmp_path, config, sink, BTC)
 
 
+@in_virtual_time
 async def test_a_start_during_an_empty_list_does_not_believe_that_there_is_no_history(tmp_path: Path) -> None:
     market = synthetic_market([BTC], as_of_ms=NOON)
     async with exchange_at(market, NOON) as exchange:
@@ -127,6 +132,7 @@ async def test_a_start_during_an_empty_list_does_not_believe_that_there_is_no_hi
             assert_whole(engine.store, exchange, BTC, TODAY - 3 * DAY_MS, sink.minutes(BTC)[-1])
 
 
+@in_virtual_time
 async def test_an_unknown_symbol_says_so_and_harms_no_other_and_is_not_asked_for(tmp_path: Path) -> None:
     market = synthetic_market([BTC], as_of_ms=NOON)
     async with exchange_at(market, NOON) as exchange:
@@ -148,6 +154,7 @@ async def refresh(engine: Engine) -> None:
     engine.subscriptions.assign(list(engine.tracked))
 
 
+@in_virtual_time
 async def test_a_symbol_delisted_during_the_run_ends_clearly_and_the_other_goes_on(tmp_path: Path) -> None:
     market = synthetic_market([BTC, "LTCUSDT"], as_of_ms=NOON)
     async with exchange_at(market, NOON) as exchange:
@@ -176,6 +183,7 @@ async def test_a_symbol_delisted_during_the_run_ends_clearly_and_the_other_goes_
         assert_equals_a_batch(tmp_path, config, sink, BTC)
 
 
+@in_virtual_time
 async def test_a_symbol_listed_not_long_ago_begins_where_it_was_listed(tmp_path: Path) -> None:
     market = synthetic_market([CHINESE], as_of_ms=NOON)
     listed = market.instruments[CHINESE].onboard

@@ -11,6 +11,7 @@ from feed import NOON, configured, feeding, until
 from holding import exchange_of, feed_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual_time import in_virtual_time
 
 from tui_feeder.commands.backfill_jobs import Job
 from tui_feeder.commands.backfill_progress import Lines
@@ -53,6 +54,7 @@ def test_it_rises_from_nothing_to_all_whatever_is_refused_on_the_way(
     assert seen[-1] == (1.0 if any(sizes) else 0.0)
 
 
+@in_virtual_time
 async def test_what_reading_waits_for_is_in_the_line_of_the_log(tmp_path: Path) -> None:
     names = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]
     async with exchange_of(names, rate=6.0) as exchange:

@@ -7,12 +7,14 @@ from feed import configured, feeding, until
 from history_parts import NOON, TODAY, assert_whole
 from holding import Feed, without
 from outages import BTC, assert_equals_a_batch, exchange_at, first_told
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import span
 from tui_feeder.simulator.synthetic import synthetic_market
 
 
+@in_virtual_time
 async def test_an_unfinished_minute_that_rest_gave_too_soon_does_not_stay(tmp_path: Path) -> None:
     market = synthetic_market([BTC], as_of_ms=NOON)
     # No closing frames: REST must close every minute, and shows each without its last trades at first.
@@ -35,6 +37,7 @@ async def test_an_unfinished_minute_that_rest_gave_too_soon_does_not_stay(tmp_pa
         assert_equals_a_batch(tmp_path, config, sink, BTC)
 
 
+@in_virtual_time
 async def test_what_is_empty_for_a_while_is_asked_again_and_comes(tmp_path: Path) -> None:
     market = synthetic_market([BTC], as_of_ms=NOON)
     async with exchange_at(market, NOON) as exchange:
@@ -53,6 +56,7 @@ async def test_what_is_empty_for_a_while_is_asked_again_and_comes(tmp_path: Path
         assert_equals_a_batch(tmp_path, config, sink, BTC)
 
 
+@in_virtual_time
 async def test_a_minute_that_is_to_be_confirmed_is_asked_for_until_it_is_shown(tmp_path: Path) -> None:
     market = synthetic_market([BTC], as_of_ms=NOON)
     async with exchange_at(market, NOON, 60.0) as exchange:
@@ -72,6 +76,7 @@ async def test_a_minute_that_is_to_be_confirmed_is_asked_for_until_it_is_shown(t
             await Feed(engine, sink, exchange, config).holds()
 
 
+@in_virtual_time
 async def test_what_no_source_has_is_unavailable_with_its_reason_and_comes_when_it_can(
     tmp_path: Path,
 ) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from feed import NOON, Collected, configured, exchange_at, feeding, until
 from samples import MIDNIGHT, walk
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine.acquisition.ema_seeds import bars_needed, bars_of, read_seed, short_timeframes
 from tui_feeder.engine.analytics.aggregate import aggregate
@@ -40,6 +41,7 @@ def test_timeframes_with_few_bars_want_seeds_once() -> None:
     assert short_timeframes(SETTINGS, known, end - 50 * DAY_MS, end) == [FOUR_HOURS]
 
 
+@in_virtual_time
 async def test_native_bars_are_read_back_from_the_history_in_order() -> None:
     async with exchange_at(NOON, ["BTCUSDT"]) as exchange:
         source = await source_of(exchange)
@@ -57,6 +59,7 @@ async def test_native_bars_are_read_back_from_the_history_in_order() -> None:
 
 
 @pytest.mark.parametrize(("timeframe", "native"), [(600, 300), (2_700, 900), (10_800, 3_600), (240, 60)])
+@in_virtual_time
 async def test_bars_the_exchange_does_not_have_are_made_of_the_longest_that_divide_them(
     timeframe: int, native: int
 ) -> None:
@@ -93,6 +96,7 @@ def test_bars_of_a_listing_begin_with_what_there_is() -> None:
     assert bars_of(minutes[:0], 2_700) == b""
 
 
+@in_virtual_time
 async def test_the_longest_ema_of_a_short_history_is_that_of_a_long_one(tmp_path: Path) -> None:
     talib = pytest.importorskip("talib")
     async with exchange_at(NOON - 30_000, ["BTCUSDT"], 100.0) as exchange:
@@ -123,6 +127,7 @@ async def test_the_longest_ema_of_a_short_history_is_that_of_a_long_one(tmp_path
             assert engine.exchange.status().requests < requests
 
 
+@in_virtual_time
 async def test_without_an_answer_emas_warm_up_and_it_is_said(tmp_path: Path) -> None:
     async with exchange_at(NOON - 30_000, ["BTCUSDT"]) as exchange:
         config = configured(exchange, ["BTCUSDT"], days=3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from tui_feeder.engine.core.candle import DAY_MS
@@ -32,7 +34,8 @@ def keep_ban(notes: Notes, name: str, clock: ExchangeClock, until: int) -> None:
     """
     if notes.read_only:
         return
-    ban = Ban(until, clock.now(), int(clock.wall() * 1000))
+    # Rounded up: a millisecond too little would end the wait while the ban still holds.
+    ban = Ban(until, clock.now(), math.ceil(clock.wall() * 1000))
     notes.put_note(name, msgspec.json.encode(ban))
 
 
