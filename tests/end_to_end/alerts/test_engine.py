@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from feed import NOON, configured, feeding, until
 from msgspec.structs import replace
+from virtual_time import in_virtual_time
 from webhooks import Receiver, receiving
 
 from tui_feeder.config import AlertRule, Alerts, Config
@@ -34,6 +35,7 @@ def watching(config: Config, **rules: AlertRule) -> Config:
     return replace(config, alerts=replace(Alerts(), rules=rules, cooldown_seconds=0.0))
 
 
+@in_virtual_time
 async def test_what_a_running_engine_tells_is_what_its_stored_minutes_give_again(tmp_path: Path) -> None:
     rules = {
         "mean": AlertRule(
@@ -67,6 +69,7 @@ async def test_what_a_running_engine_tells_is_what_its_stored_minutes_give_again
     assert len(wanted - got) <= 2, "the last minute of one symbol may not have been looked at yet"
 
 
+@in_virtual_time
 async def test_a_symbol_whose_frames_stop_and_a_gap_that_stays_are_told_once(tmp_path: Path) -> None:
     rules = {
         "mute": AlertRule(kind="stream_stale", seconds=200.0),
@@ -94,6 +97,7 @@ async def test_a_symbol_whose_frames_stop_and_a_gap_that_stays_are_told_once(tmp
             assert len(engine.alerts.recent) == before, "an end of trouble is no alert"
 
 
+@in_virtual_time
 async def test_a_stop_waits_for_whoever_is_still_to_be_called_and_not_for_ever(tmp_path: Path) -> None:
     rules = {"busy": AlertRule(kind="volume_above", quantile="q25", hysteresis_percent=0.0)}
     receiver = Receiver()

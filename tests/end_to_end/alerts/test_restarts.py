@@ -15,6 +15,7 @@ from commanding import COMMAND, environment
 from feed import NOON, Collected, configured, feeding, until
 from msgspec.structs import replace
 from preloaded import start_process
+from virtual_time import in_virtual_time
 
 from tui_feeder.config import AlertRule, Alerts, Config
 from tui_feeder.engine.alerts.settings import alert_rules
@@ -60,6 +61,7 @@ async def told_by_one_run(
     return found
 
 
+@in_virtual_time
 async def test_engines_that_stop_and_start_tell_what_one_that_never_stopped_would(tmp_path: Path) -> None:
     seen: dict[int, AlertView] = {}
     sink = Collected()
@@ -153,6 +155,7 @@ async def test_killed_it_tells_nothing_again_that_the_store_knows_to_be_told(tmp
             knew = kept_of(storage)
 
 
+@in_virtual_time
 async def test_a_silence_that_lasts_over_a_restart_is_told_once_and_a_new_one_again(tmp_path: Path) -> None:
     rules = {"mute": AlertRule(kind="stream_stale", seconds=200.0)}
 

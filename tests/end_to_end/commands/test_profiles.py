@@ -11,6 +11,7 @@ from commanding import command
 from feed import NOON, Collected, configured, feeding, until
 from msgspec import structs
 from samples import MIDNIGHT, real_month, walk
+from virtual_time import in_virtual_time
 
 from tui_feeder.config import AssetOverrides, Config, Reprocessing, VolumeProfile
 from tui_feeder.engine.analytics.profile.day_profile import DayProfile, profile_of
@@ -191,6 +192,7 @@ def with_profile(config: Config, **changes: object) -> Config:
     return structs.replace(config, volume_profile=structs.replace(config.volume_profile, **changes))  # type: ignore[arg-type]
 
 
+@in_virtual_time
 async def test_days_are_built_at_the_start_and_when_they_end(tmp_path: Path) -> None:
     midnight = NOON + DAY_MS // 2
     market = synthetic_market(["BTCUSDT", "ETHUSDT"], as_of_ms=NOON)

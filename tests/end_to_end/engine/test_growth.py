@@ -28,7 +28,6 @@ from tui_feeder.engine.storage import records, store_write
 from tui_feeder.engine.storage.store import Store
 
 
-@in_virtual_time
 async def test_a_part_that_has_ended_well_leaves_nothing_behind() -> None:
     parts = Supervisor(Journal(lambda: 0))
     done = 0
@@ -44,7 +43,6 @@ async def test_a_part_that_has_ended_well_leaves_nothing_behind() -> None:
     assert not parts._parts
 
 
-@in_virtual_time
 async def test_a_part_that_was_started_anew_is_not_taken_for_the_one_before() -> None:
     parts = Supervisor(Journal(lambda: 0))
     go, ended = asyncio.Event(), asyncio.Event()
@@ -68,7 +66,6 @@ async def test_a_part_that_was_started_anew_is_not_taken_for_the_one_before() ->
     assert not parts.alive("history X")
 
 
-@in_virtual_time
 async def test_a_part_that_failed_is_shown_until_it_is_let_go() -> None:
     parts = Supervisor(Journal(lambda: 0))
 

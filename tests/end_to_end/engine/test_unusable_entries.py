@@ -194,7 +194,6 @@ def test_two_rows_of_a_minute_that_differ_and_one_of_another_length_are_left_out
     assert not hours.unusable
 
 
-@in_virtual_time
 async def test_history_is_whole_although_every_answer_is_out_of_order_and_has_odd_rows(
     tmp_path: Path,
 ) -> None:

@@ -16,6 +16,7 @@ from history_parts import assert_whole
 from holding import BTC, CHINESE, ETH, NOON, Feed, all_live, exchange_of, feed_of
 from msgspec.structs import replace
 from preloaded import AsyncProcess, start_process
+from virtual_time import in_virtual_time
 
 from tui_feeder.config import TechnicalAnalysis, load
 from tui_feeder.engine.acquisition import symbol_startup as bringup
@@ -27,6 +28,7 @@ from tui_feeder.engine.storage.store import Store, StoreError
 from tui_feeder.monitor import SymbolState
 
 
+@in_virtual_time
 async def test_9_a_process_that_was_away_tells_every_minute_it_missed(tmp_path: Path) -> None:
     async with exchange_of([BTC, ETH]) as exchange:
         sink = Collected()
@@ -39,6 +41,7 @@ async def test_9_a_process_that_was_away_tells_every_minute_it_missed(tmp_path: 
 
 
 @pytest.mark.parametrize("how", ["reset", "blackhole"])
+@in_virtual_time
 async def test_9_a_link_that_was_down_for_ten_minutes_leaves_nothing_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -55,6 +58,7 @@ async def test_9_a_link_that_was_down_for_ten_minutes_leaves_nothing_out(
         assert feed.socket.reconnects >= 1
 
 
+@in_virtual_time
 async def test_13_a_symbol_that_is_listed_during_the_run_joins_and_one_nobody_knows_waits_for_its_listing(
     tmp_path: Path,
 ) -> None:
@@ -152,6 +156,7 @@ async def test_15_killed_at_any_moment_it_loses_no_minute_and_no_message(tmp_pat
 
 
 @pytest.mark.timeout(180)
+@in_virtual_time
 async def test_20_five_hundred_symbols_that_close_in_the_same_second_are_all_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,6 @@ def test_timeframes_with_few_bars_want_seeds_once() -> None:
     assert short_timeframes(SETTINGS, known, end - 50 * DAY_MS, end) == [FOUR_HOURS]
 
 
-@in_virtual_time
 async def test_native_bars_are_read_back_from_the_history_in_order() -> None:
     async with exchange_at(NOON, ["BTCUSDT"]) as exchange:
         source = await source_of(exchange)
@@ -59,7 +58,6 @@ async def test_native_bars_are_read_back_from_the_history_in_order() -> None:
 
 
 @pytest.mark.parametrize(("timeframe", "native"), [(600, 300), (2_700, 900), (10_800, 3_600), (240, 60)])
-@in_virtual_time
 async def test_bars_the_exchange_does_not_have_are_made_of_the_longest_that_divide_them(
     timeframe: int, native: int
 ) -> None:

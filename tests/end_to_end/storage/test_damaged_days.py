@@ -13,6 +13,7 @@ from feed import Collected, configured, feeding, until
 from history_parts import TODAY, assert_whole
 from holding import BTC, ETH, Feed, exchange_of, without
 from samples import MIDNIGHT, walk
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.core.coverage import Coverage, span
@@ -136,6 +137,7 @@ def test_writing_into_a_damaged_day_claims_no_minute_that_is_not_there(tmp_path:
     store.close()
 
 
+@in_virtual_time
 async def test_a_start_reads_a_damaged_day_again_and_what_was_published_stands(tmp_path: Path) -> None:
     sink = Collected()
     async with exchange_of([BTC]) as exchange:
@@ -158,6 +160,7 @@ async def test_a_start_reads_a_damaged_day_again_and_what_was_published_stands(t
     assert not revised, (revised, [e.text for e in engine.journal.events])
 
 
+@in_virtual_time
 async def test_a_day_that_is_damaged_while_the_engine_runs_is_noticed_and_read_again(tmp_path: Path) -> None:
     sink = Collected()
     async with exchange_of([BTC, ETH]) as exchange:
@@ -182,6 +185,7 @@ async def test_a_day_that_is_damaged_while_the_engine_runs_is_noticed_and_read_a
     assert not revised, (revised, [e.text for e in engine.journal.events])
 
 
+@in_virtual_time
 async def test_other_values_than_those_that_were_damaged_are_revised(tmp_path: Path) -> None:
     sink = Collected()
     async with exchange_of([BTC]) as exchange:
@@ -209,6 +213,7 @@ async def test_other_values_than_those_that_were_damaged_are_revised(tmp_path: P
     assert max(message["revision"] for message in sink.messages[BTC]) > before
 
 
+@in_virtual_time
 async def test_a_damaged_day_that_cannot_be_had_at_the_start_is_counted_when_it_comes(tmp_path: Path) -> None:
     sink = Collected()
     async with exchange_of([BTC]) as exchange:

@@ -19,6 +19,7 @@ from holding import BTC, ETH, exchange_of, feed_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_child import FIRST, candle_of
+from virtual_time import in_virtual_time
 
 from tui_feeder.config import ConfigError, load
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
@@ -234,6 +235,7 @@ def test_a_store_whose_own_record_is_damaged_opens_or_says_what_to_do(
         assert not store.damaged_records()
 
 
+@in_virtual_time
 async def test_an_engine_goes_on_with_a_store_of_which_every_small_record_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "store"
     async with exchange_of([BTC, ETH]) as exchange:
@@ -260,6 +262,7 @@ async def test_an_engine_goes_on_with_a_store_of_which_every_small_record_is_dam
             assert not present.missing(present.start, present.end)
 
 
+@in_virtual_time
 async def test_a_run_removes_damaged_records_that_nobody_asks_for(tmp_path: Path) -> None:
     path = tmp_path / "store"
     async with exchange_of([BTC, ETH]) as exchange:

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 from feed import NOON, until
 from streams import Heard, streaming
+from virtual_time import in_virtual_time
 
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
@@ -26,6 +27,7 @@ def exchange_at(rate: float, symbols: list[str] = SYMBOLS) -> Exchange:
     return Exchange(market, clock_for(market, start_ms=NOON, rate=rate))
 
 
+@in_virtual_time
 async def test_renewal_leaves_no_missing_minute() -> None:
     # A day in 24 s: the exchange would end the socket after its 24 h.
     async with exchange_at(3600.0) as exchange, streaming(exchange, ["BTCUSDT"]) as (streams, heard):
@@ -39,6 +41,7 @@ async def test_renewal_leaves_no_missing_minute() -> None:
     assert minutes[-1] > renewed
 
 
+@in_virtual_time
 async def test_an_acknowledgement_without_data_is_a_dead_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_connection, "_FIRST_DATA_SECONDS", 1.0)
     async with exchange_at(60.0) as exchange:
@@ -53,6 +56,7 @@ async def test_an_acknowledgement_without_data_is_a_dead_stream(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("how", ["1001", "1006", "1008", "reset"])
+@in_virtual_time
 async def test_a_lost_connection_is_made_again(how: str) -> None:
     async with exchange_at(60.0) as exchange, streaming(exchange, ["BTCUSDT"]) as (streams, heard):
         await until(lambda: heard.frames > 0)
@@ -63,6 +67,7 @@ async def test_a_lost_connection_is_made_again(how: str) -> None:
         assert streams.sockets[0].state == "live"
 
 
+@in_virtual_time
 async def test_a_half_open_connection_is_noticed_by_its_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_connection, "_SILENCE_SECONDS", 1.0)
     async with exchange_at(60.0) as exchange, streaming(exchange, SYMBOLS) as (streams, heard):
@@ -73,6 +78,7 @@ async def test_a_half_open_connection_is_noticed_by_its_silence(monkeypatch: pyt
         await until(lambda: heard.frames > before)
 
 
+@in_virtual_time
 async def test_frames_that_are_none_are_counted_and_the_socket_is_kept() -> None:
     async with exchange_at(60.0) as exchange, streaming(exchange, SYMBOLS) as (_streams, heard):
         await until(lambda: heard.frames > 0)
@@ -84,6 +90,7 @@ async def test_frames_that_are_none_are_counted_and_the_socket_is_kept() -> None
     assert set(heard.faults) <= {"unreadable frame", "unknown event", "unexpected candle"}
 
 
+@in_virtual_time
 async def test_symbols_come_and_go_on_a_running_socket() -> None:
     async with exchange_at(60.0) as exchange, streaming(exchange, ["BTCUSDT"]) as (streams, heard):
         await until(lambda: len(heard.closed["BTCUSDT"]) > 0)
@@ -97,6 +104,7 @@ async def test_symbols_come_and_go_on_a_running_socket() -> None:
         assert streams.sockets[0].reconnects == 0
 
 
+@in_virtual_time
 async def test_a_socket_whose_symbols_are_all_gone_ends_and_its_room_is_used_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -119,6 +127,7 @@ async def test_a_socket_whose_symbols_are_all_gone_ends_and_its_room_is_used_fir
         await until(lambda: all(len(heard.closed[name]) > 2 for name in SYMBOLS))
 
 
+@in_virtual_time
 async def test_more_symbols_than_a_socket_takes_are_divided() -> None:
     names = [f"C{n}USDT" for n in range(250)]
     async with exchange_at(60.0, names) as exchange, streaming(exchange, names) as (streams, heard):
