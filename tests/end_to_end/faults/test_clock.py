@@ -11,7 +11,7 @@ from holding import BTC, ETH, NOON, all_live, exchange_of, feed_of
 from virtual_time import in_virtual_time
 
 from tui_feeder.engine.core.clock import ExchangeClock
-from tui_feeder.engine.exchanges.binance import exchange as adapter
+from tui_feeder.engine.exchanges.binance import markets as adapter
 
 
 class Wall:

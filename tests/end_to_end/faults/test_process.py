@@ -156,7 +156,6 @@ async def test_15_killed_at_any_moment_it_loses_no_minute_and_no_message(tmp_pat
 
 
 @pytest.mark.timeout(180)
-@in_virtual_time
 async def test_20_five_hundred_symbols_that_close_in_the_same_second_are_all_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
