@@ -42,8 +42,9 @@ COVERAGES = (b"present", b"certified", b"outages", b"overruled", b"altered", b"u
 
 def sound() -> dict[bytes, bytes | None]:
     """The parts of a state as a store keeps them."""
-    raw: dict[bytes, bytes | None] = dict.fromkeys(COVERAGES, intervals(MINUTES))
-    raw |= {b"lost": None, b"gone": None, b"inherited": None, b"edition": number(7), b"listed": number(FIRST)}
+    raw: dict[bytes, bytes | None] = dict.fromkeys(NAMES)
+    raw |= dict.fromkeys(COVERAGES, intervals(MINUTES))
+    raw |= {b"edition": number(7), b"listed": number(FIRST)}
     raw[b"watermark"] = number(MINUTES.end - MINUTE_MS)
     raw[b"unavailable"] = msgspec.json.encode([Unavailable(FIRST, FIRST + MINUTE_MS, "away", 4, FIRST)])
     assert raw.keys() == set(NAMES)
