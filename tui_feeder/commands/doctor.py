@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Optional
 
 import typer
 
@@ -22,6 +23,14 @@ def doctor(
     patience: Annotated[
         float, typer.Option("--patience", help="Seconds a stream may stay silent.", min=1.0, max=300.0)
     ] = 15.0,
+    record: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--record",
+            help="Keep the answers and messages seen in this folder, up to 32 MiB, to send as evidence.",
+            metavar="FOLDER",
+        ),
+    ] = None,
     config: ConfigOption = None,
     storage: StorageOption = None,
     symbols: SymbolsOption = None,
@@ -42,7 +51,13 @@ def doctor(
     """
     with reported_failures():
         from tui_feeder.commands import doctor_run
+        from tui_feeder.paths import expand_user
 
         raise typer.Exit(
-            doctor_run.run(lambda: load_config(config, config_flags(storage, symbols)), patience, json)
+            doctor_run.run(
+                lambda: load_config(config, config_flags(storage, symbols)),
+                patience,
+                json,
+                None if record is None else expand_user(record),
+            )
         )

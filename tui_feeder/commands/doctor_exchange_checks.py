@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -297,13 +297,19 @@ async def archive(config: Config, market: Market) -> Finding | None:
     return Finding(title, "ok", f"{name}: {len(found.rows):,} minutes, its SHA256 agrees")
 
 
-async def streams(config: Config, market: Market, patience: float) -> Finding:
+async def streams(
+    config: Config,
+    market: Market,
+    patience: float,
+    record: Callable[[str, bytes], None] | None = None,
+) -> Finding:
     """One frame of the stream of candles. That a subscription is acknowledged proves nothing.
 
     Args:
         config: names the symbols where the exchange's list could not be read.
         market: whose stream.
         patience: seconds that it may stay without a frame.
+        record: given every message, and where it came from.
 
     Returns:
         How it went.
@@ -315,7 +321,7 @@ async def streams(config: Config, market: Market, patience: float) -> Finding:
     if probe in market.listed or not wanted:
         wanted = list(dict.fromkeys([probe, *wanted]))[:_STREAMS]
     delivering = asyncio.Event()
-    handlers = StreamHandlers(lambda *_: delivering.set(), lambda _kind, _text: None)
+    handlers = StreamHandlers(lambda *_: delivering.set(), lambda _kind, _text: None, record)
     live = market.exchange.streams(handlers)
     live.assign(wanted)
     running = asyncio.create_task(live.run())

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
+from pathlib import Path
 
 import orjson
 import typer
@@ -13,36 +14,50 @@ import typer
 from tui_feeder.commands import doctor_checks as checks
 from tui_feeder.commands import doctor_exchange_checks as exchange_checks
 from tui_feeder.commands.doctor_checks import Finding
+from tui_feeder.commands.doctor_recording import Recording
 from tui_feeder.config import Config, ConfigError, LoadedConfig
 from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.core.requirements import unmet_requirements
+from tui_feeder.engine.exchanges.base import RecordsAnswers
 from tui_feeder.errors import ExitCode
 
 _WIDTH = 11
 
 
-def run(read: Callable[[], LoadedConfig], patience: float, as_json: bool) -> int:
+def run(read: Callable[[], LoadedConfig], patience: float, as_json: bool, record: Path | None = None) -> int:
     """Runs every check and prints the results.
 
     Args:
         read: gives the configuration.
         patience: seconds that a stream may stay without a frame.
         as_json: one object instead of lines.
+        record: folder for what is seen of the exchange; None keeps nothing.
 
     Returns:
         The exit code.
+
+    Raises:
+        RecordingError: the folder cannot be written.
     """
+    recording = None if record is None else Recording(record)
     for noisy in ("aiokafka", "tui_feeder.engine.exchanges"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)  # their errors are reported in one line
     found: list[Finding] = []
 
     async def collect() -> None:
-        async for finding in _findings(read, patience):
+        async for finding in _findings(read, patience, recording):
             found.append(finding)
             if not as_json:
                 typer.echo(_line(finding))
 
-    asyncio.run(collect())
+    try:
+        asyncio.run(collect())
+    finally:
+        if recording is not None:
+            recording.close()
+    if recording is not None:
+        lost = f", {recording.dropped} more beyond the bound left out" if recording.dropped else ""
+        typer.echo(f"{recording.kept} answers and messages are kept in {recording.folder}{lost}", err=True)
     failed = [finding for finding in found if finding.state == "fail"]
     doubtful = [finding for finding in found if finding.state == "warn"]
     if as_json:
@@ -58,7 +73,9 @@ def _line(finding: Finding) -> str:
     return f"{text}\n{'':<{_WIDTH + 7}}-> {finding.remedy}" if finding.remedy else text
 
 
-async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncIterator[Finding]:
+async def _findings(
+    read: Callable[[], LoadedConfig], patience: float, recording: Recording | None
+) -> AsyncIterator[Finding]:
     try:
         loaded = read()
     except ConfigError as error:
@@ -91,23 +108,27 @@ async def _findings(read: Callable[[], LoadedConfig], patience: float) -> AsyncI
             yield finding
         return
     yield await exchange_checks.dns(config)
-    async for finding in _exchange(config, patience):
+    async for finding in _exchange(config, patience, recording):
         yield finding
     for finding in await asked:
         yield finding
 
 
-async def _exchange(config: Config, patience: float) -> AsyncIterator[Finding]:
+async def _exchange(config: Config, patience: float, recording: Recording | None) -> AsyncIterator[Finding]:
     """REST, streams and archive of the exchange."""
     workers = worker_thread()
     exchange = exchange_checks.exchange_of(config, workers)
+    if recording is not None and isinstance(exchange, RecordsAnswers):
+        exchange.record_answers(recording.answer)
     try:
         found, market = await exchange_checks.rest(config, exchange)
         for finding in found:
             yield finding
         for part in market.parts():
             archive = asyncio.create_task(exchange_checks.archive(config, part))
-            yield await exchange_checks.streams(config, part, patience)
+            yield await exchange_checks.streams(
+                config, part, patience, None if recording is None else recording.message
+            )
             if (read := await archive) is not None:
                 yield read
     finally:

@@ -294,3 +294,23 @@ async def test_each_market_that_is_used_is_tried(tmp_path: Path) -> None:
         code, found = await looked_at(usdm, tmp_path, *wanted, **env)
         assert code != 0
         assert (found["streams"]["state"], found["streams spot"]["state"]) == ("ok", "fail")
+
+
+async def test_what_it_saw_can_be_kept_as_evidence(tmp_path: Path) -> None:
+    folder = tmp_path / "evidence"
+    async with exchange_now() as exchange:
+        code, _ = await looked_at(exchange, tmp_path, "--record", str(folder))
+    assert code == 0
+    answers = [json.loads(line) for line in (folder / "rest.jsonl").read_text().splitlines()]
+    assert {one["status"] for one in answers} == {200}
+    assert any("/klines?" in one["url"] for one in answers)
+    listing = next(one for one in answers if one["url"].endswith("/exchangeInfo"))
+    assert {"BTCUSDT", "ETHUSDT"} <= {entry["symbol"] for entry in json.loads(listing["body"])["symbols"]}
+    messages = [json.loads(line) for line in (folder / "streams.jsonl").read_text().splitlines()]
+    assert any(json.loads(one["body"]).get("data", {}).get("e") == "kline" for one in messages)
+    (tmp_path / "file").write_text("")
+    done = await asyncio.to_thread(
+        command, "doctor", "--record", str(tmp_path / "file" / "below"), cwd=tmp_path
+    )
+    assert done.code == 1
+    assert "name a folder to write to" in done.err

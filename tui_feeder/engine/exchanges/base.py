@@ -187,6 +187,8 @@ class StreamHandlers:
     """Symbol, candle, whether it is closed, the frame's own time (exchange ms)."""
     fault: Callable[[str, str], None]
     """Kind of a frame that could not be used, and the detail."""
+    raw: Callable[[str, bytes], None] | None = None
+    """Where every message goes as it came: the address it came from, and its bytes."""
 
 
 class StreamSocket(Protocol):
@@ -471,6 +473,19 @@ class Notes(Protocol):
 
         Returns:
             Done once it is written.
+        """
+        ...
+
+
+@runtime_checkable
+class RecordsAnswers(Protocol):
+    """An exchange that hands on what it is answered, as evidence."""
+
+    def record_answers(self, handler: Callable[[str, int, bytes], None]) -> None:
+        """Have every answer handed on as it came.
+
+        Args:
+            handler: called with the address asked, the status, and the body.
         """
         ...
 

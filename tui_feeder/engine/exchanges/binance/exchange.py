@@ -199,6 +199,14 @@ class BinanceExchange:
         """
         return await self._rest.forward(name, parameters)
 
+    def record_answers(self, handler: Callable[[str, int, bytes], None]) -> None:
+        """Have every answer of REST handed on as it came.
+
+        Args:
+            handler: called with the address asked, the status, and the body.
+        """
+        self._rest.on_answer = handler
+
     def streams(self, handlers: StreamHandlers) -> MarketStreams:
         """Live candles of the market.
 

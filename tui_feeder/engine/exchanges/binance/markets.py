@@ -208,6 +208,15 @@ class BinanceMarkets:
         """
         return await self._markets[""].forward(name, parameters)
 
+    def record_answers(self, handler: Callable[[str, int, bytes], None]) -> None:
+        """Have every answer of REST handed on as it came, of all markets.
+
+        Args:
+            handler: called with the address asked, the status, and the body.
+        """
+        for market in self._markets.values():
+            market.record_answers(handler)
+
     def streams(self, handlers: StreamHandlers) -> AllStreams:
         """Live candles of all markets.
 

@@ -75,6 +75,7 @@ class RestClient:
         market: whose paths and weights these are.
 
     Attributes:
+        on_answer: called with the address, the status and the body of every answer.
         on_reached: called when REST answers again; see :class:`~tui_feeder.engine.exchanges.base.Exchange`.
         on_unusable: called where rows of an answer were left out; see there.
 
@@ -100,6 +101,7 @@ class RestClient:
         self.ledger = self._budget.ledger
         self.state: str = "idle"  # "ok", or the kind of the last refusal
         self.requests = 0
+        self.on_answer: Callable[[str, int, bytes], None] = lambda *_: None
         self.on_reached: Callable[[bool], None] = lambda _: None
         self.on_unusable: Callable[[int, str, str], None] = lambda *_: None
         self._refusing = False  # the last request for candles was refused, whatever it asked for
@@ -230,6 +232,7 @@ class RestClient:
             raise self._refusal(Refusal.UNREACHABLE, text) from error
         if (used := headers.get("X-MBX-USED-WEIGHT-1M", "")).isdigit():
             self.ledger.correct(int(used), asked_at)
+        self.on_answer(self.base_url + path, status, body)
         return status, headers, body
 
     async def forward(self, name: str, parameters: Sequence[tuple[str, str]]) -> Forwarded:

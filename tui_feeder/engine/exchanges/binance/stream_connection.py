@@ -247,6 +247,8 @@ class KlineSocket:
             method, symbols = await self._orders.get()
 
     def _take(self, raw: str | BytesLike) -> None:
+        if self._handlers.raw is not None:
+            self._handlers.raw(self.url, raw.encode() if isinstance(raw, str) else bytes(raw))
         try:
             envelope = decode_message(raw)
         except UNREADABLE as error:
