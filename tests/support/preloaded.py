@@ -32,7 +32,17 @@ import typer
 
 MODULE = "tui_feeder"
 #: What a new interpreter would read of its environment.
-_OF_THE_INTERPRETER = ("PYTHON", "LC_", "LANG", "TZ", "MALLOC_", "LD_", "OPENBLAS_", "VIRTUAL_ENV")
+_OF_THE_INTERPRETER = (
+    "PYTHON",
+    "LC_",
+    "LANG",
+    "TZ",
+    "MALLOC_",
+    "LD_",
+    "OPENBLAS_",
+    "VIRTUAL_ENV",
+    "SSL_CERT_",
+)
 _BUT_NOT = ("PYTHONPATH",)  # what it would find is imported already
 _LONGEST = 100_000  # bytes of a request, which is one datagram
 _GONE = 255

@@ -361,7 +361,7 @@ async def test_each_part_of_an_engine_whose_worker_thread_hangs_is_found_and_wor
 
         free = threading.Event()
         working = {"checkpoints", "profiles", "stored days"}
-        engine._workers.submit(free.wait)
+        engine.workers.submit(free.wait)
         engine.profiles.repaired(BTC)
         await until(lambda: stalled(engine, working), why=str(engine.supervisor.states))
         built = engine.journal.counters["profile_days_built"]

@@ -297,8 +297,8 @@ def meanwhile(first: int, end: int) -> Callable[[Run], Any]:
     async def doing(run: Run) -> None:
         make = run.checkpoints.make_pipeline
 
-        def made(symbol: str, until: int, *, first: bool) -> Any:  # noqa: ANN401
-            pipeline = make(symbol, until, first=first)
+        def made(symbol: str, until: int, **given: Any) -> Any:  # noqa: ANN401
+            pipeline = make(symbol, until, **given)
             run.checkpoints.make_pipeline = make  # type: ignore[method-assign]
             run.world.change(run.store, low, end, other=True).result()
             return pipeline

@@ -261,7 +261,7 @@ def test_a_thread_that_ends_by_an_exception_is_in_the_log_and_not_on_the_termina
         root.handlers[:] = handlers
         root.setLevel(level)
     text = (tmp_path / "feeder.log").read_text()
-    assert "the thread a part ended: it failed" in text
+    assert "the thread a part failed" in text
     assert "CannotBeMadeError: on a thread" in text
     assert capfd.readouterr().err == ""
 

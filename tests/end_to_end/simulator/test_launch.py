@@ -72,7 +72,7 @@ def test_the_child_ends_when_its_parent_is_killed() -> None:
 
 
 def test_why_a_child_can_not_start_is_said_in_one_message(tmp_path: Path) -> None:
-    with pytest.raises(ExchangeStartError, match="there is not a folder"):
+    with pytest.raises(ExchangeStartError, match="there is no folder"):
         launch_blocking(data=tmp_path / "none")
     with pytest.raises(ExchangeStartError, match="'BTC': a name must end in USDT or USDC"):
         launch_blocking(symbols=["BTC"])

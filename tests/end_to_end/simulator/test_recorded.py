@@ -275,7 +275,7 @@ async def test_a_zip_without_a_checksum_beside_it_has_none(tmp_path: Path) -> No
 
 
 def test_what_is_wrong_with_a_folder_is_said_in_one_message(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"there is not a folder {tmp_path / 'none'}"):
+    with pytest.raises(ValueError, match=f"there is no folder {tmp_path / 'none'}"):
         recorded_market(tmp_path / "none")
     with pytest.raises(ValueError, match=r"holds no file named like BTCUSDT-1m-2026-02\.zip"):
         recorded_market(tmp_path)
