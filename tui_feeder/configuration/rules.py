@@ -71,6 +71,21 @@ def _future(config: Config) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _one_world(config: Config) -> Iterator[Finding]:
+    """Followed markets of a simulated exchange beside those of the real one: clock and store are one."""
+    simulated = is_loopback(config.exchange.rest_url)
+    for market in ("spot", "coinm"):
+        url: str = getattr(config.exchange, market).rest_url
+        followed = any(name.startswith(f"{market}:") for name in config.application.symbols)
+        if followed and is_loopback(url) != simulated:
+            kinds = ("simulated", "real") if is_loopback(url) else ("real", "simulated")
+            yield Finding(
+                (f"exchange.{market}.rest_url", "application.symbols"),
+                f"is a {kinds[0]} exchange, and exchange.rest_url a {kinds[1]} one: their candles would mix",
+                f"point both at one kind, or leave the symbols of {market} out", show(url),
+            )  # fmt: skip
+
+
 def contradictions(config: Config) -> list[Finding]:
     """What can't hold together.
 
@@ -82,6 +97,7 @@ def contradictions(config: Config) -> list[Finding]:
     """
     return [
         *_future(config),
+        *_one_world(config),
         *_increments(config.volume_profile),
         *_kafka(config),
         *_cluster(config),

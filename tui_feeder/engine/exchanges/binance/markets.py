@@ -152,7 +152,7 @@ class BinanceMarkets:
                 why = f"the list of its market could not be read: {refusals[name]}"
                 unusable |= {w: why for w in wanted if market_of(w) == name and not is_pattern(w)}
         unnamed = self._listed.get("", Listings({}, {}))
-        return Listings(symbols, unusable, unnamed.entries, unnamed.head)
+        return Listings(symbols, unusable, unnamed.entries, unnamed.head or b"{}")
 
     async def first_minute(self, symbol: str, start: int) -> int | None:
         """The first minute of which there is a candle.
