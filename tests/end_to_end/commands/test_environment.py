@@ -31,7 +31,7 @@ COMMANDS = (
     "verify --offline", "export --symbol BTCUSDT", "export --symbol BTCUSDT -o {}/out.csv", "info",
     "backup {}/copy", "sinks check", "attach", "status", "serve", "doctor --patience 1", "replay",
     "replay --ui", "profiles rebuild", "simulate", "config check", "config show", "config init",
-    "sinks discard kafka",
+    "sinks discard kafka", "gateway", "cluster status",
 )  # fmt: skip
 SERVING = ("serve", "simulate")
 
