@@ -154,7 +154,7 @@ class Terminal:
         """Press q, and q again when it asks."""
         self.send(b"q")
         end = time.monotonic() + 20.0
-        # Cells that stay as they are, are not sent again: the word stands in the picture, not in what is sent.
+        # Unchanged cells are not sent again: the word is in the picture, not in what is sent.
         while not Picture().feed(self.received.decode(errors="replace")).shows("Quit?"):
             assert time.monotonic() < end, self.received[-500:]
             self.read(0.2)
