@@ -48,9 +48,16 @@ def screen_text(app: FeederApp) -> list[str]:
 
 
 async def settled(pilot: Pilot[ExitReason]) -> list[str]:
+    """What is on the screen once its panels lie where the plan has them."""
     await pilot.pause()
     await pilot.pause()
     assert isinstance(pilot.app, FeederApp)
+    for _ in range(20):  # a layout may be under way: each round of the loop brings it on
+        screen = pilot.app.screen
+        assert isinstance(screen, FeederScreen)
+        if all(panel.region == region for panel, region in screen.plan.items()):
+            break
+        await pilot.pause()
     return screen_text(pilot.app)
 
 
