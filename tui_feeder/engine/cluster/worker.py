@@ -128,8 +128,9 @@ class ClusterWorker:
 
     @property
     def standby(self) -> bool:
-        """Whether the group has given this worker nothing."""
-        return self._last is not None and not self._mine
+        """Whether the partitions that the group has given to this worker, if any, have no symbols."""
+        tracked = None if self._host is None else self._host.tracked
+        return self._last is not None and self._mine <= self._owned.keys() and not tracked
 
     @property
     def degraded_seconds(self) -> float:
