@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,11 @@ def test_the_first_hour_of_a_data_engineer(tmp_path: Path) -> None:
     work, home = tmp_path / "work", tmp_path / "home"
     work.mkdir()
     home.mkdir()
+    runtime = tempfile.mkdtemp(prefix="feeder-")  # a socket's path has at most 107 bytes
     environ = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(home),
-        "XDG_RUNTIME_DIR": str(home),
+        "XDG_RUNTIME_DIR": runtime,
         "LANG": "C.UTF-8",
     }
     for kind, block in blocks:
