@@ -175,7 +175,10 @@ class _Profile:
         lowest, highest = min(self.rows), max(self.rows)
         below = above = poc
         inside, wanted = self.rows[poc], self.volume * Decimal("0.7")
-        weight = lambda indices: sum((self.rows.get(i, Decimal(0)) for i in indices), Decimal(0))  # noqa: E731
+
+        def weight(indices: range) -> Decimal:
+            return sum((self.rows.get(index, Decimal(0)) for index in indices), Decimal(0))
+
         while inside < wanted and (below > lowest or above < highest):
             up = range(above + 1, min(above + 2, highest) + 1)
             down = range(max(below - 2, lowest), below)

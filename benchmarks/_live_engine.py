@@ -23,6 +23,7 @@ from benchmarks._report import anonymous_mb, percentile
 from tui_feeder import cli, runner  # what the command loads is part of its memory
 from tui_feeder.config import Application, Config, Exchange, VolumeProfile
 from tui_feeder.engine import snapshots
+from tui_feeder.engine.cluster.ownership import Ownership
 from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.journal import Journal
@@ -91,8 +92,9 @@ class _Stamped(Engine):
         exchange: ExchangeAdapter,
         sinks: Sequence[Sink],
         workers: ThreadPoolExecutor,
+        ownership: Ownership | None = None,
     ) -> None:
-        super().__init__(config, store, exchange, sinks, workers)
+        super().__init__(config, store, exchange, sinks, workers, ownership)
         self.frames = 0
         self.closed_at: dict[tuple[str, int], float] = {}
 

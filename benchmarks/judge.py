@@ -199,8 +199,7 @@ class Judge:
         await self._run("closes that come early or contradict", 10, kill=True)
         self.relay.contradicted, self.relay.premature = set(), set()
         if self.given.kafka:
-            dead = {"FEEDER_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}
-            await self._run("Kafka unreachable", 6, kill=True, **dead)
+            await self._run("Kafka unreachable", 6, kill=True, FEEDER_KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:9")
             since = await self.now()
             await self._run("Kafka disabled", 6, kill=False, FEEDER_KAFKA__ENABLED="false")
             self.unpublished_to_kafka.append((since - 3 * MINUTE, await self.now()))
@@ -267,7 +266,7 @@ class Judge:
             days, state = env.open_db(b"days", txn, create=False), env.open_db(b"state", txn, create=False)
             keys = [bytes(key) for key, _ in txn.cursor(days) if bytes(key).startswith(b"DOGEUSDT")]
             key = keys[len(keys) // 2]
-            block = bytearray(txn.get(key, db=days))
+            block = bytearray(txn.get(key, db=days) or b"")
             block[len(block) // 2] ^= 4
             txn.put(key, bytes(block), db=days)
             for kept in [bytes(key) for key, _ in txn.cursor(state) if bytes(key).endswith(b"numbers")]:
@@ -322,8 +321,8 @@ class Judge:
                 if message is None:
                     break
                 if message.error() is None:
-                    records.append(_record(message.value()))
-                    at = message.offset() + 1
+                    records.append(_record(message.value() or b""))
+                    at = (message.offset() or 0) + 1
         consumer.close()
         return records
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from tui_feeder.config import Config
 from tui_feeder.engine.cluster.held import share_of
 from tui_feeder.engine.cluster.ownership import Ownership, SoleOwner
 from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.exchanges.base import Exchange
 from tui_feeder.engine.exchanges.configured import configured_exchange
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Store
 
 log = logging.getLogger(__name__)
 
+#: What makes an engine of its parts: `Engine`, or one that a measurement looks into.
+EngineKind = Callable[[Config, Store, Exchange, Sequence[Sink], ThreadPoolExecutor, Ownership], Engine]
+
 
 def configured_engine(
-    config: Config, store: Store, sinks: Sequence[Sink] = (), kind: type[Engine] = Engine
+    config: Config, store: Store, sinks: Sequence[Sink] = (), kind: EngineKind = Engine
 ) -> Engine:
     """The engine of a configuration, not running yet. Called on its own loop.
 
