@@ -43,7 +43,8 @@ _OF_THE_INTERPRETER = (
     "VIRTUAL_ENV",
     "SSL_CERT_",
 )
-_BUT_NOT = ("PYTHONPATH",)  # what it would find is imported already
+#: gid, gids, uid, umask, start_new_session and process_group where none is asked for.
+_USUAL = (None, None, None, -1, False, -1)
 _LONGEST = 100_000  # bytes of a request, which is one datagram
 _GONE = 255
 
@@ -65,6 +66,7 @@ class PreloadedPopen(subprocess.Popen[Any]):
             or preexec_fn is not None
             or pass_fds
             or shell
+            or given[17:] != _USUAL[: len(given) - 17]
             or _settings(wanted) != _settings(dict(os.environ))
             or len(request) > _LONGEST
         ):
@@ -168,11 +170,7 @@ async def start_process(*words: str | os.PathLike[str], **options: Any) -> Async
 
 
 def _settings(environment: dict[str, str]) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in environment.items()
-        if name.startswith(_OF_THE_INTERPRETER) and name not in _BUT_NOT
-    }
+    return {name: value for name, value in environment.items() if name.startswith(_OF_THE_INTERPRETER)}
 
 
 @cache

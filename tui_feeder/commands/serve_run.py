@@ -73,6 +73,8 @@ def _running_feeder(socket: Path | None, own: list[str]) -> Iterator[Path]:
     if socket is not None or running_sockets():
         yield choose_socket(socket)
         return
+    # Until the pages handle the signal: it would end this process and leave the feeder behind.
+    signal.signal(signal.SIGTERM, _exit_cleanly)
     process = subprocess.Popen(
         [sys.executable, "-m", "tui_feeder", "--no-ui", *own], stdin=subprocess.DEVNULL
     )
@@ -86,6 +88,10 @@ def _running_feeder(socket: Path | None, own: list[str]) -> Iterator[Path]:
     finally:
         process.terminate()
         process.wait()
+
+
+def _exit_cleanly(*_: object) -> None:
+    sys.exit(0)
 
 
 class PageProcess(AppService):

@@ -24,15 +24,13 @@ COMMAND = [sys.executable, "-m", "tui_feeder"]
 
 def environment(runtime: Path) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("FEEDER_")}
-    return {**kept, "XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(ROOT)}
+    return {**kept, "XDG_RUNTIME_DIR": str(runtime)}
 
 
 @pytest.fixture
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    return folder
+def runtime(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path))
+    return short_path
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 from browsers import chromium
-from places import ROOT
 from preloaded import AsyncProcess, start_process
 from serving import free_port
 
@@ -29,16 +28,14 @@ pytestmark = pytest.mark.skipif(
 
 
 @contextlib.asynccontextmanager
-async def served(folder: Path) -> AsyncIterator[tuple[str, AsyncProcess]]:
+async def served(folder: Path, runtime: Path) -> AsyncIterator[tuple[str, AsyncProcess]]:
     """A demo in the browser; its address."""
     port = free_port()
     kept = {k: v for k, v in os.environ.items() if not k.startswith("FEEDER_")}
-    runtime = folder / "run"
-    runtime.mkdir()
     process = await start_process(
         sys.executable, "-m", "tui_feeder", "serve", "--demo", "--symbols", "BTCUSDT", "--port", str(port),
         stdin=subprocess.DEVNULL, stderr=(folder / "log").open("wb"), cwd=folder,
-        env={**kept, "XDG_RUNTIME_DIR": str(runtime), "XDG_STATE_HOME": str(folder), "PYTHONPATH": str(ROOT)},
+        env={**kept, "XDG_RUNTIME_DIR": str(runtime), "XDG_STATE_HOME": str(folder)},
     )  # fmt: skip
     try:
         for _ in range(600):
@@ -53,8 +50,8 @@ async def served(folder: Path) -> AsyncIterator[tuple[str, AsyncProcess]]:
         await asyncio.wait_for(process.wait(), 30)
 
 
-async def test_a_page_shows_the_feeder_and_ends_with_its_connection(tmp_path: Path) -> None:
-    async with served(tmp_path) as (address, process), aiohttp.ClientSession() as session:
+async def test_a_page_shows_the_feeder_and_ends_with_its_connection(tmp_path: Path, short_path: Path) -> None:
+    async with served(tmp_path, short_path) as (address, process), aiohttp.ClientSession() as session:
         async with session.get(f"http://{address}/") as page:
             assert page.status == 200
             text = await page.text()
@@ -74,8 +71,8 @@ async def test_a_page_shows_the_feeder_and_ends_with_its_connection(tmp_path: Pa
     assert "Traceback" not in log
 
 
-async def test_pages_of_others_and_other_methods_are_refused(tmp_path: Path) -> None:
-    async with served(tmp_path) as (address, _), aiohttp.ClientSession() as session:
+async def test_pages_of_others_and_other_methods_are_refused(tmp_path: Path, short_path: Path) -> None:
+    async with served(tmp_path, short_path) as (address, _), aiohttp.ClientSession() as session:
         port = address.split(":")[1]
         refused: list[tuple[str, str, dict[str, str]]] = [
             ("GET", "/ws", {"Origin": "http://evil.example"}),
@@ -97,12 +94,12 @@ async def test_pages_of_others_and_other_methods_are_refused(tmp_path: Path) -> 
             assert ok.status == 200
 
 
-async def test_a_real_browser_shows_the_screens_and_takes_keys(tmp_path: Path) -> None:
+async def test_a_real_browser_shows_the_screens_and_takes_keys(tmp_path: Path, short_path: Path) -> None:
     program = shutil.which("chromium")
     if program is None:
         assert "CI" not in os.environ, "CI installs chromium"
         pytest.skip("chromium is not installed")
-    async with served(tmp_path) as (address, _), chromium(program, tmp_path / "browser") as page:
+    async with served(tmp_path, short_path) as (address, _), chromium(program, tmp_path / "browser") as page:
         await page.show(f"http://{address}/")
         await page.until(lambda: b"BTCUSDT" in page.drawn and b"LIVE" in page.drawn)
         assert any(one.endswith(".ttf") for one in page.asked)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from places import DOCS, ROOT
+from places import DOCS
 from preloaded import PreloadedPopen
 
 from tui_feeder.config import Application, Config, Exchange, Service, TechnicalAnalysis
@@ -90,7 +90,6 @@ def started(
                 **kept,
                 "NOTIFY_SOCKET": str(systemd.path),
                 "WATCHDOG_USEC": "6000000",
-                "PYTHONPATH": str(ROOT),
             },
         )
     try:
