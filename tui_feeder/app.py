@@ -44,10 +44,10 @@ from tui_feeder.terminal import (
     write_backlog,
 )
 from tui_feeder.widgets.breadth import MarketGroups
+from tui_feeder.widgets.color_themes.themes import Themes, theme_names
 from tui_feeder.widgets.overview_grid import Grid, sort_keys
 from tui_feeder.widgets.palette import Palette, Part
 from tui_feeder.widgets.popup import Overlay
-from tui_feeder.widgets.themes import Themes, theme_names
 
 __all__ = ["ExitReason", "FeederApp", "QuitEffect", "UiSettings", "theme_names"]
 

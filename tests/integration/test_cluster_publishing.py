@@ -23,7 +23,7 @@ from services import Kafka as Broker
 from stores import minute
 
 from tui_feeder.config import Kafka
-from tui_feeder.engine.cluster.lane import Checkpoint
+from tui_feeder.engine.cluster.partition_publisher import Checkpoint
 from tui_feeder.engine.cluster.partitions import partition_of
 from tui_feeder.engine.cluster.producer import PartitionProducer, read_states
 from tui_feeder.engine.cluster.topics import prepare, topics_of

@@ -17,7 +17,7 @@ from stores import minute
 
 from tui_feeder.config import Kafka
 from tui_feeder.engine.cluster.held import HeldPartitions
-from tui_feeder.engine.cluster.lane import Checkpoint, Identity
+from tui_feeder.engine.cluster.partition_publisher import Checkpoint, Identity
 from tui_feeder.engine.cluster.publishing import Events, Publisher, Taken
 from tui_feeder.engine.core.candle import MINUTE_MS, Source
 from tui_feeder.engine.core.journal import Journal

@@ -13,9 +13,9 @@ from textual.strip import Strip
 from tui_feeder.app import ExitReason, FeederApp, UiSettings
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.overview import OverviewScreen
+from tui_feeder.widgets.color_themes.themes import load_theme
 from tui_feeder.widgets.palette import GLYPHS, Palette
 from tui_feeder.widgets.panel import Panel
-from tui_feeder.widgets.themes import load_theme
 
 #: The pilot looks whether the app is idle every 20 ms, twice a key; these screens are idle sooner.
 textual._wait.SLEEP_GRANULARITY = 1 / 200

@@ -161,7 +161,7 @@ def run(
 def _require_theme(theme: str) -> None:
     """Refuse a theme that does not exist."""
     from tui_feeder.paths import config_folder
-    from tui_feeder.widgets.themes import Themes
+    from tui_feeder.widgets.color_themes.themes import Themes
 
     folder = config_folder()
     try:

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from tui_feeder.screens.keymap import FILE_NAME, read_keymap
 from tui_feeder.terminal import color_system, detect_symbol_set
+from tui_feeder.widgets.color_themes.themes import DEFAULT_THEME, Themes, modified
 from tui_feeder.widgets.palette import GLYPHS, Palette
-from tui_feeder.widgets.themes import DEFAULT_THEME, Themes, modified
 
 _HZ, _HZ_SSH, _HZ_SLOW = 4.0, 2.0, 1.0
 

@@ -7,10 +7,10 @@ from typing import Protocol
 
 from tui_feeder.monitor import ConfiguredValue, Monitor, Snapshot
 from tui_feeder.scanner.watchlists import UserLists
+from tui_feeder.widgets.color_themes.themes import Themes
 from tui_feeder.widgets.overview_grid import Grid
 from tui_feeder.widgets.palette import Palette, Part
 from tui_feeder.widgets.popup import Overlay
-from tui_feeder.widgets.themes import Themes
 
 
 class ScreenHost(Protocol):

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tui_feeder.scanner.watchlists import UserLists, WatchlistError, change_lists, read_lists
+from tui_feeder.widgets.color_themes.themes import modified
 from tui_feeder.widgets.overview_grid import Grid
-from tui_feeder.widgets.themes import modified
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,8 @@
-"""The columns of the overview: what each shows of a symbol, and which of them a width has room for."""
+"""The columns of the overview: what each shows of a symbol, and which of them a width has room for.
+
+Another value begins here: a column in ``_table``, whose cell shows an attribute of
+:class:`~tui_feeder.monitor.SymbolView`.
+"""
 
 from __future__ import annotations
 

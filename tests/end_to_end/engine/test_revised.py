@@ -32,7 +32,7 @@ from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.derived.replay import replay
 from tui_feeder.engine.exchanges.base import MarketFacts, Page, Refusal, RestError
-from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.engine.storage.store import Store
 
 BTC = "BTCUSDT"

@@ -38,10 +38,10 @@ from tui_feeder.service.readiness import checks
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
+from tui_feeder.widgets.color_themes.themes import load_theme
 from tui_feeder.widgets.lines import news_line, status_line
 from tui_feeder.widgets.palette import GLYPHS, Palette, Part
 from tui_feeder.widgets.sources import source_lines
-from tui_feeder.widgets.themes import load_theme
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 METRICS = DOCS / "metrics.md"

@@ -17,12 +17,12 @@ from tui_feeder.engine.core.candle import Candle
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.exchanges.base import StreamHandlers
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
-from tui_feeder.engine.exchanges.binance.coinm_limits import COINM
+from tui_feeder.engine.exchanges.binance.coinm import COINM
 from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.rest import RestClient
-from tui_feeder.engine.exchanges.binance.spot_limits import SPOT
-from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
+from tui_feeder.engine.exchanges.binance.spot import SPOT
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 
 CAPTURES = SHARED_DATA / "captures"
 TESTNET = CAPTURES / "testnet-2026-08"

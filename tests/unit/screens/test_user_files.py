@@ -10,9 +10,9 @@ from screens import settled
 
 from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.screens.keymap import read_keymap
-from tui_feeder.widgets.themes import Themes
+from tui_feeder.widgets.color_themes.themes import Themes
 
-SHIPPED = ROOT / "themes" / "feeder-dark.toml"
+SHIPPED = ROOT / "tui_feeder/widgets/color_themes/feeder-dark.toml"
 KNOWN = {
     "app.quit": "q",
     "app.help": "question_mark",

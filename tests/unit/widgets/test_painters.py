@@ -25,13 +25,13 @@ from tui_feeder.widgets.candles import (
 )
 from tui_feeder.widgets.candles import paint_time_axis as paint_times
 from tui_feeder.widgets.chart import Chart, ChartSize
+from tui_feeder.widgets.color_themes.themes import load_theme, theme_names
 from tui_feeder.widgets.histogram import heaviest_in_rows, paint_profile
 from tui_feeder.widgets.lines import news_line, status_line
 from tui_feeder.widgets.lists import paint_events, paint_gaps
 from tui_feeder.widgets.palette import GLYPHS, Palette, Role, ascii_only
 from tui_feeder.widgets.progress_bars import bar_text, progress_text
 from tui_feeder.widgets.scale import PriceScale, price_scale, price_ticks
-from tui_feeder.widgets.themes import load_theme, theme_names
 
 SETS = ("braille", "block", "ascii")
 

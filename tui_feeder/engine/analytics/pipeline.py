@@ -20,7 +20,11 @@ from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, DayRange
 from tui_feeder.engine.analytics.quantiles import QuantilesState, VolumeQuantiles
 from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.analytics.time_of_day import TimeOfDayState, TimeOfDayVolume
-from tui_feeder.engine.analytics.timeframe_state import Line, LineState, TimeframeState
+from tui_feeder.engine.analytics.timeframe_state import (
+    TimeframePipeline,
+    TimeframePipelineState,
+    TimeframeState,
+)
 from tui_feeder.engine.analytics.trend import Trend, side
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows
 
@@ -33,7 +37,7 @@ class PipelineState(msgspec.Struct, frozen=True, array_like=True):
 
     last: int | None  # open time of the last minute counted
     minutes: int  # counted
-    lines: dict[int, LineState]  # by timeframe, seconds
+    timeframes: dict[int, TimeframePipelineState]  # by timeframe, seconds
     peak: list[tuple[int, float, float]]
     quantiles: QuantilesState
     before: tuple[DayRange, ...]  # ranges of the days before that of ``last``
@@ -55,9 +59,11 @@ class SymbolPipeline:
         self.minutes = 0  # counted
         self._volumes = settings.volume_lookback_days > 0
         needed = {*settings.timeframes, *((PEAK_TIMEFRAME, _PEAK_TREND_TIMEFRAME) if self._volumes else ())}
-        self._all = {timeframe: Line(timeframe, settings) for timeframe in sorted(needed)}
-        self._every = tuple(self._all.values())
-        self._lines = tuple(self._all[timeframe] for timeframe in settings.timeframes)
+        self._by_timeframe = {
+            timeframe: TimeframePipeline(timeframe, settings) for timeframe in sorted(needed)
+        }
+        self._pipelines = tuple(self._by_timeframe.values())
+        self._published = tuple(self._by_timeframe[timeframe] for timeframe in settings.timeframes)
         self._peak = MaxVolume(settings.volume_lookback_days)
         self._quantiles = VolumeQuantiles(settings.volume_lookback_days)
         self._time_of_day = TimeOfDayVolume()
@@ -91,9 +97,9 @@ class SymbolPipeline:
         seeds = seeds or {}
         self.last_open_time = int(rows["open_time"][-1]) if len(rows) else None
         self.minutes = len(rows)
-        for line in self._every:
-            line.clear()
-            line.load(rows, seeds.get(line.timeframe))
+        for pipeline in self._pipelines:
+            pipeline.clear()
+            pipeline.load(rows, seeds.get(pipeline.timeframe))
         if self._volumes:
             self._load_peak(rows)
             self._quantiles.load(rows, self.last_open_time or 0)
@@ -139,7 +145,7 @@ class SymbolPipeline:
         return PipelineState(
             last=self.last_open_time,
             minutes=self.minutes,
-            lines={line.timeframe: line.state() for line in self._every},
+            timeframes={pipeline.timeframe: pipeline.state() for pipeline in self._pipelines},
             peak=self._peak.state(),
             quantiles=self._quantiles.state(),
             before=() if self._profile is None else self._profile.before,
@@ -155,8 +161,8 @@ class SymbolPipeline:
             revision: of the last minute's message.
         """
         self.last_open_time, self.minutes = state.last, state.minutes
-        for line in self._every:
-            line.restore(state.lines[line.timeframe])
+        for pipeline in self._pipelines:
+            pipeline.restore(state.timeframes[pipeline.timeframe])
         self._peak.restore(state.peak)
         self._quantiles.restore(state.quantiles)
         self._time_of_day.restore(state.time_of_day)
@@ -205,20 +211,20 @@ class SymbolPipeline:
         self.last_open_time = minute
         self.minutes += 1
         self.completed = []
-        first = self._lines[0]
-        for line in self._every:
-            for bar in line.bar.add(candle):
-                line.complete(bar)
-                if line.published:
+        first = self._published[0]
+        for pipeline in self._pipelines:
+            for bar in pipeline.bar.add(candle):
+                pipeline.complete(bar)
+                if pipeline.published:
                     self.completed.append(bar)
-                if line is not first or not line.steady:
+                if pipeline is not first or not pipeline.steady:
                     self._stale = True
-                if line.timeframe == PEAK_TIMEFRAME:
+                if pipeline.timeframe == PEAK_TIMEFRAME:
                     self._peak.add(bar.candle.open_time, bar.candle.volume, bar.candle.close)
         if behind_hole:
             self._stale = True
-            for line in self._every:
-                line.advance_to(minute)
+            for pipeline in self._pipelines:
+                pipeline.advance_to(minute)
         self._time_of_day.add(candle)
         if self._volumes:
             self._peak.slide(minute)
@@ -235,15 +241,17 @@ class SymbolPipeline:
             # The usual minute: if a timeframe has a new bar, it is the first, and its fields are there.
             closes, values, trends = last.closes, last.indicators, last.trends
             partial, warming = last.partial, last.warming
-            line = self._lines[0]
-            if line.steady:
+            pipeline = self._published[0]
+            if pipeline.steady:
                 closes, values = closes.copy(), values.copy()
-                closes[line.close_name] = line.closes[-1]
-                for name, indicator in zip(line.names, line.indicators, strict=True):
+                closes[pipeline.close_name] = pipeline.closes[-1]
+                for name, indicator in zip(pipeline.names, pipeline.indicators, strict=True):
                     if indicator.value is not None:
                         values[name] = indicator.value
-                if line.longest is not None and trends[line.trend_name] != (trend := line.trend or "Neutral"):
-                    trends = trends | {line.trend_name: trend}
+                if pipeline.longest is not None and trends[pipeline.trend_name] != (
+                    trend := pipeline.trend or "Neutral"
+                ):
+                    trends = trends | {pipeline.trend_name: trend}
         else:
             closes, values, trends, partial, warming = self._all_values()
         self._stale = False
@@ -270,47 +278,47 @@ class SymbolPipeline:
         trends: dict[str, Trend] = {}
         partial: list[str] = []
         warming: list[str] = []
-        for line in self._lines:
-            if line.bar_time is not None:
-                closes[line.close_name] = line.closes[-1]
-                if line.partial:
-                    partial.append(line.span)
-            for name, indicator in zip(line.names, line.indicators, strict=True):
+        for pipeline in self._published:
+            if pipeline.bar_time is not None:
+                closes[pipeline.close_name] = pipeline.closes[-1]
+                if pipeline.partial:
+                    partial.append(pipeline.span)
+            for name, indicator in zip(pipeline.names, pipeline.indicators, strict=True):
                 if indicator.value is not None:
                     values[name] = indicator.value
                     if indicator.warming:
                         warming.append(name)
-            if line.longest is not None:
-                trends[line.trend_name] = line.trend or "Neutral"
+            if pipeline.longest is not None:
+                trends[pipeline.trend_name] = pipeline.trend or "Neutral"
         return closes, values, trends, tuple(partial), tuple(warming)
 
     def _peak_volume(self) -> PeakVolume | None:
-        largest, line = self._peak.largest, self._all[_PEAK_TREND_TIMEFRAME]
+        largest, pipeline = self._peak.largest, self._by_timeframe[_PEAK_TREND_TIMEFRAME]
         if largest is None:
             return None
-        if self._peak_known is not None and self._peak_known[:2] == (largest, line.bar_time):
+        if self._peak_known is not None and self._peak_known[:2] == (largest, pipeline.bar_time):
             return self._peak_known[2]
         open_time, volume, price = largest
-        trend: Trend = side(line.closes, price) if len(line.closes) == 3 else "Neutral"
+        trend: Trend = side(pipeline.closes, price) if len(pipeline.closes) == 3 else "Neutral"
         made = PeakVolume(volume, price, open_time + PEAK_TIMEFRAME * 1000, trend)
-        self._peak_known = (largest, line.bar_time, made)
+        self._peak_known = (largest, pipeline.bar_time, made)
         return made
 
     def timeframe_states(self) -> tuple[TimeframeState, ...]:
         """Each timeframe at its last completed bar, in the order of the settings."""
         return tuple(
             TimeframeState(
-                line.timeframe,
-                line.bar_time,
-                line.closes[-1] if line.closes else None,
-                line.trend,
-                tuple(indicator.value for indicator in line.indicators),
-                any(indicator.value is None or indicator.warming for indicator in line.indicators),
-                line.minutes_lacking,
-                line.bars_lacking,
-                line.trend_since,
+                pipeline.timeframe,
+                pipeline.bar_time,
+                pipeline.closes[-1] if pipeline.closes else None,
+                pipeline.trend,
+                tuple(indicator.value for indicator in pipeline.indicators),
+                any(indicator.value is None or indicator.warming for indicator in pipeline.indicators),
+                pipeline.minutes_lacking,
+                pipeline.bars_lacking,
+                pipeline.trend_since,
             )
-            for line in self._lines
+            for pipeline in self._published
         )
 
     @property

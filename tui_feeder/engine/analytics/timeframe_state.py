@@ -33,7 +33,7 @@ class TimeframeState(msgspec.Struct, frozen=True, gc=False):
     trend_since: int | None = None  # ms, end of the bar with which the trend became that, where known
 
 
-class LineState(msgspec.Struct, frozen=True, array_like=True):
+class TimeframePipelineState(msgspec.Struct, frozen=True, array_like=True):
     """What a timeframe needs to go on."""
 
     bar: LiveBarState
@@ -45,7 +45,7 @@ class LineState(msgspec.Struct, frozen=True, array_like=True):
     trend_since: int | None
 
 
-class Line:
+class TimeframePipeline:
     """One timeframe: its bar in progress, and what its completed bars gave.
 
     A bar is due once its end has passed. Bars before the first candle were never due.
@@ -222,15 +222,15 @@ class Line:
                 return int(own[at + 1 - seeds]) + self._frame
         return None
 
-    def state(self) -> LineState:
+    def state(self) -> TimeframePipelineState:
         """Everything later values follow from."""
         states = [indicator.state() for indicator in self.indicators]
-        return LineState(
+        return TimeframePipelineState(
             self.bar.state(), self.bar_time, self.due, list(self.closes), self.minutes_lacking, states,
             self.trend_since,
         )  # fmt: skip
 
-    def restore(self, state: LineState) -> None:
+    def restore(self, state: TimeframePipelineState) -> None:
         """Continues from a saved state.
 
         Args:

@@ -1,4 +1,4 @@
-"""A partition that this worker publishes in: what waits for it, and its transactions."""
+"""Publishes in one partition of this worker: the queue of what waits for it, and its transactions."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ class Head(msgspec.Struct):
         return self.kind in OF_NO_SYMBOL
 
 
-class Lane:
-    """A partition that was taken.
+class PartitionPublisher:
+    """Publishes what waits for a partition that this worker has taken, in transactions.
 
     Args:
         producer: begun, so that nobody else publishes in the partition.

@@ -1,9 +1,9 @@
 """Publishes in the partitions of this worker: messages and what a next owner needs, in one transaction.
 
 A session has a producer for each partition. What waits in the outboxes is read up to a moment at which all
-of them are of one piece, so that a minute's message is never published without its bars, and goes to the
-lanes of its partitions. A lane publishes up to such a moment in one transaction, and how far the outboxes are
-with it: whatever happens, the next owner, or this worker after a restart, goes on exactly there.
+of them are complete, so that a minute's message is never published without its bars, and goes to the
+publisher of its partition. That publishes up to such a moment in one transaction, together with the position
+in the outboxes: whatever happens, the next owner, or this worker after a restart, goes on exactly there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ from typing import Any, NamedTuple
 from aiokafka.errors import KafkaError
 
 from tui_feeder.config import Kafka
-from tui_feeder.engine.cluster.lane import ALERTS, DATA, STATE, Checkpoint, Head, Identity, Lane, Moment
+from tui_feeder.engine.cluster.partition_publisher import (
+    ALERTS,
+    DATA,
+    STATE,
+    Checkpoint,
+    Head,
+    Identity,
+    Moment,
+    PartitionPublisher,
+)
 from tui_feeder.engine.cluster.partitions import partition_of
 from tui_feeder.engine.cluster.producer import Fenced, PartitionProducer, ignore_refusals, read_states
 from tui_feeder.engine.cluster.records import PartitionState, Published
@@ -110,16 +119,16 @@ class Publisher(SessionSink):
         self._changing = threading.Lock()
         self._turn = 0
         # Of a session, see _begin:
-        self._lanes: dict[int, Lane] = {}  # by partition
-        self._joining: list[Lane] = []  # open, and to be read for from the next pass on
-        self._ended: dict[int, dict[str, int]] = {}  # lanes that ended: what they published, by partition
+        self._publishers: dict[int, PartitionPublisher] = {}  # by partition
+        self._joining: list[PartitionPublisher] = []  # open, and to be read for from the next pass on
+        self._ended: dict[int, dict[str, int]] = {}  # by partition, of ended publishers: what they published
         self._turns: set[int] = set()  # those that were begun with, or whose producer was refused
         self._tasks: set[asyncio.Task[None]] = set()
-        self._leaving: set[asyncio.Task[None]] = set()  # lanes that are ending
-        self._read: dict[str, int] = {}  # by topic: given to the lanes up to here
+        self._leaving: set[asyncio.Task[None]] = set()  # publishers that are ending
+        self._read: dict[str, int] = {}  # by topic: given to the publishers up to here
         self._caught_up = False  # all that waits is published, as of the last look
         self._done = False  # the same, by a look that began when it was closing
-        self._ahead = 0  # bytes in the lanes' queues
+        self._ahead = 0  # bytes in the publishers' queues
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._fencing = asyncio.Semaphore(_FENCED_AT_ONCE)
@@ -188,7 +197,9 @@ class Publisher(SessionSink):
         return max(cursor.outbox.status(cursor.sink).age for cursor in self._cursors.values())
 
     def _silence(self) -> float:
-        since = [at for lane in list(self._lanes.values()) if (at := lane.busy_since) is not None]
+        since = [
+            at for publisher in list(self._publishers.values()) if (at := publisher.busy_since) is not None
+        ]
         return time.monotonic() - min(since) if since else 0.0
 
     # --- the session's side ---------------------------------------------------------------------
@@ -225,12 +236,14 @@ class Publisher(SessionSink):
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            await asyncio.gather(*self._leaving, *(lane.close() for lane in self._lanes.values()))
-            self._lanes = {}
+            await asyncio.gather(
+                *self._leaving, *(publisher.close() for publisher in self._publishers.values())
+            )
+            self._publishers = {}
 
     def _begin(self) -> None:
         """A session knows nothing of the one before: every partition is taken anew."""
-        self._lanes, self._joining, self._turns, self._tasks = {}, [], set(), set()
+        self._publishers, self._joining, self._turns, self._tasks = {}, [], set(), set()
         self._ended, self._leaving = {}, set()
         self._ahead, self._caught_up, self._done = 0, False, False
         self._news, self._room = asyncio.Event(), asyncio.Event()
@@ -250,26 +263,26 @@ class Publisher(SessionSink):
     @property
     def _resolved(self) -> bool:
         """Whether it is known of every message in the outboxes what becomes of it."""
-        lanes = {at: lane.turn for at, lane in self._lanes.items() if lane.open}
+        publishers = {at: publisher.turn for at, publisher in self._publishers.items() if publisher.open}
         with self._changing:
-            return self._known and lanes == {at: wanted.turn for at, wanted in self._wanted.items()}
+            return self._known and publishers == {at: wanted.turn for at, wanted in self._wanted.items()}
 
     # --- taking partitions ----------------------------------------------------------------------
 
     def _take_wanted(self) -> None:
-        """End lanes that are not wanted any more, begin those that are, open those that may publish."""
+        """End publishers that are not wanted any more, begin those that are, open those that may publish."""
         with self._changing:
             wanted = dict(self._wanted)
-        for partition, lane in list(self._lanes.items()):
-            if partition not in wanted or wanted[partition].turn != lane.turn:
-                self._leave(lane)
+        for partition, publisher in list(self._publishers.items()):
+            if partition not in wanted or wanted[partition].turn != publisher.turn:
+                self._leave(publisher)
         new = {at: assigned.turn for at, assigned in wanted.items() if assigned.turn not in self._turns}
         if new:
             self._turns |= set(new.values())
             self._start(self._take(new))
-        for partition, lane in self._lanes.items():
-            if not lane.open and (numbers := wanted[partition].numbers) is not None:
-                self._open(lane, numbers)
+        for partition, publisher in self._publishers.items():
+            if not publisher.open and (numbers := wanted[partition].numbers) is not None:
+                self._open(publisher, numbers)
 
     async def _take(self, turns: Mapping[int, int]) -> None:
         """Fence the former owners of partitions off, and read what they published."""
@@ -289,10 +302,10 @@ class Publisher(SessionSink):
             await asyncio.gather(*(producer.close() for producer in producers.values()))
             raise
         for partition, state in states.items():
-            if (other := self._lanes.get(partition)) is not None:  # of an earlier turn
+            if (other := self._publishers.get(partition)) is not None:  # of an earlier turn
                 self._leave(other)
             producer = producers.pop(partition)
-            self._lanes[partition] = Lane(producer, state, who, turns[partition])
+            self._publishers[partition] = PartitionPublisher(producer, state, who, turns[partition])
             self._report(self._events.taken, Taken(partition, producer.epoch, state))
         await asyncio.gather(*(producer.close() for producer in producers.values()))
 
@@ -306,20 +319,20 @@ class Publisher(SessionSink):
             await producer.start()
             return True
 
-    def _leave(self, lane: Lane) -> None:
-        """End a lane; what it had not committed is not published by it."""
-        if self._lanes.get(lane.partition) is lane:
-            del self._lanes[lane.partition]
-        self.transactions.pop(lane.partition, None)
-        if lane.open:
-            self._ended[lane.partition] = lane.numbers
-        lane.open = lane.pending = False
-        self._ahead -= lane.bytes
-        lane.bytes = 0
+    def _leave(self, publisher: PartitionPublisher) -> None:
+        """End a partition's publisher; what it had not committed is not published by it."""
+        if self._publishers.get(publisher.partition) is publisher:
+            del self._publishers[publisher.partition]
+        self.transactions.pop(publisher.partition, None)
+        if publisher.open:
+            self._ended[publisher.partition] = publisher.numbers
+        publisher.open = publisher.pending = False
+        self._ahead -= publisher.bytes
+        publisher.bytes = 0
         self._room.set()
-        if lane.task is not None and lane.task is not asyncio.current_task():
-            lane.task.cancel()
-        self._leaving.add(closing := asyncio.create_task(lane.close()))
+        if publisher.task is not None and publisher.task is not asyncio.current_task():
+            publisher.task.cancel()
+        self._leaving.add(closing := asyncio.create_task(publisher.close()))
         closing.add_done_callback(self._leaving.discard)
 
     def _report(self, event: Callable[[Any], None], what: object) -> None:
@@ -328,16 +341,16 @@ class Publisher(SessionSink):
             with contextlib.suppress(RuntimeError):  # the engine has ended
                 loop.call_soon_threadsafe(event, what)
 
-    def _open(self, lane: Lane, numbers: Mapping[str, int]) -> None:
-        """Publish in a lane from now on; what waits for it is read again from where it is."""
-        lane.begin({topic: max(at.taken, numbers.get(topic, 0)) for topic, at in self._cursors.items()})
-        lane.task = self._start(self._publish_lane(lane))
-        self._joining.append(lane)
+    def _open(self, publisher: PartitionPublisher, numbers: Mapping[str, int]) -> None:
+        """Publish in a partition from now on; what waits for it is read again from where it is."""
+        publisher.begin({topic: max(at.taken, numbers.get(topic, 0)) for topic, at in self._cursors.items()})
+        publisher.task = self._start(self._publish_on(publisher))
+        self._joining.append(publisher)
 
-    # --- from the outboxes to the lanes ---------------------------------------------------------
+    # --- from the outboxes to the publishers ---------------------------------------------------------
 
     async def _read_on(self) -> None:
-        """Give the lanes what the outboxes have, until the session is over.
+        """Give the publishers what the outboxes have, until the session is over.
 
         A minute's message, its bars and alerts are not of one outbox: what is read at once ends at one moment
         in all of them.
@@ -347,27 +360,31 @@ class Publisher(SessionSink):
             self._news.clear()
             ending = self.ending
             ends = self._store.outbox_ends()
-            if self._lanes and not self.ending and self._left(ends):
+            if self._publishers and not self.ending and self._left(ends):
                 await asyncio.sleep(_GATHER_SECONDS)
                 ends = self._store.outbox_ends()
             await self._read_to(ends)
-            pending = any(lane.pending for lane in self._lanes.values())
+            pending = any(publisher.pending for publisher in self._publishers.values())
             self._caught_up = not pending and not self._left(self._store.outbox_ends())
             self._done = ending and self._caught_up
             if ending and self._caught_up:
                 self._wake()
 
     def _left(self, ends: Mapping[str, int]) -> bool:
-        """Whether the outboxes have what no lane was given."""
+        """Whether the outboxes have what no publisher was given."""
         return bool(self._joining) or any(ends.get(topic, 0) > read for topic, read in self._read.items())
 
     async def _read_to(self, ends: Mapping[str, int]) -> None:
-        """Give the lanes everything up to these numbers, by topic."""
+        """Give the publishers everything up to these numbers, by topic."""
         joining, self._joining = self._joining, []
-        for lane in joining:
-            for topic, number in lane.read.items():
+        for publisher in joining:
+            for topic, number in publisher.read.items():
                 self._read[topic] = min(self._read[topic], number)
-        lanes = {at: lane for at, lane in self._lanes.items() if lane.open and lane not in self._joining}
+        publishers = {
+            at: publisher
+            for at, publisher in self._publishers.items()
+            if publisher.open and publisher not in self._joining
+        }
         touched: set[int] = set()
         for topic, cursor in self._cursors.items():
             end = ends.get(topic, 0)
@@ -375,7 +392,7 @@ class Publisher(SessionSink):
                 found = cursor.outbox.read_after(self._read[topic], _SLICE)
                 found = [message for message in found if message.number <= end]
                 for message in found:
-                    chosen = self._lane_for(topic, message, lanes)
+                    chosen = self._publisher_of(topic, message, publishers)
                     if chosen is not None and chosen.open and (size := chosen.put(topic, message)):
                         self._ahead += size
                         touched.add(chosen.partition)
@@ -383,32 +400,34 @@ class Publisher(SessionSink):
                 while self._ahead > _AHEAD:
                     self._room.clear()
                     await self._room.wait()
-        for partition, lane in lanes.items():
+        for partition, publisher in publishers.items():
             if partition in touched:
-                lane.put_end(Moment({topic: ends.get(topic, 0) for topic in self._cursors}))
-            elif lane in joining:
-                lane.pending = False  # nothing waited for it
+                publisher.put_end(Moment({topic: ends.get(topic, 0) for topic in self._cursors}))
+            elif publisher in joining:
+                publisher.pending = False  # nothing waited for it
 
-    def _lane_for(self, topic: str, message: QueuedMessage, lanes: Mapping[int, Lane]) -> Lane | None:
-        """The lane of a message: that of its key; alerts about this worker go to any of its own."""
+    def _publisher_of(
+        self, topic: str, message: QueuedMessage, publishers: Mapping[int, PartitionPublisher]
+    ) -> PartitionPublisher | None:
+        """Finds the publisher of a message by its key; alerts about this worker go to any of them."""
         if topic == ALERTS and Head.of(message.payload).of_no_symbol:
-            return lanes[min(lanes)] if lanes else None
-        return lanes.get(partition_of(message.symbol.encode(), self._partitions))
+            return publishers[min(publishers)] if publishers else None
+        return publishers.get(partition_of(message.symbol.encode(), self._partitions))
 
     def _acknowledge(self) -> None:
         """Let the outboxes delete what is published, and what never will be by this worker."""
         if not self._resolved:
             return
         self._count_discarded()
-        pending = [lane for lane in self._lanes.values() if lane.pending]
+        pending = [publisher for publisher in self._publishers.values() if publisher.pending]
         for topic, cursor in self._cursors.items():
-            done = min([self._read[topic], *(lane.numbers[topic] for lane in pending)])
+            done = min([self._read[topic], *(publisher.numbers[topic] for publisher in pending)])
             if done > cursor.taken:
                 cursor.take(done)
 
     def _count_discarded(self) -> None:
         """Of partitions that were let go, what waits here is not published: their new owners make it."""
-        gone = {at: numbers for at, numbers in self._ended.items() if at not in self._lanes}
+        gone = {at: numbers for at, numbers in self._ended.items() if at not in self._publishers}
         self._ended = {}
         for topic, cursor in self._cursors.items() if gone else ():
             at = cursor.taken
@@ -421,28 +440,28 @@ class Publisher(SessionSink):
                 many = sum(place in gone and number > gone[place][topic] for place, number in places)
                 self.count("cluster_messages_discarded", many)
 
-    # --- from the lanes to the broker -----------------------------------------------------------
+    # --- from the publishers to the broker -----------------------------------------------------------
 
-    async def _publish_lane(self, lane: Lane) -> None:
-        """Publish what a lane is given, one transaction after the other."""
+    async def _publish_on(self, publisher: PartitionPublisher) -> None:
+        """Publish what waits for a partition, one transaction after the other."""
         try:
             while True:
-                counted = await lane.transaction(self._permission, self._due_checkpoint, self._freed)
-                self.transactions[lane.partition] = self.transactions.get(lane.partition, 0) + 1
+                counted = await publisher.transaction(self._permission, self._due_checkpoint, self._freed)
+                self.transactions[publisher.partition] = self.transactions.get(publisher.partition, 0) + 1
                 self.progress()
                 for topic, count in counted.items():
                     self.count(event_name(sink_name("kafka", topic), "messages"), count)
                 self.count("cluster_transactions", 1)
-                if lane.transactions == 1:
-                    self._report(self._events.published, lane.partition)
+                if publisher.transactions == 1:
+                    self._report(self._events.published, publisher.partition)
                 self._wake()
         except Fenced:
             self.fenced += 1
             self.count("cluster_fenced_writes", 1)
             text = "another worker publishes there, or a transaction took too long"
-            self.note("warning", f"partition {lane.partition}: the broker refuses our producer: {text}")
-            self._leave(lane)
-            self._report(self._events.fenced, lane.partition)
+            self.note("warning", f"partition {publisher.partition}: the broker refuses our producer: {text}")
+            self._leave(publisher)
+            self._report(self._events.fenced, publisher.partition)
 
     def _freed(self, size: int) -> None:
         self._ahead -= size

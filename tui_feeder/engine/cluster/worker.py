@@ -28,9 +28,9 @@ from tui_feeder.engine.cluster.handover import (
     read_handover,
 )
 from tui_feeder.engine.cluster.held import HeldPartitions
-from tui_feeder.engine.cluster.lane import DATA, Checkpoint, Identity
 from tui_feeder.engine.cluster.membership import Assignment, Membership
 from tui_feeder.engine.cluster.ownership import Host, OwnershipError
+from tui_feeder.engine.cluster.partition_publisher import DATA, Checkpoint, Identity
 from tui_feeder.engine.cluster.partitions import partition_of
 from tui_feeder.engine.cluster.publishing import Events, Publisher, Taken
 from tui_feeder.engine.cluster.records import PartitionState, Position, Progress

@@ -1,4 +1,4 @@
-"""Themes: palettes as TOML files, in ``themes/`` of the checkout or in the package, and the user's own.
+"""Themes: palettes as TOML files, those beside this module and the user's own.
 
 A file gives ``description``, optionally ``background`` (absent: the terminal's own), and under
 ``[colors]`` a style for every :class:`~tui_feeder.widgets.palette.Role` in Rich's notation (``"#5aa9ff"``,
@@ -19,8 +19,7 @@ from tui_feeder.widgets.palette import Role
 
 DEFAULT_THEME = "feeder-dark"
 
-_PACKAGE = Path(__file__).resolve().parent.parent
-_FOLDERS = (_PACKAGE / "themes", _PACKAGE.parent / "themes")
+_FOLDER = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +111,10 @@ def modified(path: Path) -> int:
 
 @cache
 def _files() -> dict[str, Path]:
-    """Theme files by name, the first folder that has any."""
-    for folder in _FOLDERS:
-        if found := {path.stem: path for path in sorted(folder.glob("*.toml"))}:
-            return found
-    raise FileNotFoundError(f"no themes in {' or '.join(map(str, _FOLDERS))}: the installation is incomplete")
+    """Files of the shipped themes by name."""
+    if found := {path.stem: path for path in sorted(_FOLDER.glob("*.toml"))}:
+        return found
+    raise FileNotFoundError(f"no themes in {_FOLDER}: the installation is incomplete")
 
 
 def theme_names() -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.journal import Journal
-from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.engine.storage.store import Unavailable
 
 #: Ten years before the clock's now: nothing is due to be tried by itself.

@@ -20,7 +20,7 @@ from tui_feeder.engine.exchanges.base import ArchiveError, ArchiveRows
 from tui_feeder.engine.exchanges.binance import kline_csv
 from tui_feeder.engine.exchanges.binance.archive_layout import archive_path
 from tui_feeder.engine.exchanges.binance.market_type import Market
-from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 
 MAX_ZIP = 32 << 20
 MAX_UNPACKED = 64 << 20

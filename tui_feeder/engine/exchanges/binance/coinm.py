@@ -1,4 +1,4 @@
-"""Binance COIN-M futures: its page size, weights, delays, intervals, paths. Facts of 2026-11."""
+"""Binance COIN-M futures as a market: what differs from USD-M. Facts of 2026-11."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.exchanges.binance.market_type import Market
-from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 
 
 def _contract_size(symbol: str) -> float:

@@ -24,7 +24,7 @@ from tui_feeder.engine.exchanges.binance.contracts import candle_in_assets, rows
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.engine.exchanges.binance.stream_pool import MarketStreams
-from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.live_access import Forwarded
 
 #: Minutes read at once where the first of a day is looked for: the most for the weight.

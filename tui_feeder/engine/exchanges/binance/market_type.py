@@ -1,4 +1,4 @@
-"""The type of a market: what differs between them, as data; the values: usdm_limits.py and its like."""
+"""The type of a market: what differs between markets, as data; the values: usdm.py, spot.py, coinm.py."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tui_feeder.engine.exchanges.base import MarketFacts
+from tui_feeder.engine.exchanges.binance.rest_limits import RestLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,7 @@ class Market:
     time_path: str
     candles_path: str
     listing_path: str
-    candles_weight: Callable[[int], int]
-    """Request weight of candles by the ``limit`` of the request."""
-    listing_weight: int
-    weight_limit: int
-    """Weight a minute for one address, until the exchange states another."""
+    limits: RestLimits
     stream_path: str
     """Of the combined streams."""
     streams_carried: tuple[str, ...]

@@ -27,13 +27,13 @@ from tui_feeder.engine.exchanges.base import (
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
 from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
 from tui_feeder.engine.exchanges.binance.budget import RequestBudget
-from tui_feeder.engine.exchanges.binance.coinm_limits import COINM
+from tui_feeder.engine.exchanges.binance.coinm import COINM
 from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.rest import RestClient
-from tui_feeder.engine.exchanges.binance.spot_limits import SPOT
+from tui_feeder.engine.exchanges.binance.spot import SPOT
 from tui_feeder.engine.exchanges.binance.stream_pool import MarketStreams
-from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.live_access import Forwarded
 
 
@@ -297,9 +297,9 @@ def binance_markets(config: Config, workers: ThreadPoolExecutor, notes: Notes | 
 
     def budget(market: Market, note: str) -> RequestBudget:
         if notes is None:
-            return RequestBudget(market.weight_limit, clock)
+            return RequestBudget(market.limits.weight_limit, clock)
         return RequestBudget(
-            market.weight_limit, clock,
+            market.limits.weight_limit, clock,
             banned_until=known_ban(notes, note, clock), on_ban=partial(keep_ban, notes, note, clock),
         )  # fmt: skip
 

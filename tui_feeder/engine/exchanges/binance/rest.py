@@ -22,7 +22,7 @@ from tui_feeder.engine.exchanges.binance import answers
 from tui_feeder.engine.exchanges.binance.budget import RequestBudget
 from tui_feeder.engine.exchanges.binance.forwarded_calls import PUBLIC_CALLS, UnknownCallError
 from tui_feeder.engine.exchanges.binance.market_type import Market
-from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.live_access import Forwarded
 
 MAX_BODY = 32 << 20
@@ -97,7 +97,7 @@ class RestClient:
         self._proxy = (proxies or Proxies()).of(self.base_url)
         self.clock = clock
         self._market = market
-        self._budget = budget or RequestBudget(market.weight_limit, clock)
+        self._budget = budget or RequestBudget(market.limits.weight_limit, clock)
         self.ledger = self._budget.ledger
         self.state: str = "idle"  # "ok", or the kind of the last refusal
         self.requests = 0
@@ -336,7 +336,7 @@ class RestClient:
     async def listings(self) -> Listings:
         """Every listed symbol; takes over the weight limit the exchange states."""
         market = self._market
-        body = await self._get(market.listing_path, market.listing_weight, urgent=True)
+        body = await self._get(market.listing_path, market.limits.listing_weight, urgent=True)
         found, weight_limit = self._decoded(body, answers.listings)
         if weight_limit is not None:
             self._budget.state_limit(market.name, weight_limit)
@@ -368,7 +368,7 @@ class RestClient:
         Raises:
             RestError: with its kind.
         """
-        limit = self._market.facts.page_candles if limit is None else limit
+        limit = self._market.limits.page_candles if limit is None else limit
         return (await self.page(symbol, interval, start, end, limit, urgent=urgent)).rows
 
     async def page(
@@ -396,7 +396,7 @@ class RestClient:
         if end is not None:
             path += f"&endTime={end - 1}"
         asked_at, may_end_early = self.clock.now(), self._market.may_end_early
-        body = await self._get(path, self._market.candles_weight(limit), urgent=urgent)
+        body = await self._get(path, self._market.limits.candles_weight(limit), urgent=urgent)
         rows, ends, odd = self._decoded(
             body, lambda text: answers.klines(text, interval, may_end_early=may_end_early)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tui_feeder.engine.exchanges.binance.market_type import Market
-from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.errors import ExchangeFailure
 
 

@@ -1,4 +1,4 @@
-"""Binance spot: its page size, weights, delays, intervals, paths. Facts of 2026-11."""
+"""Binance spot as a market: paths, delays, intervals, streams. Facts of 2026-11."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from tui_feeder.engine.core.candle import SECOND_MS
 from tui_feeder.engine.exchanges.base import MarketFacts
 from tui_feeder.engine.exchanges.binance.archive_layout import published
 from tui_feeder.engine.exchanges.binance.market_type import Market
-from tui_feeder.engine.exchanges.binance.usdm_limits import INTERVALS
+from tui_feeder.engine.exchanges.binance.rest_limits import SPOT_LIMITS
+from tui_feeder.engine.exchanges.binance.usdm import INTERVALS
 
 SPOT = Market(
     name="spot",
     prefix="spot:",
     facts=MarketFacts(
-        page_candles=1_000,
+        page_candles=SPOT_LIMITS.page_candles,
         native_timeframes=tuple(INTERVALS),
         # Frames come every 2,000 ms; the closing one was seen up to 1,010 ms after the end of its minute.
         close_deadline_ms=4 * SECOND_MS,
@@ -26,9 +27,7 @@ SPOT = Market(
     time_path="/api/v3/time",
     candles_path="/api/v3/klines",
     listing_path="/api/v3/exchangeInfo",
-    candles_weight=lambda _limit: 2,
-    listing_weight=20,
-    weight_limit=6_000,
+    limits=SPOT_LIMITS,
     stream_path="/stream",
     streams_carried=("kline_", "aggTrade", "trade", "miniTicker", "ticker", "bookTicker"),
     archive_folder="spot",

@@ -29,7 +29,7 @@ from tui_feeder.engine.exchanges.base import StreamHandlers
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.routes import kline_stream, market_url
 from tui_feeder.engine.exchanges.binance.stream_messages import decode_message, order_batches
-from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from tui_feeder.engine.core.supervisor import heartbeat
 from tui_feeder.engine.exchanges.base import StreamHandlers
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.stream_connection import STREAMS_PER_SOCKET, KlineSocket
-from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import pytest
 from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.exchanges.binance.archive_layout import archive_path, published
-from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 
 LEAP_DAY = 1_709_164_800_000  # 2024-02-29
 FEBRUARY = 1_706_745_600_000

@@ -16,10 +16,10 @@ from places import SHARED_DATA
 from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Candle, faulty
 from tui_feeder.engine.exchanges.base import Trading
 from tui_feeder.engine.exchanges.binance import answers, kline_csv
-from tui_feeder.engine.exchanges.binance.coinm_limits import COINM
+from tui_feeder.engine.exchanges.binance.coinm import COINM
 from tui_feeder.engine.exchanges.binance.contracts import candle_in_assets, rows_in_assets
-from tui_feeder.engine.exchanges.binance.spot_limits import SPOT
-from tui_feeder.engine.exchanges.binance.usdm_limits import USDM
+from tui_feeder.engine.exchanges.binance.spot import SPOT
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 
 real_data = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the real data is not in ../shared/data")
 OUTAGE = 1_619_323_200_000  # 2021-04-25T04:00:00Z: the minute ended at 04:00:58.146
@@ -128,5 +128,5 @@ def test_the_lists_of_spot_and_coin_margined_futures_are_read() -> None:
 
 @pytest.mark.parametrize(("limit", "weight"), [(1, 2), (1_000, 2)])
 def test_candles_of_spot_weigh_the_same_whatever_the_limit(limit: int, weight: int) -> None:
-    assert SPOT.candles_weight(limit) == weight
+    assert SPOT.limits.candles_weight(limit) == weight
     assert SPOT.facts.page_candles == 1_000

@@ -1,0 +1,1 @@
+"""Colour themes: NAME.toml has the colour of every role of text; themes.py reads them."""
