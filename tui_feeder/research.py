@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "CANDLE", "CandleStore", "Candles", "DamagedDayWarning", "Moment", "open_store", "to_pandas", "to_polars",
+    "CANDLE", "CandleStore", "Candles", "DamagedDayWarning", "Moment", "StateSpan", "open_store", "to_pandas",
+    "to_polars",
 ]  # fmt: skip
 
 #: A moment: RFC 3339 text or a plain date, a date or datetime (also of pandas or numpy), or ms since the
@@ -58,6 +59,16 @@ CANDLE = np.dtype(
 )
 
 _CHUNK_MS = 7 * DAY_MS
+
+
+class StateSpan(NamedTuple):
+    """Neighbouring minutes of one state."""
+
+    start: int  # ms
+    end: int  # ms, exclusive
+    state: str
+    """``present``; ``none_at_exchange``: archive and REST skip them, for good; ``unavailable``: no source
+    has them yet; ``damaged``: on disk, to be read again; ``missing``: not read yet."""
 
 
 class DamagedDayWarning(UserWarning):
@@ -206,6 +217,62 @@ class CandleStore:
         """
         return self._opened_store().damaged(symbol)
 
+    def none_at_exchange(self, symbol: str) -> Coverage:
+        """Gives the minutes of which the exchange has no candle, for good: its archive and REST skip them.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            Disjoint intervals ``[start, end)`` in ms; they are no gaps, and bars over them are whole.
+        """
+        return self._opened_store().omitted(symbol)
+
+    def states(self, symbol: str, start: Moment | None = None, end: Moment | None = None) -> list[StateSpan]:
+        """Gives the state of every minute.
+
+        Args:
+            symbol: such as ``"BTCUSDT"``.
+            start: see :data:`Moment`; None for the first stored minute. There are no minutes before the
+                listing, where that is known.
+            end: exclusive; None for the last stored minute.
+
+        Returns:
+            Spans that follow each other without a hole or an overlap, neighbours of different states.
+
+        Raises:
+            KeyError: nothing of the symbol is stored.
+            ValueError: ``start`` or ``end`` makes no sense.
+            TypeError: ``start`` or ``end`` is of another type.
+        """
+        store = self._opened_store()
+        present, omitted = self._present_or_raise(symbol), store.omitted(symbol)
+        gone = store.damaged_missing(symbol)
+        whole = present.union(omitted).union(gone)
+        low = whole.start if start is None else ceil_to_minute(parse_time(start))
+        high = whole.end if end is None else ceil_to_minute(parse_time(end))
+        if high < low:
+            raise ValueError(f"the range ends ({end}) before it starts ({start})")
+        if (listed := store.listed(symbol)) is not None:
+            low = max(low, min(listed, whole.start))
+        damaged = store.check(symbol, low, high).intersect(present).union(gone)
+        unavailable = Coverage([(known.start, known.end) for known in store.unavailable(symbol)])
+        left, found = Coverage([(low, high)] if low < high else []), list[StateSpan]()
+        for state, minutes in (
+            ("damaged", damaged), ("present", present), ("none_at_exchange", omitted),
+            ("unavailable", unavailable), ("missing", left),
+        ):  # fmt: skip
+            found += [StateSpan(a, b, state) for a, b in minutes.intersect(left)]
+            left = left.subtract(minutes)
+        return sorted(found)
+
+    def _present_or_raise(self, symbol: str) -> Coverage:
+        present = self.coverage(symbol)
+        if not present:
+            known = ", ".join(self.symbols()) or "nothing"
+            raise KeyError(f"no candles of {symbol} in {self.path}: it holds {known}")
+        return present
+
     def range(self, symbol: str) -> tuple[int, int] | None:
         """Gives the range of stored minutes.
 
@@ -274,10 +341,7 @@ class CandleStore:
             ValueError: ``timeframe``, ``start`` or ``end`` makes no sense.
         """
         seconds = parse_timeframe(timeframe)
-        present = self.coverage(symbol)
-        if not present:
-            known = ", ".join(self.symbols()) or "nothing"
-            raise KeyError(f"no candles of {symbol} in {self.path}: it holds {known}")
+        present = self._present_or_raise(symbol)
         whole = present.union(
             self._opened_store().damaged_missing(symbol)
         )  # damage is named at either end too

@@ -49,6 +49,9 @@ def export(
     include_partial: Annotated[
         bool, typer.Option("--include-partial", help="Also bars that lack minutes.")
     ] = False,
+    states: Annotated[
+        bool, typer.Option("--states", help="Instead of candles, which minutes are there and why others not.")
+    ] = False,
     config: ConfigOption = None,
     storage: StorageOption = None,
 ) -> None:
@@ -63,6 +66,9 @@ def export(
 
       feeder-tui export --symbol BTCUSDT --format parquet -o btc.parquet
 
+    With --states each row is a span of minutes (start, end exclusive, minutes) and its state: present,
+    missing, unavailable (no source has it yet), damaged, none_at_exchange (there is no candle, for good).
+
     Exit codes: 0 written, 1 there is no store, or the file cannot be written, 2 the symbol is not stored, or
     the file exists already, 4 written without damaged days, which are listed on stderr.
     """
@@ -73,6 +79,6 @@ def export(
 
         file = expand_user(output) if output is not None else None
         request = export_run.ExportRequest(
-            symbol, timeframe, low, high, form.value, file, include_partial, force
+            symbol, timeframe, low, high, form.value, file, include_partial, force, states
         )
         raise typer.Exit(export_run.run(loaded.config.application.storage_path, request))

@@ -16,11 +16,14 @@ import typer
 from tui_feeder.atomic_write import atomic_write, is_regular_file
 from tui_feeder.commands.damaged_days import report_damaged_days
 from tui_feeder.commands.formatting import plural
-from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.symbol_name import is_pattern
 from tui_feeder.errors import ExitCode, HostError, UsageError
 from tui_feeder.research import CANDLE, Candles, CandleStore, DamagedDayWarning, open_store
 from tui_feeder.time_format import parse_timeframe
+
+#: What ``--states`` writes: a span of minutes of one state, its times in ms, the end exclusive.
+SPAN: list[tuple[str, str]] = [("start", "i8"), ("end", "i8"), ("minutes", "i8"), ("state", "O")]
 
 _GROUP_ROWS = 100_000  # rows of a Parquet row group, about
 
@@ -37,6 +40,7 @@ class ExportRequest:
     output: Path | None
     include_partial: bool
     force: bool = False  # replace a file that is there
+    states: bool = False  # spans of minutes and their states instead of candles
 
 
 class ExportError(HostError):
@@ -66,6 +70,8 @@ def run(storage: Path, request: ExportRequest) -> int:
         raise UsageError(
             f"export writes one symbol, not {request.symbol}: run it once for each, into its own file"
         )
+    if request.states and (seconds != 60 or request.include_partial):
+        raise UsageError("--states is of minutes: leave out --timeframe and --include-partial")
     write = _WRITERS[request.form]
     if request.form == "parquet":
         _pyarrow()
@@ -77,9 +83,13 @@ def run(storage: Path, request: ExportRequest) -> int:
         )
     with open_store(storage) as store:
         try:
-            chunks = store.chunks(
-                request.symbol, seconds, request.start, request.end, include_partial=request.include_partial
-            )
+            if request.states:
+                chunks = iter([_states(store, request)])
+            else:
+                chunks = store.chunks(
+                    request.symbol, seconds, request.start, request.end,
+                    include_partial=request.include_partial,
+                )  # fmt: skip
         except KeyError as error:
             raise UsageError(error.args[0]) from None
         with warnings.catch_warnings():
@@ -90,11 +100,20 @@ def run(storage: Path, request: ExportRequest) -> int:
             with _file(request.output) as target:
                 count = write(target, chunks, request)
         damaged = _damage(store, request)
-    bars = plural(count, "candle" if seconds == 60 else "bar")
-    typer.echo(f"wrote {bars} of {request.symbol} {request.timeframe} to {request.output}", err=True)
+    what = "span" if request.states else "candle" if seconds == 60 else "bar"
+    about = f"{request.symbol} {request.timeframe}"
+    typer.echo(f"wrote {plural(count, what)} of {about} to {request.output}", err=True)
     if not count:
         typer.echo(_stored_range(storage, request), err=True)
     return damaged
+
+
+def _states(store: CandleStore, request: ExportRequest) -> Candles:
+    """The states of the minutes as rows of dtype :data:`SPAN`."""
+    import numpy as np
+
+    found = store.states(request.symbol, request.start, request.end)
+    return np.array([(s.start, s.end, (s.end - s.start) // MINUTE_MS, s.state) for s in found], dtype=SPAN)
 
 
 def _damage(store: CandleStore, request: ExportRequest) -> int:
@@ -124,18 +143,23 @@ def _file(path: Path) -> Iterator[IO[bytes]]:
         raise ExportError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
+def _names(request: ExportRequest) -> tuple[str, ...]:
+    return tuple(name for name, _ in SPAN) if request.states else CANDLE.names or ()
+
+
 def _csv(target: IO[bytes], chunks: Iterator[Candles], request: ExportRequest) -> int:
-    target.write(",".join(CANDLE.names or ()).encode() + b"\n")
+    target.write(",".join(_names(request)).encode() + b"\n")
     count = 0
     for chunk in chunks:
-        # orjson writes the shortest digits that read back to the same number.
-        target.write(orjson.dumps(chunk.tolist())[2:-2].replace(b"],[", b"\n") + b"\n")
+        # orjson writes the shortest digits that read back to the same number; no text has quotes or brackets.
+        rows = orjson.dumps(chunk.tolist())[2:-2].replace(b"],[", b"\n").replace(b'"', b"")
+        target.write(rows + b"\n" if rows else b"")
         count += len(chunk)
     return count
 
 
 def _jsonl(target: IO[bytes], chunks: Iterator[Candles], request: ExportRequest) -> int:
-    names = CANDLE.names or ()
+    names = _names(request)
     count = 0
     for chunk in chunks:
         lines = [orjson.dumps(dict(zip(names, row, strict=True))) for row in chunk.tolist()]
@@ -156,6 +180,10 @@ def _parquet(target: IO[bytes], chunks: Iterator[Candles], request: ExportReques
         pa.field(name, instant if name.endswith("_time") else pa.from_numpy_dtype(CANDLE[name]), False)
         for name in CANDLE.names or ()
     ]
+    if request.states:
+        whole, text = pa.int64(), pa.string()
+        types = {"start": instant, "end": instant, "minutes": whole, "state": text}
+        fields = [pa.field(name, types[name], False) for name in _names(request)]
     schema = pa.schema(fields, metadata=about)
     count = 0
     waiting: list[Candles] = []

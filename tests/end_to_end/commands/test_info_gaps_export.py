@@ -160,6 +160,41 @@ def test_export_writes_the_same_candles_in_every_format(folder: Path, rows: Rows
     file.unlink()
 
 
+def test_states_of_all_minutes_are_exported(tmp_path: Path, rows: Rows) -> None:
+    store = Store(tmp_path / "lmdb_data", exchange="a simulated exchange")
+    store.put("spot:BTCUSDT", rows[:1600], Source.REST).result()
+
+    def moment(minute: int) -> int:
+        return MIDNIGHT + minute * MINUTE_MS
+
+    store.set_omitted("spot:BTCUSDT", Coverage([(moment(1500), moment(1501))])).result()
+    known = Unavailable(moment(1501), moment(1502), "no source has it", 4, MIDNIGHT)
+    store.set_unavailable("spot:BTCUSDT", (known,)).result()
+    store.close()
+    arguments = ("export", "--symbol", "spot:BTCUSDT", "--states")
+    wanted = [
+        (moment(0), moment(1500), 1500, "present"),
+        (moment(1500), moment(1501), 1, "none_at_exchange"),
+        (moment(1501), moment(1502), 1, "unavailable"),
+        (moment(1502), moment(1503), 1, "missing"),
+        (moment(1503), moment(1603), 100, "present"),
+    ]
+    done = command(*arguments, cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert done.out.splitlines() == ["start,end,minutes,state", *(",".join(map(str, row)) for row in wanted)]
+    done = command(*arguments, "--format", "jsonl", "--from", "2026-01-02T01:00:00Z", cwd=tmp_path)
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert [tuple(line.values()) for line in lines] == wanted[1:]
+    done = command(*arguments, "--format", "parquet", "-o", "x.parquet", cwd=tmp_path)
+    assert "wrote 5 spans of spot:BTCUSDT 1m to x.parquet" in done.err
+    table = pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "x.parquet").to_pylist()
+    assert [(row["start"].timestamp() * 1000, row["state"]) for row in table] == [
+        (row[0], row[3]) for row in wanted
+    ]
+    done = command(*arguments, "--timeframe", "5m", cwd=tmp_path)
+    assert (done.code, "leave out --timeframe" in done.err) == (2, True)
+
+
 def test_bars_that_lack_minutes_are_left_out_unless_asked_for(folder: Path, rows: Rows) -> None:
     arguments = ("export", "--symbol", "BTCUSDT", "--timeframe", "1h", "--format", "jsonl")
     whole = [json.loads(line) for line in command(*arguments, cwd=folder).out.splitlines()]
