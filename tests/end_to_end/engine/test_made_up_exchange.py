@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from feed import NOON, feeding, until
+from feed import NOON, configured, exchange_at, feeding, until
 from msgspec.structs import replace
 
 from tui_feeder.config import Application, Config, TechnicalAnalysis
@@ -18,6 +18,7 @@ from tui_feeder.engine import snapshots
 from tui_feeder.engine.core.archive_file import File
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows, Source, to_candles
 from tui_feeder.engine.core.clock import ExchangeClock, Step
+from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.core.supervisor import heartbeat
 from tui_feeder.engine.exchanges.base import (
     ArchiveError,
@@ -31,6 +32,10 @@ from tui_feeder.engine.exchanges.base import (
     StreamSocket,
     SymbolInfo,
 )
+from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
+from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
+from tui_feeder.engine.exchanges.binance.markets import BinanceMarkets
+from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.monitor import SymbolState
 
 COIN = "MADE-UP"
@@ -52,13 +57,15 @@ def traded(times: Sequence[int], length: int = MINUTE_MS) -> Rows:
 class MadeUpExchange:
     """One coin; pages that begin with the newest candle; no archive, no weights, no sockets."""
 
-    address, probe_symbol = "a made-up exchange", COIN
+    address = "a made-up exchange"
     on_reached: Callable[[bool], None] = staticmethod(lambda _: None)
     on_unusable: Callable[[int, str, str], None] = staticmethod(lambda *_: None)
 
-    def __init__(self) -> None:
-        self.clock = ExchangeClock(RATE)
-        self.clock.measure([(time.monotonic(), NOON, time.monotonic())])
+    def __init__(self, symbol: str = COIN, clock: ExchangeClock | None = None) -> None:
+        self.probe_symbol = symbol
+        self.clock = clock or ExchangeClock(RATE)
+        if clock is None:
+            self.clock.measure([(time.monotonic(), NOON, time.monotonic())])
         self.dropped: set[int] = set()  # minutes whose closing frame never comes
 
     def facts(self, symbol: str) -> MarketFacts:
@@ -71,7 +78,7 @@ class MadeUpExchange:
         return Step(0.0, self.clock.now())
 
     async def listings(self, wanted: Sequence[str]) -> Listings:
-        return Listings({COIN: SymbolInfo(COIN, tick_size=0.1)}, {})
+        return Listings({self.probe_symbol: SymbolInfo(self.probe_symbol, tick_size=0.1)}, {})
 
     async def first_minute(self, symbol: str, start: int) -> int | None:
         return start
@@ -160,3 +167,31 @@ async def test_the_whole_engine_runs_on_an_exchange_of_forty_lines(
     (symbol,) = shown.symbols
     assert (shown.exchange, shown.state, symbol.state) == ("a made-up exchange", "live", SymbolState.LIVE)
     assert symbol.price_decimals == 1
+
+
+async def test_it_is_a_fourth_market_beside_another_one(tmp_path: Path) -> None:
+    """Nothing but its own file knows it: its pages, that it has no archive, no taker volumes, no sockets."""
+    name = "made:COIN"
+    async with exchange_at(NOON, ["BTCUSDT"], RATE) as simulated:
+        config = configured(simulated, ["BTCUSDT", "made:*"], days=1)
+        clock, workers = ExchangeClock(RATE), worker_thread()
+        rest = RestClient(simulated.rest_url, clock, timeout=2.0)
+        archive = ArchiveClient(simulated.archive_url, workers)
+        usdm = BinanceExchange(rest, archive, simulated.stream_url)
+        made_up = MadeUpExchange(name, clock)
+        exchange: Exchange = BinanceMarkets({"": usdm, "made": made_up}, clock, config.application.symbols)
+        made_up.dropped.add(hole := NOON + 8 * MINUTE_MS)
+        async with feeding(config, tmp_path, exchange=exchange) as (engine, sink):
+            both = ("BTCUSDT", name)
+            await until(lambda: all(hole + 2 * MINUTE_MS in sink.minutes(symbol) for symbol in both))
+            assert sorted(engine.tracked) == sorted(both)
+            start, end = engine.tracked[name].start, hole + 2 * MINUTE_MS
+            stored = {symbol: engine.store.read(symbol, start, end) for symbol in both}
+            faults = {kind for kind in engine.journal.counters if "quarantine" in kind or "frames" in kind}
+        workers.shutdown()
+    np.testing.assert_array_equal(stored[name], traded(range(start, end, MINUTE_MS)))
+    np.testing.assert_array_equal(stored["BTCUSDT"]["open_time"], stored[name]["open_time"])
+    assert not faults
+    assert {message.get("market") for message in sink.messages[name]} == {"made"}
+    assert {message.get("market") for message in sink.messages["BTCUSDT"]} == {None}
+    assert all({b - a for a, b in pairwise(sink.minutes(symbol))} == {MINUTE_MS} for symbol in both)

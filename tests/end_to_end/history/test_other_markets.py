@@ -14,17 +14,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from feed import feeding, until
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from commanding import command_at
+from feed import NOON, feeding, until
 from history_parts import HandClock
 from markets import exchanges, invented, pointed_at, recorded_day
+from msgspec.structs import replace
 from places import SHARED_DATA
 
+from tui_feeder.config import Config
+from tui_feeder.config import Exchange as ExchangeSettings
 from tui_feeder.engine.analytics.aggregate import LiveBar, aggregate
+from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, to_candles
 from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.exchanges.base import ArchiveError
 from tui_feeder.engine.exchanges.configured import configured_exchange
 from tui_feeder.simulator.clock import SimulatedClock
-from tui_feeder.simulator.dialect import COINM, SPOT
+from tui_feeder.simulator.dialect import COINM, SPOT, Dialect
 from tui_feeder.simulator.market import DAY, Market
 from tui_feeder.simulator.recorded import recorded_market
 
@@ -130,54 +138,123 @@ def check_bars(rows: np.ndarray) -> None:  # type: ignore[type-arg]
         assert not any(bar.partial for bar in made)
 
 
+#: Real days: file, market, symbol, and what a millisecond is in its times.
+REAL_DAYS = [
+    ("spot/BTCUSDT-1m-2025-01-02.zip", SPOT, "spot:BTCUSDT", 1_000),
+    ("spot/ETHUSDT-1m-2022-08-14.zip", SPOT, "spot:ETHUSDT", 1),
+    ("coinm/BTCUSD_PERP-1m-2022-10-24.zip", COINM, "coinm:BTCUSD_PERP", 1),
+]
+
+
+def stated_rows(name: str, dialect: Dialect, per_ms: int) -> dict[str, list[float]]:
+    """The columns of a real day as its file states them; of contracts in coins and USD."""
+    with zipfile.ZipFile(SHARED_DATA / name) as archive:
+        text = archive.read(archive.namelist()[0]).decode()
+    lines = [line for line in csv.reader(io.StringIO(text)) if line[0].isdigit()]
+    columns = {"open": 1, "high": 2, "low": 3, "close": 4, "volume": 5, "quote_volume": 7, "trades": 8}
+    columns |= {"taker_buy_volume": 9, "taker_buy_quote_volume": 10}
+    stated = {field: [float(line[column]) for line in lines] for field, column in columns.items()}
+    if dialect is COINM:
+        for coins, quote in (("volume", "quote_volume"), ("taker_buy_volume", "taker_buy_quote_volume")):
+            contracts, stated[coins] = stated[coins], stated[quote]
+            stated[quote] = [100.0 * count for count in contracts]
+    return {"open_time": [int(line[0]) // per_ms for line in lines]} | stated
+
+
 @real_data
-@pytest.mark.parametrize(
-    ("name", "dialect", "symbol", "per_ms"),
-    [
-        ("spot/BTCUSDT-1m-2025-01-02.zip", SPOT, "spot:BTCUSDT", 1_000),
-        ("spot/ETHUSDT-1m-2022-08-14.zip", SPOT, "spot:ETHUSDT", 1),
-        ("coinm/BTCUSD_PERP-1m-2022-10-24.zip", COINM, "coinm:BTCUSD_PERP", 1),
-    ],
-)
+@pytest.mark.parametrize(("name", "dialect", "symbol", "per_ms"), REAL_DAYS)
+async def test_a_real_day_comes_back_from_backfill_and_export(
+    tmp_path: Path, name: str, dialect: Dialect, symbol: str, per_ms: int
+) -> None:
+    market = recorded_day(tmp_path, dialect, name)
+    stated = stated_rows(name, dialect, per_ms)
+    day = int(stated["open_time"][0])
+    days = [str(np.datetime64(at, "ms"))[:10] for at in (day, day + DAY)]
+    async with exchanges(SimulatedClock(day + 2 * DAY), {dialect.name: market}) as running:
+        exchange = running[dialect.name]
+        addresses = {
+            f"FEEDER_EXCHANGE__{dialect.name.upper()}__{key.upper()}": getattr(exchange, key)
+            for key in ("rest_url", "stream_url", "archive_url")
+        }
+        span = ("--from", days[0], "--to", days[1])
+        done = await command_at(
+            exchange, "backfill", "--symbols", symbol, *span, "--storage", "s", cwd=tmp_path, **addresses
+        )
+        assert done.code == 0, done.out + done.err
+        assert done.out.endswith("complete\n")
+        assert [path.rpartition("/")[2] for path in exchange.archive_log if path.endswith("zip")] == [
+            Path(name).name
+        ]
+        export = ("export", "--symbol", symbol, "--storage", "s")
+        done = await command_at(exchange, *export, cwd=tmp_path)
+        head, *lines = done.out.splitlines()
+        columns = zip(*(line.split(",") for line in lines), strict=True)
+        found = dict(zip(head.split(","), columns, strict=True))
+        assert len(lines) == 1_440
+        for field, values in stated.items():
+            assert list(map(float, found[field])) == values, field
+        done = await command_at(exchange, *export, "--states", cwd=tmp_path)
+        assert done.out.splitlines() == ["start,end,minutes,state", f"{day},{day + DAY},1440,present"]
+
+
+@real_data
+@pytest.mark.parametrize(("name", "dialect", "symbol", "per_ms"), REAL_DAYS)
 @pytest.mark.parametrize("archived", [True, False])
 async def test_a_real_day_comes_back_row_by_row(
-    tmp_path: Path, name: str, dialect: object, symbol: str, per_ms: int, archived: bool
+    tmp_path: Path, name: str, dialect: Dialect, symbol: str, per_ms: int, archived: bool
 ) -> None:
-    assert dialect in (SPOT, COINM)
-    market_dialect = SPOT if dialect is SPOT else COINM
     (data := tmp_path / "data").mkdir()
-    market = recorded_day(data, market_dialect, name)
-    text = zipfile.ZipFile(SHARED_DATA / name)
-    lines = [
-        line for line in csv.reader(io.StringIO(text.read(text.namelist()[0]).decode())) if line[0].isdigit()
-    ]
-    day = int(lines[0][0]) // per_ms
+    market = recorded_day(data, dialect, name)
+    stated = stated_rows(name, dialect, per_ms)
+    day = int(stated["open_time"][0])
     # Two days later its file is there; at its end REST alone has it.
     clock = SimulatedClock(day + (2 * DAY if archived else DAY + 30_000))
-    async with exchanges(clock, {market_dialect.name: market}) as running:
+    async with exchanges(clock, {dialect.name: market}) as running:
         config = pointed_at(running, [symbol], days=3)
         async with feeding(config, tmp_path / "store") as (engine, _):
             await until(lambda: engine.store.present(symbol).minutes == 1_440, 60)
             rows = engine.store.read(symbol, day, day + DAY)
             quarantined = engine.journal.counters["quarantined_candles"]
-        served = running[market_dialect.name].archive_log
+        served = running[dialect.name].archive_log
         assert bool(served) == archived
         assert not quarantined
-    size = 100.0 if market_dialect is COINM else None
-    columns = {"volume": 5, "quote_volume": 7, "taker_buy_volume": 9, "taker_buy_quote_volume": 10}
-    columns |= {"open": 1, "high": 2, "low": 3, "close": 4, "trades": 8}
-    stated = {field: [float(line[column]) for line in lines] for field, column in columns.items()}
-    if size is not None:  # contracts and base coins
-        stated["volume"], stated["quote_volume"] = (
-            stated["quote_volume"], [size * contracts for contracts in stated["volume"]],
-        )  # fmt: skip
-        stated["taker_buy_volume"], stated["taker_buy_quote_volume"] = (
-            stated["taker_buy_quote_volume"],
-            [size * contracts for contracts in stated["taker_buy_volume"]],
-        )
-    assert rows["open_time"].tolist() == [int(line[0]) // per_ms for line in lines]
     for field, values in stated.items():
         assert rows[field].tolist() == values, field
+
+
+async def test_downloads_of_all_markets_together_are_as_many_as_configured() -> None:
+    under_way: list[asyncio.Future[None]] = []
+    most = 0
+
+    async def absent(request: web.Request) -> web.Response:
+        nonlocal most
+        under_way.append(held := asyncio.get_running_loop().create_future())
+        most = max(most, len(under_way))
+        await held
+        under_way.remove(held)
+        return web.Response(status=404)
+
+    server = TestServer(web.Application())
+    server.app.router.add_get("/{path:.*}", absent)
+    await server.start_server()
+    url = str(server.make_url("/")).rstrip("/")
+    config = Config(exchange=replace(ExchangeSettings(), archive_url=url, archive_concurrency=2))
+    exchange = configured_exchange(config, ThreadPoolExecutor(1))
+    day = File(NOON // DAY * DAY - DAY, NOON // DAY * DAY, FileKind.DAY)
+    names = [f"{market}X" for market in ("", "spot:", "coinm:") for _ in range(2)]
+    asked = [asyncio.create_task(exchange.read_archive(day, name, lambda _: None)) for name in names]
+    try:
+        for _ in range(len(names)):  # each file is its checksum and itself
+            for _ in range(2):
+                await until(lambda: under_way)
+                under_way[0].set_result(None)
+                await until(lambda held=under_way[0]: held not in under_way)
+        found = await asyncio.gather(*asked, return_exceptions=True)
+    finally:
+        await exchange.close()
+        await server.close()
+    assert all(isinstance(error, ArchiveError) and error.missing for error in found)
+    assert most == 2
 
 
 async def test_the_first_minute_of_a_coin_margined_contract_is_found_by_windows(tmp_path: Path) -> None:

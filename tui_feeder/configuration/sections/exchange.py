@@ -55,6 +55,6 @@ class Exchange(Struct, frozen=True):
         float, Key("pace of a simulated exchange's clock; a real one has 1.0", 1e-3, 1e6)
     ] = 1.0
     request_timeout_seconds: Annotated[Seconds, Key("how long a REST request waits for its answer")] = 10.0
-    archive_concurrency: Annotated[int, Key("archive files downloaded at once", 1, 100)] = 4
+    archive_concurrency: Annotated[int, Key("archive files of all markets downloaded at once", 1, 100)] = 4
     spot: Spot = Spot()
     coinm: CoinM = CoinM()

@@ -42,7 +42,7 @@ class ArchiveClient:
     Args:
         base_url: such as ``https://data.binance.vision``.
         workers: threads that hash, inflate and parse.
-        concurrency: downloads under way at once.
+        concurrency: downloads under way at once; a semaphore where those of other clients count too.
         timeout: seconds a download may stand still.
         proxies: on the way there; those of the environment where none are given.
         market: whose files these are.
@@ -56,7 +56,7 @@ class ArchiveClient:
         base_url: str,
         workers: ThreadPoolExecutor,
         *,
-        concurrency: int = 4,
+        concurrency: int | asyncio.Semaphore = 4,
         timeout: float = 10.0,
         proxies: Proxies | None = None,
         market: Market = USDM,
@@ -68,7 +68,7 @@ class ArchiveClient:
         self.bytes = 0
         self.refused = 0
         self._workers = workers
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = asyncio.Semaphore(concurrency) if isinstance(concurrency, int) else concurrency
         whole = timeout * _WHOLE_TIMEOUTS
         self._timeout = aiohttp.ClientTimeout(total=whole, sock_connect=timeout, sock_read=timeout)
         self._session: aiohttp.ClientSession | None = None

@@ -14,13 +14,17 @@ from tui_feeder.engine.core.proxy import configured_proxies
 from tui_feeder.engine.core.symbol_name import is_pattern, market_of
 from tui_feeder.engine.exchanges.base import (
     ArchiveRows,
+    Exchange,
     ExchangeStatus,
+    ForwardsRequests,
     Listings,
     MarketFacts,
     Notes,
     Page,
+    RecordsAnswers,
     RestError,
     StreamHandlers,
+    Streams,
     StreamSocket,
     SymbolInfo,
 )
@@ -32,7 +36,6 @@ from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.engine.exchanges.binance.spot import SPOT
-from tui_feeder.engine.exchanges.binance.stream_pool import MarketStreams
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.live_access import Forwarded
 
@@ -44,13 +47,14 @@ class BinanceMarkets:
 
     Args:
         markets: by what names of their symbols begin with, without the colon; "" is that of the others.
+            Each may be any exchange whose names begin so.
         clock: shared by all of them.
         wanted: names and patterns to follow, for the markets in use.
     """
 
     def __init__(
         self,
-        markets: Mapping[str, BinanceExchange],
+        markets: Mapping[str, Exchange],
         clock: ExchangeClock,
         wanted: Sequence[str],
     ) -> None:
@@ -71,7 +75,7 @@ class BinanceMarkets:
         first = self._markets[self._used[0]]
         self.address, self.probe_symbol = first.address, first.probe_symbol
 
-    def _of(self, symbol: str) -> BinanceExchange:
+    def _of(self, symbol: str) -> Exchange:
         """The market of a symbol; of a name that belongs to none, the unnamed one, which does not list it."""
         return self._markets.get(market_of(symbol)) or self._markets[""]
 
@@ -130,7 +134,7 @@ class BinanceMarkets:
         self._use(wanted)
         used = tuple(self._used)
         answers = await asyncio.gather(
-            *(self._markets[name].listings() for name in used), return_exceptions=True
+            *(self._markets[name].listings(wanted) for name in used), return_exceptions=True
         )
         refusals: dict[str, RestError] = {}
         for name, answer in zip(used, answers, strict=True):
@@ -206,7 +210,9 @@ class BinanceMarkets:
         Returns:
             The answer, or why it was not sent.
         """
-        return await self._markets[""].forward(name, parameters)
+        unnamed = self._markets[""]
+        assert isinstance(unnamed, ForwardsRequests)
+        return await unnamed.forward(name, parameters)
 
     def record_answers(self, handler: Callable[[str, int, bytes], None]) -> None:
         """Have every answer of REST handed on as it came, of all markets.
@@ -215,7 +221,8 @@ class BinanceMarkets:
             handler: called with the address asked, the status, and the body.
         """
         for market in self._markets.values():
-            market.record_answers(handler)
+            if isinstance(market, RecordsAnswers):
+                market.record_answers(handler)
 
     def streams(self, handlers: StreamHandlers) -> AllStreams:
         """Live candles of all markets.
@@ -254,7 +261,7 @@ class AllStreams:
         parts: by what names of their symbols begin with.
     """
 
-    def __init__(self, parts: Mapping[str, MarketStreams]) -> None:
+    def __init__(self, parts: Mapping[str, Streams]) -> None:
         self._parts = parts
 
     @property
@@ -305,6 +312,7 @@ def binance_markets(config: Config, workers: ThreadPoolExecutor, notes: Notes | 
 
     # USD-M and COIN-M are counted together, whatever address is asked.
     futures, spot = budget(USDM, "ban"), budget(SPOT, "ban spot")
+    downloads = asyncio.Semaphore(exchange.archive_concurrency)
 
     def made(
         market: Market, counted: RequestBudget, rest_url: str, stream_url: str, archive_url: str | None = None
@@ -312,7 +320,7 @@ def binance_markets(config: Config, workers: ThreadPoolExecutor, notes: Notes | 
         timeout = exchange.request_timeout_seconds
         rest = RestClient(rest_url, clock, timeout=timeout, budget=counted, proxies=proxies, market=market)
         archive = ArchiveClient(
-            archive_url or exchange.archive_url, workers, concurrency=exchange.archive_concurrency,
+            archive_url or exchange.archive_url, workers, concurrency=downloads,
             timeout=timeout, proxies=proxies, market=market,
         )  # fmt: skip
         return BinanceExchange(rest, archive, stream_url, proxies, market)

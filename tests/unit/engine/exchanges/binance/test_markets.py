@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
 
 from tui_feeder.engine.core.clock import ExchangeClock, Step
-from tui_feeder.engine.exchanges.base import ExchangeStatus, Listings, Refusal, RestError, SymbolInfo
+from tui_feeder.engine.exchanges.base import (
+    Exchange,
+    ExchangeStatus,
+    Listings,
+    Refusal,
+    RestError,
+    SymbolInfo,
+)
 from tui_feeder.engine.exchanges.binance.budget import RequestBudget
-from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
 from tui_feeder.engine.exchanges.binance.markets import BinanceMarkets
 
 
@@ -22,7 +29,7 @@ class MadeUpMarket:
         self.refuses = False
         self.asked = 0
 
-    async def listings(self) -> Listings:
+    async def listings(self, wanted: Sequence[str]) -> Listings:
         self.asked += 1
         if self.refuses:
             raise RestError(Refusal.TIMEOUT, "no answer within 1 s")
@@ -48,7 +55,7 @@ def parts() -> dict[str, MadeUpMarket]:
 
 
 def markets(parts: dict[str, MadeUpMarket], *wanted: str) -> BinanceMarkets:
-    return BinanceMarkets(cast("dict[str, BinanceExchange]", parts), ExchangeClock(), wanted)
+    return BinanceMarkets(cast("dict[str, Exchange]", parts), ExchangeClock(), wanted)
 
 
 async def test_only_the_markets_of_wanted_symbols_are_asked(parts: dict[str, MadeUpMarket]) -> None:
