@@ -24,6 +24,7 @@ from tui_feeder.engine.derived.stored_profiles import encode as encode_profile
 from tui_feeder.engine.storage.outbox import Outbox
 from tui_feeder.engine.storage.outbox_format import QueuedMessage
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.simulator.contracts import as_printed
 from tui_feeder.simulator.market import (
     CLOSE,
     HIGH,
@@ -219,12 +220,20 @@ def judge(
     first = Revisions.decode(begun).since
     timestamp, _, newest = published.newest[symbol]
     end = timestamp + 1
-    missing = store.present(symbol).missing(witness.start, end)
+    bare = symbol.rpartition(":")[2]
+    never = span(witness.start, end).subtract(
+        Coverage.of_times(market.minutes(bare, witness.start, end).times)
+    )
+    missing = store.present(symbol).union(never).missing(witness.start, end)
     outcome.missing += outcome.find("missing", symbol, missing)
-    outcome.unpublished += outcome.find("unpublished", symbol, published.unpublished(symbol, first, end))
+    omitted = store.omitted(symbol).clip(witness.start, end)
+    outcome.missing += outcome.find("not settled", symbol, never.subtract(omitted))
+    outcome.wrong += outcome.find("settled as none at the exchange", symbol, omitted.subtract(never))
+    lacking = published.unpublished(symbol, first, end).subtract(never)
+    outcome.unpublished += outcome.find("unpublished", symbol, lacking)
     rows = store.read(symbol, witness.start, end)
     outcome.minutes += len(rows)
-    wrong = wrong_rows(rows, market, symbol, witness.start, end)
+    wrong = wrong_rows(rows, market, bare, witness.start, end)
     outcome.wrong += outcome.find(f"wrong{_sources(store, symbol, wrong)}", symbol, wrong)
     pipeline = load_pipeline(store, config, symbol, end)
     message = pipeline.message()
@@ -272,14 +281,20 @@ def wrong_rows(rows: Rows, market: Market, symbol: str, start: int, end: int) ->
     """The stored minutes that differ in any column from what was traded, or were never traded."""
     instrument = market.instruments[symbol]
     truth = market.minutes(symbol, start, end)
+    values, quantity, quote = as_printed(truth.values, instrument)
+    if size := instrument.contract_size:  # contracts and coins are printed: coins and USD are stored
+        values = values.copy()
+        for base, other in ((VOLUME, QUOTE), (TAKER, TAKER_QUOTE)):
+            values[:, base], values[:, other] = values[:, other].copy(), values[:, base] * size
+        quantity, quote = quote, quantity
     decimals = dict.fromkeys((OPEN, HIGH, LOW, CLOSE), instrument.price_decimals)
-    decimals |= dict.fromkeys((VOLUME, TAKER), instrument.quantity_decimals)
-    decimals |= dict.fromkeys((QUOTE, TAKER_QUOTE), instrument.quote_decimals)
+    decimals |= dict.fromkeys((VOLUME, TAKER), quantity)
+    decimals |= dict.fromkeys((QUOTE, TAKER_QUOTE), quote)
     right = np.zeros(len(truth.times), dtype=ROW)
     right["open_time"] = truth.times
     for name, column in _COLUMNS.items():
-        assert np.abs(truth.values[:, column]).max(initial=0) < 1 << 53  # so that the quotient is exact
-        right[name] = truth.values[:, column] / 10.0 ** decimals.get(column, 0)
+        assert np.abs(values[:, column]).max(initial=0) < 1 << 53  # so that the quotient is exact
+        right[name] = values[:, column] / 10.0 ** decimals.get(column, 0)
     invented = Coverage.of_times(rows["open_time"]).subtract(Coverage.of_times(right["open_time"]))
     kept = rows[np.isin(rows["open_time"], right["open_time"])]
     right = right[np.isin(right["open_time"], rows["open_time"])]

@@ -1,7 +1,8 @@
 """Soak: an exchange that misbehaves for a month, and whether every minute ends up right.
 
-``python -m benchmarks.soak [--seed N] [--seeds N] [--jobs N] [--days D] [--storage DIR] [--json] [--check]``,
-and more. A seed of 30 days and 20 symbols takes some ten minutes of a core.
+``python -m benchmarks.soak [--seed N] [--seeds N] [--jobs N] [--days D] [--markets usdm,spot,coinm]
+[--storage DIR] [--json] [--check]``, and more. A seed of 30 days and 20 symbols takes some ten minutes of a
+core.
 
 Engine and exchange are one process on a loop of virtual time (:mod:`tests.support.virtual_time`): sockets,
 threads and the store are real, and time goes on only while all of them wait. So no machine is too slow for
@@ -9,20 +10,23 @@ it, and none makes gaps that the seed did not mean. Exchange time runs ``--speed
 in which the engine's own patience is counted; forming frames come once in ``--cadence`` seconds.
 
 By the seed are drawn: faults of seconds to 40 hours (see :mod:`tui_feeder.simulator.fault_kinds`), several
-at a time; stops of the engine, and kills, of which half each; and how long it is away then. What a kill
-leaves is the store's file as it is at that moment: whatever the engine had not committed is gone.
+at a time, and where there are several markets, in each of them; stops of the engine, and kills, of which
+half each; and how long it is away then. What a kill leaves is the store's file as it is at that moment:
+whatever the engine had not committed is gone.
 
 At the end the faults cease and the engine gets time to heal by itself. Then no minute may be missing from
-the first wanted one on; no revision of a minute may have been published twice (after a kill, those that
-were not acknowledged before it are counted on their own); every stored candle must be the exchange's own in
-every column; the newest message, the state of every timeframe, the last word on the minutes of every tenth
-day and the volume profile of every past day must equal those computed from scratch.
+the first wanted one on but those that the exchange never had, and each of these must be settled as such; no
+revision of a minute may have been published twice (after a kill, those that were not acknowledged before it
+are counted on their own); every stored candle must be the exchange's own in every column; the newest
+message, the state of every timeframe, the last word on the minutes of every tenth day and the volume profile
+of every past day must equal those computed from scratch.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import json
 import logging
@@ -46,14 +50,19 @@ from msgspec.structs import replace
 from benchmarks._soak_messages import Collector, Outcome, PublishedMessages, Witness, judge
 from tests.support.virtual_time import VirtualTimeStore, virtual_time
 from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
+from tui_feeder.configuration.sections.exchange import CoinM, Spot
 from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.core.symbol_name import market_of
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator import exchange as simulated
-from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.clock import SimulatedClock, clock_for
+from tui_feeder.simulator.dialect import COINM, DIALECTS, SPOT, USDM, Dialect
 from tui_feeder.simulator.fault_random import RandomFaults
+from tui_feeder.simulator.market import Market
+from tui_feeder.simulator.other_markets import ListedElsewhere
 from tui_feeder.simulator.synthetic import synthetic_market
 
 _START = 1_773_144_000_000  # 2026-03-10T12:00:00Z
@@ -65,6 +74,9 @@ _HEALING_MS = 48 * _HOUR_MS
 _FAULT_LONGEST = 40 * 3_600.0
 #: An engine that was stopped or killed is away from seconds to 40 hours.
 _AWAY = (10.0, 40 * 3_600.0)
+
+#: Of a market that is not part of the run.
+_NOWHERE = ("http://127.0.0.1:9", "ws://127.0.0.1:9", "http://127.0.0.1:9")
 
 Report = Callable[[str], None]
 
@@ -84,62 +96,94 @@ class _Run:
     def __init__(self, given: argparse.Namespace, seed: int, folder: Path, report: Report) -> None:
         self.outcome = Outcome(seed)
         self.counters: Counter[str] = Counter()
-        self._names = [f"C{n}USDT" for n in range(given.symbols)]
+        self._names: list[str] = []
+        #: The markets by name; the first one's clock is that of all of them.
+        self.exchanges: dict[str, simulated.Exchange] = {}
         self._dice = random.Random(f"runs {seed}")
         self._stop_every = given.stop_every
         self._folder = folder
         self._report = report
         self._end = _START + int(given.days * DAY_MS)
-        market = synthetic_market(self._names, as_of_ms=_START)
-        self.exchange = simulated.Exchange(
-            market,
-            clock_for(market, start_ms=_START, rate=given.speed),
-            random_faults=RandomFaults(
-                seed, gap=given.fault_every, longest=_FAULT_LONGEST, steps=given.clock_steps
-            ),
-            cadence=int(given.cadence * 1000),
-        )
+        for place, dialect in enumerate(given.markets):
+            first, last = (given.symbols * part // len(given.markets) for part in (place, place + 1))
+            self._open(dialect, [f"C{n}USDT" for n in range(first, last)], given, seed)
         minutes = (self._end + _HEALING_MS - _START) // MINUTE_MS + 2 * 1_440
         self.published = PublishedMessages(self._names, _START - DAY_MS, minutes)
         self.witnesses: list[Witness] = []
 
+    def _open(self, dialect: Dialect, coins: list[str], given: argparse.Namespace, seed: int) -> None:
+        """A market, with faults of its own."""
+        market: Market = synthetic_market(coins, as_of_ms=_START)
+        if dialect is not USDM:
+            market = ListedElsewhere(market, dialect)
+        faults = RandomFaults(
+            seed + 1_000 * len(self.exchanges), given.fault_every, _FAULT_LONGEST, given.clock_steps
+        )
+        leader = next(iter(self.exchanges.values()), None)
+        usdm = self.exchanges.get(USDM.name)
+        self.exchanges[dialect.name] = simulated.Exchange(
+            market,
+            clock_for(market, start_ms=_START, rate=given.speed) if leader is None else leader.clock,
+            random_faults=faults,
+            cadence=int(given.cadence * 1000),
+            dialect=dialect,
+            ledger=usdm.rest.ledger if usdm is not None and dialect is COINM else None,
+            clock_faults=None if leader is None else leader.faults,
+        )
+        prefix = "" if dialect is USDM else f"{dialect.name}:"
+        self._names += [prefix + name for name in market.symbols]
+
+    @property
+    def clock(self) -> SimulatedClock:
+        """Of all markets."""
+        return next(iter(self.exchanges.values())).clock
+
     @property
     def config(self) -> Config:
         """Points at the exchange; the first minute wanted stays the same from run to run."""
-        exchange = self.exchange
+        addresses = {
+            name: (exchange.rest_url, exchange.stream_url, exchange.archive_url)
+            for name, exchange in self.exchanges.items()
+        }
+        rest_url, stream_url, archive_url = addresses.get(USDM.name, _NOWHERE)
         begin = datetime.fromtimestamp(_START // DAY_MS * DAY_MS / 1000 - _HISTORY_DAYS * 86_400, UTC)
         return Config(
             application=replace(Application(), symbols=tuple(self._names), start_date=begin),
             technical_analysis=replace(TechnicalAnalysis(), min_history_days=_HISTORY_DAYS),
             exchange=replace(
                 Exchange(),
-                rest_url=exchange.rest_url,
-                stream_url=exchange.stream_url,
-                archive_url=exchange.archive_url,
-                clock_rate=exchange.clock.rate,
+                rest_url=rest_url,
+                stream_url=stream_url,
+                archive_url=archive_url,
+                spot=Spot(*addresses.get(SPOT.name, _NOWHERE)),
+                coinm=CoinM(*addresses.get(COINM.name, _NOWHERE)),
+                clock_rate=self.clock.rate,
             ),
         )
 
     async def live(self) -> Path:
         """From the first start to the end of healing; the store that is left."""
         path = self._folder / "store-0"
-        async with self.exchange:
+        async with contextlib.AsyncExitStack() as stack:
+            for exchange in self.exchanges.values():
+                await stack.enter_async_context(exchange)
             while True:
                 days = max(0.1, self._dice.expovariate(1 / self._stop_every))
-                until = self.exchange.clock.now() + int(days * DAY_MS)
+                until = self.clock.now() + int(days * DAY_MS)
                 last = until >= self._end
                 path = await self._one_run(path, min(until, self._end), last)
                 if last:
                     break
                 low, high = (math.log(edge) for edge in _AWAY)
                 away = math.exp(self._dice.uniform(low, high)) * 1000
-                await asyncio.sleep(self.exchange.clock.real_seconds(away))
-            self.outcome.faults = sum(self.exchange.faults.struck.values())
+                await asyncio.sleep(self.clock.real_seconds(away))
+            struck = [exchange.faults.struck for exchange in self.exchanges.values()]
+            self.outcome.faults = sum(sum(counts.values()) for counts in struck)
         return path
 
     async def _one_run(self, path: Path, until: int, last: bool) -> Path:
         """One engine from start to stop; where the store is that the next one finds."""
-        clock = self.exchange.clock
+        clock = self.clock
         store = SurvivingStore(path, exchange="soak")
         outbox = store.open_outbox([Collector.name], max_mb=4096)
         collector = Collector(outbox, self.published)
@@ -154,7 +198,8 @@ class _Run:
                 said = clock.now()
                 self._say(engine)
         if last:
-            self.exchange.calm()
+            for exchange in self.exchanges.values():
+                exchange.calm()
             if not await self._healed(engine, collector, running):
                 gaps = [gap.view() for gap in engine.recovery.open_gaps()]
                 self.outcome.unhealed = max(1, len(gaps))
@@ -179,14 +224,14 @@ class _Run:
 
     async def _healed(self, engine: Engine, collector: Collector, running: asyncio.Task[None]) -> bool:
         """Wait until nothing is missing and nothing under way; whether it came to that."""
-        clock = self.exchange.clock
+        clock = self.clock
         deadline = clock.now() + _HEALING_MS
         while clock.now() < deadline:
             await self._wait(10 * MINUTE_MS, running)
             collector.drain()
             end = clock.now() // MINUTE_MS * MINUTE_MS - 5 * MINUTE_MS
             whole = len(engine.tracked) == len(self._names) and all(
-                one.phase == "live" and not engine.store.present(name).missing(one.start, end)
+                one.phase == "live" and not engine.store.settled(name).missing(one.start, end)
                 and not engine.store.unconfirmed(name).clip(0, end)
                 for name, one in engine.tracked.items()
             )  # fmt: skip
@@ -197,13 +242,17 @@ class _Run:
         return False
 
     async def _wait(self, exchange_ms: int, running: asyncio.Task[None]) -> None:
-        await asyncio.sleep(self.exchange.clock.real_seconds(exchange_ms))
+        await asyncio.sleep(self.clock.real_seconds(exchange_ms))
         if running.done():
             running.result()
 
     def _say(self, engine: Engine) -> None:
-        now = self.exchange.clock.now()
-        on = ", ".join(f"{f.name}{':' + f.symbol if f.symbol else ''}" for f in self.exchange.faults.active())
+        now = self.clock.now()
+        on = ", ".join(
+            f"{name} {fault.name}{':' + fault.symbol if fault.symbol else ''}"
+            for name, exchange in self.exchanges.items()
+            for fault in exchange.faults.active()
+        )
         gaps = engine.recovery.open_gaps()
         missing = sum(gap.missing for gap in gaps)
         published = f"{self.published.count} messages, {self.published.corrections} corrections"
@@ -229,7 +278,8 @@ def _soak_in(folder: Path, given: argparse.Namespace, seed: int) -> tuple[Outcom
     outcome.gaps = run.counters["gaps_filled"]
     store = Store(path, read_only=True)
     for witness in run.witnesses:
-        judge(store, run.config, run.exchange.market, run.published, witness, outcome, given.every)
+        market = run.exchanges[market_of(witness.symbol) or USDM.name].market
+        judge(store, run.config, market, run.published, witness, outcome, given.every)
     store.close()
     outcome.seconds, outcome.cpu = time.perf_counter() - real, time.process_time() - cpu
     return outcome, run.counters
@@ -277,13 +327,23 @@ _COLUMNS = (
 )  # fmt: skip
 
 
+def _markets(text: str) -> list[Dialect]:
+    try:
+        return [DIALECTS[name] for name in text.split(",")]
+    except KeyError as error:
+        raise argparse.ArgumentTypeError(f"no market {error}: there are {', '.join(DIALECTS)}") from None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak")
     parser.add_argument("--seed", type=int, default=1, help="first seed")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds")
     parser.add_argument("--jobs", type=int, default=1, help="how many seeds run at the same time")
     parser.add_argument("--days", type=float, default=30.0, help="simulated days a seed")
-    parser.add_argument("--symbols", type=int, default=20)
+    parser.add_argument("--symbols", type=int, default=20, help="of all markets together")
+    parser.add_argument(
+        "--markets", type=_markets, default=[USDM], help="separated by commas; usdm alone unless given"
+    )
     parser.add_argument("--speed", type=float, default=10.0, help="exchange seconds in a second of patience")
     parser.add_argument("--cadence", type=float, default=300.0, help="seconds between forming frames")
     parser.add_argument("--fault-every", type=float, default=7_200.0, help="mean seconds between faults")

@@ -54,6 +54,7 @@ class Exchange:
         cadence: exchange ms between checks of forming candles; the exchange's own unless time runs fast.
         dialect: which market of the exchange it is.
         ledger: of another market that weight is counted together with; None: it is counted alone.
+        clock_faults: of another market whose clock it has, with the errors of that; None: its own.
 
     Attributes:
         market: what is listed and traded, less what faults keep from being traded.
@@ -77,13 +78,14 @@ class Exchange:
         cadence: int = CADENCE,
         dialect: Dialect = USDM,
         ledger: WeightLedger | None = None,
+        clock_faults: Faults | None = None,
     ) -> None:
         self.clock = clock
         self.dialect = dialect
         self.faults = Faults() if faults is None else faults
         #: Requests and connections by kind, see rest, stream and archive.
         self.requests: Counter[str] = Counter()
-        seen = SkewedClock(clock, self.faults)
+        seen = SkewedClock(clock, self.faults if clock_faults is None else clock_faults)
         halted = HaltedMarket(
             market, seen.furthest, self._market_changed, omits_outages=dialect.omits_outages
         )
@@ -93,7 +95,11 @@ class Exchange:
         self.streams = Streams(self._tape, seen, self.requests, self.faults, cadence, dialect)
         self.archive = Archive(halted, seen, self.requests, self.faults, dialect)
         self._control = FaultControl(self.faults, clock)
-        self._drawn = random_faults.drawer(market.symbols, clock.start_ms) if random_faults else None
+        self._drawn = None
+        if random_faults is not None:
+            self._drawn = random_faults.drawer(
+                market.symbols, clock.start_ms, dialect.name, clock=clock_faults is None
+            )
         self._watch: asyncio.Task[None] | None = None
         self._stirred = asyncio.Event()  # a fault began or ended
         self.faults.listen(halted.follow)

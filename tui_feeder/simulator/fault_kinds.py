@@ -28,7 +28,7 @@ class Kind:
 
     ``symbol`` is whether it can or must be confined to a symbol, ``target`` whether to a REST endpoint or
     to archive files. ``once``: without duration and count it strikes one time. ``lasts``: its duration (s)
-    if none is given. ``drawn``: whether random faults contain it.
+    if none is given. ``drawn``: whether random faults contain it, ``drawn_in``: of that market alone.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Kind:
     once: bool = False
     lasts: float | None = None
     drawn: bool = True
+    drawn_in: str | None = None
 
 
 _AFTER = Parameter(5.0, "seconds a connection opened meanwhile may live")
@@ -55,7 +56,7 @@ _STREAM = (
         "connections opened before it get notice that they will end, and then end",
         {"seconds": Parameter(600.0, "from the announcement to the end")},
         symbol="none",
-        drawn=False,
+        drawn_in="spot",
     ),
     Kind("no-close-frame", "closing frames are never sent"),
     Kind(

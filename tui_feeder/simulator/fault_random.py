@@ -47,6 +47,9 @@ def draws(
     gap: float = GAP,
     longest: float = LONGEST,
     steps: float = STEPS,
+    market: str = "usdm",
+    *,
+    clock: bool = True,
 ) -> Iterator[Draw]:
     """An endless sequence of faults.
 
@@ -60,6 +63,8 @@ def draws(
         longest: exchange seconds a fault lasts at most.
         steps: exchange seconds between the steps of a clock that steps. Where frames are rarer than the
             exchange's own, so must be the steps that nothing but frames could show.
+        market: which one; a kind of fault may be of one market alone.
+        clock: whether the time may be wrong; it is not drawn for a market that has the clock of another.
 
     Returns:
         An infinite iterator of faults in order of their beginning.
@@ -69,14 +74,22 @@ def draws(
     """
     if not gap > 0 or not longest > 0:
         raise ValueError(f"gap and longest duration of random faults must be above 0, not {gap}, {longest}")
-    return _draws(seed, symbols, start, gap, longest, steps)
+    kinds = [kind for kind in KINDS.values() if kind.drawn and kind.drawn_in in (None, market)]
+    if not clock:
+        kinds = [kind for kind in kinds if kind.name != "clock-skew"]
+    return _draws(seed, symbols, start, gap, longest, steps, kinds)
 
 
 def _draws(
-    seed: int, symbols: Sequence[str], start: int, gap: float, longest: float, steps: float
+    seed: int,
+    symbols: Sequence[str],
+    start: int,
+    gap: float,
+    longest: float,
+    steps: float,
+    kinds: Sequence[Kind],
 ) -> Iterator[Draw]:
     dice = random.Random(seed)
-    kinds = [kind for kind in KINDS.values() if kind.drawn]
     shortest = min(SHORTEST, longest)
     moment = float(start)
     while True:
@@ -106,17 +119,23 @@ class RandomFaults(NamedTuple):
     longest: float = LONGEST
     steps: float = STEPS
 
-    def drawer(self, symbols: Sequence[str], start: int) -> Drawer:
+    def drawer(
+        self, symbols: Sequence[str], start: int, market: str = "usdm", *, clock: bool = True
+    ) -> Drawer:
         """Makes the object that hands them out when they are due.
 
         Args:
             symbols: symbols a fault may be confined to.
             start: exchange time from which gaps are counted, ms.
+            market: which one.
+            clock: whether the time may be wrong.
 
         Returns:
             A new drawer at the beginning of the sequence.
         """
-        return Drawer(draws(self.seed, symbols, start, self.gap, self.longest, self.steps))
+        return Drawer(
+            draws(self.seed, symbols, start, self.gap, self.longest, self.steps, market, clock=clock)
+        )
 
 
 class Drawer:

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from tui_feeder.simulator.clock import SimulatedClock
+from tui_feeder.simulator.dialect import SPOT, USDM
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.fault_kinds import KINDS, Value
 from tui_feeder.simulator.fault_random import RandomFaults, draws
@@ -286,6 +287,29 @@ def test_random_faults_are_of_every_kind_that_heals_and_all_end() -> None:
     }
     with pytest.raises(ValueError, match="above 0"):
         draws(1, [], NOON, gap=0)
+
+
+def test_only_spot_announces_the_end_of_connections_at_random_and_one_market_alone_errs_in_time() -> None:
+    def kinds(market: str, *, clock: bool) -> set[str]:
+        return {
+            d.fault.name for d in itertools.islice(draws(1, ["X"], NOON, market=market, clock=clock), 2_000)
+        }
+
+    usdm, spot = kinds("usdm", clock=True), kinds("spot", clock=False)
+    assert usdm - spot == {"clock-skew"}
+    assert spot - usdm == {"server-shutdown"}
+
+
+async def test_a_market_with_the_clock_of_another_shows_the_errors_of_that() -> None:
+    market = synthetic_market(["BTCUSDT"], as_of_ms=NOON)
+    clock = HandClock(NOON)
+    first = Exchange(market, clock)
+    second = Exchange(market, clock, dialect=SPOT, clock_faults=first.faults)
+    async with first, second, aiohttp.ClientSession() as session:
+        first.faults.switch_on("clock-skew", seconds=90.0)
+        for exchange, dialect in ((first, USDM), (second, SPOT)):
+            async with session.get(f"{exchange.rest_url}{dialect.rest}/time") as answer:
+                assert (await answer.json())["serverTime"] == NOON + 90_000
 
 
 async def test_an_exchange_begins_its_random_faults_at_their_times_whatever_its_speed() -> None:
