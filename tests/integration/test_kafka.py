@@ -33,11 +33,10 @@ def settings(servers: str, **more: object) -> Kafka:
     return replace(replace(Kafka(), bootstrap_servers=(servers,)), **more)  # type: ignore[arg-type]
 
 
-async def publish(queue: Queue, sink: KafkaSink, count: int, pause: float = 0.0) -> None:
+async def publish(queue: Queue, count: int, pause: float = 0.0) -> None:
     """``count`` messages, in bursts of a minute, as the engine makes them."""
     for _ in range(count // 40):
         await queue.fill(40)
-        sink.publish("", 0, b"")
         await asyncio.sleep(pause)
 
 
@@ -49,7 +48,7 @@ async def test_a_broker_killed_twice_during_ten_thousand_messages_loses_none(
     sink = KafkaSink(settings(kafka.servers), queue.outbox)
     async with at_work(sink) as journal:
         await until(lambda: sink.status() == "ok")
-        publishing = asyncio.create_task(publish(queue, sink, 10_000, 0.03))
+        publishing = asyncio.create_task(publish(queue, 10_000, 0.03))
         for at in (2_000, 6_000):
             await until(lambda at=at: len(queue.made) >= at, 60)  # type: ignore[misc]
             await asyncio.to_thread(kafka.kill)
@@ -76,7 +75,7 @@ async def test_a_broker_that_is_down_at_the_start_gets_everything_later(
     queue = Queue(tmp_path / "store")
     sink = KafkaSink(settings(kafka.servers), queue.outbox)
     async with at_work(sink):
-        await publish(queue, sink, 2_000)
+        await publish(queue, 2_000)
         await until(lambda: "connection refused" in sink.status())
         await asyncio.to_thread(kafka.start)
         await until(lambda: queue.depth() == 0, 60)
@@ -94,7 +93,7 @@ async def test_a_broker_paused_for_thirty_seconds_is_told_of_and_loses_none(
     sink = KafkaSink(settings(kafka.servers), queue.outbox)
     async with at_work(sink):
         await until(lambda: sink.status() == "ok")
-        publishing = asyncio.create_task(publish(queue, sink, 4_000, 0.3))
+        publishing = asyncio.create_task(publish(queue, 4_000, 0.3))
         await until(lambda: len(queue.made) >= 400)
         kafka.pause()
         await until(lambda: "has not answered" in sink.status())
@@ -169,7 +168,6 @@ async def test_a_refused_message_holds_the_queue_until_the_topic_takes_it(tmp_pa
         async with at_work(sink) as journal:
             await until(lambda: queue.depth() == 0, 60)
             await queue.fill(40, size=5_000)
-            sink.publish("", 0, b"")
             await until(lambda: journal.counters["kafka_failures"] >= 4)
             assert "too large" in sink.status()
             assert "max.message.bytes" in sink.status()
@@ -279,7 +277,6 @@ async def test_a_live_burst_of_six_hundred_is_acknowledged_at_once(kafka: Broker
         for _ in range(10):
             begun = time.perf_counter()
             await queue.fill(600, 600, size=1_000)
-            sink.publish("", 0, b"")
             await until(lambda: sink.taken == queue.outbox.last)
             took.append(time.perf_counter() - begun)
         print(f"burst of 600: median {sorted(took)[5] * 1000:.0f} ms, worst {max(took) * 1000:.0f} ms")

@@ -40,7 +40,7 @@ from tui_feeder.engine.derived.profile_builder import ProfileBuilder
 from tui_feeder.engine.exchanges.base import Exchange, StreamHandlers, Streams, StreamSocket
 from tui_feeder.engine.health import SymbolHealth, feeder_health
 from tui_feeder.engine.minute_log import MinuteLog
-from tui_feeder.engine.sinks import Sink, sink_lags
+from tui_feeder.engine.sinks import DirectSink, Sink, StoreSink, sink_lags
 from tui_feeder.engine.start_checks import check_store_age, check_symbols
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.live_access import GatewayFigures
@@ -433,7 +433,10 @@ class Engine:
     def _send(self, symbol: str, message: Message, payload: bytes) -> None:
         for sink in self.sinks:
             try:
-                sink.publish(symbol, message.timestamp, payload)
+                if isinstance(sink, DirectSink):
+                    sink.publish(symbol, message.timestamp, payload)
+                elif isinstance(sink, StoreSink):
+                    sink.minute_stored()
             except Exception as error:  # a sink's fault is none of the others'
                 self.journal.fault(event_name(sink.name, "refused messages"), repr(error), symbol)
         self.journal.count("messages")

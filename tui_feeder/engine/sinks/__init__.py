@@ -1,4 +1,10 @@
-"""Where messages go. A sink is one small class; the engine knows no more of it than this protocol."""
+"""Where messages go. A sink is one small class; the engine knows no more of it than these protocols.
+
+A sink that delivers from an outbox, or from what is stored, is handed nothing: the outbox wakes it, and what
+it has not delivered when the process ends is delivered by the next one. Only a :class:`DirectSink` is given
+messages, and keeps none of them.
+"""
+
 
 from __future__ import annotations
 
@@ -10,7 +16,7 @@ from tui_feeder.engine.storage.lock import StoreError
 
 
 class Sink(Protocol):
-    """Takes every message once its minute is committed. Calls come from the engine's loop."""
+    """Delivers what is published. Calls come from the engine's loop."""
 
     name: str
 
@@ -19,16 +25,6 @@ class Sink(Protocol):
 
         Args:
             journal: receives counters and events, on the engine's loop alone.
-        """
-        ...
-
-    def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
-        """Takes a message; returns at once.
-
-        Args:
-            symbol: its symbol.
-            timestamp: end of its minute, ms.
-            message: one JSON object.
         """
         ...
 
@@ -42,6 +38,33 @@ class Sink(Protocol):
         Args:
             timeout: seconds it may take.
         """
+        ...
+
+
+@runtime_checkable
+class DirectSink(Sink, Protocol):
+    """Is given every message once its minute is committed.
+
+    What it has not delivered when the process ends is not delivered.
+    """
+
+    def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
+        """Takes a message; returns at once.
+
+        Args:
+            symbol: its symbol.
+            timestamp: end of its minute, ms.
+            message: one JSON object.
+        """
+        ...
+
+
+@runtime_checkable
+class StoreSink(Sink, Protocol):
+    """Reads the store and finds out itself what is missing; it is notified of each minute that was stored."""
+
+    def minute_stored(self) -> None:
+        """A minute of some symbol was committed; returns at once."""
         ...
 
 

@@ -123,15 +123,6 @@ class DrainingSink(SessionSink):
         """The receiver has everything up to this number."""
         return self._cursor.taken
 
-    def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
-        """Does nothing: the outbox has the message and has woken the sink.
-
-        Args:
-            symbol: its symbol.
-            timestamp: end of its minute, ms.
-            message: one JSON object.
-        """
-
     def take(self, number: int) -> None:
         """Notes that the receiver has everything up to a message; called by the session.
 

@@ -80,14 +80,8 @@ class PostgresSink(SessionSink):
         self._marking = asyncio.Lock()  # one transaction at a time writes down what is mirrored, and commits
         self._level = time.monotonic()  # when the tables last had everything there was
 
-    def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
-        """Counts a stored minute; enough of them are written at once.
-
-        Args:
-            symbol: its symbol.
-            timestamp: end of its minute, ms.
-            message: one JSON object; not used.
-        """
+    def minute_stored(self) -> None:
+        """Counts a stored minute; enough of them are written at once."""
         self._since += 1
         if self._since >= self._database.batch_size:
             self._wake()

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tui_feeder.config import Config
-from tui_feeder.engine.sinks import Sink
-from tui_feeder.engine.sinks.draining import sink_name
+from tui_feeder.engine.sinks import StoreSink
+from tui_feeder.engine.sinks.draining import DrainingSink, sink_name
 from tui_feeder.engine.storage.outbox import Outbox
 from tui_feeder.engine.storage.store import Store
 
@@ -35,7 +35,7 @@ class OutboxSinkKind(SinkKind):
     """A kind whose sinks each drain the outbox of a topic: ``sinks.draining.DrainingSink``."""
 
     topics: Callable[[Config], tuple[str, ...]]  # "data", "candles", "alerts": which of them it takes
-    make: Callable[[Config, Outbox], Sink | None]  # None where another part delivers the messages
+    make: Callable[[Config, Outbox], DrainingSink | None]  # None where another part delivers the messages
 
     def taken(self, config: Config) -> tuple[str, ...]:
         """Lists the topics that it takes.
@@ -53,7 +53,7 @@ class OutboxSinkKind(SinkKind):
 class StoreSinkKind(SinkKind):
     """A kind whose one sink reads the store and finds out itself what is missing."""
 
-    make: Callable[[Config, Store], Sink]
+    make: Callable[[Config, Store], StoreSink]
 
 
 def kafka_topics(config: Config) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ def kafka_topics(config: Config) -> tuple[str, ...]:
     return ("data", *candles, *alerts)
 
 
-def _kafka(config: Config, outbox: Outbox) -> Sink | None:
+def _kafka(config: Config, outbox: Outbox) -> DrainingSink | None:
     if config.cluster.enabled:  # there its worker publishes
         return None
     from tui_feeder.engine.sinks.kafka import KafkaSink
@@ -91,7 +91,7 @@ async def _check_kafka(config: Config, store: Store | None) -> list[str]:
     return await kafka_cluster.check_broker(config.kafka, [prefix + topic for topic in topics], waiting)
 
 
-def _postgres(config: Config, store: Store) -> Sink:
+def _postgres(config: Config, store: Store) -> StoreSink:
     from tui_feeder.engine.sinks.postgres import PostgresSink
 
     return PostgresSink(config, store)
@@ -109,7 +109,7 @@ def _file_topics(config: Config) -> tuple[str, ...]:
     return ("data", *candles, *alerts)
 
 
-def _file(config: Config, outbox: Outbox) -> Sink:
+def _file(config: Config, outbox: Outbox) -> DrainingSink:
     from tui_feeder.engine.sinks.file import FileSink
 
     return FileSink(config.file, outbox)

@@ -135,16 +135,6 @@ class SessionSink(ABC):
         self.trouble = "connecting"
         self._thread.start()
 
-    def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
-        """Wakes the sink: the minute is stored, its message in the outbox.
-
-        Args:
-            symbol: its symbol.
-            timestamp: end of its minute, ms.
-            message: one JSON object; not used.
-        """
-        self._wake()
-
     def status(self) -> str:
         """``ok``, or what is wrong, for people."""
         return self.wrong() or "ok"
