@@ -18,7 +18,6 @@ from msgspec.structs import replace
 
 from benchmarks._report import Figure, anonymous_mb, percentile, report
 from tui_feeder.config import Config, Database, Kafka, TechnicalAnalysis
-from tui_feeder.configuration.text import Secret
 from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Rows, Source
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.sinks.kafka import KafkaSink
@@ -26,6 +25,7 @@ from tui_feeder.engine.sinks.postgres import PostgresSink
 from tui_feeder.engine.sinks.thread import SessionSink
 from tui_feeder.engine.storage.outbox import Outbox
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.safe_text import Secret
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support" / "brokers"))
 

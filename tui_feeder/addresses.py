@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Collection
 from urllib.parse import quote, unquote, urlsplit
 
-from tui_feeder.configuration.text import MASK
+from tui_feeder.safe_text import MASK
 
 SOCKS = ("socks4", "socks4a", "socks5", "socks5h")
 _PORTS = {"http": 80, "https": 443} | dict.fromkeys(SOCKS, 1080)

@@ -29,7 +29,7 @@ from tui_feeder.configuration.sections import (
     Ui,
     VolumeProfile,
 )
-from tui_feeder.configuration.text import Secret
+from tui_feeder.safe_text import Secret
 
 __all__ = [
     "AlertRule",

@@ -22,11 +22,11 @@ from typing import Any
 from tui_feeder.config import Config
 from tui_feeder.configuration.keys import kind_at, leaf_names
 from tui_feeder.configuration.sections import Service
-from tui_feeder.configuration.text import MASK, Secret, printable
 from tui_feeder.configuration.values import is_secret
-from tui_feeder.engine.core.proxy import configured_proxies
+from tui_feeder.engine.core.proxy import Proxies
 from tui_feeder.errors import HostError
 from tui_feeder.paths import FolderError, check_owner
+from tui_feeder.safe_text import MASK, Secret, printable
 
 log = logging.getLogger(__name__)
 _MB = 1_000_000
@@ -329,5 +329,5 @@ def _secrets_of(config: Config) -> tuple[str, ...]:
         reduce(getattr, key, config) for key in leaf_names() if is_secret(kind_at(key))
     )
     secrets = {secret.reveal() for secret in found if isinstance(secret, Secret)}
-    secrets.update(configured_proxies(config).secrets())
+    secrets.update(Proxies(config.exchange.proxy).secrets())
     return tuple(sorted((s for s in secrets if len(s) >= _SECRET_AT_LEAST), key=len, reverse=True))

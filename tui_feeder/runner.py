@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 from tui_feeder.config import Config, ConfigError, LoadedConfig, Problem
 from tui_feeder.configuration.keys import needing_restart
 from tui_feeder.configuration.printing import render
+from tui_feeder.configuration.requirements import Requirement, unmet_requirements
 from tui_feeder.engine.alerts.settings import alert_rules
-from tui_feeder.engine.core.proxy import routes, routes_text
-from tui_feeder.engine.core.requirements import Requirement, unmet_requirements
+from tui_feeder.engine.composition import configured_routes
+from tui_feeder.engine.core.proxy import routes_text
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.sinks.configured import configured_sinks
 from tui_feeder.engine.sinks.thread import SinkError
@@ -86,7 +87,7 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
     log_file = configure_logging(config, stated or usual, own=stated is None)
     if options.headless and log_file is not None:
         _print_line(f"the log goes to {log_file}")
-    ways = routes(config)
+    ways = configured_routes(config)
     if any(ways.values()):
         log.info("connections to the exchange: %s", routes_text(ways))
     for number in _NOT_OURS:

@@ -1,4 +1,4 @@
-"""Configuration values as text for people: as TOML, safe for a terminal, secrets masked."""
+"""Values as text for people: as TOML, safe for a terminal, secrets masked."""
 
 from __future__ import annotations
 

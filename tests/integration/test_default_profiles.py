@@ -19,7 +19,6 @@ from services import Postgres as Server
 from sinking import at_work
 
 from tui_feeder.config import Application, Config, Database, Exchange
-from tui_feeder.configuration.text import Secret
 from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.derived.stored_profiles import read_profiles
@@ -27,6 +26,7 @@ from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks.postgres import PostgresSink
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.engine.thread import LiveMonitor
+from tui_feeder.safe_text import Secret
 from tui_feeder.simulator import exchange as simulated
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.market import Market

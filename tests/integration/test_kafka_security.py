@@ -15,7 +15,7 @@ from services import Kafka as Broker
 from sinking import Queue, at_work, check_nothing_lost, consume
 
 from tui_feeder.config import Kafka, KafkaSecurity
-from tui_feeder.configuration.text import Secret
+from tui_feeder.safe_text import Secret
 
 pytest.importorskip("aiokafka", reason="the kafka extra is not installed")
 pytest.importorskip("confluent_kafka", reason="the consumer needs confluent-kafka")

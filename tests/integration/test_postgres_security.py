@@ -15,7 +15,7 @@ from services import Postgres as Server
 from sinking import at_work
 
 from tui_feeder.config import Config
-from tui_feeder.configuration.text import Secret
+from tui_feeder.safe_text import Secret
 
 pytest.importorskip("asyncpg", reason="the postgres extra is not installed")
 

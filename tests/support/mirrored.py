@@ -14,11 +14,11 @@ from store_child import rows_of
 from stores import minute
 
 from tui_feeder.config import Config, Database, TechnicalAnalysis
-from tui_feeder.configuration.text import Secret
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.core.candle import Rows, Source, timeframe_label
 from tui_feeder.engine.sinks.postgres import PostgresSink
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.safe_text import Secret
 
 TIMEFRAMES = (60, 300, 3600, 86_400)
 

@@ -30,7 +30,7 @@ def check(config: ConfigOption = None, storage: StorageOption = None, symbols: S
     Exit codes: 0 valid, 2 something is wrong.
     """
     from tui_feeder.config import ConfigError
-    from tui_feeder.engine.core.requirements import unmet_requirements
+    from tui_feeder.configuration.requirements import unmet_requirements
     from tui_feeder.engine.derived.increment_fit import misfits_at
     from tui_feeder.runner import problem_from_need
 

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 from tui_feeder.commands.doctor_checks import Finding
 from tui_feeder.commands.symbols import listed_symbols
 from tui_feeder.config import Config
+from tui_feeder.engine.composition import configured_routes
 from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.journal import shortened
-from tui_feeder.engine.core.proxy import ProxyError, routes, routes_text
+from tui_feeder.engine.core.proxy import ProxyError, routes_text
 from tui_feeder.engine.core.symbol_name import is_pattern, market_of
 from tui_feeder.engine.exchanges.base import (
     ArchiveError,
@@ -102,7 +103,7 @@ def proxies(config: Config) -> Finding:
         The result.
     """
     try:
-        found = routes(config)
+        found = configured_routes(config)
     except ProxyError as error:
         return Finding("proxy", "fail", str(error), 'exchange.proxy = "none" goes without one')
     return Finding("proxy", "ok", routes_text(found) if any(found.values()) else "none is used")
@@ -119,7 +120,7 @@ async def dns(config: Config) -> Finding:
     """
     exchange = config.exchange
     urls = {"REST": exchange.rest_url, "streams": exchange.stream_url, "archive": exchange.archive_url}
-    ways = routes(config)
+    ways = configured_routes(config)
     hosts = dict.fromkeys(
         urlsplit(url).hostname or "" if (way := ways[name]) is None else way.address.host
         for name, url in urls.items()

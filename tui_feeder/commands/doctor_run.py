@@ -16,8 +16,8 @@ from tui_feeder.commands import doctor_exchange_checks as exchange_checks
 from tui_feeder.commands.doctor_checks import Finding
 from tui_feeder.commands.doctor_recording import Recording
 from tui_feeder.config import Config, ConfigError, LoadedConfig
+from tui_feeder.configuration.requirements import unmet_requirements
 from tui_feeder.engine.core.event_loop import worker_thread
-from tui_feeder.engine.core.requirements import unmet_requirements
 from tui_feeder.engine.exchanges.base import RecordsAnswers
 from tui_feeder.errors import ExitCode
 

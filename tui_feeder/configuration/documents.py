@@ -13,8 +13,8 @@ from tui_feeder.configuration.keys import Branch, KeyName, dotted, kind_at, name
 from tui_feeder.configuration.reading import variable_of
 from tui_feeder.configuration.rules import REPLACED
 from tui_feeder.configuration.sections import Config
-from tui_feeder.configuration.text import to_toml
 from tui_feeder.configuration.values import Key, Kind, allowed, key_of, type_of
+from tui_feeder.safe_text import to_toml
 
 _COMMENT_COLUMN = 43
 #: Of a key whose name ends so.

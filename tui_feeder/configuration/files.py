@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from tui_feeder.configuration.problems import ConfigError, Problem
-from tui_feeder.configuration.text import Secret
 from tui_feeder.paths import FolderError, check_owner, config_folder, expand_user
+from tui_feeder.safe_text import Secret
 
 FILE_NAME = "config.toml"
 MAX_FILE_BYTES = 1 << 20

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, TypeAlias
 
-from tui_feeder.configuration.addresses import ProxyAddress, is_url
-from tui_feeder.configuration.text import to_toml
+from tui_feeder.addresses import ProxyAddress, is_url
 from tui_feeder.configuration.values import Rule, between
+from tui_feeder.safe_text import to_toml
 from tui_feeder.spelling import did_you_mean
 
 #: Markets that a symbol may name before a colon. The first is that of a symbol that names none.

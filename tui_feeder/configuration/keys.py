@@ -11,8 +11,8 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from tui_feeder.configuration.sections import Config
-from tui_feeder.configuration.text import printable
 from tui_feeder.configuration.values import Kind, UnfitError, allowed, convert, key_of, type_of
+from tui_feeder.safe_text import printable
 from tui_feeder.spelling import closest, did_you_mean
 
 #: A key from the outermost section inwards: ``("kafka", "security", "protocol")``.

@@ -11,7 +11,7 @@ from tui_feeder.configuration.documents import example
 from tui_feeder.configuration.keys import Branch, KeyName, dotted, kind_at, names_in
 from tui_feeder.configuration.problems import InitError
 from tui_feeder.configuration.reading import LoadedConfig
-from tui_feeder.configuration.text import printable, to_toml
+from tui_feeder.safe_text import printable, to_toml
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -23,7 +23,6 @@ from tui_feeder.configuration.keys import (
 from tui_feeder.configuration.lines import KeyPath, locate
 from tui_feeder.configuration.problems import ConfigError, Problem
 from tui_feeder.configuration.sections import Config
-from tui_feeder.configuration.text import MASK, printable, show
 from tui_feeder.configuration.values import (
     Kind,
     UnfitError,
@@ -34,6 +33,7 @@ from tui_feeder.configuration.values import (
     key_of,
     writing_hint,
 )
+from tui_feeder.safe_text import MASK, printable, show
 from tui_feeder.spelling import closest
 
 PREFIX = "FEEDER_"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tui_feeder.config import Config
+from tui_feeder.configuration.sections import Config
 
 
 class Requirement(NamedTuple):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import get_args
 
-from tui_feeder.configuration.addresses import is_loopback, is_web_address
+from tui_feeder.addresses import is_loopback, is_web_address
 from tui_feeder.configuration.keys import dotted, kind_at, leaf_names, names_in, value_at
 from tui_feeder.configuration.sections import AlertRule, Config, KafkaSecurity, VolumeProfile
 from tui_feeder.configuration.sections.alerts import HEALTH_KINDS, AlertKind
-from tui_feeder.configuration.text import MASK, show
 from tui_feeder.configuration.values import key_of
+from tui_feeder.safe_text import MASK, show
 
 _RESOURCES = "leave it out: threads and buffers need no setting"
 _LOG_FILES = "use service.log_file, service.log_rotate_mb and service.log_keep"

@@ -20,10 +20,10 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_orig
 
 import msgspec
 
-from tui_feeder.configuration.addresses import PROXY_FORMS, ProxyAddress, masked
-from tui_feeder.configuration.text import Secret, show
+from tui_feeder.addresses import PROXY_FORMS, ProxyAddress, masked
 from tui_feeder.errors import InputError
 from tui_feeder.paths import FolderError, expand_user
+from tui_feeder.safe_text import Secret, show
 from tui_feeder.spelling import closest, did_you_mean
 from tui_feeder.time_format import parse_time
 

@@ -10,6 +10,7 @@ from tui_feeder.config import Config
 from tui_feeder.engine.cluster.held import share_of
 from tui_feeder.engine.cluster.ownership import Ownership, SoleOwner
 from tui_feeder.engine.core.event_loop import worker_thread
+from tui_feeder.engine.core.proxy import Proxies, Proxy
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.exchanges.base import Exchange
 from tui_feeder.engine.exchanges.configured import configured_exchange
@@ -42,6 +43,26 @@ def configured_engine(
     workers = worker_thread()
     exchange = configured_exchange(config, workers, store)
     return kind(config, store, exchange, sinks, workers, configured_ownership(config, store))
+
+
+def configured_routes(config: Config) -> dict[str, Proxy | None]:
+    """Finds how REST, the streams, the archive and the webhook are reached.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        The proxy of each, None for a direct connection.
+
+    Raises:
+        ProxyError: one of them cannot be.
+    """
+    proxies, exchange = Proxies(config.exchange.proxy), config.exchange
+    urls = {"REST": exchange.rest_url, "streams": exchange.stream_url, "archive": exchange.archive_url}
+    found = {name: proxies.of(url) for name, url in urls.items()}
+    if config.alerts.webhook_url is not None:  # exchange.proxy is not for it: the environment decides
+        found["webhook"] = Proxies().of(config.alerts.webhook_url.reveal())
+    return found
 
 
 def configured_ownership(config: Config, store: Store) -> Ownership:

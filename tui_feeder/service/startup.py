@@ -7,8 +7,8 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tui_feeder.addresses import is_loopback
 from tui_feeder.config import LoadedConfig
-from tui_feeder.configuration.addresses import is_loopback
 from tui_feeder.engine.thread import EngineThread
 
 log = logging.getLogger(__name__)

@@ -12,13 +12,13 @@ from virtual_time import in_virtual_time
 from webhooks import Receiver, receiving
 
 from tui_feeder.config import AlertRule, Alerts, Config
-from tui_feeder.configuration.text import Secret
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.core.candle import MINUTE_MS, to_candles
 from tui_feeder.engine.derived.settings import pipeline_settings
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.safe_text import Secret
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

@@ -21,8 +21,8 @@ from preloaded import start_process
 
 from tui_feeder.config import Config, ConfigError, load
 from tui_feeder.configuration.sections import Database, Kafka, KafkaSecurity, Service
-from tui_feeder.configuration.text import MASK, Secret
 from tui_feeder.logs import MOVED, LogError, RotatedFile, apply_log_levels, configure_logging
+from tui_feeder.safe_text import MASK, Secret
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

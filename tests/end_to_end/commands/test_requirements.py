@@ -13,7 +13,7 @@ from commanding import command
 from msgspec.structs import replace
 
 from tui_feeder.config import Alerts, Config, Database, File, Kafka, KafkaSecurity, Service
-from tui_feeder.engine.core.requirements import unmet_requirements
+from tui_feeder.configuration.requirements import unmet_requirements
 
 TLS = {
     "FEEDER_KAFKA__ENABLED": "true",
@@ -131,7 +131,7 @@ def test_folders_and_programs_are_looked_at(tmp_path: Path) -> None:
 def test_what_is_not_enabled_is_not_imported(tmp_path: Path) -> None:
     code = (
         "import sys; from tui_feeder.config import Config; "
-        "from tui_feeder.engine.core.requirements import unmet_requirements; "
+        "from tui_feeder.configuration.requirements import unmet_requirements; "
         "unmet_requirements(Config()); print({'aiokafka', 'asyncpg', 'cramjam'} & sys.modules.keys())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)

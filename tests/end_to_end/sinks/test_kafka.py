@@ -20,10 +20,10 @@ from preloaded import start_process
 from sinking import Queue, at_work, check_nothing_lost, consume
 
 from tui_feeder.config import Kafka, KafkaSecurity
-from tui_feeder.configuration.text import Secret
 from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.sinks.configured import configured_sinks
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.safe_text import Secret
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market

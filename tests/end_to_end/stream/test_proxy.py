@@ -19,8 +19,8 @@ from feed import until
 from preloaded import start_process
 from proxying import HOST, SmallProxy, certificate, proxying, secured
 
+from tui_feeder.addresses import ProxyAddress
 from tui_feeder.config import Alerts, ConfigError, load, render
-from tui_feeder.configuration.addresses import ProxyAddress
 from tui_feeder.engine.alerts.outputs import Webhook
 from tui_feeder.engine.alerts.rules import Alert
 from tui_feeder.engine.core.archive_file import File, FileKind

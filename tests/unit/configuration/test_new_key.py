@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from tui_feeder.config import Config, ConfigError, load, render
 from tui_feeder.configuration import documents, keys, reading, rules
-from tui_feeder.configuration.text import Secret
 from tui_feeder.configuration.values import Key
+from tui_feeder.safe_text import Secret
 
 
 class Mail(Struct, frozen=True):

@@ -9,8 +9,8 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Struct, field
 
 from tui_feeder.configuration.forms import Arguments, EmaPeriods, RuleName, Seconds, Symbols, Timeframe
-from tui_feeder.configuration.text import Secret
 from tui_feeder.configuration.values import Key
+from tui_feeder.safe_text import Secret
 
 AlertKind: TypeAlias = Literal[
     "trend_flip",

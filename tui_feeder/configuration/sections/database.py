@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from msgspec import Struct
 
 from tui_feeder.configuration.forms import Line, Seconds
-from tui_feeder.configuration.text import Secret
 from tui_feeder.configuration.values import Key
+from tui_feeder.safe_text import Secret
 
 
 class Database(Struct, frozen=True):

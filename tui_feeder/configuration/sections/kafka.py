@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from msgspec import Struct
 
 from tui_feeder.configuration.forms import Line, Servers, TopicPrefix
-from tui_feeder.configuration.text import Secret
 from tui_feeder.configuration.values import Key
+from tui_feeder.safe_text import Secret
 
 _SASL = ("protocol", ("SASL_PLAINTEXT", "SASL_SSL"))
 _TLS = ("protocol", ("SSL", "SASL_SSL"))

@@ -9,9 +9,9 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 
-from tui_feeder.configuration.text import printable
 from tui_feeder.engine.core.event_names import event_text
 from tui_feeder.monitor import Event
+from tui_feeder.safe_text import printable
 
 log = logging.getLogger("tui_feeder.engine")
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

@@ -6,9 +6,11 @@ The environment is honoured as other programs do it (``HTTPS_PROXY``, ``HTTP_PRO
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import ipaddress
 import os
+import ssl
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +18,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from tui_feeder.config import Config
-from tui_feeder.configuration.addresses import PROXY_FORMS, ProxyAddress, is_loopback, masked
-from tui_feeder.configuration.text import MASK
+from tui_feeder.addresses import PROXY_FORMS, ProxyAddress, is_loopback, masked
 from tui_feeder.errors import ExchangeFailure
+from tui_feeder.safe_text import MASK
 
 _SECURE = {"https": True, "wss": True, "http": False, "ws": False}
 _KEY = "exchange.proxy"
@@ -141,43 +142,11 @@ class Proxies:
         return [secret for address in found for secret in address.secrets()]
 
 
-def configured_proxies(config: Config) -> Proxies:
-    """Reads which proxies the configuration states for the exchange.
-
-    Args:
-        config: the configuration.
-
-    Returns:
-        The proxies.
-    """
-    return Proxies(config.exchange.proxy)
-
-
-def routes(config: Config) -> dict[str, Proxy | None]:
-    """Finds how REST, the streams, the archive and the webhook are reached.
-
-    Args:
-        config: the configuration.
-
-    Returns:
-        The proxy of each, None for a direct connection.
-
-    Raises:
-        ProxyError: one of them cannot be.
-    """
-    proxies, exchange = configured_proxies(config), config.exchange
-    urls = {"REST": exchange.rest_url, "streams": exchange.stream_url, "archive": exchange.archive_url}
-    found = {name: proxies.of(url) for name, url in urls.items()}
-    if config.alerts.webhook_url is not None:  # no business of the exchange's: the environment decides
-        found["webhook"] = Proxies().of(config.alerts.webhook_url.reveal())
-    return found
-
-
 def routes_text(found: Mapping[str, Proxy | None]) -> str:
     """Describes routes: ``REST, archive: through http://proxy:3128 (HTTPS_PROXY); streams: directly``.
 
     Args:
-        found: what :func:`routes` returned.
+        found: by what is reached, such as "REST": the proxy; None for a direct connection.
 
     Returns:
         One line, without passwords.
@@ -236,19 +205,22 @@ def reason_of(error: Exception, proxy: Proxy | None) -> str:
     """
     if isinstance(error, aiohttp.ClientHttpProxyError):
         text = f"it answers {error.status} {error.message}"
-    elif proxy is not None and (number := _errno_of(error)) is not None:
-        text = f"it cannot be connected ({os.strerror(number)})"
+    elif proxy is not None and (reason := _system_reason(error)) is not None:
+        text = f"it cannot be connected ({reason})"
     else:
         text = str(error) or type(error).__name__
     return f": {text}" if proxy is None else f" through the proxy {proxy}: {proxy.masked(text)}"
 
 
-def _errno_of(error: BaseException) -> int | None:
-    """What the system said of a connection that was not made, however deep a library has wrapped it."""
+def _system_reason(error: BaseException) -> str | None:
+    """The system's reason for a connection that was not made, however deep a library has wrapped it.
+
+    Errors of TLS and of the name resolver have numbers of their own, which mean something else to the system.
+    """
     found: BaseException | None = error
-    while found is not None:
+    while found is not None and not isinstance(found, ssl.SSLError):
         if isinstance(found, OSError) and found.errno:
-            return found.errno
+            return os.strerror(found.errno) if found.errno in errno.errorcode else found.strerror
         found = found.__cause__
     return None
 

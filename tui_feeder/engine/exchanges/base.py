@@ -14,13 +14,13 @@ from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from tui_feeder.configuration.text import printable
 from tui_feeder.engine.core.archive_file import File
 from tui_feeder.engine.core.candle import Candle, Rows
 from tui_feeder.engine.core.clock import ExchangeClock, Step
 from tui_feeder.engine.core.decimals import places
 from tui_feeder.errors import ExchangeFailure
 from tui_feeder.live_access import Forwarded
+from tui_feeder.safe_text import printable
 
 # --- symbols -------------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ it has not delivered when the process ends is delivered by the next one. Only a 
 messages, and keeps none of them.
 """
 
-
 from __future__ import annotations
 
 from collections.abc import Iterable

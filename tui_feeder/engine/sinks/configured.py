@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from tui_feeder.config import Config
-from tui_feeder.engine.core.requirements import unmet_requirements
+from tui_feeder.configuration.requirements import unmet_requirements
 from tui_feeder.engine.sinks import Sink, registry
 from tui_feeder.engine.sinks.draining import sink_name, span_text
 from tui_feeder.engine.sinks.registry import StoreSinkKind, outbox_kinds

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import lmdb
 
-from tui_feeder.configuration.text import printable
 from tui_feeder.engine.storage.checked_records import CheckedDatabase
 from tui_feeder.engine.storage.data_file import check_data_file
 from tui_feeder.engine.storage.lock import DATA, HOLDER, ReadingLock, StorageLock, StoreError
 from tui_feeder.engine.storage.upgrade import upgrade
+from tui_feeder.safe_text import printable
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import lmdb
 
-from tui_feeder.configuration.text import printable
 from tui_feeder.engine.storage.outbox_format import (
     HEAD,
     Cursor,
@@ -20,6 +19,7 @@ from tui_feeder.engine.storage.outbox_format import (
     message_key,
     stored_cursors,
 )
+from tui_feeder.safe_text import printable
 
 log = logging.getLogger(__name__)
 

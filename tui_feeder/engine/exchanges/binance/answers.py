@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from tui_feeder.configuration.text import show
 from tui_feeder.engine.core.candle import ROW, SECOND_MS, Rows
 from tui_feeder.engine.core.decoding import UNREADABLE, ExactInt
 from tui_feeder.engine.exchanges.base import Listings, SymbolInfo, Trading
+from tui_feeder.safe_text import show
 
 #: Longest name of a symbol, characters: it is part of keys, paths and addresses.
 _LONGEST_NAME = 64

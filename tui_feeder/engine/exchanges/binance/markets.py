@@ -10,7 +10,7 @@ from functools import partial
 from tui_feeder.config import Config
 from tui_feeder.engine.core.archive_file import File
 from tui_feeder.engine.core.clock import ExchangeClock, Step
-from tui_feeder.engine.core.proxy import configured_proxies
+from tui_feeder.engine.core.proxy import Proxies
 from tui_feeder.engine.core.symbol_name import is_pattern, market_of
 from tui_feeder.engine.exchanges.base import (
     ArchiveRows,
@@ -299,7 +299,7 @@ def binance_markets(config: Config, workers: ThreadPoolExecutor, notes: Notes | 
     Raises:
         ProxyError: the proxy on the way cannot be used.
     """
-    exchange, proxies = config.exchange, configured_proxies(config)
+    exchange, proxies = config.exchange, Proxies(config.exchange.proxy)
     clock = ExchangeClock(exchange.clock_rate)
 
     def budget(market: Market, note: str) -> RequestBudget:

@@ -18,7 +18,6 @@ from websockets.frames import Opcode
 from websockets.protocol import Event
 from websockets.typing import BytesLike
 
-from tui_feeder.configuration.text import printable
 from tui_feeder.engine.core.backoff import Backoff
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
@@ -30,6 +29,7 @@ from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.routes import kline_stream, market_url
 from tui_feeder.engine.exchanges.binance.stream_messages import decode_message, order_batches
 from tui_feeder.engine.exchanges.binance.usdm import USDM
+from tui_feeder.safe_text import printable
 
 log = logging.getLogger(__name__)
 
