@@ -58,7 +58,7 @@ test-end-to-end: $(VENV)/.dev
 
 # Against a real Kafka and a real PostgreSQL; needs Java 17, Maven, openssl, Debian's postgresql and pgbouncer.
 test-integration: $(VENV)/.dev
-	@$(BIN)/python -m pytest -q -n 3 --dist worksteal -m integration tests/integration $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist loadgroup -m integration tests/integration $(ARGS)
 
 kafka postgres stop-services: $(VENV)/.dev
 	@$(BIN)/python tests/support/brokers/services.py $(if $(filter stop-services,$@),stop,$@)

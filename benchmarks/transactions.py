@@ -23,7 +23,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from benchmarks._report import Figure, anonymous_mb, percentile, report
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "brokers"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support" / "brokers"))
 
 from services import Kafka as Broker
 from services import Unavailable

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from services import Kafka, Postgres, Service, Unavailable
+from services import Kafka, Postgres, Service
+from starting import running
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,26 +35,15 @@ def minutes(request: pytest.FixtureRequest) -> float:
     return float(request.config.getoption("--minutes", 1.0))
 
 
-def _running(service: Service) -> Iterator[Service]:
-    try:
-        service.start()
-    except Unavailable as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-    yield service
-    service.kill()
-
-
 @pytest.fixture
 def kafka(tmp_path: Path) -> Iterator[Service]:
     """A real Apache Kafka."""
-    yield from _running(Kafka(tmp_path / "kafka"))
+    yield from running(Kafka(tmp_path / "kafka"))
 
 
 @pytest.fixture
 def postgres() -> Iterator[Service]:
     """A real PostgreSQL. Its folder is not pytest's: the server's user could not enter that one."""
     folder = Path(tempfile.mkdtemp(prefix="feeder-postgres-"))
-    yield from _running(Postgres(folder / "server"))
+    yield from running(Postgres(folder / "server"))
     shutil.rmtree(folder, ignore_errors=True)

@@ -137,11 +137,13 @@ class Kafka(Service):
         sasl: tuple[str, str] | None = None,
         announced: str | None = None,
         tls: bool = False,
+        relay: int | None = None,
     ) -> None:
         """``more``: lines of settings. ``sasl``: a user and password for a second listener.
 
-        With ``tls`` there are two more, with certificates: one for anybody, one for that user, who is known
-        by PLAIN and by both kinds of SCRAM.
+        ``relay``: the port of a relay before another listener, whose own port is ``relayed_port``: clients
+        that begin there stay there. With ``tls`` there are two more, with certificates: one for anybody, one
+        for that user, who is known by PLAIN and both kinds of SCRAM.
         """
         super().__init__(folder, port)
         self._tls = tls
@@ -150,6 +152,8 @@ class Kafka(Service):
         self.authority: Authority | None = None
         self._controller = free_port()
         self._sasl_port = free_port()
+        self.relayed_port = free_port()
+        self._relay = relay
         self._more = more
         self._sasl = sasl
         self._announced = announced or self.servers
@@ -210,14 +214,18 @@ class Kafka(Service):
                 "ssl.keystore.type=PKCS12",
             ]
         lines = "\n".join(more)
+        announced = listeners
+        if self._relay is not None:
+            listeners += f",RELAYED://127.0.0.1:{self.relayed_port}"
+            announced += f",RELAYED://127.0.0.1:{self._relay}"
         settings.write_text(
             f"""process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{self._controller}
 listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller}{listeners}
-advertised.listeners=PLAINTEXT://{self._announced}{listeners}
+advertised.listeners=PLAINTEXT://{self._announced}{announced}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,\
-SSL:SSL,SASL_SSL:SASL_SSL
+SSL:SSL,SASL_SSL:SASL_SSL,RELAYED:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={self.folder}/data
