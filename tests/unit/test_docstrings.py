@@ -12,9 +12,6 @@ _ROOT = Path(__file__).resolve()
 while not (_ROOT / "pyproject.toml").exists():
     _ROOT = _ROOT.parent
 
-#: Packages whose docstrings are still to be completed; it only shrinks.
-_PENDING = ("tui_feeder/engine/cluster",)
-
 #: What Textual, logging or the standard library call by name: the contract is theirs.
 _HOOK_PREFIXES = ("on_", "action_", "watch_", "validate_", "compute_", "key_")
 _HOOKS = ("check_action", "compose", "render", "render_line", "render_lines", "emit", "format", "filter")
@@ -106,8 +103,6 @@ def _package(path: Path) -> str:
 
 @pytest.mark.parametrize("package", sorted({_package(path) for path in _sources()}))
 def test_public_functions_document_parameters_results_and_errors(package: str) -> None:
-    if package in _PENDING:
-        pytest.skip("docstrings of this package are being completed")
     faults = [
         f"{path.relative_to(_ROOT)}:{node.lineno} {node.name} lacks {', '.join(lacking)}"
         for path in _sources()

@@ -76,7 +76,14 @@ def _seniority(member: str, worker: Worker) -> tuple[bool, int, str, str]:
 
 
 def worker_of(metadata: ConsumerProtocolMemberMetadata) -> Worker | None:
-    """The worker that joined with ``metadata``; None for a member that is none."""
+    """Decodes what a member of the group sent when it joined.
+
+    Args:
+        metadata: of the member.
+
+    Returns:
+        Its worker; None for a member that is no feeder.
+    """
     try:
         return msgspec.msgpack.decode(metadata.user_data or b"", type=Worker)
     except msgspec.DecodeError:
@@ -102,7 +109,14 @@ class RendezvousAssignor:
         self._answered = answered
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-        """Returns what is sent to the group when joining."""
+        """Makes what is sent to the group when joining.
+
+        Args:
+            topics: that the member subscribes to.
+
+        Returns:
+            The metadata, this worker in its user data.
+        """
         return ConsumerProtocolMemberMetadata(_VERSION, list(topics), msgspec.msgpack.encode(self._me()))
 
     def assign(

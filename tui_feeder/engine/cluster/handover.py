@@ -83,12 +83,23 @@ class DayChecks:
         return {day: check for day, (_, check) in found.items()}
 
     def forget(self, symbol: str) -> None:
-        """Forgets a symbol."""
+        """Forgets a symbol.
+
+        Args:
+            symbol: whose checks are not needed any more.
+        """
         self._known.pop(symbol, None)
 
 
 def days_of(minutes: Coverage) -> list[int]:
-    """Returns the midnights (ms) of the days that hold any of ``minutes``."""
+    """Lists the UTC days that hold any of some minutes.
+
+    Args:
+        minutes: covered minutes.
+
+    Returns:
+        Their midnights, ms, ascending.
+    """
     found = {day for start, end in minutes for day in range(start // DAY_MS * DAY_MS, end, DAY_MS)}
     return sorted(found)
 

@@ -41,7 +41,11 @@ class Host(Protocol):
         ...
 
     def fail(self, error: Exception) -> None:
-        """End the engine, which cannot go on."""
+        """Ends the engine, which cannot go on.
+
+        Args:
+            error: why.
+        """
         ...
 
 
@@ -105,11 +109,22 @@ class Ownership(Protocol):
         ...
 
     def epoch(self, symbol: str) -> int:
-        """How often the ownership of a symbol has changed hands; it rises with every owner."""
+        """Gives how often the ownership of a symbol has changed hands.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            A number that rises with every owner.
+        """
         ...
 
     def opened(self, symbol: str) -> None:
-        """A symbol's pipeline was made, for the first time or again."""
+        """A symbol's pipeline was made, for the first time or again.
+
+        Args:
+            symbol: whose.
+        """
         ...
 
     def resumed(
@@ -135,7 +150,11 @@ class Ownership(Protocol):
         ...
 
     def forget(self, symbol: str) -> None:
-        """A symbol is followed no longer."""
+        """A symbol is followed no longer.
+
+        Args:
+            symbol: whose.
+        """
         ...
 
 
@@ -147,17 +166,17 @@ class SoleOwner:
     degraded_seconds = 0.0
 
     async def join(self, host: Host) -> None:
-        """Returns at once."""
+        """See :meth:`Ownership.join`: returns at once."""
 
     async def run(self) -> None:
         """Returns at once: nothing changes."""
 
     def owns(self, symbol: str) -> bool:
-        """Always."""
+        """See :meth:`Ownership.owns`: always."""
         return True
 
     def elsewhere(self, symbol: str) -> SymbolHolder | None:
-        """Nobody else has any."""
+        """See :meth:`Ownership.elsewhere`: no other feeder has any."""
         return None
 
     def view(self) -> ClusterView | None:
@@ -165,19 +184,19 @@ class SoleOwner:
         return None
 
     def epoch(self, symbol: str) -> int:
-        """Always 0."""
+        """See :meth:`Ownership.epoch`: always 0."""
         return 0
 
     def opened(self, symbol: str) -> None:
-        """Nobody else needs to know."""
+        """See :meth:`Ownership.opened`: no other feeder needs to know."""
 
     def resumed(
         self, symbol: str, counted: Sequence[tuple[Candle, Message]], message: Message | None
     ) -> None:
-        """Nobody else made its messages."""
+        """See :meth:`Ownership.resumed`: no other feeder made its messages."""
 
     def committed(self, symbol: str, minute: int, payload: bytes) -> None:
-        """Nobody else goes on from here."""
+        """See :meth:`Ownership.committed`: no other feeder goes on from here."""
 
     def forget(self, symbol: str) -> None:
-        """Nothing is known of it."""
+        """See :meth:`Ownership.forget`: nothing is known of it."""

@@ -62,7 +62,14 @@ class Head(msgspec.Struct):
 
     @classmethod
     def of(cls, payload: bytes) -> Head:
-        """Reads a payload: a minute's message, or an alert."""
+        """Reads a payload: a minute's message, or an alert.
+
+        Args:
+            payload: one JSON object.
+
+        Returns:
+            What is read of it.
+        """
         return msgspec.json.decode(payload, type=cls)
 
     @property
@@ -122,7 +129,15 @@ class PartitionPublisher:
         await self._producer.close()
 
     def put(self, topic: str, message: QueuedMessage) -> int:
-        """Queues a message; returns its bytes, 0 where it is in the queue or published already."""
+        """Queues a message.
+
+        Args:
+            topic: of its outbox.
+            message: to be published.
+
+        Returns:
+            Bytes of its payload; 0 where it is in the queue or published already.
+        """
         if message.number <= self.read[topic]:
             return 0
         self.read[topic] = message.number
@@ -131,7 +146,11 @@ class PartitionPublisher:
         return len(message.payload)
 
     def put_end(self, moment: Moment) -> None:
-        """A transaction may end here."""
+        """Notes that a transaction may end here.
+
+        Args:
+            moment: how far all outboxes are.
+        """
         self._append(moment)
 
     def _append(self, entry: tuple[str, QueuedMessage] | Moment) -> None:

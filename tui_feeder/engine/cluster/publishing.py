@@ -142,7 +142,11 @@ class Publisher(SessionSink):
     # --- the engine's side ----------------------------------------------------------------------
 
     def own(self, partitions: Collection[int]) -> None:
-        """These partitions, and no others, are this worker's: new ones are taken, those that left let go."""
+        """Sets this worker's partitions: new ones are taken, those not among them are let go.
+
+        Args:
+            partitions: all that are this worker's from now on.
+        """
         with self._changing:
             self._known = True
             for partition in [at for at in self._wanted if at not in partitions]:
@@ -153,7 +157,11 @@ class Publisher(SessionSink):
         self._wake()
 
     def take_again(self, partition: int) -> None:
-        """Begin anew with a partition: its state is read again, and it waits to be opened."""
+        """Takes a partition anew: its state is read again, and it waits to be opened.
+
+        Args:
+            partition: its number.
+        """
         with self._changing:
             if partition in self._wanted:
                 self._wanted[partition] = self._next_turn()
@@ -172,7 +180,12 @@ class Publisher(SessionSink):
         self._wake()
 
     def checkpoint(self, symbol: str, made: Checkpoint) -> None:
-        """Publish this with the symbol's next messages, if it is of what was published."""
+        """Publishes a checkpoint with the symbol's next messages, if it is of what was published.
+
+        Args:
+            symbol: whose.
+            made: the checkpoint.
+        """
         with self._changing:
             wanted = self._wanted.get(partition_of(symbol.encode(), self._partitions))
             if wanted is not None:

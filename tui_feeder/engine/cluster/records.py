@@ -101,13 +101,22 @@ class Published:
             self._corrected.setdefault(revision, []).append((minute, end))
 
     def begins(self, since: int) -> None:
-        """Messages from the minute ``since`` (ms) on may be corrected, though it may have none itself."""
+        """Messages from the minute ``since`` (ms) on may be corrected, though it may have none itself.
+
+        Args:
+            since: open time of that minute, ms.
+        """
         if self._revisions is None:
             self._revisions = Revisions(since)
         self._revisions.since = min(self._revisions.since, since)
 
     def alert(self, rule: str, at: int) -> None:
-        """An alert of ``rule`` about the time ``at`` (ms) is published."""
+        """Notes that an alert is published.
+
+        Args:
+            rule: its rule.
+            at: the time it is about, ms.
+        """
         self._alerted[rule] = max(at, self._alerted.get(rule, 0))
 
     def fits(self, minute: int, check: int) -> bool | None:
@@ -123,7 +132,11 @@ class Published:
         return None if minute > self._watermark else self._recent.get(minute) == check
 
     def checkpoint(self, minute: int) -> None:
-        """A checkpoint of after ``minute`` (open time, ms) is written: minutes up to it need no mention."""
+        """Notes that a checkpoint is written: minutes up to it need no mention.
+
+        Args:
+            minute: the last that it has counted, open time in ms.
+        """
         self._counted = self._counted.clip(minute + MINUTE_MS, 1 << 53)
 
     def progress(self) -> Progress:
@@ -163,7 +176,12 @@ class PartitionState:
         self.refused: dict[str, str] = {}
 
     def take(self, key: bytes, value: bytes | None) -> None:
-        """Takes the next record."""
+        """Takes the next record.
+
+        Args:
+            key: of the record.
+            value: of the record; None deletes the key.
+        """
         name = key.decode(errors="replace")
         self.refused.pop(name, None)
         try:
@@ -187,7 +205,14 @@ class PartitionState:
 
     @classmethod
     def of(cls, records: Iterable[tuple[bytes, bytes | None]]) -> PartitionState:
-        """Makes the state of ``records``, keys and values in the order in which they were written."""
+        """Makes the state of a partition's records.
+
+        Args:
+            records: keys and values, in the order in which they were written.
+
+        Returns:
+            The state after all of them.
+        """
         state = cls()
         for key, value in records:
             state.take(key, value)
@@ -195,17 +220,38 @@ class PartitionState:
 
 
 def symbol_key(symbol: str) -> bytes:
-    """The key of a symbol's :class:`Progress`."""
+    """Makes the key of a symbol's :class:`Progress`.
+
+    Args:
+        symbol: whose.
+
+    Returns:
+        The key.
+    """
     return symbol.encode()
 
 
 def checkpoint_key(symbol: str) -> bytes:
-    """The key of a symbol's checkpoint."""
+    """Makes the key of a symbol's checkpoint.
+
+    Args:
+        symbol: whose.
+
+    Returns:
+        The key.
+    """
     return symbol.encode() + _CHECKPOINT_SUFFIX
 
 
 def encode(record: Position | Progress) -> bytes:
-    """Returns the value of a record."""
+    """Makes the value of a record, with a checksum.
+
+    Args:
+        record: what it holds.
+
+    Returns:
+        The value.
+    """
     return with_checksum(_FORMAT, msgspec.msgpack.encode(record))
 
 

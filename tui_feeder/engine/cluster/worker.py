@@ -138,7 +138,7 @@ class ClusterWorker:
         return 0.0 if self._degraded_at is None else time.monotonic() - self._degraded_at
 
     async def join(self, host: Host) -> None:
-        """See :class:`~tui_feeder.engine.cluster.ownership.Ownership`."""
+        """See :meth:`~tui_feeder.engine.cluster.ownership.Ownership.join`."""
         self._host = host
         self._joined = asyncio.get_running_loop().create_future()
         for sink in (self.membership, self.publisher):
@@ -146,7 +146,7 @@ class ClusterWorker:
         await self._joined
 
     def owns(self, symbol: str) -> bool:
-        """Whether the symbol's partition is worked on here."""
+        """See :meth:`~tui_feeder.engine.cluster.ownership.Ownership.owns`: those of its partitions."""
         return partition_of(symbol.encode(), self._partitions) in self._owned
 
     def _partition(self, symbol: str) -> int:
@@ -156,12 +156,15 @@ class ClusterWorker:
         return found
 
     def epoch(self, symbol: str) -> int:
-        """The epoch of the producer of the symbol's partition; -1 where that is not this worker's."""
+        """See :meth:`~tui_feeder.engine.cluster.ownership.Ownership.epoch`.
+
+        It is that of the producer of the symbol's partition; -1 where another worker has it.
+        """
         owned = self._owned.get(self._partition(symbol))
         return -1 if owned is None else owned.epoch
 
     def elsewhere(self, symbol: str) -> SymbolHolder | None:
-        """See :class:`~tui_feeder.engine.cluster.ownership.Ownership`."""
+        """See :meth:`~tui_feeder.engine.cluster.ownership.Ownership.elsewhere`."""
         partition = partition_of(symbol.encode(), self._partitions)
         if partition in self._owned:
             return None
@@ -204,13 +207,19 @@ class ClusterWorker:
         )
 
     def opened(self, symbol: str) -> None:
-        """The next minute gives a checkpoint: the one before may be of other numbers."""
+        """See :meth:`~tui_feeder.engine.cluster.ownership.Ownership.opened`.
+
+        The next minute gives a checkpoint: the last one may be of other numbers.
+        """
         self._due[symbol] = 0
 
     def resumed(
         self, symbol: str, counted: Sequence[tuple[Candle, Message]], message: Message | None
     ) -> None:
-        """Compares a symbol's numbers with those that its former owner has published."""
+        """See :meth:`~tui_feeder.engine.cluster.ownership.Ownership.resumed`.
+
+        Compares the symbol's numbers with those that its former owner has published.
+        """
         taken, host = self._taken_over.pop(symbol, None), self._host
         if taken is None or host is None or message is None:
             return
@@ -231,7 +240,10 @@ class ClusterWorker:
         )
 
     def committed(self, symbol: str, minute: int, payload: bytes) -> None:
-        """Makes a checkpoint now and then, of the minute that is just stored."""
+        """See :meth:`~tui_feeder.engine.cluster.ownership.Ownership.committed`.
+
+        Makes a checkpoint about every quarter of an hour, of the minute that is just stored.
+        """
         host = self._host
         if host is None or minute < self._due.get(symbol, 0):
             return
@@ -259,7 +271,7 @@ class ClusterWorker:
             host.workers.submit(make).add_done_callback(ended)
 
     def forget(self, symbol: str) -> None:
-        """A symbol is followed no longer."""
+        """See :meth:`~tui_feeder.engine.cluster.ownership.Ownership.forget`."""
         for known in (self._due, self._taken_over, self._places):
             known.pop(symbol, None)
         self._checks.forget(symbol)
