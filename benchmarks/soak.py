@@ -53,7 +53,6 @@ from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
 from tui_feeder.configuration.sections.exchange import CoinM, Spot
 from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
-from tui_feeder.engine.core.symbol_name import market_of
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Store
@@ -64,6 +63,7 @@ from tui_feeder.simulator.fault_random import RandomFaults
 from tui_feeder.simulator.market import Market
 from tui_feeder.simulator.other_markets import ListedElsewhere
 from tui_feeder.simulator.synthetic import synthetic_market
+from tui_feeder.symbol_name import market_of
 
 _START = 1_773_144_000_000  # 2026-03-10T12:00:00Z
 _HISTORY_DAYS = 2

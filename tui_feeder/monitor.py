@@ -8,9 +8,10 @@ Absent values are None, never 0. Instants are exchange time in ms unless noted o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from tui_feeder.bars import DAY_MS, MINUTE_MS, ROW, Rows, timeframe_label
 from tui_feeder.live_access import GatewayFigures
 from tui_feeder.price_grid import PriceGrid
+from tui_feeder.symbol_name import matches
 
 __all__ = [
     "DAY_MS",
@@ -37,6 +39,10 @@ __all__ = [
     "ProfileView",
     "Progress",
     "Rows",
+    "RulePlace",
+    "RuleValue",
+    "RuleView",
+    "RulesView",
     "Snapshot",
     "StreamView",
     "SymbolState",
@@ -244,6 +250,55 @@ class AlertView:
     acknowledged: bool = False  # by the user
 
 
+#: Where a rule of alerts is kept: ``[alerts.rules]`` of the configuration, or the store.
+RulePlace: TypeAlias = Literal["configuration", "store"]
+#: A value of a key of a rule, as TOML has it.
+RuleValue: TypeAlias = str | int | float | tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleView:
+    """A rule of alerts."""
+
+    name: str
+    keys: Mapping[str, RuleValue]  # that are stated, by the names they have in ``[alerts.rules]``
+    place: RulePlace
+    fault: str = ""  # why it is not in force; "" where it is
+
+    @property
+    def kind(self) -> str:
+        """What it watches: ``price_cross`` and the like."""
+        return str(self.keys.get("kind", ""))
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names and patterns of the symbols it watches."""
+        stated = self.keys.get("symbols", ("ALL",))
+        return tuple(map(str, stated)) if isinstance(stated, tuple | list) else (str(stated),)
+
+    def concerns(self, symbol: str) -> bool:
+        """Checks whether it watches a symbol.
+
+        Args:
+            symbol: its name.
+
+        Returns:
+            True if it does; a kind that watches the feeder itself concerns none.
+        """
+        if self.kind in ("sink_lag", "disk_full", "cluster_degraded"):
+            return False
+        return any(name == "ALL" or matches(name, symbol) for name in self.symbols)
+
+
+@dataclass(frozen=True, slots=True)
+class RulesView:
+    """Every rule of alerts, and where rules can be kept."""
+
+    rules: tuple[RuleView, ...] = ()
+    file: str = ""  # path of the configuration that rules are written into; "" where they cannot be
+    locked: str = ""  # why no rule can be changed here at all; "" where they can
+
+
 @dataclass(frozen=True, slots=True)
 class ConfiguredValue:
     """A value of the configuration and where it is from."""
@@ -344,6 +399,7 @@ class Snapshot:
     history_eta: float | None = None  # real seconds until all of it is read, where that is known
     sinks: Mapping[str, str] = field(default_factory=dict)  # sink -> "ok" | "off" | what is wrong
     alerts: tuple[AlertView, ...] = ()  # the newest last, at most a few dozen
+    alert_rules: RulesView = RulesView()
     gateway: GatewayFigures | None = None  # of the gateway that serves the store, where one does
     not_ready: str = ""  # why the exchange is not reached at a start; "" once it is
     cluster: ClusterView | None = None  # None for a feeder by itself
@@ -489,6 +545,29 @@ class Monitor(Protocol):
 
         Args:
             number: of the alert; None for all.
+        """
+        ...
+
+    def save_rule(self, rule: RuleView, replaces: str = "") -> Future[str]:
+        """Saves a rule of alerts and puts it in force.
+
+        Args:
+            rule: the rule, and where to keep it.
+            replaces: name of the rule in the same place that it takes the place of; "" for a new one.
+
+        Returns:
+            Why it was not saved; "" if it was.
+        """
+        ...
+
+    def delete_rule(self, rule: RuleView) -> Future[str]:
+        """Deletes a rule of alerts.
+
+        Args:
+            rule: the rule.
+
+        Returns:
+            Why it was not deleted; "" if it was.
         """
         ...
 

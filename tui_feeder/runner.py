@@ -17,10 +17,11 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from tui_feeder.config import Config, ConfigError, LoadedConfig, Problem
+from tui_feeder.configuration.files import FILE_NAME
 from tui_feeder.configuration.keys import needing_restart
 from tui_feeder.configuration.printing import render
 from tui_feeder.configuration.requirements import Requirement, unmet_requirements
-from tui_feeder.engine.alerts.settings import alert_rules
+from tui_feeder.engine.alerts.rule_saving import RuleFile
 from tui_feeder.engine.composition import configured_routes
 from tui_feeder.engine.core.proxy import routes_text
 from tui_feeder.engine.sinks import Sink
@@ -153,7 +154,7 @@ def _headless(loaded: LoadedConfig, store: Store, sinks: list[Sink], options: Op
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop_on_signal)
-    engine = EngineThread(config, store, sinks, on_end=stop.set)
+    engine = EngineThread(config, store, sinks, on_end=stop.set, rule_file=_rule_file(loaded, options))
 
     signal.signal(signal.SIGHUP, lambda *_: _handle_hangup(options.reload, engine))
     try:
@@ -166,6 +167,16 @@ def _headless(loaded: LoadedConfig, store: Store, sinks: list[Sink], options: Op
     finally:
         code = _shut_down(engine, config)
     return code
+
+
+def _rule_file(loaded: LoadedConfig, options: Options) -> RuleFile | None:
+    """The configuration that rules of alerts are written into: the one read, else the user's own.
+
+    A demo has none: it keeps rules in its store.
+    """
+    folder = config_folder()
+    path = loaded.path or (None if folder is None else folder / FILE_NAME)
+    return None if options.reload is None or path is None else RuleFile(path, options.reload)
 
 
 def _handle_hangup(read: Callable[[], LoadedConfig] | None, engine: EngineThread) -> None:
@@ -184,7 +195,8 @@ def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
         return
     apply_log_levels(config.service)
     engine.call(lambda: engine.engine.subscriptions.replace(config.application.symbols))
-    engine.call(lambda: engine.engine.alerts.replace_rules(alert_rules(config)))
+    book, alerts = engine.engine.rule_book, engine.engine.alerts
+    engine.call(lambda: alerts.replace_rules(book.configure(config)))
     log.info("configuration read again: %s", ", ".join(config.application.symbols))
     if left := needing_restart(engine.engine.config, config):
         log.warning("a restart is needed for the new values of %s", ", ".join(left))
@@ -291,7 +303,7 @@ def _interactive(
 
     config = loaded.config
     over = threading.Event()
-    engine = EngineThread(config, store, sinks, on_end=over.set)
+    engine = EngineThread(config, store, sinks, on_end=over.set, rule_file=_rule_file(loaded, options))
     try:
         app = FeederApp(
             engine.monitor, ui_settings(loaded), title="feeder-tui", faults=faults,

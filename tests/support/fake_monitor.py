@@ -9,6 +9,7 @@ import argparse
 import math
 import random
 import time
+from concurrent.futures import Future
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,8 @@ from tui_feeder.monitor import (
     ProfileView,
     Progress,
     Rows,
+    RulesView,
+    RuleView,
     Snapshot,
     StreamView,
     SymbolState,
@@ -71,6 +74,8 @@ class FakeMonitor:
         self.gaps: tuple[GapView, ...] = ()
         self.events: tuple[Event, ...] = ()
         self.alerts: tuple[AlertView, ...] = ()
+        self.rules = RulesView(file="/home/trader/.config/feeder-tui/config.toml")
+        self.rule_fault = ""
         self.state = "live"
         self.not_ready = ""
         self.sequence = 0
@@ -133,7 +138,7 @@ class FakeMonitor:
             ),
             gaps=self.gaps, events=self.events, parts={"store": "running"},
             weight_used=61, weight_limit=2_400,
-            alerts=self.alerts, not_ready=self.not_ready,
+            alerts=self.alerts, alert_rules=self.rules, not_ready=self.not_ready,
             store_path="lmdb_data", store_bytes=182_000_000, store_candles=1_036_800,
         )  # fmt: skip
 
@@ -280,6 +285,28 @@ class FakeMonitor:
             replace(alert, acknowledged=alert.acknowledged or number in (None, alert.number))
             for alert in self.alerts
         )
+
+    def save_rule(self, rule: RuleView, replaces: str = "") -> Future[str]:
+        """Keep it, or refuse it with the fault that a test has set."""
+        self.calls.append(f"save {rule.name} in the {rule.place}, for {replaces or 'none'}")
+        if not self.rule_fault:
+            old = (replaces or rule.name, rule.place)
+            kept = tuple(view for view in self.rules.rules if (view.name, view.place) != old)
+            self.rules = replace(self.rules, rules=(*kept, rule))
+        return self._done()
+
+    def delete_rule(self, rule: RuleView) -> Future[str]:
+        """Forget it, or refuse with the fault that a test has set."""
+        self.calls.append(f"delete {rule.name} from the {rule.place}")
+        if not self.rule_fault:
+            kept = tuple(view for view in self.rules.rules if view != rule)
+            self.rules = replace(self.rules, rules=kept)
+        return self._done()
+
+    def _done(self) -> Future[str]:
+        result: Future[str] = Future()
+        result.set_result(self.rule_fault)
+        return result
 
     def listed(self) -> tuple[str, ...]:
         """Those it has, and two more."""

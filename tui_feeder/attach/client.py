@@ -14,6 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -40,7 +41,7 @@ from tui_feeder.attach.wire import (
     read_frame,
 )
 from tui_feeder.errors import RunFailure
-from tui_feeder.monitor import ROW, Event, MinuteState, ProfileView, Rows, Snapshot
+from tui_feeder.monitor import ROW, Event, MinuteState, ProfileView, Rows, RuleView, Snapshot
 from tui_feeder.version import __version__
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ _WAITS = (0.2, 0.5, 1.0, 2.0, 5.0)  # between tries to find a feeder again
 _KEPT = 256  # answers
 _STATES = tuple(MinuteState)
 _NEVER = object()
+_NOT_CONNECTED = "the feeder does not answer"
 
 
 _NO_ROWS = np.empty(0, dtype=ROW)
@@ -96,6 +98,7 @@ class AttachedMonitor:
         self._lock = threading.Lock()
         self._number = 0
         self._waiting: dict[int, Callable[[Any], None]] = {}
+        self._changes: set[Future[str]] = set()  # whose answers are awaited
         self._writer: asyncio.StreamWriter | None = None
         self._failed: Exception | None = None
         self._loop = asyncio.new_event_loop()
@@ -170,6 +173,14 @@ class AttachedMonitor:
         """See :meth:`tui_feeder.monitor.Monitor.acknowledge`."""
         self._send_command("acknowledge", number)
 
+    def save_rule(self, rule: RuleView, replaces: str = "") -> Future[str]:
+        """See :meth:`tui_feeder.monitor.Monitor.save_rule`."""
+        return self._change("save_rule", _encoded(rule), replaces)
+
+    def delete_rule(self, rule: RuleView) -> Future[str]:
+        """See :meth:`tui_feeder.monitor.Monitor.delete_rule`."""
+        return self._change("delete_rule", _encoded(rule))
+
     def add_symbol(self, symbol: str) -> None:
         """See :meth:`tui_feeder.monitor.Monitor.add_symbol`."""
         self._send_command("add_symbol", symbol)
@@ -186,6 +197,27 @@ class AttachedMonitor:
     def _send_command(self, what: str, *args: str | int | None) -> None:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._send, what, args, lambda _: None)
+
+    def _change(self, what: str, *args: str) -> Future[str]:
+        """A change whose end is awaited: "" or what is wrong."""
+        result: Future[str] = Future()
+
+        def send() -> None:
+            if self._writer is None:
+                result.set_result(_NOT_CONNECTED)
+                return
+            self._changes.add(result)
+            self._send(what, args, answered)
+
+        def answered(value: Any) -> None:  # noqa: ANN401
+            self._changes.discard(result)
+            result.set_result(value if isinstance(value, str) else "the feeder refused it")
+
+        try:
+            self._loop.call_soon_threadsafe(send)
+        except RuntimeError:  # it was closed
+            result.set_result(_NOT_CONNECTED)
+        return result
 
     def _ask(
         self, what: str, *args: str | int | None, stamp: object, read: Callable[[Any], _T], none: _T
@@ -275,6 +307,8 @@ class AttachedMonitor:
             self._writer.close()
         self._writer = None
         self._waiting.clear()
+        while self._changes:
+            self._changes.pop().set_result("the connection was lost: whether it was done is not known")
         if not self._first.is_set():
             reason = "connection refused" if isinstance(error, OSError | EOFError) else str(error)
             self._failed = AttachError(f"{self.path}: {reason or 'no answer in time'}")
@@ -335,6 +369,10 @@ class AttachedMonitor:
         data = await read_frame(reader, MAX_ANSWER)
         self.received += len(data)
         return data
+
+
+def _encoded(rule: RuleView) -> str:
+    return msgspec.json.encode(rule).decode()
 
 
 def _rows(value: bytes) -> Rows:

@@ -9,9 +9,11 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import structs
 
 from tui_feeder.attach import gateway_questions
@@ -37,7 +39,7 @@ from tui_feeder.attach.wire import (
 )
 from tui_feeder.listener import Listener, most_connections
 from tui_feeder.live_access import LiveAccess
-from tui_feeder.monitor import MINUTE_MS, MinuteState, Monitor
+from tui_feeder.monitor import MINUTE_MS, MinuteState, Monitor, RuleView
 from tui_feeder.version import __version__
 
 log = logging.getLogger(__name__)
@@ -178,7 +180,8 @@ class AttachServer:
                 return await gateway_questions.forward(self._live, question.args)
             if question.what == "gateway figures":
                 return gateway_questions.report(self._live, question.args)
-        return _QUESTIONS[question.what](self._monitor, *question.args)
+        answer = _QUESTIONS[question.what](self._monitor, *question.args)
+        return await asyncio.wrap_future(answer) if isinstance(answer, Future) else answer
 
     def _difference_since(self, sent: FlatSnapshot | None, newest: FlatSnapshot) -> Difference:
         """What leads a client to the newest snapshot; computed once for all that were sent the same before.
@@ -280,7 +283,19 @@ def _acknowledge(monitor: Monitor, number: object) -> None:
     monitor.acknowledge(None if number is None else _number(number, 0, 1 << 46))
 
 
-#: What may be asked, by the monitor's own names: to look, try gaps again, see alerts, choose the symbols.
+def _rule(value: object) -> RuleView:
+    try:
+        return msgspec.json.decode(str(value), type=RuleView)
+    except msgspec.DecodeError as error:
+        raise UnfitQuestionError(f"a rule of alerts is expected: {error}") from error
+
+
+def _save_rule(monitor: Monitor, rule: object, replaces: object) -> Future[str]:
+    return monitor.save_rule(_rule(rule), str(replaces))
+
+
+#: What may be asked, by the monitor's own names: to look, try gaps again, acknowledge alerts, change their
+#: rules, choose the symbols.
 _QUESTIONS: dict[str, Callable[..., Any]] = {
     "bars": _bars,
     "ema_lines": _ema_lines,
@@ -291,6 +306,8 @@ _QUESTIONS: dict[str, Callable[..., Any]] = {
     "listed": lambda monitor: monitor.listed(),
     "retry_gaps": _retry,
     "acknowledge": _acknowledge,
+    "save_rule": _save_rule,
+    "delete_rule": lambda monitor, rule: monitor.delete_rule(_rule(rule)),
     "add_symbol": lambda monitor, symbol: monitor.add_symbol(_name(symbol)),
     "drop_symbol": lambda monitor, symbol: monitor.drop_symbol(_name(symbol)),
 }

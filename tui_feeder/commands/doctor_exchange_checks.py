@@ -19,7 +19,6 @@ from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.journal import shortened
 from tui_feeder.engine.core.proxy import ProxyError, routes_text
-from tui_feeder.engine.core.symbol_name import is_pattern, market_of
 from tui_feeder.engine.exchanges.base import (
     ArchiveError,
     Exchange,
@@ -31,6 +30,7 @@ from tui_feeder.engine.exchanges.base import (
 from tui_feeder.engine.exchanges.configured import configured_exchange
 from tui_feeder.engine.storage.store import Store, StoreError
 from tui_feeder.spelling import closest
+from tui_feeder.symbol_name import is_pattern, market_of
 
 #: The clock may differ by so much without a word, s; it is measured twice, so far apart.
 _SKEW_SECONDS, _BETWEEN_SECONDS = 1.0, 2.5

@@ -17,9 +17,9 @@ from tui_feeder.atomic_write import atomic_write, is_regular_file
 from tui_feeder.commands.damaged_days import report_damaged_days
 from tui_feeder.commands.formatting import plural
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
-from tui_feeder.engine.core.symbol_name import is_pattern
 from tui_feeder.errors import ExitCode, HostError, UsageError
 from tui_feeder.research import CANDLE, Candles, CandleStore, DamagedDayWarning, open_store
+from tui_feeder.symbol_name import is_pattern
 from tui_feeder.time_format import parse_timeframe
 
 #: What ``--states`` writes: a span of minutes of one state, its times in ms, the end exclusive.

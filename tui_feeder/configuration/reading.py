@@ -51,6 +51,7 @@ class LoadedConfig:
     config: Config
     origins: Mapping[str, str]
     warnings: tuple[Problem, ...]
+    path: Path | None = None  # of the file that was read
 
     @property
     def files(self) -> list[str]:
@@ -120,8 +121,10 @@ class _Reading:
         self._values: dict[KeyName, object] = {}
         self._places: dict[KeyName, _Place] = {}
         self._wrong: set[KeyName] = set()
+        self._path: Path | None = None
 
     def take_file(self, path: Path) -> None:
+        self._path = path
         try:
             text = files.text_of(path)
             document = files.parse(text, path)
@@ -244,7 +247,7 @@ class _Reading:
         self._report(rules.doubts(config), self._warnings)
         origins = {dotted(key): "default" for key in leaf_names()}
         origins.update((dotted(key), place.origin) for key, place in self._places.items())
-        return LoadedConfig(config, MappingProxyType(origins), tuple(self._warnings))
+        return LoadedConfig(config, MappingProxyType(origins), tuple(self._warnings), self._path)
 
     def _imply(self, values: dict[KeyName, object]) -> None:
         """Sets keys that another one, stated in their place, would mean nothing without."""

@@ -105,7 +105,11 @@ def contradictions(config: Config) -> list[Finding]:
         *_trend(config),
         *_alerts(config),
         *_gateway(config),
-        *(finding for name, rule in config.alerts.rules.items() for finding in _alert(config, name, rule)),
+        *(
+            finding
+            for name, rule in config.alerts.rules.items()
+            for finding in rule_findings(config, name, rule)
+        ),
     ]
 
 
@@ -178,8 +182,17 @@ def _trend(config: Config) -> Iterator[Finding]:
         yield Finding(keys, "needs two ema_periods, a fast and a slow one", None, show(analysis.trend_rule))
 
 
-def _alert(config: Config, name: str, rule: AlertRule) -> Iterator[Finding]:
-    """What is wrong with one rule of ``[alerts.rules]``."""
+def rule_findings(config: Config, name: str, rule: AlertRule) -> Iterator[Finding]:
+    """What is wrong with one rule of ``[alerts.rules]``.
+
+    Args:
+        config: the rest of the configuration.
+        name: of the rule.
+        rule: its values, each allowed by itself.
+
+    Yields:
+        What they break together, at the keys of the rule.
+    """
     above, kind = ("alerts", "rules", name), rule.kind
     keys = {key: key_of(kind_at((*above, key))).needs for key in names_in(above) if key != "kind"}
 
@@ -204,13 +217,18 @@ def _alert(config: Config, name: str, rule: AlertRule) -> Iterator[Finding]:
         yield wrong("kind", "needs application.enable_technical_analysis")
         return
     if kind == "price_cross":
-        if rule.level is None:
-            yield wrong("kind", "needs a level", "one of poc, vah, val, ema")
+        if rule.level is None and rule.price is None:
+            either = tuple(dotted((*above, key)) for key in ("kind", "level", "price"))
+            hint = "one of poc, vah, val, ema; or price = 100000"
+            yield Finding(either, "needs a level, or a price", hint)
+        elif rule.level is not None and rule.price is not None:
+            yield wrong("price", f"and the level {rule.level} are both given", "keep one of the two")
         elif rule.level != "ema":
             if rule.timeframe is not None or rule.periods is not None:
                 key = "periods" if rule.timeframe is None else "timeframe"
-                yield wrong(key, f"means nothing to the level {rule.level}", "leave it out")
-            if not config.volume_profile.enabled:
+                level = "a price" if rule.level is None else f"the level {rule.level}"
+                yield wrong(key, f"means nothing to {level}", "leave it out")
+            if rule.level is not None and not config.volume_profile.enabled:
                 yield wrong("level", "needs volume_profile.enabled")
     if kind == "volume_above" or (kind == "price_cross" and rule.level != "ema"):
         return

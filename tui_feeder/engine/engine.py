@@ -25,8 +25,8 @@ from tui_feeder.engine.acquisition.symbol_startup import SymbolStartup
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.alerts.manager import AlertManager
 from tui_feeder.engine.alerts.outputs import configured_outputs
+from tui_feeder.engine.alerts.rule_book import RuleBook
 from tui_feeder.engine.alerts.rules import Health
-from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.alerts.state_store import AlertStateStore
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.cluster.ownership import Ownership, SoleOwner
@@ -131,8 +131,9 @@ class Engine:
         )
         self._clock_sync = ClockSync(exchange, self.journal, self.gap_detection.clock_was_ahead)
         self.minute_latency, self.frame_latency = Latency(), Latency()
+        self.rule_book = RuleBook(config, store, self.journal)
         self.alerts = AlertManager(
-            alert_rules(config),
+            self.rule_book.rules,
             configured_outputs(config, store, self.journal),
             self.journal,
             self.clock,

@@ -15,7 +15,6 @@ from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.analytics.ema import SEED_WEIGHT, weight_of
 from tui_feeder.engine.analytics.timeframe_state import TimeframeState
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Candle, Source
-from tui_feeder.engine.core.symbol_name import is_pattern
 from tui_feeder.engine.derived.settings import analysed, indicators_of
 from tui_feeder.engine.derived.stored_reads import SOURCED_MS
 from tui_feeder.engine.engine import Engine
@@ -33,6 +32,7 @@ from tui_feeder.monitor import (
     SymbolView,
     TimeframeView,
 )
+from tui_feeder.symbol_name import is_pattern
 
 #: What a gateway said of itself holds so long, real seconds.
 _GATEWAY_SECONDS = 5.0
@@ -96,6 +96,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         ),
         sinks={sink.name: sink.status() for sink in engine.sinks},
         alerts=tuple(engine.alerts.recent),
+        alert_rules=engine.rule_book.view,
         gateway=_gateway(engine),
         cluster=engine.ownership.view(),
         not_ready=engine.subscriptions.not_ready,

@@ -8,12 +8,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.config import Config
 from tui_feeder.engine import snapshots
+from tui_feeder.engine.alerts.rule_saving import RuleFile, RuleSaver
 from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core import event_loop
 from tui_feeder.engine.core.candle import MINUTE_MS, Rows
@@ -24,7 +26,7 @@ from tui_feeder.engine.exchanges.base import Trading
 from tui_feeder.engine.gateway_access import EngineLiveAccess
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Store, StoreError
-from tui_feeder.monitor import MinuteState, ProfileView, Snapshot
+from tui_feeder.monitor import MinuteState, ProfileView, RuleView, Snapshot
 
 log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
@@ -38,6 +40,7 @@ class EngineThread:
         sinks: where messages go; closed likewise.
         on_end: called from the engine's thread when it has ended by itself or failed.
         make: makes the engine, for measurements that look inside.
+        rule_file: the configuration that rules of alerts are written into; None: only the store keeps some.
 
     Raises:
         Exception: what making the engine raised.
@@ -52,6 +55,7 @@ class EngineThread:
         sinks: Sequence[Sink],
         on_end: Callable[[], None],
         make: Callable[[Config, Store, Sequence[Sink]], Engine] = configured_engine,
+        rule_file: RuleFile | None = None,
     ) -> None:
         self.error: Exception | None = None
         self.monitor: LiveMonitor
@@ -62,6 +66,7 @@ class EngineThread:
         self._sinks = sinks
         self._on_end = on_end
         self._make = make
+        self._rule_file = rule_file
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started,), name="engine", daemon=True)
@@ -118,7 +123,8 @@ class EngineThread:
 
     async def _main(self, started: threading.Event) -> None:
         self.engine = engine = self._make(self._config, self._store, self._sinks)
-        self.monitor = LiveMonitor(engine, self.call)
+        saver = RuleSaver(engine.rule_book, engine.alerts, engine.journal, self._loop, self._rule_file)
+        self.monitor = LiveMonitor(engine, self.call, saver)
         self.live = EngineLiveAccess(engine, self._loop)
         started.set()
         taking = asyncio.create_task(self._take_snapshots(engine))
@@ -155,8 +161,11 @@ class EngineThread:
 class LiveMonitor:
     """The :class:`~tui_feeder.monitor.Monitor` of an engine in this process."""
 
-    def __init__(self, engine: Engine, call: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self, engine: Engine, call: Callable[[Callable[[], None]], None], rule_saver: RuleSaver
+    ) -> None:
         self.wanted = True
+        self._rule_saver = rule_saver
         self.newest = snapshots.take(engine, 0)
         self._engine = engine
         self._call = call
@@ -217,6 +226,14 @@ class LiveMonitor:
     def acknowledge(self, number: int | None = None) -> None:
         """See :meth:`tui_feeder.monitor.Monitor.acknowledge`."""
         self._call(lambda: self._engine.alerts.acknowledge(number))
+
+    def save_rule(self, rule: RuleView, replaces: str = "") -> Future[str]:
+        """See :meth:`tui_feeder.monitor.Monitor.save_rule`."""
+        return self._rule_saver.save(rule.place, rule.name, rule.keys, replaces)
+
+    def delete_rule(self, rule: RuleView) -> Future[str]:
+        """See :meth:`tui_feeder.monitor.Monitor.delete_rule`."""
+        return self._rule_saver.save(rule.place, rule.name, None)
 
     def retry_gaps(self, symbol: str | None = None) -> None:
         """See :meth:`tui_feeder.monitor.Monitor.retry_gaps`."""

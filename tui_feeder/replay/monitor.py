@@ -8,16 +8,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.config import Config
+from tui_feeder.engine.alerts.rule_book import RuleBook
 from tui_feeder.engine.alerts.rules import Alert
-from tui_feeder.engine.alerts.settings import alert_rules
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows
+from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.derived.settings import analysed
 from tui_feeder.engine.derived.stored_reads import NO_ROWS, StoredReads
 from tui_feeder.engine.snapshots import indicator_views
@@ -28,6 +30,7 @@ from tui_feeder.monitor import (
     GapView,
     MinuteState,
     ProfileView,
+    RuleView,
     Snapshot,
     SymbolState,
     SymbolView,
@@ -46,6 +49,7 @@ _COUNTED_MS = 3 * 60 * MINUTE_MS
 #: Whether stored minutes were repaired is looked at so often.
 _CHECK_SECONDS = 1.0
 _GAPS, _ALERTS, _EVENTS = 100, 50, 200
+_LOCKED = "a replay changes no rules of alerts: the feeder that writes the store does"
 
 
 class ReplayMonitor:
@@ -85,7 +89,8 @@ class ReplayMonitor:
         self._reads = StoredReads(store, config, end)
         self._replays: tuple[SymbolReplay, ...] = ()
         self._reached = begin
-        self._rules = alert_rules(config)
+        self._rule_book = RuleBook(config, store, Journal(lambda: begin))
+        self._rules = self._rule_book.rules
         self._alerts: deque[AlertView] = deque(maxlen=_ALERTS)
         self._alerted = 0
         self._events: deque[Event] = deque(maxlen=_EVENTS)
@@ -202,7 +207,7 @@ class ReplayMonitor:
             made.append(kept.get(symbol) or SymbolReplay(self._store, self._config, symbol, target))
         self._replays, self._reached = tuple(made), target
         if not kept:
-            self._rules = alert_rules(self._config)
+            self._rules = self._rule_book.configure(self._config)
             self._alerts = deque((a for a in self._alerts if a.at <= target), maxlen=_ALERTS)
             self._events = deque((e for e in self._events if e.at <= target), maxlen=_EVENTS)
             self._note("info", f"replay from {format_minute(target)}")
@@ -272,6 +277,7 @@ class ReplayMonitor:
             symbols=views,
             parts={"store": "running"},
             store_path=str(self._store.path),
+            alert_rules=replace(self._rule_book.view, locked=_LOCKED),
         )
 
     def _publish(self) -> None:
@@ -369,6 +375,29 @@ class ReplayMonitor:
 
         self._request(seen)
 
+    def save_rule(self, rule: RuleView, replaces: str = "") -> Future[str]:
+        """Changes nothing: a replay evaluates the rules of the configuration.
+
+        Args:
+            rule: not used.
+            replaces: not used.
+
+        Returns:
+            Why not.
+        """
+        return _refused()
+
+    def delete_rule(self, rule: RuleView) -> Future[str]:
+        """Changes nothing, see :meth:`save_rule`.
+
+        Args:
+            rule: not used.
+
+        Returns:
+            Why not.
+        """
+        return _refused()
+
     def listed(self) -> tuple[str, ...]:
         """The symbols that are stored."""
         return self._stored
@@ -400,6 +429,12 @@ class ReplayMonitor:
     def _request(self, what: Callable[[], None]) -> None:
         self._requests.put(what)
         self._wake.set()
+
+
+def _refused() -> Future[str]:
+    result: Future[str] = Future()
+    result.set_result(_LOCKED)
+    return result
 
 
 def _gap(symbol: str, start: int, end: int) -> GapView:

@@ -37,7 +37,7 @@ from tui_feeder.attach.wire import (
     difference,
     encode_frame,
 )
-from tui_feeder.monitor import MINUTE_MS, Snapshot
+from tui_feeder.monitor import MINUTE_MS, RuleView, Snapshot
 
 
 @pytest.fixture
@@ -142,6 +142,29 @@ def test_an_attached_screen_sees_what_one_in_the_process_sees(
         changes = ("acknowledge", "retry", "add", "drop")
         until(lambda: [call for call in monitor.calls if call.split()[0] in changes] == done)
     finally:
+        attached.close()
+
+
+def test_rules_of_alerts_are_saved_by_the_feeder_and_its_answer_comes_back(
+    monitor: FakeMonitor, path: Path
+) -> None:
+    server = AttachServer(monitor, path, "a feeder")
+    attached = AttachedMonitor(path)
+    try:
+        keys = {"kind": "price_cross", "symbols": ("BTCUSDT",), "price": 1.5, "cooldown_seconds": 60}
+        rule = RuleView("line", keys, "store")
+        assert attached.save_rule(rule).result(10) == ""
+        until(lambda: attached.snapshot().alert_rules.rules == (rule,))
+        assert attached.delete_rule(rule).result(10) == ""
+        until(lambda: attached.snapshot().alert_rules.rules == ())
+        monitor.rule_fault = "config.toml cannot be written"
+        assert attached.save_rule(rule, "line").result(10) == "config.toml cannot be written"
+        assert monitor.calls[-1] == "save line in the store, for line"
+        server.close()
+        until(lambda: attached.snapshot().state == "lost")
+        assert attached.save_rule(rule).result(10) == "the feeder does not answer"
+    finally:
+        server.close()
         attached.close()
 
 

@@ -32,6 +32,8 @@ from tui_feeder.monitor import (
     GapView,
     IndicatorView,
     Progress,
+    RulesView,
+    RuleView,
     Snapshot,
     StreamView,
     SymbolState,
@@ -69,6 +71,14 @@ views = st.builds(
     forming=st.none() | st.builds(FormingView, moment, price, price, price, price, price),
 )  # fmt: skip
 events = st.builds(Event, count, st.sampled_from(["info", "error"]), st.none() | text, text)
+values = text | count | st.floats(0, 1e6) | st.lists(text | count, max_size=2).map(tuple)
+rules = st.builds(
+    RuleView,
+    text,
+    st.dictionaries(st.sampled_from(["kind", "price", "symbols"]), values),
+    st.sampled_from(["configuration", "store"]),
+    text,
+)
 snapshots = st.builds(
     Snapshot,
     sequence=count,
@@ -92,6 +102,7 @@ snapshots = st.builds(
     not_ready=text,
     alerts=st.lists(st.builds(AlertView, count, count, text, text, st.none() | text, text),
                     max_size=2).map(tuple),
+    alert_rules=st.builds(RulesView, st.lists(rules, max_size=2).map(tuple), text, text),
 )  # fmt: skip
 
 

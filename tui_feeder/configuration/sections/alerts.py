@@ -43,7 +43,11 @@ class AlertRule(Struct, frozen=True):
     ] = None
     level: Annotated[
         Literal["poc", "vah", "val", "ema"] | None,
-        Key("the level to cross", needs=("kind", ("price_cross",))),
+        Key("the level to cross; none where a price is stated", needs=("kind", ("price_cross",))),
+    ] = None
+    price: Annotated[
+        float | None,
+        Key("the price to cross, in the place of a level", 1e-12, 1e12, needs=("kind", ("price_cross",))),
     ] = None
     periods: Annotated[
         EmaPeriods | None,
@@ -111,6 +115,7 @@ class Alerts(Struct, frozen=True):
             example="""btc-trend = { kind = "trend_flip", symbols = ["BTCUSDT"], timeframe = 3600 }
 ema-cross = { kind = "ema_cross", timeframe = 900, periods = [21, 89], hysteresis_percent = 0.05 }
 value-area = { kind = "price_cross", level = "vah", hysteresis_percent = 0.1 }  # "poc", "vah", "val"
+round-number = { kind = "price_cross", symbols = ["BTCUSDT"], price = 100000.0, hysteresis_percent = 0.05 }
 mean-4h = { kind = "price_cross", level = "ema", timeframe = 14400, periods = [89] }
 big-volume = { kind = "volume_above", symbols = ["BTC*"], quantile = "q90", factor = 5.0 }
 long-gap = { kind = "gap_open", seconds = 300 }

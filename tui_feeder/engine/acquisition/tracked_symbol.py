@@ -13,9 +13,9 @@ from tui_feeder.engine.analytics.timeframe_state import TimeframeState
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle
 from tui_feeder.engine.core.day_window import DayWindow
 from tui_feeder.engine.core.decimals import places
-from tui_feeder.engine.core.symbol_name import is_pattern, matches
 from tui_feeder.engine.exchanges.base import SymbolInfo, Trading
 from tui_feeder.monitor import TimeframeView
+from tui_feeder.symbol_name import is_pattern, matches
 
 
 @dataclass(slots=True)

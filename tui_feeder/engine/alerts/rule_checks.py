@@ -200,6 +200,9 @@ class AlertRules:
         return _side(rule, value, level, f"{message.symbol}: EMA {fast} {{}} EMA {slow} on {label}")
 
     def _price(self, rule: Rule, state: RuleState, candle: Candle, message: Message) -> Finding:
+        if rule.price is not None:
+            words = f"{message.symbol}: price {{}} {_number(rule.price)}"
+            return _side(rule, candle.close, rule.price, words, names_level=True)
         if rule.level == "ema":
             (period,) = rule.periods
             name = indicator_name("ema", period, rule.timeframe)
@@ -236,13 +239,14 @@ def _stale(rule: Rule, message: Message) -> bool:
     return span_name(rule.timeframe) in message.partial
 
 
-def _side(rule: Rule, value: float, level: float, words: str) -> Finding:
-    """Above or below the level by more than the hysteresis."""
+def _side(rule: Rule, value: float, level: float, words: str, *, names_level: bool = False) -> Finding:
+    """Above or below the level by more than the hysteresis; the words may have the level already."""
     band = abs(level) * rule.hysteresis
     side: Condition | None = "above" if value > level + band else "below" if value < level - band else None
     if side is None:
         return UNSEEN
-    text = f"{words.format(f'crossed {side}')}: {_number(value)}, {_number(level)}"
+    text = f"{words.format(f'crossed {side}')}: {_number(value)}"
+    text += "" if names_level else f", {_number(level)}"
     return Finding(side, text, value, level)
 
 

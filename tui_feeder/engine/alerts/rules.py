@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from tui_feeder.engine.core.symbol_name import matches
+from tui_feeder.symbol_name import matches
 
 Kind: TypeAlias = Literal[
     "trend_flip",
@@ -50,13 +50,14 @@ class Rule:
     symbols: tuple[str, ...] = ("ALL",)  # names and patterns
     cooldown_ms: int = 300_000  # between two alerts about the same symbol
     timeframe: int = 60  # seconds
-    level: str = ""  # of price_cross: poc, vah, val, ema
+    level: str = ""  # of price_cross: poc, vah, val, ema; "" where a price is stated
     periods: tuple[int, ...] = ()  # of EMAs: two of ema_cross, one of the level ema
     quantile: str = "q90"
     measure: str = "volume"  # what is held against the quantile
     factor: float = 1.0  # times the quantile
     seconds: float = 300.0  # of the kinds in TROUBLES
     hysteresis: float = 0.0  # fraction of the level that must be passed, too
+    price: float | None = field(default=None, repr=False)  # of price_cross, in the place of a level
 
     def concerns(self, symbol: str) -> bool:
         """Checks whether the rule watches a symbol.

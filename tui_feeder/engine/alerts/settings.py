@@ -43,6 +43,7 @@ def _rule(config: Config, name: str, stated: AlertRule) -> Rule:
         cooldown_ms=int(every * 1000),
         timeframe=stated.timeframe or 60,
         level=stated.level or "",
+        price=stated.price,
         periods=_periods(stated, analysed(config)[1]),
         quantile=stated.quantile or "q90",
         measure=stated.measure or "volume",

@@ -197,7 +197,9 @@ class AlertStateStore:
         digest = self._digests.get(rule)
         if digest is None:
             depends_on = b"" if rule.kind in TROUBLES else self._numbers
-            digest = blake2b(repr(rule).encode() + depends_on, digest_size=8).digest()
+            # Rules without a price have the digest that they had before there were any: their state is kept.
+            price = b"" if rule.price is None else repr(rule.price).encode()
+            digest = blake2b(repr(rule).encode() + price + depends_on, digest_size=8).digest()
             self._digests[rule] = digest
         return digest
 

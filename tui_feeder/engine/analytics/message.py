@@ -21,7 +21,7 @@ from tui_feeder.engine.analytics.profile.day_profile import ProfileFigures
 from tui_feeder.engine.analytics.quantiles import Quartet
 from tui_feeder.engine.analytics.trend import Trend
 from tui_feeder.engine.core.candle import timeframe_label
-from tui_feeder.engine.core.symbol_name import market_of
+from tui_feeder.symbol_name import market_of
 
 
 class PeakVolume(msgspec.Struct, frozen=True, gc=False):

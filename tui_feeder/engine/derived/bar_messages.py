@@ -13,9 +13,9 @@ import orjson
 from tui_feeder.engine.analytics.aggregate import Bar
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.core.candle import SECOND_MS, Candle, timeframe_label
-from tui_feeder.engine.core.symbol_name import market_of
 from tui_feeder.engine.storage.outbox import OutgoingMessage
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.symbol_name import market_of
 
 TOPIC = "candles"
 

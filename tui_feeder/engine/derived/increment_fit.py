@@ -15,10 +15,10 @@ from tui_feeder.engine.analytics.profile.increments import (
     typical_range,
 )
 from tui_feeder.engine.core.candle import DAY_MS
-from tui_feeder.engine.core.symbol_name import matches
 from tui_feeder.engine.derived.inputs import settings_of
 from tui_feeder.engine.derived.stored_profiles import newest_day
 from tui_feeder.engine.storage.store import Store, StoreError
+from tui_feeder.symbol_name import matches
 
 
 def profile_note(config: Config, pipeline: SymbolPipeline) -> tuple[str, str]:

@@ -51,7 +51,11 @@ def test_rules_have_names_and_load_with_their_origin(tmp_path: Path) -> None:
         ("kind = 'trend_flip', timeframe = 300, seconds = 5", "seconds", "means nothing to trend_flip"),
         ("kind = 'ema_cross', timeframe = 300, periods = [21]", "periods", "compares two"),
         ("kind = 'ema_cross', timeframe = 300, periods = [21, 55]", "periods", "not all"),
-        ("kind = 'price_cross'", "kind", "needs a level"),
+        ("kind = 'price_cross'", "kind", "needs a level, or a price"),
+        ("kind = 'price_cross', level = 'poc', price = 5", "price", "the level poc are both given"),
+        ("kind = 'price_cross', price = 5, timeframe = 300", "timeframe", "means nothing to a price"),
+        ("kind = 'price_cross', price = 0", "price", "is not allowed"),
+        ("kind = 'gap_open', price = 5", "price", "means nothing to gap_open"),
         (
             "kind = 'price_cross', level = 'poc', timeframe = 300",
             "timeframe",
@@ -115,7 +119,7 @@ def test_what_the_documentation_shows_is_true(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(text.partition("```toml\n")[2].partition("```")[0])
     loaded = load(path, environ={})
-    assert len(loaded.config.alerts.rules) == 4
+    assert len(loaded.config.alerts.rules) == 5
     shown = json.loads(text.partition("```json\n")[2].partition("```")[0])
     assert json.loads(encode(Alert(*(shown[name] for name in ORDER)))) == shown
     kinds = set(re.findall(r"^\| `(\w+)` \| .+ \| .+ \|$", text, re.M)) - {"rule"}

@@ -94,6 +94,15 @@ def test_the_levels_of_a_new_day_are_no_crossing() -> None:
     assert alert.condition == "above"
 
 
+def test_a_price_that_is_set_is_crossed_over_days_with_its_hysteresis() -> None:
+    rules = AlertRules([Rule("p", "price_cross", price=100.0, cooldown_ms=0, hysteresis=0.01)], None)
+    found: list[Alert] = []
+    for day, minute, close in ((0, 0, 99.5), (0, 1, 98.0), (0, 2, 100.9), (1, 0, 101.5), (1, 1, 99.5)):
+        found += rules.minute(*minute_message(minute, close, 50.0, day))
+    assert [(alert.condition, alert.value, alert.threshold) for alert in found] == [("above", 101.5, 100.0)]
+    assert found[0].text == "BTCUSDT: price crossed above 100: 101.5"
+
+
 def test_averages_that_are_not_converged_are_not_compared() -> None:
     rules = AlertRules(
         (

@@ -11,7 +11,6 @@ from tui_feeder.config import Config
 from tui_feeder.engine.core.archive_file import File
 from tui_feeder.engine.core.clock import ExchangeClock, Step
 from tui_feeder.engine.core.proxy import Proxies
-from tui_feeder.engine.core.symbol_name import is_pattern, market_of
 from tui_feeder.engine.exchanges.base import (
     ArchiveRows,
     Exchange,
@@ -38,6 +37,7 @@ from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.engine.exchanges.binance.spot import SPOT
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.live_access import Forwarded
+from tui_feeder.symbol_name import is_pattern, market_of
 
 
 class BinanceMarkets:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tui_feeder.engine.acquisition.tracked_symbol import matching
-from tui_feeder.engine.core.symbol_name import is_pattern, market_of, matches
+from tui_feeder.symbol_name import is_pattern, market_of, matches
 
 THERE = ["BTCUSDT", "ETHUSDC", "spot:BTCUSDT", "spot:ETHBTC", "coinm:BTCUSD_PERP"]
 
