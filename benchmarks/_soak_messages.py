@@ -293,8 +293,12 @@ def wrong_rows(rows: Rows, market: Market, symbol: str, start: int, end: int) ->
     right = np.zeros(len(truth.times), dtype=ROW)
     right["open_time"] = truth.times
     for name, column in _COLUMNS.items():
-        assert np.abs(values[:, column]).max(initial=0) < 1 << 53  # so that the quotient is exact
-        right[name] = values[:, column] / 10.0 ** decimals.get(column, 0)
+        places = decimals.get(column, 0)
+        # Of integers beyond what a float holds Python's own quotient is the nearest float; NumPy's is not.
+        if np.abs(values[:, column]).max(initial=0) >= 1 << 53:
+            right[name] = [value / 10**places for value in values[:, column].tolist()]
+        else:
+            right[name] = values[:, column] / 10.0**places
     invented = Coverage.of_times(rows["open_time"]).subtract(Coverage.of_times(right["open_time"]))
     kept = rows[np.isin(rows["open_time"], right["open_time"])]
     right = right[np.isin(right["open_time"], rows["open_time"])]

@@ -66,6 +66,7 @@ class SymbolState(StrEnum):
     NO_DATA = "no data"  # the exchange shows no candle of it, or does not trade it yet
     UNKNOWN = "unknown"  # the exchange does not list it
     DELISTED = "delisted"  # the exchange trades it no longer
+    DELIVERED = "delivered"  # its contract has ended, as was known before
     FAILED = "failed"  # its pipeline crashed; see the log
 
 

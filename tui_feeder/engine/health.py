@@ -27,6 +27,7 @@ _PHASES = {
     "pending": SymbolState.NO_DATA,
     "unknown": SymbolState.UNKNOWN,
     "delisted": SymbolState.DELISTED,
+    "delivered": SymbolState.DELIVERED,
     "failed": SymbolState.FAILED,
 }
 

@@ -13,7 +13,7 @@ _MB = 1 << 20
 #: Parts without which minutes do not close in time.
 _VITAL = ("streams", "closer", "clock")
 #: States of symbols that cannot be had, whatever the feeder does.
-_GONE = (SymbolState.NO_DATA, SymbolState.UNKNOWN, SymbolState.DELISTED)
+_GONE = (SymbolState.NO_DATA, SymbolState.UNKNOWN, SymbolState.DELISTED, SymbolState.DELIVERED)
 
 
 @dataclass(frozen=True, slots=True)

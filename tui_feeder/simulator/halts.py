@@ -1,4 +1,7 @@
-"""A market with spans without trades, as an outage leaves them, in REST, stream and archive alike."""
+"""A market with spans without trades, as an outage leaves them, and contracts that end with their delivery.
+
+What is seen so in REST, stream and archive alike.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy as np
 from tui_feeder.simulator import digits
 from tui_feeder.simulator.faults import Event, Fault
 from tui_feeder.simulator.listing import midnight, next_month
-from tui_feeder.simulator.market import CLOSE, MINUTE, OPEN, VOLUME, Instrument, Market, Minutes
+from tui_feeder.simulator.market import CLOSE, MINUTE, OPEN, PERPETUAL, VOLUME, Instrument, Market, Minutes
 
 _NEVER = 1 << 62
 #: Faults that stop trade.
@@ -117,6 +120,7 @@ class HaltedMarket:
         Returns:
             The candles in order.
         """
+        end = self._before_delivery(symbol, end)
         if not self._halts:
             return self._market.minutes(symbol, start, end)
         return self._halted(symbol, start, end, self._halts)
@@ -132,6 +136,7 @@ class HaltedMarket:
         Returns:
             CSV lines without a header.
         """
+        end = self._before_delivery(symbol, end)
         if not self._touched(symbol, start, end):
             return self._market.archive_lines(symbol, start, end)
         return digits.archive_rows(self.minutes(symbol, start, end), self.instruments[symbol], MINUTE)
@@ -151,6 +156,11 @@ class HaltedMarket:
             return found
         first = np.datetime64(month, "D").item()
         return None if self._touched(symbol, midnight(first), midnight(next_month(first))) else found
+
+    def _before_delivery(self, symbol: str, end: int) -> int:
+        """The end of a span of time, or where a contract ends in it."""
+        instrument = self.instruments[symbol]
+        return end if instrument.contract == PERPETUAL else min(end, instrument.delivery)
 
     def _touched(self, symbol: str, start: int, end: int) -> bool:
         return any(

@@ -26,7 +26,8 @@ COLUMNS = 9
 
 Ints: TypeAlias = NDArray[np.int64]
 
-#: What exchangeInfo states of a contract that never expires.
+#: What exchangeInfo states of a contract that never expires: its type, and when it is delivered.
+PERPETUAL = "PERPETUAL"
 PERPETUAL_DELIVERY = 4_133_404_800_000
 
 #: Quote assets a symbol's name may end in.
@@ -102,7 +103,7 @@ class Instrument:
     tick: int
     step: int
     onboard: int  # ms
-    contract: str = "PERPETUAL"
+    contract: str = PERPETUAL
     status: str = "TRADING"
     delivery: int = PERPETUAL_DELIVERY
     contract_size: int = 0  # USD, where volumes are printed in contracts

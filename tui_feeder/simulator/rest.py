@@ -18,7 +18,7 @@ from tui_feeder.simulator.dialect import USDM, Dialect
 from tui_feeder.simulator.fault_wire import send_half
 from tui_feeder.simulator.faults import Faults
 from tui_feeder.simulator.limits import WeightLedger
-from tui_feeder.simulator.market import DAY, INTERVALS, MINUTE, Instrument, aggregate, decimal
+from tui_feeder.simulator.market import DAY, INTERVALS, MINUTE, PERPETUAL, Instrument, aggregate, decimal
 from tui_feeder.simulator.other_markets import entry_of
 from tui_feeder.simulator.public_calls import PublicCalls, depth_weight
 from tui_feeder.simulator.rest_faults import RestFaults
@@ -29,6 +29,9 @@ _DEFAULT_LIMIT = 500
 _MOST_LOGGED = 100_000
 #: A span of this many minutes is read on the loop; a longer one in a thread.
 _SHORT_SPAN = 2 * DAY
+#: How long a contract is listed as being delivered, ms.
+_DELIVERING_MS = 10 * MINUTE
+_NEVER = 1 << 62
 
 
 class Refusal(Exception):
@@ -162,9 +165,10 @@ class Rest:
             entry = _entry if self._dialect.name == USDM.name else partial(entry_of, dialect=self._dialect)
             self._listing = [entry(i) for i in self._tape.market.instruments.values()]
         now = self._clock.now()
+        instruments = self._tape.market.instruments
         listed = [
-            entry for entry in self._listing
-            if self._tape.market.instruments[entry["symbol"]].onboard <= now
+            _as_delivered(entry, instruments[entry["symbol"]], now) for entry in self._listing
+            if instruments[entry["symbol"]].onboard <= now < _listed_until(instruments[entry["symbol"]])
         ]  # fmt: skip
         info = {
             "timezone": "UTC",
@@ -258,6 +262,18 @@ def _json(body: bytes, status: int, headers: Mapping[str, str]) -> web.Response:
 
 def _error(code: int, message: str) -> bytes:
     return orjson.dumps({"code": code, "msg": message})
+
+
+def _listed_until(instrument: Instrument) -> int:
+    """When a symbol leaves exchangeInfo, ms: a contract soon after its delivery."""
+    return _NEVER if instrument.contract == PERPETUAL else instrument.delivery + _DELIVERING_MS
+
+
+def _as_delivered(entry: dict[str, Any], instrument: Instrument, now: int) -> dict[str, Any]:
+    """An entry of exchangeInfo, with the status of a contract that is being delivered where it is."""
+    if instrument.contract == PERPETUAL or now < instrument.delivery:
+        return entry
+    return entry | {"contractStatus" if "contractStatus" in entry else "status": "DELIVERING"}
 
 
 def _within(body: bytes | None, name: str) -> bytes:

@@ -72,8 +72,8 @@ def _note(view: SymbolView, width: int, glyphs: Glyphs) -> tuple[str, Role] | No
     if view.state is SymbolState.BACKFILL and view.progress is not None:
         return " " + progress_text(view.progress, width - 1, glyphs), Role.ACCENT
     word = _NOTED.get(view.state)
-    if view.state is SymbolState.DELISTED and view.last_closed is None:
-        word = "delisted"  # it has no values that could stay in sight
+    if view.state in (SymbolState.DELISTED, SymbolState.DELIVERED) and view.last_closed is None:
+        word = view.state.value  # it has no values that could stay in sight
     if word is None:
         return None
     if view.state is SymbolState.BACKFILL and view.last_closed is not None:

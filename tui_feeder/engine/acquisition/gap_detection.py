@@ -57,8 +57,9 @@ class GapDetection:
             await self._clock.sleep_until(minute_end + deadline)
             for tracked in self._tracked.values():
                 queue = self._ingest.queue(tracked.symbol)
-                if tracked.phase == "live" and queue.next is not None and queue.next < minute_end:
-                    self._recovery.request(tracked.symbol, queue.next, minute_end, "no closing frame in time")
+                due = minute_end if tracked.end is None else min(minute_end, tracked.end)
+                if tracked.phase == "live" and queue.next is not None and queue.next < due:
+                    self._recovery.request(tracked.symbol, queue.next, due, "no closing frame in time")
 
     async def check_periodically(self) -> None:
         """Requests what the store lacks of the last hours, now and then, until cancelled."""
@@ -72,7 +73,8 @@ class GapDetection:
             for tracked in self._tracked.values():
                 if tracked.phase == "live":
                     low = max(tracked.start, end - self._window_ms)
-                    missing = self._store.settled(tracked.symbol).missing(low, end)
+                    due = end if tracked.end is None else min(end, tracked.end)
+                    missing = self._store.settled(tracked.symbol).missing(low, max(low, due))
                     for start, stop in missing.subtract(self._store.inherited(tracked.symbol)):
                         self._recovery.request(tracked.symbol, start, stop, "found by the periodic check")
 

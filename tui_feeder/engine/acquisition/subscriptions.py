@@ -26,7 +26,8 @@ from tui_feeder.time_format import format_second
 _LISTINGS_MS = 5 * MINUTE_MS
 #: What the exchange's list no longer shows is believed after so many reads in a row, and so long.
 _DELISTED_READS, _DELISTED_MS, _DELISTED_READ_MS = 3, 3 * MINUTE_MS, MINUTE_MS
-
+#: From the delivery of a contract on its last minute is looked for, each time so long.
+_AFTER_DELIVERY_MS = 10_000
 
 _REASON = 600  # characters of a refusal that screens show
 
@@ -190,7 +191,7 @@ class Subscriptions:
         """Symbols that come and go: patterns take in new ones, those that leave are shown as such."""
         while True:
             until, floor = (_DELISTED_READ_MS, 0.7) if self._disappearing else (_LISTINGS_MS, 20.0)
-            pause = self._clock.real_seconds(self._clock.at_least(until, floor))
+            pause = self._clock.real_seconds(self._clock.at_least(min(until, self._until_delivery()), floor))
             heartbeat(pause, OUTSIDE_SECONDS, unless=lambda: self._exchange.status().silenced)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):  # wait_for of Python 3.11 can lose a cancellation
@@ -204,6 +205,15 @@ class Subscriptions:
                 continue
             self._listings_failed = False
             self.assign_again()
+
+    def _until_delivery(self) -> int:
+        """Time until a contract that is tracked ends and its last minute should have come, ms."""
+        now = self._clock.now()
+        ends = [
+            tracked.end for tracked in self.tracked.values()
+            if tracked.end is not None and tracked.phase != "delivered"
+        ]  # fmt: skip
+        return min((max(end - now, 0) + _AFTER_DELIVERY_MS for end in ends), default=_LISTINGS_MS)
 
     def _apply_listings(self, found: Listings) -> None:
         """Take over a list. One that is empty or short for a moment, or shows an entry as odd, ends nothing.
@@ -268,6 +278,11 @@ class Subscriptions:
         name, info = tracked.symbol, self.listed.get(tracked.symbol)
         trades = info is not None and info.trading is Trading.NOW
         tracked.info = info or tracked.info
+        now = self._clock.now()
+        if tracked.end is not None and now >= tracked.end:
+            if tracked.phase != "delivered" and tracked.has_ended(now):
+                self._end_contract(tracked)
+            return
         if tracked.info is None and tracked.phase == "waiting":
             tracked.phase, tracked.reason = "unknown", "the exchange does not list it"
             guess = f" (did you mean {near}?)" if (near := self.closest_name(name)) else ""
@@ -286,9 +301,17 @@ class Subscriptions:
             tracked.tracker = None
             self._listener.halt_symbol(name)
             self._journal.note("warning", tracked.reason, name)
-        elif trades and tracked.phase in ("waiting", "unknown", "delisted", "pending"):
+        elif trades and tracked.phase in ("waiting", "unknown", "delisted", "delivered", "pending"):
             tracked.phase, tracked.reason = "waiting", "queued"
             self._listener.start_symbol(tracked)
+
+    def _end_contract(self, tracked: TrackedSymbol) -> None:
+        assert tracked.info is not None
+        at = format_second(tracked.info.delivery)
+        tracked.phase, tracked.reason = "delivered", f"its contract was delivered at {at}"
+        tracked.tracker = None
+        self._listener.halt_symbol(tracked.symbol)
+        self._journal.note("info", f"{tracked.reason}; it is followed no longer", tracked.symbol)
 
     def closest_name(self, symbol: str) -> str | None:
         """Suggests a listed symbol for a name that is not listed.

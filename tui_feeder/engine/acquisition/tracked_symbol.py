@@ -17,6 +17,9 @@ from tui_feeder.engine.exchanges.base import SymbolInfo, Trading
 from tui_feeder.monitor import TimeframeView
 from tui_feeder.symbol_name import is_pattern, matches
 
+#: The last minute of a contract is waited for so long.
+_LAST_MINUTE_MS = 10 * MINUTE_MS
+
 
 @dataclass(slots=True)
 class TrackedSymbol:
@@ -25,7 +28,7 @@ class TrackedSymbol:
     symbol: str
     info: SymbolInfo | None = None
     #: waiting, backfill, live, failed; and those that cannot be had for now: "no data" (the exchange shows no
-    #: candle, and is asked again), pending (not traded yet), delisted, unknown.
+    #: candle, and is asked again), pending (not traded yet), delisted, delivered, unknown.
     phase: str = "waiting"
     reason: str = ""
     wake: asyncio.Event = field(default_factory=asyncio.Event)  # ends the wait for its next try
@@ -46,6 +49,26 @@ class TrackedSymbol:
     messages: int = 0
     revisions: int = 0  # minutes published once more since the start
     rebuilding: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def end(self) -> int | None:
+        """Where its minutes end, ms, exclusive, as those of a contract do; None where they do not."""
+        delivery = self.info.delivery if self.info is not None else 0
+        return -(-delivery // MINUTE_MS) * MINUTE_MS or None
+
+    def has_ended(self, now: int) -> bool:
+        """Checks whether its contract is over and its last minute has come.
+
+        Args:
+            now: exchange ms.
+
+        Returns:
+            True also where that minute has not come in ten minutes.
+        """
+        if (end := self.end) is None or now < end:
+            return False
+        last = self.last is not None and self.last.open_time + MINUTE_MS >= end
+        return last or self.phase != "live" or now >= end + _LAST_MINUTE_MS
 
     @property
     def price_decimals(self) -> int:

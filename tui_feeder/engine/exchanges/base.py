@@ -46,6 +46,8 @@ class SymbolInfo:
     """Whether ``ALL`` and patterns take it in; otherwise its name must be stated in full."""
     listed_hint: int = 0
     """When its trading began, ms; wrong for many symbols, so it decides nothing alone. 0: not stated."""
+    delivery: int = 0
+    """When it ends for good, ms, as a contract that is delivered does; 0 for one that does not."""
     contract_size: float = 0.0
     """What a contract is worth, in the quote asset; 0 where trades are not counted in contracts."""
 

@@ -19,6 +19,8 @@ _LONGEST_NAME = 64
 _TICKS = (Decimal("1e-12"), Decimal("1e9"))
 _TEXT = 60  # characters shown of an entry that makes no sense
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400}
+#: Contracts that never end; what they state as their delivery means nothing.
+_PERPETUALS = ("PERPETUAL", "TRADIFI_PERPETUAL")
 _TRADING = {
     "TRADING": Trading.NOW,
     "PENDING_TRADING": Trading.NOT_YET,
@@ -39,6 +41,7 @@ class _Symbol(msgspec.Struct):
     contractSize: Any = 0
     contractType: str = "PERPETUAL"
     onboardDate: Any = 0
+    deliveryDate: Any = 0
 
 
 class _RateLimit(msgspec.Struct):
@@ -139,17 +142,23 @@ def _symbol_info(raw: _Symbol) -> SymbolInfo:
     if not status:
         raise ValueError("it has no status")
     size = raw.contractSize
-    hint = raw.onboardDate
-    known = isinstance(hint, int) and not isinstance(hint, bool) and 0 <= hint < 1 << 53
+    ends = raw.contractType not in _PERPETUALS
     return SymbolInfo(
         symbol=raw.symbol,
         tick_size=float(tick),
         trading=_TRADING.get(status, Trading.NO_LONGER),
         status=status,
-        matches_patterns=raw.contractType in ("PERPETUAL", "TRADIFI_PERPETUAL"),
-        listed_hint=hint if known else 0,
+        matches_patterns=not ends,
+        listed_hint=_moment(raw.onboardDate),
+        delivery=_moment(raw.deliveryDate) if ends else 0,
         contract_size=float(size) if isinstance(size, int | float) and 0 < size < _TICKS[1] else 0.0,
     )
+
+
+def _moment(stated: object) -> int:
+    """An instant of the list, ms; 0 where it states none that could be."""
+    known = isinstance(stated, int) and not isinstance(stated, bool) and 0 <= stated < 1 << 53
+    return stated if known else 0  # type: ignore[return-value]
 
 
 def _tick(stated: str | float | None) -> Decimal:

@@ -122,6 +122,10 @@ def test_the_lists_of_spot_and_coin_margined_futures_are_read() -> None:
     sizes = {name: info.contract_size for name, info in found.symbols.items()}
     assert COINM.contract_size is not None
     assert sizes == {name: COINM.contract_size(name) for name in sizes}
+    deliveries = {name: info.delivery for name, info in found.symbols.items()}
+    stated = {entry["symbol"]: entry["deliveryDate"] for entry in json.loads(coin)["symbols"]}
+    assert deliveries == {name: 0 if "_PERP" in name else stated[name] for name in stated}
+    assert any(deliveries.values())
     states = {info.trading for info in found.symbols.values()}
     assert states == {Trading.NOW, Trading.NOT_YET, Trading.NO_LONGER}
 

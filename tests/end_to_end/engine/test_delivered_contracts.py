@@ -1,0 +1,59 @@
+"""A quarterly contract ends at its delivery: its last bar, then nothing is asked of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from feed import feeding, until
+from markets import exchanges, invented, pointed_at
+from virtual_time import in_virtual_time
+
+from tui_feeder.engine import snapshots
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.monitor import SymbolState
+from tui_feeder.simulator.clock import SimulatedClock
+from tui_feeder.simulator.dialect import COINM, USDM, Dialect
+
+DELIVERY = 1_774_598_400_000  # Friday 2026-03-27T08:00:00Z
+
+
+@in_virtual_time
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize(
+    ("dialect", "quarterly", "perpetual"),
+    [(COINM, "coinm:BTCUSD_260327", "coinm:BTCUSD_PERP"), (USDM, "BTCUSDT_260327", "BTCUSDT")],
+)
+async def test_a_quarterly_contract_ends_with_its_last_bar(
+    tmp_path: Path, dialect: Dialect, quarterly: str, perpetual: str, lost: bool
+) -> None:
+    bare = perpetual.rpartition(":")[2]
+    markets = {dialect.name: invented(dialect, [bare])}
+    async with exchanges(SimulatedClock(DELIVERY - 5 * MINUTE_MS + 20_000, 30), markets) as running:
+        exchange = running[dialect.name]
+        config = pointed_at(running, [perpetual, quarterly])
+        async with feeding(config, tmp_path) as (engine, sink):
+            await until(lambda: len(sink.minutes(quarterly)) >= 2, 90)
+            tracked = engine.tracked[quarterly]
+            assert tracked.phase == "live"
+            if lost:  # the closing frame of the last minute does not come: REST has it
+                exchange.faults.switch_on("no-close-frame", quarterly.rpartition(":")[2], duration=900)
+            await until(lambda: tracked.phase == "delivered", 200)
+            view = {view.symbol: view for view in snapshots.take(engine, 1).symbols}[quarterly]
+            assert view.state is SymbolState.DELIVERED
+            assert view.reason == "its contract was delivered at 2026-03-27 08:00:00Z"
+            assert sink.minutes(quarterly)[-1] == DELIVERY - MINUTE_MS
+            bars = {state.timeframe: state.bar_time for state in tracked.states}
+            assert bars[14_400] == DELIVERY - 14_400_000
+            count = len(sink.minutes(perpetual))
+            await until(lambda: len(sink.minutes(perpetual)) >= count + 15, 200)
+            assert not engine.recovery.open_gaps()
+            assert not engine.store.unavailable(quarterly)
+            assert engine.store.present(quarterly).end == DELIVERY
+            assert tracked.phase == "delivered"  # also when the exchange lists it no longer
+            assert engine.state == "live"
+        beyond = [
+            start for symbol, start, _ in exchange.rest.klines_log
+            if symbol == quarterly.rpartition(":")[2] and start >= DELIVERY
+        ]  # fmt: skip
+        assert not beyond
