@@ -27,6 +27,7 @@ from tui_feeder.screens.gaps import GapsScreen
 from tui_feeder.screens.glossary import glossary
 from tui_feeder.screens.help import HelpScreen
 from tui_feeder.screens.log import LogScreen
+from tui_feeder.screens.market_map import MapScreen
 from tui_feeder.screens.origins import configuration_list, origins_sheet
 from tui_feeder.screens.overview import OverviewScreen
 from tui_feeder.screens.profile import ProfileScreen
@@ -54,10 +55,10 @@ __all__ = ["ExitReason", "FeederApp", "QuitEffect", "UiSettings", "theme_names"]
 log = logging.getLogger(__name__)
 
 _SCREEN_TYPES: tuple[type[FeederScreen], ...] = (
-    OverviewScreen, ChartScreen, ProfileScreen, GapsScreen, SourcesScreen, LogScreen, HelpScreen,
+    OverviewScreen, ChartScreen, ProfileScreen, GapsScreen, SourcesScreen, LogScreen, MapScreen, HelpScreen,
 )  # fmt: skip
 _RELOAD_SECONDS = 1.0
-_SCREENS = ("overview", "chart", "profile", "gaps", "sources", "log")
+_SCREENS = ("overview", "chart", "profile", "gaps", "sources", "log", "map")
 _TIMEFRAME = 3_600  # of the first run
 _INTERRUPT_SECONDS = 2.0
 _SAVE_SECONDS = 5.0
@@ -134,6 +135,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         self.add_mode("gaps", lambda: GapsScreen(self))
         self.add_mode("sources", lambda: SourcesScreen(self))
         self.add_mode("log", lambda: LogScreen(self))
+        self.add_mode("map", lambda: MapScreen(self))
         self._first = state.screen if state.screen in _SCREENS else None
         self._state_file = state_file
         self.keys_edition = 0  # rises when keys change
@@ -401,6 +403,10 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
 
     def action_go(self, mode: str) -> None:
         """Another screen."""
+        self.show_screen(mode)
+
+    def show_screen(self, mode: str) -> None:
+        """See :meth:`tui_feeder.screens.host.ScreenHost.show_screen`."""
         while len(self.screen_stack) > 1:  # help lies over it
             self.pop_screen()
         self.switch_mode(mode)

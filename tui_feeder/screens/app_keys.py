@@ -13,6 +13,7 @@ APP_BINDINGS: tuple[Binding, ...] = (
     Binding("4", "go('gaps')", "Gaps", id="app.gaps", tooltip="Gaps and coverage"),
     Binding("5", "go('sources')", "Sinks", id="app.sources", tooltip="Sinks and sources"),
     Binding("6", "go('log')", "Log", id="app.log", tooltip="Log"),
+    Binding("0", "go('map')", "Map", id="app.map", tooltip="Market map"),
     Binding("colon", "commands", "cmds", key_display=":", id="app.commands",
             tooltip="Search all commands, symbols, themes"),
     Binding("y", "copy", "copy", show=False, id="app.copy", tooltip="Copy the selected line (OSC 52)"),

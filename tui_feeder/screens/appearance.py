@@ -124,7 +124,10 @@ class Appearance:
         )
 
     def _palette(self) -> Palette:
-        return Palette(self._theme.styles, self._theme.background, self._glyphs, self.colored)
+        return Palette(
+            self._theme.styles, self._theme.background, self._glyphs, self.colored,
+            mixes_colors=self._system != "standard",
+        )  # fmt: skip
 
 
 def _symbol_set(name: str) -> str:

@@ -139,6 +139,23 @@ def symbols_table(views: Sequence[SymbolView], indicators: Sequence[IndicatorVie
     return Table("overview", tuple(columns), rows)
 
 
+def row_text(table: Table, first: Value) -> str:
+    """Writes one row of a table as text to copy.
+
+    Args:
+        table: the table.
+        first: what its first column has in that row.
+
+    Returns:
+        Names and values of the row; empty where there is none.
+    """
+    row = next((row for row in table.rows if row[0] == first), None)
+    if row is None:
+        return ""
+    pairs = zip(table.columns, row, strict=True)
+    return "  ".join(f"{name} {value}" for name, value in pairs if value is not None)
+
+
 def bars_table(
     symbol: str, timeframe: int, bars: Rows, lines: Sequence[tuple[str, Sequence[float]]]
 ) -> Table:

@@ -73,11 +73,18 @@ _SOURCES: tuple[Entry, ...] = (
     ("RENEWED", "how often the connection was made again"),
     ("weight", "what requests cost of the exchange's limit a minute"),
 )
+_MAP: tuple[Entry, ...] = (
+    ("size", "volume traded in 24 h, in the quote asset; placed anew every 5 minutes"),
+    ("24h change", "in %: coloured from 0.25, more strongly from 2 and from 5"),
+    ("trend alignment", "timeframes with trend Buy less those with Sell; ? some are not known"),
+    ("freshness", "whether candles of it arrive: live, late, stale, or what it waits for"),
+    ("vol", "traded in 24 h, in the quote asset; k M B T: 10^3 10^6 10^9 10^12"),
+)
 _LOG: tuple[Entry, ...] = (("!", "warning or error"),)
 
 _TERMS: Mapping[str, Sequence[Entry]] = {
     "overview": (*_LEVELS, *_TREND), "chart": (*_CHART, *_TREND), "profile": _PROFILE, "gaps": _GAPS,
-    "sources": _SOURCES, "log": _LOG,
+    "sources": _SOURCES, "log": _LOG, "map": _MAP,
 }  # fmt: skip
 
 

@@ -128,6 +128,14 @@ class ScreenHost(Protocol):
         """
         ...
 
+    def show_screen(self, mode: str) -> None:
+        """Goes to a screen.
+
+        Args:
+            mode: its name, as ``overview``.
+        """
+        ...
+
     def set_theme(self, name: str) -> None:
         """Switches to another theme.
 

@@ -15,7 +15,7 @@ from tui_feeder.monitor import Snapshot
 from tui_feeder.scanner.measures import spot_of
 from tui_feeder.screens.chart import ScreenWithChart, chart_bindings
 from tui_feeder.screens.chart_panels import ChartPanels
-from tui_feeder.screens.export import Table, symbols_table
+from tui_feeder.screens.export import Table, row_text, symbols_table
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.screens.scanner_input import ScannerInput
 from tui_feeder.screens.scanner_layout import (
@@ -170,12 +170,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
 
     def selected_text(self) -> str:
         """The row of the selected symbol."""
-        view, known = self.grid.view, self.table()
-        if view is None:
-            return ""
-        row = next(row for row in known.rows if row[0] == view.symbol)
-        pairs = zip(known.columns, row, strict=True)
-        return "  ".join(f"{name} {value}" for name, value in pairs if value is not None)
+        return row_text(self.table(), self.grid.selected)
 
     def table(self) -> Table:
         """Every symbol that passes the filter, in the order shown."""

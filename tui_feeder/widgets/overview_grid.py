@@ -81,6 +81,18 @@ class Grid:
         subject = self._subjects.get(self.selected or "")
         return None if subject is None else subject.view
 
+    def view_of(self, symbol: str) -> SymbolView | None:
+        """Looks up a symbol as of the last snapshot.
+
+        Args:
+            symbol: its name.
+
+        Returns:
+            What is known of it; None where it is not there.
+        """
+        subject = self._subjects.get(symbol)
+        return None if subject is None else subject.view
+
     @property
     def total(self) -> int:
         """Symbols there are, hidden by the filter or not."""

@@ -103,6 +103,9 @@ class Glyphs:
     eighths: str = "▏▎▍▌▋▊▉█"  # of a cell, filled from the left
     #: Of a profile's bars at the POC, in the value area and outside, where no colour tells them apart.
     profile_fills: str = "█▓░"
+    tile_fills: str = " ░▒▓"  # of the market map by strength, where no colour tells it
+    tile_left: str = "▏"  # between tiles
+    tile_bottom: str = "▁"
     braille: bool = True  # lines in dots of 1/2 x 1/4 cell; else one of ``dots`` a cell
     dots: str = "•∙"  # of the fast and the slow line
 
@@ -126,7 +129,8 @@ GLYPHS: Mapping[str, Glyphs] = {
         tick="+", level=".",
         body="#", body_top="#", body_bottom="#", neck_down="#", neck_up="#", body_down="=",
         wick="|", wick_top="'", wick_bottom=".",
-        track=".", eighths="#", profile_fills="@#-", braille=False, dots="*o",
+        track=".", eighths="#", profile_fills="@#-", tile_fills=" .:#", tile_left="|", tile_bottom="_",
+        braille=False, dots="*o",
     ),
 }  # fmt: skip
 
@@ -154,12 +158,21 @@ class Palette:
         background: the style under everything; empty for the terminal's own.
         glyphs: one of :data:`GLYPHS`.
         colors: False drops every colour and keeps the weight of :data:`_PLAIN`.
+        mixes_colors: False where the terminal has sixteen colours, of which none lie between.
     """
 
-    def __init__(self, styles: Mapping[Role, Style], background: Style, glyphs: Glyphs, colors: bool) -> None:
+    def __init__(
+        self,
+        styles: Mapping[Role, Style],
+        background: Style,
+        glyphs: Glyphs,
+        colors: bool,
+        mixes_colors: bool = True,
+    ) -> None:
         if not colors and glyphs.body_down == glyphs.body:
             glyphs = replace(glyphs, body_down="▒")
         self.glyphs = glyphs
+        self.colored, self.mixes_colors = colors, mixes_colors
         self.background = background if colors else Style.null()
         plain = Style.null()
         self.styles: dict[Role, Style] = {

@@ -123,6 +123,7 @@ def drawing(panels: Iterable[tuple[Region, Sequence[Strip]]], size: Size, backgr
                     for more in range(1, wide := cell_len(character)):
                         cells[x + more, y] = ("", style or Style.null())
                     x += wide
+    grounds: defaultdict[tuple[str, float], list[str]] = defaultdict(list)
     filled: defaultdict[tuple[str, float], list[str]] = defaultdict(list)
     stroked: defaultdict[str, list[str]] = defaultdict(list)
     dotted: defaultdict[str, list[str]] = defaultdict(list)
@@ -130,13 +131,13 @@ def drawing(panels: Iterable[tuple[Region, Sequence[Strip]]], size: Size, backgr
     under = _hex(background.bgcolor, False)
     for y in range(size.height):
         row = [cells.get((x, y), (" ", background)) for x in range(size.width)]
-        _grounds(row, y, under, filled)
+        _grounds(row, y, under, grounds)
         x = 0
         while x < size.width:
             x = _cell(row, x, y, filled, stroked, dotted, texts)
     return "".join(
         [*(f'<path fill="{c}"{f" opacity={q}{o}{q}" if o != 1 else ""} d="{"".join(d)}"/>'
-           for (c, o), d in filled.items() for q in ('"',)),
+           for shapes in (grounds, filled) for (c, o), d in shapes.items() for q in ('"',)),
          *(f'<path fill="none" stroke="{c}" d="{"".join(d)}"/>' for c, d in stroked.items()),
          *(f'<path stroke="{c}" stroke-width="2.2" stroke-linecap="round" d="{"".join(d)}"/>'
            for c, d in dotted.items()),

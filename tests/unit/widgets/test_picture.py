@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import pytest
 from fake_monitor import FakeMonitor, with_troubles
+from rich.segment import Segment
 from rich.style import Style
 from screens import app_of, palette_of, settled
 from textual.geometry import Region, Size
+from textual.strip import Strip
 
 from tui_feeder.monitor import MinuteState, Snapshot
 from tui_feeder.screens.base import FeederScreen
@@ -31,6 +33,15 @@ def texts(picture: str) -> dict[tuple[int, int], str]:
         for e in found
         if "textLength" in e.attrib
     }
+
+
+def test_shapes_lie_over_every_ground_whatever_their_colours() -> None:
+    light, blue = Style.parse("#fafafa on #b0c8e8"), Style.parse("#102030 on #fafafa")
+    strips = [Strip([Segment("█", blue)]), Strip([Segment("▏", light)])]
+    picture = svg([(Region(0, 0, 1, 2), strips)], Size(1, 2), Style.parse("on #000000"), "two")
+    paths = [(e.attrib["fill"], e.attrib["d"]) for e in ET.fromstring(picture).iter(f"{SVG}path")]
+    # The light line has the colour of the ground drawn first, and still lies over the blue ground.
+    assert paths.index(("#b0c8e8", "M0 20h9v20H0z")) < paths.index(("#fafafa", "M0 20H1.125V40H0z"))
 
 
 def test_a_picture_has_every_text_in_its_place_and_blocks_as_shapes() -> None:

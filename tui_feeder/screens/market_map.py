@@ -1,0 +1,209 @@
+"""Market map: every symbol that passes the filter a tile, sized by its volume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.widget import Widget
+
+from tui_feeder.monitor import Snapshot, SymbolView
+from tui_feeder.screens.base import FeederScreen
+from tui_feeder.screens.export import Table, row_text, symbols_table
+from tui_feeder.screens.host import ScreenHost
+from tui_feeder.screens.scanner_input import ScannerInput
+from tui_feeder.screens.scanner_layout import LIST_HEIGHT, LIST_WIDTH
+from tui_feeder.screens.scanner_menus import watchlist_menu
+from tui_feeder.widgets.market_map import ColorBy, MarketMap, legend, selected_parts
+from tui_feeder.widgets.overview_grid import Grid
+from tui_feeder.widgets.palette import Part, Role
+from tui_feeder.widgets.panel import Panel
+
+#: Cells of each panel that the map is cut into: a change sends its line from the left edge of its panel.
+_SLICE = 20
+_SLICES = 20
+_REPAINT_SECONDS = 0.95  # between two paintings that nobody asked for
+
+
+class MapScreen(FeederScreen, inherit_bindings=False):
+    """Screen 0."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "step(-1, 0)", "select", show=False, key_display="←", id="map.left",
+                tooltip="Tile at the left"),
+        Binding("right", "step(1, 0)", "select", show=False, key_display="→", id="map.right",
+                tooltip="at the right"),
+        Binding("up", "step(0, -1)", "select", show=False, key_display="↑", id="map.up", tooltip="above"),
+        Binding("down", "step(0, 1)", "select", show=False, key_display="↓", id="map.down", tooltip="below"),
+        Binding("tab", "by_size(1)", "by size", show=False, key_display="Tab", id="map.smaller",
+                tooltip="Next smaller volume"),
+        Binding("shift+tab", "by_size(-1)", "by size", show=False, key_display="⇧Tab", id="map.larger",
+                tooltip="next larger"),
+        Binding("home", "by_size(-100000)", "ends", show=False, key_display="Home", id="map.largest",
+                tooltip="Largest volume"),
+        Binding("end", "by_size(100000)", "ends", show=False, key_display="End", id="map.smallest",
+                tooltip="smallest"),
+        Binding("enter", "open", "symbol", show=False, key_display="Enter", id="map.open",
+                tooltip="Show the symbol on screen 1"),
+        Binding("m", "color_by", "colour", id="map.color_by",
+                tooltip="Colour by change, trend alignment, freshness"),
+        Binding("slash", "filter", "filter", key_display="/", id="map.filter",
+                tooltip="Filter, as on screen 1"),
+        Binding("escape", "clear_filter", "all", show=False, key_display="Esc", id="map.clear_filter",
+                tooltip="Show all symbols"),
+        Binding("W", "watchlists", "lists", show=False, id="map.watchlists",
+                tooltip="Watchlists: saved filters"),
+    ]  # fmt: skip
+
+    def __init__(self, host: ScreenHost) -> None:
+        super().__init__(host)
+        self._title = Panel(id="map-title")
+        self._slices = [Panel(id=f"map{number}") for number in range(_SLICES)]
+        self._detail = Panel(id="map-detail")
+        self._map = MarketMap()
+        self._input = ScannerInput(lambda: self.grid)
+        self.filter = self._input
+        self.color_by = ColorBy.CHANGE
+        self._painted: object = None
+        self._painted_at = 0.0  # local seconds
+
+    @property
+    def grid(self) -> Grid:
+        """The app's rows."""
+        return self.host.grid
+
+    @property
+    def minimum(self) -> Size:
+        """As small as the list of symbols."""
+        return Size(LIST_WIDTH, LIST_HEIGHT)
+
+    def panels(self) -> Iterable[Panel]:
+        """Title, the map in slices, and a line on the selected symbol."""
+        return (self._title, *self._slices, self._detail)
+
+    def place(self, size: Size) -> Mapping[Widget, Region]:
+        """See :meth:`tui_feeder.screens.base.FeederScreen.place`."""
+        self._painted = None
+        width, height = size
+        plan: dict[Widget, Region] = {
+            self._title: Region(0, 1, width, 1),
+            self._detail: Region(0, height - 2, width, 1),
+        }
+        wide = max(_SLICE, -(-width // _SLICES))
+        for number, x in enumerate(range(0, width, wide)):
+            plan[self._slices[number]] = Region(x, 2, min(wide, width - x), height - 4)
+        return plan
+
+    def shown_symbols(self, snapshot: Snapshot) -> int:
+        """See :meth:`tui_feeder.screens.base.FeederScreen.shown_symbols`."""
+        return len(self.grid.order) if self.grid.total else len(snapshot.symbols)
+
+    def paint(self, snapshot: Snapshot) -> None:
+        """See :meth:`tui_feeder.screens.base.FeederScreen.paint`."""
+        width, height = self.app.size.width, self.app.size.height - 4
+        names = self.grid.order
+        key = (self.grid.selected, tuple(names), self.color_by, id(self.palette))
+        if key != self._painted or snapshot.taken_at - self._painted_at >= _REPAINT_SECONDS:
+            self._painted, self._painted_at = key, snapshot.taken_at
+            views = [view for name in names if (view := self.grid.view_of(name)) is not None]
+            self._paint_map(snapshot, views, width, height)
+        self._detail.show([self.palette.strip(self._detail_parts(width), width)])
+
+    def _paint_map(self, snapshot: Snapshot, views: Sequence[SymbolView], width: int, height: int) -> None:
+        palette = self.palette
+        self._map.arrange(views, width, height, snapshot.exchange_time)
+        strips = self._map.paint(views, self.grid.selected, self.color_by, palette)
+        if not views:
+            text = "  no symbol passes the filter; Esc shows all" if self.grid.total else "  no symbol yet"
+            strips = [palette.strip([(text, Role.MUTED)], width), *[palette.strip([], width)] * (height - 1)]
+        regions = [self.plan[panel] for panel in self._slices if panel in self.plan]
+        cuts = [region.right for region in regions]
+        rows = [strip.divide(cuts) for strip in strips]
+        for number, panel in enumerate(self._slices[: len(regions)]):
+            panel.show([row[number] for row in rows])
+        self._title.show([palette.strip(self._title_parts(len(views), width), width)])
+
+    def _title_parts(self, count: int, width: int) -> list[Part]:
+        shown = self._map.shown
+        head = f" {self.color_by.value} "
+        parts: list[Part] = [(" market map ", Role.STRONG), ("size: 24h volume, colour:", Role.MUTED),
+                             (head, Role.STRONG)]  # fmt: skip
+        if width < 60:
+            parts = [(head, Role.STRONG)]
+        if shown < count:
+            parts.append((f" {shown} of {count} shown ", Role.WARN))
+        return _fitting(parts, legend(self.color_by, self.palette), width, self.palette.glyphs.wall)
+
+    def _detail_parts(self, width: int) -> list[Part]:
+        if self._input.typed is not None:
+            return self._input.help(width)
+        view = self.grid.view
+        if view is None:
+            return []
+        glyphs = self.palette.glyphs
+        first, *others = selected_parts(view, glyphs)
+        return _fitting([(" ", Role.TEXT), *first], others, width, glyphs.wall)
+
+    def selected_text(self) -> str:
+        """The row of the selected symbol."""
+        return row_text(self.table(), self.grid.selected)
+
+    def table(self) -> Table:
+        """Every symbol on the map, the largest first."""
+        views = [view for name in self._map.symbols if (view := self.grid.view_of(name)) is not None]
+        return symbols_table(views, self.host.snapshot.indicators)
+
+    # What the keys do
+
+    def action_step(self, across: int, down: int) -> None:
+        """Selects the tile beside the selected one."""
+        self._select(self._map.neighbour(self.grid.selected, across, down))
+
+    def action_by_size(self, steps: int) -> None:
+        """Selects the tile of the next smaller or larger volume."""
+        self._select(self._map.by_size(self.grid.selected, steps))
+
+    def _select(self, symbol: str | None) -> None:
+        if symbol is not None:
+            self.grid.select(symbol)
+            self.draw()
+
+    def action_open(self) -> None:
+        """Shows the selected symbol on the overview."""
+        if self.grid.selected is not None:
+            self.host.show_screen("overview")
+
+    def action_color_by(self) -> None:
+        """Colours the tiles by something else."""
+        ways = tuple(ColorBy)
+        self.color_by = ways[(ways.index(self.color_by) + 1) % len(ways)]
+        self.draw()
+
+    def action_filter(self) -> None:
+        """Begin to type a filter."""
+        self._input.begin()
+        self.draw()
+
+    def action_clear_filter(self) -> None:
+        """Shows every symbol."""
+        self._input.clear()
+        self.replan()
+
+    def action_watchlists(self) -> None:
+        """Saved filters."""
+        self.open_popup(watchlist_menu(self.host))
+
+
+def _fitting(first: Sequence[Part], groups: Sequence[Sequence[Part]], width: int, wall: str) -> list[Part]:
+    """The first parts, and the groups that have room after them."""
+    parts = list(first)
+    used = sum(cell_len(text) for text, _ in parts)
+    for group in groups:
+        size = 3 + sum(cell_len(text) for text, _ in group)
+        if used + size <= width:
+            parts += [(f" {wall} ", Role.FAINT), *group]
+            used += size
+    return parts
