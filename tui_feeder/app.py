@@ -362,7 +362,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         if any(alert.rings for alert in fresh):
             self.bell()
         if not isinstance(self.screen_stack[-1] if self.screen_stack else None, OverviewScreen):
-            self.note = f"! {alert_text(fresh[-1])} · a lists the alerts"
+            self.note = f"! {alert_text(fresh[-1], self.palette.zone)} · a lists the alerts"
             self._end_note(self.note, _NOTICE_SECONDS)
 
     def acknowledge_alerts(self) -> None:

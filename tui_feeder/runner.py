@@ -223,6 +223,7 @@ def ui_settings(loaded: LoadedConfig) -> UiSettings:
         symbol_set=ui.symbol_set,
         colors=ui.colors,
         slow=ui.slow,
+        timezone=ui.timezone,
     )
 
 

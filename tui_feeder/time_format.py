@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 _MINUTE_MS = 60_000
 _DAY_SECONDS = 86_400
@@ -79,6 +79,73 @@ def _within(ms: int, value: object) -> int:
     if not 0 <= ms < _END_MS:
         raise ValueError(f"{value} lies outside the years 1970 to 2199")
     return ms
+
+
+def time_zone(name: str) -> tzinfo | None:
+    """Finds a time zone.
+
+    Args:
+        name: ``UTC``, ``local`` for that of this machine, or a name such as ``Europe/Berlin``.
+
+    Returns:
+        The zone; None for this machine's, as :meth:`datetime.datetime.fromtimestamp` understands it.
+
+    Raises:
+        ValueError: there is no such zone.
+    """
+    if name == "UTC":
+        return UTC
+    if name == "local":
+        return None
+    from zoneinfo import ZoneInfo  # few need it
+
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError(
+            f'{name!r} is not a time zone: write "UTC", "local" or a name such as "Europe/Berlin"'
+            " (on a small system the package tzdata may be missing)"
+        ) from error
+
+
+def parse_moment(text: str, now: int, zone: tzinfo | None) -> int:
+    """Parses what a user types to go to a time.
+
+    Args:
+        text: ``14:30`` (the last one), ``02-03``, ``02-03 14:30``, ``2026-02-03``, ``2026-02-03 14:30``, RFC
+            3339 with a zone, or ``-4h``, ``-3d``, ``-90m`` before now.
+        now: ms.
+        zone: of what names none; None for this machine's.
+
+    Returns:
+        ms.
+
+    Raises:
+        ValueError: none of these, or no such time; the text names the forms.
+    """
+    text = text.strip()
+    if back := re.fullmatch(r"-(\d{1,6})([mhd])", text):
+        return now - int(back[1]) * _UNITS[back[2]] * 1000
+    found = re.fullmatch(r"(?:(?:(\d{4})-)?(\d{1,2})-(\d{1,2}))?(?:(?:^|[ T])(\d{1,2}):(\d{2}))?", text)
+    if not text or found is None:
+        try:
+            return parse_time(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a time: 14:30, 02-03, 2026-02-03 14:30, -4h, -3d") from None
+    year, month, day, hour, minute = (None if part is None else int(part) for part in found.groups())
+    today = datetime.fromtimestamp(now / 1000, zone)
+    try:
+        wanted = datetime(
+            year or today.year, month or today.month, day or today.day, hour or 0, minute or 0, tzinfo=zone
+        )
+        at = round(wanted.timestamp() * 1000)
+        if at > now and month is None:
+            at = round((wanted - timedelta(days=1)).timestamp() * 1000)
+        elif at > now and year is None:
+            at = round(wanted.replace(year=wanted.year - 1).timestamp() * 1000)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ValueError(f"{text!r} is not a time: {error}") from error
+    return _within(at, text)
 
 
 def ceil_to_minute(ms: int) -> int:

@@ -52,8 +52,16 @@ FORBIDDEN = re.compile(rf"\b(?:{'|'.join(SLANG)})\b", re.IGNORECASE)
 
 #: Keys of records on disk, which keep the names of the first formats.
 RECORDS = ("basis ",)
-#: The trader's word: what a future costs over the same pair in spot, as a field and as its column.
-TRADING = ("basis", "BASIS", "Basis, the future over spot")
+#: The trader's word: what a future costs over the same pair in spot, as field, column, and line of the chart.
+TRADING = (
+    "basis",
+    "BASIS",
+    "Basis, the future over spot",
+    "chart.basis",
+    "Show or hide the basis of the future over spot",
+    "a basis needs both markets: follow the future and its pair in spot",
+    "future / spot - 1 of the same bar, in basis points (bp); b hides it",
+)
 #: Old names of modules that are still understood, and names in code: those of records on disk stay.
 NAMES = re.compile(r"tui_feeder\.[a-z_.]+|`[^`]+`")
 

@@ -16,6 +16,7 @@ from tui_feeder.commands.options import (
     SocketOption,
     SymbolSetOption,
     ThemeOption,
+    TimeZoneOption,
     load_config,
 )
 from tui_feeder.errors import ExitCode
@@ -29,6 +30,7 @@ def attach(
     theme: ThemeOption = None,
     colors: ColorsOption = None,
     symbol_set: SymbolSetOption = None,
+    timezone: TimeZoneOption = None,
 ) -> None:
     """Show the screens of a feeder that runs already.
 
@@ -47,7 +49,8 @@ def attach(
         typer.echo("feeder-tui: attach needs a terminal; scripts use feeder-tui status --json", err=True)
         raise typer.Exit(ExitCode.BAD_INPUT)
     with reported_failures():
-        look = {"ui.theme": theme, "ui.colors": colors, "ui.symbol_set": symbol_set}
+        look = {"ui.theme": theme, "ui.colors": colors, "ui.symbol_set": symbol_set,
+                "ui.timezone": timezone}  # fmt: skip
         loaded = load_config(config, {"ui.refresh_hz": hz, "ui.slow": slow, **look})
         from tui_feeder.commands import attach_run
 

@@ -92,6 +92,12 @@ SymbolSetOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--symbols-set", help="Drawing characters: auto, braille, block or ascii.", metavar="SET"),
 ]
+TimeZoneOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--timezone", help="Of all times on the screens: UTC, local or as Europe/Berlin.", metavar="ZONE"
+    ),
+]
 
 
 def split_symbols(symbols: str | None) -> list[str] | None:

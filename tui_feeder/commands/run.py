@@ -24,6 +24,7 @@ from tui_feeder.commands.options import (
     SymbolSetOption,
     SymbolsOption,
     ThemeOption,
+    TimeZoneOption,
     config_flags,
     load_config,
 )
@@ -91,6 +92,7 @@ def run(
     theme: ThemeOption = None,
     colors: ColorsOption = None,
     symbol_set: SymbolSetOption = None,
+    timezone: TimeZoneOption = None,
     on_ui_crash: Annotated[
         AfterScreen,
         typer.Option(
@@ -141,7 +143,8 @@ def run(
             typer.echo("feeder-tui: this is not a terminal: running without the screen (--no-ui)", err=True)
         if theme is not None and headless:  # a screen refuses it by itself
             _require_theme(theme)
-        look = {"ui.theme": theme, "ui.colors": colors, "ui.symbol_set": symbol_set}
+        look = {"ui.theme": theme, "ui.colors": colors, "ui.symbol_set": symbol_set,
+                "ui.timezone": timezone}  # fmt: skip
         flags = config_flags(storage, symbols, log_level) | {"ui.refresh_hz": hz, "ui.slow": slow, **look}
         reload = (lambda: load_config(config, flags)) if not demo else None
         options = runner.Options(

@@ -9,6 +9,7 @@ from tui_feeder.addresses import ProxyAddress, is_url
 from tui_feeder.configuration.values import Rule, between
 from tui_feeder.safe_text import to_toml
 from tui_feeder.spelling import did_you_mean
+from tui_feeder.time_format import time_zone
 
 #: Markets that a symbol may name before a colon. The first is that of a symbol that names none.
 MARKETS = ("usdm", "spot", "coinm")
@@ -52,11 +53,26 @@ def _without_usual_market(text: str) -> str:
     return text.removeprefix(f"{MARKETS[0]}:")
 
 
+def _is_time_zone(text: str) -> bool:
+    try:
+        time_zone(text)
+    except ValueError:
+        return False
+    return True
+
+
 _SOME = Rule(", at least one", lambda values: len(values) > 0)
 _UNIQUE = Rule(", each once", lambda values: len(set(values)) == len(values), remedy=_first_repeated)
 
 Seconds: TypeAlias = Annotated[float, between(0.001, 86_400)]
 Line: TypeAlias = Annotated[str, Rule(", one line, not empty", _is_one_line)]
+TimeZoneName: TypeAlias = Annotated[
+    str,
+    Rule(
+        ' that is "UTC", "local" or a name as "Europe/Berlin" (a small system may lack the package tzdata)',
+        _is_time_zone,
+    ),
+]
 Arguments: TypeAlias = Annotated[tuple[Line, ...], Rule("", lambda values: len(values) <= 64)]
 HttpUrl: TypeAlias = Annotated[str, _url("http", "https")]
 WebSocketUrl: TypeAlias = Annotated[str, _url("ws", "wss")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from functools import partial
 
 from tui_feeder.monitor import AlertView, Snapshot
@@ -37,17 +38,18 @@ class AlertNotices:
         return fresh
 
 
-def alert_text(alert: AlertView) -> str:
+def alert_text(alert: AlertView, zone: tzinfo | None) -> str:
     """Writes an alert in one line.
 
     Args:
         alert: that went off.
+        zone: time zone; None for this machine's.
 
     Returns:
         Its time, symbol and text.
     """
     symbol = f"{alert.symbol} " if alert.symbol is not None and alert.symbol not in alert.text else ""
-    return f"{cells.clock_text(alert.at)} {symbol}{alert.text}"
+    return f"{cells.clock_text(alert.at, zone=zone)} {symbol}{alert.text}"
 
 
 def alert_list(host: ScreenHost) -> Popup:
@@ -64,7 +66,7 @@ def alert_list(host: ScreenHost) -> Popup:
     choices = [
         Choice(
             "",
-            f"{' ' if alert.acknowledged else '!'} {alert_text(alert)}",
+            f"{' ' if alert.acknowledged else '!'} {alert_text(alert, host.palette.zone)}",
             partial(_acknowledge, host, alert),
         )
         for alert in alerts
@@ -81,4 +83,4 @@ def _acknowledge(host: ScreenHost, alert: AlertView) -> None:
     host.monitor.acknowledge(alert.number)
     if alert.symbol is not None:
         host.select(alert.symbol)
-    host.show_note(f"acknowledged: {alert_text(alert)}")
+    host.show_note(f"acknowledged: {alert_text(alert, host.palette.zone)}")

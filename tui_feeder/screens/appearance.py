@@ -1,4 +1,4 @@
-"""How the screen looks: theme, symbols and colours in force, and the user's own files of themes and keys."""
+"""How the screen looks: theme, symbols, colours and time zone in force, and the user's themes and keys."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from tui_feeder.screens.keymap import FILE_NAME, read_keymap
 from tui_feeder.terminal import color_system, detect_symbol_set
+from tui_feeder.time_format import time_zone
 from tui_feeder.widgets.color_themes.themes import DEFAULT_THEME, Themes, modified
 from tui_feeder.widgets.palette import GLYPHS, Palette
 
@@ -28,6 +29,7 @@ class UiSettings:
     symbol_set: str = "auto"  # auto | braille | block | ascii
     colors: str = "auto"  # auto | truecolor | 256 | 16 | none
     slow: bool = False  # one tick a second, ages in whole seconds
+    timezone: str = "UTC"  # of all times on the screens: UTC, local, or a name as Europe/Berlin
     theme_stated: bool = True  # False: the theme of the last run goes before ``theme``
 
     @property
@@ -47,7 +49,8 @@ class Appearance:
         folder: of the user's configuration.
 
     Raises:
-        ValueError: a theme, symbol set or colour setting that does not exist; the text lists what does.
+        ValueError: a theme, symbol set, colour setting or time zone that does not exist; the text lists what
+            does.
     """
 
     def __init__(self, settings: UiSettings, saved_theme: str | None, folder: Path | None) -> None:
@@ -61,6 +64,7 @@ class Appearance:
         self._glyphs = GLYPHS[_symbol_set(settings.symbol_set)]
         self._keys = folder / FILE_NAME if folder is not None else None
         self._stamp: object = None
+        self._zone = time_zone(settings.timezone)
         self.palette = self._palette()
 
     @property
@@ -126,7 +130,7 @@ class Appearance:
     def _palette(self) -> Palette:
         return Palette(
             self._theme.styles, self._theme.background, self._glyphs, self.colored,
-            mixes_colors=self._system != "standard",
+            zone=self._zone, mixes_colors=self._system != "standard",
         )  # fmt: skip
 
 

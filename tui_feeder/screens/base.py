@@ -30,8 +30,6 @@ from tui_feeder.widgets.popup import Choice, Overlay
 #: Columns and rows below which a page shows what is needed.
 MINIMUM = Size(80, 24)
 
-_CLOCK = 10  # cells
-
 #: What lies over what, where it is not the ground.
 _LAYERS = {"popup": 1}
 
@@ -193,9 +191,10 @@ class FeederScreen(Screen[None], inherit_bindings=False):
             plan: dict[Widget, Region] = {self._page: size.region}
         else:
             last = size.height - 1
+            clock = len(self._time(self.host.snapshot)) + 1
             plan = {
-                self._status: Region(0, 0, size.width - _CLOCK, 1),
-                self._clock: Region(size.width - _CLOCK, 0, _CLOCK, 1),
+                self._status: Region(0, 0, size.width - clock, 1),
+                self._clock: Region(size.width - clock, 0, clock, 1),
                 self._keys: Region(0, last, size.width, 1),
                 **self.place(size),
             }
@@ -216,22 +215,31 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         if self._status not in self.plan:  # a tick came before the placement for this size
             return
         palette, width = self.palette, self.app.size.width
+        clock = self.plan[self._clock].width
         status = status_line(
             snapshot,
             self.shown_symbols(snapshot),
             self.host.frozen,
             str(self.app.title),
-            width - _CLOCK - 1,
+            width - clock - 1,
             palette.glyphs,
             self.host.market,
+            palette.zone,
         )
-        self._status.show([palette.strip(status, width - _CLOCK)])
-        clock = cells.clock_text(snapshot.exchange_time, seconds=True) + "Z "
-        self._clock.show([palette.cell(clock, Role.TEXT, _CLOCK)])
+        self._status.show([palette.strip(status, width - clock)])
+        time = f"{self._time(snapshot)} "
+        if len(time) != clock:  # summer time has begun or ended
+            self.call_later(self.replan)
+        self._clock.show([palette.cell(time, Role.TEXT, clock)])
         note = self.host.note if self._typing is None else ""
         self._keys.show([palette.strip([(f" {note}", Role.WARN)] if note else self.bottom(width), width)])
         self.paint(snapshot)
         self._draw_popup()
+
+    def _time(self, snapshot: Snapshot) -> str:
+        """The time of the exchange with its zone: as long all day, but not all year."""
+        now, zone = snapshot.exchange_time, self.palette.zone
+        return cells.clock_text(now, True, zone) + cells.zone_text(now, zone)
 
     def _draw_popup(self) -> None:
         if self.popup is not None and (region := self.plan.get(self._front)) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -13,8 +14,16 @@ from tui_feeder.monitor import Snapshot
 from tui_feeder.screens.base import FeederScreen, split_region
 from tui_feeder.screens.export import Table, bars_table
 from tui_feeder.screens.host import ScreenHost
+from tui_feeder.time_format import parse_moment
+from tui_feeder.widgets import cells
 from tui_feeder.widgets.chart import Chart, ChartSize
+from tui_feeder.widgets.comparison import basis_pair
 from tui_feeder.widgets.panel import Panel
+from tui_feeder.widgets.popup import Choice, Popup, Prompt
+
+#: Cells from which all values of a bar have room in one line.
+_ONE_LINE = 190
+_LONGEST_TIME = 40
 
 
 def chart_bindings(group: str) -> tuple[Binding, ...]:
@@ -83,6 +92,12 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
                 tooltip="Symbol above"),
         Binding("down", "move(1)", "symbol", show=False, key_display="↓", id="chart.down",
                 tooltip="Symbol below"),
+        Binding("g", "go_to", "go to", id="chart.go_to", tooltip="Go to a time"),
+        Binding("C", "compare", "compare", id="chart.compare",
+                tooltip="Compare with another symbol, in %; again: no longer"),
+        Binding("l", "log", "log", show=False, id="chart.log", tooltip="Logarithmic or linear price axis"),
+        Binding("b", "basis", "basis", show=False, id="chart.basis",
+                tooltip="Show or hide the basis of the future over spot"),
         *chart_bindings("chart"),
     ]  # fmt: skip
 
@@ -93,6 +108,7 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
         self._candles = Panel(id="chart")
         self._edge = Panel(id="edge")
         self._profile = Panel(id="profile")
+        self._with_basis = True
 
     def panels(self) -> Iterable[Panel]:
         """Title, read-out, and the three parts of the chart."""
@@ -102,12 +118,13 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
         """See :meth:`tui_feeder.screens.base.FeederScreen.place`."""
         width, height = size
         profile = self._profile_width(width)
-        rows = height - 4
+        described = _read_out_rows(width)
+        top, rows = 2 + described, height - 3 - described
         return {
             self._title: Region(0, 1, width, 1),
-            self._read_out: Region(0, 2, width, 1),
-            **split_region(self._candles, self._edge, Region(0, 3, width - profile, rows), self.chart.edge),
-            self._profile: Region(width - profile, 3, profile, rows),
+            self._read_out: Region(0, 2, width, described),
+            **split_region(self._candles, self._edge, Region(0, top, width - profile, rows), self.chart.edge),
+            self._profile: Region(width - profile, top, profile, rows),
         }
 
     def _profile_width(self, width: int) -> int:
@@ -117,8 +134,14 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
         """See :meth:`tui_feeder.screens.base.FeederScreen.paint`."""
         width, height = self.app.size
         view = self.host.grid.view
-        profile, rows = self._profile_width(width), height - 4
-        size = ChartSize(width - profile, profile, rows, volume=max(2, rows // 7))
+        described = _read_out_rows(width)
+        profile, rows = self._profile_width(width), height - 3 - described
+        names = {other.symbol for other in snapshot.symbols}
+        paired = view is not None and basis_pair(view.symbol, names) is not None
+        basis = max(3, rows // 8) if self._with_basis and paired else 0
+        if self.chart.compared not in names or (view is not None and self.chart.compared == view.symbol):
+            self.chart.compared = None
+        size = ChartSize(width - profile, profile, rows, volume=max(2, rows // 7), basis=basis)
         strips = self.chart.paint(snapshot, view, self.host.timeframe, size, self.palette)
         self._title.show(strips.title)
         self._candles.show(strips.chart)
@@ -126,16 +149,16 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
         self._profile.show(strips.profile)
         shown = view is not None and len(self.chart.bars)
         read_out = (
-            self.chart.read_out(view, self.palette, width)
+            self.chart.read_out(snapshot, view, self.palette, width, described)
             if view and shown
-            else self.palette.strip([], width)
+            else [self.palette.strip([], width)] * described
         )
-        self._read_out.show([read_out])
+        self._read_out.show(read_out)
 
     def selected_text(self) -> str:
         """The read-out."""
         view = self.host.grid.view
-        text = self._read_out.strips[0].text.strip() if self._read_out.strips else ""
+        text = "  ".join(strip.text.strip() for strip in self._read_out.strips).strip()
         return f"{view.symbol} {text}" if view is not None and text else ""
 
     def table(self) -> Table | None:
@@ -144,6 +167,8 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
         if view is None:
             return None
         lines = [(line.name, line.values) for line in self.chart.lines]
+        if len(self.chart.basis.values):
+            lines.append(("basis_bp", self.chart.basis.values.tolist()))
         return bars_table(view.symbol, self.host.timeframe, self.chart.bars, lines)
 
     @property
@@ -172,3 +197,51 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
         """Look at the newest bars, without a crosshair."""
         self.chart.follow()
         self.draw()
+
+    def action_go_to(self) -> None:
+        """Asks for a time."""
+        hint = "14:30, 02-03, 2026-02-03 14:30, -4h, -3d"
+        zone = cells.zone_text(self.host.snapshot.exchange_time, self.palette.zone).strip()
+        title = f"Go to a time ({'UTC' if zone == 'Z' else zone})"
+        self.open_popup(Prompt(title, "", _LONGEST_TIME, hint, self._go_to))
+
+    def _go_to(self, text: str) -> str | None:
+        try:
+            moment = parse_moment(text, self.host.snapshot.exchange_time, self.palette.zone)
+        except ValueError as fault:
+            return str(fault)
+        return self.chart.go_to(moment, self._first)
+
+    def action_compare(self) -> None:
+        """Asks for the symbol to compare with, or ends the comparison."""
+        view = self.host.grid.view
+        if self.chart.compared is not None or view is None:
+            self._compare(None)
+            return
+        names = [other.symbol for other in self.host.snapshot.symbols if other.symbol != view.symbol]
+        choices = [Choice("", name, partial(self._compare, name)) for name in names]
+        self.open_popup(Popup(f"Compare {view.symbol} with", choices, searched=True))
+
+    def _compare(self, symbol: str | None) -> None:
+        self.chart.compared = symbol
+        self.draw()
+
+    def action_log(self) -> None:
+        """A logarithmic or linear price axis."""
+        self.chart.log = not self.chart.log
+        self.draw()
+
+    def action_basis(self) -> None:
+        """Shows or hides the basis."""
+        view = self.host.grid.view
+        names = {other.symbol for other in self.host.snapshot.symbols}
+        if view is None or basis_pair(view.symbol, names) is None:
+            self.host.show_note("a basis needs both markets: follow the future and its pair in spot", 4.0)
+            return
+        self._with_basis = not self._with_basis
+        self.draw()
+
+
+def _read_out_rows(width: int) -> int:
+    """Lines that all values of a bar need."""
+    return 1 if width >= _ONE_LINE else 2

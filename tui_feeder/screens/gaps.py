@@ -87,7 +87,9 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
             gap = snapshot.gaps[at]
             parts = [(f"  {gap.symbol} ", Role.STRONG)]
             if gap.closed_at is not None:
-                parts.append((f"filled at {cells.clock_text(gap.closed_at, seconds=True)}; ", Role.OK))
+                parts.append(
+                    (f"filled at {cells.clock_text(gap.closed_at, True, self.palette.zone)}; ", Role.OK)
+                )
             parts.append((gap_reason(gap), Role.TEXT))
         self._detail.show([self.palette.strip(parts, width)])
 

@@ -18,7 +18,7 @@ _HEADER: tuple[Entry, ...] = (
     ("gaps 3!", "open gaps in the candles: screen 4"),
     ("alerts 2!", "alerts nobody has acknowledged: a lists them"),
     ("rest 61/2400", "weight of this minute's REST requests, and the exchange's limit"),
-    ("14:03:22Z", "time of the exchange, UTC"),
+    ("14:03:22Z", "time of the exchange; Z: UTC, else as ui.timezone has it"),
 )
 _TREND: tuple[Entry, ...] = (
     ("~", "warming up: too few bars, or bars missing, for an indicator to be settled"),
@@ -49,6 +49,13 @@ _CHART: tuple[Entry, ...] = (
     ("e21 e89", "EMA of 21 and of 89 closes"),
     ("O H L C", "open, high, low, close of the bar"),
     ("V, vol", "volume of the bar, in the base asset"),
+    ("range", "from the low to the high of the bar, in % of the low"),
+    ("quote", "traded in the bar, in the quote asset"),
+    ("trades", "trades of the bar"),
+    ("buy", "share of the volume that takers bought, in %"),
+    ("to now", "last price against the close of the bar, in %"),
+    ("since left, vs", "C compares: change of both symbols since the first bar in sight, in %; the axis too"),
+    ("basis", "future / spot - 1 of the same bar, in basis points (bp); b hides it"),
     ("partial*", "minutes of the bar are missing"),
     ("POC VAH VAL VWAP", "levels of the day's profile: point of control, value area high and low, "
                          "volume-weighted average price"),

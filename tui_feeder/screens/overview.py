@@ -203,7 +203,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         if self._input.typed is not None:
             return self._input.help(width)
         note = self.grid.lists.notes.get(self.grid.selected or "")
-        news = news_line(snapshot, self.grid.view, self.palette.glyphs)
+        news = news_line(snapshot, self.grid.view, self.palette.glyphs, self.palette.zone)
         if note and not any(role in (Role.WARN, Role.ERROR) for _, role in news):
             return [(f"{self.palette.glyphs.note} {self.grid.selected}: ", Role.ACCENT), (note, Role.TEXT)]
         return news

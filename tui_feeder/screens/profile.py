@@ -15,7 +15,7 @@ from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.export import Table
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.candles import paint_price_axis
+from tui_feeder.widgets.axes import paint_price_axis
 from tui_feeder.widgets.chart import axis_width
 from tui_feeder.widgets.histogram import paint_profile
 from tui_feeder.widgets.palette import Part, Role

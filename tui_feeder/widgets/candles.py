@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +12,10 @@ from textual.strip import Strip
 from tui_feeder.monitor import Rows
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Palette, Part, Role
-from tui_feeder.widgets.scale import PriceScale, price_ticks, time_step
+from tui_feeder.widgets.scale import PriceScale
 
 #: Columns at the right that no candle enters: names of the lines stand there.
 MARGIN = 4
-
-DAY_MS = 86_400_000
 
 #: Columns up to which rows of a canvas are alike often enough to be kept.
 _NARROW = 12
@@ -206,7 +204,7 @@ def _draw_lines(
 ) -> None:
     """The lines, the first of them in front."""
     for order, line in reversed(list(enumerate(lines))):
-        _draw_line(canvas, line, columns, pitch, scale, palette, order)
+        draw_line(canvas, line, columns, pitch, scale, palette, order)
 
 
 def missing_columns(bars: Rows, slots: Slots) -> list[int]:
@@ -323,21 +321,32 @@ def _halves(scale: PriceScale, high: float, low: float) -> tuple[int, int]:
     return top, max(top, math.ceil(scale.position(low) * 2) - 1)
 
 
-def _draw_line(
+def draw_line(
     canvas: Canvas,
     line: Line,
     columns: Sequence[int],
     pitch: int,
     scale: PriceScale,
     palette: Palette,
-    order: int,
+    order: int = 0,
 ) -> None:
+    """Draws a line from bar to bar; it is interrupted where a value or a bar is missing.
+
+    Args:
+        canvas: the canvas.
+        line: one value for each of ``columns``.
+        columns: of the bars, ascending.
+        pitch: columns between neighbours.
+        scale: values to rows.
+        palette: styles and symbols.
+        order: 0 for the line in front; chooses its sign where lines are not drawn in dots.
+    """
     if not palette.glyphs.braille:
         aside = 1 if pitch > 1 else 0  # beside the candle, not under it
         for x, value in zip(columns, line.values, strict=True):
             row = None if math.isnan(value) else scale.row(value)
             if row is not None and 0 <= x + aside < canvas.width:
-                canvas.put(x + aside, row, palette.glyphs.dots[min(order, 1)], line.role)
+                canvas.put(x + aside, row, palette.glyphs.dots[min(order, 2)], line.role)
         return
     dots: dict[tuple[int, int], int] = {}
     before: tuple[int, float] | None = None
@@ -381,116 +390,6 @@ def _name_line(canvas: Canvas, line: Line, scale: PriceScale, taken: set[int]) -
             for i, character in enumerate(cells.fit(line.name, MARGIN - 1)):
                 canvas.put(canvas.width - MARGIN + 1 + i, at, character, line.role)
             return
-
-
-def paint_price_axis(
-    scale: PriceScale,
-    last: float | None,
-    decimals: int,
-    width: int,
-    palette: Palette,
-    cursor: float | None = None,
-) -> list[Strip]:
-    """Paints round prices beside their rows, the last price at its own row, and a crosshair's.
-
-    A last price off the axis stands at the edge it lies beyond, with an arrow.
-
-    Args:
-        scale: prices to rows.
-        last: the last price.
-        decimals: of the last price.
-        width: cells.
-        palette: styles and symbols.
-        cursor: price under the crosshair.
-
-    Returns:
-        ``scale.rows`` strips of ``width`` cells.
-    """
-    glyphs = palette.glyphs
-    labels: dict[int, str] = {}
-    ticks, needed = price_ticks(scale, 2 if scale.rows < 12 else 3)
-    for price in ticks:
-        row = scale.row(price)
-        if row is not None:
-            labels[row] = cells.price_text(price, needed, width - 1)
-    at, sign = None, glyphs.pointer
-    if last is not None:
-        at = scale.row(last)
-        if at is None:
-            at, sign = (0, "↑") if last > scale.high else (scale.rows - 1, "↓")
-    pointed = None if cursor is None else scale.row(cursor)
-    result = []
-    for row in range(scale.rows):
-        if row == pointed and cursor is not None:
-            text = cells.fit(cells.price_text(cursor, decimals, width - 1), width - 1, right=True)
-            parts: list[Part] = [(text, Role.ACCENT), (glyphs.tick, Role.ACCENT)]
-        elif row == at and last is not None:
-            text = cells.fit(cells.price_text(last, decimals, width - 1), width - 1, right=True)
-            parts = [(text, Role.STRONG), (sign, Role.STRONG)]
-        elif row in labels:
-            text = cells.fit(labels[row], width - 1, right=True)
-            parts = [(text, Role.MUTED), (glyphs.tick, Role.FAINT)]
-        else:
-            parts = [(" " * (width - 1), Role.TEXT), (glyphs.wall, Role.FAINT)]
-        result.append(palette.line(tuple(parts), width))
-    return result
-
-
-def paint_time_axis(
-    bars: Rows, slots: Slots, palette: Palette, cursor: int | None = None, partial: Collection[int] = ()
-) -> Strip:
-    """Paints times under their candles, ``!`` under a missing bar, ``*`` under one that lacks minutes.
-
-    Args:
-        bars: rows of dtype ROW in order of time.
-        slots: times to columns.
-        palette: styles and symbols.
-        cursor: open time of the slot under the crosshair, shown instead of what would stand there.
-        partial: open times of the bars that lack minutes.
-
-    Returns:
-        One strip.
-    """
-    width, pitch = slots.width, slots.pitch
-    rule = [(palette.glyphs.rule, Role.FAINT)] * width
-    step = time_step(slots.timeframe, math.ceil(9 / pitch)) * 1000
-    missing = set(missing_columns(bars, slots))
-    marked = {slots.column(moment) for moment in partial}
-    times = bars["open_time"]
-    first = slots.column(int(times[0])) if len(times) else slots.last
-    free = 0
-    for x in range(first + max(0, math.ceil(-first / pitch)) * pitch, slots.last + 1, pitch):
-        moment = slots.newest - (slots.last - x) // pitch * slots.frame
-        text = cells.clock_text(moment) if moment % DAY_MS else cells.date_text(moment)[5:]
-        covered = range(x + 1, x + len(text))  # by the label: no mark may be among them
-        if moment in partial:
-            rule[x] = ("*", Role.PARTIAL)
-        elif moment % step == 0 and x >= free and x + len(text) <= width and not marked & set(covered):
-            rule[x : x + len(text)] = [(c, Role.MUTED) for c in text]
-            free = x + len(text) + 1
-        elif x in missing and x >= free:
-            rule[x] = ("!", Role.WARN)
-    if cursor is not None:
-        text = f" {cells.date_text(cursor)[5:]} {cells.clock_text(cursor)} "
-        x = min(max(0, slots.column(cursor) - len(text) // 2), width - len(text))
-        rule[x : x + len(text)] = [(c, Role.ACCENT) for c in text]
-        for side in (range(x - 1, -1, -1), range(x + len(text), width)):  # what is left of labels it cut
-            for i in side:
-                if rule[i][1] is not Role.MUTED:
-                    break
-                rule[i] = (palette.glyphs.rule, Role.FAINT)
-    return palette.strip(_joined(rule), width)
-
-
-def _joined(pieces: Sequence[Part]) -> list[Part]:
-    """Neighbours of one role as one piece."""
-    result: list[Part] = []
-    for text, role in pieces:
-        if result and result[-1][1] is role:
-            result[-1] = (result[-1][0] + text, role)
-        else:
-            result.append((text, role))
-    return result
 
 
 def price_range(bars: Rows) -> tuple[float, float]:

@@ -5,7 +5,7 @@ Every function takes None for *unknown* and gives the unknown sign for it, never
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from rich.cells import cell_len, set_cell_size
 
@@ -193,29 +193,96 @@ def bytes_text(value: int) -> str:
     return f"{value / 1e9:.1f} GB"
 
 
-def clock_text(milliseconds: int | None, seconds: bool = False) -> str:
-    """Formats a time of day in UTC, ``13:41`` or ``13:41:07``.
+def clock_text(milliseconds: int | None, seconds: bool = False, zone: tzinfo | None = UTC) -> str:
+    """Formats a time of day, ``13:41`` or ``13:41:07``.
 
     Args:
         milliseconds: the moment, ms; None if unknown.
         seconds: show seconds.
+        zone: time zone; None for this machine's.
 
     Returns:
         The text.
     """
     if milliseconds is None:
         return UNKNOWN
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    moment = datetime.fromtimestamp(milliseconds / 1000, zone)
     return moment.strftime("%H:%M:%S" if seconds else "%H:%M")
 
 
-def date_text(milliseconds: int) -> str:
-    """Formats a date in UTC, ``2026-02-03``.
+def date_text(milliseconds: int, zone: tzinfo | None = UTC) -> str:
+    """Formats a date, ``2026-02-03``.
 
     Args:
         milliseconds: the moment, ms.
+        zone: time zone; None for this machine's.
 
     Returns:
         The text.
     """
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(milliseconds / 1000, zone).strftime("%Y-%m-%d")
+
+
+def moment_text(milliseconds: int, zone: tzinfo | None = UTC, seconds: bool = False) -> str:
+    """Formats day and time, ``02-03 13:41``.
+
+    Args:
+        milliseconds: the moment, ms.
+        zone: time zone; None for this machine's.
+        seconds: show seconds.
+
+    Returns:
+        The text.
+    """
+    moment = datetime.fromtimestamp(milliseconds / 1000, zone)
+    return moment.strftime("%m-%d %H:%M:%S" if seconds else "%m-%d %H:%M")
+
+
+def zone_offset(milliseconds: int, zone: tzinfo | None) -> int:
+    """Computes how far the clocks of a zone are ahead of UTC.
+
+    Args:
+        milliseconds: the moment, ms: of summer time or not.
+        zone: time zone; None for this machine's.
+
+    Returns:
+        ms; below 0 west of Greenwich.
+    """
+    if zone is UTC:
+        return 0
+    moment = datetime.fromtimestamp(milliseconds / 1000, zone)
+    offset = (moment if zone is not None else moment.astimezone()).utcoffset()
+    return 0 if offset is None else round(offset.total_seconds() * 1000)
+
+
+def zone_text(milliseconds: int, zone: tzinfo | None) -> str:
+    """Names a time zone in at most six cells: ``Z`` for UTC, ``CET``, ``+0530``.
+
+    Args:
+        milliseconds: the moment, ms: of summer time or not.
+        zone: time zone; None for this machine's.
+
+    Returns:
+        What follows a time of day.
+    """
+    if zone is UTC:
+        return "Z"
+    moment = datetime.fromtimestamp(milliseconds / 1000, zone)
+    name = (moment if zone is not None else moment.astimezone()).tzname() or ""
+    if name in ("UTC", "GMT"):
+        return "Z"
+    return f" {name}" if name.isascii() and len(name) <= 5 else f" {moment.astimezone(zone):%z}"
+
+
+def range_text(first: int, shown: int, total: int) -> str:
+    """Describes which part of a list is in sight, ``31-52 of 600``.
+
+    Args:
+        first: index of the first line in sight, from 0.
+        shown: lines in sight.
+        total: lines there are.
+
+    Returns:
+        The text; empty where everything is in sight.
+    """
+    return f"{first + 1:,}-{first + shown:,} of {total:,}" if shown < total else ""

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from textual.strip import Strip
 
 from tui_feeder.monitor import (
@@ -25,6 +26,8 @@ from tui_feeder.monitor import (
 )
 from tui_feeder.scanner.measures import timeframe_of
 from tui_feeder.widgets import cells
+from tui_feeder.widgets.axes import paint_price_axis, paint_time_axis
+from tui_feeder.widgets.basis_pane import BasisPane
 from tui_feeder.widgets.candles import (
     MARGIN,
     Canvas,
@@ -36,14 +39,14 @@ from tui_feeder.widgets.candles import (
     draw_cursor,
     draw_pins,
     draw_volume,
-    paint_price_axis,
-    paint_time_axis,
     price_range,
 )
+from tui_feeder.widgets.comparison import aligned_closes, basis_pair, first_common, rescaled
 from tui_feeder.widgets.histogram import paint_profile, profile_levels
 from tui_feeder.widgets.lines import EMA_ROLES, chart_title
 from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.panel import JoinedStrips
+from tui_feeder.widgets.read_out import BarValues, bar_groups, closed_bar, flowed, labelled, number_or_none
 from tui_feeder.widgets.scale import PriceScale, price_scale
 
 #: Alerts that are drawn, the newest.
@@ -60,6 +63,7 @@ class ChartSize:
     profile: int
     height: int  # rows of all of them, the time axis included, the title not
     volume: int = 0  # of these, for volume bars
+    basis: int = 0  # of these, for the basis of the future over spot
 
 
 @dataclass(slots=True)
@@ -79,16 +83,21 @@ class Chart:
         self.pitch = 2  # columns from one candle to the next
         self.cursor: int | None = None  # open time of the slot under the crosshair
         self.end: int | None = None  # exclusive end of the stretch looked at; None follows the newest
+        self.log = False  # equal distances on the price axis are equal ratios
+        self.compared: str | None = None  # another symbol, whose change in percent is drawn too
         self.bars: Rows = np.empty(0)
         self.lines: tuple[Line, ...] = ()
         self.partial: frozenset[int] = frozenset()  # open times of bars in sight that lack minutes
+        self.basis = BasisPane(monitor)
         self._monitor = monitor
+        self._others: NDArray[np.float64] = np.empty(0)  # closes of the symbol compared with
         self._fetched: object = None
         self._painted: object = None
         self._profile: ProfileView | None = None
         self._open: Rows = np.empty(0)
         self._canvas = Canvas(0, 0)
         self._volume = Canvas(0, 0)
+        self._basis = Canvas(0, 0)
         self._body: list[Strip] = []
         self._times: Strip | None = None
         self._histogram: list[Strip] = []
@@ -124,11 +133,11 @@ class Chart:
         Returns:
             The strips of its parts.
         """
-        if view is None or size.height < 2 + size.volume:
+        if view is None or size.height < 2 + size.volume + size.basis:
             return self._notice("no symbol selected", size, palette)
         axis = axis_width(view)
         room = size.width - axis
-        key = self._fetch(snapshot, view, timeframe, room)
+        key = self._fetch(snapshot, view, timeframe, room, size.basis > 0)
         result = ChartStrips(title=[self._title(snapshot, view, timeframe, size, palette)])
         if not len(self.bars):
             where = f"{timeframe_label(timeframe)} bar"
@@ -139,15 +148,18 @@ class Chart:
             return result
         mine = (a for a in snapshot.alerts if a.symbol == view.symbol and not a.acknowledged)
         self._pins = tuple(Pin(a.at, a.price) for a in mine)[-_PINS:]
-        painting = (key, size, id(palette), self.cursor, self._pins)
+        painting = (key, size, id(palette), self.cursor, self._pins, self.log)
         if painting != self._painted or self._left(view.price):
             self._paint_body(view, size, room, palette)
             self._painted = painting
         if self._scale is not None and self._times is not None:
             at = self.bar_at(self.cursor)
             pointed = None if at is None else float(self.bars["close"][at])
-            prices = paint_price_axis(self._scale, view.price, view.price_decimals, axis, palette, pointed)
+            prices = paint_price_axis(
+                self._scale, view.price, view.price_decimals, axis, palette, pointed, self._base
+            )
             left = [*prices, *self._volume_axis(axis, size.volume, palette)]
+            left += self.basis.axis(snapshot, axis, size.basis, palette)
             corner = palette.line(((" " * (axis - 1), Role.TEXT), (palette.glyphs.corner, Role.FAINT)), axis)
             body = [*self._body, self._times.crop(0, room - self.edge)]
             result.chart = self._joined.join([*left, corner], body)
@@ -160,12 +172,18 @@ class Chart:
     ) -> Strip:
         """The title, written again when a bar completes or something else of it changes."""
         width, state = size.width + size.profile, timeframe_of(view, timeframe)
-        key = (view.symbol, state, self.end, width, id(palette), view.profile_note, view.price_decimals)
+        key = (view.symbol, state, self.end, width, id(palette), view.profile_note, view.price_decimals,
+               self.log, self.compared)  # fmt: skip
         if key != self._titled[0]:
-            self._titled = key, chart_title(snapshot, view, timeframe, self.end, width, palette)
+            how = [f"vs {self.compared}"] if self.compared is not None else []
+            how += ["log scale"] if self.log else []
+            title = chart_title(snapshot, view, timeframe, self.end, width, palette, ", ".join(how))
+            self._titled = key, title
         return self._titled[1]
 
-    def _fetch(self, snapshot: Snapshot, view: SymbolView, timeframe: int, room: int) -> object:
+    def _fetch(
+        self, snapshot: Snapshot, view: SymbolView, timeframe: int, room: int, with_basis: bool
+    ) -> object:
         """Get the bars of the stretch looked at, if they may differ from those there are."""
         frame = timeframe * 1000
         self._until = ((view.last_closed or 0) + 60_000) // frame * frame
@@ -180,8 +198,12 @@ class Chart:
             if not 0 <= self._slots.column(self.cursor) <= self._slots.last:
                 self.cursor = None
         state = timeframe_of(view, timeframe)
+        names = {v.symbol for v in snapshot.symbols} if with_basis else ()
+        others = {self.compared, *(basis_pair(view.symbol, names) or ())} - {None, view.symbol}
+        theirs = tuple(v for v in snapshot.symbols if v.symbol in others) if others else ()
         key = (view.symbol, self._slots, self.end, view.last_closed, state and state.bar_time,
-               view.poc, view.vah, view.missing_minutes, view.stored)  # fmt: skip
+               view.poc, view.vah, view.missing_minutes, view.stored, with_basis, self.compared,
+               tuple((v.symbol, v.last_closed, v.stored) for v in theirs))  # fmt: skip
         if key == self._fetched and len(self.bars):
             return key
         self._fetched = key
@@ -195,6 +217,14 @@ class Chart:
             for period, series, role in zip(snapshot.ema_periods, values, EMA_ROLES, strict=False)
             if len(series) == len(self.bars)
         )
+        self._others = np.empty(0)
+        if self.compared is not None:
+            others_bars = self._monitor.bars(self.compared, timeframe, self._slots.count, end)
+            self._others = aligned_closes(self.bars, others_bars)
+        if with_basis:
+            self.basis.fetch(snapshot, view.symbol, self.bars, self._slots, end)
+        else:
+            self.basis.clear()
         self.partial = self._lacking(view.symbol, end, frame)
         day = None if self.end is None else (self.end - 1) // DAY_MS * DAY_MS
         self._profile = self._monitor.profile(view.symbol, day)
@@ -210,6 +240,12 @@ class Chart:
         lacking = (MinuteState.MISSING, MinuteState.FILLING, MinuteState.UNAVAILABLE)
         times = {end - (slots - i) * frame for i, state in enumerate(states) if state in lacking}
         return frozenset(times.intersection(self.bars["open_time"].tolist()))
+
+    @property
+    def _base(self) -> float | None:
+        """The close that the axis counts from in percent, where another symbol is compared with."""
+        first = first_common(self.bars, self._others) if len(self._others) else None
+        return None if first is None else float(self.bars["close"][first])
 
     def bar_at(self, time: int | None) -> int | None:
         """Finds a bar.
@@ -292,6 +328,26 @@ class Chart:
         self.end = None if end >= self._until else end
         self.cursor = None
 
+    def go_to(self, moment: int, first: int | None) -> str | None:
+        """Moves the crosshair to the bar of a moment, in the middle of the chart.
+
+        Args:
+            moment: ms.
+            first: the oldest minute there is, ms; None if unknown.
+
+        Returns:
+            What is wrong with the moment; None if the chart is there.
+        """
+        slots = self._slots
+        at = moment - moment % slots.frame
+        if at >= self._until:
+            return "there is no completed bar of that time yet"
+        if first is not None and at < first - first % slots.frame:
+            return "that is before the first candle"
+        self.pan((at - slots.newest) / slots.frame / slots.count + 0.5, first)
+        self.cursor = at
+        return None
+
     def pan_to_start(self, first: int | None) -> None:
         """Moves to the oldest bars.
 
@@ -312,42 +368,55 @@ class Chart:
         if self._scale is None or price is None or self.end is not None or self._scale.row(price) is not None:
             return False
         low, high = price_range(self.bars)
-        return price_scale(low, high, self._scale.rows, [price]).row(price) is not None
+        return price_scale(low, high, self._scale.rows, [price], self.log).row(price) is not None
 
     def _paint_body(self, view: SymbolView, size: ChartSize, room: int, palette: Palette) -> None:
-        rows = size.height - size.volume - 1
+        rows = size.height - size.volume - size.basis - 1
         levels = profile_levels(self._profile) if self._profile is not None else []
         low, high = price_range(self.bars)
+        drawn = list(self.lines)
+        if self.compared is not None and len(self._others):
+            prices = rescaled(self.bars, self._others)
+            known = prices[~np.isnan(prices)]
+            if len(known):  # in sight in any case: it is what was asked for
+                low, high = min(low, float(known.min())), max(high, float(known.max()))
+            drawn.append(Line(short_name(self.compared), prices.tolist(), Role.STRONG))
         ends = [v for line in self.lines for v in line.values if not math.isnan(v)]
         held = [*ends, *(price for _, price, _ in levels)]
         if self.end is None and view.price is not None and not low <= view.price <= high:
             room_to_move = (high - low) * 0.05  # so that a price on its way out moves the axis seldom
             held += [view.price, view.price + (room_to_move if view.price > high else -room_to_move)]
-        self._scale = scale = price_scale(low, high, rows, held)
+        self._scale = scale = price_scale(low, high, rows, held, self.log)
         lines = [(price, role) for name, price, role in reversed(levels) if name != "VWAP"]
-        self._canvas = draw_candles(self.bars, self.lines, lines, scale, self._slots, palette)
+        self._canvas = draw_candles(self.bars, drawn, lines, scale, self._slots, palette)
         draw_pins(self._canvas, self._pins, scale, self._slots)
         self._volume = Canvas(room, size.volume)
         columns = self._slots.columns(self.bars)
         draw_volume(self._volume, columns, self.bars, self._most_volume, palette)
+        self._basis = self.basis.paint(columns, room, size.basis, self._slots, palette)
         if self.cursor is not None:
             at = self.bar_at(self.cursor)
             row = None if at is None else scale.row(float(self.bars["close"][at]))
             draw_cursor(self._canvas, self._slots.column(self.cursor), row, palette)
-            draw_cursor(self._volume, self._slots.column(self.cursor), None, palette)
+            for canvas in (self._volume, self._basis):
+                draw_cursor(canvas, self._slots.column(self.cursor), None, palette)
         split = room - self.edge
         self._body = [
             *self._canvas.part(0, split).strips(palette),
             *self._volume.part(0, split).strips(palette),
+            *self._basis.part(0, split).strips(palette),
         ]
         self._times = paint_time_axis(self.bars, self._slots, palette, self.cursor, self.partial)
         wall = palette.strip([(palette.glyphs.wall, Role.FAINT)], 1)
         blank = palette.strip([(palette.glyphs.wall, Role.FAINT)], size.profile)
         if self._profile is None or not size.profile:
-            self._histogram = [blank] * (rows + size.volume)
+            self._histogram = [blank] * (size.height - 1)
         else:
             bars = paint_profile(self._profile, scale, view.price_decimals, size.profile - 1, palette)
-            self._histogram = [*(Strip.join([wall, bar]) for bar in bars), *[blank] * size.volume]
+            self._histogram = [
+                *(Strip.join([wall, bar]) for bar in bars),
+                *[blank] * (size.height - 1 - rows),
+            ]
 
     @property
     def _most_volume(self) -> float:
@@ -364,7 +433,8 @@ class Chart:
             bar["open"], bar["close"], bar["volume"] = forming[0], forming[3], forming[4]
             draw_volume(volume, [at], bar, self._most_volume, palette)
             draw_pins(edge, self._pins, self._scale, self._slots, start)
-        return [*edge.strips(palette), *volume.strips(palette)]
+        basis = self._basis.part(start, self._canvas.width)
+        return [*edge.strips(palette), *volume.strips(palette), *basis.strips(palette)]
 
     def _volume_axis(self, width: int, rows: int, palette: Palette) -> list[Strip]:
         """The largest volume beside the highest bar."""
@@ -373,50 +443,58 @@ class Chart:
         top = palette.line(((text, Role.MUTED), (palette.glyphs.tick, Role.FAINT)), width)
         return [top, *[wall] * (rows - 1)][:rows]
 
-    def read_out(self, view: SymbolView, palette: Palette, width: int) -> Strip:
+    def read_out(
+        self, snapshot: Snapshot, view: SymbolView, palette: Palette, width: int, rows: int = 1
+    ) -> list[Strip]:
         """Describes the bar under the crosshair, else the one in progress, else the newest.
 
         Args:
+            snapshot: the newest one.
             view: the symbol.
             palette: styles and symbols.
             width: cells.
+            rows: lines; what does not fit in them is left out.
 
         Returns:
-            One strip.
+            ``rows`` strips.
         """
-        decimals = view.price_decimals
         at = self.bar_at(self.cursor)
         forming = self.forming(view) if self.cursor is None else None
         if at is None and forming is None:
             at = None if self.cursor is not None or not len(self.bars) else len(self.bars) - 1
         if forming is not None:
-            time, values, name = self._until, forming, "in progress"
+            bar = BarValues(self._until, *forming, "in progress")
         elif at is not None:
-            bar = self.bars[at]
-            time = int(bar["open_time"])
-            name = "closed"
-            values = (float(bar["open"]), float(bar["high"]), float(bar["low"]), float(bar["close"]),
-                      float(bar["volume"]))  # fmt: skip
+            row = self.bars[at]
+            bar = closed_bar(row, int(row["open_time"]) in self.partial)
         else:
             text = "no bar is stored here" if self.cursor is not None else ""
-            when = f" {cells.date_text(self.cursor)} {cells.clock_text(self.cursor)} " if self.cursor else " "
-            return palette.strip([(when, Role.ACCENT), (text, Role.WARN)], width)
-        opened, high, low, close, volume = values
-        change = (close / opened - 1) * 100 if opened else None
-        role = Role.UP if close > opened else Role.DOWN if close < opened else Role.FLAT
-        parts: list[Part] = [(f" {cells.date_text(time)[5:]} {cells.clock_text(time)} ", Role.ACCENT)]
-        if time in self.partial:
-            parts.append((" partial*: minutes are missing ", Role.PARTIAL))
-        for label, price in (("O", opened), ("H", high), ("L", low), ("C", close)):
-            parts += [(f" {label} ", Role.MUTED), (cells.price_text(price, decimals), Role.TEXT)]
-        parts += [(f" {cells.percent_text(change)}%", role), ("  V ", Role.MUTED),
-                  (cells.count_text(volume), Role.TEXT)]  # fmt: skip
-        if at is not None:
-            for line in self.lines:
-                value = None if math.isnan(line.values[at]) else line.values[at]
-                parts += [(f"  {line.name} ", Role.MUTED), (cells.price_text(value, decimals), line.role)]
-        parts.append((f"  {name}", Role.MUTED))
-        return palette.strip(parts, width)
+            when = cells.moment_text(self.cursor, palette.zone) if self.cursor is not None else ""
+            return flowed([[(when, Role.ACCENT)], [(text, Role.WARN)]], width, rows, palette)
+        main, more = bar_groups(bar, view.price, view.price_decimals, palette)
+        newest = len(self.bars) - 1 if at is None else at
+        for line in self.lines if at is not None else ():
+            text = cells.price_text(number_or_none(line.values[newest]), view.price_decimals)
+            main.append(labelled(line.name, text, line.role))
+        compared = self._compared_groups(newest)
+        if self.basis.pair is not None:
+            value = self.basis.now(snapshot) if at is None else float(self.basis.values[newest])
+            text = cells.UNKNOWN if math.isnan(value) else f"{value:+.1f} bp"
+            compared.append(labelled("basis", text, Role.ACCENT))
+        return flowed([*main, *compared, *more, [(bar.state, Role.MUTED)]], width, rows, palette)
+
+    def _compared_groups(self, at: int) -> list[list[Part]]:
+        """The changes of both symbols since the first common bar in sight."""
+        first = first_common(self.bars, self._others) if len(self._others) else None
+        if first is None or self.compared is None:
+            return []
+        closes = self.bars["close"]
+        changes = (closes[at] / closes[first], self._others[at] / self._others[first])
+        mine, theirs = (
+            cells.UNKNOWN if math.isnan(change) else f"{cells.percent_text((change - 1) * 100)}%"
+            for change in changes
+        )
+        return [labelled("since left", mine), labelled(self.compared, theirs, Role.STRONG)]
 
     def _caption(self, snapshot: Snapshot, width: int, palette: Palette) -> Strip:
         if self._profile is None:
@@ -434,6 +512,18 @@ class Chart:
             chart[size.height // 2] = palette.strip([(indent + text, Role.MUTED)], width)
         blanks = [[palette.strip([], cells_wide)] * size.height for cells_wide in (self.edge, size.profile)]
         return ChartStrips([palette.strip([], size.width + size.profile)], chart, *blanks)
+
+
+def short_name(symbol: str) -> str:
+    """Shortens the name of a symbol to what is written at the end of its line.
+
+    Args:
+        symbol: its name.
+
+    Returns:
+        Three letters.
+    """
+    return symbol.rpartition(":")[2].lstrip("0123456789")[:3] or symbol[:3]
 
 
 def axis_width(view: SymbolView) -> int:

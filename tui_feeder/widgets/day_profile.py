@@ -6,7 +6,7 @@ from textual.strip import Strip
 
 from tui_feeder.monitor import Monitor, ProfileView, SymbolView
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.candles import paint_price_axis
+from tui_feeder.widgets.axes import paint_price_axis
 from tui_feeder.widgets.chart import axis_width
 from tui_feeder.widgets.histogram import paint_profile
 from tui_feeder.widgets.palette import Palette, Part, Role

@@ -31,7 +31,7 @@ def heaviest_in_rows(profile: ProfileView, scale: PriceScale) -> list[float]:
     """
     weights, prices = np.asarray(profile.weights, dtype=float), profile.prices
     found = np.zeros(scale.rows)
-    at = np.floor((scale.high - prices) / (scale.high - scale.low) * scale.rows).astype(np.int64)
+    at = np.floor([scale.position(price) for price in prices.tolist()]).astype(np.int64)
     at[(at == scale.rows) & (prices >= scale.low)] = scale.rows - 1
     inside = (at >= 0) & (at < scale.rows)
     np.maximum.at(found, at[inside], weights[inside])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, tzinfo
 
 from rich.cells import cell_len
 from textual.strip import Strip
@@ -44,6 +45,7 @@ def status_line(
     width: int,
     glyphs: Glyphs,
     market: Sequence[Sequence[Part]] = (),
+    zone: tzinfo | None = UTC,
 ) -> list[Part]:
     """Writes the first line: is my data complete and live, which way does the market go.
 
@@ -55,6 +57,7 @@ def status_line(
         width: cells.
         glyphs: symbols.
         market: breadth and movers.
+        zone: time zone; None for this machine's.
 
     Returns:
         The groups that have room; the least important give way.
@@ -68,7 +71,8 @@ def status_line(
         state += f" {fraction * 100:.0f}%"
     if snapshot.state in _REPLAYED:
         at, doing = snapshot.exchange_time, "" if snapshot.state == "replay" else f" {snapshot.state}"
-        state = f"REPLAY{doing} {cells.date_text(at)} {cells.clock_text(at)} {snapshot.clock_rate:g}x"
+        state = f"REPLAY{doing} {cells.date_text(at, zone)} {cells.clock_text(at, zone=zone)}"
+        state += f" {snapshot.clock_rate:g}x"
     total = len(snapshot.symbols)
     count = f"{total}" if shown == total else f"{shown}/{total}"
     groups: list[Sequence[Part]] = [
@@ -143,20 +147,23 @@ def _gaps(snapshot: Snapshot) -> list[Part]:
     return [("gaps 0", Role.TEXT)]
 
 
-def news_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> list[Part]:
+def news_line(
+    snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs, zone: tzinfo | None = UTC
+) -> list[Part]:
     """Writes the one thing to know now: an alert, history, a gap, a late symbol, or that all is well.
 
     Args:
         snapshot: the newest one.
         view: of the selected symbol.
         glyphs: symbols.
+        zone: time zone; None for this machine's.
 
     Returns:
         The parts of the line.
     """
     open_gaps = [gap for gap in snapshot.gaps if gap.state != "filled"]
     if snapshot.state in ("failed", "stopped", "stopping"):
-        return _news(snapshot, any_age=True) or [(f" the engine is {snapshot.state}", Role.WARN)]
+        return _news(snapshot, zone, any_age=True) or [(f" the engine is {snapshot.state}", Role.WARN)]
     if snapshot.not_ready:
         return [
             ("! ", Role.WARN),
@@ -170,7 +177,7 @@ def news_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> li
         ]  # fmt: skip
     if snapshot.store_troubles:
         return [("! ", Role.ERROR), (list(snapshot.store_troubles.values())[-1], Role.STRONG)]
-    alert = _alert(snapshot, recent=True)
+    alert = _alert(snapshot, zone, recent=True)
     if alert:
         return alert
     if snapshot.history_fraction is not None and (snapshot.state == "backfill" or not open_gaps):
@@ -179,12 +186,12 @@ def news_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> li
         first = next(
             (gap for gap in open_gaps if view is not None and gap.symbol == view.symbol), open_gaps[0]
         )
-        return gap_parts(first, snapshot.exchange_time, snapshot.clock_rate, len(open_gaps) - 1)
+        return gap_parts(first, snapshot.exchange_time, snapshot.clock_rate, len(open_gaps) - 1, zone)
     cut = next((stream for stream in snapshot.streams if stream.state != "live"), None)
     if cut is not None:
         parts: list[Part] = [("! ", Role.WARN), (f"{cut.name} {cut.state} ", Role.STRONG)]
         return [*parts, (short_reason(cut.reason), Role.MUTED)]
-    if alert := _alert(snapshot):
+    if alert := _alert(snapshot, zone):
         return alert
     if view is not None and view.reason and view.state is not SymbolState.LIVE:
         return [
@@ -192,7 +199,7 @@ def news_line(snapshot: Snapshot, view: SymbolView | None, glyphs: Glyphs) -> li
             (f"{view.symbol} {view.state.value}: ", Role.TEXT),
             (view.reason, Role.MUTED),
         ]
-    news = _filled(snapshot) or _news(snapshot)
+    news = _filled(snapshot, zone) or _news(snapshot, zone)
     if news:
         return news
     if view is not None and view.profile_note:
@@ -234,7 +241,7 @@ def history_parts(snapshot: Snapshot, glyphs: Glyphs) -> list[Part]:
     ]  # fmt: skip
 
 
-def _alert(snapshot: Snapshot, recent: bool = False) -> list[Part]:
+def _alert(snapshot: Snapshot, zone: tzinfo | None, recent: bool = False) -> list[Part]:
     """The newest alert that nobody has acknowledged, and how many more there are."""
     waiting = [alert for alert in snapshot.alerts if not alert.acknowledged]
     if not waiting:
@@ -246,12 +253,12 @@ def _alert(snapshot: Snapshot, recent: bool = False) -> list[Part]:
     more = f"{len(waiting) - 1} more, " if len(waiting) > 1 else ""
     symbol = f"{newest.symbol} " if newest.symbol is not None and newest.symbol not in newest.text else ""
     return [
-        ("! ", Role.ERROR), (f"alert {cells.clock_text(newest.at)} ", Role.WARN),
+        ("! ", Role.ERROR), (f"alert {cells.clock_text(newest.at, zone=zone)} ", Role.WARN),
         (f"{symbol}{newest.text}", Role.STRONG), (f" · {more}a lists them", Role.MUTED),
     ]  # fmt: skip
 
 
-def _filled(snapshot: Snapshot) -> list[Part]:
+def _filled(snapshot: Snapshot, zone: tzinfo | None) -> list[Part]:
     """The gap that was filled last, unless that is long ago or something else happened since."""
     closed = [(gap.closed_at, gap) for gap in snapshot.gaps if gap.closed_at is not None]
     if not closed:
@@ -265,8 +272,8 @@ def _filled(snapshot: Snapshot) -> list[Part]:
     more = f" · {others} more closed before" if others else ""
     tries = f"{gap.tries} {'try' if gap.tries == 1 else 'tries'}"
     return [
-        ("  ", Role.OK), (f"gap {gap.symbol} {_span(gap.start, gap.end)} filled", Role.OK),
-        (f" from {gap.source} at {cells.clock_text(at, seconds=True)}, {tries}{more}", Role.MUTED),
+        ("  ", Role.OK), (f"gap {gap.symbol} {_span(gap.start, gap.end, zone)} filled", Role.OK),
+        (f" from {gap.source} at {cells.clock_text(at, True, zone)}, {tries}{more}", Role.MUTED),
     ]  # fmt: skip
 
 
@@ -282,7 +289,9 @@ def short_reason(reason: str) -> str:
     return _DETAILS.sub("", reason)
 
 
-def gap_parts(gap: GapView, now: int, clock_rate: float, others: int = 0) -> list[Part]:
+def gap_parts(
+    gap: GapView, now: int, clock_rate: float, others: int = 0, zone: tzinfo | None = UTC
+) -> list[Part]:
     """Describes a gap: where, how long, what is done about it, when the next try is, how many more.
 
     Args:
@@ -290,6 +299,7 @@ def gap_parts(gap: GapView, now: int, clock_rate: float, others: int = 0) -> lis
         now: exchange time, ms.
         clock_rate: exchange seconds per real second.
         others: number of other open gaps.
+        zone: time zone; None for this machine's.
 
     Returns:
         Texts with their roles.
@@ -297,7 +307,7 @@ def gap_parts(gap: GapView, now: int, clock_rate: float, others: int = 0) -> lis
     candles = f"{gap.minutes:,} candle{'s' if gap.minutes != 1 else ''}"
     parts: list[Part] = [
         ("! ", Role.WARN),
-        (f"gap {gap.symbol} {_span(gap.start, gap.end)}", Role.STRONG),
+        (f"gap {gap.symbol} {_span(gap.start, gap.end, zone)}", Role.STRONG),
         (f" ({candles}) ", Role.TEXT),
     ]
     filled = (gap.minutes - gap.missing) / gap.minutes if gap.minutes else 0.0
@@ -315,29 +325,34 @@ def gap_parts(gap: GapView, now: int, clock_rate: float, others: int = 0) -> lis
     return parts
 
 
-def _span(start: int, end: int) -> str:
+def _span(start: int, end: int, zone: tzinfo | None) -> str:
     """Two times, with their dates where they are not of one day."""
-    if cells.date_text(start) == cells.date_text(end):
-        return f"{cells.clock_text(start)}→{cells.clock_text(end)}"
-    first, last = (f"{cells.date_text(t)[5:]} {cells.clock_text(t)}" for t in (start, end))
-    return f"{first}→{last}"
+    if cells.date_text(start, zone) == cells.date_text(end, zone):
+        return f"{cells.clock_text(start, zone=zone)}→{cells.clock_text(end, zone=zone)}"
+    return f"{cells.moment_text(start, zone)}→{cells.moment_text(end, zone)}"
 
 
-def _news(snapshot: Snapshot, any_age: bool = False) -> list[Part]:
+def _news(snapshot: Snapshot, zone: tzinfo | None, any_age: bool = False) -> list[Part]:
     """The newest warning or error, unless it is old."""
     for event in reversed(snapshot.events):
         if event.level in ("warning", "error"):
             if not any_age and snapshot.exchange_time - event.at > _RECENT_MS * max(1.0, snapshot.clock_rate):
                 return []
             role = Role.ERROR if event.level == "error" else Role.WARN
-            time = cells.clock_text(event.at, seconds=True)
+            time = cells.clock_text(event.at, True, zone)
             text = f"{event.symbol} {event.text}" if event.symbol else event.text
             return [("! ", role), (f"{time} ", Role.MUTED), (text, Role.TEXT)]
     return []
 
 
 def chart_title(
-    snapshot: Snapshot, view: SymbolView, timeframe: int, end: int | None, width: int, palette: Palette
+    snapshot: Snapshot,
+    view: SymbolView,
+    timeframe: int,
+    end: int | None,
+    width: int,
+    palette: Palette,
+    how: str = "",
 ) -> Strip:
     """Paints the line over a chart: symbol, timeframe, trend and EMAs with their bar.
 
@@ -348,6 +363,7 @@ def chart_title(
         end: exclusive end of the stretch in sight, ms; None where that is the present.
         width: cells.
         palette: styles and symbols.
+        how: what is special about the chart, such as its scale.
 
     Returns:
         One strip.
@@ -356,6 +372,7 @@ def chart_title(
     parts: list[Part] = [
         (rule * 2, Role.FAINT),
         (f" {view.symbol} {timeframe_label(timeframe)} ", Role.STRONG),
+        (f"{how} " if how else "", Role.ACCENT),
     ]
     state = timeframe_of(view, timeframe)
     if state is not None and state.trend is not None and state.bar_time is not None:
@@ -363,7 +380,10 @@ def chart_title(
             "Buy": (palette.glyphs.buy, Role.UP),
             "Sell": (palette.glyphs.sell, Role.DOWN),
         }.get(state.trend, (palette.glyphs.neutral, Role.FLAT))
-        parts += [(f" {sign} ", role), (f"bar of {cells.clock_text(state.bar_time)} ", Role.MUTED)]
+        parts += [
+            (f" {sign} ", role),
+            (f"bar of {cells.clock_text(state.bar_time, zone=palette.zone)} ", Role.MUTED),
+        ]
         drawn = [pair for pair in snapshot.values_of(state) if pair[0].kind == "ema"]
         for (indicator, value), role in zip(drawn, EMA_ROLES, strict=False):
             text = cells.price_text(value, view.price_decimals, 10)
@@ -371,7 +391,12 @@ def chart_title(
         marks = ("warming~" if state.warming else "", "partial*" if state.partial else "")
         parts.append((" " + " ".join(filter(None, marks)), Role.PARTIAL if state.partial else Role.WARN))
     if end is not None:
-        parts.append((f" up to {cells.date_text(end)} {cells.clock_text(end)}", Role.WARN))
+        parts.append(
+            (
+                f" up to {cells.date_text(end, palette.zone)} {cells.clock_text(end, zone=palette.zone)}",
+                Role.WARN,
+            )
+        )
     if view.profile_note:
         parts.append((f" ! {view.profile_note}", Role.WARN))
     parts.append((" ", Role.TEXT))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import tzinfo
 
 from textual.strip import Strip
 
-from tui_feeder.monitor import DAY_MS, Event, GapView
+from tui_feeder.monitor import Event, GapView
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.lines import short_reason
 from tui_feeder.widgets.palette import Glyphs, Palette, Part, Role
@@ -42,7 +43,7 @@ def paint_gaps(
     Returns:
         The strips.
     """
-    spans = [_span(gap, now) for gap in gaps]
+    spans = [_span(gap, now, palette.zone) for gap in gaps]
     sizes = [size for _, size, _ in _GAP_HEADINGS]
     sizes[1] = max(map(len, spans), default=8) + 2
     heading = "".join(
@@ -86,11 +87,11 @@ def _when(gap: GapView, now: int, clock_rate: float) -> str:
     return cells.UNKNOWN
 
 
-def _span(gap: GapView, now: int) -> str:
+def _span(gap: GapView, now: int, zone: tzinfo | None) -> str:
     """First and last minute, without their dates if both are today, with one where it is the same."""
-    if gap.start // DAY_MS == gap.end // DAY_MS == now // DAY_MS:
-        return f"{cells.clock_text(gap.start)}→{cells.clock_text(gap.end)}"
-    first, last = (f"{cells.date_text(t)[5:]} {cells.clock_text(t)}" for t in (gap.start, gap.end))
+    if len({cells.date_text(moment, zone) for moment in (gap.start, gap.end, now)}) == 1:
+        return f"{cells.clock_text(gap.start, zone=zone)}→{cells.clock_text(gap.end, zone=zone)}"
+    first, last = (cells.moment_text(moment, zone) for moment in (gap.start, gap.end))
     return f"{first}→{last[6:] if first[:5] == last[:5] else last}"
 
 
@@ -126,7 +127,7 @@ def paint_events(
     strips = []
     for event in events[max(0, end - height) : end]:
         sign, role = _LEVELS.get(event.level, ("? ", Role.MUTED))
-        when = f"{cells.date_text(event.at)[5:]} {cells.clock_text(event.at, seconds=True)}"
+        when = cells.moment_text(event.at, palette.zone, seconds=True)
         parts: list[Part] = [(f" {when} ", Role.MUTED), (sign, role)]
         if event.symbol:
             parts.append((cells.fit(event.symbol, 13) + " ", Role.STRONG))

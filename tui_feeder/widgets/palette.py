@@ -1,4 +1,4 @@
-"""Palette: styles by role and a set of symbols; makes strips of exact width for the painters.
+"""Palette: styles by role, a set of symbols and a time zone; makes strips of exact width for the painters.
 
 A painter names the *role* of a text (``Role.UP``), never a colour. The palette comes from a theme; without
 colours the roles keep only weight, so colour is never the only cue.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
 from enum import StrEnum
 from functools import lru_cache
 
@@ -107,7 +108,7 @@ class Glyphs:
     tile_left: str = "▏"  # between tiles
     tile_bottom: str = "▁"
     braille: bool = True  # lines in dots of 1/2 x 1/4 cell; else one of ``dots`` a cell
-    dots: str = "•∙"  # of the fast and the slow line
+    dots: str = "•∙×"  # of the fast and the slow line, and of a symbol compared with
 
 
 _ASCII_TEXT = str.maketrans(
@@ -130,7 +131,7 @@ GLYPHS: Mapping[str, Glyphs] = {
         body="#", body_top="#", body_bottom="#", neck_down="#", neck_up="#", body_down="=",
         wick="|", wick_top="'", wick_bottom=".",
         track=".", eighths="#", profile_fills="@#-", tile_fills=" .:#", tile_left="|", tile_bottom="_",
-        braille=False, dots="*o",
+        braille=False, dots="*ox",
     ),
 }  # fmt: skip
 
@@ -159,6 +160,7 @@ class Palette:
         glyphs: one of :data:`GLYPHS`.
         colors: False drops every colour and keeps the weight of :data:`_PLAIN`.
         mixes_colors: False where the terminal has sixteen colours, of which none lie between.
+        zone: time zone that times are written in; None for this machine's.
     """
 
     def __init__(
@@ -168,7 +170,9 @@ class Palette:
         glyphs: Glyphs,
         colors: bool,
         mixes_colors: bool = True,
+        zone: tzinfo | None = UTC,
     ) -> None:
+        self.zone = zone
         if not colors and glyphs.body_down == glyphs.body:
             glyphs = replace(glyphs, body_down="▒")
         self.glyphs = glyphs

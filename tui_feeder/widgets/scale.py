@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 #: Distances of labels on a time axis, seconds.
 _TIME_STEPS = (
@@ -20,6 +21,7 @@ class PriceScale:
     low: float
     high: float
     rows: int
+    log: bool = False  # equal distances are equal ratios; ``low`` is above 0 then
 
     def position(self, price: float) -> float:
         """Computes the position of a price.
@@ -30,6 +32,10 @@ class PriceScale:
         Returns:
             Rows below the top edge: 0.0 at ``high``, ``rows`` at ``low``.
         """
+        if self.log:
+            if not price > 0:
+                return math.inf
+            return math.log(self.high / price) / math.log(self.high / self.low) * self.rows
         return (self.high - price) / (self.high - self.low) * self.rows
 
     def row(self, price: float) -> int | None:
@@ -46,11 +52,16 @@ class PriceScale:
 
     def edges(self) -> list[float]:
         """The ``rows + 1`` prices between the rows, falling."""
+        if self.log:
+            ratio = (self.low / self.high) ** (1 / self.rows)
+            return [*(self.high * ratio**i for i in range(self.rows)), self.low]
         step = (self.high - self.low) / self.rows
         return [self.high - step * i for i in range(self.rows)] + [self.low]
 
 
-def price_scale(low: float, high: float, rows: int, levels: Iterable[float] = ()) -> PriceScale:
+def price_scale(
+    low: float, high: float, rows: int, levels: Iterable[float] = (), log: bool = False
+) -> PriceScale:
     """Makes a scale, widened to hold a level where that costs at most half the range.
 
     A level further away would press the candles flat; it is left outside.
@@ -60,6 +71,7 @@ def price_scale(low: float, high: float, rows: int, levels: Iterable[float] = ()
         high: highest price.
         rows: height.
         levels: prices to include if possible.
+        log: equal distances are equal ratios, where all prices are above 0.
 
     Returns:
         The scale.
@@ -74,6 +86,9 @@ def price_scale(low: float, high: float, rows: int, levels: Iterable[float] = ()
     if not top > bottom:  # one price only
         room = abs(top) * 0.001 or 1.0
         bottom, top = bottom - room, top + room
+    if log and bottom > 0:
+        ratio = (top / bottom) ** (0.25 / max(rows, 1))
+        return PriceScale(bottom / ratio, top * ratio, rows, log=True)
     margin = (top - bottom) / max(rows, 1) * 0.25
     return PriceScale(bottom - margin, top + margin, rows)
 
@@ -88,6 +103,8 @@ def price_ticks(scale: PriceScale, apart: int = 3) -> tuple[list[float], int]:
     Returns:
         The prices, and the decimals they need.
     """
+    if scale.log:
+        return round_values(scale.edges(), apart)
     least = (scale.high - scale.low) / scale.rows * apart
     power = 10.0 ** math.floor(math.log10(least))
     factor = next(f for f in (1.0, 2.0, 2.5, 5.0, 10.0) if power * f >= least * (1 - 1e-9))
@@ -95,6 +112,37 @@ def price_ticks(scale: PriceScale, apart: int = 3) -> tuple[list[float], int]:
     decimals = max(0, -math.floor(math.log10(step) + 1e-9)) + (1 if factor == 2.5 and step < 10 else 0)
     first, last = math.ceil(scale.low / step), math.floor(scale.high / step)
     return [i * step for i in range(first, last + 1)], decimals
+
+
+def round_values(edges: Sequence[float], apart: int) -> tuple[list[float], int]:
+    """Chooses round values to label an axis with whose rows are not equally high.
+
+    Args:
+        edges: values between the rows, falling; one more than there are rows.
+        apart: rows between labels at least.
+
+    Returns:
+        The values, the roundest where several are near each other, and the decimals they need.
+    """
+    found = [(*_roundest(low, high), row) for row, (high, low) in enumerate(pairwise(edges))]
+    taken: dict[int, float] = {}
+    decimals = 0
+    for power, value, row in sorted(found, key=lambda entry: (-entry[0], entry[2])):
+        if all(abs(row - other) >= apart for other in taken):
+            taken[row] = value
+            decimals = max(decimals, -power)
+    return sorted(taken.values()), decimals
+
+
+def _roundest(low: float, high: float) -> tuple[int, float]:
+    """The value between two with the fewest digits, and the power of ten that it is a multiple of."""
+    power = math.floor(math.log10(high - low)) + 1
+    while True:
+        step = 10.0**power
+        multiple = math.ceil(low / step - 1e-9)
+        if multiple * step <= high:
+            return power, multiple * step if power >= 0 else multiple / 10.0**-power
+        power -= 1
 
 
 def time_step(timeframe: int, apart: int = 9) -> int:

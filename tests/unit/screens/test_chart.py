@@ -35,6 +35,10 @@ class Looking:
             self.monitor.snapshot(), self.view, timeframe, self.size, palette_of("braille")
         )
 
+    def described(self) -> str:
+        strips = self.chart.read_out(self.monitor.snapshot(), self.view, palette_of("braille"), 120, 2)
+        return "\n".join(text_of(strips))
+
     def shown(self) -> tuple[int, int]:
         times = self.chart.bars["open_time"]
         return int(times[0]), int(times[-1])
@@ -109,7 +113,7 @@ def test_the_read_out_tells_the_bar_under_the_crosshair() -> None:
     one.chart.point(-4, one.first)
     one.look()
     bar = one.monitor.bars("BTCUSDT", 3_600, 5)[0]
-    text = one.chart.read_out(one.view, palette_of("braille"), 120).text
+    text = one.described()
     for name in ("open", "high", "low", "close"):
         assert f"{bar[name]:.2f}" in text
     assert "02-03 09:00" in text
@@ -133,7 +137,7 @@ def test_a_bar_that_is_missing_is_said_to_be_missing(monkeypatch: pytest.MonkeyP
     one.chart.point(-1, one.first)
     one.chart.point(-2, one.first)
     painted = one.look()
-    assert "no bar is stored here" in one.chart.read_out(one.view, palette_of("braille"), 120).text
+    assert "no bar is stored here" in one.described()
     assert any("░" in line or "┊" in line for line in text_of(painted.chart))
 
 

@@ -204,7 +204,7 @@ async def test_an_alert_is_pinned_on_the_chart_at_its_minute_and_price(
         app.note = ""
         app.tick()
         lines = await settled(pilot)
-        rows = range(10 if screen == "1" else 3, size[1] - 2)
+        rows = range(10 if screen == "1" else 4, size[1] - 2)
         changed = [
             (y, x) for y in rows for x in range(size[0] - 27) if before[y][x : x + 1] != lines[y][x : x + 1]
         ]
@@ -216,7 +216,7 @@ async def test_an_alert_is_pinned_on_the_chart_at_its_minute_and_price(
         monitor.alerts = (replace(alert(1, price=None), at=NOON),)  # in the bar in progress, without a price
         app.tick()
         lines = await settled(pilot)
-        first = next(y for y, line in enumerate(lines) if "BTCUSDT 1h" in line) + (1 if screen == "1" else 2)
+        first = next(y for y, line in enumerate(lines) if "BTCUSDT 1h" in line) + (1 if screen == "1" else 3)
         assert "!" in lines[first][size[0] // 2 :]
 
 

@@ -15,15 +15,15 @@ from screens import palette_of, text_of
 from textual.strip import Strip
 
 from tui_feeder.monitor import MINUTE_MS, ROW, Event, GapView, ProfileView, Progress, Rows, SymbolState
+from tui_feeder.widgets.axes import paint_price_axis
+from tui_feeder.widgets.axes import paint_time_axis as paint_times
 from tui_feeder.widgets.candles import (
     MARGIN,
     Line,
     Slots,
     draw_candles,
-    paint_price_axis,
     price_range,
 )
-from tui_feeder.widgets.candles import paint_time_axis as paint_times
 from tui_feeder.widgets.chart import Chart, ChartSize
 from tui_feeder.widgets.color_themes.themes import load_theme, theme_names
 from tui_feeder.widgets.histogram import heaviest_in_rows, paint_profile

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Struct
 
-from tui_feeder.configuration.forms import Line
+from tui_feeder.configuration.forms import Line, TimeZoneName
 from tui_feeder.configuration.values import Key
 
 
@@ -23,6 +23,10 @@ class Ui(Struct, frozen=True):
     symbol_set: Annotated[
         Literal["auto", "braille", "block", "ascii"], Key("drawing characters", flag="--symbols-set")
     ] = "auto"
+    timezone: Annotated[
+        TimeZoneName,
+        Key('time zone of all times on the screens: "UTC", "local" or as "Europe/Berlin"', flag="--timezone"),
+    ] = "UTC"
     colors: Annotated[
         Literal["auto", "truecolor", "256", "16", "none"], Key("colours to use", flag="--colors")
     ] = "auto"

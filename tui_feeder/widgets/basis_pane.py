@@ -1,0 +1,125 @@
+"""The basis of a future over spot as a line below the candles, in basis points with an axis of its own."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from textual.strip import Strip
+
+from tui_feeder.monitor import Monitor, Rows, Snapshot
+from tui_feeder.scanner import measures
+from tui_feeder.widgets import cells
+from tui_feeder.widgets.candles import Canvas, Line, Slots, draw_line
+from tui_feeder.widgets.comparison import aligned_closes, basis_pair, basis_points
+from tui_feeder.widgets.palette import Palette, Role
+from tui_feeder.widgets.scale import price_scale
+
+
+class BasisPane:
+    """Fetches the closes of the other market with the bars of the chart, and paints the basis.
+
+    Args:
+        monitor: asked for bars.
+    """
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self.values: NDArray[np.float64] = np.empty(0)  # bp, aligned with the bars of the chart
+        self.pair: tuple[str, str] | None = None  # future and spot
+
+    def fetch(self, snapshot: Snapshot, symbol: str, bars: Rows, slots: Slots, end: int) -> None:
+        """Fetches the closes of the other market.
+
+        Args:
+            snapshot: the newest one.
+            symbol: of the chart, a future or its pair in spot.
+            bars: of the chart.
+            slots: times to columns.
+            end: exclusive end of the chart, ms.
+        """
+        self.pair = basis_pair(symbol, {view.symbol for view in snapshot.symbols})
+        if self.pair is None:
+            self.clear()
+            return
+        future, spot = self.pair
+        other = spot if symbol == future else future
+        closes = aligned_closes(bars, self._monitor.bars(other, slots.timeframe, slots.count, end))
+        mine = bars["close"].astype(float)
+        self.values = basis_points(mine, closes) if symbol == future else basis_points(closes, mine)
+
+    def clear(self) -> None:
+        """Forgets the pair: no basis is shown."""
+        self.pair, self.values = None, np.empty(0)
+
+    def paint(self, columns: list[int], width: int, rows: int, slots: Slots, palette: Palette) -> Canvas:
+        """Draws the line, and where 0 lies if that is in sight.
+
+        Args:
+            columns: of the bars.
+            width: cells.
+            rows: height.
+            slots: times to columns.
+            palette: styles and symbols.
+
+        Returns:
+            The canvas.
+        """
+        canvas = Canvas(width, rows)
+        known = self.values[~np.isnan(self.values)]
+        if not rows or not len(known):
+            return canvas
+        scale = price_scale(float(known.min()), float(known.max()), rows)
+        zero = scale.row(0.0)
+        if zero is not None:
+            for x in range(width):
+                canvas.put(x, zero, palette.glyphs.level, Role.FAINT)
+        draw_line(canvas, Line("", self.values.tolist(), Role.ACCENT), columns, slots.pitch, scale, palette)
+        return canvas
+
+    def axis(self, snapshot: Snapshot, width: int, rows: int, palette: Palette) -> list[Strip]:
+        """Paints the greatest and the least basis in sight, and the present one between them.
+
+        Args:
+            snapshot: the newest one.
+            width: cells.
+            rows: height.
+            palette: styles and symbols.
+
+        Returns:
+            ``rows`` strips of ``width`` cells.
+        """
+        known = self.values[~np.isnan(self.values)]
+        highest, least = (float(known.max()), float(known.min())) if len(known) else (math.nan, math.nan)
+        texts = {0: (_bp_text(highest), Role.MUTED), rows - 1: (_bp_text(least), Role.MUTED)}
+        if rows > 2:
+            texts[rows // 2] = f"{_bp_text(self.now(snapshot))} bp", Role.STRONG
+        strips = []
+        for row in range(rows):
+            text, role = texts.get(row, ("", Role.MUTED))
+            mark = palette.glyphs.tick if text else palette.glyphs.wall
+            label = cells.fit(text, width - 1, right=True)
+            strips.append(palette.line(((label, role), (mark, Role.FAINT)), width))
+        return strips
+
+    def now(self, snapshot: Snapshot) -> float:
+        """Computes the basis of the last prices.
+
+        Args:
+            snapshot: the newest one.
+
+        Returns:
+            bp; NaN while one of the prices is unknown.
+        """
+        if self.pair is None:
+            return math.nan
+        views = {view.symbol: view for view in snapshot.symbols if view.symbol in self.pair}
+        if len(views) < 2:
+            return math.nan
+        value = measures.basis(views[self.pair[0]], views[self.pair[1]])
+        return math.nan if value is None else value
+
+
+def _bp_text(value: float) -> str:
+    return cells.UNKNOWN if math.isnan(value) else f"{value:+.1f}"
