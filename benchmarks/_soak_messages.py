@@ -281,13 +281,13 @@ def wrong_rows(rows: Rows, market: Market, symbol: str, start: int, end: int) ->
     """The stored minutes that differ in any column from what was traded, or were never traded."""
     instrument = market.instruments[symbol]
     truth = market.minutes(symbol, start, end)
-    values, quantity, quote = as_printed(truth.values, instrument)
+    values, price, quantity, quote = as_printed(truth.values, instrument)
     if size := instrument.contract_size:  # contracts and coins are printed: coins and USD are stored
         values = values.copy()
         for base, other in ((VOLUME, QUOTE), (TAKER, TAKER_QUOTE)):
             values[:, base], values[:, other] = values[:, other].copy(), values[:, base] * size
         quantity, quote = quote, quantity
-    decimals = dict.fromkeys((OPEN, HIGH, LOW, CLOSE), instrument.price_decimals)
+    decimals = dict.fromkeys((OPEN, HIGH, LOW, CLOSE), price)
     decimals |= dict.fromkeys((VOLUME, TAKER), quantity)
     decimals |= dict.fromkeys((QUOTE, TAKER_QUOTE), quote)
     right = np.zeros(len(truth.times), dtype=ROW)

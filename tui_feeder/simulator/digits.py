@@ -110,8 +110,7 @@ _ARCHIVE_MARKS = (b"", *(b",",) * 10, b",0\n")
 
 
 def _columns(block: Minutes, instrument: Instrument, interval: int) -> tuple[list[Ints], list[int]]:
-    price = instrument.price_decimals
-    values, quantity, quote = as_printed(block.values, instrument)
+    values, price, quantity, quote = as_printed(block.values, instrument)
     columns = [
         block.times,
         *(values[:, c] for c in _BEFORE_CLOSE_TIME),

@@ -214,8 +214,8 @@ class KlineStream:
         instrument = self._instrument
         price = instrument.price_decimals
         quantity, quote = instrument.quantity_decimals, instrument.quote_decimals
-        if instrument.contract_size:
-            printed, quantity, quote = as_printed(np.array([bar], np.int64), instrument)
+        if instrument.contract_size or instrument.printed_decimals:
+            printed, price, quantity, quote = as_printed(np.array([bar], np.int64), instrument)
             bar = printed[0].tolist()
         begin = self._open_time - self._open_time % self._interval
         if self._first_id is None:

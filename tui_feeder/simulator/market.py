@@ -107,6 +107,7 @@ class Instrument:
     status: str = "TRADING"
     delivery: int = PERPETUAL_DELIVERY
     contract_size: int = 0  # USD, where volumes are printed in contracts
+    printed_decimals: int = 0  # of every price and volume, where they are more than its own
 
 
 class Market(Protocol):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tui_feeder.simulator.contracts import COIN_DECIMALS, in_contracts
 from tui_feeder.simulator.dialect import Dialect
 from tui_feeder.simulator.digits import archive_rows
 from tui_feeder.simulator.market import (
@@ -23,6 +24,8 @@ from tui_feeder.simulator.market import (
 
 _MARGIN = "USDT"
 _PERPETUAL = "USD_PERP"
+#: Spot prints prices and volumes of every symbol with so many.
+_SPOT_DECIMALS = 8
 
 
 def contract_size(symbol: str) -> int:
@@ -93,7 +96,11 @@ class ListedElsewhere:
         Returns:
             The candles in order.
         """
-        return self._market.minutes(self._names[symbol], start, end)
+        name = self._names[symbol]
+        times, values = self._market.minutes(name, start, end)
+        if not self.instruments[symbol].contract_size:
+            return Minutes(times, values)
+        return Minutes(times, in_contracts(values, self._market.instruments[name], contract_size(symbol)))
 
     def archive_lines(self, symbol: str, start: int, end: int) -> bytes:
         """Formats candles as archive lines.
@@ -188,8 +195,11 @@ class RecordedContracts:
 def _instrument(instrument: Instrument, name: str, dialect: Dialect) -> Instrument:
     if not dialect.counts_contracts:
         status = "TRADING" if instrument.status == "TRADING" else "BREAK"
-        return replace(instrument, symbol=name, status=status)
-    return replace(instrument, symbol=name, quote="USD", contract_size=contract_size(name))
+        return replace(instrument, symbol=name, status=status, printed_decimals=_SPOT_DECIMALS)
+    return replace(
+        instrument, symbol=name, quote="USD", contract_size=contract_size(name),
+        quantity_decimals=COIN_DECIMALS, quote_decimals=0,
+    )  # fmt: skip
 
 
 def entry_of(instrument: Instrument, dialect: Dialect) -> dict[str, Any]:

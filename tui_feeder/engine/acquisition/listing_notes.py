@@ -9,8 +9,21 @@ from collections.abc import Mapping
 
 from tui_feeder.engine.storage.store import Store
 
-#: Notes of the store: the answer to exchangeInfo without its symbols and its time, and each symbol's entry.
-HEAD, ENTRY = "exchange information", "listing "
+#: Notes of the store: each symbol's entry, and what is said beside them, see :func:`head_note`.
+ENTRY = "listing "
+_HEAD = "exchange information"
+
+
+def head_note(market: str) -> str:
+    """Where the answer to exchangeInfo of a market is kept, without its symbols and its time.
+
+    Args:
+        market: what its symbols begin with, without the colon; "" for the unnamed one.
+
+    Returns:
+        The name of the note.
+    """
+    return f"{_HEAD} {market}".strip()
 
 
 class ListingNotes:
@@ -24,17 +37,18 @@ class ListingNotes:
         self._store = store
         self._kept: dict[str, bytes | None] = {}
 
-    def keep(self, head: bytes, entries: Mapping[str, bytes]) -> None:
+    def keep(self, heads: Mapping[str, bytes], entries: Mapping[str, bytes]) -> None:
         """Keep what the exchange said; nothing is written where it says the same again.
 
         Args:
-            head: JSON.
+            heads: by market, JSON.
             entries: by symbol, JSON.
 
         Raises:
             StoreError: the store is closed.
         """
-        notes = {HEAD: head} | {ENTRY + symbol: raw for symbol, raw in entries.items()}
+        notes = {head_note(market): head for market, head in heads.items()}
+        notes |= {ENTRY + symbol: raw for symbol, raw in entries.items()}
         for name, value in notes.items():
             if name not in self._kept:
                 self._kept[name] = self._store.note(name)

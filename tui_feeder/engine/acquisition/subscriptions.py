@@ -101,9 +101,9 @@ class Subscriptions:
         #: Takes the symbols to subscribe to, once there are streams.
         self.subscribe: Callable[[list[str]], None] = lambda _: None
         #: Takes what the exchange lists of the tracked symbols, as it came: all but them, and each of them.
-        self.keep_listings: Callable[[bytes, dict[str, bytes]], None] = lambda *_: None
+        self.keep_listings: Callable[[Mapping[str, bytes], Mapping[str, bytes]], None] = lambda *_: None
         self._entries: Mapping[str, bytes] = {}
-        self._head = b"{}"
+        self._heads: Mapping[str, bytes] = {}
         self.not_ready = ""  # why the exchange was not reached when it was tried last at the start
         #: Whether a symbol is this feeder's; those that are not are not tracked.
         self.owns: Callable[[str], bool] = lambda _: True
@@ -244,7 +244,7 @@ class Subscriptions:
             self._journal.count("unusable_listings", len(new))
             self._journal.note("warning", f"odd entries in the exchange's list, left out: {shortened(new)}")
         self.listed, self._disappearing, self.unusable = listed, leaving, found.unusable
-        self._entries, self._head = found.entries, found.head
+        self._entries, self._heads = found.entries, found.heads
 
     def assign_again(self) -> None:
         """Tracks what is wanted of what was listed last."""
@@ -268,7 +268,7 @@ class Subscriptions:
         for name in symbols:
             self._update_phase(self.tracked.setdefault(name, TrackedSymbol(name)))
         self.keep_listings(
-            self._head, {name: raw for name in self.tracked if (raw := self._entries.get(name)) is not None}
+            self._heads, {name: raw for name in self.tracked if (raw := self._entries.get(name)) is not None}
         )
         self.subscribe([tracked.symbol for tracked in self.tracked.values() if tracked.info is not None])
         self._listener.phases_changed()

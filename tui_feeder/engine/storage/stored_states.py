@@ -33,6 +33,7 @@ class SymbolSummary(NamedTuple):
     edition: int  # rises whenever stored values are replaced or lost
     listed: int | None  # first minute (ms) the exchange has, once found out
     unconfirmed: Coverage = EMPTY  # minutes of ``present`` that may still be corrected by their own source
+    omitted: Coverage = EMPTY  # minutes of which the exchange has no candle, for good
 
 
 class StoredStates:
@@ -334,14 +335,14 @@ class StoredStates:
         """
         if not self.read_only:
             state = self._state(symbol)
-            return SymbolSummary(state.present, state.edition, state.listed, state.unconfirmed)
+            return SymbolSummary(state.present, state.edition, state.listed, state.unconfirmed, state.omitted)
         prefix = prefix_of(symbol)
         with self._environment.reading() as txn:
             raw = {name: self._environment.state.get(txn, prefix + name) for name in SUMMARY_NAMES}
         found = summary_of(raw)
         if found is None:  # a record of it is damaged: what is there has to be found by reading
             state = self._state(symbol)
-            return SymbolSummary(state.present, state.edition, state.listed, state.unconfirmed)
+            return SymbolSummary(state.present, state.edition, state.listed, state.unconfirmed, state.omitted)
         return SymbolSummary(*found)
 
     def corrections(self, symbol: str) -> tuple[Correction, ...]:

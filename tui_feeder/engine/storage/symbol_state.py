@@ -31,7 +31,7 @@ STORED_AS = {
 #: Names under which all parts of a state are stored.
 NAMES = (*STORED_AS.values(), b"listed", b"watermark", b"unavailable", b"edition")
 #: Those of them that :func:`summary_of` needs.
-SUMMARY_NAMES = (b"present", b"edition", b"listed", STORED_AS["unconfirmed"])
+SUMMARY_NAMES = (b"present", b"edition", b"listed", STORED_AS["unconfirmed"], STORED_AS["omitted"])
 #: No minute is later, and no number of replacements as high as that which stands for an unknown one.
 _LAST_MS, _NO_EDITION = 1 << 53, 1 << 60
 
@@ -139,25 +139,29 @@ def state_of(
     )
 
 
-def summary_of(raw: Mapping[bytes, bytes | None]) -> tuple[Coverage, int, int | None, Coverage] | None:
+def summary_of(
+    raw: Mapping[bytes, bytes | None],
+) -> tuple[Coverage, int, int | None, Coverage, Coverage] | None:
     """Decodes the summary of a symbol.
 
     Args:
         raw: the records of :data:`SUMMARY_NAMES`.
 
     Returns:
-        Minutes stored, edition, first listed minute and unconfirmed minutes; None if a record is damaged.
+        Minutes stored, edition, first listed minute, unconfirmed minutes, and those that the exchange omits;
+        None if a record is damaged.
     """
     edition, listed = raw[b"edition"], raw[b"listed"]
     damaged = any(kept is not None and len(kept) != 8 for kept in (edition, listed))
     try:
-        present, unconfirmed = _coverage(raw[b"present"]), _coverage(raw[STORED_AS["unconfirmed"]])
+        present = _coverage(raw[b"present"])
+        unconfirmed, omitted = (_coverage(raw[STORED_AS[name]]) for name in ("unconfirmed", "omitted"))
     except ValueError:
         damaged = True
     if damaged:
         return None
     first = None if listed is None else int.from_bytes(listed, "big")
-    return present, 0 if edition is None else int.from_bytes(edition, "big"), first, unconfirmed
+    return present, 0 if edition is None else int.from_bytes(edition, "big"), first, unconfirmed, omitted
 
 
 def _edition(raw: bytes | None, unusable: Callable[[str, str], None]) -> int:

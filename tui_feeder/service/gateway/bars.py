@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows, to_rows
+from tui_feeder.engine.core.candle import MINUTE_MS, Rows
+from tui_feeder.engine.core.coverage import EMPTY, Coverage
 from tui_feeder.service.gateway.intervals import Interval, Ints
 
 #: Columns of a matrix of bars. COUNT: minutes that are in it.
@@ -105,19 +106,6 @@ def minutes_of(rows: Rows, decimals: Decimals) -> Bars:
     return Bars(rows["open_time"].astype(np.int64), values)
 
 
-def minute_of(candle: Candle, decimals: Decimals) -> Bars:
-    """A candle of a minute, forming or closed, as a bar.
-
-    Args:
-        candle: of a minute.
-        decimals: enough for its numbers.
-
-    Returns:
-        One bar.
-    """
-    return minutes_of(to_rows([candle]), decimals)
-
-
 def finer(bars: Bars, known: Decimals, decimals: Decimals) -> Bars:
     """Bars in the smaller units of more ``decimals`` than the ``known`` ones.
 
@@ -190,13 +178,14 @@ def summed(bars: Bars, interval: Interval) -> Bars:
     return Bars(begins[first], made)
 
 
-def whole(bars: Bars, interval: Interval, listed: int | None) -> NDArray[np.bool_]:
+def whole(bars: Bars, interval: Interval, listed: int | None, omitted: Coverage = EMPTY) -> NDArray[np.bool_]:
     """Mask of the bars that have all their minutes, or all since the symbol was ``listed`` (ms).
 
     Args:
         bars: of ``interval``.
         interval: their length.
         listed: ms; None where it is not known.
+        omitted: minutes that the exchange has not.
 
     Returns:
         A mask as long as the bars.
@@ -204,7 +193,10 @@ def whole(bars: Bars, interval: Interval, listed: int | None) -> NDArray[np.bool
     begins, ends = bars.times, interval.ends(bars.times)
     if listed is not None:
         begins = np.maximum(begins, np.minimum(listed, ends))
-    complete: NDArray[np.bool_] = bars.values[:, COUNT] * MINUTE_MS == ends - begins
+    lacking = (ends - begins) // MINUTE_MS - bars.values[:, COUNT]
+    complete: NDArray[np.bool_] = lacking == 0
+    for place in np.flatnonzero(~complete).tolist() if omitted else ():
+        complete[place] = omitted.clip(int(begins[place]), int(ends[place])).minutes == lacking[place]
     return complete
 
 

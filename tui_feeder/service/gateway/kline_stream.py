@@ -11,6 +11,7 @@ from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.storage.store import SymbolSummary
 from tui_feeder.service.gateway.frames import Frame, kline_event
 from tui_feeder.service.gateway.intervals import INTERVALS, Interval
+from tui_feeder.service.gateway.markets import served_market
 from tui_feeder.service.gateway.series import Series
 
 _MARK = "@kline_"
@@ -47,7 +48,7 @@ class KlineStream:
     """The bars of one symbol and interval, in order.
 
     Args:
-        name: of the stream.
+        name: of the stream, with its market before it.
         symbol: whose.
         interval: of the bars.
         series: what is rendered of them.
@@ -182,8 +183,9 @@ class KlineStream:
         Returns:
             The frame.
         """
-        event = kline_event(self.symbol, self.interval.name, row, event_time, closed=closed)
-        return Frame(self.name, event)
+        market = served_market(self.symbol)
+        event = kline_event(market.bare(self.symbol), self.interval.name, row, event_time, closed=closed)
+        return Frame(market.bare(self.name), event)
 
 
 def _lacks(present: Coverage, low: int, high: int) -> bool:

@@ -151,6 +151,8 @@ class Klines:
         last = interval.floor(now if query.end is None else min(query.end, now))
         first = interval.later(last, 1 - query.limit) if query.start is None else interval.ceil(query.start)
         is_listing = listed is not None and listed >= start
+        if query.newest:
+            first = max(first, interval.later(last, 1 - query.limit))
         first = max(first, interval.floor(start) if is_listing else interval.ceil(start))
         return first, interval.later(min(last, interval.later(first, query.limit - 1)), 1)
 

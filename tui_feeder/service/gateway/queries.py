@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tui_feeder.service.gateway.intervals import INTERVALS, Interval
+from tui_feeder.service.gateway.markets import USUAL_ROWS, ServedMarket
 from tui_feeder.service.gateway.refusals import (
     invalid_interval,
     invalid_value,
+    lookup_too_big,
     missing_parameter,
     wrong_order,
 )
 
-_USUAL, _MOST = 500, 1_500
 _LONGEST_NAME = 64
 #: Digits of a number, at most.
 _DIGITS = 18
@@ -29,6 +30,7 @@ class KlinesQuery(NamedTuple):
     start: int | None  # ms
     end: int | None  # ms, inclusive
     limit: int
+    newest: bool  # the last rows of a stated window are wanted, not its first
     partial: bool  # bars that lack minutes are wanted too
 
 
@@ -72,12 +74,13 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     return int(value)
 
 
-def klines_query(query: Mapping[str, str], symbol: str) -> KlinesQuery:
+def klines_query(query: Mapping[str, str], symbol: str, market: ServedMarket) -> KlinesQuery:
     """The parameters of a request for the candles of ``symbol``; whether that exists is not looked at.
 
     Args:
         query: of the request.
-        symbol: that it is about.
+        symbol: that it is about, as the store knows it.
+        market: that is asked.
 
     Returns:
         The parameters.
@@ -90,29 +93,16 @@ def klines_query(query: Mapping[str, str], symbol: str) -> KlinesQuery:
         raise invalid_interval()
     start, end, limit = number(query, "startTime"), number(query, "endTime"), number(query, "limit")
     if limit is None:
-        limit = _USUAL
-    if not 1 <= limit <= _MOST:
+        limit = USUAL_ROWS
+    if not 1 <= limit <= market.most_rows:
         raise invalid_value("limit")
     if start is not None and end is not None and start > end:
         raise wrong_order()
     start = None if start is None else min(start, _LAST_MS)
     end = None if end is None else min(end, _LAST_MS)
-    return KlinesQuery(symbol, interval, start, end, limit, query.get("partial") == "true")
-
-
-def klines_weight(query: Mapping[str, str]) -> int:
-    """Request weight of a request for candles, by its limit, valid or not.
-
-    Args:
-        query: of the request.
-
-    Returns:
-        1, 2, 5 or 10.
-    """
-    value = query.get("limit", "")
-    limit = int(value) if value.isascii() and value.isdigit() and len(value) < 6 else _USUAL
-    if limit < 100:
-        return 1
-    if limit < 500:
-        return 2
-    return 5 if limit <= 1_000 else 10
+    within, newest = market.newest_within_ms, False
+    if within is not None and start is not None:
+        if end is not None and end - start > within:
+            raise lookup_too_big()
+        end, newest = start + within if end is None else end, True
+    return KlinesQuery(symbol, interval, start, end, limit, newest, query.get("partial") == "true")

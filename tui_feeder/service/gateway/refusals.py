@@ -52,6 +52,11 @@ def missing_parameter(name: str) -> RefusalError:
     )
 
 
+def lookup_too_big() -> RefusalError:
+    """More time lies between the first and the last moment than the exchange looks up at once."""
+    return RefusalError(400, -1127, "Lookup interval is too big.")
+
+
 def invalid_interval() -> RefusalError:
     """There is no such interval."""
     return RefusalError(400, -1120, "Invalid interval.")

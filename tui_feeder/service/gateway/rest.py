@@ -8,9 +8,10 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
+import numpy as np
 from aiohttp import web
 
-from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.candle import MINUTE_MS, to_rows
 from tui_feeder.engine.exchanges.binance.forwarded_calls import PUBLIC_CALLS
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.errors import RunFailure
@@ -20,8 +21,9 @@ from tui_feeder.service.gateway.feeder import Feeder, FeederGoneError
 from tui_feeder.service.gateway.forwarding import Forwarding
 from tui_feeder.service.gateway.klines import Klines
 from tui_feeder.service.gateway.listing import Entry, Listing
+from tui_feeder.service.gateway.markets import SERVED_MARKETS, ServedMarket
 from tui_feeder.service.gateway.packing import LEAST_BYTES, Packer
-from tui_feeder.service.gateway.queries import klines_query, klines_weight, mandatory
+from tui_feeder.service.gateway.queries import klines_query, mandatory
 from tui_feeder.service.gateway.refusals import (
     RefusalError,
     invalid_symbol,
@@ -50,6 +52,10 @@ _Query = Mapping[str, str]
 _Endpoint = Callable[[_Query], Awaitable[bytes]]
 
 
+def _weight_of_one(query: _Query) -> int:
+    return 1
+
+
 class ForwardedError(RunFailure):
     """The exchange refused a forwarded request, in its own words."""
 
@@ -61,7 +67,7 @@ class ForwardedError(RunFailure):
 
 
 class RestSurface:
-    """Answers under ``/fapi/v1``.
+    """Answers under the paths of each market.
 
     Args:
         feeder: whose store is served.
@@ -104,30 +110,41 @@ class RestSurface:
 
     def routes(self) -> list[web.RouteDef]:
         """What to hang into the server."""
-        endpoints: list[tuple[str, _Endpoint]] = [
-            ("ping", self._ping),
-            ("time", self._time),
-            ("exchangeInfo", self._exchange_info),
-            ("klines", self._answer_klines),
-            ("continuousKlines", self._continuous_klines),
-            ("ticker/price", self._price),
-            ("ticker/24hr", self._day),
-        ]
-        paths = [(f"/fapi/v1/{name}", name, answer) for name, answer in endpoints]
-        paths.append(("/fapi/v2/ticker/price", "ticker/price", self._price))
-        routes = [web.route("*", path, self._serving(name, answer)) for path, name, answer in paths]
+        routes = [route for market in SERVED_MARKETS for route in self._routes_of(market)]
         routes += [
             web.route("*", call.path, self._serving(name, partial(self._forward, name), call.weigh))
             for name, call in PUBLIC_CALLS.items()
         ]
         return [*routes, web.route("*", "/{path:.*}", self._serving("unknown", self._unknown))]
 
+    def _routes_of(self, market: ServedMarket) -> list[web.RouteDef]:
+        """What is answered from the store, under the paths of a market."""
+        price = partial(self._of_symbols, self._price_of, market)
+        endpoints: list[tuple[str, _Endpoint]] = [
+            ("ping", self._ping),
+            ("time", self._time),
+            ("exchangeInfo", partial(self._exchange_info, market)),
+            ("ticker/price", price),
+            ("ticker/24hr", partial(self._of_symbols, self._day_of, market)),
+        ]
+        candles: list[tuple[str, _Endpoint]] = [("klines", partial(self._answer_klines, market))]
+        if market.has_pairs:
+            candles.append(("continuousKlines", partial(self._continuous_klines, market)))
+        routes = [
+            web.route("*", f"{market.rest}/{name}", self._serving(name, answer)) for name, answer in endpoints
+        ]
+        routes += [
+            web.route("*", f"{market.rest}/{name}", self._serving(name, answer, market.candles_weight))
+            for name, answer in candles
+        ]
+        return routes + [
+            web.route("*", path, self._serving("ticker/price", price)) for path in market.price_paths
+        ]
+
     def _serving(
-        self, name: str, answer: _Endpoint, weigh: Callable[[_Query], int] | None = None
+        self, name: str, answer: _Endpoint, weigh: Callable[[_Query], int] = _weight_of_one
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         """An endpoint behind the checks that all have."""
-        if weigh is None:
-            weigh = klines_weight if name in ("klines", "continuousKlines") else _weight_of_one
 
         async def handle(request: web.Request) -> web.Response:
             headers = {"Content-Type": _JSON}
@@ -203,58 +220,59 @@ class RestSurface:
     async def _time(self, query: _Query) -> bytes:
         return b'{"serverTime":%d}' % self._feeder.now()
 
-    async def _exchange_info(self, query: _Query) -> bytes:
-        symbols = tuple(self._feeder.followed())
-        return await asyncio.to_thread(self._listing.exchange_info, symbols, self._feeder.now())
+    async def _exchange_info(self, market: ServedMarket, query: _Query) -> bytes:
+        symbols = tuple(symbol for symbol in self._feeder.followed() if market.has(symbol))
+        return await asyncio.to_thread(self._listing.exchange_info, market, symbols, self._feeder.now())
 
-    async def _answer_klines(self, query: _Query) -> bytes:
-        symbol = mandatory(query, "symbol")
-        asked = klines_query(query, symbol)
+    async def _answer_klines(self, market: ServedMarket, query: _Query) -> bytes:
+        symbol = market.known_as(mandatory(query, "symbol"))
+        asked = klines_query(query, symbol, market)
         self.known(symbol)
         return await self._klines.answer(asked)
 
-    async def _continuous_klines(self, query: _Query) -> bytes:
+    async def _continuous_klines(self, market: ServedMarket, query: _Query) -> bytes:
         pair, contract = mandatory(query, "pair"), mandatory(query, "contractType")
         if contract not in _CONTRACTS:
             raise missing_parameter("contractType")
-        asked = klines_query(query, pair)
+        asked = klines_query(query, pair, market)
         for symbol in self._feeder.followed():
-            entry = self._listing.entry(symbol)
+            entry = self._listing.entry(symbol) if market.has(symbol) else None
             if entry is not None and (entry.pair, entry.contract_type) == (pair, contract):
                 self.known(symbol)
                 return await self._klines.answer(asked._replace(symbol=symbol))
-        self.known(pair)
+        self.known(market.known_as(pair))
         raise invalid_symbol()
 
-    async def _price(self, query: _Query) -> bytes:
-        return await self._of_symbols(query, self._price_of)
-
-    async def _day(self, query: _Query) -> bytes:
-        return await self._of_symbols(query, self._day_of)
-
-    async def _of_symbols(self, query: _Query, answer: Callable[[str, Entry], Awaitable[bytes]]) -> bytes:
+    async def _of_symbols(
+        self,
+        answer: Callable[[ServedMarket, str, Entry], Awaitable[bytes]],
+        market: ServedMarket,
+        query: _Query,
+    ) -> bytes:
         """Of the symbol that is named; of all that are live where none is, as the exchange answers."""
         self._series.look()
         if "symbol" in query:
-            symbol = mandatory(query, "symbol")
-            return await answer(symbol, self.known(symbol))
-        found = []
+            symbol = market.known_as(mandatory(query, "symbol"))
+            found = await answer(market, symbol, self.known(symbol))
+            return b"[%b]" % found if market.counts_contracts else found
+        found_all = []
         for symbol, followed in self._feeder.followed().items():
-            if followed.live and (entry := self._listing.entry(symbol)) is not None:
+            if market.has(symbol) and followed.live:
                 try:
-                    found.append(await answer(symbol, entry))
+                    found_all.append(await answer(market, symbol, self.known(symbol)))
                 except RefusalError:
                     continue  # it is being recovered: whoever asks for it alone is told
-        return b"[" + b",".join(found) + b"]"
+        return b"[" + b",".join(found_all) + b"]"
 
-    async def _price_of(self, symbol: str, entry: Entry) -> bytes:
+    async def _price_of(self, market: ServedMarket, symbol: str, entry: Entry) -> bytes:
         candle = await self._klines.newest(symbol)
-        return ticker.price(symbol, candle, entry.decimals, self._feeder.now())
+        return ticker.price(market, entry, candle, self._feeder.now())
 
-    async def _day_of(self, symbol: str, entry: Entry) -> bytes:
+    async def _day_of(self, market: ServedMarket, symbol: str, entry: Entry) -> bytes:
         candle = await self._klines.newest(symbol)
-        rows = await self._klines.day_before(symbol, candle.open_time, ticker.DAY_MINUTES * MINUTE_MS)
-        return ticker.day(symbol, rows, candle, entry.decimals, self._feeder.now())
+        before = await self._klines.day_before(symbol, candle.open_time, ticker.DAY_MINUTES * MINUTE_MS)
+        rows = np.concatenate((before, self._series.shown(symbol, to_rows([candle]))))
+        return ticker.day(market, entry, rows, self._feeder.now())
 
     def known(self, symbol: str) -> Entry:
         """The entry of a symbol that is followed.
@@ -283,10 +301,6 @@ class RestSurface:
         if entry is None:
             raise later(f"what the exchange lists of {symbol} is not known yet", _BRING_UP_SECONDS)
         if self._entries.get(symbol) is not entry:
-            self._series.set_decimals(symbol, entry.decimals)
+            self._series.set_format(symbol, entry.decimals, entry.contract_size)
             self._entries[symbol] = entry
         return entry
-
-
-def _weight_of_one(query: _Query) -> int:
-    return 1

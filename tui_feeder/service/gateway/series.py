@@ -26,7 +26,6 @@ from tui_feeder.service.gateway.bars import (
     finer,
     fitting,
     joined,
-    minute_of,
     minutes_of,
     part,
     summed,
@@ -120,6 +119,7 @@ class Series:
         self._size = 0
         self._summaries: dict[str, tuple[int, SymbolSummary]] = {}
         self._decimals: dict[str, Decimals] = {}
+        self._contract_sizes: dict[str, float] = {}
         self._forming: dict[tuple[str, str], tuple[Candle, Bars, bytes]] = {}
 
     def look(self) -> bool:
@@ -144,8 +144,12 @@ class Series:
         known, version = self._summaries.get(symbol), self.version
         if known is None or known[0] != version:
             found = self._store.summary(symbol)
+            present = found.present
             if not self._serve_unconfirmed:
-                found = found._replace(present=found.present.subtract(found.unconfirmed))
+                present = present.subtract(found.unconfirmed)
+            if found.omitted:  # the exchange answers without them, too
+                present = present.union(found.omitted)
+            found = found._replace(present=present)
             known = self._summaries[symbol] = version, found
         return known[1]
 
@@ -163,7 +167,25 @@ class Series:
         Raises:
             StoreError: the store is closed.
         """
-        return self._store.read(symbol, start, end)
+        return self.shown(symbol, self._store.read(symbol, start, end))
+
+    def shown(self, symbol: str, rows: Rows) -> Rows:
+        """Rows with the volumes that the exchange states: of some markets contracts beside base coins.
+
+        Args:
+            symbol: whose.
+            rows: as the store has them, volumes in base coins and quote volumes in the quote asset.
+
+        Returns:
+            The same ones where the exchange states these.
+        """
+        size = self._contract_sizes.get(symbol)
+        if not size:
+            return rows
+        found = rows.copy()
+        for assets, contracts in (("volume", "quote_volume"), ("taker_buy_volume", "taker_buy_quote_volume")):
+            found[assets], found[contracts] = np.rint(rows[contracts] / size), rows[assets]
+        return found
 
     def corrections(self, symbol: str) -> tuple[Correction, ...]:
         """The minutes that were corrected after later ones were stored.
@@ -179,13 +201,18 @@ class Series:
         """
         return self._store.corrections(symbol)
 
-    def set_decimals(self, symbol: str, decimals: Decimals) -> None:
-        """What the exchange says of a symbol's digits. Stored numbers that have more are never cut.
+    def set_format(self, symbol: str, decimals: Decimals, contract_size: float) -> None:
+        """What the exchange says of a symbol's numbers. Stored ones that have more digits are never cut.
 
         Args:
             symbol: whose.
             decimals: at least so many.
+            contract_size: what a contract is worth, in the quote asset; 0 where volumes are base coins.
         """
+        self._contract_sizes[symbol] = contract_size
+        self._set_decimals(symbol, decimals)
+
+    def _set_decimals(self, symbol: str, decimals: Decimals) -> None:
         self._decimals[symbol] = Decimals(*map(max, self._decimals.get(symbol, decimals), decimals))
 
     def ready(self, symbol: str, interval: Interval, low: int, high: int) -> list[Chunk] | None:
@@ -267,7 +294,7 @@ class Series:
                 made = self._extended(key.symbol, interval, chunk, now, until)
                 break
             except _FinerError as error:  # all of the chunk has to be written with as many digits
-                self.set_decimals(key.symbol, error.decimals)
+                self._set_decimals(key.symbol, error.decimals)
                 chunk = _empty(key.start, interval, self._decimals[key.symbol], now.edition)
         made.version = version
         with self._lock:
@@ -286,7 +313,7 @@ class Series:
         at, opened, text, times = coming.start if coming else until, chunk.open, chunk.text, [chunk.times]
         while at < until:
             end = min(until, at - at % _READ_MS + _READ_MS)
-            rows = self._store.read(symbol, at, end)
+            rows = self.minutes(symbol, at, end)
             if (decimals := fitting(rows, chunk.decimals)) != chunk.decimals:
                 raise _FinerError(decimals)
             bars = summed(joined(opened, summed(minutes_of(rows, decimals), interval)), interval)
@@ -294,7 +321,7 @@ class Series:
             if over and interval.later(int(bars.times[-1]), 1) > end:
                 over -= 1
             opened, done = part(bars, over, len(bars.times)), part(bars, 0, over)
-            done = where(done, whole(done, interval, now.listed))
+            done = where(done, whole(done, interval, now.listed, now.omitted))
             if len(done.times):
                 text = joined_text(text, text_of(done, interval, decimals))
                 times.append(done.times)
@@ -323,16 +350,19 @@ class Series:
         bars = NO_BARS
         for start, end in self.summary(symbol).present.clip(low, until):
             for at in range(start - start % _READ_MS, end, _READ_MS):
-                rows = self._store.read(symbol, max(at, start), min(at + _READ_MS, end))
+                rows = self.minutes(symbol, max(at, start), min(at + _READ_MS, end))
                 decimals = fitting(rows, self._decimals[symbol])
                 if decimals != self._decimals[symbol]:
-                    self.set_decimals(symbol, decimals)
+                    self._set_decimals(symbol, decimals)
                     return self.loose(symbol, interval, low, until, forming)
                 bars = summed(joined(bars, minutes_of(rows, decimals)), interval)
         decimals = self._decimals[symbol]
         if forming is not None:
-            bars = summed(joined(bars, minute_of(forming, decimals)), interval)
+            bars = summed(joined(bars, self._minute(symbol, forming, decimals)), interval)
         return bytes(text_of(bars, interval, decimals).rows(0, len(bars.times))) if len(bars.times) else b""
+
+    def _minute(self, symbol: str, candle: Candle, decimals: Decimals) -> Bars:
+        return minutes_of(self.shown(symbol, to_rows([candle])), decimals)
 
     def forming(self, symbol: str, interval: Interval, chunk: Chunk, candle: Candle) -> bytes:
         """The row of the bar in progress: the stored minutes of the last chunk, and the forming minute.
@@ -350,13 +380,13 @@ class Series:
         known = self._forming.get(key)
         if known is not None and known[0] is candle and known[1] is chunk.open:
             return known[2]
-        decimals = fitting(to_rows([candle]), chunk.decimals)
+        decimals = fitting(self.shown(symbol, to_rows([candle])), chunk.decimals)
         opened = chunk.open
         if not len(opened.times) or int(opened.times[0]) != interval.floor(candle.open_time):
             opened = NO_BARS
         elif decimals != chunk.decimals:
             opened = finer(opened, chunk.decimals, decimals)
-        bar = summed(joined(opened, minute_of(candle, decimals)), interval)
+        bar = summed(joined(opened, self._minute(symbol, candle, decimals)), interval)
         row = bytes(text_of(bar, interval, decimals).rows(0, 1))
         self._forming[key] = candle, chunk.open, row
         return row

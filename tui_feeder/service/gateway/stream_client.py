@@ -9,6 +9,8 @@ from collections import deque
 
 from aiohttp import web
 
+from tui_feeder.service.gateway.markets import ServedMarket
+
 #: Bytes that a client may leave unread; above it forming bars are left out, and closed ones are read from the
 #: store again once there is room.
 MOST_UNREAD = 256 << 10
@@ -30,18 +32,25 @@ class StreamClient:
     Args:
         socket: of it.
         transport: of it.
+        market: that it is served under.
         combined: whether events are wrapped with the name of their stream.
 
     Attributes:
-        names: the streams it listens to, in order of subscription.
+        names: the streams it listens to with their market before them, in order of subscription.
         behind: by stream, the first closed bar (ms) that it was not sent.
         late: streams and open times of bars that are sent out of order, and were not yet.
     """
 
     def __init__(
-        self, socket: web.WebSocketResponse, transport: asyncio.Transport, *, combined: bool
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport,
+        market: ServedMarket,
+        *,
+        combined: bool,
     ) -> None:
         self.socket = socket
+        self.market = market
         self.combined = combined
         self.names: dict[str, None] = {}
         self.behind: dict[str, int] = {}

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,6 +16,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from tui_feeder.service.gateway.clients import Figures
 from tui_feeder.service.gateway.feeder import Feeder, FeederGoneError
 from tui_feeder.service.gateway.kline_stream import Closed, KlineStream, stream_of
+from tui_feeder.service.gateway.markets import SERVED_MARKETS, ServedMarket
 from tui_feeder.service.gateway.refusals import RefusalError
 from tui_feeder.service.gateway.series import Series
 from tui_feeder.service.gateway.stream_client import STUCK_SECONDS, StreamClient
@@ -31,8 +33,6 @@ _HELD_SECONDS = 1.0
 _PING_SECONDS, _SILENT_SECONDS = 180.0, 600.0
 #: Closed bars that a client is sent in one go when it catches up.
 _CAUGHT_UP_BARS = 200
-#: The official SDK opens all three beside each other; of what belongs to the last two nothing is served.
-_PREFIXES = ("", "/market", "/public", "/private")
 _METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 
 
@@ -76,11 +76,12 @@ class StreamSurface:
         """What to hang into the server.
 
         Returns:
-            The paths of both forms, with and without ``/market``.
+            The paths of both forms, for each market.
         """
         return [
-            web.get(f"{prefix}{path}", self._serve)
-            for prefix in _PREFIXES
+            web.get(f"{prefix}{path}", partial(self._serve, market))
+            for market in SERVED_MARKETS
+            for prefix in market.streams
             for path in ("/ws", "/ws/{names:.+}", "/stream")
         ]
 
@@ -100,7 +101,7 @@ class StreamSurface:
 
     # --- connections ---------------------------------------------------------------------------
 
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
+    async def _serve(self, market: ServedMarket, request: web.Request) -> web.StreamResponse:
         combined = "/stream" in request.path and "names" not in request.match_info
         asked = request.query.get("streams", "") if combined else request.match_info.get("names", "")
         names = list(dict.fromkeys(unquote(name) for name in asked.split("/") if name))
@@ -109,7 +110,7 @@ class StreamSurface:
             if len(names) > MOST_STREAMS:
                 raise RefusalError(400, -1130, f"more than {MOST_STREAMS} streams on a connection")
             self._series.look()
-            wanted = [self._wanted(name) for name in names]
+            wanted = [self._wanted(market, name) for name in names]
         except RefusalError as error:
             self._figures.answers["stream", error.status] += 1
             headers = {"Content-Type": "application/json", **error.headers}
@@ -126,7 +127,7 @@ class StreamSurface:
         transport = request.transport
         if transport is None:
             return socket
-        client = StreamClient(socket, transport, combined=combined)
+        client = StreamClient(socket, transport, market, combined=combined)
         self.clients.add(client)
         keeping = asyncio.create_task(self._keep(client))
         try:
@@ -180,18 +181,18 @@ class StreamSurface:
 
     def _done(self, client: StreamClient, method: object, params: object) -> Any:  # noqa: ANN401 - JSON
         if method == "LIST_SUBSCRIPTIONS":
-            return list(client.names)
+            return [client.market.bare(name) for name in client.names]
         if method in ("SUBSCRIBE", "UNSUBSCRIBE"):
             if not isinstance(params, list) or not all(isinstance(name, str) for name in params):
                 raise _ControlError(2, "Invalid request: params must be an array of strings")
             if method == "UNSUBSCRIBE":
-                self._unsubscribe(client, params)
+                self._unsubscribe(client, [client.market.known_as(name) for name in params])
                 return None
-            if len(client.names.keys() | set(params)) > MOST_STREAMS:
+            if len(client.names.keys() | {client.market.known_as(name) for name in params}) > MOST_STREAMS:
                 raise _ControlError(2, f"Invalid request: more than {MOST_STREAMS} streams on a connection")
             try:
                 self._series.look()
-                self._subscribe(client, [self._wanted(name) for name in params])
+                self._subscribe(client, [self._wanted(client.market, name) for name in params])
             except (RefusalError, _StreamError, FeederGoneError) as error:
                 raise _ControlError(2, f"Invalid request: {error}") from error
             return None
@@ -207,8 +208,8 @@ class StreamSurface:
         known = ", ".join(f"`{name}`" for name in _METHODS)
         raise _ControlError(2, f"Invalid request: unknown variant `{method}`, expected one of {known}")
 
-    def _wanted(self, name: str) -> tuple[str, str]:
-        """The name of a stream and its symbol.
+    def _wanted(self, market: ServedMarket, name: str) -> tuple[str, str]:
+        """The name of a stream, with its market before it, and its symbol.
 
         Raises:
             _StreamError: it is none that is served.
@@ -219,10 +220,10 @@ class StreamSurface:
             raise _StreamError(f"{name[:80]!r} is not served here: there are kline streams alone")
         lower = found[0]
         for symbol in self._feeder.followed():
-            if symbol.lower() == lower:
+            if market.has(symbol) and market.bare(symbol).lower() == lower:
                 self._known(symbol)
-                return name, symbol
-        self._known(lower.upper())
+                return market.known_as(name), symbol
+        self._known(market.known_as(lower.upper()))
         raise _StreamError(f"{name[:80]!r}: no such symbol is followed")
 
     def _subscribe(self, client: StreamClient, wanted: Iterable[tuple[str, str]]) -> None:

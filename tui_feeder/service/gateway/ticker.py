@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 import numpy as np
 import orjson
@@ -16,12 +17,11 @@ from tui_feeder.service.gateway.bars import (
     QUOTE,
     TRADES,
     VOLUME,
-    Decimals,
     fitting,
-    joined,
-    minute_of,
     minutes_of,
 )
+from tui_feeder.service.gateway.listing import Entry
+from tui_feeder.service.gateway.markets import SPOT, ServedMarket
 from tui_feeder.service.gateway.rows_text import decimal
 
 #: Minutes before the one in progress that count.
@@ -29,39 +29,46 @@ DAY_MINUTES = 1_440
 _PERCENT = Decimal("0.001")
 
 
-def price(symbol: str, candle: Candle, decimals: Decimals, at: int) -> bytes:
+def price(market: ServedMarket, entry: Entry, candle: Candle, at: int) -> bytes:
     """The answer to ticker/price: the last price, and when (ms) it was known.
 
     Args:
-        symbol: whose.
+        market: that is asked.
+        entry: of the symbol.
         candle: of the minute in progress.
-        decimals: of the symbol.
         at: ms.
 
     Returns:
         A JSON object.
     """
-    value = decimal(round(candle.close * 10**decimals.price), decimals.price)
-    return orjson.dumps({"symbol": symbol, "price": value, "time": at})
+    places = entry.decimals.price
+    answer: dict[str, Any] = {"symbol": entry.name}
+    if market.counts_contracts:
+        answer["ps"] = entry.pair
+    answer["price"] = decimal(round(candle.close * 10**places), places)
+    if market is not SPOT:
+        answer["time"] = at
+    return orjson.dumps(answer)
 
 
-def day(symbol: str, rows: Rows, forming: Candle, decimals: Decimals, at: int) -> bytes:
+def day(market: ServedMarket, entry: Entry, rows: Rows, at: int) -> bytes:
     """The answer to ticker/24hr.
 
-    Of single trades nothing is stored: ``lastQty`` is 0 and the trade ids are -1.
+    Of single trades and of the order book nothing is stored: ``lastQty`` is 0, the trade ids are -1, and
+    spot's bids, asks and ``prevClosePrice`` are left out.
 
     Args:
-        symbol: whose.
-        rows: the 1,440 stored minutes before the one in progress, dtype ROW.
-        forming: the minute in progress.
-        decimals: of the symbol.
+        market: that is asked.
+        entry: of the symbol.
+        rows: the 1,440 minutes before the one in progress and that one, dtype ROW, volumes as the market
+            states them.
         at: ms.
 
     Returns:
         A JSON object.
     """
-    decimals = fitting(rows, decimals)
-    times, values = joined(minutes_of(rows, decimals), minute_of(forming, decimals))
+    decimals = fitting(rows, entry.decimals)
+    times, values = minutes_of(rows, decimals)
     first, last = int(values[0, OPEN]), int(values[-1, CLOSE])
     volume, quote = int(values[:, VOLUME].sum()), int(values[:, QUOTE].sum())
 
@@ -70,26 +77,29 @@ def day(symbol: str, rows: Rows, forming: Candle, decimals: Decimals, at: int) -
         return sign + decimal(abs(units), decimals.price)
 
     change = Decimal(last - first) * 100 / Decimal(first)
-    scale = Decimal(10) ** (decimals.quantity - decimals.quote)
-    average = Decimal(quote) / Decimal(volume) * scale if volume else Decimal(last) / 10**decimals.price
+    bought, paid = Decimal(volume).scaleb(-decimals.quantity), Decimal(quote).scaleb(-decimals.quote)
+    if market.counts_contracts:
+        bought, paid = paid, bought * Decimal(entry.contract_size)
+    average = paid / bought if bought else Decimal(last).scaleb(-decimals.price)
     step = Decimal(1).scaleb(-decimals.price)
-    return orjson.dumps(
-        {
-            "symbol": symbol,
-            "priceChange": cost(last - first),
-            "priceChangePercent": str(change.quantize(_PERCENT, ROUND_HALF_UP)),
-            "weightedAvgPrice": str(average.quantize(step, ROUND_HALF_UP)),
-            "lastPrice": cost(last),
-            "lastQty": "0",
-            "openPrice": cost(first),
-            "highPrice": cost(int(values[:, HIGH].max())),
-            "lowPrice": cost(int(values[:, LOW].min())),
-            "volume": decimal(volume, decimals.quantity),
-            "quoteVolume": decimal(quote, decimals.quote),
-            "openTime": int(times[0]),
-            "closeTime": at,
-            "firstId": -1,
-            "lastId": -1,
-            "count": int(np.sum(values[:, TRADES])),
-        }
-    )
+    answer: dict[str, Any] = {"symbol": entry.name}
+    if market.counts_contracts:
+        answer["pair"] = entry.pair
+    answer |= {
+        "priceChange": cost(last - first),
+        "priceChangePercent": str(change.quantize(_PERCENT, ROUND_HALF_UP)),
+        "weightedAvgPrice": str(average.quantize(step, ROUND_HALF_UP)),
+        "lastPrice": cost(last),
+        "lastQty": "0",
+        "openPrice": cost(first),
+        "highPrice": cost(int(values[:, HIGH].max())),
+        "lowPrice": cost(int(values[:, LOW].min())),
+        "volume": decimal(volume, decimals.quantity),
+        "baseVolume" if market.counts_contracts else "quoteVolume": decimal(quote, decimals.quote),
+        "openTime": int(times[0]),
+        "closeTime": at,
+        "firstId": -1,
+        "lastId": -1,
+        "count": int(np.sum(values[:, TRADES])),
+    }
+    return orjson.dumps(answer)

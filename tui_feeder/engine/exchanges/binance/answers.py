@@ -99,7 +99,7 @@ def listings(body: bytes) -> tuple[Listings, int | None]:
     head = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     for name in ("symbols", "serverTime"):
         head.pop(name, None)
-    found = Listings(symbols, unusable, entries, msgspec.json.encode(head))
+    found = Listings(symbols, unusable, entries, {"": msgspec.json.encode(head)})
     return found, _weight_limit(info.rateLimits)
 
 

@@ -101,8 +101,12 @@ class BinanceExchange:
             return found
         symbols = {prefix + name: replace(info, symbol=prefix + name) for name, info in found.symbols.items()}
         self._sizes = {name: info.contract_size for name, info in symbols.items() if info.contract_size}
-        # No entries: clients they are passed on to would take their names for those of the unnamed market.
-        return Listings(symbols, {prefix + name: why for name, why in found.unusable.items()})
+        return Listings(
+            symbols,
+            {prefix + name: why for name, why in found.unusable.items()},
+            {prefix + name: raw for name, raw in found.entries.items()},
+            {self._market.name: found.heads[""]},
+        )
 
     def _size(self, symbol: str) -> float | None:
         """What a contract is worth, in the quote asset; None where trades are not counted in contracts."""

@@ -148,15 +148,18 @@ class BinanceMarkets:
             raise refusals[used[0]]
         symbols: dict[str, SymbolInfo] = {}
         unusable: dict[str, str] = {}
+        entries: dict[str, bytes] = {}
+        heads: dict[str, bytes] = {}
         for name in used:
             if (known := self._listed.get(name)) is not None:
                 symbols |= known.symbols
                 unusable |= known.unusable
+                entries |= known.entries
+                heads |= known.heads
             else:
                 why = f"the list of its market could not be read: {refusals[name]}"
                 unusable |= {w: why for w in wanted if market_of(w) == name and not is_pattern(w)}
-        unnamed = self._listed.get("", Listings({}, {}))
-        return Listings(symbols, unusable, unnamed.entries, unnamed.head or b"{}")
+        return Listings(symbols, unusable, entries, heads)
 
     async def first_minute(self, symbol: str, start: int) -> int | None:
         """The first minute of which there is a candle.

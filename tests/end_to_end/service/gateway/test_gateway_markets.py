@@ -1,0 +1,166 @@
+"""Spot and COIN-M under their own paths: rows, tickers and frames as those exchanges give them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.support.feed import NOON
+from tests.support.gateways import GatewayUnderTest, gateway_of
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.core.coverage import span
+from tui_feeder.simulator.clock import SimulatedClock
+from tui_feeder.simulator.dialect import COINM, SPOT, Dialect
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.other_markets import ListedElsewhere
+from tui_feeder.simulator.synthetic import synthetic_market
+
+NOW = NOON + 30_000
+START = NOON - 2 * DAY_MS
+MARKETS = [(SPOT, "BTCUSDT"), (COINM, "BTCUSD_PERP")]
+
+
+@asynccontextmanager
+async def served(
+    folder: Path, dialect: Dialect, symbol: str
+) -> AsyncIterator[tuple[Exchange, GatewayUnderTest]]:
+    market = ListedElsewhere(synthetic_market(["BTCUSDT", "ETHUSDT"], as_of_ms=NOON), dialect)
+    async with (
+        Exchange(market, SimulatedClock(NOW, 1e-6), dialect=dialect) as exchange,
+        gateway_of(exchange, folder, {symbol: (START, NOON)}) as gateway,
+    ):
+        yield exchange, gateway
+
+
+async def asked(exchange: Exchange, gateway: GatewayUnderTest, path: str) -> tuple[int, bytes]:
+    async with gateway.session.get(exchange.rest_url + path) as answer:
+        return answer.status, await answer.read()
+
+
+@pytest.mark.parametrize(("dialect", "symbol"), MARKETS)
+async def test_rows_and_refusals_are_the_markets_own(tmp_path: Path, dialect: Dialect, symbol: str) -> None:
+    async with served(tmp_path, dialect, symbol) as (exchange, gateway):
+        for interval in ("1m", "5m", "1h", "1d"):
+            for query in (
+                f"endTime={NOON - 1}&limit=7", f"startTime={START}&endTime={NOON - 1}&limit=1000",
+                f"startTime={START + DAY_MS}&endTime={START + DAY_MS + 600_000}&limit=3",
+            ):  # fmt: skip
+                path = f"{dialect.rest}/klines?symbol={symbol}&interval={interval}&{query}"
+                status, body, _ = await gateway.get(path)
+                wanted = [
+                    row for row in json.loads((await asked(exchange, gateway, path))[1]) if row[0] >= START
+                ]
+                assert status == 200, (path, body)
+                assert [row for row in json.loads(body) if row[6] < NOON] == [
+                    row for row in wanted if row[6] < NOON
+                ], path
+        for query in (
+            "symbol=NONE&interval=1m", f"symbol={symbol}&interval=7m",
+            f"symbol={symbol}&interval=1m&limit=1501",
+            f"symbol={symbol}&interval=1m&startTime=2&endTime=1", "interval=1m", f"symbol={symbol}",
+            f"symbol={symbol}&interval=1m&limit=1001&startTime={START}",
+            f"symbol={symbol}&interval=1m&startTime={NOON - 201 * DAY_MS}&endTime={NOON}",
+        ):  # fmt: skip
+            path = f"{dialect.rest}/klines?{query}"
+            status, body, _ = await gateway.get(path)
+            wanted_status, wanted_body = await asked(exchange, gateway, path)
+            assert status == wanted_status, path
+            if status != 200:
+                assert body == wanted_body, path
+
+
+@pytest.mark.parametrize(("dialect", "symbol"), MARKETS)
+async def test_a_market_is_not_seen_under_the_paths_of_another(
+    tmp_path: Path, dialect: Dialect, symbol: str
+) -> None:
+    async with served(tmp_path, dialect, symbol) as (exchange, gateway):
+        other = "/dapi/v1" if dialect is SPOT else "/api/v3"
+        for base in (other, "/fapi/v1"):
+            status, body, _ = await gateway.get(f"{base}/klines?symbol={symbol}&interval=1m")
+            assert (status, json.loads(body)["code"]) == (400, -1121)
+            assert json.loads((await gateway.get(f"{base}/exchangeInfo"))[1])["symbols"] == []
+        listed = json.loads((await gateway.get(f"{dialect.rest}/exchangeInfo"))[1])
+        whole = json.loads((await asked(exchange, gateway, f"{dialect.rest}/exchangeInfo"))[1])
+        assert listed["symbols"] == [entry for entry in whole["symbols"] if entry["symbol"] == symbol]
+        assert listed["rateLimits"] == whole["rateLimits"]
+
+
+@pytest.mark.parametrize(("dialect", "symbol"), MARKETS)
+async def test_tickers_add_up_the_last_day(tmp_path: Path, dialect: Dialect, symbol: str) -> None:
+    async with served(tmp_path, dialect, symbol) as (_, gateway):
+        rows = []
+        for part in range(2):
+            start = NOON - DAY_MS + part * DAY_MS // 2
+            path = f"{dialect.rest}/klines?symbol={symbol}&interval=1m&startTime={start}&limit=1000"
+            path += f"&endTime={start + DAY_MS // 2 - 1}"
+            rows += json.loads((await gateway.get(path))[1])
+        rows += json.loads(
+            (await gateway.get(f"{dialect.rest}/klines?symbol={symbol}&interval=1m&limit=1"))[1]
+        )
+        assert len(rows) == 1_441
+        answer = json.loads((await gateway.get(f"{dialect.rest}/ticker/24hr?symbol={symbol}"))[1])
+        found = answer[0] if dialect is COINM else answer
+        quote = "baseVolume" if dialect is COINM else "quoteVolume"
+        assert Decimal(found["volume"]) == sum(Decimal(row[5]) for row in rows)
+        assert Decimal(found[quote]) == sum(Decimal(row[7]) for row in rows)
+        assert found["count"] == sum(row[8] for row in rows)
+        assert found["symbol"] == symbol
+        low, high = (Decimal(found[name]) for name in ("lowPrice", "highPrice"))
+        assert low <= Decimal(found["weightedAvgPrice"]) <= high
+        answer = json.loads((await gateway.get(f"{dialect.rest}/ticker/price"))[1])
+        assert [(one["symbol"], one["price"]) for one in answer] == [(symbol, rows[-1][4])]
+
+
+@pytest.mark.parametrize(("dialect", "symbol"), MARKETS)
+async def test_frames_say_what_the_rows_say(tmp_path: Path, dialect: Dialect, symbol: str) -> None:
+    async with served(tmp_path, dialect, symbol) as (exchange, gateway):
+        name = f"{symbol.lower()}@kline_1m"
+        async with gateway.session.ws_connect(
+            f"{gateway.url}/{dialect.name}/stream?streams={name}"
+        ) as socket:
+            await socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 1})
+            assert json.loads(await socket.receive_str())["result"] == [name]
+            gateway.commit(exchange.market, f"{dialect.name}:{symbol}", NOON, NOON + MINUTE_MS)
+            async with asyncio.timeout(20):
+                while (
+                    not (event := json.loads(await socket.receive_str()))
+                    .get("data", {})
+                    .get("k", {})
+                    .get("x")
+                ):
+                    pass
+        assert event["stream"] == name
+        bar = event["data"]["k"]
+        gateway.feeder.clock = SimulatedClock(NOON + MINUTE_MS + 30_000, 1e-6)
+        path = f"{dialect.rest}/klines?symbol={symbol}&interval=1m&startTime={NOON}&endTime={NOON + 59_999}"
+        row = json.loads((await gateway.get(path))[1])[0]
+        assert [bar[key] for key in ("t", "o", "h", "l", "c", "v", "T", "q", "n", "V", "Q", "B")] == row
+        assert (bar["s"], event["data"]["s"]) == (symbol, symbol)
+
+
+async def test_minutes_the_exchange_has_not_are_no_holes(tmp_path: Path) -> None:
+    async with served(tmp_path, SPOT, "BTCUSDT") as (_, gateway):
+        name, begin = "spot:BTCUSDT", NOON + 2 * MINUTE_MS
+        gateway.feeder.clock = SimulatedClock(NOON + 10 * MINUTE_MS + 30_000, 1e-6)
+        market = synthetic_market(["BTCUSDT", "ETHUSDT"], as_of_ms=NOON)
+        gateway.commit(market, name, NOON, begin)
+        gateway.commit(market, name, begin + 3 * MINUTE_MS, NOON + 10 * MINUTE_MS)
+        path = f"/api/v3/klines?symbol=BTCUSDT&startTime={NOON}&endTime={NOON + 10 * MINUTE_MS - 1}"
+        status, body, headers = await gateway.get(f"{path}&interval=1m")
+        assert (status, json.loads(body)["code"]) == (503, -1008)
+        assert "Retry-After" in headers
+        gateway.store.set_omitted(name, span(begin, begin + 3 * MINUTE_MS)).result(30)
+        status, body, _ = await gateway.get(f"{path}&interval=1m")
+        rows = json.loads(body)
+        assert [row[0] for row in rows] == [NOON + n * MINUTE_MS for n in (0, 1, 5, 6, 7, 8, 9)]
+        status, body, _ = await gateway.get(f"{path}&interval=5m")
+        assert status == 200
+        bars = json.loads(body)
+        assert [bar[0] for bar in bars] == [NOON, NOON + 5 * MINUTE_MS]
+        assert Decimal(bars[0][5]) == sum(Decimal(row[5]) for row in rows[:2])
