@@ -27,7 +27,8 @@ def doctor(
         Optional[Path],  # noqa: UP045
         typer.Option(
             "--record",
-            help="Keep the answers and messages seen in this folder, up to 32 MiB, to send as evidence.",
+            help="Keep the answers and messages seen in this folder, up to 32 MiB, to send as evidence; and "
+            "ask the exchange what its documents leave open.",
             metavar="FOLDER",
         ),
     ] = None,

@@ -27,7 +27,7 @@ from tui_feeder.engine.exchanges.base import (
     StreamHandlers,
     SymbolInfo,
 )
-from tui_feeder.engine.exchanges.configured import configured_exchange
+from tui_feeder.engine.exchanges.configured import configured_addresses, configured_exchange
 from tui_feeder.engine.storage.store import Store, StoreError
 from tui_feeder.spelling import closest
 from tui_feeder.symbol_name import is_pattern, market_of
@@ -118,9 +118,7 @@ async def dns(config: Config) -> Finding:
     Returns:
         The result.
     """
-    exchange = config.exchange
-    urls = {"REST": exchange.rest_url, "streams": exchange.stream_url, "archive": exchange.archive_url}
-    ways = configured_routes(config)
+    urls, ways = configured_addresses(config), configured_routes(config)
     hosts = dict.fromkeys(
         urlsplit(url).hostname or "" if (way := ways[name]) is None else way.address.host
         for name, url in urls.items()
@@ -274,7 +272,8 @@ async def archive(config: Config, market: Market) -> Finding | None:
     if exchange.facts(symbol).archive_published is None:
         return None
     day = exchange.clock.now() // DAY_MS * DAY_MS - 2 * DAY_MS
-    base = config.exchange.archive_url
+    base = configured_addresses(config)[f"archive {market_of(symbol)}".rstrip()]
+    key = _setting(symbol, "archive_url")
     try:
         async with asyncio.timeout(_ARCHIVE_SECONDS):  # wait_for of Python 3.11 can lose a cancellation
             file = File(day, day + DAY_MS, FileKind.DAY)
@@ -286,9 +285,9 @@ async def archive(config: Config, market: Market) -> Finding | None:
                 market.titled("archive"),
                 "warn",
                 text,
-                "try again tomorrow; check exchange.archive_url if it stays so",
+                f"try again tomorrow; check {key} if it stays so",
             )
-        return Finding(title, "fail", f"{base}: {error}", "check the network and exchange.archive_url")
+        return Finding(title, "fail", f"{base}: {error}", f"check the network and {key}")
     except TimeoutError:
         text = f"{base}: a file of a day took more than {_ARCHIVE_SECONDS:g} s"
         return Finding(title, "fail", text, "the way there is slow or blocked: check the network")
@@ -321,6 +320,7 @@ async def streams(
     wanted = (market.chosen or stated)[:_STREAMS]
     if probe in market.listed or not wanted:
         wanted = list(dict.fromkeys([probe, *wanted]))[:_STREAMS]
+    key = _setting(wanted[0], "stream_url")
     delivering = asyncio.Event()
     handlers = StreamHandlers(lambda *_: delivering.set(), lambda _kind, _text: None, record)
     live = market.exchange.streams(handlers)
@@ -346,7 +346,7 @@ async def streams(
     if connected:
         text = f"candles: {url} takes the subscription and sends no frame in {took:.0f} s ({_brief(wanted)})"
         remedy = (
-            "an address that acknowledges and stays silent is retired or broken: check exchange.stream_url; "
+            f"an address that acknowledges and stays silent is retired or broken: check {key}; "
             "until then minutes are closed by REST"
         )
         return Finding(title, "fail", text, remedy)
@@ -356,8 +356,14 @@ async def streams(
         market.titled("streams"),
         "fail",
         text,
-        "check the network and exchange.stream_url; until then REST is used",
+        f"check the network and {key}; until then REST is used",
     )
+
+
+def _setting(symbol: str, name: str) -> str:
+    """The key of a setting of the symbol's market, such as ``exchange.spot.stream_url``."""
+    market = market_of(symbol)
+    return f"exchange.{market}.{name}" if market else f"exchange.{name}"
 
 
 def _brief(wanted: Sequence[str]) -> str:

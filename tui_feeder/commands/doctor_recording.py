@@ -21,6 +21,8 @@ class RecordingError(HostError):
 class Recording:
     """A folder with ``rest.jsonl`` and ``streams.jsonl``: a line an answer or message, as text.
 
+    In ``probes.jsonl`` is what was asked of the exchange beside the checks, and what was seen.
+
     Args:
         folder: made if it is not there; files of before in it are replaced.
 
@@ -35,6 +37,7 @@ class Recording:
             folder.mkdir(parents=True, exist_ok=True)
             self._rest = (folder / "rest.jsonl").open("wb")
             self._streams = (folder / "streams.jsonl").open("wb")
+            self._probes = (folder / "probes.jsonl").open("wb")
         except OSError as error:
             raise RecordingError(f"--record {folder}: {error.strerror}: name a folder to write to") from error
 
@@ -57,6 +60,15 @@ class Recording:
         """
         self._keep(self._streams, {"url": url}, body)
 
+    def probe(self, question: str, answer: str) -> None:
+        """Keeps what a question to the exchange came to.
+
+        Args:
+            question: what was asked.
+            answer: what was seen.
+        """
+        self._probes.write(orjson.dumps({"question": question, "answer": answer}) + b"\n")
+
     def _keep(self, writer: BinaryIO, head: dict[str, object], body: bytes) -> None:
         text = body[:_MOST_OF_ONE].decode(errors="replace")
         line = orjson.dumps({"at": time.time(), **head, "bytes": len(body), "body": text}) + b"\n"
@@ -70,3 +82,4 @@ class Recording:
         """Closes the files."""
         self._rest.close()
         self._streams.close()
+        self._probes.close()

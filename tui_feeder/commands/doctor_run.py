@@ -18,7 +18,7 @@ from tui_feeder.commands.doctor_recording import Recording
 from tui_feeder.config import Config, ConfigError, LoadedConfig
 from tui_feeder.configuration.requirements import unmet_requirements
 from tui_feeder.engine.core.event_loop import worker_thread
-from tui_feeder.engine.exchanges.base import RecordsAnswers
+from tui_feeder.engine.exchanges.base import AnswersProbes, RecordsAnswers
 from tui_feeder.errors import ExitCode
 
 _WIDTH = 11
@@ -131,6 +131,10 @@ async def _exchange(config: Config, patience: float, recording: Recording | None
             )
             if (read := await archive) is not None:
                 yield read
+        if recording is not None and isinstance(exchange, AnswersProbes):
+            for probe in await exchange.probe(recording.message, patience):
+                recording.probe(probe.question, probe.answer)
+                yield Finding("probe", "ok", f"{probe.question} {probe.answer}")
     finally:
         await exchange.close()
         workers.shutdown(wait=False, cancel_futures=True)

@@ -13,7 +13,7 @@ from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.core.proxy import Proxies, Proxy
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.exchanges.base import Exchange
-from tui_feeder.engine.exchanges.configured import configured_exchange
+from tui_feeder.engine.exchanges.configured import configured_addresses, configured_exchange
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Store
 
@@ -46,7 +46,7 @@ def configured_engine(
 
 
 def configured_routes(config: Config) -> dict[str, Proxy | None]:
-    """Finds how REST, the streams, the archive and the webhook are reached.
+    """Finds how REST, the streams and the archive of each market used, and the webhook, are reached.
 
     Args:
         config: the configuration.
@@ -57,9 +57,8 @@ def configured_routes(config: Config) -> dict[str, Proxy | None]:
     Raises:
         ProxyError: one of them cannot be.
     """
-    proxies, exchange = Proxies(config.exchange.proxy), config.exchange
-    urls = {"REST": exchange.rest_url, "streams": exchange.stream_url, "archive": exchange.archive_url}
-    found = {name: proxies.of(url) for name, url in urls.items()}
+    proxies = Proxies(config.exchange.proxy)
+    found = {name: proxies.of(url) for name, url in configured_addresses(config).items()}
     if config.alerts.webhook_url is not None:  # exchange.proxy is not for it: the environment decides
         found["webhook"] = Proxies().of(config.alerts.webhook_url.reveal())
     return found

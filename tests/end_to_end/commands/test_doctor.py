@@ -16,7 +16,7 @@ from serving import serving
 
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import clock_for
-from tui_feeder.simulator.dialect import SPOT
+from tui_feeder.simulator.dialect import COINM, SPOT
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.other_markets import ListedElsewhere
 from tui_feeder.simulator.synthetic import synthetic_market
@@ -294,6 +294,52 @@ async def test_each_market_that_is_used_is_tried(tmp_path: Path) -> None:
         code, found = await looked_at(usdm, tmp_path, *wanted, **env)
         assert code != 0
         assert (found["streams"]["state"], found["streams spot"]["state"]) == ("ok", "fail")
+        assert "check exchange.spot.stream_url" in found["streams spot"]["remedy"]
+        env["FEEDER_EXCHANGE__SPOT__ARCHIVE_URL"] = "http://no-such-host.invalid"
+        env["HTTPS_PROXY"] = env["HTTP_PROXY"] = ""
+        code, found = await looked_at(usdm, tmp_path, *wanted, **env)
+        assert code != 0
+        assert (found["names"]["state"], "no-such-host.invalid" in found["names"]["text"]) == ("fail", True)
+        assert "check the network and exchange.spot.archive_url" in found["archive spot"]["remedy"]
+        env["FEEDER_EXCHANGE__SPOT__STREAM_URL"] = "ws://spot.invalid"
+        env["HTTP_PROXY"] = "http://proxy.invalid:3128"
+        env["NO_PROXY"] = "127.0.0.1"
+        code, found = await looked_at(usdm, tmp_path, *wanted, **env)
+        assert "streams spot, archive spot: through http://proxy.invalid:3128" in found["proxy"]["text"]
+
+
+async def test_what_the_documents_leave_open_is_asked_and_recorded(tmp_path: Path) -> None:
+    usdm = exchange_now()
+    ledger = usdm.rest.ledger
+    listed = synthetic_market(SYMBOLS)
+    spot = Exchange(ListedElsewhere(listed, SPOT), usdm.clock, dialect=SPOT)
+    coinm = Exchange(ListedElsewhere(listed, COINM), usdm.clock, dialect=COINM, ledger=ledger)
+    async with usdm, spot, coinm:
+        env = {
+            f"FEEDER_EXCHANGE__{other.dialect.name.upper()}__{name.upper()}": getattr(other, name)
+            for other in (spot, coinm)
+            for name in ("rest_url", "stream_url", "archive_url")
+        }
+        wanted = ("--symbols", "BTCUSDT,spot:BTCUSDT,coinm:BTCUSD_PERP", "--record", "seen")
+        code, _ = await looked_at(usdm, tmp_path, *wanted, **env)
+        assert code == 0
+        for other in (usdm, spot, coinm):
+            assert not other.requests["429"]
+    lines = [json.loads(line) for line in (tmp_path / "seen/probes.jsonl").read_text().splitlines()]
+    answers = {one["question"]: one["answer"] for one in lines}
+    assert len(lines) == len(answers) == 9
+    for url, path, name in (
+        (usdm.stream_url, "/market/stream", "BTCUSD_PERP"), (spot.stream_url, "/stream", "BTCUSD_PERP"),
+        (coinm.stream_url, "/stream", "BTCUSDT"), (coinm.stream_url, "/market/stream", "BTCUSD_PERP"),
+    ):  # fmt: skip
+        assert answers[f"is {name} carried by {url}{path}?"] == "no frame in 4 s (1 answer)"
+    assert answers["how is the end of a connection announced?"] == "none was announced in 4 s (1 answer)"
+    assert answers["has REST a row of a minute without a trade?"].startswith(
+        "0 rows without a trade, 0 absent"
+    )
+    for market in ("usdm", "spot", "coinm"):
+        question = f"does f(next) = L(previous) + 1 hold from minute to minute of {market}?"
+        assert "seams joined" in answers[question]
 
 
 async def test_what_it_saw_can_be_kept_as_evidence(tmp_path: Path) -> None:

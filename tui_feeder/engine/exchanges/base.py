@@ -492,6 +492,30 @@ class RecordsAnswers(Protocol):
         ...
 
 
+class Probe(NamedTuple):
+    """A question about an exchange that its documents leave open."""
+
+    question: str
+    answer: str  # what was seen, and how much of it
+
+
+@runtime_checkable
+class AnswersProbes(Protocol):
+    """An exchange of which something is not known that a try would show."""
+
+    async def probe(self, record: Callable[[str, bytes], None], seconds: float) -> Sequence[Probe]:
+        """Ask it; a question that fails answers with why.
+
+        Args:
+            record: given the address and every message as it came.
+            seconds: how long to listen.
+
+        Returns:
+            What was seen.
+        """
+        ...
+
+
 @runtime_checkable
 class ForwardsRequests(Protocol):
     """An exchange that sends public requests for other programs, within its budget."""

@@ -23,6 +23,7 @@ COINM: Market = replace(
     candles_path="/dapi/v1/klines",
     listing_path="/dapi/v1/exchangeInfo",
     stream_path="/stream",
+    other_paths=(USDM.stream_path,),
     archive_folder="futures/cm",
     contract_size=_contract_size,
     newest_of_ms=199 * DAY_MS,

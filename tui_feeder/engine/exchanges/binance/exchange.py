@@ -17,11 +17,13 @@ from tui_feeder.engine.exchanges.base import (
     Listings,
     MarketFacts,
     Page,
+    Probe,
     StreamHandlers,
 )
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
 from tui_feeder.engine.exchanges.binance.contracts import candle_in_assets, rows_in_assets
 from tui_feeder.engine.exchanges.binance.market_type import Market
+from tui_feeder.engine.exchanges.binance.probes import Prober
 from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.engine.exchanges.binance.stream_pool import MarketStreams
 from tui_feeder.engine.exchanges.binance.usdm import USDM
@@ -210,6 +212,22 @@ class BinanceExchange:
             handler: called with the address asked, the status, and the body.
         """
         self._rest.on_answer = handler
+
+    async def probe(
+        self, record: Callable[[str, bytes], None], seconds: float, foreign: Sequence[str] = ()
+    ) -> list[Probe]:
+        """Asks what the exchange's documents leave open.
+
+        Args:
+            record: given the address and every message as it came.
+            seconds: how long to listen.
+            foreign: a symbol of each other market, as the exchange itself names it.
+
+        Returns:
+            What was seen.
+        """
+        prober = Prober(self._market, self._rest, self._stream_url, self._proxies, record, seconds)
+        return await prober.answers(foreign)
 
     def streams(self, handlers: StreamHandlers) -> MarketStreams:
         """Live candles of the market.

@@ -32,6 +32,10 @@ class Market:
     """What that path delivers, by how the part after ``@`` begins; others are accepted and never fed."""
     archive_folder: str
     """Below ``/data``."""
+    other_paths: tuple[str, ...] = ()
+    """Paths of combined streams that some documents name instead; ``doctor --record`` tries them."""
+    notices: tuple[str, ...] = ()
+    """Streams on which the exchange announces that it will end connections."""
     may_end_early: bool = False
     """Whether a minute may be stated to end before it is over: the last one before an outage."""
     contract_size: Callable[[str], float] | None = None

@@ -20,6 +20,7 @@ from tui_feeder.engine.exchanges.base import (
     MarketFacts,
     Notes,
     Page,
+    Probe,
     RecordsAnswers,
     RestError,
     StreamHandlers,
@@ -226,6 +227,25 @@ class BinanceMarkets:
         for market in self._markets.values():
             if isinstance(market, RecordsAnswers):
                 market.record_answers(handler)
+
+    async def probe(self, record: Callable[[str, bytes], None], seconds: float) -> list[Probe]:
+        """Asks of each market in use what the exchange's documents leave open.
+
+        Args:
+            record: given the address and every message as it came.
+            seconds: how long to listen.
+
+        Returns:
+            What was seen, market by market.
+        """
+        names = (market.probe_symbol.rpartition(":")[2] for market in self._markets.values())
+        symbols = list(dict.fromkeys(names))
+        asked = [
+            market.probe(record, seconds, symbols)
+            for name in self._used
+            if isinstance(market := self._markets[name], BinanceExchange)
+        ]
+        return [probe for part in await asyncio.gather(*asked) for probe in part]
 
     def streams(self, handlers: StreamHandlers) -> AllStreams:
         """Live candles of all markets.

@@ -31,5 +31,6 @@ SPOT = Market(
     stream_path="/stream",
     streams_carried=("kline_", "aggTrade", "trade", "miniTicker", "ticker", "bookTicker"),
     archive_folder="spot",
+    notices=("!serverShutdown",),
     may_end_early=True,
 )
