@@ -147,7 +147,7 @@ def is_loopback(url: str) -> bool:
         url: the address.
 
     Returns:
-        What its name or number alone says; no name is looked up.
+        What its name or number alone shows; no name is looked up.
     """
     host = urlsplit(url).hostname or ""
     try:

@@ -1,4 +1,4 @@
-"""Rows of candles and units of time: what the engine, the monitor and the screens all speak of.
+"""Rows of candles and units of time: what the engine, the monitor and the screens all use.
 
 All instants are integer milliseconds since the epoch, UTC. Knows nothing above it.
 """

@@ -41,7 +41,7 @@ _LATER = (429, 500, 502, 503, 504)
 
 
 class FollowError(RunFailure):
-    """The gateway refuses the subscription; the text says why."""
+    """The gateway refuses the subscription; the text has the reason."""
 
 
 class FollowedCandle(msgspec.Struct, frozen=True, gc=False):

@@ -106,7 +106,7 @@ class LiveAccess(Protocol):
         ...
 
     def report(self, figures: GatewayFigures) -> None:
-        """Take what a gateway says of itself.
+        """Takes what a gateway reports of itself.
 
         Args:
             figures: newest.

@@ -377,7 +377,7 @@ def _run_without_screen(
 
 
 def _shut_down(engine: EngineThread, config: Config) -> int:
-    """Stop in order; 1 when that took longer than allowed."""
+    """Shut down cleanly; 1 when that took longer than allowed."""
     engine.request_stop()
     in_time = engine.join(config.service.shutdown_timeout_seconds + 5.0)
     if engine.error is not None:

@@ -20,7 +20,7 @@ from tui_feeder.errors import ExitCode, HostError
 
 
 class OutputError(HostError):
-    """Standard output takes no more.
+    """Standard output cannot be written.
 
     Not an OSError, or code on the way would take it for an error of one of its own files.
     """

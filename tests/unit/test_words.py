@@ -1,4 +1,4 @@
-"""Plain terms in everything a user reads: help, screens, messages, log lines and documents.
+"""Plain terms in all that is read: help, screens, messages, log lines, documents, docstrings and comments.
 
 The words are the left column of the project's word list: house slang, and verbs of speech for programs.
 """
@@ -6,7 +6,9 @@ The words are the left column of the project's word list: house slang, and verbs
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from tui_feeder.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: Never in a text for users, each with what to write instead.
+#: Never in a text, docstring or comment, each with what to write instead.
 SLANG = {
     r"the door": "ingest",
     r"desk": "ingest",
@@ -47,6 +49,12 @@ SLANG = {
     r"as seen": "acknowledge",
     r"colou?rs are never alone": "colour is never the only cue",
     r"look(?:s|ing|ed)? in": "attach, client",
+    r"of one piece": "consistent, complete",
+    r"hears? of|heard of": "is notified of",
+    r"speaks? (?:of|for)": "is about",
+    r"last words?": "final message",
+    r"good-bye": "close",
+    r"house|strangers?": "package, reader",
 }
 FORBIDDEN = re.compile(rf"\b(?:{'|'.join(SLANG)})\b", re.IGNORECASE)
 
@@ -93,6 +101,18 @@ def literals(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
+def remarks(source: str) -> Iterator[tuple[int, str]]:
+    """Every comment and line of a docstring of a module, with its line."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    lines = source.splitlines()
+    for node in ast.walk(ast.parse(source)):  # docstrings of attributes too
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            for number in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                yield number, lines[number - 1]
+
+
 def slang(text: str) -> str | None:
     """The first forbidden word of a text, if any."""
     found = FORBIDDEN.search(NAMES.sub("", text))
@@ -131,6 +151,19 @@ def test_texts_of_the_program_are_in_plain_terms(path: Path) -> None:
     texts = ((line, text) for line, text in literals(path.read_text()) if text not in RECORDS + TRADING)
     found = [(line, slang(text), text) for line, text in texts if slang(text)]
     assert not found
+
+
+@pytest.mark.parametrize("path", list(python_files()), ids=lambda path: str(path.relative_to(ROOT)))
+def test_docstrings_and_comments_are_in_plain_terms(path: Path) -> None:
+    found = [(line, slang(text), text) for line, text in remarks(path.read_text()) if slang(text)]
+    assert not found
+
+
+def test_slang_in_a_docstring_or_comment_is_found() -> None:
+    source = 'def f():\n    """It tells all."""\n    return 1  # in its turn\n\nX = 1\n"""Of the lane."""\n'
+    assert [(line, slang(text)) for line, text in sorted(remarks(source))] == [
+        (2, "tells"), (3, "its turn"), (6, "lane"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", list(documents()), ids=lambda path: str(path.relative_to(ROOT)))

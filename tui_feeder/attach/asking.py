@@ -29,7 +29,7 @@ _CONNECT_SECONDS = 5.0
 
 
 class NotAnsweredError(RunFailure):
-    """The feeder does not answer, or refuses; the text says why."""
+    """The feeder does not answer, or refuses; the text gives the reason."""
 
 
 class Asking:

@@ -98,7 +98,7 @@ async def forward(live: LiveAccess, args: tuple[str | int | None, ...]) -> Forwa
 
 
 def report(live: LiveAccess, args: tuple[str | int | None, ...]) -> None:
-    """Take what a gateway says of itself.
+    """Takes what a gateway reports of itself.
 
     Args:
         live: of the feeder.

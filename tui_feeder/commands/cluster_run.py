@@ -1,4 +1,4 @@
-"""``feeder-tui cluster status``: the group, its partitions and what each worker says of itself."""
+"""``feeder-tui cluster status``: the group, its partitions and what each worker reports."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def needing_restart(running: Config, changed: Config) -> list[str]:
 
     Args:
         running: what it was started with.
-        changed: what the file says now.
+        changed: what the file has now.
 
     Returns:
         The dotted names of those whose values differ; a table of sections by name is one key.

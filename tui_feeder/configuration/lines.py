@@ -1,4 +1,4 @@
-"""On which line of a TOML file each key stands, which the standard parser does not tell (pure)."""
+"""On which line of a TOML file each key stands, which the standard parser does not give. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeAlias
 #: From the outermost section inwards; an element of a list is known by its index.
 KeyPath: TypeAlias = tuple[str | int, ...]
 
-#: Names below this many levels are not told apart; it bounds what a hostile file can cost.
+#: Names below this many levels are not distinguished; it bounds what a hostile file can cost.
 _DEEPEST = 16
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _SPACE = re.compile(r"[ \t]*")

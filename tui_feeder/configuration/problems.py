@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, said so that it can be put right."""
+"""What is wrong with a configuration, with the place, the value and the remedy."""
 
 from __future__ import annotations
 
@@ -53,4 +53,4 @@ class ConfigError(InputError):
 
 
 class InitError(InputError):
-    """A new configuration file cannot be written; the message says why and what to do."""
+    """A new configuration file cannot be written; the message has the reason and the remedy."""

@@ -51,7 +51,7 @@ class Rule:
     Args:
         allowed: the rule in words, as it follows the name of the type: ``, each once``.
         holds: whether a value fulfils it.
-        remedy: given a value that does not, what to write instead, where that can be told.
+        remedy: given a value that does not, what to write instead, where that is known.
         tidy: brings a value that does to its one form.
         message: what is wrong with a value that does not, as it follows the value.
     """
@@ -68,7 +68,7 @@ class Key:
     """What a key of the configuration is beside its type and default.
 
     Args:
-        sentence: what it does, without a full stop; empty where ``ignored`` says it.
+        sentence: what it does, without a full stop; empty where ``ignored`` states it.
         low: the least number allowed; None where it is no number.
         high: the greatest number allowed.
         unit: of the number, where the key's name does not end with it.
@@ -327,7 +327,7 @@ def writing_hint(kind: Kind, raw: object) -> str | None:
         raw: the value from the file.
 
     Returns:
-        What to write; None where that cannot be told.
+        What to write; None where that is not known.
     """
     bare, _ = _parts(kind)
     if bare is Secret:

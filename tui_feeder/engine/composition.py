@@ -65,7 +65,7 @@ def configured_routes(config: Config) -> dict[str, Proxy | None]:
 
 
 def configured_ownership(config: Config, store: Store) -> Ownership:
-    """Makes what says which symbols are a feeder's. What a cluster needs is imported where it is enabled.
+    """Makes what decides which symbols are a feeder's. What a cluster needs is imported where it is enabled.
 
     Args:
         config: the whole configuration.

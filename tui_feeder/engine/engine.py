@@ -88,7 +88,7 @@ class Engine:
         self.journal = Journal(self.clock.now)
         self.supervisor = Supervisor(self.journal)
         self.state = "starting"
-        #: What a gateway said of itself last, and when (monotonic).
+        #: What a gateway reported of itself last, and when (monotonic).
         self.gateway: tuple[float, GatewayFigures] | None = None
         self.subscriptions = Subscriptions(config.application.symbols, exchange, self.journal, self)
         self.subscriptions.keep_listings = ListingNotes(store).keep
@@ -169,7 +169,7 @@ class Engine:
     # --- life ----------------------------------------------------------------------------------
 
     def request_stop(self) -> None:
-        """Ask for a stop in order. Call it on the engine's loop."""
+        """Ask the engine to shut down cleanly. Call it on the engine's loop."""
         self._stopping.set()
 
     def fail(self, error: Exception) -> None:
@@ -403,7 +403,7 @@ class Engine:
             await asyncio.sleep(0.25)
             if time.monotonic() - shown >= 3.0:
                 shown, text = time.monotonic(), self._progress()
-                if text != last:  # where no symbol can be had there is nothing new to tell
+                if text != last:  # where no symbol can be had there is nothing new to log
                     log.info("%s", text)
                 last = text
 
@@ -486,7 +486,7 @@ class Engine:
             return
         tracked.phase, tracked.reason = "failed", repr(error)
         self.ingest.pause(symbol)
-        self.ingest.queue(symbol).next = None  # the watermark tells where to go on
+        self.ingest.queue(symbol).next = None  # the watermark shows where to go on
         text = f"its pipeline crashed: {error!r}; built again in {_BUILT_AGAIN_SECONDS:g} s"
         self.journal.note("error", text, symbol)
 

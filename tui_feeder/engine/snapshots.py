@@ -34,7 +34,7 @@ from tui_feeder.monitor import (
 )
 from tui_feeder.symbol_name import is_pattern
 
-#: What a gateway said of itself holds so long, real seconds.
+#: What a gateway reported of itself holds so long, real seconds.
 _GATEWAY_SECONDS = 5.0
 
 
@@ -104,7 +104,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
 
 
 def _gateway(engine: Engine) -> GatewayFigures | None:
-    """What a gateway said of itself lately."""
+    """What a gateway reported of itself lately."""
     if engine.gateway is None or time.monotonic() - engine.gateway[0] > _GATEWAY_SECONDS:
         return None
     return engine.gateway[1]

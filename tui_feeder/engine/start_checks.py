@@ -13,7 +13,7 @@ from tui_feeder.time_format import format_second
 
 
 class EngineError(RunFailure):
-    """The engine cannot do what was asked; the message says why and what to do."""
+    """The engine cannot do what was asked; the message has the reason and the remedy."""
 
 
 def check_symbols(

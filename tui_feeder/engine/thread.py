@@ -91,7 +91,7 @@ class EngineThread:
             self._loop.call_soon_threadsafe(what)
 
     def request_stop(self) -> None:
-        """Ask the engine to stop in order; returns at once."""
+        """Ask the engine to shut down cleanly; returns at once."""
         self.call(self.engine.request_stop)
 
     def join(self, timeout: float | None = None) -> bool:

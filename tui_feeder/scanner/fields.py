@@ -54,7 +54,7 @@ class Field:
     rising: bool = False  # sorted from the smallest up unless the user turns it round
 
     def found_by(self, text: str) -> bool:
-        """Tells whether a search finds the field.
+        """Finds whether a search matches the field.
 
         Args:
             text: what is searched for.

@@ -91,7 +91,7 @@ class Filter:
     live: bool  # whether it can change from one snapshot to the next: it rests on more than names
 
     def shows(self, subject: Subject) -> bool:
-        """Tells whether a symbol passes.
+        """Finds whether a symbol passes.
 
         Args:
             subject: the symbol.
@@ -113,7 +113,7 @@ def parse(text: str, fields: Mapping[str, Field]) -> Filter:
         The condition that the text states.
 
     Raises:
-        FilterError: it cannot be understood; it says where, why and what to write.
+        FilterError: it cannot be understood; the text has the place, the reason and what to write.
     """
     return _Parser(text, fields).filter()
 
@@ -255,7 +255,7 @@ class _Parser:
     def _searched(self, pattern: str, start: int, end: int) -> Callable[[str], object]:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # of "[[", which means what it says
+                warnings.simplefilter("ignore", FutureWarning)  # of "[[", which is meant as it stands
                 return re.compile(pattern, re.IGNORECASE).search
         except (re.error, RecursionError, OverflowError) as fault:
             typing = end == len(self._text) and str(fault).startswith(("missing )", "unterminated"))

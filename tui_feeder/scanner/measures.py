@@ -137,7 +137,7 @@ def basis(future: SymbolView, spot: SymbolView | None) -> float | None:
         spot: the same pair in spot, if it is followed.
 
     Returns:
-        Basis points of the price in spot, negative below it; None while one of the prices is unknown.
+        In hundredths of a percent of the price in spot, negative below it; None while a price is unknown.
     """
     percent = None if spot is None else distance_percent(future.price, spot.price)
     return None if percent is None else percent * 100.0

@@ -36,7 +36,7 @@ _MAX_SYMBOL = 40
 
 
 class WatchlistError(InputError, ValueError):
-    """Something that cannot be read or saved; the text says what, where, and what to do."""
+    """Something that cannot be read or saved; the text has what, where, and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)

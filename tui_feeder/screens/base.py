@@ -262,7 +262,7 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         return [(region, panel.strips) for panel, region in placed if isinstance(panel, Panel)]
 
     def open_popup(self, popup: Overlay) -> None:
-        """Opens a list or a sheet over the screen; it takes every key until it is closed.
+        """Opens a list or a text over the screen; it takes every key until it is closed.
 
         Args:
             popup: what to open.
@@ -386,7 +386,7 @@ def _key_order(keys: Keys) -> int:
 
 
 def too_small_page(size: Size, minimum: Size, palette: Palette) -> list[Strip]:
-    """Says what to do about a terminal that is too small.
+    """Shows what to do about a terminal that is too small.
 
     Args:
         size: of the terminal.

@@ -34,7 +34,7 @@ class ChartPanels:
         return self.title, self.candles, self.edge, self.profile
 
     def place(self, title: Region, chart: Region, profile: Region | None) -> Mapping[Widget, Region]:
-        """Says where the panels go.
+        """Decides where the panels go.
 
         Args:
             title: line of the title.

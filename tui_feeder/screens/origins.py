@@ -43,7 +43,7 @@ def origins_sheet(host: ScreenHost) -> Sheet:
         host: the app.
 
     Returns:
-        The sheet.
+        The popup.
     """
     view = host.grid.view
     assert view is not None

@@ -32,7 +32,7 @@ class QuitEffect(StrEnum):
 
 
 def quit_prompt(snapshot: Snapshot, quit_effect: QuitEffect, leave: Callable[[], None]) -> Popup:
-    """Asks whether to quit, saying what stops and what goes on; not for a screen that only detaches.
+    """Asks whether to quit, and shows what stops and what goes on; not for a screen that only detaches.
 
     Args:
         snapshot: the newest one.

@@ -99,7 +99,7 @@ class ScannerInput:
         return parts if cursor < len(text) else [*parts, ("█", Role.ACCENT)]
 
     def help(self, width: int) -> list[Part]:
-        """Writes what the line above tells: the fault, what can follow, or an example.
+        """Writes what the line above shows: the fault, what can follow, or an example.
 
         Args:
             width: cells there are.
@@ -139,7 +139,7 @@ class ScannerInput:
         return completions(line.text, self._grid().fields)
 
     def _take(self, sure: bool = False) -> None:
-        """Applies what is typed; of a last word not understood or that shows nothing, what is before it."""
+        """Applies what is typed; where its end is not understood or matches nothing, what is before it."""
         assert self._line is not None
         grid, text = self._grid(), self._line.text
         try:

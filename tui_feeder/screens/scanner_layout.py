@@ -45,7 +45,7 @@ class Places:
 
 
 def too_small(size: Size) -> bool:
-    """Tells whether not even the list has room.
+    """Finds whether not even the list has room.
 
     Args:
         size: of the terminal.
@@ -57,7 +57,7 @@ def too_small(size: Size) -> bool:
 
 
 def charts_go_below(size: Size, symbols: int) -> bool:
-    """Tells whether the table keeps the full width at every width of a terminal of this height.
+    """Finds whether the table keeps the full width at every width of a terminal of this height.
 
     Args:
         size: of the terminal.

@@ -187,7 +187,7 @@ class EngineProbe:
         return self.thread.engine.store.read(symbol, start, end)
 
     def elsewhere(self, symbol: str) -> SymbolHolder | None:
-        """Says which other worker of a cluster has a symbol.
+        """Finds which other worker of a cluster has a symbol.
 
         Args:
             symbol: the symbol.

@@ -38,7 +38,7 @@ class Connection:
         self.frozen = False
         #: Whether a fault has ended it already.
         self.doomed = False
-        #: Whether it was told that it will end.
+        #: Whether it was notified that it will end.
         self.warned = False
         self.junk = Junk()
         self.names: dict[str, None] = {}

@@ -26,7 +26,7 @@ _CONTROL_WITHIN = 5.0
 
 
 class ExchangeStartError(ExchangeFailure):
-    """The exchange did not start; the message says why and is meant for the user."""
+    """The exchange did not start; the message has the reason and is meant for the user."""
 
 
 class ExchangeControlError(ExchangeFailure):

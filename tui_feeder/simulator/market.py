@@ -139,7 +139,7 @@ class Market(Protocol):
         ...
 
     def minutes(self, symbol: str, start: int, end: int) -> Minutes:
-        """Reads complete candles, whatever the clock says.
+        """Reads complete candles, whatever the clock shows.
 
         Args:
             symbol: a listed symbol.

@@ -203,7 +203,7 @@ def _instrument(instrument: Instrument, name: str, dialect: Dialect) -> Instrume
 
 
 def entry_of(instrument: Instrument, dialect: Dialect) -> dict[str, Any]:
-    """What exchangeInfo says of a symbol of spot or COIN-M.
+    """What exchangeInfo has of a symbol of spot or COIN-M.
 
     Args:
         instrument: the symbol.

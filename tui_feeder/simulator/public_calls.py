@@ -1,7 +1,7 @@
 """Public requests beside those for candles: order book, funding, mark price, open interest.
 
-What they say follows from the candles: a book around the last price, a mark price at it, funding every eight
-hours. They are here for whoever asks for them beside candles, not for their own sake.
+What they answer follows from the candles: a book around the last price, a mark price at it, funding every
+eight hours. They are here for whoever asks for them beside candles, not for their own sake.
 """
 
 from __future__ import annotations

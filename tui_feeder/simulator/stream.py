@@ -343,7 +343,7 @@ class Streams:
             connection.end(int(code), b"", self._closing)
 
     def _announce_shutdown(self, fault: Fault, now: int) -> None:
-        """Tells connections of before the fault that they will end, and ends them when they have had time."""
+        """Notifies connections of before the fault of their end, and ends them when they have had time."""
         seconds = fault.number("seconds")
         for connection in [c for c in self.connections if c.begun < fault.begins and not c.doomed]:
             if not connection.warned:

@@ -147,7 +147,7 @@ def _told(frame: Frame, values: dict[str, Any]) -> Frame:
 
 
 def _other_values(frame: Frame) -> dict[str, Any]:
-    """What a close would have said that lacks the last trades: sound, and not what the minute came to."""
+    """What a close without the last trades would have shown: sound, and not what the minute came to."""
     kline = orjson.loads(frame.body)["k"]
     if not kline["n"]:  # somebody else's trade, in a minute that had none
         price = kline["c"]

@@ -40,7 +40,7 @@ def cell_of(column: Column, subject: Subject, context: CellContext) -> tuple[str
 
 
 def format_row(subject: Subject, columns: Sequence[Column], context: CellContext) -> list[tuple[str, Role]]:
-    """Writes a row; of a symbol without history a line says why.
+    """Writes a row; of a symbol without history a line shows why.
 
     Args:
         subject: the symbol.

@@ -102,7 +102,7 @@ class Glyphs:
     body_down: str = "█"  # of a falling candle; where there is no colour, another symbol
     track: str = "┈"  # the empty part of a bar
     eighths: str = "▏▎▍▌▋▊▉█"  # of a cell, filled from the left
-    #: Of a profile's bars at the POC, in the value area and outside, where no colour tells them apart.
+    #: Of a profile's bars at the POC, in the value area and outside, where no colour distinguishes them.
     profile_fills: str = "█▓░"
     tile_fills: str = " ░▒▓"  # of the market map by strength, where no colour tells it
     tile_left: str = "▏"  # between tiles
@@ -186,7 +186,7 @@ class Palette:
         self._ascii = glyphs.name == "ascii"
         told_apart = (Role.POC, Role.VALUE_AREA, Role.VOLUME)
         plain_fills = zip(told_apart, glyphs.profile_fills, strict=True)
-        #: What fills the bars of a profile in the place of blocks; empty where colours tell them apart.
+        #: What fills the bars of a profile in the place of blocks; empty where colours distinguish them.
         self.profile_fills = {} if colors and not self._ascii else dict(plain_fills)
         self._ellipsis = "~" if self._ascii else "…"
         self.cell = lru_cache(maxsize=8_192)(self._cell)

@@ -1,4 +1,4 @@
-"""What lies over a screen: a list to choose from (commands, faults, formats), or a sheet to read.
+"""What lies over a screen: a list to choose from (commands, faults, formats), or a text to read.
 
 It takes every key while it is open; the screen below goes on living.
 """
@@ -109,7 +109,7 @@ class Popup:
         choices: lines, the first is selected.
         searched: keys are typed into a search; without it they choose.
         text: paragraphs above the choices, each with a label.
-        foot: what the keys do; left out, it is said in general.
+        foot: what the keys do; left out, a general text.
         widest: cells of the frame at most.
         empty: in the place of choices where there is none.
     """
@@ -274,7 +274,7 @@ class Prompt:
 
 
 class Sheet:
-    """Lines to read; the arrows move them, any other key takes the sheet away.
+    """Lines to read; the arrows move them, any other key closes them.
 
     Args:
         title: in the frame.

@@ -48,7 +48,7 @@ _FILES_AHEAD = 2
 _TEXT_KEPT = 500
 #: A minute read by REST before it is final is kept, not yet certified. The clock may be wrong about what is
 #: over, or step. So certifying takes more: the answer shows that many minutes after it, by which the exchange
-#: itself says that it ended more than a minute ago; or all this time passed.
+#: itself shows that it ended more than a minute ago; or all this time passed.
 _PROOF_MINUTES, _PROOF_MS = 2, 10 * MINUTE_MS
 
 
@@ -64,7 +64,7 @@ class FillProgress:
     source: str = ""
     started: float = field(default_factory=time.monotonic)
     asks_rest: int = 0  # parts of the fill that wait for answers of REST
-    rest_waits: Callable[[], str] = str  # tells why REST is not asked at once
+    rest_waits: Callable[[], str] = str  # why REST is not asked at once
     _seen: tuple[int, int] = (0, 0)  # rows and bytes at the last look
     _moved: float = field(default_factory=time.monotonic)  # when they were last others than before
 
@@ -304,7 +304,7 @@ class History:
         return (rows[mask], doubted) if doubted else None
 
     def _record_file(self, symbol: str, found: ArchiveRows) -> None:
-        """Keep what the file was, and say so if it is another than the one read before."""
+        """Keep what the file was, and log it if it is another than the one read before."""
         before = self._store.file(found.path)
         if before is not None and before.sha256 != found.sha256:
             self._journal.count("archive_files_replaced")

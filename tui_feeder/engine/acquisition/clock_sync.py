@@ -1,4 +1,4 @@
-"""Keeps the engine's clock with the exchange's, and says so when either clock is not what it was."""
+"""Keeps the engine's clock with the exchange's, and reports when either clock has changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EVERY_SECONDS = 20.0
 #: While REST cannot be reached: its clock is what shows first that it can be again, s.
 _REFUSED_EVERY_SECONDS = 5.0
 _CHECK_SECONDS = 1.0
-#: After a frame that does not fit the clock, so long for others to say the same, s.
+#: After a frame that does not fit the clock, so long for others to confirm it, s.
 _OTHERS_SECONDS = 0.25
 #: Between two measurements, however much is in doubt, s.
 _PAUSE_SECONDS = 2.0
@@ -84,9 +84,9 @@ class ClockSync:
         self.log_skew()
 
     def log_skew(self) -> None:
-        """Say by how much this machine's clock is wrong, when that is new."""
+        """Report by how much this machine's clock is wrong, when that is new."""
         skew = self._clock.offset_ms
-        # Of a simulated exchange that runs faster, or on another day, there is nothing to say.
+        # Of a simulated exchange that runs faster, or on another day, there is nothing to report.
         if self._clock.rate != 1.0 or abs(skew) > DAY_MS or abs(skew - self._skew_logged) < _SKEW_MS:
             return
         self._skew_logged = skew

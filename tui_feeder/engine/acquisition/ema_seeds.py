@@ -65,7 +65,7 @@ async def read_seed(
     Args:
         exchange: asked for them.
         symbol: whose.
-        settings: its slowest indicator tells how many are needed.
+        settings: its slowest indicator decides how many are needed.
         timeframe: of the bars, seconds.
         start: where the history begins, ms.
 

@@ -45,7 +45,7 @@ class WholeHistory:
 
     @property
     def eta_seconds(self) -> float | None:
-        """Seconds until all of it is read, about; None while that cannot be told."""
+        """Seconds until all of it is read, about; None while that is not known."""
         elapsed = 0.0 if self._began is None else self._now - self._began
         if self.note or elapsed < 1.0 or not 0.0 < self.fraction < 1.0:
             return None

@@ -142,7 +142,7 @@ class Ingest:
         self._quarantine = quarantine
         self._loop = asyncio.get_running_loop()
         self._under_way = 0
-        # What the writer has done with and the loop has not yet heard of; the loop is woken once for all.
+        # What the writer has finished and the loop has not yet seen; the loop is woken once for all.
         self._commits: deque[tuple[SymbolQueue, Candle, Message, bytes, Future[Any]]] = deque()
         self._wakeup_scheduled = False
         self._waiting: set[SymbolQueue] = set()  # queues that wait for commits
@@ -198,7 +198,7 @@ class Ingest:
             self._quarantine(symbol, candle, source, reason)
             return
         if source is Source.STREAM:
-            # The close of a minute says nothing of the next one: keep showing the last price.
+            # The close of a minute is not the next one's price: keep showing the last price.
             queue.forming = candle
         if queue.next is not None and candle.open_time < queue.next:
             if candle.open_time in queue.skipped and candle.open_time not in queue.late:
@@ -222,7 +222,7 @@ class Ingest:
         self._drain(queue)
 
     def _compare(self, queue: SymbolQueue, candle: Candle, source: Source) -> None:
-        """See whether a closing frame says of a minute what was taken or stored before it."""
+        """See whether a closing frame agrees with what was taken or stored of its minute before it."""
         if source is not Source.STREAM:
             return
         taken = queue.uncommitted.get(candle.open_time)

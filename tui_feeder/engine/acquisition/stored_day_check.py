@@ -88,9 +88,9 @@ class StoredDayCheck:
         return f"{free // _MB} MB are free at {self._store.path}, less than {self._min_free_bytes // _MB} MB"
 
     def troubles(self) -> dict[str, str]:
-        """What is wrong with the store, as :attr:`Snapshot.store_troubles` tells it."""
+        """What is wrong with the store, as :attr:`Snapshot.store_troubles` shows it."""
         found = {}
-        if self._room is not None and not self._store.pausing:  # that says more
+        if self._room is not None and not self._store.pausing:  # a pause is the graver one
             found["disk"] = self._room
         if self._files_problem is not None:
             found["stored days"] = self._files_problem

@@ -248,7 +248,7 @@ class Subscriptions:
 
     def assign_again(self) -> None:
         """Tracks what is wanted of what was listed last."""
-        # One that the exchange let go stays on the screen and says so; one the user let go does not.
+        # One that the exchange delisted stays on the screen as such; one the user dropped does not.
         names = dict.fromkeys(() if self._replaced else self.tracked)
         names |= dict.fromkeys(self.chosen())
         self._replaced = False

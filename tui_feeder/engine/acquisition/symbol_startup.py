@@ -92,7 +92,7 @@ class SymbolStartup:
         self._checkpoints = checkpoints
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._background = asyncio.Semaphore(_INHERITED_AT_ONCE)
-        #: Told of a symbol's first pipeline: the minutes after its checkpoint, and the message of its last.
+        #: Called for a symbol's first pipeline: minutes after its checkpoint, and the message of its last.
         self.on_resumed: Callable[[str, Sequence[tuple[Candle, Message]], Message | None], None] = _ignore
         self._refused: dict[str, TrackedSymbol] = {}  # those that wait after a refusal, the longest first
         self._reread_days: dict[

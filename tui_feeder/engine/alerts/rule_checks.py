@@ -161,7 +161,7 @@ class AlertRules:
             saved: the stored state.
         """
         reported, reported_at, seen, day = saved
-        # How long a trouble lasts is counted from the start of a run: that it seems young says nothing.
+        # How long a trouble lasts is counted from the start of a run: it may be older than it seems.
         carried = 0.0 if rule.kind in TROUBLES and reported else None
         self._known[rule, subject] = RuleState(reported, reported_at, seen, day, carried)
 

@@ -27,7 +27,7 @@ Kind: TypeAlias = Literal[
     "disk_full",
     "cluster_degraded",
 ]
-#: What can be seen; "" says that all is quiet, which is never reported.
+#: What can be seen; "" stands for nothing, which is never reported.
 Condition: TypeAlias = Literal["Buy", "Sell", "above", "below", "high", "late", ""]
 #: Of a state: reported, reported_at, seen, day.
 SavedState: TypeAlias = tuple[Condition | None, int | None, Condition | None, int | None]
@@ -87,7 +87,7 @@ class Alert(msgspec.Struct, frozen=True):
 class Finding(msgspec.Struct, frozen=True):
     """What a rule sees at one moment.
 
-    ``condition`` None says that there is nothing to see, or that it lies inside the hysteresis: what was, is.
+    ``condition`` None: there is nothing to see, or it lies inside the hysteresis, so nothing changes.
     """
 
     condition: Condition | None

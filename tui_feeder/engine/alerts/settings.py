@@ -7,7 +7,7 @@ from tui_feeder.engine.alerts.rule_checks import AlertRules
 from tui_feeder.engine.alerts.rules import Rule
 from tui_feeder.engine.derived.settings import analysed
 
-#: Seconds after which trouble is worth an alert, where the rule does not say.
+#: Seconds after which trouble is worth an alert, where the rule has none of its own.
 _SECONDS = {
     "gap_open": 300.0,
     "stream_stale": 300.0,

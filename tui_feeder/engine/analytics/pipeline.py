@@ -332,12 +332,12 @@ class SymbolPipeline:
 
     @property
     def profile_fault(self) -> str:
-        """Why there is no profile although there are candles; empty if there is nothing to say."""
+        """Why there is no profile although there are candles; empty where there is one."""
         return "" if self._profile is None else self._profile.fault
 
     @property
     def profile_misfit(self) -> Misfit | None:
-        """Why the stated price increment does not fit the symbol; None if there is nothing to say."""
+        """Why the stated price increment does not fit the symbol; None where it does."""
         return None if self._profile is None else self._profile.misfit
 
     def message(self) -> Message | None:

@@ -1,4 +1,4 @@
-"""A cluster as its broker knows it: the group, and what the state topic says of every partition."""
+"""A cluster as its broker knows it: the group, and what the state topic has of every partition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the broker says of a group of workers: who is in it, and who has which partitions."""
+"""What the broker reports of a group of workers: its members, and which partitions each has."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def describe_group(config: Kafka, group: str) -> GroupDescription:
         group: id of the consumer group.
 
     Returns:
-        What the broker says; members that are no workers are left out.
+        What the broker reports; members that are no workers are left out.
 
     Raises:
         KafkaError: the cluster cannot be asked, or refuses.

@@ -1,4 +1,4 @@
-"""What the members of the consumer group say of themselves, and how the leader divides partitions. Pure.
+"""What members of the consumer group send when they join, and how the leader divides partitions. Pure.
 
 Each worker sends its :class:`Worker` when it joins. The leader answers each with its partitions and an
 :class:`Answer`. Both travel as user data of Kafka's own protocol, whose group record has to stay under the
@@ -35,7 +35,7 @@ class Worker(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the leader tells a worker beside its partitions."""
+    """What the leader sends a worker beside its partitions."""
 
     workers: int = 1  # in the group
     sharing: int = 1  # of them those of its weight pool
@@ -52,7 +52,7 @@ def divide(members: Mapping[str, Worker], partitions: int) -> dict[str, tuple[li
 
     Returns:
         By member id its partitions and answer. Of members of one name the one that works already, or that
-        started first, has partitions; the others get none, and are told.
+        started first, has partitions; the others get none, and an answer that shows it.
     """
     first: dict[str, str] = {}
     for member, worker in sorted(members.items(), key=lambda item: _seniority(*item)):
@@ -98,7 +98,7 @@ class RendezvousAssignor:
     Args:
         me: gives this worker as it is now.
         topic: whose partitions are divided.
-        answered: called with what the leader told this worker, before the consumer's own callback.
+        answered: called with what the leader sent this worker, before the consumer's own callback.
     """
 
     name = PROTOCOL
@@ -144,7 +144,7 @@ class RendezvousAssignor:
         }
 
     def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
-        """Takes what the leader told this worker."""
+        """Takes what the leader sent this worker."""
         try:
             answer = msgspec.msgpack.decode(assignment.user_data or b"", type=Answer)
         except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""Which partitions a store speaks for: what its messages say of their symbols is what was published."""
+"""Which partitions a store is current for: its messages of their symbols are what was published."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class HeldPartitions:
 
 
 def share_of(store: Store) -> tuple[int, int] | None:
-    """Tells how much of a cluster a store speaks for.
+    """Finds for how much of a cluster a store is current.
 
     Args:
         store: of a feeder that may have been a worker.

@@ -74,7 +74,7 @@ class Membership(SessionSink):
         self._partitions = partitions
         self.heartbeats = 0  # answered, since the start
         self.out = False  # stay out of the group for now; set on the engine's loop
-        self.members: tuple[GroupMember, ...] = ()  # of the group, as the broker last said
+        self.members: tuple[GroupMember, ...] = ()  # of the group, as the broker last reported
         self._news = asyncio.Event()
         self._config = config
         self._assigned = assigned
@@ -82,7 +82,7 @@ class Membership(SessionSink):
         self._answer = Answer()
         self._beat_at = float("-inf")  # time.monotonic() of the last answer of the group
         self._member = False  # the group counts this worker as a member, as far as is known
-        # aiokafka logs every failed try, several times a second; what is wrong is said here, once.
+        # aiokafka logs every failed try, several times a second; what is wrong is logged here, once.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
     @property
@@ -104,7 +104,7 @@ class Membership(SessionSink):
         return self.wrong() or "ok"
 
     async def session(self) -> None:
-        """Join, then stay until it fails or closes; leaving is told to the group."""
+        """Join, then stay until it fails or closes; the group is notified of the end."""
         while self.out and not self.over(idle=True):
             self.expect_idle(2 * TICK)
             await self.woken(TICK)
@@ -152,9 +152,9 @@ class Membership(SessionSink):
                 self._call(self._assigned, Assignment(-1, "", frozenset(), Answer(workers=0)))
 
     def _watch_heartbeats(self, consumer: AIOKafkaConsumer) -> None:
-        """See each heartbeat that is answered: the consumer says of none.
+        """See each heartbeat that is answered: the consumer reports none.
 
-        Private to aiokafka; ``tests/integration/test_cluster_membership.py`` tells if it changes.
+        Private to aiokafka; ``tests/integration/test_cluster_membership.py`` fails if it changes.
         """
         coordinator = consumer._coordinator
         send = coordinator._do_heartbeat

@@ -18,7 +18,7 @@ from tui_feeder.monitor import ClusterView, SymbolHolder
 
 
 class OwnershipError(RunFailure):
-    """This feeder may not work on any symbol; the message says why and what to do."""
+    """This feeder may not work on any symbol; the message has the reason and the remedy."""
 
 
 class Host(Protocol):
@@ -50,7 +50,10 @@ class Host(Protocol):
 
 
 class Ownership(Protocol):
-    """Says which symbols are this feeder's, and is told what becomes of them. Used on the engine's loop."""
+    """Decides which symbols are this feeder's, and is notified of what becomes of them.
+
+    Used on the engine's loop.
+    """
 
     @property
     def sinks(self) -> Sequence[Sink]:
@@ -71,7 +74,7 @@ class Ownership(Protocol):
         """Begins, and returns once it is known which symbols are this feeder's.
 
         Args:
-            host: is told when that changes.
+            host: is notified when that changes.
 
         Raises:
             OwnershipError: it may not work on any.
@@ -83,7 +86,7 @@ class Ownership(Protocol):
         ...
 
     def owns(self, symbol: str) -> bool:
-        """Says whether a symbol is this feeder's now.
+        """Finds whether a symbol is this feeder's now.
 
         Args:
             symbol: the symbol.
@@ -94,7 +97,7 @@ class Ownership(Protocol):
         ...
 
     def elsewhere(self, symbol: str) -> SymbolHolder | None:
-        """Says which other feeder has a symbol.
+        """Finds which other feeder has a symbol.
 
         Args:
             symbol: the symbol.

@@ -183,7 +183,7 @@ class PartitionPublisher:
         Args:
             permission: returns once this worker may publish.
             checkpoint: gives a symbol's checkpoint that is due and of what was published.
-            freed: told how many bytes of payloads have left the queue.
+            freed: called with how many bytes of payloads have left the queue.
 
         Returns:
             The messages published, by topic.

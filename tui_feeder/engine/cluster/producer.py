@@ -69,7 +69,7 @@ class PartitionProducer:
         """
         async with asyncio.timeout(2 * _REQUEST_SECONDS):
             await self._producer.start()
-        # Private to aiokafka; tests/integration/test_cluster_producer.py tells if it changes.
+        # Private to aiokafka; tests/integration/test_cluster_producer.py fails if it changes.
         self.epoch = self._producer._txn_manager.producer_epoch
 
     async def begin(self) -> None:
@@ -115,7 +115,7 @@ class PartitionProducer:
 
     async def close(self) -> None:
         """Ends the producer; a transaction that is open is left to the broker or to the next owner."""
-        # A batch nobody answers must not be waited for.
+        # A batch that is never answered must not be waited for.
         for end in (self._producer.stop, self._producer.client.close):
             with contextlib.suppress(TimeoutError, KafkaError):
                 async with asyncio.timeout(_END_SECONDS):

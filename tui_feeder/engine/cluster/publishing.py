@@ -63,7 +63,7 @@ class Taken(NamedTuple):
 
 
 class Events(NamedTuple):
-    """Who is told what happens; called on the engine's loop."""
+    """What is called when something happens; on the engine's loop."""
 
     taken: Callable[[Taken], None]
     fenced: Callable[[int], None]  # a partition's producer was refused
@@ -89,7 +89,7 @@ class Publisher(SessionSink):
         store: whose outboxes.
         cursors: of this sink in the outbox of each topic.
         holds: whether the group has certainly not given this worker's partitions to others; from any thread.
-        events: who is told what happens.
+        events: what is called when something happens.
     """
 
     name = "kafka"
@@ -115,7 +115,7 @@ class Publisher(SessionSink):
         self._holds = holds
         self._events = events
         self._wanted: dict[int, _Wanted] = {}
-        self._known = False  # which partitions are this worker's has been said
+        self._known = False  # the group has given this worker its partitions
         self._changing = threading.Lock()
         self._turn = 0
         # Of a session, see _begin:

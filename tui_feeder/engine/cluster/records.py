@@ -1,12 +1,12 @@
 """The records of the state topic: what was published last, as the next owner of a partition needs it. Pure.
 
-Three kinds, told apart by their keys; of each key the last committed record holds, older ones are compacted:
+Three kinds, each with keys of its own; of each key the last committed record counts, older ones go:
 
 - ``#position``: how far the owner's outbox is published, a record a partition;
 - ``SYMBOL``: what was published of a symbol, see :class:`Progress`;
 - ``SYMBOL checkpoint``: what its pipeline was at some minute, see :mod:`.handover`.
 
-A record is written in the transaction of the messages that it speaks of: both are there, or neither.
+A record is written in the transaction of the messages that it is about: both are there, or neither.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tui_feeder.engine.derived.revisions import Revisions
 _FORMAT = b"feeder cluster 1\0"
 POSITION_KEY = b"#position"
 _CHECKPOINT_SUFFIX = b" checkpoint"
-#: Minutes published since the checkpoint are told apart in so many stretches; one is usual.
+#: Minutes published since the checkpoint are kept as so many stretches; usually there is one.
 _MOST_STRETCHES = 200
 #: Minutes whose messages are remembered for the checkpoints that are made of them.
 _RECENT = 64
@@ -120,7 +120,7 @@ class Published:
         self._alerted[rule] = max(at, self._alerted.get(rule, 0))
 
     def fits(self, minute: int, check: int) -> bool | None:
-        """Tells whether a pipeline is the one that made what was published.
+        """Finds whether a pipeline is the one that made what was published.
 
         Args:
             minute: the last that it has counted, open time in ms.

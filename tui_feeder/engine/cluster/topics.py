@@ -26,7 +26,7 @@ _CHECK_SECONDS = 0.1
 
 
 class UnfitTopics(SinkError):
-    """A topic is not as a cluster needs it; the message says how to mend that."""
+    """A topic is not as a cluster needs it; the message has the remedy."""
 
 
 class Topics(NamedTuple):
@@ -57,7 +57,7 @@ async def prepare(config: Kafka, topics: Topics, partitions: int, *, create: boo
         config: the section ``[kafka]``.
         topics: their names.
         partitions: that each has to have.
-        create: make those that are not there; else only say which would be made.
+        create: make those that are not there; else only list which would be made.
 
     Returns:
         What was found, as lines for people.
@@ -96,7 +96,7 @@ async def prepare(config: Kafka, topics: Topics, partitions: int, *, create: boo
 
 
 async def _wait_for(client: AIOKafkaClient, names: Sequence[str]) -> None:
-    """Brokers hear of a topic that was made some time after it was."""
+    """Brokers know a new topic some time after it was made."""
     async with asyncio.timeout(_THERE_SECONDS):
         found = await client.fetch_all_metadata()
         while not all(found.partitions_for_topic(name) for name in names):

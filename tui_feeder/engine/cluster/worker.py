@@ -106,7 +106,7 @@ class ClusterWorker:
             lambda: self.membership.holds,
             Events(self._taken, self._fenced, self._published),
         )
-        # Closed in this order: what waits is published before the group hears of the end.
+        # Closed in this order: what waits is published before the group learns of the end.
         self.sinks: Sequence[Sink] = (self.publisher, self.membership)
         self._host: Host | None = None
         self._events: asyncio.Queue[Assignment | Taken] = asyncio.Queue()
@@ -124,7 +124,7 @@ class ClusterWorker:
         self._degraded_at: float | None = None  # time.monotonic()
         self._places: dict[str, int] = {}  # partitions of the symbols that are tracked
 
-    # --- what the engine asks and tells ---------------------------------------------------------
+    # --- what the engine asks and reports -------------------------------------------------------
 
     @property
     def standby(self) -> bool:
@@ -276,7 +276,7 @@ class ClusterWorker:
             known.pop(symbol, None)
         self._checks.forget(symbol)
 
-    # --- what the group and the broker say ------------------------------------------------------
+    # --- what the group and the broker report ---------------------------------------------------
 
     def _assigned(self, assignment: Assignment) -> None:
         self._events.put_nowait(assignment)
@@ -375,7 +375,7 @@ class ClusterWorker:
         self._degraded_at = None if well else self._degraded_at or time.monotonic()
 
     def _confirm_doubted(self) -> None:
-        """Partitions whose producer was refused are taken again, once the group says that they are ours."""
+        """Takes partitions whose producer was refused again, once the group confirms that they are ours."""
         for partition, heartbeats in list(self._doubted.items()):
             if self.membership.heartbeats > heartbeats:
                 del self._doubted[partition]

@@ -1,4 +1,4 @@
-"""Blocks of the store with a checksum and a format: what is damaged or of another version is told apart."""
+"""Blocks of the store with a checksum and a format: what is damaged or of another version is found."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _CHECKSUM = 4  # bytes
 
 
 class ChecksumError(StorageError):
-    """A block is not one that was sealed with this format; the message says why."""
+    """A block has no valid checksum of this format; the message has the reason."""
 
 
 def with_checksum(form: bytes, body: bytes) -> bytes:

@@ -3,7 +3,7 @@
 The engine decides by exchange time alone: an exchange whose clock is months away, or runs sixty
 times as fast, works like any other. Local wall time is used for nothing but the offset shown.
 
-There are two witnesses. What the exchange says the time is, measured by the middle of several requests;
+There are two sources. The exchange's own time, measured by the middle of several requests;
 and the stamps of its frames, each of which was made before it arrived. Where both are there and do not
 agree, the frames are believed: candles end by the clock that stamps them, and a minute taken for over too
 soon would be wrong.
@@ -45,7 +45,7 @@ class ExchangeClock:
         wall: this machine's time of day, s since the epoch.
 
     Attributes:
-        disputed_ms: by how much what the exchange says differs from its frames; 0 while they agree.
+        disputed_ms: by how much the exchange's own time differs from its frames; 0 while they agree.
     """
 
     def __init__(self, rate: float = 1.0, wall: Callable[[], float] = time.time) -> None:
@@ -81,7 +81,7 @@ class ExchangeClock:
         if -self.tolerance_ms <= lag_ms <= self.tolerance_ms:
             self._agreed = self._heard
         elif not self._disagreed.is_set():
-            self._lags.clear()  # those before it say nothing of now
+            self._lags.clear()  # those before it no longer count
             self._disagreed.set()
         self._lags.append(lag_ms)
 
@@ -138,7 +138,7 @@ class ExchangeClock:
         step, self._walled = walled - self._walled, walled
         if abs(step) < _WALL_STEP_SECONDS:
             return 0.0
-        self._lags.clear()  # frames from before a suspension say nothing of now
+        self._lags.clear()  # those of frames from before a suspension no longer count
         return step
 
     def real_seconds(self, exchange_ms: float) -> float:

@@ -16,8 +16,8 @@ LAG_BOUNDS = (
     0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5,
     5.0,
 )  # fmt: skip
-#: With Python's own 5 ms, a loop that competes with a parsing and a writing thread waits 15 to 50 ms for
-#: its turn (measured while months are read); with half a one 15 to 20, at no cost in candles a second.
+#: With Python's own 5 ms, a loop that competes with a parsing and a writing thread waits 15 to 50 ms to
+#: run (measured while months are read); with half a one 15 to 20, at no cost in candles a second.
 _SWITCH_SECONDS = 0.0005
 #: Of a loop that stood still, so many of the ticks it missed count at most.
 _MISSED = 1_000

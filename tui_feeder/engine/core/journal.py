@@ -47,7 +47,7 @@ class _Showing(logging.Handler):
         self._shown: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def emit(self, record: logging.LogRecord) -> None:
-        # The journal's own lines are there already, and so is what the engine says beside a traceback.
+        # The journal's own lines are there already, and so is what the engine logs beside a traceback.
         if record.name == log.name or (record.exc_info and record.name.startswith(log.name)):
             return
         about = str(record.args[0]) if isinstance(record.args, tuple) and record.args else ""

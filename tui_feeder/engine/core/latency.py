@@ -1,4 +1,4 @@
-"""How long things took, counted in classes: enough for any percentile, at no cost to speak of."""
+"""How long things took, counted in classes: enough for any percentile, at little cost."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class Proxies:
             ) from None
 
     def _variable(self, name: str) -> tuple[str, str] | None:
-        """Name and value; an empty one says that there is none."""
+        """Name and value; an empty value stands for no proxy."""
         for spelling in (name, name.upper()):
             if spelling in self._environ:
                 return spelling, self._environ[spelling].strip()

@@ -1,6 +1,6 @@
 """Each part of the engine as a task with a state and a restart policy; one crash takes nothing else down.
 
-A part gives a heartbeat with every round and says how long the next round may take. One that is overdue is
+A part gives a heartbeat with every round and states how long the next round may take. One that is overdue is
 stalled: it is shown as such, logged, cancelled, and begun again. Without that a part that waits for something
 that never comes would look well for ever.
 """
@@ -288,5 +288,5 @@ class Supervisor:
             await asyncio.wait(tasks, timeout=_END_SECONDS)
         if hanging := [name for name, part in parts.items() if not part.task.done()]:
             self._journal.note("error", f"parts that do not end, left alone: {', '.join(hanging)}")
-        # One that waited to be started again has said nothing.
+        # One that waited to be started again has reported nothing.
         self.states.update({name: "stopped" for name in parts if self.states.get(name) != "failed"})

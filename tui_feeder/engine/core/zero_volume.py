@@ -45,7 +45,7 @@ def doubtful(rows: Rows) -> Coverage:
         odd = [run for run in runs if len(rows) * share ** ((run[1] - run[0]) // MINUTE_MS) < _CHANCE_RUNS]
         if len(odd) == len(runs):
             return doubted
-        runs = odd  # the others are the symbol's own way, and tell more of it
+        runs = odd  # the others are the symbol's own way, and show more of it
     return EMPTY
 
 
@@ -70,7 +70,7 @@ def inside(rows: Rows, minutes: Coverage) -> np.ndarray[tuple[int], np.dtype[np.
 class SharedZeros:
     """Finds minutes in which most symbols had no trade at once, whatever each of them is like alone."""
 
-    #: Fewer symbols than this say nothing about the exchange.
+    #: Fewer symbols than this show nothing about the exchange.
     LEAST = 3
 
     def __init__(self) -> None:

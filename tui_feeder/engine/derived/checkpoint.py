@@ -66,7 +66,7 @@ class _Checkpoint(msgspec.Struct, frozen=True, array_like=True):
 
 
 class UnusableCheckpoint(StorageError):
-    """Kept numbers are not what the candles would give; the message says why."""
+    """A checkpoint is not what the candles would give; the message has the reason."""
 
 
 def provenance_of(

@@ -10,7 +10,7 @@ from tui_feeder.errors import StorageError
 
 
 class MissingHistory(StorageError):
-    """Numbers that were made elsewhere need candles that are not stored here yet; the message says which."""
+    """Numbers that were made elsewhere need candles that are not stored here yet; the message names them."""
 
 
 def count_minute(store: Store, pipeline: SymbolPipeline, candle: Candle, revision: int = 0) -> Message:

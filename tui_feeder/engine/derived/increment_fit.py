@@ -1,4 +1,4 @@
-"""Stated price increments that do not fit a symbol: what to tell of them, and those of a whole store."""
+"""Stated price increments that do not fit a symbol: what to report of them, and those of a whole store."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def misfits_at(config: Config) -> list[str]:
         with contextlib.closing(Store(path, read_only=True)) as store:
             return misfits_in(store, config)
     except (StoreError, OSError):
-        return []  # the checks of the store itself say why
+        return []  # the checks of the store itself report why
 
 
 def _plain(value: float) -> str:

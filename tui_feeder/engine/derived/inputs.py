@@ -26,7 +26,7 @@ from tui_feeder.engine.storage.store import Store
 
 #: After this many bars for each unit of an EMA's period its seed weighs about e**-90: nothing is left of it.
 _BARS_A_PERIOD = 46
-#: A hole longer than this ends the history that numbers rest on: what lies before it says nothing of now.
+#: A hole longer than this ends the history that numbers rest on: what lies before it no longer counts.
 _LONGEST_HOLE_MS = DAY_MS
 
 #: What the note of a symbol's inputs in the store is named, before the symbol.
@@ -185,7 +185,7 @@ def revisions_of(store: Store, symbol: str) -> Revisions | None:
 
 
 def known_minutes(store: Store, symbol: str) -> Coverage:
-    """Says which minutes a symbol's numbers rest on.
+    """Finds which minutes a symbol's numbers rest on.
 
     Args:
         store: the store.

@@ -10,7 +10,7 @@ from tui_feeder.engine.core.coverage import EMPTY, Coverage
 NOTE = "revisions "
 
 
-#: Stretches of corrected minutes that are told apart, of each level.
+#: Stretches of corrected minutes that are kept apart, of each level.
 _MOST_INTERVALS = 400
 
 

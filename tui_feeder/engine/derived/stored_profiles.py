@@ -136,7 +136,7 @@ def day_profile(
     end: int | None = None,
     ranges: DayRanges | None = None,
 ) -> DayProfile | None:
-    """The profile of a UTC day from its stored minutes: what its messages say, with the rows.
+    """The profile of a UTC day from its stored minutes: what its messages have, with the rows.
 
     Args:
         store: where the minutes are.
@@ -209,7 +209,7 @@ def read_profiles(store: Store, symbol: str, start: int, end: int) -> list[DayPr
 
     Returns:
         Profiles, ascending; days that are not stored or without trades are absent. Their ``candles`` and
-        ``last_minute`` say which minutes they contain.
+        ``last_minute`` state which minutes they contain.
     """
     first = -(-start // DAY_MS) * DAY_MS
     found = (decode(block[_STAMP:]) for _, block in store.profiles(symbol, first, end // DAY_MS * DAY_MS))

@@ -35,7 +35,7 @@ class Trading(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SymbolInfo:
-    """What the exchange's list says of a symbol."""
+    """What the exchange lists of a symbol."""
 
     symbol: str
     tick_size: float
@@ -171,7 +171,7 @@ class ArchiveRows:
 
 
 class ArchiveError(ExchangeFailure):
-    """A file cannot be used; the message says why. ``missing`` when it is simply not there."""
+    """A file cannot be used; the message has the reason. ``missing`` when it is simply not there."""
 
     def __init__(self, text: str, *, missing: bool = False) -> None:
         super().__init__(text)

@@ -2,7 +2,7 @@
 
 The newest file is plain text and grows; one that is over is compressed. The time in a name is that of its
 making, by the local clock, so names sort. Lines are on the disk before the outbox lets go of them: after a
-kill the last ones may be there twice, told apart by symbol, timestamp and revision, and none is missing.
+kill the last ones may be there twice, distinguished by symbol, timestamp and revision, and none is missing.
 What a kill left half written, a line or a compressed file, is put right at the next start.
 """
 

@@ -264,7 +264,7 @@ async def topic_setting(client: AIOKafkaClient, topic: str, name: str) -> str | 
 
 
 async def _most_bytes(client: AIOKafkaClient, topic: str) -> int | None:
-    """``max.message.bytes`` of a topic; None where the cluster does not tell us."""
+    """``max.message.bytes`` of a topic; None where the cluster does not report it."""
     value = await topic_setting(client, topic, "max.message.bytes")
     return int(value) if value is not None and value.isdigit() else None
 

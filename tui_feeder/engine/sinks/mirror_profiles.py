@@ -128,7 +128,7 @@ class Profiles:
             connection: of the database.
             day: which.
             symbols: whose.
-            known: what was written of a symbol; without it, what the table says of its rows.
+            known: what was written of a symbol; without it, what the table has of its rows.
 
         Returns:
             The differing profiles.

@@ -235,7 +235,7 @@ class PostgresSink(SessionSink):
             if written == day and symbol not in held and day not in self._stale.get(symbol, ())
         ]
         if digests:
-            for symbol in symbols:  # another tick size, say: the next pass writes it
+            for symbol in symbols:  # such as another tick size: the next pass writes it
                 provenance = self._profiles.provenance(symbol, day)
                 if provenance is not None and provenance != self._counted[symbol, day]:
                     self._stale.setdefault(symbol, set()).add(day)

@@ -1,7 +1,7 @@
 """The schema of the mirror: what a database has of it, what is wrong with that, and making what it lacks.
 
 Nothing of a user's is dropped or changed: a table that is there is kept with its rows, and where it cannot
-hold the candles as they are, that is said with the statement that would mend it.
+hold the candles as they are, that is reported with the statement that would mend it.
 """
 
 from __future__ import annotations

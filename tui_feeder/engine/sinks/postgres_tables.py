@@ -29,7 +29,7 @@ FIELDS = (
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_END = b"\xff\xff"
 POSTGRES_EPOCH_MS = 946_684_800_000  # where PostgreSQL counts its microseconds from
-#: What a database and the way to it can do; an internal error of asyncpg is the server's last word on an idle
+#: What a database and the way to it can do; an internal error of asyncpg is how the server ends an idle
 #: connection, found when that is used again.
 FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 #: Of a transaction: behind a pooler the next one may have another session.
@@ -375,7 +375,7 @@ def describe_error(error: BaseException, database: Database) -> str:
     if "pg_hba.conf" in str(error):
         return f"{where}: {error}: allow it there, or change database.ssl_mode"
     refused = (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError)
-    if isinstance(error, refused) or "SASL authentication failed" in str(error):  # so says a pooler
+    if isinstance(error, refused) or "SASL authentication failed" in str(error):  # the text of a pooler
         return f"{where} refuses database.username {database.username} with this password"
     if isinstance(error, asyncpg.InvalidCatalogNameError) or "no such database" in str(error):
         return f"{where} has no database {database.database}: create it"

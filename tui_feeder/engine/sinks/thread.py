@@ -39,7 +39,7 @@ _MOST_HANGING = 3
 
 
 class SinkError(SinkFailure):
-    """A session failed for a reason that is known; the message says which and what to do.
+    """A session failed for a reason that is known; the message has it, and the remedy.
 
     Args:
         text: for people.
@@ -97,7 +97,7 @@ class SessionSink(ABC):
     """Runs :meth:`session` again and again until it is closed.
 
     A session calls :meth:`connected` once it has connected and :meth:`progress` when something was handed
-    over or nothing waits. It returns when :meth:`over` says that it may, or raises; then the next one follows
+    over or nothing waits. It returns when :meth:`over` allows it, or raises; then the next one follows
     after a wait that grows until there is progress again. One that makes no progress for
     :attr:`STALLED_SECONDS` is shown as stalled, and after :attr:`replace_after_seconds` it is replaced.
     """
@@ -168,7 +168,7 @@ class SessionSink(ABC):
 
     @abstractmethod
     async def session(self) -> None:
-        """Connect, say :meth:`connected`, and hand over until it fails or is :meth:`over`."""
+        """Connect, call :meth:`connected`, and deliver until it fails or is :meth:`over`."""
 
     def connected(self, text: str) -> None:
         """Reports that the session has connected.
@@ -214,7 +214,7 @@ class SessionSink(ABC):
         """Decides whether the session should return: it is closing, and nothing waits or the time is up.
 
         Args:
-            idle: nothing waits, as seen by a check that began when :attr:`ending` was set: an earlier check
+            idle: nothing waits, by a check that began when :attr:`ending` was set: an earlier check
                 may have missed what was stored just before.
 
         Returns:
@@ -320,7 +320,7 @@ class SessionSink(ABC):
                 self._loop = None
 
     def _failed(self, text: str, least: float = 0.0) -> None:
-        """Say it once for each new reason, wait."""
+        """Log it once for each new reason, and wait."""
         wait = max(0.2, least, self._backoff.next())
         if text != self._failure:
             self.note("error", f"{self.name}: {text}; tried again until it works")

@@ -1,7 +1,7 @@
 """A named database whose values carry a checksum: of the database, the key, and what is kept there.
 
-LMDB keeps none of its own. A value that rotted on disk, or came to lie under another key, is told apart from
-what was written.
+LMDB keeps none of its own. A value that rotted on disk, or came to lie under another key, is
+distinguished from what was written.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import lmdb
 
 _CHECKSUM = 4  # bytes before the value
-#: In place of a damaged value: a byte that is none of what is kept, so that whoever decodes it says so.
+#: In place of a damaged value: a byte that is none of what is kept, so that decoding it fails.
 DAMAGED = b"\xff"
 
 

@@ -2,7 +2,7 @@
 
 A truncated file, or one whose pages point anywhere, ends the process with a signal as soon as it is read
 through the map. So the pages are walked here by plain reads: every page that is referenced lies inside the
-file, is the page it says it is, of the kind that belongs there, and its entries lie inside it, in order.
+file, has its own page number, is of the kind that belongs there, and its entries lie inside it, in order.
 What the values hold is not looked at: they have checksums of their own.
 
 The layout is that of LMDB 0.9 (``libraries/liblmdb/mdb.c``: MDB_page, MDB_node, MDB_meta, MDB_db) on a
@@ -51,7 +51,7 @@ def check_data_file(path: Path) -> None:
 
     Raises:
         StoreError: it is no LMDB file, of another version, truncated or its structure is damaged; the
-            message says what to do.
+            message has the remedy.
         OSError: it cannot be read.
     """
     if sys.byteorder != "little" or struct.calcsize("P") != 8:
@@ -199,7 +199,7 @@ class _File:
         self._used[number : number + pages] = b"\1" * pages
 
     def _read(self, name: str, number: int, length: int) -> bytes:
-        """A page that is referenced once and says that it is this one."""
+        """A page that is referenced once and has its own number."""
         self._inside(name, number)
         if self._used[number]:
             raise _BadError(f"page {number} of {name} is used twice")

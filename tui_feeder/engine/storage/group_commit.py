@@ -103,7 +103,7 @@ class GroupCommit(Generic[View]):
             self._finish([job for job in batch if job and job[1].set_running_or_notify_cancel()])
 
     def _finish(self, jobs: list[_Waiting[View]]) -> None:
-        """Commit the jobs. Whatever happens each one hears of it, and the thread lives on."""
+        """Commit the jobs. Whatever happens each one gets the result, and the thread lives on."""
         try:
             self._commit(jobs)
         except Exception as error:
@@ -145,7 +145,7 @@ class GroupCommit(Generic[View]):
                 return
 
     def _wait_for_room(self, error: lmdb.Error) -> None:
-        """The disk took nothing: say so and wait, so that the same jobs are tried again."""
+        """The disk took nothing: report it and wait, so that the same jobs are tried again."""
         reason = str(error).rpartition(": ")[2]
         if self.pausing is None:
             self.paused_at = time.monotonic()

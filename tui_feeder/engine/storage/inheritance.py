@@ -22,7 +22,7 @@ class Inheritance(NamedTuple):
     watermark: int  # the last minute that has a message, open time in ms
     counted: Coverage  # the minutes that its numbers rest on
     days: Mapping[int, int]  # by midnight (ms): check of that day's counted minutes, see :func:`check_of`
-    until: int  # ``days`` speaks of minutes before this one, ms
+    until: int  # ``days`` is about minutes before this one, ms
     listed: int | None  # the first minute (ms) the exchange has of the symbol, where that is known
     notes: Mapping[str, bytes | None]  # to be kept as they are, by name; None: to be dropped
     checkpoint: Callable[[int], bytes | None]  # makes the pipeline's checkpoint, given the symbol's edition

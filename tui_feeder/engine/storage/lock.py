@@ -1,4 +1,4 @@
-"""The lock on a storage directory: one engine at a time, and the second is told who the first is.
+"""The lock on a storage directory: one engine at a time; the error of the second names the first.
 
 Two files are locked, ``engine.lock``, which names the holder, and ``data.mdb`` itself: whoever deletes the
 first lets nobody in beside the engine that runs. The locks are those of flock(2): they belong to the open
@@ -21,7 +21,7 @@ DATA, HOLDER = "data.mdb", "engine.lock"
 
 
 class StoreError(StorageError):
-    """The store cannot be used; the message says why and what to do."""
+    """The store cannot be used; the message has the reason and the remedy."""
 
 
 class StorageLock:

@@ -2,7 +2,7 @@
 
 A message is written in the transaction of its candle and deleted once every sink has acknowledged it:
 a process that is killed, or a broker that is away, loses nothing. Each sink has a cursor, the number of
-the last message it has taken; what is taken twice because a cursor was not yet written is told apart by
+the last message it has taken; what is taken twice because a cursor was not yet written is distinguished by
 symbol, timestamp and revision.
 
 What waits for a sink stays when that is disabled, until it is enabled again or `feeder-tui sinks discard`

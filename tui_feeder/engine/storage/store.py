@@ -15,7 +15,7 @@ the exchange, and what belongs to an outbox.
 - ``outbox``, ``outbox candles``, ..., where a sink needs one: of :mod:`~tui_feeder.engine.storage.outbox`
 
 One thread writes. All jobs that wait go into one transaction (group commit), so rows, coverage
-and certification are always of one piece, and a crash can never certify what is not stored.
+and certification are always consistent, and a crash can never certify what is not stored.
 Readers on any thread see what is committed, and nothing else.
 """
 

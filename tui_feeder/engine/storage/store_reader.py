@@ -112,7 +112,7 @@ class StoreReader(StoredStates):
             wanted = self.present(symbol).clip(at, until)
             with self._environment.reading() as txn:
                 there, damaged = self._day_blocks.check(txn, prefix_of(symbol), at, until)
-            if not self.read_only:  # what came to lie under another key, say
+            if not self.read_only:  # such as what came to lie under another key
                 for day in range(at, until, DAY_MS):
                     if gone := wanted.clip(day, day + DAY_MS).subtract(there):
                         self._report_damage(symbol, day, gone)
@@ -135,7 +135,7 @@ class StoreReader(StoredStates):
     def damaged_days(self) -> dict[str, tuple[int, ...]]:
         """The days (ms) found damaged and not written again since, of every symbol that has some.
 
-        One that is open for writing tells of the symbols it has had to do with.
+        One that is open for writing knows the symbols it has read or written.
         """
         met = self.symbols() if self.read_only else sorted(set(self._symbols))
         found = {symbol: self.damaged(symbol) for symbol in met}

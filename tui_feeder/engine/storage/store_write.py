@@ -52,7 +52,7 @@ _TAIL_MINUTES = 10
 _CERTIFIED_INTERVALS = 2_000
 #: Minutes filled in later than this behind the newest one are history being read, not a repair.
 _LATE_MS = 2 * DAY_MS
-#: Stretches of replaced minutes that are told apart for a mirror.
+#: Stretches of replaced minutes that are kept apart for a mirror.
 _ALTERED_INTERVALS = 400
 
 
@@ -248,7 +248,7 @@ class Write:
         # Whoever opens the store next must know that this is damage, and no gap like any other.
         state.damaged_missing = state.damaged_missing.union(gone)
         self.save_minutes(symbol, "damaged_missing")
-        # Kept numbers rest on minutes that are not there now.
+        # The checkpoint rests on minutes that are not there now.
         state.edition += 1
         self.save(symbol, b"edition", number(state.edition))
         for name in ("present", "certified", "unconfirmed", "unpublished"):

@@ -161,7 +161,7 @@ def summed(bars: Bars, interval: Interval) -> Bars:
         interval: of the result.
 
     Returns:
-        A bar for each stretch with any minute; :data:`COUNT` says how many it has.
+        A bar for each stretch with any minute; :data:`COUNT` is how many it has.
     """
     times, values = bars
     if not len(times) or interval.ms == MINUTE_MS:

@@ -13,7 +13,7 @@ from tui_feeder.live_access import Forwarded
 
 
 class FeederGoneError(RunFailure):
-    """The feeder does not answer; the text says so."""
+    """The feeder does not answer; the text has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Feeder(Protocol):
         ...
 
     def forming(self, symbol: str) -> Candle | None:
-        """The newest minute that the stream told of; of a minute that is over, its last state.
+        """The newest minute that the stream delivered; of a minute that is over, its last state.
 
         Args:
             symbol: whose.

@@ -35,7 +35,7 @@ class Klines:
     Args:
         series: what is rendered.
         feeder: whose store it is.
-        watch: tells of what is committed.
+        watch: notifies of what is committed.
         most_bytes: of answers that are kept for polls.
     """
 

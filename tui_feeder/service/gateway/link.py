@@ -108,7 +108,7 @@ class FeederLink:
             symbol: whose.
 
         Returns:
-            The newest minute that the stream told of.
+            The newest minute that the stream delivered.
         """
         return self._candles.get(symbol)
 
@@ -192,7 +192,7 @@ class FeederLink:
         return self._state
 
     async def run(self) -> None:
-        """Hear the feeder, for ever; one that goes away is looked for until it is back."""
+        """Read from the feeder, for ever; one that goes away is looked for until it is back."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hear_minutes())
             group.create_task(self._hear_state())

@@ -1,4 +1,4 @@
-"""What the exchange says of the followed symbols, as the feeder keeps it in the store."""
+"""What the exchange lists of the followed symbols, as the feeder keeps it in the store."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Listing:
-    """Reads what the exchange said of symbols.
+    """Reads what the exchange listed of symbols.
 
     Args:
         store: where the feeder keeps it.

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class GatewayError(RunFailure):
-    """The gateway cannot be served; the message says why and what to do."""
+    """The gateway cannot be served; the message has the reason and the remedy."""
 
 
 async def serve(settings: Gateway, find: Callable[[], Path], over: asyncio.Event) -> None:

@@ -39,7 +39,7 @@ class RefusalError(InputError):
 
 
 def missing_parameter(name: str) -> RefusalError:
-    """A parameter is missing or malformed: the exchange says the same of both.
+    """A parameter is missing or malformed: the exchange answers the same to both.
 
     Args:
         name: of the parameter.
@@ -63,7 +63,7 @@ def invalid_interval() -> RefusalError:
 
 
 def invalid_symbol(more: str = "") -> RefusalError:
-    """There is no such symbol, or not here: ``more`` says so.
+    """There is no such symbol, or not here: ``more`` states it.
 
     Args:
         more: behind the words of the exchange.

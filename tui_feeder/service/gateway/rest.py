@@ -73,7 +73,7 @@ class RestSurface:
         feeder: whose store is served.
         series: what is rendered of it.
         klines: answers requests for candles.
-        listing: what the exchange says of symbols.
+        listing: what the exchange lists of symbols.
         forwarding: what the store cannot answer.
         clients: their limits.
         figures: counts what is done.

@@ -47,7 +47,7 @@ class SeamlessSurface:
     Args:
         feeder: whose store is served.
         series: what is stored.
-        watch: tells of what is committed.
+        watch: notifies of what is committed.
         figures: counts what is done.
         check: refuses a request that is private or does not mean this server.
     """
@@ -184,7 +184,7 @@ class SeamlessSurface:
         async def send() -> None:
             async for message in self._messages(subscription, lambda found: make(found, seconds)):
                 if message is None:
-                    continue  # pings say that the line is alive
+                    continue  # pings show that the connection is alive
                 async with asyncio.timeout(_STUCK_SECONDS):
                     if packed:
                         await socket.send_bytes(message)

@@ -393,7 +393,7 @@ class Series:
 
 
 class _FinerError(Exception):
-    """Stored numbers have more digits than the exchange says."""
+    """Stored numbers have more digits than the exchange lists."""
 
     def __init__(self, decimals: Decimals) -> None:
         super().__init__(decimals)

@@ -118,7 +118,7 @@ class StreamClient:
         return len(self._recent) > _MOST_MESSAGES
 
     async def cut(self, code: int, reason: str) -> None:
-        """Say why it is let go, and end it whether it reads that or not.
+        """Send why it is cut, and end it whether it reads that or not.
 
         Args:
             code: of the close frame.

@@ -29,7 +29,7 @@ _LONGEST_IDENT = 64
 _FORMING_SECONDS = 0.25
 #: Bars that are held back are looked at again so often.
 _HELD_SECONDS = 1.0
-#: A ping goes out so often, and a client that says nothing for so long is let go.
+#: A ping goes out so often, and a client that sends nothing for so long is cut.
 _PING_SECONDS, _SILENT_SECONDS = 180.0, 600.0
 #: Closed bars that a client is sent in one go when it catches up.
 _CAUGHT_UP_BARS = 200
@@ -37,7 +37,7 @@ _METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "G
 
 
 class _StreamError(Exception):
-    """A stream is not served; the text says why."""
+    """A stream is not served; the text has the reason."""
 
 
 class StreamSurface:
@@ -46,7 +46,7 @@ class StreamSurface:
     Args:
         feeder: whose store is served.
         series: what is rendered of it.
-        watch: tells of what is committed.
+        watch: notifies of what is committed.
         figures: counts what is done.
         check: refuses a request that is private or does not mean this server.
         known: refuses a symbol that is not followed.
@@ -86,7 +86,7 @@ class StreamSurface:
         ]
 
     async def run(self) -> None:
-        """Feed the connections, for ever; at the end say good-bye to all of them.
+        """Feed the connections, for ever; at the end close all of them.
 
         Raises:
             StoreError: the store is closed.

@@ -33,7 +33,7 @@ _HOLD_SECONDS = 25.0
 
 
 class CursorError(InputError, ValueError):
-    """A position cannot be read; the text says why."""
+    """A position cannot be read; the text has the reason."""
 
 
 class Batch(NamedTuple):

@@ -1,4 +1,4 @@
-"""Tells whoever waits that something was committed to the store, by this process or another."""
+"""Notifies whoever waits that something was committed to the store, by this process or another."""
 
 from __future__ import annotations
 

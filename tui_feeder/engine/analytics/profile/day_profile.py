@@ -141,7 +141,7 @@ class LiveProfile:
         before, self.candles = tuple(before), 0
         if not len(rows):
             self._clear(0)
-            self._before = before  # the first candle tells which of them count
+            self._before = before  # which of them count depends on the first candle
             return
         self._before = before
         self._clear(int(rows["open_time"][0]) // DAY_MS * DAY_MS)
@@ -212,7 +212,7 @@ class LiveProfile:
 
     @property
     def fault(self) -> str:
-        """Why there is no profile although there are candles; empty if there is nothing to say."""
+        """Why there is no profile although there are candles; empty where there is one."""
         if not self._rows.refused:
             return ""
         return (

@@ -4,7 +4,7 @@
 sides are lists of steps, and a merge that always compares their heads takes the steps in the order of
 their *running minima*: the key of a step is the least weight of the steps from the point of control up to it;
 larger keys come first, of equal keys the lower side. So whether ``(low, high)`` lies on the way of that
-merge can be told from the least step taken and the next step of either side. When a candle has been
+merge follows from the least step taken and the next step of either side. When a candle has been
 counted, the area of the minute before is moved onto the way again (``_close``), then back (``_shrink``) or
 forth (``_grow``) until it holds enough: mostly no step at all. Only a new point of control starts afresh.
 

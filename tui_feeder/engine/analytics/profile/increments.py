@@ -17,7 +17,7 @@ import numpy as np
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows
 
-#: Days before the current one whose ranges say how far it may move.
+#: Days before the current one whose ranges show how far it may move.
 DAYS_BEFORE = 7
 
 #: Of a day.

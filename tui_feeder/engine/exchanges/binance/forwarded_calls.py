@@ -12,7 +12,7 @@ _LONGEST_VALUE = 64
 
 
 class UnknownCallError(InputError, ValueError):
-    """There is no such request, or it has no such parameter; the text says which."""
+    """There is no such request, or it has no such parameter; the text names it."""
 
 
 def _limit(parameters: Mapping[str, str], usual: int) -> int:

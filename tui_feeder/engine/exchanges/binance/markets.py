@@ -309,7 +309,7 @@ class AllStreams:
 
 
 def binance_markets(config: Config, workers: ThreadPoolExecutor, notes: Notes | None) -> BinanceMarkets:
-    """Every market of Binance as the configuration says.
+    """Makes every market of Binance as configured.
 
     Args:
         config: its section ``exchange``, and the symbols wanted.

@@ -27,7 +27,7 @@ from tui_feeder.live_access import Forwarded
 
 MAX_BODY = 32 << 20
 T = TypeVar("T")
-#: How long a ban lasts whose answer does not say: the shortest there is.
+#: How long a ban lasts whose answer does not state it: the shortest there is.
 _BAN_MS = 2 * MINUTE_MS
 #: States in which requests go one at a time.
 _SILENCED = (Refusal.RATE_LIMITED, Refusal.FORBIDDEN)
@@ -212,7 +212,7 @@ class RestClient:
         if self._session is None:
             self._session = session(self._proxy, self._timeout)
         self.requests += 1
-        if path == self._market.time_path:  # whatever it waited for before says nothing of the clock
+        if path == self._market.time_path:  # whatever it waited for before is not the clock's
             self._time_sent = time.monotonic()
         asked_at = self.clock.now()
         try:

@@ -43,7 +43,7 @@ _MOST_RECONNECT_SECONDS = 60.0  # between two tries to connect
 
 
 class _Connection(ClientConnection):
-    """Hands on whole text messages while they are read; of anything else ``recv`` tells.
+    """Hands on whole text messages while they are read; anything else comes from ``recv``.
 
     Waiting for each message costs a task, a timer and several turns of the loop: with four messages a second
     of 600 symbols half of all processor time.

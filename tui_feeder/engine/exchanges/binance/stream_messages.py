@@ -32,7 +32,7 @@ class Frame(msgspec.Struct, gc=False):
     Q: float
 
     def candle(self) -> Candle:
-        """The frame's numbers as a candle; closed if ``x`` says so."""
+        """The frame's numbers as a candle; closed if ``x`` is true."""
         return Candle(self.t, self.o, self.h, self.l, self.c, self.v, self.q, self.n, self.V, self.Q)
 
 

@@ -110,7 +110,7 @@ class MarketStreams:
     async def _renew(self, group: asyncio.TaskGroup, running: dict[KlineSocket, asyncio.Task[None]]) -> None:
         """Replace sockets before the exchange ends them: the new one delivers before the old one goes.
 
-        What both deliver is told apart by the ingest, which takes each minute once.
+        What both deliver goes to the ingest, which takes each minute once.
         """
         while True:
             pause = min(5.0, max(0.05, self._clock.real_seconds(MINUTE_MS)))

@@ -106,7 +106,7 @@ class WeightLedger:
     def correct(self, used: int, asked_at: int) -> None:
         """Takes the exchange's own count from a response.
 
-        A response to a request of the minute before says nothing about this one.
+        A response to a request of the minute before does not count for this one.
 
         Args:
             used: weight used in the minute of the request.
