@@ -26,7 +26,7 @@ RuleTable: TypeAlias = Mapping[str, RuleValue]
 
 
 class RuleError(InputError):
-    """A rule is not allowed, or cannot be written; the message says why and what to do."""
+    """A rule is not allowed, or cannot be written; the message has the reason and the remedy."""
 
 
 def checked_rule(config: Config, name: str, table: Mapping[str, object]) -> AlertRule:

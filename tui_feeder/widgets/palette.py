@@ -104,7 +104,7 @@ class Glyphs:
     eighths: str = "▏▎▍▌▋▊▉█"  # of a cell, filled from the left
     #: Of a profile's bars at the POC, in the value area and outside, where no colour distinguishes them.
     profile_fills: str = "█▓░"
-    tile_fills: str = " ░▒▓"  # of the market map by strength, where no colour tells it
+    tile_fills: str = " ░▒▓"  # of the market map by strength, where no colour shows it
     tile_left: str = "▏"  # between tiles
     tile_bottom: str = "▁"
     braille: bool = True  # lines in dots of 1/2 x 1/4 cell; else one of ``dots`` a cell
