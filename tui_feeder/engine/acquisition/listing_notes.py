@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from tui_feeder.engine.storage.store import Store
 
-#: Notes of the store: each symbol's entry, and what is said beside them, see :func:`head_note`.
+#: Notes of the store: each symbol's entry, and what is listed beside them, see :func:`head_note`.
 ENTRY = "listing "
 _HEAD = "exchange information"
 
@@ -38,7 +38,7 @@ class ListingNotes:
         self._kept: dict[str, bytes | None] = {}
 
     def keep(self, heads: Mapping[str, bytes], entries: Mapping[str, bytes]) -> None:
-        """Keep what the exchange said; nothing is written where it says the same again.
+        """Keep what the exchange listed; nothing is written where that has not changed.
 
         Args:
             heads: by market, JSON.

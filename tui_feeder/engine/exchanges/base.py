@@ -65,7 +65,7 @@ class Listings(NamedTuple):
     entries: Mapping[str, bytes] = MappingProxyType(
         {}
     )  # by symbol, as the exchange writes it (JSON), if it does
-    heads: Mapping[str, bytes] = MappingProxyType({})  # by market, what is said beside its symbols (JSON)
+    heads: Mapping[str, bytes] = MappingProxyType({})  # by market, what is listed beside its symbols (JSON)
 
 
 # --- requests ------------------------------------------------------------------------------------

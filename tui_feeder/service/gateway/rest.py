@@ -261,7 +261,7 @@ class RestSurface:
                 try:
                     found_all.append(await answer(market, symbol, self.known(symbol)))
                 except RefusalError:
-                    continue  # it is being recovered: whoever asks for it alone is told
+                    continue  # it is being recovered: a request for it alone gets an error
         return b"[" + b",".join(found_all) + b"]"
 
     async def _price_of(self, market: ServedMarket, symbol: str, entry: Entry) -> bytes:

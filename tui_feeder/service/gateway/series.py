@@ -202,7 +202,7 @@ class Series:
         return self._store.corrections(symbol)
 
     def set_format(self, symbol: str, decimals: Decimals, contract_size: float) -> None:
-        """What the exchange says of a symbol's numbers. Stored ones that have more digits are never cut.
+        """What the exchange lists of a symbol's numbers. Stored ones that have more digits are never cut.
 
         Args:
             symbol: whose.
