@@ -1,6 +1,7 @@
 """Questions about a market that only the exchange itself can answer, asked by ``doctor --record``.
 
-What the documents leave open, or state differently. Each answer has what was seen, and how much of it; the messages themselves are recorded as evidence.
+What the documents leave open, or state differently. Each answer has what was seen, and how much of it; the
+messages themselves are recorded as evidence.
 """
 
 from __future__ import annotations
