@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tui_feeder.engine.exchanges.binance.rest_limits import FUTURES_LIMITS, SPOT_LIMITS
+
 _PACKAGE = Path(__file__).resolve()
 while not (_PACKAGE / "pyproject.toml").exists():
     _PACKAGE = _PACKAGE.parent
@@ -85,6 +87,11 @@ def test_no_file_outside_names_an_address_a_path_or_a_payload_key() -> None:
         if re.search(pattern, line) and not (kind in ("address", "stream") and _is_settings(path))
     ]
     assert not found, "\n".join(found)
+
+
+def test_the_sizes_looked_for_are_those_of_the_markets() -> None:
+    for limits in (FUTURES_LIMITS, SPOT_LIMITS):
+        assert {limits.page_candles, limits.weight_limit} <= _SIZES
 
 
 def test_no_file_outside_has_a_page_size_or_a_weight() -> None:
