@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import logging
 import signal
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -18,6 +21,7 @@ from tui_feeder.monitor import AlertView, ConfiguredValue, Faults, Monitor
 from tui_feeder.scanner.watchlists import FILE_NAME as LISTS_FILE
 from tui_feeder.scanner.watchlists import UserLists
 from tui_feeder.screens.alert_notices import AlertNotices, alert_list, alert_text
+from tui_feeder.screens.alert_rules import rule_form, rules_list
 from tui_feeder.screens.app_keys import APP_BINDINGS, REPLAY_BINDINGS, bindings_with_quit
 from tui_feeder.screens.appearance import Appearance, UiSettings
 from tui_feeder.screens.base import FeederScreen, keys_of
@@ -350,6 +354,27 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         if isinstance(self.screen, FeederScreen):
             self.screen.open_popup(overlay)
 
+    def close_overlay(self, overlay: Overlay) -> None:
+        """See :meth:`tui_feeder.screens.host.ScreenHost.close_overlay`."""
+        if isinstance(self.screen, FeederScreen) and self.screen.popup is overlay:
+            self.screen.close_popup()
+
+    def when_done(self, change: Future[str], then: Callable[[str], None]) -> None:
+        """See :meth:`tui_feeder.screens.host.ScreenHost.when_done`."""
+        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+
+        def over(done: Future[str]) -> None:
+            fault = done.exception()
+            with contextlib.suppress(RuntimeError):  # the screen has ended
+                result = done.result() if fault is None else f"failed: {fault!r}"
+                loop.call_soon_threadsafe(finish, result, context=context)
+
+        def finish(result: str) -> None:
+            if self.is_running:
+                then(result)
+
+        change.add_done_callback(over)
+
     @property
     def market(self) -> tuple[list[Part], ...]:
         """Breadth and movers for the first line."""
@@ -428,6 +453,12 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
     def action_alerts(self) -> None:
         """The last alerts, to acknowledge."""
         self.open_overlay(alert_list(self))
+
+    def action_alert_rules(self) -> None:
+        """The rules of alerts; where there is none, the form for the first one."""
+        known = self.snapshot.alert_rules
+        is_list = known.rules or known.locked or self.grid.selected is None
+        self.open_overlay(rules_list(self) if is_list else rule_form(self, None))
 
     def action_configuration(self) -> None:
         """Every value of the configuration and where it is from."""

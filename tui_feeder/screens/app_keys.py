@@ -30,6 +30,8 @@ APP_BINDINGS: tuple[Binding, ...] = (
             tooltip="Configuration: every value, where from"),
     Binding("a", "alerts", "alerts", show=False, id="app.alerts",
             tooltip="Alerts: list, acknowledge"),
+    Binding("A", "alert_rules", "rules", show=False, id="app.alert_rules",
+            tooltip="Rules of alerts: new on this symbol, change"),
     Binding("q", "leave", "quit", id="app.quit", tooltip="Stop the feeder and quit (confirm)"),
     Binding("ctrl+c", "interrupt", "interrupt", show=False, priority=True, id="app.interrupt",
             tooltip="Quit, if pressed twice"),

@@ -304,7 +304,8 @@ class FeederScreen(Screen[None], inherit_bindings=False):
             return
         chosen = self.popup.press(event.key, event.character)
         if chosen is True:
-            self.draw()
+            fits = self.plan.get(self._front) == self.popup.region(self.app.size)
+            (self.draw if fits else self.replan)()
             return
         self.close_popup()
         if isinstance(chosen, Choice):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Protocol
 
 from tui_feeder.monitor import ConfiguredValue, Monitor, Snapshot
@@ -105,6 +106,23 @@ class ScreenHost(Protocol):
 
         Args:
             overlay: what to open.
+        """
+        ...
+
+    def close_overlay(self, overlay: Overlay) -> None:
+        """Takes something away that lies over the screen in front, if it still does.
+
+        Args:
+            overlay: what to take away.
+        """
+        ...
+
+    def when_done(self, change: Future[str], then: Callable[[str], None]) -> None:
+        """Waits for a change without holding up the screen.
+
+        Args:
+            change: that was asked of the monitor.
+            then: called with its result, or with the error it ended with.
         """
         ...
 

@@ -45,6 +45,8 @@ class TextLine:
                 self.cursor = len(before)
             case "backspace":
                 self.text, self.cursor = before[: max(at - 1, 0)] + before[at:], max(at - 1, 0)
+            case "ctrl+u":
+                self.text, self.cursor = before[at:], 0
             case "delete":
                 self.text = before[:at] + before[at + 1 :]
             case _ if character is not None and character.isprintable() and len(before) < self._most:

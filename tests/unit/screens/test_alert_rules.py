@@ -1,0 +1,191 @@
+"""Rules of alerts made, changed and deleted on the screen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fake_monitor import FakeMonitor
+from rich.cells import cell_len
+from screens import app_of, settled
+from textual.pilot import Pilot
+
+from tui_feeder.app import ExitReason
+from tui_feeder.config import Config
+from tui_feeder.configuration.rule_editing import checked_rule
+from tui_feeder.monitor import RulesView, RuleView
+
+LINE = RuleView("line", {"kind": "price_cross", "symbols": ("BTCUSDT",), "price": 61000.5}, "store")
+FLIP = RuleView("flip", {"kind": "trend_flip", "symbols": ("ETH*",), "timeframe": 3600}, "configuration")
+LAG = RuleView("lag", {"kind": "sink_lag", "seconds": 90.0}, "configuration", "the sinks are off")
+
+
+async def typed(pilot: Pilot[ExitReason], text: str) -> None:
+    """Replace what stands in the field in front."""
+    await pilot.press("ctrl+u", *text)
+
+
+def saved(monitor: FakeMonitor) -> RuleView:
+    return monitor.rules.rules[-1]
+
+
+async def test_a_price_is_typed_with_the_present_one_beside_it_and_the_rule_is_one_the_feeder_takes() -> None:
+    monitor = FakeMonitor(12)
+    app = app_of(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("A")
+        text = "\n".join(await settled(pilot))
+        assert "New alert on BTCUSDT" in text
+        assert "now 60123.40" in text
+        assert "feeder-tui/config.toml" in text
+        assert "e89" in text
+        await pilot.press("down", "down")
+        await typed(pilot, "61,000.5")
+        assert "now 60123.40, +1.46%" in "\n".join(await settled(pilot))
+        await pilot.press("tab")
+        await typed(pilot, "0.2")
+        assert "% of the level, here 120.25" in "\n".join(await settled(pilot))
+        await pilot.press("enter")
+        lines = await settled(pilot)
+        assert "saved: BTCUSDT-price, price crosses 61000.5" in lines[-1]
+        assert "New alert" not in "\n".join(lines)
+    keys = {"kind": "price_cross", "symbols": ("BTCUSDT",), "price": 61000.5, "hysteresis_percent": 0.2}
+    assert saved(monitor) == RuleView("BTCUSDT-price", keys, "configuration")
+    assert checked_rule(Config(), saved(monitor).name, keys).price == 61000.5
+
+
+@pytest.mark.parametrize(
+    ("presses", "keys"),
+    [
+        (["down", "right", "right"], {"kind": "price_cross", "level": "vah", "hysteresis_percent": 0.1}),
+        (
+            ["down", "left", "down", "right", "down", "right"],
+            {
+                "kind": "price_cross", "level": "ema", "timeframe": 14400, "periods": (89,),
+                "hysteresis_percent": 0.1,
+            },
+        ),
+        (["right"], {"kind": "trend_flip", "timeframe": 3600}),
+        (
+            ["right"] * 2,
+            {"kind": "ema_cross", "timeframe": 3600, "periods": (21, 89), "hysteresis_percent": 0.1},
+        ),
+        (
+            ["right"] * 3 + ["down", "right", "down", "down", "5"],
+            {
+                "kind": "volume_above", "measure": "taker_buy_volume", "quantile": "q90", "factor": 5.0,
+                "hysteresis_percent": 0.1,
+            },
+        ),
+        (["left", "left", "down", "6", "0"], {"kind": "gap_open", "seconds": 60.0}),
+        (["left"], {"kind": "stream_stale"}),
+    ],
+)  # fmt: skip
+async def test_every_kind_has_the_fields_it_needs_and_no_others(
+    presses: list[str], keys: dict[str, object]
+) -> None:
+    monitor = FakeMonitor(12)
+    app = app_of(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("down", "A", *presses, "enter")
+        await settled(pilot)
+    found = saved(monitor)
+    assert dict(found.keys) == {"symbols": ("ETHUSDT",), **keys}
+    checked_rule(Config(), found.name, found.keys)
+
+
+async def test_what_is_wrong_is_told_in_the_form_and_nothing_typed_is_lost() -> None:
+    monitor = FakeMonitor(12)
+    app = app_of(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("A", "down", "down")
+        await typed(pilot, "6x")
+        await pilot.press("enter")
+        assert "price: '6x' is no number, as 100000 or 0.25" in "\n".join(await settled(pilot))
+        await typed(pilot, "60000")
+        monitor.rule_fault = "config.toml cannot be written (read-only): keep the rule in the store"
+        await pilot.press("enter")
+        text = "\n".join(await settled(pilot))
+        assert "cannot be written (read-only): keep the rule in the store" in text
+        assert "60000" in text
+        monitor.rule_fault = ""
+        await pilot.press("up", *["down"] * 5, "right", "enter")  # keep it in the store
+        await settled(pilot)
+        app.tick()  # a snapshot that has it
+        await pilot.press("A")
+        assert "BTCUSDT-price  price crosses 60000 · BTCUSDT · store" in "\n".join(await settled(pilot))
+    assert saved(monitor).place == "store"
+
+
+async def test_the_list_has_those_on_the_symbol_first_to_change_and_delete() -> None:
+    monitor = FakeMonitor(12)
+    monitor.rules = replace(monitor.rules, rules=(FLIP, LAG, LINE))
+    app = app_of(monitor)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("A")
+        lines = [line for line in await settled(pilot) if "│" in line]
+        shown = [name for line in lines for name in ("new alert", "line ", "flip ", "lag ") if name in line]
+        assert shown == ["new alert", "line ", "flip ", "lag "]
+        assert "sink behind for 90 s · configuration · not in force: the sinks are off" in "\n".join(lines)
+        await pilot.press(*"flip", "enter")
+        text = "\n".join(await settled(pilot))
+        assert "Rule flip" in text
+        assert "now Buy" in text or "now Sell" in text or "now Neutral" in text
+        await pilot.press("down", "right", *["down"] * 4)
+        await typed(pilot, "eth-turns")
+        await pilot.press("enter")
+        await settled(pilot)
+        assert monitor.calls[-1] == "save eth-turns in the configuration, for flip"
+        assert dict(saved(monitor).keys) == dict(FLIP.keys) | {"timeframe": 14400}
+        app.tick()
+        await pilot.press("A", *"line", "delete")
+        assert "delete it from the store" in "\n".join(await settled(pilot))
+        await pilot.press("n", "A", *"line", "delete", "y")
+        assert "deleted: rule line" in (await settled(pilot))[-1]
+    assert monitor.rules.rules == (LAG, saved(monitor))
+
+
+@pytest.mark.parametrize("rule", [LINE, FLIP, LAG])
+async def test_a_rule_that_is_saved_unchanged_is_the_same(rule: RuleView) -> None:
+    monitor = FakeMonitor(12)
+    monitor.rules = replace(monitor.rules, rules=(rule,))
+    app = app_of(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("A", *rule.name, "enter", "enter")
+        await settled(pilot)
+    assert replace(saved(monitor), fault=rule.fault) == rule
+
+
+async def test_where_rules_cannot_be_changed_the_list_tells_why() -> None:
+    monitor = FakeMonitor(12)
+    monitor.rules = RulesView((LINE,), locked="a replay changes no rules of alerts")
+    app = app_of(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("A")
+        text = "\n".join(await settled(pilot))
+        assert "a replay changes no rules of alerts" in text
+        assert "line  price crosses 61000.5" in text
+        assert "new alert" not in text
+        await pilot.press(*"line", "delete")
+        assert "a replay changes no rules of alerts" in (await settled(pilot))[-1]
+    assert not [call for call in monitor.calls if call.startswith(("save", "delete"))]
+
+
+@pytest.mark.parametrize(
+    ("size", "symbol_set"), [((30, 6), "braille"), ((45, 20), "ascii"), ((120, 40), "braille")]
+)
+async def test_the_form_fits_every_terminal_and_every_field_can_be_reached(
+    size: tuple[int, int], symbol_set: str
+) -> None:
+    monitor = FakeMonitor(12)
+    app = app_of(monitor, symbol_set=symbol_set, colors="none")
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("A", "down", "left")  # an EMA: most fields
+        pointer = app.palette.glyphs.pointer
+        seen = set()
+        for _ in range(12):
+            lines = await settled(pilot)
+            assert all(cell_len(line) == size[0] for line in lines)
+            seen |= {line.partition(f"{pointer} ")[2][:6] for line in lines}
+            await pilot.press("down")
+        assert {"level ", "bars  ", "EMA   ", "hyster", "cool-d", "symbol", "keep i", "name  "} <= seen
