@@ -44,6 +44,7 @@ __all__ = [
     "RuleView",
     "RulesView",
     "Snapshot",
+    "StreamMinute",
     "StreamView",
     "SymbolState",
     "SymbolView",
@@ -227,6 +228,14 @@ class StreamView:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamMinute:
+    """A real minute of all sockets together."""
+
+    frames_per_second: float  # mean of the minute
+    latency_ms: float | None  # the greatest of a live socket; None where none was live
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """A line for the log screen and the line at the bottom."""
 
@@ -383,6 +392,7 @@ class Snapshot:
     indicators: tuple[IndicatorView, ...]
     symbols: tuple[SymbolView, ...]
     streams: tuple[StreamView, ...] = ()
+    stream_minutes: tuple[StreamMinute, ...] = ()  # of the last hour at most, the newest last
     gaps: tuple[GapView, ...] = ()  # open ones first, then those closed within the last minutes
     events: tuple[Event, ...] = ()  # the newest last, at most a few hundred
     parts: Mapping[str, str] = field(default_factory=dict)  # part -> "running" | "degraded" | ...

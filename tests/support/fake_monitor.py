@@ -31,6 +31,7 @@ from tui_feeder.monitor import (
     RulesView,
     RuleView,
     Snapshot,
+    StreamMinute,
     StreamView,
     SymbolState,
     SymbolView,
@@ -72,6 +73,10 @@ class FakeMonitor:
         names = [*_NAMED, *((f"COIN{i}USDT", 1.0 + i, 3) for i in range(len(_NAMED), symbols))][:symbols]
         self.views = {name: self._view(name, price, decimals) for name, price, decimals in names}
         self.gaps: tuple[GapView, ...] = ()
+        self.stream_minutes = tuple(
+            StreamMinute(round(60 + 9 * math.sin(minute / 7), 2), round(40 + 8 * math.cos(minute / 5), 1))
+            for minute in range(60)
+        )
         self.events: tuple[Event, ...] = ()
         self.alerts: tuple[AlertView, ...] = ()
         self.rules = RulesView(file="/home/trader/.config/feeder-tui/config.toml")
@@ -136,6 +141,7 @@ class FakeMonitor:
                 StreamView("market 1", "live", 10, self.now - 210, 38.0, 41.0, 0, ""),
                 StreamView("market 2", "live", 10, self.now - 90, 31.0, 38.0, 1, ""),
             ),
+            stream_minutes=self.stream_minutes,
             gaps=self.gaps, events=self.events, parts={"store": "running"},
             weight_used=61, weight_limit=2_400,
             alerts=self.alerts, alert_rules=self.rules, not_ready=self.not_ready,

@@ -43,6 +43,7 @@ from tui_feeder.engine.minute_log import MinuteLog
 from tui_feeder.engine.sinks import DirectSink, Sink, StoreSink, sink_lags
 from tui_feeder.engine.start_checks import check_store_age, check_symbols
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.engine.stream_history import StreamHistory
 from tui_feeder.live_access import GatewayFigures
 from tui_feeder.time_format import format_second
 
@@ -162,6 +163,7 @@ class Engine:
             self._send,
             self.phases_changed,
         )
+        self.stream_history = StreamHistory(lambda: self.streams.sockets)
         self.health = SymbolHealth(self.tracked, self.ingest, self.clock, self.journal, self._socket_of)
         exchange.on_reached = self._rest_reached
         exchange.on_unusable = partial(self.journal.unusable, "unusable_rest_rows")
@@ -229,6 +231,7 @@ class Engine:
             self.supervisor.start("gap check", self.gap_detection.check_periodically)
         self.supervisor.start("progress", self._log_progress)
         self.supervisor.start("health", self.health.run)
+        self.supervisor.start("stream history", self.stream_history.run)
         self.supervisor.start("profiles", self.profiles.run)
         self.supervisor.start("checkpoints", self.checkpoints.run)
         self.supervisor.start("stored days", self.stored_day_check.run)

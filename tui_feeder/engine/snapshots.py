@@ -75,6 +75,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         indicators=indicator_views(config),
         symbols=symbols or _configured(engine),
         streams=_streams(engine),
+        stream_minutes=engine.stream_history.minutes,
         gaps=tuple(gap.view() for gap in [*shown, *closed]),
         events=engine.journal.recent(),
         parts={

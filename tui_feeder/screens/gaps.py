@@ -14,13 +14,17 @@ from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.export import Table, gaps_table
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.coverage import legend, paint_coverage, strip_widths
-from tui_feeder.widgets.lists import gap_reason, paint_gaps
+from tui_feeder.widgets.coverage import legend, name_width, paint_coverage, strip_widths
+from tui_feeder.widgets.day_coverage import DayCoverage, paint_days
+from tui_feeder.widgets.lists import first_line, gap_reason, paint_gaps
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
+from tui_feeder.widgets.text_line import with_place
 
 #: What the two strips of a symbol span.
 _SPANS = (DAY_MS, 60 * DAY_MS)
+#: Lines of the gaps at least; of the days with their headings at least and at most.
+_LEAST_GAPS, _LEAST_DAYS, _MOST_DAYS = 7, 5, 62
 _LOOK_SECONDS = 2.0  # between two looks at the same strip while no gap changes
 
 
@@ -43,44 +47,55 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         self._strips = Panel(id="coverage")
         self._known: dict[str, tuple[object, tuple[tuple[MinuteState, ...], ...]]] = {}
         self._list = Panel(id="gaps")
+        self._days = Panel(id="days")
+        self._by_day = DayCoverage(host.monitor)
         self._detail = Panel(id="gap")
         self._selected: tuple[str, int] | None = None  # symbol and start of a gap
 
     def panels(self) -> Iterable[Panel]:
-        """Coverage, the list, and a line on the selected gap."""
-        return (self._strips, self._list, self._detail)
+        """Coverage, the list, the days of the selected symbol, and a line on the selected gap."""
+        return (self._strips, self._list, self._days, self._detail)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
         """See :meth:`tui_feeder.screens.base.FeederScreen.place`."""
-        rows = self._coverage_rows
-        return {
+        rows, listed, days = self._rows
+        plan: dict[Widget, Region] = {
             self._strips: Region(0, 1, size.width, rows),
-            self._list: Region(0, 1 + rows, size.width, size.height - 3 - rows),
+            self._list: Region(0, 1 + rows, size.width, listed),
             self._detail: Region(0, size.height - 2, size.width, 1),
         }
+        if days:
+            plan[self._days] = Region(0, 1 + rows + listed, size.width, days)
+        return plan
 
     @property
-    def _coverage_rows(self) -> int:
-        """Lines of the coverage, its heading and legend included."""
-        most = (self.app.size.height - 3) * 3 // 5
-        return 2 + min(max(1, len(self.host.grid.order)), most - 2)
+    def _rows(self) -> tuple[int, int, int]:
+        """Lines of the coverage with heading and legend, of the gaps, and of the days where there is room."""
+        whole = self.app.size.height - 3
+        rows = 2 + min(max(1, len(self.host.grid.order)), whole * 3 // 5 - 2)
+        left = whole - rows
+        listed = max(_LEAST_GAPS, 1 + len(self.host.snapshot.gaps))
+        days = min(left - listed, _MOST_DAYS)
+        return (rows, left - days, days) if days >= _LEAST_DAYS else (rows, left, 0)
 
     def paint(self, snapshot: Snapshot) -> None:
         """See :meth:`tui_feeder.screens.base.FeederScreen.paint`."""
-        width, height = self.app.size
-        rows = self._coverage_rows
-        if rows != self.plan[self._strips].height:
+        width = self.app.size.width
+        planned = [self.plan[panel].height if panel in self.plan else 0
+                   for panel in (self._strips, self._list, self._days)]  # fmt: skip
+        if list(self._rows) != planned:
             self.call_later(self.replan)
+        rows, room, days = planned
         grid = self.host.grid
         views = grid.window(rows - 2)
-        spans = strip_widths(width)
+        named = name_width(grid.order)
+        spans = strip_widths(width, named)
         shown = [(view.symbol, view.missing_minutes, self._coverage(view, snapshot, spans)) for view in views]
-        lines = paint_coverage(shown, grid.selected, spans, width, self.palette)
+        lines = paint_coverage(shown, grid.selected, spans, named, width, self.palette)
         below = [self.palette.strip([], width)] * (rows - len(lines) - 1)
-        self._strips.show([*lines, *below, legend(width, self.palette)])
+        self._strips.show([*lines, *below, legend(width, self.palette, grid.place)])
         at = self._index(snapshot)
         rate, now = snapshot.clock_rate, snapshot.exchange_time
-        room = height - 3 - rows
         self._list.show(paint_gaps(snapshot.gaps, at, now, rate, width, room, self.palette))
         parts: list[Part] = []
         if at >= 0:
@@ -91,15 +106,36 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
                     (f"filled at {cells.clock_text(gap.closed_at, True, self.palette.zone)}; ", Role.OK)
                 )
             parts.append((gap_reason(gap), Role.TEXT))
-        self._detail.show([self.palette.strip(parts, width)])
+        first = first_line(at, len(snapshot.gaps), room - 1)
+        place = cells.range_text(first, min(room - 1, len(snapshot.gaps)), len(snapshot.gaps))
+        self._detail.show([with_place(parts, place and f"gaps {place}", width, self.palette)])
+        if days:
+            self._paint_days(snapshot, width, days)
+
+    def _paint_days(self, snapshot: Snapshot, width: int, height: int) -> None:
+        """The coverage of the selected symbol, as many days as there are lines."""
+        view = self.host.grid.view
+        if view is None:
+            self._days.show([self.palette.strip([], width)] * height)
+            return
+        changed = (view.stored[0], view.missing_minutes, view.state, self._changes(view, snapshot))
+        today = snapshot.exchange_time // DAY_MS * DAY_MS
+        now = (changed, view.last_closed, view.stored)
+        days = self._by_day.days(view.symbol, today, height - 2, width, now, changed)
+        self._days.show(paint_days(view.symbol, days, width, height, self.palette))
+
+    @staticmethod
+    def _changes(view: SymbolView, snapshot: Snapshot) -> tuple[object, int]:
+        """Differs whenever the coverage of a symbol may without a minute closing."""
+        gaps = tuple((g.start, g.missing, g.state) for g in snapshot.gaps if g.symbol == view.symbol)
+        look = int(snapshot.taken_at / _LOOK_SECONDS) if gaps or view.progress is not None else 0
+        return gaps, look
 
     def _coverage(
         self, view: SymbolView, snapshot: Snapshot, widths: tuple[int, int]
     ) -> tuple[tuple[MinuteState, ...], ...]:
         """The strips of a symbol, asked for again when a minute closed or a gap changed."""
-        gaps = tuple((g.start, g.missing, g.state) for g in snapshot.gaps if g.symbol == view.symbol)
-        look = int(snapshot.taken_at / _LOOK_SECONDS) if gaps or view.progress is not None else 0
-        key = (view.last_closed, view.stored, view.state, gaps, look, widths)
+        key = (view.last_closed, view.stored, view.state, self._changes(view, snapshot), widths)
         known = self._known.get(view.symbol)
         if known is None or known[0] != key:
             end = snapshot.exchange_time // 60_000 * 60_000

@@ -77,6 +77,7 @@ _SOURCES: tuple[Entry, ...] = (
     ("SYM", "symbols of the stream"),
     ("AGE", "seconds since the last frame"),
     ("LATENCY", "from the exchange's stamp of a frame to its arrival"),
+    ("last hour", "a cell a minute, or several minutes: the lowest rate and the greatest latency of them"),
     ("RENEWED", "how often the connection was made again"),
     ("weight", "what requests cost of the exchange's limit a minute"),
 )

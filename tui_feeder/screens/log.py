@@ -14,10 +14,12 @@ from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.export import Table, events_table
 from tui_feeder.screens.filter_input import FilterInput
 from tui_feeder.screens.host import ScreenHost
+from tui_feeder.widgets import cells
 from tui_feeder.widgets.lists import paint_events
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.pattern import matching
+from tui_feeder.widgets.text_line import with_place
 
 _SHOWN = (
     ("everything", ("info", "warning", "error")),
@@ -97,7 +99,9 @@ class LogScreen(FeederScreen, inherit_bindings=False):
             self._state.show([self.palette.strip(shown, width)])
             return
         shown.append((f", {self._above} newer below" if self._above else ", the newest last", Role.MUTED))
-        self._state.show([self.palette.strip(shown, width)])
+        rows = min(self._height, len(events))
+        place = cells.range_text(len(events) - self._above - rows, rows, len(events))
+        self._state.show([with_place(shown, place, width, self.palette)])
 
     @property
     def _height(self) -> int:

@@ -41,6 +41,7 @@ from tui_feeder.widgets.overview_columns import (
 from tui_feeder.widgets.overview_grid import Grid
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
+from tui_feeder.widgets.text_line import with_place
 
 #: Panels kept for columns; more never fit.
 _MOST_COLUMNS = 40
@@ -197,7 +198,8 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
             self._paint_charts(snapshot, where)
         if where.news is not None:
             width = where.news.width
-            self._news.show([self.palette.strip(self._news_parts(snapshot, width), width)])
+            parts = self._news_parts(snapshot, width)
+            self._news.show([with_place(parts, self.grid.place, width, self.palette)])
 
     def _news_parts(self, snapshot: Snapshot, width: int) -> list[Part]:
         if self._input.typed is not None:

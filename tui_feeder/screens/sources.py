@@ -14,9 +14,11 @@ from tui_feeder.monitor import Snapshot
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.export import Table, streams_table
 from tui_feeder.screens.host import ScreenHost
+from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.sources import source_lines
+from tui_feeder.widgets.text_line import with_place
 
 _AGE_SECONDS = 0.95  # ages that change with every frame are of no use
 
@@ -55,13 +57,15 @@ class SourcesScreen(FeederScreen, inherit_bindings=False):
         key = (self._top, id(self.palette))
         if key == self._painted and snapshot.taken_at - self._painted_at < _AGE_SECONDS:
             return
-        lines = source_lines(snapshot, width, self.palette, self.host.hz)
-        self._top = min(self._top, max(0, len(lines) - height))
-        shown = [self.palette.strip(parts, width) for parts in lines[self._top : self._top + height]]
-        if len(lines) > self._top + height:
-            more = len(lines) - self._top - height + 1
-            shown[-1] = self.palette.strip([(f"  {more} more below", Role.MUTED)], width)
-        self._list.show(shown + [self.palette.strip([], width)] * (height - len(shown)))
+        lines = source_lines(snapshot, width, self.palette, self.host.hz, height)
+        rows = height if len(lines) <= height else height - 1
+        self._top = min(self._top, len(lines) - min(rows, len(lines)))
+        shown = [self.palette.strip(parts, width) for parts in lines[self._top : self._top + rows]]
+        blank = self.palette.strip([], width)
+        if rows < height:
+            place = cells.range_text(self._top, rows, len(lines))
+            blank = with_place([("  arrows scroll", Role.MUTED)], place, width, self.palette)
+        self._list.show(shown + [blank] * (height - len(shown)))
         self._painted_at, self._painted = snapshot.taken_at, (self._top, id(self.palette))
 
     def table(self) -> Table:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from rich.cells import cell_len
 from textual.strip import Strip
 
 from tui_feeder.monitor import MinuteState
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Palette, Part, Role
+from tui_feeder.widgets.text_line import with_place
 
-_NAME, _MISSING = 14, 8  # cells of a symbol, and of the minutes it lacks
+#: Cells of a symbol at least and at most, and of the minutes it lacks.
+_NAME, _LONGEST_NAME, _MISSING = 14, 24, 8
 _WORDS = {
     MinuteState.LIVE: "live",
     MinuteState.STORED: "stored",
@@ -22,16 +25,30 @@ _WORDS = {
 }
 
 
-def strip_widths(width: int) -> tuple[int, int]:
+def name_width(names: Iterable[str]) -> int:
+    """Chooses the cells of the column of names, with a mark and blanks around them.
+
+    Args:
+        names: of all symbols, so that scrolling moves nothing.
+
+    Returns:
+        Cells.
+    """
+    longest = max((cell_len(name) for name in names), default=0)
+    return min(max(_NAME, longest + 3), _LONGEST_NAME)
+
+
+def strip_widths(width: int, name: int) -> tuple[int, int]:
     """Divides a line between the last day and the last 60 days.
 
     Args:
         width: cells of the line.
+        name: cells of the names.
 
     Returns:
         Cells of both strips.
     """
-    room = width - _NAME - _MISSING - 4
+    room = width - name - _MISSING - 4
     return room * 3 // 5, room - room * 3 // 5
 
 
@@ -58,6 +75,7 @@ def paint_coverage(
     symbols: Sequence[tuple[str, int, Sequence[Sequence[MinuteState]]]],
     selected: str | None,
     widths: tuple[int, int],
+    name_cells: int,
     width: int,
     palette: Palette,
 ) -> list[Strip]:
@@ -67,40 +85,56 @@ def paint_coverage(
         symbols: name, minutes missing, and the states of the cells of both strips.
         selected: the symbol that is marked.
         widths: cells of the strips.
+        name_cells: of the names.
         width: of every line.
         palette: styles and symbols.
 
     Returns:
         The strips.
     """
-    heading = f"{'  COVERAGE':<{_NAME}}{'MISSING':<{_MISSING}}{'last 24 h':<{widths[0] + 2}}last 60 days"
+    heading = f"{'  COVERAGE':<{name_cells}}{'MISSING':<{_MISSING}}{'last 24 h':<{widths[0] + 2}}last 60 days"
     strips = [palette.strip([(heading, Role.MUTED)], width)]
     for name, missing, lines in symbols:
         mark = palette.glyphs.pointer if name == selected else " "
         parts: list[Part] = [
-            (cells.fit(f"{mark} {name}", _NAME), Role.STRONG if name == selected else Role.TEXT),
+            (cells.fit(f"{mark} {name}", name_cells), Role.STRONG if name == selected else Role.TEXT),
             (cells.fit(f"{cells.count_text(missing)}! ", _MISSING, right=True), Role.WARN)
             if missing
             else (cells.fit("0  ", _MISSING, right=True), Role.OK),
         ]
         for line in lines:
-            for state in line:
-                text, role = _glyph(state, palette)
-                if parts[-1][1] is role:
-                    parts[-1] = (parts[-1][0] + text, role)
-                else:
-                    parts.append((text, role))
-            parts.append(("  ", Role.TEXT))
+            parts += [*state_parts(line, palette), ("  ", Role.TEXT)]
         strips.append(palette.strip(parts, width))
     return strips
 
 
-def legend(width: int, palette: Palette) -> Strip:
+def state_parts(states: Sequence[MinuteState], palette: Palette) -> list[Part]:
+    """Draws states as cells.
+
+    Args:
+        states: one a cell.
+        palette: styles and symbols.
+
+    Returns:
+        The cells, neighbours of one kind as one piece.
+    """
+    parts: list[Part] = []
+    for state in states:
+        text, role = _glyph(state, palette)
+        if parts and parts[-1][1] is role:
+            parts[-1] = (parts[-1][0] + text, role)
+        else:
+            parts.append((text, role))
+    return parts
+
+
+def legend(width: int, palette: Palette, place: str = "") -> Strip:
     """Explains the cells.
 
     Args:
         width: cells.
         palette: styles and symbols.
+        place: which part of the list is in sight, at the right; "" for all.
 
     Returns:
         One strip.
@@ -109,4 +143,4 @@ def legend(width: int, palette: Palette) -> Strip:
     for state, word in _WORDS.items():
         text, role = _glyph(state, palette)
         parts += [(text, role), (f" {word}  ", Role.MUTED)]
-    return palette.strip(parts, width)
+    return with_place(parts, place, width, palette)

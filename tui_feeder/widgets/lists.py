@@ -9,6 +9,7 @@ from textual.strip import Strip
 
 from tui_feeder.monitor import Event, GapView
 from tui_feeder.widgets import cells
+from tui_feeder.widgets.coverage import name_width
 from tui_feeder.widgets.lines import short_reason
 from tui_feeder.widgets.palette import Glyphs, Palette, Part, Role
 from tui_feeder.widgets.progress_bars import bar_text
@@ -45,6 +46,7 @@ def paint_gaps(
     """
     spans = [_span(gap, now, palette.zone) for gap in gaps]
     sizes = [size for _, size, _ in _GAP_HEADINGS]
+    sizes[0] = name_width(gap.symbol for gap in gaps)
     sizes[1] = max(map(len, spans), default=8) + 2
     heading = "".join(
         cells.fit(text, size or len(text), right)
@@ -54,13 +56,27 @@ def paint_gaps(
     if not gaps:
         strips.append(palette.strip([("  no gap", Role.OK)], width))
     rows = height - 1
-    top = min(max(0, selected - rows + 1), max(0, len(gaps) - rows))
+    top = first_line(selected, len(gaps), rows)
     for index, gap in enumerate(gaps[top : top + rows], top):
         parts = _gap_parts(gap, spans[index], sizes, _when(gap, now, clock_rate), palette.glyphs)
         if index == selected:
             parts[0] = (palette.glyphs.pointer + parts[0][0][1:], parts[0][1])
         strips.append(palette.strip(parts, width, selected=index == selected))
     return (strips + [palette.strip([], width)] * (height - len(strips)))[:height]
+
+
+def first_line(selected: int, lines: int, rows: int) -> int:
+    """Computes where a list begins so that the selected line is in sight.
+
+    Args:
+        selected: its index, -1 for none.
+        lines: of the list.
+        rows: there are.
+
+    Returns:
+        Index of the first line in sight.
+    """
+    return min(max(0, selected - rows + 1), max(0, lines - rows))
 
 
 def _gap_parts(gap: GapView, span: str, sizes: Sequence[int], when: str, glyphs: Glyphs) -> list[Part]:

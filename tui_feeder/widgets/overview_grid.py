@@ -282,6 +282,12 @@ class Grid:
         """
         return [subject.view for subject in self._window(height)]
 
+    @property
+    def place(self) -> str:
+        """Which rows are in sight, as ``31-52 of 600``; empty where all are."""
+        shown = min(self._height, len(self.order) - self.top)
+        return cells.range_text(self.top, shown, len(self.order)) if shown > 0 else ""
+
     def _window(self, height: int) -> list[Subject]:
         last_top = max(0, len(self.order) - height)
         self._height = height

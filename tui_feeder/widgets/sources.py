@@ -8,12 +8,19 @@ from tui_feeder.monitor import Snapshot, StreamView, SymbolState
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.progress_bars import bar_text
+from tui_feeder.widgets.spark import pooled, tall_spark
 
 _STREAM_ROLES = {"live": Role.OK, "connecting": Role.ACCENT, "silent": Role.WARN, "backing off": Role.WARN}
 _GOOD = ("running", "ok")
+#: Minutes of an hour; cells that it may be drawn in; rows of a sparkline at most.
+_HOUR = 60
+_HOUR_CELLS = (120, 60, 30)
+_TALLEST = 6
 
 
-def source_lines(snapshot: Snapshot, width: int, palette: Palette, hz: float) -> list[list[Part]]:
+def source_lines(
+    snapshot: Snapshot, width: int, palette: Palette, hz: float, height: int = 0
+) -> list[list[Part]]:
     """Writes the lines of the screen.
 
     Args:
@@ -21,12 +28,18 @@ def source_lines(snapshot: Snapshot, width: int, palette: Palette, hz: float) ->
         width: cells there are.
         palette: styles and symbols.
         hz: how often the screen is drawn, a second.
+        height: lines there are; what the others leave of them is given to the last hour.
 
     Returns:
         The lines from the top.
     """
+    sockets, others = _sockets(snapshot, width, palette), _others(snapshot, width, palette, hz)
+    rows = min(max(1, (height - len(sockets) - len(others) - 1) // 2), _TALLEST)
+    return [*sockets, *_last_hour(snapshot, width, rows, palette), *others]
+
+
+def _others(snapshot: Snapshot, width: int, palette: Palette, hz: float) -> list[list[Part]]:
     return [
-        *_sockets(snapshot, width, palette),
         *_rest(snapshot, width, palette),
         *_archives(snapshot, width, palette),
         *_store(snapshot, width, palette),
@@ -70,6 +83,37 @@ def _socket(stream: StreamView, now: int) -> list[Part]:
         (cells.fit(str(stream.reconnects), 9, right=True), Role.WARN if stream.reconnects else Role.TEXT),
         (f"  {stream.reason}", Role.MUTED),
     ]
+
+
+def _last_hour(snapshot: Snapshot, width: int, rows: int, palette: Palette) -> list[list[Part]]:
+    """Rate and latency of the streams, a cell a minute or several."""
+    minutes = snapshot.stream_minutes
+    if snapshot.state in ("replay", "paused", "seeking"):
+        return []  # it has no streams
+    note = f"{len(minutes)} min so far" if len(minutes) < _HOUR else ""
+    lines = [_rule("The last hour of the streams", note, width, palette)]
+    if not minutes:
+        return [*lines, [("  the first minute is being measured", Role.MUTED)]]
+    room = next((room for room in _HOUR_CELLS if room + 14 + 30 <= width), _HOUR_CELLS[-1])
+    rates: list[float | None] = [minute.frames_per_second for minute in minutes]
+    latencies = [minute.latency_ms for minute in minutes]
+    if room > _HOUR:  # a minute is several cells wide
+        rates, latencies = (
+            [value for value in row for _ in range(room // _HOUR)] for row in (rates, latencies)
+        )
+    for label, values, worst, digits, unit in (
+        ("frames/s", rates, min, 1, ""), ("latency", latencies, max, 0, " ms"),
+    ):  # fmt: skip
+        known = [value for value in values if value is not None]
+        drawn = tall_spark(pooled(values, room, worst), room, rows, palette.glyphs.rising)
+        text = (
+            f"  {min(known):,.{digits}f} to {max(known):,.{digits}f}{unit}" if known else f"  {cells.UNKNOWN}"
+        )
+        for row, line in enumerate(drawn):
+            name = f"  {label}" if row == 0 else ""
+            lines.append([(cells.fit(name, 14), Role.TEXT), (line, Role.VALUE_AREA),
+                          (text if row == 0 else "", Role.MUTED)])  # fmt: skip
+    return lines
 
 
 def _gauge(fraction: float, palette: Palette) -> str:

@@ -1,6 +1,31 @@
-"""A line of text that is being typed: its letters and the cursor. Pure."""
+"""Single lines: one of text that is being typed, with its cursor, and one that ends in a place. Pure."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from textual.strip import Strip
+
+from tui_feeder.widgets.palette import Palette, Part, Role
+
+
+def with_place(parts: Sequence[Part], place: str, width: int, palette: Palette) -> Strip:
+    """Makes a line at whose right end stands which part of a list is in sight.
+
+    Args:
+        parts: of the line, cut where they reach the place.
+        place: such as ``31-52 of 600``; "" where all is in sight.
+        width: cells.
+        palette: styles and symbols.
+
+    Returns:
+        One strip.
+    """
+    if not place:
+        return palette.strip(parts, width)
+    room = max(0, width - cell_len(place) - 2)
+    return Strip.join([palette.strip(parts, room), palette.strip([(f" {place} ", Role.MUTED)], width - room)])
 
 
 class TextLine:
