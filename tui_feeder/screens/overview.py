@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
+from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_feeder.monitor import Snapshot
@@ -38,8 +39,8 @@ from tui_feeder.widgets.overview_columns import (
     full_width,
     longest_name,
 )
-from tui_feeder.widgets.overview_grid import Grid
-from tui_feeder.widgets.palette import Part, Role
+from tui_feeder.widgets.overview_grid import Cell, Grid
+from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.text_line import with_place
 
@@ -93,6 +94,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         self._notice = Panel(id="notice")
         self._news = Panel(id="news")
         self._places: Places | None = None
+        self._painted_rows: tuple[Palette | None, list[tuple[list[Cell], list[Strip]]]] = (None, [])
         self._planned_for: object = None  # what places and columns follow from, beside the size
         self._ticks_since_sort = 0
         self._input = ScannerInput(lambda: self.grid)
@@ -246,14 +248,28 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
             self._aged_at, self._now = snapshot.taken_at, snapshot.exchange_time
         context = CellContext(palette.glyphs, self.timeframe, self._now, tenths=self.host.hz > 1)
         height = where.grid.height - 1
-        rows = self.grid.rows(height, context)
+        rows = self._strips_of_rows(self.grid.rows(height, context))
         headings = self.grid.headings(palette.glyphs)
         for i, (panel, column) in enumerate(zip(self._columns, self.grid.columns, strict=False)):
             text, role = headings[i]
-            strips = [palette.cell(text, role, column.width)]
-            strips += [palette.cell(row[i][0], row[i][1], column.width, row[i][2]) for row in rows]
-            strips += [palette.cell("", Role.TEXT, column.width)] * (height - len(rows))
-            panel.show(strips)
+            blank = palette.cell("", Role.TEXT, column.width)
+            strips = [palette.cell(text, role, column.width), *(row[i] for row in rows)]
+            panel.show([*strips, *[blank] * (height - len(rows))])
+
+    def _strips_of_rows(self, rows: Sequence[list[Cell]]) -> list[list[Strip]]:
+        """The strips of the rows, those of rows that have not changed as they were."""
+        palette, columns = self.palette, self.grid.columns
+        known = {id(row): (row, strips) for row, strips in self._painted_rows[1]}
+        painted = []
+        for row in rows:
+            before = known.get(id(row)) if self._painted_rows[0] is palette else None
+            strips = before[1] if before is not None else [
+                palette.cell(text, role, column.width, chosen)
+                for (text, role, chosen), column in zip(row, columns, strict=True)
+            ]  # fmt: skip
+            painted.append((row, strips))
+        self._painted_rows = palette, painted  # holds the rows, so that no other list gets their ids
+        return [strips for _, strips in painted]
 
     # What the keys do
 

@@ -1,8 +1,8 @@
-"""The cells of one row of the overview. Pure."""
+"""The cells of the overview's rows, written again only where what they show has changed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from tui_feeder.monitor import SymbolState, SymbolView
 from tui_feeder.scanner.fields import Subject
@@ -18,6 +18,10 @@ _NOTED = {
     SymbolState.UNKNOWN: "unknown symbol",
     SymbolState.FAILED: "failed",
 }
+#: Columns whose cells change with the clock.
+_AGES = ("age", "held")
+#: States in which no line stands in for values.
+_WITH_VALUES = (SymbolState.LIVE, SymbolState.LATE, SymbolState.STALE)
 #: Cells that the line which stands in for a history gets, if need be from columns before it.
 _NOTE_ROOM = 24
 
@@ -81,3 +85,77 @@ def _note(view: SymbolView, width: int, glyphs: Glyphs) -> tuple[str, Role] | No
     role = Role.ERROR if view.state is SymbolState.FAILED else Role.MUTED
     text = f" {word}: {view.reason}" if view.reason and view.reason != word else f" {word}"
     return cells.fit(text if text.isascii() else text.encode("ascii", "replace").decode(), width), role
+
+
+class FormattedRows:
+    """Keeps the rows that were written, and writes the cells again whose values have changed."""
+
+    def __init__(self) -> None:
+        self._columns: Sequence[Column] = ()
+        self._rows: dict[str, tuple[Subject, int, list[tuple[str, Role]]]] = {}  # and the time of its ages
+
+    def set_columns(self, columns: Sequence[Column]) -> None:
+        """Writes all rows anew for other columns.
+
+        Args:
+            columns: of the table.
+        """
+        self._columns = columns
+        self._rows = {}
+
+    def keep(self, symbols: Container[str]) -> None:
+        """Forgets the rows of all other symbols.
+
+        Args:
+            symbols: to keep.
+        """
+        self._rows = {symbol: row for symbol, row in self._rows.items() if symbol in symbols}
+
+    def row(self, subject: Subject, context: CellContext) -> list[tuple[str, Role]]:
+        """Writes a row.
+
+        Args:
+            subject: the symbol.
+            context: what the cells depend on besides.
+
+        Returns:
+            A cell for every column; the same list as before where nothing has changed.
+        """
+        view = subject.view
+        known = self._rows.get(view.symbol)
+        if known is None:
+            row = format_row(subject, self._columns, context)
+        else:
+            before, aged, row = known
+            if before.view is view and _marks(before) == _marks(subject) and aged == context.now:
+                return row
+            if view.state is before.view.state and view.state in _WITH_VALUES:
+                row = self._changed(row, before, subject, context, aged != context.now)
+            else:
+                row = format_row(subject, self._columns, context)
+        self._rows[view.symbol] = (subject, context.now, row)
+        return row
+
+    def _changed(
+        self,
+        row: list[tuple[str, Role]],
+        before: Subject,
+        subject: Subject,
+        context: CellContext,
+        older: bool,
+    ) -> list[tuple[str, Role]]:
+        """The row with the cells written anew that may differ; ages of all rows change together."""
+        old, new, result = before.view, subject.view, row.copy()
+        for at, column in enumerate(self._columns):
+            if column.key in _AGES:
+                if not older:
+                    continue
+            elif column.shows and all(getattr(old, name) == getattr(new, name) for name in column.shows):
+                continue
+            result[at] = cell_of(column, subject, context)
+        return result
+
+
+def _marks(subject: Subject) -> tuple[bool, bool, int, float | None]:
+    """What a row shows beside the symbol's own values."""
+    return subject.pinned, subject.noted, subject.alerts, subject.basis

@@ -50,6 +50,7 @@ class Column:
     right: bool = True
     group: str = ""
     more: int = 0  # cells beyond the width that it can use
+    shows: tuple[str, ...] = ()  # fields of SymbolView that alone, with the state, make its cell; () unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,22 +333,24 @@ def _table(needs: ColumnNeeds) -> list[Column]:
     label = timeframe_label(needs.timeframe)
     columns = [
         Column("mark", "", 2, _mark, right=False),
-        Column("symbol", "SYMBOL", names, _symbol, "name", right=False),
+        Column("symbol", "SYMBOL", names, _symbol, "name", right=False, shows=("symbol",)),
         Column("price", "PRICE", 11, _price(11, lambda v: v.price, Role.STRONG), "price", more=1),
         Column("1m", "1m%", 6, _percent(6, lambda v: v.change_1m), "1m", more=1),
         *([Column("basis", "BASIS", 7, _basis, "basis", more=1)] if needs.basis else []),
-        Column("24h", "24h%", 7, _percent(7, lambda v: v.change_24h), "24h", more=1),
-        Column("spark", "LAST 24h", 13, _spark(13), more=12),
-        Column("vol", "VOL", 6, _volume, "vol", more=1),
-        Column("relvol", "RVOL", 6, _relative_volume, "relvol", more=1),
+        Column("24h", "24h%", 7, _percent(7, lambda v: v.change_24h), "24h", more=1,
+               shows=("change_24h",)),
+        Column("spark", "LAST 24h", 13, _spark(13), more=12, shows=("day_closes",)),
+        Column("vol", "VOL", 6, _volume, "vol", more=1, shows=("volume_24h",)),
+        Column("relvol", "RVOL", 6, _relative_volume, "relvol", more=1, shows=("relative_volume",)),
         Column("range", "RNG%", 6, _plain_percent(6, measures.range_percent), "range", more=1),
-        Column("align", "ALGN", 6, _alignment, "align", group=HISTORY, more=1),
+        Column("align", "ALGN", 6, _alignment, "align", group=HISTORY, more=1,
+               shows=("timeframes",)),
         Column("held", "HELD", 5, _held, "held", group=HISTORY, more=1),
         *(_trend_column(timeframe, 3) for timeframe in needs.timeframes),
-    ]
+    ]  # fmt: skip
     columns += [
         Column(f"{measure.name}.{label}", f"{measure.heading} {label}"[:9], 10, _indicator(10, measure),
-               f"{measure.name}.{label}", group=HISTORY, more=1)
+               f"{measure.name}.{label}", group=HISTORY, more=1, shows=("timeframes",))
         for measure in measures.indicator_measures(needs.indicators)
     ]  # fmt: skip
     columns.append(Column("va", "VA", 3, _position, "va", group=HISTORY, more=1))
@@ -362,12 +365,14 @@ def _table(needs: ColumnNeeds) -> list[Column]:
         ("val", lambda v: v.val),
     )  # fmt: skip
     columns += [
-        Column(level, level.upper(), 11, _price(11, of), level, group=HISTORY)
+        Column(
+            level, level.upper(), 11, _price(11, of), level, group=HISTORY, shows=(level, "price_decimals")
+        )
         for level, of in prices
         if needs.prices or level in wanted
     ]
     columns += [
-        Column("gaps", "GAPS", 6, _missing, "gaps", more=1),
+        Column("gaps", "GAPS", 6, _missing, "gaps", more=1, shows=("missing_minutes",)),
         Column("age", "AGE", 5, _age, "age"),
     ]
     there = {column.field for column in columns}
@@ -382,7 +387,7 @@ def _trend_column(timeframe: int, width: int) -> Column:
     """Its heading is ``1h`` or, of a timeframe that needs more cells, ``15``."""
     label = timeframe_label(timeframe)
     return Column(f"trend.{label}", label[: width - 1], width, _trend(timeframe), f"trend.{label}",
-                  group=HISTORY)  # fmt: skip
+                  group=HISTORY, shows=("timeframes",))  # fmt: skip
 
 
 def _widened(column: Column, cells_more: int) -> Column:

@@ -13,15 +13,12 @@ from tui_feeder.scanner.fields import Field, FieldValue, Subject, Subjects, fiel
 from tui_feeder.scanner.filter_language import Filter, FilterError, parse
 from tui_feeder.scanner.watchlists import MAX_SORT_KEYS, UserLists
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.overview_cells import cell_of, format_row
+from tui_feeder.widgets.overview_cells import FormattedRows
 from tui_feeder.widgets.overview_columns import CellContext, Column
 from tui_feeder.widgets.palette import Glyphs, Role
 
 #: A cell: its text in exactly the column's width, what it means, and whether its row is selected.
 Cell = tuple[str, Role, bool]
-
-#: Columns whose cells live by the clock.
-_AGES = ("age", "held")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +69,8 @@ class Grid:
         self._subjects: Mapping[str, Subject] = {}
         self._configured: tuple[str, ...] = ()
         self._shape: object = None  # of the snapshot: what its fields follow from
-        self._formatted: dict[str, tuple[Subject, tuple[int, int], list[tuple[str, Role]]]] = {}
-        self._edition = 0
+        self._formatted = FormattedRows()
+        self._marked: dict[str, tuple[list[tuple[str, Role]], bool, list[Cell]]] = {}  # whether selected
 
     @property
     def view(self) -> SymbolView | None:
@@ -110,7 +107,7 @@ class Grid:
             columns: in the order they stand in.
         """
         self.columns = columns
-        self._edition += 1
+        self._formatted.set_columns(columns)
 
     def update(self, snapshot: Snapshot, resort: bool = True) -> None:
         """Takes the symbols of a snapshot.
@@ -131,7 +128,8 @@ class Grid:
         configured = tuple(self._subjects)
         if configured != self._configured:
             self._configured = configured
-            self._formatted = {s: row for s, row in self._formatted.items() if s in self._subjects}
+            self._formatted.keep(self._subjects)
+            self._marked = {s: row for s, row in self._marked.items() if s in self._subjects}
             resort = True
         if resort:
             self._arrange()
@@ -336,38 +334,21 @@ class Grid:
             context: what the cells depend on besides the symbols.
 
         Returns:
-            The cells row by row, one for every column.
+            The cells row by row, one for every column; of a row that has not changed the same list as before.
         """
         result: list[list[Cell]] = []
         for subject in self._window(height):
             chosen = subject.view.symbol == self.selected
-            row = [(text, role, chosen) for text, role in self._row(subject, context)]
-            if chosen and row:
-                text, role, _ = row[0]
-                row[0] = (context.glyphs.pointer + text[1:], role, True)
-            result.append(row)
+            row = self._formatted.row(subject, context)
+            before = self._marked.get(subject.view.symbol)
+            if before is None or before[0] is not row or before[1] != chosen:
+                marked = [(text, role, chosen) for text, role in row]
+                if chosen and marked:
+                    text, role, _ = marked[0]
+                    marked[0] = (context.glyphs.pointer + text[1:], role, True)
+                before = self._marked[subject.view.symbol] = row, chosen, marked
+            result.append(before[2])
         return result
-
-    def _row(self, subject: Subject, context: CellContext) -> list[tuple[str, Role]]:
-        view = subject.view
-        known = self._formatted.get(view.symbol)
-        shown = (self._edition, context.now)
-        same = known is not None and known[0].view is view and _marks(known[0]) == _marks(subject)
-        if known is not None and same and known[1] == shown:
-            return known[2]
-        if known is not None and same and known[1][0] == self._edition:
-            row = known[2].copy()
-            for at, column in enumerate(self.columns):
-                if column.key in _AGES:
-                    row[at] = cell_of(column, subject, context)
-        else:
-            row = format_row(subject, self.columns, context)
-            if known is not None and known[1] == shown and known[0].view.state is view.state:
-                for at, column in enumerate(self.columns):
-                    if column.key in _AGES:  # ages of all rows are written anew together
-                        row[at] = known[2][at]
-        self._formatted[view.symbol] = (subject, shown, row)
-        return row
 
 
 #: Columns whose values end in a sign, or in a blank for it.
@@ -381,7 +362,3 @@ def _near(field: str) -> str:
 
 def _order(value: FieldValue) -> float | str:
     return value if isinstance(value, str) else float(value or 0.0)
-
-
-def _marks(subject: Subject) -> tuple[bool, bool, int]:
-    return subject.pinned, subject.noted, subject.alerts

@@ -50,6 +50,7 @@ class Panel(Widget):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.strips: list[Strip] = []
+        self._even = False  # all strips are of the same width
 
     def show(self, strips: Sequence[Strip]) -> None:
         """Replaces the strips and repaints what differs.
@@ -58,6 +59,7 @@ class Panel(Widget):
             strips: one a line.
         """
         before, self.strips = self.strips, list(strips)
+        self._even = len({strip.cell_length for strip in self.strips}) == 1
         if len(before) != len(self.strips):
             self.refresh()
             return
@@ -73,6 +75,8 @@ class Panel(Widget):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The strips in ``crop`` as they are: without borders and styles of its own it needs no more."""
+        if self._even and crop.size == (self.strips[0].cell_length, len(self.strips)) and not crop.offset:
+            return self.strips
         left, right = crop.column_span
         lines = (self.render_line(y) for y in crop.line_range)
         return [line if right - left == line.cell_length else line.crop(left, right) for line in lines]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui_feeder.monitor import SymbolView
+from tui_feeder.monitor import SymbolState, SymbolView
 from tui_feeder.scanner.fields import Subject, field_table
 from tui_feeder.scanner.measures import alignment
 from tui_feeder.scanner.watchlists import UserLists
@@ -286,6 +286,23 @@ def test_only_rows_in_view_are_formatted_and_only_when_they_change() -> None:
     grid.update(monitor.snapshot())
     grid.rows(20, context_of(monitor))
     assert formatted[20:] == [formatted[4]]
+
+
+def test_a_row_that_stays_the_same_is_the_same_list_and_changed_cells_are_those_of_a_new_row() -> None:
+    monitor = with_troubles(FakeMonitor(12))
+    grid = grid_of(monitor, 160)
+    context = context_of(monitor)
+    before = grid.rows(12, context)
+    monitor.change("ETHUSDT", price=2_900.0, change_24h=-9.5, timeframes=(), poc=1.0, missing_minutes=7)
+    monitor.change("XRPUSDT", state=SymbolState.STALE)
+    grid.update(monitor.snapshot())
+    after = grid.rows(12, context)
+    assert [row for row in range(12) if after[row] is not before[row]] == [1, 4]
+    fresh = grid_of(monitor, 160)
+    assert after == fresh.rows(12, context)
+    later = replace(context, now=context.now + 60_000)
+    grid.move(1)
+    assert grid.rows(12, later)[2:] == grid_of(monitor, 160).rows(12, later)[2:]
 
 
 def test_trends_and_marks_say_what_they_rest_on() -> None:
