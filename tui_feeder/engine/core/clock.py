@@ -46,6 +46,8 @@ class ExchangeClock:
 
     Attributes:
         disputed_ms: by how much the exchange's own time differs from its frames; 0 while they agree.
+        on_first_measured: called with the step (exchange ms) when the clock is first measured: until then it
+            shows this machine's time of day, and moments that were reckoned from that move along.
     """
 
     def __init__(self, rate: float = 1.0, wall: Callable[[], float] = time.time) -> None:
@@ -55,6 +57,7 @@ class ExchangeClock:
         self._anchor = (time.monotonic(), wall() * 1000)
         self._walled = wall() - time.monotonic()
         self.measured = False
+        self.on_first_measured: list[Callable[[float], None]] = []
         self.disputed_ms = 0.0
         self.tolerance_ms = self.at_least(_AGREE_MS, _AGREE_SECONDS)
         self._lags: deque[float] = deque(maxlen=_FRAMES_KEPT)
@@ -124,9 +127,11 @@ class ExchangeClock:
                 step = stamped
         since = now + step - (base - self._agreed) * 1000 * self.rate
         self._anchor = (base, now + step)
-        self.measured = self.measured or bool(samples)
+        first, self.measured = bool(samples) and not self.measured, self.measured or bool(samples)
         self._lags.clear()
         self._disagreed.clear()
+        for moved in self.on_first_measured if first else ():
+            moved(step)
         return Step(step, int(since))
 
     def wall_step(self) -> float:

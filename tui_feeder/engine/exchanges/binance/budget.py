@@ -37,6 +37,12 @@ class RequestBudget:
         self.paused_until = 0
         self.on_ban = on_ban
         self._stated: dict[str, int] = {}
+        clock.on_first_measured.append(self._move)
+
+    def _move(self, step: float) -> None:
+        """Another market has shown the time: how long a ban lasts is known, not when by a wrong clock."""
+        self.banned_until += round(step) if self.banned_until else 0
+        self.paused_until += round(step) if self.paused_until else 0
 
     def state_limit(self, market: str, limit: int) -> None:
         """Take over the weight a minute that a market states; of those that share it the least counts.

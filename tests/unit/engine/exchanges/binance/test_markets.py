@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import cast
 
@@ -90,6 +91,21 @@ async def test_a_market_that_does_not_answer_holds_up_no_other(parts: dict[str, 
     parts["coinm"].refuses = True
     with pytest.raises(RestError, match="no answer"):
         await exchange.listings(wanted)
+
+
+def test_a_ban_known_before_the_clock_is_lasts_no_longer_when_another_market_shows_the_time() -> None:
+    """This machine's time of day is months ahead: by it the ban would last for months."""
+    clock = ExchangeClock()
+    known, paused, free = (RequestBudget(2_400, clock) for _ in range(3))
+    known.banned_until = clock.now() + 60_000  # as a note of an earlier run says
+    paused.paused_until = clock.now() + 5_000
+    at, march = time.monotonic(), 1_773_144_000_000
+    clock.measure([(at, march, at)])
+    assert 59_000 < known.banned_until - clock.now() <= 60_000
+    assert 4_000 < paused.paused_until - clock.now() <= 5_000
+    assert (free.banned_until, free.paused_until, known.paused_until) == (0, 0, 0)
+    clock.measure([(at, march + 90_000, at)])  # what the exchange stated in its own time stays
+    assert -31_000 < known.banned_until - clock.now() <= -29_000
 
 
 def test_of_markets_that_share_a_budget_the_least_limit_counts() -> None:
