@@ -217,6 +217,17 @@ class CandleStore:
         """
         return self._opened_store().damaged(symbol)
 
+    def contract_size(self, symbol: str) -> float | None:
+        """Gives what a contract is worth: ``quote_volume`` by it is the number of contracts traded.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            In the quote asset; None where the exchange counts no contracts.
+        """
+        return self._opened_store().contract_size(symbol)
+
     def none_at_exchange(self, symbol: str) -> Coverage:
         """Gives the minutes of which the exchange has no candle, for good: its archive and REST skip them.
 

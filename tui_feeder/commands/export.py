@@ -58,7 +58,8 @@ def export(
     """Write candles as CSV, JSON or Parquet.
 
     The stored candles of one symbol that lie wholly inside --from .. --to. Times are ms since the epoch (in
-    Parquet timestamps, UTC), numbers in their shortest exact form. Works while an engine runs.
+    Parquet timestamps, UTC), numbers in their shortest exact form; of COIN-M futures the number of contracts
+    follows as the last column. Works while an engine runs.
 
     For example:
 

@@ -8,8 +8,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
+import numpy as np
 import orjson
 import typer
 
@@ -22,8 +23,14 @@ from tui_feeder.research import CANDLE, Candles, CandleStore, DamagedDayWarning,
 from tui_feeder.symbol_name import is_pattern
 from tui_feeder.time_format import parse_timeframe
 
+Columns: TypeAlias = "np.dtype[Any]"
+
 #: What ``--states`` writes: a span of minutes of one state, its times in ms, the end exclusive.
-SPAN: list[tuple[str, str]] = [("start", "i8"), ("end", "i8"), ("minutes", "i8"), ("state", "O")]
+SPAN = np.dtype([("start", "<i8"), ("end", "<i8"), ("minutes", "<i8"), ("state", "O")])
+#: A candle of a symbol whose trades are counted in contracts.
+CONTRACTS = np.dtype([*((name, CANDLE[name]) for name in CANDLE.names or ()), ("contracts", "<i8")])
+#: Columns that are instants, ms.
+_INSTANTS = ("open_time", "close_time", "start", "end")
 
 _GROUP_ROWS = 100_000  # rows of a Parquet row group, about
 
@@ -83,22 +90,25 @@ def run(storage: Path, request: ExportRequest) -> int:
         )
     with open_store(storage) as store:
         try:
+            columns = CANDLE
             if request.states:
-                chunks = iter([_states(store, request)])
+                chunks, columns = iter([_states(store, request)]), SPAN
             else:
                 chunks = store.chunks(
                     request.symbol, seconds, request.start, request.end,
                     include_partial=request.include_partial,
                 )  # fmt: skip
+                if (size := store.contract_size(request.symbol)) is not None:
+                    chunks, columns = _with_contracts(chunks, size), CONTRACTS
         except KeyError as error:
             raise UsageError(error.args[0]) from None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DamagedDayWarning)  # named below, in one line
             if request.output is None:
-                write(sys.stdout.buffer, chunks, request)
+                write(sys.stdout.buffer, chunks, columns, request)
                 return _damage(store, request)
             with _file(request.output) as target:
-                count = write(target, chunks, request)
+                count = write(target, chunks, columns, request)
         damaged = _damage(store, request)
     what = "span" if request.states else "candle" if seconds == 60 else "bar"
     about = f"{request.symbol} {request.timeframe}"
@@ -110,8 +120,6 @@ def run(storage: Path, request: ExportRequest) -> int:
 
 def _states(store: CandleStore, request: ExportRequest) -> Candles:
     """The states of the minutes as rows of dtype :data:`SPAN`."""
-    import numpy as np
-
     found = store.states(request.symbol, request.start, request.end)
     return np.array([(s.start, s.end, (s.end - s.start) // MINUTE_MS, s.state) for s in found], dtype=SPAN)
 
@@ -143,12 +151,18 @@ def _file(path: Path) -> Iterator[IO[bytes]]:
         raise ExportError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _names(request: ExportRequest) -> tuple[str, ...]:
-    return tuple(name for name, _ in SPAN) if request.states else CANDLE.names or ()
+def _with_contracts(chunks: Iterator[Candles], size: float) -> Iterator[Candles]:
+    """Candles with the number of contracts traded, each worth ``size`` of the quote asset."""
+    for chunk in chunks:
+        rows = np.empty(len(chunk), dtype=CONTRACTS)
+        for name in CANDLE.names or ():
+            rows[name] = chunk[name]
+        rows["contracts"] = np.rint(chunk["quote_volume"] / size)
+        yield rows
 
 
-def _csv(target: IO[bytes], chunks: Iterator[Candles], request: ExportRequest) -> int:
-    target.write(",".join(_names(request)).encode() + b"\n")
+def _csv(target: IO[bytes], chunks: Iterator[Candles], columns: Columns, request: ExportRequest) -> int:
+    target.write(",".join(columns.names or ()).encode() + b"\n")
     count = 0
     for chunk in chunks:
         # orjson writes the shortest digits that read back to the same number; no text has quotes or brackets.
@@ -158,8 +172,8 @@ def _csv(target: IO[bytes], chunks: Iterator[Candles], request: ExportRequest) -
     return count
 
 
-def _jsonl(target: IO[bytes], chunks: Iterator[Candles], request: ExportRequest) -> int:
-    names = _names(request)
+def _jsonl(target: IO[bytes], chunks: Iterator[Candles], columns: Columns, request: ExportRequest) -> int:
+    names = columns.names or ()
     count = 0
     for chunk in chunks:
         lines = [orjson.dumps(dict(zip(names, row, strict=True))) for row in chunk.tolist()]
@@ -168,22 +182,16 @@ def _jsonl(target: IO[bytes], chunks: Iterator[Candles], request: ExportRequest)
     return count
 
 
-def _parquet(target: IO[bytes], chunks: Iterator[Candles], request: ExportRequest) -> int:
-    import numpy as np
-
+def _parquet(target: IO[bytes], chunks: Iterator[Candles], columns: Columns, request: ExportRequest) -> int:
     pa = _pyarrow()
     import pyarrow.parquet as pq
 
     about = {"symbol": request.symbol, "timeframe": request.timeframe, "times": "timestamps in ms, UTC"}
     instant = pa.timestamp("ms", tz="UTC")
-    fields = [
-        pa.field(name, instant if name.endswith("_time") else pa.from_numpy_dtype(CANDLE[name]), False)
-        for name in CANDLE.names or ()
-    ]
-    if request.states:
-        whole, text = pa.int64(), pa.string()
-        types = {"start": instant, "end": instant, "minutes": whole, "state": text}
-        fields = [pa.field(name, types[name], False) for name in _names(request)]
+    types = {
+        name: instant if name in _INSTANTS else _arrow_type(columns[name]) for name in columns.names or ()
+    }
+    fields = [pa.field(name, kind, False) for name, kind in types.items()]
     schema = pa.schema(fields, metadata=about)
     count = 0
     waiting: list[Candles] = []
@@ -192,8 +200,8 @@ def _parquet(target: IO[bytes], chunks: Iterator[Candles], request: ExportReques
         def flush() -> None:
             rows = np.concatenate(waiting)
             waiting.clear()
-            columns = [pa.array(np.ascontiguousarray(rows[field.name])).cast(field.type) for field in schema]
-            writer.write_table(pa.table(columns, schema=schema))
+            made = [pa.array(np.ascontiguousarray(rows[field.name])).cast(field.type) for field in schema]
+            writer.write_table(pa.table(made, schema=schema))
 
         for chunk in chunks:
             waiting.append(chunk)
@@ -203,6 +211,11 @@ def _parquet(target: IO[bytes], chunks: Iterator[Candles], request: ExportReques
         if waiting:
             flush()
     return count
+
+
+def _arrow_type(column: Columns) -> Any:  # noqa: ANN401 - of a module that need not be installed
+    pa = _pyarrow()
+    return pa.string() if column.hasobject else pa.from_numpy_dtype(column)
 
 
 def _pyarrow() -> Any:  # noqa: ANN401 - a module that need not be installed
@@ -215,7 +228,7 @@ def _pyarrow() -> Any:  # noqa: ANN401 - a module that need not be installed
     return pyarrow
 
 
-_WRITERS: dict[str, Callable[[IO[bytes], Iterator[Candles], ExportRequest], int]] = {
+_WRITERS: dict[str, Callable[[IO[bytes], Iterator[Candles], Columns, ExportRequest], int]] = {
     "csv": _csv,
     "jsonl": _jsonl,
     "parquet": _parquet,

@@ -193,6 +193,10 @@ async def test_a_real_day_comes_back_from_backfill_and_export(
         assert len(lines) == 1_440
         for field, values in stated.items():
             assert list(map(float, found[field])) == values, field
+        assert ("contracts" in found) == (dialect is COINM)
+        if dialect is COINM:
+            assert list(map(float, found["contracts"])) == [quote / 100 for quote in stated["quote_volume"]]
+            assert found["contracts"][0].isdigit()
         done = await command_at(exchange, *export, "--states", cwd=tmp_path)
         assert done.out.splitlines() == ["start,end,minutes,state", f"{day},{day + DAY},1440,present"]
 

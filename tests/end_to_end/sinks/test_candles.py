@@ -124,6 +124,23 @@ def test_bars_are_written_with_the_minute_that_completes_them(store: Store) -> N
     assert min(one["minutes"] for one in found if one["timeframe"] == "5m") == 2
 
 
+def test_bars_of_contracts_say_how_many_were_traded(store: Store) -> None:
+    bars = store.open_outbox(["kafka candles"], 64, "candles")
+    name = "coinm:ETHUSD_PERP"
+    store.set_contract_size(name, 10.0).result()
+    pipeline = SymbolPipeline(name, SETTINGS)
+    for n in range(5):
+        traded = replace(candle(n), volume=0.3 + n, quote_volume=10.0 * (7 + n))
+        pipeline.update(traded)
+        more = bar_messages(store, pipeline, traded)
+        store.append(name, traded, Source.STREAM, payload=b"{}", more=more).result()
+    found = [json.loads(one.payload) for one in bars.read_after(0, EVER)]
+    for one in found:
+        jsonschema.validate(one, SCHEMA)
+    assert [one["contracts"] for one in found if one["timeframe"] == "1m"] == [7, 8, 9, 10, 11]
+    assert [one["contracts"] for one in found if one["timeframe"] == "5m"] == [45]
+
+
 def test_the_schema_refuses_what_no_candle_is() -> None:
     good = {
         "symbol": "X", "timeframe": "5m", "open_time": 0, "close_time": 299_999, "revision": 0, "open": 1.0,

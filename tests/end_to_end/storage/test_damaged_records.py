@@ -31,7 +31,15 @@ from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.derived.stored_profiles import build_days, read_profiles
 from tui_feeder.engine.exchanges.binance.ban import known_ban
 from tui_feeder.engine.storage.store import FileRecord, Store, StoreError
-from tui_feeder.engine.storage.symbol_state import NAMES, STORED_AS, Unavailable, intervals, number, state_of
+from tui_feeder.engine.storage.symbol_state import (
+    NAMES,
+    STORED_AS,
+    Unavailable,
+    intervals,
+    number,
+    state_of,
+    stored_size,
+)
 from tui_feeder.time_format import format_day, parse_timeframe
 
 MINUTES = span(FIRST, FIRST + 30 * MINUTE_MS)
@@ -45,6 +53,7 @@ def sound() -> dict[bytes, bytes | None]:
     raw: dict[bytes, bytes | None] = dict.fromkeys(NAMES)
     raw |= dict.fromkeys(COVERAGES, intervals(MINUTES))
     raw |= {b"edition": number(7), b"listed": number(FIRST)}
+    raw[b"contract_size"] = stored_size(10.0)
     raw[b"watermark"] = number(MINUTES.end - MINUTE_MS)
     raw[b"unavailable"] = msgspec.json.encode([Unavailable(FIRST, FIRST + MINUTE_MS, "away", 4, FIRST)])
     assert raw.keys() == set(NAMES)

@@ -293,6 +293,9 @@ class SymbolStartup:
             if tracked.info is None
             else msgspec.structs.replace(known, tick_size=tracked.info.tick_size)
         )
+        size = tracked.info.contract_size if tracked.info is not None else 0.0
+        if size and size != self._store.contract_size(tracked.symbol):
+            await asyncio.wrap_future(self._store.set_contract_size(tracked.symbol, size))
         settings = pipeline_settings(self._config, tracked.symbol, inputs.tick_size)
         present = known_minutes(self._store, tracked.symbol)
         end = present.end if present else self.closed_until()

@@ -20,13 +20,14 @@ from tui_feeder.symbol_name import market_of
 TOPIC = "candles"
 
 
-def encode_bar(symbol: str, bar: Bar, revision: int) -> bytes:
+def encode_bar(symbol: str, bar: Bar, revision: int, contract_size: float | None = None) -> bytes:
     """Encodes a closed bar as JSON.
 
     Args:
         symbol: its symbol.
         bar: the bar; prices in quote currency, volumes in base asset unless named quote.
         revision: 0, or the number of the correction.
+        contract_size: what a contract is worth, in the quote asset; None where none are counted.
 
     Returns:
         One JSON object, UTF-8, without a line end.
@@ -49,6 +50,8 @@ def encode_bar(symbol: str, bar: Bar, revision: int) -> bytes:
         "taker_buy_quote_volume": candle.taker_buy_quote_volume,
         "minutes": bar.minutes,
     }
+    if contract_size is not None:
+        fields["contracts"] = round(candle.quote_volume / contract_size)
     if market := market_of(symbol):
         fields["market"] = market
     return orjson.dumps(fields)
@@ -76,12 +79,13 @@ def bar_messages(
     if 60 not in pipeline.settings.timeframes:
         bars = [Bar(candle, 60, 1), *bars]
     symbol = pipeline.symbol
+    size = store.contract_size(symbol)
     return [
         OutgoingMessage(
             TOPIC,
             symbol,
             bar.candle.open_time + bar.timeframe * SECOND_MS - 1,
-            encode_bar(symbol, bar, revision),
+            encode_bar(symbol, bar, revision, size),
         )
         for bar in bars
     ]

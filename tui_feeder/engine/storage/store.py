@@ -51,6 +51,7 @@ from tui_feeder.engine.storage.stored_states import SymbolSummary
 from tui_feeder.engine.storage.symbol_state import (
     Unavailable,
     number,
+    stored_size,
 )
 
 __all__ = [
@@ -273,6 +274,23 @@ class Store(StoreReader):
                 state.omitted = state.omitted.union(new)
                 write.save_minutes(symbol, "omitted")
                 write.set_stale_published(symbol, Coverage((end, end + MINUTE_MS) for _, end in new))
+
+        return self._submit(job)
+
+    def set_contract_size(self, symbol: str, size: float) -> Future[None]:
+        """Records what a contract of a symbol is worth.
+
+        Args:
+            symbol: the symbol.
+            size: in the quote asset.
+
+        Returns:
+            Done when committed.
+        """
+
+        def job(write: Write) -> None:
+            write.of(symbol).contract_size = size
+            write.save(symbol, b"contract_size", stored_size(size))
 
         return self._submit(job)
 

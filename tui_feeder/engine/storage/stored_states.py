@@ -170,6 +170,17 @@ class StoredStates:
         """
         return self._state(symbol).listed
 
+    def contract_size(self, symbol: str) -> float | None:
+        """Gives what a contract of a symbol is worth.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            In the quote asset; None where trades are not counted in contracts, or it is not known.
+        """
+        return self._state(symbol).contract_size
+
     def watermark(self, symbol: str) -> int | None:
         """Gives the last minute whose message was made.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -29,9 +30,10 @@ STORED_AS = {
     "omitted": b"omitted",
 }
 #: Names under which all parts of a state are stored.
-NAMES = (*STORED_AS.values(), b"listed", b"watermark", b"unavailable", b"edition")
+NAMES = (*STORED_AS.values(), b"listed", b"watermark", b"unavailable", b"edition", b"contract_size")
 #: Those of them that :func:`summary_of` needs.
 SUMMARY_NAMES = (b"present", b"edition", b"listed", STORED_AS["unconfirmed"], STORED_AS["omitted"])
+_SIZE = struct.Struct(">d")
 #: No minute is later, and no number of replacements as high as that which stands for an unknown one.
 _LAST_MS, _NO_EDITION = 1 << 53, 1 << 60
 
@@ -62,6 +64,7 @@ class SymbolState:
     stale_published: Coverage = EMPTY  # minutes up to the watermark whose messages were made of other values
     edition: int = 0  # rises with every replacement of stored values
     listed: int | None = None
+    contract_size: float | None = None  # in the quote asset, where trades are counted in contracts
     watermark: int | None = None
     unavailable: tuple[Unavailable, ...] = ()
     lost_published: Coverage = (
@@ -77,8 +80,8 @@ class SymbolState:
         return SymbolState(
             self.present, self.certified, self.outages, self.archive_rejected, self.altered,
             self.unpublished, self.unconfirmed, self.stale_published, self.edition, self.listed,
-            self.watermark, self.unavailable, self.lost_published, self.damaged_missing, self.inherited,
-            self.omitted, set(self.tail_days),
+            self.contract_size, self.watermark, self.unavailable, self.lost_published,
+            self.damaged_missing, self.inherited, self.omitted, set(self.tail_days),
         )  # fmt: skip
 
 
@@ -129,6 +132,7 @@ def state_of(
         stale_published=minutes("stale_published"),
         edition=_edition(raw[b"edition"], unusable),
         listed=moment(b"listed"),
+        contract_size=_contract_size(raw[b"contract_size"], unusable),
         watermark=moment(b"watermark", min(_LAST_MS, newest + DAY_MS)),
         unavailable=_unavailable(raw[b"unavailable"], unusable),
         lost_published=lost,
@@ -169,6 +173,27 @@ def _edition(raw: bytes | None, unusable: Callable[[str, str], None]) -> int:
         return 0 if raw is None else int.from_bytes(raw, "big")
     unusable("edition", "it is no number")
     return _NO_EDITION  # none that anything was kept with
+
+
+def _contract_size(raw: bytes | None, unusable: Callable[[str, str], None]) -> float | None:
+    if raw is None:
+        return None
+    if len(raw) == _SIZE.size and 0 < (size := _SIZE.unpack(raw)[0]) < 1e12:
+        return float(size)
+    unusable("contract_size", "it is no size of a contract")
+    return None
+
+
+def stored_size(size: float) -> bytes:
+    """Encodes the size of a contract for the store.
+
+    Args:
+        size: in the quote asset.
+
+    Returns:
+        What :func:`state_of` reads.
+    """
+    return _SIZE.pack(size)
 
 
 def _unavailable(raw: bytes | None, unusable: Callable[[str, str], None]) -> tuple[Unavailable, ...]:
