@@ -201,7 +201,8 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         if where.news is not None:
             width = where.news.width
             parts = self._news_parts(snapshot, width)
-            self._news.show([with_place(parts, self.grid.place, width, self.palette)])
+            place = self.grid.place if self._input.typed is None else ""
+            self._news.show([with_place(parts, place, width, self.palette)])
 
     def _news_parts(self, snapshot: Snapshot, width: int) -> list[Part]:
         if self._input.typed is not None:

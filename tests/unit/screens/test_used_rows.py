@@ -117,6 +117,8 @@ async def test_the_last_hour_of_the_streams_uses_the_rows_that_are_left() -> Non
 async def test_every_list_that_scrolls_says_which_part_is_in_sight() -> None:
     monitor = with_troubles(FakeMonitor(100))
     monitor.events = tuple(Event(NOON + n, "info", None, f"line {n}") for n in range(80))
+    for name in list(monitor.views)[40:50]:
+        monitor.change(name, progress=monitor.views["BNBUSDT"].progress)
     app = app_of(monitor)
     async with app.run_test(size=(80, 24)) as pilot:
         lines = await settled(pilot)
