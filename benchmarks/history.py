@@ -24,7 +24,8 @@ import aiohttp
 import numpy as np
 
 from benchmarks._report import KLINES, Figure, Watch, percentile, report
-from tui_feeder.engine.acquisition.backfill import FillProgress, History
+from tui_feeder.engine.acquisition.backfill import History
+from tui_feeder.engine.acquisition.fill_progress import FillProgress
 from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS, ROW, Source
 from tui_feeder.engine.core.clock import ExchangeClock

@@ -11,7 +11,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tui_feeder.engine.acquisition.backfill import FillProgress, History
+from tui_feeder.engine.acquisition.backfill import History
+from tui_feeder.engine.acquisition.fill_progress import FillProgress
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import span
 from tui_feeder.engine.core.journal import Journal

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tui_feeder.engine.acquisition.backfill import FillProgress, FillResult, History
+from tui_feeder.engine.acquisition.backfill import FillResult, History
+from tui_feeder.engine.acquisition.fill_progress import FillProgress
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import Coverage, span

@@ -110,7 +110,7 @@ class Engine:
             monthly_threshold_months=config.application.monthly_threshold_months,
             concurrency=config.exchange.archive_concurrency,
         )
-        self.ingest = Ingest(store, self.journal, self, self.history.quarantine)
+        self.ingest = Ingest(store, self.journal, self, self.history.quarantine.candle)
         self.recovery = Recovery(
             self.history,
             store,

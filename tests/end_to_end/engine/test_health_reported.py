@@ -15,7 +15,7 @@ from virtual_time import in_virtual_time
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import AlertRule, Alerts, Service
 from tui_feeder.engine.acquisition import backfill as history
-from tui_feeder.engine.acquisition.backfill import FillProgress
+from tui_feeder.engine.acquisition.fill_progress import FillProgress
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.journal import Journal, warnings_shown
 from tui_feeder.engine.engine import Engine

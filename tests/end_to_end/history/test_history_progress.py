@@ -17,7 +17,7 @@ from tui_feeder.commands.backfill_jobs import Job
 from tui_feeder.commands.backfill_progress import Lines
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.acquisition import history_progress as history_whole
-from tui_feeder.engine.acquisition.backfill import FillProgress
+from tui_feeder.engine.acquisition.fill_progress import FillProgress
 from tui_feeder.engine.acquisition.history_progress import WholeHistory
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.simulator.clock import clock_for

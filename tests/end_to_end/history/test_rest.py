@@ -12,15 +12,15 @@ from aiohttp import web
 from feed import until
 from history_parts import LTC, NOON, HandClock, LeapClock, Reading, reading, truth
 
-from tui_feeder.engine.acquisition.backfill import FillProgress
+from tui_feeder.engine.acquisition.fill_progress import FillProgress
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import EMPTY, span
 from tui_feeder.engine.exchanges.base import Page, Refusal, RestError
 from tui_feeder.engine.exchanges.binance import rest
 from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
-from tui_feeder.engine.exchanges.binance.budget import RequestBudget
 from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges.binance.rest_budget import RequestBudget
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.exchange import Exchange

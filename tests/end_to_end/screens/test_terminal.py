@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from terminals import COLOUR, Picture, Terminal, unread
 
-from tui_feeder.terminal import OutputMinimizer, color_system, detect_symbol_set, signals, terminal_codec
+from tui_feeder.output_minimizer import OutputMinimizer
+from tui_feeder.terminal import color_system, detect_symbol_set, signals, terminal_codec
 
 STYLES = (
     "", "1", "2", "7", "1;38;2;1;2;3", "38;2;1;2;3", "38;2;1;2;3;48;2;9;9;9", "7;38;2;1;2;3;48;2;9;9;9",

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
-import msgspec
 import numpy as np
 
 from tui_feeder.engine.acquisition.download_plan import Plan, make_plan, rest_pages
+from tui_feeder.engine.acquisition.fill_progress import FillProgress
+from tui_feeder.engine.acquisition.quarantine import Quarantine
 from tui_feeder.engine.core import zero_volume as zeros
 from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import (
     DAY_MS,
     MINUTE_MS,
     SECOND_MS,
-    Candle,
     Rows,
     Source,
-    fault_of,
     faulty,
-    to_candles,
 )
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.event_names import event_name
@@ -37,11 +34,8 @@ from tui_feeder.engine.exchanges.base import (
     RestError,
 )
 from tui_feeder.engine.storage.store import FileRecord, Store, Written
-from tui_feeder.monitor import Progress
 
 _REST_TRIES = 3
-#: A fill that has read nothing for so long stands still: its time left is unknown.
-_STILL_SECONDS = 5.0
 #: Archives whose rows are in memory at once are so many more than those that are downloaded at once.
 _FILES_AHEAD = 2
 #: Of a line that is no candle, the bytes that are kept.
@@ -50,57 +44,6 @@ _TEXT_KEPT = 500
 #: over, or step. So certifying takes more: the answer shows that many minutes after it, by which the exchange
 #: itself shows that it ended more than a minute ago; or all this time passed.
 _PROOF_MINUTES, _PROOF_MS = 2, 10 * MINUTE_MS
-
-
-@dataclass(slots=True)
-class FillProgress:
-    """Progress of one fill, read by the screen while it grows."""
-
-    rows_total: int
-    rows_done: int = 0
-    bytes_done: int = 0
-    files_done: int = 0
-    files_total: int = 0
-    source: str = ""
-    started: float = field(default_factory=time.monotonic)
-    asks_rest: int = 0  # parts of the fill that wait for answers of REST
-    rest_waits: Callable[[], str] = str  # why REST is not asked at once
-    _seen: tuple[int, int] = (0, 0)  # rows and bytes at the last look
-    _moved: float = field(default_factory=time.monotonic)  # when they were last others than before
-
-    def continue_with(self, left: int) -> None:
-        """Starts another round for the minutes that earlier rounds did not get; the total stays the same.
-
-        Args:
-            left: minutes still missing.
-        """
-        self.rows_done = max(self.rows_done, self.rows_total - left)
-
-    def view(self, pausing: str | None = None) -> Progress:
-        """Reports the progress as of now.
-
-        Args:
-            pausing: why the store accepts no writes; None if it does.
-
-        Returns:
-            The immutable progress for screens and the API.
-        """
-        now, seen = time.monotonic(), (self.rows_done, self.bytes_done)
-        if seen != self._seen:
-            self._seen, self._moved = seen, now
-        elapsed, still = now - self.started, now - self._moved
-        left = self.rows_total - self.rows_done
-        eta = elapsed * left / self.rows_done if self.rows_done and elapsed > 0.5 else None
-        note = ""
-        if pausing is not None:
-            note = f"paused: {pausing}"
-        elif still >= _STILL_SECONDS:
-            why = self.rest_waits() if self.asks_rest else ""
-            note = f"nothing read for {still:.0f} s" + (f": {why}" if why else "")
-        return Progress(
-            min(self.rows_done, self.rows_total), self.rows_total, self.bytes_done,
-            self.files_done, self.files_total, self.source, None if note else eta, note,
-        )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -154,6 +97,8 @@ class History:
         self._on_archive = on_archive
         self._in_memory = asyncio.Semaphore(concurrency + _FILES_AHEAD)  # files whose rows are held
         self.shared_zeros = zeros.SharedZeros()
+        #: Of candles that break an invariant.
+        self.quarantine = Quarantine(store, journal)
 
     async def listed_start(self, symbol: str, start: int) -> int | None:
         """Cuts a wanted start at the listing of a symbol; asks for it where the store does not know it.
@@ -284,12 +229,12 @@ class History:
         self._record_file(symbol, found)
         for line in found.refused:
             text = line.text[:_TEXT_KEPT].decode(errors="replace")
-            self._quarantine(symbol, line.open_time, source, line.reason, text)
+            self.quarantine.record(symbol, line.open_time, source, line.reason, text)
         rows, bad, doubted = await asyncio.get_running_loop().run_in_executor(
             self._workers, _examine, found.rows, file
         )
         if len(bad):
-            self._quarantine_rows(symbol, bad, source)
+            self.quarantine.rows(symbol, bad, source)
         if found.checked:
             # Of a row that cannot be used nobody knows whether its minute is right.
             odd = [line.open_time for line in found.refused] + bad["open_time"].tolist()
@@ -409,7 +354,7 @@ class History:
                 tracker.asks_rest -= 1
             proven = min(asked - facts.final_ms, newest - (_PROOF_MINUTES - 1) * MINUTE_MS)
             sure = page.clip(start, max(proven, asked - _PROOF_MS) // MINUTE_MS * MINUTE_MS)
-            kept = self.accept(symbol, rows, Source.REST)
+            kept = self.quarantine.sound_rows(symbol, rows, Source.REST)
             traded = Coverage.of_times(kept["open_time"][kept["volume"] > 0])
             archive_rejected = traded.intersect(doubted)
             await self._store_rows(symbol, kept, Source.REST, sure, tracker, done, archive_rejected)
@@ -470,46 +415,6 @@ class History:
         done.restored += written.restored
         done.got = done.got.union(Coverage.of_times(rows["open_time"]))
         tracker.rows_done += len(rows)
-
-    def accept(self, symbol: str, rows: Rows, source: Source) -> Rows:
-        """Checks the invariants of rows and quarantines those that break one.
-
-        Args:
-            symbol: the symbol.
-            rows: shape (n,), dtype ROW.
-            source: where they come from.
-
-        Returns:
-            The valid rows.
-        """
-        bad = faulty(rows)
-        if not bad.any():
-            return rows
-        self._quarantine_rows(symbol, rows[bad], source)
-        kept: Rows = rows[~bad]
-        return kept
-
-    def _quarantine_rows(self, symbol: str, rows: Rows, source: Source) -> None:
-        for candle in to_candles(rows):
-            self.quarantine(symbol, candle, source, fault_of(candle) or "refused")
-
-    def quarantine(self, symbol: str, candle: Candle, source: Source, reason: str) -> None:
-        """Quarantines a candle: stored with its reason, counted and logged; its minute stays a gap.
-
-        Args:
-            symbol: the symbol.
-            candle: the invalid candle.
-            source: where it comes from.
-            reason: the invariant it breaks.
-        """
-        self._quarantine(symbol, candle.open_time, source, reason, [str(v) for v in candle.as_tuple()])
-
-    def _quarantine(
-        self, symbol: str, open_time: int, source: Source, reason: str, row: str | list[str]
-    ) -> None:
-        record = {"source": source.name.lower(), "reason": reason, "row": row}
-        self._store.quarantine(symbol, open_time, source, msgspec.json.encode(record))
-        self._journal.fault("quarantined_candles", f"minute {open_time}: {reason}", symbol)
 
 
 def _examine(rows: Rows, file: File) -> tuple[Rows, Rows, Coverage]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tui_feeder.engine.acquisition.backfill import FillProgress
+from tui_feeder.engine.acquisition.fill_progress import FillProgress
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 
 

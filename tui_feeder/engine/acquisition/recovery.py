@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from operator import attrgetter
 
-from tui_feeder.engine.acquisition.backfill import FillProgress, FillResult, History
+from tui_feeder.engine.acquisition.backfill import FillResult, History
+from tui_feeder.engine.acquisition.fill_progress import FillProgress
 from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span

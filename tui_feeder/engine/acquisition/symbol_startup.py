@@ -10,9 +10,10 @@ from functools import partial
 import msgspec
 
 from tui_feeder.config import Config
-from tui_feeder.engine.acquisition.backfill import FillProgress, History
+from tui_feeder.engine.acquisition.backfill import History
 from tui_feeder.engine.acquisition.checkpoint_writer import CheckpointWriter
 from tui_feeder.engine.acquisition.ema_seeds import read_seed, short_timeframes
+from tui_feeder.engine.acquisition.fill_progress import FillProgress
 from tui_feeder.engine.acquisition.ingest import Ingest, SymbolQueue
 from tui_feeder.engine.acquisition.recovery import Recovery
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol, wanted_start

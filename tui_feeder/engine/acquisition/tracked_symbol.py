@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tui_feeder.config import Config
-from tui_feeder.engine.acquisition.backfill import FillProgress
+from tui_feeder.engine.acquisition.fill_progress import FillProgress
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.analytics.timeframe_state import TimeframeState
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle

@@ -30,11 +30,11 @@ from tui_feeder.engine.exchanges.base import (
 )
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
 from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
-from tui_feeder.engine.exchanges.binance.budget import RequestBudget
 from tui_feeder.engine.exchanges.binance.coinm import COINM
 from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges.binance.rest_budget import RequestBudget
 from tui_feeder.engine.exchanges.binance.spot import SPOT
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.live_access import Forwarded

@@ -19,9 +19,9 @@ from tui_feeder.engine.core.decoding import UNREADABLE, ExactInt
 from tui_feeder.engine.core.proxy import Proxies, failures, reason_of, session
 from tui_feeder.engine.exchanges.base import Listings, Page, Refusal, RestError
 from tui_feeder.engine.exchanges.binance import answers
-from tui_feeder.engine.exchanges.binance.budget import RequestBudget
 from tui_feeder.engine.exchanges.binance.forwarded_calls import PUBLIC_CALLS, UnknownCallError
 from tui_feeder.engine.exchanges.binance.market_type import Market
+from tui_feeder.engine.exchanges.binance.rest_budget import RequestBudget
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.live_access import Forwarded
 

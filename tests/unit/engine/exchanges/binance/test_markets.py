@@ -17,8 +17,8 @@ from tui_feeder.engine.exchanges.base import (
     RestError,
     SymbolInfo,
 )
-from tui_feeder.engine.exchanges.binance.budget import RequestBudget
 from tui_feeder.engine.exchanges.binance.markets import BinanceMarkets
+from tui_feeder.engine.exchanges.binance.rest_budget import RequestBudget
 
 
 class MadeUpMarket:

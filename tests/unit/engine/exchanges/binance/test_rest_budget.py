@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tui_feeder.engine.core.candle import MINUTE_MS
-from tui_feeder.engine.exchanges.binance.weight import WeightLedger
+from tui_feeder.engine.exchanges.binance.rest_budget import WeightLedger
 
 NOON = 1_700_000_040_000 // MINUTE_MS * MINUTE_MS
 
