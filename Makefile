@@ -1,5 +1,6 @@
 # feeder-tui: every target makes the virtual environment it needs, and is quick the second time.
 #   make demo             the embedded exchange, live on this terminal   (ARGS="--no-ui --run-for 60")
+#   make demo-cluster     three workers that share the symbols through a real Kafka, one of which you can kill
 #   make run              the real exchange, with ./config.toml          (ARGS="--symbols BTCUSDT,ETHUSDT")
 #   make test             the unit and the end-to-end tests              (ARGS="-k coverage")
 #   make test-unit        those without sockets, processes and waiting, under a minute
@@ -16,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-unit test-end-to-end test-integration kafka postgres stop-services check bench format clean
+.PHONY: help demo demo-cluster run test test-unit test-end-to-end test-integration kafka postgres stop-services check bench format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -39,6 +40,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 
 demo: $(VENV)/.run
 	@$(BIN)/feeder-tui --demo $(ARGS)
+
+# Needs Java 17 and Maven for Kafka.
+demo-cluster: $(VENV)/.dev
+	@PYTHONPATH=.:tests/support:tests/support/brokers $(BIN)/python tests/support/cluster_demo.py
 
 run: $(VENV)/.run
 	@$(BIN)/feeder-tui $(ARGS)

@@ -37,8 +37,12 @@ def report(title: str, measure: Callable[[], list[Figure]]) -> None:
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     parser.add_argument("--check", action="store_true", help="exit 1 where a bound is missed")
     options = parser.parse_args()
-    figures = measure()
-    if options.json:
+    show(measure(), as_json=options.json, check=options.check)
+
+
+def show(figures: list[Figure], *, as_json: bool, check: bool) -> None:
+    """Print figures as a table or as JSON; with ``check`` exit 1 where a bound is missed."""
+    if as_json:
         print(
             json.dumps(
                 {f.name: {"value": f.value, "unit": f.unit, "good": f.good} for f in figures}, indent=1
@@ -49,7 +53,7 @@ def report(title: str, measure: Callable[[], list[Figure]]) -> None:
             bound = f"at least {f.at_least:,g}" if f.at_least is not None else ""
             bound = f"at most {f.at_most:,g}" if f.at_most is not None else bound
             print(f"{f.name:<52} {f.value:>14,.3f} {f.unit:<10} {bound:<22} {'' if f.good else 'MISSED'}")
-    if options.check and not all(f.good for f in figures):
+    if check and not all(f.good for f in figures):
         sys.exit(1)
 
 

@@ -26,6 +26,7 @@ from tui_feeder.screens.app_keys import APP_BINDINGS, REPLAY_BINDINGS, bindings_
 from tui_feeder.screens.appearance import Appearance, UiSettings
 from tui_feeder.screens.base import FeederScreen, keys_of
 from tui_feeder.screens.chart import ChartScreen
+from tui_feeder.screens.cluster import ClusterScreen
 from tui_feeder.screens.command_palette import command_palette, export_menu, fault_menu
 from tui_feeder.screens.gaps import GapsScreen
 from tui_feeder.screens.glossary import glossary
@@ -59,10 +60,11 @@ __all__ = ["ExitReason", "FeederApp", "QuitEffect", "UiSettings", "theme_names"]
 log = logging.getLogger(__name__)
 
 _SCREEN_TYPES: tuple[type[FeederScreen], ...] = (
-    OverviewScreen, ChartScreen, ProfileScreen, GapsScreen, SourcesScreen, LogScreen, MapScreen, HelpScreen,
+    OverviewScreen, ChartScreen, ProfileScreen, GapsScreen, SourcesScreen, LogScreen, ClusterScreen,
+    MapScreen, HelpScreen,
 )  # fmt: skip
 _RELOAD_SECONDS = 1.0
-_SCREENS = ("overview", "chart", "profile", "gaps", "sources", "log", "map")
+_SCREENS = ("overview", "chart", "profile", "gaps", "sources", "log", "cluster", "map")
 _TIMEFRAME = 3_600  # of the first run
 _INTERRUPT_SECONDS = 2.0
 _SAVE_SECONDS = 5.0
@@ -139,6 +141,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         self.add_mode("gaps", lambda: GapsScreen(self))
         self.add_mode("sources", lambda: SourcesScreen(self))
         self.add_mode("log", lambda: LogScreen(self))
+        self.add_mode("cluster", lambda: ClusterScreen(self))
         self.add_mode("map", lambda: MapScreen(self))
         self._first = state.screen if state.screen in _SCREENS else None
         self._state_file = state_file
@@ -149,7 +152,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         """Begin to tick, on the screen where the last run ended."""
         self._own_loop = asyncio.get_running_loop()
         self._obey()
-        if self._first is not None:
+        if self._first is not None and self.check_action("go", (self._first,)):
             self.switch_mode(self._first)
         self.set_interval(1 / self.hz, self.tick, name="tick")
         if self._state_file is not None:
@@ -264,7 +267,9 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         if not self.app_focus:
             self._skip = max(0, round(self.hz / _HZ_UNFOCUSED) - 1)
         if not self.frozen:
-            self.snapshot = self.monitor.snapshot()
+            before, self.snapshot = self.snapshot, self.monitor.snapshot()
+            if (before.cluster is None) != (self.snapshot.cluster is None):
+                self.keys_edition += 1  # the key of the cluster's screen
         self._draw()
 
     def _draw(self) -> None:
@@ -422,7 +427,9 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
     # What the keys do
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Faults are for a demo only, and a configuration cannot be shown where none is known."""
+        """Faults are for a demo only; a configuration or a cluster cannot be shown where none is known."""
+        if (action, parameters) == ("go", ("cluster",)):
+            return self.snapshot.cluster is not None
         needed = {"faults": self.faults, "configuration": self.configuration or None}
         return needed[action] is not None if action in needed else True
 

@@ -325,6 +325,7 @@ class WorkerView:
     name: str
     address: str  # of its HTTP service; "" where it has none
     partitions: int
+    symbols: int  # wanted ones in its partitions
     here: bool  # it is this one
 
 
@@ -605,7 +606,7 @@ class Monitor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FaultOption:
-    """A fault that can be switched on in a demo's exchange."""
+    """A fault that can be switched on in a demo."""
 
     name: str
     text: str  # what it does, a few words
@@ -613,7 +614,7 @@ class FaultOption:
 
 
 class Faults(Protocol):
-    """The faults of a demo's exchange, to watch the recovery.
+    """The faults of a demo's exchange or workers, to watch the recovery.
 
     Calls may take seconds and are made off the screen's loop.
     """

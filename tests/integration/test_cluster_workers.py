@@ -122,6 +122,8 @@ def test_one_that_is_paused_longer_than_its_session_publishes_nothing_on_waking(
     run.have("w1", "w2", "w3")  # it has its partitions again
     run.check()
     assert "Traceback" not in paused.log
+    for partition, batches in run.broker.epochs("ta_data").items():
+        assert batches == sorted(batches), f"{partition}: a former owner wrote after a new one"
 
 
 def test_one_that_is_cut_off_from_the_broker_is_refused_what_it_sent(

@@ -36,19 +36,21 @@ def symbols(count: int) -> list[str]:
 class Publishing:
     """A store that is filled by hand, and the publisher of a worker on it, which holds what it is given."""
 
-    def __init__(self, path: Path, servers: str, worker: str) -> None:
+    def __init__(
+        self, path: Path, servers: str, worker: str, partitions: int = PARTITIONS, outbox_mb: int = 64
+    ) -> None:
         self.store = Store(path, exchange="a test")
-        self.held = HeldPartitions(self.store, "feeder ta_", PARTITIONS, worker)
+        self.held = HeldPartitions(self.store, "feeder ta_", partitions, worker)
         self.taken: list[Taken] = []
         self.fenced: list[int] = []
         self.published: list[int] = []
         self.holds = True
         self._checkpointed: set[str] = set()
         self.journal = Journal(lambda: 0)
-        outboxes = [self.store.open_outbox([sink_name("kafka", topic)], 64, topic) for topic in TOPICS]
+        outboxes = [self.store.open_outbox([sink_name("kafka", topic)], outbox_mb, topic) for topic in TOPICS]
         self.publisher = Publisher(
             replace(Kafka(), bootstrap_servers=(servers,)),
-            PARTITIONS,
+            partitions,
             Identity("feeder", "ta_", worker, self.held.store),
             self.store,
             [OutboxCursor(outbox, sink_name("kafka", outbox.topic)) for outbox in outboxes],

@@ -6,7 +6,6 @@ The reader is librdkafka's with ``isolation.level=read_committed``: what it sees
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -16,18 +15,17 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import confluent_kafka
+from cluster_checks import MINUTE_MS, Differing, Record, check_each_once_and_in_order, check_equal
 from services import Kafka as Broker
 
 from tui_feeder.engine.cluster.partitions import assign
 from tui_feeder.simulator.launch import ChildExchange
 
-MINUTE_MS = 60_000
 TOPICS = ("data", "candles", "alerts")
+TOPICS_OF_BOTH = ("ta_state", *(f"{prefix}_{topic}" for prefix in ("ta", "one") for topic in TOPICS))
 #: Alerts of a worker's first minutes depend on when it began to look.
 _ALERTS_SETTLE_MS = 10 * MINUTE_MS
 _RULES = """
@@ -47,23 +45,6 @@ def wait_until(condition: Callable[[], object], seconds: float, why: Callable[[]
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {why if isinstance(why, str) else why()}")
         time.sleep(0.05)
-
-
-class Record(NamedTuple):
-    """A committed record of a topic."""
-
-    arrived: float  # time.monotonic()
-    timestamp: int  # of the record, ms
-    payload: bytes
-
-
-def key_of(message: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a message is about: a minute, a bar, an alert."""
-    if "rule" in message:
-        return message["rule"], message["timestamp"]
-    if "timeframe" in message:
-        return message["timeframe"], message["open_time"]
-    return (message["timestamp"],)
 
 
 class Reader:
@@ -253,11 +234,11 @@ class ClusterRun:
             if not self.worker(name).alive:
                 self.worker(name).start()
         self.wait_for_assignment(*names)
-        self.wait_for_minutes(1, 60)
+        self.wait_for_minutes(1, 60 + 2 * self.minute_seconds)
         given = assign(names, self.partitions)
         wait_until(
             lambda: all(self.published_by(name) == set(given[name]) & self.reader.positions().keys()
-                        for name in names), 60,
+                        for name in names), 60 + self.minute_seconds,
             lambda: f"given {given}, published {[self.published_by(name) for name in names]}\n{self.logs()}",
         )  # fmt: skip
 
@@ -303,6 +284,11 @@ class ClusterRun:
         wait_until(lambda: taken().keys() == set(partitions), seconds, self.logs)
         return max(taken().values()) - since
 
+    def close(self) -> None:
+        """Kill all feeders."""
+        for feeder in (*self.workers.values(), *([] if self.undisturbed is None else [self.undisturbed])):
+            feeder.kill()
+
     def logs(self) -> str:
         """The ends of the workers' logs."""
         return "\n".join(f"--- {name}\n{worker.log[-1500:]}" for name, worker in self.workers.items())
@@ -344,74 +330,19 @@ def _is_of(position: Record, worker: str) -> bool:
 
 @contextlib.contextmanager
 def cluster_run(
-    broker: Broker, exchange: ChildExchange, folder: Path, symbols: Sequence[str], partitions: int = 8
+    broker: Broker,
+    exchange: ChildExchange,
+    folder: Path,
+    symbols: Sequence[str],
+    partitions: int = 8,
+    topics: Sequence[str] = TOPICS_OF_BOTH,
 ) -> Iterator[ClusterRun]:
     """Give a run without feeders; all that are started in it are killed at its end."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(_RULES)
-    topics = ["ta_state", *(f"{prefix}_{topic}" for prefix in ("ta", "one") for topic in TOPICS)]
     with Reader(broker.servers, topics) as reader:
         run = ClusterRun(broker, exchange, folder, symbols, reader, partitions)
         try:
             yield run
         finally:
-            for feeder in (*run.workers.values(), *([] if run.undisturbed is None else [run.undisturbed])):
-                feeder.kill()
-
-
-class Differing(AssertionError):
-    """What the cluster has published differs from what the undisturbed feeder has."""
-
-
-def check_each_once_and_in_order(records: Mapping[str, Sequence[Record]]) -> None:
-    """Each (symbol, minute, revision) once, revisions ascending, first publications without a gap."""
-    for symbol, found in records.items():
-        revisions: dict[tuple[Any, ...], int] = {}
-        minutes: list[int] = []
-        for record in found:
-            message = json.loads(record.payload)
-            key, revision = key_of(message), message.get("revision", 0)
-            assert revision > revisions.get(key, -1), f"{symbol}: {key} revision {revision} came again"
-            if len(key) == 1 and key not in revisions:
-                minutes.append(message["timestamp"])
-            revisions[key] = revision
-        gaps = [(a, b) for a, b in pairwise(minutes) if b - a != MINUTE_MS]
-        assert not gaps, f"{symbol}: after {gaps[0][0]} came {gaps[0][1]}; {len(gaps)} such places"
-
-
-def last_messages(
-    records: Mapping[str, Sequence[Record]], spans: Mapping[str, tuple[int, int]]
-) -> dict[tuple[Any, ...], bytes]:
-    """Of each thing its last message, with revision 0: how often it was corrected may differ."""
-    found = {}
-    for symbol, (first, last) in spans.items():
-        for record in records.get(symbol, ()):
-            if first <= record.timestamp <= last:
-                message = json.loads(record.payload)
-                found[symbol, *key_of(message)] = json.dumps(message | {"revision": 0}).encode()
-    return found
-
-
-def check_equal(
-    cluster: Mapping[str, Sequence[Record]],
-    single: Mapping[str, Sequence[Record]],
-    spans: Mapping[str, tuple[int, int]],
-) -> int:
-    """The cluster has what the undisturbed feeder has, equal to the byte.
-
-    Args:
-        cluster: by symbol what the cluster published.
-        single: by symbol what the undisturbed feeder published.
-        spans: by symbol the first and the last time (ms) that are compared.
-
-    Returns:
-        How many messages were compared.
-    """
-    ours, theirs = last_messages(cluster, spans), last_messages(single, spans)
-    differing = sorted(
-        (key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)), key=str
-    )
-    if differing:
-        both = "\n".join(messages.get(differing[0], b"none").decode() for messages in (ours, theirs))
-        raise Differing(f"{len(differing)} of {len(theirs)} differ, such as {differing[0]}:\n{both}")
-    return len(theirs)
+            run.close()

@@ -19,12 +19,14 @@ from tui_feeder.monitor import (
     MINUTE_MS,
     ROW,
     AlertView,
+    ClusterView,
     Event,
     FaultOption,
     FormingView,
     GapView,
     IndicatorView,
     MinuteState,
+    OwnedPartitionView,
     ProfileView,
     Progress,
     Rows,
@@ -35,7 +37,9 @@ from tui_feeder.monitor import (
     StreamView,
     SymbolState,
     SymbolView,
+    TakeoverView,
     TimeframeView,
+    WorkerView,
 )
 
 #: 2026-02-03 14:03:22 UTC, a Tuesday.
@@ -81,6 +85,7 @@ class FakeMonitor:
         self.alerts: tuple[AlertView, ...] = ()
         self.rules = RulesView(file="/home/trader/.config/feeder-tui/config.toml")
         self.rule_fault = ""
+        self.cluster: ClusterView | None = None
         self.state = "live"
         self.not_ready = ""
         self.sequence = 0
@@ -146,6 +151,7 @@ class FakeMonitor:
             weight_used=61, weight_limit=2_400,
             alerts=self.alerts, alert_rules=self.rules, not_ready=self.not_ready,
             store_path="lmdb_data", store_bytes=182_000_000, store_candles=1_036_800,
+            cluster=self.cluster,
         )  # fmt: skip
 
     def _walk(self) -> None:
@@ -395,6 +401,25 @@ def with_troubles(monitor: FakeMonitor) -> FakeMonitor:
         Event(minute - 9 * MINUTE_MS, "info", None, "market 1 connected"),
         Event(minute, "warning", names[2], "no closing frame for 14:01, asking REST"),
     )
+    return monitor
+
+
+def clustered(monitor: FakeMonitor) -> FakeMonitor:
+    """The same as the worker ``feeder-1`` of a cluster of three."""
+    names = ("feeder-1", "feeder-2", "feeder-3")
+    shares = ((3, 5), (3, 4), (2, 3))
+    monitor.cluster = ClusterView(
+        name=names[0], group="feeder", partitions=8, assigned=3,
+        owned=tuple(OwnedPartitionView(at, 2 + at, 2, 41 - at) for at in (0, 3, 6)),
+        workers=tuple(
+            WorkerView(name, f"http://{name}:8000" if name != names[1] else "", *share, name == names[0])
+            for name, share in zip(names, shares, strict=True)
+        ),
+        heartbeat_age=0.4, holds=True,
+        takeovers=(TakeoverView(3, monitor.now - 600_000, 2.4, ""),
+                   TakeoverView(6, monitor.now - 60_000, 1.7, "feeder-2")),
+        fenced=0, differing=0, inherited=0, sharing=3,
+    )  # fmt: skip
     return monitor
 
 

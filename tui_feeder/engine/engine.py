@@ -255,6 +255,11 @@ class Engine:
         for keeper in (self.repairs, self.alerts, self.checkpoints, self.profiles, self.ownership):
             keeper.forget(symbol)
 
+    @property
+    def wanted(self) -> Sequence[str]:
+        """The symbols that are wanted, whoever works on them."""
+        return self.subscriptions.chosen()
+
     def ownership_changed(self) -> None:
         """Start the symbols that are owned now, and drop those that are not any more."""
         self.subscriptions.assign_again()

@@ -59,7 +59,7 @@ def command_palette(screen: FeederScreen) -> Popup:
 
 
 def fault_menu(screen: FeederScreen, faults: Faults) -> Popup:
-    """Lists the faults of a demo's exchange that can be switched on, and their end.
+    """Lists the faults of a demo that can be switched on, and their end.
 
     Args:
         screen: the screen in front.
@@ -76,7 +76,7 @@ def fault_menu(screen: FeederScreen, faults: Faults) -> Popup:
         if symbol is not None or not option.of_symbol
     ]  # fmt: skip
     heal = Choice("h", "end all faults", partial(_switch, screen, faults, None, None))
-    return Popup("Faults of the exchange", [*choices, heal])
+    return Popup("Faults", [*choices, heal])
 
 
 def _switch(screen: FeederScreen, faults: Faults, option: FaultOption | None, symbol: str | None) -> None:
@@ -88,7 +88,7 @@ def _switch(screen: FeederScreen, faults: Faults, option: FaultOption | None, sy
     def work() -> None:
         screen.app.call_from_thread(screen.host.show_note, ask(), 6.0)
 
-    screen.host.show_note("asking the exchange")
+    screen.host.show_note("asked for")
     screen.app.run_worker(work, thread=True, group="faults")
 
 

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tui_feeder.monitor import Event, GapView, IndicatorView, Rows, StreamView, SymbolView, timeframe_label
+from tui_feeder.monitor import (
+    Event,
+    GapView,
+    IndicatorView,
+    Rows,
+    StreamView,
+    SymbolView,
+    WorkerView,
+    timeframe_label,
+)
 from tui_feeder.scanner.measures import alignment
 
 #: A value of a table. Unknown is None: empty in CSV, null in JSON, never 0.
@@ -220,6 +229,19 @@ def events_table(events: Sequence[Event]) -> Table:
     """
     rows = [(time_text(event.at), event.level, event.symbol, event.text) for event in events]
     return Table("log", ("at", "level", "symbol", "text"), rows)
+
+
+def workers_table(workers: Sequence[WorkerView]) -> Table:
+    """Makes a table of the workers of a cluster.
+
+    Args:
+        workers: as this one knows them.
+
+    Returns:
+        One row a worker.
+    """
+    columns = ("name", "partitions", "symbols", "address", "here")
+    return Table("workers", columns, [(w.name, w.partitions, w.symbols, w.address, w.here) for w in workers])
 
 
 def streams_table(streams: Sequence[StreamView]) -> Table:

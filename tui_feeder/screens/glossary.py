@@ -89,10 +89,18 @@ _MAP: tuple[Entry, ...] = (
     ("vol", "traded in 24 h, in the quote asset; k M B T: 10^3 10^6 10^9 10^12"),
 )
 _LOG: tuple[Entry, ...] = (("!", "warning or error"),)
+_CLUSTER: tuple[Entry, ...] = (
+    ("heartbeat", "how long ago the group answered this worker; after 6 s it publishes nothing"),
+    ("given", "partitions that the group has given to this worker"),
+    ("SYMBOLS", "wanted symbols in the partitions"),
+    ("EPOCH", "how often a partition's producer was begun; it rises with every owner"),
+    ("SECONDS", "from the assignment of a partition to its first transaction"),
+    ("BEFORE", "the worker that published there before"),
+)
 
 _TERMS: Mapping[str, Sequence[Entry]] = {
     "overview": (*_LEVELS, *_TREND), "chart": (*_CHART, *_TREND), "profile": _PROFILE, "gaps": _GAPS,
-    "sources": _SOURCES, "log": _LOG, "map": _MAP,
+    "sources": _SOURCES, "log": _LOG, "cluster": _CLUSTER, "map": _MAP,
 }  # fmt: skip
 
 

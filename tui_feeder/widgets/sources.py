@@ -50,7 +50,18 @@ def _others(snapshot: Snapshot, width: int, palette: Palette, hz: float) -> list
     ]
 
 
-def _rule(name: str, note: str, width: int, palette: Palette) -> list[Part]:
+def rule(name: str, note: str, width: int, palette: Palette) -> list[Part]:
+    """Writes the line above a section.
+
+    Args:
+        name: of the section.
+        note: text beside it; empty for none.
+        width: cells there are.
+        palette: styles and symbols.
+
+    Returns:
+        The line.
+    """
     used = 2 + len(name) + 2 + (len(note) + 1 if note else 0)
     return [
         (palette.glyphs.rule * 2, Role.FAINT),
@@ -63,7 +74,7 @@ def _rule(name: str, note: str, width: int, palette: Palette) -> list[Part]:
 def _sockets(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
     live = sum(stream.state == "live" for stream in snapshot.streams)
     note = f"{live} of {len(snapshot.streams)} live" if snapshot.streams else ""
-    lines = [_rule("WebSocket streams (ws)", note, width, palette)]
+    lines = [rule("WebSocket streams (ws)", note, width, palette)]
     if not snapshot.streams:
         return [*lines, [("  no socket yet: history is read first", Role.MUTED)]]
     lines.append([("  NAME        STATE         SYM   AGE  FRAMES/s  LATENCY  RENEWED  WHY", Role.MUTED)])
@@ -91,7 +102,7 @@ def _last_hour(snapshot: Snapshot, width: int, rows: int, palette: Palette) -> l
     if snapshot.state in ("replay", "paused", "seeking"):
         return []  # it has no streams
     note = f"{len(minutes)} min so far" if len(minutes) < _HOUR else ""
-    lines = [_rule("The last hour of the streams", note, width, palette)]
+    lines = [rule("The last hour of the streams", note, width, palette)]
     if not minutes:
         return [*lines, [("  the first minute is being measured", Role.MUTED)]]
     room = next((room for room in _HOUR_CELLS if room + 14 + 30 <= width), _HOUR_CELLS[-1])
@@ -125,7 +136,7 @@ def _counted(snapshot: Snapshot, name: str) -> str:
 
 
 def _rest(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
-    lines = [_rule("REST requests (rest)", snapshot.exchange, width, palette)]
+    lines = [rule("REST requests (rest)", snapshot.exchange, width, palette)]
     used, limit = snapshot.weight_used, snapshot.weight_limit
     if limit:
         role = Role.WARN if used > 0.8 * limit else Role.ACCENT
@@ -144,7 +155,7 @@ def _rest(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
 def _archives(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
     size = cells.bytes_text(snapshot.counters.get("archive_bytes", 0))
     note = f"{_counted(snapshot, 'archive_files')} files, {size} read"
-    lines = [_rule("Archives and history", note, width, palette)]
+    lines = [rule("Archives and history", note, width, palette)]
     reading = [view for view in snapshot.symbols if view.progress is not None]
     waiting = sum(view.state is SymbolState.WAITING for view in snapshot.symbols)
     for view in reading:
@@ -169,7 +180,7 @@ def _store(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]
     state = snapshot.parts.get("store", cells.UNKNOWN)
     troubles = [[(f"  {text}", Role.WARN)] for text in snapshot.store_troubles.values()]
     return [
-        _rule("Store (lmdb)", "", width, palette),
+        rule("Store (lmdb)", "", width, palette),
         [
             (cells.fit(f"  {state}", 14), Role.OK if state in _GOOD else Role.WARN),
             (f"{snapshot.store_pausing}, " if snapshot.store_pausing else "", Role.WARN),
@@ -182,7 +193,7 @@ def _store(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]
 
 def _sinks(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
     messages = sum(view.messages for view in snapshot.symbols)
-    lines = [_rule("Sinks (kfk Kafka, pg PostgreSQL)", f"{messages:,} messages made", width, palette)]
+    lines = [rule("Sinks (kfk Kafka, pg PostgreSQL)", f"{messages:,} messages made", width, palette)]
     room = max(14, *(cell_len(name) + 3 for name in snapshot.sinks)) if snapshot.sinks else 14
     for name, state in snapshot.sinks.items():
         role = Role.OK if state in _GOOD else Role.MUTED if state == "off" else Role.WARN
@@ -199,7 +210,7 @@ def _gateway(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part
         return []
     refused = Role.WARN if found.refused else Role.MUTED
     return [
-        _rule("Gateway", f"http://{found.address}", width, palette),
+        rule("Gateway", f"http://{found.address}", width, palette),
         [
             (cells.fit("  clients", 14), Role.TEXT), (f"{found.connections:,}", Role.STRONG),
             (f" connected, {found.requests_per_second:,.1f} requests/s, ", Role.MUTED),
@@ -218,7 +229,7 @@ def _clock(snapshot: Snapshot, width: int, palette: Palette, hz: float) -> list[
     """How fast the exchange's clock runs, and how often the screen is drawn."""
     rate = f"{snapshot.clock_rate:g}x: exchange seconds in a second here"
     return [
-        _rule("Clock and screen", "", width, palette),
+        rule("Clock and screen", "", width, palette),
         [
             (cells.fit("  clock", 14), Role.TEXT),
             (rate, Role.TEXT if snapshot.clock_rate == 1 else Role.ACCENT),
@@ -232,7 +243,7 @@ def _parts(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]
     going = {name: state for name, state in snapshot.parts.items() if state != "stopped" and name != "store"}
     bad = {name: state for name, state in going.items() if state not in _GOOD}
     note = f"{len(going) - len(bad)} of {len(going)} parts run" if bad else f"{len(going)} parts run"
-    lines = [_rule("Engine", note, width, palette)]
+    lines = [rule("Engine", note, width, palette)]
     lines += [[(f"  {name} ", Role.TEXT), (state, Role.WARN)] for name, state in bad.items()]
     shown = ("archive_files", "archive_bytes", "rest_requests", "weight_waits")
     counted = [

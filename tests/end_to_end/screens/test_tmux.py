@@ -29,7 +29,7 @@ def test_a_demo_is_shown_broken_healed_and_left(tmp_path: Path) -> None:
         one.press("3")
         one.wait_for("volume at price", "today", "POC")
         one.press("F")
-        one.wait_for("Faults of the exchange", "mute ETHUSDT", "h  end all faults")
+        one.wait_for("Faults", "mute ETHUSDT", "h  end all faults")
         one.press("1")
         one.press("4")
         one.wait_for("ws 0/1!", "unreach", "▸ ")

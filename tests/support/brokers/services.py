@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -249,6 +250,18 @@ group.initial.rebalance.delay.ms=0
 
     def command(self) -> list[str]:
         return self._java("kafka.Kafka", str(self.folder / "server.properties"))
+
+    def epochs(self, topic: str) -> dict[str, list[tuple[int, int]]]:
+        """By partition of a topic, who wrote each batch of the broker's log: id and epoch of the producer."""
+        files = sorted((self.folder / "data").glob(f"{topic}-*/*.log"))
+        dump = self._java("kafka.tools.DumpLogSegments", "--files", ",".join(map(str, files)))
+        found: dict[str, list[tuple[int, int]]] = {}
+        for line in subprocess.run(dump, check=True, capture_output=True, text=True).stdout.splitlines():
+            if line.startswith("Dumping "):
+                batches = found.setdefault(Path(line.partition(" ")[2]).parent.name, [])
+            elif (batch := re.search(r"producerId: (\d+) producerEpoch: (\d+)", line)) is not None:
+                batches.append((int(batch[1]), int(batch[2])))
+        return found
 
 
 def fetch_jars() -> None:

@@ -41,7 +41,7 @@ async def test_f_shows_the_faults_of_a_demo_and_switches_them_for_the_selected_s
         await pilot.press("F", "h")
         await app.workers.wait_for_complete()
         assert faults.asked == ["mute ETHUSDT", "cut None", "heal"]
-        assert "Faults of the exchange" not in "\n".join(await settled(pilot))
+        assert "end all faults" not in "\n".join(await settled(pilot))
 
 
 async def test_without_a_demo_there_is_no_fault_to_switch() -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 
 import pytest
-from fake_monitor import FakeMonitor, with_troubles
+from fake_monitor import FakeMonitor, clustered, with_troubles
 from places import ROOT
 from screens import app_of, settled
 
 FOLDER = ROOT / "tests" / "data" / "screens"
-KEYS = {"overview": "1", "chart": "2", "profile": "3", "gaps": "4", "sinks": "5", "log": "6"}
+KEYS = {"overview": "1", "chart": "2", "profile": "3", "gaps": "4", "sinks": "5", "log": "6", "cluster": "7"}
 
 CASES = [
     *((name, (120, 40), "feeder-dark", "truecolor") for name in KEYS),
@@ -22,6 +22,7 @@ CASES = [
     ("overview", (80, 24), "feeder-light", "truecolor"),
     ("overview", (80, 24), "feeder-dark", "none"),
     ("chart", (80, 24), "feeder-dark", "truecolor"),
+    ("cluster", (80, 24), "feeder-dark", "none"),
     ("chart", (80, 24), "feeder-light", "truecolor"),
 ]
 
@@ -30,7 +31,8 @@ CASES = [
 async def test_a_screen_looks_as_it_was_approved(
     name: str, size: tuple[int, int], theme: str, colors: str
 ) -> None:
-    app = app_of(with_troubles(FakeMonitor(20)), theme=theme, colors=colors)
+    monitor = with_troubles(FakeMonitor(20))
+    app = app_of(clustered(monitor) if name == "cluster" else monitor, theme=theme, colors=colors)
     async with app.run_test(size=size) as pilot:
         await pilot.press(KEYS[name])
         if name == "chart":

@@ -36,6 +36,11 @@ class Host(Protocol):
         """The symbols that are worked on, by name."""
         ...
 
+    @property
+    def wanted(self) -> Sequence[str]:
+        """The symbols that this feeder and all others of its cluster are to work on."""
+        ...
+
     def ownership_changed(self) -> None:
         """Start the symbols that are owned now, and drop those that are not any more."""
         ...

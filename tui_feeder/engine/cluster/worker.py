@@ -51,6 +51,8 @@ from tui_feeder.monitor import ClusterView, OwnedPartitionView, SymbolHolder, Ta
 #: A checkpoint of a symbol is published so often: a new owner counts the minutes since.
 CHECKPOINT_MINUTES = 15
 _LOOK_SECONDS = 0.5
+#: The wanted symbols of each partition are counted so often.
+_COUNT_SECONDS = 5.0
 #: Where no frame has come for so long the exchange is asked something, so often; if it does not answer for
 #: so long, this worker is cut off. Seconds.
 _SILENT_SECONDS, _PROBE_SECONDS, _CUT_OFF_SECONDS = 8.0, 2.0, 10.0
@@ -123,6 +125,8 @@ class ClusterWorker:
         self._warned: set[str] = set()
         self._degraded_at: float | None = None  # time.monotonic()
         self._places: dict[str, int] = {}  # partitions of the symbols that are tracked
+        self._wanted: Counter[int] = Counter()  # by partition: symbols that somebody is to work on
+        self._counted_at = -math.inf  # time.monotonic()
 
     # --- what the engine asks and reports -------------------------------------------------------
 
@@ -193,6 +197,7 @@ class ClusterWorker:
                     member.worker.name,
                     member.worker.address,
                     len(member.partitions),
+                    sum(self._wanted[partition] for partition in member.partitions),
                     member.worker.instance == me.instance,
                 )
                 for member in self.membership.members[:_WORKERS_SHOWN]
@@ -362,6 +367,7 @@ class ClusterWorker:
                 await self._take(event)
             self._confirm_doubted()
             self._see_degraded()
+            self._count_wanted()
             if self._changed and self._events.empty():
                 self._tell_host()
 
@@ -369,6 +375,13 @@ class ClusterWorker:
         self._changed = False
         if self._host is not None:
             self._host.ownership_changed()
+
+    def _count_wanted(self) -> None:
+        """Know how many symbols each partition has, for those who look."""
+        if self._host is not None and time.monotonic() - self._counted_at > _COUNT_SECONDS:
+            self._counted_at = time.monotonic()
+            names = (symbol.encode() for symbol in self._host.wanted)
+            self._wanted = Counter(partition_of(name, self._partitions) for name in names)
 
     def _see_degraded(self) -> None:
         well = self.membership.holds and self._mine <= self._owned.keys()
