@@ -12,16 +12,18 @@ import selectors
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
 from benchmarks._report import anonymous_mb, percentile
 from tui_feeder import cli, runner  # what the command loads is part of its memory
 from tui_feeder.config import Application, Config, Exchange, VolumeProfile
+from tui_feeder.configuration.sections.exchange import CoinM, Spot
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.cluster.ownership import Ownership
 from tui_feeder.engine.composition import configured_engine
@@ -36,19 +38,29 @@ from tui_feeder.engine.thread import EngineThread
 assert cli
 assert runner
 
+_ALONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 #: Nothing more is built in the background for so long: the start is over, seconds.
 _SETTLE_SECONDS = 3.0
 
 
-def configured(urls: Sequence[str], symbols: Sequence[str], storage: Path) -> Config:
-    """The configuration measured: all defaults.
+def configured(
+    urls: Sequence[str], symbols: Sequence[str], storage: Path, others: Mapping[str, Sequence[str]] = _ALONE
+) -> Config:
+    """The configuration measured: all defaults; ``others`` are the addresses of spot and COIN-M by name.
 
     But of past days only two profiles are stored, so that a start is soon over; no number rests on them.
     """
     return Config(
         application=replace(Application(), symbols=tuple(symbols), storage_path=storage),
         volume_profile=replace(VolumeProfile(), historical_days=2),
-        exchange=replace(Exchange(), rest_url=urls[0], stream_url=urls[1], archive_url=urls[2]),
+        exchange=replace(
+            Exchange(),
+            rest_url=urls[0],
+            stream_url=urls[1],
+            archive_url=urls[2],
+            spot=Spot(*others["spot"]) if "spot" in others else Spot(),
+            coinm=CoinM(*others["coinm"]) if "coinm" in others else CoinM(),
+        ),
     )
 
 
@@ -191,7 +203,7 @@ def _snapshot_ms(thread: EngineThread) -> float:
 def main() -> None:
     given = json.loads(sys.stdin.readline())
     logging.basicConfig(level=logging.INFO, filename=given["log"])
-    config = configured(given["urls"], given["symbols"], Path(given["storage"]))
+    config = configured(given["urls"], given["symbols"], Path(given["storage"]), given["others"])
     store = Store(config.application.storage_path, exchange=given["exchange"])
     sink, over = _Times(), threading.Event()
     _Stamped.arrivals = _Arrivals()

@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,11 @@ from tui_feeder.engine.exchanges.binance.stream_connection import STREAMS_PER_SO
 from tui_feeder.engine.exchanges.binance.stream_messages import Frame
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator import market as simulated
-from tui_feeder.simulator.launch import Urls, launch_blocking
-from tui_feeder.simulator.synthetic import SyntheticMarket, synthetic_market
+from tui_feeder.simulator.launch import launch_blocking
+from tui_feeder.simulator.market import Market
+from tui_feeder.simulator.synthetic import synthetic_market
 
-_START = 1_773_153_000_000  # 2026-03-10T14:30:00Z, the busiest hour
+START = 1_773_153_000_000  # 2026-03-10T14:30:00Z, the busiest hour
 _DAYS = 60
 _COUNTS = (10, 100, 600)
 _SECONDS = {10: 60.0, 100: 60.0, 600: 120.0}
@@ -49,23 +51,23 @@ _CANDIDATES = 6_000
 _EXCHANGE = "a benchmark"
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     """Progress, beside the figures."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def _busiest(count: int) -> list[str]:
+def busiest(count: int) -> list[str]:
     """The names that trade most in the quietest minute of the hour measured."""
     names = [f"C{n}USDT" for n in range(_CANDIDATES)]
-    candidates = synthetic_market(names, as_of_ms=_START)
+    candidates = synthetic_market(names, as_of_ms=START)
     least = {
-        name: int(candidates.minutes(name, _START, _START + 20 * MINUTE_MS).values[:, simulated.TRADES].min())
+        name: int(candidates.minutes(name, START, START + 20 * MINUTE_MS).values[:, simulated.TRADES].min())
         for name in names
     }
     return sorted(names, key=lambda name: -least[name])[:count]
 
 
-def _rows(market: SyntheticMarket, symbol: str, start: int, end: int) -> Rows:
+def _rows(market: Market, symbol: str, start: int, end: int) -> Rows:
     """The exchange's own candles."""
     unit, block = market.instruments[symbol], market.minutes(symbol, start, end)
     rows = np.zeros(len(block.times), dtype=ROW)
@@ -83,25 +85,24 @@ def _rows(market: SyntheticMarket, symbol: str, start: int, end: int) -> Rows:
     return rows
 
 
-def _fill(storage: Path, names: list[str]) -> None:
+def fill(storage: Path, market: Market, names: Sequence[str], prefix: str = "") -> None:
     """A store as an earlier run left it: 60 days of every symbol, up to where the exchange begins."""
-    market = synthetic_market(names, as_of_ms=_START)
     store = Store(storage, exchange=_EXCHANGE)
-    start = (_START - _DAYS * DAY_MS) // DAY_MS * DAY_MS
-    for done, name in enumerate(names):
-        rows = _rows(market, name, start, _START)
+    start = (START - _DAYS * DAY_MS) // DAY_MS * DAY_MS
+    for done, bare in enumerate(names):
+        name, rows = prefix + bare, _rows(market, bare, start, START)
         put = store.put(name, rows, Source.ARCHIVE_MONTH, certify=Coverage.of_times(rows["open_time"]))
         store.set_listed(name, start)
-        store.set_watermark(name, _START - MINUTE_MS)
+        store.set_watermark(name, START - MINUTE_MS)
         bars = np.zeros(922, dtype=SEED)
         bars["open_time"] = start - np.arange(len(bars), 0, -1) * 14_400_000
         bars["close"] = rows["open"][0]
-        unit = market.instruments[name]
+        unit = market.instruments[bare]
         tick = unit.tick / 10**unit.price_decimals
         put_inputs(store, name, SymbolInputs(tick, {14_400: Seed(start, bars.tobytes())}))
         put.result()
         if done % 100 == 99:
-            _say(f"{done + 1} of {len(names)} symbols stored")
+            say(f"{done + 1} of {len(names)} symbols stored")
     store.close()
 
 
@@ -124,8 +125,13 @@ class _Engine:
 
 
 @contextmanager
-def _running(storage: Path, names: list[str], first: int, urls: Urls) -> Iterator[_Engine]:
-    """The engine with the first of ``names``, and its store closed in order afterwards."""
+def running(
+    storage: Path, names: list[str], urls: Sequence[str], others: Mapping[str, Sequence[str]]
+) -> Iterator[_Engine]:
+    """The engine with ``names``, and its store closed in order afterwards.
+
+    ``urls`` are REST, streams and archive of USD-M futures, ``others`` those of other markets by name.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks._live_engine"],
         stdin=subprocess.PIPE,
@@ -135,8 +141,9 @@ def _running(storage: Path, names: list[str], first: int, urls: Urls) -> Iterato
     try:
         assert process.stdin is not None
         given = {
-            "urls": [urls.rest_url, urls.stream_url, urls.archive_url],
-            "symbols": names[:first],
+            "urls": urls,
+            "others": others,
+            "symbols": names,
             "storage": str(storage),
             "log": str(storage.with_suffix(".log")),
             "exchange": _EXCHANGE,
@@ -203,10 +210,10 @@ def _computing(storage: Path, names: list[str]) -> list[float]:
     """Microseconds of every candle of today, from the candle to the message's bytes."""
     taken = []
     store = Store(storage, read_only=True)
-    today = _START // DAY_MS * DAY_MS
+    today = START // DAY_MS * DAY_MS
     for name in names:
         pipeline = load_pipeline(store, configured(("", "", ""), [name], storage), name, today)
-        for candle in to_candles(store.read(name, today, _START)):
+        for candle in to_candles(store.read(name, today, START)):
             began = time.thread_time_ns()
             encode(count_minute(store, pipeline, candle))
             taken.append((time.thread_time_ns() - began) / 1000)
@@ -218,23 +225,23 @@ def _computing(storage: Path, names: list[str]) -> list[float]:
 
 
 def measure() -> list[Figure]:
-    names = _busiest(max(_COUNTS))
+    names = busiest(max(_COUNTS))
     seen: dict[int, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="feeder-bench-") as folder:
         storage = Path(folder) / "store"
-        _fill(storage, names)
+        fill(storage, synthetic_market(names, as_of_ms=START), names)
         with (
-            launch_blocking(symbols=names, start_ms=_START) as exchange,
-            _running(storage, names, _COUNTS[0], exchange.urls) as engine,
+            launch_blocking(symbols=names, start_ms=START) as exchange,
+            running(storage, names[: _COUNTS[0]], astuple(exchange.urls), {}) as engine,
         ):
             for count in _COUNTS:
                 took = engine.ask(follow=names[:count])["took"]
-                _say(f"{count} symbols are live after {took:.0f} s; measuring for {_SECONDS[count]:.0f} s")
+                say(f"{count} symbols are live after {took:.0f} s; measuring for {_SECONDS[count]:.0f} s")
                 seen[count] = engine.ask(seconds=_SECONDS[count])
             snapshot = engine.ask(snapshots=True)["ms"]
-            _say("reading the same frames with websockets and msgspec alone")
+            say("reading the same frames with websockets and msgspec alone")
             bare = asyncio.run(_bare(exchange.urls.stream_url, names))
-        _say("computing")
+        say("computing")
         computing = _computing(storage, names[:4])
     return _figures(seen, bare, computing, snapshot)
 

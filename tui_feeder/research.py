@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.core.candle import DAY_MS, ROW, SECOND_MS, Rows
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.storage.lock import StoreError
+from tui_feeder.engine.storage.minute_states import StateSpan, minute_states
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.paths import FolderError, expand_user
 from tui_feeder.time_format import ceil_to_minute, format_day, parse_time, parse_timeframe
@@ -59,16 +60,6 @@ CANDLE = np.dtype(
 )
 
 _CHUNK_MS = 7 * DAY_MS
-
-
-class StateSpan(NamedTuple):
-    """Neighbouring minutes of one state."""
-
-    start: int  # ms
-    end: int  # ms, exclusive
-    state: str
-    """``present``; ``none_at_exchange``: archive and REST skip them, for good; ``unavailable``: no source
-    has them yet; ``damaged``: on disk, to be read again; ``missing``: not read yet."""
 
 
 class DamagedDayWarning(UserWarning):
@@ -256,26 +247,13 @@ class CandleStore:
             ValueError: ``start`` or ``end`` makes no sense.
             TypeError: ``start`` or ``end`` is of another type.
         """
-        store = self._opened_store()
-        present, omitted = self._present_or_raise(symbol), store.omitted(symbol)
-        gone = store.damaged_missing(symbol)
-        whole = present.union(omitted).union(gone)
-        low = whole.start if start is None else ceil_to_minute(parse_time(start))
-        high = whole.end if end is None else ceil_to_minute(parse_time(end))
-        if high < low:
+        store, present = self._opened_store(), self._present_or_raise(symbol)
+        low = None if start is None else ceil_to_minute(parse_time(start))
+        high = None if end is None else ceil_to_minute(parse_time(end))
+        if low is not None and high is not None and high < low:
             raise ValueError(f"the range ends ({end}) before it starts ({start})")
-        if (listed := store.listed(symbol)) is not None:
-            low = max(low, min(listed, whole.start))
-        damaged = store.check(symbol, low, high).intersect(present).union(gone)
-        unavailable = Coverage([(known.start, known.end) for known in store.unavailable(symbol)])
-        left, found = Coverage([(low, high)] if low < high else []), list[StateSpan]()
-        for state, minutes in (
-            ("damaged", damaged), ("present", present), ("none_at_exchange", omitted),
-            ("unavailable", unavailable), ("missing", left),
-        ):  # fmt: skip
-            found += [StateSpan(a, b, state) for a, b in minutes.intersect(left)]
-            left = left.subtract(minutes)
-        return sorted(found)
+        known = present.start if low is None else low, present.end if high is None else high
+        return minute_states(store, symbol, low, high, store.check(symbol, *known))
 
     def _present_or_raise(self, symbol: str) -> Coverage:
         present = self.coverage(symbol)

@@ -14,7 +14,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, timeframe_label
 from tui_feeder.errors import InputError
 from tui_feeder.monitor import SymbolHolder, SymbolView
 from tui_feeder.service.engine_probe import EngineProbe
-from tui_feeder.time_format import parse_time, parse_timeframe
+from tui_feeder.time_format import ceil_to_minute, parse_time, parse_timeframe
 
 MOST = 1_500  # rows in an answer
 _USUAL = 500
@@ -305,6 +305,30 @@ class Api:
         async with self._reading:
             bars, following = await asyncio.to_thread(self._bars, symbol, seconds, start, end, limit)
         return {"symbol": symbol, "timeframe": seconds, "candles": bars, "next_start": following}
+
+    async def states(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Gives the state of every minute of a symbol, as spans of minutes of the same one.
+
+        Args:
+            pairs: parameters of the request.
+
+        Returns:
+            The JSON object.
+
+        Raises:
+            RequestError: a parameter is wrong.
+        """
+        query = Query(pairs, ("symbol", "start", "end", "limit", "offset"))
+        symbol = query.symbol(await self._tracked_views(), self._probe.elsewhere)
+        start, end = (
+            None if at is None else ceil_to_minute(at) for at in map(query.moment, ("start", "end"))
+        )
+        if start is not None and end is not None and end <= start:
+            raise RequestError(400, "end is not after start: it is exclusive")
+        async with self._reading:
+            found = await asyncio.to_thread(self._probe.states, symbol, start, end)
+        rows, about = _page(found, query)
+        return {"symbol": symbol, "states": [span._asdict() for span in rows], **about}
 
     def _bars(
         self, symbol: str, seconds: int, start: int | None, end: int | None, limit: int

@@ -18,6 +18,7 @@ from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.core.latency import Counted
 from tui_feeder.engine.sinks import sink_lags
 from tui_feeder.engine.storage.lock import StoreError
+from tui_feeder.engine.storage.minute_states import StateSpan, minute_states
 from tui_feeder.engine.storage.outbox import OutboxStatus
 from tui_feeder.engine.thread import EngineThread
 from tui_feeder.errors import RunFailure
@@ -231,6 +232,25 @@ class EngineProbe:
             StoreError: the engine has ended.
         """
         return self.thread.engine.store.omitted(symbol)
+
+    def states(self, symbol: str, start: int | None, end: int | None) -> list[StateSpan]:
+        """Gives the state of every minute. Blocks.
+
+        Args:
+            symbol: the symbol.
+            start: ms, a whole minute; None for the first one stored.
+            end: ms, exclusive, a whole minute; None for the end of what is stored.
+
+        Returns:
+            Spans in order, neighbours of different states; empty where nothing is stored.
+
+        Raises:
+            StoreError: the engine has ended.
+        """
+        store = self.thread.engine.store
+        if not store.present(symbol):
+            return []
+        return minute_states(store, symbol, start, end, store.damaged(symbol))
 
     def listed(self, symbol: str) -> int | None:
         """Gives the first minute the exchange has of a symbol.

@@ -90,6 +90,7 @@ class HttpService:
         for name, answer in (
             ("symbols", self._api.symbols),
             ("candles", self._api.candles),
+            ("states", self._api.states),
             ("profile", self._api.profile),
             ("message", self._api.message),
             ("gaps", self._api.gaps),

@@ -18,6 +18,7 @@ from serving import SYMBOLS, exchange_at, serving
 
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.derived.settings import profile_settings
 from tui_feeder.engine.derived.stored_profiles import day_profile
 from tui_feeder.simulator.clock import clock_for
@@ -80,6 +81,18 @@ async def test_candles_are_those_of_the_store_page_by_page(tmp_path: Path) -> No
                 assert [bar[name] for bar in got] == wanted[name].tolist()
             assert all(bar["close_time"] == bar["open_time"] + seconds * 1000 - 1 for bar in got)
         await until(lambda: store.present("BTCUSDT").end >= NOON)  # recovery reads the last minutes
+        first = store.present("BTCUSDT").start
+        hole = Coverage([(first - 2 * MINUTE_MS, first - MINUTE_MS)])
+        store.set_omitted("BTCUSDT", hole).result()
+        states = await feeder.get(f"/api/v1/states?symbol=BTCUSDT&end={NOON}")
+        assert states["states"] == [
+            {"start": hole.start, "end": hole.end, "state": "none_at_exchange"},
+            {"start": hole.end, "end": first, "state": "missing"},
+            {"start": first, "end": NOON, "state": "present"},
+        ]
+        assert (states["total"], states["next_offset"]) == (3, None)
+        states = await feeder.get(f"/api/v1/states?symbol=BTCUSDT&start={first}&end={NOON}&limit=1")
+        assert [span["state"] for span in states["states"]] == ["present"]
         last = await feeder.get("/api/v1/candles?symbol=BTCUSDT&limit=3")
         assert [bar["open_time"] for bar in last["candles"]] == [
             NOON - back * MINUTE_MS for back in (3, 2, 1)
@@ -127,6 +140,7 @@ async def test_symbols_messages_profiles_and_gaps_are_told(tmp_path: Path) -> No
 
 
 REFUSED = [
+    ("/api/v1/states?symbol=BTCUSDT&start=2026-02-02&end=2026-02-01", 400, "end is not after start"),
     ("/api/v1/candles", 400, "symbol is missing"),
     ("/api/v1/candles?symbol=NOPE", 404, "not followed"),
     ("/api/v1/candles?symbol=BTCUSDT&timeframe=7m", 400, "timeframe is"),

@@ -131,10 +131,12 @@ async def test_usdm_and_coinm_together_stay_within_the_weight_of_a_minute() -> N
         page = await exchange.candles("coinm:BTCUSD_PERP", 60, begin, begin + MINUTE_MS, urgent=True)
         assert len(page.rows) == 1
         assert hand.moment - reserve <= 2 * MINUTE_MS
+        assert not bulk.done()  # what waits for the next minute has not come before it
         pages = await bulk
         assert {len(page.rows) for page in pages} == {1_400}
         # 320 requests of weight 10 are more than a minute's: none was refused, the exchange counted them all.
         assert hand.moment >= NOON + MINUTE_MS
+        assert budget.ledger.limit == 2_400
         for name in ("usdm", "coinm"):
             assert running[name].requests["klines"] >= 160
             assert not running[name].requests["429"]
