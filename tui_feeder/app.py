@@ -123,6 +123,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         self.grid.set_sort(sort_keys((state.sort or "").split(",") if state.sort else ()))
         self.timeframe = state.timeframe or _TIMEFRAME
         self.frozen = False
+        self.beside: str | None = None
         self.note = ""  # instead of the keys, for a moment
         self.ticks_skipped = 0
         self._skip = 0

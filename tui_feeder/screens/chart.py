@@ -10,8 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.widget import Widget
 
-from tui_feeder.monitor import Snapshot
+from tui_feeder.monitor import Snapshot, SymbolView
 from tui_feeder.screens.base import FeederScreen, split_region
+from tui_feeder.screens.chart_panels import ChartPanels
 from tui_feeder.screens.export import Table, bars_table
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.time_format import parse_moment
@@ -24,6 +25,8 @@ from tui_feeder.widgets.popup import Choice, Popup, Prompt
 #: Cells from which all values of a bar have room in one line.
 _ONE_LINE = 190
 _LONGEST_TIME = 40
+#: Cells of a chart from which a part of it is the profile.
+_PROFILE_FROM = 75
 
 
 def chart_bindings(group: str) -> tuple[Binding, ...]:
@@ -47,6 +50,20 @@ def chart_bindings(group: str) -> tuple[Binding, ...]:
     )  # fmt: skip
 
 
+def beside_bindings(group: str) -> tuple[Binding, ...]:
+    """Makes the binding that shows two symbols beside each other.
+
+    Args:
+        group: prefix of its id.
+
+    Returns:
+        The binding.
+    """
+    key = Binding("v", "beside", "beside", show=False, id=f"{group}.beside",
+                  tooltip="Keep the symbol beside others that are selected, or end that")  # fmt: skip
+    return (key,)
+
+
 class ScreenWithChart(FeederScreen, inherit_bindings=False):
     """A screen with the chart of the selected symbol."""
 
@@ -67,6 +84,23 @@ class ScreenWithChart(FeederScreen, inherit_bindings=False):
     def action_zoom(self, step: int) -> None:
         """More or less room for a candle."""
         self.chart.zoom(step)
+        self.replan()
+
+    @property
+    def second(self) -> SymbolView | None:
+        """The symbol that stays beside the selected one; None where none does."""
+        name = self.host.beside
+        return None if name is None else self.host.grid.view_of(name)
+
+    def action_beside(self) -> None:
+        """Keeps the charts of the selected symbol beside those of others, or no longer."""
+        symbol = self.host.grid.selected
+        if self.second is not None:
+            self.host.beside = None
+            self.host.show_note("charts of the selected symbol only")
+        elif symbol is not None:
+            self.host.beside = symbol
+            self.host.show_note(f"{symbol} stays at the right: select another beside it, v ends this", 6.0)
         self.replan()
 
 
@@ -99,6 +133,7 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
         Binding("b", "basis", "basis", show=False, id="chart.basis",
                 tooltip="Show or hide the basis of the future over spot"),
         *chart_bindings("chart"),
+        *beside_bindings("chart"),
     ]  # fmt: skip
 
     def __init__(self, host: ScreenHost) -> None:
@@ -109,44 +144,80 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
         self._edge = Panel(id="edge")
         self._profile = Panel(id="profile")
         self._with_basis = True
+        self._beside = ChartPanels(Chart(host.monitor), 2)
+        self._planned_two = False
 
     def panels(self) -> Iterable[Panel]:
-        """Title, read-out, and the three parts of the chart."""
-        return (self._title, self._read_out, self._candles, self._edge, self._profile)
+        """Title, read-out, the three parts of the chart, and those of the second symbol."""
+        own = (self._title, self._read_out, self._candles, self._edge, self._profile)
+        return (*own, *self._beside.panels)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
         """See :meth:`tui_feeder.screens.base.FeederScreen.place`."""
-        width, height = size
-        profile = self._profile_width(width)
-        described = _read_out_rows(width)
-        top, rows = 2 + described, height - 3 - described
-        return {
-            self._title: Region(0, 1, width, 1),
-            self._read_out: Region(0, 2, width, described),
-            **split_region(self._candles, self._edge, Region(0, top, width - profile, rows), self.chart.edge),
-            self._profile: Region(width - profile, top, profile, rows),
+        self._planned_two = self.second is not None
+        first, second = self._areas(size)
+        chart, profile = self._parts(first)
+        plan: dict[Widget, Region] = {
+            self._title: Region(0, 1, first.width, 1),
+            self._read_out: Region(0, 2, size.width, _read_out_rows(size.width)),
+            **split_region(self._candles, self._edge, chart, self.chart.edge),
         }
+        if profile is not None:
+            plan[self._profile] = profile
+        if second is not None:
+            chart, profile = self._parts(second)
+            plan |= self._beside.place(Region(second.x, 1, second.width, 1), chart, profile)
+        return plan
 
-    def _profile_width(self, width: int) -> int:
-        return max(26, width // 4)
+    def _areas(self, size: Size) -> tuple[Region, Region | None]:
+        """Where the chart lies with its profile, and where that of the second symbol."""
+        top = 2 + _read_out_rows(size.width)
+        rows = size.height - 1 - top
+        if self.second is None:
+            return Region(0, top, size.width, rows), None
+        half = size.width // 2
+        return Region(0, top, half, rows), Region(half, top, size.width - half, rows)
+
+    @staticmethod
+    def _parts(area: Region) -> tuple[Region, Region | None]:
+        """Where the candles lie, and the profile where it has room."""
+        x, y, width, rows = area
+        if width < _PROFILE_FROM:
+            return area, None
+        profile = max(26, width // 4)
+        return Region(x, y, width - profile, rows), Region(x + width - profile, y, profile, rows)
+
+    def _size_of(self, area: Region, basis: bool) -> ChartSize:
+        chart, profile = self._parts(area)
+        rows = area.height
+        return ChartSize(
+            chart.width, profile.width if profile is not None else 0, rows, volume=max(2, rows // 7),
+            basis=max(3, rows // 8) if basis else 0,
+        )  # fmt: skip
 
     def paint(self, snapshot: Snapshot) -> None:
         """See :meth:`tui_feeder.screens.base.FeederScreen.paint`."""
-        width, height = self.app.size
-        view = self.host.grid.view
+        width = self.app.size.width
+        view, second = self.host.grid.view, self.second
+        if self._planned_two is not (second is not None):
+            self.call_later(self.replan)
         described = _read_out_rows(width)
-        profile, rows = self._profile_width(width), height - 3 - described
+        area, other = self._areas(self.app.size)
         names = {other.symbol for other in snapshot.symbols}
         paired = view is not None and basis_pair(view.symbol, names) is not None
-        basis = max(3, rows // 8) if self._with_basis and paired else 0
         if self.chart.compared not in names or (view is not None and self.chart.compared == view.symbol):
             self.chart.compared = None
-        size = ChartSize(width - profile, profile, rows, volume=max(2, rows // 7), basis=basis)
+        size = self._size_of(area, self._with_basis and paired)
         strips = self.chart.paint(snapshot, view, self.host.timeframe, size, self.palette)
         self._title.show(strips.title)
         self._candles.show(strips.chart)
         self._edge.show(strips.edge)
         self._profile.show(strips.profile)
+        if other is not None:
+            chart = self._beside.chart
+            chart.look_like(self.chart)
+            size = self._size_of(other, basis=False)
+            self._beside.show(chart.paint(snapshot, second, self.host.timeframe, size, self.palette))
         shown = view is not None and len(self.chart.bars)
         read_out = (
             self.chart.read_out(snapshot, view, self.palette, width, described)

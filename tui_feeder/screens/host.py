@@ -23,6 +23,7 @@ class ScreenHost(Protocol):
     timeframe: int  # of the chart, seconds
     hz: float  # ticks a second
     frozen: bool  # the display is held still
+    beside: str | None  # a second symbol whose charts are shown beside those of the selected one
     note: str  # shown instead of the keys; "" for none
     keys_edition: int  # another number whenever the keys have changed
 

@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from tui_feeder.monitor import Snapshot
 from tui_feeder.scanner.measures import spot_of
-from tui_feeder.screens.chart import ScreenWithChart, chart_bindings
+from tui_feeder.screens.chart import ScreenWithChart, beside_bindings, chart_bindings
 from tui_feeder.screens.chart_panels import ChartPanels
 from tui_feeder.screens.export import Table, row_text, symbols_table
 from tui_feeder.screens.host import ScreenHost
@@ -82,6 +82,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         Binding("p", "pin", "pin", show=False, id="overview.pin", tooltip="Pin the symbol to the top"),
         Binding("n", "note", "note", show=False, id="overview.note", tooltip="Note on the symbol"),
         *chart_bindings("overview"),
+        *beside_bindings("overview"),
     ]  # fmt: skip
 
     def __init__(self, host: ScreenHost) -> None:
@@ -134,7 +135,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
             tuple(key.field for key in self.grid.sort), prices=charts_go_below(size, count),
             basis=any(spot_of(name) in names for name in names),
         )  # fmt: skip
-        where = places(size, count, full_width(needs))
+        where = places(size, count, full_width(needs), two=self.second is not None)
         notice: Region | None = None
         if snapshot.not_ready:
             where, notice = with_notice(where, size, count)
@@ -165,6 +166,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
             snapshot.indicators,
             self.timeframe,
             self.grid.sort,
+            self.second is not None,
         )
 
     def shown_symbols(self, snapshot: Snapshot) -> int:
@@ -214,22 +216,31 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         return news
 
     def _paint_charts(self, snapshot: Snapshot, where: Places) -> None:
-        view, palette = self.grid.view, self.palette
+        view, palette, second = self.grid.view, self.palette, self.second
         frames = self._timeframes(snapshot, where)
-        for shown, place, timeframe in zip(self._charts, where.charts, frames, strict=False):
+        views = (view,) if second is None else (view, second)
+        for number, (shown, place) in enumerate(zip(self._charts, where.charts, strict=False)):
             profile = 0 if place.profile is None else place.profile.width
             size = ChartSize(place.chart.width, profile, place.chart.height)
-            shown.show(shown.chart.paint(snapshot, view, timeframe, size, palette))
+            frame = frames[number // len(views)]
+            shown.show(shown.chart.paint(snapshot, views[number % len(views)], frame, size, palette))
         if where.profile is not None:
             width, height = where.profile.size
             self._tall_profile.show(self._day_profile.paint(view, width, height, palette))
 
     def _timeframes(self, snapshot: Snapshot, where: Places) -> Sequence[int]:
-        """Of the charts: the one chosen, or the longest there are, the shortest of them first."""
-        known = snapshot.timeframes
-        if len(where.charts) == 1 or len(known) < len(where.charts):
+        """Of the charts: the one chosen, or the longest there are, the shortest of them first.
+
+        Of two symbols the chosen one and the next longer; of the longest the next shorter.
+        """
+        known, count = snapshot.timeframes, len(where.charts)
+        if self.second is not None:
+            at = known.index(self.timeframe) if self.timeframe in known else 0
+            pair = known[max(0, min(at, len(known) - 2)) :][:2]
+            return pair if count > 2 and len(pair) == 2 else (self.timeframe,) * count
+        if count == 1 or len(known) < count:
             return (self.timeframe, *(frame for frame in known if frame != self.timeframe))
-        return known[-len(where.charts) :]
+        return known[-count:]
 
     def _paint_not_ready(self, snapshot: Snapshot) -> None:
         """In the place of the charts: why there is nothing yet, in full, and what to do."""
@@ -312,6 +323,13 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         """Writes a note on the selected symbol."""
         if self.grid.selected is not None:
             self.open_popup(note_prompt(self.host, self.grid.selected))
+
+    def action_beside(self) -> None:
+        """Keeps the charts of the selected symbol beside those of others, where there are charts."""
+        if self._places is not None and not self._places.charts:
+            self.host.show_note("charts need a terminal of 80x24", 4.0)
+        else:
+            super().action_beside()
 
     def action_zoom(self, step: int) -> None:
         """More or less room for a candle, in every chart."""

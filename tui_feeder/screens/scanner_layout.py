@@ -23,6 +23,8 @@ _SIDE_WIDTH, _SIDE_ROWS = 50, 11
 _CHART_ROWS = 11
 #: Charts that are shown beside each other.
 CHARTS = 4
+#: Cells of a chart from which a third of it is the profile, where two symbols are shown.
+_PROFILE_FROM = 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +71,14 @@ def charts_go_below(size: Size, symbols: int) -> bool:
     return size.height - 3 - (1 + max(symbols, 1)) >= _FOUR_HEIGHT
 
 
-def places(size: Size, symbols: int, table: int) -> Places:
+def places(size: Size, symbols: int, table: int, two: bool = False) -> Places:
     """Divides a terminal.
 
     Args:
         size: of the terminal, at least ``LIST_WIDTH`` by ``LIST_HEIGHT``.
         symbols: there are; a filter changes no place.
         table: cells of a table that shows everything but the levels as prices.
+        two: symbols are compared: charts come in pairs, of the first symbol and of the second.
 
     Returns:
         The places; row 0 and the last row are left free.
@@ -90,11 +93,13 @@ def places(size: Size, symbols: int, table: int) -> Places:
     needed = 1 + max(symbols, 1)
     below = charts_go_below(size, symbols)
     if below and width >= _FOUR_WIDTH:
-        return _charts_below(width, rows, needed, news)
+        return _pairs_below(width, rows, needed, news) if two else _charts_below(width, rows, needed, news)
     if not below and width - table >= _SIDE_WIDTH:
-        return _charts_beside(width, rows, table, news)
+        return _charts_beside(width, rows, table, news, two)
     most = 10 + (height - CHART_HEIGHT) * 3 // 4
     taken = min(needed, most, rows - _CHART_ROWS - 1)
+    if two:
+        return Places(Region(0, 1, width, taken), news, _pair(1 + taken, width, rows - taken))
     profile = width // 3
     chart = _chart(0, 1 + taken, width - profile, rows - taken, profile)
     return Places(Region(0, 1, width, taken), news, (chart,))
@@ -123,6 +128,24 @@ def _chart(x: int, y: int, width: int, rows: int, profile: int = 0) -> ChartPlac
     return ChartPlace(Region(x, y, width + profile, 1), Region(x, y + 1, width, rows - 1), beside)
 
 
+def _pair(y: int, width: int, rows: int) -> tuple[ChartPlace, ChartPlace]:
+    """Two charts side by side, each with its profile where there is room."""
+    halves = ((0, width // 2), (width // 2, width - width // 2))
+    left, right = (
+        _chart(x, y, wide - profile, rows, profile)
+        for x, wide in halves
+        for profile in [wide // 3 if wide >= _PROFILE_FROM else 0]
+    )
+    return left, right
+
+
+def _pairs_below(width: int, rows: int, needed: int, news: Region) -> Places:
+    """The table over the full width, below it a chart of each symbol above another of each."""
+    y, left = 1 + needed, rows - needed
+    charts = (*_pair(y, width, left // 2), *_pair(y + left // 2, width, left - left // 2))
+    return Places(Region(0, 1, width, needed), news, charts)
+
+
 def _charts_below(width: int, rows: int, needed: int, news: Region) -> Places:
     """The table over the full width, below it two charts above two others, the profile at the right."""
     profile = max(32, width // 5)
@@ -133,9 +156,11 @@ def _charts_below(width: int, rows: int, needed: int, news: Region) -> Places:
     return Places(Region(0, 1, width, needed), news, charts, Region(across, y, profile, left))
 
 
-def _charts_beside(width: int, rows: int, table: int, news: Region) -> Places:
+def _charts_beside(width: int, rows: int, table: int, news: Region, two: bool) -> Places:
     """The table at the left over the full height, charts below each other at the right."""
     count = min(CHARTS, max(1, rows // _SIDE_ROWS))
+    if two:
+        count = max(2, count - count % 2)
     edges = [1 + rows * part // count for part in range(count + 1)]
     across = width - table
     charts = tuple(_chart(table, top, across, bottom - top) for top, bottom in pairwise(edges))

@@ -286,6 +286,14 @@ class Chart:
 
     # Looking elsewhere
 
+    def look_like(self, other: Chart) -> None:
+        """Shows the stretch of time that another chart does, with its crosshair, zoom and scale.
+
+        Args:
+            other: the other chart.
+        """
+        self.pitch, self.end, self.cursor, self.log = other.pitch, other.end, other.cursor, other.log
+
     def zoom(self, step: int) -> None:
         """Changes the width of a candle.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 from fake_monitor import INDICATORS, TIMEFRAMES, FakeMonitor, with_troubles
@@ -13,6 +14,7 @@ from screens import app_of, overview, screen_text, settled
 from textual.geometry import Region, Size
 
 from tui_feeder.monitor import AlertView
+from tui_feeder.screens.chart import ChartScreen
 from tui_feeder.screens.scanner_layout import (
     LIST_HEIGHT,
     LIST_WIDTH,
@@ -28,10 +30,12 @@ sizes = st.builds(Size, st.integers(LIST_WIDTH, 260), st.integers(LIST_HEIGHT, 9
 counts = st.sampled_from([0, 1, 3, 12, 20, 40, 600])
 
 
-def laid_out(size: Size, symbols: int, sorted_by: tuple[str, ...] = ()) -> tuple[Places, set[str]]:
+def laid_out(
+    size: Size, symbols: int, sorted_by: tuple[str, ...] = (), two: bool = False
+) -> tuple[Places, set[str]]:
     """The places and the columns of a terminal."""
     needs = ColumnNeeds(TIMEFRAMES, INDICATORS, 3_600, 12, sorted_by, charts_go_below(size, symbols))
-    where = places(size, symbols, full_width(needs))
+    where = places(size, symbols, full_width(needs), two)
     return where, {column.key for column in columns_for(where.grid.width, needs)}
 
 
@@ -42,10 +46,10 @@ def regions(where: Places) -> list[Region]:
     return [region for region in found if region is not None]
 
 
-@given(sizes, counts)
+@given(sizes, counts, st.booleans())
 @settings(deadline=None, max_examples=300)
-def test_places_fill_the_terminal_without_overlap(size: Size, symbols: int) -> None:
-    where, _ = laid_out(size, symbols)
+def test_places_fill_the_terminal_without_overlap(size: Size, symbols: int, two: bool) -> None:
+    where, _ = laid_out(size, symbols, two=two)
     taken = [[0] * size.width for _ in range(size.height)]
     for region in regions(where):
         assert region.height > 0
@@ -57,6 +61,9 @@ def test_places_fill_the_terminal_without_overlap(size: Size, symbols: int) -> N
     assert {count for row in (taken[0], taken[-1]) for count in row} == {0}
     for chart in where.charts:
         assert chart.chart.height >= 8
+    if two:  # of each symbol as many
+        assert len(where.charts) in (0, 2, 4)
+        assert where.grid == laid_out(size, symbols)[0].grid
     if size.width >= 80 and size.height >= 24:
         assert where.grid.height >= min(symbols, 8) + 1
     plain, text = with_notice(where, size, symbols)
@@ -86,6 +93,49 @@ def test_layouts(size: tuple[int, int], symbols: int, charts: int, profile: bool
     assert len(where.charts) == charts
     assert (where.profile is not None) == profile
     assert where.grid.height == rows  # the headings are one
+
+
+@pytest.mark.parametrize(
+    ("size", "symbols", "titles"),
+    [
+        ((80, 24), 12, ["ETHUSDT 1h", "BTCUSDT 1h"]), ((160, 45), 600, ["ETHUSDT 1h", "BTCUSDT 1h"]),
+        ((200, 60), 12, ["ETHUSDT 1h", "BTCUSDT 1h", "ETHUSDT 4h", "BTCUSDT 4h"]),
+    ],
+)  # fmt: skip
+async def test_v_keeps_a_symbol_beside_others_on_price_axes_of_their_own(
+    size: tuple[int, int], symbols: int, titles: list[str]
+) -> None:
+    monitor = FakeMonitor(min(symbols, 60))
+    app = app_of(monitor)
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("v", "down")
+        lines = await settled(pilot)
+        text = "\n".join(line for line in lines if "─" in line)
+        assert re.findall(r"\w+USDT \d+[mh]", text) == titles
+        prices = [line for line in lines[2:] if "2981.17▸" in line or "60123.40▸" in line]
+        assert any("2981.17▸" in line for line in prices)
+        assert any("60123.40▸" in line for line in prices)
+        await pilot.press("2", "left")
+        lines = await settled(pilot)
+        assert re.findall(r"\w+USDT \d+[mh]", lines[1]) == ["ETHUSDT 1h", "BTCUSDT 1h"]
+        chart = app.screen
+        assert isinstance(chart, ChartScreen)
+        assert chart._beside.chart.cursor == chart.chart.cursor is not None
+        del monitor.views["BTCUSDT"]  # it is followed no longer
+        app.tick()
+        await settled(pilot)
+        assert re.findall(r"\w+USDT \d+[mh]", (await settled(pilot))[1]) == ["ETHUSDT 1h"]
+        await pilot.press("1", "v", "v")
+        await settled(pilot)
+        assert overview(app).second is None
+
+
+async def test_a_list_without_charts_says_why_v_does_nothing() -> None:
+    app = app_of(FakeMonitor(3))
+    async with app.run_test(size=(45, 20)) as pilot:
+        await pilot.press("v")
+        assert "charts need a terminal of 80x24" in (await settled(pilot))[-1]
+        assert app.beside is None
 
 
 async def test_at_160_columns_everything_that_159_have_is_there_and_names_are_whole() -> None:
