@@ -25,7 +25,8 @@ def test_what_does_not_work_is_told_and_is_the_exit_code(postgres: Postgres, tmp
     done = check(tmp_path, "--json", **kafka, **to_postgres(postgres, "hush-hush"))
     assert done.returncode == 4
     told = json.loads(done.stdout)
-    assert told["kafka"] == {"state": "failed", "lines": ["127.0.0.1:1: connection refused"]}
+    reason = "127.0.0.1:1: connection refused: start the broker, or correct kafka.bootstrap_servers"
+    assert told["kafka"] == {"state": "failed", "lines": [reason]}
     assert "refuses database.username feeder" in told["postgres"]["lines"][0]
     assert "hush" not in done.stdout + done.stderr
 

@@ -64,6 +64,15 @@ class AttachError(RunFailure):
     """A feeder cannot be attached to."""
 
 
+def _refusal(error: BaseException) -> str:
+    """Why there is no connection, and what to do."""
+    if isinstance(error, PermissionError):
+        return "permission denied: only its own user (sudo -u USER) and the administrator may attach"
+    if isinstance(error, ConnectionError | FileNotFoundError | NotADirectoryError | EOFError):
+        return "connection refused: no feeder listens there: start one, or name another socket with --socket"
+    return str(error) or "no answer in time"
+
+
 @dataclass(slots=True)
 class _CachedAnswer:
     """An answer at hand."""
@@ -84,7 +93,7 @@ class AttachedMonitor:
         path: of the socket.
 
     Raises:
-        AttachError: connection refused there, or not in our language.
+        AttachError: the connection is refused, or the other end is no feeder of this version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -310,8 +319,7 @@ class AttachedMonitor:
         while self._changes:
             self._changes.pop().set_result("the connection was lost: whether it was done is not known")
         if not self._first.is_set():
-            reason = "connection refused" if isinstance(error, OSError | EOFError) else str(error)
-            self._failed = AttachError(f"{self.path}: {reason or 'no answer in time'}")
+            self._failed = AttachError(f"{self.path}: {_refusal(error)}")
         elif self._newest.state != "lost":
             text = "the feeder does not answer; reconnecting"
             event = Event(self._newest.exchange_time, "error", None, text)

@@ -83,7 +83,7 @@ def is_listening(path: Path) -> bool:
 
 
 def running_sockets() -> list[Path]:
-    """The sockets of this user's running feeders, the newest last; those connection refused are taken away.
+    """The sockets of this user's running feeders, the newest last; those of ended ones are deleted.
 
     Raises:
         SocketError: the folder they lie in is not this user's alone.

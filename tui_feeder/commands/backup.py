@@ -8,12 +8,22 @@ from typing import Annotated
 import typer
 
 from tui_feeder.commands.failures import reported_failures
-from tui_feeder.commands.options import ConfigOption, JsonOption, StorageOption, config_flags, load_config
+from tui_feeder.commands.options import (
+    ConfigOption,
+    JsonOption,
+    StorageOption,
+    config_flags,
+    load_config,
+    parse_path,
+)
 from tui_feeder.paths import expand_user
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(help="Folder to create; it must not exist.", metavar="FOLDER")],
+    target: Annotated[
+        Path,
+        typer.Argument(help="Folder to create; it must not exist.", metavar="FOLDER", parser=parse_path),
+    ],
     json: JsonOption = False,
     config: ConfigOption = None,
     storage: StorageOption = None,

@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 
 from tui_feeder.commands.failures import reported_failures
-from tui_feeder.commands.options import ConfigOption, StorageOption, SymbolsOption, config_flags, load_config
+from tui_feeder.commands.options import (
+    ConfigOption,
+    StorageOption,
+    SymbolsOption,
+    config_flags,
+    load_config,
+    parse_path,
+)
 
 config_app = typer.Typer(
     rich_markup_mode=None, help="Check, show or write the configuration.", no_args_is_help=True
@@ -63,7 +70,9 @@ def show(config: ConfigOption = None, storage: StorageOption = None, symbols: Sy
 
 @config_app.command()
 def init(
-    path: Annotated[Path, typer.Argument(help="File to write.")] = Path("config.toml"),
+    path: Annotated[Path, typer.Argument(help="File to write.", metavar="FILE", parser=parse_path)] = Path(
+        "config.toml"
+    ),
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Write a configuration file with every key, its default and what it means.

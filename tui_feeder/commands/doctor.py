@@ -15,6 +15,7 @@ from tui_feeder.commands.options import (
     SymbolsOption,
     config_flags,
     load_config,
+    parse_path,
 )
 
 
@@ -30,6 +31,7 @@ def doctor(
             help="Keep the answers and messages seen in this folder, up to 32 MiB, to send as evidence; and "
             "ask the exchange what its documents leave open.",
             metavar="FOLDER",
+            parser=parse_path,
         ),
     ] = None,
     config: ConfigOption = None,

@@ -102,9 +102,15 @@ class Connection:
                 if self.refuses(error):
                     return {}
                 if attempt == _TRIES:
-                    raise ExchangeError(f"the exchange at {self.exchange.address}: {error}") from error
+                    raise ExchangeError(self._described(error)) from error
                 await asyncio.sleep(0.5 * 2**attempt)
         raise AssertionError("unreachable")
+
+    def _described(self, error: RestError) -> str:
+        """What went wrong, with the address where the error does not name it, and what to do."""
+        text, address = str(error), self.exchange.address
+        where = "" if address in text or "://" in text else f"the exchange at {address}: "
+        return f"{where}{text}: feeder-tui doctor checks the way to the exchange"
 
     def refuses(self, error: RestError) -> bool:
         """Checks whether REST cannot be used at all for now; remembered in ``refused``.

@@ -16,6 +16,7 @@ from tui_feeder.commands.options import (
     ToOption,
     config_flags,
     load_config,
+    parse_path,
     parse_range,
 )
 from tui_feeder.paths import expand_user
@@ -42,7 +43,11 @@ def export(
     output: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            "--output", "-o", help="File, written whole or not at all (default: stdout).", metavar="FILE"
+            "--output",
+            "-o",
+            help="File, written whole or not at all (default: stdout).",
+            metavar="FILE",
+            parser=parse_path,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,

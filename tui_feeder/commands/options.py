@@ -30,17 +30,37 @@ class Level(StrEnum):
     ERROR = "error"
 
 
+def parse_path(text: str) -> Path:
+    """Parses a path of the command line; an empty one would stand for the current directory.
+
+    Args:
+        text: as given.
+
+    Returns:
+        The path, with its ``~``.
+
+    Raises:
+        typer.BadParameter: it is empty.
+    """
+    if not text:
+        raise typer.BadParameter("the path is empty: name one, or leave the option out")
+    return Path(text)
+
+
 # typer reads these at run time: Optional, not "| None", keeps old click types simple.
 ConfigOption = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(
-        "--config", "-c", help="Configuration file (default: ./config.toml, then the user's).", metavar="FILE"
+        "--config",
+        "-c",
+        help="Configuration file (default: ./config.toml, then the user's).",
+        metavar="FILE",
+        parser=parse_path,
     ),
 ]
 StorageOption = Annotated[
     Optional[Path],  # noqa: UP045
-    # A directory that cannot be read is reported with its remedy where it is opened.
-    typer.Option("--storage", help="Directory of the candle store.", metavar="DIR", readable=False),
+    typer.Option("--storage", help="Directory of the candle store.", metavar="DIR", parser=parse_path),
 ]
 SymbolsOption = Annotated[
     Optional[str],  # noqa: UP045
@@ -70,7 +90,9 @@ ToOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of the table.")]
 SocketOption = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option("--socket", help="Of the feeder (default: the only one that runs).", metavar="PATH"),
+    typer.Option(
+        "--socket", help="Of the feeder (default: the only one that runs).", metavar="PATH", parser=parse_path
+    ),
 ]
 RefreshRateOption = Annotated[
     Optional[float],  # noqa: UP045

@@ -27,6 +27,7 @@ from tui_feeder.commands.options import (
     TimeZoneOption,
     config_flags,
     load_config,
+    parse_path,
 )
 from tui_feeder.errors import UsageError
 from tui_feeder.version import __version__
@@ -72,7 +73,10 @@ def run(
     demo_data: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            "--demo-data", help="Real candles for the demo: a folder of monthly zips.", metavar="DIR"
+            "--demo-data",
+            help="Real candles for the demo: a folder of monthly zips.",
+            metavar="DIR",
+            parser=parse_path,
         ),
     ] = None,
     demo_speed: Annotated[

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from tui_feeder.commands.failures import reported_failures
-from tui_feeder.commands.options import SymbolsOption, split_symbols
+from tui_feeder.commands.options import SymbolsOption, parse_path, split_symbols
 from tui_feeder.errors import UsageError
 
 
@@ -36,7 +36,9 @@ def simulate(
     ] = SimulatedMarket.USDM,
     data: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--data", help="Folder of monthly zips with real candles.", metavar="DIR"),
+        typer.Option(
+            "--data", help="Folder of monthly zips with real candles.", metavar="DIR", parser=parse_path
+        ),
     ] = None,
     symbols: SymbolsOption = None,
     speed: Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import stat
 import struct
@@ -454,6 +455,16 @@ def test_a_folder_that_others_may_enter_is_refused(
         AttachServer(monitor, default_socket_path(1), "one")
 
 
-def test_nobody_there_is_said_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(AttachError, match=r"nobody\.sock: connection refused"):
-        AttachedMonitor(tmp_path / "nobody.sock")
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("nobody.sock", "connection refused: no feeder listens there: start one, or name another socket"),
+        ("file", "connection refused: no feeder listens there"),
+        ("file/below.sock", "connection refused: no feeder listens there"),
+        ("x" * 200, "AF_UNIX path too long"),
+    ],
+)
+def test_where_no_feeder_listens_one_line_has_the_remedy(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AttachError, match=re.escape(f"{name}: {reason}")):
+        AttachedMonitor(tmp_path / name)

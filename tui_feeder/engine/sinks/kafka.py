@@ -117,7 +117,7 @@ class KafkaSink(DrainingSink):
         finally:
             if self._delivery is delivery:
                 self._delivery = None
-            # A batch connection refused must not be waited for; the end of the session's loop ends the rest.
+            # A batch that no broker takes is not waited for; the end of the session's loop ends the rest.
             with contextlib.suppress(TimeoutError, KafkaError):
                 async with asyncio.timeout(_END_SECONDS):
                     await producer.stop()

@@ -183,9 +183,9 @@ def _refusal(error: Exception, config: Kafka) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS failed ({error.reason or error}): check kafka.security.protocol and ssl_cafile"
     if isinstance(error, socket.gaierror):
-        return "no such host"
+        return "no such host: correct kafka.bootstrap_servers"
     if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
+        return "connection refused: start the broker, or correct kafka.bootstrap_servers"
     cut = (ConnectionError, EOFError, TimeoutError, errors.KafkaConnectionError, errors.IllegalSaslStateError)
     if isinstance(error, (*cut, errors.IncompatibleBrokerVersion)):
         return f"it hangs up or is silent: is this listener one for protocol {protocol}?"

@@ -391,7 +391,7 @@ def describe_error(error: BaseException, database: Database) -> str:
     if isinstance(error, asyncpg.CannotConnectNowError):
         return f"{where} is starting up or shutting down"
     if isinstance(error, ConnectionRefusedError):
-        return f"{where}: connection refused"
+        return f"{where}: connection refused: start the server, or correct database.host and database.port"
     lost = (asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.ConnectionDoesNotExistError)
     if isinstance(error, (*lost, ConnectionResetError)):
         return f"{where}: the connection was lost"
