@@ -66,14 +66,14 @@ def export(
     Parquet timestamps, UTC), numbers in their shortest exact form; of COIN-M futures the number of contracts
     follows as the last column. Works while an engine runs.
 
+    With --states each row is a span of minutes (start, end exclusive, minutes) and its state: present,
+    missing, unavailable (no source has it yet), damaged, none_at_exchange (there is no candle, for good).
+
     For example:
 
       feeder-tui export --symbol BTCUSDT --from 2026-01-01 > btc.csv
 
       feeder-tui export --symbol BTCUSDT --format parquet -o btc.parquet
-
-    With --states each row is a span of minutes (start, end exclusive, minutes) and its state: present,
-    missing, unavailable (no source has it yet), damaged, none_at_exchange (there is no candle, for good).
 
     Exit codes: 0 written, 1 there is no store, or the file cannot be written, 2 the symbol is not stored, or
     the file exists already, 4 written without damaged days, which are listed on stderr.
