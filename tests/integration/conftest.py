@@ -1,4 +1,4 @@
-"""Real servers for this lane; each test that asks for one gets its own, killed at the end."""
+"""Real servers for integration tests; each test that asks for one gets its own, killed at the end."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from tui_feeder.engine.acquisition.gap_detection import GapDetection
 from tui_feeder.engine.acquisition.history_progress import HistoryProgressMeter, WholeHistory, progress_line
 from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.acquisition.listing_notes import ListingNotes
+from tui_feeder.engine.acquisition.queue_opener import QueueOpener
 from tui_feeder.engine.acquisition.recovery import Recovery
 from tui_feeder.engine.acquisition.repairs import Repairs
 from tui_feeder.engine.acquisition.stored_day_check import StoredDayCheck
@@ -151,6 +152,16 @@ class Engine:
             self.gap_detection.day_damaged,
             min_free_bytes=config.service.ready_free_mb << 20,
         )
+        self.queue_opener = QueueOpener(
+            config,
+            store,
+            self.ingest,
+            self.journal,
+            self.clock,
+            self.workers,
+            self.checkpoints,
+            self._send,
+        )
         self.startup = SymbolStartup(
             config,
             store,
@@ -158,9 +169,7 @@ class Engine:
             self.ingest,
             self.journal,
             exchange,
-            self.workers,
-            self.checkpoints,
-            self._send,
+            self.queue_opener,
             self.phases_changed,
         )
         self.stream_history = StreamHistory(lambda: self.streams.sockets)
@@ -216,7 +225,7 @@ class Engine:
         check_symbols(symbols, wanted, subscriptions, self.store, self.exchange.address)
         check_store_age(symbols, self.store, self.clock.now())
         subscriptions.subscribe = self.streams.assign
-        self.startup.on_resumed = self.ownership.resumed
+        self.queue_opener.on_resumed = self.ownership.resumed
         await self.ownership.join(self)
         self.state = "backfill"
         subscriptions.owns = self.ownership.owns
@@ -361,7 +370,7 @@ class Engine:
         if tracked is not None and tracked.phase == "live":
             self.journal.count("pipelines_rebuilt")
             try:
-                await self.startup.open_queue(tracked, since)
+                await self.queue_opener.open_queue(tracked, since)
             except Exception as error:
                 self.crashed(symbol, error)
                 return
@@ -430,7 +439,7 @@ class Engine:
         if (pipeline := self.ingest.queue(symbol).pipeline) is not None:
             tracked.states, tracked.relative_volume = pipeline.timeframe_states(), pipeline.relative_volume
             if candle.open_time % _HOUR_MS == 0:  # a new day's typical range, or more of a first day
-                self.startup.check_profile_fit(tracked, pipeline)
+                self.queue_opener.check_profile_fit(tracked, pipeline)
         tracked.messages += 1
         self.profiles.committed(symbol, candle.open_time)
         self.minute_latency.observe((self.clock.now() - candle.open_time - MINUTE_MS) / 1000)

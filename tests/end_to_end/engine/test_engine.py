@@ -128,7 +128,7 @@ async def test_impossible_candles_go_to_quarantine_and_rest_gives_the_minute(tmp
         async with feeding(configured(exchange, ["BTCUSDT"]), tmp_path) as (engine, sink):
             await until(lambda: len(sink.minutes("BTCUSDT")) >= 1)
             good = to_candles(engine.store.read("BTCUSDT", NOON - MINUTE_MS, NOON))[0]
-            future = engine.startup.closed_until() + 5 * MINUTE_MS
+            future = engine.clock.closed_until() + 5 * MINUTE_MS
             bad = [
                 msgspec.structs.replace(good, open_time=future),
                 msgspec.structs.replace(good, open_time=good.open_time + 7),

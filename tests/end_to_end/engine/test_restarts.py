@@ -158,7 +158,7 @@ async def test_a_minute_skipped_while_its_lane_was_held_is_not_told_twice(tmp_pa
             engine.ingest.skip(BTC, coming + 2 * MINUTE_MS)
             engine.ingest.open_queue(BTC, pipeline, coming)
             await until(lambda: sink.minutes(BTC)[-1] >= coming + 2 * MINUTE_MS)
-            await engine.startup.open_queue(engine.tracked[BTC])
+            await engine.queue_opener.open_queue(engine.tracked[BTC])
         keys = [(m["timestamp"], m["revision"]) for m in sink.messages[BTC]]
         assert len(keys) == len(set(keys))
         assert coming in sink.minutes(BTC)

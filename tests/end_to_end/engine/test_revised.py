@@ -21,6 +21,7 @@ from stores import writer_held
 from tui_feeder.config import Application, Config, TechnicalAnalysis, VolumeProfile
 from tui_feeder.engine.acquisition.checkpoint_writer import CheckpointWriter
 from tui_feeder.engine.acquisition.ingest import Ingest
+from tui_feeder.engine.acquisition.queue_opener import QueueOpener
 from tui_feeder.engine.acquisition.symbol_startup import SymbolStartup
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.analytics.aggregate import aggregate
@@ -167,9 +168,19 @@ class Run:
         journal = Journal(lambda: 0)
         self.ingest = Ingest(self.store, journal, self, lambda *_: None)
         checkpoints = CheckpointWriter(CONFIG, self.store, journal, self.ingest, self.workers)
+        exchange = cast(Any, world.bars)
+        self.queue_opener = QueueOpener(
+            CONFIG, self.store, self.ingest, journal, exchange.clock, self.workers, checkpoints, self._publish
+        )
         self.startup = SymbolStartup(
-            CONFIG, self.store, cast(Any, None), self.ingest, journal, cast(Any, world.bars), self.workers,
-            checkpoints, self._publish, lambda: None,
+            CONFIG,
+            self.store,
+            cast(Any, None),
+            self.ingest,
+            journal,
+            exchange,
+            self.queue_opener,
+            lambda: None,
         )  # fmt: skip
         self.checkpoints = checkpoints
         self.one = TrackedSymbol(BTC, start=FIRST)
@@ -179,8 +190,8 @@ class Run:
     async def begin(cls, world: World) -> Run:
         run = cls(world)
         await run.startup.update_inputs(run.one)
-        await run.startup.open_queue(run.one)
-        run.startup._ingest.advance(BTC)
+        await run.queue_opener.open_queue(run.one)
+        run.ingest.advance(BTC)
         await run.ingest.drained()
         return run
 
@@ -200,7 +211,7 @@ class Run:
         """What REST would say of it is a step of its own."""
 
     def superseded(self, symbol: str, candle: Candle) -> None:
-        self.repairs.append(asyncio.create_task(self.startup.open_queue(self.one, candle.open_time)))
+        self.repairs.append(asyncio.create_task(self.queue_opener.open_queue(self.one, candle.open_time)))
 
     def crashed(self, symbol: str, error: BaseException) -> None:
         raise error
@@ -237,7 +248,7 @@ def repairs(first: int, end: int, *, other: bool) -> Callable[[Run], Any]:
     async def doing(run: Run) -> None:
         written = await asyncio.wrap_future(run.world.change(run.store, first, end, other=other))
         if written.added or written.changed:
-            await run.startup.open_queue(run.one, minute(first))
+            await run.queue_opener.open_queue(run.one, minute(first))
 
     return doing
 
@@ -265,7 +276,7 @@ def replaced_on_the_way() -> Callable[[Run], Any]:
         with writer_held(run.store):
             run.store.put(BTC, rows_of(taken + 1, taken + 3, 2), Source.REST)
             run.ingest.advance(BTC)
-            rebuilt = asyncio.create_task(run.startup.open_queue(run.one, minute(taken + 1)))
+            rebuilt = asyncio.create_task(run.queue_opener.open_queue(run.one, minute(taken + 1)))
             await asyncio.sleep(0)
         await rebuilt
         await run.ingest.drained()
@@ -285,7 +296,7 @@ def races(first: int, end: int) -> Callable[[Run], Any]:
         run.give(taken, taken + 2)
         await asyncio.wrap_future(put)
         await asyncio.wrap_future(newest)
-        await run.startup.open_queue(run.one, minute(first))
+        await run.queue_opener.open_queue(run.one, minute(first))
         await run.ingest.drained()
 
     return doing
@@ -305,7 +316,7 @@ def meanwhile(first: int, end: int) -> Callable[[Run], Any]:
 
         low = first
         run.checkpoints.make_pipeline = made  # type: ignore[method-assign]
-        await run.startup.open_queue(run.one)
+        await run.queue_opener.open_queue(run.one)
         await run.ingest.drained()
 
     return doing
@@ -439,11 +450,11 @@ def test_a_kill_in_the_middle_of_revisions_leaves_the_rest_to_the_next_run(world
 
         run.store.revise = dies  # type: ignore[method-assign]
         with pytest.raises(ConnectionError):
-            await run.startup.open_queue(run.one)
+            await run.queue_opener.open_queue(run.one)
         await run.end()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tui_feeder.engine.acquisition.symbol_startup._REVISED_AT_ONCE", 10)
+        patch.setattr("tui_feeder.engine.acquisition.queue_opener._REVISED_AT_ONCE", 10)
         asyncio.run(killed())
         asyncio.run(world.run(takes(1)))
     world.holds()

@@ -144,6 +144,6 @@ async def test_without_an_answer_emas_warm_up_and_it_is_said(tmp_path: Path) -> 
             assert kept == SymbolInputs(tick_size=one.info.tick_size)
             exchange.faults.switch_off("rest-451")
             count = len(sink.minutes("BTCUSDT"))
-            await engine.startup.open_queue(one)
+            await engine.queue_opener.open_queue(one)
             await until(lambda: len(sink.minutes("BTCUSDT")) > count)
             assert "ema89_4h" not in sink.messages["BTCUSDT"][-1]

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from statistics import median
 from typing import NamedTuple
 
+from tui_feeder.engine.core.candle import MINUTE_MS
+
 #: A sleeper looks at the clock this often: after a suspended machine it is found to be hours ahead.
 _CHECK_SECONDS = 5.0
 #: Two witnesses agree within so much: exchange ms, and seconds here, where its seconds are short.
@@ -68,6 +70,10 @@ class ExchangeClock:
         """Exchange time in ms."""
         at, ms = self._anchor
         return int(ms + (time.monotonic() - at) * 1000 * self.rate)
+
+    def closed_until(self) -> int:
+        """Exclusive end of the last closed minute, exchange ms."""
+        return self.now() // MINUTE_MS * MINUTE_MS
 
     @property
     def offset_ms(self) -> float:
