@@ -471,7 +471,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
     def action_configuration(self) -> None:
         """Every value of the configuration and where it is from."""
         if isinstance(self.screen, FeederScreen):
-            self.screen.open_popup(configuration_list(self.configuration, self.show_note))
+            self.screen.open_popup(configuration_list(self))
 
     def action_interrupt(self) -> None:
         """Quit at the second time."""
@@ -500,12 +500,17 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         if isinstance(self.screen, FeederScreen):
             self.screen.open_popup(command_palette(self.screen))
 
-    def action_copy(self) -> None:
-        """The selected line to the terminal's clipboard."""
-        text = self.screen.selected_text() if isinstance(self.screen, FeederScreen) else ""
+    def copy(self, text: str) -> None:
+        """See :meth:`tui_feeder.screens.host.ScreenHost.copy`."""
         if text:
             self.copy_to_clipboard(text)
-        self.show_note(f"copied: {text}" if text else "nothing to copy here")
+        lines = text.count("\n") + 1
+        shown = text if lines == 1 else f"{lines} lines"
+        self.show_note(f"copied: {shown}" if text else "nothing to copy here")
+
+    def action_copy(self) -> None:
+        """The selected line to the terminal's clipboard."""
+        self.copy(self.screen.selected_text() if isinstance(self.screen, FeederScreen) else "")
 
     def action_export(self) -> None:
         """Ask for the format."""

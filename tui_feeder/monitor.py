@@ -36,6 +36,7 @@ __all__ = [
     "IndicatorView",
     "MinuteState",
     "Monitor",
+    "PeakView",
     "ProfileView",
     "Progress",
     "Rows",
@@ -46,6 +47,7 @@ __all__ = [
     "Snapshot",
     "StreamMinute",
     "StreamView",
+    "SymbolNumbers",
     "SymbolState",
     "SymbolView",
     "TimeframeView",
@@ -456,6 +458,29 @@ class ProfileView:
         return PriceGrid(self.increment).prices(self.low_index, len(self.weights))
 
 
+@dataclass(frozen=True, slots=True)
+class PeakView:
+    """The 5-minute candle with the largest volume of the look-back window."""
+
+    volume: float  # base asset
+    price: float  # its close
+    end: int  # its exclusive end, ms
+    trend: str
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolNumbers:
+    """What the newest message of a symbol states beside what its view has."""
+
+    minute: int  # open time of its minute
+    revision: int  # how often that minute was corrected
+    #: q25, q50, q75 and q90 of the minutes of the look-back window, by measure.
+    quantiles: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
+    peak: PeakView | None = None
+    #: Corrected minutes, the newest stretch first: its start, its exclusive end (ms).
+    corrected: tuple[tuple[int, int], ...] = ()
+
+
 class Monitor(Protocol):
     """Where the screens get what they show. Every call returns at once and never raises."""
 
@@ -541,6 +566,17 @@ class Monitor(Protocol):
 
         Returns:
             Number of minutes by name of the source.
+        """
+        ...
+
+    def numbers(self, symbol: str) -> SymbolNumbers | None:
+        """Gives what the newest message of a symbol states beside its view.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            The numbers; None before the first message.
         """
         ...
 

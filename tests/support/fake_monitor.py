@@ -27,6 +27,7 @@ from tui_feeder.monitor import (
     IndicatorView,
     MinuteState,
     OwnedPartitionView,
+    PeakView,
     ProfileView,
     Progress,
     Rows,
@@ -35,6 +36,7 @@ from tui_feeder.monitor import (
     Snapshot,
     StreamMinute,
     StreamView,
+    SymbolNumbers,
     SymbolState,
     SymbolView,
     TakeoverView,
@@ -285,6 +287,19 @@ class FakeMonitor:
         self.calls.append(f"sources {symbol}")
         minutes = (end - start) // MINUTE_MS
         return {"REST": minutes - 3, "stream": 3} if minutes > 3 else {"stream": minutes}
+
+    def numbers(self, symbol: str) -> SymbolNumbers | None:
+        """Quantiles that rise from 1, a peak an hour ago, two corrected minutes."""
+        self.calls.append(f"numbers {symbol}")
+        if self.views[symbol].last_closed is None:
+            return None
+        minute = NOON - NOON % MINUTE_MS
+        measures = ("volume", "taker_buy_volume", "avg_trade", "trade_count")
+        return SymbolNumbers(
+            minute - MINUTE_MS, 1, {name: (1.0, 2.0, 4.5, 9.25) for name in measures},
+            PeakView(812.5, 59_800.0, minute - 60 * MINUTE_MS, "Buy"),
+            ((minute - 8 * MINUTE_MS, minute - 6 * MINUTE_MS),),
+        )  # fmt: skip
 
     def retry_gaps(self, symbol: str | None = None) -> None:
         """Note that somebody asked."""

@@ -41,7 +41,7 @@ from tui_feeder.attach.wire import (
     read_frame,
 )
 from tui_feeder.errors import RunFailure
-from tui_feeder.monitor import ROW, Event, MinuteState, ProfileView, Rows, RuleView, Snapshot
+from tui_feeder.monitor import ROW, Event, MinuteState, ProfileView, Rows, RuleView, Snapshot, SymbolNumbers
 from tui_feeder.version import __version__
 
 log = logging.getLogger(__name__)
@@ -168,6 +168,10 @@ class AttachedMonitor:
         nothing: dict[str, int] = {}
         stamp = self._state_of(symbol)
         return self._ask("sources", symbol, start, end, stamp=stamp, read=dict, none=nothing)
+
+    def numbers(self, symbol: str) -> SymbolNumbers | None:
+        """See :meth:`tui_feeder.monitor.Monitor.numbers`."""
+        return self._ask("numbers", symbol, stamp=self._state_of(symbol), read=_numbers, none=None)
 
     def listed(self) -> tuple[str, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.listed`."""
@@ -393,6 +397,10 @@ def _lines(value: list[bytes]) -> tuple[NDArray[np.float64], ...]:
 
 def _profile(value: object) -> ProfileView | None:
     return msgspec.convert(value, ProfileView)
+
+
+def _numbers(value: object) -> SymbolNumbers | None:
+    return msgspec.convert(value, SymbolNumbers)
 
 
 def _states(value: bytes) -> tuple[MinuteState, ...]:

@@ -303,6 +303,7 @@ _QUESTIONS: dict[str, Callable[..., Any]] = {
     "profile": _profile,
     "coverage": _coverage,
     "sources": _sources,
+    "numbers": lambda monitor, symbol: monitor.numbers(_name(symbol)),
     "listed": lambda monitor: monitor.listed(),
     "retry_gaps": _retry,
     "acknowledge": _acknowledge,

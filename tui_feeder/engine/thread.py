@@ -21,12 +21,13 @@ from tui_feeder.engine.core import event_loop
 from tui_feeder.engine.core.candle import MINUTE_MS, Rows
 from tui_feeder.engine.core.latency import Latency
 from tui_feeder.engine.derived.stored_reads import NO_ROWS, StoredReads
+from tui_feeder.engine.derived.symbol_numbers import symbol_numbers
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.exchanges.base import Trading
 from tui_feeder.engine.gateway_access import EngineLiveAccess
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Store, StoreError
-from tui_feeder.monitor import MinuteState, ProfileView, RuleView, Snapshot
+from tui_feeder.monitor import MinuteState, ProfileView, RuleView, Snapshot, SymbolNumbers
 
 log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
@@ -222,6 +223,11 @@ class LiveMonitor:
     def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
         """See :meth:`tui_feeder.monitor.Monitor.sources`."""
         return self._reads.sources(symbol, start, end, end)
+
+    def numbers(self, symbol: str) -> SymbolNumbers | None:
+        """See :meth:`tui_feeder.monitor.Monitor.numbers`."""
+        tracked = self._engine.tracked.get(symbol)
+        return None if tracked is None else symbol_numbers(self._engine.store, tracked.message)
 
     def acknowledge(self, number: int | None = None) -> None:
         """See :meth:`tui_feeder.monitor.Monitor.acknowledge`."""

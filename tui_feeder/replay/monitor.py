@@ -22,6 +22,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.derived.settings import analysed
 from tui_feeder.engine.derived.stored_reads import NO_ROWS, StoredReads
+from tui_feeder.engine.derived.symbol_numbers import symbol_numbers
 from tui_feeder.engine.snapshots import indicator_views
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import (
@@ -32,6 +33,7 @@ from tui_feeder.monitor import (
     ProfileView,
     RuleView,
     Snapshot,
+    SymbolNumbers,
     SymbolState,
     SymbolView,
 )
@@ -356,6 +358,11 @@ class ReplayMonitor:
     def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
         """See :meth:`tui_feeder.monitor.Monitor.sources`."""
         return self._reads.sources(symbol, start, end, self._newest.exchange_time)
+
+    def numbers(self, symbol: str) -> SymbolNumbers | None:
+        """See :meth:`tui_feeder.monitor.Monitor.numbers`."""
+        message = next((replay.message for replay in self._replays if replay.symbol == symbol), None)
+        return symbol_numbers(self._store, message)
 
     def retry_gaps(self, symbol: str | None = None) -> None:
         """Logs that a replay downloads nothing.

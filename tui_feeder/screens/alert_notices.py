@@ -6,6 +6,7 @@ from datetime import tzinfo
 from functools import partial
 
 from tui_feeder.monitor import AlertView, Snapshot
+from tui_feeder.screens.details import alert_sheet
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.popup import Choice, Popup
@@ -68,6 +69,7 @@ def alert_list(host: ScreenHost) -> Popup:
             "",
             f"{' ' if alert.acknowledged else '!'} {alert_text(alert, host.palette.zone)}",
             partial(_acknowledge, host, alert),
+            on_tab=partial(_open_sheet, host, alert),
         )
         for alert in alerts
     ]
@@ -75,8 +77,12 @@ def alert_list(host: ScreenHost) -> Popup:
         choices.insert(0, Choice("a", f"acknowledge all {waiting}", host.acknowledge_alerts))
     return Popup(
         f"Alerts, {waiting} not acknowledged", choices, widest=_WIDEST, empty="no alert went off",
-        foot=" enter acknowledges and shows the symbol, esc ",
+        foot=" enter acknowledges and shows the symbol, tab all of it, esc ",
     )  # fmt: skip
+
+
+def _open_sheet(host: ScreenHost, alert: AlertView) -> None:
+    host.open_overlay(alert_sheet(host, alert))
 
 
 def _acknowledge(host: ScreenHost, alert: AlertView) -> None:

@@ -20,6 +20,7 @@ from tui_feeder.monitor import Snapshot
 from tui_feeder.screens.export import Table
 from tui_feeder.screens.filter_input import TypedFilter
 from tui_feeder.screens.host import ScreenHost
+from tui_feeder.screens.symbol_detail import symbol_sheet
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.lines import key_line, status_line
 from tui_feeder.widgets.palette import Palette, Part, Role
@@ -140,6 +141,19 @@ class FeederScreen(Screen[None], inherit_bindings=False):
     def selected_text(self) -> str:
         """The selected line as text to copy; empty where there is none."""
         return ""
+
+    def detail(self) -> Overlay | None:
+        """Everything about what is selected, to read; None where nothing is."""
+        view = self.host.grid.view
+        return None if view is None else symbol_sheet(self.host, view.symbol)
+
+    def action_detail(self) -> None:
+        """Everything about what is selected."""
+        sheet = self.detail()
+        if sheet is None:
+            self.host.show_note("nothing is selected here")
+        else:
+            self.open_popup(sheet)
 
     def bottom(self, width: int) -> list[Part]:
         """Makes the last line: the screens, the keys of this one, help and quit; or the filter that is typed.
@@ -310,6 +324,20 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         self.close_popup()
         if isinstance(chosen, Choice):
             chosen.run()
+
+
+def detail_binding(group: str, tooltip: str = "Everything known of the symbol") -> Binding:
+    """Makes the binding of Enter.
+
+    Args:
+        group: prefix of its id.
+        tooltip: what it shows.
+
+    Returns:
+        The binding.
+    """
+    return Binding("enter", "detail", "detail", show=False, key_display="Enter", id=f"{group}.detail",
+                   tooltip=tooltip)  # fmt: skip
 
 
 def split_region(left: Panel, right: Panel, region: Region, width: int) -> dict[Widget, Region]:

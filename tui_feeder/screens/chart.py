@@ -11,7 +11,7 @@ from textual.geometry import Region, Size
 from textual.widget import Widget
 
 from tui_feeder.monitor import Snapshot, SymbolView
-from tui_feeder.screens.base import FeederScreen, split_region
+from tui_feeder.screens.base import FeederScreen, detail_binding, split_region
 from tui_feeder.screens.chart_panels import ChartPanels
 from tui_feeder.screens.export import Table, bars_table
 from tui_feeder.screens.host import ScreenHost
@@ -30,7 +30,7 @@ _PROFILE_FROM = 75
 
 
 def chart_bindings(group: str) -> tuple[Binding, ...]:
-    """Makes the bindings of timeframe and zoom.
+    """Makes the bindings of timeframe, zoom and detail.
 
     Args:
         group: prefix of their ids.
@@ -47,6 +47,7 @@ def chart_bindings(group: str) -> tuple[Binding, ...]:
                 tooltip="Wider candles"),
         Binding("minus", "zoom(-1)", "zoom", show=False, key_display="-", id=f"{group}.zoom_out",
                 tooltip="Narrower candles"),
+        detail_binding(group),
     )  # fmt: skip
 
 

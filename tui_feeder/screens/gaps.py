@@ -10,7 +10,8 @@ from textual.geometry import Region, Size
 from textual.widget import Widget
 
 from tui_feeder.monitor import DAY_MS, GapView, MinuteState, Snapshot, SymbolView
-from tui_feeder.screens.base import FeederScreen
+from tui_feeder.screens.base import FeederScreen, detail_binding
+from tui_feeder.screens.details import gap_sheet
 from tui_feeder.screens.export import Table, gaps_table
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
@@ -19,6 +20,7 @@ from tui_feeder.widgets.day_coverage import DayCoverage, paint_days
 from tui_feeder.widgets.lists import first_line, gap_reason, paint_gaps
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
+from tui_feeder.widgets.popup import Overlay
 from tui_feeder.widgets.text_line import with_place
 
 #: What the two strips of a symbol span.
@@ -38,6 +40,7 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
                 tooltip="Symbol of the coverage above"),
         Binding("right_curly_bracket", "symbols(1)", "coverage", key_display="}", id="gaps.symbols_down",
                 tooltip="below"),
+        detail_binding("gaps", "Everything about the gap, without one about the symbol"),
         Binding("r", "retry", "retry", id="gaps.retry", tooltip="Try the selected symbol again now"),
         Binding("R", "retry_all", "retry all", id="gaps.retry_all", tooltip="Try all symbols again now"),
     ]  # fmt: skip
@@ -149,6 +152,11 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
     def _selected_gap(self) -> GapView | None:
         at = self._index(self.host.snapshot)
         return self.host.snapshot.gaps[at] if at >= 0 else None
+
+    def detail(self) -> Overlay | None:
+        """See :meth:`tui_feeder.screens.base.FeederScreen.detail`."""
+        gap = self._selected_gap()
+        return super().detail() if gap is None else gap_sheet(self.host, gap)
 
     def selected_text(self) -> str:
         """The selected gap."""

@@ -110,6 +110,14 @@ class ScreenHost(Protocol):
         """
         ...
 
+    def copy(self, text: str) -> None:
+        """Copies a text to the terminal's clipboard.
+
+        Args:
+            text: one line or several.
+        """
+        ...
+
     def close_overlay(self, overlay: Overlay) -> None:
         """Takes something away that lies over the screen in front, if it still does.
 

@@ -10,7 +10,8 @@ from textual.geometry import Region, Size
 from textual.widget import Widget
 
 from tui_feeder.monitor import Event, Snapshot
-from tui_feeder.screens.base import FeederScreen
+from tui_feeder.screens.base import FeederScreen, detail_binding
+from tui_feeder.screens.details import event_sheet
 from tui_feeder.screens.export import Table, events_table
 from tui_feeder.screens.filter_input import FilterInput
 from tui_feeder.screens.host import ScreenHost
@@ -19,6 +20,7 @@ from tui_feeder.widgets.lists import paint_events
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.pattern import matching
+from tui_feeder.widgets.popup import Overlay
 from tui_feeder.widgets.text_line import with_place
 
 _SHOWN = (
@@ -43,6 +45,7 @@ class LogScreen(FeederScreen, inherit_bindings=False):
                 tooltip="The oldest"),
         Binding("end", f"scroll(-{_FIRST})", "follow", key_display="End", id="log.follow",
                 tooltip="The newest, and follow"),
+        detail_binding("log", "The newest line in sight in full; then ← → turn to others"),
         Binding("slash", "filter", "filter", key_display="/", id="log.filter",
                 tooltip="Lines whose symbol or text matches"),
         Binding("o", "only", "only", id="log.only", tooltip="Only the selected symbol, or all"),
@@ -106,6 +109,11 @@ class LogScreen(FeederScreen, inherit_bindings=False):
     @property
     def _height(self) -> int:
         return self.app.size.height - 3
+
+    def detail(self) -> Overlay | None:
+        """See :meth:`tui_feeder.screens.base.FeederScreen.detail`; of the newest line in sight."""
+        events = self._events(self.host.snapshot)
+        return event_sheet(self.host, events, len(events) - 1 - self._above) if events else None
 
     def selected_text(self) -> str:
         """The newest line in sight."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from tui_feeder.monitor import (
@@ -22,10 +22,12 @@ from tui_feeder.scanner.measures import (
     timeframe_of,
     value_position,
 )
+from tui_feeder.screens.details import value_sheet
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Glyphs, Part, Role
-from tui_feeder.widgets.popup import Choice, Popup, Sheet
+from tui_feeder.widgets.popup import Choice, Popup
+from tui_feeder.widgets.sheet import Sheet
 
 #: Minutes by source in ``[start, end)`` as of the last closed minute.
 Sources = Callable[[int, int, int | None], Mapping[str, int]]
@@ -76,7 +78,7 @@ def origins_sheet(host: ScreenHost) -> Sheet:
         rows += _minutes(now, host.timeframe, sources)
         return rows
 
-    return Sheet(f"Where the values of {symbol} come from", lines)
+    return Sheet(f"Where the values of {symbol} come from", lines, indent=_NAME + _VALUE + 1, copy=host.copy)
 
 
 def _line(name: str, value: str, text: str, role: Role = Role.STRONG, mark: str = "") -> list[Part]:
@@ -219,20 +221,23 @@ def _counted(name: str, wanted: int, found: Mapping[str, int]) -> list[Part]:
     return _line(name, f"{there:,}/{wanted:,} min", f"from {text}" if found else text, mark=lacking)
 
 
-def configuration_list(values: Sequence[ConfiguredValue], show_note: Callable[[str, float], None]) -> Popup:
-    """Lists every value in force with its origin; a chosen one is shown in full.
+def configuration_list(host: ScreenHost) -> Popup:
+    """Lists every value in force with its origin; Enter opens a sheet of one.
 
     Args:
-        values: the values.
-        show_note: shows a text for some seconds.
+        host: the app.
 
     Returns:
         The list.
     """
+
+    def open_sheet(value: ConfiguredValue) -> None:
+        host.open_overlay(value_sheet(host, value))
+
     choices = [
         Choice(cells.fit(_short(value.origin), _ORIGIN).rstrip(), f"{value.key} = {value.value}",
-               partial(show_note, f"{value.key} = {value.value} ({value.origin})", 10.0))
-        for value in values
+               partial(open_sheet, value))
+        for value in host.configuration
     ]  # fmt: skip
     return Popup("Configuration", choices, searched=True)
 

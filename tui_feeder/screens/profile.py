@@ -11,7 +11,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_feeder.monitor import DAY_MS, ProfileView, Snapshot, SymbolView
-from tui_feeder.screens.base import FeederScreen
+from tui_feeder.screens.base import FeederScreen, detail_binding
 from tui_feeder.screens.export import Table
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
@@ -41,6 +41,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
                 tooltip="A day later"),
         Binding("end,escape", "days(-100000)", "today", show=False, key_display="End", id="profile.today",
                 tooltip="Today"),
+        detail_binding("profile"),
         Binding("up", "move(-1)", "symbol", key_display="↑", id="profile.up", tooltip="Symbol above"),
         Binding("down", "move(1)", "symbol", key_display="↓", id="profile.down", tooltip="Symbol below"),
     ]  # fmt: skip

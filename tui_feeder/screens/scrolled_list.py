@@ -11,14 +11,18 @@ from textual.geometry import Region, Size
 from textual.widget import Widget
 
 from tui_feeder.monitor import Snapshot
-from tui_feeder.screens.base import FeederScreen
+from tui_feeder.screens.base import FeederScreen, detail_binding
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
+from tui_feeder.widgets.popup import Overlay
+from tui_feeder.widgets.sheet import Sheet
 from tui_feeder.widgets.text_line import with_place
 
 _AGE_SECONDS = 0.95  # ages that change with every frame are of no use
+#: Cells of the rules on the sheet of all lines, and by which those that do not fit are set in.
+_SHEET, _INDENT = 92, 14
 
 
 def scroll_bindings(screen: str) -> list[BindingType]:
@@ -31,6 +35,7 @@ def scroll_bindings(screen: str) -> list[BindingType]:
         The bindings.
     """
     return [
+        detail_binding(screen, "All of it with nothing cut, to read and to copy"),
         Binding("up", "scroll(-1)", "scroll", key_display="↑", id=f"{screen}.up", tooltip="Up"),
         Binding("down", "scroll(1)", "scroll", key_display="↓", id=f"{screen}.down", tooltip="Down"),
         Binding("pageup", "scroll(-10)", "page", show=False, key_display="PgUp", id=f"{screen}.page_up",
@@ -51,6 +56,7 @@ class ScrolledListScreen(FeederScreen, inherit_bindings=False):
     def __init__(self, host: ScreenHost, name: str) -> None:
         super().__init__(host)
         self._list = Panel(id=name)
+        self._title = name.capitalize()
         self._top = 0
         self._painted_at = -math.inf  # local seconds
         self._painted: object = None
@@ -93,6 +99,15 @@ class ScrolledListScreen(FeederScreen, inherit_bindings=False):
             blank = with_place([("  arrows scroll", Role.MUTED)], place, width, self.palette)
         self._list.show(shown + [blank] * (height - len(shown)))
         self._painted_at, self._painted = snapshot.taken_at, (self._top, id(self.palette))
+
+    def detail(self) -> Overlay | None:
+        """See :meth:`tui_feeder.screens.base.FeederScreen.detail`; of everything on the screen."""
+        width = min(_SHEET, self.app.size.width - 8)
+
+        def lines() -> list[list[Part]]:
+            return self.lines(self.host.snapshot, width, 1)
+
+        return Sheet(self._title, lines, indent=_INDENT, copy=self.host.copy)
 
     def action_scroll(self, lines: int) -> None:
         """Further up or down."""

@@ -20,7 +20,6 @@ from tui_feeder.widgets.text_line import TextLine
 
 _WIDEST, _MOST_ROWS = 64, 14
 _LABEL = 7  # cells before a paragraph
-_WIDEST_SHEET = 100
 
 
 class Overlay(Protocol):
@@ -271,40 +270,3 @@ class Prompt:
         below: Part = (self._fault, Role.WARN) if self._fault else (self._hint, Role.MUTED)
         lines = [palette.strip(line, inside), palette.strip([below], inside)]
         return framed(self.title, lines[: max(1, height - 2)], " enter, esc ", width, palette)[:height]
-
-
-class Sheet:
-    """Lines to read; the arrows move them, any other key closes them.
-
-    Args:
-        title: in the frame.
-        lines: made for every painting, so that ages in them are current.
-    """
-
-    def __init__(self, title: str, lines: Callable[[], Sequence[Sequence[Part]]]) -> None:
-        self.title = title
-        self._lines = lines
-        self._top = 0
-
-    def press(self, key: str, character: str | None) -> Choice | bool:
-        """See :meth:`Overlay.press`; scrolls or closes."""
-        step = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10}.get(key)
-        if step is not None:
-            self._top = max(0, self._top + step)
-        return step is not None
-
-    def region(self, size: Size) -> Region:
-        """See :meth:`Overlay.region`; as wide as there is room and as high as its lines."""
-        width = min(_WIDEST_SHEET, size.width - 4)
-        height = min(len(self._lines()) + 2, size.height - 5)
-        return Region((size.width - width) // 2, 2, width, height)
-
-    def paint(self, width: int, height: int, palette: Palette) -> list[Strip]:
-        """See :meth:`Overlay.paint`."""
-        lines, rows = self._lines(), height - 2
-        self._top = min(self._top, max(0, len(lines) - rows))
-        shown = [palette.strip(parts, width - 4) for parts in lines[self._top : self._top + rows]]
-        shown += [palette.strip([], width - 4)] * (rows - len(shown))
-        more = len(lines) - rows - self._top
-        foot = f" {more} more below, esc " if more > 0 else " esc "
-        return framed(self.title, shown, foot, width, palette)

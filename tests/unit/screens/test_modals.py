@@ -89,8 +89,9 @@ async def test_the_configuration_is_searched_and_a_value_told_with_its_origin() 
         assert 'config.toml:3  application.symbols = ["BTCUSDT"]' in text
         assert "--kafka" in text
         await pilot.press(*"symb", "enter")
-        line = (await settled(pilot))[-1]
-        assert 'application.symbols = ["BTCUSDT"] (file /home/somebody/config.toml:3)' in line
+        text = words(await settled(pilot))
+        assert 'value ["BTCUSDT"]' in text
+        assert "from file /home/somebody/config.toml:3" in text
 
 
 async def test_where_no_configuration_is_known_there_is_no_key_for_it() -> None:

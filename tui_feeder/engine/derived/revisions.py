@@ -47,6 +47,17 @@ class Revisions:
         """
         return sum(minute in level for level in self._levels)
 
+    def newest(self, count: int) -> list[tuple[int, int]]:
+        """Lists the corrected stretches of minutes.
+
+        Args:
+            count: how many at most.
+
+        Returns:
+            Start and exclusive end of each, ms, the newest first.
+        """
+        return list(self._levels[0])[: -count - 1 : -1] if self._levels else []
+
     def since_then(self, minute: int) -> int:
         """Gives the revision of a bar: how many corrections reached its last minute or anything later.
 
