@@ -11,7 +11,7 @@ import sys
 import time
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import confluent_kafka
@@ -20,9 +20,12 @@ from cluster_child import PARTITIONS, TOPICS, Publishing, symbols
 from feed import until
 from msgspec.structs import replace
 from services import Kafka as Broker
+from services import Service
+from starting import running
 from stores import minute
 
 from tui_feeder.config import Kafka
+from tui_feeder.engine.cluster import producer
 from tui_feeder.engine.cluster.partition_publisher import Checkpoint
 from tui_feeder.engine.cluster.partitions import partition_of
 from tui_feeder.engine.cluster.producer import PartitionProducer, read_states
@@ -176,6 +179,46 @@ async def test_without_the_groups_word_nothing_is_published(kafka: Broker, tmp_p
         made.holds = True
         await until(lambda: caught_up(made), 20)
     assert await asyncio.to_thread(committed, kafka, "ta_data") == each_once(1)
+
+
+def last_stable(broker: Broker, partition: int) -> int:
+    """The offset up to which the data of a partition is decided: committed, or aborted."""
+    consumer = confluent_kafka.Consumer(
+        {"bootstrap.servers": broker.servers, "group.id": "judge", "isolation.level": "read_committed"}
+    )
+    end: int = consumer.get_watermark_offsets(confluent_kafka.TopicPartition("ta_data", partition), 10)[1]
+    consumer.close()
+    return end
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[Service]:
+    """A broker that looks often for transactions that take too long."""
+    more = "transaction.abort.timed.out.transaction.cleanup.interval.ms=200"
+    yield from running(Broker(tmp_path / "kafka", more=more))
+
+
+@pytest.mark.timeout(120)
+async def test_a_transaction_that_takes_too_long_is_made_again(
+    impatient: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producer, "_TRANSACTION_SECONDS", 2.0)
+    symbol, partition = SYMBOLS[0], partition_of(SYMBOLS[0].encode(), PARTITIONS)
+    await make_topics(impatient)
+    async with publishing(impatient, tmp_path / "a") as made:
+        made.publisher.own(range(PARTITIONS))
+        await until(lambda: len(made.taken) == PARTITIONS, 20)
+        await made.minute(0, [symbol], checkpoint=False)
+        # It is sent, and waits for a checkpoint; now the group does not answer.
+        await until(lambda: made.publisher._read["data"] == 1 and made.publisher._ahead == 0, 20)
+        made.holds = False
+        await until(lambda: last_stable(impatient, partition) > 0, 20)  # the broker has aborted it
+        made.holds = True
+        await until(lambda: made.fenced == [partition], 20)
+        made.publisher.take_again(partition)  # as the worker does once the group has answered
+        await made.minute(1, [symbol])
+        await until(lambda: caught_up(made), 20)
+    assert await asyncio.to_thread(committed, impatient, "ta_data") == each_once(2, [symbol])
 
 
 @pytest.mark.timeout(180)

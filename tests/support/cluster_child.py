@@ -62,7 +62,7 @@ class Publishing:
         self.taken.append(taken)
         self.publisher.open(taken.partition, {})
 
-    async def minute(self, number: int, of: list[str], revision: int = 0) -> None:
+    async def minute(self, number: int, of: list[str], revision: int = 0, checkpoint: bool = True) -> None:
         """A minute of each symbol with its bar; returns once they are committed."""
         at = minute(number)
         stored = []
@@ -72,7 +72,7 @@ class Publishing:
             bar = OutgoingMessage("candles", symbol, at + MINUTE_MS - 1, payload)
             candle = candle_of(at, Source.STREAM)
             stored.append(self.store.append(symbol, candle, Source.STREAM, payload=payload, more=[bar]))
-            if symbol not in self._checkpointed:
+            if checkpoint and symbol not in self._checkpointed:
                 self._checkpointed.add(symbol)
                 self.publisher.checkpoint(symbol, Checkpoint(at, zlib.crc32(payload), at, b"the first"))
         for one in stored:
