@@ -51,6 +51,8 @@ from services import Kafka as Broker
 from services import Unavailable
 
 PARTITIONS = 32
+#: All feeders share the request limit of one address: EMAs of short periods need fewer bars to begin with.
+SETTINGS = {"TECHNICAL_ANALYSIS__EMA_PERIODS": "5,9"}
 #: Seconds after a minute's messages at which a worker is disturbed: shortly before the next minute ends.
 BEFORE_THE_NEXT = 54.0
 PAUSE_SECONDS = 40.0
@@ -66,7 +68,7 @@ def invented(count: int) -> list[str]:
 
 @contextlib.contextmanager
 def running(
-    scratch: Path, symbols: Sequence[str], settings: dict[str, str], topics: Sequence[str] = TOPICS_OF_BOTH
+    scratch: Path, symbols: Sequence[str], topics: Sequence[str] = TOPICS_OF_BOTH
 ) -> Iterator[ClusterRun]:
     """A broker, an exchange at a market's speed at ten in the morning, and no feeder yet."""
     today = int(datetime.now(UTC).replace(hour=10, minute=0, second=0, microsecond=0).timestamp() * 1000)
@@ -77,7 +79,7 @@ def running(
             launch_blocking(symbols=symbols, start_ms=today) as exchange,
             cluster_run(broker, exchange, scratch, symbols, PARTITIONS, topics) as run,
         ):
-            run.settings = settings
+            run.settings = SETTINGS
             yield run
     finally:
         broker.kill()
@@ -117,7 +119,7 @@ def refused(worker: Feeder) -> int:
 def takeover(scratch: Path, given: argparse.Namespace) -> list[Figure]:
     """A worker is killed, one stopped, one paused."""
     names = [f"w{n}" for n in range(given.workers)]
-    with running(scratch, invented(given.symbols), {}) as run:
+    with running(scratch, invented(given.symbols)) as run:
         begun = time.monotonic()
         run.start_undisturbed()
         run.have(*names)
@@ -168,7 +170,7 @@ def kills(scratch: Path, given: argparse.Namespace) -> list[Figure]:
     """Workers are killed at random, one after the other, and started again."""
     names = [f"w{n}" for n in range(given.workers)]
     draw = random.Random(16)
-    with running(scratch, invented(given.symbols), {}) as run:
+    with running(scratch, invented(given.symbols)) as run:
         run.start_undisturbed()
         run.have(*names)
         took = []
@@ -187,7 +189,7 @@ def kills(scratch: Path, given: argparse.Namespace) -> list[Figure]:
 def cost(scratch: Path, given: argparse.Namespace) -> list[Figure]:
     """Processor time of one feeder, and of clusters beside it."""
     topics = ["one_data", *(f"c{count}_data" for count in CLUSTERS)]
-    with running(scratch, invented(given.symbols), {}, topics) as run:
+    with running(scratch, invented(given.symbols), topics) as run:
         run.start_undisturbed()
         clusters: dict[int, list[Feeder]] = {}
         for count in CLUSTERS:

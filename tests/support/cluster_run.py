@@ -234,7 +234,7 @@ class ClusterRun:
             if not self.worker(name).alive:
                 self.worker(name).start()
         self.wait_for_assignment(*names)
-        self.wait_for_minutes(1, 60 + 2 * self.minute_seconds)
+        self.wait_for_minutes(1, 60 + 3 * self.minute_seconds)
         given = assign(names, self.partitions)
         wait_until(
             lambda: all(self.published_by(name) == set(given[name]) & self.reader.positions().keys()
@@ -262,7 +262,7 @@ class ClusterRun:
             return [f"{topic} {symbol}" for topic in topics for symbol in self.symbols
                     if self.reader.newest(topic, symbol) < max(1, now + count * MINUTE_MS)]  # fmt: skip
 
-        wait_until(lambda: not behind(), seconds, lambda: f"{behind()} lack minutes\n{self.logs()}")
+        wait_until(lambda: not behind(), seconds, lambda: f"{behind()[:9]} lack minutes\n{self.logs()}")
 
     def published_by(self, name: str) -> set[int]:
         """The partitions in which a worker has published last."""

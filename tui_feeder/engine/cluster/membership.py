@@ -22,14 +22,15 @@ from tui_feeder.engine.sinks.thread import TICK, SessionSink, SinkError
 
 #: After so many seconds without a heartbeat the group gives a worker's partitions to others.
 SESSION_SECONDS = 6.0
-_HEARTBEAT_SECONDS = 2.0
+HEARTBEAT_SECONDS = 2.0
 #: Members have so long to join again when the group changes.
 _REBALANCE_SECONDS = 10.0
 _REQUEST_SECONDS = 15.0
 #: The consumer has no records to give: it is asked now and then for what went wrong.
 _LOOK_MS = 500
 _END_SECONDS = 2.0
-_DESCRIBE_SECONDS, _SOON_SECONDS = 30.0, 0.5
+#: The group is described so often, and so long after a change.
+DESCRIBE_SECONDS, _SOON_SECONDS = 30.0, 0.5
 _NEVER_MS = (1 << 31) - 1
 
 
@@ -122,7 +123,7 @@ class Membership(SessionSink):
             group_id=self.group,
             partition_assignment_strategy=(assignor,),
             session_timeout_ms=int(SESSION_SECONDS * 1000),
-            heartbeat_interval_ms=int(_HEARTBEAT_SECONDS * 1000),
+            heartbeat_interval_ms=int(HEARTBEAT_SECONDS * 1000),
             rebalance_timeout_ms=int(_REBALANCE_SECONDS * 1000),
             request_timeout_ms=int(_REQUEST_SECONDS * 1000),
             max_poll_interval_ms=_NEVER_MS,
@@ -177,7 +178,7 @@ class Membership(SessionSink):
                     self.members = description.members
                     self._news.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_DESCRIBE_SECONDS):
+                async with asyncio.timeout(DESCRIBE_SECONDS):
                     await self._news.wait()
                 await asyncio.sleep(_SOON_SECONDS)  # others may not have their answers yet
 
