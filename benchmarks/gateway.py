@@ -1,15 +1,14 @@
 """The gateway under load: requests a second beside aiohttp answering the same bytes from memory.
 
-    python -m benchmarks.gateway [--seconds 3] [--symbols 50]
+    python -m benchmarks.gateway [--json] [--check]
 
-An embedded exchange, a feeder and its gateway run as processes of their own. Twenty clients poll all symbols;
-the figures of both servers are taken in turns in the same run. Also: what the polling costs the exchange, and
-how late the engine's loop wakes meanwhile.
+An embedded exchange, a feeder and its gateway run as processes of their own. Twenty clients poll fifty
+symbols; the figures of both servers are taken in turns in the same run. Also: what the polling costs the
+exchange, and how late the engine's loop wakes meanwhile.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -20,33 +19,19 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 from urllib.request import urlopen
 
-from aiohttp import web
-
+from benchmarks._report import Figure, report
 from benchmarks._watching import children, cpu
 
 _CLIENTS = 20
 _ROUNDS = 3
-_LIMITS = (1_500, 1)
-
-
-async def _memory(folder: Path, port: int) -> None:
-    """Answer with the bytes of files, by the path that is asked for: as little code as aiohttp allows."""
-    bodies = await asyncio.to_thread(
-        lambda: {unquote(path.name): path.read_bytes() for path in folder.iterdir()}
-    )
-
-    async def answer(request: web.Request) -> web.Response:
-        return web.Response(body=bodies[request.path_qs], content_type="application/json")
-
-    app = web.Application()
-    app.add_routes([web.get("/fapi/v1/klines", answer)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    await asyncio.Event().wait()
+_SYMBOLS = 50
+_SECONDS = 3.0
+_QUIET_SECONDS = 20.0
+#: Rows of an answer, and the least ratio of requests a second.
+_LIMITS = {1_500: 0.5, 1: 0.6}
 
 
 async def _ask(port: int, paths: list[str], until: float, took: list[float]) -> None:
@@ -77,7 +62,7 @@ async def _load(port: int, paths: list[str], seconds: float) -> tuple[float, flo
 
 
 @contextlib.contextmanager
-def _process(*arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def process(*arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as file:
         process = subprocess.Popen([sys.executable, *arguments], stdout=file, stderr=file)
     try:
@@ -92,7 +77,7 @@ def _get(url: str) -> bytes:
         return bytes(answer.read())
 
 
-def _wait_for(url: str, seconds: float = 90.0) -> bytes:
+def wait_for(url: str, seconds: float = 240.0) -> bytes:
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -119,18 +104,16 @@ def _quantile(before: list[tuple[float, float]], after: list[tuple[float, float]
     return next(bound for bound, count in counts if count >= q * total) if total else 0.0
 
 
-async def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--symbols", type=int, default=50)
-    parser.add_argument("--memory", nargs=2)
-    options = parser.parse_args()
-    if options.memory:
-        await _memory(Path(options.memory[0]), int(options.memory[1]))
-        return
-    names = ["BTCUSDT", "ETHUSDT", *(f"C{n}USDT" for n in range(options.symbols - 2))]
+def _requests(counts: Path) -> dict[str, int]:
+    found: dict[str, int] = json.loads(counts.read_text())
+    return found
+
+
+async def _measured() -> list[Figure]:
+    names = ["BTCUSDT", "ETHUSDT", *(f"C{n}USDT" for n in range(_SYMBOLS - 2))]
+    figures: list[Figure] = []
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, contextlib.ExitStack() as stack:
-        home = Path(folder)
+        home, counts = Path(folder), Path(folder) / "counts"
         config = home / "config.toml"
         sim, health, port, memory = 18200, 18201, 18202, 18203
         config.write_text(
@@ -140,25 +123,16 @@ async def main() -> None:
             f'archive_url = "http://127.0.0.1:{sim}"\n[service]\nsocket = "{home / "s"}"\n'
             f"[gateway]\nenabled = true\nport = {port}\nclient_requests_per_minute = 0\n"
         )
-        stack.enter_context(
-            _process(
-                "-m",
-                "tui_feeder",
-                "simulate",
-                "--port",
-                str(sim),
-                "--symbols",
-                ",".join(names),
-                log=home / "sim.log",
-            )
-        )
-        _wait_for(f"http://127.0.0.1:{sim}/fapi/v1/ping")
+        helpers = "benchmarks._gateway_helpers"
+        exchange = ("exchange", str(sim), "1", str(counts), ",".join(names))
+        stack.enter_context(process("-m", helpers, *exchange, log=home / "sim.log"))
+        wait_for(f"http://127.0.0.1:{sim}/fapi/v1/ping")
         feeder = stack.enter_context(
-            _process("-m", "tui_feeder", "-c", str(config), "--no-ui", log=home / "feeder.log")
+            process("-m", "tui_feeder", "-c", str(config), "--no-ui", log=home / "feeder.log")
         )
         base = f"http://127.0.0.1:{port}/fapi/v1/klines?interval=1m"
         for name in names:
-            _wait_for(f"{base}&symbol={name}&limit=1500")
+            wait_for(f"{base}&symbol={name}&limit=1500")
         bodies = home / "bodies"
         bodies.mkdir()
         paths = {
@@ -167,16 +141,15 @@ async def main() -> None:
         }
         for path in (path for some in paths.values() for path in some):
             (bodies / quote(path, safe="")).write_bytes(_get(f"http://127.0.0.1:{port}{path}"))
-        log = home / "memory.log"
         server = stack.enter_context(
-            _process("-m", "benchmarks.gateway", "--memory", str(bodies), str(memory), log=log)
+            process("-m", helpers, "memory", str(memory), str(bodies), log=home / "memory.log")
         )
-        _wait_for(f"http://127.0.0.1:{memory}{paths[1][0]}")
-        requests = int(_metric(health, 'feeder_events_total{event="rest_requests"}'))
+        wait_for(f"http://127.0.0.1:{memory}{paths[1][0]}")
         _, quiet_before = _lag(health)
-        await asyncio.sleep(5)
+        await asyncio.sleep(_QUIET_SECONDS)
         _, quiet = _lag(health)
-        for limit in _LIMITS:
+        before = _requests(counts)
+        for limit, least in _LIMITS.items():
             pids = {"memory": server.pid, "gateway": children(feeder.pid)[0]}
             ports = {"memory": memory, "gateway": port}
             rates: dict[str, list[float]] = {"memory": [], "gateway": []}
@@ -184,35 +157,36 @@ async def main() -> None:
             slowest: list[float] = []
             for _ in range(_ROUNDS):
                 for name, pid in pids.items():
-                    before = cpu(pid)
-                    rate, p99 = await _load(ports[name], paths[limit], options.seconds)
+                    used = cpu(pid)
+                    rate, p99 = await _load(ports[name], paths[limit], _SECONDS)
                     rates[name].append(rate)
-                    costs[name].append((cpu(pid) - before) / (rate * options.seconds) * 1e6)
+                    costs[name].append((cpu(pid) - used) / (rate * _SECONDS) * 1e6)
                     if name == "gateway":
                         slowest.append(p99)
-            for what, found, unit in (("rate", rates, "requests/s"), ("CPU", costs, "us a request")):
-                pairs = zip(found["gateway"], found["memory"], strict=True)
-                ratio = statistics.median(g / m if what == "rate" else m / g for g, m in pairs)
-                mine, theirs = statistics.median(found["gateway"]), statistics.median(found["memory"])
-                print(
-                    f"limit={limit}: {mine:,.0f} {unit}, aiohttp from memory {theirs:,.0f}, ratio {ratio:.2f}"
-                )
-            print(f"limit={limit}: p99 {statistics.median(slowest):.1f} ms")
+            what = f"limit={limit}:"
+            rate = statistics.median(rates["gateway"])
+            ratio = statistics.median(
+                mine / theirs for mine, theirs in zip(rates["gateway"], rates["memory"], strict=True)
+            )
+            figures += [
+                Figure(f"{what} requests", rate, "1/s"),
+                Figure(f"{what} aiohttp from memory", statistics.median(rates["memory"]), "1/s"),
+                Figure(f"{what} the gateway / from memory", ratio, "ratio", at_least=least),
+                Figure(f"{what} CPU of a request", statistics.median(costs["gateway"]), "us"),
+                Figure(f"{what} CPU of one from memory", statistics.median(costs["memory"]), "us"),
+                Figure(f"{what} p99 of an answer", statistics.median(slowest), "ms"),
+            ]
         _, loaded = _lag(health)
-        print(
-            f"engine loop lag p99: {_quantile(quiet_before, quiet, 0.99) * 1000:g} ms quiet, "
-            f"{_quantile(quiet, loaded, 0.99) * 1000:g} ms under load"
-        )
-        asked = int(_metric(health, 'feeder_events_total{event="rest_requests"}')) - requests
-        print(f"requests of the feeder to the exchange meanwhile: {asked} (its clock and listings)")
-
-
-def _metric(port: int, name: str) -> float:
-    for line in _get(f"http://127.0.0.1:{port}/metrics").decode().splitlines():
-        if line.startswith(name):
-            return float(line.rpartition(" ")[2])
-    return 0.0
+        after = _requests(counts)
+        asked = sum(after[kind] - before.get(kind, 0) for kind in after if "klines" in kind)
+        lags = _quantile(quiet_before, quiet, 0.99) * 1000, _quantile(quiet, loaded, 0.99) * 1000
+        figures += [
+            Figure("requests for candles the polling caused", asked, "requests", at_most=0),
+            Figure("engine's loop lag p99, quiet", lags[0], "ms"),
+            Figure("engine's loop lag p99, while polled", lags[1], "ms", at_most=2 * max(lags[0], 5.0)),
+        ]
+    return figures
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    report("gateway", lambda: asyncio.run(_measured()))

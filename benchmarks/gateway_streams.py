@@ -1,31 +1,38 @@
 """The gateway's streams and its seamless subscription under load.
 
-    python -m benchmarks.gateway_streams [--clients 100] [--streams 50] [--seconds 60]
+    python -m benchmarks.gateway_streams [--json] [--check]
 
 Ten times as fast as a market: an exchange, a feeder and its gateway as processes of their own. A hundred
-clients subscribe to fifty streams each; one of them stops reading for a third of the time, one for ever. A
-closing frame must come once and in order to all but the last. Then a subscription of all symbols since three
-days ago is read as fast as it comes, beside the store's own read of the same minutes.
+clients subscribe to fifty streams each; one of them stops reading for a minute, one for ever. A closing frame
+must come once and in order to all but the last. Then a subscription of all symbols since three days ago is
+read as fast as it comes, beside the store's own read of the same minutes, and one that is ended and goes on
+ten times at random.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import json
+import random
 import socket
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+from benchmarks._report import Figure, report
 from benchmarks._watching import children, cpu
-from benchmarks.gateway import _process, _wait_for
+from benchmarks.gateway import process, wait_for
 from tui_feeder import follow_sync, open_store
 from tui_feeder.engine.core.candle import MINUTE_MS, to_candles
+from tui_feeder.engine.storage.store import Store
 
 _SIM, _PORT = 18_300, 18_301
+_URL = f"http://127.0.0.1:{_PORT}"
+_SPEED = 10.0
+_CLIENTS, _STREAMS = 100, 50
+_STOPPED_SECONDS = 60.0
+_RESUMES = 10
 
 
 class _Client:
@@ -69,23 +76,20 @@ def _resident(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
-async def _streams(pid: int, names: list[str], count: int, seconds: float) -> None:
-    clients = [_Client() for _ in range(count)]
+async def _streams(pid: int, names: list[str]) -> list[Figure]:
+    clients = [_Client() for _ in range(_CLIENTS)]
     tasks = [asyncio.create_task(client.run(names)) for client in clients]
     await asyncio.sleep(5)
     began, before, memory = time.monotonic(), cpu(pid), _resident(pid)
     clients[0].paused.clear()
     clients[1].paused.clear()
-    await asyncio.sleep(seconds / 3)
+    await asyncio.sleep(_STOPPED_SECONDS)
     clients[0].paused.set()
-    await asyncio.sleep(seconds * 2 / 3)
-    used = (cpu(pid) - before) / (time.monotonic() - began)
+    await asyncio.sleep(_STOPPED_SECONDS)
+    seconds = time.monotonic() - began
+    used = (cpu(pid) - before) / seconds
     frames = sum(client.frames for client in clients)
-    print(
-        f"{count} clients x {len(names)} streams: {used * 100:.0f} % of a core, {used / count * 100:.2f} % a "
-        f"client, {frames / seconds:,.0f} frames/s, memory {memory:.0f} to {_resident(pid):.0f} MB"
-    )
-    wrong = late = 0
+    wrong = lacking = 0
     reference = {name: max((c.closed.get(name, []) for c in clients[2:]), key=len) for name in names}
     for n, client in enumerate(clients):
         if n == 1:
@@ -93,48 +97,87 @@ async def _streams(pid: int, names: list[str], count: int, seconds: float) -> No
         for name in names:
             got = client.closed.get(name, [])
             wrong += got != list(range(got[0], got[0] + len(got) * MINUTE_MS, MINUTE_MS)) if got else 0
-            late += max(0, len(reference[name]) - len(got) - 1)
+            lacking += max(0, len(reference[name]) - len(got) - 1)
     closes = sum(map(len, reference.values()))
-    print(
-        f"closing frames of a client: {closes}; out of order or twice: {wrong}; not there at the end: {late}"
-    )
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    what = f"{_CLIENTS} clients of {len(names)} streams:"
+    return [
+        Figure(f"{what} CPU of one core", used * 100, "%"),
+        Figure(f"{what} CPU a client", used / _CLIENTS * 100, "%"),
+        Figure(f"{what} frames", frames / seconds, "1/s"),
+        Figure(f"{what} closing frames of a client", closes, "frames", at_least=len(names)),
+        Figure(f"{what} streams with one twice or out of order", wrong, "streams", at_most=0),
+        Figure(f"{what} closing frames lacking at the end", lacking, "frames", at_most=0),
+        Figure(f"{what} memory added", _resident(pid) - memory, "MB", at_most=100),
+    ]
 
 
-def _catch_up(store: Path, names: list[str]) -> None:
+def _catch_up(store: Path, names: list[str]) -> list[Figure]:
     with open_store(store) as opened:
         first = int(opened.candles(names[0], "1m")["open_time"][0])
         began = time.perf_counter()
         count = sum(len(opened.candles(name, "1m")) for name in names)
         read = count / (time.perf_counter() - began)
     began, got = time.perf_counter(), 0
-    for _ in follow_sync(names, "1m", since=first, url=f"http://127.0.0.1:{_PORT}"):
+    for _ in follow_sync(names, "1m", since=first, url=_URL):
         got += 1
         if got == count:
             break
     rate = got / (time.perf_counter() - began)
-    from tui_feeder.engine.storage.store import Store
+    with contextlib.closing(Store(store, read_only=True)) as stored:
+        began = time.perf_counter()
+        made = sum(len(to_candles(stored.read(name, 0, 1 << 60))) for name in names)
+        objects = made / (time.perf_counter() - began)
+    return [
+        Figure("catching up: bars", rate, "1/s", at_least=200_000),
+        Figure("catching up: the store's own read", read, "1/s"),
+        Figure("catching up: the same as candles", objects, "1/s"),
+        Figure("catching up: bars / the store's candles", rate / objects, "ratio", at_least=0.3),
+    ]
 
-    opened_store = Store(store, read_only=True)
-    began = time.perf_counter()
-    made = sum(len(to_candles(opened_store.read(name, 0, 1 << 60))) for name in names)
-    objects = made / (time.perf_counter() - began)
-    opened_store.close()
-    print(
-        f"catching up: {rate:,.0f} bars/s; the store's own read {read:,.0f} (ratio {rate / read:.2f}), "
-        f"as candles {objects:,.0f} (ratio {rate / objects:.2f})"
-    )
+
+def _resumed(store: Path, names: list[str], since: int) -> list[Figure]:
+    """A reader since three days ago that is ended and goes on with its cursor, at random moments."""
+    moments = random.Random(1)
+    got: dict[tuple[str, int], list[int]] = {}
+    last: dict[str, int] = {}
+    cursor: int | str = since
+    twice = disordered = 0
+    for n in range(_RESUMES + 1):
+        reader = follow_sync(names, "1m", since=cursor, url=_URL)
+        # In the midst of history, then among live bars.
+        wanted = moments.randrange(1, 40_000) if n < _RESUMES // 2 else moments.randrange(1, 400)
+        if n == _RESUMES // 2:
+            with open_store(store) as opened:
+                wanted = sum(len(opened.candles(name, "1m")) for name in names) - len(got)
+        for count, candle in enumerate(reader, 1):
+            revisions = got.setdefault((candle.symbol, candle.open_time), [])
+            twice += candle.revision in revisions
+            if not revisions:
+                disordered += candle.open_time <= last.get(candle.symbol, 0)
+                last[candle.symbol] = candle.open_time
+            revisions.append(candle.revision)
+            if count == wanted:
+                break
+        assert reader.cursor is not None
+        cursor = reader.cursor
+    lacking = 0
+    for name in names:
+        times = sorted(at for symbol, at in got if symbol == name)
+        lacking += (times[-1] - times[0]) // MINUTE_MS + 1 - len(times)
+    what = f"resumed {_RESUMES} times since three days ago:"
+    return [
+        Figure(f"{what} bars", len(got), "bars", at_least=len(names) * 3 * 1_440),
+        Figure(f"{what} a revision twice", twice, "bars", at_most=0),
+        Figure(f"{what} out of order", disordered, "bars", at_most=0),
+        Figure(f"{what} lacking", lacking, "bars", at_most=0),
+    ]
 
 
-async def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--clients", type=int, default=100)
-    parser.add_argument("--streams", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    options = parser.parse_args()
-    names = [f"C{n}USDT" for n in range(options.streams)]
+async def _measured() -> list[Figure]:
+    names = [f"C{n}USDT" for n in range(_STREAMS)]
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, contextlib.ExitStack() as stack:
         home, store = Path(folder), Path(folder) / "store"
         config = home / "config.toml"
@@ -143,21 +186,24 @@ async def main() -> None:
             f'[application]\nsymbols = {json.dumps(names)}\nstorage_path = "{store}"\n'
             "health_server_port = 0\n[technical_analysis]\nmin_history_days = 3\n"
             f'[exchange]\nrest_url = "http://{url}"\nstream_url = "ws://{url}"\n'
-            f'archive_url = "http://{url}"\nclock_rate = 10.0\n[service]\nsocket = "{home / "s"}"\n'
+            f'archive_url = "http://{url}"\nclock_rate = {_SPEED}\n[service]\nsocket = "{home / "s"}"\n'
             f"[gateway]\nenabled = true\nport = {_PORT}\n"
         )
-        exchange = ("-m", "tui_feeder", "simulate", "--port", str(_SIM), "--speed", "10")
-        stack.enter_context(_process(*exchange, "--symbols", ",".join(names), log=home / "sim.log"))
-        _wait_for(f"http://{url}/fapi/v1/ping")
+        arguments = ("exchange", str(_SIM), str(_SPEED), str(home / "counts"), ",".join(names))
+        stack.enter_context(process("-m", "benchmarks._gateway_helpers", *arguments, log=home / "sim.log"))
+        wait_for(f"http://{url}/fapi/v1/ping")
         feeder = stack.enter_context(
-            _process("-m", "tui_feeder", "-c", str(config), "--no-ui", log=home / "feeder.log")
+            process("-m", "tui_feeder", "-c", str(config), "--no-ui", log=home / "feeder.log")
         )
         for name in names:
-            _wait_for(f"http://127.0.0.1:{_PORT}/fapi/v1/klines?interval=1m&symbol={name}&limit=100")
+            wait_for(f"{_URL}/fapi/v1/klines?interval=1m&symbol={name}&limit=100")
         pid = children(feeder.pid)[0]
-        await _streams(pid, [f"{name.lower()}@kline_1m" for name in names], options.clients, options.seconds)
-        await asyncio.to_thread(_catch_up, store, names)
+        figures = await _streams(pid, [f"{name.lower()}@kline_1m" for name in names])
+        figures += await asyncio.to_thread(_catch_up, store, names)
+        with open_store(store) as opened:
+            since = int(opened.candles(names[0], "1m")["open_time"][0])
+        return figures + await asyncio.to_thread(_resumed, store, names, since)
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    report("gateway_streams", lambda: asyncio.run(_measured()))

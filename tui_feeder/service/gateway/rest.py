@@ -23,7 +23,7 @@ from tui_feeder.service.gateway.klines import Klines
 from tui_feeder.service.gateway.listing import Entry, Listing
 from tui_feeder.service.gateway.markets import SERVED_MARKETS, ServedMarket
 from tui_feeder.service.gateway.packing import LEAST_BYTES, Packer
-from tui_feeder.service.gateway.queries import klines_query, mandatory
+from tui_feeder.service.gateway.queries import KlinesQuery, klines_query, mandatory
 from tui_feeder.service.gateway.refusals import (
     RefusalError,
     invalid_symbol,
@@ -44,15 +44,36 @@ _KEYS_STAY = (
     "send them to the exchange itself"
 )
 _BRING_UP_SECONDS = 15.0
+#: Characters of a query that is remembered.
+_LONGEST_QUERY = 256
 #: Accepted values of a Host header that are remembered.
 _MOST_HOSTS = 64
 _CONTRACTS = {"PERPETUAL", "CURRENT_QUARTER", "NEXT_QUARTER", "TRADIFI_PERPETUAL"}
 
-_Query = Mapping[str, str]
-_Endpoint = Callable[[_Query], Awaitable[bytes]]
+#: Different queries whose parameters are remembered: polls ask the same again and again.
+_MOST_QUERIES = 4_096
 
 
-def _weight_of_one(query: _Query) -> int:
+class Parameters(dict[str, str]):
+    """The parameters of a request, and what was found of them. Of names given twice the first value counts.
+
+    Args:
+        query: of the request.
+        weight: of the request.
+    """
+
+    def __init__(self, query: Mapping[str, str], weight: int) -> None:
+        super().__init__((name, query[name]) for name in query)
+        self.pairs = tuple(query.items())
+        self.weight = weight
+        self.klines: KlinesQuery | None = None  # once they were checked
+
+
+_Endpoint = Callable[[Parameters], Awaitable[bytes]]
+_Weigh = Callable[[Mapping[str, str]], int]
+
+
+def _weight_of_one(query: Mapping[str, str]) -> int:
     return 1
 
 
@@ -142,16 +163,30 @@ class RestSurface:
         ]
 
     def _serving(
-        self, name: str, answer: _Endpoint, weigh: Callable[[_Query], int] = _weight_of_one
+        self, name: str, answer: _Endpoint, weigh: _Weigh = _weight_of_one
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         """An endpoint behind the checks that all have."""
+        remembered: dict[str, Parameters] = {}
+
+        def parameters_of(request: web.Request) -> Parameters:
+            raw = request.rel_url.raw_query_string
+            found = remembered.get(raw)
+            if found is None:
+                query = request.query
+                self._refuse_private(query)
+                found = Parameters(query, weigh(query))
+                if len(remembered) >= _MOST_QUERIES:
+                    remembered.clear()
+                if len(raw) <= _LONGEST_QUERY:
+                    remembered[raw] = found
+            return found
 
         async def handle(request: web.Request) -> web.Response:
             headers = {"Content-Type": _JSON}
             try:
-                self.check(request)
-                query = request.query
-                used = self._clients.charge(request.remote or "", weigh(query))
+                self._check_request(request)
+                query = parameters_of(request)
+                used = self._clients.charge(request.remote or "", query.weight)
                 headers["X-MBX-USED-WEIGHT-1M"] = str(used)
                 body, status = await answer(query), 200
             except (RefusalError, ForwardedError) as error:
@@ -181,6 +216,10 @@ class RestSurface:
         Raises:
             RefusalError: it is one of these.
         """
+        self._check_request(request)
+        self._refuse_private(request.query)
+
+    def _check_request(self, request: web.Request) -> None:
         host = request.headers.get("Host", "")
         if host not in self._hosts:
             if host and not self._is_own_host(host):
@@ -191,18 +230,17 @@ class RestSurface:
         if request.method not in ("GET", "HEAD"):
             self._figures.refused["method"] += 1
             raise RefusalError(403, -1002, _KEYS_STAY)
-        query = request.query
-        if (
-            request.headers.get(_KEY_HEADER)
-            or "signature" in query
-            or "apiKey" in query
-            or "listenKey" in query
-        ):
+        if request.headers.get(_KEY_HEADER):
             self._figures.refused["key"] += 1
             raise RefusalError(403, -1002, _KEYS_STAY)
 
-    async def _forward(self, name: str, query: _Query) -> bytes:
-        found = await self._forwarding.answer(name, tuple(query.items()))
+    def _refuse_private(self, query: Mapping[str, str]) -> None:
+        if "signature" in query or "apiKey" in query or "listenKey" in query:
+            self._figures.refused["key"] += 1
+            raise RefusalError(403, -1002, _KEYS_STAY)
+
+    async def _forward(self, name: str, query: Parameters) -> bytes:
+        found = await self._forwarding.answer(name, query.pairs)
         if found.status != 200:
             wait = found.retry_seconds
             headers = {} if wait is None else {"Retry-After": str(max(1, math.ceil(wait)))}
@@ -211,26 +249,27 @@ class RestSurface:
 
     # --- endpoints -----------------------------------------------------------------------------
 
-    async def _unknown(self, query: _Query) -> bytes:
+    async def _unknown(self, query: Parameters) -> bytes:
         raise no_path()
 
-    async def _ping(self, query: _Query) -> bytes:
+    async def _ping(self, query: Parameters) -> bytes:
         return b"{}"
 
-    async def _time(self, query: _Query) -> bytes:
+    async def _time(self, query: Parameters) -> bytes:
         return b'{"serverTime":%d}' % self._feeder.now()
 
-    async def _exchange_info(self, market: ServedMarket, query: _Query) -> bytes:
+    async def _exchange_info(self, market: ServedMarket, query: Parameters) -> bytes:
         symbols = tuple(symbol for symbol in self._feeder.followed() if market.has(symbol))
         return await asyncio.to_thread(self._listing.exchange_info, market, symbols, self._feeder.now())
 
-    async def _answer_klines(self, market: ServedMarket, query: _Query) -> bytes:
-        symbol = market.known_as(mandatory(query, "symbol"))
-        asked = klines_query(query, symbol, market)
-        self.known(symbol)
+    async def _answer_klines(self, market: ServedMarket, query: Parameters) -> bytes:
+        if (asked := query.klines) is None:
+            symbol = market.known_as(mandatory(query, "symbol"))
+            asked = query.klines = klines_query(query, symbol, market)
+        self.known(asked.symbol)
         return await self._klines.answer(asked)
 
-    async def _continuous_klines(self, market: ServedMarket, query: _Query) -> bytes:
+    async def _continuous_klines(self, market: ServedMarket, query: Parameters) -> bytes:
         pair, contract = mandatory(query, "pair"), mandatory(query, "contractType")
         if contract not in _CONTRACTS:
             raise missing_parameter("contractType")
@@ -247,7 +286,7 @@ class RestSurface:
         self,
         answer: Callable[[ServedMarket, str, Entry], Awaitable[bytes]],
         market: ServedMarket,
-        query: _Query,
+        query: Parameters,
     ) -> bytes:
         """Of the symbol that is named; of all that are live where none is, as the exchange answers."""
         self._series.look()
