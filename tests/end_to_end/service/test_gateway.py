@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.feed import NOON, configured, until
 from tests.support.gateway_process import RunningGateway, attached, running_gateway
 from tests.support.serving import Served, serving
@@ -191,7 +193,10 @@ async def test_a_feeder_that_is_gone_is_said_and_found_again(tmp_path: Path) -> 
             await gateway.until(path)
 
 
-async def test_a_feeder_keeps_its_gateway_running_and_ends_it(tmp_path: Path) -> None:
+async def test_a_feeder_keeps_its_gateway_running_and_ends_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     market = synthetic_market([BTC], as_of_ms=NOON)
     exchange = Exchange(market, clock_for(market, start_ms=NOON, rate=1.0))
     async with (
@@ -207,7 +212,9 @@ async def test_a_feeder_keeps_its_gateway_running_and_ends_it(tmp_path: Path) ->
             first = child.pid
             assert first is not None
             os.kill(first, signal.SIGKILL)
-            await until(lambda: child.pid not in (None, first), 60)
+            await until(lambda: caplog.text.count("any Binance client reads") == 2, 60)
+            assert child.pid not in (None, first)
         finally:
             await asyncio.to_thread(child.close)
         assert child.pid is None
+        assert "Fatal Python error" not in caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
@@ -91,7 +92,8 @@ async def _run(settings: Gateway, find: Callable[[], Path], parent: int | None) 
     if parent is not None:  # it ends with the feeder that started it, however that went
 
         def wait_for_parent() -> None:
-            sys.stdin.buffer.read()
+            while os.read(0, 1_024):  # not through the buffer of sys.stdin, which is locked at the end
+                pass
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(over.set)
 

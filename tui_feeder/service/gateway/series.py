@@ -48,7 +48,7 @@ class _Key(NamedTuple):
     start: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # compared by identity: one that changes is replaced
 class Chunk:
     """Rendered bars of ``[start, end)``, as far as minutes before ``until`` are stored."""
 

@@ -9,11 +9,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.feed import NOON
 from tests.support.gateways import gateway_of, market_rows
 from tui_feeder.configuration.sections import Gateway
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Source
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Source, to_candles
 from tui_feeder.engine.core.coverage import span
 from tui_feeder.service.gateway.feeder import FollowedSymbol
 from tui_feeder.simulator.clock import SimulatedClock
@@ -254,3 +255,21 @@ async def test_a_listing_begins_with_its_first_bar(tmp_path: Path) -> None:
                 wanted = json.loads(await answer.read())
             assert (status, over(json.loads(body))) == (200, over(wanted))
             assert [row[0] for row in json.loads(body)] == [row[0] for row in wanted]
+
+
+async def test_polls_of_many_at_the_close_of_a_minute_are_all_answered(tmp_path: Path) -> None:
+    path = f"/fapi/v1/klines?symbol={BTC}&interval=1m"
+    async with (
+        exchange_at() as exchange,
+        gateway_of(exchange, tmp_path, {BTC: (NOON - DAY_MS, NOON)}) as gateway,
+    ):
+        for at in range(NOON, NOON + 3 * MINUTE_MS, MINUTE_MS):
+            gateway.commit(exchange.market, BTC, at, at + MINUTE_MS)
+            gateway.feeder.clock = SimulatedClock(at + MINUTE_MS + 30_000, 1e-6)
+            forming = to_candles(market_rows(exchange.market, BTC, at + MINUTE_MS, at + 2 * MINUTE_MS))[0]
+            for close in (forming.close, forming.high, forming.low):  # as frames of it arrive
+                gateway.feeder.candles[BTC] = replace(forming, close=close)
+                answers = await asyncio.gather(*(gateway.get(f"{path}&limit={n % 3 + 2}") for n in range(12)))
+                for status, body, _ in answers:
+                    assert status == 200, body
+                    assert [row[0] for row in json.loads(body)[-2:]] == [at, at + MINUTE_MS]
