@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from pathlib import Path
 
 import examples
 import pytest
+from hypothesis import HealthCheck, settings
 
 #: Memory as a file system: a commit of a store there does not wait for a disk.
 MEMORY = Path("/dev/shm")
 #: It must have that much room for the files of all workers, bytes.
 NEEDED = 4 << 30
+
+
+# How long an example takes is a matter of what else the machine does.
+settings.register_profile("feeder", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("feeder")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,3 +42,10 @@ def pytest_configure(config: pytest.Config) -> None:
     roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= NEEDED
     if roomy and "PYTEST_DEBUG_TEMPROOT" not in os.environ:
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Search for cycles of garbage seldom, and not among the modules: it took a seventh of the unit tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

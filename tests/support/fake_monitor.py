@@ -11,6 +11,7 @@ import random
 import time
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,23 +94,13 @@ class FakeMonitor:
         self.sequence = 0
 
     def _view(self, name: str, price: float, decimals: int) -> SymbolView:
-        states = []
-        for timeframe in TIMEFRAMES:
-            closes = self.bars(name, timeframe, 400, price=price)["close"]
-            fast, slow = (ema(closes, period) for period in PERIODS)
-            above, below = (closes[-2:] > slow[-1]).all(), (closes[-2:] < slow[-1]).all()
-            trend = "Buy" if above else "Sell" if below else "Neutral"
-            newest = int(self._bars[name, timeframe]["open_time"][-1])
-            values = (float(fast[-1]), float(slow[-1]))
-            held = 1 + hash_of(f"{name}{timeframe}") % 30  # bars
-            states.append(TimeframeView(timeframe, newest, float(closes[-1]), trend, values, False,
-                                        trend_since=newest - (held - 1) * timeframe * 1000))  # fmt: skip
+        self._bars |= {(name, timeframe): walk_to(name, timeframe, price) for timeframe in TIMEFRAMES}
         profile = self._profile(name, decimals)
         day = self._bars[name, 900][-96:]
         return SymbolView(
             symbol=name, state=SymbolState.LIVE, reason="", price_decimals=decimals, price=price,
             change_1m=self._random.gauss(0, 0.2), change_24h=self._random.gauss(0, 3),
-            volume_24h=10 ** self._random.uniform(6, 10), timeframes=tuple(states),
+            volume_24h=10 ** self._random.uniform(6, 10), timeframes=timeframes_of(name, price),
             poc=profile.poc, vwap=profile.vwap, vah=profile.vah, val=profile.val,
             last_frame=self.now - self._random.randrange(0, 900),
             last_closed=self.now - self.now % MINUTE_MS - MINUTE_MS,
@@ -128,9 +119,10 @@ class FakeMonitor:
 
     def change_bars(self, symbol: str, timeframe: int) -> float:
         """Another close of the newest bar."""
-        closes = self._bars[symbol, timeframe]["close"]
-        closes[-1] *= 1.01
-        return float(closes[-1])
+        rows = self._bars[symbol, timeframe].copy()
+        rows["close"][-1] *= 1.01
+        self._bars[symbol, timeframe] = rows
+        return float(rows["close"][-1])
 
     def snapshot(self) -> Snapshot:
         """What is true now; with a running clock, after the changes that are due."""
@@ -184,30 +176,14 @@ class FakeMonitor:
             )
             self.views[first.symbol] = replace(first, forming=moved)
 
-    def bars(
-        self, symbol: str, timeframe: int, count: int, end: int | None = None, *, price: float | None = None
-    ) -> Rows:
+    def bars(self, symbol: str, timeframe: int, count: int, end: int | None = None) -> Rows:
         """A walk that ends near the price of the symbol."""
         self.calls.append(f"bars {symbol} {timeframe} {count}")
         if count > self.bars_at_most:
             raise RuntimeError("a fault in the screen")
         key = (symbol, timeframe)
         if key not in self._bars:
-            generator = np.random.default_rng(abs(hash_of(symbol)) + timeframe)
-            swing = 0.0016 * math.sqrt(timeframe / 60)
-            last = price if price is not None else self.views[symbol].price or 1.0
-            walk = np.cumsum(generator.normal(0, swing, 400))
-            close = last * np.exp(walk - walk[-1])
-            opened = np.concatenate(([close[0]], close[:-1]))
-            spread = np.abs(generator.normal(0, swing * 0.6, (2, 400)))
-            rows = np.zeros(400, dtype=ROW)
-            newest = NOON - NOON % (timeframe * 1000) - timeframe * 1000
-            rows["open_time"] = newest - np.arange(399, -1, -1) * timeframe * 1000
-            rows["open"], rows["close"] = opened, close
-            rows["high"] = np.maximum(opened, close) * (1 + spread[0])
-            rows["low"] = np.minimum(opened, close) * (1 - spread[1])
-            rows["volume"] = generator.lognormal(3, 0.6, 400)
-            self._bars[key] = rows
+            self._bars[key] = walk_to(symbol, timeframe, self.views[symbol].price or 1.0)
         return self._upto(self._bars[key], key, count, end)[-count:]
 
     def _upto(self, rows: Rows, key: tuple[str, int], count: int, end: int | None) -> Rows:
@@ -259,28 +235,7 @@ class FakeMonitor:
     def _profile(self, symbol: str, decimals: int, back: int = 0) -> ProfileView:
         bars = self._bars[symbol, 900]
         bars = bars[-56:] if not back else bars[-56 - 96 * back : -56 - 96 * (back - 1)]
-        low, high = float(bars["low"].min()), float(bars["high"].max())
-        increment = max(10.0**-decimals, float(f"{(high - low) / 120:.0e}"))
-        first = math.floor(low / increment)
-        prices = (first + np.arange(math.ceil(high / increment) - first + 1)) * increment
-        weights = np.zeros(len(prices))
-        for bar in bars:
-            inside = (prices >= bar["low"]) & (prices <= bar["high"])
-            weights[inside] += bar["volume"] / max(1, inside.sum())
-        poc = int(weights.argmax())
-        below = above = poc
-        wanted = 0.7 * weights.sum()
-        while weights[below : above + 1].sum() < wanted:
-            down = weights[below - 1] if below else -1.0
-            up = weights[above + 1] if above + 1 < len(weights) else -1.0
-            below, above = (below - 1, above) if down >= up else (below, above + 1)
-        return ProfileView(
-            symbol=symbol, day=NOON - NOON % DAY_MS - back * DAY_MS,
-            increment=increment, low_index=first,
-            weights=tuple(weights.tolist()), poc=float(prices[poc]), vah=float(prices[above]),
-            val=float(prices[below]), vwap=float((prices * weights).sum() / weights.sum()),
-            total_volume=float(weights.sum()), candles=843, last_minute=NOON - NOON % MINUTE_MS - MINUTE_MS,
-        )  # fmt: skip
+        return profile_of(symbol, decimals, back, bars.tobytes())
 
     def sources(self, symbol: str, start: int, end: int) -> dict[str, int]:
         """All but the last three minutes from REST."""
@@ -386,6 +341,72 @@ def ema(closes: NDArray[np.float64], period: int) -> NDArray[np.float64]:
         value = alpha * close + (1 - alpha) * value
         values.append(value)
     return np.array(values)
+
+
+@cache
+def walk_to(symbol: str, timeframe: int, last: float) -> Rows:
+    """400 bars of a walk that ends at the price ``last``; not to be written to, as others have it too."""
+    generator = np.random.default_rng(abs(hash_of(symbol)) + timeframe)
+    swing = 0.0016 * math.sqrt(timeframe / 60)
+    walk = np.cumsum(generator.normal(0, swing, 400))
+    close = last * np.exp(walk - walk[-1])
+    opened = np.concatenate(([close[0]], close[:-1]))
+    spread = np.abs(generator.normal(0, swing * 0.6, (2, 400)))
+    rows = np.zeros(400, dtype=ROW)
+    newest = NOON - NOON % (timeframe * 1000) - timeframe * 1000
+    rows["open_time"] = newest - np.arange(399, -1, -1) * timeframe * 1000
+    rows["open"], rows["close"] = opened, close
+    rows["high"] = np.maximum(opened, close) * (1 + spread[0])
+    rows["low"] = np.minimum(opened, close) * (1 - spread[1])
+    rows["volume"] = generator.lognormal(3, 0.6, 400)
+    rows.flags.writeable = False
+    return rows
+
+
+@cache
+def timeframes_of(symbol: str, price: float) -> tuple[TimeframeView, ...]:
+    """Trend and EMAs of a symbol at that price in every timeframe."""
+    views = []
+    for timeframe in TIMEFRAMES:
+        rows = walk_to(symbol, timeframe, price)
+        closes = rows["close"]
+        fast, slow = (ema(closes, period) for period in PERIODS)
+        above, below = (closes[-2:] > slow[-1]).all(), (closes[-2:] < slow[-1]).all()
+        trend = "Buy" if above else "Sell" if below else "Neutral"
+        newest = int(rows["open_time"][-1])
+        values = (float(fast[-1]), float(slow[-1]))
+        held = 1 + hash_of(f"{symbol}{timeframe}") % 30  # bars
+        views.append(TimeframeView(timeframe, newest, float(closes[-1]), trend, values, False,
+                                   trend_since=newest - (held - 1) * timeframe * 1000))  # fmt: skip
+    return tuple(views)
+
+
+@cache
+def profile_of(symbol: str, decimals: int, back: int, quarters: bytes) -> ProfileView:
+    """A profile of the quarters of an hour of a day, so many days back."""
+    bars = np.frombuffer(quarters, dtype=ROW)
+    low, high = float(bars["low"].min()), float(bars["high"].max())
+    increment = max(10.0**-decimals, float(f"{(high - low) / 120:.0e}"))
+    first = math.floor(low / increment)
+    prices = (first + np.arange(math.ceil(high / increment) - first + 1)) * increment
+    weights = np.zeros(len(prices))
+    for bar in bars:
+        inside = (prices >= bar["low"]) & (prices <= bar["high"])
+        weights[inside] += bar["volume"] / max(1, inside.sum())
+    poc = int(weights.argmax())
+    below = above = poc
+    wanted = 0.7 * weights.sum()
+    while weights[below : above + 1].sum() < wanted:
+        down = weights[below - 1] if below else -1.0
+        up = weights[above + 1] if above + 1 < len(weights) else -1.0
+        below, above = (below - 1, above) if down >= up else (below, above + 1)
+    return ProfileView(
+        symbol=symbol, day=NOON - NOON % DAY_MS - back * DAY_MS,
+        increment=increment, low_index=first,
+        weights=tuple(weights.tolist()), poc=float(prices[poc]), vah=float(prices[above]),
+        val=float(prices[below]), vwap=float((prices * weights).sum() / weights.sum()),
+        total_volume=float(weights.sum()), candles=843, last_minute=NOON - NOON % MINUTE_MS - MINUTE_MS,
+    )  # fmt: skip
 
 
 def with_troubles(monitor: FakeMonitor) -> FakeMonitor:

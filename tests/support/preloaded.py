@@ -25,6 +25,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -67,7 +68,7 @@ class PreloadedPopen(subprocess.Popen[Any]):
             or pass_fds
             or shell
             or given[17:] != _USUAL[: len(given) - 17]
-            or _settings(wanted) != _settings(dict(os.environ))
+            or _settings(wanted) != _server().settings
             or len(request) > _LONGEST
         ):
             super()._execute_child(*given)  # type: ignore[misc]
@@ -77,7 +78,7 @@ class PreloadedPopen(subprocess.Popen[Any]):
             for own, number in zip((0, 1, 2), (reading, writing, error_writing), strict=True)
         ]
         self._status, theirs = socket.socketpair()
-        socket.send_fds(_server(), [request], [*stdio, theirs.fileno()])
+        socket.send_fds(_server().requests, [request], [*stdio, theirs.fileno()])
         theirs.close()
         answer = self._status.recv(4)
         if not answer:
@@ -173,9 +174,18 @@ def _settings(environment: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(_OF_THE_INTERPRETER)}
 
 
+@dataclass(frozen=True)
+class _Server:
+    """The process that has imported the program."""
+
+    requests: socket.socket
+    settings: dict[str, str]  # of its interpreter: a process with others is started as always
+
+
 @cache
-def _server() -> socket.socket:
-    """The connection to the process that has imported the program; begun when it is first needed."""
+def _server() -> _Server:
+    """The process that has imported the program; begun when it is first needed."""
+    settings = _settings(dict(os.environ))
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     process = subprocess.Popen(
         [sys.executable, "-P", __file__, str(theirs.fileno())],
@@ -189,7 +199,7 @@ def _server() -> socket.socket:
         process.wait(30)
 
     atexit.register(end)
-    return ours
+    return _Server(ours, settings)
 
 
 # --- the process that has imported the program -------------------------------------------------------------

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-_ROOT = Path(__file__).resolve()
-while not (_ROOT / "pyproject.toml").exists():
-    _ROOT = _ROOT.parent
+from places import ROOT
+from sources import modules, tree_of
 
 #: What Textual, logging or the standard library call by name: the contract is theirs.
 _HOOK_PREFIXES = ("on_", "action_", "watch_", "validate_", "compute_", "key_")
@@ -93,21 +91,17 @@ def _lacking(node: _Function) -> list[str]:
     return lacking
 
 
-def _sources() -> list[Path]:
-    return sorted((_ROOT / "tui_feeder").rglob("*.py"))
-
-
 def _package(path: Path) -> str:
-    return path.parent.relative_to(_ROOT).as_posix()
+    return path.parent.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("package", sorted({_package(path) for path in _sources()}))
+@pytest.mark.parametrize("package", sorted({_package(path) for path in modules()}))
 def test_public_functions_document_parameters_results_and_errors(package: str) -> None:
     faults = [
-        f"{path.relative_to(_ROOT)}:{node.lineno} {node.name} lacks {', '.join(lacking)}"
-        for path in _sources()
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name} lacks {', '.join(lacking)}"
+        for path in modules()
         if _package(path) == package
-        for node in _functions(ast.parse(path.read_text()).body)
+        for node in _functions(tree_of(path).body)
         if (lacking := _lacking(node))
     ]
     assert not faults, "\n" + "\n".join(faults)

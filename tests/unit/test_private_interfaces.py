@@ -31,6 +31,7 @@ from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from places import ROOT
+from sources import modules, nodes_of, text_of
 from textual.app import App
 from textual.driver import Driver
 from textual.drivers._writer_thread import WriterThread
@@ -67,9 +68,10 @@ _DOCUMENTED = {"", "abc", "admin", "errors", "helpers", "structs"}
 LIBRARIES = ("textual", "textual_serve", "aiokafka", "websockets")
 
 
-def _imports(tree: ast.Module) -> set[str]:
-    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+def _imports(path: Path) -> set[str]:
+    nodes = nodes_of(path)
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
     return {name.partition(".")[0] for name in names}
 
 
@@ -77,9 +79,9 @@ def _private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
 
 
-def _of_others(tree: ast.Module) -> Iterator[str]:
+def _of_others(path: Path) -> Iterator[str]:
     """Private attributes of objects that are not the class itself."""
-    for node in ast.walk(tree):
+    for node in nodes_of(path):
         if isinstance(node, ast.Attribute) and _private(node.attr):
             owner = ast.unparse(node.value)
             if owner not in ("self", "cls") and not owner.startswith("super()"):
@@ -95,14 +97,11 @@ def _source(kind: type) -> str:
     return inspect.getsource(kind)
 
 
-def _sources() -> Iterator[tuple[Path, ast.Module]]:
+def _sources() -> Iterator[Path]:
     """The program's modules that import one of the libraries."""
-    for path in sorted((ROOT / "tui_feeder").rglob("*.py")):
-        text = path.read_text()
-        if any(library in text for library in LIBRARIES):
-            tree = ast.parse(text)
-            if _imports(tree).intersection(LIBRARIES):
-                yield path, tree
+    for path in modules():
+        if any(library in text_of(path) for library in LIBRARIES) and _imports(path).intersection(LIBRARIES):
+            yield path
 
 
 def _inherited(module: str) -> Iterator[str]:
@@ -122,9 +121,9 @@ def _inherited(module: str) -> Iterator[str]:
 
 def test_every_private_use_is_named_here() -> None:
     found: dict[str, set[str]] = {}
-    for path, tree in _sources():
+    for path in _sources():
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        names = {*_of_others(tree), *_inherited(module)}
+        names = {*_of_others(path), *_inherited(module)}
         if names:
             found[module.removeprefix("tui_feeder.")] = names
     assert found == USED, "name it in USED with a test, or do without"
@@ -132,8 +131,8 @@ def test_every_private_use_is_named_here() -> None:
 
 def test_every_undocumented_module_is_named_here() -> None:
     found: dict[str, set[str]] = {}
-    for _, tree in _sources():
-        for node in ast.walk(tree):
+    for path in _sources():
+        for node in nodes_of(path):
             if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "aiokafka":
                 module = (node.module or "").partition(".")[2]
                 if module not in _DOCUMENTED:

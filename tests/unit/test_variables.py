@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 
 from places import ROOT
+from sources import modules, nodes_of
 
 
 def test_no_variable_is_called_one() -> None:
     found = []
-    for path in sorted((ROOT / "tui_feeder").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path in modules():
+        for node in nodes_of(path):
             name = node.arg if isinstance(node, ast.arg) else getattr(node, "id", None)
             stored = isinstance(node, ast.arg) or isinstance(getattr(node, "ctx", None), ast.Store)
             if stored and name in ("one", "ones"):

@@ -15,10 +15,10 @@ from pathlib import Path
 import click
 import pytest
 import typer
+from places import ROOT
+from sources import modules, nodes_of, text_of
 
 from tui_feeder.cli import app
-
-ROOT = Path(__file__).resolve().parents[2]
 
 #: Never in a text, docstring or comment, each with what to write instead.
 SLANG = {
@@ -74,11 +74,6 @@ TRADING = (
 NAMES = re.compile(r"tui_feeder\.[a-z_.]+|`[^`]+`")
 
 
-def python_files() -> Iterator[Path]:
-    """The modules of the program whose string literals users may read."""
-    yield from sorted((ROOT / "tui_feeder").rglob("*.py"))
-
-
 def documents() -> Iterator[Path]:
     """What is read beside the program."""
     yield ROOT / "README.md"
@@ -87,17 +82,15 @@ def documents() -> Iterator[Path]:
     yield from sorted((ROOT / "docs").glob("*.service"))
 
 
-def literals(source: str) -> Iterator[tuple[int, str]]:
+def literals(path: Path) -> Iterator[tuple[int, str]]:
     """Every string of a module but its docstrings, with its line."""
-    tree = ast.parse(source)
     docstrings = set()
-    for node in ast.walk(tree):
+    for node in nodes_of(path):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 docstrings.add(id(first.value))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             yield node.lineno, node.value
 
 
@@ -146,21 +139,20 @@ def test_help_is_in_plain_terms(words: str, text: str) -> None:
     assert slang(text) is None, words
 
 
-@pytest.mark.parametrize("path", list(python_files()), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_texts_of_the_program_are_in_plain_terms(path: Path) -> None:
-    texts = ((line, text) for line, text in literals(path.read_text()) if text not in RECORDS + TRADING)
+    texts = ((line, text) for line, text in literals(path) if text not in RECORDS + TRADING)
     found = [(line, slang(text), text) for line, text in texts if slang(text)]
     assert not found
 
 
-@pytest.mark.parametrize("path", list(python_files()), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_docstrings_and_comments_are_in_plain_terms(path: Path) -> None:
     # The trader's basis cannot be distinguished by a pattern from the other meaning.
-    texts = (
-        (line, re.sub("basis", "", text, flags=re.IGNORECASE)) for line, text in remarks(path.read_text())
-    )
-    found = [(line, slang(text), text) for line, text in texts if slang(text)]
-    assert not found
+    source = re.sub("basis", "", text_of(path), flags=re.IGNORECASE)
+    if FORBIDDEN.search(source):  # somewhere: comments are only found by a slow division into tokens
+        found = [(line, slang(text), text) for line, text in remarks(source) if slang(text)]
+        assert not found
 
 
 def test_slang_in_a_docstring_or_comment_is_found() -> None:

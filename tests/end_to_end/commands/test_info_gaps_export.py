@@ -238,8 +238,7 @@ def test_what_makes_no_sense_is_one_message(
 def test_without_pyarrow_parquet_names_the_extra(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "pyarrow.py").write_text("raise ImportError('not installed')\n")
     arguments = ("export", "--symbol", "BTCUSDT", "--format", "parquet", "-o", "x.parquet")
-    # A setting of the interpreter: the process is started anew and finds no pyarrow.
-    done = command(*arguments, cwd=folder, PYTHONPATH=str(tmp_path), PYTHONHASHSEED="0")
+    done = command(*arguments, cwd=folder, PYTHONPATH=str(tmp_path))
     assert done.code == 2
     assert "pip install 'feeder-tui[parquet]'" in done.err
     assert not (folder / "x.parquet").exists()

@@ -11,14 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import commanding
 import pytest
 from history_parts import assert_whole
-from preloaded import run_process, start_process
+from preloaded import PreloadedPopen, run_process, start_process
 from samples import KLINES, real_month
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
@@ -42,26 +42,32 @@ def run(
     return run_process([*COMMAND, *map(str, arguments)], timeout, text=True, env=environment(**env), cwd=cwd)
 
 
-def test_a_demo_on_real_candles_prints_every_minute_with_the_close_of_the_file() -> None:
+def test_a_demo_on_real_candles_prints_every_minute_with_the_close_of_the_file(tmp_path: Path) -> None:
     files = {name: real_month(name) for name in ("FILUSDT-1m-2024-11", "AVAXUSDT-1m-2026-02")}
-    done = run(
-        "--demo", "--demo-data", KLINES, "--symbols", "FILUSDT,AVAXUSDT", "--demo-speed", "60",
-        "--output", "jsonl", "--run-for", "20",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    messages = defaultdict(list)
-    for line in done.stdout.splitlines():
-        message = json.loads(line)
-        messages[message["symbol"]].append(message)
-    assert set(messages) == {"FILUSDT", "AVAXUSDT"}
-    shifted = re.search(r"FILUSDT: recorded .* shown (\d+) days later", done.stderr)
-    assert shifted, done.stderr
+    messages: dict[str, list[dict[str, Any]]] = {"FILUSDT": [], "AVAXUSDT": []}
+    log = tmp_path / "log"
+    with PreloadedPopen(
+        [*COMMAND, "--demo", "--demo-data", str(KLINES), "--symbols", ",".join(messages),
+         "--demo-speed", "60", "--output", "jsonl", "--run-for", "100"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log.open("w"), text=True, env=environment(),
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            message = json.loads(line)
+            messages[message["symbol"]].append(message)
+            if all(len(printed) >= 8 for printed in messages.values()):
+                process.terminate()
+        process.wait()
+    stderr = log.read_text()
+    assert process.returncode == 0, stderr
+    shifted = re.search(r"FILUSDT: recorded .* shown (\d+) days later", stderr)
+    assert shifted, stderr
     for name, rows in files.items():
         symbol = name.split("-")[0]
         shift = int(shifted[1]) * DAY_MS if symbol == "FILUSDT" else 0
         closes = dict(zip((rows["open_time"] + shift).tolist(), rows["close"].tolist(), strict=True))
         times = [message["timestamp"] for message in messages[symbol]]
-        assert len(times) >= 5
+        assert len(times) >= 8
         assert {b - a for a, b in pairwise(times)} == {MINUTE_MS}
         for message in messages[symbol]:
             assert message["close_1m"] == closes[message["timestamp"] + 1 - MINUTE_MS]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from places import ROOT
+from sources import PACKAGE, modules, nodes_of
 
 from tui_feeder.configuration.keys import kind_at, leaf_names
 from tui_feeder.configuration.values import is_secret, key_of
 
-PROGRAM = ROOT / "tui_feeder"
 OLDER = "no effect, of the older program"
 
 #: How a section is called where it is read, and in which files: many keys of different sections share a name.
@@ -40,14 +40,15 @@ READ_AS = {
 
 @cache
 def reads() -> dict[str, list[tuple[str, str]]]:
-    """File and text of every attribute that the program reads, by its name; the configuration is left out."""
+    """File and text of every attribute named as a key that the program reads; configuration left out."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for path in sorted(PROGRAM.rglob("*.py")):
-        name = path.relative_to(PROGRAM).as_posix()
+    leaves = {key.rpartition(".")[2] for key in KEYS}
+    for path in modules():
+        name = path.relative_to(PACKAGE).as_posix()
         if name.startswith(("configuration/", "config.py", "demo.py")):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+        for node in nodes_of(path):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node.attr in leaves:
                 found.setdefault(node.attr, []).append((name, ast.unparse(node)))
     return found
 

@@ -8,13 +8,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from fake_monitor import NOON, FakeMonitor, with_troubles
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from screens import palette_of, text_of
 from textual.strip import Strip
 
 from tui_feeder.monitor import MINUTE_MS, ROW, Event, GapView, ProfileView, Progress, Rows, SymbolState
+from tui_feeder.price_grid import PriceGrid
 from tui_feeder.widgets.axes import paint_price_axis
 from tui_feeder.widgets.axes import paint_time_axis as paint_times
 from tui_feeder.widgets.candles import (
@@ -182,7 +183,7 @@ def test_a_scale_takes_in_near_levels_and_leaves_far_ones_out() -> None:
 
 
 def profile_of(weights: Sequence[float], increment: float = 1.0, low: int = 100) -> ProfileView:
-    poc = increment * low + increment * max(range(len(weights)), key=lambda i: weights[i])
+    poc = float(PriceGrid(increment).prices(low, len(weights))[np.argmax(weights)])
     return ProfileView(
         "X", NOON - NOON % 86_400_000, increment, low, tuple(weights), poc, poc + increment, poc - increment,
         poc + 0.3, sum(weights), 10, NOON,
@@ -193,6 +194,7 @@ def profile_of(weights: Sequence[float], increment: float = 1.0, low: int = 100)
     st.lists(st.floats(0, 1e9), min_size=1, max_size=300), st.integers(1, 80),
     st.sampled_from([1.0, 1e-8, 50.0]),
 )  # fmt: skip
+@example([0.0, 1.0, 0.0], 2, 1e-8)  # the point of control is where two rows of the screen meet
 @settings(deadline=None)
 def test_the_point_of_control_is_the_longest_bar_however_many_rows_are_merged(
     weights: list[float], rows: int, increment: float

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from sources import PACKAGE, modules, nodes_of, text_of
 
 from tui_feeder.engine.exchanges.binance.rest_limits import FUTURES_LIMITS, SPOT_LIMITS
-
-_PACKAGE = Path(__file__).resolve()
-while not (_PACKAGE / "pyproject.toml").exists():
-    _PACKAGE = _PACKAGE.parent
-_PACKAGE /= "tui_feeder"
 
 #: What may know them: the adapters; the embedded exchange, which reads them independently; and the gateway,
 #: which answers clients as that exchange does and asks nobody.
@@ -38,29 +34,28 @@ _SIZE_NAME = re.compile(r"page|limit|weight", re.IGNORECASE)
 
 
 def _is_settings(path: Path) -> bool:
-    return path.relative_to(_PACKAGE).as_posix() == _STATES_ADDRESSES
+    return path.relative_to(PACKAGE).as_posix() == _STATES_ADDRESSES
 
 
 def _outside() -> Iterator[Path]:
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        if not path.relative_to(_PACKAGE).as_posix().startswith(_MAY_KNOW):
+    for path in modules():
+        if not path.relative_to(PACKAGE).as_posix().startswith(_MAY_KNOW):
             yield path
 
 
-def _code(text: str) -> str:
+def _code(path: Path) -> str:
     """The text without its docstrings and comments: there an example may name a symbol's address."""
-    tree = ast.parse(text)
-    lines = text.splitlines()
-    for node in ast.walk(tree):
+    lines = text_of(path).splitlines()
+    for node in nodes_of(path):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             for number in range(node.lineno - 1, node.end_lineno or node.lineno):
                 lines[number] = ""
     return "\n".join(re.sub(r"(^|\s)#.*", "", line) for line in lines)
 
 
-def _named_sizes(text: str) -> Iterator[tuple[int, str]]:
+def _named_sizes(nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
     """Whole numbers that are bound to a name which says that they are a page size, a limit or a weight."""
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes:
         bound: list[tuple[str, ast.expr | None]] = []
         if isinstance(node, ast.Assign):
             bound = [(ast.unparse(target), node.value) for target in node.targets]
@@ -80,9 +75,10 @@ def _named_sizes(text: str) -> Iterator[tuple[int, str]]:
 
 def test_no_file_outside_names_an_address_a_path_or_a_payload_key() -> None:
     found = [
-        f"{path.relative_to(_PACKAGE)}:{number}: {kind}: {line.strip()}"
+        f"{path.relative_to(PACKAGE)}:{number}: {kind}: {line.strip()}"
         for path in _outside()
-        for number, line in enumerate(_code(path.read_text()).splitlines(), 1)
+        if any(re.search(pattern, text_of(path)) for pattern in _FACTS.values())
+        for number, line in enumerate(_code(path).splitlines(), 1)
         for kind, pattern in _FACTS.items()
         if re.search(pattern, line) and not (kind in ("address", "stream") and _is_settings(path))
     ]
@@ -96,9 +92,9 @@ def test_the_sizes_looked_for_are_those_of_the_markets() -> None:
 
 def test_no_file_outside_has_a_page_size_or_a_weight() -> None:
     found = [
-        f"{path.relative_to(_PACKAGE)}:{number}: {what}"
+        f"{path.relative_to(PACKAGE)}:{number}: {what}"
         for path in _outside()
-        for number, what in _named_sizes(path.read_text())
+        for number, what in _named_sizes(nodes_of(path))
     ]
     assert not found, "\n".join(found)
 
@@ -123,4 +119,4 @@ def test_what_leaked_before_would_be_found(kind: str, line: str) -> None:
     "line", ["PAGE_MINUTES = 499", "def ask(limit: int = 1_500): ...", "get(weight=2400)"]
 )
 def test_page_sizes_and_weights_that_leaked_before_would_be_found(line: str) -> None:
-    assert list(_named_sizes(line))
+    assert list(_named_sizes(ast.walk(ast.parse(line))))
