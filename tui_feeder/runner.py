@@ -21,6 +21,7 @@ from tui_feeder.configuration.files import FILE_NAME
 from tui_feeder.configuration.keys import needing_restart
 from tui_feeder.configuration.printing import render
 from tui_feeder.configuration.requirements import Requirement, unmet_requirements
+from tui_feeder.configuration.rules import is_simulated
 from tui_feeder.engine.alerts.rule_saving import RuleFile
 from tui_feeder.engine.composition import configured_routes
 from tui_feeder.engine.core.proxy import routes_text
@@ -133,9 +134,7 @@ def exchange_label(config: Config) -> str:
     Returns:
         The label.
     """
-    url = config.exchange.rest_url
-    host = url.split("//", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0]
-    return "a simulated exchange" if host in ("127.0.0.1", "localhost", "[::1]") else url
+    return "a simulated exchange" if is_simulated(config) else config.exchange.rest_url
 
 
 def _headless(loaded: LoadedConfig, store: Store, sinks: list[Sink], options: Options) -> int:

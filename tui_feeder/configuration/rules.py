@@ -13,6 +13,7 @@ from tui_feeder.configuration.sections import AlertRule, Config, KafkaSecurity, 
 from tui_feeder.configuration.sections.alerts import HEALTH_KINDS, AlertKind
 from tui_feeder.configuration.values import key_of
 from tui_feeder.safe_text import MASK, show
+from tui_feeder.symbol_name import market_of
 
 _RESOURCES = "leave it out: threads and buffers need no setting"
 _LOG_FILES = "use service.log_file, service.log_rotate_mb and service.log_keep"
@@ -64,7 +65,7 @@ IMPLIED: dict[str, tuple[str, str]] = {"fixed_price_increment": ("price_incremen
 def _future(config: Config) -> Iterator[Finding]:
     """A first day that is still to come; a simulated exchange may have its own time."""
     start = config.application.start_date
-    if start is not None and start > datetime.now(UTC) and not is_loopback(config.exchange.rest_url):
+    if start is not None and start > datetime.now(UTC) and not is_simulated(config):
         yield Finding(
             ("application.start_date",), "is in the future", "name a day in the past, or leave it out",
             f"{start:%Y-%m-%d}",
@@ -73,17 +74,45 @@ def _future(config: Config) -> Iterator[Finding]:
 
 def _one_world(config: Config) -> Iterator[Finding]:
     """Followed markets of a simulated exchange beside those of the real one: clock and store are one."""
-    simulated = is_loopback(config.exchange.rest_url)
-    for market in ("spot", "coinm"):
-        url: str = getattr(config.exchange, market).rest_url
-        followed = any(name.startswith(f"{market}:") for name in config.application.symbols)
-        if followed and is_loopback(url) != simulated:
+    followed = followed_markets(config)
+    first = next(iter(followed), "")
+    for market, url in followed.items():
+        there = followed[first]
+        if is_loopback(url) != is_loopback(there):
             kinds = ("simulated", "real") if is_loopback(url) else ("real", "simulated")
+            other = f"exchange.{first}.rest_url" if first else "exchange.rest_url"
             yield Finding(
                 (f"exchange.{market}.rest_url", "application.symbols"),
-                f"is a {kinds[0]} exchange, and exchange.rest_url a {kinds[1]} one: their candles would mix",
+                f"is a {kinds[0]} exchange, and {other} a {kinds[1]} one: their candles would mix",
                 f"point both at one kind, or leave the symbols of {market} out", show(url),
             )  # fmt: skip
+
+
+def is_simulated(config: Config) -> bool:
+    """Checks whether a simulated exchange is followed.
+
+    Args:
+        config: its section ``exchange``, and the symbols wanted.
+
+    Returns:
+        True if a market that a symbol belongs to is on this machine.
+    """
+    return any(map(is_loopback, followed_markets(config).values()))
+
+
+def followed_markets(config: Config) -> dict[str, str]:
+    """The markets that the configured symbols belong to.
+
+    Args:
+        config: its section ``exchange``, and the symbols wanted.
+
+    Returns:
+        The address of REST of each, by what names of its symbols begin with; "" comes first if it is among
+        them.
+    """
+    exchange = config.exchange
+    names = sorted(set(map(market_of, config.application.symbols)), key=lambda name: (name != "", name))
+    return {name: getattr(exchange, name).rest_url if name else exchange.rest_url for name in names}
 
 
 def contradictions(config: Config) -> list[Finding]:
@@ -358,7 +387,7 @@ def _addresses(config: Config) -> Iterator[Finding]:
                 (f"exchange.{name}",), "is not encrypted, so anyone on the way can change the data",
                 f"use {secure} if it is served", show(url),
             )  # fmt: skip
-    if exchange.clock_rate != 1.0 and not is_loopback(exchange.rest_url):
+    if exchange.clock_rate != 1.0 and not is_simulated(config):
         hint = "leave it at 1.0 but for a simulated exchange"
         yield Finding(
             ("exchange.clock_rate",), "is not the pace of a real exchange", hint, show(exchange.clock_rate)

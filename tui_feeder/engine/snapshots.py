@@ -293,6 +293,8 @@ def coverage(
     due = (engine.clock.now() - engine.clock.at_least(LATE_MS, 1.0)) // MINUTE_MS * MINUTE_MS
     if tracked.last is not None:
         due = max(due, tracked.last.open_time + MINUTE_MS)
+    if tracked.end is not None:
+        due = min(due, tracked.end)
     reading = tracked.phase == "backfill"
     mark(
         tracked.start if tracked.start else due, due, MinuteState.FILLING if reading else MinuteState.MISSING

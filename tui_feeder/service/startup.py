@@ -7,8 +7,8 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tui_feeder.addresses import is_loopback
 from tui_feeder.config import LoadedConfig
+from tui_feeder.configuration.rules import is_simulated
 from tui_feeder.engine.thread import EngineThread
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def http_settings(loaded: LoadedConfig) -> HttpSettings:
     off = ""
     if port == 0:
         off = f"{PORT_KEY} = 0"
-    elif not stated and is_loopback(config.exchange.rest_url):
+    elif not stated and is_simulated(config):
         off = f"the exchange is a simulated one, and {PORT_KEY} is not set"
     return HttpSettings(config.service.http_host, port, stated, off)
 

@@ -337,9 +337,10 @@ def synthetic_market(
     Raises:
         ValueError: for a name that does not end in a known quote asset.
     """
-    now = datetime.fromtimestamp(
-        (int(time.time() * 1000) if as_of_ms is None else as_of_ms) / 1000, UTC
-    ).date()
+    moment_ms = int(time.time() * 1000) if as_of_ms is None else as_of_ms
+    now = datetime.fromtimestamp(moment_ms / 1000, UTC).date()
+    # On the day of its delivery a contract is traded until 08:00.
+    quarter = datetime.fromtimestamp((moment_ms - 8 * HOUR) / 1000, UTC).date()
     first = midnight((now - timedelta(days=_HISTORY_DAYS)).replace(day=1))
     month = midnight(now.replace(day=1))
     wanted = chosen(symbols, DEFAULT_SYMBOLS)
@@ -352,7 +353,7 @@ def synthetic_market(
             characters[symbol] = replace(character, instrument=instrument)
 
     first_symbol = characters[wanted[0]]
-    delivered = quarterly(first_symbol.instrument, now)
+    delivered = quarterly(first_symbol.instrument, quarter)
     characters[delivered.symbol] = replace(first_symbol, instrument=delivered)
     if LEAVING not in characters:
         gone = _character(LEAVING, seed, first)

@@ -38,7 +38,8 @@ def cell_of(column: Column, subject: Subject, context: CellContext) -> tuple[str
         Its text in exactly the column's width, and what it means.
     """
     text, role = column.cell(subject, context)
-    if subject.view.state is SymbolState.STALE and role not in (Role.WARN, Role.ERROR):
+    old = (SymbolState.STALE, SymbolState.DELISTED, SymbolState.DELIVERED)
+    if subject.view.state in old and role not in (Role.WARN, Role.ERROR):
         role = Role.MUTED  # an old value must not look like a present one
     return cells.fit(text, column.width, column.right), role
 

@@ -206,6 +206,8 @@ def _age(subject: Subject, context: CellContext) -> tuple[str, Role]:
     text = cells.age_text(None if last is None else context.now - last, context.tenths)
     if subject.view.state in (SymbolState.LATE, SymbolState.STALE):
         return text + "!", Role.WARN
+    if subject.view.state in (SymbolState.DELISTED, SymbolState.DELIVERED):
+        return "end ", Role.MUTED
     return text + " ", Role.MUTED
 
 

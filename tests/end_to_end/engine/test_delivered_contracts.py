@@ -11,9 +11,10 @@ from virtual_time import in_virtual_time
 
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.core.candle import MINUTE_MS
-from tui_feeder.monitor import SymbolState
+from tui_feeder.monitor import MinuteState, SymbolState
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.dialect import COINM, USDM, Dialect
+from tui_feeder.simulator.synthetic import synthetic_market
 
 DELIVERY = 1_774_598_400_000  # Friday 2026-03-27T08:00:00Z
 
@@ -41,6 +42,10 @@ async def test_a_quarterly_contract_ends_with_its_last_bar(
             await until(lambda: tracked.phase == "delivered", 200)
             view = {view.symbol: view for view in snapshots.take(engine, 1).symbols}[quarterly]
             assert view.state is SymbolState.DELIVERED
+            assert MinuteState.MISSING not in snapshots.coverage(
+                engine, tracked, (), DELIVERY - 60 * MINUTE_MS, DELIVERY + 60 * MINUTE_MS, 120
+            )
+            assert not engine.journal.counters["incomplete_listings"]
             assert view.reason == "its contract was delivered at 2026-03-27 08:00:00Z"
             assert sink.minutes(quarterly)[-1] == DELIVERY - MINUTE_MS
             bars = {state.timeframe: state.bar_time for state in tracked.states}
@@ -57,3 +62,9 @@ async def test_a_quarterly_contract_ends_with_its_last_bar(
             if symbol == quarterly.rpartition(":")[2] and start >= DELIVERY
         ]  # fmt: skip
         assert not beyond
+
+
+@pytest.mark.parametrize(("minutes", "listed"), [(-8, "BTCUSDT_260327"), (0, "BTCUSDT_260626")])
+def test_the_embedded_exchange_lists_a_contract_until_its_delivery(minutes: int, listed: str) -> None:
+    market = synthetic_market(["BTCUSDT"], as_of_ms=DELIVERY + minutes * MINUTE_MS)
+    assert {name for name, one in market.instruments.items() if one.contract != "PERPETUAL"} == {listed}

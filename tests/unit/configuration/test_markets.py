@@ -10,6 +10,7 @@ from tui_feeder.configuration.forms import Symbol, SymbolName
 from tui_feeder.configuration.rules import contradictions
 from tui_feeder.configuration.sections.exchange import Spot
 from tui_feeder.configuration.values import UnfitError, convert
+from tui_feeder.runner import exchange_label
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,18 @@ def test_real_and_simulated_markets_do_not_mix() -> None:
     assert not contradictions(Config(application=spot, exchange=whole))
     (finding,) = contradictions(Config(application=spot, exchange=replace(Exchange(), spot=whole.spot)))
     assert "is a simulated exchange" in finding.message
+
+
+def test_a_simulated_market_can_be_followed_alone() -> None:
+    """The address of USD-M futures is asked nothing: what it is does not matter."""
+    alone = replace(Application(), symbols=("spot:BTCUSDT", "spot:ETHUSDT"))
+    simulated = Spot("http://127.0.0.1:8000", "ws://127.0.0.1:8000")
+    config = Config(application=alone, exchange=replace(Exchange(), spot=simulated))
+    assert not contradictions(config)
+    assert exchange_label(config) == "a simulated exchange"
+    both = replace(alone, symbols=("spot:BTCUSDT", "coinm:BTCUSD_PERP"))
+    (finding,) = contradictions(replace(config, application=both))
+    assert finding.keys == ("exchange.spot.rest_url", "application.symbols")
+    assert "is a simulated exchange, and exchange.coinm.rest_url a real one" in finding.message
+    real = Config(application=alone)
+    assert exchange_label(real) == real.exchange.rest_url  # as stores of before are marked

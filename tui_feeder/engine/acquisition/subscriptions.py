@@ -227,6 +227,8 @@ class Subscriptions:
             shown = listed.get(name)
             if info.trading is not Trading.NOW or (shown is not None and shown.trading is Trading.NOW):
                 continue
+            if info.delivery and info.delivery <= now:  # that it leaves the list is no surprise
+                continue
             if shown is None and name in found.unusable:
                 listed[name] = info
                 continue
