@@ -15,6 +15,7 @@ from tui_feeder.commands.options import (
     SymbolsOption,
     config_flags,
     load_config,
+    number_parser,
     parse_path,
 )
 
@@ -22,7 +23,13 @@ from tui_feeder.commands.options import (
 def doctor(
     json: JsonOption = False,
     patience: Annotated[
-        float, typer.Option("--patience", help="Seconds a stream may stay silent.", min=1.0, max=300.0)
+        float,
+        typer.Option(
+            "--patience",
+            help="Seconds a stream may stay silent, 1 to 300.",
+            metavar="SECONDS",
+            parser=number_parser(float, 1, 300),
+        ),
     ] = 15.0,
     record: Annotated[
         Optional[Path],  # noqa: UP045

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from tui_feeder.commands.failures import reported_failures
-from tui_feeder.commands.options import ConfigOption, LogLevelOption, SocketOption, load_config
+from tui_feeder.commands.options import ConfigOption, LogLevelOption, SocketOption, load_config, parse_port
 
 
 def gateway(
@@ -19,7 +19,10 @@ def gateway(
     port: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(
-            "--port", help="Port to listen on (default 8090); 0 for any free one.", min=0, max=65535
+            "--port",
+            help="Port to listen on (default 8090); 0 for any free one.",
+            metavar="N",
+            parser=parse_port,
         ),
     ] = None,
     config: ConfigOption = None,

@@ -6,10 +6,10 @@ Imports nothing heavy: the command line loads it for ``--help``.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeVar
 
 import typer
 
@@ -19,6 +19,9 @@ from tui_feeder.paths import expand_user
 
 if TYPE_CHECKING:  # heavy, and needed for a type alone
     from tui_feeder.config import LoadedConfig
+
+
+_Number = TypeVar("_Number", int, float)
 
 
 class Level(StrEnum):
@@ -45,6 +48,35 @@ def parse_path(text: str) -> Path:
     if not text:
         raise typer.BadParameter("the path is empty: name one, or leave the option out")
     return Path(text)
+
+
+def number_parser(kind: type[_Number], low: float, high: float) -> Callable[[str], _Number]:
+    """Makes the parser of an option whose value is a number; its error has the value, which typer leaves out.
+
+    Args:
+        kind: of the number.
+        low: the least that is allowed.
+        high: the most.
+
+    Returns:
+        A parser that raises ``typer.BadParameter`` for any other text.
+    """
+    form = "a whole number" if kind is int else "a number"
+
+    def parse(text: str) -> _Number:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise typer.BadParameter(f"{text!r} is not {form} from {low:.10g} to {high:.10g}")
+        return value
+
+    return parse
+
+
+#: Of options that a user may set to any port, or to any but 0, which stands for a free one.
+parse_port, parse_fixed_port = number_parser(int, 0, 65_535), number_parser(int, 1, 65_535)
 
 
 # typer reads these at run time: Optional, not "| None", keeps old click types simple.
@@ -96,7 +128,12 @@ SocketOption = Annotated[
 ]
 RefreshRateOption = Annotated[
     Optional[float],  # noqa: UP045
-    typer.Option("--hz", help="Screen updates a second (default 4)."),
+    typer.Option(
+        "--hz",
+        help="Screen updates a second, 0.2 to 20 (default 4).",
+        metavar="X",
+        parser=number_parser(float, 0.2, 20),
+    ),
 ]
 SlowOption = Annotated[
     Optional[bool],  # noqa: UP045
@@ -129,11 +166,17 @@ def split_symbols(symbols: str | None) -> list[str] | None:
         symbols: the option; None if not given.
 
     Returns:
-        The names; None if not given.
+        The names, at least one; None if not given.
+
+    Raises:
+        UsageError: it has no name.
     """
     if symbols is None:
         return None
-    return [name.strip() for name in symbols.split(",") if name.strip()]
+    names = [name.strip() for name in symbols.split(",") if name.strip()]
+    if not names:
+        raise UsageError(f"--symbols {symbols!r} has no symbol: write BTCUSDT,ETHUSDT, or leave it out")
+    return names
 
 
 def load_config(path: Path | None, flags: Mapping[str, Any], *, search: bool = True) -> LoadedConfig:

@@ -17,6 +17,7 @@ from tui_feeder.commands.options import (
     ToOption,
     config_flags,
     load_config,
+    number_parser,
     parse_range,
     split_symbols,
 )
@@ -37,9 +38,9 @@ def replay(
         Optional[float],  # noqa: UP045
         typer.Option(
             "--speed",
-            help="Exchange seconds in a real second (default: as fast as possible; with --ui 60).",
-            min=0.001,
-            max=86_400,
+            help="Exchange seconds in a real second, to 86400 (default: as fast as possible; with --ui 60).",
+            metavar="X",
+            parser=number_parser(float, 0.001, 86_400),
         ),
     ] = None,
     output: Annotated[Lines, typer.Option("--output", help="One JSON object a line.")] = Lines.JSONL,

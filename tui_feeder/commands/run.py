@@ -27,6 +27,7 @@ from tui_feeder.commands.options import (
     TimeZoneOption,
     config_flags,
     load_config,
+    number_parser,
     parse_path,
 )
 from tui_feeder.errors import UsageError
@@ -82,13 +83,19 @@ def run(
     demo_speed: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
-            "--demo-speed", help="Exchange seconds in a real second (default 10).", min=0.1, max=3600
+            "--demo-speed",
+            help="Exchange seconds in a real second, 0.1 to 3600 (default 10).",
+            metavar="X",
+            parser=number_parser(float, 0.1, 3600),
         ),
     ] = None,
     run_for: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
-            "--run-for", help="Shut down cleanly after so many seconds.", metavar="SECONDS", min=0.0
+            "--run-for",
+            help="Shut down cleanly after so many seconds.",
+            metavar="SECONDS",
+            parser=number_parser(float, 0, 1_000_000_000),
         ),
     ] = None,
     hz: RefreshRateOption = None,

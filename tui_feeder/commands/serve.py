@@ -7,7 +7,13 @@ from typing import Annotated, Optional
 import typer
 
 from tui_feeder.commands.failures import reported_failures
-from tui_feeder.commands.options import ConfigOption, SocketOption, StorageOption, SymbolsOption
+from tui_feeder.commands.options import (
+    ConfigOption,
+    SocketOption,
+    StorageOption,
+    SymbolsOption,
+    parse_fixed_port,
+)
 
 
 def serve(
@@ -15,7 +21,9 @@ def serve(
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; any but loopback is open to the network.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Port to listen on.", min=1, max=65535)] = 8000,
+    port: Annotated[
+        int, typer.Option("--port", help="Port to listen on.", metavar="N", parser=parse_fixed_port)
+    ] = 8000,
     allow_host: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(

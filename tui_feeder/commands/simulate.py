@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from tui_feeder.commands.failures import reported_failures
-from tui_feeder.commands.options import SymbolsOption, parse_path, split_symbols
+from tui_feeder.commands.options import number_parser, parse_path, parse_port, split_symbols
 from tui_feeder.errors import UsageError
 
 
@@ -29,7 +29,8 @@ class SimulatedMarket(StrEnum):
 
 def simulate(
     port: Annotated[
-        int, typer.Option("--port", help="Port on 127.0.0.1; 0 for any free one.", min=0, max=65535)
+        int,
+        typer.Option("--port", help="Port on 127.0.0.1; 0 for any free one.", metavar="N", parser=parse_port),
     ] = 0,
     market: Annotated[
         SimulatedMarket, typer.Option("--market", help="Which market it is; run one for each.")
@@ -40,15 +41,36 @@ def simulate(
             "--data", help="Folder of monthly zips with real candles.", metavar="DIR", parser=parse_path
         ),
     ] = None,
-    symbols: SymbolsOption = None,
+    symbols: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--symbols",
+            help="Symbols or patterns to list, without a market before them (default: ALL).",
+            metavar="A,B",
+        ),
+    ] = None,
     speed: Annotated[
-        float, typer.Option("--speed", help="Exchange seconds in a real second.", min=0.1, max=3600)
+        float,
+        typer.Option(
+            "--speed",
+            help="Exchange seconds in a real second, 0.1 to 3600.",
+            metavar="X",
+            parser=number_parser(float, 0.1, 3600),
+        ),
     ] = 1.0,
     start: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--start", help="Exchange time at its start, RFC 3339.", metavar="TIME"),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the synthetic market and of random faults.")] = 1,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed",
+            help="Of the synthetic market and of random faults, 0 to 4294967295.",
+            metavar="N",
+            parser=number_parser(int, 0, 2**32 - 1),
+        ),
+    ] = 1,
     fault: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(

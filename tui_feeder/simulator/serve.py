@@ -48,7 +48,7 @@ class Setting:
         faults = Faults.parse(self.faults)
         drawn = None if self.random_faults is None else RandomFaults(self.random_faults, self.random_gap)
         if drawn is not None:
-            faults.listen(_tell_fault)
+            faults.listen(_print_fault)
         dialect, market = DIALECTS[self.market], self._market()
         clock = clock_for(market, start_ms=self.start_ms, rate=self.speed)
         return Exchange(market, clock, port=self.port, faults=faults, random_faults=drawn, dialect=dialect)
@@ -64,7 +64,7 @@ class Setting:
         return invented if dialect is USDM else ListedElsewhere(invented, dialect)
 
 
-def _tell_fault(event: Event, fault: Fault) -> None:
+def _print_fault(event: Event, fault: Fault) -> None:
     moment = fault.begins if event == "begin" else fault.ended
     line = {"fault": fault.name, "event": event, "at": rfc3339(moment), **fault.shape()}
     sys.stderr.write(orjson.dumps(line).decode() + "\n")
@@ -123,11 +123,11 @@ async def _stand_alone(embedded: Exchange) -> None:
         sys.stdout.flush()
         if clock.end_ms is not None:
             wait = clock.real_seconds(clock.end_ms - clock.now())
-            loop.call_later(wait, _tell_end, clock.end_ms)
+            loop.call_later(wait, _print_end, clock.end_ms)
         await stop.wait()
 
 
-def _tell_end(end: int) -> None:
+def _print_end(end: int) -> None:
     sys.stderr.write(f"the recorded data has ended; exchange time stands still at {rfc3339(end)}\n")
     sys.stderr.flush()
 
@@ -155,9 +155,10 @@ def introduction(exchange: Exchange) -> str:
         sections = ["[exchange]", rate, f"[{section}]", *keys]
     variable = f"FEEDER_{section.replace('.', '__').upper()}"
     symbols = exchange.market.symbols
+    count = f"{len(symbols)} symbol{'s' * (len(symbols) != 1)}"
     shown = ", ".join(symbols[:12]) + (f" and {len(symbols) - 12} more" if len(symbols) > 12 else "")
     lines = [
-        f"# Embedded exchange, its time {rfc3339(exchange.clock.now())}, {len(symbols)} symbols: {shown}",
+        f"# Embedded exchange, its time {rfc3339(exchange.clock.now())}, {count}: {shown}",
         *(f"# {note}" for note in exchange.market.notes),
         "# Paste this into config.toml:",
         *sections,

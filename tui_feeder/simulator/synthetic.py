@@ -276,11 +276,11 @@ def _fill(
 
 def _quote_of(symbol: str) -> str:
     for quote in QUOTES:
-        if symbol.endswith(quote) and len(symbol) > len(quote):
+        if symbol.endswith(quote) and len(symbol) > len(quote) and ":" not in symbol:
             return quote
     raise ValueError(
-        f"the synthetic market has no symbol {symbol!r}: "
-        f"a name must end in {' or '.join(QUOTES)}, as in BTCUSDT"
+        f"the synthetic market has no symbol {symbol!r}: a name must end in {' or '.join(QUOTES)}, as in "
+        "BTCUSDT, and has no market before it"
     )
 
 

@@ -1,0 +1,49 @@
+"""A wrong value of an option ends in one message with the option, the value and what is allowed."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from typer.testing import CliRunner
+
+from tui_feeder.cli import app
+
+
+@pytest.mark.parametrize(
+    ("call", "value", "allowed"),
+    [
+        ("--demo --demo-speed", "nan", "is not a number from 0.1 to 3600"),
+        ("--run-for", "1e99", "is not a number from 0 to 1000000000"),
+        ("--run-for", "-5", "is not a number from 0 to 1000000000"),
+        ("--hz", "inf", "is not a number from 0.2 to 20"),
+        ("attach --hz", "fast", "is not a number from 0.2 to 20"),
+        ("simulate --port", "70000", "is not a whole number from 0 to 65535"),
+        ("simulate --speed", "", "is not a number from 0.1 to 3600"),
+        ("simulate --seed", "1.5", "is not a whole number from 0 to 4294967295"),
+        ("serve --port", "0", "is not a whole number from 1 to 65535"),
+        ("gateway --port", "http", "is not a whole number from 0 to 65535"),
+        ("replay --speed", "0", "is not a number from 0.001 to 86400"),
+        ("doctor --patience", "1e9", "is not a number from 1 to 300"),
+    ],
+)
+def test_a_number_out_of_range(call: str, value: str, allowed: str) -> None:
+    words = shlex.split(call)
+    done = CliRunner().invoke(app, [*words, value])
+    assert done.exit_code == 2
+    assert f"Invalid value for '{words[-1]}': {value!r} {allowed}" in done.output
+
+
+@pytest.mark.parametrize("command", ["gaps", "info", "verify --offline", "replay", "backfill", "doctor"])
+@pytest.mark.parametrize("value", ["", " , "])
+def test_a_list_without_a_symbol(command: str, value: str) -> None:
+    done = CliRunner().invoke(app, [*shlex.split(command), "--symbols", value])
+    assert done.exit_code == 2
+    assert f"--symbols {value!r} has no symbol" in done.output
+
+
+@pytest.mark.parametrize("name", ["spot:BTCUSDT", "BTC"])
+def test_a_name_that_the_embedded_exchange_cannot_list(name: str) -> None:
+    done = CliRunner().invoke(app, ["simulate", "--symbols", name])
+    assert done.exit_code == 2
+    assert f"no symbol {name!r}: a name must end in USDT or USDC" in done.output
