@@ -140,7 +140,12 @@ def legend(width: int, palette: Palette, place: str = "") -> Strip:
         One strip.
     """
     parts: list[Part] = [("  ", Role.TEXT)]
+    room = width - 2 - (cell_len(place) + 2 if place else 0)
     for state, word in _WORDS.items():
         text, role = _glyph(state, palette)
-        parts += [(text, role), (f" {word}  ", Role.MUTED)]
+        room -= len(word) + 3
+        if room < 0:  # those that need it least are the last
+            break
+        parts += [(text, role), (f" {word} ", Role.MUTED), (" " if room > 0 else "", Role.TEXT)]
+        room -= 1
     return with_place(parts, place, width, palette)

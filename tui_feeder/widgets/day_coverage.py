@@ -12,8 +12,6 @@ from tui_feeder.widgets.coverage import state_parts
 from tui_feeder.widgets.palette import Palette, Part, Role
 
 _LABEL = 8  # cells of a date
-#: Cells of a day: an hour is a whole number of them.
-_PARTS = (288, 144, 96, 72, 48, 24)
 #: Cells asked for at once.
 _ASKED = 2_000
 #: Hours of the day that are labelled.
@@ -76,7 +74,7 @@ class DayCoverage:
 
 
 def day_cells(width: int) -> int:
-    """Chooses how many cells stand for a day.
+    """Chooses how many cells stand for a day: an hour is a whole number of them.
 
     Args:
         width: cells of a line.
@@ -84,7 +82,7 @@ def day_cells(width: int) -> int:
     Returns:
         The most that have room.
     """
-    return next((parts for parts in _PARTS if parts + _LABEL + 2 <= width), _PARTS[-1])
+    return 24 * max(1, (width - _LABEL - 2) // 24)
 
 
 def paint_days(

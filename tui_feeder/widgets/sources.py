@@ -34,7 +34,7 @@ def source_lines(
         The lines from the top.
     """
     sockets, others = _sockets(snapshot, width, palette), _others(snapshot, width, palette, hz)
-    rows = min(max(1, (height - len(sockets) - len(others) - 1) // 2), _TALLEST)
+    rows = min(max(1, (height - len(sockets) - len(others) - 2) // 2), _TALLEST)
     return [*sockets, *_last_hour(snapshot, width, rows, palette), *others]
 
 
@@ -120,9 +120,11 @@ def _last_hour(snapshot: Snapshot, width: int, rows: int, palette: Palette) -> l
         text = (
             f"  {min(known):,.{digits}f} to {max(known):,.{digits}f}{unit}" if known else f"  {cells.UNKNOWN}"
         )
+        if rows > 1 and label != "frames/s":
+            lines.append([])  # two solid shapes would touch
         for row, line in enumerate(drawn):
-            name = f"  {label}" if row == 0 else ""
-            lines.append([(cells.fit(name, 14), Role.TEXT), (line, Role.VALUE_AREA),
+            name = f"  {label}" if row == 0 else "  0" if row == rows - 1 else ""
+            lines.append([(cells.fit(name, 14), Role.TEXT), (line, Role.MUTED),
                           (text if row == 0 else "", Role.MUTED)])  # fmt: skip
     return lines
 

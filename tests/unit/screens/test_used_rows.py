@@ -11,6 +11,7 @@ from screens import app_of, palette_of, settled, text_of
 
 from tui_feeder.attach.server import _CELLS
 from tui_feeder.monitor import MINUTE_MS, Event, GapView, MinuteState
+from tui_feeder.widgets.coverage import legend
 from tui_feeder.widgets.day_coverage import DayCoverage, day_cells, paint_days
 
 TODAY = NOON // DAY_MS * DAY_MS
@@ -75,6 +76,15 @@ def test_hours_stand_above_their_cells(width: int) -> None:
     lines = text_of(paint_days("BTCUSDT", [(TODAY, states)], width, 5, palette_of("ascii")))
     assert {cell_len(line) for line in lines} == {width}
     assert lines[1].index("18:00") == lines[2].index("!")
+
+
+@pytest.mark.parametrize("place", ["", "1-10 of 21", "591-600 of 600"])
+def test_the_legend_leaves_out_whole_words_before_the_place_of_the_list(place: str) -> None:
+    (line,) = text_of([legend(80, palette_of("ascii"), place)])
+    assert cell_len(line) == 80
+    assert line.rstrip().endswith(place or "not wanted")
+    assert "/ none  " in line
+    assert "~" not in line
 
 
 async def test_the_gaps_screen_shows_the_selected_symbol_day_by_day_where_there_is_room() -> None:
