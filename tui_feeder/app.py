@@ -152,7 +152,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
     def on_mount(self) -> None:
         """Begin to tick, on the screen where the last run ended."""
         self._own_loop = asyncio.get_running_loop()
-        self._obey()
+        self._stop_if_asked()
         if self._first is not None and self.check_action("go", (self._first,)):
             self.switch_mode(self._first)
         self.set_interval(1 / self.hz, self.tick, name="tick")
@@ -249,7 +249,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         self._asked_to_stop = reason
         loop = self._own_loop
         if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._obey)
+            loop.call_soon_threadsafe(self._stop_if_asked)
 
     def tick(self) -> None:
         """Pull a snapshot and draw it, unless the terminal is behind or gone."""
@@ -284,7 +284,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         if isinstance(screen, FeederScreen):
             screen.draw()
 
-    def _obey(self) -> None:
+    def _stop_if_asked(self) -> None:
         if self._asked_to_stop is not None:
             self.exit(self._asked_to_stop)
 
@@ -479,9 +479,11 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
             self.exit(ExitReason.QUIT)
             return
         self._interrupted = True
-        self.show_note(f"press ctrl+c again to {self.quit_effect.verb}", _INTERRUPT_SECONDS, self._forgive)
+        self.show_note(
+            f"press ctrl+c again to {self.quit_effect.verb}", _INTERRUPT_SECONDS, self._reset_interrupt
+        )
 
-    def _forgive(self) -> None:
+    def _reset_interrupt(self) -> None:
         self._interrupted = False
 
     def action_freeze(self) -> None:

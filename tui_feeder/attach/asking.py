@@ -84,12 +84,12 @@ class Asking:
         self._writer.write(encode_frame(Question(self._number, what, args)))
         await self._writer.drain()
         body = self._decompressor.body(await read_frame(self._reader, MAX_ANSWER))
-        told = decode_server_message(body)
-        if isinstance(told, Refusal):
-            raise WireError(told.text)
-        if not isinstance(told, Answer) or told.id != self._number:
+        received = decode_server_message(body)
+        if isinstance(received, Refusal):
+            raise WireError(received.text)
+        if not isinstance(received, Answer) or received.id != self._number:
             raise WireError("an answer to another question")
-        return told.value
+        return received.value
 
     async def _connect(self) -> None:
         async with asyncio.timeout(_CONNECT_SECONDS):
@@ -97,10 +97,10 @@ class Asking:
             try:
                 check_peer(writer.get_extra_info("socket"))
                 writer.write(encode_frame(Hello(PROTOCOL, __version__)))
-                told = decode_server_message(await read_frame(reader, MAX_ANSWER))
-                if isinstance(told, Refusal):
-                    raise WireError(told.text)
-                if not isinstance(told, Welcome):
+                received = decode_server_message(await read_frame(reader, MAX_ANSWER))
+                if isinstance(received, Refusal):
+                    raise WireError(received.text)
+                if not isinstance(received, Welcome):
                     raise WireError("what listens there is no feeder")
             except BaseException:
                 writer.close()

@@ -100,7 +100,7 @@ class Engine:
         self._minute_log = MinuteLog(self.clock)
         self.repairs = Repairs(store, self.supervisor, self._rebuild)
         self.workers = workers
-        self.heard_at = time.monotonic()  # of the last frame of any symbol
+        self.last_frame_at = time.monotonic()  # time.monotonic(), of any symbol
         self._stopping = asyncio.Event()
         self._failure: Exception | None = None
         self.history = History(
@@ -380,7 +380,7 @@ class Engine:
     # --- parts ---------------------------------------------------------------------------------
 
     def _frame(self, symbol: str, candle: Candle, closed: bool, event_ms: int) -> None:
-        now, self.heard_at = self.clock.now(), time.monotonic()
+        now, self.last_frame_at = self.clock.now(), time.monotonic()
         self.frame_latency.observe((now - event_ms) / 1000)
         try:
             if closed:

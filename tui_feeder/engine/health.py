@@ -156,9 +156,9 @@ def feeder_health(
     silences: dict[str, float] = {}
     for queue in live:
         missing[queue.symbol] = (0.0, 0)
-        heard = queue.last_frame if queue.last_frame is not None else queue.opened
-        if heard is not None:
-            silences[queue.symbol] = max(0.0, (now - heard) / 1000)
+        since = queue.last_frame if queue.last_frame is not None else queue.opened
+        if since is not None:
+            silences[queue.symbol] = max(0.0, (now - since) / 1000)
     for gap in gaps:
         if gap.symbol in missing:
             seconds, minutes = missing[gap.symbol]

@@ -45,7 +45,7 @@ class Connection:
         #: Payload of the latest ping.
         self.pinged = b""
         self._most_messages = most_messages  # ping, pong and JSON alike, in a second
-        self.heard = time.monotonic()
+        self.last_message_at = time.monotonic()
         self._transport = transport
         self._recent: deque[float] = deque()
 

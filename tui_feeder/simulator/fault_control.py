@@ -45,7 +45,7 @@ class FaultControl:
         ]
 
     async def _show(self, request: web.Request) -> web.Response:
-        if (refusal := _stranger(request)) is not None:
+        if (refusal := _refuse_foreign(request)) is not None:
             return refusal
         shown: dict[str, Any] = {
             "now_ms": self._clock.now(),
@@ -69,7 +69,7 @@ class FaultControl:
         return _json(shown)
 
     async def _switch_on(self, request: web.Request) -> web.Response:
-        if (refusal := _stranger(request)) is not None:
+        if (refusal := _refuse_foreign(request)) is not None:
             return refusal
         if request.content_type != "application/json":
             return _json({"error": "the body must be application/json"}, 400)
@@ -89,7 +89,7 @@ class FaultControl:
         return _json(fault.shape())
 
     async def _switch_off(self, request: web.Request) -> web.Response:
-        if (refusal := _stranger(request)) is not None:
+        if (refusal := _refuse_foreign(request)) is not None:
             return refusal
         try:
             ended = self._faults.switch_off(request.query.get("name"), request.query.get("symbol"))
@@ -129,7 +129,7 @@ def _wanted(body: bytes) -> dict[str, Any]:
     return wanted
 
 
-def _stranger(request: web.Request) -> web.Response | None:
+def _refuse_foreign(request: web.Request) -> web.Response | None:
     """The refusal of a request from another machine or from a web page, or None."""
     address = (request.remote or "").partition("%")[0]
     try:

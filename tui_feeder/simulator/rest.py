@@ -80,24 +80,24 @@ class Rest:
         """What to hang into the server."""
         base = self._dialect.rest
         routes = [
-            web.get(f"{base}/ping", self._door("ping", self._ping)),
-            web.get(f"{base}/time", self._door("time", self._time)),
-            web.get(f"{base}/exchangeInfo", self._door("exchangeInfo", self._exchange_info)),
-            web.get(f"{base}/klines", self._door("klines", self._klines)),
+            web.get(f"{base}/ping", self._guarded("ping", self._ping)),
+            web.get(f"{base}/time", self._guarded("time", self._time)),
+            web.get(f"{base}/exchangeInfo", self._guarded("exchangeInfo", self._exchange_info)),
+            web.get(f"{base}/klines", self._guarded("klines", self._klines)),
         ]
         if self._dialect.name != USDM.name:
-            return [*routes, web.get(f"{base}/{{path:.*}}", self._door("unknown", self._unknown))]
+            return [*routes, web.get(f"{base}/{{path:.*}}", self._guarded("unknown", self._unknown))]
         return [
             *routes,
-            web.get("/fapi/v1/markPriceKlines", self._door("markPriceKlines", self._klines)),
-            web.get("/fapi/v1/depth", self._door("depth", self._depth)),
-            web.get("/fapi/v1/premiumIndex", self._door("premiumIndex", self._premium_index)),
-            web.get("/fapi/v1/fundingRate", self._door("fundingRate", self._funding_rate)),
-            web.get("/fapi/v1/openInterest", self._door("openInterest", self._open_interest)),
-            web.get("/fapi/{path:.*}", self._door("unknown", self._unknown)),
+            web.get("/fapi/v1/markPriceKlines", self._guarded("markPriceKlines", self._klines)),
+            web.get("/fapi/v1/depth", self._guarded("depth", self._depth)),
+            web.get("/fapi/v1/premiumIndex", self._guarded("premiumIndex", self._premium_index)),
+            web.get("/fapi/v1/fundingRate", self._guarded("fundingRate", self._funding_rate)),
+            web.get("/fapi/v1/openInterest", self._guarded("openInterest", self._open_interest)),
+            web.get("/fapi/{path:.*}", self._guarded("unknown", self._unknown)),
         ]
 
-    def _door(
+    def _guarded(
         self, name: str, answer: Callable[[Mapping[str, str]], Awaitable[bytes]]
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """Weight, ban and error form around an endpoint."""

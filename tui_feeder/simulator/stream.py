@@ -73,7 +73,7 @@ class Streams:
         self._symbols = {s.lower(): i for s, i in tape.market.instruments.items()}
         self._listeners: dict[str, set[Connection]] = {}
         self._klines: dict[str, KlineStream] = {}
-        self._lanes: dict[str, int] = {}
+        self._stream_numbers: dict[str, int] = {}
         self._attempts: dict[str, deque[int]] = {}
         self._broadcast: asyncio.Task[None] | None = None
         self._faults = faults
@@ -163,7 +163,7 @@ class Streams:
             await asyncio.sleep(min(max(left, 0.0), max(ping_at - time.monotonic(), 0.0)))
             if self._clock.now() - connection.begun >= LIFETIME:
                 await connection.close(WSCloseCode.OK, b"24 hours are over")
-            elif time.monotonic() - connection.heard > self._dialect.pong_within:
+            elif time.monotonic() - connection.last_message_at > self._dialect.pong_within:
                 await connection.close(WSCloseCode.POLICY_VIOLATION, b"no pong")
             elif time.monotonic() >= ping_at:
                 ping_at = time.monotonic() + self._dialect.ping_every
@@ -185,7 +185,7 @@ class Streams:
             elif message.type is WSMsgType.PONG:
                 if self._dialect.pong_echoes and bytes(message.data) != connection.pinged:
                     continue
-                connection.heard = time.monotonic()
+                connection.last_message_at = time.monotonic()
             elif message.type is WSMsgType.TEXT and len(message.data.encode()) <= LONGEST_MESSAGE:
                 answer = self._control(connection, message.data, live=live)
                 await socket.send_str(orjson.dumps(answer).decode())
@@ -245,7 +245,7 @@ class Streams:
                     self._tape, instrument, stream[1], self._clock.now(),
                     untraded=self._dialect.pushes_untraded,
                 )  # fmt: skip
-                self._lanes[name] = len(self._lanes)
+                self._stream_numbers[name] = len(self._stream_numbers)
                 self._subscribed.set()
 
     def _unsubscribe(self, connection: Connection, names: Iterable[str]) -> None:
@@ -257,7 +257,7 @@ class Streams:
             listeners.discard(connection)
             if not listeners:
                 del self._listeners[name], self._klines[name]
-                self._lanes.pop(name)
+                self._stream_numbers.pop(name)
                 self._wrongs.forget(name)
 
     # -- broadcast
@@ -302,7 +302,7 @@ class Streams:
             self._trouble_connections(now)
         wrongs = self._wrongs if self._wrongs.busy else None
         for name, stream in self._klines.items():
-            if turns > 1 and self._lanes[name] % turns != turn:
+            if turns > 1 and self._stream_numbers[name] % turns != turn:
                 continue
             frames = stream.due(now, forming=forming)
             for frame in frames if wrongs is None else wrongs.pass_on(name, stream.symbol, frames, now):

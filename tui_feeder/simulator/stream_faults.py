@@ -81,10 +81,10 @@ class FrameFaults:
                 faults.count(wrong)
                 frame = self._spoiled_frame(frame, wrong)
             if not frame.closed and faults.strike("early-close", symbol):
-                frame = _told(frame, {"x": True})
+                frame = _with_values(frame, {"x": True})
             closes = frame.closed and not frame.held_back
             if closes and (twice := faults.strike("two-closes", symbol)):
-                other = _told(frame, _other_values(frame))
+                other = _with_values(frame, _other_values(frame))
                 passed += (other, frame) if twice.text("wrong") == "first" else (frame, other)
                 continue
             passed.append(frame)
@@ -139,7 +139,7 @@ def _sent_at(frame: Frame, now: int) -> Frame:
     return later
 
 
-def _told(frame: Frame, values: dict[str, Any]) -> Frame:
+def _with_values(frame: Frame, values: dict[str, Any]) -> Frame:
     """A frame with other values of its candle."""
     event = orjson.loads(frame.body)
     event["k"] |= values

@@ -184,8 +184,8 @@ class Palette:
         }
         self.selected = (self.styles[Role.TEXT] if colors else plain) + Style(reverse=True)
         self._ascii = glyphs.name == "ascii"
-        told_apart = (Role.POC, Role.VALUE_AREA, Role.VOLUME)
-        plain_fills = zip(told_apart, glyphs.profile_fills, strict=True)
+        distinguished = (Role.POC, Role.VALUE_AREA, Role.VOLUME)
+        plain_fills = zip(distinguished, glyphs.profile_fills, strict=True)
         #: What fills the bars of a profile in the place of blocks; empty where colours distinguish them.
         self.profile_fills = {} if colors and not self._ascii else dict(plain_fills)
         self._ellipsis = "~" if self._ascii else "…"

@@ -29,7 +29,7 @@ class Host(Protocol):
     alerts: AlertManager
     checkpoints: CheckpointWriter
     workers: ThreadPoolExecutor
-    heard_at: float  # time.monotonic() of the last frame of any symbol
+    last_frame_at: float  # time.monotonic() of the last frame of any symbol
 
     @property
     def tracked(self) -> Mapping[str, object]:

@@ -335,7 +335,7 @@ class ClusterWorker:
         failing_since: float | None = None
         while True:
             await asyncio.sleep(_PROBE_SECONDS)
-            silent = time.monotonic() - host.heard_at
+            silent = time.monotonic() - host.last_frame_at
             if not self.membership.out and (silent < _SILENT_SECONDS or self.standby):
                 failing_since = None
                 continue
@@ -369,9 +369,9 @@ class ClusterWorker:
             self._see_degraded()
             self._count_wanted()
             if self._changed and self._events.empty():
-                self._tell_host()
+                self._notify_host()
 
-    def _tell_host(self) -> None:
+    def _notify_host(self) -> None:
         self._changed = False
         if self._host is not None:
             self._host.ownership_changed()
@@ -415,7 +415,7 @@ class ClusterWorker:
             self._given_at.pop(partition, None)
         if gone:
             # What is made of them from here on is nobody's: first no more is made, then that is noted.
-            self._tell_host()
+            self._notify_host()
             await asyncio.wrap_future(self._store.flushed())
             await self._held.remove(gone)
         self.publisher.own(new.partitions)
@@ -444,7 +444,7 @@ class ClusterWorker:
             return
         if owned is not None:  # another worker had it in between
             del self._owned[partition]
-            self._tell_host()
+            self._notify_host()
             await asyncio.wrap_future(self._store.flushed())
             await self._held.remove([partition])
         numbers: Mapping[str, int] = {}

@@ -57,13 +57,13 @@ class ExchangeClock:
         self.wall = wall
         # One attribute, replaced whole: the screen's thread may read while the engine's measures.
         self._anchor = (time.monotonic(), wall() * 1000)
-        self._walled = wall() - time.monotonic()
+        self._wall_offset = wall() - time.monotonic()
         self.measured = False
         self.on_first_measured: list[Callable[[float], None]] = []
         self.disputed_ms = 0.0
         self.tolerance_ms = self.at_least(_AGREE_MS, _AGREE_SECONDS)
         self._lags: deque[float] = deque(maxlen=_FRAMES_KEPT)
-        self._heard = self._agreed = time.monotonic()
+        self._last_lag_at = self._agreed = time.monotonic()
         self._disagreed = asyncio.Event()
 
     def now(self) -> int:
@@ -86,9 +86,9 @@ class ExchangeClock:
         Args:
             lag_ms: this clock's time minus the frame's stamp at arrival, ms.
         """
-        self._heard = time.monotonic()
+        self._last_lag_at = time.monotonic()
         if -self.tolerance_ms <= lag_ms <= self.tolerance_ms:
-            self._agreed = self._heard
+            self._agreed = self._last_lag_at
         elif not self._disagreed.is_set():
             self._lags.clear()  # those before it no longer count
             self._disagreed.set()
@@ -126,7 +126,7 @@ class ExchangeClock:
                 ms + (base - (before + after) / 2) * 1000 * self.rate for before, ms, after in samples
             ]
             step = median(measured) - now
-        if len(self._lags) >= _FRAMES and base - self._heard < _RECENT_SECONDS:
+        if len(self._lags) >= _FRAMES and base - self._last_lag_at < _RECENT_SECONDS:
             stamped = -min(self._lags)  # of the one that was under way for the shortest time
             if abs(stamped - step) > self.tolerance_ms:
                 self.disputed_ms = step - stamped if samples else 0.0
@@ -145,8 +145,8 @@ class ExchangeClock:
 
         A machine that was suspended shows it here too, for monotonic time stands still meanwhile.
         """
-        walled = self.wall() - time.monotonic()
-        step, self._walled = walled - self._walled, walled
+        wall_offset = self.wall() - time.monotonic()
+        step, self._wall_offset = wall_offset - self._wall_offset, wall_offset
         if abs(step) < _WALL_STEP_SECONDS:
             return 0.0
         self._lags.clear()  # those of frames from before a suspension no longer count

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 _MINUTES_SECONDS, _STATE_SECONDS = 0.2, 1.0
 #: All minutes are asked for again after so many looks: the exchange's clock may have been set back.
 _ALL_AGAIN = 50
-#: What was heard holds so long.
+#: What was read holds so long.
 _HOLDS_SECONDS = 10.0
 #: Between two tries to reach a feeder that does not answer.
 _AGAIN_SECONDS = 1.0
@@ -46,7 +46,7 @@ class FeederLink:
     def __init__(self, find: Callable[[], Path]) -> None:
         self.figures: Callable[[], GatewayFigures] | None = None
         self._find = find
-        self._heard = float("-inf")
+        self._last_state_at = float("-inf")
         self._now, self._rate = 0, 1.0
         self._candles: dict[str, Candle] = {}
         self._followed: dict[str, FollowedSymbol] = {}
@@ -65,7 +65,7 @@ class FeederLink:
         Returns:
             Exchange ms.
         """
-        age = time.monotonic() - self._heard
+        age = time.monotonic() - self._last_state_at
         if age > _HOLDS_SECONDS:
             raise FeederGoneError(
                 "the feeder does not answer: its clock and minutes in progress are not known"
@@ -87,7 +87,7 @@ class FeederLink:
             By name.
         """
         if self._state is None:
-            raise FeederGoneError("the feeder was not heard yet")
+            raise FeederGoneError("the feeder has not answered yet")
         return self._followed
 
     def is_traded(self, symbol: str) -> bool:
@@ -194,10 +194,10 @@ class FeederLink:
     async def run(self) -> None:
         """Read from the feeder, for ever; one that goes away is looked for until it is back."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._hear_minutes())
-            group.create_task(self._hear_state())
+            group.create_task(self._read_minutes())
+            group.create_task(self._read_state())
 
-    async def _hear_minutes(self) -> None:
+    async def _read_minutes(self) -> None:
         asking, stamp, looks = Asking(self._find), 0, 0
         while True:
             try:
@@ -209,7 +209,7 @@ class FeederLink:
                 stamp = 0
                 await asyncio.sleep(_AGAIN_SECONDS)
 
-    async def _hear_state(self) -> None:
+    async def _read_state(self) -> None:
         asking, gone = Asking(self._find), False
         while True:
             try:
@@ -233,7 +233,7 @@ class FeederLink:
             found = msgspec.convert(value, MinutesInProgress)
         except msgspec.ValidationError as error:
             raise NotAnsweredError(f"no minutes: {error}") from error
-        self._now, self._rate, self._heard = found.now, found.rate, time.monotonic()
+        self._now, self._rate, self._last_state_at = found.now, found.rate, time.monotonic()
         for symbol, values in found.candles:
             candle = Candle(*values)
             if self._candles.get(symbol) != candle:

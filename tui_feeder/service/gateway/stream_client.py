@@ -55,7 +55,7 @@ class StreamClient:
         self.names: dict[str, None] = {}
         self.behind: dict[str, int] = {}
         self.late: deque[tuple[str, int]] = deque(maxlen=_MOST_LATE)
-        self.heard = time.monotonic()
+        self.last_message_at = time.monotonic()
         self.catching_up = False
         # Else the kernel takes megabytes for a client that does not read: forming bars of minutes ago.
         transport.get_extra_info("socket").setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, _KERNEL)

@@ -143,15 +143,15 @@ class StreamSurface:
         """Ping, and let a client go that is dead."""
         while client.is_open:
             await asyncio.sleep(_PING_SECONDS)
-            if time.monotonic() - client.heard > _SILENT_SECONDS:
-                await client.cut(WSCloseCode.POLICY_VIOLATION, "nothing was heard for 10 minutes")
+            if time.monotonic() - client.last_message_at > _SILENT_SECONDS:
+                await client.cut(WSCloseCode.POLICY_VIOLATION, "nothing was received for 10 minutes")
             elif client.has_room():
                 with contextlib.suppress(ConnectionError):
                     await client.socket.ping(str(int(time.time() * 1000)).encode())
 
     async def _listen(self, client: StreamClient) -> None:
         async for message in client.socket:
-            client.heard = time.monotonic()
+            client.last_message_at = time.monotonic()
             if client.talks_too_much():
                 await client.cut(WSCloseCode.POLICY_VIOLATION, "Too many requests")
                 return

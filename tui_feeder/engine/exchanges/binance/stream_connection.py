@@ -111,7 +111,7 @@ class KlineSocket:
         self._clock = clock
         self._handlers = handlers
         self._gate = gate
-        self._heard = 0.0  # monotonic time of the last data frame
+        self._last_frame_at = 0.0  # monotonic time of the last data frame
         self._rate_from = (time.monotonic(), 0)
         self._rate = 0.0
 
@@ -192,19 +192,19 @@ class KlineSocket:
             await asyncio.sleep(wait)
 
     async def _serve(self, socket: ClientConnection) -> None:
-        self._heard = time.monotonic()
+        self._last_frame_at = time.monotonic()
         frames_before = self.frames
         ordering = asyncio.create_task(self._give_orders(socket))
         ordering.add_done_callback(partial(self._orders_ended, socket))
         try:
             while True:
-                heard_any = self.frames > frames_before
-                silence_seconds = _SILENCE_SECONDS if heard_any else _FIRST_DATA_SECONDS
-                left = self._heard + silence_seconds - time.monotonic()
+                any_frame = self.frames > frames_before
+                silence_seconds = _SILENCE_SECONDS if any_frame else _FIRST_DATA_SECONDS
+                left = self._last_frame_at + silence_seconds - time.monotonic()
                 if left <= 0:
                     self.state = "silent"
                     raise TimeoutError(
-                        f"no data for {silence_seconds:.0f} s" + ("" if heard_any else " after subscribing")
+                        f"no data for {silence_seconds:.0f} s" + ("" if any_frame else " after subscribing")
                     )
                 heartbeat(left)
                 try:
@@ -275,7 +275,7 @@ class KlineSocket:
         self.state, self.reason = "live", ""
         self.frames += 1
         self.delivering.set()
-        self._heard = time.monotonic()
+        self._last_frame_at = time.monotonic()
         self.last_frame = now
         latency = float(now - data.E)
         if data.E:
