@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.app import AutopilotCallbackType
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import Key
 
 from tui_feeder.monitor import AlertView, ConfiguredValue, Faults, Monitor
@@ -22,7 +22,7 @@ from tui_feeder.scanner.watchlists import FILE_NAME as LISTS_FILE
 from tui_feeder.scanner.watchlists import UserLists
 from tui_feeder.screens.alert_notices import AlertNotices, alert_list, alert_text
 from tui_feeder.screens.alert_rules import rule_form, rules_list
-from tui_feeder.screens.app_keys import APP_BINDINGS, REPLAY_BINDINGS, bindings_with_quit
+from tui_feeder.screens.app_keys import APP_BINDINGS, bindings_with_quit
 from tui_feeder.screens.appearance import Appearance, UiSettings
 from tui_feeder.screens.base import FeederScreen, keys_of
 from tui_feeder.screens.chart import ChartScreen
@@ -31,6 +31,7 @@ from tui_feeder.screens.command_palette import command_palette, export_menu, fau
 from tui_feeder.screens.gaps import GapsScreen
 from tui_feeder.screens.glossary import glossary
 from tui_feeder.screens.help import HelpScreen
+from tui_feeder.screens.key_names import named_bindings
 from tui_feeder.screens.log import LogScreen
 from tui_feeder.screens.market_map import MapScreen
 from tui_feeder.screens.origins import configuration_list, origins_sheet
@@ -59,10 +60,6 @@ __all__ = ["ExitReason", "FeederApp", "QuitEffect", "UiSettings", "theme_names"]
 
 log = logging.getLogger(__name__)
 
-_SCREEN_TYPES: tuple[type[FeederScreen], ...] = (
-    OverviewScreen, ChartScreen, ProfileScreen, GapsScreen, SourcesScreen, LogScreen, ClusterScreen,
-    MapScreen, HelpScreen,
-)  # fmt: skip
 _RELOAD_SECONDS = 1.0
 _SCREENS = ("overview", "chart", "profile", "gaps", "sources", "log", "cluster", "map")
 _TIMEFRAME = 3_600  # of the first run
@@ -180,11 +177,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         fault = self.lists.reload()
         if fault is not None:
             self.show_note(fault, 8.0)
-        groups = (APP_BINDINGS, REPLAY_BINDINGS, *(screen.BINDINGS for screen in _SCREEN_TYPES))
-        bindings = (binding for group in groups for binding in group)
-        changed = self.appearance.changed_files(
-            {b.id: b.key for b in bindings if isinstance(b, Binding) and b.id}
-        )
+        changed = self.appearance.changed_files({name: b.key for name, b in named_bindings().items()})
         if changed is None:
             return
         keys, faults = changed

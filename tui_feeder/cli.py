@@ -22,6 +22,7 @@ from tui_feeder.commands.failures import report_failure
 from tui_feeder.commands.gaps import gaps
 from tui_feeder.commands.gateway import gateway
 from tui_feeder.commands.info import info
+from tui_feeder.commands.keys import keys
 from tui_feeder.commands.profiles import profiles_app
 from tui_feeder.commands.replay import replay
 from tui_feeder.commands.serve import serve
@@ -38,7 +39,21 @@ app = typer.Typer(
 )
 app.callback(invoke_without_command=True)(run.run)
 app.command()(simulate)
-for command in (backfill, gaps, verify, export, info, backup, attach, status, serve, gateway, doctor, replay):
+for command in (
+    backfill,
+    gaps,
+    verify,
+    export,
+    info,
+    backup,
+    attach,
+    status,
+    serve,
+    gateway,
+    doctor,
+    replay,
+    keys,
+):
     app.command()(command)
 app.add_typer(config_app, name="config")
 app.add_typer(sinks_app, name="sinks")

@@ -110,7 +110,7 @@ class Appearance:
             return None
         self._stamp = stamp
         keys, faults = read_keymap(self._keys, known)
-        faults = [*(f"{self._keys.name}: {fault}" for fault in faults), *self.themes.faults()]
+        faults += self.themes.faults()
         with suppress(ValueError):  # of the theme in force; it is among the faults
             self.choose(self.theme)
         return keys, faults

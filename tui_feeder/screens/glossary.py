@@ -12,14 +12,20 @@ from tui_feeder.widgets.palette import Glyphs
 Entry = tuple[str, str]
 
 _HEADER: tuple[Entry, ...] = (
+    ("LIVE", "state of the feeder: STARTING, BACKFILL (history is read), LIVE, DEGRADED (something is "
+             "wrong), LOST (it does not answer), REPLAY"),
     ("sym", "symbols: those that pass the filter / all"),
     ("ws 2/2 41ms", "WebSocket streams: live ones of all; slowest way of a frame to here"),
-    ("lmdb ok", "LMDB, the store on disk; others beside it: kfk Kafka, pg PostgreSQL, file"),
+    ("lmdb ok", "LMDB, the store on disk"),
+    ("kfk pg file", "sinks, where messages go: Kafka, PostgreSQL, files; screen 5"),
     ("gaps 3!", "open gaps in the candles: screen 4"),
     ("alerts 2!", "alerts nobody has acknowledged: a lists them"),
+    ("BNB +1.70", "movers: the largest changes in 24 h, in %, up and down, without the quote asset"),
     ("rest 61/2400", "weight of this minute's REST requests, and the exchange's limit"),
+    ("10x", "exchange seconds in a second here, of a demo or a replay"),
     ("14:03:22Z", "time of the exchange; Z: UTC, else as ui.timezone has it"),
-)
+)  # fmt: skip
+_REST: Entry = ("REST", "requests over HTTP, for minutes the stream does not give")
 _TREND: tuple[Entry, ...] = (
     ("~", "warming up: too few bars, or bars missing, for an indicator to be settled"),
     ("*", "the last bar that was due is missing, or lacks minutes"),
@@ -37,13 +43,18 @@ _COLUMNS: tuple[Entry, ...] = (
     ("1m .. 4h", "trend of each timeframe after its last closed bar"),
 )
 _LEVELS: tuple[Entry, ...] = (
-    ("VA", "price against the day's value area: hi above, in inside, lo below"),
+    ("VA hi in lo", "price against the day's value area: above, inside, below"),
     ("POC% VWAP% VAH% VAL%", "distance of the price from that level of the day, in % of the level"),
     ("POC", "point of control: the price of most volume of the UTC day"),
     ("VWAP", "volume-weighted average price of the UTC day"),
     ("VAH VAL", "value area high and low: 70 % of the day's volume lies between, unless configured"),
     ("GAPS", "missing minutes of the wanted range"),
-    ("AGE", "seconds since the last frame; ! late or stale"),
+    ("AGE", "since the last frame: seconds, m minutes, h hours, d days; ! late or stale"),
+    ("e21 e89", "in the charts: EMA of 21 and of 89 closes"),
+    ("vol, V", "in charts and profile: volume in the base asset"),
+    ("min", "minutes counted in the profile"),
+    _REST,
+    ("eta", "time until history is read, or a gap is filled"),
 )
 _CHART: tuple[Entry, ...] = (
     ("e21 e89", "EMA of 21 and of 89 closes"),
@@ -69,16 +80,30 @@ _PROFILE: tuple[Entry, ...] = (
     ("row", "height of a row of the profile, in the quote asset"),
 )
 _GAPS: tuple[Entry, ...] = (
+    ("MISSING", "minutes of the wanted range that are not stored; ! there are some"),
+    ("live stored", "in the strips: minutes as the stream gave them; from an archive or REST"),
+    ("missing", "in the strips: not stored yet; reading: being read now"),
+    ("unavailable", "in the strips: no source has them, asked for again now and then"),
+    ("none", "in the strips: the exchange has no candle of them, never asked for again"),
+    ("FROM→TO", "the gap's first missing minute, and the first one that is there again"),
     ("MIN", "minutes of the gap"),
+    ("FILLED", "share of its minutes that are stored by now, or its state"),
+    ("WHY", "why it opened or why the last try failed, and the source asked"),
+    _REST,
     ("TRIES", "how often it was asked for"),
     ("NEXT/ETA", "time until the next try, or until it is filled"),
 )
 _SOURCES: tuple[Entry, ...] = (
     ("SYM", "symbols of the stream"),
-    ("AGE", "seconds since the last frame"),
+    ("AGE", "since the last frame: seconds, m minutes, h hours"),
+    ("WHY", "why a stream is not live, or was renewed"),
+    ("FRAMES/s", "messages of the stream in a second"),
+    ("ms", "milliseconds"),
+    ("kB MB GB", "10^3, 10^6, 10^9 bytes"),
     ("LATENCY", "from the exchange's stamp of a frame to its arrival"),
     ("last hour", "a cell a minute, or several minutes: the lowest rate and the greatest latency of them"),
     ("RENEWED", "how often the connection was made again"),
+    _REST,
     ("weight", "what requests cost of the exchange's limit a minute"),
 )
 _MAP: tuple[Entry, ...] = (
@@ -88,7 +113,11 @@ _MAP: tuple[Entry, ...] = (
     ("freshness", "whether candles of it arrive: live, late, stale, or what it waits for"),
     ("vol", "traded in 24 h, in the quote asset; k M B T: 10^3 10^6 10^9 10^12"),
 )
-_LOG: tuple[Entry, ...] = (("!", "warning or error"),)
+_LOG: tuple[Entry, ...] = (
+    ("!", "warning or error"),
+    ("02-03 14:03:22", "exchange time of the line, as in the first line"),
+    _REST,
+)
 _CLUSTER: tuple[Entry, ...] = (
     ("heartbeat", "how long ago the group answered this worker; after 6 s it publishes nothing"),
     ("given", "partitions that the group has given to this worker"),

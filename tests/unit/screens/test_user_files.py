@@ -39,13 +39,24 @@ def keys_file(folder: Path, text: str) -> Path:
         ('[keys]\n"overview.up" = "k, up"', {"overview.up": "k,up"}, ""),
         ('[keys]\n"overview.sort" = "l"', {"overview.sort": "l"}, ""),  # another screen's l
         ('[keys]\n"app.quit" = "s"\n"overview.sort" = "q"', {"app.quit": "s", "overview.sort": "q"}, ""),
-        ('[keys]\n"overview.upp" = "k"', {}, "unknown 'overview.upp' (overview.up?)"),
-        ('[keys]\n"overview.up" = "q"', {}, "overview.up: q is app.quit's"),
+        (
+            '[keys]\n"overview.upp" = "k"',
+            {},
+            'keys.toml:2: unknown name "overview.upp"; did you mean overview.up?',
+        ),
+        ('[keys]\n\n"overview.up" = "q"', {}, "keys.toml:3: overview.up: q is app.quit's"),
+        ('[keys]\n"overview.sort" = "/"', {"overview.sort": "slash"}, ""),
+        ('[keys]\n"overview.sort" = "ctrl+shift+f5,\\u00e4"', {"overview.sort": "ctrl+shift+f5,\u00e4"}, ""),
+        ('[keys]\n"overview.sort" = "sapce"', {}, 'overview.sort: there is no key "sapce"; keys are such as'),
+        ('[keys]\n"overview.sort" = "ctl+k"', {}, 'there is no key "ctl+k"'),
+        ("[keys]\noverview.sort = 'k'", {}, 'keys.toml:2: write the name in quotes: "overview.sort"'),
+        ('[key]\n"overview.sort" = "k"', {}, 'keys.toml:1: unknown "key": names of keys belong below [keys]'),
+        ('[keys]\n"chart.nothing" = "k"', {}, "feeder-tui keys lists all names"),
         ('[keys]\n"overview.up" = "?"', {}, "is app.help's"),
         ('[keys]\n"app.quit" = "ctrl+z"', {}, "terminals use ctrl+z"),
         ('[keys]\n"app.quit" = 7', {}, "keys are a text"),
         ("keys = 7", {}, "must be a table"),
-        ("[keys", {}, "Expected"),
+        ("x = 1\n[keys", {}, "keys.toml:2: is not TOML: Expected"),
         ("", {}, ""),
     ],
 )
@@ -77,7 +88,7 @@ async def test_keys_are_taken_over_while_running_and_faults_are_told_in_one_line
         os.utime(path, ns=(1, 1))
         app.reload_user_files()
         line = (await settled(pilot))[-1]
-        assert "overview.down: q is app.quit's" in line or "unknown 'overview.dawn'" in line
+        assert "overview.down: q is app.quit's" in line or "unknown name" in line
         await pilot.press("down")
         assert app.grid.selected == "SOLUSDT"
 
