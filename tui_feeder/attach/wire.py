@@ -36,7 +36,7 @@ from tui_feeder.monitor import (
 )
 
 #: Raised whenever either side would misunderstand the other.
-PROTOCOL = 13
+PROTOCOL = 14
 #: Bytes of a question; of an answer.
 MAX_QUESTION, MAX_ANSWER = 64 * 1024, 16 * 1024 * 1024
 _LENGTH = struct.Struct("!I")
