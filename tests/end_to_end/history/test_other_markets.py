@@ -31,6 +31,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, to_candles
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.exchanges.base import ArchiveError
 from tui_feeder.engine.exchanges.configured import configured_exchange
+from tui_feeder.research import open_store
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.dialect import COINM, SPOT, Dialect
 from tui_feeder.simulator.market import DAY, Market
@@ -96,6 +97,10 @@ async def test_the_minutes_that_spot_never_had_are_settled_for_good(tmp_path: Pa
                 state.minutes_lacking or state.bars_lacking for state in engine.tracked[symbol].states
             )
             rows = store.read(symbol, start, moment("2021-05-13"))
+        with open_store(tmp_path / "store") as reader:
+            states = reader.states(symbol, start, moment("2021-05-13"))
+        assert Coverage([(a, b) for a, b, state in states if state == "none_at_exchange"]) == OUTAGES
+        assert {state for _, _, state in states} == {"present", "none_at_exchange"}
         spot = running["spot"]
         asked_once = list(spot.rest.klines_log)
         spot.rest.klines_log.clear()
