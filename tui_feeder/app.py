@@ -88,6 +88,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
     """
 
     ENABLE_COMMAND_PALETTE = False
+    ALLOW_SELECT = False  # a drag moves a crosshair; text is marked with the terminal's own key for it
     DEFAULT_MODE = "overview"
     BINDINGS: ClassVar[list[BindingType]] = [*APP_BINDINGS]
 
@@ -119,6 +120,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         self.grid.wanted = state.symbol
         self.grid.set_sort(sort_keys((state.sort or "").split(",") if state.sort else ()))
         self.timeframe = state.timeframe or _TIMEFRAME
+        self.mouse = settings.mouse
         self.frozen = False
         self.beside: str | None = None
         self.note = ""  # instead of the keys, for a moment
@@ -219,7 +221,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
                 headless=headless,
                 inline=inline,
                 inline_no_clear=inline_no_clear,
-                mouse=mouse,
+                mouse=mouse and self.mouse,
                 size=size,
                 auto_pilot=auto_pilot,
             )

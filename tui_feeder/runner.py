@@ -223,6 +223,7 @@ def ui_settings(loaded: LoadedConfig) -> UiSettings:
         colors=ui.colors,
         slow=ui.slow,
         timezone=ui.timezone,
+        mouse=ui.mouse,
     )
 
 

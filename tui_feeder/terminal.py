@@ -283,12 +283,16 @@ def driver_type() -> type[Driver] | None:
 
 
 class TerminalDriver(LinuxDriver):
-    """Textual's driver, without the mouse, thrifty, and able to let go of a terminal that does not read."""
+    """Textual's driver, thrifty, and able to let go of a terminal that does not read.
+
+    Of the mouse it asks for buttons, drags and the wheel. Textual asks for every movement, too: over ssh
+    each is a message, and nothing on these screens follows a mouse whose buttons are up.
+    """
 
     def __init__(
         self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
-        super().__init__(app, debug=debug, mouse=False, size=size)
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
         self.output = Output(_open_terminal(), OutputMinimizer(getattr(app, "colored", True)))
         self._file = self.output  # type: ignore[assignment]
         self._sent = 0  # texts given to the output thread
@@ -300,6 +304,17 @@ class TerminalDriver(LinuxDriver):
             return os.get_terminal_size(self.output.fileno())
         except (OSError, ValueError):
             return super()._get_terminal_size()
+
+    def _enable_mouse_support(self) -> None:
+        if self._mouse:
+            self.write("\x1b[?1002h\x1b[?1006h")
+
+    def _disable_mouse_support(self) -> None:
+        if self._mouse:
+            self.write("\x1b[?1002l\x1b[?1006l")
+
+    def _enable_mouse_pixels(self) -> None:
+        """Cells are all that is needed."""
 
     def write(self, data: str) -> None:
         """Queues a write; a full queue drops it rather than block the keyboard and the signals.

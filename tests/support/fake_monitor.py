@@ -472,6 +472,7 @@ def main() -> None:
     parser.add_argument("--colors", default="auto")
     parser.add_argument("--slow", action="store_true")
     parser.add_argument("--troubles", action="store_true")
+    parser.add_argument("--no-mouse", action="store_true")
     parser.add_argument("--faults", action="store_true")
     parser.add_argument("--crash", action="store_true", help="fail when the chart is zoomed")
     options = parser.parse_args()
@@ -480,7 +481,14 @@ def main() -> None:
         with_troubles(monitor)
     if options.crash:
         monitor.bars_at_most = 25
-    settings = UiSettings(options.hz, options.theme, options.symbol_set, options.colors, options.slow)
+    settings = UiSettings(
+        options.hz,
+        options.theme,
+        options.symbol_set,
+        options.colors,
+        options.slow,
+        mouse=not options.no_mouse,
+    )
     app = FeederApp(monitor, settings, title="fake", faults=FakeFaults() if options.faults else None)
     reason = app.run()
     behind = ", some ticks skipped" if app.ticks_skipped else ""

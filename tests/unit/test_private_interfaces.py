@@ -180,6 +180,15 @@ def test_textual_asks_a_driver_for_size_file_and_descriptor() -> None:
     assert {"write", "close", "stop_application_mode"} <= vars(LinuxDriver).keys() | vars(Driver).keys()
 
 
+def test_textual_switches_the_mouse_in_methods_of_the_driver() -> None:
+    """``_enable_mouse_support``, ``_disable_mouse_support``, ``_enable_mouse_pixels``, ``_mouse``."""
+    source = inspect.getsource(LinuxDriver)
+    for name in ("_enable_mouse_support", "_disable_mouse_support", "_enable_mouse_pixels"):
+        assert list(inspect.signature(getattr(LinuxDriver, name)).parameters) == ["self"]
+        assert f"self.{name}()" in source
+    assert "self._mouse = mouse" in inspect.getsource(Driver)
+
+
 def test_textual_keeps_its_driver_where_the_backlog_is_read() -> None:
     """``_driver`` of an app."""
     assert "self._driver = " in inspect.getsource(App)

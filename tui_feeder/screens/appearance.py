@@ -29,6 +29,7 @@ class UiSettings:
     symbol_set: str = "auto"  # auto | braille | block | ascii
     colors: str = "auto"  # auto | truecolor | 256 | 16 | none
     slow: bool = False  # one tick a second, ages in whole seconds
+    mouse: bool = True  # clicks, drags and the wheel are taken
     timezone: str = "UTC"  # of all times on the screens: UTC, local, or a name as Europe/Berlin
     theme_stated: bool = True  # False: the theme of the last run goes before ``theme``
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from tui_feeder.monitor import Snapshot
 from tui_feeder.screens.export import Table
 from tui_feeder.screens.filter_input import TypedFilter
 from tui_feeder.screens.host import ScreenHost
+from tui_feeder.screens.mouse import MouseScreen
 from tui_feeder.screens.symbol_detail import symbol_sheet
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.lines import key_line, status_line
@@ -55,7 +56,7 @@ class _ByPlan(Layout):
         ]
 
 
-class FeederScreen(Screen[None], inherit_bindings=False):
+class FeederScreen(MouseScreen, inherit_bindings=False):
     """A screen that draws snapshots.
 
     The app calls :meth:`draw` on every tick and after every key that changes what is seen.
@@ -78,6 +79,7 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         self._front = Panel(id="popup")
         self.popup: Overlay | None = None
         self.filter: TypedFilter | None = None  # of a screen that can be filtered
+        self.top_line: Sequence[Part] = ()
         self._bottom: tuple[object, list[Part]] | None = None  # the last line, costly to gather
 
     @property
@@ -240,6 +242,7 @@ class FeederScreen(Screen[None], inherit_bindings=False):
             self.host.market,
             palette.zone,
         )
+        self.top_line = status
         self._status.show([palette.strip(status, width - clock)])
         time = f"{self._time(snapshot)} "
         if len(time) != clock:  # summer time has begun or ended
@@ -289,6 +292,16 @@ class FeederScreen(Screen[None], inherit_bindings=False):
         self.popup = None
         self.replan()
 
+    @property
+    def popup_region(self) -> Region | None:
+        """See :attr:`tui_feeder.screens.mouse.MouseScreen.popup_region`."""
+        return self.plan.get(self._front) if self.popup is not None else None
+
+    @property
+    def takes_presses(self) -> bool:
+        """See :attr:`tui_feeder.screens.mouse.MouseScreen.takes_presses`."""
+        return not self.too_small and self._typing is None
+
     def check_consume_key(self, key: str, character: str | None) -> bool:
         """Checks whether a key belongs to an open list or a filter that is typed.
 
@@ -316,9 +329,12 @@ class FeederScreen(Screen[None], inherit_bindings=False):
                 self._typing.press(event.key, event.character)
                 self.replan()
             return
-        chosen = self.popup.press(event.key, event.character)
+        self.answer_popup(self.popup.press(event.key, event.character))
+
+    def answer_popup(self, chosen: Choice | bool) -> None:
+        """See :meth:`tui_feeder.screens.mouse.MouseScreen.answer_popup`."""
         if chosen is True:
-            fits = self.plan.get(self._front) == self.popup.region(self.app.size)
+            fits = self.popup is not None and self.popup_region == self.popup.region(self.app.size)
             (self.draw if fits else self.replan)()
             return
         self.close_popup()

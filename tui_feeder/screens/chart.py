@@ -248,6 +248,31 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
         view = self.host.grid.view
         return view.first_minute if view is not None else None
 
+    # The mouse
+
+    def press_at(self, x: int, y: int) -> None:
+        """See :meth:`~tui_feeder.screens.mouse.MouseScreen.press_at`; moves the crosshair to the bar."""
+        areas = self._areas(self.app.size)
+        for area, chart in zip(areas, (self.chart, self._beside.chart), strict=True):
+            if area is not None and self._parts(area)[0].contains(x, y):
+                chart.point_at(x - area.x)
+                self.chart.cursor = chart.cursor
+                self.draw()
+
+    def drag_to(self, x: int, y: int) -> None:
+        """See :meth:`~tui_feeder.screens.mouse.MouseScreen.drag_to`; moves the crosshair along."""
+        self.press_at(x, y)
+
+    def wheel_at(self, x: int, y: int, step: int, sideways: bool) -> None:
+        """See :meth:`~tui_feeder.screens.mouse.MouseScreen.wheel_at`.
+
+        Zooms; with Shift or Ctrl pans a tenth of the screen.
+        """
+        if sideways:
+            self.action_pan(step * 0.1)
+        else:
+            self.action_zoom(-step)
+
     # What the keys do
 
     def action_point(self, step: int) -> None:

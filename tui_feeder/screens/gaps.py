@@ -14,6 +14,7 @@ from tui_feeder.screens.base import FeederScreen, detail_binding
 from tui_feeder.screens.details import gap_sheet
 from tui_feeder.screens.export import Table, gaps_table
 from tui_feeder.screens.host import ScreenHost
+from tui_feeder.screens.mouse import WHEEL_ROWS
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.coverage import legend, name_width, paint_coverage, strip_widths
 from tui_feeder.widgets.day_coverage import DayCoverage, paint_days
@@ -175,6 +176,38 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         if self._selected not in keys:
             self._selected = keys[0] if keys else None
         return keys.index(self._selected) if self._selected is not None else -1
+
+    def press_at(self, x: int, y: int) -> None:
+        """See :meth:`~tui_feeder.screens.mouse.MouseScreen.press_at`.
+
+        Selects the gap or the symbol that is pressed; the selected gap as Enter does.
+        """
+        gaps = self.host.snapshot.gaps
+        listed, covered = self.plan[self._list], self.plan[self._strips]
+        if listed.contains(x, y):
+            at = self._index(self.host.snapshot)
+            row = first_line(at, len(gaps), listed.height - 1) + y - listed.y - 1
+            if y == listed.y or row >= len(gaps):
+                return
+            if row == at:
+                self.press_key("enter")
+            else:
+                self.action_move(row - at)
+        elif covered.contains(x, y):
+            row = self.host.grid.top + y - covered.y - 1
+            if covered.y < y < covered.bottom - 1 and row < len(self.host.grid.order):
+                self.host.grid.select(self.host.grid.order[row])
+                self.draw()
+
+    def wheel_at(self, x: int, y: int, step: int, sideways: bool) -> None:
+        """See :meth:`~tui_feeder.screens.mouse.MouseScreen.wheel_at`.
+
+        Moves among the gaps, over the coverage among the symbols.
+        """
+        if self.plan[self._strips].contains(x, y):
+            self.action_symbols(step * WHEEL_ROWS)
+        else:
+            self.action_move(step)
 
     def action_move(self, rows: int) -> None:
         """Select another gap."""

@@ -14,6 +14,7 @@ from tui_feeder.monitor import Snapshot
 from tui_feeder.screens.base import FeederScreen, Keys
 from tui_feeder.screens.glossary import Entry
 from tui_feeder.screens.host import ScreenHost
+from tui_feeder.screens.mouse import WHEEL_ROWS
 from tui_feeder.screens.scanner_layout import LIST_HEIGHT, LIST_WIDTH
 from tui_feeder.widgets.cells import fit
 from tui_feeder.widgets.palette import Part, Role
@@ -110,6 +111,10 @@ class HelpScreen(FeederScreen, inherit_bindings=False):
                 head = fit("  " + (term if not number else ""), _TERM + 2)
                 lines.append([(head, Role.ACCENT), (line, Role.TEXT)])
         return lines
+
+    def wheel_at(self, x: int, y: int, step: int, sideways: bool) -> None:
+        """See :meth:`~tui_feeder.screens.mouse.MouseScreen.wheel_at`; scrolls."""
+        self.action_scroll(step * WHEEL_ROWS)
 
     def action_scroll(self, lines: int) -> None:
         """Further up or down."""

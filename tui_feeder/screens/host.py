@@ -22,6 +22,7 @@ class ScreenHost(Protocol):
     grid: Grid  # order, filter and selection of the symbols, for all screens
     timeframe: int  # of the chart, seconds
     hz: float  # ticks a second
+    mouse: bool  # clicks, drags and the wheel are taken
     frozen: bool  # the display is held still
     beside: str | None  # a second symbol whose charts are shown beside those of the selected one
     note: str  # shown instead of the keys; "" for none

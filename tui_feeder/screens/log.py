@@ -15,6 +15,7 @@ from tui_feeder.screens.details import event_sheet
 from tui_feeder.screens.export import Table, events_table
 from tui_feeder.screens.filter_input import FilterInput
 from tui_feeder.screens.host import ScreenHost
+from tui_feeder.screens.mouse import WHEEL_ROWS
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.lists import paint_events
 from tui_feeder.widgets.palette import Part, Role
@@ -124,6 +125,18 @@ class LogScreen(FeederScreen, inherit_bindings=False):
     def table(self) -> Table:
         """The events of the chosen levels."""
         return events_table(self._events(self.host.snapshot))
+
+    def press_at(self, x: int, y: int) -> None:
+        """See :meth:`~tui_feeder.screens.mouse.MouseScreen.press_at`; opens the line that is pressed."""
+        events, listed = self._events(self.host.snapshot), self.plan[self._list]
+        end = len(events) - self._above
+        at = max(0, end - listed.height) + y - listed.y
+        if listed.contains(x, y) and at < end:
+            self.open_popup(event_sheet(self.host, events, at))
+
+    def wheel_at(self, x: int, y: int, step: int, sideways: bool) -> None:
+        """See :meth:`~tui_feeder.screens.mouse.MouseScreen.wheel_at`; scrolls."""
+        self.action_scroll(-step * WHEEL_ROWS)
 
     def action_scroll(self, lines: int) -> None:
         """Older events."""

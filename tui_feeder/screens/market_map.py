@@ -25,6 +25,7 @@ from tui_feeder.widgets.panel import Panel
 #: Cells of each panel that the map is cut into: a change sends its line from the left edge of its panel.
 _SLICE = 20
 _SLICES = 20
+_MAP_TOP = 2  # row
 _REPAINT_SECONDS = 0.95  # between two paintings that nobody asked for
 
 
@@ -94,7 +95,7 @@ class MapScreen(FeederScreen, inherit_bindings=False):
         }
         wide = max(_SLICE, -(-width // _SLICES))
         for number, x in enumerate(range(0, width, wide)):
-            plan[self._slices[number]] = Region(x, 2, min(wide, width - x), height - 4)
+            plan[self._slices[number]] = Region(x, _MAP_TOP, min(wide, width - x), height - 4)
         return plan
 
     def shown_symbols(self, snapshot: Snapshot) -> int:
@@ -155,6 +156,23 @@ class MapScreen(FeederScreen, inherit_bindings=False):
         """Every symbol on the map, the largest first."""
         views = [view for name in self._map.symbols if (view := self.grid.view_of(name)) is not None]
         return symbols_table(views, self.host.snapshot.indicators)
+
+    # The mouse
+
+    def press_at(self, x: int, y: int) -> None:
+        """See :meth:`~tui_feeder.screens.mouse.MouseScreen.press_at`.
+
+        Selects a tile; the selected one is shown on the overview.
+        """
+        symbol = self._map.symbol_at(x, y - _MAP_TOP)
+        if symbol is not None and symbol == self.grid.selected:
+            self.action_open()
+        else:
+            self._select(symbol)
+
+    def wheel_at(self, x: int, y: int, step: int, sideways: bool) -> None:
+        """See :meth:`~tui_feeder.screens.mouse.MouseScreen.wheel_at`; selects a smaller or larger volume."""
+        self.action_by_size(step)
 
     # What the keys do
 

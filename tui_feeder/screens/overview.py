@@ -18,6 +18,7 @@ from tui_feeder.screens.chart import ScreenWithChart, beside_bindings, chart_bin
 from tui_feeder.screens.chart_panels import ChartPanels
 from tui_feeder.screens.export import Table, row_text, symbols_table
 from tui_feeder.screens.host import ScreenHost
+from tui_feeder.screens.mouse import WHEEL_ROWS
 from tui_feeder.screens.scanner_input import ScannerInput
 from tui_feeder.screens.scanner_layout import (
     CHARTS,
@@ -222,8 +223,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         for number, (shown, place) in enumerate(zip(self._charts, where.charts, strict=False)):
             profile = 0 if place.profile is None else place.profile.width
             size = ChartSize(place.chart.width, profile, place.chart.height)
-            frame = frames[number // len(views)]
-            shown.show(shown.chart.paint(snapshot, views[number % len(views)], frame, size, palette))
+            shown.show(shown.chart.paint(snapshot, views[number % len(views)], frames[number], size, palette))
         if where.profile is not None:
             width, height = where.profile.size
             self._tall_profile.show(self._day_profile.paint(view, width, height, palette))
@@ -237,7 +237,11 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         if self.second is not None:
             at = known.index(self.timeframe) if self.timeframe in known else 0
             pair = known[max(0, min(at, len(known) - 2)) :][:2]
-            return pair if count > 2 and len(pair) == 2 else (self.timeframe,) * count
+            return (
+                (pair[0], pair[0], *pair[1:] * 2)
+                if count > 2 and len(pair) == 2
+                else (self.timeframe,) * count
+            )
         if count == 1 or len(known) < count:
             return (self.timeframe, *(frame for frame in known if frame != self.timeframe))
         return known[-count:]
@@ -282,6 +286,59 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
             painted.append((row, strips))
         self._painted_rows = palette, painted  # holds the rows, so that no other list gets their ids
         return [strips for _, strips in painted]
+
+    # The mouse
+
+    def press_at(self, x: int, y: int) -> None:
+        """See :meth:`~tui_feeder.screens.mouse.MouseScreen.press_at`.
+
+        Selects a row, the selected one as Enter does; sorts by a heading; opens a chart on screen 2.
+        """
+        where = self._places
+        if where is None:
+            return
+        if where.grid.contains(x, y):
+            if y == where.grid.y:
+                self._press_heading(x - where.grid.x)
+            else:
+                self._press_row(y - where.grid.y - 1)
+            return
+        second = self.second
+        pairs = zip(where.charts, self._timeframes(self.host.snapshot, where), strict=False)
+        for number, (place, timeframe) in enumerate(pairs):
+            if place.title.contains(x, y) or place.chart.contains(x, y):
+                if second is not None and number % 2:
+                    self.host.select(second.symbol)
+                self.host.set_timeframe(timeframe)
+                self.host.show_screen("chart")
+
+    def _press_heading(self, x: int) -> None:
+        for column in self.grid.columns:
+            if x < column.width:
+                if column.field:
+                    self.host.sort_by(column.field)
+                return
+            x -= column.width
+
+    def _press_row(self, row: int) -> None:
+        at = self.grid.top + row
+        if at < len(self.grid.order):
+            symbol = self.grid.order[at]
+            if symbol == self.grid.selected:
+                self.press_key("enter")
+            else:
+                self.grid.select(symbol)
+                self.draw()
+
+    def wheel_at(self, x: int, y: int, step: int, sideways: bool) -> None:
+        """See :meth:`~tui_feeder.screens.mouse.MouseScreen.wheel_at`.
+
+        Moves the selection, or zooms a chart.
+        """
+        if self._places is not None and self._places.grid.contains(x, y):
+            self.action_move(step * WHEEL_ROWS)
+        else:
+            self.action_zoom(-step)
 
     # What the keys do
 

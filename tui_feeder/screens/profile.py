@@ -203,6 +203,18 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         ]
         return Table(f"{view.symbol}-profile", ("day", "price", "weight"), rows)
 
+    # The mouse
+
+    def press_at(self, x: int, y: int) -> None:
+        """See :meth:`~tui_feeder.screens.mouse.MouseScreen.press_at`; begins with the day that is pressed."""
+        for number, panel in enumerate(self._days):
+            if panel in self.plan and self.plan[panel].contains(x, y):
+                self.action_days(number)
+
+    def wheel_at(self, x: int, y: int, step: int, sideways: bool) -> None:
+        """See :meth:`~tui_feeder.screens.mouse.MouseScreen.wheel_at`; goes a day earlier or later."""
+        self.action_days(step)
+
     # What the keys do
 
     def action_days(self, days: int) -> None:

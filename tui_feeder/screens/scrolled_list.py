@@ -13,6 +13,7 @@ from textual.widget import Widget
 from tui_feeder.monitor import Snapshot
 from tui_feeder.screens.base import FeederScreen, detail_binding
 from tui_feeder.screens.host import ScreenHost
+from tui_feeder.screens.mouse import WHEEL_ROWS
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
@@ -108,6 +109,10 @@ class ScrolledListScreen(FeederScreen, inherit_bindings=False):
             return self.lines(self.host.snapshot, width, 1)
 
         return Sheet(self._title, lines, indent=_INDENT, copy=self.host.copy)
+
+    def wheel_at(self, x: int, y: int, step: int, sideways: bool) -> None:
+        """See :meth:`~tui_feeder.screens.mouse.MouseScreen.wheel_at`; scrolls."""
+        self.action_scroll(step * WHEEL_ROWS)
 
     def action_scroll(self, lines: int) -> None:
         """Further up or down."""

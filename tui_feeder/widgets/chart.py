@@ -104,6 +104,7 @@ class Chart:
         self._scale: PriceScale | None = None
         self._slots = Slots(3_600, 2, MARGIN + 3, 0)
         self._pins: tuple[Pin, ...] = ()  # where alerts of the symbol went off that nobody acknowledged
+        self._axis = 0  # cells of the price axis
         self._until = 0  # exclusive end of the newest completed bar
         self._joined = JoinedStrips()
         self._titled: tuple[object, Strip] = (None, Strip([]))
@@ -135,7 +136,7 @@ class Chart:
         """
         if view is None or size.height < 2 + size.volume + size.basis:
             return self._notice("no symbol selected", size, palette)
-        axis = axis_width(view)
+        axis = self._axis = axis_width(view)
         room = size.width - axis
         key = self._fetch(snapshot, view, timeframe, room, size.basis > 0)
         result = ChartStrips(title=[self._title(snapshot, view, timeframe, size, palette)])
@@ -321,6 +322,17 @@ class Chart:
             self.end = slots.newest + frame - behind * frame
         elif self.cursor > slots.newest:
             self.end = self.cursor + frame
+
+    def point_at(self, cell: int) -> None:
+        """Puts the crosshair on the slot nearest to a cell.
+
+        Args:
+            cell: from the left edge of the price axis.
+        """
+        slots = self._slots
+        column = cell - self._axis
+        behind = round((slots.last - column) / slots.pitch)
+        self.cursor = slots.newest - min(max(behind, 0), slots.count - 1) * slots.frame
 
     def pan(self, pages: float, first: int | None) -> None:
         """Moves to older or newer bars; beyond the newest one the chart follows it again.

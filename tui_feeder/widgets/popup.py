@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.cells import cell_len
 from textual.geometry import Region, Size
@@ -58,6 +58,22 @@ class Overlay(Protocol):
 
         Returns:
             The strips.
+        """
+        ...
+
+
+@runtime_checkable
+class Pressable(Protocol):
+    """An overlay that a press beside it takes away, and whose lines can be pressed."""
+
+    def press_at(self, row: int) -> Choice | bool:
+        """Handles a press of the mouse.
+
+        Args:
+            row: from the top of the overlay.
+
+        Returns:
+            As of :meth:`Overlay.press`.
         """
         ...
 
@@ -134,6 +150,7 @@ class Popup:
         self._empty = empty
         self._at = 0
         self._top = 0
+        self._first_row = 0  # of the choices, from the top of the frame
 
     @property
     def shown(self) -> list[Choice]:
@@ -172,6 +189,11 @@ class Popup:
                     return next((choice for choice in shown if choice.key == character), True)
         return True
 
+    def press_at(self, row: int) -> Choice | bool:
+        """See :meth:`Pressable.press_at`; chooses the line."""
+        shown, at = self.shown, self._top + row - self._first_row
+        return shown[at] if row >= self._first_row and at < len(shown) else True
+
     def region(self, size: Size) -> Region:
         """See :meth:`Overlay.region`; in the middle, or the whole of a small terminal."""
         width = min(self._widest, size.width - (8 if size.width >= 60 else 0))
@@ -205,6 +227,7 @@ class Popup:
             lines.append(palette.strip(search, inside))
         rows = room - len(lines)
         self._top = min(max(self._top, self._at - rows + 1), self._at)
+        self._first_row = len(lines) + (not bare)
         keys = max((cell_len(choice.key) for choice in self._choices), default=0)
         for index in range(self._top, self._top + rows):
             parts: list[Part] = []

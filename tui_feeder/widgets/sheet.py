@@ -63,6 +63,10 @@ class Sheet:
             return True
         return False
 
+    def press_at(self, row: int) -> bool:
+        """See :meth:`~tui_feeder.widgets.popup.Pressable.press_at`; stays open."""
+        return True
+
     def _wrapped(self, width: int) -> list[list[Part]]:
         indent = min(self._indent, width // 3)
         return [line for parts in self._lines() for line in wrapped(parts, width, indent)]

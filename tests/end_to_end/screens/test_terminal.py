@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import termios
 import time
@@ -281,3 +282,24 @@ def test_an_idle_screen_sends_next_to_nothing(terminal: Any) -> None:  # noqa: A
     one.wait_for(b"quit")
     one.read(0.5)
     assert len(one.read(1.0)) <= 50
+
+
+def test_buttons_drags_and_wheel_are_asked_for_and_given_back(terminal: Any) -> None:  # noqa: ANN401
+    shown = terminal()
+    shown.wait_for(b"quit")
+    assert b"\x1b[?1002h" in shown.received
+    assert b"\x1b[?1003h" not in shown.received  # every movement would be a message over ssh
+    shown.send(b"\x1b[<0;5;5M\x1b[<0;5;5m")  # a press on the third row
+    shown.wait_for(b"SOLUSDT 1h")
+    shown.leave()
+    assert shown.end()[0] == 0
+    shown.assert_restored()
+    assert b"\x1b[?1002l" in shown.received
+
+
+def test_a_mouse_left_to_the_terminal_is_not_asked_for(terminal: Any) -> None:  # noqa: ANN401
+    shown = terminal("--no-mouse")
+    shown.wait_for(b"quit")
+    shown.leave()
+    assert shown.end()[0] == 0
+    assert not re.search(rb"\x1b\[\?100[0236]h", shown.received)

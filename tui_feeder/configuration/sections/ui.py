@@ -27,6 +27,9 @@ class Ui(Struct, frozen=True):
         TimeZoneName,
         Key('time zone of all times on the screens: "UTC", "local" or as "Europe/Berlin"', flag="--timezone"),
     ] = "UTC"
+    mouse: Annotated[
+        bool, Key("take clicks, drags and the wheel; false leaves them to the terminal, to mark text")
+    ] = True
     colors: Annotated[
         Literal["auto", "truecolor", "256", "16", "none"], Key("colours to use", flag="--colors")
     ] = "auto"
