@@ -116,7 +116,7 @@ async def test_y_copies_the_selected_line_through_the_terminal(monkeypatch: pyte
             await settled(pilot)
             await pilot.press("y")
     assert copied[0].startswith("symbol BTCUSDT  state live  price 60123.4")
-    assert copied[1].startswith("BTCUSDT 02-03 14:00  O 60123.40 H ")
+    assert copied[1].startswith("BTCUSDT 02-03 14:00  O 60123.40  H ")
     assert copied[2].startswith("BTCUSDT 2026-02-03 POC ")
     assert copied[3].startswith("symbol BTCUSDT  start 2026-02-03T13:41:00Z")
     assert copied[4].endswith("no closing frame for 14:01, asking REST")
