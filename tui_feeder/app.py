@@ -32,6 +32,7 @@ from tui_feeder.screens.gaps import GapsScreen
 from tui_feeder.screens.glossary import glossary
 from tui_feeder.screens.help import HelpScreen
 from tui_feeder.screens.key_names import named_bindings
+from tui_feeder.screens.keymap import split_keys
 from tui_feeder.screens.log import LogScreen
 from tui_feeder.screens.market_map import MapScreen
 from tui_feeder.screens.origins import configuration_list, origins_sheet
@@ -67,6 +68,16 @@ _INTERRUPT_SECONDS = 2.0
 _SAVE_SECONDS = 5.0
 _NOTICE_SECONDS = 10.0
 _HZ_UNFOCUSED = 1.0
+#: What some screens cannot do: its key, action and parameters, and why.
+_ELSEWHERE: dict[str, tuple[str, tuple[object, ...], str]] = {
+    "app.faults": (
+        "faults",
+        (),
+        "faults can be injected on the own screen of a demo alone: feeder-tui --demo",
+    ),
+    "app.configuration": ("configuration", (), "the configuration is not known here: feeder-tui config show"),
+    "app.cluster": ("go", ("cluster",), "this feeder works by itself: no cluster is configured"),
+}
 
 
 class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
@@ -146,6 +157,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         self._first = state.screen if state.screen in _SCREENS else None
         self._state_file = state_file
         self.keys_edition = 0  # rises when keys change
+        self._own_keys: dict[str, str] = {}
         self._saved_state = state
 
     def on_mount(self) -> None:
@@ -184,6 +196,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
             return
         keys, faults = changed
         self.set_keymap(keys)
+        self._own_keys = keys
         self.keys_edition += 1
         for fault in faults:
             log.warning("%s", fault)
@@ -227,9 +240,17 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
             )
 
     def on_key(self, event: Key) -> None:
-        """A key that was typed before the list was there that the key before it opened."""
-        if isinstance(self.screen, FeederScreen):
-            self.screen.on_key(event)
+        """A key that nothing takes: typed before a list was there, or of what there is not here."""
+        screen = self.screen
+        if not isinstance(screen, FeederScreen):
+            return
+        if screen.check_consume_key(event.key, event.character):
+            screen.on_key(event)
+            return
+        for name, (action, parameters, why) in _ELSEWHERE.items():
+            keys = split_keys(self._own_keys.get(name, named_bindings()[name].key))
+            if event.key in keys and not self.check_action(action, parameters):
+                self.show_note(why, 5.0)
 
     def on_unmount(self) -> None:
         """Remember the choices made."""
@@ -536,6 +557,7 @@ class AttachedApp(FeederApp, inherit_bindings=False):
         settings: of the screen.
         state_file: where the screen remembers its choices; None to forget them.
         folder: of the user's configuration.
+        configuration: of that feeder.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_with_quit("Quit; the feeder keeps running")]
@@ -547,8 +569,9 @@ class AttachedApp(FeederApp, inherit_bindings=False):
         *,
         state_file: Path | None = None,
         folder: Path | None = None,
+        configuration: Sequence[ConfiguredValue] = (),
     ) -> None:
         super().__init__(
             monitor, settings, title="attached", state_file=state_file, folder=folder,
-            quit_effect=QuitEffect.DETACHES,
+            quit_effect=QuitEffect.DETACHES, configuration=configuration,
         )  # fmt: skip

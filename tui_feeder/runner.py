@@ -158,7 +158,7 @@ def _headless(loaded: LoadedConfig, store: Store, sinks: list[Sink], options: Op
     signal.signal(signal.SIGHUP, lambda *_: _handle_hangup(options.reload, engine))
     try:
         with (
-            _attach_server(engine, config),
+            _attach_server(engine, loaded),
             serve_configured(engine, loaded),
             _systemd_notifications(engine, config),
         ):
@@ -237,8 +237,9 @@ def _systemd_notifications(engine: EngineThread, config: Config) -> contextlib.A
 
 
 @contextlib.contextmanager
-def _attach_server(engine: EngineThread, config: Config) -> Iterator[None]:
+def _attach_server(engine: EngineThread, loaded: LoadedConfig) -> Iterator[None]:
     """Let others attach while the engine runs. Without a socket it runs on, unless one was named."""
+    config = loaded.config
     if config.service.socket == "off":
         yield
         return
@@ -249,7 +250,11 @@ def _attach_server(engine: EngineThread, config: Config) -> Iterator[None]:
     try:
         path = expand_user(config.service.socket) if named else default_socket_path(os.getpid())
         server = AttachServer(
-            engine.monitor, path, f"{exchange_label(config)}, {config.application.storage_path}", engine.live
+            engine.monitor,
+            path,
+            f"{exchange_label(config)}, {config.application.storage_path}",
+            engine.live,
+            effective_values(loaded),
         )
     except FolderError as error:
         if named:
@@ -323,7 +328,7 @@ def _interactive(
         timer.start()
     crashed = hung_up = False
     try:
-        with _attach_server(engine, config), serve_configured(engine, loaded):
+        with _attach_server(engine, loaded), serve_configured(engine, loaded):
             reason = app.run()
             crashed, hung_up = reason is None, reason is ExitReason.HANGUP
             if (crashed and options.on_ui_crash == "continue") or (

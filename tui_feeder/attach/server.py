@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from tui_feeder.attach.wire import (
 )
 from tui_feeder.listener import Listener, most_connections
 from tui_feeder.live_access import LiveAccess
-from tui_feeder.monitor import MINUTE_MS, MinuteState, Monitor, RuleView
+from tui_feeder.monitor import MINUTE_MS, ConfiguredValue, MinuteState, Monitor, RuleView
 from tui_feeder.version import __version__
 
 log = logging.getLogger(__name__)
@@ -63,12 +63,20 @@ class AttachServer:
         path: of the socket.
         title: of the feeder, for people.
         live: what a gateway may ask; without it none can attach.
+        configuration: every value in force, secrets masked, for the screens of clients.
 
     Raises:
         SocketError: the socket cannot be had.
     """
 
-    def __init__(self, monitor: Monitor, path: Path, title: str, live: LiveAccess | None = None) -> None:
+    def __init__(
+        self,
+        monitor: Monitor,
+        path: Path,
+        title: str,
+        live: LiveAccess | None = None,
+        configuration: Sequence[ConfiguredValue] = (),
+    ) -> None:
         self.path = path
         self._clients: set[asyncio.StreamWriter] = set()
         self._newest: FlatSnapshot | None = None
@@ -76,6 +84,7 @@ class AttachServer:
         self._monitor = monitor
         self._live = live
         self._title = title
+        self._configuration = tuple(configuration)
         self._socket = Listener(bind_socket(path), f"the socket {path}", most_connections(_CONNECTIONS))
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
@@ -140,7 +149,7 @@ class AttachServer:
                 f"this feeder is version {__version__} (protocol {PROTOCOL}), the client {first.version} "
                 f"(protocol {first.protocol}): attach with the version that runs, or restart the feeder"
             )
-        await _send(writer, encode_frame(Welcome(__version__, os.getpid(), self._title)))
+        await _send(writer, encode_frame(Welcome(__version__, os.getpid(), self._title, self._configuration)))
 
     async def _answer_questions(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         compressor = Compressor()

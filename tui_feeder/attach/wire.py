@@ -24,6 +24,7 @@ from isal import isal_zlib
 
 from tui_feeder.errors import RunFailure
 from tui_feeder.monitor import (
+    ConfiguredValue,
     Event,
     FormingView,
     GapView,
@@ -61,6 +62,7 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
     version: str
     pid: int
     title: str  # of the feeder, for people
+    configuration: tuple[ConfiguredValue, ...] = ()  # of the feeder, secrets masked
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):

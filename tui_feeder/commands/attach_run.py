@@ -39,6 +39,7 @@ def run(loaded: LoadedConfig, socket: Path | None) -> int:
         app = AttachedApp(
             monitor, ui_settings(loaded),
             state_file=state_folder() / "screen.json", folder=config_folder(),
+            configuration=monitor.welcome.configuration,
         )  # fmt: skip
         reason = app.run()
         if reason is None and app.failure is not None:

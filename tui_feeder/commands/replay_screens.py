@@ -15,7 +15,7 @@ from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode, UsageError
 from tui_feeder.logs import configure_logging
 from tui_feeder.paths import config_folder, state_folder
-from tui_feeder.runner import ui_settings
+from tui_feeder.runner import effective_values, ui_settings
 
 #: Exchange seconds in a real second: a minute a second.
 SPEED = 60.0
@@ -57,6 +57,7 @@ def run(
                 app = ReplayApp(
                     replay_monitor, ui_settings(loaded),
                     state_file=state_folder() / "screen.json", folder=config_folder(),
+                    configuration=effective_values(loaded),
                 )  # fmt: skip
             except ValueError as error:
                 raise UsageError(f"[ui] cannot be used: {error}") from error

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from textual.binding import BindingType
 
 from tui_feeder.app import FeederApp, QuitEffect, UiSettings
-from tui_feeder.monitor import MINUTE_MS
+from tui_feeder.monitor import MINUTE_MS, ConfiguredValue
 from tui_feeder.replay.monitor import ReplayMonitor
 from tui_feeder.screens.app_keys import REPLAY_BINDINGS, bindings_with_quit
 
@@ -23,6 +24,7 @@ class ReplayApp(FeederApp, inherit_bindings=False):
         settings: of the screen.
         state_file: where the screen remembers its choices; None to forget them.
         folder: of the user's configuration.
+        configuration: every value in force, for people to look up.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -37,6 +39,7 @@ class ReplayApp(FeederApp, inherit_bindings=False):
         *,
         state_file: Path | None = None,
         folder: Path | None = None,
+        configuration: Sequence[ConfiguredValue] = (),
     ) -> None:
         super().__init__(
             replay_monitor,
@@ -45,6 +48,7 @@ class ReplayApp(FeederApp, inherit_bindings=False):
             state_file=state_file,
             folder=folder,
             quit_effect=QuitEffect.DETACHES,
+            configuration=configuration,
         )
         self._replay_monitor = replay_monitor
 

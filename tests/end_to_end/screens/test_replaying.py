@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commanding import command
+from msgspec.structs import replace
 from samples import MIDNIGHT, walk
 from screens import settled
 
 from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.config import Config, load
+from tui_feeder.configuration.rule_editing import checked_rule
 from tui_feeder.engine.analytics.message import encode
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.monitor import MinuteState
+from tui_feeder.monitor import ConfiguredValue, MinuteState
 from tui_feeder.replay.app import ReplayApp
 from tui_feeder.replay.clock import ReplayClock
 from tui_feeder.replay.monitor import ReplayMonitor
@@ -314,3 +316,32 @@ async def test_a_live_feeder_has_none_of_these_keys_and_no_screen_shares_them(pa
                     bound = {binding.id: binding.key for binding in bindings_of(app.screen)}
                     assert ("app.play" in bound) is replays
                     assert len({key for keys in bound.values() for key in keys.split(",")}) >= len(bound)
+
+
+async def test_a_replay_has_details_and_the_configuration_and_tells_why_it_changes_no_rule(
+    path: Path,
+) -> None:
+    values = (ConfiguredValue("application.symbols", '["AUSDT"]', "default"),)
+    keys = {"kind": "price_cross", "symbols": ("AUSDT",), "price": 1.0}
+    with player_of(path, at=MIDNIGHT + 30 * HOUR, config=with_rule("line", keys)) as replay_monitor:
+        looks = UiSettings(symbol_set="braille", colors="truecolor")
+        app = ReplayApp(replay_monitor, looks, configuration=values)
+        async with app.run_test(size=(104, 60)) as pilot:
+            await pilot.press("enter")
+            text = "\n".join(await settled(pilot))
+            assert "q90" in text
+            assert "rule       line: price crosses 1" in text
+            await pilot.press("escape", "A")
+            text = "\n".join(await settled(pilot))
+            assert "a replay changes no rules of alerts: the feeder that writes the store does" in text
+            assert "new alert" not in text
+            assert (
+                replay_monitor.delete_rule(app.snapshot.alert_rules.rules[0]).result(5).startswith("a replay")
+            )
+            await pilot.press("escape", "c")
+            assert "application.symbols" in "\n".join(await settled(pilot))
+
+
+def with_rule(name: str, keys: dict[str, object]) -> Config:
+    usual = Config()
+    return replace(usual, alerts=replace(usual.alerts, rules={name: checked_rule(usual, name, keys)}))

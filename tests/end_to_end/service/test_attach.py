@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -20,8 +21,10 @@ import msgspec
 import numpy as np
 import pytest
 from fake_monitor import NOON, FakeMonitor
+from screens import settled
 
 from tui_feeder import __version__
+from tui_feeder.app import AttachedApp, UiSettings
 from tui_feeder.attach.client import AttachedMonitor, AttachError
 from tui_feeder.attach.server import AttachServer
 from tui_feeder.attach.sockets import SocketError, choose_socket, default_socket_path, running_sockets
@@ -38,7 +41,7 @@ from tui_feeder.attach.wire import (
     difference,
     encode_frame,
 )
-from tui_feeder.monitor import MINUTE_MS, RuleView, Snapshot
+from tui_feeder.monitor import MINUTE_MS, ConfiguredValue, RulesView, RuleView, Snapshot
 
 
 @pytest.fixture
@@ -167,6 +170,38 @@ def test_rules_of_alerts_are_saved_by_the_feeder_and_its_answer_comes_back(
     finally:
         server.close()
         attached.close()
+
+
+async def test_attached_screens_have_alert_rules_details_and_the_configuration_of_the_feeder(
+    monitor: FakeMonitor, path: Path
+) -> None:
+    monitor.rules = RulesView((RuleView("line", {"kind": "price_cross", "price": 1.5}, "store"),))
+    values = (ConfiguredValue("application.symbols", '["BTCUSDT"]', "file /etc/feeder.toml:3"),)
+    with contextlib.closing(AttachServer(monitor, path, "a feeder", configuration=values)):
+        attached = AttachedMonitor(path)
+        looks = UiSettings(symbol_set="braille", colors="truecolor")
+        app = AttachedApp(attached, looks, configuration=attached.welcome.configuration)
+        try:
+            async with app.run_test(size=(104, 60)) as pilot:
+                for keys, shown in (
+                    (["enter"], "q90"),
+                    (["enter"], "rule       line: price crosses 1.5"),
+                    (["A"], "line  price crosses 1.5"),
+                    (["c"], "application.symbols"),
+                    (["F"], "faults can be injected on the own screen of a demo alone"),
+                ):
+                    await pilot.press(*keys)
+                    text = "\n".join(await settled(pilot))
+                    for _ in range(100):  # the feeder's answer may come a moment later
+                        if shown in text:
+                            break
+                        await asyncio.sleep(0.02)
+                        app.tick()
+                        text = "\n".join(await settled(pilot))
+                    assert shown in text
+                    await pilot.press("escape")
+        finally:
+            attached.close()
 
 
 class Stepping(FakeMonitor):

@@ -94,11 +94,22 @@ async def test_the_configuration_is_searched_and_a_value_told_with_its_origin() 
         assert "from file /home/somebody/config.toml:3" in text
 
 
-async def test_where_no_configuration_is_known_there_is_no_key_for_it() -> None:
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("c", "the configuration is not known here: feeder-tui config show"),
+        ("F", "faults can be injected on the own screen of a demo alone: feeder-tui --demo"),
+        ("7", "this feeder works by itself: no cluster is configured"),
+    ],
+)
+async def test_a_key_of_what_there_is_not_here_tells_why(key: str, why: str) -> None:
     app = app_of(FakeMonitor(3))
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("c")
-        assert "Configuration" not in "\n".join(await settled(pilot))
+        await pilot.press(key)
+        assert why in (await settled(pilot))[-1]
+        app.note = ""
+        await pilot.press("s", key, "escape")  # typed into a list it is a letter
+        assert why not in (await settled(pilot))[-1]
 
 
 async def test_q_names_what_stops_and_what_stays_and_asks() -> None:
