@@ -325,7 +325,7 @@ async def test_what_the_documents_leave_open_is_asked_and_recorded(tmp_path: Pat
         for other in (usdm, spot, coinm):
             assert not other.requests["429"]
     lines = [json.loads(line) for line in (tmp_path / "seen/probes.jsonl").read_text().splitlines()]
-    answers = {one["question"]: one["answer"] for one in lines}
+    answers = {probe["question"]: probe["answer"] for probe in lines}
     assert len(lines) == len(answers) == 9
     for url, path, name in (
         (usdm.stream_url, "/market/stream", "BTCUSD_PERP"), (spot.stream_url, "/stream", "BTCUSD_PERP"),

@@ -67,4 +67,6 @@ async def test_a_quarterly_contract_ends_with_its_last_bar(
 @pytest.mark.parametrize(("minutes", "listed"), [(-8, "BTCUSDT_260327"), (0, "BTCUSDT_260626")])
 def test_the_embedded_exchange_lists_a_contract_until_its_delivery(minutes: int, listed: str) -> None:
     market = synthetic_market(["BTCUSDT"], as_of_ms=DELIVERY + minutes * MINUTE_MS)
-    assert {name for name, one in market.instruments.items() if one.contract != "PERPETUAL"} == {listed}
+    assert {name for name, listing in market.instruments.items() if listing.contract != "PERPETUAL"} == {
+        listed
+    }

@@ -124,7 +124,7 @@ def test_bars_are_written_with_the_minute_that_completes_them(store: Store) -> N
     assert min(one["minutes"] for one in found if one["timeframe"] == "5m") == 2
 
 
-def test_bars_of_contracts_say_how_many_were_traded(store: Store) -> None:
+def test_bars_of_contracts_state_how_many_were_traded(store: Store) -> None:
     bars = store.open_outbox(["kafka candles"], 64, "candles")
     name = "coinm:ETHUSD_PERP"
     store.set_contract_size(name, 10.0).result()

@@ -227,7 +227,7 @@ class Subscriptions:
             shown = listed.get(name)
             if info.trading is not Trading.NOW or (shown is not None and shown.trading is Trading.NOW):
                 continue
-            if info.delivery and info.delivery <= now:  # that it leaves the list is no surprise
+            if info.delivery and info.delivery <= now:  # its contract has ended: it is to leave the list
                 continue
             if shown is None and name in found.unusable:
                 listed[name] = info
