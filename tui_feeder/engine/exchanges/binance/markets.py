@@ -22,6 +22,7 @@ from tui_feeder.engine.exchanges.base import (
     Page,
     Probe,
     RecordsAnswers,
+    Refusal,
     RestError,
     StreamHandlers,
     Streams,
@@ -110,12 +111,19 @@ class BinanceMarkets:
 
     async def sync_clock(self) -> Step:
         """Measure the time of the first market in use that answers; their clocks are one."""
-        for name in self._used[:-1]:
+        *asked, last = self._reachable()
+        for name in asked:
             try:
                 return await self._markets[name].sync_clock()
             except RestError:
                 continue
-        return await self._markets[self._used[-1]].sync_clock()
+        return await self._markets[last].sync_clock()
+
+    def _reachable(self) -> list[str]:
+        """The markets in use that asked for no pause; all of them where each one did."""
+        found = {name: self._markets[name].status() for name in self._used}
+        paused = {name for name, status in found.items() if status.silenced and status.waiting}
+        return [name for name in self._used if name not in paused] or self._used
 
     async def listings(self, wanted: Sequence[str]) -> Listings:
         """Every listed symbol of the markets in use.
@@ -133,12 +141,15 @@ class BinanceMarkets:
             RestError: none of the markets answers.
         """
         self._use(wanted)
-        used = tuple(self._used)
+        used, asked = tuple(self._used), tuple(self._reachable())
         answers = await asyncio.gather(
-            *(self._markets[name].listings(wanted) for name in used), return_exceptions=True
+            *(self._markets[name].listings(wanted) for name in asked), return_exceptions=True
         )
-        refusals: dict[str, RestError] = {}
-        for name, answer in zip(used, answers, strict=True):
+        refusals = {
+            name: RestError(Refusal.RATE_LIMITED, self._markets[name].status().waiting)
+            for name in used if name not in asked
+        }  # fmt: skip
+        for name, answer in zip(asked, answers, strict=True):
             if isinstance(answer, Listings):
                 self._listed[name] = answer
             elif isinstance(answer, RestError):
@@ -146,7 +157,7 @@ class BinanceMarkets:
             else:
                 raise answer
         if len(refusals) == len(used):
-            raise refusals[used[0]]
+            raise refusals[asked[0]]
         symbols: dict[str, SymbolInfo] = {}
         unusable: dict[str, str] = {}
         entries: dict[str, bytes] = {}

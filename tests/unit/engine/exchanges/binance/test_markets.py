@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import cast
@@ -28,21 +29,27 @@ class MadeUpMarket:
         self.address, self.probe_symbol = address, names[0]
         self.found = Listings({name: SymbolInfo(name, 0.1) for name in names}, {})
         self.refuses = False
+        self.unpaused = asyncio.Event()
+        self.unpaused.set()
         self.asked = 0
 
     async def listings(self, wanted: Sequence[str]) -> Listings:
         self.asked += 1
+        await self.unpaused.wait()
         if self.refuses:
             raise RestError(Refusal.TIMEOUT, "no answer within 1 s")
         return self.found
 
     async def sync_clock(self) -> Step:
         self.asked += 1
+        await self.unpaused.wait()
         if self.refuses:
             raise RestError(Refusal.TIMEOUT, "no answer within 1 s")
         return Step(0.0, 1)
 
     def status(self) -> ExchangeStatus:
+        if not self.unpaused.is_set():
+            return ExchangeStatus("rate limited", silenced=True, waiting="REST asked for a pause")
         return ExchangeStatus("timeout" if self.refuses else "ok", requests=self.asked)
 
 
@@ -91,6 +98,26 @@ async def test_a_market_that_does_not_answer_holds_up_no_other(parts: dict[str, 
     parts["coinm"].refuses = True
     with pytest.raises(RestError, match="no answer"):
         await exchange.listings(wanted)
+
+
+async def test_a_market_that_asked_for_a_pause_holds_up_no_other(parts: dict[str, MadeUpMarket]) -> None:
+    wanted = ["BTCUSDT", "spot:BTCUSDT"]
+    exchange = markets(parts, *wanted)
+    parts[""].unpaused.clear()
+    async with asyncio.timeout(5):
+        await exchange.sync_clock()
+        found = await exchange.listings(wanted)
+    assert list(found.symbols) == ["spot:BTCUSDT"]
+    assert found.unusable == {"BTCUSDT": "the list of its market could not be read: REST asked for a pause"}
+    # Where all of them did, the pause is waited for.
+    parts["spot"].unpaused.clear()
+    waiting = asyncio.create_task(exchange.listings(wanted))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    for name in ("", "spot"):
+        parts[name].unpaused.set()
+    assert set((await waiting).symbols) >= set(wanted)
 
 
 def test_a_ban_known_before_the_clock_is_lasts_no_longer_when_another_market_shows_the_time() -> None:
