@@ -77,6 +77,7 @@ NAMES = re.compile(r"tui_feeder\.[a-z_.]+|`[^`]+`")
 def documents() -> Iterator[Path]:
     """What is read beside the program."""
     yield ROOT / "README.md"
+    yield ROOT / "CHANGELOG.md"
     yield ROOT / "config.toml.example"
     yield from sorted((ROOT / "docs").glob("*.md"))
     yield from sorted((ROOT / "docs").glob("*.service"))
