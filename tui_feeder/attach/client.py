@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.attach.sockets import SocketError, check_peer
+from tui_feeder.attach.sockets import NO_FEEDER, SocketError, check_peer
 from tui_feeder.attach.wire import (
     MAX_ANSWER,
     PROTOCOL,
@@ -69,7 +69,7 @@ def _refusal(error: BaseException) -> str:
     if isinstance(error, PermissionError):
         return "permission denied: only its own user (sudo -u USER) and the administrator may attach"
     if isinstance(error, ConnectionError | FileNotFoundError | NotADirectoryError | EOFError):
-        return "connection refused: no feeder listens there: start one, or name another socket with --socket"
+        return NO_FEEDER
     return str(error) or "no answer in time"
 
 

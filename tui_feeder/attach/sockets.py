@@ -19,6 +19,10 @@ from tui_feeder.paths import (
 _ENDING = ".sock"
 
 
+#: What is wrong where a socket is refused, and what to do.
+NO_FEEDER = "connection refused: no feeder listens there: start one, or name another socket with --socket"
+
+
 class SocketError(FolderError):
     """A socket cannot be used."""
 
@@ -80,6 +84,19 @@ def is_listening(path: Path) -> bool:
         except OSError:
             return False
     return True
+
+
+def require_feeder(path: Path) -> None:
+    """Checks that a feeder listens at a socket.
+
+    Args:
+        path: of the socket.
+
+    Raises:
+        SocketError: none does.
+    """
+    if not is_listening(path):
+        raise SocketError(f"{path}: {NO_FEEDER}")
 
 
 def running_sockets() -> list[Path]:

@@ -15,6 +15,7 @@ import orjson
 import typer
 
 from tui_feeder.atomic_write import sync_directory
+from tui_feeder.commands.failures import describe_os_error
 from tui_feeder.commands.formatting import format_bytes, format_count, format_duration, plural
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.storage.store import Store
@@ -75,7 +76,7 @@ def run(storage: Path, target: Path, json: bool) -> int:
         except BaseException as error:
             _remove_copy(part)
             if isinstance(error, OSError):
-                raise BackupError(f"{target} cannot be written: {error.strerror}") from error
+                raise BackupError(f"{target} cannot be written: {describe_os_error(error)}") from error
             raise
         used = store.file_bytes()
     finally:

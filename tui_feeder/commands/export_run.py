@@ -16,6 +16,7 @@ import typer
 
 from tui_feeder.atomic_write import atomic_write, is_regular_file
 from tui_feeder.commands.damaged_days import report_damaged_days
+from tui_feeder.commands.failures import describe_os_error
 from tui_feeder.commands.formatting import plural
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.errors import ExitCode, HostError, UsageError
@@ -148,7 +149,7 @@ def _file(path: Path) -> Iterator[IO[bytes]]:
     except BrokenPipeError:  # what is no file, such as /dev/stdout or a FIFO, and whose reader has left
         raise typer.Exit(ExitCode.BROKEN_PIPE) from None
     except OSError as error:
-        raise ExportError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise ExportError(f"{path} cannot be written: {describe_os_error(error)}") from error
 
 
 def _with_contracts(chunks: Iterator[Candles], size: float) -> Iterator[Candles]:

@@ -26,6 +26,10 @@ _FILES = 64
 
 #: What to do about what the system refuses.
 _REMEDIES = {
+    errno.ENOENT: "name one in a folder that is there",
+    errno.ENOTDIR: "name one in a folder that is there",
+    errno.EISDIR: "name a file",
+    errno.ENAMETOOLONG: "name a shorter one",
     errno.EACCES: "check its owner and mode",
     errno.EPERM: "check its owner and mode",
     errno.EROFS: "name a place that can be written",
@@ -82,12 +86,24 @@ def report_failure(error: Exception) -> ExitCode:
     return ExitCode.FAILED
 
 
+def describe_os_error(error: OSError) -> str:
+    """What the system refused, and what to do where that is known.
+
+    Args:
+        error: of the system.
+
+    Returns:
+        One line, without the name of the file.
+    """
+    remedy = _REMEDIES.get(error.errno or 0)
+    return (error.strerror or str(error)) + (f": {remedy}" if remedy else "")
+
+
 def _reason(error: Exception) -> str:
     """One line of what went wrong outside of the program, and what to do."""
     if isinstance(error, OSError) and error.errno is not None:
         place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        remedy = _REMEDIES.get(error.errno)
-        return f"{place}{error.strerror}" + (f": {remedy}" if remedy else "")
+        return place + describe_os_error(error)
     if isinstance(error, MemoryError) or "failed to map segment" in str(error):
         return f"out of memory: {_REMEDIES[errno.ENOMEM]}"
     if isinstance(error, RuntimeError) and "start new thread" in str(error):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated, Optional, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from tui_feeder.commands.options import (
     SymbolsOption,
     parse_fixed_port,
 )
+from tui_feeder.errors import UsageError
 
 
 def serve(
@@ -39,8 +40,8 @@ def serve(
 ) -> None:
     """Show the screens in a web browser.
 
-    Each page is a client of the running feeder. Where none runs, one is started without a screen, with the
-    options given here, and stopped at the end.
+    Each page is a client of the running feeder. Where none runs, one is started without a screen, with
+    --demo, --config, --storage and --symbols, and stopped at the end.
 
     For example:
 
@@ -48,12 +49,28 @@ def serve(
 
       feeder-tui serve --demo --port 8001
 
-    Exit codes: 0 shut down cleanly, 1 the port cannot be used, or no feeder started.
+    Exit codes: 0 shut down cleanly, 1 the port cannot be used, or no feeder answers; 2 an
+    option is wrong, or is for a feeder that is started and one runs already.
     """
     with reported_failures():
-        own: list[str] = ["--demo"] if demo else []
+        names = _host_names(allow_host or [])
+        own: list[str] = []
         for name, value in (("--config", config), ("--storage", storage), ("--symbols", symbols)):
             own += [name, str(value)] if value is not None else []
         from tui_feeder.commands import serve_run
 
-        raise typer.Exit(serve_run.run(socket, host, port, allow_host or (), own))
+        raise typer.Exit(serve_run.run(socket, host, port, names, own, demo=demo))
+
+
+def _host_names(given: list[str]) -> tuple[str, ...]:
+    """The values of ``--allow-host``, which are names as in ``service.allowed_hosts``."""
+    from tui_feeder.configuration.forms import HostNames
+    from tui_feeder.configuration.values import UnfitError, convert
+
+    try:
+        return cast("tuple[str, ...]", convert(HostNames, given))
+    except UnfitError as fault:
+        raise UsageError(
+            f"--allow-host {fault.value!r} {fault.message}: write names of hosts without a port, as "
+            "feeder or feeder.example, or *.example for all below it"
+        ) from None

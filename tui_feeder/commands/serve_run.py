@@ -17,7 +17,13 @@ from urllib.parse import urlsplit
 import typer
 from aiohttp import web
 
-from tui_feeder.attach.sockets import choose_socket, default_socket_path, is_listening, running_sockets
+from tui_feeder.attach.sockets import (
+    choose_socket,
+    default_socket_path,
+    is_listening,
+    require_feeder,
+    running_sockets,
+)
 from tui_feeder.errors import UsageError
 from tui_feeder.listener import ListenError, listen_at, most_connections
 from tui_feeder.service.host_names import host_matcher, host_refusal
@@ -45,7 +51,9 @@ _POLICY = (
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def run(socket: Path | None, host: str, port: int, allowed_hosts: Sequence[str], own: list[str]) -> int:
+def run(
+    socket: Path | None, host: str, port: int, allowed_hosts: Sequence[str], own: list[str], *, demo: bool
+) -> int:
     """Serves until interrupted.
 
     Args:
@@ -53,30 +61,40 @@ def run(socket: Path | None, host: str, port: int, allowed_hosts: Sequence[str],
         host: address to listen at.
         port: to listen at.
         allowed_hosts: names that pages may be asked under beside this machine's.
-        own: options of the feeder that is started where none runs.
+        own: options of a feeder that is started; refused where one runs.
+        demo: the one that is started where none runs is a demo.
 
     Returns:
         The exit code.
 
     Raises:
-        SocketError: there is more than one feeder to choose from.
-        UsageError: the feeder started for it did not come up.
+        SocketError: there is more than one feeder to choose from, or none at ``socket``.
+        UsageError: ``own`` has options and a feeder runs, or the one started for it has ended or takes too
+            long.
     """
-    with _running_feeder(socket, own) as path:
+    with _running_feeder(socket, own, demo) as path:
         asyncio.run(Pages(path, host, port, allowed_hosts).run())
     return 0
 
 
 @contextlib.contextmanager
-def _running_feeder(socket: Path | None, own: list[str]) -> Iterator[Path]:
+def _running_feeder(socket: Path | None, own: list[str], demo: bool) -> Iterator[Path]:
     """The feeder that runs, or one started without a screen for as long as this lasts."""
     if socket is not None or running_sockets():
-        yield choose_socket(socket)
+        path = choose_socket(socket)
+        require_feeder(path)
+        if own:
+            raise UsageError(
+                f"{shlex.join(own)}: has no effect on the feeder that runs at {path}: leave it out, or stop "
+                "that feeder"
+            )
+        yield path
         return
     # Until the pages handle the signal: it would end this process and leave the feeder behind.
     signal.signal(signal.SIGTERM, _exit_cleanly)
     process = subprocess.Popen(
-        [sys.executable, "-m", "tui_feeder", "--no-ui", *own], stdin=subprocess.DEVNULL
+        [sys.executable, "-m", "tui_feeder", "--no-ui", *(["--demo"] if demo else []), *own],
+        stdin=subprocess.DEVNULL,
     )
     try:
         path, deadline = default_socket_path(process.pid), time.monotonic() + _START_SECONDS

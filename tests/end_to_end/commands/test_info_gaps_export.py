@@ -365,9 +365,15 @@ def test_pipes_and_devices_are_written_as_they_are(folder: Path, tmp_path: Path)
     full = tmp_path / "full"
     os.mknod(full, stat.S_IFCHR | 0o666, os.makedev(1, 7))
     done = command(*EXPORT, "-o", full, cwd=folder)
-    assert (done.code, done.err) == (1, f"feeder-tui: {full} cannot be written: No space left on device\n")
+    assert (done.code, done.err) == (
+        1,
+        f"feeder-tui: {full} cannot be written: No space left on device: make room\n",
+    )
     done = command(*EXPORT, "-o", tmp_path, cwd=folder)
-    assert (done.code, done.err) == (1, f"feeder-tui: {tmp_path} cannot be written: Is a directory\n")
+    assert (done.code, done.err) == (
+        1,
+        f"feeder-tui: {tmp_path} cannot be written: Is a directory: name a file\n",
+    )
 
 
 def test_a_configuration_is_written_through_a_link_and_keeps_its_mode(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from browsers import chromium
 from preloaded import AsyncProcess, start_process
 from serving import free_port
 
+from tui_feeder.errors import UsageError
+
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("textual_serve") is None, reason="textual-serve is not installed"
 )
@@ -116,3 +118,14 @@ async def test_a_real_browser_shows_the_screens_and_takes_keys(tmp_path: Path, s
         (tmp_path / "page.png").write_bytes(picture)
         assert picture.startswith(b"\x89PNG")
         assert len(picture) > 20_000  # an empty page is a third of that
+
+
+def test_options_of_a_feeder_that_is_started_are_refused_where_one_runs(short_path: Path) -> None:
+    from tui_feeder.commands import serve_run  # imports textual-serve
+
+    path = short_path / "feeder.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as feeder:
+        feeder.bind(str(path))
+        feeder.listen()
+        with pytest.raises(UsageError, match="--storage candles: has no effect on the feeder that runs at"):
+            serve_run.run(path, "127.0.0.1", 8000, (), ["--storage", "candles"], demo=False)

@@ -27,7 +27,13 @@ from tui_feeder import __version__
 from tui_feeder.app import AttachedApp, UiSettings
 from tui_feeder.attach.client import AttachedMonitor, AttachError
 from tui_feeder.attach.server import AttachServer
-from tui_feeder.attach.sockets import SocketError, choose_socket, default_socket_path, running_sockets
+from tui_feeder.attach.sockets import (
+    SocketError,
+    choose_socket,
+    default_socket_path,
+    require_feeder,
+    running_sockets,
+)
 from tui_feeder.attach.wire import (
     PROTOCOL,
     Decompressor,
@@ -503,3 +509,8 @@ def test_where_no_feeder_listens_one_line_has_the_remedy(tmp_path: Path, name: s
     (tmp_path / "file").write_text("")
     with pytest.raises(AttachError, match=re.escape(f"{name}: {reason}")):
         AttachedMonitor(tmp_path / name)
+
+
+def test_the_pages_need_a_feeder_at_their_socket(tmp_path: Path) -> None:
+    with pytest.raises(SocketError, match=r"none\.sock: connection refused: no feeder listens there"):
+        require_feeder(tmp_path / "none.sock")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from tui_feeder.cli import app
+from tui_feeder.commands.export_run import ExportError, _file
 
 
 @pytest.mark.parametrize(
@@ -47,3 +50,25 @@ def test_a_name_that_the_embedded_exchange_cannot_list(name: str) -> None:
     done = CliRunner().invoke(app, ["simulate", "--symbols", name])
     assert done.exit_code == 2
     assert f"no symbol {name!r}: a name must end in USDT or USDC" in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("none/bars.csv", "No such file or directory: name one in a folder that is there"),
+        ("folder", "Is a directory: name a file"),
+        ("x" * 300, "File name too long: name a shorter one"),
+    ],
+)
+def test_a_file_that_the_system_refuses(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / name
+    with pytest.raises(ExportError, match=re.escape(f"{path} cannot be written: {reason}")), _file(path):
+        pytest.fail("nothing is written")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "http://feeder/", "feeder:8000"])
+def test_what_is_no_name_of_a_host(name: str) -> None:
+    done = CliRunner().invoke(app, ["serve", "--allow-host", name])
+    assert done.exit_code == 2
+    assert f"--allow-host {name!r} is not allowed: write names of hosts" in done.output
