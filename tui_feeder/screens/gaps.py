@@ -17,7 +17,7 @@ from tui_feeder.screens.host import ScreenHost
 from tui_feeder.screens.mouse import WHEEL_ROWS
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.coverage import legend, name_width, paint_coverage, strip_widths
-from tui_feeder.widgets.day_coverage import DayCoverage, paint_days
+from tui_feeder.widgets.day_coverage import DayCoverage, any_known, paint_days
 from tui_feeder.widgets.lists import first_line, gap_reason, paint_gaps
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
@@ -147,7 +147,8 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
                 self.host.monitor.coverage(view.symbol, end - span, end, cells)
                 for span, cells in zip(_SPANS, widths, strict=True)
             )
-            known = self._known[view.symbol] = (key, strips)
+            known = (key if view.last_closed is None or any_known(strips[0]) else None, strips)
+            self._known[view.symbol] = known
         return known[1]
 
     def _selected_gap(self) -> GapView | None:

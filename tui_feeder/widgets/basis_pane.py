@@ -29,7 +29,7 @@ class BasisPane:
         self.values: NDArray[np.float64] = np.empty(0)  # bp, aligned with the bars of the chart
         self.pair: tuple[str, str] | None = None  # future and spot
 
-    def fetch(self, snapshot: Snapshot, symbol: str, bars: Rows, slots: Slots, end: int) -> None:
+    def fetch(self, snapshot: Snapshot, symbol: str, bars: Rows, slots: Slots, end: int) -> bool:
         """Fetches the closes of the other market.
 
         Args:
@@ -38,16 +38,21 @@ class BasisPane:
             bars: of the chart.
             slots: times to columns.
             end: exclusive end of the chart, ms.
+
+        Returns:
+            Whether they were there; an attached feeder's may come later.
         """
         self.pair = basis_pair(symbol, {view.symbol for view in snapshot.symbols})
         if self.pair is None:
             self.clear()
-            return
+            return True
         future, spot = self.pair
         other = spot if symbol == future else future
-        closes = aligned_closes(bars, self._monitor.bars(other, slots.timeframe, slots.count, end))
+        others = self._monitor.bars(other, slots.timeframe, slots.count, end)
+        closes = aligned_closes(bars, others)
         mine = bars["close"].astype(float)
         self.values = basis_points(mine, closes) if symbol == future else basis_points(closes, mine)
+        return len(others) > 0
 
     def clear(self) -> None:
         """Forgets the pair: no basis is shown."""

@@ -92,6 +92,7 @@ class Chart:
         self._monitor = monitor
         self._others: NDArray[np.float64] = np.empty(0)  # closes of the symbol compared with
         self._fetched: object = None
+        self._answered = True  # bars of other symbols were there; an attached feeder's may come later
         self._painted: object = None
         self._profile: ProfileView | None = None
         self._open: Rows = np.empty(0)
@@ -149,7 +150,7 @@ class Chart:
             return result
         mine = (a for a in snapshot.alerts if a.symbol == view.symbol and not a.acknowledged)
         self._pins = tuple(Pin(a.at, a.price) for a in mine)[-_PINS:]
-        painting = (key, size, id(palette), self.cursor, self._pins, self.log)
+        painting = (key, size, id(palette), self.cursor, self._pins, self.log, self._answered)
         if painting != self._painted or self._left(view.price):
             self._paint_body(view, size, room, palette)
             self._painted = painting
@@ -206,6 +207,8 @@ class Chart:
                view.poc, view.vah, view.missing_minutes, view.stored, with_basis, self.compared,
                tuple((v.symbol, v.last_closed, v.stored) for v in theirs))  # fmt: skip
         if key == self._fetched and len(self.bars):
+            if not self._answered:
+                self._fetch_others(snapshot, view, end, with_basis)
             return key
         self._fetched = key
         # The end is always stated: the engine may have closed another bar since the snapshot was taken.
@@ -218,19 +221,25 @@ class Chart:
             for period, series, role in zip(snapshot.ema_periods, values, EMA_ROLES, strict=False)
             if len(series) == len(self.bars)
         )
-        self._others = np.empty(0)
-        if self.compared is not None:
-            others_bars = self._monitor.bars(self.compared, timeframe, self._slots.count, end)
-            self._others = aligned_closes(self.bars, others_bars)
-        if with_basis:
-            self.basis.fetch(snapshot, view.symbol, self.bars, self._slots, end)
-        else:
-            self.basis.clear()
+        self._fetch_others(snapshot, view, end, with_basis)
         self.partial = self._lacking(view.symbol, end, frame)
         day = None if self.end is None else (self.end - 1) // DAY_MS * DAY_MS
         self._profile = self._monitor.profile(view.symbol, day)
         self._open = self._monitor.open_bar(view.symbol, timeframe)
         return key
+
+    def _fetch_others(self, snapshot: Snapshot, view: SymbolView, end: int, with_basis: bool) -> None:
+        """Gets the bars of the symbol compared with, and of the other market for the basis."""
+        self._others, self._answered = np.empty(0), True
+        if self.compared is not None:
+            slots = self._slots
+            others = self._monitor.bars(self.compared, slots.timeframe, slots.count, end)
+            self._others = aligned_closes(self.bars, others)
+            self._answered = len(others) > 0
+        if with_basis:
+            self._answered &= self.basis.fetch(snapshot, view.symbol, self.bars, self._slots, end)
+        else:
+            self.basis.clear()
 
     def _lacking(self, symbol: str, end: int, frame: int) -> frozenset[int]:
         """The bars in sight some of whose minutes are not stored."""

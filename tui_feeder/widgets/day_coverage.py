@@ -67,10 +67,23 @@ class DayCoverage:
         self, symbol: str, block: tuple[int, int], parts: int, key: Hashable
     ) -> tuple[Hashable, tuple[MinuteState, ...]]:
         known = self._known.get(block)
-        if known is not None and known[0] == key:
+        if known is not None and known[0] is not None and known[0] == key:
             return known
         start, size = block
-        return key, self._monitor.coverage(symbol, start, start + size * DAY_MS, size * parts)
+        states = self._monitor.coverage(symbol, start, start + size * DAY_MS, size * parts)
+        return key if any_known(states) else None, states
+
+
+def any_known(states: Sequence[MinuteState]) -> bool:
+    """Tells whether states are an answer; an attached feeder's may come later.
+
+    Args:
+        states: of a range.
+
+    Returns:
+        False where all of it is outside of what is wanted.
+    """
+    return any(state is not MinuteState.OUTSIDE for state in states)
 
 
 def day_cells(width: int) -> int:

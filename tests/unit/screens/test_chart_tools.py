@@ -18,7 +18,7 @@ from screens import SCREENS, app_of, palette_of, settled, text_of
 from textual.pilot import Pilot
 
 from tui_feeder.app import ExitReason
-from tui_feeder.monitor import MINUTE_MS, Event, GapView
+from tui_feeder.monitor import MINUTE_MS, Event, GapView, Rows
 from tui_feeder.screens.chart import ChartScreen
 from tui_feeder.time_format import parse_moment, time_zone
 from tui_feeder.widgets.axes import paint_price_axis, paint_time_axis
@@ -153,6 +153,35 @@ def test_the_basis_is_a_line_below_the_candles_of_either_market(symbol: str) -> 
         text_of(chart.read_out(monitor.snapshot(), monitor.views[symbol], palette_of("ascii"), 120, 2))
     )
     assert "basis +10.0 bp" in text
+
+
+class LateMonitor(PairMonitor):
+    """Has bars of one symbol until ``answers`` is set, as a slow feeder that a screen is attached to."""
+
+    answers = False
+
+    def bars(self, symbol: str, timeframe: int, count: int, end: int | None = None) -> Rows:
+        rows = super().bars(symbol, timeframe, count, end)
+        return rows if symbol == "BTCUSDT" or self.answers else rows[:0]
+
+
+def test_bars_of_other_symbols_that_come_later_are_drawn_when_they_are_there() -> None:
+    monitor = LateMonitor()
+    chart = Chart(monitor)
+    chart.compared = "ETHUSDT"
+    size = replace(SIZE, basis=4)
+    lines = chart_lines(chart, monitor, "BTCUSDT", size, "braille")
+    assert not any("ETH" in line[50:70] for line in lines[1:])
+    monitor.calls.clear()
+    chart_lines(chart, monitor, "BTCUSDT", size, "braille")
+    assert not any(call.startswith("profile") for call in monitor.calls)  # nothing else is asked for again
+    monitor.answers = True
+    lines = chart_lines(chart, monitor, "BTCUSDT", size, "braille")
+    assert any("ETH" in line[50:70] for line in lines[1:])
+    assert chart.basis.values == pytest.approx([10.0] * len(chart.bars))
+    monitor.calls.clear()
+    chart_lines(chart, monitor, "BTCUSDT", size, "braille")
+    assert monitor.calls == []
 
 
 # Going to a time

@@ -69,6 +69,15 @@ def test_a_minute_that_closes_has_only_today_asked_for_again() -> None:
     assert sum(end - start for start, end, _ in monitor.asked) == 30
 
 
+def test_days_that_are_not_answered_yet_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = AskedMonitor()
+    days = DayCoverage(monitor)
+    monkeypatch.setattr(monitor, "coverage", lambda *asked: (MinuteState.OUTSIDE,) * asked[3])
+    assert MinuteState.STORED not in days.days("BTCUSDT", TODAY, 3, 80, 0, 0)[0][1]
+    monkeypatch.undo()
+    assert all(MinuteState.STORED in states for _, states in days.days("BTCUSDT", TODAY, 3, 80, 0, 0))
+
+
 @pytest.mark.parametrize("width", [80, 200])
 def test_hours_stand_above_their_cells(width: int) -> None:
     states = [MinuteState.STORED] * day_cells(width)
