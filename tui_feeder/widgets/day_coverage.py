@@ -75,7 +75,7 @@ class DayCoverage:
 
 
 def any_known(states: Sequence[MinuteState]) -> bool:
-    """Tells whether states are an answer; an attached feeder's may come later.
+    """Checks whether states are an answer; an attached feeder's may come later.
 
     Args:
         states: of a range.
