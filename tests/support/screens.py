@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import textual._wait
 from fake_monitor import FakeMonitor
 from rich.cells import cell_len
+from textual import events
 from textual.pilot import Pilot
 from textual.strip import Strip
 
@@ -59,6 +60,19 @@ async def settled(pilot: Pilot[ExitReason]) -> list[str]:
             break
         await pilot.pause()
     return screen_text(pilot.app)
+
+
+MOUSE = {"press": events.MouseDown, "drag": events.MouseMove, "up": events.MouseScrollUp,
+         "down": events.MouseScrollDown}  # fmt: skip
+
+
+async def mouse(
+    pilot: Pilot[ExitReason], kind: str, at: tuple[int, int], button: int = 1, shift: bool = False
+) -> list[str]:
+    """The mouse as the driver reports it; what is on the screen then."""
+    x, y = at
+    pilot.app.post_message(MOUSE[kind](None, x, y, 0, 0, button, shift, False, False, x, y))
+    return await settled(pilot)
 
 
 def overview(app: FeederApp) -> OverviewScreen:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 from fake_monitor import FakeMonitor, with_troubles
-from screens import app_of, overview, settled
-from textual import events
+from screens import app_of, mouse, overview, settled
 from textual.geometry import Offset
-from textual.pilot import Pilot
 
-from tui_feeder.app import ExitReason, FeederApp
+from tui_feeder.app import FeederApp
 from tui_feeder.monitor import AlertView
 from tui_feeder.screens.chart import ChartScreen
 from tui_feeder.screens.gaps import GapsScreen
@@ -17,18 +15,6 @@ from tui_feeder.screens.log import LogScreen
 from tui_feeder.screens.market_map import MapScreen
 from tui_feeder.screens.mouse import key_at, screen_about
 from tui_feeder.widgets.palette import Role
-
-KINDS = {"press": events.MouseDown, "drag": events.MouseMove, "up": events.MouseScrollUp,
-         "down": events.MouseScrollDown}  # fmt: skip
-
-
-async def mouse(
-    pilot: Pilot[ExitReason], kind: str, at: Offset | tuple[int, int], button: int = 1, shift: bool = False
-) -> list[str]:
-    """As the driver reports it; what is on the screen then."""
-    x, y = at
-    pilot.app.post_message(KINDS[kind](None, x, y, 0, 0, button, shift, False, False, x, y))
-    return await settled(pilot)
 
 
 def place_of(lines: list[str], text: str, right: int = 0, below: int = 0) -> Offset:

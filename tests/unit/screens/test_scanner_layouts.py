@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import dataclass
 
 import pytest
 from fake_monitor import INDICATORS, TIMEFRAMES, FakeMonitor, with_troubles
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from screens import app_of, overview, screen_text, settled
+from screens import MOUSE, app_of, mouse, overview, screen_text, settled
 from textual.geometry import Region, Size
 
 from tui_feeder.monitor import AlertView
 from tui_feeder.screens.chart import ChartScreen
+from tui_feeder.screens.market_map import MapScreen
 from tui_feeder.screens.scanner_layout import (
     LIST_HEIGHT,
     LIST_WIDTH,
@@ -172,21 +174,35 @@ SIZES = ((45, 20), (40, 12), (80, 24), (100, 30), (120, 40), (159, 45), (160, 45
 KEYS = (
     "down", "up", "pagedown", "end", "s", "enter", "escape", "S", "W", "p", "n", "x", "slash", "tab", "2",
     "1", "question_mark", "left_square_bracket", "right_square_bracket", "plus", "minus", "a", "f", "t",
-    "colon", "backspace", "greater_than_sign",
+    "colon", "backspace", "greater_than_sign", "0", "0", "v", "v", "m", "home", "left", "right", "shift+tab",
+    "3", "4", "5", "6", "A", "g", "C", "l",
 )  # fmt: skip
-steps = st.lists(st.sampled_from(SIZES) | st.sampled_from(KEYS), min_size=1, max_size=8)
+
+
+@dataclass(frozen=True)
+class MouseStep:
+    """The mouse at a place, as shares of the terminal."""
+
+    kind: str
+    x: float
+    y: float
+
+
+shares = st.sampled_from([0.0, 0.04, 0.2, 0.5, 0.8, 0.99])
+mouse_steps = st.builds(MouseStep, st.sampled_from(sorted(MOUSE)), shares, shares)
+steps = st.lists(st.sampled_from(SIZES) | st.sampled_from(KEYS) | mouse_steps, min_size=1, max_size=8)
 
 
 @pytest.mark.timeout(600)  # a dozen apps, one after another
 @given(steps, st.sampled_from(["braille", "ascii"]))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_any_sizes_and_keys_keep_selection_and_order_and_no_line_is_wider_than_the_screen(
-    sequence: list[str | tuple[int, int]], glyphs: str
+def test_any_sizes_keys_and_presses_keep_selection_and_order_and_no_line_is_wider_than_the_screen(
+    sequence: list[str | tuple[int, int] | MouseStep], glyphs: str
 ) -> None:
     asyncio.run(_walk(sequence, glyphs))
 
 
-async def _walk(sequence: list[str | tuple[int, int]], glyphs: str) -> None:
+async def _walk(sequence: list[str | tuple[int, int] | MouseStep], glyphs: str) -> None:
     monitor = with_troubles(FakeMonitor(40))
     monitor.alerts = (AlertView(1, monitor.now, "rule", "price", "SOLUSDT", "crossed its POC", 141.0),)
     app = app_of(monitor, symbol_set=glyphs, refresh_hz=0.01)
@@ -196,6 +212,9 @@ async def _walk(sequence: list[str | tuple[int, int]], glyphs: str) -> None:
             chosen, order = app.grid.selected, list(app.grid.order)
             if isinstance(step, tuple):
                 await pilot.resize_terminal(*step)
+            elif isinstance(step, MouseStep):
+                width, height = app.size
+                await mouse(pilot, step.kind, (int(step.x * width), int(step.y * height)))
             else:
                 await pilot.press(step)
             await settled(pilot)
@@ -222,6 +241,9 @@ def _fits(app) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
         rows = app.screen._places.grid.height - 1
         shown = [view.symbol for view in grid.window(rows)]
         assert grid.selected in shown or shown == grid.order[:rows]
+    if isinstance(app.screen, MapScreen) and not app.screen.too_small:
+        tiles = [row[0] for row in app.screen.table().rows]
+        assert sorted(tiles) == sorted(app.grid.order)
 
 
 def overview_of(app):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
