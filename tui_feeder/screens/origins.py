@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import tzinfo
 from functools import partial
 
 from tui_feeder.monitor import (
@@ -70,12 +71,13 @@ def origins_sheet(host: ScreenHost) -> Sheet:
             stored[:] = [now.stored]
             read.clear()
         rule = next((c.value for c in host.configuration if c.key == "technical_analysis.trend_rule"), "")
-        rows = _live(now, host.snapshot)
-        rows += _trends(now, host.snapshot, rule.strip('"'), host.palette.glyphs)
-        rows += _scanned(now)
-        rows += _indicators(now, host.snapshot, host.timeframe)
-        rows += _profile(now)
-        rows += _minutes(now, host.timeframe, sources)
+        zone = host.palette.zone
+        rows = _live(now, host.snapshot, zone)
+        rows += _trends(now, host.snapshot, rule.strip('"'), host.palette.glyphs, zone)
+        rows += _scanned(now, zone)
+        rows += _indicators(now, host.snapshot, host.timeframe, zone)
+        rows += _profile(now, zone)
+        rows += _minutes(now, host.timeframe, sources, zone)
         return rows
 
     return Sheet(f"Where the values of {symbol} come from", lines, indent=_NAME + _VALUE + 1, copy=host.copy)
@@ -88,11 +90,12 @@ def _line(name: str, value: str, text: str, role: Role = Role.STRONG, mark: str 
     ]  # fmt: skip
 
 
-def _live(view: SymbolView, snapshot: Snapshot) -> list[list[Part]]:
-    decimals, closed = view.price_decimals, cells.clock_text(view.last_closed)
+def _live(view: SymbolView, snapshot: Snapshot, zone: tzinfo | None) -> list[list[Part]]:
+    decimals, closed = view.price_decimals, cells.clock_text(view.last_closed, zone=zone)
     if view.forming is not None and view.last_frame is not None:
         age = cells.age_text(snapshot.exchange_time - view.last_frame, tenths=False)
-        price = f"stream: minute {cells.clock_text(view.forming.open_time)} in progress, frame {age} s old"
+        minute = cells.clock_text(view.forming.open_time, zone=zone)
+        price = f"stream: minute {minute} in progress, frame {age} s old"
     else:
         price = f"close of minute {closed}; no newer frame" if view.last_closed else "no candle yet"
     state = view.reason or "frames arrive, minutes close"
@@ -114,7 +117,9 @@ def _lacking(state: TimeframeView) -> str:
     return f"{state.minutes_lacking} of its minutes missing"
 
 
-def _trends(view: SymbolView, snapshot: Snapshot, rule: str, glyphs: Glyphs) -> list[list[Part]]:
+def _trends(
+    view: SymbolView, snapshot: Snapshot, rule: str, glyphs: Glyphs, zone: tzinfo | None
+) -> list[list[Part]]:
     periods = snapshot.ema_periods
     basis = _RULES.get(rule, "by technical_analysis.trend_rule").format(
         fast=periods[0] if periods else "", slow=periods[-1] if periods else ""
@@ -125,14 +130,15 @@ def _trends(view: SymbolView, snapshot: Snapshot, rule: str, glyphs: Glyphs) -> 
     for state in view.timeframes:
         sign, role = signs.get(state.trend or "", ("?", Role.MUTED))
         value = f"{sign} {state.trend or 'unknown'}"
-        text = f"closed bar {cells.clock_text(state.bar_time)}: {basis}" if state.bar_time else "no bar yet"
+        closed = cells.clock_text(state.bar_time, zone=zone)
+        text = f"closed bar {closed}: {basis}" if state.bar_time else "no bar yet"
         rows.append(_line(f"trend {timeframe_label(state.timeframe)}", value, text, role, _marks(state)))
         if state.partial:
             rows.append(_line("", "", _lacking(state)))
     return rows
 
 
-def _scanned(view: SymbolView) -> list[list[Part]]:
+def _scanned(view: SymbolView, zone: tzinfo | None) -> list[list[Part]]:
     """What the scanner makes of them: alignment, relative volume, range."""
     rows = []
     found = alignment(view)
@@ -140,9 +146,7 @@ def _scanned(view: SymbolView) -> list[list[Part]]:
         since = (
             "a trend changed before the stored history"
             if found.since is None
-            else (
-                f"no trend changed since {cells.date_text(found.since)[5:]} {cells.clock_text(found.since)}"
-            )
+            else (f"no trend changed since {cells.moment_text(found.since, zone)}")
         )
         known = "" if found.complete else f" ({found.known} of {found.total} trends known)"
         rows.append(_line("alignment", f"{found.score:+d}", f"trends Buy less trends Sell{known}; {since}"))
@@ -155,14 +159,16 @@ def _scanned(view: SymbolView) -> list[list[Part]]:
     return rows
 
 
-def _indicators(view: SymbolView, snapshot: Snapshot, timeframe: int) -> list[list[Part]]:
+def _indicators(
+    view: SymbolView, snapshot: Snapshot, timeframe: int, zone: tzinfo | None
+) -> list[list[Part]]:
     state = timeframe_of(view, timeframe)
     if state is None or state.bar_time is None:
         return []
     label = timeframe_label(timeframe)
     rows = []
     for indicator, value in snapshot.values_of(state):
-        text = f"closes of {label} bars up to {cells.clock_text(state.bar_time)}"
+        text = f"closes of {label} bars up to {cells.clock_text(state.bar_time, zone=zone)}"
         text += "; too few bars so far" if value is None else ""
         digits = view.price_decimals if indicator.on_price else 2
         rows.append(_line(f"{indicator.label} {label}", cells.price_text(value, digits), text,
@@ -175,7 +181,7 @@ def _indicators(view: SymbolView, snapshot: Snapshot, timeframe: int) -> list[li
     return rows
 
 
-def _profile(view: SymbolView) -> list[list[Part]]:
+def _profile(view: SymbolView, zone: tzinfo | None) -> list[list[Part]]:
     if view.poc is None:
         return [_line("POC VWAP", cells.UNKNOWN, "no profile yet")]
     closed = view.last_closed or 0
@@ -183,7 +189,8 @@ def _profile(view: SymbolView) -> list[list[Part]]:
     if view.profile_note:
         what, _, remedy = view.profile_note.partition(": ")
         note = [_line("rows", "!", what, Role.WARN), _line("", "", remedy)]
-    day = f"1m candles of {cells.date_text(closed)} UTC up to {cells.clock_text(closed)}"
+    until = cells.clock_text(closed, zone=zone) + cells.zone_text(closed, zone)
+    day = f"1m candles of the UTC day {cells.date_text(closed)} up to {until}"
     place = value_position(view)
     return [
         _line("POC", cells.price_text(view.poc, view.price_decimals), f"price row of most volume; {day}"),
@@ -194,7 +201,7 @@ def _profile(view: SymbolView) -> list[list[Part]]:
     ]  # fmt: skip
 
 
-def _minutes(view: SymbolView, timeframe: int, sources: Sources) -> list[list[Part]]:
+def _minutes(view: SymbolView, timeframe: int, sources: Sources, zone: tzinfo | None) -> list[list[Part]]:
     if view.last_closed is None:
         return []
     closed = view.last_closed
@@ -203,7 +210,7 @@ def _minutes(view: SymbolView, timeframe: int, sources: Sources) -> list[list[Pa
     state = timeframe_of(view, timeframe)
     if state is not None and state.bar_time is not None:
         end = state.bar_time + timeframe * 1000
-        rows.append(_counted(f"bar {cells.clock_text(state.bar_time)}", timeframe // 60,
+        rows.append(_counted(f"bar {cells.clock_text(state.bar_time, zone=zone)}", timeframe // 60,
                              sources(state.bar_time, end, closed)))  # fmt: skip
     rows.append(_counted("today", (until - midnight) // MINUTE_MS, sources(midnight, until, closed)))
     if view.revisions:

@@ -303,3 +303,7 @@ async def test_every_screen_shows_times_of_the_zone_chosen(screen: int) -> None:
         text = "\n".join(lines)
         assert "14:0" not in text
         assert SCREENS[screen] not in ("gaps", "log", "overview") or "19:3" in "\n".join(lines[1:])
+        await pilot.press("w")
+        text = "\n".join(await settled(pilot))
+        assert "minute 19:33 in progress" in text
+        assert "14:0" not in text
