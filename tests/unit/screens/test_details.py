@@ -45,7 +45,7 @@ async def test_a_symbol_is_shown_with_everything_known_of_it() -> None:
         "alignment +3 of 5; no trend has changed for 18m", "POC 55800.00 +7.75%", "VWAP 58382.48",
         "profile 843 minutes, volume 1.5k (base asset), 118 rows of 50", "largest 55800.00 2.3%",
         "RVOL 3.4", "q25 q50 q75 q90 of a minute", "taker buy 1 2 4.50 9.25 base asset",
-        "peak 812 in the 5m bar to 02-03 13:03, close 59800.00, trend Buy",
+        "peak 812 in the 5m bar to 02-03 13:03, close 59800.00; 4h closes against it: Buy",
         "newest 02-03 14:02 closed; last frame 0.1 s ago", "wanted from 2026-01-17 22:00; 1 missing",
         "today 840 from REST, 3 from stream", "corrected 3 published minutes",
         "02-03 13:55 to 02-03 13:57 (2 min)",
