@@ -228,7 +228,8 @@ def _volumes(view: SymbolView, numbers: SymbolNumbers | None, zone: tzinfo | Non
             lines.append(row(_MEASURES.get(name, name), values + unit))
     if numbers is not None and (peak := numbers.peak) is not None:
         text = f"{cells.count_text(peak.volume)} in the 5m bar to {cells.moment_text(peak.end, zone)}"
-        lines.append(row("peak", f"{text}, close {_price(view, peak.price)}; 4h closes against it: {peak.trend}"))
+        text += f", close {_price(view, peak.price)}; 4h closes against it: {peak.trend}"
+        lines.append(row("peak", text))
     return [*heading("Volume of the look-back window"), *lines] if lines else []
 
 
