@@ -83,7 +83,8 @@ async def main(path: Path, servers: str, worker: str, count: int) -> None:
     """Publish minute after minute for ever; how many are committed is told."""
     publishing = Publishing(path, servers, worker)
     publishing.publisher.start(publishing.journal)
-    await publishing.held.add(range(PARTITIONS))
+    for partition in range(PARTITIONS):
+        await publishing.held.add(partition, {})
     publishing.publisher.own(range(PARTITIONS))
     mark = min((publishing.store.watermark(symbol) or 0 for symbol in symbols(count)), default=0)
     number = (mark - minute(0)) // MINUTE_MS + 1 if mark else 0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from tui_feeder.config import Config
-from tui_feeder.engine.cluster.held import share_of
+from tui_feeder.engine.cluster.held import hold_all, share_of
 from tui_feeder.engine.cluster.ownership import Ownership, SoleOwner
 from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.core.proxy import Proxies, Proxy
@@ -82,6 +82,8 @@ def configured_ownership(config: Config, store: Store) -> Ownership:
                 "not known here. Let it take over all of them first, see docs/cluster.md",
                 store.path, *held,
             )  # fmt: skip
+        if config.kafka.enabled:
+            hold_all(store)
         return SoleOwner()
     from tui_feeder.engine.cluster.worker import ClusterWorker
 

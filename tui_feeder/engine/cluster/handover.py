@@ -12,12 +12,13 @@ from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
 from tui_feeder.engine.cluster.records import LARGEST, Progress
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.checksum import ChecksumError, with_checksum, without_checksum
-from tui_feeder.engine.core.coverage import EMPTY, Coverage
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.zero_volume import inside
 from tui_feeder.engine.derived import checkpoint
 from tui_feeder.engine.derived.checkpoint import Provenance
 from tui_feeder.engine.derived.inputs import INPUTS_NOTE, known_minutes
 from tui_feeder.engine.derived.revisions import NOTE as REVISIONS_NOTE
+from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.storage.inheritance import Inheritance, check_of
 from tui_feeder.engine.storage.store import Store
 
@@ -170,8 +171,10 @@ def inheritance_of(symbol: str, progress: Progress, handed: Handover | None) -> 
     """
     notes: dict[str, bytes | None] = {REVISIONS_NOTE + symbol: progress.revisions}
     if handed is None or handed.minute > progress.watermark:
-        # What its numbers rest on is not known: all of it is read, and what was published is made again.
-        return Inheritance(progress.watermark, EMPTY, {}, 0, None, notes, lambda _: None)
+        # What its numbers rest on is not known, so all of it is read; what was published has its messages.
+        since = Revisions.decode(progress.revisions).since
+        published = span(since, progress.watermark + MINUTE_MS) if progress.watermark >= since > 0 else EMPTY
+        return Inheritance(progress.watermark, published, {}, 0, None, notes, lambda _: None)
     counted = Coverage(progress.counted).clip(0, progress.watermark + MINUTE_MS)
     counted = counted.clip(handed.minute + MINUTE_MS, 1 << 53).union(Coverage(handed.counted))
     notes[INPUTS_NOTE + symbol] = handed.inputs

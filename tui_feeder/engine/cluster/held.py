@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -21,6 +21,7 @@ class _Kept(msgspec.Struct, frozen=True):
     scope: str  # the group and topics they are of
     partitions: tuple[int, ...] = ()
     of: int = 0  # partitions in all
+    floors: dict[int, dict[str, int]] = {}  # see HeldPartitions.floor
 
 
 class HeldPartitions:
@@ -43,15 +44,29 @@ class HeldPartitions:
         kept = _read(store)
         self._id = secrets.token_hex(8) if kept is None else kept.id
         self.store = f"{self._id} {worker}"  # names the store in what is published
-        self.partitions = frozenset(kept.partitions if kept is not None and kept.scope == scope else ())
+        known = kept if kept is not None and kept.scope == scope else _Kept("", scope)
+        self.partitions = frozenset(known.partitions)
+        self._floors: dict[int, Mapping[str, int]] = dict(known.floors)
 
-    async def add(self, partitions: Collection[int]) -> None:
-        """Holds these too from now on; returns once that is on the disk.
+    def floor(self, partition: int) -> Mapping[str, int]:
+        """Gives the end of what the outboxes hold of a partition and is not to be published.
 
         Args:
-            partitions: their numbers.
+            partition: one that is held.
+
+        Returns:
+            By topic, the last message that was made before the partition was taken over.
         """
-        await self._keep(self.partitions.union(partitions))
+        return self._floors.get(partition, {})
+
+    async def add(self, partition: int, floor: Mapping[str, int]) -> None:
+        """Holds a partition from now on; returns once that is on the disk.
+
+        Args:
+            partition: its number.
+            floor: see :meth:`floor`.
+        """
+        await self._keep(self.partitions | {partition}, self._floors | {partition: floor})
 
     async def remove(self, partitions: Collection[int]) -> None:
         """Does not hold these any more; returns once that is on the disk.
@@ -59,13 +74,28 @@ class HeldPartitions:
         Args:
             partitions: their numbers.
         """
-        await self._keep(self.partitions.difference(partitions))
+        left = self.partitions.difference(partitions)
+        await self._keep(left, {at: floor for at, floor in self._floors.items() if at in left})
 
-    async def _keep(self, partitions: frozenset[int]) -> None:
-        if partitions != self.partitions or _read(self._store) is None:
-            self.partitions = partitions
-            kept = _Kept(self._id, self._scope, tuple(sorted(partitions)), self._of)
+    async def _keep(self, partitions: frozenset[int], floors: dict[int, Mapping[str, int]]) -> None:
+        changed = (partitions, floors) != (self.partitions, self._floors)
+        if changed or _read(self._store) is None:
+            self.partitions, self._floors = partitions, floors
+            written = {at: dict(floor) for at, floor in floors.items() if floor}
+            kept = _Kept(self._id, self._scope, tuple(sorted(partitions)), self._of, written)
             await asyncio.wrap_future(self._store.put_note(_NOTE, msgspec.json.encode(kept)))
+
+
+def hold_all(store: Store) -> None:
+    """Notes that a feeder publishes by itself what is in a store: a worker's store holds all then.
+
+    Args:
+        store: of a feeder that may have been a worker.
+    """
+    kept = _read(store)
+    if kept is not None and len(kept.partitions) < kept.of:
+        whole = msgspec.structs.replace(kept, partitions=tuple(range(kept.of)))
+        store.put_note(_NOTE, msgspec.json.encode(whole)).result()
 
 
 def share_of(store: Store) -> tuple[int, int] | None:

@@ -30,7 +30,7 @@ from tui_feeder.engine.cluster.handover import (
 from tui_feeder.engine.cluster.held import HeldPartitions
 from tui_feeder.engine.cluster.membership import Assignment, Membership
 from tui_feeder.engine.cluster.ownership import Host, OwnershipError
-from tui_feeder.engine.cluster.partition_publisher import DATA, Checkpoint, Identity
+from tui_feeder.engine.cluster.partition_publisher import Checkpoint, Identity
 from tui_feeder.engine.cluster.partitions import partition_of
 from tui_feeder.engine.cluster.publishing import Events, Publisher, Taken
 from tui_feeder.engine.cluster.records import PartitionState, Position, Progress
@@ -406,7 +406,8 @@ class ClusterWorker:
                 self._warned.add(later.instance)
                 where = f" at {later.address}" if later.address else ""
                 host.journal.note("error", f"another worker{where} is named {later.name} too: it was refused")
-        gone, came = self._mine - new.partitions, new.partitions - self._mine
+        # Also what an earlier run held and is another's now: what waits of it here will be let go.
+        gone, came = (self._mine | self._held.partitions) - new.partitions, new.partitions - self._mine
         self._mine = new.partitions
         text = f"{len(new.partitions)} of {self._partitions} partitions, {new.answer.workers} workers"
         host.journal.note("info", f"cluster: {text}; {len(came)} new, {len(gone)} let go")
@@ -440,6 +441,9 @@ class ClusterWorker:
         mine = position is not None and position.store == self._held.store
         if owned is not None and (position is None or mine or position == owned.base):
             owned.epoch = taken.epoch
+            for symbol in host.tracked:  # a checkpoint may have been in the transaction that was refused
+                if self._partition(symbol) == partition:
+                    self._due[symbol] = 0
             self.publisher.open(partition, owned.numbers)
             return
         if owned is not None:  # another worker had it in between
@@ -447,18 +451,14 @@ class ClusterWorker:
             self._notify_host()
             await asyncio.wrap_future(self._store.flushed())
             await self._held.remove([partition])
-        numbers: Mapping[str, int] = {}
-        if not (position is None or (mine and (partition in self._held.partitions or self._alone(position)))):
+        if position is None or (mine and partition in self._held.partitions):
+            numbers = self._held.floor(partition)
+        else:
             numbers = await self._take_over(state)
-        await self._held.add([partition])
+        await self._held.add(partition, numbers)
         self._owned[partition] = _Owned(taken.epoch, position, numbers)
         self.publisher.open(partition, numbers)
         self._changed = True
-
-    def _alone(self, position: Position | None) -> bool:
-        """Whether this store has published, without a cluster, after what the state topic knows."""
-        outbox = self._store.outboxes[DATA]
-        return position is not None and outbox.cursors["kafka"] > position.numbers.get(DATA, 0)
 
     async def _take_over(self, state: PartitionState) -> dict[str, int]:
         """Keep what was published of a partition's symbols in place of what is known of them here.
