@@ -84,9 +84,9 @@ async def _run(loaded: LoadedConfig, store: Store, start: int | None, end: int |
             raise UsageError(f"--from is after the exchange's last closed minute, {format_minute(closed)}")
         if end is not None and end > closed:
             typer.echo(f"--to is in the future: minutes before {format_minute(closed)} are read", err=True)
-        for symbol in symbols:
-            if symbol in listed and (size := listed[symbol].contract_size):
-                await asyncio.wrap_future(store.set_contract_size(symbol, size))
+        for info in (listed[symbol] for symbol in symbols if symbol in listed):
+            if info.contract_size or info.end is not None:
+                await asyncio.wrap_future(store.set_contract(info.symbol, info.contract_size, info.end))
         work = Backfill(config, store, connection, symbols, start, end)
         show = display(lambda: store.pausing)
         show.start(work.jobs)

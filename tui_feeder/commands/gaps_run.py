@@ -165,6 +165,8 @@ def _missing(
     cut = listed is not None and low < listed
     if listed is not None:
         low = max(low, listed)
+    if (end_of_contract := store.delivery(symbol)) is not None:
+        high = min(high, end_of_contract)
     known = store.unavailable(symbol)
     holes: list[Hole] = []
     damaged = store.check(symbol, low, high).intersect(present)

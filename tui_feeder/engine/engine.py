@@ -94,6 +94,7 @@ class Engine:
         self.gateway: tuple[float, GatewayFigures] | None = None
         self.subscriptions = Subscriptions(config.application.symbols, exchange, self.journal, self)
         self.subscriptions.keep_listings = ListingNotes(store).keep
+        self.subscriptions.known_end = store.delivery
         self.tracked = self.subscriptions.tracked
         self._meter = HistoryProgressMeter()
         self.streams: Streams = exchange.streams(StreamHandlers(self._frame, self._stream_fault))

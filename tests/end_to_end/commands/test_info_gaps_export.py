@@ -113,6 +113,20 @@ def test_a_configured_symbol_is_wanted_from_the_configured_start(folder: Path) -
     assert missing == {"BTCUSDT": 3, "币安人生USDT": 1440 + MINUTES - 60, "ETHUSDT": 1440 + MINUTES}
 
 
+def test_a_contract_lacks_nothing_after_its_delivery(tmp_path: Path, rows: Rows) -> None:
+    store = Store(tmp_path / "lmdb_data", exchange="a simulated exchange")
+    ended, going_on = "coinm:BTCUSD_260102", "coinm:BTCUSD_PERP"
+    store.put(going_on, rows[:1500], Source.REST)
+    store.put(ended, rows[:480], Source.REST)
+    store.set_contract(ended, 100.0, MIDNIGHT + 480 * MINUTE_MS).result()
+    store.close()
+    symbols = {"FEEDER_APPLICATION__SYMBOLS": f"{ended},{going_on}"}
+    symbols["FEEDER_APPLICATION__START_DATE"] = "2026-01-01T00:00:00Z"
+    symbols["FEEDER_APPLICATION__RESPECT_CONFIG_START_DATE"] = "true"
+    done = command("gaps", "--json", cwd=tmp_path, **symbols)
+    assert (done.code, json.loads(done.out)["missing_minutes"]) == (0, 0), done.out + done.err
+
+
 def test_a_damaged_day_is_a_gap_for_who_only_reads(tmp_path: Path) -> None:
     store = Store(tmp_path / "lmdb_data", exchange="a simulated exchange")
     store.put("BTCUSDT", walk(3 * 1440), Source.ARCHIVE_DAY).result()

@@ -11,6 +11,8 @@ from virtual_time import in_virtual_time
 
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.coverage import EMPTY
+from tui_feeder.engine.storage.minute_states import minute_states
 from tui_feeder.monitor import MinuteState, SymbolState
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.dialect import COINM, USDM, Dialect
@@ -57,6 +59,13 @@ async def test_a_quarterly_contract_ends_with_its_last_bar(
             assert engine.store.present(quarterly).end == DELIVERY
             assert tracked.phase == "delivered"  # also when the exchange lists it no longer
             assert engine.state == "live"
+        async with feeding(config, tmp_path) as (engine, sink):  # the exchange lists it no longer
+            await until(lambda: engine.tracked and engine.tracked[perpetual].phase == "live", 90)
+            tracked = engine.tracked[quarterly]
+            assert (tracked.phase, tracked.reason) == ("delivered", view.reason)
+            assert quarterly not in engine.subscriptions.listed
+            states = minute_states(engine.store, quarterly, None, DELIVERY + 60 * MINUTE_MS, EMPTY)
+            assert [(span.end, span.state) for span in states] == [(DELIVERY, "present")]
         beyond = [
             start for symbol, start, _ in exchange.rest.klines_log
             if symbol == quarterly.rpartition(":")[2] and start >= DELIVERY

@@ -127,7 +127,7 @@ def test_bars_are_written_with_the_minute_that_completes_them(store: Store) -> N
 def test_bars_of_contracts_state_how_many_were_traded(store: Store) -> None:
     bars = store.open_outbox(["kafka candles"], 64, "candles")
     name = "coinm:ETHUSD_PERP"
-    store.set_contract_size(name, 10.0).result()
+    store.set_contract(name, 10.0).result()
     pipeline = SymbolPipeline(name, SETTINGS)
     for n in range(5):
         traded = replace(candle(n), volume=0.3 + n, quote_volume=10.0 * (7 + n))

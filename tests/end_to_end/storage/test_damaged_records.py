@@ -53,7 +53,7 @@ def sound() -> dict[bytes, bytes | None]:
     raw: dict[bytes, bytes | None] = dict.fromkeys(NAMES)
     raw |= dict.fromkeys(COVERAGES, intervals(MINUTES))
     raw |= {b"edition": number(7), b"listed": number(FIRST)}
-    raw[b"contract_size"] = stored_size(10.0)
+    raw |= {b"contract_size": stored_size(10.0), b"delivery": number(MINUTES.end)}
     raw[b"watermark"] = number(MINUTES.end - MINUTE_MS)
     raw[b"unavailable"] = msgspec.json.encode([Unavailable(FIRST, FIRST + MINUTE_MS, "away", 4, FIRST)])
     assert raw.keys() == set(NAMES)

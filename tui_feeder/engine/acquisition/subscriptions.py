@@ -105,6 +105,8 @@ class Subscriptions:
         self._entries: Mapping[str, bytes] = {}
         self._heads: Mapping[str, bytes] = {}
         self.not_ready = ""  # why the exchange was not reached when it was tried last at the start
+        #: When a symbol of an earlier run ended for good, exchange ms; None where that is not known.
+        self.known_end: Callable[[str], int | None] = lambda _: None
         #: Whether a symbol is this feeder's; those that are not are not tracked.
         self.owns: Callable[[str], bool] = lambda _: True
         self._wanted = tuple(wanted)
@@ -283,7 +285,11 @@ class Subscriptions:
         now = self._clock.now()
         if tracked.end is not None and now >= tracked.end:
             if tracked.phase != "delivered" and tracked.has_ended(now):
-                self._end_contract(tracked)
+                self._end_contract(tracked, tracked.end)
+            return
+        if tracked.info is None and (end := self.known_end(name)) is not None and now >= end:
+            if tracked.phase != "delivered":
+                self._end_contract(tracked, end)
             return
         if tracked.info is None and tracked.phase == "waiting":
             tracked.phase, tracked.reason = "unknown", "the exchange does not list it"
@@ -307,10 +313,8 @@ class Subscriptions:
             tracked.phase, tracked.reason = "waiting", "queued"
             self._listener.start_symbol(tracked)
 
-    def _end_contract(self, tracked: TrackedSymbol) -> None:
-        assert tracked.info is not None
-        at = format_second(tracked.info.delivery)
-        tracked.phase, tracked.reason = "delivered", f"its contract was delivered at {at}"
+    def _end_contract(self, tracked: TrackedSymbol, end: int) -> None:
+        tracked.phase, tracked.reason = "delivered", f"its contract was delivered at {format_second(end)}"
         tracked.tracker = None
         self._listener.halt_symbol(tracked.symbol)
         self._journal.note("info", f"{tracked.reason}; it is followed no longer", tracked.symbol)

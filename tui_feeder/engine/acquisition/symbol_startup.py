@@ -265,8 +265,8 @@ class SymbolStartup:
             else msgspec.structs.replace(known, tick_size=tracked.info.tick_size)
         )
         size = tracked.info.contract_size if tracked.info is not None else 0.0
-        if size and size != self._store.contract_size(tracked.symbol):
-            await asyncio.wrap_future(self._store.set_contract_size(tracked.symbol, size))
+        if size or tracked.end is not None:
+            await asyncio.wrap_future(self._store.set_contract(tracked.symbol, size, tracked.end))
         settings = pipeline_settings(self._config, tracked.symbol, inputs.tick_size)
         present = known_minutes(self._store, tracked.symbol)
         end = present.end if present else self._clock.closed_until()

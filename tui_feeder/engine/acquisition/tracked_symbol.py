@@ -53,8 +53,7 @@ class TrackedSymbol:
     @property
     def end(self) -> int | None:
         """Where its minutes end, ms, exclusive, as those of a contract do; None where they do not."""
-        delivery = self.info.delivery if self.info is not None else 0
-        return -(-delivery // MINUTE_MS) * MINUTE_MS or None
+        return None if self.info is None else self.info.end
 
     def has_ended(self, now: int) -> bool:
         """Checks whether its contract is over and its last minute has come.

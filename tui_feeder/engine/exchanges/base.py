@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from tui_feeder.engine.core.archive_file import File
-from tui_feeder.engine.core.candle import Candle, Rows
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows
 from tui_feeder.engine.core.clock import ExchangeClock, Step
 from tui_feeder.engine.core.decimals import places
 from tui_feeder.errors import ExchangeFailure
@@ -50,6 +50,11 @@ class SymbolInfo:
     """When it ends for good, ms, as a contract that is delivered does; 0 for one that does not."""
     contract_size: float = 0.0
     """What a contract is worth, in the quote asset; 0 where trades are not counted in contracts."""
+
+    @property
+    def end(self) -> int | None:
+        """From which minute on there is none, ms: the first after its delivery; None where it has no end."""
+        return -(-self.delivery // MINUTE_MS) * MINUTE_MS or None
 
     @property
     def price_decimals(self) -> int:

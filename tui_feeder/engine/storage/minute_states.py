@@ -27,7 +27,7 @@ def minute_states(
         store: the store.
         symbol: of which something is stored.
         start: ms, a whole minute; None for the first one stored. There are no minutes before the listing,
-            where that is known.
+            where that is known, and none from the delivery of a contract on.
         end: ms, exclusive, a whole minute; None for the end of what is stored.
         damaged: stored minutes that cannot be read.
 
@@ -39,6 +39,8 @@ def minute_states(
     low, high = whole.start if start is None else start, whole.end if end is None else end
     if (listed := store.listed(symbol)) is not None:
         low = max(low, min(listed, whole.start))
+    if (delivery := store.delivery(symbol)) is not None:
+        high = min(high, delivery)
     unavailable = Coverage([(known.start, known.end) for known in store.unavailable(symbol)])
     left, found = Coverage([(low, high)] if low < high else []), list[StateSpan]()
     for state, minutes in (

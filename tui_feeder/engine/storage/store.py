@@ -277,20 +277,26 @@ class Store(StoreReader):
 
         return self._submit(job)
 
-    def set_contract_size(self, symbol: str, size: float) -> Future[None]:
-        """Records what a contract of a symbol is worth.
+    def set_contract(self, symbol: str, size: float, delivery: int | None = None) -> Future[None]:
+        """Records what a contract of a symbol is worth, and when it ends.
 
         Args:
             symbol: the symbol.
-            size: in the quote asset.
+            size: in the quote asset; 0 where trades are not counted in contracts.
+            delivery: ms, the first whole minute of which there is no candle; None where it has no end.
 
         Returns:
             Done when committed.
         """
 
         def job(write: Write) -> None:
-            write.of(symbol).contract_size = size
-            write.save(symbol, b"contract_size", stored_size(size))
+            state = write.of(symbol)
+            if size and size != state.contract_size:
+                state.contract_size = size
+                write.save(symbol, b"contract_size", stored_size(size))
+            if delivery is not None and delivery != state.delivery:
+                state.delivery = delivery
+                write.save(symbol, b"delivery", number(delivery))
 
         return self._submit(job)
 

@@ -181,6 +181,17 @@ class StoredStates:
         """
         return self._state(symbol).contract_size
 
+    def delivery(self, symbol: str) -> int | None:
+        """Gives where the minutes of a contract end.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            ms, exclusive; None where it has no end, or none is known.
+        """
+        return self._state(symbol).delivery
+
     def watermark(self, symbol: str) -> int | None:
         """Gives the last minute whose message was made.
 

@@ -30,7 +30,15 @@ STORED_AS = {
     "omitted": b"omitted",
 }
 #: Names under which all parts of a state are stored.
-NAMES = (*STORED_AS.values(), b"listed", b"watermark", b"unavailable", b"edition", b"contract_size")
+NAMES = (
+    *STORED_AS.values(),
+    b"listed",
+    b"watermark",
+    b"unavailable",
+    b"edition",
+    b"contract_size",
+    b"delivery",
+)
 #: Those of them that :func:`summary_of` needs.
 SUMMARY_NAMES = (b"present", b"edition", b"listed", STORED_AS["unconfirmed"], STORED_AS["omitted"])
 _SIZE = struct.Struct(">d")
@@ -65,6 +73,7 @@ class SymbolState:
     edition: int = 0  # rises with every replacement of stored values
     listed: int | None = None
     contract_size: float | None = None  # in the quote asset, where trades are counted in contracts
+    delivery: int | None = None  # ms: from this minute on there is none, as its contract has ended
     watermark: int | None = None
     unavailable: tuple[Unavailable, ...] = ()
     lost_published: Coverage = (
@@ -80,7 +89,7 @@ class SymbolState:
         return SymbolState(
             self.present, self.certified, self.outages, self.archive_rejected, self.altered,
             self.unpublished, self.unconfirmed, self.stale_published, self.edition, self.listed,
-            self.contract_size, self.watermark, self.unavailable, self.lost_published,
+            self.contract_size, self.delivery, self.watermark, self.unavailable, self.lost_published,
             self.damaged_missing, self.inherited, self.omitted, set(self.tail_days),
         )  # fmt: skip
 
@@ -133,6 +142,7 @@ def state_of(
         edition=_edition(raw[b"edition"], unusable),
         listed=moment(b"listed"),
         contract_size=_contract_size(raw[b"contract_size"], unusable),
+        delivery=moment(b"delivery"),
         watermark=moment(b"watermark", min(_LAST_MS, newest + DAY_MS)),
         unavailable=_unavailable(raw[b"unavailable"], unusable),
         lost_published=lost,
