@@ -189,8 +189,8 @@ def _profile(view: SymbolView, zone: tzinfo | None) -> list[list[Part]]:
     if view.profile_note:
         what, _, remedy = view.profile_note.partition(": ")
         note = [_line("rows", "!", what, Role.WARN), _line("", "", remedy)]
-    until = cells.clock_text(closed, zone=zone) + cells.zone_text(closed, zone)
-    day = f"1m candles of the UTC day {cells.date_text(closed)} up to {until}"
+    label = cells.zone_text(closed, zone).removeprefix("Z")
+    day = f"1m candles of {cells.date_text(closed)} UTC up to {cells.clock_text(closed, zone=zone)}{label}"
     place = value_position(view)
     return [
         _line("POC", cells.price_text(view.poc, view.price_decimals), f"price row of most volume; {day}"),

@@ -52,7 +52,7 @@ async def test_w_tells_where_every_value_of_the_symbol_comes_from_and_what_it_la
         assert "3 bars after it missing" in "\n".join(lines)
         assert "partial*" not in line_of(lines, "trend 4h")
         assert "closes of 1h bars up to 13:00  warming~" in line_of(lines, "e89 1h")
-        assert "1m candles of the UTC day 2026-02-03 up to 14:02" in line_of(lines, "POC")
+        assert "1m candles of 2026-02-03 UTC up to 14:02" in line_of(lines, "POC")
         assert "60/60 min" in line_of(lines, "bar 13:00")
         assert "from 57 REST, 3 stream" in line_of(lines, "bar 13:00")
         assert "843/843 min" in line_of(lines, "today")
