@@ -36,7 +36,8 @@ def laid_out(
     size: Size, symbols: int, sorted_by: tuple[str, ...] = (), two: bool = False
 ) -> tuple[Places, set[str]]:
     """The places and the columns of a terminal."""
-    needs = ColumnNeeds(TIMEFRAMES, INDICATORS, 3_600, 12, sorted_by, charts_go_below(size, symbols))
+    below = charts_go_below(size, symbols)
+    needs = ColumnNeeds(TIMEFRAMES, INDICATORS, 3_600, 12, sorted_by, basis=True, prices=below)
     where = places(size, symbols, full_width(needs), two)
     return where, {column.key for column in columns_for(where.grid.width, needs)}
 
