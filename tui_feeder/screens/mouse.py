@@ -11,6 +11,7 @@ from textual.geometry import Region
 from textual.screen import Screen
 
 from tui_feeder.screens.host import ScreenHost
+from tui_feeder.widgets.form import Form
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.popup import Choice, Overlay, Pressable
 
@@ -210,5 +211,5 @@ class MouseScreen(Screen[None], inherit_bindings=False):
             return
         if region.contains(x, y):
             self.answer_popup(popup.press_at(y - region.y))
-        else:
+        elif not isinstance(popup, Form):  # what was typed into it must not be lost
             self.answer_popup(popup.press("escape", None))

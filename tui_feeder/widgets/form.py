@@ -60,6 +60,7 @@ class Form:
         self._take = take
         self._at = 0
         self._top = 0
+        self._rows = 0  # of fields that are in sight
         self._fault = ""
         self._saving = False
 
@@ -104,6 +105,15 @@ class Form:
                     self._fault = ""
         return True
 
+    def press_at(self, row: int) -> Choice | bool:
+        """See :meth:`~tui_feeder.widgets.popup.Pressable.press_at`; a second press takes the next choice."""
+        fields, at = self._shown(), self._top + row - 1
+        if not self._saving and 1 <= row <= self._rows and at < len(fields):
+            if at == self._at and fields[at].choices:
+                self.press("right", None)
+            self._at = at
+        return True
+
     def _shown(self) -> Sequence[FormField]:
         """The fields for the values there are, each with a value that it allows."""
         fields: Sequence[FormField] = ()
@@ -135,7 +145,7 @@ class Form:
         """See :meth:`~tui_feeder.widgets.popup.Overlay.paint`."""
         fields, inside, room = self._shown(), width - 4, max(1, height - 2)
         end = self._end_lines(inside, room - 1)
-        rows = min(len(fields), room - len(end))
+        rows = self._rows = min(len(fields), room - len(end))
         self._top = min(max(self._top, self._at - rows + 1), self._at, len(fields) - rows)
         lines = [self._row(fields[n], n == self._at, inside, palette)
                  for n in range(self._top, self._top + rows)]  # fmt: skip

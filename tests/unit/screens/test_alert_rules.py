@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from fake_monitor import FakeMonitor
 from rich.cells import cell_len
-from screens import app_of, settled
+from screens import app_of, mouse, settled
 from textual.pilot import Pilot
 
 from tui_feeder.app import ExitReason
@@ -189,3 +189,20 @@ async def test_the_form_fits_every_terminal_and_every_field_can_be_reached(
             seen |= {line.partition(f"{pointer} ")[2][:6] for line in lines}
             await pilot.press("down")
         assert {"level ", "bars  ", "EMA   ", "hyster", "cool-d", "symbol", "keep i", "name  "} <= seen
+
+
+async def test_fields_are_pressed_with_the_mouse_and_a_press_beside_the_form_loses_nothing() -> None:
+    app = app_of(FakeMonitor(12))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("A", "down", "down", "ctrl+u", *"123")
+        lines = await settled(pilot)
+        row = next(y for y, line in enumerate(lines) if " level " in line)
+        lines = await mouse(pilot, "press", (10, row))
+        assert "▸ level      < a price >" in lines[row]
+        lines = await mouse(pilot, "press", (10, row))
+        assert "< POC >" in lines[row]
+        await mouse(pilot, "press", (0, 23))
+        text = "\n".join(await mouse(pilot, "press", (79, 1)))
+        assert "New alert on BTCUSDT" in text
+        await pilot.press("left")
+        assert " 123 " in "\n".join(await settled(pilot))
