@@ -7,6 +7,7 @@ seconds; the group, its sessions and the takeovers have their own speed.
 
 from __future__ import annotations
 
+import random
 import re
 import signal
 import time
@@ -165,6 +166,20 @@ def test_all_restarted_one_after_the_other_lose_nothing(run: ClusterRun) -> None
         assert worker.stop() == 0
         worker.start()
         run.wait_for_assignment("w1", "w2", "w3")
+    run.check()
+
+
+def test_those_that_are_killed_at_random_in_a_row_lose_nothing(run: ClusterRun, kills: int) -> None:
+    names = ("w1", "w2", "w3", "w4")
+    run.have(*names)
+    draw = random.Random(16)
+    for _ in range(kills):
+        victim = run.workers[draw.choice(names)]
+        victim.kill()
+        time.sleep(draw.uniform(0.0, 9.0))  # less than a session, or more
+        victim.start()
+        time.sleep(draw.uniform(0.0, 5.0))
+    run.wait_for_assignment(*names)
     run.check()
 
 
