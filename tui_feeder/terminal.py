@@ -14,15 +14,20 @@ import select
 import signal
 import termios
 import time
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from textual._compositor import Compositor
 from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Region
+from textual.screen import Screen
+from textual.strip import Strip
 
 from tui_feeder.output_minimizer import OutputMinimizer
 
@@ -257,6 +262,47 @@ class Output:
             call(*arguments)
         except (OSError, ValueError):
             self.lost = True
+
+
+class PanelCompositor(Compositor):
+    """Textual's compositor, quicker where a line of a widget is crossed by no edge of another.
+
+    Textual looks through all edges of a line for every widget on it: with the columns of a table that is a
+    fifth of the CPU of a frame.
+    """
+
+    def _render_chops(
+        self, crop: Region, is_rendered_line: Callable[[int], bool]
+    ) -> Sequence[Mapping[int, Strip]]:
+        cuts = self.cuts
+        chops: list[dict[int, Strip | None]] = [dict.fromkeys(edges[:-1]) for edges in cuts]
+        for region, clip, strips in self._get_renders(crop):
+            shown = region.intersection(clip)
+            left, right = shown.column_span
+            for y, strip in zip(shown.line_range, strips, strict=False):
+                if not is_rendered_line(y):
+                    continue
+                edges, line = cuts[y], chops[y]
+                at = bisect_left(edges, left)
+                if edges[at : at + 2] == [left, right] and strip.cell_length == right - left:
+                    if line.get(left) is None:
+                        line[left] = strip
+                    continue
+                own = [edge for edge in edges[at:] if edge <= right]
+                pieces = strip.divide([edge - left for edge in own[1:]])
+                for edge, piece in zip(own, pieces, strict=False):
+                    if line.get(edge) is None:  # what lies above comes first
+                        line[edge] = piece
+        return chops  # type: ignore[return-value]
+
+
+def compose_panels(screen: Screen[Any]) -> None:
+    """Gives a screen the compositor for panels.
+
+    Args:
+        screen: that is not shown yet.
+    """
+    screen._compositor = PanelCompositor()
 
 
 class CrashLoggingApp(App[Result]):

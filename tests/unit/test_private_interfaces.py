@@ -30,23 +30,29 @@ from aiokafka.partitioner import murmur2
 from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from fake_monitor import FakeMonitor, with_troubles
 from places import ROOT
+from screens import app_of, settled
 from sources import modules, nodes_of, text_of
+from textual._compositor import Compositor
 from textual.app import App
 from textual.driver import Driver
 from textual.drivers._writer_thread import WriterThread
 from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Region
 from textual_serve import server as textual_server
 from textual_serve.app_service import AppService
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import Connection
 from websockets.frames import Frame, Opcode
 
-from tui_feeder.terminal import CrashLoggingApp
+from tui_feeder.terminal import CrashLoggingApp, PanelCompositor
 
 #: Each has a test below. The names of a module, and what it uses that begins with an underscore.
 USED = {
     "terminal": {
+        "_compositor", "_get_renders", "_render_chops", "_mouse", "_enable_mouse_support",
+        "_disable_mouse_support", "_enable_mouse_pixels",
         "_close_messages_no_wait", "_driver", "_exit_renderables", "_fatal_error", "_file",
         "_get_terminal_size", "_handle_exception", "_print_error_renderables", "_queue", "_writer_thread",
     },
@@ -178,6 +184,23 @@ def test_textual_asks_a_driver_for_size_file_and_descriptor() -> None:
     assert "self._get_terminal_size()" in source
     assert list(inspect.signature(Driver.__init__).parameters) == ["self", "app", "debug", "mouse", "size"]
     assert {"write", "close", "stop_application_mode"} <= vars(LinuxDriver).keys() | vars(Driver).keys()
+
+
+async def test_the_compositor_of_panels_gives_what_textuals_gives() -> None:
+    """``_compositor`` of a screen; ``cuts``, ``_get_renders`` and ``_render_chops`` of a compositor."""
+    app = app_of(with_troubles(FakeMonitor(20)))
+    async with app.run_test(size=(200, 60)) as pilot:
+        for keys in ("1", "s", "escape", "2", "0", "question_mark"):
+            await pilot.press(keys)
+            await settled(pilot)
+            compositor = app.screen._compositor
+            assert isinstance(compositor, PanelCompositor)
+            for crop, lines in ((app.size.region, range(60)), (Region(30, 5, 90, 20), range(4, 40, 3))):
+                ours, theirs = (
+                    render(compositor, crop, lambda y, lines=lines: y in lines)
+                    for render in (PanelCompositor._render_chops, Compositor._render_chops)
+                )
+                assert [list(line.items()) for line in ours] == [list(line.items()) for line in theirs]
 
 
 def test_textual_switches_the_mouse_in_methods_of_the_driver() -> None:

@@ -22,6 +22,7 @@ from tui_feeder.screens.filter_input import TypedFilter
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.screens.mouse import MouseScreen
 from tui_feeder.screens.symbol_detail import symbol_sheet
+from tui_feeder.terminal import compose_panels
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.lines import key_line, status_line
 from tui_feeder.widgets.palette import Palette, Part, Role
@@ -69,6 +70,7 @@ class FeederScreen(MouseScreen, inherit_bindings=False):
 
     def __init__(self, host: ScreenHost) -> None:
         super().__init__()
+        compose_panels(self)
         self.host = host
         self.plan: dict[Widget, Region] = {}
         self._by_plan = _ByPlan()

@@ -13,7 +13,16 @@ from places import ROOT
 from screens import app_of, settled
 
 FOLDER = ROOT / "tests" / "data" / "screens"
-KEYS = {"overview": "1", "chart": "2", "profile": "3", "gaps": "4", "sinks": "5", "log": "6", "cluster": "7"}
+KEYS = {
+    "overview": "1",
+    "chart": "2",
+    "profile": "3",
+    "gaps": "4",
+    "sinks": "5",
+    "log": "6",
+    "map": "0",
+    "cluster": "7",
+}
 
 CASES = [
     *((name, (120, 40), "feeder-dark", "truecolor") for name in KEYS),
@@ -21,6 +30,7 @@ CASES = [
     ("overview", (200, 60), "feeder-dark", "truecolor"),
     ("overview", (80, 24), "feeder-light", "truecolor"),
     ("overview", (80, 24), "feeder-dark", "none"),
+    ("map", (80, 24), "feeder-dark", "none"),
     ("chart", (80, 24), "feeder-dark", "truecolor"),
     ("cluster", (80, 24), "feeder-dark", "none"),
     ("chart", (80, 24), "feeder-light", "truecolor"),
