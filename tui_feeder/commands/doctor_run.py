@@ -15,6 +15,7 @@ from tui_feeder.commands import doctor_checks as checks
 from tui_feeder.commands import doctor_exchange_checks as exchange_checks
 from tui_feeder.commands.doctor_checks import Finding
 from tui_feeder.commands.doctor_recording import Recording
+from tui_feeder.commands.formatting import plural
 from tui_feeder.config import Config, ConfigError, LoadedConfig
 from tui_feeder.configuration.requirements import unmet_requirements
 from tui_feeder.engine.core.event_loop import worker_thread
@@ -64,7 +65,9 @@ def run(read: Callable[[], LoadedConfig], patience: float, as_json: bool, record
         answer = {"ok": not failed, "findings": [asdict(finding) for finding in found]}
         typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
     else:
-        typer.echo(f"\n{len(found)} checks: {len(failed)} failed, {len(doubtful)} warnings")
+        typer.echo(
+            f"\n{plural(len(found), 'check')}: {len(failed)} failed, {plural(len(doubtful), 'warning')}"
+        )
     return ExitCode.DIFFERENCES if failed else ExitCode.OK
 
 

@@ -51,7 +51,7 @@ async def serve(settings: Gateway, find: Callable[[], Path], over: asyncio.Event
     try:
         made = listen_at(settings.host, settings.port)
     except ListenError as error:
-        raise GatewayError(f"{error}: set gateway.host and gateway.port (--host, --port) to others") from error
+        raise GatewayError(f"{error}: set gateway.host and gateway.port, or --host and --port") from error
     store = await asyncio.to_thread(Store, Path(state.store_path), read_only=True)
     with contextlib.closing(store):
         async with serving_gateway(store, link, made, settings) as server:
