@@ -27,7 +27,7 @@ from tui_feeder.widgets.text_line import with_place
 #: What the two strips of a symbol span.
 _SPANS = (DAY_MS, 60 * DAY_MS)
 #: Lines of the gaps at least; of the days with their headings at least and at most.
-_LEAST_GAPS, _LEAST_DAYS, _MOST_DAYS = 7, 5, 62
+_LEAST_GAPS, _LEAST_DAYS, _MOST_DAYS = 4, 5, 62
 _LOOK_SECONDS = 2.0  # between two looks at the same strip while no gap changes
 
 

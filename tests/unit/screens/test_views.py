@@ -85,7 +85,7 @@ async def test_coverage_is_asked_for_again_only_when_something_changed() -> None
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("4")
         lines = await settled(pilot)
-        shown = [line for line in lines if "━━━" in line and "live" not in line]
+        shown = [line for line in lines if "USDT" in line and "━━━" in line]
         assert len(shown) == 10
         monitor.calls.clear()
         app.tick()
