@@ -57,7 +57,8 @@ class Options:
     headless: bool
     jsonl: bool  # messages on stdout
     run_for: float | None  # seconds
-    reload: Callable[[], LoadedConfig] | None = None  # reads the configuration again, on SIGHUP
+    #: Reads the configuration again, on SIGHUP and for rules of alerts; prints nothing.
+    reload: Callable[[], LoadedConfig] | None = None
     on_ui_crash: str = "stop"  # or "continue": the feeder runs on without a screen
     on_hangup: str = "stop"  # or "continue", when the terminal is gone
     debug: bool = False  # tracebacks on stderr too
@@ -188,10 +189,13 @@ def _handle_hangup(read: Callable[[], LoadedConfig] | None, engine: EngineThread
 def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
     """Follow symbols, log levels and rules of alerts as they are now; wrong ones change nothing."""
     try:
-        config = read().config
+        loaded = read()
     except ConfigError as error:
         log.error("the new configuration is not used: %s", error)
         return
+    config = loaded.config
+    for warning in loaded.warnings:
+        log.warning("%s", warning)
     apply_log_levels(config.service)
     engine.call(lambda: engine.engine.subscriptions.replace(config.application.symbols))
     book, alerts = engine.engine.rule_book, engine.engine.alerts

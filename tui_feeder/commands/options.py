@@ -179,13 +179,16 @@ def split_symbols(symbols: str | None) -> list[str] | None:
     return names
 
 
-def load_config(path: Path | None, flags: Mapping[str, Any], *, search: bool = True) -> LoadedConfig:
+def load_config(
+    path: Path | None, flags: Mapping[str, Any], *, search: bool = True, quiet: bool = False
+) -> LoadedConfig:
     """Loads the configuration; its warnings go to stderr.
 
     Args:
         path: of the file; None to look for one.
         flags: values of keys from the command line; None where an option is not given.
         search: look for a file where ``path`` is None.
+        quiet: leave the warnings to the caller, as while a screen is drawn.
 
     Returns:
         The configuration with the origin of each value.
@@ -200,7 +203,7 @@ def load_config(path: Path | None, flags: Mapping[str, Any], *, search: bool = T
     loaded = config.load(
         found, environ=environ, flags={key: value for key, value in flags.items() if value is not None}
     )
-    for warning in loaded.warnings:
+    for warning in () if quiet else loaded.warnings:
         typer.echo(f"warning: {warning}", err=True)
     return loaded
 

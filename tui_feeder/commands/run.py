@@ -157,7 +157,7 @@ def run(
         look = {"ui.theme": theme, "ui.colors": colors, "ui.symbol_set": symbol_set,
                 "ui.timezone": timezone}  # fmt: skip
         flags = config_flags(storage, symbols, log_level) | {"ui.refresh_hz": hz, "ui.slow": slow, **look}
-        reload = (lambda: load_config(config, flags)) if not demo else None
+        reload = (lambda: load_config(config, flags, quiet=True)) if not demo else None
         options = runner.Options(
             headless=headless,
             jsonl=output is not None,

@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from examples import examples
 from fake_monitor import FakeMonitor
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.cells import cell_len
 from screens import app_of, mouse, settled
+from textual.geometry import Size
 from textual.pilot import Pilot
 
 from tui_feeder.app import ExitReason
 from tui_feeder.config import Config
 from tui_feeder.configuration.rule_editing import checked_rule
 from tui_feeder.monitor import RulesView, RuleView
+from tui_feeder.screens.alert_rules import rule_form
 
 LINE = RuleView("line", {"kind": "price_cross", "symbols": ("BTCUSDT",), "price": 61000.5}, "store")
 FLIP = RuleView("flip", {"kind": "trend_flip", "symbols": ("ETH*",), "timeframe": 3600}, "configuration")
@@ -206,3 +211,29 @@ async def test_fields_are_pressed_with_the_mouse_and_a_press_beside_the_form_los
         assert "New alert on BTCUSDT" in text
         await pilot.press("left")
         assert " 123 " in "\n".join(await settled(pilot))
+
+
+KEYS = ("up", "down", "left", "right", "tab", "space", "backspace", "home", "ctrl+u", *"0.1a,*")
+
+
+@settings(max_examples=examples(40), deadline=None)
+@given(
+    st.sampled_from([None, LINE, FLIP, LAG]),
+    st.lists(st.sampled_from(KEYS), max_size=40),
+    st.integers(30, 200),
+    st.integers(6, 60),
+)
+def test_any_keys_leave_a_form_that_fits_the_terminal(
+    rule: RuleView | None, keys: list[str], width: int, height: int
+) -> None:
+    app = app_of(FakeMonitor(3))
+    app.grid.update(app.snapshot, resort=False)
+    form = rule_form(app, rule)
+    for key in keys:
+        assert form.press(key, key if len(key) == 1 else " " if key == "space" else None) is True
+    region = form.region(Size(width, height))
+    assert region.x >= 0
+    assert region.right <= width
+    assert region.bottom <= height
+    strips = form.paint(region.width, region.height, app.palette)
+    assert [strip.cell_length for strip in strips] == [region.width] * region.height
