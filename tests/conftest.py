@@ -17,11 +17,6 @@ MEMORY = Path("/dev/shm")
 NEEDED = 4 << 30
 
 
-# How long an example takes is a matter of what else the machine does.
-settings.register_profile("feeder", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("feeder")
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fuzz",
@@ -39,6 +34,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     examples.thorough = config.getoption("--thorough")
+    # How long an example takes is a matter of what else the machine does.
+    settings.register_profile(
+        "feeder",
+        max_examples=examples.examples(100, share=2),
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("feeder")
     roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= NEEDED
     if roomy and "PYTEST_DEBUG_TEMPROOT" not in os.environ:
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import examples
 import numpy as np
 from samples import real_month
 
@@ -14,7 +15,7 @@ from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.analytics.profile.day_profile import ProfileFigures
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.settings import PipelineSettings
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, to_candles
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, to_candles
 
 INCREMENT = 0.01  # ten ticks
 
@@ -23,6 +24,13 @@ PERIODS = (21, 89)
 
 
 MONTH = "FILUSDT-1m-2024-09"
+#: Of it are replayed; with ``--thorough`` all.
+DAYS = examples.examples(30, least=12)
+
+
+def month_rows() -> Rows:
+    """The candles of the month that are replayed."""
+    return real_month(MONTH)[: DAYS * 1440]
 
 
 def rules() -> tuple[Rule, ...]:
@@ -39,7 +47,7 @@ def rules() -> tuple[Rule, ...]:
 
 @cache
 def replayed() -> tuple[list[Message], dict[str, list[Alert]]]:
-    rows = real_month(MONTH)
+    rows = month_rows()
     settings = PipelineSettings(
         timeframes=(60, 300, 900),
         ema_periods=PERIODS,

@@ -117,7 +117,7 @@ def between(before: Snapshot | None, after: Snapshot, age: float = 0.0) -> Diffe
 
 
 @given(st.lists(snapshots, min_size=1, max_size=5))
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200, share=8), deadline=None)
 def test_any_row_of_snapshots_arrives_as_it_was_taken(taken: list[Snapshot]) -> None:
     told: Snapshot | None = None
     there: Snapshot | None = None

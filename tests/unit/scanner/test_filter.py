@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from examples import examples
 from fake_monitor import INDICATORS, TIMEFRAMES, FakeMonitor, with_troubles
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -250,7 +251,7 @@ any_subject = st.builds(
 
 
 @given(trees, st.lists(any_subject, min_size=1, max_size=4))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_a_filter_means_what_its_tree_means(tree: Tree, those: list[Subject]) -> None:
     if len(tree.text) > MAX_LENGTH:
         return
@@ -270,7 +271,7 @@ _PIECES = st.sampled_from(
 @example("not " * 99)
 @example("a" * 50 + "(" * 300)
 @example("{1,99999999999999999999}")
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_no_text_breaks_it_and_a_fault_lies_inside_the_text(text: str) -> None:
     fault = fault_of(text)
     if fault is None:
@@ -308,7 +309,7 @@ def test_completion_offers_fields_operators_and_values() -> None:
 
 
 @given(st.lists(_PIECES, max_size=8).map("".join))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_what_completion_offers_is_never_wrong_at_its_place(text: str) -> None:
     for offer in completions(text, FIELDS):
         completed = offer.applied_to(text)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 import pytest
+from examples import examples
 from fake_monitor import INDICATORS, TIMEFRAMES, FakeMonitor, with_troubles
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -50,7 +51,7 @@ def regions(where: Places) -> list[Region]:
 
 
 @given(sizes, counts, st.booleans())
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_places_fill_the_terminal_without_overlap(size: Size, symbols: int, two: bool) -> None:
     where, _ = laid_out(size, symbols, two=two)
     taken = [[0] * size.width for _ in range(size.height)]
@@ -74,7 +75,7 @@ def test_places_fill_the_terminal_without_overlap(size: Size, symbols: int, two:
 
 
 @given(sizes, counts, st.sampled_from([(), ("24h",), ("from(high)", "vol"), ("poc",)]))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_a_wider_terminal_never_shows_fewer_columns(
     size: Size, symbols: int, sorted_by: tuple[str, ...]
 ) -> None:
@@ -196,7 +197,7 @@ steps = st.lists(st.sampled_from(SIZES) | st.sampled_from(KEYS) | mouse_steps, m
 
 @pytest.mark.timeout(600)  # a dozen apps, one after another
 @given(steps, st.sampled_from(["braille", "ascii"]))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(12, share=2), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_sizes_keys_and_presses_keep_selection_and_order_and_no_line_is_wider_than_the_screen(
     sequence: list[str | tuple[int, int] | MouseStep], glyphs: str
 ) -> None:

@@ -8,15 +8,14 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from alerting import INCREMENT, MONTH, replayed
-from samples import real_month
+from alerting import DAYS, INCREMENT, month_rows, replayed
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 
 
 @cache
 def frame() -> pd.DataFrame:
-    table = pd.DataFrame(real_month(MONTH))
+    table = pd.DataFrame(month_rows())
     return table.set_index("open_time")
 
 
@@ -100,7 +99,7 @@ def test_trend_flips_are_those_of_pandas() -> None:
     every = trend.reindex(index).ffill().fillna("")
     seen = ((int(at), side) for at, side in every.items() if side)
     wanted = after_cool_down(seen, 3_600_000)
-    assert len(wanted) > 20
+    assert len(wanted) > DAYS * 2 // 3
     assert told("trend") == wanted
 
 
@@ -108,14 +107,14 @@ def test_ema_crossings_are_those_of_pandas() -> None:
     closes, index = closes_of(5), frame().index
     fast, slow = (ema_of(closes, period).reindex(index).ffill() for period in (21, 89))
     wanted = after_cool_down(sides(fast, slow, 0.0005), 1_800_000)
-    assert len(wanted) > 10
+    assert len(wanted) > DAYS // 3
     assert told("cross") == wanted
 
 
 def test_crossings_of_price_and_ema_are_those_of_pandas() -> None:
     ema = ema_of(closes_of(15), 89).reindex(frame().index).ffill()
     wanted = after_cool_down(sides(frame()["close"], ema, 0.001), 300_000)
-    assert len(wanted) > 10
+    assert len(wanted) > DAYS // 3
     assert told("mean") == wanted
 
 
@@ -132,7 +131,7 @@ def test_crossings_of_price_and_profile_are_those_of_pandas(level: str, band: fl
             elif side != known and (not wanted or at - wanted[-1][0] >= cooldown):
                 known = side
                 wanted.append((at, side))
-    assert len(wanted) > 50
+    assert len(wanted) > DAYS * 5 // 3
     assert told(level) == wanted
 
 
@@ -150,7 +149,7 @@ def test_bursts_of_volume_are_those_of_exact_quantiles() -> None:
                 wanted.append((int(at), "high"))
         elif value <= 0.75 * bound:
             quiet = True
-    assert len(wanted) > 20
+    assert len(wanted) > DAYS * 2 // 3
     assert told("burst") == wanted
 
 

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alerting import MONTH, minute_message, replayed, rules
+from alerting import minute_message, month_rows, replayed, rules
 from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
-from samples import real_month
 
 from tui_feeder.config import Config
 from tui_feeder.engine.alerts.manager import AlertManager
@@ -70,12 +69,12 @@ def kept(config: Config | None = None) -> Iterator[Runs]:
 @cache
 def month() -> tuple[list[tuple[Any, Any]], list[Alert]]:
     """Minutes of a real month with their messages, and what one run without a stop tells of them."""
-    minutes = list(zip(to_candles(real_month(MONTH)), replayed()[0], strict=True))
+    minutes = list(zip(to_candles(month_rows()), replayed()[0], strict=True))
     watched = AlertRules(rules(), 89)
     return minutes, [alert for minute in minutes for alert in watched.minute(*minute)]
 
 
-@settings(max_examples=examples(15), deadline=None)
+@settings(max_examples=examples(15, least=4), deadline=None)
 @given(st.lists(st.integers(0, CUT_DAYS * 1440), max_size=12))
 def test_days_cut_into_runs_anywhere_give_the_alerts_of_one_run(cuts: list[int]) -> None:
     minutes = month()[0][: CUT_DAYS * 1440]

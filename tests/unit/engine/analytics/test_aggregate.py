@@ -8,7 +8,7 @@ import pytest
 from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import MIDNIGHT, MONTHS, candle, candle_lists, real_month, walk
+from samples import MIDNIGHT, TRIED_MONTHS, candle, candle_lists, real_month, walk
 
 from tui_feeder.engine.analytics.aggregate import Bar, LiveBar, aggregate
 from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Candle, Rows, to_candles, to_rows
@@ -21,7 +21,7 @@ def live(candles: list[Candle], timeframe: int) -> list[Bar]:
     return [done for c in candles for done in bar.add(c)]
 
 
-@pytest.mark.parametrize("month", MONTHS or ("FILUSDT-1m-2024-09",))
+@pytest.mark.parametrize("month", TRIED_MONTHS or ("FILUSDT-1m-2024-09",))
 @pytest.mark.parametrize("timeframe", [300, 900, 3600, 14400])
 def test_bars_of_real_months_equal_a_pandas_resample(month: str, timeframe: int) -> None:
     pandas = pytest.importorskip("pandas")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import MONTHS, fil, real_month, walk
+from samples import TRIED_MONTHS, fil, real_month, walk
 
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.analytics.ema import Ema, ema, settled_after
@@ -26,7 +26,7 @@ def test_golden_vector() -> None:
     assert seen == [None, None, 12, 14, 13.5]
 
 
-@pytest.mark.parametrize("month", [*MONTHS, "FIL"])
+@pytest.mark.parametrize("month", [*TRIED_MONTHS, "FIL"])
 @pytest.mark.parametrize("timeframe", [60, 300, 900, 3600, 14400])
 @pytest.mark.parametrize("period", [21, 89])
 def test_every_value_of_real_months_agrees_with_talib(month: str, timeframe: int, period: int) -> None:

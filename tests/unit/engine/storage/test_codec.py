@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from row_strategies import DAY, day_rows, sources_of
-from samples import MONTHS, real_month
+from samples import TRIED_MONTHS, real_month
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows
 from tui_feeder.engine.storage.codec import BlockError, Sources, decode, encode
@@ -62,7 +62,7 @@ def test_any_count_of_trades_comes_back(count: int) -> None:
     assert same_bits(decode(DAY, encode(rows, ones(rows)))[0], rows)
 
 
-@pytest.mark.parametrize("month", MONTHS)
+@pytest.mark.parametrize("month", TRIED_MONTHS)
 def test_real_days_come_back_bit_for_bit_in_fewer_than_45_bytes_a_candle(month: str) -> None:
     rows = real_month(month)
     size = 0
