@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from command_line import COMMANDS
 from commanding import COMMAND, environment
+from examples import some_of
 from samples import walk
 
 from tui_feeder.engine.core.candle import Source
@@ -58,7 +59,7 @@ WRITING = [
 ]
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("words", some_of(COMMANDS), ids=" ".join)
 def test_help_onto_a_full_disk_or_a_closed_output(words: tuple[str, ...], tmp_path: Path) -> None:
     asked = f"$F {' '.join(words)} --help"
     done = shell(f"{asked} > /dev/full", tmp_path)
@@ -68,7 +69,7 @@ def test_help_onto_a_full_disk_or_a_closed_output(words: tuple[str, ...], tmp_pa
     assert (done.returncode, done.stderr.decode()) == (1, closed)
 
 
-@pytest.mark.parametrize("words", WRITING)
+@pytest.mark.parametrize("words", some_of(WRITING, every=2))
 def test_a_full_disk_behind_stdout_is_one_line(words: str, stored: Path) -> None:
     done = shell(f"$F {words} > /dev/full", stored)
     assert done.returncode == 1, done.stderr

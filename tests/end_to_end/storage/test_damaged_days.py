@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from commanding import command
 from damaging import damage_day, damage_open
+from examples import some_of
 from feed import Collected, configured, feeding, until
 from history_parts import TODAY, assert_whole
 from holding import BTC, ETH, Feed, exchange_of, without
@@ -67,8 +68,10 @@ def test_a_damaged_day_is_given_back_and_owes_revisions_only_if_its_values_diffe
     again.close()
 
 
-@pytest.mark.parametrize("day", [MIDNIGHT, MIDNIGHT + DAY_MS, MIDNIGHT + 2 * DAY_MS])
-@pytest.mark.parametrize("watermark", [True, False])
+@pytest.mark.parametrize(
+    ("day", "watermark"),
+    some_of([(MIDNIGHT + n * DAY_MS, watermark) for watermark in (True, False) for n in range(3)], every=5),
+)
 def test_a_command_that_writes_leaves_the_mark_of_damage_until_the_day_is_read_again(
     tmp_path: Path, day: int, watermark: bool
 ) -> None:
