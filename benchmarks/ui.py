@@ -198,7 +198,8 @@ def measure() -> list[Figure]:
             Figure(f"overview {name}: CPU a frame", cpu / 100 / 4 * 1000, "ms", at_most=10.0),
             Figure(f"overview {name}: sent", sent, "B/s", at_most=budget),
         ]
-    for key, name in (("2", "chart"), ("3", "profile"), ("4", "gaps"), ("5", "sinks"), ("6", "log")):
+    screens = (("2", "chart"), ("3", "profile"), ("4", "gaps"), ("5", "sinks"), ("6", "log"), ("0", "map"))
+    for key, name in screens:
         with screen("--hz", "4", "--changes", "200", "--troubles", keys=key) as one:
             cpu, sent = one.measured()
         figures += [
@@ -219,6 +220,12 @@ def measure() -> list[Figure]:
             Figure("600 symbols, 1,200 changes/s, 120x40: CPU of a core", cpu, "%"),
             Figure("600 symbols, 120x40: sent", sent, "B/s", at_most=6_000),
             Figure("600 symbols: anonymous memory", one.anonymous_mb(), "MB"),
+        ]
+    with screen("--symbols", "600", "--changes", "1200", "--hz", "4", width=200, height=60) as one:
+        cpu, sent = one.measured()
+        figures += [
+            Figure("600 symbols, 1,200 changes/s, 200x60: CPU a frame", cpu / 100 / 4 * 1000, "ms"),
+            Figure("600 symbols, 200x60: sent", sent, "B/s", at_most=10_000),
         ]
     with screen("--symbols", "600", "--changes", "1200", "--hz", "4", keys="schange, 1\r") as one:
         cpu, sent = one.measured()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Sequence
 
@@ -20,7 +21,9 @@ WHEEL_ROWS = 3
 
 #: Screens that have more about a group of the first line, by its first word.
 _DETAILED_ON = {"gaps": "gaps", "ws": "sources", "rest": "sources", "lmdb": "sources", "kfk": "sources",
-            "pg": "sources"}  # fmt: skip
+                "pg": "sources"}  # fmt: skip
+#: What the group of the breadth begins with.
+_TIMEFRAME = re.compile(r"\d+[mhd]")
 
 
 def key_at(parts: Sequence[Part], x: int) -> str | None:
@@ -80,7 +83,9 @@ def screen_about(parts: Sequence[Part], wall: str, x: int) -> str | None:
         if at <= x:
             return None
     word = (group.split() or [""])[0]
-    return "alerts" if word == "alerts" else _DETAILED_ON.get(word)
+    if word == "alerts":
+        return word
+    return "map" if _TIMEFRAME.fullmatch(word) else _DETAILED_ON.get(word)
 
 
 class MouseScreen(Screen[None], inherit_bindings=False):

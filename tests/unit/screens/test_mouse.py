@@ -177,3 +177,4 @@ def test_keys_and_groups_are_found_by_cell() -> None:
     assert about[text.index("3!")] == "gaps"
     assert about[text.index("alerts") + 8] == "alerts"
     assert about[-1] is None
+    assert screen_about([("1h", Role.MUTED), (" ▲312", Role.UP)], "│", 4) == "map"
