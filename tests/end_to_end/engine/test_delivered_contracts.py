@@ -73,6 +73,28 @@ async def test_a_quarterly_contract_ends_with_its_last_bar(
         assert not beyond
 
 
+@in_virtual_time
+async def test_the_last_bars_are_read_where_nobody_ran_at_the_delivery(tmp_path: Path) -> None:
+    quarterly = "coinm:BTCUSD_260327"
+    markets = {"coinm": invented(COINM, ["BTCUSD_PERP"])}
+    clock = SimulatedClock(DELIVERY - 12 * MINUTE_MS, 30)
+    async with exchanges(clock, markets) as running:
+        config = pointed_at(running, ["coinm:BTCUSD_PERP", quarterly])
+        async with feeding(config, tmp_path) as (_, sink):
+            await until(lambda: len(sink.minutes(quarterly)) >= 2, 90)
+            stopped = sink.minutes(quarterly)[-1]
+        await until(lambda: clock.now() > DELIVERY + MINUTE_MS, 90)
+        async with feeding(config, tmp_path) as (engine, sink):
+            await until(lambda: quarterly in engine.tracked, 90)
+            tracked = engine.tracked[quarterly]
+            await until(lambda: tracked.phase == "delivered", 200)
+            minutes = sink.minutes(quarterly)
+            assert minutes[0] <= stopped + MINUTE_MS
+            assert minutes[-1] == DELIVERY - MINUTE_MS
+            assert engine.store.present(quarterly).end == DELIVERY
+            assert not engine.recovery.open_gaps()
+
+
 @pytest.mark.parametrize(("minutes", "listed"), [(-8, "BTCUSDT_260327"), (0, "BTCUSDT_260626")])
 def test_the_embedded_exchange_lists_a_contract_until_its_delivery(minutes: int, listed: str) -> None:
     market = synthetic_market(["BTCUSDT"], as_of_ms=DELIVERY + minutes * MINUTE_MS)

@@ -284,7 +284,10 @@ class Subscriptions:
         tracked.info = info or tracked.info
         now = self._clock.now()
         if tracked.end is not None and now >= tracked.end:
-            if tracked.phase != "delivered" and tracked.has_ended(now):
+            if tracked.phase == "waiting":  # what it had until then may not be stored yet
+                tracked.reason = "queued"
+                self._listener.start_symbol(tracked)
+            elif tracked.phase != "delivered" and tracked.has_ended(now):
                 self._end_contract(tracked, tracked.end)
             return
         if tracked.info is None and (end := self.known_end(name)) is not None and now >= end:

@@ -103,7 +103,7 @@ class SymbolStartup:
         queue_next = self._ingest.queue(tracked.symbol).next or opened
         present = self._store.present(tracked.symbol)
         settled = self._store.settled(tracked.symbol)
-        left = settled.missing(tracked.start, self._clock.closed_until()).subtract(known)
+        left = settled.missing(tracked.start, self._due_until(tracked)).subtract(known)
         # Of older days nobody else asks for those that were damaged.
         older = (
             self._store.lost_published(tracked.symbol)
@@ -152,6 +152,11 @@ class SymbolStartup:
         if self._queue_opener.to_publish_again(symbol):
             await self._queue_opener.open_queue(tracked)
 
+    def _due_until(self, tracked: TrackedSymbol) -> int:
+        """The end of the minutes that are over, ms; of a contract that has ended, of those it has."""
+        closed = self._clock.closed_until()
+        return closed if tracked.end is None else max(tracked.start, min(closed, tracked.end))
+
     async def _fill(self, tracked: TrackedSymbol, recovery: Recovery, whole: bool) -> None:
         """Fill what is missing, until the end of history is near now.
 
@@ -161,7 +166,7 @@ class SymbolStartup:
         near = self._clock.at_least(_NEAR_MS, 2.0)
         progress: FillProgress | None = None
         while True:
-            until = self._clock.closed_until()
+            until = self._due_until(tracked)
             missing = self._store.settled(tracked.symbol).missing(tracked.start, until)
             missing = missing.subtract(recovery.unavailable(tracked.symbol))
             inherited = self._store.inherited(tracked.symbol)

@@ -62,9 +62,9 @@ class TrackedSymbol:
             now: exchange ms.
 
         Returns:
-            True also where that minute has not come in ten minutes.
+            False while its history is read; True also where that minute has not come in ten minutes.
         """
-        if (end := self.end) is None or now < end:
+        if (end := self.end) is None or now < end or self.phase in ("waiting", "backfill"):
             return False
         last = self.last is not None and self.last.open_time + MINUTE_MS >= end
         return last or self.phase != "live" or now >= end + _LAST_MINUTE_MS
