@@ -171,6 +171,8 @@ def rule_form(host: ScreenHost, rule: RuleView | None) -> Form:
         lambda: _now_lines(host, symbol),
         take,
     )
+    if rule is not None and rule.fault:
+        form.refuse(f"not in force: {rule.fault}")
     return form
 
 

@@ -41,6 +41,10 @@ class HelpScreen(FeederScreen, inherit_bindings=False):
                 tooltip="A page up"),
         Binding("pagedown", "page(1)", "page", show=False, key_display="PgDn", id="help.page_down",
                 tooltip="A page down"),
+        Binding("home", "scroll(-100000)", "ends", show=False, key_display="Home", id="help.first",
+                tooltip="The beginning"),
+        Binding("end", "scroll(100000)", "ends", show=False, key_display="End", id="help.last",
+                tooltip="the end"),
     ]  # fmt: skip
 
     def __init__(self, host: ScreenHost, keys: Sequence[Keys], terms: Sequence[Entry]) -> None:

@@ -150,6 +150,17 @@ async def test_the_list_has_those_on_the_symbol_first_to_change_and_delete() -> 
     assert monitor.rules.rules == (LAG, saved(monitor))
 
 
+async def test_why_a_rule_is_not_in_force_is_shown_with_it() -> None:
+    monitor = FakeMonitor(12)
+    monitor.rules = replace(monitor.rules, rules=(LAG,))
+    app = app_of(monitor)
+    async with app.run_test(size=(45, 20)) as pilot:
+        await pilot.press("A", *"lag", "enter")
+        assert "not in force: the sinks are off" in "\n".join(await settled(pilot))
+        await pilot.press("down", "1")
+        assert "not in force" not in "\n".join(await settled(pilot))
+
+
 @pytest.mark.parametrize("rule", [LINE, FLIP, LAG])
 async def test_a_rule_that_is_saved_unchanged_is_the_same(rule: RuleView) -> None:
     monitor = FakeMonitor(12)
