@@ -221,5 +221,6 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         """Nothing is given up yet: most partitions come back with the assignment."""
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """The group has changed."""
+        """The group has changed. The partitions have no records: nothing is fetched from them."""
+        self.consumer.pause(*assigned)
         self._changed(self.consumer, assigned)
