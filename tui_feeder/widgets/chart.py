@@ -409,7 +409,7 @@ class Chart:
             known = prices[~np.isnan(prices)]
             if len(known):  # in sight in any case: it is what was asked for
                 low, high = min(low, float(known.min())), max(high, float(known.max()))
-            drawn.append(Line(short_name(self.compared), prices.tolist(), Role.STRONG))
+            drawn.append(Line(short_name(self.compared), prices.tolist(), Role.VWAP))
         ends = [v for line in self.lines for v in line.values if not math.isnan(v)]
         held = [*ends, *(price for _, price, _ in levels)]
         if self.end is None and view.price is not None and not low <= view.price <= high:
@@ -523,7 +523,7 @@ class Chart:
             cells.UNKNOWN if math.isnan(change) else f"{cells.percent_text((change - 1) * 100)}%"
             for change in changes
         )
-        return [labelled("since left", mine), labelled(self.compared, theirs, Role.STRONG)]
+        return [labelled("since left", mine), labelled(self.compared, theirs, Role.VWAP)]
 
     def _caption(self, snapshot: Snapshot, width: int, palette: Palette) -> Strip:
         if self._profile is None:

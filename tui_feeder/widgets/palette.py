@@ -37,7 +37,7 @@ class Role(StrEnum):
     POC = "poc"
     VALUE_AREA = "value_area"  # bars and lines of the value area
     VOLUME = "volume"  # bars outside it
-    VWAP = "vwap"
+    VWAP = "vwap"  # and the line of a symbol that is compared with
     PARTIAL = "partial"  # bars that lack minutes; as warn in a theme that does not state it
 
 

@@ -125,13 +125,15 @@ def round_values(edges: Sequence[float], apart: int) -> tuple[list[float], int]:
         The values, the roundest where several are near each other, and the decimals they need.
     """
     found = [(*_roundest(low, high), row) for row, (high, low) in enumerate(pairwise(edges))]
-    taken: dict[int, float] = {}
-    decimals = 0
+    taken: dict[int, tuple[int, float]] = {}
     for power, value, row in sorted(found, key=lambda entry: (-entry[0], entry[2])):
         if all(abs(row - other) >= apart for other in taken):
-            taken[row] = value
-            decimals = max(decimals, -power)
-    return sorted(taken.values()), decimals
+            taken[row] = power, value
+    chosen = sorted(taken.values(), reverse=True)  # the roundest first
+    while len(chosen) > 3 and chosen[-1][0] < chosen[-2][0]:  # one alone would give all the others a decimal
+        chosen.pop()
+    decimals = max((-power for power, _ in chosen), default=0)
+    return sorted(value for _, value in chosen), max(0, decimals)
 
 
 def _roundest(low: float, high: float) -> tuple[int, float]:

@@ -112,11 +112,12 @@ def _last_hour(snapshot: Snapshot, width: int, rows: int, palette: Palette) -> l
         rates, latencies = (
             [value for value in row for _ in range(room // _HOUR)] for row in (rates, latencies)
         )
+    steps = palette.glyphs.spark if rows == 1 else palette.glyphs.rising  # ASCII bars have but two steps
     for label, values, worst, digits, unit in (
         ("frames/s", rates, min, 1, ""), ("latency", latencies, max, 0, " ms"),
     ):  # fmt: skip
         known = [value for value in values if value is not None]
-        drawn = tall_spark(pooled(values, room, worst), room, rows, palette.glyphs.rising)
+        drawn = tall_spark(pooled(values, room, worst), room, rows, steps)
         text = (
             f"  {min(known):,.{digits}f} to {max(known):,.{digits}f}{unit}" if known else f"  {cells.UNKNOWN}"
         )
