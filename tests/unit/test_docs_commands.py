@@ -1,9 +1,11 @@
-"""Commands and links in README and docs exist: every subcommand, option and file that is named there."""
+"""What README and docs name exists: subcommands, options, files, targets of make, modules and extras."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,3 +83,26 @@ def test_links_of_the_documents_lead_somewhere(path: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text())
     missing = [link for link in links if not re.match(r"https?:", link) and not (path.parent / link).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("path", _FILES, ids=lambda path: path.name)
+def test_targets_modules_and_extras_of_the_documents_exist(path: Path) -> None:
+    text = path.read_text()
+    targets = set(re.findall(r"^([a-z-]+(?: [a-z-]+)*):", (_ROOT / "Makefile").read_text(), re.M))
+    known = {name for names in targets for name in names.split()}
+    named = re.findall(r"(?:^|`)make ([a-z-]+)", text, re.M)
+    assert set(named) <= known
+    modules = re.findall(r"python -m ((?:tui_feeder|benchmarks)[a-z_.]*[a-z_])", text)
+    assert [name for name in modules if importlib.util.find_spec(name) is None] == []
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
+    extras = re.findall(r"(?:feeder-tui|'\.)\[([a-z]+)\]", text)
+    assert set(extras) <= set(project["optional-dependencies"])
+
+
+def test_the_tutorial_installs_what_its_examples_import() -> None:
+    """``pip install .`` brings neither pandas nor polars."""
+    text = (_ROOT / "docs" / "tutorial.md").read_text()
+    installed = re.search(r"`pip install \. ?([a-z ]*)`", text)
+    assert installed is not None
+    needed = {name for name in ("pandas", "polars") if f"to_{name}" in text}
+    assert needed <= set(installed[1].split())
