@@ -14,7 +14,7 @@ class ExitCode(IntEnum):
     """How the program ended, for the shell."""
 
     OK = 0  # done, or shut down cleanly
-    FAILED = 1  # could not run, or not go on
+    FAILED = 1  # could not run, or not continue
     BAD_INPUT = 2  # wrong configuration or command line
     INCOMPLETE = 3  # something is missing, or a feeder is not live
     DIFFERENCES = 4  # something is wrong with what was checked, or stored days are damaged

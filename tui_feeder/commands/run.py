@@ -136,7 +136,7 @@ def run(
 
       feeder-tui --demo --output jsonl --run-for 60
 
-    Exit codes: 0 done, or shut down cleanly; 1 could not run, or not go on; 2 wrong
+    Exit codes: 0 done, or shut down cleanly; 1 could not run, or not continue; 2 wrong
     configuration or command line; 3 something is missing; 4 something is wrong with what was checked; 130
     interrupted; 141 the reader of standard output closed it.
     """
