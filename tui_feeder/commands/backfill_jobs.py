@@ -117,6 +117,8 @@ class Backfill:
         closed = self._connection.closed_until(job.symbol)
         job.start = self._start if self._start is not None else wanted_start(self._config, closed)
         job.end = min(closed, self._end) if self._end is not None else closed
+        if (delivery := self._store.delivery(job.symbol)) is not None:
+            job.end = max(job.start, min(job.end, delivery))
         listed = await self._listed_start(job)
         if listed is not None and listed > job.start:
             job.start = job.listed = listed

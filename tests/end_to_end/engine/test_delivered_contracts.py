@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from commanding import command_at
 from feed import feeding, until
+from history_parts import HandClock
 from markets import exchanges, invented, pointed_at
 from virtual_time import in_virtual_time
 
@@ -93,6 +95,23 @@ async def test_the_last_bars_are_read_where_nobody_ran_at_the_delivery(tmp_path:
             assert minutes[-1] == DELIVERY - MINUTE_MS
             assert engine.store.present(quarterly).end == DELIVERY
             assert not engine.recovery.open_gaps()
+
+
+async def test_backfill_ends_with_the_contract(tmp_path: Path) -> None:
+    market = invented(COINM, ["BTCUSD_PERP"])
+    async with exchanges(HandClock(DELIVERY + 5 * MINUTE_MS), {"coinm": market}) as running:
+        exchange = running["coinm"]
+        env = {
+            f"FEEDER_EXCHANGE__COINM__{key.upper()}": getattr(exchange, key)
+            for key in ("rest_url", "stream_url", "archive_url")
+        }
+        wanted = ("--symbols", "coinm:BTCUSD_260327", "--from", "2026-03-27", "--storage", "s")
+        done = await command_at(exchange, "backfill", *wanted, cwd=tmp_path, **env)
+        assert done.code == 0, done.out + done.err
+        done = await command_at(
+            exchange, "export", "--states", "--symbol", "coinm:BTCUSD_260327", "--storage", "s", cwd=tmp_path
+        )
+        assert done.out.splitlines()[1:] == [f"{DELIVERY - 480 * MINUTE_MS},{DELIVERY},480,present"]
 
 
 @pytest.mark.parametrize(("minutes", "listed"), [(-8, "BTCUSDT_260327"), (0, "BTCUSDT_260626")])
