@@ -93,7 +93,8 @@ def run(storage: Path, request: ExportRequest) -> int:
         try:
             columns = CANDLE
             if request.states:
-                chunks, columns = iter([_states(store, request)]), SPAN
+                spans = _states(store, request)
+                chunks, columns = iter([spans] if len(spans) else []), SPAN
             else:
                 chunks = store.chunks(
                     request.symbol, seconds, request.start, request.end,

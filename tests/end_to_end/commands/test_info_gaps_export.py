@@ -205,6 +205,8 @@ def test_states_of_all_minutes_are_exported(tmp_path: Path, rows: Rows) -> None:
     assert [(row["start"].timestamp() * 1000, row["state"]) for row in table] == [
         (row[0], row[3]) for row in wanted
     ]
+    done = command(*arguments, "--format", "jsonl", "--from", "2026-03-01", cwd=tmp_path)
+    assert (done.code, done.out) == (0, "")
     done = command(*arguments, "--timeframe", "5m", cwd=tmp_path)
     assert (done.code, "leave out --timeframe" in done.err) == (2, True)
 
