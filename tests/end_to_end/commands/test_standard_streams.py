@@ -59,7 +59,7 @@ WRITING = [
 ]
 
 
-@pytest.mark.parametrize("words", some_of(COMMANDS), ids=" ".join)
+@pytest.mark.parametrize("words", some_of(list(COMMANDS)), ids=" ".join)
 def test_help_onto_a_full_disk_or_a_closed_output(words: tuple[str, ...], tmp_path: Path) -> None:
     asked = f"$F {' '.join(words)} --help"
     done = shell(f"{asked} > /dev/full", tmp_path)
