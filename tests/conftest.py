@@ -48,7 +48,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Search for cycles of garbage seldom, and not among the modules: it took a seventh of the unit tests."""
+    """Look for cycles of garbage only among what the tests make, not among the modules."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
