@@ -18,7 +18,7 @@ LIST_WIDTH, LIST_HEIGHT = 30, 6
 #: Cells from which four charts stand below the table, and rows that two of them need, one above the other.
 _FOUR_WIDTH, _FOUR_HEIGHT = 150, 20
 #: Cells of charts that stand beside the table, and least rows of each.
-_SIDE_WIDTH, _SIDE_ROWS = 50, 11
+_SIDE_WIDTH, _SIDE_ROWS = 46, 11
 #: Rows of the charts at least where the table is above them.
 _CHART_ROWS = 11
 #: Charts that are shown beside each other.
