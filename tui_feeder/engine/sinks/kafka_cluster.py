@@ -313,6 +313,8 @@ def describe_error(error: BaseException, topic: str) -> str:
         return (
             'the broker does not allow idempotent writing: allow it (ACL IdempotentWrite), or set acks = "1"'
         )
+    if isinstance(error, errors.GroupCoordinatorNotAvailableError):
+        return "the brokers have no coordinator of groups yet, as right after their first start: try again"
     if isinstance(error, TimeoutError):
         return "the broker did not answer in time"
     return str(error) or type(error).__name__
