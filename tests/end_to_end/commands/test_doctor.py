@@ -331,8 +331,8 @@ async def test_what_the_documents_leave_open_is_asked_and_recorded(tmp_path: Pat
         (usdm.stream_url, "/market/stream", "BTCUSD_PERP"), (spot.stream_url, "/stream", "BTCUSD_PERP"),
         (coinm.stream_url, "/stream", "BTCUSDT"), (coinm.stream_url, "/market/stream", "BTCUSD_PERP"),
     ):  # fmt: skip
-        assert answers[f"is {name} carried by {url}{path}?"] == "no frame in 4 s (1 answer)"
-    assert answers["how is the end of a connection announced?"] == "none was announced in 4 s (1 answer)"
+        assert answers[f"is {name} carried by {url}{path}?"].startswith("no frame in 4 s")
+    assert answers["how is the end of a connection announced?"].startswith("none was announced in 4 s")
     assert answers["has REST a row of a minute without a trade?"].startswith(
         "0 rows without a trade, 0 absent"
     )
