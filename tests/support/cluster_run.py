@@ -234,7 +234,7 @@ class ClusterRun:
             if not self.worker(name).alive:
                 self.worker(name).start()
         self.wait_for_assignment(*names)
-        self.wait_for_minutes(1, 60 + 3 * self.minute_seconds)
+        self.wait_for_minutes(1, 60 + 9 * self.minute_seconds)
         given = assign(names, self.partitions)
         wait_until(
             lambda: all(self.published_by(name) == set(given[name]) & self.reader.positions().keys()
