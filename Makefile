@@ -25,6 +25,8 @@ help:
 $(BIN)/python:
 	@test -n "$(PYTHON)" || \
 	  { echo "feeder-tui needs Python 3.11 or newer, and none is on the path. Use: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "$(PYTHON) does not run, or is older than Python 3.11. Use: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	@"$(PYTHON)" -m venv $(VENV) || \
 	  { echo "could not make $(VENV): on Debian and Ubuntu install python3-venv, then run make again"; rm -rf $(VENV); exit 1; }
 
