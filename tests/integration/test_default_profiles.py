@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import numpy as np
 import pytest
-from feed import NOON, Collected, until
+from feed import NOON, Collected, monitor_of, until
 from msgspec.structs import replace
 from services import Postgres as Server
 from sinking import at_work
@@ -25,7 +25,6 @@ from tui_feeder.engine.derived.stored_profiles import read_profiles
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.sinks.postgres import PostgresSink
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.engine.thread import LiveMonitor
 from tui_feeder.safe_text import Secret
 from tui_feeder.simulator import exchange as simulated
 from tui_feeder.simulator.clock import clock_for
@@ -87,7 +86,7 @@ async def at_exchange(
 
 
 async def judge(server: Server, store: Store, engine: Engine, collected: Collected, day: int) -> None:
-    monitor = LiveMonitor(engine, lambda what: what())
+    monitor = monitor_of(engine)
     connection = await asyncpg.connect(
         host="127.0.0.1", port=server.port, user=server.user, password=server.password,
         database=server.database,

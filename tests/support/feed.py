@@ -15,6 +15,7 @@ from virtual_time import VirtualTimeLoop, VirtualTimeStore
 
 from tui_feeder.config import Application, Config, TechnicalAnalysis
 from tui_feeder.config import Exchange as ExchangeSettings
+from tui_feeder.engine.alerts.rule_saving import RuleSaver
 from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.event_loop import worker_thread
@@ -22,6 +23,7 @@ from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.exchanges import base
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.engine.thread import LiveMonitor
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
@@ -108,3 +110,10 @@ async def until(what: Callable[[], object], seconds: float = 30.0, why: str = ""
 def exchange_at(start: int, symbols: list[str], rate: float = 60.0) -> Exchange:
     market = synthetic_market(symbols, as_of_ms=NOON)
     return Exchange(market, clock_for(market, start_ms=start, rate=rate))
+
+
+def monitor_of(engine: Engine) -> LiveMonitor:
+    """What a screen on the loop of the engine would see."""
+    loop = asyncio.get_running_loop()
+    saver = RuleSaver(engine.rule_book, engine.alerts, engine.journal, loop, None)
+    return LiveMonitor(engine, lambda what: what(), saver)

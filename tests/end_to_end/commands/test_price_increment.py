@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from commanding import command, command_at
 from fake_monitor import FakeMonitor
-from feed import NOON, configured, feeding, until
+from feed import NOON, configured, feeding, monitor_of, until
 from msgspec.structs import replace
 from samples import walk
 from screens import app_of, settled
@@ -16,7 +16,6 @@ from screens import app_of, settled
 from tui_feeder.config import AssetOverrides, VolumeProfile
 from tui_feeder.engine.core.candle import Source
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.engine.thread import LiveMonitor
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
@@ -91,7 +90,7 @@ async def test_log_and_snapshot_tell_once_of_each_cause_and_doctor_agrees(tmp_pa
         async with feeding(config, tmp_path / "store") as (engine, sink):
             # Over an hour's edge: it is judged again there, and not logged again.
             await until(lambda: len(sink.minutes("1000PEPEUSDT")) > 75, 60)
-            monitor = LiveMonitor(engine, lambda what: what())
+            monitor = monitor_of(engine)
             views = {view.symbol: view for view in monitor.newest.symbols}
             told = [event for event in engine.journal.events if "profile rows" in event.text]
             assert [event.symbol for event in told] == ["1000PEPEUSDT"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_monitor import FakeMonitor
-from feed import NOON, configured, feeding, until
+from feed import NOON, configured, feeding, monitor_of, until
 from samples import MIDNIGHT, walk
 from screens import settled
 
@@ -28,7 +28,6 @@ from tui_feeder.engine.derived.inputs import load_pipeline
 from tui_feeder.engine.derived.profile_views import ProfileViews
 from tui_feeder.engine.derived.settings import profile_settings
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.engine.thread import LiveMonitor
 from tui_feeder.replay.monitor import ReplayMonitor
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
@@ -184,7 +183,7 @@ async def test_a_running_engine_shows_what_its_messages_say_after_a_repair_and_a
         config = configured(exchange, ["BTCUSDT"])
         async with feeding(config, tmp_path / "store") as (engine, sink):
             await until(lambda: len(sink.minutes("BTCUSDT")) >= 3, 60)
-            monitor, one = LiveMonitor(engine, lambda what: what()), engine.tracked["BTCUSDT"]
+            monitor, one = monitor_of(engine), engine.tracked["BTCUSDT"]
             first = monitor.bars("BTCUSDT", 3600, 5)
             newest = one.last.open_time + MINUTE_MS  # type: ignore[union-attr]
             shown = monitor.newest.symbols[0].stored
@@ -198,7 +197,7 @@ async def test_a_running_engine_shows_what_its_messages_say_after_a_repair_and_a
             # The listings are read again, and the tick size is far larger than it was.
             assert one.info is not None
             one.info = dataclasses.replace(one.info, tick_size=one.info.tick_size * 100_000)
-            monitor = LiveMonitor(engine, lambda what: what())
+            monitor = monitor_of(engine)
             assert monitor.newest.symbols[0].stored != shown
             view, message = monitor.profile("BTCUSDT"), one.message
             assert view is not None
