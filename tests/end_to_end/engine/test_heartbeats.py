@@ -36,7 +36,7 @@ ALERT = Alert("gap", "gap_open", BTC, 0, "late", "3 minutes missing")
 #: The parts that run as long as the engine does.
 PARTS = {
     "streams", "closer", "clock", "listings", "gap check", "health", "profiles", "checkpoints", "stored days",
-    "store files", "alerts", "alert webhook", "alert command", "alert topic",
+    "store files", "stream history", "alerts", "alert webhook", "alert command", "alert topic",
 }  # fmt: skip
 
 
