@@ -18,7 +18,7 @@ from tui_feeder.engine.core.coverage import span
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
 from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
-from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges.binance.rest_client import RestClient
 from tui_feeder.engine.storage.store import Store
 
 

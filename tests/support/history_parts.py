@@ -20,7 +20,7 @@ from tui_feeder.engine.core.coverage import Coverage, span
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
 from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
-from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges.binance.rest_client import RestClient
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator import market as traded
 from tui_feeder.simulator.clock import SimulatedClock

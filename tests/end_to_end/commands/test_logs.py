@@ -27,7 +27,7 @@ from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
 
-log = logging.getLogger("tui_feeder.engine.exchanges.binance.rest")
+log = logging.getLogger("tui_feeder.engine.exchanges.binance.rest_client")
 other = logging.getLogger("tui_feeder.engine.acquisition.backfill")
 
 

@@ -35,7 +35,7 @@ from tui_feeder.engine.exchanges.base import (
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
 from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
 from tui_feeder.engine.exchanges.binance.markets import BinanceMarkets
-from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges.binance.rest_client import RestClient
 from tui_feeder.monitor import SymbolState
 
 COIN = "MADE-UP"

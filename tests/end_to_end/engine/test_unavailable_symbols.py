@@ -21,7 +21,7 @@ from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.exchanges.base import Page, Refusal, RestError
 from tui_feeder.engine.exchanges.binance.answers import listings
-from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges.binance.rest_client import RestClient
 from tui_feeder.monitor import SymbolState, SymbolView
 from tui_feeder.service.engine_probe import EngineStatus
 from tui_feeder.service.readiness import Check, checks

@@ -34,7 +34,7 @@ from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.exchanges.base import ArchiveError, RestError, StreamHandlers
 from tui_feeder.engine.exchanges.binance.archive import _digest_of, _open
-from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges.binance.rest_client import RestClient
 from tui_feeder.engine.exchanges.binance.stream_connection import KlineSocket
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import Snapshot

@@ -19,8 +19,8 @@ from tui_feeder.engine.core.coverage import EMPTY, span
 from tui_feeder.engine.exchanges.base import Page, Refusal, RestError
 from tui_feeder.engine.exchanges.binance import rest
 from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
-from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.engine.exchanges.binance.rest_budget import RequestBudget
+from tui_feeder.engine.exchanges.binance.rest_client import RestClient
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.exchange import Exchange

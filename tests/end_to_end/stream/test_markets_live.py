@@ -22,8 +22,8 @@ from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
 from tui_feeder.engine.exchanges.binance.coinm import COINM as COINM_MARKET
 from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
 from tui_feeder.engine.exchanges.binance.markets import BinanceMarkets
-from tui_feeder.engine.exchanges.binance.rest import RestClient
 from tui_feeder.engine.exchanges.binance.rest_budget import RequestBudget
+from tui_feeder.engine.exchanges.binance.rest_client import RestClient
 from tui_feeder.engine.exchanges.binance.usdm import USDM as USDM_MARKET
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.dialect import COINM, SPOT, USDM

@@ -30,7 +30,7 @@ from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.proxy import Proxies, ProxyError
 from tui_feeder.engine.exchanges.base import ArchiveError, RestError, StreamHandlers
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
-from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges.binance.rest_client import RestClient
 from tui_feeder.engine.exchanges.binance.stream_pool import MarketStreams
 from tui_feeder.logs import configure_logging
 from tui_feeder.simulator.clock import clock_for

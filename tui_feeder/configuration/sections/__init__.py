@@ -12,11 +12,11 @@ from msgspec import Struct
 from tui_feeder.configuration.sections.alerts import AlertRule, Alerts
 from tui_feeder.configuration.sections.application import Application
 from tui_feeder.configuration.sections.cluster import Cluster
-from tui_feeder.configuration.sections.database import Database
 from tui_feeder.configuration.sections.exchange import Exchange
 from tui_feeder.configuration.sections.file import File
 from tui_feeder.configuration.sections.gateway import Gateway
 from tui_feeder.configuration.sections.kafka import Kafka, KafkaSecurity
+from tui_feeder.configuration.sections.postgres_mirror import Database
 from tui_feeder.configuration.sections.service import Service
 from tui_feeder.configuration.sections.technical_analysis import TechnicalAnalysis
 from tui_feeder.configuration.sections.ui import Ui

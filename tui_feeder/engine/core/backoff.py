@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 
+#: The longest wait between two tries to connect to a stream, and of whoever states no other, seconds.
+MOST_RECONNECT_SECONDS = 60.0
+
 
 class Backoff:
     """Delays in seconds: 0, then uniform in (0, first], (0, 2*first], ... (0, most].
@@ -14,7 +17,9 @@ class Backoff:
         draw: source of numbers in [0, 1).
     """
 
-    def __init__(self, first: float = 1.0, most: float = 60.0, draw: random.Random | None = None) -> None:
+    def __init__(
+        self, first: float = 1.0, most: float = MOST_RECONNECT_SECONDS, draw: random.Random | None = None
+    ) -> None:
         self.tries = 0
         self._first = first
         self._most = most

@@ -19,7 +19,7 @@ from tui_feeder.engine.core.decoding import UNREADABLE, ExactInt
 from tui_feeder.engine.core.proxy import Proxies, reason_of
 from tui_feeder.engine.exchanges.base import Probe, RestError, SymbolInfo, Trading
 from tui_feeder.engine.exchanges.binance.market_type import Market
-from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges.binance.rest_client import RestClient
 from tui_feeder.engine.exchanges.binance.routes import kline_stream
 
 Record = Callable[[str, bytes], None]

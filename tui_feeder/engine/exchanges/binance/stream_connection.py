@@ -39,7 +39,6 @@ _MAX_FRAME = 1 << 20
 _SHUTDOWN = "serverShutdown"  # sent some ten minutes before the exchange ends a connection
 _FIRST_DATA_SECONDS = 15.0  # an acknowledgement without data for so long means a dead path
 _SILENCE_SECONDS = 60.0
-_MOST_RECONNECT_SECONDS = 60.0  # between two tries to connect
 
 
 class _Connection(ClientConnection):
@@ -162,7 +161,7 @@ class KlineSocket:
 
     async def run(self) -> None:
         """Connect, subscribe, read; on any end begin again. Ends only by cancellation."""
-        backoff = Backoff(most=_MOST_RECONNECT_SECONDS)
+        backoff = Backoff()
         while True:
             frames = self.frames
             heartbeat()

@@ -10,7 +10,7 @@ from places import SHARED_DATA
 
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.probes import Prober
-from tui_feeder.engine.exchanges.binance.rest import RestClient
+from tui_feeder.engine.exchanges.binance.rest_client import RestClient
 from tui_feeder.engine.exchanges.binance.spot import SPOT
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 
