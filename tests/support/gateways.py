@@ -96,6 +96,9 @@ class PlayedFeeder:
     def followed(self) -> Mapping[str, FollowedSymbol]:
         return self.symbols
 
+    def knows_listing(self) -> bool:
+        return bool(self.traded)
+
     def is_traded(self, symbol: str) -> bool:
         return symbol in self.symbols or symbol in self.traded
 

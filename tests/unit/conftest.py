@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import time
 from collections.abc import Iterator
@@ -16,11 +15,6 @@ from virtual_time import VirtualTimeLoop
 FORBIDDEN = frozenset(
     {"socket.connect", "socket.bind", "subprocess.Popen", "os.fork", "os.posix_spawn", "os.system", "os.exec"}
 )
-
-
-def pytest_collection_finish() -> None:
-    """Look for cycles of garbage seldom: it took a seventh of the time. Whole engines would hold too much."""
-    gc.set_threshold(20_000, 20, 50)
 
 
 class Forbidden(BaseException):

@@ -212,7 +212,7 @@ def test_the_page_about_python_says_what_works(tmp_path: Path, capsys: pytest.Ca
     with contextlib.chdir(tmp_path / "other"):  # a store without the month of the example
         exec(snippets[0], {})
     assert capsys.readouterr().out == "['BTCUSDT']\n"
-    assert f"BTCUSDT {MIDNIGHT + 5 * MINUTE_MS} {MIDNIGHT + 7 * MINUTE_MS} 2 minutes" in printed
+    assert f"BTCUSDT {MIDNIGHT + 5 * MINUTE_MS} {MIDNIGHT + 7 * MINUTE_MS} missing 2 minutes" in printed
 
 
 DAY = MIDNIGHT + 19 * DAY_MS  # 2026-01-20

@@ -37,7 +37,7 @@ COMMANDS = (
     "verify --offline", "export --symbol BTCUSDT", "export --symbol BTCUSDT -o {}/out.csv", "info",
     "backup {}/copy", "sinks check", "attach", "status", "serve", "doctor --patience 1", "replay",
     "replay --ui", "profiles rebuild", "simulate", "config check", "config show", "config init",
-    "sinks discard kafka", "gateway", "cluster status",
+    "sinks discard kafka", "gateway", "cluster status", "keys",
 )  # fmt: skip
 SERVING = ("serve", "simulate")
 

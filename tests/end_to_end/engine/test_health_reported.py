@@ -14,7 +14,7 @@ from virtual_time import in_virtual_time
 
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.config import AlertRule, Alerts, Service
-from tui_feeder.engine.acquisition import backfill as history
+from tui_feeder.engine.acquisition import fill_progress
 from tui_feeder.engine.acquisition.fill_progress import FillProgress
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.journal import Journal, warnings_shown
@@ -131,7 +131,7 @@ async def test_a_full_disk_is_on_the_screens_in_status_and_an_alert_until_there_
 
 def test_how_long_it_takes_is_not_told_while_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     moment = 1_000.0
-    monkeypatch.setattr(history.time, "monotonic", lambda: moment)
+    monkeypatch.setattr(fill_progress.time, "monotonic", lambda: moment)
     tracker = FillProgress(1_000, source="daily files", started=moment)
     moment += 10
     tracker.rows_done = 400

@@ -17,7 +17,6 @@ from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import EMPTY, span
 from tui_feeder.engine.exchanges.base import Page, Refusal, RestError
-from tui_feeder.engine.exchanges.binance import rest
 from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
 from tui_feeder.engine.exchanges.binance.rest_budget import RequestBudget
 from tui_feeder.engine.exchanges.binance.rest_client import RestClient
@@ -387,7 +386,7 @@ async def test_when_candles_are_given_again_is_told_once_and_trials_are_few(
     parts: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moment = 1_000.0
-    monkeypatch.setattr(rest.time, "monotonic", lambda: moment)
+    monkeypatch.setattr(rest_client.time, "monotonic", lambda: moment)
     told: list[bool] = []
     parts.rest.on_reached = told.append
 

@@ -207,7 +207,7 @@ def test_a_terminal_that_does_not_read_can_still_be_left(terminal: Any) -> None:
     code, said = one.end()
     # Whether a tick was skipped before the buffer was full is a matter of the machine's load.
     assert (code, said.partition(",")[0]) == (0, "ended by signal")
-    one.assert_restored()
+    one.assert_restored(most=2)
 
 
 def test_after_a_stall_the_picture_is_whole_again(terminal: Any) -> None:  # noqa: ANN401

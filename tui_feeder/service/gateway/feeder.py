@@ -45,6 +45,14 @@ class Feeder(Protocol):
         """The symbols that are followed."""
         ...
 
+    def knows_listing(self) -> bool:
+        """Whether it has learned which symbols there are.
+
+        Returns:
+            False right after its start, and while the exchange does not answer.
+        """
+        ...
+
     def is_traded(self, symbol: str) -> bool:
         """Whether the exchange trades a symbol, followed or not.
 

@@ -90,6 +90,14 @@ class FeederLink:
             raise FeederGoneError("the feeder has not answered yet")
         return self._followed
 
+    def knows_listing(self) -> bool:
+        """See :meth:`tui_feeder.service.gateway.feeder.Feeder.knows_listing`.
+
+        Returns:
+            True once it follows symbols: what it says of them may be a moment older than the list.
+        """
+        return bool(self._traded and self._followed)
+
     def is_traded(self, symbol: str) -> bool:
         """See :meth:`tui_feeder.service.gateway.feeder.Feeder.is_traded`.
 

@@ -326,6 +326,8 @@ class RestSurface:
             RefusalError: it is not, or cannot be answered yet.
         """
         if symbol not in self._feeder.followed():
+            if not self._feeder.knows_listing():
+                raise later("the feeder has not learned yet which symbols there are", _BRING_UP_SECONDS)
             if not self._feeder.is_traded(symbol):
                 raise invalid_symbol()
             if symbol in self._brought or len(self._brought) < self._most_followed:

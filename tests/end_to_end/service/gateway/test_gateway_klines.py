@@ -273,3 +273,18 @@ async def test_polls_of_many_at_the_close_of_a_minute_are_all_answered(tmp_path:
                 for status, body, _ in answers:
                     assert status == 200, body
                     assert [row[0] for row in json.loads(body)[-2:]] == [at, at + MINUTE_MS]
+
+
+async def test_right_after_its_start_no_symbol_is_called_invalid(tmp_path: Path) -> None:
+    async with exchange_at() as exchange, gateway_of(exchange, tmp_path, {BTC: (NOON, NOON)}) as gateway:
+        followed, traded = dict(gateway.feeder.symbols), set(gateway.feeder.traded)
+        gateway.feeder.symbols.clear()
+        gateway.feeder.traded.clear()
+        path = f"/fapi/v1/klines?symbol={BTC}&interval=1m"
+        status, body, headers = await gateway.get(path)
+        assert (status, json.loads(body)["code"]) == (503, -1008)
+        assert "Retry-After" in headers
+        gateway.feeder.traded |= traded
+        assert (await gateway.get(path.replace(BTC, "NONE")))[0] == 400
+        gateway.feeder.symbols |= followed
+        assert (await gateway.get(path))[0] != 400
