@@ -53,9 +53,9 @@ run: $(VENV)/.run
 # Each of the many processes of the tests would compile the program again without its byte code.
 test test-unit test-end-to-end test-integration: export PYTHONDONTWRITEBYTECODE :=
 
-# Together: some compute while others wait.
+# Beside each other: some compute while others wait.
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -q -n 6 --dist worksteal tests/unit tests/end_to_end $(ARGS)
+	@$(MAKE) --no-print-directory -j2 test-unit test-end-to-end
 
 # They compute all the time: as many processes as there are processors.
 test-unit: $(VENV)/.dev

@@ -58,5 +58,5 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Look for cycles seldom in unit tests: it took a seventh of their time. Whole engines would hold much."""
+    """Look for cycles seldom in unit tests: it took a seventh of their time. Engines would hold much."""
     gc.set_threshold(*(_SELDOM if item.path.is_relative_to(_UNIT) else _USUAL))

@@ -219,6 +219,8 @@ def signals(
 
 #: How long leaving waits for a write to end in a terminal that does not read.
 _LET_GO_SECONDS = 3.0
+#: Between two looks at whether that write, which fills the terminal's buffer again and again, has ended.
+_FLUSH_SECONDS = 0.005
 #: How long it waits for one that reads.
 _DRAIN_SECONDS = 0.25
 
@@ -405,14 +407,14 @@ class TerminalDriver(LinuxDriver):
         deadline = time.monotonic() + _LET_GO_SECONDS
         with suppress(termios.error):
             termios.tcflush(self.fileno, termios.TCOFLUSH)
-            while not self._written(0.05) and time.monotonic() < deadline:
+            while not self._written(_FLUSH_SECONDS) and time.monotonic() < deadline:
                 termios.tcflush(self.fileno, termios.TCOFLUSH)
 
     def _written(self, seconds: float) -> bool:
         """Whether all there is to write gets to the terminal within a time."""
         deadline = time.monotonic() + seconds
         while self.output.flushed < self._sent and time.monotonic() < deadline:
-            time.sleep(0.01)
+            time.sleep(min(0.01, seconds))
         return self.output.flushed >= self._sent
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import EMPTY, span
 from tui_feeder.engine.exchanges.base import Page, Refusal, RestError
+from tui_feeder.engine.exchanges.binance import rest_client
 from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
 from tui_feeder.engine.exchanges.binance.rest_budget import RequestBudget
 from tui_feeder.engine.exchanges.binance.rest_client import RestClient

@@ -94,7 +94,7 @@ class FeederLink:
         """See :meth:`tui_feeder.service.gateway.feeder.Feeder.knows_listing`.
 
         Returns:
-            True once it follows symbols: what it says of them may be a moment older than the list.
+            True once it follows symbols: its state may be a moment older than the list.
         """
         return bool(self._traded and self._followed)
 
