@@ -406,9 +406,15 @@ class TerminalDriver(LinuxDriver):
         """
         deadline = time.monotonic() + _LET_GO_SECONDS
         with suppress(termios.error):
-            termios.tcflush(self.fileno, termios.TCOFLUSH)
+            self._flush()
             while not self._written(_FLUSH_SECONDS) and time.monotonic() < deadline:
-                termios.tcflush(self.fileno, termios.TCOFLUSH)
+                self._flush()
+
+    def _flush(self) -> None:
+        """Empty the terminal's buffer, and wake the write that waits for room: the flush alone does not."""
+        termios.tcflush(self.fileno, termios.TCOFLUSH)
+        termios.tcflow(self.fileno, termios.TCOOFF)
+        termios.tcflow(self.fileno, termios.TCOON)
 
     def _written(self, seconds: float) -> bool:
         """Whether all there is to write gets to the terminal within a time."""

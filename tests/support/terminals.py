@@ -187,8 +187,8 @@ class Terminal:
 
     def assert_restored(self, most: int = 1) -> None:
         """What was set is set back; of a terminal that did not read perhaps twice, since once may be lost."""
-        assert self.received.count(b"\x1b[?1049h") == 1
-        assert 1 <= self.received.count(b"\x1b[?1049l") <= most
+        entered, left = (self.received.count(b"\x1b[?1049" + end) for end in (b"h", b"l"))
+        assert (entered, min(max(left, 1), most)) == (1, left), self.received[-2_000:]
         tail = self.received[self.received.index(b"\x1b[?1049l") :]
         assert b"\x1b[?25h" in tail
         assert b"\x1b[?25l" not in tail
