@@ -218,7 +218,7 @@ def main() -> None:
         answer: dict[str, object]
         if "follow" in order:
             wanted: list[str] = order["follow"]
-            thread.call(lambda wanted=wanted: engine.subscriptions.replace(wanted))  # type: ignore[misc]
+            thread.call(partial(engine.subscriptions.replace, wanted))
             began = time.perf_counter()
             while not _settled(engine, len(wanted)):
                 if thread.error is not None:

@@ -44,7 +44,8 @@ class Wire:
     def _run(self) -> None:
         while not self._closing:
             for key, _ in self._selector.select(0.05):
-                self._pass_on(key.fileobj)  # type: ignore[arg-type]
+                assert isinstance(key.fileobj, socket.socket)  # nothing else is registered
+                self._pass_on(key.fileobj)
             if self._cut or self._closing:
                 self._cut = False
                 for end in list(self._ends):

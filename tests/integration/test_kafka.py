@@ -30,7 +30,7 @@ CHILD = SUPPORT / "publishing_child.py"
 
 
 def settings(servers: str, **more: object) -> Kafka:
-    return replace(replace(Kafka(), bootstrap_servers=(servers,)), **more)  # type: ignore[arg-type]
+    return replace(replace(Kafka(), bootstrap_servers=(servers,)), **more)
 
 
 async def publish(queue: Queue, count: int, pause: float = 0.0) -> None:
@@ -50,7 +50,7 @@ async def test_a_broker_killed_twice_during_ten_thousand_messages_loses_none(
         await until(lambda: sink.status() == "ok")
         publishing = asyncio.create_task(publish(queue, 10_000, 0.03))
         for at in (2_000, 6_000):
-            await until(lambda at=at: len(queue.made) >= at, 60)  # type: ignore[misc]
+            await until(lambda at=at: len(queue.made) >= at, 60)
             await asyncio.to_thread(kafka.kill)
             await until(lambda: sink.status() != "ok", 60)
             await asyncio.sleep(2)

@@ -39,7 +39,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 
 def sink_to(queue: Queue, servers: str, prefix: str = "ta_", **security: object) -> KafkaSink:
-    chosen = replace(KafkaSecurity(), **security)  # type: ignore[arg-type]
+    chosen = replace(KafkaSecurity(), **security)
     kafka = replace(Kafka(), bootstrap_servers=(servers,), topic_prefix=prefix, security=chosen)
     return KafkaSink(kafka, queue.outbox)
 

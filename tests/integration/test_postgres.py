@@ -102,7 +102,7 @@ async def test_a_database_killed_while_a_long_history_is_copied_catches_up(
     async with at_work(sink) as journal:
         for _ in range(2):
             written = journal.counters["postgres_candles"]
-            await until(lambda written=written: journal.counters["postgres_candles"] > written)  # type: ignore[misc]
+            await until(lambda written=written: journal.counters["postgres_candles"] > written)
             await asyncio.sleep(draw.uniform(0.0, 0.15))
             assert any(sink._lacking(symbol, 60) for symbol in SYMBOLS), "it was over before the kill"
             await asyncio.to_thread(postgres.kill)

@@ -79,7 +79,7 @@ async def agreed(sink: PostgresSink, store: Store) -> None:
             clean.clear()
         elif digests:
             clean.add(day)
-        return original(self, day, digests, found, *more)  # type: ignore[arg-type]
+        return original(self, day, digests, found, *more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mirror_check.Comparing, "done", done)
@@ -350,7 +350,7 @@ async def test_rows_of_somebody_else_stay_and_are_told_once(postgres: Server, st
 
     def done(self: mirror_check.Comparing, day: int, *given: object) -> object:
         compared.append(day)
-        return original(self, day, *given)  # type: ignore[arg-type]
+        return original(self, day, *given)
 
     async with at_work(sink) as journal:
         await until(lambda: any("left so" in text for text in said(journal, "warning")), 60)

@@ -35,7 +35,7 @@ def encrypted() -> Iterator[Server]:
 
 def with_tls(server: Server, mode: str, cafile: Path | None = None, host: str = "127.0.0.1") -> Config:
     config = settings(server)
-    database = replace(config.database, ssl_mode=mode, ssl_cafile=cafile, host=host)  # type: ignore[arg-type]
+    database = replace(config.database, ssl_mode=mode, ssl_cafile=cafile, host=host)
     return replace(config, database=database)
 
 
@@ -78,7 +78,7 @@ async def test_what_tls_cannot_be_is_told(encrypted: Server, postgres: Server, t
         sink = PostgresSink(config, store)
         async with at_work(sink):
             try:
-                await until(lambda sink=sink, words=words: words in sink.status())  # type: ignore[misc]
+                await until(lambda sink=sink, words=words: words in sink.status())
             except AssertionError:
                 raise AssertionError(f"{words}: {sink.status()}") from None
     wrong = with_tls(encrypted, "verify-full", cafile)

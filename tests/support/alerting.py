@@ -87,4 +87,4 @@ def minute_message(
         last_minute=at,
     )  # fmt: skip
     fields = {"closes": {"close_1m": close}, "indicators": {}, "trends": {}, "profile": profile} | more
-    return candle, Message(symbol="BTCUSDT", timestamp=at + MINUTE_MS - 1, revision=0, **fields)  # type: ignore[arg-type]
+    return candle, Message(symbol="BTCUSDT", timestamp=at + MINUTE_MS - 1, revision=0, **fields)

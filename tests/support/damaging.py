@@ -33,7 +33,7 @@ def damage_open(store: Store, symbol: str, day: int) -> None:
     """A store that this process has open for writing."""
 
     def hurt(write: object) -> None:
-        txn, days, key = write.txn, store._environment.days.database, day_key(symbol, day)  # type: ignore[attr-defined]
+        txn, days, key = write.txn, store._environment.days.database, day_key(symbol, day)
         txn.put(key, flipped(txn.get(key, db=days)), db=days)
 
     store._submit(hurt).result()

@@ -115,7 +115,7 @@ class FakeMonitor:
 
     def change(self, symbol: str, **fields: object) -> None:
         """Replace fields of a symbol."""
-        self.views[symbol] = replace(self.views[symbol], **fields)  # type: ignore[arg-type]
+        self.views[symbol] = replace(self.views[symbol], **fields)
 
     def change_bars(self, symbol: str, timeframe: int) -> float:
         """Another close of the newest bar."""

@@ -63,7 +63,7 @@ class Collected:
 def configured(exchange: Exchange, symbols: list[str], *, days: int = 3, **application: object) -> Config:
     """A configuration that points at ``exchange``."""
     return Config(
-        application=replace(Application(), symbols=tuple(symbols), **application),  # type: ignore[arg-type]
+        application=replace(Application(), symbols=tuple(symbols), **application),
         technical_analysis=replace(TechnicalAnalysis(), min_history_days=days),
         exchange=replace(
             ExchangeSettings(),

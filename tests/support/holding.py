@@ -58,7 +58,7 @@ def without(source: base.Exchange, symbol: str, minutes: Coverage, lacking: Call
         rows, newest = await candles(asked, *window, urgent=urgent)
         return base.Page(rows[~inside(rows, minutes)] if lacking() and asked == symbol else rows, newest)
 
-    source.candles = answer  # type: ignore[assignment, method-assign]
+    source.candles = answer
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def pointed_at(
     if (coinm := running.get("coinm")) is not None:
         settings = replace(settings, coinm=CoinM(coinm.rest_url, coinm.stream_url, coinm.archive_url))
     return Config(
-        application=replace(Application(), symbols=tuple(symbols), **application),  # type: ignore[arg-type]
+        application=replace(Application(), symbols=tuple(symbols), **application),
         technical_analysis=replace(TechnicalAnalysis(), min_history_days=days),
         exchange=settings,
     )

@@ -71,7 +71,7 @@ class PreloadedPopen(subprocess.Popen[Any]):
             or _settings(wanted) != _server().settings
             or len(request) > _LONGEST
         ):
-            super()._execute_child(*given)  # type: ignore[misc]
+            super()._execute_child(*given)
             return
         stdio = [
             own if number == -1 else number
@@ -85,11 +85,11 @@ class PreloadedPopen(subprocess.Popen[Any]):
             raise RuntimeError("the process that has imported the program has ended")
         self.pid = int.from_bytes(answer, "little")
         self._child_created = True
-        self._close_pipe_fds(*given[10:16])  # type: ignore[attr-defined]
+        self._close_pipe_fds(*given[10:16])
 
     def _try_wait(self, wait_flags: int) -> tuple[int, int]:
         if self._status is None:
-            found: tuple[int, int] = super()._try_wait(wait_flags)  # type: ignore[misc]
+            found: tuple[int, int] = super()._try_wait(wait_flags)
             return found
         if wait_flags & os.WNOHANG and not select.select([self._status], [], [], 0)[0]:
             return 0, 0
@@ -99,7 +99,7 @@ class PreloadedPopen(subprocess.Popen[Any]):
 
     def _internal_poll(self, *given: Any, **more: Any) -> int | None:  # noqa: ANN401 - as Popen's
         if self._status is None:
-            code: int | None = super()._internal_poll(*given, **more)  # type: ignore[misc]
+            code: int | None = super()._internal_poll(*given, **more)
             return code
         if self.returncode is None:
             pid, status = self._try_wait(os.WNOHANG)
@@ -165,7 +165,7 @@ async def start_process(*words: str | os.PathLike[str], **options: Any) -> Async
     for name in ("stdout", "stderr"):
         if (pipe := getattr(popen, name)) is not None:
             reader = asyncio.StreamReader()
-            await loop.connect_read_pipe(lambda reader=reader: asyncio.StreamReaderProtocol(reader), pipe)  # type: ignore[misc]
+            await loop.connect_read_pipe(lambda reader=reader: asyncio.StreamReaderProtocol(reader), pipe)
             setattr(process, name, reader)
     return process
 

@@ -27,7 +27,7 @@ SCREENS = ("overview", "chart", "profile", "gaps", "sources", "log")
 
 def app_of(monitor: FakeMonitor, **settings: object) -> FeederApp:
     chosen = {"symbol_set": "braille", "colors": "truecolor", **settings}
-    return FeederApp(monitor, UiSettings(**chosen), title="test")  # type: ignore[arg-type]
+    return FeederApp(monitor, UiSettings(**chosen), title="test")
 
 
 def screen_text(app: FeederApp) -> list[str]:

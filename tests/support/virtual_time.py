@@ -75,7 +75,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 self.call_soon_threadsafe(lambda: None)
 
-    def run_in_executor(  # type: ignore[override]
+    def run_in_executor(
         self,
         executor: Executor | None,
         func: Callable[..., Any],

@@ -137,7 +137,7 @@ def test_what_makes_no_sense_is_said(path: Path, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"ends .* before it starts"):
             store.candles("BTCUSDT", start="2026-01-02", end="2026-01-01")
         with pytest.raises(TypeError, match="a time must be text"):
-            store.candles("BTCUSDT", start=1.5)  # type: ignore[arg-type]
+            store.candles("BTCUSDT", start=1.5)
         with pytest.raises(TypeError, match="call open_store in the process"):
             pickle.dumps(store)
         assert not len(store.candles("BTCUSDT", end="2020-01-01"))

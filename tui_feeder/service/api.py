@@ -300,8 +300,7 @@ class Api:
             raise RequestError(400, "timeframe is 1m, 5m, 15m, 1h, 4h, 1d: what divides a day") from None
         limit = query.number("limit", _USUAL, 1, MOST)
         start, end = query.moment("start"), query.moment("end")
-        if start is not None and end is not None and end <= start:
-            raise RequestError(400, "end is not after start: it is exclusive")
+        _check_order(start, end)
         async with self._reading:
             bars, following = await asyncio.to_thread(self._bars, symbol, seconds, start, end, limit)
         return {"symbol": symbol, "timeframe": seconds, "candles": bars, "next_start": following}
@@ -323,8 +322,7 @@ class Api:
         start, end = (
             None if at is None else ceil_to_minute(at) for at in map(query.moment, ("start", "end"))
         )
-        if start is not None and end is not None and end <= start:
-            raise RequestError(400, "end is not after start: it is exclusive")
+        _check_order(start, end)
         async with self._reading:
             found = await asyncio.to_thread(self._probe.states, symbol, start, end)
         rows, about = _page(found, query)
@@ -386,3 +384,8 @@ def _symbol(view: SymbolView) -> dict[str, Any]:
         "history_done": view.progress.fraction if view.progress is not None else None,
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _check_order(start: int | None, end: int | None) -> None:
+    if start is not None and end is not None and end <= start:
+        raise RequestError(400, "end is not after start: it is exclusive")

@@ -52,7 +52,7 @@ async def test_a_file_with_rules_calls_a_program_and_other_rules_hold_after_a_ha
         assert process.stderr is not None
 
         async def said(words: bytes) -> None:
-            while words not in (line := await asyncio.wait_for(process.stderr.readline(), 60)):  # type: ignore[union-attr]
+            while words not in (line := await asyncio.wait_for(process.stderr.readline(), 60)):
                 assert line, f"it ended without {words!r}"
 
         def noted() -> list[str]:

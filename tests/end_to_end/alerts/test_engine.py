@@ -48,7 +48,7 @@ async def test_what_a_running_engine_tells_is_what_its_stored_minutes_give_again
         async with feeding(config, tmp_path) as (engine, sink):
             await until(lambda: all(len(sink.minutes(s)) >= 25 for s in SYMBOLS))
             seen = snapshots.take(engine, 1).alerts
-            ticks = {s: engine.tracked[s].info.tick_size for s in SYMBOLS}  # type: ignore[union-attr]
+            ticks = {s: engine.tracked[s].info.tick_size for s in SYMBOLS}
     assert {view.rule for view in seen} == {"mean", "busy"}
     assert [view.number for view in seen] == sorted(view.number for view in seen)
     again: list[tuple[int, str, str]] = []

@@ -80,7 +80,7 @@ async def test_engines_that_stop_and_start_tell_what_one_that_never_stopped_woul
             """Run an engine until it has told the minute of ``moment``; the tick size of its symbol."""
             async with feeding(config, tmp_path, sink) as (engine, _):
                 await until(lambda: BTC in sink.messages and sink.minutes(BTC)[-1] >= moment)
-                tick = engine.tracked[BTC].info.tick_size  # type: ignore[union-attr]
+                tick = engine.tracked[BTC].info.tick_size
                 note(engine)
             note(engine)  # what was told while it stopped
             return tick

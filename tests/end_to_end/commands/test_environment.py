@@ -219,7 +219,7 @@ def ends(command: str, odd: Odd, things: Path, folder: Path) -> tuple[int, str]:
 
 def _read(pipe: IO[bytes], said: bytearray) -> None:
     with pipe:
-        while part := pipe.read1(65_536):  # type: ignore[attr-defined]
+        while part := pipe.read1(65_536):
             said += part
 
 

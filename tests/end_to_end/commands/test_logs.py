@@ -46,7 +46,7 @@ def _restored() -> Iterator[None]:
 
 
 def configured(**service: object) -> Config:
-    return Config(service=Service(**service))  # type: ignore[arg-type]
+    return Config(service=Service(**service))
 
 
 def lines(file: Path) -> list[str]:

@@ -189,7 +189,7 @@ def test_rebuild_makes_no_store_where_there_is_none(tmp_path: Path) -> None:
 
 
 def with_profile(config: Config, **changes: object) -> Config:
-    return structs.replace(config, volume_profile=structs.replace(config.volume_profile, **changes))  # type: ignore[arg-type]
+    return structs.replace(config, volume_profile=structs.replace(config.volume_profile, **changes))
 
 
 @in_virtual_time
@@ -224,11 +224,11 @@ async def test_days_are_built_at_the_start_and_when_they_end(tmp_path: Path) -> 
 
         # The next start finds them; told to, it builds them all again.
         for mode, more in (("missing_days_only", range(0, 2)), ("reprocess_whole_history", range(3, 4))):
-            config = with_profile(config, reprocessing=Reprocessing(mode=mode))  # type: ignore[arg-type]
+            config = with_profile(config, reprocessing=Reprocessing(mode=mode))
             second = Collected()
             async with feeding(config, tmp_path, second) as (engine, _):
-                await until(lambda sink=second: sink.minutes("BTCUSDT"))  # type: ignore[misc]
-                await until(lambda engine=engine: "profile_days_built" in engine.journal.counters)  # type: ignore[misc]
+                await until(lambda sink=second: sink.minutes("BTCUSDT"))
+                await until(lambda engine=engine: "profile_days_built" in engine.journal.counters)
                 assert engine.journal.counters["profile_days_built"] in more
 
 

@@ -278,7 +278,7 @@ async def test_hangup_reads_the_configuration_again_and_follows_its_symbols(tmp_
         assert process.stdout is not None
 
         async def symbol() -> str:
-            line = await asyncio.wait_for(process.stdout.readline(), 30)  # type: ignore[union-attr]
+            line = await asyncio.wait_for(process.stdout.readline(), 30)
             return str(json.loads(line)["symbol"])
 
         assert await symbol() == "BTCUSDT"
@@ -318,7 +318,7 @@ async def test_a_full_disk_is_said_waited_for_and_gone_on_from(tmp_path: Path) -
 
         async def until_said(word: str) -> None:
             while not told or word not in told[-1]:
-                line = await asyncio.wait_for(process.stderr.readline(), 40)  # type: ignore[union-attr]
+                line = await asyncio.wait_for(process.stderr.readline(), 40)
                 assert line, f"it ended before it said {word!r}:\n{''.join(told)}"
                 told.append(line.decode())
 

@@ -37,7 +37,7 @@ async def test_every_minute_is_published_once_in_order_and_equals_a_batch(
         config = configured(exchange, symbols)
         async with feeding(config, tmp_path) as (engine, sink):
             await until(lambda: all(len(sink.minutes(s)) >= 12 for s in symbols))
-            ticks = {s: engine.tracked[s].info.tick_size for s in symbols}  # type: ignore[union-attr]
+            ticks = {s: engine.tracked[s].info.tick_size for s in symbols}
             starts = {s: engine.tracked[s].start for s in symbols}
     store = Store(tmp_path, read_only=True)
     for symbol in symbols:
@@ -101,7 +101,7 @@ async def test_a_minute_that_comes_after_its_lane_went_on_is_published_with_revi
             engine.ingest.skip("BTCUSDT", hole + MINUTE_MS)
             await until(lambda: hole in sink.minutes("BTCUSDT"))
             await until(lambda: len(set(sink.minutes("BTCUSDT"))) >= 6)
-            tick = engine.tracked["BTCUSDT"].info.tick_size  # type: ignore[union-attr]
+            tick = engine.tracked["BTCUSDT"].info.tick_size
             start = engine.tracked["BTCUSDT"].start
         assert engine.journal.counters["pipelines_rebuilt"] >= 1
     messages = sink.messages["BTCUSDT"]

@@ -181,4 +181,4 @@ def test_what_other_modules_warn_of_is_on_the_screen_too_and_once_a_minute() -> 
         for n in range(300):
             running.warning("error %s", n)
         (handler,) = logging.getLogger("tui_feeder").handlers[-1:]
-        assert len(handler._shown) <= 64  # type: ignore[attr-defined]
+        assert len(handler._shown) <= 64

@@ -99,7 +99,7 @@ def test_the_profile_of_a_day_follows_a_repair_of_it_and_of_the_days_before(stor
     assert after == fresh
     assert after is not before
     fills(store)
-    assert views.of("X", MIDNIGHT, MIDNIGHT + DAY_MS).candles == 1440  # type: ignore[union-attr]
+    assert views.of("X", MIDNIGHT, MIDNIGHT + DAY_MS).candles == 1440
 
 
 def test_a_replay_counts_a_symbol_again_whose_minutes_were_repaired(store: Store) -> None:
@@ -185,7 +185,7 @@ async def test_a_running_engine_shows_what_its_messages_say_after_a_repair_and_a
             await until(lambda: len(sink.minutes("BTCUSDT")) >= 3, 60)
             monitor, one = monitor_of(engine), engine.tracked["BTCUSDT"]
             first = monitor.bars("BTCUSDT", 3600, 5)
-            newest = one.last.open_time + MINUTE_MS  # type: ignore[union-attr]
+            newest = one.last.open_time + MINUTE_MS
             shown = monitor.newest.symbols[0].stored
             hour = newest // 3_600_000 * 3_600_000
             changed = other(engine.store.read("BTCUSDT", hour - MINUTE_MS, hour))
@@ -211,4 +211,4 @@ async def test_a_running_engine_shows_what_its_messages_say_after_a_repair_and_a
             coarse = profile_settings(config, "BTCUSDT", one.info.tick_size)
             rows = engine.store.read("BTCUSDT", NOON // DAY_MS * DAY_MS, NOON)
             assert coarse is not None
-            assert profile_of(rows, coarse).increment > view.increment  # type: ignore[union-attr]
+            assert profile_of(rows, coarse).increment > view.increment

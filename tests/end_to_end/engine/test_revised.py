@@ -310,12 +310,12 @@ def meanwhile(first: int, end: int) -> Callable[[Run], Any]:
 
         def made(symbol: str, until: int, **given: Any) -> Any:  # noqa: ANN401
             pipeline = make(symbol, until, **given)
-            run.checkpoints.make_pipeline = make  # type: ignore[method-assign]
+            run.checkpoints.make_pipeline = make
             run.world.change(run.store, low, end, other=True).result()
             return pipeline
 
         low = first
-        run.checkpoints.make_pipeline = made  # type: ignore[method-assign]
+        run.checkpoints.make_pipeline = made
         await run.queue_opener.open_queue(run.one)
         await run.ingest.drained()
 
@@ -448,7 +448,7 @@ def test_a_kill_in_the_middle_of_revisions_leaves_the_rest_to_the_next_run(world
                 raise ConnectionError("killed")
             return revise(*args)
 
-        run.store.revise = dies  # type: ignore[method-assign]
+        run.store.revise = dies
         with pytest.raises(ConnectionError):
             await run.queue_opener.open_queue(run.one)
         await run.end()

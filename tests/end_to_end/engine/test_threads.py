@@ -152,7 +152,7 @@ def test_chart_windows_are_shared_by_threads(tmp_path: Path) -> None:
             store.put(symbol, rows, Source.REST).result()
         windows, end = Windows(store, (21,)), T0 + 60 * MINUTE_MS
         read = windows._read(symbols[0], 60, T0, end)  # all are alike: what is shared is met far more often
-        windows._read = lambda *_: read  # type: ignore[method-assign]
+        windows._read = lambda *_: read
         wrong: Counter[str] = Counter()
 
         def look(first: int) -> None:
@@ -283,7 +283,7 @@ def test_an_answer_that_cannot_be_read_is_one_answer_less_and_the_screen_goes_on
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     monitor = FakeMonitor(20)
-    monitor.bars = odd_bars  # type: ignore[assignment,method-assign]
+    monitor.bars = odd_bars
     with (
         contextlib.closing(AttachServer(monitor, tmp_path / "feeder.sock", "a feeder")),
         contextlib.closing(AttachedMonitor(tmp_path / "feeder.sock")) as attached,
@@ -303,7 +303,7 @@ async def test_a_socket_whose_subscriptions_fail_is_begun_again(tmp_path: Path) 
         await feed.minutes(1)
         (socket,) = feed.engine.streams.sockets
         before = socket.reconnects
-        socket._orders.put_nowait(("SUBSCRIBE", [7]))  # type: ignore[list-item]
+        socket._orders.put_nowait(("SUBSCRIBE", [7]))
         await until(lambda: socket.reconnects > before and socket.state == "live")
         await feed.minutes(1)
         await feed.holds()

@@ -168,7 +168,7 @@ def test_what_is_not_traded_is_asked_for_no_more_until_it_is(
 ) -> None:
     host, clock = Noted(), ExchangeClock()
     exchange = SimpleNamespace(clock=clock)
-    subscriptions = Subscriptions(["AUSDT"], exchange, Journal(clock.now), host)  # type: ignore[arg-type]
+    subscriptions = Subscriptions(["AUSDT"], exchange, Journal(clock.now), host)
 
     def list_as(text: str) -> None:
         entry = {

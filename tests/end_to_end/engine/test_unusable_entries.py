@@ -284,7 +284,7 @@ async def test_a_list_that_is_short_for_a_while_delists_nobody(tmp_path: Path, l
         for _ in range(5):  # however often it is read: both still trade
             asked = exchange.requests["exchangeInfo"]
             feed.engine.subscriptions.add(BTC)
-            await until(lambda asked=asked: exchange.requests["exchangeInfo"] > asked)  # type: ignore[misc]
+            await until(lambda asked=asked: exchange.requests["exchangeInfo"] > asked)
             await feed.minutes(1)
             assert {one.phase for one in feed.engine.tracked.values()} == {"live"}
         assert feed.said("incomplete listings", ETH, "believed if that lasts 3 minutes")

@@ -61,7 +61,7 @@ async def test_14_a_wrong_local_clock_that_steps_all_the_time_costs_no_minute(
         for _ in range(3):
             steps = feed.counted("local_clock_steps")
             wall.ahead = -wall.ahead
-            await until(lambda steps=steps: feed.counted("local_clock_steps") > steps)  # type: ignore[misc]
+            await until(lambda steps=steps: feed.counted("local_clock_steps") > steps)
         await feed.holds()
         assert feed.counted("quarantined_candles") == 0
 
@@ -144,7 +144,7 @@ async def test_9_14_a_suspended_machine_wakes_up_and_fills_what_it_slept_through
         await until(lambda: feed.said("this machine's clock stepped by +194400.0 s"), 10)
         await until(lambda: feed.said("exchange time stepped by +"), 10)
         exchange.faults.switch_off("silence")
-        await until(lambda: feed.engine.ingest.queue(BTC).next > NOON + slept * 1000, 60)  # type: ignore[operator]
+        await until(lambda: feed.engine.ingest.queue(BTC).next > NOON + slept * 1000, 60)
         await feed.holds(ahead=int(slept * 1000))
         assert sum(path.endswith(".zip") and "2026-03-11" in path for path in exchange.archive_log) == 2
 

@@ -109,7 +109,7 @@ async def test_history_that_cannot_be_computed_fails_its_symbol_and_no_other(
     def broken_load(store: object, config: object, symbol: str, end: int) -> SymbolPipeline:
         if ill and symbol == ETH:
             raise BrokenError("a damaged block")
-        return load(store, config, symbol, end)  # type: ignore[arg-type]
+        return load(store, config, symbol, end)
 
     monkeypatch.setattr(numbers_keeper, "load_pipeline", broken_load)
     async with exchange_of([BTC, ETH]) as exchange, feed_of(exchange, tmp_path) as feed:

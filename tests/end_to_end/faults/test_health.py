@@ -98,7 +98,7 @@ async def test_minutes_that_rest_refuses_for_long_hold_up_no_live_minute(tmp_pat
             exchange.faults.switch_on("no-close-frame", duration=600)
             await until(lambda: not exchange.faults.find("no-close-frame", BTC))
             end = exchange.clock.now()
-            await until(lambda end=end: feed.sink.minutes(BTC)[-1] > end, 40)  # type: ignore[misc]
+            await until(lambda end=end: feed.sink.minutes(BTC)[-1] > end, 40)
         assert feed.engine.recovery.missing_minutes(BTC) >= 16
         assert feed.shown(BTC).missing_minutes >= 16
         assert feed.said("goes on without")

@@ -91,7 +91,7 @@ async def test_3_every_end_of_a_connection_is_followed_by_another_and_only_data_
                 exchange.faults.switch_on(how)
             else:
                 exchange.faults.switch_on("disconnect", code=how)
-            await until(lambda tried=tried: len(made) > tried)  # type: ignore[misc]
+            await until(lambda tried=tried: len(made) > tried)
             await until(lambda: feed.socket.state == "live")
             assert made[tried] == 1  # at once, each time: there was data between them
         tried = len(made)
@@ -174,14 +174,14 @@ async def test_7_frames_that_are_none_are_counted_said_once_and_nothing_else(tmp
             exchange.faults.switch_on("garbage", only=only, every=5.0)
             await until(
                 lambda name=name, before=before: feed.counted(event_name("stream", name)) >= before + 3
-            )  # type: ignore[misc]
+            )
             exchange.faults.switch_off()
         assert feed.socket.reconnects == 0
         lines = [event.text for event in feed.engine.journal.events]
         assert sum("stream unreadable frame" in line for line in lines) == 1
         for number, only in enumerate(("huge", "cut"), 1):
             exchange.faults.switch_on("garbage", only=only, every=5.0)
-            await until(lambda number=number: feed.socket.reconnects >= number)  # type: ignore[misc]
+            await until(lambda number=number: feed.socket.reconnects >= number)
             exchange.faults.switch_off()
         await until(lambda: all_live(feed))
         await feed.holds()

@@ -42,10 +42,10 @@ def test_it_rises_from_nothing_to_all_whatever_is_refused_on_the_way(
         if waiting and len(under_way) < at_once:
             begun.append(FillProgress(waiting.pop(0)))
         else:
-            tracker = random.choice(under_way)  # type: ignore[attr-defined]
+            tracker = random.choice(under_way)
             left = tracker.rows_total - tracker.rows_done
-            tracker.rows_done += random.randint(0, left)  # type: ignore[attr-defined]
-            tracker.continue_with(tracker.rows_total - tracker.rows_done + random.choice((0, 3)))  # type: ignore[attr-defined]
+            tracker.rows_done += random.randint(0, left)
+            tracker.continue_with(tracker.rows_total - tracker.rows_done + random.choice((0, 3)))
             if tracker.rows_done == tracker.rows_total:
                 over.append(tracker)
         whole.update([(one, any(one is o for o in over)) for one in begun], len(waiting), None)
@@ -103,7 +103,7 @@ def test_lines_of_a_backfill_count_the_symbols_that_have_not_begun() -> None:
             shown.append(lines.line())
         job.ended = True
     shown.append(lines.line())
-    percents = [int(re.search(r"(\d+)% of 4,000 minutes", line)[1]) for line in shown]  # type: ignore[index]
+    percents = [int(re.search(r"(\d+)% of 4,000 minutes", line)[1]) for line in shown]
     assert percents == [0, 10, 25, 25, 35, 50, 50, 60, 75, 75, 85, 100, 100]
 
 

@@ -120,7 +120,7 @@ async def test_the_minutes_that_spot_never_had_are_settled_for_good(tmp_path: Pa
     check_bars(rows)
 
 
-def check_bars(rows: np.ndarray) -> None:  # type: ignore[type-arg]
+def check_bars(rows: np.ndarray) -> None:
     """Bars of all timeframes over the outages, against pandas; whole all the same, of as many minutes."""
     frame = pd.DataFrame({name: rows[name] for name in rows.dtype.names})
     frame.index = pd.to_datetime(frame["open_time"], unit="ms", utc=True)

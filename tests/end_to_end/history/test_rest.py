@@ -251,7 +251,7 @@ async def test_a_row_that_was_not_asked_for_proves_nothing(parts: Reading) -> No
         far = rows[-1][0] + 1_000 * MINUTE_MS
         return json.dumps([*rows, [far, *rows[-1][1:6], far + MINUTE_MS - 1, *rows[-1][7:]]]).encode()
 
-    parts.rest._get = with_another  # type: ignore[method-assign]
+    parts.rest._get = with_another
     rows, newest = await parts.rest.page(LTC, "1m", NOON - MINUTE_MS, NOON + MINUTE_MS, 2, urgent=False)
     assert (rows["open_time"].tolist(), newest) == ([NOON - MINUTE_MS], NOON)
 
@@ -318,7 +318,7 @@ async def test_without_later_minutes_ten_of_them_must_pass_before_one_is_certifi
         rows, _ = await page(*asked, urgent=urgent)
         return Page(rows, NOON)
 
-    parts.rest.page = without_later  # type: ignore[method-assign]
+    parts.rest.page = without_later
     for seconds in (76, 600, 661):
         parts.hand.moment = NOON + seconds * SECOND_MS
         await parts.history.confirm(LTC, minute)
@@ -377,7 +377,7 @@ async def test_what_a_request_waits_for_before_it_is_sent_does_not_move_the_cloc
             await asyncio.sleep(2.0)
             await granted(weight, urgent=urgent)
 
-        rest.ledger.spend = waits  # type: ignore[method-assign]
+        rest.ledger.spend = waits
         await rest.sync_clock()
         assert abs(rest.clock.now() - exchange.clock.now()) < 700
         await rest.close()

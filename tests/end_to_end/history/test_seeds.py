@@ -70,7 +70,7 @@ async def test_bars_the_exchange_does_not_have_are_made_of_the_longest_that_divi
             asked.append(length)
             return await candles(symbol, length, start, end)
 
-        source.candles = noted  # type: ignore[method-assign, assignment]
+        source.candles = noted
         start = NOON - 3 * DAY_MS + 60_000 * 7
         seed = await read_seed(source, "BTCUSDT", SETTINGS, timeframe, start)
         bars = np.frombuffer(seed.bars, dtype=SEED)

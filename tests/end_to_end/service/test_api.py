@@ -119,7 +119,7 @@ async def test_symbols_messages_profiles_and_gaps_are_told(tmp_path: Path) -> No
             day = NOON // DAY_MS * DAY_MS - DAY_MS
             shown = await feeder.get("/api/v1/profile?symbol=BTCUSDT&date=2026-03-09&limit=5000")
             engine = feeder.engine.engine
-            tick = engine.tracked["BTCUSDT"].info.tick_size  # type: ignore[union-attr]
+            tick = engine.tracked["BTCUSDT"].info.tick_size
             rules = profile_settings(config, "BTCUSDT", tick)
             assert rules is not None
             made = day_profile(engine.store, "BTCUSDT", rules, day)

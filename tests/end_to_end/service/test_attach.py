@@ -248,13 +248,13 @@ def test_who_is_in_step_and_who_has_missed_some_all_arrive_and_each_step_is_foun
                 step = msgspec.convert(one.hear()["value"], Difference)
                 assert 0.0 <= step.age < 60.0
                 there[n] = apply(there[n], step, newest.taken_at)
-                assert replace(there[n], taken_at=newest.taken_at) == newest  # type: ignore[type-var]
+                assert replace(there[n], taken_at=newest.taken_at) == newest
             newest = monitor.step(2.0 + turn)
         first = found[0][1]
         in_step = [(first + n, first + n + 1) for n in range(39)]
         by_three = [(first + n, first + n + 3) for n in range(0, 39, 3)]
         assert found[0] == (None, first)
-        assert sorted(found[1:]) == sorted(in_step + by_three)  # type: ignore[type-var]
+        assert sorted(found[1:]) == sorted(in_step + by_three)
 
 
 def test_bars_are_asked_for_again_when_a_minute_has_closed_and_not_before(
@@ -391,7 +391,7 @@ def test_a_screen_of_fifty_symbols_of_which_most_move_gets_little_a_look(
                     price = round(60.0 + look / 10, view.price_decimals)
                     forming = replace(view.forming, close=price, volume=1.5 + look)
                     fifty.change(name, price=price, last_frame=NOON + look, forming=forming)
-                until(lambda price=price: attached.snapshot().symbols[34].price == price)  # type: ignore[misc]
+                until(lambda price=price: attached.snapshot().symbols[34].price == price)
             assert attached.snapshot().symbols[:35] == tuple(fifty.views.values())[:35]
             assert first < 60_000
             assert attached.received - first < looks * 3 * 1_000  # a look may come thrice

@@ -39,7 +39,7 @@ def queue_in(tmp_path: Path) -> Queue:
 
 
 def to_files(tmp_path: Path, **more: object) -> File:
-    return replace(File(), enabled=True, path=tmp_path / "out", **more)  # type: ignore[arg-type]
+    return replace(File(), enabled=True, path=tmp_path / "out", **more)
 
 
 def written(folder: Path, topic: str = "data") -> list[bytes]:
@@ -146,7 +146,7 @@ async def test_a_restart_goes_on_in_the_same_file(tmp_path: Path) -> None:
         queue.made = made
         async with at_work(FileSink(to_files(tmp_path), queue.outbox)):
             await queue.fill(100)
-            await until(lambda queue=queue: queue.depth("file") == 0)  # type: ignore[misc]
+            await until(lambda queue=queue: queue.depth("file") == 0)
         queue.store.close()
     assert len(list((tmp_path / "out").iterdir())) == 1
     assert keys(written(tmp_path / "out")) == made

@@ -54,7 +54,7 @@ def mock() -> Iterator[str]:
 
 def settings(servers: str, **more: object) -> Kafka:
     kafka = replace(Kafka(), enabled=True, bootstrap_servers=(servers,), linger_ms=5)
-    return replace(kafka, **more)  # type: ignore[arg-type]
+    return replace(kafka, **more)
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "snappy", "lz4", "zstd"])

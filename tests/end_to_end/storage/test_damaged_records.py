@@ -85,7 +85,7 @@ def test_of_ranges_that_are_unavailable_the_odd_one_alone_is_left_out() -> None:
     for odd in (None, {}, [], {**entries[1], "start": "x"}, {**entries[1], "end": FIRST}, "text"):
         told: list[str] = []
         raw = sound() | {b"unavailable": json.dumps([entries[0], odd, entries[2]]).encode()}
-        state = state_of(raw, set(), lambda what, _, told=told: told.append(what), lambda: MINUTES)  # type: ignore[misc]
+        state = state_of(raw, set(), lambda what, _, told=told: told.append(what), lambda: MINUTES)
         assert state.unavailable == (kept[0], kept[2])
         assert told == ["unavailable"]
 
@@ -346,7 +346,7 @@ def test_a_timeframe_is_a_number_of_any_type(value: float) -> None:
 )
 def test_what_is_no_timeframe_is_said_to_be_none(value: object) -> None:
     with pytest.raises(ValueError, match="is not a timeframe"):
-        parse_timeframe(value)  # type: ignore[arg-type]
+        parse_timeframe(value)
 
 
 def test_the_coverage_of_a_state_is_kept_as_it_was() -> None:

@@ -54,7 +54,7 @@ async def through_the_stream(
         url = f"127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
         rest = RestClient(f"http://{url}", ExchangeClock(), market=market)
         exchange = BinanceExchange(
-            rest, ArchiveClient(f"http://{url}", None, market=market), f"ws://{url}", None, market,  # type: ignore[arg-type]
+            rest, ArchiveClient(f"http://{url}", None, market=market), f"ws://{url}", None, market,
         )  # fmt: skip
         streams = exchange.streams(handlers)
         streams.assign([symbol])

@@ -233,7 +233,7 @@ log_level = "debug"
 
 def test_a_configuration_is_frozen() -> None:
     with pytest.raises(AttributeError):
-        Config().application.symbols = ("ETHUSDT",)  # type: ignore[misc]
+        Config().application.symbols = ("ETHUSDT",)
 
 
 def test_values_of_every_kind_are_taken(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_new_key_is_read_from_every_source_with_its_origin(tmp_path: Path) -> 
     path = tmp_path / "config.toml"
     path.write_text("[mail]\nport = 26\naccount = 'me'\n")
     loaded = load(path, environ={"FEEDER_MAIL__WAIT_SECONDS": "2", "FEEDER_MAIL__TOKEN": "hidden"})
-    assert loaded.config.mail == Mail(port=26, wait_seconds=2.0, account="me", token=Secret("hidden"))  # type: ignore[attr-defined]
+    assert loaded.config.mail == Mail(port=26, wait_seconds=2.0, account="me", token=Secret("hidden"))
     assert loaded.origins["mail.port"] == f"file {path}:2"
     assert loaded.origins["mail.wait_seconds"] == "environment FEEDER_MAIL__WAIT_SECONDS"
     assert 'token = "********"' in render(loaded)

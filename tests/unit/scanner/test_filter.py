@@ -29,7 +29,7 @@ def subject(name: str = "BTCUSDT", trends: str = "", now: int = 10**12, **fields
         TimeframeView(seconds, 0, 1.0, marks[mark], (102.0, 100.0), False, trend_since=now - 7_200_000)
         for seconds, mark in zip(TIMEFRAMES, trends, strict=False)
     )
-    return Subject(SymbolView(name, SymbolState.LIVE, "", 2, timeframes=frames, **fields), now)  # type: ignore[arg-type]
+    return Subject(SymbolView(name, SymbolState.LIVE, "", 2, timeframes=frames, **fields), now)
 
 
 def shown(text: str, *those: Subject) -> list[bool]:
@@ -205,7 +205,7 @@ def trend_tests(draw: st.DrawFn) -> Tree:
 
     def verdict(item: Subject) -> bool | None:
         states = {frame.timeframe: frame.trend for frame in item.view.timeframes}
-        return None if states.get(timeframe) is None else states[timeframe].lower() == word  # type: ignore[union-attr]
+        return None if states.get(timeframe) is None else states[timeframe].lower() == word
 
     return Tree(f"trend.{LABELS[timeframe]}={word}", verdict)
 

@@ -29,7 +29,7 @@ def view_of(*frames: tuple[str | None, int | None], **fields: object) -> SymbolV
         TimeframeView(seconds, 0, 1.0, trend, (), False, trend_since=since)
         for seconds, (trend, since) in zip(TIMEFRAMES, frames, strict=False)
     )
-    return SymbolView("BTCUSDT", SymbolState.LIVE, "", 2, timeframes=states, **fields)  # type: ignore[arg-type]
+    return SymbolView("BTCUSDT", SymbolState.LIVE, "", 2, timeframes=states, **fields)
 
 
 def test_alignment_counts_buy_against_sell_and_holds_since_the_last_change() -> None:

@@ -150,7 +150,7 @@ steps = st.one_of(
 def test_any_changes_are_read_back_as_they_were_made(
     tmp_path_factory: pytest.TempPathFactory,
     changes: list,
-    by_hand: bool,  # type: ignore[type-arg]
+    by_hand: bool,
 ) -> None:
     path = tmp_path_factory.mktemp("lists") / "watchlists.toml"
     if by_hand:

@@ -219,7 +219,7 @@ async def test_every_screen_covers_the_whole_terminal_without_overlap(
         await pilot.press(key)
         await settled(pilot)
         cells = np.zeros(size, dtype=int)
-        for panel, region in app.screen.plan.items():  # type: ignore[attr-defined]
+        for panel, region in app.screen.plan.items():
             assert len(panel.strips) == region.height, panel.id
             assert {cell_len(strip.text) for strip in panel.strips} == {region.width}, panel.id
             cells[region.x : region.right, region.y : region.bottom] += 1

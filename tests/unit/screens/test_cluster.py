@@ -54,7 +54,7 @@ async def test_workers_partitions_and_takeovers_are_shown() -> None:
 )
 async def test_what_is_wrong_is_shown(change: dict[str, object], expected: str) -> None:
     monitor = clustered(FakeMonitor(12))
-    monitor.cluster = replace(view(monitor), **change)  # type: ignore[arg-type]
+    monitor.cluster = replace(view(monitor), **change)
     assert expected in await shown(monitor, (80, 40))
 
 

@@ -73,10 +73,10 @@ async def test_the_palette_finds_every_action_of_the_screen_and_runs_it() -> Non
         await pilot.press("2", "colon", *"wid")
         text = "\n".join(await settled(pilot))
         assert "Wider candles" in text
-        pitch = app.screen.chart.pitch  # type: ignore[attr-defined]
+        pitch = app.screen.chart.pitch
         await pilot.press("enter")
         await settled(pilot)
-        assert app.screen.chart.pitch == pitch + 1  # type: ignore[attr-defined]
+        assert app.screen.chart.pitch == pitch + 1
         await pilot.press("colon", *"xrp", "enter")
         assert app.grid.selected == "XRPUSDT"
         await pilot.press("colon", *"e 5m", "enter")
@@ -234,7 +234,7 @@ async def test_every_binding_can_be_reached_by_its_id_from_the_palette() -> None
             assert app.current_mode == name
             wanted = {active.binding.tooltip for active in app.screen.active_bindings.values()}
             await pilot.press("colon")
-            popup = app.screen.popup  # type: ignore[attr-defined]
+            popup = app.screen.popup
             listed = {choice.text for choice in popup.shown}
             assert wanted - listed == {
                 "Search all commands, symbols, themes", "Quit, if pressed twice",

@@ -164,7 +164,7 @@ async def test_ctrl_c_says_what_the_second_one_does(quit_effect: QuitEffect, sai
 
 
 def alert(number: int, symbol: str = "BTCUSDT", **fields: object) -> AlertView:
-    return AlertView(number, NOON, "breakout", "price", symbol, f"crossed its POC, {number}", **fields)  # type: ignore[arg-type]
+    return AlertView(number, NOON, "breakout", "price", symbol, f"crossed its POC, {number}", **fields)
 
 
 def rows_of(lines: list[str]) -> list[str]:
@@ -223,7 +223,7 @@ async def test_an_alert_is_pinned_on_the_chart_at_its_minute_and_price(
         assert len(changed) == 1  # nothing of the chart is covered but one cell
         ((y, x),) = changed
         assert lines[y][x] == "!"
-        chart = app.screen.chart  # type: ignore[attr-defined]
+        chart = app.screen.chart
         assert x == chart._slots.column(int(bar["open_time"])) + lines[y].index("│") + 1
         monitor.alerts = (replace(alert(1, price=None), at=NOON),)  # in the bar in progress, without a price
         app.tick()

@@ -229,7 +229,7 @@ async def _walk(sequence: list[str | tuple[int, int] | MouseStep], glyphs: str) 
             _fits(app)
 
 
-def _fits(app) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _fits(app) -> None:  # noqa: ANN001
     """Every strip has the width of its panel, every panel lies on the screen, the right rows are in view."""
     width, height = app.size
     for panel, region in app.screen.plan.items():
@@ -248,5 +248,5 @@ def _fits(app) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
         assert sorted(tiles) == sorted(app.grid.order)
 
 
-def overview_of(app):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def overview_of(app):  # noqa: ANN001, ANN201
     return overview(app) if type(app.screen).__name__ == "OverviewScreen" else None

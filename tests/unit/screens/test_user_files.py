@@ -23,7 +23,7 @@ KNOWN = {
 
 
 def app_with(folder: Path, **settings: object) -> FeederApp:
-    chosen = UiSettings(symbol_set="braille", colors="truecolor", refresh_hz=0.01, **settings)  # type: ignore[arg-type]
+    chosen = UiSettings(symbol_set="braille", colors="truecolor", refresh_hz=0.01, **settings)
     return FeederApp(FakeMonitor(6), chosen, title="test", folder=folder)
 
 

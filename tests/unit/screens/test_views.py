@@ -49,7 +49,7 @@ async def test_every_day_has_its_value_area_in_numbers_whole_at_every_width(size
         for day in range(4)
         if (found := monitor.profile("BTCUSDT", NOON - NOON % DAY - day * DAY)) is not None
     }  # fmt: skip
-    monitor.profile = lambda symbol, day=None: profiles.get(  # type: ignore[method-assign]
+    monitor.profile = lambda symbol, day=None: profiles.get(
         0 if day is None else (NOON - NOON % DAY - day) // DAY
     )
     app = app_of(monitor)
@@ -141,7 +141,7 @@ def test_a_gateway_that_serves_the_store_is_among_the_sources() -> None:
     palette = palette_of("braille")
 
     def text_at(width: int, **changed: object) -> str:
-        shown = replace(snapshot, **changed)  # type: ignore[arg-type]
+        shown = replace(snapshot, **changed)
         return "\n".join("".join(t for t, _ in parts) for parts in source_lines(shown, width, palette, 4.0))
 
     assert "Gateway" not in text_at(120)

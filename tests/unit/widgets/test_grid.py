@@ -198,7 +198,7 @@ def test_a_second_key_orders_those_that_are_equal() -> None:
     grid = grid_of(monitor)
     grid.sort_by("align")
     grid.then_by("vol")
-    scores = [alignment(monitor.views[name]).score for name in grid.order]  # type: ignore[union-attr]
+    scores = [alignment(monitor.views[name]).score for name in grid.order]
     assert scores == sorted(scores, reverse=True)
     for score in set(scores):
         volumes = [

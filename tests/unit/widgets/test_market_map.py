@@ -20,7 +20,7 @@ GLYPH = GLYPHS["braille"]
 
 def view_of(name: str, **fields: object) -> SymbolView:
     known: dict[str, object] = {"state": SymbolState.LIVE, "reason": "", "price_decimals": 2, **fields}
-    return SymbolView(name, **known)  # type: ignore[arg-type]
+    return SymbolView(name, **known)
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_a_step_aside_reads_nothing_and_a_repair_is_seen(stored: tuple[Store, Ro
     before = windows.bars("BTCUSDT", 14_400, 40, at, until)[0]
     reads = []
     read = store.read
-    store.read = lambda *a: reads.append(a) or read(*a)  # type: ignore[method-assign,func-returns-value]
+    store.read = lambda *a: reads.append(a) or read(*a)
     windows.bars("BTCUSDT", 14_400, 40, at - 14_400_000, until)
     windows.bars("BTCUSDT", 14_400, 40, at + 14_400_000 * 5, until)
     assert reads == []
@@ -105,11 +105,11 @@ def test_memory_does_not_grow_with_the_length_of_the_history(stored: tuple[Store
         longest.append(len(rows))
         return rows
 
-    store.read = watched  # type: ignore[method-assign]
+    store.read = watched
     try:
         Windows(store, (21, 89)).bars("BTCUSDT", 14_400, 100, START + DAYS * DAY_MS, START + DAYS * DAY_MS)
     finally:
-        store.read = read  # type: ignore[method-assign]
+        store.read = read
     assert len(longest) > 3
     assert max(longest) <= 8 * 1_440
 

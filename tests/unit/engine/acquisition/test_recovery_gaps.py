@@ -43,7 +43,7 @@ async def recovering(*unavailable: Unavailable, present: Coverage = EMPTY) -> As
         raise AssertionError
 
     made = Recovery(
-        Never(), store, ingest, Journal(clock.now), exchange, deadline_seconds=20, rebuild=rebuild  # type: ignore[arg-type]
+        Never(), store, ingest, Journal(clock.now), exchange, deadline_seconds=20, rebuild=rebuild
     )  # fmt: skip
     try:
         yield made

@@ -93,7 +93,7 @@ async def test_what_cannot_be_kept_is_refused_and_changes_nothing(tmp_path: Path
             ("b", None, "", "no rule b any more"),
         ):
             with pytest.raises(RuleError, match=said):
-                await book.keep(name, table, replaces)  # type: ignore[arg-type]
+                await book.keep(name, table, replaces)
         assert [rule.name for rule in in_force(book)] == ["line"]
         for number in range(200):
             await book.keep(f"r{number}", {"kind": "gap_open"})

@@ -36,7 +36,7 @@ def expected(rows: Rows) -> float | None:
             start = (slot - 96 * day) * 15
             inside = [volume.get(start + i) for i in range(15)]
             if None not in inside:
-                sums.append(sum(inside))  # type: ignore[arg-type]
+                sums.append(sum(inside))
         return median(sums) if len(sums) >= MIN_DAYS else None
 
     slot, into = divmod(last + 1, 15)
@@ -44,7 +44,7 @@ def expected(rows: Rows) -> float | None:
     if before is None or (into and now is None):
         return None
     level = before * (15 - into) / 15 + (now * into / 15 if into and now is not None else 0.0)
-    return sum(recent) / level if level > 0 else None  # type: ignore[arg-type]
+    return sum(recent) / level if level > 0 else None
 
 
 @given(
@@ -92,7 +92,7 @@ def test_a_quarter_with_three_times_its_volume_is_three() -> None:
         found.add(candle)
         values.append(found.relative)
     assert values[-1] == 3.0
-    assert values == sorted(values)  # type: ignore[type-var]
+    assert values == sorted(values)
 
 
 def test_few_days_or_a_missing_minute_are_not_known() -> None:

@@ -52,7 +52,7 @@ def test_what_the_leader_says_arrives_through_kafkas_own_structures() -> None:
     sent = ConsumerProtocolMemberMetadata.decode(assignor.metadata(["work"]).encode())
     assert worker_of(sent) == mine
     stranger = ConsumerProtocolMemberMetadata(1, ["work"], b"")
-    found = assignor.assign(Topics(), {"m1": sent, "m2": stranger})  # type: ignore[arg-type]
+    found = assignor.assign(Topics(), {"m1": sent, "m2": stranger})
     assert found["m2"].assignment == []
     taken = ConsumerProtocolMemberAssignment.decode(found["m1"].encode())
     assert [one.partition for one in taken.partitions()] == list(range(12))
@@ -66,10 +66,10 @@ def test_the_answer_to_a_worker_is_small_however_many_there_are() -> None:
     sent = {member: assignor.metadata(["work"]) for member in members}
     for member, one in members.items():
         sent[member] = RendezvousAssignor(
-            lambda one=one: one,  # type: ignore[misc]
+            lambda one=one: one,
             "work",
             lambda _: None,
         ).metadata(["work"])
-    found = assignor.assign(Topics(), sent)  # type: ignore[arg-type]
+    found = assignor.assign(Topics(), sent)
     whole = sum(len(one.encode()) + len(sent[member].encode()) for member, one in found.items())
     assert whole < 500_000  # of the broker's 1,048,588 for the group's record

@@ -31,7 +31,7 @@ def test_every_partition_has_one_worker_and_none_has_many_more_than_the_average(
 @given(NAMES, st.integers(1, 64), st.randoms())
 def test_the_order_of_the_workers_does_not_matter(workers: list[str], partitions: int, draw: object) -> None:
     others = list(workers)
-    draw.shuffle(others)  # type: ignore[attr-defined]
+    draw.shuffle(others)
     assert assign(workers, partitions) == assign(others, partitions)
 
 

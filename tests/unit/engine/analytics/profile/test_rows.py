@@ -231,13 +231,13 @@ def test_rows_made_again_are_those_made_at_once_whatever_came_first() -> None:
     seen = set()
     for one in to_candles(rows[1_440:]):
         live.add(one)
-        seen.add(live.figures().increment)  # type: ignore[union-attr]
+        seen.add(live.figures().increment)
     assert len(seen) > 1
     assert live.before == ranges_of(rows[: 2 * 1_440])
     today = rows[2 * 1_440 :]
     whole = profile_of(today, s, ranges_of(rows[: 2 * 1_440]))
     assert whole is not None
-    assert whole.weights.tobytes() == live.profile().weights.tobytes()  # type: ignore[union-attr]
+    assert whole.weights.tobytes() == live.profile().weights.tobytes()
 
 
 # --- stated increments that do not fit -----------------------------------------------------------
