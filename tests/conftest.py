@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # How long an example takes is a matter of what else the machine does.
     settings.register_profile(
         "feeder",
-        max_examples=examples.examples(100, share=2),
+        max_examples=examples.examples(100),
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )

@@ -54,11 +54,11 @@ def walk(
     highs = np.maximum(opens, closes) + random.integers(0, spread, minutes)
     lows = np.minimum(opens, closes) - random.integers(0, spread, minutes)
     for name, values in (("open", opens), ("high", highs), ("low", lows), ("close", closes)):
-        rows[name] = [float(Decimal(int(v)).scaleb(-decimals)) for v in values]
+        rows[name] = values / 10**decimals  # of whole numbers: the float nearest to the decimal
     units = np.where(random.random(minutes) < 0.1, 0, random.lognormal(8, 1.5, minutes).astype(int))
-    rows["volume"] = [float(Decimal(int(v)).scaleb(-3)) for v in units]
+    rows["volume"] = units / 1000
     rows["trades"] = np.where(units > 0, 1 + units // 50, 0)
-    rows["taker_buy_volume"] = [float(Decimal(int(v) // 2).scaleb(-3)) for v in units]
+    rows["taker_buy_volume"] = (units // 2) / 1000
     flat = units == 0
     for name in ("open", "high", "low"):
         rows[name][flat] = rows["close"][flat]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import textual._wait
+import textual.app
+import textual.pilot
 from fake_monitor import FakeMonitor
 from rich.cells import cell_len
 from textual import events
 from textual.pilot import Pilot
 from textual.strip import Strip
+from virtual_time import VirtualTimeLoop
 
 from tui_feeder.app import ExitReason, FeederApp, UiSettings
 from tui_feeder.screens.base import FeederScreen
@@ -18,9 +22,20 @@ from tui_feeder.widgets.color_themes.themes import load_theme
 from tui_feeder.widgets.palette import GLYPHS, Palette
 from tui_feeder.widgets.panel import Panel
 
-#: The pilot looks whether the app is idle every 20 ms, twice a key; these screens are idle sooner.
-textual._wait.SLEEP_GRANULARITY = 1 / 200
-textual._wait.SLEEP_IDLE = textual._wait.SLEEP_GRANULARITY / 20
+_idle = textual._wait.wait_for_idle
+
+
+async def _wait_for_idle(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
+    """Wait until the app has nothing to do: in virtual time, until the loop has nothing else ready."""
+    if isinstance(asyncio.get_running_loop(), VirtualTimeLoop):
+        await asyncio.sleep(_IDLE_SECONDS)
+    else:
+        await _idle(min_sleep, max_sleep)
+
+
+#: Timers that are due within it fire before the app counts as idle, s.
+_IDLE_SECONDS = 0.005
+textual.pilot.wait_for_idle = textual.app.wait_for_idle = _wait_for_idle
 
 SCREENS = ("overview", "chart", "profile", "gaps", "sources", "log")
 

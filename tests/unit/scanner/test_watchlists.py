@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -146,7 +147,7 @@ steps = st.one_of(
 
 
 @given(st.lists(steps, max_size=8), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_changes_are_read_back_as_they_were_made(
     tmp_path_factory: pytest.TempPathFactory,
     changes: list,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,7 +48,7 @@ def assert_sound(values: Ints) -> None:
     assert ((taken_quote >= 0) & (taken_quote <= q)).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(symbol=SYMBOLS, day=DAYS)
 def test_every_synthetic_day_keeps_the_invariants_of_a_candle(symbol: str, day: int) -> None:
     block = MARKET.minutes(symbol, day * DAY, (day + 1) * DAY)
@@ -59,7 +60,7 @@ def test_every_synthetic_day_keeps_the_invariants_of_a_candle(symbol: str, day: 
     assert (block.values[:, [VOLUME, TAKER]] % instrument.step == 0).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(symbol=SYMBOLS, day=DAYS)
 def test_a_candle_opens_at_most_a_few_ticks_from_the_close_before_it_over_midnight_too(
     symbol: str, day: int
@@ -150,7 +151,7 @@ CANDLES = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(made=CANDLES, minute=st.integers(29_000_000, 30_000_000))
 def test_a_forming_candle_grows_into_the_closed_one(
     made: tuple[int, int, float, float, int, int, float, float], minute: int
@@ -199,7 +200,7 @@ def test_the_path_of_a_busy_minute_touches_both_extremes_before_its_end() -> Non
         assert 0.9 * candle[VOLUME] < last_update[VOLUME] < candle[VOLUME]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(symbol=SYMBOLS, start=st.integers(0, 500), minutes=st.integers(1, 500))
 def test_bars_are_what_adding_up_minute_by_minute_gives(symbol: str, start: int, minutes: int) -> None:
     begin = AS_OF // DAY * DAY + start * MINUTE
@@ -218,7 +219,7 @@ def test_bars_are_what_adding_up_minute_by_minute_gives(symbol: str, start: int,
     assert bars.times.tolist() == [key * 15 * MINUTE for key in expected]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     numbers=st.lists(st.tuples(st.integers(0, 10**15), st.integers(0, 10**6)), min_size=1, max_size=30),
     places=st.integers(0, 8),

@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from examples import examples
 from fake_monitor import INDICATORS, TIMEFRAMES, FakeMonitor, with_troubles
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,7 +53,7 @@ needed = st.builds(
 
 
 @given(st.integers(30, 240), needed)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_columns_fill_every_width_exactly_and_wider_never_shows_less(width: int, needs: ColumnNeeds) -> None:
     columns = columns_for(width, needs)
     assert sum(column.width for column in columns) == width

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from examples import examples
 from fake_monitor import FakeMonitor, with_troubles
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -57,7 +58,7 @@ def test_alignment_counts_trends() -> None:
 @pytest.mark.parametrize("colors", [True, False])
 @pytest.mark.parametrize("glyphs", ["braille", "block", "ascii"])
 @given(st.integers(30, 210), st.integers(2, 60), st.integers(0, 60), st.sampled_from(ColorBy))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 def test_rows_are_exactly_as_wide_as_the_map(
     glyphs: str, colors: bool, width: int, height: int, count: int, color_by: ColorBy
 ) -> None:
@@ -77,7 +78,7 @@ MONITOR = with_troubles(FakeMonitor(60))
 
 
 @given(st.integers(30, 200), st.integers(4, 60), st.integers(1, 60), st.data())
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_arrows_move_to_the_tile_beside_and_back(
     width: int, height: int, count: int, data: st.DataObject
 ) -> None:

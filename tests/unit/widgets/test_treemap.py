@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual.geometry import Region
@@ -15,7 +16,7 @@ weights = st.lists(st.one_of(st.just(0.0), st.floats(1e-6, 1e12)), max_size=700)
 
 
 @given(weights, st.integers(1, 220), st.integers(1, 70))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_tiles_fill_the_area_without_overlap(values: list[float], width: int, height: int) -> None:
     tiles = treemap(values, width, height)
     assert len(tiles) == min(len(values), width * height)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +46,7 @@ coverages = st.lists(spans, max_size=4).map(Coverage)
 barred = st.fixed_dictionaries({}, optional={FileKind.MONTH: coverages, FileKind.DAY: coverages})
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(coverages, st.integers(0, 60), st.integers(0, 4), barred)
 def test_a_plan_covers_exactly_what_is_missing_each_minute_once(
     missing: Coverage, days_later: int, threshold: int, without: dict[FileKind, Coverage]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import TRIED_MONTHS, fil, real_month, walk
@@ -64,7 +65,7 @@ def test_batch_gives_the_same_bits_where_the_price_stands_still() -> None:
     st.lists(st.floats(1e-8, 1e6), max_size=20),
     st.integers(1, 30),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_load_then_add_equals_add_only(past: list[float], then: list[float], period: int) -> None:
     mixed = Ema(period)
     mixed.load(np.array(past))

@@ -4,6 +4,7 @@ from statistics import median
 
 import numpy as np
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import MIDNIGHT
@@ -54,7 +55,7 @@ def expected(rows: Rows) -> float | None:
     split=st.integers(0, 30),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_it_is_the_median_of_the_days_before_however_it_was_counted(
     days: int, last: int, holes: list[tuple[int, int]], split: int, seed: int
 ) -> None:

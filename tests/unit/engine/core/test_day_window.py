@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import MIDNIGHT
@@ -19,7 +20,7 @@ def minutes(at: list[int]) -> Rows:
     return rows
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.sets(st.integers(0, 4000), min_size=1, max_size=400), st.data())
 def test_change_and_volume_are_those_of_the_last_day_however_it_was_built(
     at: set[int], data: st.DataObject

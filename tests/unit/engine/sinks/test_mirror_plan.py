@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_child import rows_of
@@ -21,7 +22,7 @@ from tui_feeder.engine.storage.store import Store
 SPAN = 3 * 1440
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     timeframe=st.sampled_from((60, 300, 3600, 14_400, 86_400)),
     arrivals=st.lists(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from profile_reference import reference_row
@@ -28,7 +29,7 @@ from tui_feeder.price_grid import PriceGrid
     st.floats(1e-8, 1e6) | st.decimals(0, 10**6, places=8).map(float).filter(bool),
     st.sampled_from((0.1, 0.25, 0.0000025, 0.01, 1.0, 1e-8, 5e-7, 0.3, 2.5, 1e-10)),
 )
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_rows_are_exact_decimals(price: float, increment: float) -> None:
     grid = PriceGrid(increment)
     row = reference_row(price, Decimal(repr(increment)))
