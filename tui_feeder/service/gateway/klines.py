@@ -66,20 +66,23 @@ class Klines:
         deadline = time.monotonic() + _CLOSE_SECONDS
         while True:
             now = self._feeder.now()
+            minute = now - now % MINUTE_MS
             first, after = self._range(query, now, start)
             if after <= first:
                 return self._nothing(query, now, start)
             if query.partial:
-                return await self._partial(query, first, after, now - now % MINUTE_MS)
+                return await self._partial(query, first, after, minute)
             key = AnswerKey(query.symbol, query.interval.name, first, after)
             kept = self._answers.get(key)
             if kept is not None and kept.version == self._series.version:
                 if kept.seen is None:
                     if after <= kept.chunks[-1].until:
                         return kept.body
-                elif kept.seen is self._feeder.forming(query.symbol):
+                elif kept.seen.open_time == minute and kept.seen is self._feeder.forming(query.symbol):
                     return kept.body
-            await self._present(query.symbol, first, min(after, now - now % MINUTE_MS))
+            # A minute is in progress, and not over, where the one before it is stored.
+            before = min(first, max(start, minute - MINUTE_MS)) if after > minute else first
+            await self._present(query.symbol, before, min(after, minute))
             version = self._series.version
             chunks = self._series.ready(query.symbol, query.interval, first, after)
             if chunks is None:
@@ -90,7 +93,7 @@ class Klines:
             candle: Candle | None = None
             if after > chunks[-1].until:
                 candle = self.minute_in_progress(query.symbol, chunks[-1].until)
-                if candle is None:  # that minute is over meanwhile, and on its way to the store
+                if candle is None or self._is_over(candle):  # meanwhile, and on its way to the store
                     await self._committed(query.symbol, chunks[-1].until, deadline)
                     continue
             answer = self._made(query, first, after, version, tuple(chunks), candle, kept)
@@ -133,6 +136,9 @@ class Klines:
                 await self._watch.changed()
         except TimeoutError:
             raise self._hole(symbol, span(minute, minute + MINUTE_MS)) from None
+
+    def _is_over(self, candle: Candle) -> bool:
+        return candle.open_time + MINUTE_MS <= self._feeder.now()
 
     def _start(self, symbol: str) -> int:
         """The first minute (ms) that is kept of a symbol."""
@@ -219,7 +225,8 @@ class Klines:
             minute = now - now % MINUTE_MS
             await self._present(symbol, minute - MINUTE_MS, minute)
             until = self._series.summary(symbol).present.end
-            if (candle := self.minute_in_progress(symbol, until)) is not None:
+            candle = self.minute_in_progress(symbol, until)
+            if candle is not None and not self._is_over(candle):
                 return candle
             await self._committed(symbol, until, deadline)
 
@@ -261,7 +268,7 @@ class Klines:
         if candle is not None and candle.open_time >= minute:
             return candle if candle.open_time == minute else None
         followed = self._feeder.followed().get(symbol)
-        if followed is None or not followed.live:
+        if followed is None or followed.reason or not followed.live:  # frames are missing, perhaps trades
             why = "" if followed is None else f": {followed.reason}"
             raise later(f"nothing is known of the minute in progress of {symbol}{why}", _USUAL_SECONDS)
         flat = self._flat.get(symbol)
