@@ -162,6 +162,8 @@ class Outcome:
     faults: int = 0
     gaps: int = 0
     published_again: int = 0  # after a kill, of what was published just before it
+    polls: int = 0  # of a client of the gateway
+    served: int = 0  # rows of bars that were over, as often as they were served
     seconds: float = 0.0
     cpu: float = 0.0
 
@@ -172,6 +174,7 @@ class Outcome:
     unequal: int = 0
     profiles: int = 0
     unhealed: int = 0
+    invented: int = 0  # rows of bars that were over and are not the exchange's, and answers of other kinds
 
     findings: list[str] = field(default_factory=list)
 
@@ -187,7 +190,7 @@ class Outcome:
     def good(self) -> bool:
         return self.minutes > 0 and not (
             self.missing or self.twice or self.unpublished or self.wrong or self.unequal or self.profiles
-            or self.unhealed
+            or self.unhealed or self.invented
         )  # fmt: skip
 
 

@@ -20,6 +20,10 @@ revision of a minute may have been published twice (after a kill, those that wer
 are counted on their own); every stored candle must be the exchange's own in every column; the newest
 message, the state of every timeframe, the last word on the minutes of every tenth day and the volume profile
 of every past day must equal those computed from scratch.
+
+Beside each engine a gateway serves its store, and a client polls it all the time, during faults and repairs:
+symbols, intervals, limits and beginnings at random. Every row of a bar that was over when it was asked for
+must be the exchange's own in every character (``invented``: how many were not).
 """
 
 from __future__ import annotations
@@ -47,6 +51,7 @@ from unittest import mock
 
 from msgspec.structs import replace
 
+from benchmarks._soak_gateway import Client
 from benchmarks._soak_messages import Collector, Outcome, PublishedMessages, Witness, judge
 from tests.support.virtual_time import VirtualTimeStore, virtual_time
 from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
@@ -110,6 +115,7 @@ class _Run:
         minutes = (self._end + _HEALING_MS - _START) // MINUTE_MS + 2 * 1_440
         self.published = PublishedMessages(self._names, _START - DAY_MS, minutes)
         self.witnesses: list[Witness] = []
+        self._client = Client(self.exchanges, self._names, given.poll_every, self.outcome)
 
     def _open(self, dialect: Dialect, coins: list[str], given: argparse.Namespace, seed: int) -> None:
         """A market, with faults of its own."""
@@ -183,27 +189,14 @@ class _Run:
 
     async def _one_run(self, path: Path, until: int, last: bool) -> Path:
         """One engine from start to stop; where the store is that the next one finds."""
-        clock = self.clock
         store = SurvivingStore(path, exchange="soak")
         outbox = store.open_outbox([Collector.name], max_mb=4096)
         collector = Collector(outbox, self.published)
         sinks: list[Sink] = [collector]
         engine = configured_engine(self.config, store, sinks)
         running = asyncio.create_task(engine.run())
-        said = clock.now()
-        while clock.now() < until:
-            await self._wait(10 * MINUTE_MS, running)
-            collector.drain()
-            if clock.now() - said >= DAY_MS:
-                said = clock.now()
-                self._say(engine)
-        if last:
-            for exchange in self.exchanges.values():
-                exchange.calm()
-            if not await self._healed(engine, collector, running):
-                gaps = [gap.view() for gap in engine.recovery.open_gaps()]
-                self.outcome.unhealed = max(1, len(gaps))
-                self.outcome.findings.append(f"not healed; gaps: {gaps[:5]}")
+        async with self._client.polling(engine, store):
+            await self._observed(engine, collector, running, until, last)
         killed = not last and self._dice.random() < 0.5
         survivor = path
         if killed:
@@ -221,6 +214,26 @@ class _Run:
         if killed:
             shutil.rmtree(path)
         return survivor
+
+    async def _observed(
+        self, engine: Engine, collector: Collector, running: asyncio.Task[None], until: int, last: bool
+    ) -> None:
+        """Take what an engine publishes until it is to end; after the last faults until it has healed."""
+        clock = self.clock
+        said = clock.now()
+        while clock.now() < until:
+            await self._wait(10 * MINUTE_MS, running)
+            collector.drain()
+            if clock.now() - said >= DAY_MS:
+                said = clock.now()
+                self._say(engine)
+        if last:
+            for exchange in self.exchanges.values():
+                exchange.calm()
+            if not await self._healed(engine, collector, running):
+                gaps = [gap.view() for gap in engine.recovery.open_gaps()]
+                self.outcome.unhealed = max(1, len(gaps))
+                self.outcome.findings.append(f"not healed; gaps: {gaps[:5]}")
 
     async def _healed(self, engine: Engine, collector: Collector, running: asyncio.Task[None]) -> bool:
         """Wait until nothing is missing and nothing under way; whether it came to that."""
@@ -319,10 +332,11 @@ _COLUMNS = (
     ("seed", "seed", 4), ("minutes", "minutes", 8), ("messages", "messages", 9),
     ("corrections", "corrections", 11), ("stops", "stops", 5), ("kills", "kills", 5),
     ("faults struck", "faults", 13), ("gaps filled", "gaps", 11),
-    ("published again", "published_again", 15),
+    ("published again", "published_again", 15), ("polls", "polls", 6), ("rows served", "served", 11),
     ("missing", "missing", 7), ("twice", "twice", 5), ("unpublished", "unpublished", 11),
     ("wrong", "wrong", 5),
     ("unequal", "unequal", 7), ("profiles", "profiles", 8), ("unhealed", "unhealed", 8),
+    ("invented", "invented", 8),
     ("seconds", "seconds", 7), ("CPU s", "cpu", 6),
 )  # fmt: skip
 
@@ -348,6 +362,9 @@ def main() -> None:
     parser.add_argument("--cadence", type=float, default=300.0, help="seconds between forming frames")
     parser.add_argument("--fault-every", type=float, default=7_200.0, help="mean seconds between faults")
     parser.add_argument("--stop-every", type=float, default=2.5, help="mean days between stops and kills")
+    parser.add_argument(
+        "--poll-every", type=float, default=120.0, help="mean seconds between a client's polls"
+    )
     parser.add_argument(
         "--clock-steps",
         type=float,

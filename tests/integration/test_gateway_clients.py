@@ -163,6 +163,19 @@ async def test_the_official_connectors(tmp_path: Path, minutes: float) -> None:
                 assert len(got["depth"]["bids"]) == 5
 
 
+async def test_jesse_imports(tmp_path: Path) -> None:
+    python = await python_of("jesse")
+    async with setting(tmp_path / "store", 12) as here:
+        got = json.loads(
+            await run(python, CLIENTS / "jesse_client.py", here.url, "BTC-USDT", 2, tmp_path / "project")
+        )
+        start = here.exchange.clock.now() // DAY_MS * DAY_MS - 12 * DAY_MS
+        assert got["first"] <= start + DAY_MS
+        assert {f"{symbol[:-4]}-USDT" for symbol in SYMBOLS} == set(got["symbols"])
+        here.compare(got["minutes"], floats(await here.rows("BTCUSDT", "1m", start)), 3_000)
+        here.compare(got["hours"], floats(await here.rows("BTCUSDT", "1h", start)), 200)
+
+
 async def test_freqtrade_downloads_and_runs(tmp_path: Path, minutes: float) -> None:
     python = await python_of("freqtrade")
     pairs = {f"{symbol[:-4]}/USDT:USDT": symbol for symbol in SYMBOLS[:3]}

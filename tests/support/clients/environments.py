@@ -15,6 +15,7 @@ PACKAGES = {
     "connector": ("binance-futures-connector==4.2.0",),
     "sdk": ("binance-sdk-derivatives-trading-usds-futures==18.1.0",),
     "freqtrade": ("freqtrade==2026.9",),
+    "jesse": ("jesse==3.5.3",),
 }
 FOLDER = Path(os.environ.get("FEEDER_TEST_CLIENTS", Path.home() / ".cache" / "feeder-tui-test-clients"))
 

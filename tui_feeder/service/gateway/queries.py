@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from tui_feeder.service.gateway.intervals import INTERVALS, Interval
-from tui_feeder.service.gateway.markets import USUAL_ROWS, ServedMarket
+from tui_feeder.service.gateway.markets import SPOT, USUAL_ROWS, ServedMarket
 from tui_feeder.service.gateway.refusals import (
+    illegal_characters,
+    invalid_combination,
     invalid_interval,
     invalid_value,
     lookup_too_big,
     missing_parameter,
+    only_utc,
     wrong_order,
 )
 
 _LONGEST_NAME = 64
 #: Digits of a number, at most.
 _DIGITS = 18
+#: Symbols that a request may list.
+_MOST_LISTED = 1_024
+#: Spot's ``timeZone`` of bars as they are built here.
+_UTC = {"0", "+0", "-0", "00", "0:00", "00:00", "+00:00", "-00:00"}
 #: No candle is later, ms.
 _LAST_MS = 1 << 47
 
@@ -74,6 +83,33 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     return int(value)
 
 
+def symbols_wanted(query: Mapping[str, str], market: ServedMarket) -> list[str] | None:
+    """The symbols that a request names by ``symbol``, of spot also by ``symbols``, a JSON list.
+
+    Args:
+        query: of the request.
+        market: that is asked.
+
+    Returns:
+        As the store knows them, each once; None where none is named.
+
+    Raises:
+        RefusalError: the list is none, or both are given.
+    """
+    stated = query.get("symbols") if market is SPOT else None
+    if stated is None:
+        return [market.known_as(mandatory(query, "symbol"))] if "symbol" in query else None
+    if "symbol" in query:
+        raise invalid_combination()
+    try:
+        names = msgspec.json.decode(stated, type=list[str])
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        raise illegal_characters("symbols") from None
+    if not 1 <= len(names) <= _MOST_LISTED:
+        raise illegal_characters("symbols")
+    return [market.known_as(name) for name in dict.fromkeys(names)]
+
+
 def klines_query(query: Mapping[str, str], symbol: str, market: ServedMarket) -> KlinesQuery:
     """The parameters of a request for the candles of ``symbol``; whether that exists is not looked at.
 
@@ -98,6 +134,8 @@ def klines_query(query: Mapping[str, str], symbol: str, market: ServedMarket) ->
         raise invalid_value("limit")
     if start is not None and end is not None and start > end:
         raise wrong_order()
+    if market is SPOT and query.get("timeZone", "0") not in _UTC:
+        raise only_utc()
     start = None if start is None else min(start, _LAST_MS)
     end = None if end is None else min(end, _LAST_MS)
     within, newest = market.newest_within_ms, False

@@ -86,6 +86,30 @@ def invalid_value(name: str) -> RefusalError:
     return RefusalError(400, -1130, f"Data sent for parameter '{name}' is not valid.")
 
 
+def only_utc() -> RefusalError:
+    """Bars of another time zone are wanted, which would be other bars."""
+    return RefusalError(
+        400, -1130, "Data sent for parameter 'timeZone' is not valid: bars are counted in UTC here."
+    )
+
+
+def invalid_combination() -> RefusalError:
+    """Parameters exclude each other."""
+    return RefusalError(400, -1128, "Combination of optional parameters invalid.")
+
+
+def illegal_characters(name: str) -> RefusalError:
+    """A parameter cannot be read.
+
+    Args:
+        name: of the parameter.
+
+    Returns:
+        What to raise.
+    """
+    return RefusalError(400, -1100, f"Illegal characters found in parameter '{name}'.")
+
+
 def wrong_order() -> RefusalError:
     """StartTime lies after endTime."""
     return RefusalError(400, -1023, "Start time is greater than end time.")

@@ -21,9 +21,9 @@ from tui_feeder.service.gateway.feeder import Feeder, FeederGoneError
 from tui_feeder.service.gateway.forwarding import Forwarding
 from tui_feeder.service.gateway.klines import Klines
 from tui_feeder.service.gateway.listing import Entry, Listing
-from tui_feeder.service.gateway.markets import SERVED_MARKETS, ServedMarket
+from tui_feeder.service.gateway.markets import SERVED_MARKETS, SPOT, ServedMarket
 from tui_feeder.service.gateway.packing import LEAST_BYTES, Packer
-from tui_feeder.service.gateway.queries import KlinesQuery, klines_query, mandatory
+from tui_feeder.service.gateway.queries import KlinesQuery, klines_query, mandatory, symbols_wanted
 from tui_feeder.service.gateway.refusals import (
     RefusalError,
     invalid_symbol,
@@ -259,7 +259,13 @@ class RestSurface:
         return b'{"serverTime":%d}' % self._feeder.now()
 
     async def _exchange_info(self, market: ServedMarket, query: Parameters) -> bytes:
-        symbols = tuple(symbol for symbol in self._feeder.followed() if market.has(symbol))
+        wanted = symbols_wanted(query, market) if market is SPOT else None
+        if wanted is None:
+            wanted = [symbol for symbol in self._feeder.followed() if market.has(symbol)]
+        else:
+            for symbol in wanted:
+                self.known(symbol)
+        symbols = tuple(wanted)
         return await asyncio.to_thread(self._listing.exchange_info, market, symbols, self._feeder.now())
 
     async def _answer_klines(self, market: ServedMarket, query: Parameters) -> bytes:
@@ -288,12 +294,13 @@ class RestSurface:
         market: ServedMarket,
         query: Parameters,
     ) -> bytes:
-        """Of the symbol that is named; of all that are live where none is, as the exchange answers."""
+        """Of the symbols that are named; of all that are live where none is, as the exchange answers."""
         self._series.look()
-        if "symbol" in query:
-            symbol = market.known_as(mandatory(query, "symbol"))
-            found = await answer(market, symbol, self.known(symbol))
-            return b"[%b]" % found if market.counts_contracts else found
+        wanted = symbols_wanted(query, market)
+        if wanted is not None:
+            named = [await answer(market, symbol, self.known(symbol)) for symbol in wanted]
+            is_list = market.counts_contracts or "symbol" not in query
+            return b"[" + b",".join(named) + b"]" if is_list else named[0]
         found_all = []
         for symbol, followed in self._feeder.followed().items():
             if market.has(symbol) and followed.live:

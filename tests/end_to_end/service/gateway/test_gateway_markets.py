@@ -91,6 +91,25 @@ async def test_a_market_is_not_seen_under_the_paths_of_another(
         assert listed["rateLimits"] == whole["rateLimits"]
 
 
+async def test_spot_is_asked_for_lists_of_symbols_and_for_bars_of_utc_alone(tmp_path: Path) -> None:
+    async with served(tmp_path, SPOT, "BTCUSDT") as (_, gateway):
+        tickers = "/api/v3/ticker/price?symbols="
+        status, body, _ = await gateway.get(f'{tickers}["BTCUSDT"]')
+        assert (status, [one["symbol"] for one in json.loads(body)]) == (200, ["BTCUSDT"])
+        for path, code in (
+            (f'{tickers}["BTCUSDT","NONE"]', -1121), (f"{tickers}BTCUSDT", -1100), (f"{tickers}[]", -1100),
+            (f'{tickers}["BTCUSDT"]&symbol=BTCUSDT', -1128), (f"{tickers}[1]", -1100),
+            ("/api/v3/exchangeInfo?symbol=NONE", -1121),
+            ("/api/v3/klines?symbol=BTCUSDT&interval=1d&limit=1&timeZone=8", -1130),
+        ):  # fmt: skip
+            status, body, _ = await gateway.get(path)
+            assert (status, json.loads(body)["code"]) == (400, code), path
+        status, body, _ = await gateway.get('/api/v3/exchangeInfo?symbols=["BTCUSDT"]')
+        assert (status, [one["symbol"] for one in json.loads(body)["symbols"]]) == (200, ["BTCUSDT"])
+        path = "/api/v3/klines?symbol=BTCUSDT&interval=1h&limit=1&timeZone=0"
+        assert (await gateway.get(path))[0] == 200
+
+
 @pytest.mark.parametrize(("dialect", "symbol"), MARKETS)
 async def test_tickers_add_up_the_last_day(tmp_path: Path, dialect: Dialect, symbol: str) -> None:
     async with served(tmp_path, dialect, symbol) as (_, gateway):
