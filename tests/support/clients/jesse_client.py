@@ -1,4 +1,4 @@
-"""jesse: its own import driver with another address; prints what it reads. Runs in an environment of its own."""
+"""jesse: its import driver with another address; prints what it reads. In an environment of its own."""
 
 from __future__ import annotations
 

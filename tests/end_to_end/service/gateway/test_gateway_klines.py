@@ -216,7 +216,7 @@ async def test_a_minute_that_has_just_ended_is_waited_for(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("query", ["interval=1m&limit=1", "interval=5m&limit=1", "interval=1h&limit=2"])
 async def test_what_was_last_seen_of_a_minute_that_is_over_is_no_row(tmp_path: Path, query: str) -> None:
-    """Frames stop in the middle of a minute: once it is over, its last state is neither it nor the next one."""
+    """Frames stop inside a minute: once it is over, its last state is neither it nor the next one."""
     async with (
         exchange_at() as exchange,
         gateway_of(exchange, tmp_path, {BTC: (NOON - DAY_MS, NOON)}) as gateway,
@@ -227,8 +227,8 @@ async def test_what_was_last_seen_of_a_minute_that_is_over_is_no_row(tmp_path: P
         reason = "no frame from stream 1 for 42 s; closed by REST"
         gateway.feeder.symbols[BTC] = FollowedSymbol(BTC, False, NOON - DAY_MS, reason)
         gateway.feeder.clock = SimulatedClock(NOON + MINUTE_MS + 12_000, 1e-6)
-        for path in (path, f"/fapi/v1/ticker/price?symbol={BTC}"):
-            status, body, headers = await gateway.get(path)
+        for asked in (path, f"/fapi/v1/ticker/price?symbol={BTC}"):
+            status, body, headers = await gateway.get(asked)
             assert (status, "Retry-After" in headers) == (503, True), body
             assert "minute 12:00 is being recovered" in json.loads(body)["msg"]
         gateway.commit(exchange.market, BTC, NOON, NOON + MINUTE_MS)
