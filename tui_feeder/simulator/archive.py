@@ -6,21 +6,25 @@ import asyncio
 import hashlib
 import re
 from collections import Counter, OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from tui_feeder.simulator import digits
+from tui_feeder.simulator import digits, trade_forms
 from tui_feeder.simulator.archive_faults import Reshaping, reshape, reshapings, wrong_checksum
 from tui_feeder.simulator.clock import Clock
 from tui_feeder.simulator.dialect import USDM, Dialect
 from tui_feeder.simulator.fault_wire import send_half, trickle
 from tui_feeder.simulator.faults import Faults
 from tui_feeder.simulator.listing import midnight, next_month
-from tui_feeder.simulator.market import HOUR, INTERVALS, MINUTE, Market, aggregate
-from tui_feeder.simulator.packing import pack
+from tui_feeder.simulator.market import DAY, HOUR, INTERVALS, MINUTE, Market, aggregate
+from tui_feeder.simulator.packing import pack, pack_parts
+from tui_feeder.simulator.trade_faults import OF_ROWS, changed
+from tui_feeder.simulator.trade_faults import wrongs as row_wrongs
+from tui_feeder.simulator.trades import Trades
 
 #: Time of day at which files appear, after midnight UTC: 08:35.
 PUBLISHED_AT = 8 * HOUR + 35 * MINUTE
@@ -28,13 +32,19 @@ HEADER = (
     b"open_time,open,high,low,close,volume,close_time,quote_volume,count,"
     b"taker_buy_volume,taker_buy_quote_volume,ignore\n"
 )
+#: Name of the folder of trades, and what stands for the interval in their files' names.
+AGG_TRADES = "aggTrades"
 #: Bytes of zips kept.
 MOST_KEPT = 96 * 1024 * 1024
 _MS_DIGITS = 13
 
-_PATH = re.compile(
-    r"(?P<cycle>monthly|daily)/klines/(?P<symbol>[^/]+)/(?P<interval>[^/]+)/"
-    r"(?P=symbol)-(?P=interval)-(?P<period>\d{4}-\d{2}(?:-\d{2})?)\.zip(?P<checksum>\.CHECKSUM)?"
+_PERIOD = r"(?P<period>\d{4}-\d{2}(?:-\d{2})?)\.zip(?P<checksum>\.CHECKSUM)?"
+_CANDLES = re.compile(
+    r"(?P<cycle>monthly|daily)/klines/(?P<symbol>[^/]+)/(?P<interval>[^/]+)/(?P=symbol)-(?P=interval)-"
+    + _PERIOD
+)
+_TRADES = re.compile(
+    r"(?P<cycle>monthly|daily)/(?P<interval>aggTrades)/(?P<symbol>[^/]+)/(?P=symbol)-aggTrades-" + _PERIOD
 )
 
 
@@ -68,7 +78,7 @@ class _File:
     """A file that is or will be in the archive."""
 
     symbol: str
-    interval: str
+    interval: str  # or "aggTrades"
     period: str
     begin: date
     end: date  # exclusive
@@ -77,6 +87,10 @@ class _File:
     @property
     def monthly(self) -> bool:
         return len(self.period) == 7
+
+    @property
+    def of_trades(self) -> bool:
+        return self.interval == AGG_TRADES
 
     @property
     def stem(self) -> str:
@@ -99,6 +113,7 @@ class Archive:
 
     Args:
         market: what was traded.
+        trades: its aggregate trades.
         clock: exchange time.
         requests: counts requests as "archive:monthly", "archive:daily", "archive:checksum" and "archive:404".
         faults: what is to go wrong.
@@ -106,12 +121,19 @@ class Archive:
     """
 
     def __init__(
-        self, market: Market, clock: Clock, requests: Counter[str], faults: Faults, dialect: Dialect = USDM
+        self,
+        market: Market,
+        trades: Trades,
+        clock: Clock,
+        requests: Counter[str],
+        faults: Faults,
+        dialect: Dialect = USDM,
     ) -> None:
         self._dialect = dialect
         self.log: list[str] = []
         self._faults = faults
         self._market = market
+        self._trades = trades
         self._clock = clock
         self._requests = requests
         self._zips: OrderedDict[_Key, _Zip] = OrderedDict()
@@ -130,9 +152,9 @@ class Archive:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         path = request.match_info["path"]
-        match = _PATH.fullmatch(path)
+        match = _CANDLES.fullmatch(path) or _TRADES.fullmatch(path)
         file = self._file(match) if match else None
-        if match is None or file is None or self._clock.now() < file.published:
+        if match is None or file is None or self._clock.now() < file.published + self._late(file, path):
             return self._missing(request)
         wants_checksum = match["checksum"] is not None
         wrongs: tuple[Reshaping, ...] = ()
@@ -141,7 +163,12 @@ class Archive:
                 return _refusal(403, "AccessDenied", "Access Denied", request.path)
             if self._faults.strike("missing-file", file.symbol, path):
                 return self._missing(request)
-            wrongs = reshapings(self._faults, file.symbol, path, count=not wants_checksum)
+            wrongs = reshapings(
+                self._faults, file.symbol, path, count=not wants_checksum, trades=file.of_trades
+            )
+            if file.of_trades:
+                place = f"archive {path}"
+                wrongs += row_wrongs(self._faults, file.symbol, place, count=not wants_checksum)
         found = await self._zip((file, wrongs))
         body = None if found is None else found.checksum if wants_checksum else found.body
         if body is not None and wants_checksum and self._faults:
@@ -161,6 +188,11 @@ class Archive:
         kind = "binary/octet-stream" if wants_checksum else "application/zip"
         answer = web.Response(body=body, headers=headers, content_type=kind)
         return answer if wants_checksum or not self._faults else await self._transfer(request, answer, file)
+
+    def _late(self, file: _File, path: str) -> int:
+        """How much later than usual (ms) the file is published."""
+        late = self._faults.strike("late-archive", file.symbol, path) if self._faults else None
+        return 0 if late is None else round(late.number("hours") * HOUR)
 
     def _checksum(self, body: bytes, file: _File, path: str) -> bytes | None:
         """The checksum as the faults leave it; None if it is not there."""
@@ -186,7 +218,7 @@ class Archive:
         symbol, interval, period = match["symbol"], match["interval"], match["period"]
         if (
             symbol not in self._market.instruments
-            or interval not in INTERVALS
+            or not (interval in INTERVALS or (interval == AGG_TRADES and self._dialect.trades))
             or monthly != (len(period) == 7)
         ):
             return None
@@ -213,8 +245,13 @@ class Archive:
         task = asyncio.current_task()
         try:
             if wrongs:
-                right = await self._zip((file, ()))
-                made = right and await asyncio.to_thread(_reshaped, right, file, wrongs)
+                of_rows = tuple(wrong for wrong in wrongs if wrong.name in OF_ROWS)
+                of_bytes = tuple(wrong for wrong in wrongs if wrong.name not in OF_ROWS)
+                if of_bytes:
+                    right = await self._zip((file, of_rows))
+                    made = right and await asyncio.to_thread(_reshaped, right, file, of_bytes)
+                else:
+                    made = await asyncio.to_thread(self._make, file, of_rows)
             else:
                 made = await asyncio.to_thread(self._make, file)
             if made is not None and self._making.get(key) is task:
@@ -227,7 +264,9 @@ class Archive:
             if self._making.get(key) is task:
                 del self._making[key]
 
-    def _make(self, file: _File) -> _Zip | None:
+    def _make(self, file: _File, wrongs: tuple[Reshaping, ...] = ()) -> _Zip | None:
+        if file.of_trades:
+            return self._make_trades(file, wrongs)
         if file.interval == "1m" and file.monthly:
             original = self._market.archive_month(file.symbol, file.period)
             if original is not None:
@@ -248,6 +287,27 @@ class Archive:
         body = pack((f"{file.stem}.csv", header + lines))
         return _signed(body, file)
 
+    def _make_trades(self, file: _File, wrongs: tuple[Reshaping, ...]) -> _Zip | None:
+        instrument = self._market.instruments[file.symbol]
+        headed, fine = self._dialect.header_since, self._dialect.microseconds_since
+        microseconds = fine is not None and file.begin >= fine
+        empty = True
+
+        def parts() -> Iterator[bytes]:
+            nonlocal empty
+            if headed is not None and file.begin >= headed:
+                yield trade_forms.HEADER
+            for moment in range(midnight(file.begin), midnight(file.end), DAY):
+                for rows in self._trades.day(file.symbol, moment // DAY):
+                    empty = empty and not len(rows.ids)
+                    shown = changed(rows, wrongs)
+                    yield trade_forms.archive_lines(
+                        shown, instrument, self._dialect, microseconds=microseconds
+                    )
+
+        body = pack_parts(f"{file.stem}.csv", parts(), large=file.monthly)
+        return None if empty else _signed(body, file)
+
 
 def _in_microseconds(lines: bytes) -> bytes:
     """Lines of a file with their times in microseconds; those that are so already stay."""
@@ -267,7 +327,7 @@ def _signed(body: bytes, file: _File) -> _Zip:
 
 def _reshaped(right: _Zip, file: _File, wrongs: tuple[Reshaping, ...]) -> _Zip:
     """The file made wrong; it has a checksum if the right one has, of the right one if a fault is on."""
-    made = _signed(reshape(right.body, file.stem, wrongs, monthly=file.monthly), file)
+    made = _signed(reshape(right.body, file.stem, wrongs, monthly=file.monthly, trades=file.of_trades), file)
     unsigned = any(not dict(wrong.parameters).get("signed", True) for wrong in wrongs)
     return replace(made, checksum=right.checksum) if unsigned or right.checksum is None else made
 

@@ -23,6 +23,8 @@ _LONG_HEADER = (
     b"open_time,open,high,low,close,volume,close_time,quote_asset_volume,number_of_trades,"
     b"taker_buy_base_asset_volume,taker_buy_quote_asset_volume,ignore"
 )
+#: Place of the time in a row of trades.
+_TRADE_TIME = 5
 _WEB_PAGE = b"<html><head><title>Service unavailable</title></head><body>Try again later.</body></html>\n"
 _MEBIBYTE = 1 << 20
 
@@ -35,31 +37,39 @@ class Reshaping(NamedTuple):
 
 
 class Csv:
-    """The text of an archive file: its header or None, its rows, and the span it is of."""
+    """The text of an archive file: its header or None, its rows, the span it is of, where times stand."""
 
-    def __init__(self, text: bytes, *, monthly: bool) -> None:
+    def __init__(self, text: bytes, *, monthly: bool, trades: bool = False) -> None:
         lines = text.splitlines()
         has_header = bool(lines) and not lines[0][:1].isdigit()
         self.header: bytes | None = lines[0] if has_header else None
         self.rows = lines[1:] if has_header else lines
         self.monthly = monthly
         self.line_end = b"\n"
+        self.time_fields = (_TRADE_TIME,) if trades else (0, 6)
 
     def text(self) -> bytes:
         """The file again."""
         lines = self.rows if self.header is None else [self.header, *self.rows]
         return self.line_end.join([*lines, b""])
 
+    def time(self, row: bytes) -> int:
+        """Reads when a row's candle begins, or its trade was.
 
-def _open_time(row: bytes) -> int:
-    return int(row.partition(b",")[0])
+        Args:
+            row: a line of the file.
+
+        Returns:
+            The time, ms.
+        """
+        return int(row.split(b",", self.time_fields[0] + 1)[self.time_fields[0]])
 
 
 def _zero_rows(csv: Csv, given: Mapping[str, Value]) -> None:
     first = int(given["minute"])
     after = first + int(given["minutes"])
     for place, row in enumerate(csv.rows):
-        moment = _open_time(row)
+        moment = csv.time(row)
         if not first <= moment % DAY // MINUTE < after:
             continue
         if csv.monthly and not _on_day(moment, int(given["day"])):
@@ -78,11 +88,11 @@ def _on_day(moment: int, day_of_month: int) -> bool:
 def _missing_rows(csv: Csv, given: Mapping[str, Value]) -> None:
     if csv.monthly:
         day = int(given["day"])
-        csv.rows = [row for row in csv.rows if not _on_day(_open_time(row), day)]
+        csv.rows = [row for row in csv.rows if not _on_day(csv.time(row), day)]
         return
     first = int(given["minute"])
     after = first + int(given["minutes"])
-    csv.rows = [row for row in csv.rows if not first <= _open_time(row) % DAY // MINUTE < after]
+    csv.rows = [row for row in csv.rows if not first <= csv.time(row) % DAY // MINUTE < after]
 
 
 def _duplicate_rows(csv: Csv, given: Mapping[str, Value]) -> None:
@@ -97,8 +107,8 @@ def _unsorted_rows(csv: Csv, given: Mapping[str, Value]) -> None:
 def _microseconds(csv: Csv, given: Mapping[str, Value]) -> None:
     for place, row in enumerate(csv.rows):
         fields = row.split(b",")
-        fields[0] += b"000"
-        fields[6] += b"999"
+        for field, end in zip(csv.time_fields, (b"000", b"999"), strict=False):
+            fields[field] += end
         csv.rows[place] = b",".join(fields)
 
 
@@ -125,12 +135,16 @@ _TEXT: Mapping[str, Callable[[Csv, Mapping[str, Value]], None]] = {
     "csv-no-header": _no_header,
     "csv-crlf": _crlf,
 }
+#: What makes no sense for trades: their rows have no candles to be zero, and no longer header is known.
+_OF_CANDLES = ("zero-rows", "csv-long-header")
 _ZIP = ("two-members", "zip-path", "zip-bomb", "corrupt-zip")
 #: Faults in the bytes of a zip.
 RESHAPED = (*_TEXT, *_ZIP)
 
 
-def reshapings(faults: Faults, symbol: str, path: str, *, count: bool) -> tuple[Reshaping, ...]:
+def reshapings(
+    faults: Faults, symbol: str, path: str, *, count: bool, trades: bool = False
+) -> tuple[Reshaping, ...]:
     """Lists what the active faults do to the bytes of a file.
 
     Args:
@@ -138,6 +152,7 @@ def reshapings(faults: Faults, symbol: str, path: str, *, count: bool) -> tuple[
         symbol: the symbol the file belongs to.
         path: path of the file below the archive's root.
         count: whether to count each one as a strike.
+        trades: whether it is a file of trades and not of candles.
 
     Returns:
         The changes, in the order in which they are applied.
@@ -146,11 +161,13 @@ def reshapings(faults: Faults, symbol: str, path: str, *, count: bool) -> tuple[
     return tuple(
         Reshaping(name, tuple(fault.parameters.items()))
         for name in RESHAPED
-        if (fault := ask(name, symbol, path)) is not None
+        if not (trades and name in _OF_CANDLES) and (fault := ask(name, symbol, path)) is not None
     )
 
 
-def reshape(body: bytes, stem: str, wanted: tuple[Reshaping, ...], *, monthly: bool) -> bytes:
+def reshape(
+    body: bytes, stem: str, wanted: tuple[Reshaping, ...], *, monthly: bool, trades: bool = False
+) -> bytes:
     """Applies faults to a valid zip.
 
     Args:
@@ -158,13 +175,14 @@ def reshape(body: bytes, stem: str, wanted: tuple[Reshaping, ...], *, monthly: b
         stem: name of the file without its extension.
         wanted: the changes to apply.
         monthly: whether the file covers a month rather than a day.
+        trades: whether it is a file of trades and not of candles.
 
     Returns:
         The bytes to serve.
     """
     with zipfile.ZipFile(io.BytesIO(body)) as packed:
         text = packed.read(packed.namelist()[0])
-    csv = Csv(text, monthly=monthly)
+    csv = Csv(text, monthly=monthly, trades=trades)
     how = {name: dict(parameters) for name, parameters in wanted}
     for name, given in how.items():
         if name in _TEXT:

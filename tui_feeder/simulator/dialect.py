@@ -50,6 +50,10 @@ class Dialect:
     """First day of archive files with a header row; None: never."""
     microseconds_since: date | None = None
     """First day of archive files in microseconds."""
+    trades: bool = False
+    """Whether it shows aggregate trades."""
+    trades_weight: int = 20
+    """Request weight of aggTrades."""
     counts_contracts: bool = False
     """Whether volumes are contracts, and quote volumes base coins."""
 
@@ -58,7 +62,7 @@ _HEADER_SINCE = date(2022, 5, 1)
 
 USDM = Dialect(
     "usdm", "exchange", "/fapi/v1", "/data/futures/um", ("/market",), ("/public", "/private", ""),
-    header_since=_HEADER_SINCE,
+    header_since=_HEADER_SINCE, trades=True,
 )  # fmt: skip
 SPOT = Dialect(
     "spot",
@@ -78,6 +82,8 @@ SPOT = Dialect(
     pushes_untraded=True,
     omits_outages=True,
     microseconds_since=date(2025, 1, 1),
+    trades=True,
+    trades_weight=4,
 )
 COINM = Dialect(
     "coinm", "exchange.coinm", "/dapi/v1", "/data/futures/cm", ("",), ("/market", "/public", "/private"),

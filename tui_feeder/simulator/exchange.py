@@ -26,6 +26,7 @@ from tui_feeder.simulator.market import Market
 from tui_feeder.simulator.rest import Rest
 from tui_feeder.simulator.stream import CADENCE, Streams
 from tui_feeder.simulator.tape import Tape
+from tui_feeder.simulator.trades import Trades
 from tui_feeder.web_server import serving_http
 
 #: Real seconds at least between checks which faults end and begin.
@@ -91,9 +92,10 @@ class Exchange:
         )
         self.market: Market = halted
         self._tape = Tape(halted)
-        self.rest = Rest(self._tape, seen, self.requests, self.faults, dialect, ledger)
-        self.streams = Streams(self._tape, seen, self.requests, self.faults, cadence, dialect)
-        self.archive = Archive(halted, seen, self.requests, self.faults, dialect)
+        self._trades = Trades(halted, self._tape)
+        self.rest = Rest(self._tape, self._trades, seen, self.requests, self.faults, dialect, ledger)
+        self.streams = Streams(self._tape, self._trades, seen, self.requests, self.faults, cadence, dialect)
+        self.archive = Archive(halted, self._trades, seen, self.requests, self.faults, dialect)
         self._control = FaultControl(self.faults, clock)
         self._drawn = None
         if random_faults is not None:
@@ -183,6 +185,7 @@ class Exchange:
 
     def _market_changed(self, since: int) -> None:
         self._tape.forget(since)
+        self._trades.forget(since)
         self.archive.forget()
 
     @web.middleware

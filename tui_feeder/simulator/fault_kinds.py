@@ -50,7 +50,7 @@ _STREAM = (
         "ack-without-data",
         "new subscriptions are acknowledged and stay empty for as long as their connection lives",
     ),
-    Kind("silence", "no kline frames; pings and control messages go on"),
+    Kind("silence", "no frames of candles and trades; pings and control messages go on"),
     Kind(
         "server-shutdown",
         "connections opened before it get notice that they will end, and then end",
@@ -113,6 +113,38 @@ _STREAM = (
         "a minute is closed twice, with other values the one time; REST has the right ones",
         {"wrong": Parameter("first", "which of them is wrong", ("first", "last"))},
         drawn=False,  # if the right one is lost too, it never heals
+    ),
+)
+
+# Not drawn at random: who follows trades switches them on, and whose candles alone are followed sees nothing.
+_TRADES = (
+    Kind(
+        "missing-trades",
+        "aggregate trades are absent, and their ids with them: in stream, rest or archive by the target",
+        {"share": Parameter(0.05, "of the rows")},
+        target=True,
+        drawn=False,
+    ),
+    Kind(
+        "zero-trade",
+        "a row of an aggregate trade has price and quantity zero, and its id counts",
+        {
+            "every": Parameter(1.0, "minutes from one to the next"),
+            "shown": Parameter(True, "else the id is used and there is no row"),
+        },
+        drawn=False,
+    ),
+    Kind(
+        "insurance-fills",
+        "aggregate trades lack what candles count: fills of the insurance fund and of deleveraging",
+        {"share": Parameter(0.02, "of the rows that lack about half")},
+        drawn=False,
+    ),
+    Kind(
+        "straddling-trades",
+        "the last trade that a candle counts bears a time in the next minute",
+        {"ms": Parameter(2.0, "after the end of the minute")},
+        drawn=False,
     ),
 )
 
@@ -269,6 +301,13 @@ _ARCHIVE = (
         target=True,
     ),
     Kind("cut-file", "the transfer breaks off in the middle", target=True),
+    Kind(
+        "late-archive",
+        "files appear later than they usually do",
+        {"hours": Parameter(24.0, "later")},
+        target=True,
+        drawn=False,
+    ),
 )
 
 _MARKET = (
@@ -298,5 +337,5 @@ _MARKET = (
 
 #: Every kind of fault by name.
 KINDS: Mapping[str, Kind] = MappingProxyType(
-    {kind.name: kind for kind in (*_LINK, *_STREAM, *_REST, *_ARCHIVE, *_MARKET)}
+    {kind.name: kind for kind in (*_LINK, *_STREAM, *_TRADES, *_REST, *_ARCHIVE, *_MARKET)}
 )

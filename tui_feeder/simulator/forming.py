@@ -83,13 +83,13 @@ class FormingMinute:
         """When the first trade shows, ms after the minute's beginning; None in a minute without one."""
         if not self.candle[TRADES]:
             return None
-        count = self._count
+        count = self.count
         return int(np.argmax(count > 0) if count[-1] else SLOTS) * SLOT
 
     @cached_property
     def states(self) -> Ints:
         """Matrix (241, 9): the candle after each slot, zeros before the first trade, complete at the end."""
-        count = self._count
+        count = self.count
         states = np.zeros((SLOTS + 1, COLUMNS), np.int64)
         states[-1] = self.candle
         if count[-1] == 0:
@@ -115,8 +115,8 @@ class FormingMinute:
         return states
 
     @cached_property
-    def _count(self) -> Ints:
-        """Trades so far, per slot."""
+    def count(self) -> Ints:
+        """Trades so far, per slot: shape (240,)."""
         trades = self.candle[TRADES]
         dice = noise.uniform(self._key, _COUNT_DICE)
         pace = 0.08 + dice[:-1] ** 3

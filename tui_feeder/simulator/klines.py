@@ -38,14 +38,16 @@ class Frame:
         body: the event as JSON.
         minute_end: exclusive end (ms) of the minute it is of.
         closed: whether it is a closing frame.
+        trade: whether it is an aggregate trade and not a candle.
         held_back: whether it goes out later than it should, by a fault.
     """
 
-    def __init__(self, name: str, body: bytes, minute_end: int, *, closed: bool) -> None:
+    def __init__(self, name: str, body: bytes, minute_end: int, *, closed: bool, trade: bool = False) -> None:
         self._name = name
         self.body = body
         self.minute_end = minute_end
         self.closed = closed
+        self.trade = trade
         self.held_back = False
 
     def changed(self, body: bytes) -> Frame:
@@ -57,7 +59,7 @@ class Frame:
         Returns:
             The copy.
         """
-        other = Frame(self._name, body, self.minute_end, closed=self.closed)
+        other = Frame(self._name, body, self.minute_end, closed=self.closed, trade=self.trade)
         other.held_back = self.held_back
         return other
 

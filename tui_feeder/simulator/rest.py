@@ -1,4 +1,4 @@
-"""The REST interface: ping, time, exchangeInfo, klines, with the limits, weights, headers and errors."""
+"""The REST interface: ping, time, exchangeInfo, klines, aggTrades; limits, weights, headers and errors."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from tui_feeder.simulator.other_markets import entry_of
 from tui_feeder.simulator.public_calls import PublicCalls, depth_weight
 from tui_feeder.simulator.rest_faults import RestFaults
 from tui_feeder.simulator.tape import Tape
+from tui_feeder.simulator.trade_calls import TradeCalls, TradeQuery
+from tui_feeder.simulator.trades import Trades
 
 _DEFAULT_LIMIT = 500
 #: Requests for klines that are kept.
@@ -48,6 +50,7 @@ class Rest:
 
     Args:
         tape: what can be seen of the market.
+        trades: its aggregate trades.
         clock: exchange time.
         requests: counts every request by its last path segment.
         faults: what is to go wrong.
@@ -58,6 +61,7 @@ class Rest:
     def __init__(
         self,
         tape: Tape,
+        trades: Trades,
         clock: SkewedClock,
         requests: Counter[str],
         faults: Faults,
@@ -74,6 +78,7 @@ class Rest:
         self._faults = faults
         self._wrongs = RestFaults(faults, clock)
         self._calls = PublicCalls(tape, clock)
+        self._trades = TradeCalls(trades, clock, faults, dialect)
         self._listing: list[dict[str, Any]] | None = None
 
     def routes(self) -> list[web.RouteDef]:
@@ -85,6 +90,8 @@ class Rest:
             web.get(f"{base}/exchangeInfo", self._guarded("exchangeInfo", self._exchange_info)),
             web.get(f"{base}/klines", self._guarded("klines", self._klines)),
         ]
+        if self._dialect.trades:
+            routes.append(web.get(f"{base}/aggTrades", self._guarded("aggTrades", self._agg_trades)))
         if self._dialect.name != USDM.name:
             return [*routes, web.get(f"{base}/{{path:.*}}", self._guarded("unknown", self._unknown))]
         return [
@@ -109,6 +116,8 @@ class Rest:
                 weight = self._dialect.klines_weight(_limit_of(request.query))
             elif name == "exchangeInfo":
                 weight = self._dialect.listing_weight
+            elif name == "aggTrades":
+                weight = self._dialect.trades_weight
             elif name == "depth":
                 weight = depth_weight(request.query)
             address = request.remote or "unknown"
@@ -210,6 +219,15 @@ class Rest:
 
     async def _open_interest(self, query: Mapping[str, str]) -> bytes:
         return self._calls.open_interest(self._instrument(query))
+
+    async def _agg_trades(self, query: Mapping[str, str]) -> bytes:
+        instrument = self._instrument(query)
+        names = ("fromId", "startTime", "endTime", "limit")
+        asked = TradeQuery(*(_number(query, name) for name in names))
+        found = await asyncio.to_thread(self._trades.rows, instrument, asked)
+        if isinstance(found, tuple):
+            raise Refusal(*found)
+        return found
 
     async def _klines(self, query: Mapping[str, str]) -> bytes:
         symbol = _mandatory(query, "symbol")

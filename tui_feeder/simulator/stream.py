@@ -1,7 +1,7 @@
-"""The WebSocket server: connections, their control messages and limits, and the broadcast of kline frames.
+"""The WebSocket server: connections, their control messages and limits, and the broadcast of frames.
 
-Kline streams live under ``/market`` alone. The addresses of before April 2026 and those of other traffic
-accept a connection, acknowledge a subscription, and never send a kline.
+Streams of klines and aggregate trades live under ``/market`` alone. The addresses of before April 2026 and
+those of other traffic accept a connection, acknowledge a subscription, and never send either.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from tui_feeder.simulator.connection import Connection
 from tui_feeder.simulator.dialect import USDM, Dialect
 from tui_feeder.simulator.faults import Fault, Faults
 from tui_feeder.simulator.klines import KlineStream, stream_of, text_frame
-from tui_feeder.simulator.market import DAY, MINUTE
+from tui_feeder.simulator.market import DAY, MINUTE, Instrument
 from tui_feeder.simulator.stream_faults import FrameFaults
 from tui_feeder.simulator.tape import Tape
+from tui_feeder.simulator.trade_stream import TradeStream, symbol_of
+from tui_feeder.simulator.trades import Trades
 
 #: Streams on one connection, as enforced until 2025 and announced since.
 MOST_STREAMS = 200
@@ -49,6 +51,7 @@ class Streams:
 
     Args:
         tape: what can be seen of the market.
+        trades: its aggregate trades.
         clock: exchange time.
         requests: counts connections ("stream:market", "stream:dead") and frames ("frames").
         faults: what is to go wrong.
@@ -59,6 +62,7 @@ class Streams:
     def __init__(
         self,
         tape: Tape,
+        trades: Trades,
         clock: Clock,
         requests: Counter[str],
         faults: Faults,
@@ -68,11 +72,12 @@ class Streams:
         self._dialect = dialect
         self.connections: set[Connection] = set()
         self._tape = tape
+        self._trades = trades
         self._clock = clock
         self._requests = requests
         self._symbols = {s.lower(): i for s, i in tape.market.instruments.items()}
         self._listeners: dict[str, set[Connection]] = {}
-        self._klines: dict[str, KlineStream] = {}
+        self._streams: dict[str, KlineStream | TradeStream] = {}
         self._stream_numbers: dict[str, int] = {}
         self._attempts: dict[str, deque[int]] = {}
         self._broadcast: asyncio.Task[None] | None = None
@@ -233,20 +238,25 @@ class Streams:
     def _subscribe(self, connection: Connection, names: Iterable[str], *, live: bool) -> None:
         for name in names:
             connection.names[name] = None
-            stream = stream_of(name)
-            if not live or stream is None or stream[0] not in self._symbols:
+            symbol, interval = stream_of(name) or (symbol_of(name) or "", None)
+            instrument = self._symbols.get(symbol)
+            if not live or instrument is None or (interval is None and not self._dialect.trades):
                 continue  # acknowledged like any other name; nothing will ever come of it
-            if self._faults and self._faults.strike("ack-without-data", self._symbols[stream[0]].symbol):
+            if self._faults and self._faults.strike("ack-without-data", instrument.symbol):
                 continue
             self._listeners.setdefault(name, set()).add(connection)
-            if name not in self._klines:
-                instrument = self._symbols[stream[0]]
-                self._klines[name] = KlineStream(
-                    self._tape, instrument, stream[1], self._clock.now(),
-                    untraded=self._dialect.pushes_untraded,
-                )  # fmt: skip
+            if name not in self._streams:
+                self._streams[name] = self._stream(instrument, interval)
                 self._stream_numbers[name] = len(self._stream_numbers)
                 self._subscribed.set()
+
+    def _stream(self, instrument: Instrument, interval: str | None) -> KlineStream | TradeStream:
+        """The candles of an interval, or without one the trades."""
+        now = self._clock.now()
+        if interval is None:
+            return TradeStream(self._trades, instrument, now, self._faults, self._dialect)
+        untraded = self._dialect.pushes_untraded
+        return KlineStream(self._tape, instrument, interval, now, untraded=untraded)
 
     def _unsubscribe(self, connection: Connection, names: Iterable[str]) -> None:
         for name in names:
@@ -256,7 +266,7 @@ class Streams:
                 continue
             listeners.discard(connection)
             if not listeners:
-                del self._listeners[name], self._klines[name]
+                del self._listeners[name], self._streams[name]
                 self._stream_numbers.pop(name)
                 self._wrongs.forget(name)
 
@@ -282,7 +292,7 @@ class Streams:
         regular = self._clock.now() + self._cadence
         while True:
             now = self._clock.now()
-            coming = [stream.closes_at() for stream in self._klines.values()]
+            coming = [stream.closes_at() for stream in self._streams.values()]
             due = min([regular, *coming, *self._wrongs.due()])
             due += -due % _TOGETHER
             self._subscribed.clear()
@@ -301,7 +311,7 @@ class Streams:
         if self._faults:
             self._trouble_connections(now)
         wrongs = self._wrongs if self._wrongs.busy else None
-        for name, stream in self._klines.items():
+        for name, stream in self._streams.items():
             if turns > 1 and self._stream_numbers[name] % turns != turn:
                 continue
             frames = stream.due(now, forming=forming)

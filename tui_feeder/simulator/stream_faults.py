@@ -1,4 +1,4 @@
-"""Kline frames that are lost, late, doubled, out of order, wrong, or no events at all."""
+"""Frames that are lost, late, doubled, out of order, wrong, or no events at all."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class FrameFaults:
             if wrong is not None and (frame.closed or not wrong.flag("closes")):
                 faults.count(wrong)
                 frame = self._spoiled_frame(frame, wrong)
-            if not frame.closed and faults.strike("early-close", symbol):
+            if not frame.closed and not frame.trade and faults.strike("early-close", symbol):
                 frame = _with_values(frame, {"x": True})
             closes = frame.closed and not frame.held_back
             if closes and (twice := faults.strike("two-closes", symbol)):
@@ -125,7 +125,11 @@ class FrameFaults:
     def _spoiled_frame(self, frame: Frame, fault: Fault) -> Frame:
         event = orjson.loads(frame.body)
         only = fault.text("only")
-        _spoil(event["k"], _SPOILS[self._spoiled % len(_SPOILS)] if only == "all" else only)
+        how = _SPOILS[self._spoiled % len(_SPOILS)] if only == "all" else only
+        if frame.trade:
+            _spoil_trade(event, how)
+        else:
+            _spoil(event["k"], how)
         self._spoiled += 1
         return frame.changed(orjson.dumps(event))
 
@@ -167,6 +171,19 @@ def _spoil(kline: dict[str, Any], how: str) -> None:
     else:
         kline["t"] += HOUR
         kline["T"] += HOUR
+
+
+def _spoil_trade(event: dict[str, Any], how: str) -> None:
+    if how == "nan":
+        event["p"] = "NaN"
+    elif how == "negative-volume":
+        event["q"] = f"-{event['q']}"
+    elif how == "future":
+        event["T"] += HOUR
+    elif how == "interval":
+        event["m"] = "no"
+    else:
+        event["l"] = event["f"] - 1
 
 
 class Junk:

@@ -233,7 +233,9 @@ def _make_day(character: _Character, day: int) -> Ints:
     single = trades == 1
     opened = np.where(single, close, opened)
     high = np.where(trades <= 2, np.maximum(opened, close), high)
-    low = np.where(trades <= 2, np.minimum(opened, close), low)
+    # Three trades touch open, close and one extreme more.
+    one_wick = (trades <= 2) | ((trades == 3) & (high > np.maximum(opened, close)))
+    low = np.where(one_wick, np.minimum(opened, close), low)
 
     return _fill(instrument, rng, traded, previous, opened, high, low, close, lots, trades)
 
@@ -258,6 +260,7 @@ def _fill(
     lean = np.divide(close - opened, span, out=np.zeros(_PER_DAY), where=span > 0)
     share = np.clip(0.5 + 0.18 * lean + 0.1 * rng.standard_normal(_PER_DAY), 0, 1)
     volume = lots * step
+    share = np.where(trades == 1, np.rint(share), share)
     taken = np.rint(share * lots).astype(np.int64) * step
     quote = volume * (low * tick) + np.rint(place * (span * tick) * volume).astype(np.int64)
 

@@ -56,14 +56,22 @@ class Tape:
         found = None
         if len(block.times):
             tick = self.market.instruments[symbol].tick
-            found = FormingMinute(open_time, block.values[0], tick, self._key(symbol))
+            found = FormingMinute(open_time, block.values[0], tick, self.key(symbol))
         self._forming[place] = found
         if len(self._forming) > self._most_forming:
             with contextlib.suppress(KeyError):  # another thread was quicker
                 self._forming.popitem(last=False)
         return found
 
-    def _key(self, symbol: str) -> int:
+    def key(self, symbol: str) -> int:
+        """Gives what makes a symbol's paths its own.
+
+        Args:
+            symbol: a listed symbol.
+
+        Returns:
+            A key of random numbers.
+        """
         key = self._keys.get(symbol)
         if key is None:
             key = self._keys[symbol] = noise.key_of("path", symbol)
@@ -97,7 +105,7 @@ class Tape:
         first = None if following is None else following.first_trade
         if first is None:
             return end - 1 + FORCED_CLOSE
-        key = self._key(symbol)
+        key = self.key(symbol)
         delay = float(noise.uniform(key ^ 0x5EED, np.array([open_time // MINUTE]))[0])
         late = max(SOONEST_CLOSE + 600 * delay, first + SLOT * delay)
         return end - 1 + min(FORCED_CLOSE, int(late))

@@ -183,7 +183,8 @@ async def test_months_before_may_2022_have_no_header() -> None:
         "daily/klines/BTCUSDT/1m/BTCUSDT-1m-2026-02-31.zip",
         "daily/klines/BTCUSDT/1m/BTCUSDT-1m-2026-02.zip",
         "monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2026-02-01.zip",
-        "monthly/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2026-02.zip",
+        "monthly/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2026-02-01.zip",
+        "daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2026-03-10.zip",
     ],
 )
 async def test_what_is_not_in_the_archive_is_404(bucket: Bucket, path: str) -> None:

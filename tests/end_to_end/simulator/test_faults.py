@@ -273,6 +273,11 @@ def test_random_faults_are_of_every_kind_that_heals_and_all_end() -> None:
         "two-closes",
         "odd-listing",
         "short-listing",
+        "missing-trades",
+        "zero-trade",
+        "insurance-fills",
+        "straddling-trades",
+        "late-archive",
     }
     assert all(d.fault.duration is not None and 5 <= d.fault.duration <= 900 for d in drawn)
     begins = [d.begins for d in drawn]

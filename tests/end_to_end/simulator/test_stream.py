@@ -197,7 +197,7 @@ async def test_unknown_names_are_acknowledged_and_nothing_comes_of_them() -> Non
         "nosuchusdt@kline_1m",
         "btcusdt@kline_7m",
         "BTCUSDT@kline_1m",
-        "btcusdt@aggTrade",
+        "btcusdt@bookTicker",
         "srmusdt@kline_1m",
     ]
     async with exchange_at(600) as exchange, connect(f"{exchange.stream_url}/market/ws") as socket:
