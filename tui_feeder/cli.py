@@ -24,6 +24,7 @@ from tui_feeder.commands.gateway import gateway
 from tui_feeder.commands.info import info
 from tui_feeder.commands.keys import keys
 from tui_feeder.commands.profiles import profiles_app
+from tui_feeder.commands.proof import proof_app
 from tui_feeder.commands.replay import replay
 from tui_feeder.commands.serve import serve
 from tui_feeder.commands.simulate import simulate
@@ -58,6 +59,7 @@ for command in (
 app.add_typer(config_app, name="config")
 app.add_typer(sinks_app, name="sinks")
 app.add_typer(profiles_app, name="profiles")
+app.add_typer(proof_app, name="proof")
 app.add_typer(cluster_app, name="cluster")
 
 

@@ -103,6 +103,7 @@ class Reading:
     store: Store
     journal: Journal
     history: History
+    workers: ThreadPoolExecutor
 
     async def fill(self, missing: Coverage, symbol: str = LTC) -> FillResult:
         filled = await self.history.fill(symbol, missing, FillProgress(missing.minutes))
@@ -131,10 +132,11 @@ async def reading(
     threshold: int = 1,
     timeout: float = 2.0,
     archive_url: str = "",
+    market: traded.Market | None = None,
 ) -> AsyncIterator[Reading]:
     """Everything there is to read history, and nothing else."""
     hand = HandClock(now)
-    market = synthetic_market(symbols, as_of_ms=NOON)
+    market = market or synthetic_market(symbols, as_of_ms=NOON)
     workers = ThreadPoolExecutor(2)
     async with Exchange(market, hand) as exchange:
         clock = LeapClock(hand)
@@ -145,7 +147,7 @@ async def reading(
         source = BinanceExchange(rest, archive, exchange.stream_url)
         history = History(source, store, journal, workers, monthly_threshold_months=threshold)
         try:
-            yield Reading(exchange, hand, clock, rest, archive, source, store, journal, history)
+            yield Reading(exchange, hand, clock, rest, archive, source, store, journal, history, workers)
         finally:
             await source.close()
             await asyncio.to_thread(store.close)

@@ -34,7 +34,14 @@ def unmet_requirements(config: Config) -> list[Requirement]:
     Returns:
         Everything that is not as needed.
     """
-    return [*_kafka(config), *_database(config), *_files(config), *_folders(config), *_program(config)]
+    return [
+        *_kafka(config),
+        *_database(config),
+        *_files(config),
+        *_proof(config),
+        *_folders(config),
+        *_program(config),
+    ]
 
 
 def _kafka(config: Config) -> Iterator[Requirement]:
@@ -69,6 +76,16 @@ def _files(config: Config) -> Iterator[Requirement]:
         yield from _folder("file.path", config.file.path)
 
 
+def _proof(config: Config) -> Iterator[Requirement]:
+    if not config.proof.enabled:
+        return
+    yield from _packages("proof.enabled", "cryptography", "pip install 'feeder-tui[proof]'")
+    yield from _folder("proof.folder", config.proof.folder)
+    if config.proof.key_file is not None and not os.access(config.proof.key_file, os.R_OK):
+        text = f"names {config.proof.key_file}, which cannot be read"
+        yield Requirement("proof.key_file", text, "make one with: feeder-tui proof keygen FILE", True)
+
+
 def _folders(config: Config) -> Iterator[Requirement]:
     yield from _folder("application.storage_path", config.application.storage_path)
     if config.service.log_file is not None:
@@ -83,12 +100,14 @@ def _program(config: Config) -> Iterator[Requirement]:
         )
 
 
-def _packages(key: str, package: str) -> Iterator[Requirement]:
+def _packages(
+    key: str, package: str, hint: str = "install feeder-tui again, with all it depends on"
+) -> Iterator[Requirement]:
     try:
         importlib.import_module(package)
     except ImportError as error:
         text = f"needs the package {package}, which cannot be imported ({error})"
-        yield Requirement(key, text, "install feeder-tui again, with all it depends on", True)
+        yield Requirement(key, text, hint, True)
 
 
 def _tls_files(files: dict[str, Path | None]) -> Iterator[Requirement]:

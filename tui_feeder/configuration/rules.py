@@ -134,6 +134,7 @@ def contradictions(config: Config) -> list[Finding]:
         *_trend(config),
         *_alerts(config),
         *_gateway(config),
+        *_proof(config),
         *(
             finding
             for name, rule in config.alerts.rules.items()
@@ -294,6 +295,14 @@ def _gateway(config: Config) -> Iterator[Finding]:
         yield Finding(
             ("gateway.enabled", "service.socket"), "needs the feeder's socket",
             'use socket = "auto", or a path',
+        )  # fmt: skip
+
+
+def _proof(config: Config) -> Iterator[Finding]:
+    if config.proof.enabled and config.proof.key_file is None:
+        yield Finding(
+            ("proof.enabled", "proof.key_file"), "needs a key to sign with",
+            "make one with: feeder-tui proof keygen FILE",
         )  # fmt: skip
 
 

@@ -41,6 +41,7 @@ from tui_feeder.engine.derived.profile_builder import ProfileBuilder
 from tui_feeder.engine.exchanges.base import Exchange, StreamHandlers, Streams, StreamSocket
 from tui_feeder.engine.health import SymbolHealth, feeder_health
 from tui_feeder.engine.minute_log import MinuteLog
+from tui_feeder.engine.proof.sealing import Sealing
 from tui_feeder.engine.sinks import DirectSink, Sink, StoreSink, sink_lags
 from tui_feeder.engine.start_checks import check_store_age, check_symbols
 from tui_feeder.engine.storage.store import Store
@@ -174,6 +175,7 @@ class Engine:
             self.phases_changed,
         )
         self.stream_history = StreamHistory(lambda: self.streams.sockets)
+        self.sealing: Sealing | None = None
         self.health = SymbolHealth(self.tracked, self.ingest, self.clock, self.journal, self._socket_of)
         exchange.on_reached = self._rest_reached
         exchange.on_unusable = partial(self.journal.unusable, "unusable_rest_rows")
@@ -219,6 +221,18 @@ class Engine:
             await self._stop()
 
     async def _start(self) -> None:
+        if self.config.proof.enabled:  # a key that cannot be used shall not be found out tomorrow
+            self.sealing = Sealing(
+                self.config.proof,
+                self.store,
+                self.exchange,
+                self.history,
+                self.journal,
+                self.workers,
+                self.tracked,
+                self._rebuild,
+                concurrency=self.config.exchange.archive_concurrency,
+            )
         subscriptions = self.subscriptions
         await subscriptions.connect()
         symbols = subscriptions.chosen()
@@ -246,6 +260,8 @@ class Engine:
         self.supervisor.start("checkpoints", self.checkpoints.run)
         self.supervisor.start("stored days", self.stored_day_check.run)
         self.supervisor.start("store files", self.stored_day_check.watch_files)
+        if self.sealing is not None:
+            self.supervisor.start("proof", self.sealing.run)
         self.supervisor.start("alerts", partial(self.alerts.watch, self._feeder_health))
         for output in self.alerts.outputs:
             self.supervisor.start(f"alert {output.name}", output.run)
@@ -326,6 +342,8 @@ class Engine:
         self.alerts.keep(last=True)
         await self.alerts.hand_over((deadline - time.monotonic()) / 2)
         await self.supervisor.stop()
+        if self.sealing is not None:
+            self.sealing.close()
         loop = asyncio.get_running_loop()
         for sink in self.sinks:
             await loop.run_in_executor(None, sink.close, max(0.1, deadline - time.monotonic()))

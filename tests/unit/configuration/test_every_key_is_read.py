@@ -35,6 +35,7 @@ READ_AS = {
     "alerts": (r"alerts|settings|stated", "*"),
     "service": (r"service|settings", "*"),
     "gateway": (r"gateway|settings", "*"),
+    "proof": (r"proof|config", "*"),
 }
 
 

@@ -17,6 +17,7 @@ from tui_feeder.configuration.sections.file import File
 from tui_feeder.configuration.sections.gateway import Gateway
 from tui_feeder.configuration.sections.kafka import Kafka, KafkaSecurity
 from tui_feeder.configuration.sections.postgres_mirror import Database
+from tui_feeder.configuration.sections.proof import Proof
 from tui_feeder.configuration.sections.service import Service
 from tui_feeder.configuration.sections.technical_analysis import TechnicalAnalysis
 from tui_feeder.configuration.sections.ui import Ui
@@ -35,6 +36,7 @@ __all__ = [
     "Gateway",
     "Kafka",
     "KafkaSecurity",
+    "Proof",
     "Reprocessing",
     "Service",
     "TechnicalAnalysis",
@@ -52,6 +54,7 @@ class Config(Struct, frozen=True):
     cluster: Cluster = Cluster()
     database: Database = Database()
     file: File = File()
+    proof: Proof = Proof()
     volume_profile: VolumeProfile = VolumeProfile()
     exchange: Exchange = Exchange()
     ui: Ui = Ui()

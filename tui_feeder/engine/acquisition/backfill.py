@@ -17,6 +17,7 @@ from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import (
     DAY_MS,
     MINUTE_MS,
+    MINUTES_PER_DAY,
     SECOND_MS,
     Rows,
     Source,
@@ -33,6 +34,7 @@ from tui_feeder.engine.exchanges.base import (
     Refusal,
     RestError,
 )
+from tui_feeder.engine.storage.rest_reads import RestRead
 from tui_feeder.engine.storage.store import FileRecord, Store, Written
 
 _REST_TRIES = 3
@@ -255,7 +257,10 @@ class History:
             self._journal.count("archive_files_replaced")
             name = found.path.rpartition("/")[2]
             self._journal.note("warning", f"{name} is another file than the one read before", symbol)
-        self._store.set_file(found.path, FileRecord(found.etag, found.sha256, found.size, self._now()))
+        record = FileRecord(
+            found.etag, found.sha256, found.size, self._now(), found.checksum, found.last_modified
+        )
+        self._store.set_file(found.path, record)
 
     async def _confirm_zero_volume(
         self, symbol: str, rows: Rows, doubted: Coverage, tracker: FillProgress, done: FillResult
@@ -316,6 +321,24 @@ class History:
                 replaced[symbol] = min(done.changed)
         return replaced
 
+    async def compare_day(self, symbol: str, day: int) -> FillResult:
+        """Reads the archive of a day whose minutes are stored already: what it has otherwise replaces them.
+
+        Args:
+            symbol: the symbol.
+            day: midnight, ms.
+
+        Returns:
+            What was fetched; nothing where there is no usable file.
+        """
+        done, tracker = FillResult(), FillProgress(MINUTES_PER_DAY)
+        file = File(day, day + DAY_MS, FileKind.DAY)
+        async with self._in_memory:
+            unsure = await self._read_file(symbol, file, tracker, done)
+        if unsure is not None:
+            await self._confirm_zero_volume(symbol, *unsure, tracker, done)
+        return done
+
     async def confirm(self, symbol: str, minutes: Coverage) -> FillResult:
         """Reads minutes again by REST that were read too soon after their end, and certifies them.
 
@@ -357,7 +380,8 @@ class History:
             kept = self.quarantine.sound_rows(symbol, rows, Source.REST)
             traded = Coverage.of_times(kept["open_time"][kept["volume"] > 0])
             archive_rejected = traded.intersect(doubted)
-            await self._store_rows(symbol, kept, Source.REST, sure, tracker, done, archive_rejected)
+            read = RestRead(start, end, asked)
+            await self._store_rows(symbol, kept, Source.REST, sure, tracker, done, archive_rejected, read)
             done.unconfirmed = done.unconfirmed.union(Coverage.of_times(kept["open_time"]).subtract(sure))
             absent = page.subtract(Coverage.of_times(kept["open_time"]))
             if absent:
@@ -401,8 +425,11 @@ class History:
         tracker: FillProgress,
         done: FillResult,
         archive_rejected: Coverage = EMPTY,
+        read: RestRead | None = None,
     ) -> None:
-        put = self._store.put(symbol, rows, source, certify=certify, reject_archives=archive_rejected)
+        put = self._store.put(
+            symbol, rows, source, certify=certify, reject_archives=archive_rejected, read=read
+        )
         written: Written = await asyncio.wrap_future(put)
         if written.conflicts:
             self._journal.count("source_conflicts", written.conflicts)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-from tui_feeder.engine.core.candle import Source
+from tui_feeder.engine.core.candle import DAY_MS, Source
 
 
 class FileKind(Enum):
@@ -35,3 +36,20 @@ class File:
         if not checked:
             return Source.ARCHIVE_UNCHECKED
         return Source.ARCHIVE_MONTH if self.kind is FileKind.MONTH else Source.ARCHIVE_DAY
+
+
+def file_of(day: int, kind: FileKind) -> File:
+    """Finds the file that should hold a day.
+
+    Args:
+        day: midnight, ms.
+        kind: of the file.
+
+    Returns:
+        The file of the day, or of its calendar month.
+    """
+    if kind is FileKind.DAY:
+        return File(day, day + DAY_MS, kind)
+    first = datetime.fromtimestamp(day / 1000, UTC).replace(day=1)
+    following = (first + timedelta(days=31)).replace(day=1)
+    return File(int(first.timestamp()) * 1000, int(following.timestamp()) * 1000, kind)

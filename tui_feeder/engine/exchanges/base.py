@@ -173,6 +173,8 @@ class ArchiveRows:
     etag: str  # as the archive states it, "" if it does not
     size: int  # bytes downloaded
     note: str  # what was odd about it, "" when nothing
+    checksum: str = ""  # the line of its ``.CHECKSUM`` as read, "" where there is none
+    last_modified: str = ""  # as the archive states it, "" if it does not
 
 
 class ArchiveError(ExchangeFailure):
@@ -309,6 +311,10 @@ class MarketFacts:
     """When (exchange ms) a file can be expected; earlier requests find nothing. None: there is no archive."""
     omits_minutes: bool = False
     """Whether the exchange has no candle at all of some minutes, for good, as of those of an outage."""
+    name: str = ""
+    """What signed days call the market."""
+    archive_path: Callable[[File, str], str] | None = None
+    """Where the archive has a file of a symbol: :attr:`ArchiveRows.path`."""
 
 
 class Exchange(Protocol):

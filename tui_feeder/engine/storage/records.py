@@ -38,6 +38,8 @@ class FileRecord(msgspec.Struct, frozen=True):
     sha256: str
     size: int
     read_at: int
+    checksum: str = ""  # the line of its ``.CHECKSUM`` as read; "" without one, or before this was kept
+    last_modified: str = ""  # as the archive stated it
 
 
 class UnusableRecords:

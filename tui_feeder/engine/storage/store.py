@@ -45,6 +45,7 @@ from tui_feeder.engine.storage.outbox_format import (
 )
 from tui_feeder.engine.storage.outbox_write import OutboxWrite
 from tui_feeder.engine.storage.records import FileRecord, Quarantined
+from tui_feeder.engine.storage.rest_reads import RestRead
 from tui_feeder.engine.storage.store_reader import StoreReader
 from tui_feeder.engine.storage.store_write import Write, Written
 from tui_feeder.engine.storage.stored_states import SymbolSummary
@@ -236,6 +237,7 @@ class Store(StoreReader):
         *,
         certify: Coverage = EMPTY,
         reject_archives: Coverage = EMPTY,
+        read: RestRead | None = None,
     ) -> Future[Written]:
         """Stores many closed minutes.
 
@@ -248,11 +250,18 @@ class Store(StoreReader):
             certify: minutes to certify; one that ``rows`` lacks is not certified, though it may be stored.
             reject_archives: minutes about which archives are wrong: no archive replaces those of ``rows``
                 later.
+            read: of REST: the window that was read, and when; the newest of a symbol are kept.
 
         Returns:
             What was written, when committed.
         """
-        return self._submit(lambda write: write.put(symbol, rows, source, certify, reject_archives))
+
+        def job(write: Write) -> Written:
+            if read is not None:
+                write.add_rest_read(symbol, read)
+            return write.put(symbol, rows, source, certify, reject_archives)
+
+        return self._submit(job)
 
     def set_omitted(self, symbol: str, minutes: Coverage) -> Future[None]:
         """Records minutes of which the exchange has no candle, for good.

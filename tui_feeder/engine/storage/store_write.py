@@ -21,6 +21,7 @@ from tui_feeder.engine.storage.day_blocks import DayBlocks, merge, prefix_of, wi
 from tui_feeder.engine.storage.environment import Environment
 from tui_feeder.engine.storage.inheritance import Inheritance, InheritedDay, check_of, inherited_key
 from tui_feeder.engine.storage.outbox import Outbox, OutgoingMessage
+from tui_feeder.engine.storage.rest_reads import REST_READS, RestRead, decode_rest_reads, with_rest_read
 from tui_feeder.engine.storage.symbol_state import STORED_AS, SymbolState, intervals, number
 
 
@@ -153,6 +154,16 @@ class Write:
         if source == Source.REST:
             self.mark_unconfirmed(symbol, times.subtract(certify))
         return written
+
+    def add_rest_read(self, symbol: str, read: RestRead) -> None:
+        """Notes that minutes were read by REST.
+
+        Args:
+            symbol: the symbol.
+            read: which, and when.
+        """
+        reads = decode_rest_reads(self._states.get(self.txn, prefix_of(symbol) + REST_READS))
+        self.save(symbol, REST_READS, with_rest_read(reads, read))
 
     def _add(self, symbol: str, candles: list[Candle], source: Source) -> Written | None:
         """New minutes of the live day into its tail; None, and nothing done, where they are not that."""

@@ -16,6 +16,7 @@ from tui_feeder.engine.storage.day_blocks import DayBlocks, prefix_of
 from tui_feeder.engine.storage.environment import Environment
 from tui_feeder.engine.storage.inheritance import InheritedDay, inherited_key
 from tui_feeder.engine.storage.records import UnusableRecords
+from tui_feeder.engine.storage.rest_reads import REST_READS, RestRead, decode_rest_reads
 from tui_feeder.engine.storage.symbol_state import (
     NAMES,
     SUMMARY_NAMES,
@@ -366,6 +367,21 @@ class StoredStates:
             state = self._state(symbol)
             return SymbolSummary(state.present, state.edition, state.listed, state.unconfirmed, state.omitted)
         return SymbolSummary(*found)
+
+    def rest_reads(self, symbol: str) -> tuple[RestRead, ...]:
+        """Lists windows of minutes that were read by REST.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            In the order they were read; the newest are kept.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        with self._environment.reading() as txn:
+            return decode_rest_reads(self._environment.state.get(txn, prefix_of(symbol) + REST_READS))
 
     def corrections(self, symbol: str) -> tuple[Correction, ...]:
         """Lists the minutes that were corrected after later ones were stored.

@@ -39,7 +39,8 @@ def _is_settings(path: Path) -> bool:
 
 def _outside() -> Iterator[Path]:
     for path in modules():
-        if not path.relative_to(PACKAGE).as_posix().startswith(_MAY_KNOW):
+        # What checks signed days stands alone: it reads Binance's files, and imports nothing that knows them.
+        if not path.relative_to(PACKAGE).as_posix().startswith((*_MAY_KNOW, "verify_proof.py")):
             yield path
 
 

@@ -21,10 +21,13 @@ from tui_feeder.engine.exchanges.binance import kline_csv
 from tui_feeder.engine.exchanges.binance.archive_layout import archive_path
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.usdm import USDM
+from tui_feeder.safe_text import printable
 
 MAX_ZIP = 32 << 20
 MAX_UNPACKED = 64 << 20
 _TRIES = 3
+#: Characters of a header or checksum that are kept.
+_KEPT = 200
 #: A download that trickles would hold its slot for ever: it may take so many times the patience with one
 #: that stands still. With 10 s that is 8 KB/s for a month of the busiest symbol.
 _WHOLE_TIMEOUTS = 30
@@ -34,6 +37,7 @@ _WHOLE_TIMEOUTS = 30
 class _Body:
     content: bytes
     etag: str
+    last_modified: str
 
 
 class ArchiveClient:
@@ -123,7 +127,8 @@ class ArchiveClient:
                 note = "" if wanted else f"{name} has no checksum: usable, not certified"
                 return ArchiveRows(
                     path, parsed.rows, parsed.refused, wanted is not None, digest,
-                    zipped.etag, len(zipped.content), note,
+                    zipped.etag[:_KEPT], len(zipped.content), note,
+                    _line_of(stated), zipped.last_modified[:_KEPT],
                 )  # fmt: skip
         raise AssertionError("unreachable")
 
@@ -148,7 +153,8 @@ class ArchiveClient:
                         self.bytes += len(chunk)
                         if len(body) > bound:
                             raise ArchiveError(f"{name} is larger than {bound >> 10} KiB")
-                return _Body(bytes(body), answer.headers.get("ETag", ""))
+                stated = answer.headers.get
+                return _Body(bytes(body), stated("ETag", ""), stated("Last-Modified", ""))
             except aiohttp.ServerTimeoutError as error:  # it stood still
                 if attempt == _TRIES:
                     why = reason_of(TimeoutError("no answer in time"), self._proxy)
@@ -161,6 +167,11 @@ class ArchiveClient:
                     raise ArchiveError(f"{name}{reason_of(error, self._proxy)}, {_TRIES} tries") from error
                 await asyncio.sleep(0.2 * 2**attempt)
         return None
+
+
+def _line_of(checksum: _Body | None) -> str:
+    """What a ``.CHECKSUM`` states, as far as it is text."""
+    return printable(checksum.content[:_KEPT].decode(errors="replace").rstrip("\r\n")) if checksum else ""
 
 
 def _digest_of(checksum: bytes) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -27,6 +28,18 @@ def archive_path(folder: str, file: File, symbol: str) -> str:
     kind, stamp = ("monthly", "%Y-%m") if file.kind is FileKind.MONTH else ("daily", "%Y-%m-%d")
     name = quote(f"{symbol}-1m-{start:{stamp}}", safe="")
     return f"/data/{folder}/{kind}/klines/{quote(symbol, safe='')}/1m/{name}.zip"
+
+
+def path_in(folder: str) -> Callable[[File, str], str]:
+    """Makes what finds the path of a file by the name that its symbol has here.
+
+    Args:
+        folder: of the market, below ``/data``.
+
+    Returns:
+        See :attr:`~tui_feeder.engine.exchanges.base.MarketFacts.archive_path`.
+    """
+    return lambda file, symbol: archive_path(folder, file, symbol.rpartition(":")[2])
 
 
 def published(file: File) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.exchanges.binance.archive_layout import path_in
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 
@@ -18,6 +19,7 @@ COINM: Market = replace(
     USDM,
     name="coinm",
     prefix="coinm:",
+    facts=replace(USDM.facts, name="coinm", archive_path=path_in("futures/cm")),
     probe_symbol="coinm:BTCUSD_PERP",
     time_path="/dapi/v1/time",
     candles_path="/dapi/v1/klines",

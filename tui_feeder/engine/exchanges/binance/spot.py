@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui_feeder.engine.core.candle import SECOND_MS
 from tui_feeder.engine.exchanges.base import MarketFacts
-from tui_feeder.engine.exchanges.binance.archive_layout import published
+from tui_feeder.engine.exchanges.binance.archive_layout import path_in, published
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.rest_limits import SPOT_LIMITS
 from tui_feeder.engine.exchanges.binance.usdm import INTERVALS
@@ -21,6 +21,8 @@ SPOT = Market(
         final_ms=15 * SECOND_MS,
         archive_published=published,
         omits_minutes=True,
+        name="spot",
+        archive_path=path_in("spot"),
     ),
     probe_symbol="spot:BTCUSDT",
     intervals=INTERVALS,

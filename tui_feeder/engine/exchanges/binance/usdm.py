@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui_feeder.engine.core.candle import SECOND_MS
 from tui_feeder.engine.exchanges.base import MarketFacts
-from tui_feeder.engine.exchanges.binance.archive_layout import published
+from tui_feeder.engine.exchanges.binance.archive_layout import path_in, published
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.rest_limits import FUTURES_LIMITS
 
@@ -25,6 +25,8 @@ USDM = Market(
         settle_ms=2_500,
         final_ms=15 * SECOND_MS,
         archive_published=published,
+        name="usdm",
+        archive_path=path_in("futures/um"),
     ),
     probe_symbol="BTCUSDT",
     intervals=INTERVALS,

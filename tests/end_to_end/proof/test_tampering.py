@@ -1,0 +1,456 @@
+"""Whatever is changed in store, leaf, head, zip or signature is named, with day, minute and field."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+from signed_days import AVAX, FIL, SignedDays, correct_a_minute, sign_days
+
+from tui_feeder import verify_proof
+from tui_feeder.commands import proof_run
+from tui_feeder.config import load
+from tui_feeder.engine.core.candle import MINUTE_MS, Source
+from tui_feeder.engine.proof.canonical import FIELDS
+from tui_feeder.engine.proof.signing import make_key
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.time_format import parse_time
+
+DAY = "2026-02-02"
+COLUMNS = dict(zip(FIELDS[1:], (1, 2, 3, 4, 5, 7, 8, 9, 10), strict=True))
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> SignedDays:
+    """Four days of two symbols, and a correction as the fifth head."""
+    home = tmp_path_factory.mktemp("signed")
+    return sign_days(home, (AVAX, FIL), "2026-02-01", "2026-02-05", correct_a_minute)
+
+
+@pytest.fixture
+def days(untouched: SignedDays, tmp_path: Path) -> SignedDays:
+    shutil.copytree(untouched.home, tmp_path / "copy", ignore=shutil.ignore_patterns("store"))
+    return SignedDays(tmp_path / "copy")
+
+
+def verify(days: SignedDays, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, str]:
+    code = verify_proof.main([str(days.proof), "--archive", str(days.archive), *more])
+    return code, capsys.readouterr().out
+
+
+# --- what is changed -----------------------------------------------------------------------------
+
+
+def replaced(file: Path, pattern: str, by: Callable[[re.Match[str]], str] | str, count: int = 1) -> None:
+    """Changes one place of a text; it must be there."""
+    text = file.read_bytes().decode()
+    changed, found = re.subn(pattern, by, text, count=count)
+    assert found == count, (file, pattern)
+    assert changed != text
+    file.write_bytes(changed.encode())
+
+
+def other_digit(match: re.Match[str]) -> str:
+    """The same text with its last digit changed."""
+    text = match[0]
+    digit = text[-1]
+    return text[:-1] + ("7" if digit != "7" else "8")
+
+
+def rezipped(days: SignedDays, change: Callable[[list[str]], list[str]], *, checksum: bool = False) -> None:
+    """Changes the lines of AVAX's zip of the day; with its checksum like somebody who is careful."""
+    file = days.zip_of(AVAX, DAY)
+    with zipfile.ZipFile(file) as archive:
+        name = archive.namelist()[0]
+        lines = archive.read(name).decode().splitlines()
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, "\n".join([*change(lines), ""]))
+    file.write_bytes(content.getvalue())
+    if checksum:
+        digest = hashlib.sha256(content.getvalue()).hexdigest()
+        file.with_name(f"{file.name}.CHECKSUM").write_text(f"{digest}  {file.name}\n")
+
+
+def digit_of(column: int, line: int = 192) -> Callable[[list[str]], list[str]]:
+    """Changes the last digit but zeros of a value; line 192 is the minute 03:11, as the first is a header."""
+
+    def change(lines: list[str]) -> list[str]:
+        values = lines[line].split(",")
+        digits = values[column].rstrip("0").rstrip(".") if "." in values[column] else values[column]
+        values[column] = re.sub(r"\d$", lambda match: "7" if match[0] != "7" else "8", digits)
+        return [*lines[:line], ",".join(values), *lines[line + 1 :]]
+
+    return change
+
+
+def without_trades(lines: list[str]) -> list[str]:
+    values = lines[192].split(",")
+    for column in (5, 7, 8, 9, 10):
+        values[column] = "0"
+    return [*lines[:192], ",".join(values), *lines[193:]]
+
+
+def leaf_text(pattern: str, number: int = 2) -> Callable[[SignedDays], None]:
+    """Changes a digit in AVAX's leaf of a head, which is the first one."""
+    return lambda days: replaced(days.head(number) / "leaves.txt", pattern, other_digit)
+
+
+def head_text(pattern: str, number: int = 2) -> Callable[[SignedDays], None]:
+    return lambda days: replaced(days.head(number) / "head.json", pattern, other_digit)
+
+
+def reordered_leaves(days: SignedDays) -> None:
+    file = days.head(2) / "leaves.txt"
+    file.write_bytes(b"".join(reversed(file.read_bytes().splitlines(keepends=True))))
+
+
+def fewer_leaves(days: SignedDays) -> None:
+    file = days.head(2) / "leaves.txt"
+    file.write_bytes(file.read_bytes().splitlines(keepends=True)[0])
+
+
+def doubled_leaf(days: SignedDays) -> None:
+    file = days.head(2) / "leaves.txt"
+    first, *rest = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([first, first, *rest]))
+
+
+def careful_forger(days: SignedDays) -> None:
+    """Another digest in the leaf, and all hashes made again up to the head; the key is not the forger's."""
+    home = days.head(3)
+    replaced(home / "leaves.txt", r'"canonical":"\w*?\d', other_digit)
+    leaves = [line[65:] for line in (home / "leaves.txt").read_bytes().splitlines()]
+    hashes = [verify_proof._sha256(b"\0" + leaf) for leaf in leaves]
+    lines = [f"{at} ".encode() + leaf + b"\n" for at, leaf in zip(hashes, leaves, strict=True)]
+    (home / "leaves.txt").write_bytes(b"".join(lines))
+    root = verify_proof._root(hashes)
+    replaced(home / "head.json", r'"root":"\w+"', f'"root":"{root}"')
+
+
+def signed_by_another(days: SignedDays) -> None:
+    other = make_key(days.home / "other")
+    head = (days.head(3) / "head.json").read_bytes()
+    (days.head(3) / "head.json.sig").write_bytes(other.sign(head))
+
+
+def signature_of_another_head(days: SignedDays) -> None:
+    shutil.copy(days.head(1) / "head.json.sig", days.head(3) / "head.json.sig")
+
+
+def changed_signature(days: SignedDays) -> None:
+    replaced(days.head(3) / "head.json.sig", r"\d(?=.{8,}\n-----END)", other_digit)
+
+
+def exchanged_heads(days: SignedDays) -> None:
+    second, third, aside = days.head(2), days.head(3), days.proof / "aside"
+    names = second.name, third.name
+    second.rename(aside)
+    third.rename(days.proof / f"000002-{names[1][7:]}")
+    aside.rename(days.proof / f"000003-{names[0][7:]}")
+
+
+def no_json(days: SignedDays) -> None:
+    (days.head(2) / "head.json").write_bytes(b"{")
+
+
+def another_day(days: SignedDays) -> None:
+    days.head(2).rename(days.proof / "000002-2026-02-03")
+
+
+def zip_file(change: Callable[[Path], object]) -> Callable[[SignedDays], None]:
+    def tamper(days: SignedDays) -> None:
+        change(days.zip_of(AVAX, DAY))
+
+    return tamper
+
+
+def checksum_digit(days: SignedDays) -> None:
+    file = days.zip_of(AVAX, DAY)
+    replaced(file.with_name(f"{file.name}.CHECKSUM"), r"^\w{63}\d|^\w+?\d", other_digit)
+
+
+@dataclass(frozen=True)
+class Tampering:
+    """What is changed, and what has to be named."""
+
+    change: Callable[[SignedDays], None]
+    named: tuple[str, ...]
+
+
+SYMBOL_DAY = f"usdm/{AVAX} {DAY}: "
+ZIP_AT = f"{SYMBOL_DAY}.*leaf and zip differ: minute 03:11, field "
+SECOND = "head 000002-2026-02-02: "
+THIRD = "head 000003-2026-02-03: "
+CHANGED_LEAF = SECOND + f"the leaf of {AVAX} is not the one that was signed"
+
+TAMPERINGS = {
+    **{
+        f"{field} of a minute in the zip": Tampering(
+            partial(rezipped, change=digit_of(column)), (f"{ZIP_AT}{field}(;|$)",)
+        )
+        for field, column in COLUMNS.items()
+    },
+    "first minute in the zip": Tampering(
+        lambda days: rezipped(days, digit_of(4, 1)), (f"{SYMBOL_DAY}.*minute 00:00, field close(;|$)",)
+    ),
+    "last minute in the zip": Tampering(
+        lambda days: rezipped(days, digit_of(1, 1_440)), (f"{SYMBOL_DAY}.*minute 23:59, field open(;|$)",)
+    ),
+    "two minutes in the zip": Tampering(
+        lambda days: rezipped(days, lambda lines: digit_of(2, 1_440)(digit_of(4)(lines))),
+        (f"{SYMBOL_DAY}.*minute 03:11, 03:59, 23:11, 23:59, field high, close(;|$)",),
+    ),
+    "a line of the zip is gone": Tampering(
+        lambda days: rezipped(days, lambda lines: lines[:192] + lines[193:]),
+        (f"{ZIP_AT}state, open", "field counts is not that"),
+    ),
+    "a minute of the zip lost its trades": Tampering(
+        lambda days: rezipped(days, without_trades), (f"{ZIP_AT}state, volume, quote_volume, trades",)
+    ),
+    "a line of the zip is twice there": Tampering(
+        lambda days: rezipped(days, lambda lines: [*lines, digit_of(3)(lines)[192]]), (f"{ZIP_AT}low(;|$)",)
+    ),
+    "the zip with its checksum": Tampering(
+        lambda days: rezipped(days, digit_of(5), checksum=True),
+        (f"{SYMBOL_DAY}field sources.archive.sha256 is", f"{ZIP_AT}volume(;|$)"),
+    ),
+    "the zip is packed again": Tampering(
+        lambda days: rezipped(days, lambda lines: lines),
+        (f"{SYMBOL_DAY}field sources.archive.sha256 is", "not the one in the CHECKSUM beside it"),
+    ),
+    "the zip is cut short": Tampering(
+        zip_file(lambda file: file.write_bytes(file.read_bytes()[:-100])), (f"{SYMBOL_DAY}.*cannot be used",)
+    ),
+    "the zip is not there": Tampering(zip_file(Path.unlink), (f"{SYMBOL_DAY}.*cannot be used",)),
+    "a digit of the CHECKSUM": Tampering(
+        checksum_digit, (f"{SYMBOL_DAY}the zip's SHA-256 is not the one in the CHECKSUM beside it",)
+    ),
+    "canonical of the leaf": Tampering(
+        leaf_text(r'"canonical":"\w*?\d'),
+        (CHANGED_LEAF, SECOND + "field root does not fit"),
+    ),
+    "locator of the leaf": Tampering(leaf_text(r'"locator":"\w*?\d'), (CHANGED_LEAF,)),
+    "counts of the leaf": Tampering(leaf_text(r'"p":\d+'), (CHANGED_LEAF,)),
+    "day of the leaf": Tampering(
+        leaf_text(rf'"day":"{DAY}(?=")'), (CHANGED_LEAF, SECOND + "field day does not fit")
+    ),
+    "revision of the leaf": Tampering(
+        leaf_text(r'"revision":\d'), (CHANGED_LEAF, SECOND + "field replaces does not fit")
+    ),
+    "symbol of the leaf": Tampering(
+        lambda days: replaced(days.head(2) / "leaves.txt", f'"symbol":"{AVAX}"', '"symbol":"AVAXUSDC"'),
+        (SECOND + "the leaf of AVAXUSDC is not the one that was signed",),
+    ),
+    "zip's SHA-256 in the leaf": Tampering(
+        leaf_text(r'"sha256":"\w*?\d', 3),
+        (f"usdm/{AVAX} 2026-02-03: field sources.archive.sha256 is", THIRD + f"the leaf of {AVAX}"),
+    ),
+    "CHECKSUM line in the leaf": Tampering(
+        leaf_text(r'"checksum":"\w*?\d', 3),
+        (f"usdm/{AVAX} 2026-02-03: .*field sources.archive.checksum has another",),
+    ),
+    "path of the zip in the leaf": Tampering(
+        leaf_text(r'"path":"[^"]*-2026-02-\d\d', 3),
+        (f"usdm/{AVAX} 2026-02-03: ", THIRD + f"the leaf of {AVAX}"),
+    ),
+    "ETag in the leaf": Tampering(leaf_text(r'"etag":"[^,]*?\d'), (CHANGED_LEAF,)),
+    "time of reading in the leaf": Tampering(leaf_text(r'"read":"[^"]*?\d(?=Z)'), (CHANGED_LEAF,)),
+    "a minute that the leaf has otherwise": Tampering(
+        leaf_text(r'"other":\[\[671,672,"p,[\d.]*\d', 5),
+        (f"{SYMBOL_DAY}.*minute 11:11, field open(;|$)", "head 000005-2026-02-02: the leaf of"),
+    ),
+    "which minute the leaf has otherwise": Tampering(
+        leaf_text(r'"other":\[\[671', 5), ("head 000005-2026-02-02: the leaf of", SYMBOL_DAY)
+    ),
+    "a leaf's hash": Tampering(leaf_text(r"^\w*?\d"), (CHANGED_LEAF,)),
+    "leaves in another order": Tampering(reordered_leaves, (SECOND + "field root does not fit",)),
+    "a leaf is gone": Tampering(
+        fewer_leaves, (SECOND + "field leaves does not fit: 2", SECOND + "field root does not fit")
+    ),
+    "a leaf is twice there": Tampering(doubled_leaf, (SECOND + "field leaves does not fit: 2",)),
+    "leaf and all hashes up to the head": Tampering(
+        careful_forger,
+        (
+            THIRD + "signature: ",
+            "head 000004-2026-02-04: field previous does not fit",
+            f"usdm/{AVAX} 2026-02-03: field canonical is not the SHA-256 of these minutes",
+        ),
+    ),
+    "number of a head": Tampering(head_text(r'"number":\d'), (SECOND + "field number does not fit: 7",)),
+    "day of a head": Tampering(
+        head_text(rf'"day":"{DAY}'), (SECOND + "signature: ", SECOND + "field day does not fit: 2026-02-07")
+    ),
+    "time of a head": Tampering(
+        lambda days: replaced(days.head(2) / "head.json", r'"time":"2026', '"time":"2025'),
+        (SECOND + "signature: ", SECOND + "field time does not fit: 2025"),
+    ),
+    "a digit of a head's time": Tampering(
+        head_text(r'"time":"[^"]*\d(?=Z)'), (SECOND + "signature: ", THIRD + "field previous does not fit")
+    ),
+    "number of leaves of a head": Tampering(
+        head_text(r'"leaves":\d'), (SECOND + "field leaves does not fit",)
+    ),
+    "root of a head": Tampering(head_text(r'"root":"\w*?\d'), (SECOND + "field root does not fit",)),
+    "hash of the head before": Tampering(
+        head_text(r'"previous":"\w*?\d', 3), (THIRD + "field previous does not fit",)
+    ),
+    "which leaf a correction replaces": Tampering(
+        head_text(r'"leaf":"\w*?\d', 5), ("head 000005-2026-02-02: field replaces does not fit",)
+    ),
+    "reason of a correction": Tampering(
+        head_text(r'"reason":"[^"]*?\d', 5), ("head 000005-2026-02-02: signature: ",)
+    ),
+    "version in a head": Tampering(head_text(r'"version":\d'), (SECOND + "signature: ",)),
+    "a head that is no JSON": Tampering(no_json, (SECOND + "it cannot be used",)),
+    "a signature": Tampering(changed_signature, (THIRD + "signature: ",)),
+    "signature of another head": Tampering(signature_of_another_head, (THIRD + "signature: ",)),
+    "signature of another key": Tampering(signed_by_another, (THIRD + "signature: ",)),
+    "a signature is gone": Tampering(
+        lambda days: (days.head(3) / "head.json.sig").unlink(), (THIRD + "it cannot be used",)
+    ),
+    "a head is gone": Tampering(
+        lambda days: shutil.rmtree(days.head(2)), (THIRD + "field number does not fit: 3", "field previous")
+    ),
+    "the first head is gone": Tampering(
+        lambda days: shutil.rmtree(days.head(1)), (SECOND + "field number does not fit: 2",)
+    ),
+    "two heads in each other's place": Tampering(
+        exchanged_heads, ("head 000002-2026-02-03: field number does not fit: 3",)
+    ),
+    "a head under another day": Tampering(
+        another_day,
+        ("head 000002-2026-02-03: field day does not fit: 2026-02-02",),
+    ),
+}
+
+
+def test_untouched_days_hold(untouched: SignedDays, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = verify(untouched, capsys, "--key", f"{untouched.key}.pub")
+    assert code == 0, text
+    *lines, last = text.splitlines()
+    assert len(lines) == 8
+    assert last.startswith("holds: signatures, 5 heads, 8 leaves; last head ")
+    (corrected,) = [line for line in lines if "but for" in line]
+    assert corrected.startswith(SYMBOL_DAY)
+    assert corrected.endswith(", but for 1 that the leaf has otherwise")
+
+
+def test_there_are_enough_kinds() -> None:
+    assert len(TAMPERINGS) >= 30
+
+
+@pytest.mark.parametrize("kind", TAMPERINGS)
+def test_it_is_named(kind: str, days: SignedDays, capsys: pytest.CaptureFixture[str]) -> None:
+    TAMPERINGS[kind].change(days)
+    code, text = verify(days, capsys)
+    assert code == 1, text
+    for pattern in TAMPERINGS[kind].named:
+        assert re.search(pattern, text, re.MULTILINE), (pattern, text)
+    assert re.search(r"^DOES NOT HOLD, \d+ faults: ", text, re.MULTILINE)
+
+
+def test_another_key_is_named_for_every_head(days: SignedDays, capsys: pytest.CaptureFixture[str]) -> None:
+    make_key(days.home / "other")
+    code, text = verify(days, capsys, "--key", str(days.home / "other.pub"))
+    assert code == 1
+    assert len(re.findall(r"^head 00000\d-\S+: signature: ", text, re.MULTILINE)) == 5
+
+
+def test_newest_heads_that_were_taken_away_are_missed(
+    days: SignedDays, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = hashlib.sha256((days.head(5) / "head.json").read_bytes()).hexdigest()
+    assert verify(days, capsys, "--known", known)[0] == 0
+    shutil.rmtree(days.head(5))
+    assert verify(days, capsys)[0] == 0  # nothing shows it
+    code, text = verify(days, capsys, "--known", known)
+    assert code == 1
+    assert f"head {known} is missing" in text
+
+
+def test_signatures_are_those_of_ssh_keygen(untouched: SignedDays) -> None:
+    command = [
+        "ssh-keygen", "-Y", "verify", "-f", str(untouched.proof / "allowed_signers"), "-I", "feeder-tui",
+        "-n", "feeder-tui-proof", "-s",
+    ]  # fmt: skip
+    for number in range(1, 6):
+        home = untouched.head(number)
+        content = (home / "head.json").read_bytes()
+        done = subprocess.run([*command, str(home / "head.json.sig")], input=content, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        assert b'Good "feeder-tui-proof" signature for feeder-tui with ED25519 key' in done.stdout
+    wrong_purpose = [part if part != "feeder-tui-proof" else "git" for part in command]
+    done = subprocess.run([*wrong_purpose, str(home / "head.json.sig")], input=content, capture_output=True)
+    assert done.returncode != 0
+
+
+def test_the_files_key_is_one_that_ssh_keygen_reads(untouched: SignedDays) -> None:
+    done = subprocess.run(["ssh-keygen", "-l", "-f", str(untouched.key)], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "(ED25519)" in done.stdout
+
+
+# --- the store -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", FIELDS[1:])
+def test_a_changed_number_in_the_store_is_named(
+    field: str, untouched: SignedDays, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(untouched.home, tmp_path / "copy")
+    days = SignedDays(tmp_path / "copy")
+    at = parse_time(DAY) + 191 * MINUTE_MS
+    store = Store(days.store)
+    rows = store.read(AVAX, at, at + MINUTE_MS).copy()
+    rows[field] += 1 if field == "trades" else 0.001
+    store.put(AVAX, rows, Source.ARCHIVE_MONTH).result()
+    store.close()
+    flags = {"application.storage_path": str(days.store), "proof.folder": str(days.proof)}
+    config = load(None, environ={}, flags=flags).config
+    chosen = proof_run.Chosen(DAY, AVAX, str(days.archive), None, None)
+    assert proof_run.verify(config, chosen) == 4
+    text = capsys.readouterr().out
+    assert f"usdm/{AVAX} {DAY}: store and leaf differ: minute 03:11, field {field}\n" in text
+    assert "store: 0 symbol-days as signed, 1 symbol-day not" in text
+
+
+def test_a_leaf_by_itself_holds_and_names_what_changed(
+    days: SignedDays, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert proof_run.show(days.proof, DAY, FIL, False) == 0
+    single = days.home / "FIL.json"
+    single.write_text(capsys.readouterr().out)
+    options = [str(single), "--archive", str(days.archive), "--key", f"{days.key}.pub"]
+    assert verify_proof.main(options) == 0
+    assert verify_proof.main(options[:3]) == 0  # with the key that it brings along
+    capsys.readouterr()
+    content = json.loads(single.read_text())
+    for name, old, fault in (("leaf", '"p":', "inclusion path"), ("head", '"leaves":', "signature: ")):
+        changed = {**content, name: content[name].replace(old, f"{old}1")}
+        single.write_text(json.dumps(changed))
+        assert verify_proof.main(options) == 1
+        assert fault in capsys.readouterr().out
+    content["path"][0][1] = content["path"][0][1][::-1]
+    single.write_text(json.dumps(content))
+    assert verify_proof.main(options) == 1
+    assert "inclusion path does not lead from the leaf" in capsys.readouterr().out
+
+
+def test_days_that_nobody_changed_are_as_stored(
+    untouched: SignedDays, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = {"application.storage_path": str(untouched.store), "proof.folder": str(untouched.proof)}
+    config = load(None, environ={}, flags=flags).config
+    assert proof_run.verify(config, proof_run.Chosen(None, None, str(untouched.archive), None, None)) == 0
+    assert "store: 8 symbol-days as signed\n" in capsys.readouterr().out

@@ -1,0 +1,278 @@
+"""The folder of signed days: a subfolder a head, append-only, ready to be published as it is.
+
+``000001-2026-02-01/`` has ``head.json``, ``head.json.sig`` and ``leaves.txt``: a line a leaf, its hash first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+from tui_feeder.atomic_write import sync_directory
+from tui_feeder.engine.proof.leaf import canonical_json
+from tui_feeder.engine.proof.merkle import leaf_hash, root_of
+from tui_feeder.engine.proof.signing import KeyFileError, Signer
+from tui_feeder.errors import StorageError
+from tui_feeder.version import __version__
+
+_FORMAT = 1
+_HEAD, _SIGNATURE, _LEAVES, _SIGNERS = "head.json", "head.json.sig", "leaves.txt", "allowed_signers"
+_VERIFIER = "verify_proof.py"
+_NAME = re.compile(r"(\d{6,})-(\d{4}-\d\d-\d\d)")
+_FIRST = "0" * 64  # in the place of the hash of the head before the first
+_HASH = 64  # characters of a hash in a line of leaves
+
+
+class ProofFolderError(StorageError):
+    """The folder of signed days cannot be used; the message has the reason."""
+
+
+class HeadPlace(NamedTuple):
+    """A head in the folder."""
+
+    number: int
+    day: str  # such as 2026-02-01
+    path: Path
+
+    def read(self) -> tuple[bytes, dict[str, object]]:
+        """The head's bytes, and what they mean."""
+        with _readable(self.path):
+            raw = (self.path / _HEAD).read_bytes()
+            head = json.loads(raw)
+            if not isinstance(head, dict):
+                raise ValueError("it is no JSON object")
+            return raw, head
+
+    def signature(self) -> bytes:
+        """The armored signature of the head."""
+        with _readable(self.path):
+            return (self.path / _SIGNATURE).read_bytes()
+
+    def leaves(self) -> list[SignedLeaf]:
+        """Its leaves in their order."""
+        with _readable(self.path):
+            lines = (self.path / _LEAVES).read_bytes().splitlines()
+            return [_signed_leaf(line) for line in lines]
+
+
+class SignedLeaf(NamedTuple):
+    """A leaf of a head."""
+
+    name: str  # ``market/SYMBOL``
+    hash: str  # hex
+    raw: bytes
+    fields: dict[str, object]
+
+    @property
+    def revision(self) -> int:
+        """1, and more for each correction."""
+        return int(str(self.fields["revision"]))
+
+
+class Replaced(NamedTuple):
+    """A leaf that a correction replaces."""
+
+    leaf: str  # its hash, hex
+    name: str
+    reason: str
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, LookupError, ValueError, TypeError, RecursionError) as error:
+        text = f"the signed day {path} cannot be read ({error}): put it back from a copy that was published"
+        raise ProofFolderError(text) from error
+
+
+def _signed_leaf(line: bytes) -> SignedLeaf:
+    fields = json.loads(line[_HASH + 1 :])
+    name = f"{fields['market']}/{fields['symbol']}"
+    return SignedLeaf(name, line[:_HASH].decode(), line[_HASH + 1 :], fields)
+
+
+class ProofFolder:
+    """Reads signed days. May be used from any thread.
+
+    Args:
+        path: of the folder; one that is not there has none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def heads(self) -> list[HeadPlace]:
+        """The heads in their order.
+
+        Raises:
+            ProofFolderError: the folder cannot be read.
+        """
+        try:
+            names = os.listdir(self.path) if self.path.exists() else []
+        except OSError as error:
+            text = f"the folder of signed days {self.path} cannot be read: {error.strerror}"
+            raise ProofFolderError(text) from error
+        matched = [(match, self.path / name) for name in names if (match := _NAME.fullmatch(name))]
+        return sorted(HeadPlace(int(match[1]), match[2], path) for match, path in matched)
+
+    def of_day(self, day: str) -> dict[str, SignedLeaf]:
+        """Reads the leaves of a day.
+
+        Args:
+            day: such as ``2026-02-01``.
+
+        Returns:
+            By name, of each the last revision.
+
+        Raises:
+            ProofFolderError: a head cannot be read.
+        """
+        heads = [head for head in self.heads() if head.day == day]
+        return {leaf.name: leaf for head in heads for leaf in head.leaves()}
+
+    def public_key(self) -> str:
+        """The line of ``allowed_signers``.
+
+        Raises:
+            ProofFolderError: it cannot be read.
+        """
+        with _readable(self.path / _SIGNERS):
+            return (self.path / _SIGNERS).read_text()
+
+
+class ProofWriter(ProofFolder):
+    """Appends signed days; one writer at a time, which :meth:`close` ends.
+
+    Args:
+        path: of the folder; made when absent.
+        signer: whose key the heads of the folder are signed with.
+
+    Raises:
+        ProofFolderError: it cannot be written, or another process writes to it.
+        KeyFileError: its heads are of another key.
+    """
+
+    def __init__(self, path: Path, signer: Signer) -> None:
+        super().__init__(path)
+        self._signer = signer
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._prepare()
+        except BlockingIOError as error:
+            self.close()
+            text = f"another feeder or command signs days in {path}: wait for its end"
+            raise ProofFolderError(text) from error
+        except OSError as error:
+            self.close()
+            raise self._unwritable(error) from error
+        except KeyFileError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let others write. A second call does nothing."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _unwritable(self, error: OSError) -> ProofFolderError:
+        return ProofFolderError(
+            f"the folder of signed days {self.path} cannot be written: {error.strerror or error}"
+        )
+
+    def _prepare(self) -> None:
+        for left in self.path.glob(".*.part"):  # of a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        signers = self.path / _SIGNERS
+        if not signers.exists():
+            signers.write_text(self._signer.allowed_signer)
+        elif self._signer.public_key not in signers.read_text():
+            raise KeyFileError(
+                f"the days in {self.path} are signed with another key than proof.key_file "
+                f"({self._signer.fingerprint}): use that key, or another folder; to change the key, add this "
+                f"line to {signers}: {self._signer.allowed_signer.strip()}"
+            )
+        # So that the folder is all that a reader needs; the same file is in the package.
+        verifier = Path(__file__).parents[2] / _VERIFIER
+        content, target = verifier.read_bytes(), self.path / _VERIFIER
+        if not target.exists() or target.read_bytes() != content:
+            target.write_bytes(content)
+
+    def append(
+        self, day: str, leaves: Mapping[str, bytes], time: str, replaces: Sequence[Replaced] = ()
+    ) -> HeadPlace:
+        """Signs leaves of a day as the next head.
+
+        Args:
+            day: such as ``2026-02-01``.
+            leaves: by name, not empty.
+            time: of signing, such as ``2026-02-02T08:41:07Z``; not before that of the last head.
+            replaces: the leaves that the given ones correct.
+
+        Returns:
+            The new head.
+
+        Raises:
+            ProofFolderError: it cannot be written, or the head before it cannot be read.
+        """
+        number, previous = 1, _FIRST
+        if heads := self.heads():
+            raw, before = heads[-1].read()
+            number, previous = heads[-1].number + 1, sha256(raw).hexdigest()
+            time = max(time, str(before["time"]))
+        ordered = [leaves[name] for name in sorted(leaves)]
+        hashes = [leaf_hash(leaf) for leaf in ordered]
+        head = canonical_json(
+            {
+                "version": _FORMAT,
+                "feeder": __version__,
+                "number": number,
+                "day": day,
+                "time": time,
+                "leaves": len(ordered),
+                "root": root_of(hashes).hex(),
+                "previous": previous,
+                "replaces": [item._asdict() for item in replaces],
+            }
+        )
+        lines = [b"%b %b\n" % (at.hex().encode(), leaf) for at, leaf in zip(hashes, ordered, strict=True)]
+        place = HeadPlace(number, day, self.path / f"{number:06}-{day}")
+        try:
+            self._write(
+                place.path,
+                {_HEAD: head, _SIGNATURE: self._signer.sign(head), _LEAVES: b"".join(lines)},
+            )
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return place
+
+    def _write(self, home: Path, files: Mapping[str, bytes]) -> None:
+        """The folder of a head, whole or not at all."""
+        scratch = home.with_name(f".{home.name}.part")
+        try:
+            scratch.mkdir()
+            for name, content in files.items():
+                with (scratch / name).open("wb") as target:
+                    target.write(content)
+                    target.flush()
+                    os.fsync(target.fileno())
+            sync_directory(scratch)
+            scratch.rename(home)
+            sync_directory(self.path)
+        except OSError:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
