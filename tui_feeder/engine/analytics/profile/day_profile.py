@@ -67,6 +67,23 @@ class DayProfile(ProfileFigures, frozen=True, gc=False, kw_only=True):
         return PriceGrid(self.increment).prices(self.low_index, len(self.weights))
 
 
+def empty_rows(settings: ProfileSettings, increment: float) -> ProfileRows:
+    """Makes rows for candles to be placed on.
+
+    Args:
+        settings: how they are spread, and how the value area grows.
+        increment: row height, quote currency.
+
+    Returns:
+        Rows without a candle.
+    """
+    grid, tpo = PriceGrid(increment), settings.calculation_mode == "TPO"
+    step = 2 if settings.value_area_calculation_mode == "Traditional" else 1
+    if settings.volume_distribution_mode == "UniformOHLC":
+        return UniformRows(grid, tpo, step, settings.value_area_percentage)
+    return PointRows(grid, settings.volume_distribution_mode, tpo, step, settings.value_area_percentage)
+
+
 class LiveProfile:
     """The profile of the current UTC day, one closed candle at a time."""
 
@@ -116,15 +133,7 @@ class LiveProfile:
         self._hours = HOURS  # left of the day when its increment was found
         # high, low, close, volume of each candle of the day: rows of another increment are made from them.
         self._history = array("d")
-        self._rows: ProfileRows = self._empty_rows(self.settings.fixed_price_increment)
-
-    def _empty_rows(self, increment: float) -> ProfileRows:
-        s = self.settings
-        grid, tpo = PriceGrid(increment), s.calculation_mode == "TPO"
-        step = 2 if s.value_area_calculation_mode == "Traditional" else 1
-        if s.volume_distribution_mode == "UniformOHLC":
-            return UniformRows(grid, tpo, step, s.value_area_percentage)
-        return PointRows(grid, s.volume_distribution_mode, tpo, step, s.value_area_percentage)
+        self._rows: ProfileRows = empty_rows(self.settings, self.settings.fixed_price_increment)
 
     @property
     def before(self) -> tuple[DayRange, ...]:
@@ -197,7 +206,7 @@ class LiveProfile:
         self._settled_span = increment * most * (1 - 1e-9) if span and not calm else 0.0
         if increment == self._rows.grid.increment and self._rows.first <= self._rows.last:
             return False
-        self._rows = self._empty_rows(increment)
+        self._rows = empty_rows(self.settings, increment)
         return True
 
     @property

@@ -1,0 +1,1 @@
+"""Profile tools: of any span, naked and developing levels, anchored VWAP, nodes. Pure, no I/O."""
