@@ -458,6 +458,44 @@ class ProfileView:
         return PriceGrid(self.increment).prices(self.low_index, len(self.weights))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeView(ProfileView):
+    """The volume profile of any minutes; ``day`` is when they begin."""
+
+    end: int  # ms, exclusive
+    bought: tuple[float, ...] | None = None  # of rows 0.., what takers bought; None where it is not known
+    high_nodes: tuple[float, ...] = ()  # prices
+    low_nodes: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NakedPoc:
+    """The point of control of a day that is over, at which no later minute has traded."""
+
+    day: int  # ms, midnight UTC
+    price: float
+
+
+@dataclass(frozen=True, slots=True)
+class LevelLines:
+    """Levels of a day's profile as they developed; NaN while there was none."""
+
+    times: tuple[int, ...]  # ends of minutes, ms
+    poc: tuple[float, ...]
+    vah: tuple[float, ...]
+    val: tuple[float, ...]
+    vwap: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnchoredLine:
+    """The VWAP since an anchor and its standard deviation at the ends of bars; NaN before the first trade."""
+
+    times: tuple[int, ...]  # ends of bars, ms
+    vwap: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class PeakView:
     """The 5-minute candle with the largest volume of the look-back window."""
@@ -479,6 +517,12 @@ class SymbolNumbers:
     peak: PeakView | None = None
     #: Corrected minutes, the newest stretch first: its start, its exclusive end (ms).
     corrected: tuple[tuple[int, int], ...] = ()
+
+
+#: Start and end (exclusive) of ranges of minutes, ms.
+Spans: TypeAlias = tuple[tuple[int, int], ...]
+#: What is read at once of a symbol for a profile or an anchored VWAP, ms.
+LONGEST_RANGE = 100 * 86_400_000
 
 
 class Monitor(Protocol):
@@ -539,6 +583,56 @@ class Monitor(Protocol):
 
         Returns:
             The profile; None if there is none.
+        """
+        ...
+
+    def range_profile(self, symbol: str, spans: Spans) -> RangeView | None:
+        """Gives the profile of any minutes: a range, a session, a composite of days.
+
+        Args:
+            symbol: the symbol.
+            spans: start and end (exclusive) of each, ms, in order.
+
+        Returns:
+            The profile; None without trades, or where the spans are longer than :data:`LONGEST_RANGE`.
+        """
+        ...
+
+    def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
+        """Lists the naked points of control of the days whose profiles are kept.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            By day, ascending.
+        """
+        ...
+
+    def developing(self, symbol: str, day: int, every: int) -> LevelLines | None:
+        """Gives the levels of a day's profile as they developed.
+
+        Args:
+            symbol: the symbol.
+            day: midnight, ms.
+            every: minutes from one point to the next.
+
+        Returns:
+            The lines; None if there is no profile.
+        """
+        ...
+
+    def anchored(self, symbol: str, anchor: int, timeframe: int, end: int | None = None) -> AnchoredLine:
+        """Gives the VWAP from an anchor on.
+
+        Args:
+            symbol: the symbol.
+            anchor: where it begins, ms.
+            timeframe: of the bars at whose ends there are values, seconds.
+            end: ms; None for the newest minute.
+
+        Returns:
+            The line, of at most the last :data:`LONGEST_RANGE` before the end; empty without minutes.
         """
         ...
 

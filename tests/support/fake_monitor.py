@@ -10,7 +10,7 @@ import math
 import random
 import time
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 
 import numpy as np
@@ -20,21 +20,26 @@ from tui_feeder.monitor import (
     MINUTE_MS,
     ROW,
     AlertView,
+    AnchoredLine,
     ClusterView,
     Event,
     FaultOption,
     FormingView,
     GapView,
     IndicatorView,
+    LevelLines,
     MinuteState,
+    NakedPoc,
     OwnedPartitionView,
     PeakView,
     ProfileView,
     Progress,
+    RangeView,
     Rows,
     RulesView,
     RuleView,
     Snapshot,
+    Spans,
     StreamMinute,
     StreamView,
     SymbolNumbers,
@@ -236,6 +241,43 @@ class FakeMonitor:
         bars = self._bars[symbol, 900]
         bars = bars[-56:] if not back else bars[-56 - 96 * back : -56 - 96 * (back - 1)]
         return profile_of(symbol, decimals, back, bars.tobytes())
+
+    def range_profile(self, symbol: str, spans: Spans) -> RangeView | None:
+        """The profile of today under another name, two nodes in it."""
+        self.calls.append(f"range_profile {symbol} {spans}")
+        made = self._profile(symbol, self.views[symbol].price_decimals)
+        values = {name.name: getattr(made, name.name) for name in fields(made)} | {"day": spans[0][0]}
+        return RangeView(**values, end=spans[-1][1], high_nodes=(made.poc,), low_nodes=(made.vah,))
+
+    def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
+        """Those of the two days before yesterday, above and below the price."""
+        self.calls.append(f"naked_pocs {symbol}")
+        today = NOON - NOON % DAY_MS
+        last = float(self._bars[symbol, 900][-1]["close"])
+        return (NakedPoc(today - 3 * DAY_MS, last * 1.006), NakedPoc(today - 2 * DAY_MS, last * 0.994))
+
+    def developing(self, symbol: str, day: int, every: int) -> LevelLines | None:
+        """Around the close of each quarter of that day."""
+        self.calls.append(f"developing {symbol} {every}")
+        bars = self._bars[symbol, 900]
+        part = bars[(bars["open_time"] >= day) & (bars["open_time"] < day + DAY_MS)]
+        if not len(part):
+            return None
+        mean = np.cumsum(part["close"]) / np.arange(1, len(part) + 1)
+        lines = (mean, mean * 1.003, mean * 0.997, mean * 1.0005)
+        return LevelLines(
+            tuple((part["open_time"] + 900_000).tolist()), *(tuple(line.tolist()) for line in lines)
+        )
+
+    def anchored(self, symbol: str, anchor: int, timeframe: int, end: int | None = None) -> AnchoredLine:
+        """The mean of the closes since the anchor, a deviation that grows."""
+        self.calls.append(f"anchored {symbol} {anchor}")
+        bars = self._bars[symbol, timeframe]
+        part = bars[bars["open_time"] >= anchor]
+        count = np.arange(1, len(part) + 1)
+        times = tuple((part["open_time"] + timeframe * 1000).tolist())
+        mean = np.cumsum(part["close"]) / count
+        return AnchoredLine(times, tuple(mean.tolist()), tuple((mean * 0.0005 * np.sqrt(count)).tolist()))
 
     def sources(self, symbol: str, start: int, end: int) -> dict[str, int]:
         """All but the last three minutes from REST."""

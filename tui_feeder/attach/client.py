@@ -41,7 +41,21 @@ from tui_feeder.attach.wire import (
     read_frame,
 )
 from tui_feeder.errors import RunFailure
-from tui_feeder.monitor import ROW, Event, MinuteState, ProfileView, Rows, RuleView, Snapshot, SymbolNumbers
+from tui_feeder.monitor import (
+    ROW,
+    AnchoredLine,
+    Event,
+    LevelLines,
+    MinuteState,
+    NakedPoc,
+    ProfileView,
+    RangeView,
+    Rows,
+    RuleView,
+    Snapshot,
+    Spans,
+    SymbolNumbers,
+)
 from tui_feeder.version import __version__
 
 log = logging.getLogger(__name__)
@@ -157,6 +171,29 @@ class AttachedMonitor:
     def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
         """See :meth:`tui_feeder.monitor.Monitor.profile`."""
         return self._ask("profile", symbol, day, stamp=self._state_of(symbol), read=_profile, none=None)
+
+    def range_profile(self, symbol: str, spans: Spans) -> RangeView | None:
+        """See :meth:`tui_feeder.monitor.Monitor.range_profile`."""
+        bounds = [bound for span in spans for bound in span]
+        stamp = self._state_of(symbol)
+        return self._ask("range_profile", symbol, *bounds, stamp=stamp, read=_range, none=None)
+
+    def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
+        """See :meth:`tui_feeder.monitor.Monitor.naked_pocs`."""
+        nothing: tuple[NakedPoc, ...] = ()
+        return self._ask("naked_pocs", symbol, stamp=self._state_of(symbol), read=_naked, none=nothing)
+
+    def developing(self, symbol: str, day: int, every: int) -> LevelLines | None:
+        """See :meth:`tui_feeder.monitor.Monitor.developing`."""
+        stamp = self._state_of(symbol)
+        return self._ask("developing", symbol, day, every, stamp=stamp, read=_level_lines, none=None)
+
+    def anchored(self, symbol: str, anchor: int, timeframe: int, end: int | None = None) -> AnchoredLine:
+        """See :meth:`tui_feeder.monitor.Monitor.anchored`."""
+        stamp, nothing = self._state_of(symbol), AnchoredLine((), (), ())
+        return self._ask(
+            "anchored", symbol, anchor, timeframe, end, stamp=stamp, read=_anchored, none=nothing
+        )
 
     def coverage(self, symbol: str, start: int, end: int, cells: int) -> tuple[MinuteState, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.coverage`."""
@@ -397,6 +434,22 @@ def _lines(value: list[bytes]) -> tuple[NDArray[np.float64], ...]:
 
 def _profile(value: object) -> ProfileView | None:
     return msgspec.convert(value, ProfileView)
+
+
+def _range(value: object) -> RangeView | None:
+    return msgspec.convert(value, RangeView | None)
+
+
+def _naked(value: object) -> tuple[NakedPoc, ...]:
+    return msgspec.convert(value, tuple[NakedPoc, ...])
+
+
+def _level_lines(value: object) -> LevelLines | None:
+    return msgspec.convert(value, LevelLines | None)
+
+
+def _anchored(value: object) -> AnchoredLine:
+    return msgspec.convert(value, AnchoredLine)
 
 
 def _numbers(value: object) -> SymbolNumbers | None:

@@ -50,6 +50,8 @@ _CONNECTIONS = 48  # clients, and those that get a refusal because there are too
 _HELLO_SECONDS, _STUCK_SECONDS, _SILENT_SECONDS = 5.0, 30.0, 600.0
 _OLD_SECONDS, _FRESH_SECONDS, _POLL_SECONDS = 0.5, 1.0, 0.02
 _BARS, _CELLS, _NAME = 10_000, 2_000, 64
+#: Of a composite profile.
+_RANGES = 100
 _STEPS = 16
 _LONGEST_MS = 20 * 366 * 24 * 60 * MINUTE_MS
 _STATES = {state: number for number, state in enumerate(MinuteState)}
@@ -267,6 +269,23 @@ def _profile(monitor: Monitor, symbol: object, day: object) -> object:
     return monitor.profile(_name(symbol), None if day is None else _instant(day))
 
 
+def _range_profile(monitor: Monitor, symbol: object, *bounds: object) -> object:
+    found = [_instant(bound) for bound in bounds]
+    spans = tuple(zip(found[::2], found[1::2], strict=False))
+    if not 1 <= len(found) // 2 <= _RANGES or len(found) % 2 or any(end <= start for start, end in spans):
+        raise UnfitQuestionError("starts and ends of ranges are expected")
+    return monitor.range_profile(_name(symbol), spans)
+
+
+def _developing(monitor: Monitor, symbol: object, day: object, every: object) -> object:
+    return monitor.developing(_name(symbol), _instant(day), _number(every, 1, 1_440))
+
+
+def _anchored(monitor: Monitor, symbol: object, anchor: object, timeframe: object, end: object) -> object:
+    name, frame, _, until = _window(symbol, timeframe, 1, end)
+    return monitor.anchored(name, _instant(anchor), frame, until)
+
+
 def _span(start: object, end: object) -> tuple[int, int]:
     low, high = _instant(start), _instant(end)
     if low % MINUTE_MS or high % MINUTE_MS or not MINUTE_MS <= high - low <= _LONGEST_MS:
@@ -310,6 +329,10 @@ _QUESTIONS: dict[str, Callable[..., Any]] = {
     "ema_lines": _ema_lines,
     "open_bar": _open_bar,
     "profile": _profile,
+    "range_profile": _range_profile,
+    "naked_pocs": lambda monitor, symbol: monitor.naked_pocs(_name(symbol)),
+    "developing": _developing,
+    "anchored": _anchored,
     "coverage": _coverage,
     "sources": _sources,
     "numbers": lambda monitor, symbol: monitor.numbers(_name(symbol)),

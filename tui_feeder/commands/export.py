@@ -30,6 +30,16 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
+class ProfileKind(StrEnum):
+    """What of volume profiles is written."""
+
+    ROWS = "rows"
+    SESSIONS = "sessions"
+    NAKED_POCS = "naked-pocs"
+    DEVELOPING = "developing"
+    VWAP = "vwap"
+
+
 def export(
     symbol: Annotated[str, typer.Option("--symbol", "--symbols", help="The symbol.", metavar="NAME")],
     timeframe: Annotated[
@@ -57,6 +67,10 @@ def export(
     states: Annotated[
         bool, typer.Option("--states", help="Instead of candles, which minutes are there and why others not.")
     ] = False,
+    profile: Annotated[
+        Optional[ProfileKind],  # noqa: UP045
+        typer.Option("--profile", help="Instead of candles, volume profiles of the range."),
+    ] = None,
     config: ConfigOption = None,
     storage: StorageOption = None,
 ) -> None:
@@ -69,11 +83,18 @@ def export(
     With --states each row is a span of minutes (start, end exclusive, minutes) and its state: present,
     missing, unavailable (no source has it yet), damaged, none_at_exchange (there is no candle, for good).
 
+    With --profile each row is of a volume profile: rows are prices and volumes of --from .. --to; sessions
+    the levels of every session, the UTC day first; naked-pocs the points of control of days at which no later
+    minute has traded; developing the levels as they were at the end of each bar of --timeframe; vwap the
+    average since --from at the same times, with its standard deviation and bands of one and two.
+
     For example:
 
       feeder-tui export --symbol BTCUSDT --from 2026-01-01 > btc.csv
 
       feeder-tui export --symbol BTCUSDT --format parquet -o btc.parquet
+
+      feeder-tui export --symbol BTCUSDT --profile vwap --from 2026-02-02 --timeframe 1h
 
     Exit codes: 0 written, 1 there is no store, or the file cannot be written, 2 the symbol is not stored, or
     the file exists already, 4 written without damaged days, which are listed on stderr.
@@ -87,4 +108,8 @@ def export(
         request = export_run.ExportRequest(
             symbol, timeframe, low, high, form.value, file, include_partial, force, states
         )
+        if profile is not None:
+            from tui_feeder.commands import export_profiles
+
+            raise typer.Exit(export_profiles.run(loaded.config, request, profile.value))
         raise typer.Exit(export_run.run(loaded.config.application.storage_path, request))

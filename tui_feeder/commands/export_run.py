@@ -31,7 +31,7 @@ SPAN = np.dtype([("start", "<i8"), ("end", "<i8"), ("minutes", "<i8"), ("state",
 #: A candle of a symbol whose trades are counted in contracts.
 CONTRACTS = np.dtype([*((name, CANDLE[name]) for name in CANDLE.names or ()), ("contracts", "<i8")])
 #: Columns that are instants, ms.
-_INSTANTS = ("open_time", "close_time", "start", "end")
+_INSTANTS = ("open_time", "close_time", "start", "end", "time", "day")
 
 _GROUP_ROWS = 100_000  # rows of a Parquet row group, about
 
@@ -74,21 +74,10 @@ def run(storage: Path, request: ExportRequest) -> int:
         seconds = parse_timeframe(request.timeframe)
     except ValueError as error:
         raise UsageError(f"--timeframe: {error}") from None
-    if "," in request.symbol or is_pattern(request.symbol):
-        raise UsageError(
-            f"export writes one symbol, not {request.symbol}: run it once for each, into its own file"
-        )
     if request.states and (seconds != 60 or request.include_partial):
         raise UsageError("--states is of minutes: leave out --timeframe and --include-partial")
+    check_request(request)
     write = _WRITERS[request.form]
-    if request.form == "parquet":
-        _pyarrow()
-        if request.output is None and sys.stdout.isatty():
-            raise UsageError("parquet is not for terminals: name a file with --output, or redirect stdout")
-    if request.output is not None and not request.force and is_regular_file(request.output):
-        raise UsageError(
-            f"{request.output} is there already: add --force to replace it, or name another file"
-        )
     with open_store(storage) as store:
         try:
             columns = CANDLE
@@ -118,6 +107,47 @@ def run(storage: Path, request: ExportRequest) -> int:
     if not count:
         typer.echo(_stored_range(storage, request), err=True)
     return damaged
+
+
+def check_request(request: ExportRequest) -> None:
+    """Checks what can be known before anything is read.
+
+    Args:
+        request: what to export, and how.
+
+    Raises:
+        UsageError: the symbol is none, the form cannot be written there, or the file is there already.
+    """
+    if "," in request.symbol or is_pattern(request.symbol):
+        raise UsageError(
+            f"export writes one symbol, not {request.symbol}: run it once for each, into its own file"
+        )
+    if request.form == "parquet":
+        _pyarrow()
+        if request.output is None and sys.stdout.isatty():
+            raise UsageError("parquet is not for terminals: name a file with --output, or redirect stdout")
+    if request.output is not None and not request.force and is_regular_file(request.output):
+        raise UsageError(
+            f"{request.output} is there already: add --force to replace it, or name another file"
+        )
+
+
+def write_rows(rows: Candles, request: ExportRequest) -> None:
+    """Writes rows of any columns.
+
+    Args:
+        rows: a structured array.
+        request: how, and where.
+
+    Raises:
+        ExportError: the file cannot be written.
+    """
+    write, chunks = _WRITERS[request.form], iter([rows] if len(rows) else [])
+    if request.output is None:
+        write(sys.stdout.buffer, chunks, rows.dtype, request)
+        return
+    with _file(request.output) as target:
+        write(target, chunks, rows.dtype, request)
 
 
 def _states(store: CandleStore, request: ExportRequest) -> Candles:

@@ -15,6 +15,8 @@ from tui_feeder.time_format import time_zone
 MARKETS = ("usdm", "spot", "coinm")
 _PREFIX = f"(?:(?:{'|'.join(MARKETS)}):)?"
 _SYMBOL = re.compile(_PREFIX + r"[^\s,;:\"'`\\/#=.a-z\x00-\x1f\x7f]{1,64}")
+_CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d"
+_SESSION = re.compile(rf"(?!UTC )\S.{{0,23}} {_CLOCK}-(?:{_CLOCK}|24:00)")
 
 
 def _matches(allowed: str, pattern: str) -> Rule:
@@ -114,6 +116,19 @@ RuleName: TypeAlias = Annotated[
         lambda text: re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", text) is not None,
         message="is no name of a rule",
     ),
+]
+Session: TypeAlias = Annotated[
+    str,
+    Rule(
+        ' of the form "London 08:00-16:30": a name other than UTC of at most 24 characters, hours in UTC',
+        lambda text: _SESSION.fullmatch(text) is not None and _is_one_line(text),
+        message="is no session",
+    ),
+]
+Sessions: TypeAlias = Annotated[
+    tuple[Session, ...],
+    Rule(", each name once", lambda texts: len({text[:-12] for text in texts}) == len(texts)),
+    Rule("at most 16", lambda texts: len(texts) <= 16),
 ]
 TopicPrefix: TypeAlias = Annotated[
     str, _matches(" of at most 200 letters, digits, dots, underscores and dashes", r"[A-Za-z0-9._-]{0,200}")

@@ -20,14 +20,25 @@ from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core import event_loop
 from tui_feeder.engine.core.candle import MINUTE_MS, Rows
 from tui_feeder.engine.core.latency import Latency
-from tui_feeder.engine.derived.stored_reads import NO_ROWS, StoredReads
+from tui_feeder.engine.derived.stored_reads import NO_LINE, NO_ROWS, StoredReads
 from tui_feeder.engine.derived.symbol_numbers import symbol_numbers
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.exchanges.base import Trading
 from tui_feeder.engine.gateway_access import EngineLiveAccess
 from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Store, StoreError
-from tui_feeder.monitor import MinuteState, ProfileView, RuleView, Snapshot, SymbolNumbers
+from tui_feeder.monitor import (
+    AnchoredLine,
+    LevelLines,
+    MinuteState,
+    NakedPoc,
+    ProfileView,
+    RangeView,
+    RuleView,
+    Snapshot,
+    Spans,
+    SymbolNumbers,
+)
 
 log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
@@ -219,6 +230,26 @@ class LiveMonitor:
         """See :meth:`tui_feeder.monitor.Monitor.profile`."""
         closed = self._closed(symbol)
         return None if closed is None else self._reads.profile(symbol, day, closed)
+
+    def range_profile(self, symbol: str, spans: Spans) -> RangeView | None:
+        """See :meth:`tui_feeder.monitor.Monitor.range_profile`."""
+        closed = self._closed(symbol)
+        return None if closed is None else self._reads.range_profile(symbol, spans, closed)
+
+    def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
+        """See :meth:`tui_feeder.monitor.Monitor.naked_pocs`."""
+        closed = self._closed(symbol)
+        return () if closed is None else self._reads.naked_pocs(symbol, closed)
+
+    def developing(self, symbol: str, day: int, every: int) -> LevelLines | None:
+        """See :meth:`tui_feeder.monitor.Monitor.developing`."""
+        closed = self._closed(symbol)
+        return None if closed is None else self._reads.developing(symbol, day, every, closed)
+
+    def anchored(self, symbol: str, anchor: int, timeframe: int, end: int | None = None) -> AnchoredLine:
+        """See :meth:`tui_feeder.monitor.Monitor.anchored`."""
+        closed = self._closed(symbol)
+        return NO_LINE if closed is None else self._reads.anchored(symbol, anchor, timeframe, end, closed)
 
     def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
         """See :meth:`tui_feeder.monitor.Monitor.sources`."""

@@ -21,18 +21,23 @@ from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.derived.settings import analysed
-from tui_feeder.engine.derived.stored_reads import NO_ROWS, StoredReads
+from tui_feeder.engine.derived.stored_reads import NO_LINE, NO_ROWS, StoredReads
 from tui_feeder.engine.derived.symbol_numbers import symbol_numbers
 from tui_feeder.engine.snapshots import indicator_views
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import (
     AlertView,
+    AnchoredLine,
     Event,
     GapView,
+    LevelLines,
     MinuteState,
+    NakedPoc,
     ProfileView,
+    RangeView,
     RuleView,
     Snapshot,
+    Spans,
     SymbolNumbers,
     SymbolState,
     SymbolView,
@@ -350,6 +355,26 @@ class ReplayMonitor:
         """See :meth:`tui_feeder.monitor.Monitor.profile`."""
         closed = self._closed(symbol)
         return None if closed is None else self._reads.profile(symbol, day, closed)
+
+    def range_profile(self, symbol: str, spans: Spans) -> RangeView | None:
+        """See :meth:`tui_feeder.monitor.Monitor.range_profile`."""
+        closed = self._closed(symbol)
+        return None if closed is None else self._reads.range_profile(symbol, spans, closed)
+
+    def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
+        """See :meth:`tui_feeder.monitor.Monitor.naked_pocs`."""
+        closed = self._closed(symbol)
+        return () if closed is None else self._reads.naked_pocs(symbol, closed)
+
+    def developing(self, symbol: str, day: int, every: int) -> LevelLines | None:
+        """See :meth:`tui_feeder.monitor.Monitor.developing`."""
+        closed = self._closed(symbol)
+        return None if closed is None else self._reads.developing(symbol, day, every, closed)
+
+    def anchored(self, symbol: str, anchor: int, timeframe: int, end: int | None = None) -> AnchoredLine:
+        """See :meth:`tui_feeder.monitor.Monitor.anchored`."""
+        closed = self._closed(symbol)
+        return NO_LINE if closed is None else self._reads.anchored(symbol, anchor, timeframe, end, closed)
 
     def coverage(self, symbol: str, start: int, end: int, cells: int) -> tuple[MinuteState, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.coverage`."""

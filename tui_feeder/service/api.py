@@ -132,8 +132,20 @@ class Query:
         return text
 
 
-def _page(rows: Sequence[Any], query: Query, most: int = MOST) -> tuple[Sequence[Any], dict[str, Any]]:
-    """The part that ``limit`` and ``offset`` ask for, and the counts of the whole."""
+def page(rows: Sequence[Any], query: Query, most: int = MOST) -> tuple[Sequence[Any], dict[str, Any]]:
+    """Cuts out the part that ``limit`` and ``offset`` ask for.
+
+    Args:
+        rows: all there are.
+        query: of the request.
+        most: rows in an answer.
+
+    Returns:
+        The part, and the counts of the whole.
+
+    Raises:
+        RequestError: limit or offset is wrong.
+    """
     limit, offset = query.number("limit", _USUAL, 1, most), query.number("offset", 0, 0, 10**9)
     following = offset + limit
     about = {"total": len(rows), "next_offset": following if following < len(rows) else None}
@@ -167,7 +179,7 @@ class Api:
             The JSON object.
         """
         query = Query(pairs, ("limit", "offset"))
-        rows, about = _page(list((await self._tracked_views()).values()), query)
+        rows, about = page(list((await self._tracked_views()).values()), query)
         answer: dict[str, Any] = {"symbols": [_symbol(view) for view in rows], **about}
         if (await self._probe.status()).snapshot.cluster is not None:
             others = self._probe.symbols_elsewhere()
@@ -210,7 +222,7 @@ class Api:
         if query.text("symbol") is not None:
             symbol = query.symbol(await self._tracked_views(), self._probe.elsewhere)
             found = tuple(gap for gap in found if gap.symbol == symbol)
-        rows, about = _page(found, query)
+        rows, about = page(found, query)
         return {"gaps": [dataclasses.asdict(gap) for gap in rows], **about}
 
     async def message(self, pairs: Sequence[tuple[str, str]]) -> bytes:
@@ -262,7 +274,7 @@ class Api:
             for price, weight in zip(view.prices.tolist(), view.weights, strict=True)
             if weight
         ]
-        part, about = _page(rows, query, 5_000)
+        part, about = page(rows, query, 5_000)
         return {
             "symbol": symbol,
             "date": datetime.fromtimestamp(view.day / 1000, UTC).strftime("%Y-%m-%d"),
@@ -300,7 +312,7 @@ class Api:
             raise RequestError(400, "timeframe is 1m, 5m, 15m, 1h, 4h, 1d: what divides a day") from None
         limit = query.number("limit", _USUAL, 1, MOST)
         start, end = query.moment("start"), query.moment("end")
-        _check_order(start, end)
+        check_order(start, end)
         async with self._reading:
             bars, following = await asyncio.to_thread(self._bars, symbol, seconds, start, end, limit)
         return {"symbol": symbol, "timeframe": seconds, "candles": bars, "next_start": following}
@@ -322,10 +334,10 @@ class Api:
         start, end = (
             None if at is None else ceil_to_minute(at) for at in map(query.moment, ("start", "end"))
         )
-        _check_order(start, end)
+        check_order(start, end)
         async with self._reading:
             found = await asyncio.to_thread(self._probe.states, symbol, start, end)
-        rows, about = _page(found, query)
+        rows, about = page(found, query)
         return {"symbol": symbol, "states": [span._asdict() for span in rows], **about}
 
     def _bars(
@@ -386,6 +398,15 @@ def _symbol(view: SymbolView) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _check_order(start: int | None, end: int | None) -> None:
+def check_order(start: int | None, end: int | None) -> None:
+    """Checks that a span is none the wrong way round.
+
+    Args:
+        start: ms; None: not given.
+        end: ms, exclusive; None: not given.
+
+    Raises:
+        RequestError: the end is not after the start.
+    """
     if start is not None and end is not None and end <= start:
         raise RequestError(400, "end is not after start: it is exclusive")

@@ -19,6 +19,7 @@ from tui_feeder.engine.thread import EngineThread
 from tui_feeder.errors import HostError
 from tui_feeder.listener import ListenError, listen_at, most_connections
 from tui_feeder.service.api import Api, RequestError
+from tui_feeder.service.api_profiles import ProfileApi
 from tui_feeder.service.engine_probe import BusyError, EngineProbe
 from tui_feeder.service.host_names import host_matcher, host_refusal
 from tui_feeder.service.metrics import CONTENT_TYPE, exposition
@@ -57,6 +58,7 @@ class HttpService:
     def __init__(self, engine: EngineThread, host: str, port: int, allowed_hosts: Iterable[str] = ()) -> None:
         self._probe = EngineProbe(engine)
         self._api = Api(self._probe)
+        self._profiles = ProfileApi(self._probe)
         self._host = host
         self._is_own_host = host_matcher(host, allowed_hosts)
         self._socket = open_listener(host, port)
@@ -92,6 +94,11 @@ class HttpService:
             ("candles", self._api.candles),
             ("states", self._api.states),
             ("profile", self._api.profile),
+            ("profile/range", self._profiles.range),
+            ("profile/sessions", self._profiles.sessions),
+            ("profile/naked", self._profiles.naked),
+            ("profile/developing", self._profiles.developing),
+            ("vwap", self._profiles.vwap),
             ("message", self._api.message),
             ("gaps", self._api.gaps),
             ("cluster", self._api.cluster),

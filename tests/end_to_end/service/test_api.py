@@ -14,9 +14,10 @@ import pytest
 from feed import NOON, configured, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serving import SYMBOLS, exchange_at, serving
+from serving import SYMBOLS, Served, exchange_at, serving
 
 from tui_feeder.engine.analytics.aggregate import aggregate
+from tui_feeder.engine.analytics.profile.day_profile import DayProfile
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.derived.settings import profile_settings
@@ -128,6 +129,7 @@ async def test_symbols_messages_profiles_and_gaps_are_told(tmp_path: Path) -> No
             assert [row[0] for row in shown["rows"]] == made.prices[made.weights > 0].tolist()
             assert [row[1] for row in shown["rows"]] == [w for w in made.weights.tolist() if w]
             assert sum(row[1] for row in shown["rows"]) == pytest.approx(made.total_volume)
+            await profile_tools_are_told(feeder, made, day)
             assert await feeder.get("/api/v1/gaps") == {"gaps": [], "total": 0, "next_offset": None}
             exchange.faults.switch_on("refuse-connections")
             deadline = time.monotonic() + 60
@@ -139,7 +141,53 @@ async def test_symbols_messages_profiles_and_gaps_are_told(tmp_path: Path) -> No
             assert gap["missing"] >= 1
 
 
+async def profile_tools_are_told(feeder: Served, made: DayProfile, day: int) -> None:
+    """Each against the monitor, or against the profile of the same day."""
+    monitor, dates = feeder.engine.monitor, "2026-03-08..2026-03-09"
+    shown = await feeder.get(f"/api/v1/profile/range?symbol=BTCUSDT&dates={dates}&limit=5000")
+    view = monitor.range_profile("BTCUSDT", ((day - DAY_MS, day), (day, day + DAY_MS)))
+    assert view is not None
+    assert (shown["poc"], shown["vah"], shown["vwap"]) == (view.poc, view.vah, view.vwap)
+    assert shown["high_volume_nodes"] == list(view.high_nodes)
+    assert sum(row[1] for row in shown["rows"]) == pytest.approx(view.total_volume)
+    asked = "symbol=BTCUSDT&dates=2026-03-09&session=London"
+    london = await feeder.get(f"/api/v1/profile/range?{asked}")
+    assert london["spans"] == [[day + 8 * 3_600_000, day + 16 * 3_600_000 + 1_800_000]]
+    assert london["candle_count"] == 510
+    sessions = await feeder.get("/api/v1/profile/sessions?symbol=BTCUSDT&date=2026-03-09")
+    names = [session["session"] for session in sessions["sessions"]]
+    assert names == ["UTC", "Asia", "London", "New York"]
+    assert sessions["sessions"][2]["poc"] == london["poc"]
+    assert sessions["sessions"][0]["total_volume"] == pytest.approx(made.total_volume)
+    naked = await feeder.get("/api/v1/profile/naked?symbol=BTCUSDT")
+    assert [level["poc"] for level in naked["naked_pocs"]] == [x.price for x in monitor.naked_pocs("BTCUSDT")]
+    lines = await feeder.get("/api/v1/profile/developing?symbol=BTCUSDT&date=2026-03-09&every=60")
+    assert len(lines["levels"]) == 24
+    last = lines["levels"][-1]
+    assert (last["poc"], last["vah"], last["val"], last["vwap"]) == (made.poc, made.vah, made.val, made.vwap)
+    values = await feeder.get(f"/api/v1/vwap?symbol=BTCUSDT&anchor={day}&end={day + DAY_MS}&timeframe=4h")
+    assert [value["time"] for value in values["values"]] == [day + n * DAY_MS // 6 for n in range(1, 7)]
+    last = values["values"][-1]
+    assert last["vwap"] == pytest.approx(made.vwap)
+    assert last["upper_2"] - last["vwap"] == pytest.approx(2 * last["deviation"])
+
+
 REFUSED = [
+    ("/api/v1/profile/range?symbol=BTCUSDT", 400, "give start and end, or dates"),
+    ("/api/v1/profile/range?symbol=BTCUSDT&start=2026-03-09", 400, "give start and end, or dates"),
+    (
+        "/api/v1/profile/range?symbol=BTCUSDT&dates=2026-03-09&session=Lima",
+        400,
+        "UTC, Asia, London, New York",
+    ),
+    ("/api/v1/profile/range?symbol=BTCUSDT&dates=yesterday", 400, "yesterday is no day"),
+    ("/api/v1/profile/range?symbol=BTCUSDT&dates=2026-03-09..2026-03-01", 400, "dates are 1 to 100 days"),
+    ("/api/v1/profile/range?symbol=BTCUSDT&dates=1970-01-01", 404, "nothing is stored"),
+    ("/api/v1/profile/range?symbol=BTCUSDT&start=2020-01-01&end=2026-03-01", 400, "one minute to 100 days"),
+    ("/api/v1/profile/developing?symbol=BTCUSDT&every=0", 400, "1 to 1440"),
+    ("/api/v1/profile/developing?symbol=BTCUSDT&date=1970-01-01", 404, "no profile"),
+    ("/api/v1/vwap?symbol=BTCUSDT", 400, "anchor is missing"),
+    ("/api/v1/vwap?symbol=BTCUSDT&anchor=2026-03-09&timeframe=7m", 400, "timeframe is"),
     ("/api/v1/states?symbol=BTCUSDT&start=2026-02-02&end=2026-02-01", 400, "end is not after start"),
     ("/api/v1/candles", 400, "symbol is missing"),
     ("/api/v1/candles?symbol=NOPE", 404, "not followed"),

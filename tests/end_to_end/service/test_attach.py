@@ -134,6 +134,13 @@ def test_an_attached_screen_sees_what_one_in_the_process_sees(
         assert attached.profile("ETHUSDT", day - 90 * 86_400_000) is None
         asked = ("BTCUSDT", day, day + 600 * MINUTE_MS, 30)
         assert attached.coverage(*asked) == monitor.coverage(*asked)
+        spans = ((day, day + 90 * MINUTE_MS), (day + 200 * MINUTE_MS, day + 300 * MINUTE_MS))
+        assert attached.range_profile("BTCUSDT", spans) == monitor.range_profile("BTCUSDT", spans)
+        assert attached.naked_pocs("BTCUSDT") == monitor.naked_pocs("BTCUSDT")
+        assert attached.developing("BTCUSDT", day, 15) == monitor.developing("BTCUSDT", day, 15)
+        assert attached.developing("BTCUSDT", day + 86_400_000, 15) is None
+        anchor = ("BTCUSDT", NOON - 40 * MINUTE_MS * 60, 3_600)
+        assert attached.anchored(*anchor) == monitor.anchored(*anchor)
         assert attached.listed() == monitor.listed()
         attached.acknowledge(3)
         attached.acknowledge()
@@ -429,6 +436,11 @@ def test_nonsense_ends_a_connection_and_nothing_else(server: AttachServer, path:
         ("bars", (None, 60, 1, None)),
         ("bars", ()),
         ("coverage", ("BTCUSDT", 0, 60_000, 1000)),
+        ("range_profile", ("BTCUSDT",)),
+        ("range_profile", ("BTCUSDT", 0, 60_000, 60_000)),
+        ("range_profile", ("BTCUSDT", 60_000, 0)),
+        ("developing", ("BTCUSDT", 0, 0)),
+        ("anchored", ("BTCUSDT", 0, 61, None)),
         ("coverage", ("BTCUSDT", 60_000, 0, 1)),
         ("coverage", ("BTCUSDT", 0, 1 << 45, 10)),
         ("profile", ("BTCUSDT", -1)),

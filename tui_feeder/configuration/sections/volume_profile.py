@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Struct, defstruct, field
 from msgspec.structs import fields, replace
 
-from tui_feeder.configuration.forms import SymbolName
+from tui_feeder.configuration.forms import Sessions, SymbolName
 from tui_feeder.configuration.values import Key
 
 
@@ -71,6 +71,9 @@ class Reprocessing(Struct, frozen=True):
 class VolumeProfile(ProfileKeys, frozen=True):
     """The volume profile of a UTC day."""
 
+    sessions: Annotated[
+        Sessions, Key("named hours (UTC) that the API and export give profiles of, beside the UTC day")
+    ] = ("Asia 00:00-09:00", "London 08:00-16:30", "New York 13:30-20:00")
     asset_overrides: Annotated[
         Mapping[SymbolName, AssetOverrides],
         Key(

@@ -8,15 +8,17 @@ from numpy.typing import NDArray
 from tui_feeder.config import Config
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows, Source
 from tui_feeder.engine.derived.chart_window import Windows
+from tui_feeder.engine.derived.profile_tools import ProfileTools
 from tui_feeder.engine.derived.profile_views import ProfileViews
 from tui_feeder.engine.derived.settings import analysed
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.monitor import ProfileView
+from tui_feeder.monitor import AnchoredLine, LevelLines, NakedPoc, ProfileView, RangeView, Spans
 
 #: The source of single minutes is read for ranges up to this length, ms.
 SOURCED_MS = 2 * DAY_MS
 NO_ROWS: Rows = np.empty(0, dtype=ROW)
+NO_LINE = AnchoredLine((), (), ())
 _SOURCE_NAMES = {
     Source.ARCHIVE_UNCHECKED: "archive without checksum",
     Source.STREAM: "stream",
@@ -44,6 +46,7 @@ class StoredReads:
         self._periods = analysed(config)[1]
         self._windows = Windows(store, self._periods)
         self._profiles = ProfileViews(store, config)
+        self._tools = ProfileTools(store, config)
 
     def bars(
         self, symbol: str, timeframe: int, count: int, end: int | None, closed: int
@@ -107,6 +110,75 @@ class StoredReads:
             return self._profiles.of(symbol, start, end) if end > start else None
         except StoreError:
             return None
+
+    def range_profile(self, symbol: str, spans: Spans, closed: int) -> RangeView | None:
+        """The profile of any minutes before ``closed``.
+
+        Args:
+            symbol: a stored symbol.
+            spans: start and end (exclusive) of each, ms, in order.
+            closed: see the class.
+
+        Returns:
+            The profile; None without trades, or where the spans are too long.
+        """
+        try:
+            return self._tools.range_profile(symbol, spans, closed)
+        except StoreError:
+            return None
+
+    def naked_pocs(self, symbol: str, closed: int) -> tuple[NakedPoc, ...]:
+        """The naked points of control of the days whose profiles are kept.
+
+        Args:
+            symbol: a stored symbol.
+            closed: see the class.
+
+        Returns:
+            By day, ascending.
+        """
+        try:
+            return self._tools.naked_pocs(symbol, closed)
+        except StoreError:
+            return ()
+
+    def developing(self, symbol: str, day: int, every: int, closed: int) -> LevelLines | None:
+        """The levels of a day's profile as they developed.
+
+        Args:
+            symbol: a stored symbol.
+            day: midnight, ms.
+            every: minutes from one point to the next.
+            closed: see the class.
+
+        Returns:
+            The lines; None if there is no profile.
+        """
+        try:
+            return self._tools.developing(symbol, day, every, closed)
+        except StoreError:
+            return None
+
+    def anchored(
+        self, symbol: str, anchor: int, timeframe: int, end: int | None, closed: int
+    ) -> AnchoredLine:
+        """The VWAP from an anchor on.
+
+        Args:
+            symbol: a stored symbol.
+            anchor: where it begins, ms.
+            timeframe: of the bars at whose ends there are values, seconds.
+            end: ms; None for the newest minute.
+            closed: see the class.
+
+        Returns:
+            The line; empty without minutes.
+        """
+        until = closed if end is None else min(end, closed)
+        try:
+            return self._tools.anchored(symbol, anchor, timeframe, until)
+        except StoreError:
+            return NO_LINE
 
     def sources(self, symbol: str, start: int, end: int, closed: int) -> dict[str, int]:
         """Counts the minutes of a range by their source.

@@ -70,7 +70,7 @@ class Traded(Protocol):
 
 
 class CandleVolume:
-    """Volume of candles, spread over their prices as the settings say.
+    """Volume of candles, spread over their prices by the settings.
 
     Args:
         rows: shape (n,), dtype ROW, in order; of any minutes.

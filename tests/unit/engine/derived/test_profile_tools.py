@@ -1,0 +1,130 @@
+"""Profile tools over a store: what was kept is made again when a minute changes, and ends where it must."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from profile_reference import days_of
+from samples import real_month
+
+from tui_feeder.config import Config
+from tui_feeder.configuration.sections.volume_profile import VolumeProfile
+from tui_feeder.engine.analytics.profile.day_profile import profile_of
+from tui_feeder.engine.analytics.profile.increments import ranges_of
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
+from tui_feeder.engine.analytics.profile.tools import anchored, developing, naked, nodes
+from tui_feeder.engine.analytics.profile.tools.range_profile import range_profile
+from tui_feeder.engine.analytics.profile.tools.traded import CandleVolume
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source
+from tui_feeder.engine.derived.profile_tools import ProfileTools
+from tui_feeder.engine.derived.stored_reads import StoredReads
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.monitor import LONGEST_RANGE, NakedPoc
+
+SYMBOL = "NEARUSDT"
+SETTINGS = ProfileSettings()
+
+
+@pytest.fixture(scope="module")
+def rows() -> Rows:
+    return real_month("NEARUSDT-1m-2026-02")[: 14 * 1_440 + 500]
+
+
+@pytest.fixture
+def store(tmp_path: Path, rows: Rows) -> Iterator[Store]:
+    opened = Store(tmp_path / "store", exchange="a test")
+    opened.put(SYMBOL, rows, Source.ARCHIVE_MONTH).result()
+    yield opened
+    opened.close()
+
+
+def test_a_range_and_a_composite_are_those_of_their_minutes(store: Store, rows: Rows) -> None:
+    tools, start = ProfileTools(store, Config()), int(rows["open_time"][0])
+    closed = start + len(rows) * MINUTE_MS
+    spans = ((start + DAY_MS, start + 2 * DAY_MS), (start + 5 * DAY_MS, start + 6 * DAY_MS))
+    view = tools.range_profile(SYMBOL, spans, closed)
+    expected = range_profile(CandleVolume(np.concatenate([rows[1_440:2_880], rows[7_200:8_640]])), SETTINGS)
+    assert view is not None
+    assert expected is not None
+    assert (view.poc, view.vah, view.val, view.vwap) == (
+        expected.poc,
+        expected.vah,
+        expected.val,
+        expected.vwap,
+    )
+    assert view.weights == tuple(expected.weights.tolist())
+    assert (view.day, view.end, view.candles) == (spans[0][0], spans[1][1], 2_880)
+    found = nodes.nodes(expected.weights)
+    assert view.high_nodes == tuple(expected.prices[list(found.high)].tolist())
+    assert view.low_nodes == tuple(expected.prices[list(found.low)].tolist())
+    assert tools.range_profile(SYMBOL, spans, closed) is view
+    late = tools.range_profile(SYMBOL, ((start, start + DAY_MS),), start + 100 * MINUTE_MS)
+    assert late is not None
+    assert late.candles == 100
+    assert tools.range_profile(SYMBOL, ((closed, closed + DAY_MS),), closed) is None
+    assert tools.range_profile(SYMBOL, ((0, LONGEST_RANGE + MINUTE_MS),), closed) is None
+
+
+def test_naked_levels_are_of_days_that_are_over_and_follow_repairs(store: Store, rows: Rows) -> None:
+    tools, days = ProfileTools(store, Config()), days_of(rows)
+    closed = int(rows["open_time"][-1]) + MINUTE_MS
+    ranges = ranges_of(rows)
+    levels = []
+    for part in days[:-1]:
+        day = int(part["open_time"][0])
+        made = profile_of(part, SETTINGS, [r for r in ranges if day - 7 * DAY_MS <= r.day < day])
+        assert made is not None
+        levels.append((day, made.poc))
+    expected = [n for n in naked.touched_levels(levels, rows) if n.touched_at is None]
+    found = tools.naked_pocs(SYMBOL, closed)
+    assert found == tuple(NakedPoc(level.day, level.price) for level in expected)
+    assert found
+    assert tools.naked_pocs(SYMBOL, closed) == found
+    high = rows[-2:-1].copy()  # a minute of today that went through all there is
+    high["high"], high["low"] = max(p.price for p in found) * 1.5, min(p.price for p in found) * 0.5
+    store.put(SYMBOL, high, Source.ARCHIVE_MONTH).result()
+    assert tools.naked_pocs(SYMBOL, closed) == ()
+    short = Config(volume_profile=VolumeProfile(historical_days=3))
+    assert len(ProfileTools(store, short).day_levels(SYMBOL, 3, closed)) == 3
+
+
+def test_developing_levels_and_an_anchored_vwap_are_those_of_their_minutes(store: Store, rows: Rows) -> None:
+    tools = ProfileTools(store, Config())
+    day, closed = int(rows["open_time"][10 * 1_440]), int(rows["open_time"][-1]) + MINUTE_MS
+    lines = tools.developing(SYMBOL, day, 60, closed)
+    part = rows[10 * 1_440 : 11 * 1_440]
+    before = [r for r in ranges_of(rows) if day - 7 * DAY_MS <= r.day < day]
+    expected = developing.developing(part, SETTINGS, before, 60)
+    assert lines is not None
+    assert (lines.poc, lines.val) == (tuple(expected.poc.tolist()), tuple(expected.val.tolist()))
+    assert len(lines.times) == 24
+    anchor = day + 7 * MINUTE_MS
+    line = tools.anchored(SYMBOL, anchor, 3_600, anchor + 120 * MINUTE_MS)
+    values = anchored.anchored_vwap(rows[10 * 1_440 + 7 : 10 * 1_440 + 127])
+    assert line.times == tuple(day + hour * 3_600_000 for hour in (1, 2, 3))
+    assert line.vwap == tuple(values.vwap[[52, 112, 119]].tolist())
+    assert not any(map(math.isnan, line.deviation))
+
+
+def test_a_store_that_is_closed_has_nothing_to_show(store: Store, rows: Rows) -> None:
+    reads, closed = StoredReads(store, Config()), int(rows["open_time"][-1]) + MINUTE_MS
+    day = closed - closed % DAY_MS
+    assert reads.range_profile(SYMBOL, ((day, closed),), closed) is not None
+    assert reads.anchored(SYMBOL, day, 60, day + 5 * MINUTE_MS, closed).times[-1] == day + 5 * MINUTE_MS
+    store.close()
+    assert reads.range_profile(SYMBOL, ((day - DAY_MS, day),), closed) is None
+    assert reads.naked_pocs(SYMBOL, closed) == ()
+    assert reads.developing(SYMBOL, day, 5, closed) is None
+    assert reads.anchored(SYMBOL, day - 1, 60, None, closed).times == ()
+
+
+def test_without_profiles_there_are_none(store: Store, rows: Rows) -> None:
+    tools = ProfileTools(store, Config(volume_profile=VolumeProfile(enabled=False)))
+    closed = int(rows["open_time"][-1]) + MINUTE_MS
+    assert tools.range_profile(SYMBOL, ((closed - DAY_MS, closed),), closed) is None
+    assert tools.naked_pocs(SYMBOL, closed) == ()
+    assert tools.developing(SYMBOL, closed - closed % DAY_MS, 5, closed) is None

@@ -1,0 +1,238 @@
+"""Profile tools over stored minutes, as screens and the API ask for them; newest answers are kept."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import numpy as np
+
+from tui_feeder.config import Config
+from tui_feeder.engine.analytics.profile.day_profile import profile_of
+from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, ranges_of
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
+from tui_feeder.engine.analytics.profile.tools.anchored import anchored_vwap
+from tui_feeder.engine.analytics.profile.tools.developing import developing
+from tui_feeder.engine.analytics.profile.tools.naked import NakedLevel, touched_levels
+from tui_feeder.engine.analytics.profile.tools.nodes import Nodes, nodes
+from tui_feeder.engine.analytics.profile.tools.range_profile import RangeProfile, range_profile
+from tui_feeder.engine.analytics.profile.tools.traded import CandleVolume
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS, Rows
+from tui_feeder.engine.derived.inputs import settings_of
+from tui_feeder.engine.derived.stored_profiles import ranges_before
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.monitor import LONGEST_RANGE, AnchoredLine, LevelLines, NakedPoc, RangeView, Spans
+
+T = TypeVar("T")
+
+_KEPT = 64
+#: Of a profile with more rows no nodes are looked for.
+_MOST_NODE_ROWS = 50_000
+
+
+class ProfileTools:
+    """Computes them from stored minutes. For any thread.
+
+    In every method ``closed`` is the exclusive end of the newest minute that counts, ms.
+
+    Args:
+        store: where the minutes are.
+        config: whose settings shape the profiles.
+    """
+
+    def __init__(self, store: Store, config: Config) -> None:
+        self._store = store
+        self._config = config
+        self._kept: dict[tuple[object, ...], tuple[object, object]] = {}
+        self._lock = threading.Lock()  # of what is kept; never held while the store is read
+
+    def range_profile(self, symbol: str, spans: Spans, closed: int) -> RangeView | None:
+        """Computes the profile of any minutes.
+
+        Args:
+            symbol: a stored symbol.
+            spans: start and end (exclusive) of each, ms, in order.
+            closed: see the class.
+
+        Returns:
+            The profile; None without trades, or where the spans are too long.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        settings = self._settings(symbol)
+        cut = tuple((start, min(end, closed)) for start, end in spans if start < min(end, closed))
+        if settings is None or not cut or sum(end - start for start, end in cut) > LONGEST_RANGE:
+            return None
+
+        def made() -> RangeView | None:
+            rows = np.concatenate([self._store.read(symbol, start, end) for start, end in cut])
+            found = range_profile(CandleVolume(rows), settings)
+            return None if found is None else _view(symbol, spans, rows, found)
+
+        return self._known(("range", symbol, spans), symbol, (cut[0][0], cut[-1][1]), settings, made)
+
+    def day_levels(self, symbol: str, days: int, closed: int) -> list[NakedLevel]:
+        """Computes the points of control of the last days that are over, and when they were touched.
+
+        Args:
+            symbol: a stored symbol.
+            days: how many to look back.
+            closed: see the class.
+
+        Returns:
+            By day, ascending.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        settings = self._settings(symbol)
+        if settings is None:
+            return []
+        today = (closed - MINUTE_MS) // DAY_MS * DAY_MS
+        first = today - days * DAY_MS
+
+        def made() -> list[NakedLevel]:
+            rows = self._store.read(symbol, first - DAYS_BEFORE * DAY_MS, today)
+            ranges = ranges_of(rows)
+            levels = []
+            for day in range(first, today, DAY_MS):
+                begin, end = np.searchsorted(rows["open_time"], (day, day + DAY_MS))
+                before = [r for r in ranges if day - DAYS_BEFORE * DAY_MS <= r.day < day]
+                profile = profile_of(rows[begin:end], settings, before)
+                if profile is not None:
+                    levels.append((day, profile.poc))
+            return touched_levels(levels, rows)
+
+        span = (first - DAYS_BEFORE * DAY_MS, today)
+        past = self._known(("days", symbol, days), symbol, span, settings, made)
+        naked = [(level.day, level.price) for level in past if level.touched_at is None]
+        rows = self._store.read(symbol, today, closed)
+        now = {level.day: level for level in touched_levels(naked, rows)}
+        return [now.get(level.day, level) for level in past]
+
+    def naked_pocs(self, symbol: str, closed: int) -> tuple[NakedPoc, ...]:
+        """Lists the naked points of control of the days whose profiles are kept.
+
+        Args:
+            symbol: a stored symbol.
+            closed: see the class.
+
+        Returns:
+            By day, ascending.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        days = self._config.volume_profile.for_symbol(symbol).historical_days
+        levels = self.day_levels(symbol, days, closed)
+        return tuple(NakedPoc(level.day, level.price) for level in levels if level.touched_at is None)
+
+    def developing(self, symbol: str, day: int, every: int, closed: int) -> LevelLines | None:
+        """Follows the profile of a UTC day.
+
+        Args:
+            symbol: a stored symbol.
+            day: midnight, ms.
+            every: minutes from one point to the next.
+            closed: see the class.
+
+        Returns:
+            The lines; None if there is no profile.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        settings, end = self._settings(symbol), min(closed, day + DAY_MS)
+        if settings is None or end <= day:
+            return None
+
+        def made() -> LevelLines | None:
+            rows = self._store.read(symbol, day, end)
+            if not len(rows):
+                return None
+            found = developing(rows, settings, ranges_before(self._store, symbol, day), every)
+            return LevelLines(*(tuple(part.tolist()) for part in found))
+
+        span = (day - DAYS_BEFORE * DAY_MS, end)
+        return self._known(("developing", symbol, day, every), symbol, span, settings, made)
+
+    def anchored(self, symbol: str, anchor: int, timeframe: int, end: int) -> AnchoredLine:
+        """Computes the VWAP from an anchor on.
+
+        Args:
+            symbol: a stored symbol.
+            anchor: where it begins, ms.
+            timeframe: of the bars at whose ends there are values, seconds.
+            end: exclusive end of the minutes that count, ms.
+
+        Returns:
+            The line; empty without minutes.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        start, frame = max(anchor, end - LONGEST_RANGE), timeframe * SECOND_MS
+
+        def made() -> AnchoredLine:
+            rows = self._store.read(symbol, start, end)
+            found = anchored_vwap(rows)
+            bars = rows["open_time"] // frame
+            last = np.flatnonzero(np.append(bars[1:] != bars[:-1], True)) if len(rows) else np.empty(0, int)
+            times = (bars[last] + 1) * frame
+            columns = (times, found.vwap[last], found.deviation[last])
+            return AnchoredLine(*(tuple(column.tolist()) for column in columns))
+
+        key = ("anchored", symbol, start, timeframe)
+        return self._known(key, symbol, (start, end), None, made)
+
+    def _settings(self, symbol: str) -> ProfileSettings | None:
+        return settings_of(self._store, self._config, symbol).profile
+
+    def _known(
+        self,
+        key: tuple[object, ...],
+        symbol: str,
+        span: tuple[int, int],
+        settings: ProfileSettings | None,
+        made: Callable[[], T],
+    ) -> T:
+        """What was made before of the same minutes, or is made now."""
+        # Before the minutes are read: what changes meanwhile is another state of them.
+        edition, present = self._store.edition(symbol), self._store.present(symbol)
+        state = (span, settings, edition, present.clip(*span).minutes)
+        with self._lock:
+            known = self._kept.get(key)
+        if known is not None and known[0] == state:
+            return cast("T", known[1])
+        found = made()
+        with self._lock:
+            self._kept.pop(key, None)
+            self._kept[key] = (state, found)
+            if len(self._kept) > _KEPT:
+                self._kept.pop(next(iter(self._kept)))
+        return found
+
+
+def _view(symbol: str, spans: Spans, rows: Rows, found: RangeProfile) -> RangeView:
+    at = nodes(found.weights) if len(found.weights) <= _MOST_NODE_ROWS else Nodes((), ())
+    prices = found.prices
+    return RangeView(
+        symbol=symbol,
+        day=spans[0][0],
+        end=spans[-1][1],
+        increment=found.increment,
+        low_index=found.low_index,
+        weights=tuple(found.weights.tolist()),
+        bought=None if found.bought is None else tuple(found.bought.tolist()),
+        poc=found.poc,
+        vah=found.vah,
+        val=found.val,
+        vwap=found.vwap,
+        total_volume=found.total_volume,
+        candles=found.minutes,
+        last_minute=int(rows["open_time"][-1]),
+        high_nodes=tuple(prices[np.array(at.high, np.int64)].tolist()),
+        low_nodes=tuple(prices[np.array(at.low, np.int64)].tolist()),
+    )
