@@ -9,6 +9,7 @@
 #   make kafka, postgres  start one on loopback; make stop-services ends them
 #   make check            ruff, mypy --strict, import-linter
 #   make bench            every benchmark                                (ARGS="--json")
+#   make release          sdist, wheel, SBOM and checksums into dist/
 ARGS ?=
 # The first Python that runs and is new enough (a shim on the path may stand for none).
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -17,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster run test test-unit test-end-to-end test-integration kafka postgres stop-services check bench format clean
+.PHONY: help demo demo-cluster run test test-unit test-end-to-end test-integration kafka postgres stop-services check bench release format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -85,6 +86,9 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@for b in $$(ls benchmarks/*.py | grep -v '/_'); do \
 	  $(BIN)/python -m benchmarks.$$(basename $$b .py) $(ARGS) || [ $$? -eq 2 ] || exit 1; done  # 2: it lacks something
+
+release: $(BIN)/python
+	@$(BIN)/python deploy/release.py dist
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

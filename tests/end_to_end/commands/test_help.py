@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
+import select
 import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,62 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
         "sinks ch: check",
         "export --format p: parquet",
     ]
+
+
+def own_path(tmp_path: Path) -> dict[str, str]:
+    """The environment of a shell that finds the program."""
+    path = f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
+    return environment(PATH=path, HOME=str(tmp_path), TERM="dumb", PS1="> ")
+
+
+@pytest.mark.skipif(shutil.which("fish") is None or not PROGRAM.exists(), reason="no fish, or not installed")
+def test_fish_completes_commands_and_options(tmp_path: Path) -> None:
+    program = """
+        _FEEDER_TUI_COMPLETE=source_fish feeder-tui | source
+        for line in "rep" "replay --sp" "sinks ch" "export --format p"
+            echo "$line: "(complete -C "feeder-tui $line" | string replace -r "\t.*" "")
+        end
+    """
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", program], capture_output=True, text=True, timeout=60, check=True,
+        cwd=tmp_path, env=own_path(tmp_path),
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [
+        "rep: replay",
+        "replay --sp: --speed",
+        "sinks ch: check",
+        "export --format p: parquet",
+    ]
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None or not PROGRAM.exists(), reason="no zsh, or not installed")
+def test_zsh_completes_commands_and_options(tmp_path: Path) -> None:
+    program, terminal = pty.fork()
+    if program == 0:
+        os.execvpe("zsh", ["zsh", "-f", "-i"], own_path(tmp_path))
+    try:
+        set_up = 'autoload -U compinit; compinit -u -D; eval "$(feeder-tui --show-completion)"; echo re""ady'
+        typed(terminal, f"{set_up}\n", "ready")
+        for line, whole in (
+            ("rep", "replay "),
+            ("replay --sp", "replay --speed "),
+            ("sinks ch", "sinks check "),
+            ("export --format p", "export --format parquet "),
+        ):
+            typed(terminal, f"feeder-tui {line}\t", f"feeder-tui {whole}")
+            os.write(terminal, b"\x15")  # the line is let go
+    finally:
+        os.close(terminal)
+        os.waitpid(program, 0)
+
+
+def typed(terminal: int, keys: str, wanted: str) -> None:
+    """Type into a terminal, and wait for a text on it."""
+    os.write(terminal, keys.encode())
+    seen, end = b"", time.monotonic() + 60
+    while wanted.encode() not in seen:
+        assert select.select([terminal], [], [], max(0.0, end - time.monotonic()))[0], seen
+        seen += os.read(terminal, 4096)
 
 
 @pytest.mark.skipif(not PROGRAM.exists(), reason="not installed")
