@@ -74,7 +74,10 @@ def rule_table(rule: AlertRule) -> dict[str, RuleValue]:
     """
     usual = AlertRule()
     found = ((key, getattr(rule, key)) for key in names_in((*_ABOVE, "x")))
-    return {key: value for key, value in found if value != getattr(usual, key)}
+    stated = {key: value for key, value in found if value != getattr(usual, key)}
+    if rule.anchor is not None:
+        stated["anchor"] = rule.anchor.isoformat().replace("+00:00", "Z")
+    return stated
 
 
 def write_rule(path: Path, name: str, table: RuleTable | None, replaces: str = "") -> None:

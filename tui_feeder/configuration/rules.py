@@ -246,6 +246,12 @@ def rule_findings(config: Config, name: str, rule: AlertRule) -> Iterator[Findin
     if not config.application.enable_technical_analysis:
         yield wrong("kind", "needs application.enable_technical_analysis")
         return
+    if kind in ("naked_poc_touch", "anchored_vwap_touch"):
+        if kind == "anchored_vwap_touch" and rule.anchor is None:
+            yield wrong("anchor", "is needed", 'a date or time (UTC), such as "2026-01-01"')
+        if not config.volume_profile.enabled and kind == "naked_poc_touch":
+            yield wrong("kind", "needs volume_profile.enabled")
+        return
     if kind == "price_cross":
         if rule.level is None and rule.price is None:
             either = tuple(dotted((*above, key)) for key in ("kind", "level", "price"))

@@ -24,6 +24,7 @@ from tui_feeder.engine.acquisition.stored_day_check import StoredDayCheck
 from tui_feeder.engine.acquisition.subscriptions import Subscriptions
 from tui_feeder.engine.acquisition.symbol_startup import SymbolStartup
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
+from tui_feeder.engine.alerts.level_history import StoredLevelHistory
 from tui_feeder.engine.alerts.manager import AlertManager
 from tui_feeder.engine.alerts.outputs import configured_outputs
 from tui_feeder.engine.alerts.rule_book import RuleBook
@@ -142,6 +143,7 @@ class Engine:
             self.journal,
             self.clock,
             AlertStateStore(store, config, self.journal),
+            StoredLevelHistory(store, config),
             bell=config.alerts.bell,
         )
         self.profiles = ProfileBuilder(config, store, self.journal, self.workers)

@@ -22,6 +22,8 @@ _KINDS = (
     ("trend_flip", "trend turns"),
     ("ema_cross", "EMAs cross"),
     ("volume_above", "volume above"),
+    ("naked_poc_touch", "naked POC touched"),
+    ("anchored_vwap_touch", "anchored VWAP touched"),
     ("gap_open", "minutes missing"),
     ("stream_stale", "no frames"),
 )
@@ -47,6 +49,7 @@ _NUMBERS = {
     "factor": "factor",
     "seconds": "seconds",
 }
+_TEXTS = ("kind", "level", "quantile", "measure", "anchor")
 _NAME = re.compile(r"[^A-Za-z0-9_]+")
 
 
@@ -103,6 +106,10 @@ def rule_text(rule: RuleView) -> str:
             return f"trend{on} turns"
         case "ema_cross":
             return f"EMA {names or 'shortest and longest'} cross{on}"
+        case "naked_poc_touch":
+            return "naked POC touched"
+        case "anchored_vwap_touch":
+            return f"VWAP since {keys.get('anchor')} touched"
         case "volume_above":
             measure = str(keys.get("measure", "volume")).replace("_", " ")
             return f"{measure} above {keys.get('factor', 1)} x {keys.get('quantile', 'q90')}"
@@ -189,7 +196,7 @@ def _first_values(
         return {"price": price, "timeframe": str(timeframe), "hysteresis": "0.1", "symbols": symbol}
     keys = rule.keys
     values = {name: _plain(keys[key]) for name, key in _NUMBERS.items() if key in keys}
-    values |= {name: str(keys[name]) for name in ("kind", "level", "quantile", "measure") if name in keys}
+    values |= {name: str(keys[name]) for name in _TEXTS if name in keys}
     if "price" in keys:
         values["level"] = "price"
     values["timeframe"] = str(keys.get("timeframe", timeframe))
@@ -221,9 +228,11 @@ def _fields(
             FormField("quantile", "quantile", _QUANTILES, beside="of the look-back window"),
             FormField("factor", "times", most=12, beside=f"RVOL now {rvol}" if rvol else "empty: 1"),
         ]
+    if kind == "anchored_vwap_touch":
+        fields.append(FormField("anchor", "since", most=24, beside="a date or time (UTC): 2026-01-01"))
     if kind in ("gap_open", "stream_stale") or of_feeder:
         fields.append(FormField("seconds", "for", most=12, beside=_seconds_text(snapshot, view, kind)))
-    if kind in ("price_cross", "ema_cross", "volume_above"):
+    if kind in ("price_cross", "ema_cross", "volume_above", "anchored_vwap_touch"):
         fields.append(FormField("hysteresis", "hysteresis", most=12, beside=_hysteresis_text(view, values)))
     fields.append(FormField("cooldown", "cool-down", most=12, beside="s between two alerts"))
     if not of_feeder:
@@ -368,6 +377,10 @@ def _rule_of(values: Mapping[str, str], snapshot: Snapshot, symbol: str, before:
     if "periods" in shown and values["periods"]:
         keys["periods"] = tuple(map(int, values["periods"].split()))
     keys |= {name: values[name] for name in ("quantile", "measure") if name in shown}
+    if "anchor" in shown:
+        if not (anchor := values.get("anchor", "").strip()):
+            raise ValueError("since: state where the VWAP begins")
+        keys["anchor"] = anchor
     for name, key in _NUMBERS.items():
         if name in shown and (number := _number(name, values.get(name, ""))) is not None:
             keys[key] = number
@@ -382,6 +395,7 @@ def _automatic_name(values: Mapping[str, str], rules: Sequence[RuleView], symbol
     """A name made of what is watched, that no rule has yet."""
     kind, level = values.get("kind", "price_cross"), values.get("level", "price")
     words = {"price_cross": level, "trend_flip": "trend", "volume_above": "volume", "gap_open": "gap"}
+    words |= {"naked_poc_touch": "naked-poc", "anchored_vwap_touch": "vwap"}
     parts = [symbol, words.get(kind, kind)]
     if kind in ("trend_flip", "ema_cross") or (kind == "price_cross" and level == "ema"):
         parts.append(timeframe_label(_whole(values.get("timeframe", "60")) or 60))

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from webhooks import Receiver, receiving
 
 from tui_feeder.config import Alerts, Config
+from tui_feeder.engine.alerts.level_history import StoredLevelHistory
 from tui_feeder.engine.alerts.manager import AlertManager, Output, encode
 from tui_feeder.engine.alerts.outputs import Program, Topic, Webhook
 from tui_feeder.engine.alerts.rule_checks import AlertRules
@@ -292,7 +293,15 @@ def manager(
     journal = Journal(clock.now)
     state_store = AlertStateStore(store, Config(), journal)
     return (
-        AlertManager(AlertRules(rules, None), [output], journal, clock, state_store, bell=True),
+        AlertManager(
+            AlertRules(rules, None),
+            [output],
+            journal,
+            clock,
+            state_store,
+            StoredLevelHistory(store, Config()),
+            bell=True,
+        ),
         journal,
         clock,
     )

@@ -45,7 +45,7 @@ def test_the_reference_says_everything_of_a_key() -> None:
     )
     assert reference_row(("alerts", "rules", "NAME", "hysteresis_percent")) == (
         "| `hysteresis_percent` | how far a level must be passed, in percent of it; unset: 0.1; "
-        'only with `kind` = "ema_cross" or "price_cross" or "volume_above" '
+        'only with `kind` = "ema_cross" or "price_cross" or "volume_above" or "anchored_vwap_touch" '
         "| a number, 0 to 50 | not set | % | yes | `FEEDER_ALERTS__RULES__NAME__HYSTERESIS_PERCENT` |"
     )
     assert reference_row(("kafka", "security", "sasl_password")).count("| a string | not set |") == 1

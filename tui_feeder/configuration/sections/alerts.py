@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -17,6 +18,8 @@ AlertKind: TypeAlias = Literal[
     "ema_cross",
     "price_cross",
     "volume_above",
+    "naked_poc_touch",
+    "anchored_vwap_touch",
     "gap_open",
     "stream_stale",
     "sink_lag",
@@ -26,7 +29,7 @@ AlertKind: TypeAlias = Literal[
 #: Those that look at the feeder, not at its numbers.
 HEALTH_KINDS = ("gap_open", "stream_stale", "sink_lag", "disk_full", "cluster_degraded")
 _ON_BARS = ("kind", ("trend_flip", "ema_cross", "price_cross"))
-_ON_LEVELS = ("kind", ("ema_cross", "price_cross", "volume_above"))
+_ON_LEVELS = ("kind", ("ema_cross", "price_cross", "volume_above", "anchored_vwap_touch"))
 _ON_VOLUME = ("kind", ("volume_above",))
 
 
@@ -48,6 +51,10 @@ class AlertRule(Struct, frozen=True):
     price: Annotated[
         float | None,
         Key("the price to cross, in the place of a level", 1e-12, 1e12, needs=("kind", ("price_cross",))),
+    ] = None
+    anchor: Annotated[
+        datetime | None,
+        Key("where the VWAP begins, a date or time (UTC)", needs=("kind", ("anchored_vwap_touch",))),
     ] = None
     periods: Annotated[
         EmaPeriods | None,
@@ -117,6 +124,8 @@ ema-cross = { kind = "ema_cross", timeframe = 900, periods = [21, 89], hysteresi
 value-area = { kind = "price_cross", level = "vah", hysteresis_percent = 0.1 }  # "poc", "vah", "val"
 round-number = { kind = "price_cross", symbols = ["BTCUSDT"], price = 100000.0, hysteresis_percent = 0.05 }
 mean-4h = { kind = "price_cross", level = "ema", timeframe = 14400, periods = [89] }
+naked-poc = { kind = "naked_poc_touch", symbols = ["BTCUSDT"], cooldown_seconds = 0 }
+since-january = { kind = "anchored_vwap_touch", symbols = ["BTCUSDT"], anchor = "2026-01-01" }
 big-volume = { kind = "volume_above", symbols = ["BTC*"], quantile = "q90", factor = 5.0 }
 long-gap = { kind = "gap_open", seconds = 300 }
 no-frames = { kind = "stream_stale", seconds = 300, cooldown_seconds = 3600 }

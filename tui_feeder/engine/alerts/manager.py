@@ -12,6 +12,7 @@ from typing import Protocol
 
 import orjson
 
+from tui_feeder.engine.alerts.level_watch import LevelsBefore
 from tui_feeder.engine.alerts.rule_checks import AlertRules
 from tui_feeder.engine.alerts.rules import OF_NO_SYMBOL, TROUBLES, Alert, Health
 from tui_feeder.engine.alerts.state_store import AlertStateStore
@@ -20,6 +21,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import heartbeat
+from tui_feeder.errors import FeederError
 from tui_feeder.monitor import AlertView
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,26 @@ class Output(Protocol):
         ...
 
 
+class LevelHistory(Protocol):
+    """Reads what levels rest on; from a thread beside the engine's loop."""
+
+    def before(self, symbol: str, end: int, anchors: Sequence[int]) -> LevelsBefore:
+        """Reads the naked points of control and the anchored VWAPs at a moment.
+
+        Args:
+            symbol: a stored symbol.
+            end: open time (ms) of the first minute that does not count.
+            anchors: where VWAPs begin, ms.
+
+        Returns:
+            The levels.
+
+        Raises:
+            FeederError: stored minutes cannot be read.
+        """
+        ...
+
+
 def encode(alert: Alert) -> bytes:
     """Encodes an alert as JSON: ``rule kind symbol timestamp condition text value threshold``.
 
@@ -82,6 +104,7 @@ class AlertManager:
 
     Args:
         state_store: keeps what the rules know and what was shown, and has that of the run before.
+        level_history: reads the levels that rest on past days.
         bell: whether the screen should ring for them.
     """
 
@@ -92,6 +115,7 @@ class AlertManager:
         journal: Journal,
         clock: ExchangeClock,
         state_store: AlertStateStore,
+        level_history: LevelHistory,
         *,
         bell: bool,
     ) -> None:
@@ -101,6 +125,7 @@ class AlertManager:
         self._journal = journal
         self._clock = clock
         self._state_store = state_store
+        self._level_history = level_history
         self._bell = bell
         self._number = self.recent[-1].number if self.recent else 0
         self._shown_changed = False
@@ -183,7 +208,19 @@ class AlertManager:
             await asyncio.sleep(_CHECK_SECONDS)
             if self._rules.watches_health:
                 self._report(self._rules.health(health()))
+            await self.read_levels()
             self.keep()
+
+    async def read_levels(self) -> None:
+        """Reads levels of past days that rules wait for, one symbol after the other, in a thread."""
+        for symbol, before, anchors in self._rules.wanting_levels():
+            try:
+                levels = await asyncio.to_thread(self._level_history.before, symbol, before, anchors)
+            except FeederError as error:
+                self._journal.fault("alert_levels_unread", str(error), symbol)
+                levels = LevelsBefore((), {})
+            heartbeat(_CHECK_SECONDS)
+            self._report(self._rules.begin_levels(symbol, before, levels))
 
     def keep(self, *, last: bool = False) -> None:
         """Stores the state of the rules and the alerts shown.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 
+from tui_feeder.engine.alerts.level_watch import LevelsBefore, LevelWatch
 from tui_feeder.engine.alerts.rules import (
+    ON_PAST_DAYS,
     QUIET,
     TROUBLES,
     UNSEEN,
@@ -47,6 +50,7 @@ class AlertRules:
         self._of_symbol: dict[str, tuple[tuple[Rule, RuleState], ...]] = {}
         self._troubles: dict[tuple[Rule, str], RuleState] = {}
         self._known: dict[tuple[Rule, str], RuleState] = {}  # not checked yet since they were saved
+        self._watches: dict[str, LevelWatch] = {}  # of symbols with rules in ON_PAST_DAYS
 
     @property
     def watches_health(self) -> bool:
@@ -66,16 +70,69 @@ class AlertRules:
         symbol = message.symbol
         states = self._of_symbol.get(symbol)
         if states is None:
-            concerned = [rule for rule in self._minute_rules if rule.concerns(symbol)]
-            states = self._of_symbol[symbol] = tuple(
-                (rule, self._known.pop((rule, symbol), RuleState())) for rule in concerned
-            )
+            states = self._begin_symbol(symbol)
+        watch = self._watches.get(symbol)
+        if watch is not None and watch.wanted is not None:
+            watch.hold(candle, message)
+            now = tuple(item for item in states if item[0].kind not in ON_PAST_DAYS)
+            return self._evaluated(now, candle, message)
+        if watch is not None:
+            watch.add(candle, message)
+        return self._evaluated(states, candle, message)
+
+    def _begin_symbol(self, symbol: str) -> tuple[tuple[Rule, RuleState], ...]:
+        concerned = [rule for rule in self._minute_rules if rule.concerns(symbol)]
+        if any(rule.kind in ON_PAST_DAYS for rule in concerned):
+            anchors = sorted({rule.anchor for rule in concerned if rule.anchor is not None})
+            self._watches[symbol] = LevelWatch(tuple(anchors), wanted=0)
+        states = tuple((rule, self._known.pop((rule, symbol), RuleState())) for rule in concerned)
+        self._of_symbol[symbol] = states
+        return states
+
+    def _evaluated(
+        self, states: Sequence[tuple[Rule, RuleState]], candle: Candle, message: Message
+    ) -> list[Alert]:
         found = []
         for rule, state in states:
             before = state.saved()
             seen = _CHECKS[rule.kind](self, rule, state, candle, message)
-            found.append(self._alert_for(rule, state, seen, symbol, message.timestamp, before))
+            found.append(self._alert_for(rule, state, seen, message.symbol, message.timestamp, before))
         return [alert for alert in found if alert is not None]
+
+    def wanting_levels(self) -> list[tuple[str, int, tuple[int, ...]]]:
+        """Lists the symbols whose levels of past days are needed.
+
+        Returns:
+            Symbol, open time (ms) of the minute before which they are needed, and anchors (ms).
+        """
+        return [
+            (symbol, watch.waiting[0][0].open_time, watch.anchors)
+            for symbol, watch in self._watches.items()
+            if watch.waiting
+        ]
+
+    def begin_levels(self, symbol: str, before: int, levels: LevelsBefore) -> list[Alert]:
+        """Takes the levels of past days of a symbol, and evaluates the minutes that waited for them.
+
+        Args:
+            symbol: the symbol.
+            before: open time (ms) of the minute before which they are.
+            levels: what was read.
+
+        Returns:
+            Alerts, each with the close of its minute.
+        """
+        watch = self._watches.get(symbol)
+        if watch is None or not watch.waiting or watch.waiting[0][0].open_time != before:
+            return []  # the rules, or the minutes that wait, are others meanwhile
+        watch.begin(levels)
+        states = [item for item in self._of_symbol[symbol] if item[0].kind in ON_PAST_DAYS]
+        waiting, watch.waiting = watch.waiting, []
+        found = []
+        for candle, message in waiting:
+            watch.add(candle, message)
+            found += self._evaluated(states, candle, message)
+        return found
 
     def health(self, health: Health) -> list[Alert]:
         """Evaluates the rules of health.
@@ -119,6 +176,7 @@ class AlertRules:
             symbol: the symbol.
         """
         self._of_symbol.pop(symbol, None)
+        self._watches.pop(symbol, None)
         for states in (self._troubles, self._known):
             for key in [key for key in states if key[1] == symbol]:
                 del states[key]
@@ -233,6 +291,30 @@ class AlertRules:
             return Finding("high", f"{message.symbol}: {words}, {_number(threshold)}", value, threshold)
         return QUIET if value <= threshold * (1 - rule.hysteresis) else UNSEEN
 
+    def _naked_poc(self, rule: Rule, state: RuleState, candle: Candle, message: Message) -> Finding:
+        touched = self._watches[message.symbol].touched
+        if not touched:
+            return QUIET
+        state.reported = state.seen = ""  # each level is another one than that of the minute before
+        level = touched[-1]
+        day = datetime.fromtimestamp(level.day / 1000, UTC).strftime("%Y-%m-%d")
+        more = f" and {len(touched) - 1} older" if len(touched) > 1 else ""
+        words = f"{message.symbol}: touched the naked POC of {day}{more}, {_number(level.price)}"
+        return Finding("touched", f"{words}: {_number(candle.close)}", candle.close, level.price)
+
+    def _anchored_vwap(self, rule: Rule, state: RuleState, candle: Candle, message: Message) -> Finding:
+        assert rule.anchor is not None
+        found = self._watches[message.symbol].anchored.get(rule.anchor)
+        level = None if found is None else found.vwap
+        if level is None:
+            return UNSEEN
+        if candle.low <= level <= candle.high:
+            since = datetime.fromtimestamp(rule.anchor / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+            words = f"{message.symbol}: touched the VWAP since {since}, {_number(level)}"
+            return Finding("touched", f"{words}: {_number(candle.close)}", candle.close, level)
+        band = level * rule.hysteresis
+        return QUIET if candle.low > level + band or candle.high < level - band else UNSEEN
+
 
 def _stale(rule: Rule, message: Message) -> bool:
     """The last bar of the rule's timeframe that was due is absent or lacks minutes."""
@@ -324,4 +406,6 @@ _CHECKS: Mapping[Kind, Callable[[AlertRules, Rule, RuleState, Candle, Message], 
     "ema_cross": AlertRules._ema_cross,
     "price_cross": AlertRules._price,
     "volume_above": AlertRules._volume,
+    "naked_poc_touch": AlertRules._naked_poc,
+    "anchored_vwap_touch": AlertRules._anchored_vwap,
 }

@@ -21,6 +21,8 @@ Kind: TypeAlias = Literal[
     "ema_cross",
     "price_cross",
     "volume_above",
+    "naked_poc_touch",
+    "anchored_vwap_touch",
     "gap_open",
     "stream_stale",
     "sink_lag",
@@ -28,9 +30,11 @@ Kind: TypeAlias = Literal[
     "cluster_degraded",
 ]
 #: What can be seen; "" stands for nothing, which is never reported.
-Condition: TypeAlias = Literal["Buy", "Sell", "above", "below", "high", "late", ""]
+Condition: TypeAlias = Literal["Buy", "Sell", "above", "below", "high", "touched", "late", ""]
 #: Of a state: reported, reported_at, seen, day.
 SavedState: TypeAlias = tuple[Condition | None, int | None, Condition | None, int | None]
+#: Kinds whose levels rest on past days.
+ON_PAST_DAYS: frozenset[Kind] = frozenset({"naked_poc_touch", "anchored_vwap_touch"})
 #: Kinds whose conditions are two sides, neither of them quiet.
 TWO_SIDED: frozenset[Kind] = frozenset({"trend_flip", "ema_cross", "price_cross"})
 #: Kinds about the feeder itself, not the market.
@@ -58,6 +62,7 @@ class Rule:
     seconds: float = 300.0  # of the kinds in TROUBLES
     hysteresis: float = 0.0  # fraction of the level that must be passed, too
     price: float | None = field(default=None, repr=False)  # of price_cross, in the place of a level
+    anchor: int | None = field(default=None, repr=False)  # ms, of anchored_vwap_touch
 
     def concerns(self, symbol: str) -> bool:
         """Checks whether the rule watches a symbol.

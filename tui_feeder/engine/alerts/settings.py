@@ -6,6 +6,7 @@ from tui_feeder.config import AlertRule, Config
 from tui_feeder.engine.alerts.rule_checks import AlertRules
 from tui_feeder.engine.alerts.rules import Rule
 from tui_feeder.engine.derived.settings import analysed
+from tui_feeder.time_format import ceil_to_minute, parse_time
 
 #: Seconds after which trouble is worth an alert, where the rule has none of its own.
 _SECONDS = {
@@ -44,6 +45,7 @@ def _rule(config: Config, name: str, stated: AlertRule) -> Rule:
         timeframe=stated.timeframe or 60,
         level=stated.level or "",
         price=stated.price,
+        anchor=None if stated.anchor is None else ceil_to_minute(parse_time(stated.anchor)),
         periods=_periods(stated, analysed(config)[1]),
         quantile=stated.quantile or "q90",
         measure=stated.measure or "volume",

@@ -199,6 +199,7 @@ class AlertStateStore:
             depends_on = b"" if rule.kind in TROUBLES else self._numbers
             # Rules without a price have the digest that they had before there were any: their state is kept.
             price = b"" if rule.price is None else repr(rule.price).encode()
+            price += b"" if rule.anchor is None else f"anchor {rule.anchor}".encode()
             digest = blake2b(repr(rule).encode() + price + depends_on, digest_size=8).digest()
             self._digests[rule] = digest
         return digest

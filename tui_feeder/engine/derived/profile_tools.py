@@ -73,13 +73,14 @@ class ProfileTools:
 
         return self._known(("range", symbol, spans), symbol, (cut[0][0], cut[-1][1]), settings, made)
 
-    def day_levels(self, symbol: str, days: int, closed: int) -> list[NakedLevel]:
+    def day_levels(self, symbol: str, days: int, closed: int, today: int | None = None) -> list[NakedLevel]:
         """Computes the points of control of the last days that are over, and when they were touched.
 
         Args:
             symbol: a stored symbol.
             days: how many to look back.
             closed: see the class.
+            today: midnight (ms) of the day that is not over; None for that of the newest minute.
 
         Returns:
             By day, ascending.
@@ -90,22 +91,24 @@ class ProfileTools:
         settings = self._settings(symbol)
         if settings is None:
             return []
-        today = (closed - MINUTE_MS) // DAY_MS * DAY_MS
+        if today is None:
+            today = (closed - MINUTE_MS) // DAY_MS * DAY_MS
+        end = today
         first = today - days * DAY_MS
 
         def made() -> list[NakedLevel]:
-            rows = self._store.read(symbol, first - DAYS_BEFORE * DAY_MS, today)
+            rows = self._store.read(symbol, first - DAYS_BEFORE * DAY_MS, end)
             ranges = ranges_of(rows)
             levels = []
-            for day in range(first, today, DAY_MS):
-                begin, end = np.searchsorted(rows["open_time"], (day, day + DAY_MS))
+            for day in range(first, end, DAY_MS):
+                begin, after = np.searchsorted(rows["open_time"], (day, day + DAY_MS))
                 before = [r for r in ranges if day - DAYS_BEFORE * DAY_MS <= r.day < day]
-                profile = profile_of(rows[begin:end], settings, before)
+                profile = profile_of(rows[begin:after], settings, before)
                 if profile is not None:
                     levels.append((day, profile.poc))
             return touched_levels(levels, rows)
 
-        span = (first - DAYS_BEFORE * DAY_MS, today)
+        span = (first - DAYS_BEFORE * DAY_MS, end)
         past = self._known(("days", symbol, days), symbol, span, settings, made)
         naked = [(level.day, level.price) for level in past if level.touched_at is None]
         rows = self._store.read(symbol, today, closed)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tui_feeder.config import Config
+from tui_feeder.engine.alerts.level_history import StoredLevelHistory
 from tui_feeder.engine.alerts.manager import AlertManager
 from tui_feeder.engine.alerts.rule_checks import AlertRules
 from tui_feeder.engine.alerts.rules import Alert, Health, Rule
@@ -259,7 +260,7 @@ def test_the_alerts_shown_are_shown_again_with_their_numbers_and_who_saw_them(tm
     def manager(store: Store) -> AlertManager:
         return AlertManager(
             AlertRules([replace(POC, cooldown_ms=0)], 89), [], journal, clock,
-            AlertStateStore(store, Config(), journal), bell=True,
+            AlertStateStore(store, Config(), journal), StoredLevelHistory(store, Config()), bell=True,
         )  # fmt: skip
 
     with closing(Store(tmp_path, exchange="a test")) as store:
