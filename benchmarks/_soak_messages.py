@@ -166,6 +166,11 @@ class Outcome:
     served: int = 0  # rows of bars that were over, as often as they were served
     seconds: float = 0.0
     cpu: float = 0.0
+    live: int = 0  # minutes published within 60 s of their end
+    corrected: int = 0  # of them, those that were published with other values later
+    late: int = 0  # minutes first published later than that
+    joins: int = 0  # ends of minutes that trade ids prove
+    breaks: int = 0  # and those at which they break
 
     missing: int = 0
     twice: int = 0
@@ -174,6 +179,8 @@ class Outcome:
     unequal: int = 0
     profiles: int = 0
     unhealed: int = 0
+    disagreeing: int = 0  # symbol-days whose live agreement the store counts otherwise than it was seen
+    false_alarms: int = 0  # breaks of trade ids between closing frames that were right
     invented: int = 0  # rows of bars that were over and are not the exchange's, and answers of other kinds
 
     findings: list[str] = field(default_factory=list)
@@ -190,7 +197,7 @@ class Outcome:
     def good(self) -> bool:
         return self.minutes > 0 and not (
             self.missing or self.twice or self.unpublished or self.wrong or self.unequal or self.profiles
-            or self.unhealed or self.invented
+            or self.unhealed or self.invented or self.disagreeing or self.false_alarms
         )  # fmt: skip
 
 

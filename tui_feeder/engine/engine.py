@@ -24,6 +24,7 @@ from tui_feeder.engine.acquisition.stored_day_check import StoredDayCheck
 from tui_feeder.engine.acquisition.subscriptions import Subscriptions
 from tui_feeder.engine.acquisition.symbol_startup import SymbolStartup
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
+from tui_feeder.engine.acquisition.trade_id_check import TradeIdCheck
 from tui_feeder.engine.alerts.level_history import StoredLevelHistory
 from tui_feeder.engine.alerts.manager import AlertManager
 from tui_feeder.engine.alerts.outputs import configured_outputs
@@ -89,6 +90,7 @@ class Engine:
         self._begun_at_once = tuple(sinks)
         self.exchange = exchange
         self.clock = exchange.clock
+        store.now = exchange.clock.now
         self.journal = Journal(self.clock.now)
         self.supervisor = Supervisor(self.journal)
         self.state = "starting"
@@ -99,7 +101,6 @@ class Engine:
         self.subscriptions.known_end = store.delivery
         self.tracked = self.subscriptions.tracked
         self._meter = HistoryProgressMeter()
-        self.streams: Streams = exchange.streams(StreamHandlers(self._frame, self._stream_fault))
         self._minute_log = MinuteLog(self.clock)
         self.repairs = Repairs(store, self.supervisor, self._rebuild)
         self.workers = workers
@@ -124,6 +125,9 @@ class Engine:
             deadline_seconds=config.application.recovery_deadline_seconds,
             rebuild=self._rebuild,
         )
+        self.trade_id_check = TradeIdCheck(store, self.recovery, self.journal, exchange)
+        handlers = StreamHandlers(self._frame, self._stream_fault, trade_ids=self.trade_id_check.frame)
+        self.streams: Streams = exchange.streams(handlers)
         app = config.application
         self.gap_detection = GapDetection(
             self.tracked,
@@ -280,7 +284,9 @@ class Engine:
             queue.pipeline = None  # what it still waits for is not its own any more
         for part in ("history", "inherited"):
             self.supervisor.cancel(f"{part} {symbol}")
-        for keeper in (self.repairs, self.alerts, self.checkpoints, self.profiles, self.ownership):
+        for keeper in (
+            self.repairs, self.alerts, self.checkpoints, self.profiles, self.ownership, self.trade_id_check
+        ):  # fmt: skip
             keeper.forget(symbol)
 
     @property
@@ -334,6 +340,7 @@ class Engine:
         await self.supervisor.stop(
             *(name for name in self.supervisor.states if not name.startswith("alert "))
         )
+        await self.trade_id_check.stop()
         await self.recovery.stop()
         try:
             async with asyncio.timeout(max(0.1, deadline - time.monotonic())):

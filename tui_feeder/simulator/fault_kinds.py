@@ -107,6 +107,11 @@ _STREAM = (
             "closes": Parameter(False, "closing frames alone"),
         },
     ),
+    Kind(
+        "hasty-close",
+        "a closing frame lacks the last trades of its minute, as its last trade id shows; REST has them",
+        drawn=False,  # if the next minute's frames are lost too, nothing shows it
+    ),
     Kind("early-close", "updates of the minute in progress claim that it is closed"),
     Kind(
         "two-closes",

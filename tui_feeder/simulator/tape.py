@@ -16,7 +16,7 @@ FORCED_CLOSE = 2_005
 #: A close is never seen sooner after the minute's end.
 SOONEST_CLOSE = 200
 
-#: A day's trades fit between two days' first ids.
+#: Where ids begin on the first day that is asked for: the same whichever process asks.
 _IDS_PER_DAY = 20_000_000
 _FIRST_DAY = 17_897
 
@@ -37,6 +37,7 @@ class Tape:
         self._forming: OrderedDict[tuple[str, int], FormingMinute | None] = OrderedDict()
         self._settles: OrderedDict[tuple[str, int], int] = OrderedDict()
         self._most_forming = 4 * len(market.instruments) + 64
+        self._first_ids: dict[str, tuple[int, int]] = {}  # by symbol: a day, and the id of its first trade
 
     def minute(self, symbol: str, open_time: int) -> FormingMinute | None:
         """Finds a minute with its intermediate states.
@@ -184,5 +185,16 @@ class Tape:
             The trade id.
         """
         day = open_time // DAY
-        earlier: Ints = self.market.minutes(symbol, day * DAY, open_time).values
-        return (day - _FIRST_DAY) * _IDS_PER_DAY + int(earlier[:, TRADES].sum()) + 1
+        known, first = self._first_ids.get(symbol, (day, (day - _FIRST_DAY) * _IDS_PER_DAY + 1))
+        if day < known:
+            return first - self._trades(symbol, open_time, known * DAY)
+        while known < day:  # ids go on over midnight
+            first += self._trades(symbol, known * DAY, (known + 1) * DAY)
+            known += 1
+        self._first_ids[symbol] = (known, first)
+        return first + self._trades(symbol, day * DAY, open_time)
+
+    def _trades(self, symbol: str, start: int, end: int) -> int:
+        """How many trades there are in ``[start, end)`` (ms)."""
+        values: Ints = self.market.minutes(symbol, start, end).values
+        return int(values[:, TRADES].sum())

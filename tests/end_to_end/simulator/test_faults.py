@@ -28,7 +28,7 @@ refuse-connections garbage bad-values rest-429 rest-418 rest-403 rest-451 rest-5
 rest-truncated rest-empty weight-jump unfinished-row bad-checksum no-checksum corrupt-zip missing-file
 forbidden-file zip-bomb zip-path two-members csv-long-header csv-no-header csv-crlf csv-microseconds
 missing-rows duplicate-rows unsorted-rows zero-rows slow-archive clock-skew delist outage
-early-close two-closes odd-rows odd-listing short-listing
+early-close hasty-close two-closes odd-rows odd-listing short-listing
 """
 
 
@@ -270,6 +270,7 @@ def test_random_faults_are_of_every_kind_that_heals_and_all_end() -> None:
     assert {d.fault.name for d in drawn} == {*KINDS} - {
         "delist",
         "server-shutdown",
+        "hasty-close",
         "two-closes",
         "odd-listing",
         "short-listing",

@@ -328,16 +328,19 @@ class Ingest:
                         self._journal.count("duplicate_candles")
                         self._compare(queue, *waiting)
                     edition = self._store.edition(queue.symbol)  # before the rows are read
-                    rows = self._store.read(queue.symbol, queue.next, queue.next + _SLICE * MINUTE_MS)
-                    for candle in to_candles(rows):
+                    rows, sources = self._store.read_sourced(
+                        queue.symbol, queue.next, queue.next + _SLICE * MINUTE_MS
+                    )
+                    for candle, stored_source in zip(to_candles(rows), sources.tolist(), strict=True):
                         if candle.open_time != queue.next:
                             break
                         message = count_minute(self._store, pipeline, candle)
                         payload = encode(message)
                         bars = bar_messages(self._store, pipeline, candle)
                         stored = self._store.set_watermark(
-                            queue.symbol, candle.open_time, payload, bars, edition
-                        )
+                            queue.symbol, candle.open_time, payload, bars, edition, candle,
+                            Source(stored_source),
+                        )  # fmt: skip
                         self._commit(queue, candle, message, payload, stored)
                     # Let the loop breathe: after a long outage this goes on for thousands of minutes.
                     self._loop.call_soon(self._drain, queue)

@@ -103,6 +103,8 @@ class Recovery:
         self._wake: dict[str, asyncio.Event] = {}
         self._unconfirmed: dict[str, Coverage] = {}  # read so soon after their end that they may still change
         self._confirming: dict[str, asyncio.Task[None]] = {}
+        #: Called with minutes that REST has confirmed.
+        self.on_confirmed: Callable[[str, Coverage], None] = lambda *_: None
 
     def open_gaps(self) -> list[Gap]:
         """Every gap that is not filled, by symbol and time."""
@@ -264,21 +266,35 @@ class Recovery:
             await self._clock.sleep_until(settled if self._clock.now() < settled else proven)
             final = (self._clock.now() - facts.final_ms) // MINUTE_MS * MINUTE_MS
             ripe = self._unconfirmed[symbol].clip(0, final)
-            try:
-                done = await self._history.confirm(symbol, ripe)
-            except Exception as error:
-                self._journal.note("error", f"a minute could not be confirmed: {error!r}", symbol)
-                done = FillResult(failed=ripe)
+            done = await self.read_again(symbol, ripe)
             # Also what REST shows no longer, or not for now: it is stored, and nothing has confirmed it.
             left = done.failed.union(done.unconfirmed).union(done.absent)
             self._unconfirmed[symbol] = self._unconfirmed[symbol].subtract(ripe.subtract(left))
-            if done.changed:
-                self._journal.count("minutes_corrected_by_rest", len(done.changed))
-                passed = self._ingest.queue(symbol).next
-                if passed is not None and min(done.changed) < passed:
-                    await self._rebuild(symbol, min(done.changed))
+            self.on_confirmed(symbol, ripe.subtract(left))
             if left:
                 await self._clock.sleep_until(self._clock.now() + _CONFIRM_AGAIN_MS)
+
+    async def read_again(self, symbol: str, minutes: Coverage) -> FillResult:
+        """Reads stored minutes by REST; what rests on values that were wrong is published again.
+
+        Args:
+            symbol: the symbol.
+            minutes: the minutes.
+
+        Returns:
+            What REST gave, and what is left.
+        """
+        try:
+            done = await self._history.confirm(symbol, minutes)
+        except Exception as error:
+            self._journal.note("error", f"a minute could not be confirmed: {error!r}", symbol)
+            return FillResult(failed=minutes, reason=repr(error))
+        if done.changed:
+            self._journal.count("minutes_corrected_by_rest", len(done.changed))
+            passed = self._ingest.queue(symbol).next
+            if passed is not None and min(done.changed) < passed:
+                await self._rebuild(symbol, min(done.changed))
+        return done
 
     async def stop(self) -> None:
         """End every task."""

@@ -18,6 +18,7 @@ from tui_feeder.engine.core.archive_file import File
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows
 from tui_feeder.engine.core.clock import ExchangeClock, Step
 from tui_feeder.engine.core.decimals import places
+from tui_feeder.engine.core.trade_ids import TradeIds
 from tui_feeder.errors import ExchangeFailure
 from tui_feeder.live_access import Forwarded
 from tui_feeder.safe_text import printable
@@ -198,6 +199,9 @@ class StreamHandlers:
     """Kind of a frame that could not be used, and the detail."""
     raw: Callable[[str, bytes], None] | None = None
     """Where every message goes as it came: the address it came from, and its bytes."""
+    trade_ids: Callable[[str, int, TradeIds, bool], None] | None = None
+    """Called before ``candle`` for a frame that has ids of trades: symbol, open time (ms), ids, whether it is
+    closed."""
 
 
 class StreamSocket(Protocol):

@@ -35,6 +35,7 @@ import msgspec
 
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows, Source
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.core.trade_ids import TradeIds
 from tui_feeder.engine.storage.damage import DamagedDay
 from tui_feeder.engine.storage.group_commit import GroupCommit
 from tui_feeder.engine.storage.inheritance import Inheritance
@@ -90,6 +91,8 @@ class Store(StoreReader):
         self.outboxes: dict[str, Outbox] = {}  # by topic; see open_outbox
         #: Called by the writer, on its thread, when the minutes of a damaged day have become missing.
         self.on_damaged_day: Callable[[DamagedDay], None] = _log_damaged_day
+        #: Exchange time, ms, for the writer's thread; without it nothing is noted of what is published live.
+        self.now: Callable[[], int] | None = None
         self._writer: GroupCommit[Write] | None = None
         if not read_only:
             self._writer = GroupCommit(self._environment, self._begin, self._publish)
@@ -116,7 +119,9 @@ class Store(StoreReader):
         super().close()
 
     def _begin(self, txn: lmdb.Transaction) -> Write:
-        return Write(txn, self._environment, self._day_blocks, self.outboxes, self._state)
+        return Write(
+            txn, self._environment, self._day_blocks, self.outboxes, self._state, self._evidence, self.now
+        )
 
     def _publish(self, write: Write) -> None:
         with self._loading:
@@ -224,6 +229,7 @@ class Store(StoreReader):
             if watermark:
                 write.set_watermark(symbol, candle.open_time, payload, more)
                 if written.conflicts and not written.changed:  # a better source came first
+                    write.published_otherwise(symbol, candle, source)
                     write.set_stale_published(symbol, span(candle.open_time, candle.open_time + MINUTE_MS))
             return written
 
@@ -338,6 +344,8 @@ class Store(StoreReader):
         payload: bytes | None = None,
         more: Sequence[OutgoingMessage] = (),
         edition: int | None = None,
+        candle: Candle | None = None,
+        source: Source = Source.STREAM,
     ) -> Future[None]:
         """Records that messages are made up to and including a minute; it never goes back.
 
@@ -348,6 +356,8 @@ class Store(StoreReader):
             more: other messages that it caused, for theirs.
             edition: :meth:`edition` before the minute was read: if stored values were replaced since, the
                 message may rest on the old ones, and the minute is :meth:`stale_published`.
+            candle: the minute that the message was made of.
+            source: where that came from.
 
         Returns:
             Done when committed.
@@ -356,9 +366,24 @@ class Store(StoreReader):
         def job(write: Write) -> None:
             write.set_watermark(symbol, open_time, payload, more)
             if edition is not None and write.of(symbol).edition != edition:
+                if candle is not None:
+                    write.published_otherwise(symbol, candle, source)
                 write.set_stale_published(symbol, span(open_time, open_time + MINUTE_MS))
 
         return self._submit(job)
+
+    def put_trade_ids(self, symbol: str, open_time: int, ids: TradeIds) -> Future[None]:
+        """Keeps the trade ids that the closing frame of a minute stated, for ten days.
+
+        Args:
+            symbol: the symbol.
+            open_time: of the minute, ms.
+            ids: of its first and last trade.
+
+        Returns:
+            Done when committed.
+        """
+        return self._submit(lambda write: write.put_trade_ids(symbol, open_time, ids))
 
     def revise(
         self,

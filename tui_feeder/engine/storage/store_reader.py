@@ -6,10 +6,13 @@ from pathlib import Path
 
 from tui_feeder.engine.core.candle import DAY_MS, Rows
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
+from tui_feeder.engine.core.trade_ids import TradeIds
 from tui_feeder.engine.storage.checked_records import CheckedDatabase
 from tui_feeder.engine.storage.codec import Sources
 from tui_feeder.engine.storage.damage import DamagedDays
 from tui_feeder.engine.storage.day_blocks import prefix_of
+from tui_feeder.engine.storage.evidence import Evidence
+from tui_feeder.engine.storage.live_agreement import LiveAgreement
 from tui_feeder.engine.storage.outbox_format import (
     Backlog,
     QueuedMessage,
@@ -17,6 +20,7 @@ from tui_feeder.engine.storage.outbox_format import (
     largest_waiting,
 )
 from tui_feeder.engine.storage.records import NOTE, FileRecord, Quarantined, Records
+from tui_feeder.engine.storage.replaced_values import ReplacedValue
 from tui_feeder.engine.storage.stored_states import StoredStates
 
 _CHECKED_MS = 30 * DAY_MS  # checked in one transaction
@@ -42,6 +46,7 @@ class StoreReader(StoredStates):
         super().__init__(path, exchange=exchange, read_only=read_only, map_size=map_size)
         self._damaged = DamagedDays()
         self._records = Records(self._environment, self._unusable)
+        self._evidence = Evidence(self._environment.state, self.report_unusable)
 
     def close(self) -> None:
         """Release the files. A second call does nothing."""
@@ -144,6 +149,60 @@ class StoreReader(StoredStates):
             for symbol, days in found.items()
             if days
         }
+
+    def live_agreement(self, symbol: str, day: int) -> LiveAgreement:
+        """Counts what was published live of a day, and what became of it.
+
+        Args:
+            symbol: the symbol.
+            day: midnight, ms; the trade ids of days more than ten days ago are not kept.
+
+        Returns:
+            The counts, in minutes.
+        """
+        certified = self.certified(symbol)
+        with self._environment.reading() as txn:
+            return self._evidence.agreement(txn, symbol, day, certified)
+
+    def publications(self, symbol: str, day: int) -> bytes:
+        """Reads what became of the first message of each minute of a day.
+
+        Args:
+            symbol: the symbol.
+            day: midnight, ms.
+
+        Returns:
+            A :class:`~tui_feeder.engine.storage.live_agreement.Publication` a minute, 1,440 of them.
+        """
+        with self._environment.reading() as txn:
+            return self._evidence.publications(txn, symbol, day)
+
+    def trade_ids(self, symbol: str, start: int, end: int) -> dict[int, TradeIds]:
+        """Reads the ids of the first and last trade of live minutes, of the newest ten days.
+
+        Args:
+            symbol: the symbol.
+            start: ms, inclusive.
+            end: ms, exclusive.
+
+        Returns:
+            By open time (ms), ascending; without the minutes of which none are kept.
+        """
+        with self._environment.reading() as txn:
+            return self._evidence.trade_ids(txn, symbol, start, end)
+
+    def replaced_values(self, symbol: str, open_time: int) -> tuple[ReplacedValue, ...]:
+        """Reads the values that a minute had before its present ones, or that were published of it.
+
+        Args:
+            symbol: the symbol.
+            open_time: of the minute, ms.
+
+        Returns:
+            In the order in which they were replaced; of the newest 2,000 minutes of a symbol that had some.
+        """
+        with self._environment.reading() as txn:
+            return self._evidence.replaced_values(txn, symbol, open_time)
 
     def quarantined(self, symbol: str) -> list[Quarantined]:
         """Reads the quarantined candles of a symbol.

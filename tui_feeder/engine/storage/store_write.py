@@ -12,6 +12,7 @@ import numpy as np
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, Source, to_candles, to_rows
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.core.trade_ids import TradeIds
 from tui_feeder.engine.core.zero_volume import inside
 from tui_feeder.engine.storage.checked_records import DAMAGED
 from tui_feeder.engine.storage.codec import Sources, block_matches
@@ -19,6 +20,7 @@ from tui_feeder.engine.storage.corrections import CORRECTIONS, with_correction
 from tui_feeder.engine.storage.damage import DamagedDay
 from tui_feeder.engine.storage.day_blocks import DayBlocks, merge, prefix_of, without_archives
 from tui_feeder.engine.storage.environment import Environment
+from tui_feeder.engine.storage.evidence import Evidence
 from tui_feeder.engine.storage.inheritance import Inheritance, InheritedDay, check_of, inherited_key
 from tui_feeder.engine.storage.outbox import Outbox, OutgoingMessage
 from tui_feeder.engine.storage.rest_reads import REST_READS, RestRead, decode_rest_reads, with_rest_read
@@ -66,6 +68,8 @@ class Write:
         day_blocks: of the environment.
         outboxes: by topic.
         committed: the state of a symbol as it was before; never changed.
+        evidence: of the environment.
+        now: exchange time, ms; None where no clock is known.
     """
 
     def __init__(
@@ -75,6 +79,8 @@ class Write:
         day_blocks: DayBlocks,
         outboxes: Mapping[str, Outbox],
         committed: Callable[[str], SymbolState],
+        evidence: Evidence,
+        now: Callable[[], int] | None,
     ) -> None:
         self.txn = txn
         self.touched: dict[str, SymbolState] = {}
@@ -84,6 +90,8 @@ class Write:
         self._states = environment.state
         self._day_blocks = day_blocks
         self._committed = committed
+        self._evidence = evidence
+        self._now = now
 
     def of(self, symbol: str) -> SymbolState:
         """Gives the state of a symbol, to be changed.
@@ -208,6 +216,9 @@ class Write:
                 without_archives(part, sources, proven),
             )
             merged, merged_sources, new, replaced, differing = merge(old, ranks, part, sources)
+            if len(replaced):
+                before = np.searchsorted(old["open_time"], replaced)
+                self._keep_replaced(symbol, old[before], old_sources[before], source)
             if new or len(replaced) or not np.array_equal(merged_sources, old_sources):
                 self._write_day(symbol, day, merged, merged_sources)
             added += new
@@ -225,10 +236,40 @@ class Write:
             self.save_minutes(symbol, "altered")
             self.set_stale_published(symbol, Coverage.of_times(np.array(changed, dtype=np.int64)))
             self._add_correction(symbol, Coverage.of_times(np.array(changed, dtype=np.int64)))
+            self._evidence.corrected(self.txn, symbol, changed)
         minutes = Coverage.of_times(rows["open_time"])
         self._set_present(symbol, minutes, published=state.lost_published.union(state.inherited))
         restored = sum(self._resolve_lost(symbol, day * DAY_MS) for day in np.unique(days).tolist())
         return Written(added, tuple(changed), conflicts, restored)
+
+    def _keep_replaced(self, symbol: str, rows: Rows, sources: Sources, by: Source) -> None:
+        now = 0 if self._now is None else self._now()
+        self._evidence.replaced(self.txn, symbol, rows, sources, by, now)
+
+    def published_otherwise(self, symbol: str, published: Candle, source: Source) -> None:
+        """Compares a minute as it was published with what is stored, and notes it where they differ.
+
+        Args:
+            symbol: the symbol.
+            published: the minute of the message.
+            source: where that came from.
+        """
+        at = published.open_time
+        rows, sources, _ = self._day_blocks.read(self.txn, prefix_of(symbol), at, at + MINUTE_MS)
+        if len(rows) and to_candles(rows)[0] != published:
+            asked = np.full(1, source, dtype=np.uint8)
+            self._keep_replaced(symbol, to_rows([published]), asked, Source(int(sources[0])))
+            self._evidence.corrected(self.txn, symbol, [at])
+
+    def put_trade_ids(self, symbol: str, open_time: int, ids: TradeIds) -> None:
+        """Keeps the trade ids of a live minute.
+
+        Args:
+            symbol: the symbol.
+            open_time: of the minute, ms.
+            ids: of its first and last trade.
+        """
+        self._evidence.put_trade_ids(self.txn, symbol, open_time, ids)
 
     def mark_damaged(self, symbol: str, day: int) -> None:
         """Checks a day that seems damaged; if it is, its minutes count as missing from now on.
@@ -531,6 +572,9 @@ class Write:
                 outbox.add(message.key, message.timestamp, message.payload)
         state = self.of(symbol)
         before, minute = state.watermark, span(open_time, open_time + MINUTE_MS)
+        first = before is None or open_time > before or open_time in state.unpublished
+        if first and payload is not None and self._now is not None:
+            self._evidence.published(self.txn, symbol, open_time, self._now())
         if before is None or open_time > before:
             state.watermark = open_time
             self.save(symbol, b"watermark", number(open_time))

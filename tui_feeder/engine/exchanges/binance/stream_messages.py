@@ -8,6 +8,7 @@ import msgspec
 
 from tui_feeder.engine.core.candle import Candle
 from tui_feeder.engine.core.decoding import ExactInt
+from tui_feeder.engine.core.trade_ids import TradeIds, trade_ids
 
 _NAMES_PER_MESSAGE = 100
 _BYTES_PER_MESSAGE = 3_500  # the exchange ignores messages beyond about 4,096 without an answer
@@ -30,10 +31,18 @@ class Frame(msgspec.Struct, gc=False):
     q: float
     V: float
     Q: float
+    # Of any type: a frame is used whatever these are.
+    f: Any = -1
+    L: Any = -1
 
     def candle(self) -> Candle:
         """The frame's numbers as a candle; closed if ``x`` is true."""
         return Candle(self.t, self.o, self.h, self.l, self.c, self.v, self.q, self.n, self.V, self.Q)
+
+    def trade_ids(self) -> TradeIds | None:
+        """Its first and last trade; None where they are not stated, or make no sense."""
+        sound = type(self.f) is int and type(self.L) is int
+        return trade_ids(self.f, self.L, self.n) if sound else None
 
 
 class FrameData(msgspec.Struct, gc=False):
