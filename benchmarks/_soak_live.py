@@ -68,10 +68,11 @@ class LiveWitness:
 
     name = "soak bars"
 
-    def __init__(self, outbox: Outbox, record: LiveRecord, now: Callable[[], int]) -> None:
+    def __init__(self, outbox: Outbox, record: LiveRecord) -> None:
         self._outbox = outbox
         self._record = record
-        self._now = now
+        #: Exchange time (ms) as the feeder knows it: the exchange's own may err by more than a few seconds.
+        self.now: Callable[[], int] = lambda: 0
         self._taken = outbox.cursors[self.name]
         self.deaf = False
 
@@ -81,7 +82,7 @@ class LiveWitness:
     def publish(self, symbol: str, timestamp: int, message: bytes) -> None:
         place = (timestamp + 1 - MINUTE_MS - self._record.start) // MINUTE_MS
         if not self.deaf and not self._record.came[symbol][place]:
-            self._record.came[symbol][place] = self._now()
+            self._record.came[symbol][place] = self.now()
 
     def status(self) -> str:
         return "ok"
@@ -90,7 +91,7 @@ class LiveWitness:
         """Take what waits."""
         while not self.deaf and (waiting := self._outbox.read_after(self._taken, _PIECE)):
             for one in waiting:
-                self._record.take_bar(one.symbol, one.payload, self._now())
+                self._record.take_bar(one.symbol, one.payload, self.now())
             self._taken = waiting[-1].number
             self._outbox.acknowledge(self.name, self._taken)
 

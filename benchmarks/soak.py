@@ -19,7 +19,9 @@ the first wanted one on but those that the exchange never had, and each of these
 revision of a minute may have been published twice (after a kill, those that were not acknowledged before it
 are counted on their own); every stored candle must be the exchange's own in every column; the newest
 message, the state of every timeframe, the last word on the minutes of every tenth day and the volume profile
-of every past day must equal those computed from scratch.
+of every past day must equal those computed from scratch. Of every day the store's count of what was published
+live, stood, was corrected and came late must be that of somebody who saw all messages come, and trade ids may
+break only where a closing frame was wrong.
 
 Beside each engine a gateway serves its store, and a client polls it all the time, during faults and repairs:
 symbols, intervals, limits and beginnings at random. Every row of a bar that was over when it was asked for
@@ -52,6 +54,7 @@ from unittest import mock
 from msgspec.structs import replace
 
 from benchmarks._soak_gateway import Client
+from benchmarks._soak_live import LiveRecord, LiveWitness, judge_live
 from benchmarks._soak_messages import Collector, Outcome, PublishedMessages, Witness, judge
 from tests.support.virtual_time import VirtualTimeStore, virtual_time
 from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
@@ -114,6 +117,7 @@ class _Run:
             self._open(dialect, [f"C{n}USDT" for n in range(first, last)], given, seed)
         minutes = (self._end + _HEALING_MS - _START) // MINUTE_MS + 2 * 1_440
         self.published = PublishedMessages(self._names, _START - DAY_MS, minutes)
+        self.live_record = LiveRecord(self._names, _START - DAY_MS, minutes)
         self.witnesses: list[Witness] = []
         self._client = Client(self.exchanges, self._names, given.poll_every, self.outcome)
 
@@ -192,17 +196,21 @@ class _Run:
         store = SurvivingStore(path, exchange="soak")
         outbox = store.open_outbox([Collector.name], max_mb=4096)
         collector = Collector(outbox, self.published)
-        sinks: list[Sink] = [collector]
+        bars = store.open_outbox([LiveWitness.name], max_mb=4096, topic="candles")
+        seeing = LiveWitness(bars, self.live_record)
+        sinks: list[Sink] = [collector, seeing]
         engine = configured_engine(self.config, store, sinks)
+        seeing.now = engine.clock.now
         running = asyncio.create_task(engine.run())
         async with self._client.polling(engine, store):
-            await self._observed(engine, collector, running, until, last)
+            await self._observed(engine, collector, seeing, running, until, last)
         killed = not last and self._dice.random() < 0.5
         survivor = path
         if killed:
             self.outcome.kills += 1
             survivor = path.with_name(f"store-{self.outcome.kills}")
-            collector.deaf = True
+            seeing.drain()
+            collector.deaf = seeing.deaf = True
             store.survivor(survivor)
         engine.request_stop()
         await running
@@ -216,7 +224,13 @@ class _Run:
         return survivor
 
     async def _observed(
-        self, engine: Engine, collector: Collector, running: asyncio.Task[None], until: int, last: bool
+        self,
+        engine: Engine,
+        collector: Collector,
+        seeing: LiveWitness,
+        running: asyncio.Task[None],
+        until: int,
+        last: bool,
     ) -> None:
         """Take what an engine publishes until it is to end; after the last faults until it has healed."""
         clock = self.clock
@@ -224,24 +238,28 @@ class _Run:
         while clock.now() < until:
             await self._wait(10 * MINUTE_MS, running)
             collector.drain()
+            seeing.drain()
             if clock.now() - said >= DAY_MS:
                 said = clock.now()
                 self._say(engine)
         if last:
             for exchange in self.exchanges.values():
                 exchange.calm()
-            if not await self._healed(engine, collector, running):
+            if not await self._healed(engine, collector, seeing, running):
                 gaps = [gap.view() for gap in engine.recovery.open_gaps()]
                 self.outcome.unhealed = max(1, len(gaps))
                 self.outcome.findings.append(f"not healed; gaps: {gaps[:5]}")
 
-    async def _healed(self, engine: Engine, collector: Collector, running: asyncio.Task[None]) -> bool:
+    async def _healed(
+        self, engine: Engine, collector: Collector, seeing: LiveWitness, running: asyncio.Task[None]
+    ) -> bool:
         """Wait until nothing is missing and nothing under way; whether it came to that."""
         clock = self.clock
         deadline = clock.now() + _HEALING_MS
         while clock.now() < deadline:
             await self._wait(10 * MINUTE_MS, running)
             collector.drain()
+            seeing.drain()
             end = clock.now() // MINUTE_MS * MINUTE_MS - 5 * MINUTE_MS
             whole = len(engine.tracked) == len(self._names) and all(
                 one.phase == "live" and not engine.store.settled(name).missing(one.start, end)
@@ -251,6 +269,7 @@ class _Run:
             if whole and not any(gap.start < end for gap in engine.recovery.open_gaps()):
                 await self._wait(60 * MINUTE_MS, running)
                 collector.drain()
+                seeing.drain()
                 return True
         return False
 
@@ -293,6 +312,7 @@ def _soak_in(folder: Path, given: argparse.Namespace, seed: int) -> tuple[Outcom
     for witness in run.witnesses:
         market = run.exchanges[market_of(witness.symbol) or USDM.name].market
         judge(store, run.config, market, run.published, witness, outcome, given.every)
+        judge_live(store, market, run.live_record, witness, outcome)
     store.close()
     outcome.seconds, outcome.cpu = time.perf_counter() - real, time.process_time() - cpu
     return outcome, run.counters
@@ -332,11 +352,13 @@ _COLUMNS = (
     ("seed", "seed", 4), ("minutes", "minutes", 8), ("messages", "messages", 9),
     ("corrections", "corrections", 11), ("stops", "stops", 5), ("kills", "kills", 5),
     ("faults struck", "faults", 13), ("gaps filled", "gaps", 11),
+    ("live", "live", 8), ("corrected", "corrected", 9), ("late", "late", 7),
+    ("ids join", "joins", 8), ("ids break", "breaks", 9),
     ("published again", "published_again", 15), ("polls", "polls", 6), ("rows served", "served", 11),
     ("missing", "missing", 7), ("twice", "twice", 5), ("unpublished", "unpublished", 11),
     ("wrong", "wrong", 5),
     ("unequal", "unequal", 7), ("profiles", "profiles", 8), ("unhealed", "unhealed", 8),
-    ("invented", "invented", 8),
+    ("invented", "invented", 8), ("disagreeing", "disagreeing", 11), ("false alarms", "false_alarms", 12),
     ("seconds", "seconds", 7), ("CPU s", "cpu", 6),
 )  # fmt: skip
 
