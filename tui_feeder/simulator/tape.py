@@ -16,9 +16,10 @@ FORCED_CLOSE = 2_005
 #: A close is never seen sooner after the minute's end.
 SOONEST_CLOSE = 200
 
-#: Where ids begin on the first day that is asked for: the same whichever process asks.
+#: Where ids begin on a day that is asked for first. Those of days near it go on from there.
 _IDS_PER_DAY = 20_000_000
 _FIRST_DAY = 17_897
+_DAYS_CHAINED = 40
 
 
 class _Unknown:
@@ -37,7 +38,7 @@ class Tape:
         self._forming: OrderedDict[tuple[str, int], FormingMinute | None] = OrderedDict()
         self._settles: OrderedDict[tuple[str, int], int] = OrderedDict()
         self._most_forming = 4 * len(market.instruments) + 64
-        self._first_ids: dict[str, tuple[int, int]] = {}  # by symbol: a day, and the id of its first trade
+        self._first_ids: dict[str, dict[int, int]] = {}  # by symbol and day
 
     def minute(self, symbol: str, open_time: int) -> FormingMinute | None:
         """Finds a minute with its intermediate states.
@@ -185,14 +186,28 @@ class Tape:
             The trade id.
         """
         day = open_time // DAY
-        known, first = self._first_ids.get(symbol, (day, (day - _FIRST_DAY) * _IDS_PER_DAY + 1))
-        if day < known:
-            return first - self._trades(symbol, open_time, known * DAY)
-        while known < day:  # ids go on over midnight
-            first += self._trades(symbol, known * DAY, (known + 1) * DAY)
-            known += 1
-        self._first_ids[symbol] = (known, first)
-        return first + self._trades(symbol, day * DAY, open_time)
+        return self._first_of_day(symbol, day) + self._trades(symbol, day * DAY, open_time)
+
+    def _first_of_day(self, symbol: str, day: int) -> int:
+        """The id of a day's first trade: ids go on over midnight from the first day that was asked for."""
+        alone = (day - _FIRST_DAY) * _IDS_PER_DAY + 1
+        known = self._first_ids.setdefault(symbol, {day: alone})
+        if day in known:
+            return known[day]
+        at = min(list(known), key=lambda other: abs(other - day))
+        if abs(at - day) > _DAYS_CHAINED:
+            known[day] = alone
+            return alone
+        first = known[at]
+        while at < day:
+            first += self._trades(symbol, at * DAY, (at + 1) * DAY)
+            at += 1
+            known[at] = first
+        while at > day:
+            at -= 1
+            first -= self._trades(symbol, at * DAY, (at + 1) * DAY)
+            known[at] = first
+        return first
 
     def _trades(self, symbol: str, start: int, end: int) -> int:
         """How many trades there are in ``[start, end)`` (ms)."""
