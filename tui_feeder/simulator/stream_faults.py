@@ -80,13 +80,9 @@ class FrameFaults:
             if wrong is not None and (frame.closed or not wrong.flag("closes")):
                 faults.count(wrong)
                 frame = self._spoiled_frame(frame, wrong)
-<<<<<<< HEAD
-            if not frame.closed and not frame.trade and faults.strike("early-close", symbol):
-=======
             if frame.closed and not frame.held_back and faults.strike("hasty-close", symbol):
                 frame = _with_values(frame, _before_last_trades(frame))
-            if not frame.closed and faults.strike("early-close", symbol):
->>>>>>> 50acf6a (Prove live minutes by their trade ids, and keep what became of them)
+            if not frame.closed and not frame.trade and faults.strike("early-close", symbol):
                 frame = _with_values(frame, {"x": True})
             closes = frame.closed and not frame.held_back
             if closes and (twice := faults.strike("two-closes", symbol)):
