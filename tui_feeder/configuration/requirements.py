@@ -74,6 +74,9 @@ def _files(config: Config) -> Iterator[Requirement]:
         if config.file.compression == "zstd":
             yield from _packages("file.compression", "cramjam")
         yield from _folder("file.path", config.file.path)
+    if config.parquet.enabled:
+        yield from _packages("parquet.enabled", "pyarrow", "pip install 'feeder-tui[parquet]'")
+        yield from _folder("parquet.folder", config.parquet.folder)
 
 
 def _proof(config: Config) -> Iterator[Requirement]:

@@ -43,6 +43,7 @@ from tui_feeder.engine.derived.profile_builder import ProfileBuilder
 from tui_feeder.engine.exchanges.base import Exchange, StreamHandlers, Streams, StreamSocket
 from tui_feeder.engine.health import SymbolHealth, feeder_health
 from tui_feeder.engine.minute_log import MinuteLog
+from tui_feeder.engine.partitions.writer import PartitionWriter
 from tui_feeder.engine.proof.sealing import Sealing
 from tui_feeder.engine.sinks import DirectSink, Sink, StoreSink, sink_lags
 from tui_feeder.engine.start_checks import check_store_age, check_symbols
@@ -268,6 +269,12 @@ class Engine:
         self.supervisor.start("store files", self.stored_day_check.watch_files)
         if self.sealing is not None:
             self.supervisor.start("proof", self.sealing.run)
+        partitions = self.config.parquet
+        if partitions.enabled:
+            writer = PartitionWriter(
+                partitions.folder, self.store, self.clock, self.journal, self.workers, self._live_symbols
+            )
+            self.supervisor.start("partitions", writer.run)
         self.supervisor.start("alerts", partial(self.alerts.watch, self._feeder_health))
         for output in self.alerts.outputs:
             self.supervisor.start(f"alert {output.name}", output.run)
@@ -419,6 +426,9 @@ class Engine:
                 self.ingest.forming(symbol, candle, now)
         except Exception as error:  # the other symbols of the socket have no part in it
             self.crashed(symbol, error)
+
+    def _live_symbols(self) -> list[str]:
+        return [symbol for symbol, tracked in self.tracked.items() if tracked.phase == "live"]
 
     def _socket_of(self, symbol: str) -> StreamSocket | None:
         """The socket that a symbol's frames should come from."""

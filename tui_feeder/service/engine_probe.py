@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tui_feeder.config import Config
+from tui_feeder.day_evidence import DayView, Incident, MinuteView
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.analytics.message import encode
 from tui_feeder.engine.core.candle import Rows
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.core.latency import Counted
 from tui_feeder.engine.sinks import sink_lags
+from tui_feeder.engine.storage.day_evidence import days_of, incidents_of, minute_of
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.minute_states import StateSpan, minute_states
 from tui_feeder.engine.storage.outbox import OutboxStatus
@@ -251,6 +253,54 @@ class EngineProbe:
         if not store.present(symbol):
             return []
         return minute_states(store, symbol, start, end, store.damaged(symbol))
+
+    def days(self, symbol: str, start: int, end: int) -> tuple[DayView, ...]:
+        """Describes the days of a symbol. Blocks.
+
+        Args:
+            symbol: the symbol.
+            start: midnight, ms.
+            end: midnight, ms, exclusive.
+
+        Returns:
+            A view a day.
+
+        Raises:
+            StoreError: the engine has ended.
+        """
+        engine = self.thread.engine
+        return days_of(engine.store, symbol, start, end, engine.clock.now())
+
+    def minute(self, symbol: str, open_time: int) -> MinuteView:
+        """Describes a minute with every value it had. Blocks.
+
+        Args:
+            symbol: the symbol.
+            open_time: of the minute, ms.
+
+        Returns:
+            What is known of it.
+
+        Raises:
+            StoreError: the engine has ended.
+        """
+        return minute_of(self.thread.engine.store, symbol, open_time)
+
+    def incidents(self, symbol: str, start: int, end: int) -> list[Incident]:
+        """Lists what happened to the minutes of a symbol. Blocks.
+
+        Args:
+            symbol: the symbol.
+            start: ms, inclusive.
+            end: ms, exclusive.
+
+        Returns:
+            By time.
+
+        Raises:
+            StoreError: the engine has ended.
+        """
+        return incidents_of(self.thread.engine.store, symbol, start, end)
 
     def listed(self, symbol: str) -> int | None:
         """Gives the first minute the exchange has of a symbol.

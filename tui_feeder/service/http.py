@@ -21,6 +21,7 @@ from tui_feeder.listener import ListenError, listen_at, most_connections
 from tui_feeder.service.api import Api, RequestError
 from tui_feeder.service.api_profiles import ProfileApi
 from tui_feeder.service.engine_probe import BusyError, EngineProbe
+from tui_feeder.service.evidence_api import EvidenceApi
 from tui_feeder.service.host_names import host_matcher, host_refusal
 from tui_feeder.service.metrics import CONTENT_TYPE, exposition
 from tui_feeder.service.readiness import checks
@@ -59,6 +60,7 @@ class HttpService:
         self._probe = EngineProbe(engine)
         self._api = Api(self._probe)
         self._profiles = ProfileApi(self._probe)
+        self._evidence = EvidenceApi(self._probe)
         self._host = host
         self._is_own_host = host_matcher(host, allowed_hosts)
         self._socket = open_listener(host, port)
@@ -101,6 +103,9 @@ class HttpService:
             ("vwap", self._profiles.vwap),
             ("message", self._api.message),
             ("gaps", self._api.gaps),
+            ("coverage", self._evidence.coverage),
+            ("incidents", self._evidence.incidents),
+            ("minute", self._evidence.minute),
             ("cluster", self._api.cluster),
         ):
             app.router.add_get(f"/api/v1/{name}", _answering(answer))

@@ -26,6 +26,7 @@ READ_AS = {
     "cluster": (r"(self\._)?cluster", "*"),
     "database": (r"(self\._)?database", "engine/sinks/*"),
     "file": (r"file|(self\._)?config", "engine/sinks/*"),
+    "parquet": (r"partitions|(self\.)?config\.parquet", "engine/*"),
     "volume_profile": (r"volume_profile(\.for_symbol\(symbol\))?|(self\.)?settings|chosen|s|self", "*"),
     "volume_profile.reprocessing": (r"reprocessing", "*"),
     "exchange": (r"exchange", "*"),

@@ -16,6 +16,7 @@ from tui_feeder.configuration.sections.exchange import Exchange
 from tui_feeder.configuration.sections.file import File
 from tui_feeder.configuration.sections.gateway import Gateway
 from tui_feeder.configuration.sections.kafka import Kafka, KafkaSecurity
+from tui_feeder.configuration.sections.parquet import Parquet
 from tui_feeder.configuration.sections.postgres_mirror import Database
 from tui_feeder.configuration.sections.proof import Proof
 from tui_feeder.configuration.sections.service import Service
@@ -36,6 +37,7 @@ __all__ = [
     "Gateway",
     "Kafka",
     "KafkaSecurity",
+    "Parquet",
     "Proof",
     "Reprocessing",
     "Service",
@@ -55,6 +57,7 @@ class Config(Struct, frozen=True):
     database: Database = Database()
     file: File = File()
     proof: Proof = Proof()
+    parquet: Parquet = Parquet()
     volume_profile: VolumeProfile = VolumeProfile()
     exchange: Exchange = Exchange()
     ui: Ui = Ui()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tui_feeder.engine.core.coverage import Coverage
-from tui_feeder.engine.storage.store import Store
+from tui_feeder.engine.storage.store_reader import StoreReader
 
 
 class StateSpan(NamedTuple):
@@ -19,7 +19,7 @@ class StateSpan(NamedTuple):
 
 
 def minute_states(
-    store: Store, symbol: str, start: int | None, end: int | None, damaged: Coverage
+    store: StoreReader, symbol: str, start: int | None, end: int | None, damaged: Coverage
 ) -> list[StateSpan]:
     """Divides time by the states of a symbol's minutes.
 

@@ -1,0 +1,1 @@
+"""Past days of symbols as Parquet files that other programs read by themselves."""
