@@ -23,6 +23,7 @@ from tui_feeder.commands.gaps import gaps
 from tui_feeder.commands.gateway import gateway
 from tui_feeder.commands.info import info
 from tui_feeder.commands.keys import keys
+from tui_feeder.commands.mcp import mcp
 from tui_feeder.commands.profiles import profiles_app
 from tui_feeder.commands.proof import proof_app
 from tui_feeder.commands.replay import replay
@@ -51,6 +52,7 @@ for command in (
     status,
     serve,
     gateway,
+    mcp,
     doctor,
     replay,
     keys,

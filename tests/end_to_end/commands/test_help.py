@@ -23,7 +23,7 @@ PROGRAM = Path(sys.executable).with_name("feeder-tui")
 def test_the_commands_are_those_there_are() -> None:
     assert {words[0] for words in COMMANDS if words} == {
         "attach", "backfill", "backup", "cluster", "config", "doctor", "export", "gaps", "gateway", "info",
-        "keys", "profiles", "proof", "replay",
+        "keys", "mcp", "profiles", "proof", "replay",
         "serve", "simulate", "sinks", "status", "verify",
     }  # fmt: skip
 
