@@ -33,7 +33,7 @@ class Tools:
         socket: of a running feeder; None for the only one that runs.
 
     Raises:
-        UsageError: from every method: the question cannot be answered; the text says why.
+        UsageError: from every method: the question cannot be answered; the text has the reason.
     """
 
     def __init__(self, config: Config, store: Store, socket: Path | None) -> None:
@@ -64,6 +64,12 @@ class Tools:
             start: such as 2026-02-21T12:00:00Z; empty for the last ones.
             end: exclusive; empty for the newest.
             limit: bars, 1 to 500.
+
+        Returns:
+            The bars, ascending.
+
+        Raises:
+            UsageError: a parameter makes no sense, or nothing is stored of it.
         """
         self._known(symbol)
         count = _bounded("limit", limit)
@@ -93,6 +99,12 @@ class Tools:
             symbol: such as BTCUSDT.
             date: such as 2026-02-21; empty for the newest day.
             rows: rows of the largest volume to list, 1 to 500.
+
+        Returns:
+            The profile.
+
+        Raises:
+            UsageError: a parameter makes no sense, or nothing is stored of it.
         """
         self._known(symbol)
         day = None if not date else _moment("date", date) // DAY_MS * DAY_MS
@@ -114,6 +126,12 @@ class Tools:
             symbol: such as BTCUSDT.
             start: first day, such as 2026-02-01; empty for 31 days before the end.
             end: exclusive; empty for the end of what is stored. At most 380 days.
+
+        Returns:
+            A row a day.
+
+        Raises:
+            UsageError: a parameter makes no sense, or nothing is stored of it.
         """
         present = self._known(symbol)
         last = -(-(_moment("end", end) if end else present.end) // DAY_MS) * DAY_MS
@@ -129,6 +147,12 @@ class Tools:
         Args:
             symbol: such as BTCUSDT.
             time: any moment of the minute, such as 2026-02-21T12:34:00Z.
+
+        Returns:
+            What is known of the minute.
+
+        Raises:
+            UsageError: a parameter makes no sense, or nothing is stored of it.
         """
         self._known(symbol)
         view = minute_of(self._store, symbol, _moment("time", time) // MINUTE_MS * MINUTE_MS)
@@ -141,13 +165,20 @@ class Tools:
             symbol: such as BTCUSDT.
             start: such as 2026-02-21T00:00:00Z; empty for seven days before the end.
             end: exclusive; empty for the end of what is stored.
+
+        Returns:
+            By time; the newest 500 of them.
+
+        Raises:
+            UsageError: a parameter makes no sense, or nothing is stored of it.
         """
         present = self._known(symbol)
         high = _moment("end", end) if end else present.end
         low = _moment("start", start) if start else high - 7 * DAY_MS
         found = incidents_of(self._store, symbol, low, high)
         return {
-            "symbol": symbol, "total": len(found), "incidents": [one._asdict() for one in found[-MOST:]],
+            "symbol": symbol, "total": len(found),
+            "incidents": [incident._asdict() for incident in found[-MOST:]],
         }  # fmt: skip
 
     def list_gaps(self, symbol: str = "") -> dict[str, Any]:
@@ -155,6 +186,12 @@ class Tools:
 
         Args:
             symbol: such as BTCUSDT; empty for all.
+
+        Returns:
+            Missing minutes, and the open gaps of a running feeder.
+
+        Raises:
+            UsageError: a parameter makes no sense, or nothing is stored of it.
         """
         if symbol:
             self._known(symbol)

@@ -29,7 +29,7 @@ from tui_feeder.engine.storage.trade_id_hours import decode_hour, encode_hour
 
 _HOUR_MS = 60 * MINUTE_MS
 _IDS, _PUBLISHED, _REPLACED = b"trade ids ", b"published ", b"replaced "
-#: A day is sealed seven days later at the latest: until then its ids are needed.
+#: A day is signed seven days later at the latest: until then its ids are needed.
 _IDS_KEPT_MS = 10 * DAY_MS
 #: Minutes of a symbol whose replaced values are kept.
 _MINUTES_KEPT = 2_000
