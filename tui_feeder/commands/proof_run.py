@@ -14,9 +14,8 @@ from tui_feeder.commands.formatting import format_count, format_table, plural
 from tui_feeder.commands.proof_seal_run import midnight_of
 from tui_feeder.config import Config
 from tui_feeder.engine.proof.canonical import differing_places
-from tui_feeder.engine.proof.folder import HeadPlace, ProofFolder, ProofFolderError, SignedLeaf
+from tui_feeder.engine.proof.folder import HeadPlace, ProofFolder, ProofFolderError, SignedLeaf, leaf_name
 from tui_feeder.engine.proof.leaf import evidence_of
-from tui_feeder.engine.proof.merkle import leaf_hash, path_of
 from tui_feeder.engine.proof.signing import make_key
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.store import Store
@@ -86,7 +85,7 @@ def show(folder: Path, day: str | None, symbol: str | None, json: bool) -> int:
     if symbol is None:
         typer.echo(_leaves(places, json))
     else:
-        typer.echo(_single(found, places, symbol))
+        typer.echo(_single(found, day, symbol))
     return ExitCode.OK
 
 
@@ -138,32 +137,12 @@ def _leaf_row(leaf: SignedLeaf) -> list[str]:
     ]
 
 
-def _single(folder: ProofFolder, places: list[HeadPlace], symbol: str) -> str:
+def _single(folder: ProofFolder, day: str, symbol: str) -> str:
     """The last leaf of a symbol's day as a file of its own."""
-    wanted = _name(symbol)
-    for place in reversed(places):
-        leaves = place.leaves()
-        names = [leaf.name for leaf in leaves]
-        if wanted in names:
-            at = names.index(wanted)
-            path = path_of([leaf_hash(leaf.raw) for leaf in leaves], at)
-            found = {
-                "head": place.read()[0].decode(),
-                "signature": place.signature().decode(),
-                "key": folder.public_key(),
-                "leaf": leaves[at].raw.decode(),
-                "path": [[side, other.hex()] for side, other in path],
-            }
-            return orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
-    raise UsageError(
-        f"{symbol} is not signed on {places[0].day}: feeder-tui proof show --day {places[0].day}"
-    )
-
-
-def _name(symbol: str) -> str:
-    """The name of a symbol's leaves; that of USD-M is left out here."""
-    market, mark, bare = symbol.rpartition(":")
-    return f"{market}/{bare}" if mark else symbol if "/" in symbol else f"usdm/{symbol}"
+    found = folder.leaf_file(day, leaf_name(symbol))
+    if found is None:
+        raise UsageError(f"{symbol} is not signed on {day}: feeder-tui proof show --day {day}")
+    return orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
 
 
 def verify(config: Config, chosen: Chosen) -> int:
@@ -208,7 +187,7 @@ def _against_store(config: Config, folder: ProofFolder, chosen: Chosen) -> bool:
             for head in folder.heads()
             if chosen.day in (None, head.day)
             for leaf in head.leaves()
-            if chosen.symbol is None or leaf.name == _name(chosen.symbol)
+            if chosen.symbol is None or leaf.name == leaf_name(chosen.symbol)
         }
         equal = absent = different = 0
         for (day, name), leaf in sorted(leaves.items()):

@@ -139,6 +139,12 @@ class Engine:
             interval_minutes=app.periodic_gap_check_interval_minutes,
             window_minutes=app.periodic_gap_check_window_minutes,
         )
+        self.partitions: PartitionWriter | None = None
+        partitions = config.parquet
+        if partitions.enabled:
+            self.partitions = PartitionWriter(
+                partitions.folder, store, self.clock, self.journal, workers, self._live_symbols
+            )
         self._clock_sync = ClockSync(exchange, self.journal, self.gap_detection.clock_was_ahead)
         self.minute_latency, self.frame_latency = Latency(), Latency()
         self.rule_book = RuleBook(config, store, self.journal)
@@ -239,6 +245,7 @@ class Engine:
                 self.tracked,
                 self._rebuild,
                 concurrency=self.config.exchange.archive_concurrency,
+                more=self._leaf_fields,
             )
         subscriptions = self.subscriptions
         await subscriptions.connect()
@@ -269,12 +276,8 @@ class Engine:
         self.supervisor.start("store files", self.stored_day_check.watch_files)
         if self.sealing is not None:
             self.supervisor.start("proof", self.sealing.run)
-        partitions = self.config.parquet
-        if partitions.enabled:
-            writer = PartitionWriter(
-                partitions.folder, self.store, self.clock, self.journal, self.workers, self._live_symbols
-            )
-            self.supervisor.start("partitions", writer.run)
+        if self.partitions is not None:
+            self.supervisor.start("partitions", self.partitions.run)
         self.supervisor.start("alerts", partial(self.alerts.watch, self._feeder_health))
         for output in self.alerts.outputs:
             self.supervisor.start(f"alert {output.name}", output.run)
@@ -426,6 +429,13 @@ class Engine:
                 self.ingest.forming(symbol, candle, now)
         except Exception as error:  # the other symbols of the socket have no part in it
             self.crashed(symbol, error)
+
+    def _leaf_fields(self, symbol: str, day: int) -> dict[str, object]:
+        """What the leaf of a signed day has beside its minutes. Runs in the worker thread."""
+        fields: dict[str, object] = {**self.store.live_agreement(symbol, day).leaf_fields()}
+        if self.partitions is not None and (made := self.partitions.write(symbol, day)) is not None:
+            fields["partitions"] = {made.path: made.sha256}
+        return fields
 
     def _live_symbols(self) -> list[str]:
         return [symbol for symbol, tracked in self.tracked.items() if tracked.phase == "live"]

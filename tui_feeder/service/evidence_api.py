@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 from tui_feeder.day_evidence import DayView, Incident
+from tui_feeder.engine.proof.folder import HeadPlace, ProofFolder, ProofFolderError, leaf_name
 from tui_feeder.monitor import DAY_MS, MINUTE_MS, SymbolView
 from tui_feeder.service.api import Query, RequestError, check_order, page
 from tui_feeder.service.engine_probe import EngineProbe
@@ -135,9 +137,55 @@ class EvidenceApi:
         answer["values"] = [value._asdict() for value in view.values]
         return {"symbol": symbol, **answer}
 
+    async def proof(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Gives signed days: their heads, the leaves of a day, or a symbol's leaf with its path to the head.
+
+        Args:
+            pairs: parameters of the request.
+
+        Returns:
+            The JSON object.
+
+        Raises:
+            RequestError: nothing is signed, a parameter is wrong, or the folder cannot be read.
+        """
+        try:
+            return await self._signed(pairs)
+        except ProofFolderError as error:
+            raise RequestError(503, str(error)) from error
+
+    async def _signed(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        query = Query(pairs, ("day", "symbol", "limit", "offset"))
+        day, symbol = query.text("day"), query.text("symbol")
+        if day is None and symbol is not None:
+            raise RequestError(400, "symbol needs day")
+        folder = ProofFolder(self._probe.config.proof.folder)
+        async with self._reading:
+            if day is not None and symbol is not None:
+                leaf = await asyncio.to_thread(folder.leaf_file, day, leaf_name(symbol))
+                if leaf is None:
+                    raise RequestError(404, "this symbol is not signed on this day")
+                return leaf
+            if day is None:
+                heads, about = page(await asyncio.to_thread(folder.heads), query)
+                return {"heads": await asyncio.to_thread(_heads, heads), **about}
+            leaves = await asyncio.to_thread(folder.of_day, day)
+        if not leaves:
+            raise RequestError(404, "this day is not signed; day is such as 2026-02-21")
+        rows, about = page(list(leaves.values()), query)
+        return {"day": day, "leaves": [{**found.fields, "hash": found.hash} for found in rows], **about}
+
     async def _tracked(self) -> dict[str, SymbolView]:
         status = await self._probe.status()
         return {view.symbol: view for view in status.snapshot.symbols}
+
+
+def _heads(places: Sequence[HeadPlace]) -> list[dict[str, Any]]:
+    found = []
+    for place in places:
+        raw, head = place.read()
+        found.append({**head, "hash": sha256(raw).hexdigest()})
+    return found
 
 
 def _day(view: DayView) -> dict[str, Any]:

@@ -106,6 +106,7 @@ class HttpService:
             ("coverage", self._evidence.coverage),
             ("incidents", self._evidence.incidents),
             ("minute", self._evidence.minute),
+            ("proof", self._evidence.proof),
             ("cluster", self._api.cluster),
         ):
             app.router.add_get(f"/api/v1/{name}", _answering(answer))

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from tui_feeder.atomic_write import sync_directory
 from tui_feeder.engine.proof.leaf import canonical_json
-from tui_feeder.engine.proof.merkle import leaf_hash, root_of
+from tui_feeder.engine.proof.merkle import leaf_hash, path_of, root_of
 from tui_feeder.engine.proof.signing import KeyFileError, Signer
 from tui_feeder.errors import StorageError
 from tui_feeder.version import __version__
@@ -75,6 +75,19 @@ class SignedLeaf(NamedTuple):
     def revision(self) -> int:
         """1, and more for each correction."""
         return int(str(self.fields["revision"]))
+
+
+def leaf_name(symbol: str) -> str:
+    """Names the leaves of a symbol.
+
+    Args:
+        symbol: such as ``BTCUSDT``, ``spot:BTCUSDT`` or ``usdm/BTCUSDT``.
+
+    Returns:
+        ``market/SYMBOL``.
+    """
+    market, mark, bare = symbol.rpartition(":")
+    return f"{market}/{bare}" if mark else symbol if "/" in symbol else f"usdm/{symbol}"
 
 
 class Replaced(NamedTuple):
@@ -138,6 +151,35 @@ class ProofFolder:
         """
         heads = [head for head in self.heads() if head.day == day]
         return {leaf.name: leaf for head in heads for leaf in head.leaves()}
+
+    def leaf_file(self, day: str, name: str) -> dict[str, object] | None:
+        """Makes the last leaf of a symbol's day a file of its own, with its path to the head.
+
+        Args:
+            day: such as ``2026-02-01``.
+            name: ``market/SYMBOL``.
+
+        Returns:
+            Head, signature, public key, leaf and path, as ``verify_proof.py`` reads them; None where the
+            symbol's day is not signed.
+
+        Raises:
+            ProofFolderError: a head cannot be read.
+        """
+        for place in reversed([head for head in self.heads() if head.day == day]):
+            leaves = place.leaves()
+            names = [leaf.name for leaf in leaves]
+            if name in names:
+                at = names.index(name)
+                path = path_of([leaf_hash(leaf.raw) for leaf in leaves], at)
+                return {
+                    "head": place.read()[0].decode(),
+                    "signature": place.signature().decode(),
+                    "key": self.public_key(),
+                    "leaf": leaves[at].raw.decode(),
+                    "path": [[side, other.hex()] for side, other in path],
+                }
+        return None
 
     def public_key(self) -> str:
         """The line of ``allowed_signers``.

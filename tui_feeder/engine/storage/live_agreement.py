@@ -41,6 +41,19 @@ class LiveAgreement(NamedTuple):
     unproved: int = 0
     """Whose ids did not join, and that nothing has certified yet."""
 
+    def leaf_fields(self) -> dict[str, dict[str, int]]:
+        """What the leaf of a signed day has of it: nothing where nothing was published or judged."""
+        published = {
+            "published": self.live,
+            "stood": self.stood,
+            "corrected": self.corrected,
+            "late": self.late,
+        }
+        chain = {"joined": self.joined, "exact": self.exact, "unproved": self.unproved}
+        return {
+            name: counts for name, counts in (("live", published), ("chain", chain)) if any(counts.values())
+        }
+
 
 def decode_day(record: bytes | None) -> bytearray:
     """Decodes the states of a day's minutes.

@@ -215,3 +215,14 @@ def test_of_many_replaced_minutes_the_newest_are_kept(store: Store) -> None:
         store.put(BTC, rows, Source.REST).result()
     assert store.replaced_values(BTC, minute(0)) == ()
     assert len(store.replaced_values(BTC, minute(5 * 1_440 + 489))) == 1
+
+
+def test_a_leaf_has_what_was_published_and_judged_and_nothing_where_nothing_was() -> None:
+    assert LiveAgreement().leaf_fields() == {}
+    assert LiveAgreement(late=2).leaf_fields() == {
+        "live": {"published": 0, "stood": 0, "corrected": 0, "late": 2}
+    }
+    assert LiveAgreement(5, 4, 1, 0, 3, 1, 0).leaf_fields() == {
+        "live": {"published": 5, "stood": 4, "corrected": 1, "late": 0},
+        "chain": {"joined": 3, "exact": 1, "unproved": 0},
+    }
