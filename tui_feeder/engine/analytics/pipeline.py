@@ -65,7 +65,7 @@ class SymbolPipeline:
         self._pipelines = tuple(self._by_timeframe.values())
         self._published = tuple(self._by_timeframe[timeframe] for timeframe in settings.timeframes)
         self._peak = MaxVolume(settings.volume_lookback_days)
-        self._quantiles = VolumeQuantiles(settings.volume_lookback_days)
+        self._quantiles = VolumeQuantiles(settings.volume_lookback_days, symbol)
         self._time_of_day = TimeOfDayVolume()
         # What the published peak rests on: the largest candle and the last 4 h bar.
         self._peak_known: tuple[tuple[int, float, float], int | None, PeakVolume] | None = None
@@ -178,7 +178,7 @@ class SymbolPipeline:
             minute: open time of the next minute, ms.
 
         Returns:
-            [start, end) in ms to read before updating ``minute``, two hours every two hours; otherwise None.
+            [start, end) in ms to read before updating ``minute``, four hours or more; mostly None.
         """
         return self._quantiles.leaving(minute) if self._volumes else None
 

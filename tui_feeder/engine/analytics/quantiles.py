@@ -16,6 +16,7 @@ import math
 from array import array
 from bisect import bisect_right
 from typing import TypeAlias
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,11 @@ _PARTS = 7  # 2**7 buckets in every power of two
 _NOTHING = -(1 << 30)  # bucket of a value that is left out
 _ZERO = _NOTHING + 1  # bucket of 0
 _MOST = (1 << 16) - 1  # that two bytes count
-_AHEAD = 120 * MINUTE_MS  # leaving candles are asked for this long before they leave
+#: Leaving candles are asked for this long before they leave, and up to twice as long, by symbol. Asking costs
+#: several times a minute's own work, and symbols that started together would all ask in the same minute.
+_AHEAD = 240 * MINUTE_MS
+#: The longest of these times, ms.
+MOST_AHEAD_MS = 2 * _AHEAD
 
 
 def _bucket(value: float) -> int:
@@ -258,11 +263,13 @@ class VolumeQuantiles:
     """
 
     __slots__ = (
-        "_found", "_histograms", "_known", "_leaving", "_length", "_next", "_start", "_times", "_until",
+        "_ahead", "_found", "_histograms", "_known", "_leaving", "_length", "_next", "_start", "_times",
+        "_until",
     )  # fmt: skip
 
-    def __init__(self, days: int) -> None:
+    def __init__(self, days: int, symbol: str = "") -> None:
         self._length = days * DAY_MS
+        self._ahead = _AHEAD + crc32(symbol.encode()) % (_AHEAD // MINUTE_MS) * MINUTE_MS
         self._clear()
 
     def _clear(self) -> None:
@@ -292,7 +299,7 @@ class VolumeQuantiles:
         for histogram, column in zip(self._histograms, buckets.T, strict=True):
             histogram.load(column)
         self._until = max(self._start, int(rows["open_time"][0]))
-        self._keep(rows, self._start + _AHEAD)
+        self._keep(rows, self._start + self._ahead)
 
     def state(self) -> QuantilesState:
         """What :meth:`restore` needs to go on; the candles about to leave are read again."""
@@ -313,7 +320,7 @@ class VolumeQuantiles:
             histogram.restore(histogram_state)
 
     def leaving(self, minute: int) -> tuple[int, int] | None:
-        """Asks for the stored minutes that leave the window next, in stretches of two hours and more.
+        """Asks for the stored minutes that leave the window next, in stretches of four to eight hours.
 
         Args:
             minute: open time of the next minute, ms.
@@ -324,7 +331,7 @@ class VolumeQuantiles:
         start = minute + MINUTE_MS - self._length
         if self._until is None or start <= self._until:
             return None
-        return self._until, start + _AHEAD
+        return self._until, start + self._ahead
 
     def expire(self, rows: Rows, end: int) -> None:
         """Takes the stored candles that :meth:`leaving` asked for.

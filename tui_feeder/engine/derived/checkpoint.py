@@ -27,6 +27,7 @@ from tui_feeder.engine.analytics.indicators import chosen
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.analytics.pipeline import PipelineState, SymbolPipeline
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
+from tui_feeder.engine.analytics.quantiles import MOST_AHEAD_MS
 from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, to_candles
 from tui_feeder.engine.core.checksum import ChecksumError, with_checksum, without_checksum
@@ -48,8 +49,8 @@ from tui_feeder.errors import StorageError
 _FORMAT = b"feeder numbers 4\0"
 
 
-#: Minutes that leave the windows are asked for two hours before they do; so it is for the next hour too.
-_LEAVING_MS = 180 * MINUTE_MS
+#: Minutes that leave the windows are asked for so long before they do, in the next hour too.
+_LEAVING_MS = MOST_AHEAD_MS + 60 * MINUTE_MS
 
 
 class Provenance(msgspec.Struct, frozen=True, array_like=True):

@@ -140,3 +140,19 @@ def test_a_bucket_counts_beyond_two_bytes() -> None:
     live.load(rows, int(rows["open_time"][-1]))
     assert live.quartets is not None
     assert live.quartets["trade_count"] == (3.0,) * 4
+
+
+def test_symbols_that_start_together_ask_for_leaving_candles_in_different_minutes() -> None:
+    """Asking reads and decodes a stored day: 600 of them would hold up a minute's closing frames."""
+    rows = walk(1_440 + 960, seed=3)
+    asked = dict.fromkeys(range(1_440, len(rows)), 0)
+    for number in range(600):
+        live = VolumeQuantiles(1, f"C{number}USDT")
+        live.load(rows[:1_440], int(rows["open_time"][1_439]))
+        for at in asked:
+            span = live.leaving(int(rows["open_time"][at]))
+            if span is not None:
+                asked[at] += 1
+                live.expire(rows[slice(*np.searchsorted(rows["open_time"], span))], span[1])
+    assert sum(asked.values()) >= 600
+    assert max(asked.values()) <= 20
