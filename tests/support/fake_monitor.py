@@ -264,7 +264,9 @@ class FakeMonitor:
         if not len(part):
             return None
         mean = np.cumsum(part["close"]) / np.arange(1, len(part) + 1)
-        lines = (mean, mean * 1.003, mean * 0.997, mean * 1.0005)
+        step = mean[-1] * 0.004
+        poc = np.round(mean / step) * step
+        lines = (poc, np.round(mean * 1.012 / step) * step, np.round(mean * 0.985 / step) * step, mean)
         return LevelLines(
             tuple((part["open_time"] + 900_000).tolist()), *(tuple(line.tolist()) for line in lines)
         )
@@ -277,7 +279,7 @@ class FakeMonitor:
         count = np.arange(1, len(part) + 1)
         times = tuple((part["open_time"] + timeframe * 1000).tolist())
         mean = np.cumsum(part["close"]) / count
-        return AnchoredLine(times, tuple(mean.tolist()), tuple((mean * 0.0005 * np.sqrt(count)).tolist()))
+        return AnchoredLine(times, tuple(mean.tolist()), tuple((mean * 0.003 * np.sqrt(count)).tolist()))
 
     def sources(self, symbol: str, start: int, end: int) -> dict[str, int]:
         """All but the last three minutes from REST."""
@@ -401,6 +403,9 @@ def walk_to(symbol: str, timeframe: int, last: float) -> Rows:
     rows["high"] = np.maximum(opened, close) * (1 + spread[0])
     rows["low"] = np.minimum(opened, close) * (1 - spread[1])
     rows["volume"] = generator.lognormal(3, 0.6, 400)
+    rises = np.sign(rows["close"] - rows["open"])
+    share = np.clip(0.5 + 0.18 * rises + np.random.default_rng(7).normal(0, 0.12, 400), 0.05, 0.95)
+    rows["taker_buy_volume"] = rows["volume"] * share
     rows.flags.writeable = False
     return rows
 

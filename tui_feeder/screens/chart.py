@@ -133,6 +133,11 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
         Binding("l", "log", "log", show=False, id="chart.log", tooltip="Logarithmic or linear price axis"),
         Binding("b", "basis", "basis", show=False, id="chart.basis",
                 tooltip="Show or hide the basis of the future over spot"),
+        Binding("d", "delta", "delta", id="chart.delta", tooltip="Delta bars and CVD of the UTC day"),
+        Binding("m", "mark", "mark", id="chart.mark",
+                tooltip="Mark the bar: VWAP from the first mark, profile between two"),
+        Binding("n", "levels", "levels", show=False, id="chart.levels",
+                tooltip="Naked POCs, and POC and value area as they developed"),
         *chart_bindings("chart"),
         *beside_bindings("chart"),
     ]  # fmt: skip
@@ -145,6 +150,7 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
         self._edge = Panel(id="edge")
         self._profile = Panel(id="profile")
         self._with_basis = True
+        self._with_delta = False
         self._beside = ChartPanels(Chart(host.monitor), 2)
         self._planned_two = False
 
@@ -193,7 +199,7 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
         rows = area.height
         return ChartSize(
             chart.width, profile.width if profile is not None else 0, rows, volume=max(2, rows // 7),
-            basis=max(3, rows // 8) if basis else 0,
+            basis=max(3, rows // 8) if basis else 0, delta=max(5, rows // 4) if self._with_delta else 0,
         )  # fmt: skip
 
     def paint(self, snapshot: Snapshot) -> None:
@@ -241,6 +247,9 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
         lines = [(line.name, line.values) for line in self.chart.lines]
         if len(self.chart.basis.values):
             lines.append(("basis_bp", self.chart.basis.values.tolist()))
+        if len(self.chart.delta.deltas):
+            lines.append(("delta", self.chart.delta.deltas.tolist()))
+            lines.append(("cvd", self.chart.delta.cvd.tolist()))
         return bars_table(view.symbol, self.host.timeframe, self.chart.bars, lines)
 
     @property
@@ -326,6 +335,26 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
     def action_log(self) -> None:
         """A logarithmic or linear price axis."""
         self.chart.log = not self.chart.log
+        self.draw()
+
+    def action_delta(self) -> None:
+        """Shows or hides delta and CVD."""
+        self._with_delta = not self._with_delta
+        self.draw()
+
+    def action_mark(self) -> None:
+        """Marks the bar under the crosshair, else the newest, or takes its mark away."""
+        chart = self.chart
+        time = chart.cursor if chart.cursor is not None else None
+        if time is None and len(chart.bars):
+            time = int(chart.bars["open_time"][-1])
+        if time is not None:
+            self.host.show_note(chart.tools.mark(time), 4.0)
+        self.draw()
+
+    def action_levels(self) -> None:
+        """Shows or hides naked points of control and developing levels."""
+        self.chart.tools.levels = not self.chart.tools.levels
         self.draw()
 
     def action_basis(self) -> None:

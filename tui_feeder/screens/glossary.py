@@ -68,6 +68,12 @@ _CHART: tuple[Entry, ...] = (
     ("since left, vs", "C compares: change of both symbols since the first bar in sight, in %; the axis too"),
     ("basis", "future / spot - 1 of the same bar, in basis points (bp); b hides it"),
     ("partial*", "minutes of the bar are missing"),
+    ("delta, +-", "d: what takers bought less what they sold, in the base asset; +- the largest in sight"),
+    ("CVD", "cumulative volume delta: the sum of deltas since midnight UTC, in the base asset"),
+    ("naked", "n: POC of that day, at which nothing was traded since"),
+    ("dPC dVH dVL, dev", "n: POC, VAH and VAL as they developed over the day"),
+    ("aVW +1s -2s", "m: VWAP since mark 1, and one and two standard deviations from it"),
+    ("min", "minutes counted in the profile between two marks"),
     ("POC VAH VAL VWAP", "levels of the day's profile: point of control, value area high and low, "
                          "volume-weighted average price"),
 )  # fmt: skip

@@ -41,7 +41,9 @@ from tui_feeder.widgets.candles import (
     draw_volume,
     price_range,
 )
+from tui_feeder.widgets.chart_tools import ChartTools
 from tui_feeder.widgets.comparison import aligned_closes, basis_pair, first_common, rescaled
+from tui_feeder.widgets.delta_pane import DeltaPane, signed_text
 from tui_feeder.widgets.histogram import paint_profile, profile_levels
 from tui_feeder.widgets.lines import EMA_ROLES, chart_title
 from tui_feeder.widgets.palette import Palette, Part, Role
@@ -64,6 +66,7 @@ class ChartSize:
     height: int  # rows of all of them, the time axis included, the title not
     volume: int = 0  # of these, for volume bars
     basis: int = 0  # of these, for the basis of the future over spot
+    delta: int = 0  # of these, for CVD and delta bars
 
 
 @dataclass(slots=True)
@@ -89,6 +92,8 @@ class Chart:
         self.lines: tuple[Line, ...] = ()
         self.partial: frozenset[int] = frozenset()  # open times of bars in sight that lack minutes
         self.basis = BasisPane(monitor)
+        self.delta = DeltaPane(monitor)
+        self.tools = ChartTools(monitor)
         self._monitor = monitor
         self._others: NDArray[np.float64] = np.empty(0)  # closes of the symbol compared with
         self._fetched: object = None
@@ -99,6 +104,7 @@ class Chart:
         self._canvas = Canvas(0, 0)
         self._volume = Canvas(0, 0)
         self._basis = Canvas(0, 0)
+        self._delta = Canvas(0, 0)
         self._body: list[Strip] = []
         self._times: Strip | None = None
         self._histogram: list[Strip] = []
@@ -135,11 +141,11 @@ class Chart:
         Returns:
             The strips of its parts.
         """
-        if view is None or size.height < 2 + size.volume + size.basis:
+        if view is None or size.height < 2 + size.volume + size.basis + size.delta:
             return self._notice("no symbol selected", size, palette)
         axis = self._axis = axis_width(view)
         room = size.width - axis
-        key = self._fetch(snapshot, view, timeframe, room, size.basis > 0)
+        key = self._fetch(snapshot, view, timeframe, room, size.basis > 0, size.delta > 0)
         result = ChartStrips(title=[self._title(snapshot, view, timeframe, size, palette)])
         if not len(self.bars):
             where = f"{timeframe_label(timeframe)} bar"
@@ -162,6 +168,7 @@ class Chart:
             )
             left = [*prices, *self._volume_axis(axis, size.volume, palette)]
             left += self.basis.axis(snapshot, axis, size.basis, palette)
+            left += self.delta.axis(axis, size.delta, palette)
             corner = palette.line(((" " * (axis - 1), Role.TEXT), (palette.glyphs.corner, Role.FAINT)), axis)
             body = [*self._body, self._times.crop(0, room - self.edge)]
             result.chart = self._joined.join([*left, corner], body)
@@ -184,7 +191,13 @@ class Chart:
         return self._titled[1]
 
     def _fetch(
-        self, snapshot: Snapshot, view: SymbolView, timeframe: int, room: int, with_basis: bool
+        self,
+        snapshot: Snapshot,
+        view: SymbolView,
+        timeframe: int,
+        room: int,
+        with_basis: bool,
+        with_delta: bool,
     ) -> object:
         """Get the bars of the stretch looked at, if they may differ from those there are."""
         frame = timeframe * 1000
@@ -204,7 +217,8 @@ class Chart:
         others = {self.compared, *(basis_pair(view.symbol, names) or ())} - {None, view.symbol}
         theirs = tuple(v for v in snapshot.symbols if v.symbol in others) if others else ()
         key = (view.symbol, self._slots, self.end, view.last_closed, state and state.bar_time,
-               view.poc, view.vah, view.missing_minutes, view.stored, with_basis, self.compared,
+               view.poc, view.vah, view.missing_minutes, view.stored, with_basis, with_delta,
+               self.tools.state, self.compared,
                tuple((v.symbol, v.last_closed, v.stored) for v in theirs))  # fmt: skip
         if key == self._fetched and len(self.bars):
             if not self._answered:
@@ -222,9 +236,14 @@ class Chart:
             if len(series) == len(self.bars)
         )
         self._fetch_others(snapshot, view, end, with_basis)
+        if with_delta:
+            self.delta.fetch(view.symbol, self.bars, self._slots)
+        else:
+            self.delta.clear()
+        self.tools.fetch(view.symbol, self.bars, self._slots, end)
         self.partial = self._lacking(view.symbol, end, frame)
         day = None if self.end is None else (self.end - 1) // DAY_MS * DAY_MS
-        self._profile = self._monitor.profile(view.symbol, day)
+        self._profile = self.tools.range or self._monitor.profile(view.symbol, day)
         self._open = self._monitor.open_bar(view.symbol, timeframe)
         return key
 
@@ -400,17 +419,17 @@ class Chart:
         return price_scale(low, high, self._scale.rows, [price], self.log).row(price) is not None
 
     def _paint_body(self, view: SymbolView, size: ChartSize, room: int, palette: Palette) -> None:
-        rows = size.height - size.volume - size.basis - 1
+        rows = size.height - size.volume - size.basis - size.delta - 1
         levels = profile_levels(self._profile) if self._profile is not None else []
         low, high = price_range(self.bars)
-        drawn = list(self.lines)
+        drawn = [*self.lines, *self.tools.lines]
         if self.compared is not None and len(self._others):
             prices = rescaled(self.bars, self._others)
             known = prices[~np.isnan(prices)]
             if len(known):  # in sight in any case: it is what was asked for
                 low, high = min(low, float(known.min())), max(high, float(known.max()))
             drawn.append(Line(short_name(self.compared), prices.tolist(), Role.VWAP))
-        ends = [v for line in self.lines for v in line.values if not math.isnan(v)]
+        ends = [v for line in (*self.lines, *self.tools.lines[:1]) for v in line.values if not math.isnan(v)]
         held = [*ends, *(price for _, price, _ in levels)]
         if self.end is None and view.price is not None and not low <= view.price <= high:
             room_to_move = (high - low) * 0.05  # so that a price on its way out moves the axis seldom
@@ -418,22 +437,25 @@ class Chart:
         self._scale = scale = price_scale(low, high, rows, held, self.log)
         lines = [(price, role) for name, price, role in reversed(levels) if name != "VWAP"]
         self._canvas = draw_candles(self.bars, drawn, lines, scale, self._slots, palette)
+        self.tools.draw(self._canvas, scale, self._slots, view.price, palette)
         draw_pins(self._canvas, self._pins, scale, self._slots)
         self._volume = Canvas(room, size.volume)
         columns = self._slots.columns(self.bars)
         draw_volume(self._volume, columns, self.bars, self._most_volume, palette)
         self._basis = self.basis.paint(columns, room, size.basis, self._slots, palette)
+        self._delta = self.delta.paint(columns, room, size.delta, self._slots, palette)
         if self.cursor is not None:
             at = self.bar_at(self.cursor)
             row = None if at is None else scale.row(float(self.bars["close"][at]))
             draw_cursor(self._canvas, self._slots.column(self.cursor), row, palette)
-            for canvas in (self._volume, self._basis):
+            for canvas in (self._volume, self._basis, self._delta):
                 draw_cursor(canvas, self._slots.column(self.cursor), None, palette)
         split = room - self.edge
         self._body = [
             *self._canvas.part(0, split).strips(palette),
             *self._volume.part(0, split).strips(palette),
             *self._basis.part(0, split).strips(palette),
+            *self._delta.part(0, split).strips(palette),
         ]
         self._times = paint_time_axis(self.bars, self._slots, palette, self.cursor, self.partial)
         wall = palette.strip([(palette.glyphs.wall, Role.FAINT)], 1)
@@ -462,8 +484,8 @@ class Chart:
             bar["open"], bar["close"], bar["volume"] = forming[0], forming[3], forming[4]
             draw_volume(volume, [at], bar, self._most_volume, palette)
             draw_pins(edge, self._pins, self._scale, self._slots, start)
-        basis = self._basis.part(start, self._canvas.width)
-        return [*edge.strips(palette), *volume.strips(palette), *basis.strips(palette)]
+        below = (canvas.part(start, self._canvas.width) for canvas in (self._basis, self._delta))
+        return [strip for canvas in (edge, volume, *below) for strip in canvas.strips(palette)]
 
     def _volume_axis(self, width: int, rows: int, palette: Palette) -> list[Strip]:
         """The largest volume beside the highest bar."""
@@ -506,6 +528,10 @@ class Chart:
             text = cells.price_text(number_or_none(line.values[newest]), view.price_decimals)
             main.append(labelled(line.name, text, line.role))
         compared = self._compared_groups(newest)
+        if len(self.delta.deltas) and at is not None:
+            compared.append(labelled("delta", signed_text(float(self.delta.deltas[at]))))
+            compared.append(labelled("CVD", signed_text(float(self.delta.cvd[at]))))
+        compared += self.tools.groups(newest, view.price_decimals) if at is not None else []
         if self.basis.pair is not None:
             value = self.basis.now(snapshot) if at is None else float(self.basis.values[newest])
             text = cells.UNKNOWN if math.isnan(value) else f"{value:+.1f} bp"
@@ -528,6 +554,8 @@ class Chart:
     def _caption(self, snapshot: Snapshot, width: int, palette: Palette) -> Strip:
         if self._profile is None:
             text = "no profile yet"
+        elif self.tools.range is not None:
+            text = f"marks 1-2, {self._profile.candles} min"
         else:
             today = cells.date_text(self._profile.day) == cells.date_text(snapshot.exchange_time)
             text = f"profile, {'today' if today else cells.date_text(self._profile.day)} UTC"
