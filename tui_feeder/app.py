@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from textual.app import AutopilotCallbackType
 from textual.binding import BindingType
-from textual.events import Key
+from textual.events import Key, Resize
 
 from tui_feeder.monitor import AlertView, ConfiguredValue, Faults, Monitor
 from tui_feeder.scanner.watchlists import FILE_NAME as LISTS_FILE
@@ -48,6 +48,7 @@ from tui_feeder.terminal import (
     driver_type,
     hung_up,
     lost_writes,
+    missed_resize,
     signals,
     write_backlog,
 )
@@ -281,6 +282,8 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
             return
         if lost_writes(self) and self.screen_stack:
             self.screen.refresh()
+        if (size := missed_resize(self)) is not None:
+            self.post_message(Resize(size, size))
         if not self.app_focus:
             self._skip = max(0, round(self.hz / _HZ_UNFOCUSED) - 1)
         if not self.frozen:

@@ -14,20 +14,22 @@ import select
 import signal
 import termios
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from textual._compositor import Compositor
+from rich.console import Console
+from textual._compositor import Compositor, CompositorUpdate
 from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.screen import Screen
 from textual.strip import Strip
+from textual.widget import Widget
 
 from tui_feeder.output_minimizer import OutputMinimizer
 
@@ -186,6 +188,24 @@ def lost_writes(app: App[Any]) -> bool:
     return True
 
 
+def missed_resize(app: App[Any]) -> Size | None:
+    """Finds the size that a page in a browser has, where the app has been given an earlier one since.
+
+    Textual's driver gives the app the size of the page as it was opened after one that has come meanwhile,
+    as where the page got its fonts while the process started.
+
+    Args:
+        app: the app.
+
+    Returns:
+        Columns and rows; None where the app knows them, and in a terminal.
+    """
+    driver = app._driver
+    if driver is None or not driver.is_web or driver._size is None or driver._size == app.size:
+        return None
+    return Size(*driver._size)
+
+
 @contextmanager
 def signals(
     loop: asyncio.AbstractEventLoop, numbers: list[int], received: Callable[[int], None]
@@ -266,36 +286,77 @@ class Output:
             self.lost = True
 
 
-class PanelCompositor(Compositor):
-    """Textual's compositor, quicker where a line of a widget is crossed by no edge of another.
+class PieceUpdate(CompositorUpdate):
+    """Pieces of lines, each with its place.
 
-    Textual looks through all edges of a line for every widget on it: with the columns of a table that is a
-    fifth of the CPU of a frame.
+    Args:
+        pieces: column, row and strip of each.
     """
 
-    def _render_chops(
-        self, crop: Region, is_rendered_line: Callable[[int], bool]
-    ) -> Sequence[Mapping[int, Strip]]:
+    def __init__(self, pieces: Sequence[tuple[int, int, Strip]]) -> None:
+        self.pieces = pieces
+
+    def render_segments(self, console: Console) -> str:
+        """Writes what a terminal needs to show the pieces.
+
+        Args:
+            console: whose colours are used.
+
+        Returns:
+            Text with escape sequences.
+        """
+        return "".join(
+            [f"\x1b[{row + 1};{column + 1}H{strip.render(console)}" for column, row, strip in self.pieces]
+        )
+
+
+class PanelCompositor(Compositor):
+    """Textual's compositor, whose work in a frame follows the cells that change.
+
+    Textual goes through every line of every widget between the first and the last change, and again through
+    all edges on a changed line: with the columns of a table that is a third of the CPU of a frame. It also
+    sends a line from the left edge of a widget on; here it begins with the first cell that changes.
+    """
+
+    _owned: tuple[list[list[int]], list[dict[int, Widget]]] | None = None
+
+    def _owners(self) -> list[dict[int, Widget]]:
+        """Line by line the widget that is seen from each edge on; found once for a layout."""
         cuts = self.cuts
-        chops: list[dict[int, Strip | None]] = [dict.fromkeys(edges[:-1]) for edges in cuts]
-        for region, clip, strips in self._get_renders(crop):
-            shown = region.intersection(clip)
-            left, right = shown.column_span
-            for y, strip in zip(shown.line_range, strips, strict=False):
-                if not is_rendered_line(y):
+        if self._owned is None or self._owned[0] is not cuts:
+            lines: list[dict[int, Widget]] = [{} for _ in cuts]
+            for widget, (region, clip) in self.visible_widgets.items():  # what lies above comes first
+                shown = region.intersection(clip)
+                for y in shown.line_range:
+                    edges = cuts[y]
+                    for edge in edges[bisect_left(edges, shown.x) : bisect_left(edges, shown.right)]:
+                        lines[y].setdefault(edge, widget)
+            self._owned = cuts, lines
+        return self._owned[1]
+
+    def render_partial_update(self) -> PieceUpdate | None:  # type: ignore[override]
+        """Renders what has changed since the last update.
+
+        Returns:
+            The pieces; None where nothing has changed.
+        """
+        regions = self._dirty_regions.copy()
+        self._dirty_regions.clear()
+        if not regions:
+            return None
+        cuts, owners = self.cuts, self._owners()
+        pieces: list[tuple[int, int, Strip]] = []
+        for y, begin, end in self._regions_to_spans(regions):
+            edges, owned = cuts[y], owners[y]
+            for at in range(bisect_right(edges, begin) - 1, bisect_left(edges, end)):
+                widget = owned.get(edges[at])
+                if widget is None:
                     continue
-                edges, line = cuts[y], chops[y]
-                at = bisect_left(edges, left)
-                if edges[at : at + 2] == [left, right] and strip.cell_length == right - left:
-                    if line.get(left) is None:
-                        line[left] = strip
-                    continue
-                own = [edge for edge in edges[at:] if edge <= right]
-                pieces = strip.divide([edge - left for edge in own[1:]])
-                for edge, piece in zip(own, pieces, strict=False):
-                    if line.get(edge) is None:  # what lies above comes first
-                        line[edge] = piece
-        return chops  # type: ignore[return-value]
+                x, top = self.visible_widgets[widget][0].offset
+                left, right = max(edges[at], begin), min(edges[at + 1], end)
+                crop = Region(left - x, y - top, right - left, 1)
+                pieces.append((left, y, widget.render_lines(crop)[0]))
+        return PieceUpdate(pieces)
 
 
 def compose_panels(screen: Screen[Any]) -> None:

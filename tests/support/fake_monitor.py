@@ -12,6 +12,7 @@ import time
 from concurrent.futures import Future
 from dataclasses import fields, replace
 from functools import cache
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,9 @@ TIMEFRAMES = (60, 300, 900, 3_600, 14_400)
 PERIODS = (21, 89)
 INDICATORS = tuple(IndicatorView("ema", "EMA", period, "quote asset", True) for period in PERIODS)
 DAY_MS = 86_400_000
+_FIELDS = tuple(field.name for field in fields(SymbolView))
+_ALL_FIELDS = attrgetter(*_FIELDS)
+_PRICE, _LAST_FRAME, _CHANGE_1M = map(_FIELDS.index, ("price", "last_frame", "change_1m"))
 
 _NAMED = (
     ("BTCUSDT", 60_123.4, 2), ("ETHUSDT", 2_981.17, 2), ("SOLUSDT", 141.77, 2), ("BNBUSDT", 612.4, 2),
@@ -158,17 +162,18 @@ class FakeMonitor:
         self.now = NOON + int((now - self._started) * 1000)
         self._due += (now - self._pulled) * self._changes
         self._pulled = now
-        names = list(self.views)
-        for name in self._random.choices(names, k=int(self._due)):
-            view = self.views[name]
+        steps: dict[str, int] = {}  # a symbol that changed more than once is made anew once
+        for name in self._random.choices(list(self.views), k=int(self._due)):
+            steps[name] = steps.get(name, 0) + 1
+        for name, count in steps.items():
+            view, spread = self.views[name], math.sqrt(count)
             tick = 10.0**-view.price_decimals
-            price = (view.price or 1.0) * (1 + self._random.gauss(0, 2e-5)) + self._random.choice(
-                (-tick, tick)
-            )
-            self.views[name] = replace(
-                view, price=max(price, tick), last_frame=self.now,
-                change_1m=(view.change_1m or 0.0) + self._random.gauss(0, 0.02),
-            )  # fmt: skip
+            step = self._random.gauss(0, 2e-5 * spread)
+            price = (view.price or 1.0) * (1 + step) + (tick if step > 0 else -tick)
+            values = list(_ALL_FIELDS(view))  # ``replace`` would cost as much as the screen that is measured
+            values[_PRICE], values[_LAST_FRAME] = max(price, tick), self.now
+            values[_CHANGE_1M] = (view.change_1m or 0.0) + self._random.gauss(0, 0.02 * spread)
+            self.views[name] = SymbolView(*values)
         self._due -= int(self._due)
         first = next(iter(self.views.values()))  # the one that is shown at first has a candle that moves
         if first.forming is not None and first.price is not None:

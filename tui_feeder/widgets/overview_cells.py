@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from operator import attrgetter
 
 from tui_feeder.monitor import SymbolState, SymbolView
 from tui_feeder.scanner.fields import Subject
@@ -93,6 +94,7 @@ class FormattedRows:
 
     def __init__(self) -> None:
         self._columns: Sequence[Column] = ()
+        self._watched: tuple[str, ...] = ()  # fields of SymbolView that cells follow from
         self._rows: dict[str, tuple[Subject, int, list[tuple[str, Role]]]] = {}  # and the time of its ages
 
     def set_columns(self, columns: Sequence[Column]) -> None:
@@ -102,6 +104,7 @@ class FormattedRows:
             columns: of the table.
         """
         self._columns = columns
+        self._watched = tuple(dict.fromkeys(name for column in columns for name in column.shows))
         self._rows = {}
 
     def keep(self, symbols: Container[str]) -> None:
@@ -146,15 +149,24 @@ class FormattedRows:
         older: bool,
     ) -> list[tuple[str, Role]]:
         """The row with the cells written anew that may differ; ages of all rows change together."""
-        old, new, result = before.view, subject.view, row.copy()
+        result = row.copy()
+        changed = self._changed_fields(before.view, subject.view)
         for at, column in enumerate(self._columns):
             if column.key in _AGES:
                 if not older:
                     continue
-            elif column.shows and all(getattr(old, name) == getattr(new, name) for name in column.shows):
+            elif column.shows and changed.isdisjoint(column.shows):
                 continue
             result[at] = cell_of(column, subject, context)
         return result
+
+    def _changed_fields(self, old: SymbolView, new: SymbolView) -> set[str]:
+        """Those that cells follow from and that are not as they were."""
+        if old is new or not self._watched:
+            return set()
+        values = attrgetter("symbol", *self._watched)  # of two and more names it gives a tuple
+        changed = zip(self._watched, values(old)[1:], values(new)[1:], strict=True)
+        return {name for name, was, now in changed if was != now}
 
 
 def _marks(subject: Subject) -> tuple[bool, bool, int, float | None]:

@@ -336,15 +336,17 @@ def _table(needs: ColumnNeeds) -> list[Column]:
     columns = [
         Column("mark", "", 2, _mark, right=False),
         Column("symbol", "SYMBOL", names, _symbol, "name", right=False, shows=("symbol",)),
-        Column("price", "PRICE", 11, _price(11, lambda v: v.price, Role.STRONG), "price", more=1),
-        Column("1m", "1m%", 6, _percent(6, lambda v: v.change_1m), "1m", more=1),
+        Column("price", "PRICE", 11, _price(11, lambda v: v.price, Role.STRONG), "price", more=1,
+               shows=("price", "price_decimals")),
+        Column("1m", "1m%", 6, _percent(6, lambda v: v.change_1m), "1m", more=1, shows=("change_1m",)),
         *([Column("basis", "BASIS", 7, _basis, "basis", more=1)] if needs.basis else []),
         Column("24h", "24h%", 7, _percent(7, lambda v: v.change_24h), "24h", more=1,
                shows=("change_24h",)),
         Column("spark", "LAST 24h", 13, _spark(13), more=12, shows=("day_closes",)),
         Column("vol", "VOL", 6, _volume, "vol", more=1, shows=("volume_24h",)),
         Column("relvol", "RVOL", 6, _relative_volume, "relvol", more=1, shows=("relative_volume",)),
-        Column("range", "RNG%", 6, _plain_percent(6, measures.range_percent), "range", more=1),
+        Column("range", "RNG%", 6, _plain_percent(6, measures.range_percent), "range", more=1,
+               shows=("price", "high_24h", "low_24h")),
         Column("align", "ALGN", 6, _alignment, "align", group=HISTORY, more=1,
                shows=("timeframes",)),
         Column("held", "HELD", 5, _held, "held", group=HISTORY, more=1),
@@ -355,10 +357,12 @@ def _table(needs: ColumnNeeds) -> list[Column]:
                f"{measure.name}.{label}", group=HISTORY, more=1, shows=("timeframes",))
         for measure in measures.indicator_measures(needs.indicators)
     ]  # fmt: skip
-    columns.append(Column("va", "VA", 3, _position, "va", group=HISTORY, more=1))
+    columns.append(
+        Column("va", "VA", 3, _position, "va", group=HISTORY, more=1, shows=("price", "vah", "val"))
+    )
     columns += [
         Column(f"from({level})", heading, width, _distance(width, level), f"from({level})",
-               group=HISTORY, more=1)
+               group=HISTORY, more=1, shows=("price", level, "profile_note"))
         for level, heading, width in (("poc", "POC%", 7), ("vwap", "VWAP%", 7), ("vah", "VAH%", 7),
                                       ("val", "VAL%", 7))
     ]  # fmt: skip

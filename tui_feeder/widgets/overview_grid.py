@@ -71,6 +71,7 @@ class Grid:
         self._shape: object = None  # of the snapshot: what its fields follow from
         self._formatted = FormattedRows()
         self._marked: dict[str, tuple[list[tuple[str, Role]], bool, list[Cell]]] = {}  # whether selected
+        self._headings: tuple[object, list[tuple[str, Role]]] = None, []  # and what they follow from
 
     @property
     def view(self) -> SymbolView | None:
@@ -306,6 +307,9 @@ class Grid:
         Returns:
             One for every column, marked where the order comes from.
         """
+        follows = (self.columns, self.sort, self._shape, glyphs)
+        if follows == self._headings[0]:
+            return self._headings[1]
         result: list[tuple[str, Role]] = []
         for column in self.columns:
             mark, role = self._sort_mark(column, glyphs)
@@ -315,6 +319,7 @@ class Grid:
             else:
                 text = cells.fit(text + mark, column.width)
             result.append((text, role))
+        self._headings = follows, result
         return result
 
     def _sort_mark(self, column: Column, glyphs: Glyphs) -> tuple[str, Role]:

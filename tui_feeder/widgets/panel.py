@@ -43,14 +43,13 @@ class JoinedStrips:
 class Panel(Widget):
     """Shows strips as they are. It knows nothing of what they mean.
 
-    A line is sent to the terminal from the panel's left edge up to its last changed cell, so what changes
-    often belongs in narrow panels or at the left of wide ones.
+    A line is sent to the terminal from its first changed cell up to its last, so what changes by itself
+    belongs in a panel of its own.
     """
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.strips: list[Strip] = []
-        self._even = False  # all strips are of the same width
 
     def show(self, strips: Sequence[Strip]) -> None:
         """Replaces the strips and repaints what differs.
@@ -59,26 +58,24 @@ class Panel(Widget):
             strips: one a line.
         """
         before, self.strips = self.strips, list(strips)
-        self._even = len({strip.cell_length for strip in self.strips}) == 1
         if len(before) != len(self.strips):
             self.refresh()
             return
         dirty: list[Region] = []
         for y, (old, new) in enumerate(zip(before, self.strips, strict=True)):
-            if old is not new and (end := last_difference(old, new)):
-                if dirty and dirty[-1].bottom == y and dirty[-1].width == end:
-                    dirty[-1] = Region(0, dirty[-1].y, end, dirty[-1].height + 1)
+            if old is not new and (changed := difference(old, new)) is not None:
+                x, end = changed
+                if dirty and dirty[-1].bottom == y and dirty[-1].column_span == changed:
+                    dirty[-1] = Region(x, dirty[-1].y, end - x, dirty[-1].height + 1)
                 else:
-                    dirty.append(Region(0, y, end, 1))
+                    dirty.append(Region(x, y, end - x, 1))
         if dirty:
             self.refresh(*dirty)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The strips in ``crop`` as they are: without borders and styles of its own it needs no more."""
-        if self._even and crop.size == (self.strips[0].cell_length, len(self.strips)) and not crop.offset:
-            return self.strips
         left, right = crop.column_span
-        lines = (self.render_line(y) for y in crop.line_range)
+        lines = map(self.render_line, crop.line_range)
         return [line if right - left == line.cell_length else line.crop(left, right) for line in lines]
 
     def render_line(self, y: int) -> Strip:
@@ -86,21 +83,28 @@ class Panel(Widget):
         return self.strips[y] if y < len(self.strips) else Strip.blank(self.size.width)
 
 
-def last_difference(old: Strip, new: Strip) -> int:
-    """Finds the end of the difference between two strips.
+def difference(old: Strip, new: Strip) -> tuple[int, int] | None:
+    """Finds the stretch in which two strips differ.
 
     Args:
         old: a strip.
         new: a strip.
 
     Returns:
-        Cells from the left up to the last differing piece; 0 if they are the same.
+        The first cell and the end of it, by whole pieces of one style; None if they are the same.
     """
     if old.cell_length != new.cell_length:
-        return max(old.cell_length, new.cell_length)
-    end = new.cell_length
-    for old_segment, new_segment in zip(reversed(list(old)), reversed(list(new)), strict=False):
+        return 0, max(old.cell_length, new.cell_length)
+    before, after = list(old), list(new)
+    begin, end = 0, new.cell_length
+    for old_segment, new_segment in zip(before, after, strict=False):
         if old_segment != new_segment:
-            return end
-        end -= old_segment.cell_length
-    return end
+            break
+        begin += new_segment.cell_length
+    if begin == end:
+        return None
+    for old_segment, new_segment in zip(reversed(before), reversed(after), strict=False):
+        if old_segment != new_segment:
+            break
+        end -= new_segment.cell_length
+    return begin, end

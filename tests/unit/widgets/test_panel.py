@@ -4,7 +4,7 @@ import pytest
 from rich.segment import Segment
 from textual.strip import Strip
 
-from tui_feeder.widgets.panel import JoinedStrips
+from tui_feeder.widgets.panel import JoinedStrips, difference
 
 
 def strip(text: str) -> Strip:
@@ -26,3 +26,24 @@ def test_strips_are_joined_again_only_where_one_of_a_pair_is_another() -> None:
     assert [made.text for made in joined.join(left[:1], right[:1])] == ["a1"]
     with pytest.raises(ValueError, match=r"longer|shorter"):
         joined.join(left, right[:1])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (["ab", "cd"], ["ab", "cd"], None),
+        (["ab", "cd"], ["ab", "xy"], (2, 4)),
+        (["ab", "cd"], ["xy", "cd"], (0, 2)),
+        (["ab", "cd", "ef"], ["ab", "xy", "ef"], (2, 4)),
+        (["ab", "ab", "x"], ["ab", "x", "ab"], (2, 5)),
+        (["ab", "cd"], ["a", "b", "cd"], (0, 2)),
+        (["币", "cd"], ["币", "xy"], (2, 4)),
+        (["ab"], ["abc"], (0, 3)),
+        (["abc"], ["ab"], (0, 3)),
+    ],
+)
+def test_strips_differ_from_the_first_changed_piece_to_the_last(
+    old: list[str], new: list[str], expected: tuple[int, int] | None
+) -> None:
+    before, after = (Strip([Segment(text) for text in texts]) for texts in (old, new))
+    assert difference(before, after) == expected
