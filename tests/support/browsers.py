@@ -59,8 +59,11 @@ class Chromium:
 
     async def click(self, x: int, y: int) -> None:
         """Click there, in pixels from the top left."""
-        for kind in ("mousePressed", "mouseReleased"):
-            await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        await self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        for kind, held in (("mousePressed", 1), ("mouseReleased", 0)):
+            await self.call(
+                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=held, clickCount=1
+            )
 
 
 @contextlib.asynccontextmanager

@@ -116,6 +116,17 @@ class PageProcess(AppService):
     """The process of a page, known until it is gone."""
 
     processes: ClassVar[set[asyncio.subprocess.Process]] = set()
+    _readers: ClassVar[set[asyncio.Task[None]]] = set()  # of what they write
+
+    async def run(self) -> None:
+        """Reads what the process writes until it has ended."""
+        reader = asyncio.current_task()
+        assert reader is not None
+        self._readers.add(reader)
+        try:
+            await super().run()
+        finally:
+            self._readers.discard(reader)
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> asyncio.subprocess.Process:
         process = await super()._open_app_process(width, height)
@@ -131,6 +142,9 @@ class PageProcess(AppService):
                 process.kill()
             if process.stdin is not None:
                 process.stdin.close()
+        if cls._readers:
+            await asyncio.wait(cls._readers)
+        for process in cls.processes:
             for pipe in (process.stdout, process.stderr):
                 while pipe is not None and await pipe.read(65_536):
                     pass

@@ -48,7 +48,8 @@ async def served(folder: Path, runtime: Path) -> AsyncIterator[tuple[str, AsyncP
             await asyncio.sleep(0.1)
         yield f"127.0.0.1:{port}", process
     finally:
-        process.send_signal(signal.SIGTERM)
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(process.wait(), 30)
 
 
@@ -71,6 +72,33 @@ async def test_a_page_shows_the_feeder_and_ends_with_its_connection(tmp_path: Pa
     log = (tmp_path / "log").read_text()
     assert "shut down cleanly" in log  # the feeder that was started for the pages
     assert "Traceback" not in log
+
+
+async def test_the_end_of_the_server_ends_an_open_page(tmp_path: Path, short_path: Path) -> None:
+    async with (
+        served(tmp_path, short_path) as (address, process),
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"http://{address}/ws?width=80&height=24", max_msg_size=0) as page,
+    ):
+        # It comes while the process of the page starts, as where fonts of the page are loaded late.
+        await page.send_json(["resize", {"width": 100, "height": 31}])
+        await drawn_until(page, b"\x1b[31;1H")
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            assert await process.wait() == 0
+    log = (tmp_path / "log").read_text()
+    assert "shut down cleanly" in log
+    assert "internal error" not in log
+
+
+async def drawn_until(page: aiohttp.ClientWebSocketResponse, text: bytes) -> None:
+    """Returns once the page has been sent the text."""
+    drawn = b""
+    async with asyncio.timeout(60):
+        while text not in drawn:
+            message = await page.receive()
+            if message.type is aiohttp.WSMsgType.BINARY:
+                drawn += message.data
 
 
 async def test_pages_of_others_and_other_methods_are_refused(tmp_path: Path, short_path: Path) -> None:
@@ -113,6 +141,12 @@ async def test_a_real_browser_shows_the_screens_and_takes_keys(tmp_path: Path, s
         await page.call("Input.dispatchKeyEvent", type="keyDown", key="3", text="3", windowsVirtualKeyCode=51)
         await page.call("Input.dispatchKeyEvent", type="keyUp", key="3", windowsVirtualKeyCode=51)
         await page.until(lambda: b"volume at price" in page.drawn)
+        await page.call("Input.dispatchKeyEvent", type="keyDown", key="1", text="1", windowsVirtualKeyCode=49)
+        await page.call("Input.dispatchKeyEvent", type="keyUp", key="1", windowsVirtualKeyCode=49)
+        await page.until(lambda: page.drawn.rfind(b"SYMBOL") > page.drawn.rfind(b"volume at price"))
+        assert b"Timeframes, each" not in page.drawn
+        await page.click(200, 52)  # the third line: the selected symbol, of which a press shows everything
+        await page.until(lambda: b"Timeframes, each" in page.drawn)
         await asyncio.sleep(1.0)
         picture = base64.b64decode(str((await page.call("Page.captureScreenshot"))["data"]))
         (tmp_path / "page.png").write_bytes(picture)
