@@ -11,25 +11,21 @@ from textual.geometry import Region, Size
 from textual.widget import Widget
 
 from tui_feeder.monitor import Snapshot, SymbolView
-from tui_feeder.screens.base import FeederScreen
-from tui_feeder.screens.export import Table, row_text, symbols_table
+from tui_feeder.screens.export import Table, symbols_table
+from tui_feeder.screens.filtered_symbols import FilteredSymbolsScreen, filter_bindings
 from tui_feeder.screens.host import ScreenHost
-from tui_feeder.screens.scanner_input import ScannerInput
-from tui_feeder.screens.scanner_layout import LIST_HEIGHT, LIST_WIDTH
-from tui_feeder.screens.scanner_menus import watchlist_menu
 from tui_feeder.widgets.market_map import ColorBy, MarketMap, legend, selected_parts
-from tui_feeder.widgets.overview_grid import Grid
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 
-#: Cells of each panel that the map is cut into: a change sends its line from the left edge of its panel.
+#: Cells of each panel that the map is cut into: of each a line is sent from its first change to its last.
 _SLICE = 20
 _SLICES = 20
 _MAP_TOP = 2  # row
 _REPAINT_SECONDS = 0.95  # between two paintings that nobody asked for
 
 
-class MapScreen(FeederScreen, inherit_bindings=False):
+class MapScreen(FilteredSymbolsScreen, inherit_bindings=False):
     """Screen 0."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -51,12 +47,7 @@ class MapScreen(FeederScreen, inherit_bindings=False):
                 tooltip="Show the symbol on screen 1"),
         Binding("m", "color_by", "colour", id="map.color_by",
                 tooltip="Colour by change, trend alignment, freshness"),
-        Binding("slash", "filter", "filter", key_display="/", id="map.filter",
-                tooltip="Filter, as on screen 1"),
-        Binding("escape", "clear_filter", "all", show=False, key_display="Esc", id="map.clear_filter",
-                tooltip="Show all symbols"),
-        Binding("W", "watchlists", "lists", show=False, id="map.watchlists",
-                tooltip="Watchlists: saved filters"),
+        *filter_bindings("map"),
     ]  # fmt: skip
 
     def __init__(self, host: ScreenHost) -> None:
@@ -65,21 +56,9 @@ class MapScreen(FeederScreen, inherit_bindings=False):
         self._slices = [Panel(id=f"map{number}") for number in range(_SLICES)]
         self._detail = Panel(id="map-detail")
         self._map = MarketMap()
-        self._input = ScannerInput(lambda: self.grid)
-        self.filter = self._input
         self.color_by = ColorBy.CHANGE
         self._painted: object = None
         self._painted_at = 0.0  # local seconds
-
-    @property
-    def grid(self) -> Grid:
-        """The app's rows."""
-        return self.host.grid
-
-    @property
-    def minimum(self) -> Size:
-        """As small as the list of symbols."""
-        return Size(LIST_WIDTH, LIST_HEIGHT)
 
     def panels(self) -> Iterable[Panel]:
         """Title, the map in slices, and a line on the selected symbol."""
@@ -97,10 +76,6 @@ class MapScreen(FeederScreen, inherit_bindings=False):
         for number, x in enumerate(range(0, width, wide)):
             plan[self._slices[number]] = Region(x, _MAP_TOP, min(wide, width - x), height - 4)
         return plan
-
-    def shown_symbols(self, snapshot: Snapshot) -> int:
-        """See :meth:`tui_feeder.screens.base.FeederScreen.shown_symbols`."""
-        return len(self.grid.order) if self.grid.total else len(snapshot.symbols)
 
     def paint(self, snapshot: Snapshot) -> None:
         """See :meth:`tui_feeder.screens.base.FeederScreen.paint`."""
@@ -139,18 +114,14 @@ class MapScreen(FeederScreen, inherit_bindings=False):
         return _fitting(parts, legend(self.color_by, self.palette), width, self.palette.glyphs.wall)
 
     def _detail_parts(self, width: int) -> list[Part]:
-        if self._input.typed is not None:
-            return self._input.help(width)
+        if self.typed_filter.typed is not None:
+            return self.typed_filter.help(width)
         view = self.grid.view
         if view is None:
             return []
         glyphs = self.palette.glyphs
         first, *others = selected_parts(view, glyphs)
         return _fitting([(" ", Role.TEXT), *first], others, width, glyphs.wall)
-
-    def selected_text(self) -> str:
-        """The row of the selected symbol."""
-        return row_text(self.table(), self.grid.selected)
 
     def table(self) -> Table:
         """Every symbol on the map, the largest first."""
@@ -199,20 +170,6 @@ class MapScreen(FeederScreen, inherit_bindings=False):
         ways = tuple(ColorBy)
         self.color_by = ways[(ways.index(self.color_by) + 1) % len(ways)]
         self.draw()
-
-    def action_filter(self) -> None:
-        """Begin to type a filter."""
-        self._input.begin()
-        self.draw()
-
-    def action_clear_filter(self) -> None:
-        """Shows every symbol."""
-        self._input.clear()
-        self.replan()
-
-    def action_watchlists(self) -> None:
-        """Saved filters."""
-        self.open_popup(watchlist_menu(self.host))
 
 
 def _fitting(first: Sequence[Part], groups: Sequence[Sequence[Part]], width: int, wall: str) -> list[Part]:

@@ -16,20 +16,18 @@ from tui_feeder.monitor import Snapshot
 from tui_feeder.scanner.measures import spot_of
 from tui_feeder.screens.chart import ScreenWithChart, beside_bindings, chart_bindings
 from tui_feeder.screens.chart_panels import ChartPanels
-from tui_feeder.screens.export import Table, row_text, symbols_table
+from tui_feeder.screens.export import Table, symbols_table
+from tui_feeder.screens.filtered_symbols import FilteredSymbolsScreen, filter_bindings
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.screens.mouse import WHEEL_ROWS
-from tui_feeder.screens.scanner_input import ScannerInput
 from tui_feeder.screens.scanner_layout import (
     CHARTS,
-    LIST_HEIGHT,
-    LIST_WIDTH,
     Places,
     charts_go_below,
     places,
     with_notice,
 )
-from tui_feeder.screens.scanner_menus import note_prompt, sort_list, watchlist_menu
+from tui_feeder.screens.scanner_menus import note_prompt, sort_list
 from tui_feeder.widgets.chart import Chart, ChartSize
 from tui_feeder.widgets.day_profile import DayProfile
 from tui_feeder.widgets.lines import news_line
@@ -40,7 +38,7 @@ from tui_feeder.widgets.overview_columns import (
     full_width,
     longest_name,
 )
-from tui_feeder.widgets.overview_grid import Cell, Grid
+from tui_feeder.widgets.overview_grid import Cell
 from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.text_line import with_place
@@ -56,7 +54,7 @@ _ADVICE = (
 )
 
 
-class OverviewScreen(ScreenWithChart, inherit_bindings=False):
+class OverviewScreen(FilteredSymbolsScreen, ScreenWithChart, inherit_bindings=False):
     """Screen 1."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -75,11 +73,7 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         Binding("s", "sort", "sort", id="overview.sort", tooltip="Sort by any field, by two"),
         Binding("S", "reverse", "reverse", show=False, id="overview.reverse",
                 tooltip="Turn the sort order round"),
-        Binding("slash", "filter", "filter", key_display="/", id="overview.filter",
-                tooltip="Filter: names, values, trends"),
-        Binding("escape", "clear_filter", "all", show=False, key_display="Esc", id="overview.clear_filter",
-                tooltip="Show all symbols"),
-        Binding("W", "watchlists", "lists", id="overview.watchlists", tooltip="Watchlists: saved filters"),
+        *filter_bindings("overview"),
         Binding("p", "pin", "pin", show=False, id="overview.pin", tooltip="Pin the symbol to the top"),
         Binding("n", "note", "note", show=False, id="overview.note", tooltip="Note on the symbol"),
         *chart_bindings("overview"),
@@ -99,25 +93,13 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         self._painted_rows: tuple[Palette | None, list[tuple[list[Cell], list[Strip]]]] = (None, [])
         self._planned_for: object = None  # what places and columns follow from, beside the size
         self._ticks_since_sort = 0
-        self._input = ScannerInput(lambda: self.grid)
-        self.filter = self._input
         self._aged_at = -math.inf  # local seconds when the ages were last drawn
         self._now = 0  # exchange time then
-
-    @property
-    def grid(self) -> Grid:
-        """The app's rows."""
-        return self.host.grid
 
     @property
     def timeframe(self) -> int:
         """The app's timeframe, seconds."""
         return self.host.timeframe
-
-    @property
-    def minimum(self) -> Size:
-        """What the list alone needs."""
-        return Size(LIST_WIDTH, LIST_HEIGHT)
 
     def panels(self) -> Iterable[Panel]:
         """Columns, charts, profile, and the lines between."""
@@ -170,14 +152,6 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
             self.second is not None,
         )
 
-    def shown_symbols(self, snapshot: Snapshot) -> int:
-        """See :meth:`tui_feeder.screens.base.FeederScreen.shown_symbols`."""
-        return len(self.grid.order) if self.grid.total else len(snapshot.symbols)
-
-    def selected_text(self) -> str:
-        """The row of the selected symbol."""
-        return row_text(self.table(), self.grid.selected)
-
     def table(self) -> Table:
         """Every symbol that passes the filter, in the order shown."""
         views = {view.symbol: view for view in self.host.snapshot.symbols}
@@ -204,12 +178,12 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         if where.news is not None:
             width = where.news.width
             parts = self._news_parts(snapshot, width)
-            place = self.grid.place if self._input.typed is None else ""
+            place = self.grid.place if self.typed_filter.typed is None else ""
             self._news.show([with_place(parts, place, width, self.palette)])
 
     def _news_parts(self, snapshot: Snapshot, width: int) -> list[Part]:
-        if self._input.typed is not None:
-            return self._input.help(width)
+        if self.typed_filter.typed is not None:
+            return self.typed_filter.help(width)
         note = self.grid.lists.notes.get(self.grid.selected or "")
         news = news_line(snapshot, self.grid.view, self.palette.glyphs, self.palette.zone)
         if note and not any(role in (Role.WARN, Role.ERROR) for _, role in news):
@@ -265,12 +239,15 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         context = CellContext(palette.glyphs, self.timeframe, self._now, tenths=self.host.hz > 1)
         height = where.grid.height - 1
         rows = self._strips_of_rows(self.grid.rows(height, context))
+        cells_of = zip(*rows, strict=True) if rows else ((),) * len(self.grid.columns)
         headings = self.grid.headings(palette.glyphs)
-        for i, (panel, column) in enumerate(zip(self._columns, self.grid.columns, strict=False)):
-            text, role = headings[i]
-            blank = palette.cell("", Role.TEXT, column.width)
-            strips = [palette.cell(text, role, column.width), *(row[i] for row in rows)]
-            panel.show([*strips, *[blank] * (height - len(rows))])
+        shown = zip(self._columns, self.grid.columns, headings, cells_of, strict=False)
+        for panel, column, (text, role), below in shown:
+            strips = [palette.cell(text, role, column.width), *below]
+            if len(rows) < height:
+                strips += [palette.cell("", Role.TEXT, column.width)] * (height - len(rows))
+            if strips != panel.strips:
+                panel.show(strips)
 
     def _strips_of_rows(self, rows: Sequence[list[Cell]]) -> list[list[Strip]]:
         """The strips of the rows, those of rows that have not changed as they were."""
@@ -355,20 +332,6 @@ class OverviewScreen(ScreenWithChart, inherit_bindings=False):
         """Turn the sort order round."""
         self.grid.reverse_sort()
         self.replan()
-
-    def action_filter(self) -> None:
-        """Begin to type a filter."""
-        self._input.begin()
-        self.draw()
-
-    def action_clear_filter(self) -> None:
-        """Shows every symbol."""
-        self._input.clear()
-        self.replan()
-
-    def action_watchlists(self) -> None:
-        """Saved filters."""
-        self.open_popup(watchlist_menu(self.host))
 
     def action_pin(self) -> None:
         """Keeps the selected symbol at the top, or no longer."""
