@@ -179,6 +179,37 @@ def test_after_another_order_the_first_rows_are_in_sight_and_a_move_selects_amon
     assert grid.selected in [view.symbol for view in grid.window(9)]
 
 
+def test_the_window_follows_the_selection_down_and_up_no_further_than_it_must() -> None:
+    grid = grid_of(FakeMonitor(40))
+
+    def seen(height: int = 9) -> tuple[int, str]:
+        shown = [view.symbol for view in grid.window(height)]
+        assert shown == grid.order[grid.top : grid.top + height]
+        assert grid.selected in shown
+        return grid.top, grid.place
+
+    assert seen() == (0, "1-9 of 40")
+    grid.move(8)
+    assert seen()[0] == 0
+    grid.move(1)
+    assert seen() == (1, "2-10 of 40")
+    grid.move(100)
+    assert seen() == (31, "32-40 of 40")
+    grid.move(-8)
+    assert seen()[0] == 31  # the first row in sight
+    grid.move(-1)
+    assert seen() == (30, "31-39 of 40")
+    grid.select(grid.order[3])
+    assert seen() == (3, "4-12 of 40")
+    assert seen(4) == (3, "4-7 of 40")
+    grid.move(3)
+    assert seen(4)[0] == 3
+    assert seen(2)[0] == 5  # a lower terminal
+    assert seen(40) == (0, "")
+    grid.move(-100)
+    assert seen()[0] == 0
+
+
 def test_rows_follow_the_sorted_field_with_the_unknown_last_whatever_columns_there_are() -> None:
     monitor = FakeMonitor(12)
     monitor.change("ETHUSDT", price=None)

@@ -156,6 +156,26 @@ def test_a_cool_down_goes_on_over_a_restart() -> None:
         assert len(runs.rules.health(Health(600_000, gaps={"A": (12.0, 1)}))) == 1
 
 
+def test_what_a_cool_down_holds_back_is_counted_once_over_a_restart() -> None:
+    rule = replace(POC, cooldown_ms=3_600_000)
+    with kept() as runs:
+        runs.next([rule])
+        closes = (99.0, 101.0, 99.0)  # found below, crossed: an alert, crossed back: held back
+        assert [len(runs.rules.minute(*minute_message(n, at, 100.0))) for n, at in enumerate(closes)] == [
+            0,
+            1,
+            0,
+        ]
+        assert runs.rules.held_back == 1
+        runs.keep()
+        runs.next([rule])
+        assert not runs.rules.minute(*minute_message(3, 99.0, 100.0))
+        assert runs.rules.held_back == 0, "it is still the same crossing"
+        assert not runs.rules.minute(*minute_message(4, 101.0, 100.0))
+        assert not runs.rules.minute(*minute_message(5, 99.0, 100.0))
+        assert runs.rules.held_back == 1
+
+
 def test_a_clock_that_was_months_ahead_does_not_silence_a_rule_for_months() -> None:
     with kept() as runs:
         runs.next([GAP])
