@@ -419,6 +419,11 @@ class Snapshot:
     cluster: ClusterView | None = None  # None for a feeder by itself
 
     @property
+    def replayed(self) -> bool:
+        """Whether it shows stored candles of a moment that was chosen."""
+        return self.state in ("replay", "paused", "seeking")
+
+    @property
     def ema_periods(self) -> tuple[int, ...]:
         """Of the EMAs, bars: the lines of the chart."""
         return tuple(indicator.period for indicator in self.indicators if indicator.kind == "ema")

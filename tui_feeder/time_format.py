@@ -131,7 +131,7 @@ def parse_moment(text: str, now: int, zone: tzinfo | None) -> int:
         try:
             return parse_time(text)
         except ValueError:
-            raise ValueError(f"{text!r} is not a time: 14:30, 02-03, 2026-02-03 14:30, -4h, -3d") from None
+            raise ValueError("not a time; write 14:30, 02-03, 2026-02-03 14:30, -4h or -3d") from None
     year, month, day, hour, minute = (None if part is None else int(part) for part in found.groups())
     today = datetime.fromtimestamp(now / 1000, zone)
     try:

@@ -47,12 +47,13 @@ def completions(text: str, fields: Mapping[str, Field]) -> list[Completion]:
     return [found for found in _completions(text, fields) if found.applied_to(text) != text]
 
 
-def hint(text: str, fields: Mapping[str, Field]) -> str:
+def hint(text: str, fields: Mapping[str, Field], width: int = 1_000) -> str:
     """Describes what is expected at the end of a text.
 
     Args:
         text: of a filter, up to the cursor.
         fields: that can be named.
+        width: cells there are; what can be typed is not left out.
 
     Returns:
         A few words; empty where nothing is known.
@@ -60,13 +61,19 @@ def hint(text: str, fields: Mapping[str, Field]) -> str:
     found = _VALUE.search(text)
     field = None if found is None else field_named(found[1], fields)
     if field is not None:
-        unit = f", {field.unit}" if field.unit and field.kind is not Kind.DURATION else ""
-        return f"{field.title}{unit}: {expected(field)}"
+        unit = field.unit if field.kind is not Kind.DURATION else ""
+        return _titled(field.title, unit, expected(field), width)
     begun = _BEGUN.search(text)
     field = None if begun is None else fields.get(begun[1].lower())
     if field is None:
         return ""
-    return f"{field.title}{f', {field.unit}' if field.unit else ''}: {' '.join(OPERATORS[field.kind])}"
+    return _titled(field.title, field.unit, " ".join(OPERATORS[field.kind]), width)
+
+
+def _titled(title: str, unit: str, follows: str, width: int) -> str:
+    """What can follow after what it is of, as far as there is room for that."""
+    longest = f"{title}, {unit}: {follows}" if unit else f"{title}: {follows}"
+    return next((text for text in (longest, f"{title}: {follows}") if len(text) <= width), follows)
 
 
 def _completions(text: str, fields: Mapping[str, Field]) -> Iterator[Completion]:

@@ -111,7 +111,7 @@ class ScannerInput:
         text = self._line.text
         if self._fault is not None and not self._fault.unfinished:
             return [("! ", Role.WARN), (str(self._fault), Role.WARN)]
-        expected = hint(text, self._grid().fields)
+        expected = hint(text, self._grid().fields, width - 2)
         offered = [suggestion.text for suggestion in self._offered()]
         if not text:
             return [(f"  {_EXAMPLE}", Role.MUTED)]

@@ -490,7 +490,9 @@ class Chart:
     def _volume_axis(self, width: int, rows: int, palette: Palette) -> list[Strip]:
         """The largest volume beside the highest bar."""
         wall = palette.line(((" " * (width - 1), Role.TEXT), (palette.glyphs.wall, Role.FAINT)), width)
-        text = cells.fit("vol " + cells.count_text(self._most_volume), width - 1, right=True)
+        most = cells.count_text(self._most_volume)
+        text = f"vol {most}" if len(most) + 4 < width else most  # a number is never cut
+        text = cells.fit(text, width - 1, right=True)
         top = palette.line(((text, Role.MUTED), (palette.glyphs.tick, Role.FAINT)), width)
         return [top, *[wall] * (rows - 1)][:rows]
 

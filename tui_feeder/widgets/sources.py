@@ -76,7 +76,8 @@ def _sockets(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part
     note = f"{live} of {len(snapshot.streams)} live" if snapshot.streams else ""
     lines = [rule("WebSocket streams (ws)", note, width, palette)]
     if not snapshot.streams:
-        return [*lines, [("  no socket yet: history is read first", Role.MUTED)]]
+        why = "none: a replay shows stored candles" if snapshot.replayed else "none yet: history is read first"
+        return [*lines, [(f"  {why}", Role.MUTED)]]
     lines.append([("  NAME        STATE         SYM   AGE  FRAMES/s  LATENCY  RENEWED  WHY", Role.MUTED)])
     return lines + [_socket(stream, snapshot.exchange_time) for stream in snapshot.streams]
 
@@ -99,7 +100,7 @@ def _socket(stream: StreamView, now: int) -> list[Part]:
 def _last_hour(snapshot: Snapshot, width: int, rows: int, palette: Palette) -> list[list[Part]]:
     """Rate and latency of the streams, a cell a minute or several."""
     minutes = snapshot.stream_minutes
-    if snapshot.state in ("replay", "paused", "seeking"):
+    if snapshot.replayed:
         return []  # it has no streams
     note = f"{len(minutes)} min so far" if len(minutes) < _HOUR else ""
     lines = [rule("The last hour of the streams", note, width, palette)]

@@ -308,6 +308,17 @@ def test_completion_offers_fields_operators_and_values() -> None:
     assert "quote asset" in hint("vol", FIELDS)
 
 
+@pytest.mark.parametrize("text", ["align", "align>", "relvol", "relvol>=", "trend.1h=", "near(poc)<"])
+def test_a_hint_keeps_what_can_be_typed_where_it_is_narrow(text: str) -> None:
+    whole = hint(text, FIELDS)
+    typed = whole.rpartition(": ")[2]
+    for width in range(len(typed), len(whole) + 1):
+        shown = hint(text, FIELDS, width)
+        assert len(shown) <= width
+        assert shown.endswith(typed)
+    assert hint(text, FIELDS, len(whole)) == whole
+
+
 @given(st.lists(_PIECES, max_size=8).map("".join))
 @settings(max_examples=examples(300), deadline=None)
 def test_what_completion_offers_is_never_wrong_at_its_place(text: str) -> None:

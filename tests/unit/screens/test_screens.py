@@ -129,7 +129,7 @@ async def test_on_a_phone_there_is_the_list_with_its_filter_and_its_news() -> No
         await pilot.press("slash", *"24h>2")
         lines = await settled(pilot)
         assert lines[-1].startswith(" /24h>2█")
-        assert "%" in lines[-2]
+        assert "a percentage such as 3 or -0.5" in lines[-2]
         await pilot.press("enter", "s", *"relative", "enter")
         assert "▾RVOL" in (await settled(pilot))[1]
 

@@ -136,6 +136,13 @@ def test_sources_tell_of_sockets_weight_archives_store_and_sinks() -> None:
         assert "history BTCUSDT" not in text
 
 
+def test_a_replay_has_no_streams_and_waits_for_none() -> None:
+    for state, why in (("backfill", "none yet: history is read first"), ("paused", "a replay shows stored")):
+        snapshot = replace(FakeMonitor(3).snapshot(), streams=(), state=state)
+        sources = source_lines(snapshot, 80, palette_of("braille"), 4.0)
+        assert why in "".join(text for text, _ in sources[1])
+
+
 def test_a_gateway_that_serves_the_store_is_among_the_sources() -> None:
     snapshot = FakeMonitor(8).snapshot()
     palette = palette_of("braille")
