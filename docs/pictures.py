@@ -77,6 +77,7 @@ async def film(engine: EngineThread, demo: Demo) -> None:
         await pilot.press("1")
         await shoot(8)
         await pilot.press("4")
+        still = len(frames)  # what is shown where nothing moves
         await shoot(60, healed)
         await shoot(4)
         await pilot.press("1")
@@ -85,6 +86,7 @@ async def film(engine: EngineThread, demo: Demo) -> None:
     style = "".join(f"#f{i}{{animation-delay:{i * _SECONDS - total:.1f}s}}" for i in range(len(frames))) + (
         f"g.f{{visibility:hidden;animation:f {total:.1f}s step-end infinite}}"
         f"@keyframes f{{0%{{visibility:visible}}{100 / len(frames):.3f}%{{visibility:hidden}}}}"
+        f"#f{still}{{visibility:visible}}"
     )
     body = "".join(f'<g class="f" id="f{i}">{frame}</g>' for i, frame in enumerate(frames))
     (_FOLDER / "healing.svg").write_text(
