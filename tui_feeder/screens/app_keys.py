@@ -20,7 +20,7 @@ APP_BINDINGS: tuple[Binding, ...] = (
     Binding("y", "copy", "copy", show=False, id="app.copy", tooltip="Copy the selected line (OSC 52)"),
     Binding("e", "export", "export", show=False, id="app.export",
             tooltip="Export the view: SVG, CSV, JSON"),
-    Binding("F", "faults", "faults", id="app.faults", tooltip="Inject a fault"),
+    Binding("F", "faults", "fault", id="app.faults", tooltip="Inject a fault"),
     Binding("t", "theme", "theme", show=False, id="app.theme", tooltip="Next theme"),
     Binding("f", "freeze", "freeze", show=False, id="app.freeze",
             tooltip="Freeze the display"),

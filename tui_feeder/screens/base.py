@@ -83,6 +83,7 @@ class FeederScreen(MouseScreen, inherit_bindings=False):
         self.filter: TypedFilter | None = None  # of a screen that can be filtered
         self.top_line: Sequence[Part] = ()
         self._bottom: tuple[object, list[Part]] | None = None  # the last line, costly to gather
+        self.listing_keys = False  # the keys in force are asked for, whatever lies over the screen
 
     @property
     def layout(self) -> Layout:
@@ -178,9 +179,13 @@ class FeederScreen(MouseScreen, inherit_bindings=False):
         return self._key_line(width)
 
     def _key_line(self, width: int) -> list[Part]:
-        edition = (width, self.host.keys_edition)
+        size = self.app.size
+        small = size.width < MINIMUM.width or size.height < MINIMUM.height
+        edition = (width, small, self.host.keys_edition)
         if self._bottom is None or self._bottom[0] != edition:
-            shown = sorted((keys for keys in keys_of(self) if keys.show), key=_key_order)
+            hidden = _NEED_ROOM | {f"app.{self.app.current_mode}"} if small else frozenset[str]()
+            listed = (keys for keys in keys_of(self) if keys.show and keys.ids[0] not in hidden)
+            shown = sorted(listed, key=_key_order)
             self._bottom = (edition, key_line([(keys.keys, keys.description) for keys in shown], width))
         return self._bottom[1]
 
@@ -314,7 +319,7 @@ class FeederScreen(MouseScreen, inherit_bindings=False):
         Returns:
             True if the screen's own bindings must not see it.
         """
-        return self.popup is not None or self._typing is not None
+        return not self.listing_keys and (self.popup is not None or self._typing is not None)
 
     @property
     def _typing(self) -> TypedFilter | None:
@@ -416,20 +421,30 @@ def bindings_of(screen: Screen[Any]) -> list[Binding]:
         screen: the screen.
 
     Returns:
-        The bindings.
+        The bindings, also while a list over the screen takes all keys.
     """
     found: dict[str, Binding] = {}
-    for active in screen.active_bindings.values():
-        found.setdefault(active.binding.id or active.binding.action, active.binding)
+    if isinstance(screen, FeederScreen):
+        screen.listing_keys = True
+    try:
+        for active in screen.active_bindings.values():
+            found.setdefault(active.binding.id or active.binding.action, active.binding)
+    finally:
+        if isinstance(screen, FeederScreen):
+            screen.listing_keys = False
     return list(found.values())
 
 
+#: Screens that a terminal below :data:`MINIMUM` cannot show.
+_NEED_ROOM = frozenset(("app.chart", "app.profile", "app.gaps", "app.sources", "app.log", "app.cluster"))
+
+
 def _key_order(keys: Keys) -> int:
-    """The screens first, what only a demo or replay has, keys of the one in front, the map, help, quit."""
-    if keys.keys.isdigit() and keys.ids[0] != "app.map":
+    """The screens first, what only a demo or replay has, keys of the one in front, commands, help, quit."""
+    if keys.keys.isdigit():
         return 0
     first = {"app.faults": 1, "app.play": 1, "app.hour_back": 1, "app.slower": 1}
-    return (first | {"app.map": 3, "app.commands": 4, "app.help": 5, "app.quit": 6}).get(keys.ids[0], 2)
+    return (first | {"app.commands": 3, "app.help": 4, "app.quit": 5}).get(keys.ids[0], 2)
 
 
 def too_small_page(size: Size, minimum: Size, palette: Palette) -> list[Strip]:

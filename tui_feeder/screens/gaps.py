@@ -35,14 +35,15 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
     """Screen 4."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "select", key_display="↑", id="gaps.up", tooltip="Gap above"),
-        Binding("down", "move(1)", "select", key_display="↓", id="gaps.down", tooltip="Gap below"),
+        Binding("up", "move(-1)", "select", show=False, key_display="↑", id="gaps.up", tooltip="Gap above"),
+        Binding("down", "move(1)", "select", show=False, key_display="↓", id="gaps.down",
+                tooltip="Gap below"),
+        Binding("r", "retry", "retry", id="gaps.retry", tooltip="Try the selected symbol again now"),
         Binding("left_curly_bracket", "symbols(-1)", "coverage", key_display="{", id="gaps.symbols_up",
                 tooltip="Symbol of the coverage above"),
         Binding("right_curly_bracket", "symbols(1)", "coverage", key_display="}", id="gaps.symbols_down",
                 tooltip="below"),
         detail_binding("gaps", "Everything about the gap, without one about the symbol"),
-        Binding("r", "retry", "retry", id="gaps.retry", tooltip="Try the selected symbol again now"),
         Binding("R", "retry_all", "retry all", id="gaps.retry_all", tooltip="Try all symbols again now"),
     ]  # fmt: skip
 
@@ -228,6 +229,8 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         if self._selected is not None:
             self.host.monitor.retry_gaps(self._selected[0])
             self.host.show_note(f"asked to try {self._selected[0]} again")
+        else:
+            self.host.show_note("there is no gap to try again")
 
     def action_retry_all(self) -> None:
         """Ask for all gaps to be tried now."""

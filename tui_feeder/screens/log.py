@@ -36,8 +36,10 @@ class LogScreen(FeederScreen, inherit_bindings=False):
     """Screen 6."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "scroll(1)", "scroll", key_display="↑", id="log.up", tooltip="Older"),
-        Binding("down", "scroll(-1)", "scroll", key_display="↓", id="log.down", tooltip="Newer"),
+        Binding("up", "scroll(1)", "scroll", show=False, key_display="↑", id="log.up",
+                tooltip="Older"),
+        Binding("down", "scroll(-1)", "scroll", show=False, key_display="↓", id="log.down",
+                tooltip="Newer"),
         Binding("pageup", "page(1)", "page", show=False, key_display="PgUp", id="log.page_up",
                 tooltip="A page older"),
         Binding("pagedown", "page(-1)", "page", show=False, key_display="PgDn", id="log.page_down",

@@ -154,14 +154,16 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
             return [head, note, *[blank] * (rows + _FOOT - 1)]
         bars = paint_profile(profile, self._scale, decimals, width - 2, palette)
         strips = [Strip.join([palette.strip([wall], 1), bar, palette.strip([], 1)]) for bar in bars]
-        vwap = cells.price_text(profile.vwap, decimals)
+        vwap, volume = cells.price_text(profile.vwap, decimals), cells.count_text(profile.total_volume)
+        minutes = f" {profile.candles:,} min"
+        if len("vol ") + len(volume) + len(minutes) > width - 2:
+            minutes = f" {profile.candles:,}m"
         foot: list[list[Part]] = [
             [("POC  ", Role.MUTED), (cells.price_text(profile.poc, decimals), Role.POC)],
             [("VAH  ", Role.MUTED), (cells.price_text(profile.vah, decimals), Role.TEXT)],
             [("VAL  ", Role.MUTED), (cells.price_text(profile.val, decimals), Role.TEXT)],
             [("VWAP ", Role.MUTED), (vwap, Role.VWAP)],
-            [("vol ", Role.MUTED), (cells.count_text(profile.total_volume), Role.TEXT),
-             (f" {profile.candles:,} min", Role.MUTED)],
+            [("vol ", Role.MUTED), (volume, Role.TEXT), (minutes, Role.MUTED)],
         ]  # fmt: skip
         return [head, *strips, *(palette.strip([wall, (" ", Role.TEXT), *parts], width) for parts in foot)]
 

@@ -27,8 +27,6 @@ _STATES = {
     "paused": ("off", Role.ACCENT),
     "seeking": ("loading", Role.ACCENT),
 }
-#: Of a replay, whose time may be of any day and is shown with the state.
-_REPLAYED = ("replay", "paused", "seeking")
 _SINKS = {"kafka": "kfk", "postgres": "pg", "postgresql": "pg"}
 _RECENT_MS = 120_000
 _BAR = 20  # cells of the bar of a history
@@ -69,7 +67,7 @@ def status_line(
     fraction = snapshot.history_fraction
     if snapshot.state == "backfill" and fraction is not None:
         state += f" {fraction * 100:.0f}%"
-    if snapshot.state in _REPLAYED:
+    if snapshot.replayed:
         at, doing = snapshot.exchange_time, "" if snapshot.state == "replay" else f" {snapshot.state}"
         state = f"REPLAY{doing} {cells.date_text(at, zone)} {cells.clock_text(at, zone=zone)}"
         state += f" {snapshot.clock_rate:g}x"
@@ -84,7 +82,7 @@ def status_line(
     if alerts:
         groups.append([(f"alerts {alerts}!", Role.WARN)])
     gaps, stores = _gaps(snapshot), _stores(snapshot)
-    streams = [_streams(snapshot)] if snapshot.state not in _REPLAYED else []
+    streams = [] if snapshot.replayed else [_streams(snapshot)]
     groups += [gaps, *streams, *stores] if gaps[0][1] is Role.WARN else [*streams, *stores, gaps]
     groups += market
     if snapshot.weight_limit:
@@ -374,6 +372,9 @@ def chart_title(
         (f" {view.symbol} {timeframe_label(timeframe)} ", Role.STRONG),
         (f"{how} " if how else "", Role.ACCENT),
     ]
+    if end is not None:
+        until = f"{cells.date_text(end, palette.zone)} {cells.clock_text(end, zone=palette.zone)}"
+        parts.append((f"up to {until} ", Role.WARN))
     state = timeframe_of(view, timeframe)
     if state is not None and state.trend is not None and state.bar_time is not None:
         sign, role = {
@@ -390,13 +391,6 @@ def chart_title(
             parts.append((f" {indicator.label} {text}", role if value is not None else Role.MUTED))
         marks = ("warming~" if state.warming else "", "partial*" if state.partial else "")
         parts.append((" " + " ".join(filter(None, marks)), Role.PARTIAL if state.partial else Role.WARN))
-    if end is not None:
-        parts.append(
-            (
-                f" up to {cells.date_text(end, palette.zone)} {cells.clock_text(end, zone=palette.zone)}",
-                Role.WARN,
-            )
-        )
     if view.profile_note:
         parts.append((f" ! {view.profile_note}", Role.WARN))
     parts.append((" ", Role.TEXT))
@@ -404,17 +398,34 @@ def chart_title(
 
 
 def key_line(keys: Sequence[tuple[str, str]], width: int) -> list[Part]:
-    """Keys and what they do. Where there is no room for all, the last two stay (help and quit)."""
-    sizes = [cell_len(key) + len(text) + 3 for key, text in keys]
-    tight = sum(sizes) > width
-    if tight:
-        sizes = [size - 1 for size in sizes]
-    room = width - sum(sizes[-2:])
+    """Writes keys and what they do.
+
+    Where there is no room, the blanks between go first, then those between the digit of a screen and its
+    name; then keys from the end, but for the last two (help and quit).
+
+    Args:
+        keys: as they are written, and what they do in a word or two.
+        width: cells.
+
+    Returns:
+        The parts of the line.
+    """
+    texts = [(" " + key, f" {text} ") for key, text in keys]
+    if _cells(texts) > width:
+        texts = [(" " + key, " " + text) for key, text in keys]
+    if _cells(texts) > width:
+        texts = [(" " + key, text if key.isdigit() else " " + text) for key, text in keys]
+    room = width - _cells(texts[-2:])
     parts: list[Part] = []
-    for index, (key, text) in enumerate(keys):
-        if index < len(keys) - 2:
-            if sizes[index] > room:
+    for index, (key, text) in enumerate(texts):
+        if index < len(texts) - 2:
+            size = _cells([(key, text)])
+            if size > room:
                 continue
-            room -= sizes[index]
-        parts += [(f" {key}", Role.ACCENT), (f" {text}" if tight else f" {text} ", Role.MUTED)]
+            room -= size
+        parts += [(key, Role.ACCENT), (text, Role.MUTED)]
     return parts
+
+
+def _cells(texts: Sequence[tuple[str, str]]) -> int:
+    return sum(cell_len(key) + cell_len(text) for key, text in texts)

@@ -76,7 +76,9 @@ def _sockets(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part
     note = f"{live} of {len(snapshot.streams)} live" if snapshot.streams else ""
     lines = [rule("WebSocket streams (ws)", note, width, palette)]
     if not snapshot.streams:
-        why = "none: a replay shows stored candles" if snapshot.replayed else "none yet: history is read first"
+        why = (
+            "none: a replay shows stored candles" if snapshot.replayed else "none yet: history is read first"
+        )
         return [*lines, [(f"  {why}", Role.MUTED)]]
     lines.append([("  NAME        STATE         SYM   AGE  FRAMES/s  LATENCY  RENEWED  WHY", Role.MUTED)])
     return lines + [_socket(stream, snapshot.exchange_time) for stream in snapshot.streams]

@@ -237,7 +237,9 @@ async def test_g_goes_to_a_time_and_says_why_it_cannot() -> None:
         assert "before the first candle" in "\n".join(await settled(pilot))
         await pilot.press("escape", "g")
         await typed(pilot, "tomorrow")
-        assert "not a time; write 14:30, 02-03, 2026-02-03 14:30, -4h or -3d │" in "\n".join(await settled(pilot))
+        assert "not a time; write 14:30, 02-03, 2026-02-03 14:30, -4h or -3d │" in "\n".join(
+            await settled(pilot)
+        )
         await pilot.press("escape", "end")
         assert app.screen.chart.following
 

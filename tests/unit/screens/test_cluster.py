@@ -27,7 +27,7 @@ async def test_workers_partitions_and_takeovers_are_shown() -> None:
     text = await shown(clustered(FakeMonitor(12)))
     for expected in (
         "feeder-1, group feeder", "0.4 s ago", "3 of 8 partitions, all published in",
-        "one of 3 that share", "feeder-2", "http://feeder-3:8000", "this one", "2.4", "7 Cluster",
+        "one of 3 that share", "feeder-2", "http://feeder-3:8000", "this one", "2.4", "7Cluster",
     ):  # fmt: skip
         assert expected in text
     rows = [line.split() for line in text.splitlines() if line.startswith("  feeder-")]

@@ -27,7 +27,7 @@ async def test_f_shows_the_faults_of_a_demo_and_switches_them_for_the_selected_s
     app = demo_app(faults)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("down")
-        assert "F faults" in (await settled(pilot))[-1]
+        assert "F fault " in (await settled(pilot))[-1]
         await pilot.press("F")
         text = "\n".join(await settled(pilot))
         assert "1  cut the connection" in text

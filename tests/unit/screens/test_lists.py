@@ -29,6 +29,8 @@ async def test_gaps_are_listed_and_tried_again() -> None:
         monitor.gaps = ()
         app.tick()
         assert "no gap" in (await settled(pilot))[7]
+        await pilot.press("r")
+        assert "no gap to try" in (await settled(pilot))[-1]
 
 
 async def test_log_follows_scrolls_stays_and_filters() -> None:

@@ -93,10 +93,11 @@ def test_a_wider_terminal_never_shows_fewer_columns(
     ],
 )  # fmt: skip
 def test_layouts(size: tuple[int, int], symbols: int, charts: int, profile: bool, rows: int) -> None:
-    where, _ = laid_out(Size(*size), symbols, basis=False)  # its column needs more than 200 cells beside
-    assert len(where.charts) == charts
-    assert (where.profile is not None) == profile
-    assert where.grid.height == rows  # the headings are one
+    for basis in (False, True):
+        where, _ = laid_out(Size(*size), symbols, basis=basis)
+        assert len(where.charts) == charts
+        assert (where.profile is not None) == profile
+        assert where.grid.height == rows  # the headings are one
 
 
 @pytest.mark.parametrize(
