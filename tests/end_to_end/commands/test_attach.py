@@ -88,7 +88,7 @@ def test_screens_attach_and_go_and_the_feeder_never_notices(
     try:
         for one in windows:
             shown = one.wait_for("● LIVE 2 sym", "▸ BTCUSDT", "BTCUSDT 1h")
-            assert "F faults" not in shown
+            assert "F fault" not in shown
         windows[0].press("2")
         windows[0].wait_for("vol ", " O ")
         windows[1].press("3")
