@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = Path(__file__).with_name("release-tools.txt")
-EXTRAS = "parquet,socks,browser"
+EXTRAS = "parquet,proof,mcp,socks,browser"
 
 
 def run(*words: str | Path) -> None:

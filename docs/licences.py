@@ -1,7 +1,7 @@
 """Makes ``licences.md``, the licences of what is installed with the program: ``python docs/licences.py``.
 
 It reads the metadata of the packages of the environment that it runs in, made by ``pip install
--c constraints.txt '.[parquet,socks,browser]'``.
+-c constraints.txt '.[parquet,proof,mcp,socks,browser]'``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 _ROOT = Path(__file__).resolve().parents[1]
 PAGE = Path(__file__).with_name("licences.md")
-EXTRAS = ("parquet", "socks", "browser")
+EXTRAS = ("parquet", "proof", "mcp", "socks", "browser")
 _HEAD = """\
 # Licences
 

@@ -76,6 +76,9 @@ def test_every_package_that_is_installed_with_the_program_is_listed_with_its_lic
     assert len(made) > 30
     assert set(made) <= set(listed), "python docs/licences.py"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    offered = {name for name, needs in project["optional-dependencies"].items() if needs and name != "dev"}
+    assert set(script("licences").EXTRAS) == offered
+    assert f'EXTRAS = "{",".join(script("licences").EXTRAS)}"' in (ROOT / "deploy" / "release.py").read_text()
     wanted = list(project["dependencies"])
     for extra in script("licences").EXTRAS:
         wanted += project["optional-dependencies"][extra]

@@ -2,6 +2,9 @@
 
 Old files have no header, new ones a short or a long one; futures times are ms, but a microsecond
 file must not become candles of the year 50,000.
+
+A slice's numbers are decoded as one JSON array. Of a month (40,320 lines, 33 ms of a processor) NumPy on the
+digits themselves takes 35, orjson instead of msgspec 31, and a parser in C 13: too little to build one.
 """
 
 from __future__ import annotations
