@@ -8,10 +8,10 @@ import io
 import json
 import zipfile
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-STATES_WITH_NUMBERS = ("p", "q")
 COLUMNS = (1, 2, 3, 4, 5, 7, 8, 9, 10)
 
 
@@ -26,21 +26,20 @@ def shortest(text: str) -> str:
     return shown if shown == "0" else sign + shown
 
 
-def day_of_zip(zipped: bytes, day: str) -> dict[str, str]:
-    """The lines of a day by their minute, as far as the zip has them; USD-M and spot."""
+@cache
+def days_of_zip(zipped: bytes) -> dict[str, dict[str, str]]:
+    """By day and minute the lines that the zip has; USD-M and spot."""
     member = zipfile.ZipFile(io.BytesIO(zipped))
     rows = csv.reader(io.StringIO(member.read(member.namelist()[0]).decode("utf-8")))
-    found = {}
+    found: dict[str, dict[str, str]] = {}
     for row in rows:
         if not row or not row[0][:1].isdigit():
             continue
-        moment = datetime(1970, 1, 1, tzinfo=UTC) + (
-            timedelta(microseconds=int(row[0])) if len(row[0]) == 16 else timedelta(milliseconds=int(row[0]))
-        )
-        if moment.strftime("%Y-%m-%d") == day:
-            minute = moment.strftime("%H%M")
-            numbers = [shortest(row[column]) for column in COLUMNS]
-            found[minute] = ",".join([minute, "q" if numbers[6] == "0" else "p", *numbers])
+        unit = {"microseconds": int(row[0])} if len(row[0]) == 16 else {"milliseconds": int(row[0])}
+        day, _, time = (datetime(1970, 1, 1) + timedelta(**unit)).isoformat().partition("T")
+        minute = time[:2] + time[3:5]
+        numbers = [shortest(row[column]) for column in COLUMNS]
+        found.setdefault(day, {})[minute] = ",".join([minute, "q" if numbers[6] == "0" else "p", *numbers])
     return found
 
 
@@ -50,7 +49,7 @@ def minutes_of_a_day() -> list[str]:
 
 def canonical_text(zipped: bytes, leaf: dict[str, Any]) -> str:
     """The canonical bytes of a leaf's day as text."""
-    there = day_of_zip(zipped, leaf["day"])
+    there = days_of_zip(zipped).get(leaf["day"], {})
     lines = [there.get(minute, f"{minute},m,,,,,,,,,") for minute in minutes_of_a_day()]
     for first, end, rest in leaf.get("other", []):
         for at in range(first, end):
