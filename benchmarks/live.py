@@ -67,7 +67,7 @@ def busiest(count: int) -> list[str]:
     return sorted(names, key=lambda name: -least[name])[:count]
 
 
-def _rows(market: Market, symbol: str, start: int, end: int) -> Rows:
+def rows_of(market: Market, symbol: str, start: int, end: int) -> Rows:
     """The exchange's own candles."""
     unit, block = market.instruments[symbol], market.minutes(symbol, start, end)
     rows = np.zeros(len(block.times), dtype=ROW)
@@ -90,7 +90,7 @@ def fill(storage: Path, market: Market, names: Sequence[str], prefix: str = "") 
     store = Store(storage, exchange=_EXCHANGE)
     start = (START - _DAYS * DAY_MS) // DAY_MS * DAY_MS
     for done, bare in enumerate(names):
-        name, rows = prefix + bare, _rows(market, bare, start, START)
+        name, rows = prefix + bare, rows_of(market, bare, start, START)
         put = store.put(name, rows, Source.ARCHIVE_MONTH, certify=Coverage.of_times(rows["open_time"]))
         store.set_listed(name, start)
         store.set_watermark(name, START - MINUTE_MS)

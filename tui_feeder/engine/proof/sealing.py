@@ -120,7 +120,9 @@ class Sealing:
         symbols = [
             symbol
             for symbol, tracked in list(self._tracked.items())
-            if tracked.phase not in _READING and settled.get(symbol) != self._store.edition(symbol)
+            if tracked.phase not in _READING
+            and settled.get(symbol) != self._store.edition(symbol)
+            and self._store.present(symbol).clip(day, day + DAY_MS)
         ]
         rounds = self._waiting.get(day, 0)
         if not symbols or rounds > 0:
