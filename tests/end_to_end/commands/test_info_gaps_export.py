@@ -174,41 +174,53 @@ def test_export_writes_the_same_candles_in_every_format(folder: Path, rows: Rows
     file.unlink()
 
 
-def test_states_of_all_minutes_are_exported(tmp_path: Path, rows: Rows) -> None:
+def moment(minute: int) -> int:
+    return MIDNIGHT + minute * MINUTE_MS
+
+
+#: Runs of minutes of one state in the folder ``states``: start and end, ms of Unix time, minutes, state.
+STATES = [
+    (moment(0), moment(1500), 1500, "present"),
+    (moment(1500), moment(1501), 1, "none_at_exchange"),
+    (moment(1501), moment(1502), 1, "unavailable"),
+    (moment(1502), moment(1503), 1, "missing"),
+    (moment(1503), moment(1603), 100, "present"),
+]
+EXPORT_STATES = ("export", "--symbol", "spot:BTCUSDT", "--states")
+
+
+@pytest.fixture
+def states(tmp_path: Path, rows: Rows) -> Path:
     store = Store(tmp_path / "lmdb_data", exchange="a simulated exchange")
     store.put("spot:BTCUSDT", rows[:1600], Source.REST).result()
-
-    def moment(minute: int) -> int:
-        return MIDNIGHT + minute * MINUTE_MS
-
     store.set_omitted("spot:BTCUSDT", Coverage([(moment(1500), moment(1501))])).result()
     known = Unavailable(moment(1501), moment(1502), "no source has it", 4, MIDNIGHT)
     store.set_unavailable("spot:BTCUSDT", (known,)).result()
     store.close()
-    arguments = ("export", "--symbol", "spot:BTCUSDT", "--states")
-    wanted = [
-        (moment(0), moment(1500), 1500, "present"),
-        (moment(1500), moment(1501), 1, "none_at_exchange"),
-        (moment(1501), moment(1502), 1, "unavailable"),
-        (moment(1502), moment(1503), 1, "missing"),
-        (moment(1503), moment(1603), 100, "present"),
-    ]
-    done = command(*arguments, cwd=tmp_path)
+    return tmp_path
+
+
+def test_states_of_all_minutes_are_exported(states: Path) -> None:
+    done = command(*EXPORT_STATES, cwd=states)
     assert done.code == 0, done.err
-    assert done.out.splitlines() == ["start,end,minutes,state", *(",".join(map(str, row)) for row in wanted)]
-    done = command(*arguments, "--format", "jsonl", "--from", "2026-01-02T01:00:00Z", cwd=tmp_path)
+    assert done.out.splitlines() == ["start,end,minutes,state", *(",".join(map(str, row)) for row in STATES)]
+    done = command(*EXPORT_STATES, "--format", "jsonl", "--from", "2026-01-02T01:00:00Z", cwd=states)
     lines = [json.loads(line) for line in done.out.splitlines()]
-    assert [tuple(line.values()) for line in lines] == wanted[1:]
-    done = command(*arguments, "--format", "parquet", "-o", "x.parquet", cwd=tmp_path)
-    assert "wrote 5 spans of spot:BTCUSDT 1m to x.parquet" in done.err
-    table = pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "x.parquet").to_pylist()
-    assert [(row["start"].timestamp() * 1000, row["state"]) for row in table] == [
-        (row[0], row[3]) for row in wanted
-    ]
-    done = command(*arguments, "--format", "jsonl", "--from", "2026-03-01", cwd=tmp_path)
+    assert [tuple(line.values()) for line in lines] == STATES[1:]
+    done = command(*EXPORT_STATES, "--format", "jsonl", "--from", "2026-03-01", cwd=states)
     assert (done.code, done.out) == (0, "")
-    done = command(*arguments, "--timeframe", "5m", cwd=tmp_path)
+    done = command(*EXPORT_STATES, "--timeframe", "5m", cwd=states)
     assert (done.code, "leave out --timeframe" in done.err) == (2, True)
+
+
+def test_states_are_written_as_parquet(states: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed")
+    done = command(*EXPORT_STATES, "--format", "parquet", "-o", "x.parquet", cwd=states)
+    assert "wrote 5 spans of spot:BTCUSDT 1m to x.parquet" in done.err
+    table = parquet.read_table(states / "x.parquet").to_pylist()
+    assert [(row["start"].timestamp() * 1000, row["state"]) for row in table] == [
+        (row[0], row[3]) for row in STATES
+    ]
 
 
 def test_bars_that_lack_minutes_are_left_out_unless_asked_for(folder: Path, rows: Rows) -> None:
