@@ -109,6 +109,7 @@ class _Run:
         self.exchanges: dict[str, simulated.Exchange] = {}
         self._dice = random.Random(f"runs {seed}")
         self._stop_every = given.stop_every
+        self._hasty_closes = given.hasty_closes
         self._folder = folder
         self._report = report
         self._end = _START + int(given.days * DAY_MS)
@@ -234,8 +235,12 @@ class _Run:
     ) -> None:
         """Take what an engine publishes until it is to end; after the last faults until it has healed."""
         clock = self.clock
-        said = clock.now()
+        said, hour = clock.now(), 0
         while clock.now() < until:
+            if self._hasty_closes and clock.now() // _HOUR_MS != hour:
+                hour = clock.now() // _HOUR_MS
+                for exchange in self.exchanges.values():
+                    exchange.faults.switch_on("hasty-close", count=self._hasty_closes)
             await self._wait(10 * MINUTE_MS, running)
             collector.drain()
             seeing.drain()
@@ -383,6 +388,13 @@ def main() -> None:
     parser.add_argument("--speed", type=float, default=10.0, help="exchange seconds in a second of patience")
     parser.add_argument("--cadence", type=float, default=300.0, help="seconds between forming frames")
     parser.add_argument("--fault-every", type=float, default=7_200.0, help="mean seconds between faults")
+    parser.add_argument(
+        "--hasty-closes",
+        type=int,
+        default=0,
+        help="closing frames an hour and market that lack the last trades, so that what was published live is "
+        "corrected",
+    )
     parser.add_argument("--stop-every", type=float, default=2.5, help="mean days between stops and kills")
     parser.add_argument(
         "--poll-every", type=float, default=120.0, help="mean seconds between a client's polls"
