@@ -392,7 +392,7 @@ def main() -> None:
         "--hasty-closes",
         type=int,
         default=0,
-        help="closing frames an hour and market that lack the last trades, so that what was published live is "
+        help="closing frames an hour and market that lack the last trades: what was published live is then "
         "corrected",
     )
     parser.add_argument("--stop-every", type=float, default=2.5, help="mean days between stops and kills")

@@ -28,6 +28,7 @@ from tui_feeder.screens.base import FeederScreen, keys_of
 from tui_feeder.screens.chart import ChartScreen
 from tui_feeder.screens.cluster import ClusterScreen
 from tui_feeder.screens.command_palette import command_palette, export_menu, fault_menu
+from tui_feeder.screens.data import DataScreen
 from tui_feeder.screens.gaps import GapsScreen
 from tui_feeder.screens.glossary import glossary
 from tui_feeder.screens.help import HelpScreen
@@ -63,7 +64,7 @@ __all__ = ["ExitReason", "FeederApp", "QuitEffect", "UiSettings", "theme_names"]
 log = logging.getLogger(__name__)
 
 _RELOAD_SECONDS = 1.0
-_SCREENS = ("overview", "chart", "profile", "gaps", "sources", "log", "cluster", "map")
+_SCREENS = ("overview", "chart", "profile", "gaps", "data", "sources", "log", "cluster", "map")
 _TIMEFRAME = 3_600  # of the first run
 _INTERRUPT_SECONDS = 2.0
 _SAVE_SECONDS = 5.0
@@ -151,6 +152,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         self.add_mode("chart", lambda: ChartScreen(self))
         self.add_mode("profile", lambda: ProfileScreen(self))
         self.add_mode("gaps", lambda: GapsScreen(self))
+        self.add_mode("data", lambda: DataScreen(self))
         self.add_mode("sources", lambda: SourcesScreen(self))
         self.add_mode("log", lambda: LogScreen(self))
         self.add_mode("cluster", lambda: ClusterScreen(self))

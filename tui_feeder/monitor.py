@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.bars import DAY_MS, MINUTE_MS, ROW, Rows, timeframe_label
+from tui_feeder.day_evidence import DayView, MinuteView
 from tui_feeder.live_access import GatewayFigures
 from tui_feeder.price_grid import PriceGrid
 from tui_feeder.symbol_name import matches
@@ -665,6 +666,43 @@ class Monitor(Protocol):
 
         Returns:
             Number of minutes by name of the source.
+        """
+        ...
+
+    def days(self, symbol: str, start: int, end: int) -> tuple[DayView, ...]:
+        """Describes UTC days: what is there, and what became of what was published live.
+
+        Args:
+            symbol: the symbol.
+            start: midnight, ms.
+            end: midnight, ms, exclusive, at most 31 days later.
+
+        Returns:
+            A view a day; nothing where they are not known yet.
+        """
+        ...
+
+    def minute(self, symbol: str, open_time: int) -> MinuteView | None:
+        """Describes a minute with every value it had.
+
+        Args:
+            symbol: the symbol.
+            open_time: of the minute, ms.
+
+        Returns:
+            What is known of it; None while it is not.
+        """
+        ...
+
+    def noted_minutes(self, symbol: str, day: int) -> tuple[int, ...]:
+        """Lists the minutes of a day that were corrected or came late, or whose trade ids did not join.
+
+        Args:
+            symbol: the symbol.
+            day: midnight, ms.
+
+        Returns:
+            Open times (ms), ascending, at most a few hundred.
         """
         ...
 

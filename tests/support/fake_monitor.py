@@ -17,6 +17,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_feeder.day_evidence import DayState, DayView, MinuteValue, MinuteView
 from tui_feeder.monitor import (
     MINUTE_MS,
     ROW,
@@ -292,6 +293,33 @@ class FakeMonitor:
         minutes = (end - start) // MINUTE_MS
         return {"REST": minutes - 3, "stream": 3} if minutes > 3 else {"stream": minutes}
 
+    def days(self, symbol: str, start: int, end: int) -> tuple[DayView, ...]:
+        """Nothing before 2025-06, proved since; of the last fortnight some live, corrected and lacking."""
+        self.calls.append(f"days {symbol}")
+        today = NOON - NOON % DAY_MS
+        return tuple(day_of(day, (today - day) // DAY_MS) for day in range(start, end, DAY_MS))
+
+    def minute(self, symbol: str, open_time: int) -> MinuteView | None:
+        """A minute that the stream gave, and REST corrected where it is the third of five."""
+        self.calls.append(f"minute {symbol}")
+        price = self.views[symbol].price
+        if price is None or open_time > NOON:
+            return None
+        number = open_time // MINUTE_MS
+        corrected = number % 5 == 2
+        until = open_time + 3 * MINUTE_MS if corrected else None
+        quote = 12.5 * price
+        value = MinuteValue(
+            price, price * 1.001, price * 0.999, price, 12.5, quote, 41, 6.0, quote / 2, "stream", until
+        )
+        values = (value, value._replace(volume=12.75, trades=42, source="rest", until=None))
+        return MinuteView(open_time, "present", corrected, "corrected" if corrected else "live", 9_000, 9_040,
+                          "broken" if corrected else "joined", values if corrected else (value,))  # fmt: skip
+
+    def noted_minutes(self, symbol: str, day: int) -> tuple[int, ...]:
+        """Two of every day."""
+        return tuple(at for at in range(day + 100 * MINUTE_MS, day + DAY_MS, 600 * MINUTE_MS) if at < NOON)
+
     def numbers(self, symbol: str) -> SymbolNumbers | None:
         """Quantiles that rise from 1, a peak an hour ago, two corrected minutes."""
         self.calls.append(f"numbers {symbol}")
@@ -434,6 +462,26 @@ def timeframes_of(symbol: str, price: float) -> tuple[TimeframeView, ...]:
 
 
 @cache
+def day_of(day: int, back: int) -> DayView:
+    """A day so many days ago."""
+    minutes, nothing = 1_440, (0,) * 7
+    if back < 0 or back > 247:
+        return DayView(day, DayState.NONE, 0, 0, 0, 0, 0, 0, 0, *nothing)
+    if back > 240:
+        return DayView(day, DayState.UNKNOWN, minutes, 0, 0, 0, 0, 0, minutes, *nothing)
+    if back == 9:
+        return DayView(
+            day, DayState.LACKING, minutes, 1_430, 1_400, 0, 4, 0, 6, 1_380, 1_380, 0, 50, 1_379, 0, 0
+        )
+    if back in (4, 11):
+        live = (1_438, 1_436, 2, 2, 1_437, 2, 0)
+        return DayView(day, DayState.CORRECTED, minutes, minutes, 120, 0, 0, 0, 0, *live)
+    if back < 6:
+        due = minutes if back else NOON % DAY_MS // MINUTE_MS
+        return DayView(day, DayState.LIVE, due, due, 3, 0, 0, 0, 0, due, due, 0, 0, due - 1, 0, 0)
+    return DayView(day, DayState.CERTIFIED, minutes, minutes, minutes, 0, 0, 0, 0, *nothing)
+
+
 def profile_of(symbol: str, decimals: int, back: int, quarters: bytes) -> ProfileView:
     """A profile of the quarters of an hour of a day, so many days back."""
     bars = np.frombuffer(quarters, dtype=ROW)

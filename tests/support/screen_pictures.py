@@ -39,6 +39,7 @@ SCREENS = {
     "2-marks": "2 shift+left shift+left m shift+right right right right m end",
     "3-profile": "3",
     "4-gaps": "4",
+    "4-data": "4 d",
     "5-sources": "5",
     "6-log": "6",
     "0-map": "0",

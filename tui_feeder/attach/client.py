@@ -40,6 +40,7 @@ from tui_feeder.attach.wire import (
     encode_frame,
     read_frame,
 )
+from tui_feeder.day_evidence import DayView, MinuteView
 from tui_feeder.errors import RunFailure
 from tui_feeder.monitor import (
     ROW,
@@ -205,6 +206,22 @@ class AttachedMonitor:
         nothing: dict[str, int] = {}
         stamp = self._state_of(symbol)
         return self._ask("sources", symbol, start, end, stamp=stamp, read=dict, none=nothing)
+
+    def days(self, symbol: str, start: int, end: int) -> tuple[DayView, ...]:
+        """See :meth:`tui_feeder.monitor.Monitor.days`."""
+        nothing: tuple[DayView, ...] = ()
+        stamp = self._state_of(symbol)
+        return self._ask("days", symbol, start, end, stamp=stamp, read=_days, none=nothing)
+
+    def minute(self, symbol: str, open_time: int) -> MinuteView | None:
+        """See :meth:`tui_feeder.monitor.Monitor.minute`."""
+        return self._ask("minute", symbol, open_time, stamp=self._state_of(symbol), read=_minute, none=None)
+
+    def noted_minutes(self, symbol: str, day: int) -> tuple[int, ...]:
+        """See :meth:`tui_feeder.monitor.Monitor.noted_minutes`."""
+        nothing: tuple[int, ...] = ()
+        stamp = self._state_of(symbol)
+        return self._ask("noted_minutes", symbol, day, stamp=stamp, read=tuple, none=nothing)
 
     def numbers(self, symbol: str) -> SymbolNumbers | None:
         """See :meth:`tui_feeder.monitor.Monitor.numbers`."""
@@ -450,6 +467,14 @@ def _level_lines(value: object) -> LevelLines | None:
 
 def _anchored(value: object) -> AnchoredLine:
     return msgspec.convert(value, AnchoredLine)
+
+
+def _days(value: object) -> tuple[DayView, ...]:
+    return msgspec.convert(value, tuple[DayView, ...])
+
+
+def _minute(value: object) -> MinuteView | None:
+    return msgspec.convert(value, MinuteView)
 
 
 def _numbers(value: object) -> SymbolNumbers | None:

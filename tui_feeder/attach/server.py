@@ -39,7 +39,7 @@ from tui_feeder.attach.wire import (
 )
 from tui_feeder.listener import Listener, most_connections
 from tui_feeder.live_access import LiveAccess
-from tui_feeder.monitor import MINUTE_MS, ConfiguredValue, MinuteState, Monitor, RuleView
+from tui_feeder.monitor import DAY_MS, MINUTE_MS, ConfiguredValue, MinuteState, Monitor, RuleView
 from tui_feeder.version import __version__
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ _CONNECTIONS = 48  # clients, and those that get a refusal because there are too
 #: A client that sends nothing for so long is disconnected; one that was stopped in its shell reconnects.
 _HELLO_SECONDS, _STUCK_SECONDS, _SILENT_SECONDS = 5.0, 30.0, 600.0
 _OLD_SECONDS, _FRESH_SECONDS, _POLL_SECONDS = 0.5, 1.0, 0.02
+_MOST_DAYS = 31
 _BARS, _CELLS, _NAME = 10_000, 2_000, 64
 #: Of a composite profile.
 _RANGES = 100
@@ -303,6 +304,21 @@ def _sources(monitor: Monitor, symbol: object, start: object, end: object) -> di
     return dict(monitor.sources(_name(symbol), *_span(start, end)))
 
 
+def _midnight(value: object) -> int:
+    return _instant(value) // DAY_MS * DAY_MS
+
+
+def _minute(monitor: Monitor, symbol: object, at: object) -> object:
+    return monitor.minute(_name(symbol), _instant(at) // MINUTE_MS * MINUTE_MS)
+
+
+def _days(monitor: Monitor, symbol: object, start: object, end: object) -> object:
+    first, last = _midnight(start), _midnight(end)
+    if not first < last <= first + _MOST_DAYS * DAY_MS:
+        raise UnfitQuestionError(f"1 to {_MOST_DAYS} days are expected")
+    return monitor.days(_name(symbol), first, last)
+
+
 def _retry(monitor: Monitor, symbol: object) -> None:
     monitor.retry_gaps(None if symbol is None else _name(symbol))
 
@@ -335,6 +351,11 @@ _QUESTIONS: dict[str, Callable[..., Any]] = {
     "anchored": _anchored,
     "coverage": _coverage,
     "sources": _sources,
+    "days": _days,
+    "minute": lambda monitor, symbol, at: monitor.minute(
+        _name(symbol), _instant(at) // MINUTE_MS * MINUTE_MS
+    ),
+    "noted_minutes": lambda monitor, symbol, day: monitor.noted_minutes(_name(symbol), _midnight(day)),
     "numbers": lambda monitor, symbol: monitor.numbers(_name(symbol)),
     "listed": lambda monitor: monitor.listed(),
     "retry_gaps": _retry,

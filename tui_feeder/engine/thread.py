@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.config import Config
+from tui_feeder.day_evidence import DayView, MinuteView
 from tui_feeder.engine import snapshots
 from tui_feeder.engine.alerts.rule_saving import RuleFile, RuleSaver
 from tui_feeder.engine.composition import configured_engine
@@ -254,6 +255,18 @@ class LiveMonitor:
     def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
         """See :meth:`tui_feeder.monitor.Monitor.sources`."""
         return self._reads.sources(symbol, start, end, end)
+
+    def days(self, symbol: str, start: int, end: int) -> tuple[DayView, ...]:
+        """See :meth:`tui_feeder.monitor.Monitor.days`."""
+        return self._reads.days(symbol, start, end, self._engine.clock.now())
+
+    def minute(self, symbol: str, open_time: int) -> MinuteView | None:
+        """See :meth:`tui_feeder.monitor.Monitor.minute`."""
+        return self._reads.minute(symbol, open_time)
+
+    def noted_minutes(self, symbol: str, day: int) -> tuple[int, ...]:
+        """See :meth:`tui_feeder.monitor.Monitor.noted_minutes`."""
+        return self._reads.noted_minutes(symbol, day)
 
     def numbers(self, symbol: str) -> SymbolNumbers | None:
         """See :meth:`tui_feeder.monitor.Monitor.numbers`."""

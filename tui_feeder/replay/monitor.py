@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.config import Config
+from tui_feeder.day_evidence import DayView, MinuteView
 from tui_feeder.engine.alerts.rule_book import RuleBook
 from tui_feeder.engine.alerts.rules import Alert
 from tui_feeder.engine.analytics.message import Message
@@ -383,6 +384,19 @@ class ReplayMonitor:
     def sources(self, symbol: str, start: int, end: int) -> Mapping[str, int]:
         """See :meth:`tui_feeder.monitor.Monitor.sources`."""
         return self._reads.sources(symbol, start, end, self._newest.exchange_time)
+
+    def days(self, symbol: str, start: int, end: int) -> tuple[DayView, ...]:
+        """See :meth:`tui_feeder.monitor.Monitor.days`."""
+        return self._reads.days(symbol, start, end, self._newest.exchange_time)
+
+    def minute(self, symbol: str, open_time: int) -> MinuteView | None:
+        """See :meth:`tui_feeder.monitor.Monitor.minute`."""
+        return self._reads.minute(symbol, open_time) if open_time < self._newest.exchange_time else None
+
+    def noted_minutes(self, symbol: str, day: int) -> tuple[int, ...]:
+        """See :meth:`tui_feeder.monitor.Monitor.noted_minutes`."""
+        now = self._newest.exchange_time
+        return tuple(at for at in self._reads.noted_minutes(symbol, day) if at < now)
 
     def numbers(self, symbol: str) -> SymbolNumbers | None:
         """See :meth:`tui_feeder.monitor.Monitor.numbers`."""

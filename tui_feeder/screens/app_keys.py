@@ -10,7 +10,7 @@ APP_BINDINGS: tuple[Binding, ...] = (
     Binding("1", "go('overview')", "Over", id="app.overview", tooltip="Overview"),
     Binding("2", "go('chart')", "Chart", id="app.chart", tooltip="Chart"),
     Binding("3", "go('profile')", "Prof", id="app.profile", tooltip="Volume profiles"),
-    Binding("4", "go('gaps')", "Gaps", id="app.gaps", tooltip="Gaps and coverage"),
+    Binding("4", "go('gaps')", "Data", id="app.gaps", tooltip="Data: gaps and coverage; d: day by day"),
     Binding("5", "go('sources')", "Sinks", id="app.sources", tooltip="Sinks and sources"),
     Binding("6", "go('log')", "Log", id="app.log", tooltip="Log"),
     Binding("7", "go('cluster')", "Cluster", id="app.cluster", tooltip="Cluster"),

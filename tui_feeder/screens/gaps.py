@@ -44,6 +44,7 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         Binding("right_curly_bracket", "symbols(1)", "coverage", key_display="}", id="gaps.symbols_down",
                 tooltip="below"),
         detail_binding("gaps", "Everything about the gap, without one about the symbol"),
+        Binding("d", "days", "calendar", id="gaps.days", tooltip="A year day by day, and a minute's history"),
         Binding("R", "retry_all", "retry all", id="gaps.retry_all", tooltip="Try all symbols again now"),
     ]  # fmt: skip
 
@@ -223,6 +224,10 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         """Select another symbol in the coverage."""
         self.host.grid.move(rows)
         self.draw()
+
+    def action_days(self) -> None:
+        """Show the calendar of the selected symbol."""
+        self.host.show_screen("data")
 
     def action_retry(self) -> None:
         """Ask for the selected symbol's gaps to be tried now."""

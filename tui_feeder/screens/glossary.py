@@ -99,6 +99,24 @@ _GAPS: tuple[Entry, ...] = (
     ("TRIES", "how often it was asked for"),
     ("NEXT/ETA", "time until the next try, or until it is filled"),
 )
+_DATA: tuple[Entry, ...] = (
+    ("proved", "every minute is from a checked archive, or was read by REST once it was final"),
+    ("live only", "all minutes are there, some as the stream alone gave them"),
+    ("corrected", "of a day: some minutes were published live with other values than stand now"),
+    ("lacking", "minutes are missing, unavailable, or damaged on disk"),
+    ("unknown", "nothing of the day is stored"),
+    ("none there", "no minute at the exchange: before the listing, after the delivery, or skipped for good"),
+    ("published", "minutes whose message went out within 60 s of their end, and what became of them"),
+    (
+        "trade ids",
+        "joined: the next minute's first trade follows on this one's last, so nothing lies between",
+    ),
+    ("exact since", "ids did not join; REST or an archive has confirmed the minute"),
+    ("SOURCE UNTIL", "where a value of the minute came from, and when another took its place"),
+    ("OPEN HIGH LOW CLOSE", "prices of the minute, in the quote asset"),
+    ("VOLUME TRADES", "traded in the minute, in the base asset; number of trades"),
+    _REST,
+)
 _SOURCES: tuple[Entry, ...] = (
     ("SYM", "symbols of the stream"),
     ("AGE", "since the last frame: seconds, m minutes, h hours"),
@@ -135,7 +153,7 @@ _CLUSTER: tuple[Entry, ...] = (
 
 _TERMS: Mapping[str, Sequence[Entry]] = {
     "overview": (*_LEVELS, *_TREND), "chart": (*_CHART, *_TREND), "profile": _PROFILE, "gaps": _GAPS,
-    "sources": _SOURCES, "log": _LOG, "cluster": _CLUSTER, "map": _MAP,
+    "data": _DATA, "sources": _SOURCES, "log": _LOG, "cluster": _CLUSTER, "map": _MAP,
 }  # fmt: skip
 
 

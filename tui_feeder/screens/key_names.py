@@ -8,6 +8,7 @@ from tui_feeder.screens.app_keys import APP_BINDINGS, REPLAY_BINDINGS
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.chart import ChartScreen
 from tui_feeder.screens.cluster import ClusterScreen
+from tui_feeder.screens.data import DataScreen
 from tui_feeder.screens.gaps import GapsScreen
 from tui_feeder.screens.help import HelpScreen
 from tui_feeder.screens.log import LogScreen
@@ -17,8 +18,8 @@ from tui_feeder.screens.profile import ProfileScreen
 from tui_feeder.screens.sources import SourcesScreen
 
 _SCREENS: tuple[type[FeederScreen], ...] = (
-    OverviewScreen, ChartScreen, ProfileScreen, GapsScreen, SourcesScreen, LogScreen, ClusterScreen,
-    MapScreen, HelpScreen,
+    OverviewScreen, ChartScreen, ProfileScreen, GapsScreen, DataScreen, SourcesScreen, LogScreen,
+    ClusterScreen, MapScreen, HelpScreen,
 )  # fmt: skip
 
 

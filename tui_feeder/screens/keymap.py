@@ -37,6 +37,7 @@ _MODIFIERS = ("ctrl", "shift", "alt")
 _GROUPS = {
     "app": "Every screen; play, seek and speed in a replay",
     "overview": "Screen 1", "chart": "Screen 2", "profile": "Screen 3", "gaps": "Screen 4",
+    "data": "Screen 4, the calendar",
     "sources": "Screen 5", "log": "Screen 6", "cluster": "Screen 7", "map": "Screen 0, the market map",
     "help": "The help",
 }  # fmt: skip

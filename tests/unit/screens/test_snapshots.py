@@ -18,6 +18,7 @@ KEYS = {
     "chart": "2",
     "profile": "3",
     "gaps": "4",
+    "data": "4 d",
     "sinks": "5",
     "log": "6",
     "map": "0",
@@ -33,6 +34,7 @@ CASES = [
     ("map", (80, 24), "feeder-dark", "none"),
     ("chart", (80, 24), "feeder-dark", "truecolor"),
     ("cluster", (80, 24), "feeder-dark", "none"),
+    ("data", (80, 24), "feeder-dark", "none"),
     ("chart", (80, 24), "feeder-light", "truecolor"),
 ]
 
@@ -44,7 +46,7 @@ async def test_a_screen_looks_as_it_was_approved(
     monitor = with_troubles(FakeMonitor(20))
     app = app_of(clustered(monitor) if name == "cluster" else monitor, theme=theme, colors=colors)
     async with app.run_test(size=size) as pilot:
-        await pilot.press(KEYS[name])
+        await pilot.press(*KEYS[name].split())
         if name == "chart":
             await pilot.press("left", "left", "left", "left")
         await settled(pilot)

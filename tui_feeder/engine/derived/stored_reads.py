@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.config import Config
+from tui_feeder.day_evidence import DayView, MinuteView
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, SECOND_MS, Rows, Source
 from tui_feeder.engine.derived.chart_window import Windows
 from tui_feeder.engine.derived.profile_tools import ProfileTools
 from tui_feeder.engine.derived.profile_views import ProfileViews
 from tui_feeder.engine.derived.settings import analysed
+from tui_feeder.engine.storage.day_evidence import days_of, minute_of, noted_minutes_of
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import AnchoredLine, LevelLines, NakedPoc, ProfileView, RangeView, Spans
@@ -202,3 +204,50 @@ class StoredReads:
             _SOURCE_NAMES[Source(value)]: count
             for value, count in zip(values.tolist(), counts.tolist(), strict=True)
         }
+
+    def days(self, symbol: str, start: int, end: int, now: int) -> tuple[DayView, ...]:
+        """Describes UTC days.
+
+        Args:
+            symbol: a stored symbol.
+            start: midnight, ms.
+            end: midnight, ms, exclusive.
+            now: exchange ms: later minutes are not due.
+
+        Returns:
+            A view a day.
+        """
+        try:
+            return days_of(self._store, symbol, start, end, now)
+        except StoreError:
+            return ()
+
+    def minute(self, symbol: str, open_time: int) -> MinuteView | None:
+        """Describes a minute with every value it had.
+
+        Args:
+            symbol: a stored symbol.
+            open_time: of the minute, ms.
+
+        Returns:
+            What is known of it; None where nothing of the symbol is stored.
+        """
+        try:
+            return minute_of(self._store, symbol, open_time) if self._store.present(symbol) else None
+        except StoreError:
+            return None
+
+    def noted_minutes(self, symbol: str, day: int) -> tuple[int, ...]:
+        """Lists the minutes of a day to which something happened.
+
+        Args:
+            symbol: a stored symbol.
+            day: midnight, ms.
+
+        Returns:
+            Open times (ms), ascending.
+        """
+        try:
+            return noted_minutes_of(self._store, symbol, day)
+        except StoreError:
+            return ()

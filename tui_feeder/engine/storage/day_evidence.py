@@ -13,6 +13,8 @@ from tui_feeder.engine.storage.store_reader import StoreReader
 
 #: Days asked for at once, at most: a year and the days that fill its first and last week.
 MOST_DAYS = 380
+#: Minutes of a day that are listed, at most.
+MOST_NOTED = 300
 _HOUR_MS = 60 * MINUTE_MS
 _PUBLISHED = {
     Publication.NONE: "",
@@ -100,6 +102,25 @@ def minute_of(store: StoreReader, symbol: str, open_time: int) -> MinuteView:
         own.first if own is not None and traded else None, own.last if own is not None and traded else None,
         "" if link is None else link.value, tuple(values),
     )  # fmt: skip
+
+
+def noted_minutes_of(store: StoreReader, symbol: str, day: int) -> tuple[int, ...]:
+    """Lists the minutes of a day that were corrected or came late, or whose trade ids did not join.
+
+    Args:
+        store: the store.
+        symbol: the symbol.
+        day: midnight, ms.
+
+    Returns:
+        Open times (ms), ascending, at most :data:`MOST_NOTED`.
+    """
+    noted = {Publication.CORRECTED, Publication.LATE}
+    states = store.publications(symbol, day)
+    found = {day + at * MINUTE_MS for at, state in enumerate(states) if state in noted}
+    links = links_of(store.trade_ids(symbol, day, day + DAY_MS + _HOUR_MS))
+    found |= {at for at, link in links.items() if link is Link.BROKEN and at < day + DAY_MS}
+    return tuple(sorted(found)[:MOST_NOTED])
 
 
 def _value(candle: Candle, source: int, until: int | None) -> MinuteValue:
