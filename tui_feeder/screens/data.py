@@ -29,10 +29,13 @@ class DataScreen(FeederScreen, inherit_bindings=False):
     """The calendar of screen 4."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "days(-7)", "week", key_display="←", id="data.left", tooltip="A week before"),
-        Binding("right", "days(7)", "week", key_display="→", id="data.right", tooltip="A week later"),
-        Binding("up", "days(-1)", "day", key_display="↑", id="data.up", tooltip="A day before"),
-        Binding("down", "days(1)", "day", key_display="↓", id="data.down", tooltip="A day later"),
+        Binding("d", "gaps", "gaps", id="data.gaps", tooltip="Gaps and coverage"),
+        Binding("left", "days(-7)", "week", show=False, key_display="←", id="data.left",
+                tooltip="A week before"),
+        Binding("right", "days(7)", "week", show=False, key_display="→", id="data.right",
+                tooltip="A week later"),
+        Binding("up", "days(-1)", "day", show=False, key_display="↑", id="data.up", tooltip="A day before"),
+        Binding("down", "days(1)", "day", show=False, key_display="↓", id="data.down", tooltip="A day later"),
         Binding("pageup", "days(-365)", "year", show=False, key_display="PgUp", id="data.year_before",
                 tooltip="A year before"),
         Binding("pagedown", "days(365)", "year", show=False, key_display="PgDn", id="data.year_later",
@@ -51,7 +54,6 @@ class DataScreen(FeederScreen, inherit_bindings=False):
                 id="data.symbols_up", tooltip="Symbol above"),
         Binding("right_curly_bracket", "symbols(1)", "symbol", key_display="}", id="data.symbols_down",
                 tooltip="Symbol below"),
-        Binding("d", "gaps", "gaps", id="data.gaps", tooltip="Gaps and coverage"),
         detail_binding("data", "Everything about the symbol"),
     ]  # fmt: skip
 

@@ -39,12 +39,12 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         Binding("down", "move(1)", "select", show=False, key_display="↓", id="gaps.down",
                 tooltip="Gap below"),
         Binding("r", "retry", "retry", id="gaps.retry", tooltip="Try the selected symbol again now"),
+        Binding("d", "days", "calendar", id="gaps.days", tooltip="A year day by day, and a minute's history"),
         Binding("left_curly_bracket", "symbols(-1)", "coverage", key_display="{", id="gaps.symbols_up",
                 tooltip="Symbol of the coverage above"),
         Binding("right_curly_bracket", "symbols(1)", "coverage", key_display="}", id="gaps.symbols_down",
                 tooltip="below"),
         detail_binding("gaps", "Everything about the gap, without one about the symbol"),
-        Binding("d", "days", "calendar", id="gaps.days", tooltip="A year day by day, and a minute's history"),
         Binding("R", "retry_all", "retry all", id="gaps.retry_all", tooltip="Try all symbols again now"),
     ]  # fmt: skip
 
