@@ -8,7 +8,8 @@
 #   make test-integration against a real Kafka, PostgreSQL, and clients from PyPI   (ARGS="--kills 30")
 #   make kafka, postgres  start one on loopback; make stop-services ends them
 #   make check            ruff, mypy --strict, import-linter
-#   make bench            every benchmark                                (ARGS="--json")
+#   make bench            every benchmark, in one table                  (ARGS="history numbers --keep")
+#   make bench-check      what fell by more than a fifth of benchmarks/baseline.json
 #   make release          sdist, wheel, SBOM and checksums into dist/
 ARGS ?=
 # The first Python that runs and is new enough (a shim on the path may stand for none).
@@ -18,7 +19,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster run test test-unit test-end-to-end test-integration kafka postgres stop-services check bench release format clean
+.PHONY: help demo demo-cluster run test test-unit test-end-to-end test-integration kafka postgres stop-services check bench bench-check release format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -84,8 +85,10 @@ format: $(VENV)/.dev
 	@$(BIN)/ruff format --quiet .
 
 bench: $(VENV)/.dev
-	@for b in $$(ls benchmarks/*.py | grep -v '/_'); do \
-	  $(BIN)/python -m benchmarks.$$(basename $$b .py) $(ARGS) || [ $$? -eq 2 ] || exit 1; done  # 2: it lacks something
+	@$(BIN)/python -m benchmarks.table $(ARGS)
+
+bench-check: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.guard $(ARGS)
 
 release: $(BIN)/python
 	@$(BIN)/python deploy/release.py dist

@@ -45,7 +45,17 @@ def show(figures: list[Figure], *, as_json: bool, check: bool) -> None:
     if as_json:
         print(
             json.dumps(
-                {f.name: {"value": f.value, "unit": f.unit, "good": f.good} for f in figures}, indent=1
+                {
+                    f.name: {
+                        "value": f.value,
+                        "unit": f.unit,
+                        "at_least": f.at_least,
+                        "at_most": f.at_most,
+                        "good": f.good,
+                    }
+                    for f in figures
+                },
+                indent=1,
             )
         )
     else:

@@ -33,7 +33,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source, faulty
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.exchanges.base import ArchiveError, RestError, StreamHandlers
-from tui_feeder.engine.exchanges.binance.archive import _digest_of, _open
+from tui_feeder.engine.exchanges.binance.archive import _digest_of, unpack
 from tui_feeder.engine.exchanges.binance.rest_client import RestClient
 from tui_feeder.engine.exchanges.binance.stream_connection import KlineSocket
 from tui_feeder.engine.storage.store import Store
@@ -227,7 +227,7 @@ def test_fuzzed_archives_are_read_or_refused(seconds: float) -> None:
 
     def archive(content: bytes) -> None:
         try:
-            parsed, _ = _open(content, None)
+            parsed, _ = unpack(content, None)
         except ArchiveError:
             return
         faulty(parsed.rows)

@@ -116,7 +116,7 @@ class ArchiveClient:
                 wanted = _digest_of(stated.content if stated else b"")
                 try:
                     parsed, digest = await loop.run_in_executor(
-                        self._workers, _open, zipped.content, wanted, self._market.may_end_early
+                        self._workers, unpack, zipped.content, wanted, self._market.may_end_early
                     )
                 except ArchiveError as error:
                     self.refused += 1
@@ -181,8 +181,16 @@ def _digest_of(checksum: bytes) -> str | None:
     return text if len(text) == 64 and all(c in "0123456789abcdef" for c in text) else None
 
 
-def _open(zipped: bytes, wanted: str | None, may_end_early: bool = False) -> tuple[kline_csv.Parsed, str]:
-    """Hash, inflate and parse a zip: its candles in order, and its SHA256. Runs in a worker thread.
+def unpack(zipped: bytes, wanted: str | None, may_end_early: bool = False) -> tuple[kline_csv.Parsed, str]:
+    """Hash, inflate and parse a zip. Runs in a worker thread.
+
+    Args:
+        zipped: the file.
+        wanted: the SHA256 it has to have, hexadecimal; None if none is stated.
+        may_end_early: whether a candle may end before its interval is over.
+
+    Returns:
+        Its candles in order with the lines set aside, and its SHA256.
 
     Raises:
         ArchiveError: the hash differs, or it is not a zip with one CSV of a sane size.
