@@ -48,7 +48,7 @@ _COUNTS = (10, 100, 600)
 _SECONDS = {10: 60.0, 100: 60.0, 600: 120.0}
 _BARE_SECONDS = 20.0
 _CANDIDATES = 6_000
-_EXCHANGE = "a benchmark"
+EXCHANGE = "a benchmark"
 
 
 def say(text: str) -> None:
@@ -67,7 +67,7 @@ def busiest(count: int) -> list[str]:
     return sorted(names, key=lambda name: -least[name])[:count]
 
 
-def rows_of(market: Market, symbol: str, start: int, end: int) -> Rows:
+def _rows(market: Market, symbol: str, start: int, end: int) -> Rows:
     """The exchange's own candles."""
     unit, block = market.instruments[symbol], market.minutes(symbol, start, end)
     rows = np.zeros(len(block.times), dtype=ROW)
@@ -85,12 +85,12 @@ def rows_of(market: Market, symbol: str, start: int, end: int) -> Rows:
     return rows
 
 
-def fill(storage: Path, market: Market, names: Sequence[str], prefix: str = "") -> None:
-    """A store as an earlier run left it: 60 days of every symbol, up to where the exchange begins."""
-    store = Store(storage, exchange=_EXCHANGE)
-    start = (START - _DAYS * DAY_MS) // DAY_MS * DAY_MS
+def fill(storage: Path, market: Market, names: Sequence[str], prefix: str = "", *, days: int = _DAYS) -> None:
+    """A store as an earlier run left it: days of every symbol, up to where the exchange begins."""
+    store = Store(storage, exchange=EXCHANGE)
+    start = (START - days * DAY_MS) // DAY_MS * DAY_MS
     for done, bare in enumerate(names):
-        name, rows = prefix + bare, rows_of(market, bare, start, START)
+        name, rows = prefix + bare, _rows(market, bare, start, START)
         put = store.put(name, rows, Source.ARCHIVE_MONTH, certify=Coverage.of_times(rows["open_time"]))
         store.set_listed(name, start)
         store.set_watermark(name, START - MINUTE_MS)
@@ -146,7 +146,7 @@ def running(
             "symbols": names,
             "storage": str(storage),
             "log": str(storage.with_suffix(".log")),
-            "exchange": _EXCHANGE,
+            "exchange": EXCHANGE,
         }
         process.stdin.write(json.dumps(given) + "\n")
         yield _Engine(process)

@@ -21,11 +21,10 @@ import numpy as np
 from msgspec.structs import replace
 
 from benchmarks._report import Figure, percentile, report
-from benchmarks.live import START, rows_of, say
+from benchmarks.live import EXCHANGE, START, fill, say
 from tui_feeder.config import Application, Config, Exchange, Proof, TechnicalAnalysis, VolumeProfile
 from tui_feeder.engine.core.archive_file import FileKind, file_of
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
-from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.engine.proof.canonical import canonical_lines, locator
 from tui_feeder.engine.proof.folder import ProofFolder
@@ -35,12 +34,10 @@ from tui_feeder.engine.proof.signing import make_key
 from tui_feeder.engine.storage.store import FileRecord, Store
 from tui_feeder.engine.thread import EngineThread
 from tui_feeder.simulator.launch import launch_blocking
-from tui_feeder.simulator.market import Market
 from tui_feeder.simulator.synthetic import synthetic_market
 from tui_feeder.time_format import format_day
 
 _SYMBOLS = 600
-_EXCHANGE = "a benchmark"
 _TICK = 0.005
 _BEFORE_SECONDS = 45.0
 _TODAY = START // DAY_MS * DAY_MS
@@ -62,21 +59,18 @@ class _Lag:
             self.now.append((time.perf_counter() - before - _TICK) * 1000)
 
 
-def _fill(storage: Path, market: Market, names: Sequence[str]) -> None:
-    """Yesterday of an archive that was read, and today as it was live."""
-    store = Store(storage, exchange=_EXCHANGE)
+def _fill(storage: Path, names: Sequence[str]) -> None:
+    """Two days as the file of their month has them, which counts as read."""
+    fill(storage, synthetic_market(names, as_of_ms=START), names, days=1)
+    store = Store(storage, exchange=EXCHANGE)
     path = USDM.facts.archive_path
     assert path is not None
     for name in names:
-        rows = rows_of(market, name, _YESTERDAY, START)
-        old, new = rows[: DAY_MS // MINUTE_MS], rows[DAY_MS // MINUTE_MS :]
         digest = "ab" * 32
-        file = path(file_of(_YESTERDAY, FileKind.DAY), name)
-        record = FileRecord('"cd"', digest, 60_000, START, f"{digest}  {file.rpartition('/')[2]}", "a day")
-        store.set_file(file, record)
-        store.put(name, old, Source.ARCHIVE_DAY, certify=Coverage.of_times(old["open_time"]))
-        store.put(name, new, Source.REST, certify=Coverage.of_times(new["open_time"]))
-        store.set_listed(name, _YESTERDAY).result()
+        file = path(file_of(_YESTERDAY, FileKind.MONTH), name)
+        stated = f"{digest}  {file.rpartition('/')[2]}"
+        when = "Mon, 02 Mar 2026 08:35:00 GMT"
+        store.set_file(file, FileRecord(f'"{"cd" * 16}"', digest, 60_000, START, stated, when))
     store.close()
 
 
@@ -142,11 +136,11 @@ def measure() -> list[Figure]:
         home = Path(scratch)
         make_key(home / "key")
         proof = Proof(enabled=True, folder=home / "proof", key_file=home / "key")
-        _fill(home / "store", synthetic_market(names, as_of_ms=START), names)
+        _fill(home / "store", names)
         say(f"{_SYMBOLS} symbols are stored")
         with launch_blocking(symbols=names, start_ms=START) as exchange:
             urls = exchange.urls
-            store = Store(home / "store", exchange=_EXCHANGE)
+            store = Store(home / "store", exchange=EXCHANGE)
             config = _configured((urls.rest_url, urls.stream_url, urls.archive_url), names, home / "store")
             over = threading.Event()
             thread = EngineThread(config, store, [], on_end=over.set)

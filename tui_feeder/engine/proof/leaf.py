@@ -187,9 +187,10 @@ def _archive_fields(archive: ArchiveEvidence) -> dict[str, object]:
 
 def _otherwise(lines: list[bytes], sources: Sources, archive: Source) -> list[list[object]]:
     """Runs of minutes that are not the archive's: first minute of the day, end, and what their lines have."""
-    texts = [
-        b"" if source == archive else line[_TEXT_AT:] for line, source in zip(lines, sources, strict=True)
-    ]
+    own = (sources == archive).tolist()
+    if all(own):
+        return []
+    texts = [b"" if of_archive else line[_TEXT_AT:] for line, of_archive in zip(lines, own, strict=True)]
     runs: list[list[object]] = []
     at = 0
     for text, same in groupby(texts):

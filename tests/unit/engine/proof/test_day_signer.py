@@ -150,9 +150,7 @@ async def test_a_reason_can_be_given(signing: Signing) -> None:
     rows = walk(1_440)[:1].copy()
     rows["volume"] += 1
     signing.store.put(A, rows, Source.ARCHIVE_MONTH).result()
-    result = await signing.signer().sign(
-        MIDNIGHT, [A], together=True, reason="the exchange replaced its file"
-    )
+    result = await signing.signer().sign(MIDNIGHT, [A], together=True, reason="replaced there")
     assert result.head is not None
     assert b'"reason":"the exchange replaced its file"' in result.head.read()[0]
 
