@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 import urllib.request
 import zipfile
 from collections import Counter
@@ -62,8 +63,8 @@ def _lines(zipped: bytes, leaf: dict[str, Any]) -> tuple[list[bytes], int]:
             if leaf["market"] == "coinm":  # contracts and base coins become base coins and quote asset
                 size = float(leaf["contract_size"])
                 v, q, tb, tq = q, v * size, tq, tb * size
-            numbers = map(_number, (o, h, low, c, v, q, n, tb, tq))
-            lines[at] = ",".join([lines[at][:4], "p" if n else "q", *numbers])
+            numbers = ",".join(map(_number, (o, h, low, c, v, q, n, tb, tq)))
+            lines[at] = f"{lines[at][:4]},{'p' if n else 'q'},{numbers}"
     in_zip = list(lines)
     for start, end, rest in leaf.get("other", []):
         lines[start:end] = [f"{line[:4]},{rest}" for line in lines[start:end]]
@@ -84,32 +85,32 @@ def _differing(lines: list[bytes], locator: str) -> str:
 
 @functools.lru_cache(4)
 def _read(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=60) as answer:
-        return bytes(answer.read())
+    return bytes(urllib.request.urlopen(url, timeout=60).read())
 
 
 def _leaf_faults(leaf: dict[str, Any], base: str) -> tuple[list[str], int]:
     """What of a leaf does not agree with the zip and its CHECKSUM, and how many minutes it has otherwise."""
-    archive, faults, otherwise = leaf["sources"]["archive"], list[str](), 0
+    archive, name = leaf["sources"]["archive"], urllib.parse.quote(leaf["symbol"], safe="")
+    cycle, period = ("monthly", leaf["day"][:7]) if "/monthly/" in archive["path"] else ("daily", leaf["day"])
     try:
-        zipped = _read(base + archive["path"])
-        digest = _sha256(zipped)
-        if digest != archive["sha256"]:
-            faults.append(f"field sources.archive.sha256 is {archive['sha256']}, the zip has {digest}")
-        if _read(base + archive["path"] + ".CHECKSUM").split()[:1] != [digest.encode()]:
-            faults.append("the zip's SHA-256 is not the one in the CHECKSUM beside it")
-        if archive["checksum"].split()[:1] not in ([], [archive["sha256"]]):
-            faults.append("field sources.archive.checksum has another SHA-256 than sources.archive.sha256")
+        folder = {"usdm": "futures/um", "coinm": "futures/cm", "spot": "spot"}[leaf["market"]]
+        path = f"/data/{folder}/{cycle}/klines/{name}/1m/{name}-1m-{period}.zip"
+        zipped, checksum = _read(base + path), _read(base + path + ".CHECKSUM").split()[:1]
+        digest, stated = _sha256(zipped), archive["checksum"].split() or [archive["sha256"]]
         lines, otherwise = _lines(zipped, leaf)
-        if where := _differing(lines, leaf["locator"]):
-            faults.append(f"leaf and zip differ: {where}")
-        if _sha256(b"\n".join(lines) + b"\n") != leaf["canonical"]:
-            faults.append("field canonical is not the SHA-256 of these minutes")
-        if Counter(line[5:6].decode() for line in lines) != leaf["counts"]:
-            faults.append("field counts is not that of these minutes")
+        where, counts = _differing(lines, leaf["locator"]), Counter(line[5:6].decode() for line in lines)
+        fits = {
+            "field sources.archive.path is not that of this symbol and day": archive["path"] == path,
+            f"field sources.archive.sha256 is not that of the zip, {digest}": archive["sha256"] == digest,
+            "the zip's SHA-256 is not the one in the CHECKSUM beside it": checksum == [digest.encode()],
+            "field sources.archive.checksum has another SHA-256": stated[0] == archive["sha256"],
+            f"leaf and zip differ: {where}": not where,
+            "field canonical is not the SHA-256": _sha256(b"\n".join([*lines, b""])) == leaf["canonical"],
+            "field counts is not that of these minutes": counts == leaf["counts"],
+        }
+        return [fault for fault, fit in fits.items() if not fit], otherwise
     except Exception as error:  # whatever a wrong file or leaf may lead to
-        faults.append(f"its zip or CHECKSUM cannot be used: {error!r}")
-    return faults, otherwise
+        return [f"its zip or CHECKSUM cannot be used: {error!r}"], 0
 
 
 def _signature_faults(head: bytes, signature: bytes, key: str) -> list[str]:

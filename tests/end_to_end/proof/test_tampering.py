@@ -223,11 +223,14 @@ TAMPERINGS = {
     ),
     "the zip with its checksum": Tampering(
         lambda days: rezipped(days, digit_of(5), checksum=True),
-        (f"{SYMBOL_DAY}field sources.archive.sha256 is", f"{ZIP_AT}volume(;|$)"),
+        (f"{SYMBOL_DAY}field sources.archive.sha256 is not", f"{ZIP_AT}volume(;|$)"),
     ),
     "the zip is packed again": Tampering(
         lambda days: rezipped(days, lambda lines: lines),
-        (f"{SYMBOL_DAY}field sources.archive.sha256 is", "not the one in the CHECKSUM beside it"),
+        (
+            f"{SYMBOL_DAY}field sources.archive.sha256 is not",
+            "not the one in the CHECKSUM beside it",
+        ),
     ),
     "the zip is cut short": Tampering(
         zip_file(lambda file: file.write_bytes(file.read_bytes()[:-100])), (f"{SYMBOL_DAY}.*cannot be used",)
@@ -254,7 +257,10 @@ TAMPERINGS = {
     ),
     "zip's SHA-256 in the leaf": Tampering(
         leaf_text(r'"sha256":"\w*?\d', 3),
-        (f"usdm/{AVAX} 2026-02-03: field sources.archive.sha256 is", THIRD + f"the leaf of {AVAX}"),
+        (
+            f"usdm/{AVAX} 2026-02-03: field sources.archive.sha256 is not",
+            THIRD + f"the leaf of {AVAX}",
+        ),
     ),
     "CHECKSUM line in the leaf": Tampering(
         leaf_text(r'"checksum":"\w*?\d', 3),
@@ -262,7 +268,15 @@ TAMPERINGS = {
     ),
     "path of the zip in the leaf": Tampering(
         leaf_text(r'"path":"[^"]*-2026-02-\d\d', 3),
-        (f"usdm/{AVAX} 2026-02-03: ", THIRD + f"the leaf of {AVAX}"),
+        (f"usdm/{AVAX} 2026-02-03: field sources.archive.path is not", THIRD + f"the leaf of {AVAX}"),
+    ),
+    "the file of another symbol in the leaf": Tampering(
+        lambda days: replaced(days.head(3) / "leaves.txt", f"1m/{AVAX}-1m", f"1m/{FIL}-1m"),
+        (f"usdm/{AVAX} 2026-02-03: field sources.archive.path is not that of this symbol and day",),
+    ),
+    "a file of another host in the leaf": Tampering(
+        lambda days: replaced(days.head(3) / "leaves.txt", '"path":"/data', '"path":"@example.org/data'),
+        (f"usdm/{AVAX} 2026-02-03: field sources.archive.path is not that of this symbol and day",),
     ),
     "ETag in the leaf": Tampering(leaf_text(r'"etag":"[^,]*?\d'), (CHANGED_LEAF,)),
     "time of reading in the leaf": Tampering(leaf_text(r'"read":"[^"]*?\d(?=Z)'), (CHANGED_LEAF,)),
@@ -284,7 +298,7 @@ TAMPERINGS = {
         (
             THIRD + "signature: ",
             "head 000004-2026-02-04: field previous does not fit",
-            f"usdm/{AVAX} 2026-02-03: field canonical is not the SHA-256 of these minutes",
+            f"usdm/{AVAX} 2026-02-03: field canonical is not the SHA-256",
         ),
     ),
     "number of a head": Tampering(head_text(r'"number":\d'), (SECOND + "field number does not fit: 7",)),
