@@ -694,6 +694,19 @@ class Monitor(Protocol):
         """
         ...
 
+    def digests(self, symbol: str, day: int) -> Mapping[str, str]:
+        """Gives the digests of a day's minutes: of its signed leaf and Parquet file, where they are made.
+
+        Args:
+            symbol: the symbol.
+            day: midnight, ms.
+
+        Returns:
+            SHA-256, hex, by what it is of: ``canonical bytes``, ``archive zip``, ``signed leaf`` or
+            ``partition``.
+        """
+        ...
+
     def noted_minutes(self, symbol: str, day: int) -> tuple[int, ...]:
         """Lists the minutes of a day that were corrected or came late, or whose trade ids did not join.
 

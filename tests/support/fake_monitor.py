@@ -316,6 +316,16 @@ class FakeMonitor:
         return MinuteView(open_time, "present", corrected, "corrected" if corrected else "live", 9_000, 9_040,
                           "broken" if corrected else "joined", values if corrected else (value,))  # fmt: skip
 
+    def digests(self, symbol: str, day: int) -> dict[str, str]:
+        """Of every past day."""
+        self.calls.append(f"digests {symbol}")
+        names = ("canonical bytes", "archive zip", "signed leaf", "partition")
+        return (
+            {name: f"{day // DAY_MS:x}{number}" * 16 for number, name in enumerate(names)}
+            if day < NOON - DAY_MS
+            else {}
+        )
+
     def noted_minutes(self, symbol: str, day: int) -> tuple[int, ...]:
         """Two of every day."""
         return tuple(at for at in range(day + 100 * MINUTE_MS, day + DAY_MS, 600 * MINUTE_MS) if at < NOON)

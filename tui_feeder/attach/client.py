@@ -217,6 +217,11 @@ class AttachedMonitor:
         """See :meth:`tui_feeder.monitor.Monitor.minute`."""
         return self._ask("minute", symbol, open_time, stamp=self._state_of(symbol), read=_minute, none=None)
 
+    def digests(self, symbol: str, day: int) -> Mapping[str, str]:
+        """See :meth:`tui_feeder.monitor.Monitor.digests`."""
+        nothing: dict[str, str] = {}
+        return self._ask("digests", symbol, day, stamp=self._state_of(symbol), read=dict, none=nothing)
+
     def noted_minutes(self, symbol: str, day: int) -> tuple[int, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.noted_minutes`."""
         nothing: tuple[int, ...] = ()

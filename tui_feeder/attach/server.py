@@ -355,6 +355,7 @@ _QUESTIONS: dict[str, Callable[..., Any]] = {
     "minute": lambda monitor, symbol, at: monitor.minute(
         _name(symbol), _instant(at) // MINUTE_MS * MINUTE_MS
     ),
+    "digests": lambda monitor, symbol, day: dict(monitor.digests(_name(symbol), _midnight(day))),
     "noted_minutes": lambda monitor, symbol, day: monitor.noted_minutes(_name(symbol), _midnight(day)),
     "numbers": lambda monitor, symbol: monitor.numbers(_name(symbol)),
     "listed": lambda monitor: monitor.listed(),

@@ -21,6 +21,7 @@ from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core import event_loop
 from tui_feeder.engine.core.candle import MINUTE_MS, Rows
 from tui_feeder.engine.core.latency import Latency
+from tui_feeder.engine.day_digests import digests_of
 from tui_feeder.engine.derived.stored_reads import NO_LINE, NO_ROWS, StoredReads
 from tui_feeder.engine.derived.symbol_numbers import symbol_numbers
 from tui_feeder.engine.engine import Engine
@@ -263,6 +264,10 @@ class LiveMonitor:
     def minute(self, symbol: str, open_time: int) -> MinuteView | None:
         """See :meth:`tui_feeder.monitor.Monitor.minute`."""
         return self._reads.minute(symbol, open_time)
+
+    def digests(self, symbol: str, day: int) -> Mapping[str, str]:
+        """See :meth:`tui_feeder.monitor.Monitor.digests`."""
+        return digests_of(self._engine.config, symbol, day)
 
     def noted_minutes(self, symbol: str, day: int) -> tuple[int, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.noted_minutes`."""

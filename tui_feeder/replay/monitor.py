@@ -393,6 +393,10 @@ class ReplayMonitor:
         """See :meth:`tui_feeder.monitor.Monitor.minute`."""
         return self._reads.minute(symbol, open_time) if open_time < self._newest.exchange_time else None
 
+    def digests(self, symbol: str, day: int) -> Mapping[str, str]:
+        """See :meth:`tui_feeder.monitor.Monitor.digests`; stored candles have none of their own."""
+        return {}
+
     def noted_minutes(self, symbol: str, day: int) -> tuple[int, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.noted_minutes`."""
         now = self._newest.exchange_time

@@ -23,6 +23,7 @@ from tui_feeder.widgets.year_calendar import LINES, first_day, paint_calendar, y
 #: Days asked for at once, and such parts asked for with one frame: a year costs some 20 ms.
 _PART_DAYS, _PARTS_A_FRAME = 31, 2
 _DAY_MINUTES = 1_440
+_DIGESTS_SECONDS = 5.0
 
 
 class DataScreen(FeederScreen, inherit_bindings=False):
@@ -62,6 +63,7 @@ class DataScreen(FeederScreen, inherit_bindings=False):
         self._calendar = Panel(id="calendar")
         self._day = Panel(id="day")
         self._cursor: int | None = None  # open time of the selected minute, ms
+        self._digests: tuple[object, Mapping[str, str]] = (None, {})
         self._known: dict[tuple[str, int], tuple[object, tuple[DayView, ...]]] = {}  # by symbol and first day
 
     def panels(self) -> Iterable[Panel]:
@@ -105,8 +107,9 @@ class DataScreen(FeederScreen, inherit_bindings=False):
         end = min(day + DAY_MS, snapshot.exchange_time // MINUTE_MS * MINUTE_MS)
         sources = monitor.sources(view.symbol, day, end) if end > day else {}
         noted = monitor.noted_minutes(view.symbol, day)
+        digests = self._digests_of(view.symbol, day)
         return [
-            *day_lines(day, day_view, sources, len(noted), self.palette),
+            *day_lines(day, day_view, sources, digests, len(noted), self.palette),
             *minute_lines(
                 minute,
                 monitor.minute(view.symbol, minute),
@@ -115,6 +118,13 @@ class DataScreen(FeederScreen, inherit_bindings=False):
                 self.palette,
             ),
         ]
+
+    def _digests_of(self, symbol: str, day: int) -> Mapping[str, str]:
+        """Read again every few seconds: they are in files."""
+        key = (symbol, day, int(self.host.snapshot.taken_at / _DIGESTS_SECONDS))
+        if self._digests[0] != key:
+            self._digests = (key, self.host.monitor.digests(symbol, day))
+        return self._digests[1]
 
     def _days(self, view: SymbolView, year: int, snapshot: Snapshot) -> dict[int, DayView]:
         """The days of a year that are known; others come with the next frames."""

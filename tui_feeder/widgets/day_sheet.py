@@ -24,11 +24,17 @@ _PUBLISHED = {
     "corrected": "published live, corrected since",
     "late": "published late",
 }
+_DIGITS = 8  # of a digest that are shown
 _WIDE = 104  # cells from which on prices have twelve of them
 
 
 def day_lines(
-    day: int, view: DayView | None, sources: Mapping[str, int], noted: int, palette: Palette
+    day: int,
+    view: DayView | None,
+    sources: Mapping[str, int],
+    digests: Mapping[str, str],
+    noted: int,
+    palette: Palette,
 ) -> list[list[Part]]:
     """Describes a day.
 
@@ -36,6 +42,7 @@ def day_lines(
         day: midnight, ms.
         view: what is known of it; None while nothing is.
         sources: minutes by name of their source.
+        digests: SHA-256, hex, by what it is of.
         noted: minutes that were corrected or came late, or whose trade ids did not join.
         palette: styles and symbols.
 
@@ -59,6 +66,9 @@ def day_lines(
     chain = [("exact since", view.exact), ("unproved", view.unproved)]
     lines.append(_counts("trade ids", f"{view.joined} join the next minute's", chain))
     lines.append(_counts("sources", "", list(sources.items())))
+    if digests:
+        shown = ", ".join(f"{name} {digest[:_DIGITS]}" for name, digest in digests.items())
+        lines.append([("  digests   ", Role.MUTED), (shown, Role.TEXT)])
     if noted:
         text = f"{noted} minutes to look at: n goes to the next one"
         lines.append([("  noted     ", Role.MUTED), (text, Role.WARN)])

@@ -64,16 +64,23 @@ def test_days_of_a_leap_year_are_all_there() -> None:
 
 def test_a_day_names_its_state_and_what_is_wrong_with_it() -> None:
     view = day_of(TODAY - 4 * DAY_MS, 4)
-    lines = ["".join(text for text, _ in line) for line in day_lines(view.day, view, {"REST": 9}, 2, PLAIN)]
+    lines = [
+        "".join(text for text, _ in line)
+        for line in day_lines(view.day, view, {"REST": 9}, {"partition": "ab" * 32}, 2, PLAIN)
+    ]
     assert "2026-01-30 Fri corrected" in lines[0]
     assert lines[2] == "  published 1438 within 60 s of their end, 1436 stood, 2 corrected, 2 late"
     assert lines[3] == "  trade ids 1437 join the next minute's, 2 exact since"
     assert lines[4] == "  sources   9 REST"
+    assert lines[5] == "  digests   partition abababab"
     warned = {
-        text for line in day_lines(view.day, view, {}, 0, PLAIN) for text, role in line if role is Role.WARN
+        text
+        for line in day_lines(view.day, view, {}, {}, 0, PLAIN)
+        for text, role in line
+        if role is Role.WARN
     }
     assert {", 2 corrected", ", 2 late"} <= warned
-    assert "not known yet" in "".join(text for text, _ in day_lines(view.day, None, {}, 0, PLAIN)[0])
+    assert "not known yet" in "".join(text for text, _ in day_lines(view.day, None, {}, {}, 0, PLAIN)[0])
 
 
 @pytest.mark.parametrize("width", [80, 120])
