@@ -162,6 +162,25 @@ def test_an_attached_screen_sees_what_one_in_the_process_sees(
         attached.close()
 
 
+def test_days_minutes_and_digests_are_the_same_on_an_attached_screen(
+    server: AttachServer, monitor: FakeMonitor, path: Path
+) -> None:
+    attached = AttachedMonitor(path)
+    today = NOON // 86_400_000 * 86_400_000
+    questions: list[Callable[[FakeMonitor | AttachedMonitor], object]] = [
+        lambda asked: asked.days("BTCUSDT", today - 20 * 86_400_000, today + 86_400_000),
+        lambda asked: asked.minute("BTCUSDT", NOON // 60_000 * 60_000 - 60_000),
+        lambda asked: asked.noted_minutes("BTCUSDT", today),
+        lambda asked: asked.digests("BTCUSDT", today - 5 * 86_400_000),
+    ]
+    try:
+        for question in questions:
+            until(lambda question=question: question(attached) == question(monitor) and question(monitor))
+        assert attached.days("BTCUSDT", today, today + 99 * 86_400_000) == ()  # more than may be asked for
+    finally:
+        attached.close()
+
+
 def test_rules_of_alerts_are_saved_by_the_feeder_and_its_answer_comes_back(
     monitor: FakeMonitor, path: Path
 ) -> None:
