@@ -22,7 +22,7 @@ async def test_days_and_minutes_are_selected_and_described(size: tuple[int, int]
         assert "14:02-14:03 UTC" in text
         await pilot.press("up", "up", "up", "up")
         assert "2026-01-30 Fri corrected" in "\n".join(await settled(pilot))
-        await pilot.press("left", "right", "comma", "n")
+        await pilot.press("left", "right", "left_square_bracket", "n")
         lines = await settled(pilot)
         assert any("21:40-21:41 UTC" in line for line in lines)
         await pilot.press("pageup")
