@@ -66,6 +66,10 @@ class Truth:
         first = int(np.searchsorted(ones.time, start))
         self.minutes = {int(row[0]): row for row in ones.rows[first:]}
         self._profiles: dict[int, _Profile] = {}
+        self._cvd: dict[int, Decimal] = {}  # by minute, of its UTC day
+        for at, row in self.minutes.items():
+            before = self._cvd.get(at - MINUTE, Decimal(0)) if at % DAY else Decimal(0)
+            self._cvd[at] = before + _delta(row)
 
     def _bars(self, rest: str, minutes: int) -> Bars:
         width = minutes * MINUTE
@@ -92,6 +96,8 @@ class Truth:
             bars = self.frames[minutes]
             last = bars.last_complete(end)
             said[f"close_{close}"] = bars.close[last]
+            if bars.time[last] >= self.start:
+                said[f"delta_{close}"] = float(_delta(bars.rows[last]))
             for period in PERIODS:
                 said[f"ema{period}_{suffix}"] = bars.ema[period][last]
             long = bars.ema[PERIODS[-1]][last]
@@ -99,6 +105,7 @@ class Truth:
             said[f"trend_{suffix}"] = (
                 "Buy" if (two > long).all() else "Sell" if (two < long).all() else "Neutral"
             )
+        said["cvd_day"] = float(self._cvd[end - MINUTE])
         said |= self._max_volume(end)
         if increment is not None:
             said["volume_profile"] = self.profile(end, increment)
@@ -149,6 +156,12 @@ class Truth:
             }
             for name, values in columns.items()
         }
+
+
+def _delta(row: list[Any]) -> Decimal:
+    """What takers bought less what they sold: of all that was traded they sold what they did not buy."""
+    bought = Decimal(row[9])
+    return bought - (Decimal(row[5]) - bought)
 
 
 class _Profile:

@@ -127,6 +127,9 @@ class TimeframeView:
     minutes_lacking: int = 0  # in that bar
     bars_lacking: int = 0  # that were due after it and are not there
     trend_since: int | None = None  # ms, end of the bar with which the trend became what it is, where known
+    volume: float | None = None  # of that bar, base asset
+    delta: float | None = None  # what takers bought less what they sold in it, base asset
+    divergence: str | None = None  # "Buy" | "Sell": price and takers disagree over the last bars
 
     @property
     def partial(self) -> bool:
@@ -192,6 +195,8 @@ class SymbolView:
     high_24h: float | None = None  # of the closed minutes of the last 24 h
     low_24h: float | None = None
     relative_volume: float | None = None  # of the last 15 min, in medians of that time of day
+    cvd_day: float | None = None  # what takers bought less what they sold on the UTC day, base asset
+    day_volume: float | None = None  # traded on the UTC day, base asset
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import operator
 import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import NamedTuple
 
 _MINUTE_MS = 60_000
+_DAY_MS = 1_440 * _MINUTE_MS
 _DAY_SECONDS = 86_400
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400}
 _MOMENT = re.compile(
@@ -79,6 +81,47 @@ def _within(ms: int, value: object) -> int:
     if not 0 <= ms < _END_MS:
         raise ValueError(f"{value} lies outside the years 1970 to 2199")
     return ms
+
+
+class Anchor(NamedTuple):
+    """Where a sum over time begins at zero: once, or again every so often."""
+
+    at: int  # ms
+    every: int  # ms; 0: once
+
+    def before(self, moment: int) -> int:
+        """Finds the beginning that holds at a moment.
+
+        Args:
+            moment: ms.
+
+        Returns:
+            ms; the only beginning where it is once, also if it lies after the moment.
+        """
+        return moment - (moment - self.at) % self.every if self.every else self.at
+
+
+def parse_anchor(text: str) -> Anchor:
+    """Parses where a sum begins.
+
+    Args:
+        text: ``day`` for midnight UTC of each day, ``08:00`` for that time of each day, UTC, as a session
+            begins, or a moment as :func:`parse_time` takes it.
+
+    Returns:
+        The anchor, on a whole minute.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if text == "day":
+        return Anchor(0, _DAY_MS)
+    if found := re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", text):
+        return Anchor((int(found[1]) * 60 + int(found[2])) * _MINUTE_MS, _DAY_MS)
+    try:
+        return Anchor(ceil_to_minute(parse_time(int(text) if text.isascii() and text.isdigit() else text)), 0)
+    except ValueError as error:
+        raise ValueError(f'an anchor is "day", a time of day such as 08:00, or a moment: {error}') from None
 
 
 def time_zone(name: str) -> tzinfo | None:

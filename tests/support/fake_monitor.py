@@ -121,6 +121,7 @@ class FakeMonitor:
             ),
             high_24h=float(day["high"].max()), low_24h=float(day["low"].min()),
             relative_volume=0.3 + hash_of(name + "volume") % 500 / 100,
+            cvd_day=float(hash_of(name + "cvd") % 4_000 - 2_000), day_volume=20_000.0,
         )  # fmt: skip
 
     def change(self, symbol: str, **fields: object) -> None:
@@ -466,8 +467,10 @@ def timeframes_of(symbol: str, price: float) -> tuple[TimeframeView, ...]:
         newest = int(rows["open_time"][-1])
         values = (float(fast[-1]), float(slow[-1]))
         held = 1 + hash_of(f"{symbol}{timeframe}") % 30  # bars
+        delta = float(hash_of(f"{symbol}{timeframe}delta") % 1_200 - 600)
         views.append(TimeframeView(timeframe, newest, float(closes[-1]), trend, values, False,
-                                   trend_since=newest - (held - 1) * timeframe * 1000))  # fmt: skip
+                                   trend_since=newest - (held - 1) * timeframe * 1000,
+                                   volume=1_000.0, delta=delta))  # fmt: skip
     return tuple(views)
 
 

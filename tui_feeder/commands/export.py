@@ -71,6 +71,14 @@ def export(
         Optional[ProfileKind],  # noqa: UP045
         typer.Option("--profile", help="Instead of candles, volume profiles of the range."),
     ] = None,
+    cvd: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--cvd",
+            help="Add delta, and CVD since then: day, 08:00 (each day, UTC) or a moment.",
+            metavar="ANCHOR",
+        ),
+    ] = None,
     config: ConfigOption = None,
     storage: StorageOption = None,
 ) -> None:
@@ -79,6 +87,9 @@ def export(
     The stored candles of one symbol that lie wholly inside --from .. --to. Times are ms since the epoch (in
     Parquet timestamps, UTC), numbers in their shortest exact form; of COIN-M futures the number of contracts
     follows as the last column. Works while an engine runs.
+
+    With --cvd two columns follow, in the base asset: delta, what takers bought less what they sold in the
+    bar, and cvd, the sum of the deltas of the minutes since the anchor.
 
     With --states each row is a span of minutes (start, end exclusive, minutes) and its state: present,
     missing, unavailable (no source has it yet), damaged, none_at_exchange (there is no candle, for good).
@@ -96,6 +107,8 @@ def export(
 
       feeder-tui export --symbol BTCUSDT --profile vwap --from 2026-02-02 --timeframe 1h
 
+      feeder-tui export --symbol BTCUSDT --timeframe 15m --cvd day > flow.csv
+
     Exit codes: 0 written, 1 there is no store, or the file cannot be written, 2 the symbol is not stored, or
     the file exists already, 4 written without damaged days, which are listed on stderr.
     """
@@ -106,7 +119,7 @@ def export(
 
         file = expand_user(output) if output is not None else None
         request = export_run.ExportRequest(
-            symbol, timeframe, low, high, form.value, file, include_partial, force, states
+            symbol, timeframe, low, high, form.value, file, include_partial, force, states, cvd
         )
         if profile is not None:
             from tui_feeder.commands import export_profiles

@@ -13,23 +13,25 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 import orjson
 import typer
+from numpy.typing import NDArray
 
 from tui_feeder.atomic_write import atomic_write, is_regular_file
 from tui_feeder.commands.damaged_days import report_damaged_days
 from tui_feeder.commands.failures import describe_os_error
 from tui_feeder.commands.formatting import plural
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.analytics.delta import CumulativeDelta, deltas_of
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS
 from tui_feeder.errors import ExitCode, HostError, UsageError
 from tui_feeder.research import CANDLE, Candles, CandleStore, DamagedDayWarning, open_store
 from tui_feeder.symbol_name import is_pattern
-from tui_feeder.time_format import parse_timeframe
+from tui_feeder.time_format import Anchor, parse_anchor, parse_timeframe
 
 Columns: TypeAlias = "np.dtype[Any]"
 
 #: What ``--states`` writes: a span of minutes of one state, its times in ms, the end exclusive.
 SPAN = np.dtype([("start", "<i8"), ("end", "<i8"), ("minutes", "<i8"), ("state", "O")])
 #: A candle of a symbol whose trades are counted in contracts.
-CONTRACTS = np.dtype([*((name, CANDLE[name]) for name in CANDLE.names or ()), ("contracts", "<i8")])
+CONTRACTS = np.dtype([*((str(name), CANDLE[name]) for name in CANDLE.names or ()), ("contracts", "<i8")])
 #: Columns that are instants, ms.
 _INSTANTS = ("open_time", "close_time", "start", "end", "time", "day")
 
@@ -49,6 +51,7 @@ class ExportRequest:
     include_partial: bool
     force: bool = False  # replace a file that is there
     states: bool = False  # spans of minutes and their states instead of candles
+    cvd: str | None = None  # add the deltas, and their sum since this anchor
 
 
 class ExportError(HostError):
@@ -74,8 +77,9 @@ def run(storage: Path, request: ExportRequest) -> int:
         seconds = parse_timeframe(request.timeframe)
     except ValueError as error:
         raise UsageError(f"--timeframe: {error}") from None
-    if request.states and (seconds != 60 or request.include_partial):
-        raise UsageError("--states is of minutes: leave out --timeframe and --include-partial")
+    if request.states and (seconds != 60 or request.include_partial or request.cvd is not None):
+        raise UsageError("--states is of minutes: leave out --timeframe, --include-partial and --cvd")
+    anchor = None if request.cvd is None else _anchor(request, seconds)
     check_request(request)
     write = _WRITERS[request.form]
     with open_store(storage) as store:
@@ -86,11 +90,14 @@ def run(storage: Path, request: ExportRequest) -> int:
                 chunks, columns = iter([spans] if len(spans) else []), SPAN
             else:
                 chunks = store.chunks(
-                    request.symbol, seconds, request.start, request.end,
+                    request.symbol, seconds, _start(request, anchor), request.end,
                     include_partial=request.include_partial,
                 )  # fmt: skip
                 if (size := store.contract_size(request.symbol)) is not None:
                     chunks, columns = _with_contracts(chunks, size), CONTRACTS
+                if anchor is not None:
+                    columns = np.dtype([*_fields(columns), ("delta", "<f8"), ("cvd", "<f8")])
+                    chunks = _with_delta(chunks, columns, anchor, store, request.symbol)
         except KeyError as error:
             raise UsageError(error.args[0]) from None
         with warnings.catch_warnings():
@@ -190,6 +197,58 @@ def _with_contracts(chunks: Iterator[Candles], size: float) -> Iterator[Candles]
         for name in CANDLE.names or ():
             rows[name] = chunk[name]
         rows["contracts"] = np.rint(chunk["quote_volume"] / size)
+        yield rows
+
+
+def _anchor(request: ExportRequest, seconds: int) -> Anchor:
+    """Where the cumulative delta begins.
+
+    Raises:
+        UsageError: it is no anchor, inside a bar, or after the first bar.
+    """
+    assert request.cvd is not None
+    try:
+        anchor = parse_anchor(request.cvd)
+    except ValueError as error:
+        raise UsageError(f"--cvd: {error}") from None
+    if anchor.at % (seconds * SECOND_MS):
+        raise UsageError(f"--cvd {request.cvd} is inside a bar of {request.timeframe}: take shorter bars")
+    if request.start is not None and anchor.before(request.start) > request.start:
+        raise UsageError(f"--cvd {request.cvd} is after --from: leave out --from, or let it begin there")
+    return anchor
+
+
+def _start(request: ExportRequest, anchor: Anchor | None) -> int | None:
+    """The first moment of the candles; an anchor that is once is the first where none is asked for."""
+    if request.start is not None or anchor is None or anchor.every:
+        return request.start
+    return anchor.at
+
+
+def _fields(columns: Columns) -> list[tuple[str, Columns]]:
+    return [(name, columns[name]) for name in columns.names or ()]
+
+
+def _with_delta(
+    chunks: Iterator[Candles], columns: Columns, anchor: Anchor, store: CandleStore, symbol: str
+) -> Iterator[Candles]:
+    """Candles with their deltas and the CVD at their ends, counted of all minutes since the anchor."""
+    counted, read = CumulativeDelta(anchor), None
+    for chunk in chunks:
+        first, end = int(chunk["open_time"][0]), int(chunk["close_time"][-1]) + 1
+        ends: list[NDArray[np.int64]] = []
+        values: list[NDArray[np.float64]] = []
+        for minutes in store.chunks(symbol, "1m", anchor.before(first) if read is None else read, end):
+            cvd = counted.add(minutes)
+            ends.append(minutes["close_time"])
+            values.append(cvd)
+        read = end
+        rows = np.empty(len(chunk), dtype=columns)
+        for name in chunk.dtype.names or ():
+            rows[name] = chunk[name]
+        rows["delta"] = deltas_of(chunk["volume"], chunk["taker_buy_volume"])
+        at = np.searchsorted(np.concatenate(ends), chunk["close_time"], side="right") - 1
+        rows["cvd"] = np.concatenate(values)[at]
         yield rows
 
 

@@ -266,6 +266,8 @@ def rule_findings(config: Config, name: str, rule: AlertRule) -> Iterator[Findin
                 yield wrong(key, f"means nothing to {level}", "leave it out")
             if rule.level is not None and not config.volume_profile.enabled:
                 yield wrong("level", "needs volume_profile.enabled")
+    if kind in ("delta_above", "delta_below") and rule.delta is not None and rule.delta_percent is not None:
+        yield wrong("delta", "and delta_percent are both given", "keep one of the two")
     if kind == "volume_above" or (kind == "price_cross" and rule.level != "ema"):
         return
     if rule.timeframe is None:
@@ -273,6 +275,8 @@ def rule_findings(config: Config, name: str, rule: AlertRule) -> Iterator[Findin
     elif rule.timeframe not in analysis.timeframes:
         message = f"{rule.timeframe} is not one of technical_analysis.timeframes"
         yield wrong("timeframe", message, timeframes)
+    if kind in ("delta_above", "delta_below", "cvd_divergence"):
+        return
     wanted = 2 if kind == "ema_cross" else 1
     periods = analysis.ema_periods if rule.periods is None else rule.periods
     if rule.periods is not None and len(rule.periods) != wanted:

@@ -486,6 +486,7 @@ class Engine:
         tracked.day.add(candle)
         if (pipeline := self.ingest.queue(symbol).pipeline) is not None:
             tracked.states, tracked.relative_volume = pipeline.timeframe_states(), pipeline.relative_volume
+            tracked.day_delta = pipeline.day_delta
             if candle.open_time % _HOUR_MS == 0:  # a new day's typical range, or more of a first day
                 self.queue_opener.check_profile_fit(tracked, pipeline)
         tracked.messages += 1

@@ -198,7 +198,10 @@ def timeframe_views(
             lacking = late
             warming = warming or any(weight_of(late, span) > SEED_WEIGHT for span in spans)
         values = (s.timeframe, s.bar_time, s.close, s.trend, s.values, warming, s.minutes_lacking, lacking)
-        views.append(TimeframeView(*values, trend_since=s.trend_since))
+        views.append(
+            TimeframeView(*values, trend_since=s.trend_since, volume=s.volume, delta=s.delta,
+                          divergence=s.divergence)
+        )  # fmt: skip
     return tuple(views)
 
 
@@ -252,6 +255,8 @@ def _symbol(engine: Engine, tracked: TrackedSymbol, now: int) -> SymbolView:
         high_24h=tracked.day.high,
         low_24h=tracked.day.low,
         relative_volume=tracked.relative_volume,
+        cvd_day=None if tracked.day_delta is None else tracked.day_delta[0],
+        day_volume=None if tracked.day_delta is None else tracked.day_delta[1],
     )
 
 

@@ -149,6 +149,8 @@ class SymbolReplay:
             high_24h=self._day.high,
             low_24h=self._day.low,
             relative_volume=self._pipeline.relative_volume,
+            cvd_day=None if (day := self._pipeline.day_delta) is None else day[0],
+            day_volume=None if day is None else day[1],
         )
 
     def _health(self, moment: int) -> tuple[SymbolState, str]:

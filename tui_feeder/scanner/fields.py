@@ -158,6 +158,17 @@ def _fields(timeframes: Sequence[int], indicators: Sequence[IndicatorView]) -> I
             yield Field(f"{measure.name}.{label}", f"{measure.title}, {label}",
                         percent if measure.percent else number, _indicator(measure, timeframe),
                         measure.unit)  # fmt: skip
+    for timeframe in timeframes:
+        label = timeframe_label(timeframe)
+        yield Field(f"delta.{label}", f"Delta, {label}: takers bought less sold", percent, _delta(timeframe),
+                    "% of the bar's volume", aliases=("flow",))  # fmt: skip
+    yield Field("cvd", "Cumulative volume delta of the day (CVD)", percent,
+                lambda s: measures.delta_percent(s.view.cvd_day, s.view.day_volume),
+                "% of the day's volume", aliases=("delta", "flow"))  # fmt: skip
+    for timeframe in timeframes:
+        label = timeframe_label(timeframe)
+        yield Field(f"div.{label}", f"Divergence of price and CVD, {label}", Kind.WORD,
+                    _divergence(timeframe), words=("buy", "sell", "none"), aliases=("cvd",))  # fmt: skip
     for level in measures.LEVELS:
         name = _LEVEL_TITLES.get(level, level.upper())
         yield Field(f"near({level})", f"Distance to the {name}, either side", percent, _near(level), "%",
@@ -207,6 +218,24 @@ def _trend(timeframe: int) -> Callable[[Subject], FieldValue]:
     def value(subject: Subject) -> FieldValue:
         state = measures.timeframe_of(subject.view, timeframe)
         return None if state is None or state.trend is None else state.trend.lower()
+
+    return value
+
+
+def _delta(timeframe: int) -> Callable[[Subject], FieldValue]:
+    def value(subject: Subject) -> FieldValue:
+        state = measures.timeframe_of(subject.view, timeframe)
+        return None if state is None else measures.delta_percent(state.delta, state.volume)
+
+    return value
+
+
+def _divergence(timeframe: int) -> Callable[[Subject], FieldValue]:
+    def value(subject: Subject) -> FieldValue:
+        state = measures.timeframe_of(subject.view, timeframe)
+        if state is None or state.bar_time is None:
+            return None
+        return (state.divergence or "none").lower()
 
     return value
 

@@ -54,6 +54,21 @@ def alignment(view: SymbolView) -> Alignment | None:
     )
 
 
+def delta_percent(delta: float | None, volume: float | None) -> float | None:
+    """Puts a delta into proportion, so that symbols can be compared.
+
+    Args:
+        delta: what takers bought less what they sold, base asset.
+        volume: of the same minutes, base asset.
+
+    Returns:
+        Percent of the volume: +100 where takers only bought; None where one is unknown or nothing was traded.
+    """
+    if delta is None or volume is None or not volume > 0:
+        return None
+    return delta / volume * 100.0
+
+
 def distance_percent(price: float | None, level: float | None) -> float | None:
     """Measures how far a price lies from a level.
 

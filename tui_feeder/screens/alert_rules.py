@@ -9,7 +9,7 @@ from functools import partial
 from itertools import combinations
 
 from tui_feeder.monitor import RulePlace, RuleValue, RuleView, Snapshot, SymbolView, timeframe_label
-from tui_feeder.scanner.measures import level_price, timeframe_of
+from tui_feeder.scanner.measures import delta_percent, level_price, timeframe_of
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.form import Form, FormField
@@ -24,6 +24,9 @@ _KINDS = (
     ("volume_above", "volume above"),
     ("naked_poc_touch", "naked POC touched"),
     ("anchored_vwap_touch", "anchored VWAP touched"),
+    ("delta_above", "delta above"),
+    ("delta_below", "delta below"),
+    ("cvd_divergence", "CVD diverges"),
     ("gap_open", "minutes missing"),
     ("stream_stale", "no frames"),
 )
@@ -33,6 +36,8 @@ _FEEDER_KINDS = (
     ("disk_full", "disk full"),
     ("cluster_degraded", "no cluster group"),
 )
+#: Kinds that look at bars and at no EMA.
+_ON_BARS = ("trend_flip", "delta_above", "delta_below", "cvd_divergence")
 _LEVELS = (("price", "a price"), ("poc", "POC"), ("vah", "VAH"), ("val", "VAL"), ("ema", "an EMA"))
 _QUANTILES = tuple((name, name) for name in ("q90", "q75", "q50", "q25"))
 _MEASURES = (
@@ -47,6 +52,8 @@ _NUMBERS = {
     "hysteresis": "hysteresis_percent",
     "cooldown": "cooldown_seconds",
     "factor": "factor",
+    "percent": "delta_percent",
+    "delta": "delta",
     "seconds": "seconds",
 }
 _TEXTS = ("kind", "level", "quantile", "measure", "anchor")
@@ -113,6 +120,13 @@ def rule_text(rule: RuleView) -> str:
         case "volume_above":
             measure = str(keys.get("measure", "volume")).replace("_", " ")
             return f"{measure} above {keys.get('factor', 1)} x {keys.get('quantile', 'q90')}"
+        case "delta_above" | "delta_below":
+            side = rule.kind.removeprefix("delta_")
+            if isinstance(delta := keys.get("delta"), int | float):
+                return f"delta{on} {side} {_plain(delta)}"
+            return f"delta{on} {side} {keys.get('delta_percent', 50 if side == 'above' else -50)} %"
+        case "cvd_divergence":
+            return f"CVD diverges{on}"
     words = dict(_KINDS + _FEEDER_KINDS).get(rule.kind, rule.kind)
     seconds = keys.get("seconds")
     return f"{words} for {seconds:g} s" if isinstance(seconds, int | float) else words
@@ -219,8 +233,14 @@ def _fields(
         fields.append(FormField("level", "level", _LEVELS, beside=_level_text(view, level)))
         if level == "price":
             fields.append(FormField("price", "price", most=24, beside=_distance_text(view, values)))
-    if kind in ("trend_flip", "ema_cross") or (kind == "price_cross" and level == "ema"):
+    if kind in (*_ON_BARS, "ema_cross") or (kind == "price_cross" and level == "ema"):
         fields += _bar_fields(values, snapshot, view, kind)
+    if kind in ("delta_above", "delta_below"):
+        usual = "50" if kind == "delta_above" else "-50"
+        fields += [
+            FormField("percent", "delta", most=12, beside=f"% of the bar's volume; empty: {usual}"),
+            FormField("delta", "or", most=16, beside="in the base asset"),
+        ]
     if kind == "volume_above":
         rvol = "" if view is None or view.relative_volume is None else cells.ratio_text(view.relative_volume)
         fields += [
@@ -263,11 +283,15 @@ def _bar_fields(
     now = ""
     if state is not None and kind == "trend_flip":
         now = f"now {state.trend or 'unknown'}"
+    elif state is not None and kind.startswith("delta_"):
+        now = f"now {cells.percent_text(delta_percent(state.delta, state.volume)).strip()} %"
+    elif state is not None and kind == "cvd_divergence":
+        now = f"now {state.divergence or 'none'}"
     elif state is not None and view is not None:
         emas = [(i.label, value) for i, value in snapshot.values_of(state) if i.kind == "ema"]
         now = "  ".join(f"{label} {cells.price_text(value, view.price_decimals)}" for label, value in emas)
     fields = [FormField("timeframe", "bars", frames, beside=now)]
-    if kind != "trend_flip":
+    if kind not in _ON_BARS:
         groups = combinations(snapshot.ema_periods, 2 if kind == "ema_cross" else 1)
         periods = tuple(
             (" ".join(map(str, group)), "EMA " + " and ".join(map(str, group))) for group in groups
@@ -394,10 +418,11 @@ def _rule_of(values: Mapping[str, str], snapshot: Snapshot, symbol: str, before:
 def _automatic_name(values: Mapping[str, str], rules: Sequence[RuleView], symbol: str) -> str:
     """A name made of what is watched, that no rule has yet."""
     kind, level = values.get("kind", "price_cross"), values.get("level", "price")
-    words = {"price_cross": level, "trend_flip": "trend", "volume_above": "volume", "gap_open": "gap"}
+    words = {"price_cross": level, "trend_flip": "trend", "volume_above": "volume", "gap_open": "gap",
+             "cvd_divergence": "divergence"}  # fmt: skip
     words |= {"naked_poc_touch": "naked-poc", "anchored_vwap_touch": "vwap"}
     parts = [symbol, words.get(kind, kind)]
-    if kind in ("trend_flip", "ema_cross") or (kind == "price_cross" and level == "ema"):
+    if kind in (*_ON_BARS, "ema_cross") or (kind == "price_cross" and level == "ema"):
         parts.append(timeframe_label(_whole(values.get("timeframe", "60")) or 60))
     name = "-".join(part for part in (_NAME.sub("-", part).strip("-") for part in parts) if part)[:60]
     taken = {rule.name for rule in rules}

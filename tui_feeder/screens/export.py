@@ -125,11 +125,12 @@ def symbols_table(views: Sequence[SymbolView], indicators: Sequence[IndicatorVie
     columns = [
         "symbol", "state", "price", "change_1m", "change_24h", "volume_24h", "relative_volume", "high_24h",
         "low_24h", "alignment", "alignment_since", "poc", "vwap", "vah", "val", "missing_minutes",
-        "last_closed", "last_frame",
+        "last_closed", "last_frame", "cvd_day", "day_volume",
     ]  # fmt: skip
     for frame in frames:
         label = timeframe_label(frame)
         columns += [f"trend_{label}", *(f"{indicator.name}_{label}" for indicator in indicators)]
+        columns.append(f"delta_{label}")
     rows: list[tuple[Value, ...]] = []
     for view in views:
         states = {state.timeframe: state for state in view.timeframes}
@@ -138,12 +139,14 @@ def symbols_table(views: Sequence[SymbolView], indicators: Sequence[IndicatorVie
             view.symbol, view.state.value, view.price, view.change_1m, view.change_24h, view.volume_24h,
             view.relative_volume, view.high_24h, view.low_24h, aligned.score if aligned else None,
             time_text(aligned.since if aligned else None), view.poc, view.vwap, view.vah, view.val,
-            view.missing_minutes, time_text(view.last_closed), time_text(view.last_frame),
+            view.missing_minutes, time_text(view.last_closed), time_text(view.last_frame), view.cvd_day,
+            view.day_volume,
         ]  # fmt: skip
         for frame in frames:
             state = states.get(frame)
             row.append(state.trend if state else None)
             row += state.values if state else [None] * len(indicators)
+            row.append(state.delta if state else None)
         rows.append(tuple(row))
     return Table("overview", tuple(columns), rows)
 

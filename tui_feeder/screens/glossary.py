@@ -37,6 +37,8 @@ _COLUMNS: tuple[Entry, ...] = (
     ("LAST 24h", "closes of the last 48 half hours"),
     ("VOL", "traded in 24 h, in the quote asset; k M B T: 10^3 10^6 10^9 10^12"),
     ("RVOL", "relative volume: the last 15 min in times of the median at that time of day, 14 days"),
+    ("DLT 1h", "delta: what takers bought less what they sold in the last bar, in % of its volume"),
+    ("CVD%", "cumulative volume delta: the same of the UTC day, in % of its volume"),
     ("RNG%", "from the low to the high of 24 h, in % of the low"),
     ("ALGN", "alignment: timeframes with trend Buy less those with Sell; ? some are not known"),
     ("HELD", "since when no trend has changed: minutes, hours, days"),

@@ -17,6 +17,7 @@ from tui_feeder.monitor import (
 )
 from tui_feeder.scanner.measures import (
     alignment,
+    delta_percent,
     indicator_measures,
     level_price,
     range_percent,
@@ -153,6 +154,9 @@ def _scanned(view: SymbolView, zone: tzinfo | None) -> list[list[Part]]:
     if view.relative_volume is not None:
         rows.append(_line("rvol", cells.ratio_text(view.relative_volume),
                           "last 15 min, in times of the median at that time of day, 14 days"))  # fmt: skip
+    if (share := delta_percent(view.cvd_day, view.day_volume)) is not None:
+        rows.append(_line("CVD day", cells.percent_text(share) + "%",
+                          "takers bought less sold on the UTC day, of its volume"))  # fmt: skip
     if (reach := range_percent(view)) is not None:
         low, high = (cells.price_text(level_price(view, end), view.price_decimals) for end in ("low", "high"))
         rows.append(_line("range 24h", f"{reach:.2f}%", f"{low} to {high}, the price now included"))

@@ -115,7 +115,7 @@ class OverviewScreen(FilteredSymbolsScreen, ScreenWithChart, inherit_bindings=Fa
         needs = ColumnNeeds(
             snapshot.timeframes, snapshot.indicators, self.timeframe,
             longest_name(names),
-            tuple(key.field for key in self.grid.sort), prices=charts_go_below(size, count),
+            tuple(key.field for key in self.grid.sort), more=charts_go_below(size, count),
             basis=any(spot_of(name) in names for name in names),
         )  # fmt: skip
         where = places(size, count, full_width(needs), two=self.second is not None)

@@ -16,7 +16,7 @@ from tui_feeder.monitor import (
     TimeframeView,
     timeframe_label,
 )
-from tui_feeder.scanner.measures import alignment, level_price, range_percent
+from tui_feeder.scanner.measures import alignment, delta_percent, level_price, range_percent
 from tui_feeder.screens.alert_rules import rule_text
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
@@ -220,6 +220,10 @@ def _volumes(view: SymbolView, numbers: SymbolNumbers | None, zone: tzinfo | Non
     if view.relative_volume is not None:
         text = "the last 15 min in times of the median at that time of day, of up to 14 days"
         lines.append(row("RVOL", (cells.ratio_text(view.relative_volume), Role.STRONG), f"  {text}"))
+    if view.cvd_day is not None and (share := delta_percent(view.cvd_day, view.day_volume)) is not None:
+        sign = "-" if view.cvd_day < 0 else "+"
+        value = f"{sign}{cells.count_text(abs(view.cvd_day))} ({cells.percent_text(share)}%)"
+        lines.append(row("CVD", (value, Role.STRONG), "  base asset: takers bought less sold on the UTC day"))
     if numbers is not None and numbers.quantiles:
         lines.append(row("", (f"{'q25':>10}{'q50':>10}{'q75':>10}{'q90':>10}  of a minute", Role.MUTED)))
         for name, quartet in numbers.quantiles.items():

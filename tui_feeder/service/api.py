@@ -9,17 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tui_feeder.engine.analytics.aggregate import aggregate
-from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, timeframe_label
+from tui_feeder.engine.core.candle import MINUTE_MS, timeframe_label
 from tui_feeder.errors import InputError
 from tui_feeder.monitor import SymbolHolder, SymbolView
 from tui_feeder.service.engine_probe import EngineProbe
-from tui_feeder.time_format import ceil_to_minute, parse_time, parse_timeframe
+from tui_feeder.service.stored_bars import AnchorError, BarsRequest, stored_bars
+from tui_feeder.time_format import ceil_to_minute, parse_anchor, parse_time, parse_timeframe
 
 MOST = 1_500  # rows in an answer
 _USUAL = 500
-#: Minutes read for one answer, at most.
-_MOST_MINUTES = 31 * 1440
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _LONGEST_VALUE = 100
 
@@ -293,7 +291,8 @@ class Api:
     async def candles(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """Gives stored bars from ``start`` on; without a start the last ones before ``end``.
 
-        A bar that lacks minutes is left out. ``next_start`` is where the next page begins, None at the end.
+        Each has its delta, and with an ``anchor`` the cumulative delta since then. A bar that lacks minutes
+        is left out. ``next_start`` is where the next page begins, None at the end.
 
         Args:
             pairs: parameters of the request.
@@ -304,7 +303,7 @@ class Api:
         Raises:
             RequestError: a parameter is wrong.
         """
-        query = Query(pairs, ("symbol", "timeframe", "start", "end", "limit"))
+        query = Query(pairs, ("symbol", "timeframe", "start", "end", "limit", "anchor"))
         symbol = query.symbol(await self._tracked_views(), self._probe.elsewhere)
         try:
             seconds = parse_timeframe(query.text("timeframe") or "1m")
@@ -313,8 +312,18 @@ class Api:
         limit = query.number("limit", _USUAL, 1, MOST)
         start, end = query.moment("start"), query.moment("end")
         check_order(start, end)
+        anchor = None
+        try:
+            if (text := query.text("anchor")) is not None:
+                anchor = parse_anchor(text)
+        except ValueError as error:
+            raise RequestError(400, str(error)) from None
+        request = BarsRequest(symbol, seconds, start, end, limit, anchor)
         async with self._reading:
-            bars, following = await asyncio.to_thread(self._bars, symbol, seconds, start, end, limit)
+            try:
+                bars, following = await asyncio.to_thread(stored_bars, self._probe, request)
+            except AnchorError as error:
+                raise RequestError(400, str(error)) from None
         return {"symbol": symbol, "timeframe": seconds, "candles": bars, "next_start": following}
 
     async def states(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -339,35 +348,6 @@ class Api:
             found = await asyncio.to_thread(self._probe.states, symbol, start, end)
         rows, about = page(found, query)
         return {"symbol": symbol, "states": [span._asdict() for span in rows], **about}
-
-    def _bars(
-        self, symbol: str, seconds: int, start: int | None, end: int | None, limit: int
-    ) -> tuple[list[dict[str, Any]], int | None]:
-        frame = seconds * SECOND_MS
-        limit = min(limit, max(1, _MOST_MINUTES * MINUTE_MS // frame))
-        stored = self._probe.range_of(symbol)
-        if stored is None:
-            return [], None
-        newest = stored[1] // frame * frame
-        until = newest if end is None else min(end // frame * frame, newest)
-        if start is None:
-            low = max(until - limit * frame, stored[0] // frame * frame)
-        else:
-            low = max(-(-start // frame) * frame, stored[0] // frame * frame)
-        high = min(until, low + limit * frame)
-        if high <= low:
-            return [], None
-        rows = self._probe.stored(symbol, low, high)
-        made = aggregate(
-            rows, seconds, listed=self._probe.listed(symbol), omitted=self._probe.omitted(symbol)
-        )
-        whole = made.rows[~made.partial]
-        names = whole.dtype.names or ()
-        columns = [whole[name].tolist() for name in names]
-        bars = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-        for bar in bars:
-            bar["close_time"] = bar["open_time"] + frame - 1
-        return bars, high if high < until else None
 
 
 def _symbol(view: SymbolView) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class ColumnNeeds:
     names: int = 12  # cells of the longest symbol
     sorted_by: tuple[str, ...] = ()  # names of fields; their columns are always shown
     basis: bool = False  # a pair is followed as a future and in spot
-    prices: bool = True  # the levels as prices too, where there is room
+    more: bool = True  # deltas and the levels as prices too, where there is room
 
 
 def longest_name(names: Collection[str]) -> int:
@@ -232,6 +232,23 @@ def _relative_volume(subject: Subject, context: CellContext) -> tuple[str, Role]
     return cells.ratio_text(value), Role.STRONG if value >= 2 else Role.TEXT if value >= 1 else Role.MUTED
 
 
+def _delta(width: int) -> CellOf:
+    """The delta of the chart's timeframe; marked where its last bar is not whole."""
+
+    def cell(subject: Subject, context: CellContext) -> tuple[str, Role]:
+        state = measures.timeframe_of(subject.view, context.timeframe)
+        value = None if state is None else measures.delta_percent(state.delta, state.volume)
+        mark = "*" if state is not None and state.partial else " "
+        return cells.percent_text(value, width - 2) + mark, _signed(value)
+
+    return cell
+
+
+def _cvd(subject: Subject, context: CellContext) -> tuple[str, Role]:
+    value = measures.delta_percent(subject.view.cvd_day, subject.view.day_volume)
+    return cells.percent_text(value, 6), _signed(value)
+
+
 def _spark(width: int) -> CellOf:
     def cell(subject: Subject, context: CellContext) -> tuple[str, Role]:
         return spark(subject.view.day_closes, width - 1, context.glyphs.spark), Role.VALUE_AREA
@@ -267,7 +284,8 @@ _SHOWN_BY = {f"near({level})": f"from({level})" for level in measures.LEVELS}
 #: Keys in the order of their worth, the one to be left out last first; of the trends the longest timeframe's.
 WORTH = (
     "price", "24h", "basis", "align", "1m", "vol", "age", "trend", "va", "from(poc)", "relvol", "range",
-    "spark", "indicator", "held", "from(vwap)", "gaps", "from(vah)", "from(val)", "poc", "vwap", "vah", "val",
+    "spark", "indicator", "held", "from(vwap)", "gaps", "from(vah)", "from(val)", "delta", "cvd", "poc",
+    "vwap", "vah", "val",
 )  # fmt: skip
 
 #: Headings of columns that are there only while the rows are sorted by them.
@@ -308,7 +326,7 @@ def columns_for(width: int, needs: ColumnNeeds) -> tuple[Column, ...]:
 
 
 def full_width(needs: ColumnNeeds) -> int:
-    """Measures a table that shows everything but the levels as prices.
+    """Measures a table that shows everything but deltas and the levels as prices.
 
     Args:
         needs: what the choice of columns depends on.
@@ -316,11 +334,13 @@ def full_width(needs: ColumnNeeds) -> int:
     Returns:
         Cells of all its columns.
     """
-    return sum(column.width for column in _table(replace(needs, prices=False, sorted_by=())))
+    return sum(column.width for column in _table(replace(needs, more=False, sorted_by=())))
 
 
 def _worth(key: str, timeframes: Sequence[int]) -> tuple[int, int]:
     frames = [f"trend.{timeframe_label(timeframe)}" for timeframe in reversed(timeframes)]
+    if key.startswith("delta."):
+        key = "delta"
     if key in frames:
         return WORTH.index("trend"), frames.index(key)
     name = key if key in WORTH else "indicator" if "." in key else key
@@ -357,6 +377,12 @@ def _table(needs: ColumnNeeds) -> list[Column]:
                f"{measure.name}.{label}", group=HISTORY, more=1, shows=("timeframes",))
         for measure in measures.indicator_measures(needs.indicators)
     ]  # fmt: skip
+    flow = [
+        Column(f"delta.{label}", f"DLT {label}"[:7], 8, _delta(8), f"delta.{label}", group=HISTORY, more=1,
+               shows=("timeframes",)),
+        Column("cvd", "CVD%", 7, _cvd, "cvd", group=HISTORY, more=1, shows=("cvd_day", "day_volume")),
+    ]  # fmt: skip
+    columns += [column for column in flow if needs.more or column.field in wanted]
     columns.append(
         Column("va", "VA", 3, _position, "va", group=HISTORY, more=1, shows=("price", "vah", "val"))
     )
@@ -375,7 +401,7 @@ def _table(needs: ColumnNeeds) -> list[Column]:
             level, level.upper(), 11, _price(11, of), level, group=HISTORY, shows=(level, "price_decimals")
         )
         for level, of in prices
-        if needs.prices or level in wanted
+        if needs.more or level in wanted
     ]
     columns += [
         Column("gaps", "GAPS", 6, _missing, "gaps", more=1, shows=("missing_minutes",)),

@@ -38,7 +38,7 @@ def laid_out(
 ) -> tuple[Places, set[str]]:
     """The places and the columns of a terminal."""
     below = charts_go_below(size, symbols)
-    needs = ColumnNeeds(TIMEFRAMES, INDICATORS, 3_600, 12, sorted_by, basis=basis, prices=below)
+    needs = ColumnNeeds(TIMEFRAMES, INDICATORS, 3_600, 12, sorted_by, basis=basis, more=below)
     where = places(size, symbols, full_width(needs), two)
     return where, {column.key for column in columns_for(where.grid.width, needs)}
 

@@ -110,7 +110,7 @@ def test_what_80_columns_show() -> None:
     assert [column.key for column in columns_for(45, NEEDS)] == [
         "mark", "symbol", "price", "1m", "24h", "align",
     ]  # fmt: skip
-    everything = {column.key for column in columns_for(full_width(NEEDS), replace(NEEDS, prices=False))}
+    everything = {column.key for column in columns_for(full_width(NEEDS), replace(NEEDS, more=False))}
     assert everything >= {"relvol", "range", "held", "from(vah)", "from(val)", "from(vwap)", "gaps", "spark"}
     assert longest_name(["BTCUSDT", "币安人生USDT"]) == 12
     assert longest_name([]) == 8

@@ -20,6 +20,9 @@ AlertKind: TypeAlias = Literal[
     "volume_above",
     "naked_poc_touch",
     "anchored_vwap_touch",
+    "delta_above",
+    "delta_below",
+    "cvd_divergence",
     "gap_open",
     "stream_stale",
     "sink_lag",
@@ -28,7 +31,10 @@ AlertKind: TypeAlias = Literal[
 ]
 #: Those that look at the feeder, not at its numbers.
 HEALTH_KINDS = ("gap_open", "stream_stale", "sink_lag", "disk_full", "cluster_degraded")
-_ON_BARS = ("kind", ("trend_flip", "ema_cross", "price_cross"))
+_ON_DELTA = ("kind", ("delta_above", "delta_below"))
+_ON_BARS = (
+    "kind", ("trend_flip", "ema_cross", "price_cross", "delta_above", "delta_below", "cvd_divergence"),
+)  # fmt: skip
 _ON_LEVELS = ("kind", ("ema_cross", "price_cross", "volume_above", "anchored_vwap_touch"))
 _ON_VOLUME = ("kind", ("volume_above",))
 
@@ -73,6 +79,21 @@ class AlertRule(Struct, frozen=True):
     ] = None
     factor: Annotated[
         float | None, Key("multiple of the quantile; unset: 1.0", 1e-6, 1e6, needs=_ON_VOLUME)
+    ] = None
+    delta: Annotated[
+        float | None,
+        Key(
+            "the delta of a bar to exceed, base asset; for delta_below negative", -1e15, 1e15, needs=_ON_DELTA
+        ),
+    ] = None
+    delta_percent: Annotated[
+        float | None,
+        Key(
+            "the same in percent of the bar's volume; unset: 50, of delta_below -50",
+            -100,
+            100,
+            needs=_ON_DELTA,
+        ),
     ] = None
     seconds: Annotated[
         Seconds | None,
@@ -127,6 +148,8 @@ mean-4h = { kind = "price_cross", level = "ema", timeframe = 14400, periods = [8
 naked-poc = { kind = "naked_poc_touch", symbols = ["BTCUSDT"], cooldown_seconds = 0 }
 since-january = { kind = "anchored_vwap_touch", symbols = ["BTCUSDT"], anchor = "2026-01-01" }
 big-volume = { kind = "volume_above", symbols = ["BTC*"], quantile = "q90", factor = 5.0 }
+takers-sell = { kind = "delta_below", timeframe = 300, delta_percent = -60 }
+divergence = { kind = "cvd_divergence", timeframe = 900 }
 long-gap = { kind = "gap_open", seconds = 300 }
 no-frames = { kind = "stream_stale", seconds = 300, cooldown_seconds = 3600 }
 sink-behind = { kind = "sink_lag", seconds = 120 }

@@ -138,6 +138,7 @@ class QueueOpener:
             if tracked.message is None or first < end:
                 tracked.message, tracked.states = pipeline.message(), pipeline.timeframe_states()
                 tracked.relative_volume = pipeline.relative_volume
+                tracked.day_delta = pipeline.day_delta
                 for candle in to_candles(recent[-2:]):
                     tracked.before_last, tracked.last = tracked.last.close if tracked.last else None, candle
             self.check_profile_fit(tracked, pipeline)

@@ -41,6 +41,7 @@ class TrackedSymbol:
     last_traded: int | None = None  # open time of the last committed minute in which there was trade
     states: tuple[TimeframeState, ...] = ()  # of the timeframes at the last committed minute
     relative_volume: float | None = None  # of the last 15 min, in medians of that time of day
+    day_delta: tuple[float, float] | None = None  # CVD and volume of the UTC day, base asset
     #: The states that a screen saw last, the time up to which bars were due, and how it saw them.
     shown: tuple[object, int, tuple[TimeframeView, ...]] = (None, 0, ())
     day: DayWindow = field(default_factory=DayWindow)

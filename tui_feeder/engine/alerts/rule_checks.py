@@ -22,7 +22,15 @@ from tui_feeder.engine.alerts.rules import (
     SavedState,
     alert_for,
 )
-from tui_feeder.engine.analytics.message import Message, indicator_name, span_name, trend_name
+from tui_feeder.engine.analytics.delta import DIVERGENCE_BARS
+from tui_feeder.engine.analytics.message import (
+    Message,
+    delta_name,
+    divergence_name,
+    indicator_name,
+    span_name,
+    trend_name,
+)
 from tui_feeder.engine.analytics.quantiles import PROBABILITIES
 from tui_feeder.engine.core.candle import Candle, timeframe_label
 
@@ -315,6 +323,35 @@ class AlertRules:
         band = level * rule.hysteresis
         return QUIET if candle.low > level + band or candle.high < level - band else UNSEEN
 
+    def _delta(self, rule: Rule, state: RuleState, candle: Candle, message: Message) -> Finding:
+        name = delta_name(rule.timeframe)
+        value, volume = message.deltas.get(name), message.volumes.get(name)
+        if _stale(rule, message) or value is None or volume is None:
+            return UNSEEN
+        if rule.delta is not None:
+            held, threshold, unit = value, rule.delta, ""
+        elif volume > 0:
+            held, threshold, unit = value / volume * 100, rule.delta_percent, " %"
+        else:
+            return QUIET
+        above = rule.kind == "delta_above"
+        if held > threshold if above else held < threshold:
+            words = f"delta {timeframe_label(rule.timeframe)} {_number(held)}{unit}"
+            side = f"{'above' if above else 'below'} {_number(threshold)}{unit}"
+            return Finding("high" if above else "low", f"{message.symbol}: {words}, {side}", held, threshold)
+        return QUIET
+
+    def _divergence(self, rule: Rule, state: RuleState, candle: Candle, message: Message) -> Finding:
+        if _stale(rule, message) or delta_name(rule.timeframe) not in message.deltas:
+            return UNSEEN
+        found = message.divergences.get(divergence_name(rule.timeframe))
+        if found is None:
+            return QUIET
+        words = "high, yet takers sold" if found == "Sell" else "low, yet takers bought"
+        label = timeframe_label(rule.timeframe)
+        text = f"{message.symbol}: CVD diverges on {label}: close at a {DIVERGENCE_BARS}-bar {words}"
+        return Finding(found, text)
+
 
 def _stale(rule: Rule, message: Message) -> bool:
     """The last bar of the rule's timeframe that was due is absent or lacks minutes."""
@@ -408,4 +445,7 @@ _CHECKS: Mapping[Kind, Callable[[AlertRules, Rule, RuleState, Candle, Message], 
     "volume_above": AlertRules._volume,
     "naked_poc_touch": AlertRules._naked_poc,
     "anchored_vwap_touch": AlertRules._anchored_vwap,
+    "delta_above": AlertRules._delta,
+    "delta_below": AlertRules._delta,
+    "cvd_divergence": AlertRules._divergence,
 }

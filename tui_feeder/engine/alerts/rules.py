@@ -23,6 +23,9 @@ Kind: TypeAlias = Literal[
     "volume_above",
     "naked_poc_touch",
     "anchored_vwap_touch",
+    "delta_above",
+    "delta_below",
+    "cvd_divergence",
     "gap_open",
     "stream_stale",
     "sink_lag",
@@ -30,7 +33,7 @@ Kind: TypeAlias = Literal[
     "cluster_degraded",
 ]
 #: What can be seen; "" stands for nothing, which is never reported.
-Condition: TypeAlias = Literal["Buy", "Sell", "above", "below", "high", "touched", "late", ""]
+Condition: TypeAlias = Literal["Buy", "Sell", "above", "below", "high", "low", "touched", "late", ""]
 #: Of a state: reported, reported_at, seen, day.
 SavedState: TypeAlias = tuple[Condition | None, int | None, Condition | None, int | None]
 #: Kinds whose levels rest on past days.
@@ -59,6 +62,8 @@ class Rule:
     quantile: str = "q90"
     measure: str = "volume"  # what is held against the quantile
     factor: float = 1.0  # times the quantile
+    delta: float | None = None  # base asset, of delta_above and delta_below
+    delta_percent: float = 50.0  # where no delta is stated: of the bar's volume
     seconds: float = 300.0  # of the kinds in TROUBLES
     hysteresis: float = 0.0  # fraction of the level that must be passed, too
     price: float | None = field(default=None, repr=False)  # of price_cross, in the place of a level

@@ -50,9 +50,17 @@ def _rule(config: Config, name: str, stated: AlertRule) -> Rule:
         quantile=stated.quantile or "q90",
         measure=stated.measure or "volume",
         factor=stated.factor or 1.0,
+        delta=stated.delta,
+        delta_percent=_delta_percent(stated),
         seconds=stated.seconds or _SECONDS.get(stated.kind, 0.0),
         hysteresis=percent / 100,
     )
+
+
+def _delta_percent(stated: AlertRule) -> float:
+    if stated.delta_percent is not None:
+        return stated.delta_percent
+    return -50.0 if stated.kind == "delta_below" else 50.0
 
 
 def _periods(stated: AlertRule, periods: tuple[int, ...]) -> tuple[int, ...]:

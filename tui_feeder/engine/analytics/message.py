@@ -4,8 +4,9 @@ The form is fixed by ``docs/message.schema.json``. The order of the fields never
 are left out, and numbers are written in the shortest form that reads back the same.
 
 Names: closes are ``close_1m close_5m close_15m close_60m close_4h``, and for other timeframes ``close_``
-and minutes (``30m``), hours (``2h``) or ``1d``; one hour alone is ``60m``, as consumers know it. Indicators
-and trends end in ``1min 5min 15min 30min``, ``1h 4h``, ``1d``; so do ``partial`` and ``warming``.
+and minutes (``30m``), hours (``2h``) or ``1d``; one hour alone is ``60m``, as consumers know it. Deltas end
+in the same way. Indicators, trends and divergences end in ``1min 5min 15min 30min``, ``1h 4h``, ``1d``; so
+do ``partial`` and ``warming``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from tui_feeder.engine.analytics.delta import Divergence
 from tui_feeder.engine.analytics.profile.day_profile import ProfileFigures
 from tui_feeder.engine.analytics.quantiles import Quartet
 from tui_feeder.engine.analytics.trend import Trend
@@ -42,6 +44,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     closes: dict[str, float]  # by field name, of the last completed bars
     indicators: dict[str, float]  # likewise
     trends: dict[str, Trend]
+    deltas: dict[str, float] = {}  # likewise: what takers bought less what they sold, base asset
+    volumes: dict[str, float] = {}  # of the bars of the deltas, by their names, base asset; not published
+    divergences: dict[str, Divergence] = {}  # likewise, where there is one
+    cvd_day: float | None = None  # cumulative volume delta of the UTC day, base asset
     peak: PeakVolume | None = None
     quantiles: dict[str, Quartet] | None = None  # by field
     profile: ProfileFigures | None = None
@@ -72,6 +78,30 @@ def close_name(timeframe: int) -> str:
         The field name.
     """
     return "close_60m" if timeframe == 3600 else f"close_{timeframe_label(timeframe)}"
+
+
+def delta_name(timeframe: int) -> str:
+    """Names the field of a timeframe's delta: ``delta_5m``, ``delta_60m``.
+
+    Args:
+        timeframe: seconds.
+
+    Returns:
+        The field name.
+    """
+    return close_name(timeframe).replace("close", "delta")
+
+
+def divergence_name(timeframe: int) -> str:
+    """Names the field of a divergence between price and CVD: ``cvd_divergence_15min``.
+
+    Args:
+        timeframe: seconds.
+
+    Returns:
+        The field name.
+    """
+    return f"cvd_divergence_{span_name(timeframe)}"
 
 
 def indicator_name(kind: str, period: int, timeframe: int) -> str:
@@ -121,7 +151,11 @@ def encode(message: Message) -> bytes:
         **message.closes,
         **message.indicators,
         **message.trends,
+        **message.deltas,
     }
+    if message.cvd_day is not None:
+        fields["cvd_day"] = message.cvd_day
+    fields |= message.divergences
     if market := market_of(message.symbol):
         fields["market"] = market
     if (peak := message.peak) is not None:

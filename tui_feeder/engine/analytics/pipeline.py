@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from tui_feeder.engine.analytics.aggregate import Bar, buckets, sum_in
+from tui_feeder.engine.analytics.delta import Divergence, RunningDelta
 from tui_feeder.engine.analytics.max_volume import TIMEFRAME as PEAK_TIMEFRAME
 from tui_feeder.engine.analytics.max_volume import MaxVolume
 from tui_feeder.engine.analytics.message import Message, PeakVolume
@@ -67,6 +68,7 @@ class SymbolPipeline:
         self._peak = MaxVolume(settings.volume_lookback_days)
         self._quantiles = VolumeQuantiles(settings.volume_lookback_days, symbol)
         self._time_of_day = TimeOfDayVolume()
+        self._day_delta = RunningDelta()  # of the UTC day of the last minute
         # What the published peak rests on: the largest candle and the last 4 h bar.
         self._peak_known: tuple[tuple[int, float, float], int | None, PeakVolume] | None = None
         self._profile: LiveProfile | None = None
@@ -109,7 +111,10 @@ class SymbolPipeline:
         self._begin(rows, revision, (*before, *ranges_of(rows[int(first) : int(today)])))
 
     def _begin(self, rows: Rows, revision: int, before: Sequence[DayRange]) -> None:
-        self._load_profile(rows, before)
+        last = self.last_open_time or 0
+        today = rows[int(np.searchsorted(rows["open_time"], last - last % DAY_MS)) :]
+        self._day_delta.load(today)
+        self._load_profile(today, before)
         self._stale = True
         self._peak_known = None
         self._message = None if self.last_open_time is None else self._publish(self.last_open_time, revision)
@@ -123,12 +128,10 @@ class SymbolPipeline:
         volumes = sum_in("volume", inside, parts, PEAK_TIMEFRAME)
         self._peak.load(parts.open_times, volumes, inside["close"][parts.ends - 1], last)
 
-    def _load_profile(self, rows: Rows, before: Sequence[DayRange]) -> None:
+    def _load_profile(self, today: Rows, before: Sequence[DayRange]) -> None:
         self._figures = None
         if self._profile is None:
             return
-        last = self.last_open_time or 0
-        today = rows[int(np.searchsorted(rows["open_time"], last - last % DAY_MS)) :]
         live = self._profile
         live.load(today, before)
         if live.due:
@@ -208,6 +211,9 @@ class SymbolPipeline:
         if self.last_open_time is not None and minute <= self.last_open_time:
             raise ValueError(f"{self.symbol}: minute {minute} after {self.last_open_time}")
         behind_hole = minute - MINUTE_MS != self.last_open_time
+        if self.last_open_time is not None and minute // DAY_MS != self.last_open_time // DAY_MS:
+            self._day_delta.clear()
+        self._day_delta.add(candle)
         self.last_open_time = minute
         self.minutes += 1
         self.completed = []
@@ -240,11 +246,17 @@ class SymbolPipeline:
         if (last := self._message) is not None and not self._stale:
             # The usual minute: if a timeframe has a new bar, it is the first, and its fields are there.
             closes, values, trends = last.closes, last.indicators, last.trends
+            deltas, volumes, divergences = last.deltas, last.volumes, last.divergences
             partial, warming = last.partial, last.warming
             pipeline = self._published[0]
             if pipeline.steady:
                 closes, values = closes.copy(), values.copy()
                 closes[pipeline.close_name] = pipeline.closes[-1]
+                if pipeline.delta is not None and pipeline.volumes is not None:
+                    deltas = deltas | {pipeline.delta_name: pipeline.delta}
+                    volumes = volumes | {pipeline.delta_name: pipeline.volumes[0]}
+                if pipeline.divergence != divergences.get(pipeline.divergence_name):
+                    divergences = self._divergences()
                 for name, indicator in zip(pipeline.names, pipeline.indicators, strict=True):
                     if indicator.value is not None:
                         values[name] = indicator.value
@@ -254,6 +266,9 @@ class SymbolPipeline:
                     trends = trends | {pipeline.trend_name: trend}
         else:
             closes, values, trends, partial, warming = self._all_values()
+            deltas = {p.delta_name: p.delta for p in self._published if p.delta is not None}
+            volumes = {p.delta_name: p.volumes[0] for p in self._published if p.volumes is not None}
+            divergences = self._divergences()
         self._stale = False
         return Message(
             symbol=self.symbol,
@@ -262,6 +277,10 @@ class SymbolPipeline:
             closes=closes,
             indicators=values,
             trends=trends,
+            deltas=deltas,
+            volumes=volumes,
+            divergences=divergences,
+            cvd_day=self._day_delta.value,
             peak=self._peak_volume() if self._volumes else None,
             quantiles=self._quantiles.quartets if self._volumes else None,
             profile=self._figures,
@@ -292,6 +311,9 @@ class SymbolPipeline:
                 trends[pipeline.trend_name] = pipeline.trend or "Neutral"
         return closes, values, trends, tuple(partial), tuple(warming)
 
+    def _divergences(self) -> dict[str, Divergence]:
+        return {p.divergence_name: p.divergence for p in self._published if p.divergence is not None}
+
     def _peak_volume(self) -> PeakVolume | None:
         largest, pipeline = self._peak.largest, self._by_timeframe[_PEAK_TREND_TIMEFRAME]
         if largest is None:
@@ -317,9 +339,17 @@ class SymbolPipeline:
                 pipeline.minutes_lacking,
                 pipeline.bars_lacking,
                 pipeline.trend_since,
+                None if pipeline.volumes is None else pipeline.volumes[0],
+                pipeline.delta,
+                pipeline.divergence,
             )
             for pipeline in self._published
         )
+
+    @property
+    def day_delta(self) -> tuple[float, float] | None:
+        """CVD and volume of the last minute's UTC day, base asset; None before the first minute."""
+        return None if self.last_open_time is None else (self._day_delta.value, self._day_delta.volume)
 
     @property
     def relative_volume(self) -> float | None:

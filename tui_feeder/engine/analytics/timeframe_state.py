@@ -9,11 +9,28 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.analytics.aggregate import Bar, LiveBar, LiveBarState, buckets, minutes_in, omitted_in
+from tui_feeder.engine.analytics.aggregate import (
+    Bar,
+    Buckets,
+    LiveBar,
+    LiveBarState,
+    buckets,
+    minutes_in,
+    omitted_in,
+    sum_in,
+)
+from tui_feeder.engine.analytics.delta import DIVERGENCE_BARS, Divergence, DivergenceWindow, delta_of
 from tui_feeder.engine.analytics.ema import Ema, known
 from tui_feeder.engine.analytics.ema import ema as series
 from tui_feeder.engine.analytics.indicators import chosen
-from tui_feeder.engine.analytics.message import close_name, indicator_name, span_name, trend_name
+from tui_feeder.engine.analytics.message import (
+    close_name,
+    delta_name,
+    divergence_name,
+    indicator_name,
+    span_name,
+    trend_name,
+)
 from tui_feeder.engine.analytics.settings import PipelineSettings
 from tui_feeder.engine.analytics.trend import Trend, trend_of
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Rows, to_candles
@@ -31,6 +48,9 @@ class TimeframeState(msgspec.Struct, frozen=True, gc=False):
     minutes_lacking: int  # in that bar
     bars_lacking: int  # that were due after it
     trend_since: int | None = None  # ms, end of the bar with which the trend became that, where known
+    volume: float | None = None  # of that bar, base asset
+    delta: float | None = None  # what takers bought less what they sold in it, base asset
+    divergence: Divergence | None = None  # of price and takers over the last bars
 
 
 class TimeframePipelineState(msgspec.Struct, frozen=True, array_like=True):
@@ -43,6 +63,8 @@ class TimeframePipelineState(msgspec.Struct, frozen=True, array_like=True):
     minutes_lacking: int
     indicators: list[Any]  # the state of each, of its kind's type, in the order of indicators.chosen
     trend_since: int | None
+    window: list[tuple[float, float, float]]  # of the last bars: close, volume, taker buy volume
+    volumes: tuple[float, float] | None  # of the last bar: volume, taker buy volume
 
 
 class TimeframePipeline:
@@ -52,10 +74,10 @@ class TimeframePipeline:
     """
 
     __slots__ = (
-        "_chosen", "_frame", "_listed", "_omitted", "bar", "bar_time", "close_name", "closes", "due",
-        "indicators", "longest", "minutes_lacking", "names", "published", "rule", "shortest", "span",
-        "steady", "timeframe",
-        "trend", "trend_name", "trend_since",
+        "_chosen", "_frame", "_listed", "_omitted", "bar", "bar_time", "close_name", "closes", "delta",
+        "delta_name", "divergence", "divergence_name", "due", "indicators", "longest", "minutes_lacking",
+        "names", "published", "rule", "shortest", "span", "steady", "timeframe", "trend", "trend_name",
+        "trend_since", "volumes", "window",
     )  # fmt: skip
 
     def __init__(self, timeframe: int, settings: PipelineSettings) -> None:
@@ -67,6 +89,8 @@ class TimeframePipeline:
         self.span = span_name(timeframe)
         self.close_name = close_name(timeframe)
         self.trend_name = trend_name(timeframe)
+        self.delta_name = delta_name(timeframe)
+        self.divergence_name = divergence_name(timeframe)
         self._chosen = chosen(settings) if self.published else ()
         #: Of the fields of the indicators.
         self.names = tuple(indicator_name(kind.name, period, timeframe) for kind, period in self._chosen)
@@ -86,6 +110,14 @@ class TimeframePipeline:
         self.longest = max(emas, key=lambda ema: ema.period, default=None)
         self.trend: Trend | None = None  # after the last completed bar; None while an EMA it needs is absent
         self.trend_since: int | None = None  # ms, end of the bar with which it became that, where known
+        self.window = DivergenceWindow()
+        self._take_volumes(None)
+
+    def _take_volumes(self, volumes: tuple[float, float] | None) -> None:
+        """Takes volume and taker buy volume of the last completed bar, which the window has already."""
+        self.volumes = volumes
+        self.delta = None if volumes is None else delta_of(*volumes)
+        self.divergence: Divergence | None = self.window.divergence
 
     def complete(self, bar: Bar) -> None:
         """Adds a completed bar.
@@ -100,6 +132,9 @@ class TimeframePipeline:
         self.bar_time = self.due = time
         self.minutes_lacking = bar.lacking
         self.closes.append(close)
+        volumes = (bar.candle.volume, bar.candle.taker_buy_volume)
+        self.window.add(close, *volumes)
+        self._take_volumes(volumes)
         for indicator in self.indicators:
             if indicator.warming or indicator.value is None:
                 self.steady = False
@@ -121,6 +156,8 @@ class TimeframePipeline:
     def _miss(self, due: int) -> None:
         """All bars behind the last one that was due are absent, up to the one that opened at ``due``."""
         if bars := self._absent(self.due or 0, due):
+            self.window.clear()
+            self.divergence = None
             for indicator in self.indicators:
                 indicator.miss(bars)
         self.due = due
@@ -163,6 +200,7 @@ class TimeframePipeline:
             none = omitted_in(times[-1:], self.timeframe, self._omitted)
             self.minutes_lacking = self.timeframe // 60 - int(minutes[-1]) - int(none[-1])
             self.closes.extend(closes[-3:].tolist())
+            self._load_window(rows, parts)
         own = times  # of the bars in ``rows``
         if seed is not None:
             begin = rows["open_time"][0] - rows["open_time"][0] % self._frame if len(rows) else 1 << 62
@@ -188,6 +226,32 @@ class TimeframePipeline:
             self.bar.add(candle)
         if len(rows):
             self.advance_to(int(rows["open_time"][-1]))
+
+    def _load_window(self, rows: Rows, parts: Buckets) -> None:
+        """Takes the last completed bars: only those since bars were absent are compared.
+
+        Args:
+            rows: one-minute candles.
+            parts: the completed bars in them.
+        """
+        times, starts, ends = (of[-DIVERGENCE_BARS:] for of in (parts.open_times, parts.starts, parts.ends))
+        first = int(starts[0])
+        rows, parts = rows[first:], Buckets(times, starts - first, ends - first, parts.rest - first)
+        names = ("volume", "taker_buy_volume")
+        if self.timeframe == 60:
+            rows = rows[: parts.rest]
+            volumes, takers = (np.ascontiguousarray(rows[name]) for name in names)
+        else:
+            volumes, takers = (sum_in(name, rows, parts, self.timeframe) for name in names)
+        before = None
+        closes = rows["close"][parts.ends - 1]
+        bars = (parts.open_times, closes, volumes, takers)
+        for time, *values in zip(*(column.tolist() for column in bars), strict=True):
+            if before is not None and self._absent(before, time - self._frame):
+                self.window.clear()
+            before = time
+            self.window.add(*values)
+        self._take_volumes((float(volumes[-1]), float(takers[-1])))
 
     def _trend_now(self) -> Trend | None:
         if self.longest is None or self.shortest is None:
@@ -227,7 +291,7 @@ class TimeframePipeline:
         states = [indicator.state() for indicator in self.indicators]
         return TimeframePipelineState(
             self.bar.state(), self.bar_time, self.due, list(self.closes), self.minutes_lacking, states,
-            self.trend_since,
+            self.trend_since, self.window.state(), self.volumes,
         )  # fmt: skip
 
     def restore(self, state: TimeframePipelineState) -> None:
@@ -246,3 +310,5 @@ class TimeframePipeline:
         for (kind, _), indicator, kept in zip(self._chosen, self.indicators, state.indicators, strict=True):
             indicator.restore(msgspec.convert(kept, kind.state))
         self.trend, self.trend_since = self._trend_now(), state.trend_since
+        self.window.restore(state.window)
+        self._take_volumes(state.volumes)

@@ -68,6 +68,40 @@ def fifteen_digits_of(values: Floats) -> Floats:
     return np.where(inside, np.rint(values * up / down) * down / up, values)
 
 
+def digits_beside(value: float, scale: float) -> float:
+    """Rounds a difference to the digits that the numbers it was made of have.
+
+    A difference of two numbers of 15 digits is exact to the last digit of the larger one, no further.
+
+    Args:
+        value: the difference, of either sign, not larger than ``scale``.
+        scale: the larger of the two numbers, >= 0.
+
+    Returns:
+        ``value`` rounded at the place of the fifteenth digit of ``scale``; never -0.0.
+    """
+    k = bisect_right(_POWERS, scale) - 1
+    if k < 0 or k == len(_POWERS) - 1:
+        return value + 0.0
+    return round(value * _UP[k] / _DOWN[k]) * _DOWN[k] / _UP[k]
+
+
+def digits_beside_of(values: Floats, scales: Floats) -> Floats:
+    """Rounds differences; the array form of :func:`digits_beside`.
+
+    Args:
+        values: the differences, any shape.
+        scales: the larger number of each, same shape.
+
+    Returns:
+        The rounded differences, same shape.
+    """
+    k = np.searchsorted(_POWERS_ARRAY, scales, side="right") - 1
+    inside = (k >= 0) & (k < len(_POWERS) - 1)
+    up, down = _UP_ARRAY[k], _DOWN_ARRAY[k]
+    return np.where(inside, np.rint(values * up / down) * down / up, values) + 0.0
+
+
 class Sum:
     """A running compensated sum of floats, one at a time."""
 
@@ -129,14 +163,34 @@ def _running(matrix: Floats) -> tuple[Floats, Floats]:
             carry += (total - (after - part)) + (values - part)
             total = after
         return total, carry
+    sums, carries = _all_running(matrix)
+    return sums[:, -1], carries[:, -1]
+
+
+def _all_running(matrix: Floats) -> tuple[Floats, Floats]:
+    """The sum and its carry after each addend of each line."""
     # cumsum adds strictly in order, so these are the very sums that Sum.add makes.
     sums = np.cumsum(matrix, axis=1)
     before = np.empty_like(sums)
     before[:, 0] = 0.0
     before[:, 1:] = sums[:, :-1]
     part = sums - before
-    carries = np.cumsum((before - (sums - part)) + (matrix - part), axis=1)
-    return sums[:, -1], carries[:, -1]
+    return sums, np.cumsum((before - (sums - part)) + (matrix - part), axis=1)
+
+
+def running_sums_of(values: Floats) -> Floats:
+    """Sums everything up to each value, bit-equal to :attr:`Sum.value` after each.
+
+    Args:
+        values: shape (n,), addends >= 0.
+
+    Returns:
+        Shape (n,).
+    """
+    if not len(values):
+        return np.zeros(0)
+    sums, carries = _all_running(values[None, :])
+    return fifteen_digits_of(sums[0] + carries[0])
 
 
 def sums_of(matrix: Floats) -> Floats:

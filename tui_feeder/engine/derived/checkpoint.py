@@ -46,7 +46,7 @@ from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import StorageError
 
 #: Raised with every change of what a state holds or of how its numbers are made.
-_FORMAT = b"feeder numbers 4\0"
+_FORMAT = b"feeder numbers 5\0"
 
 
 #: Minutes that leave the windows are asked for so long before they do, in the next hour too.

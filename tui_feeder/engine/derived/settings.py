@@ -66,7 +66,7 @@ def pipeline_settings(
     listed: int | None = None,
     omitted: Coverage = EMPTY,
 ) -> PipelineSettings:
-    """Selects everything a symbol's pipeline is made with; without analysis its messages hold the last close.
+    """Selects everything a symbol's pipeline is made with; without analysis messages hold close and delta.
 
     Args:
         config: the whole configuration.

@@ -24,6 +24,9 @@ FULL = Message(
     closes={"close_1m": 0.00001234, "close_60m": 100.0},
     indicators={"ema21_1min": 0.1 + 0.2, "ema89_4h": 1e-8},
     trends={"trend_1min": "Buy", "trend_1h": "Neutral"},
+    deltas={"delta_1m": -1.5, "delta_60m": 0.0},
+    divergences={"cvd_divergence_1h": "Sell"},
+    cvd_day=-73.25,
     peak=PeakVolume(1234.5, 99.9, 1_674_138_600_000, "Sell"),
     quantiles={"volume": (0.0, 1.5, 2.0, 1e17)},
     profile=ProfileFigures(
@@ -39,6 +42,7 @@ def test_the_whole_form() -> None:
     text = (
         '{"symbol":"币安人生USDT","timestamp":1767225659999,"revision":2,"close_1m":0.00001234,"close_60m":100.0,'
         '"ema21_1min":0.30000000000000004,"ema89_4h":1e-8,"trend_1min":"Buy","trend_1h":"Neutral",'
+        '"delta_1m":-1.5,"delta_60m":0.0,"cvd_day":-73.25,"cvd_divergence_1h":"Sell",'
         '"max_volume":1234.5,"max_volume_price":99.9,"max_volume_time":"2023-01-19T14:30:00Z",'
         '"max_volume_trend":"Sell",'
         '"volume_quantiles":{"volume":{"q25":0.0,"q50":1.5,"q75":2.0,"q90":1e+17}},'
@@ -96,6 +100,8 @@ def test_names_of_timeframes(timeframe: int, close: str, trend: str, ema: str) -
         {"timestamp": 1.5},
         {"revision": -1},
         {"close_5min": 1.0},
+        {"delta_5min": 1.0},
+        {"cvd_divergence_1h": "Neutral"},
         {"unheard_of": 1},
         {"partial": []},
         {"max_volume_time": "2023-01-19T14:30:00+00:00"},

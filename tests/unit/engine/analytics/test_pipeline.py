@@ -203,6 +203,7 @@ def test_nothing_is_published_before_it_is_known() -> None:
     assert len(trends) == 5
     assert {k: v for k, v in made.items() if k not in ("volume_profile", "volume_quantiles")} == {
         "symbol": "X", "timestamp": MIDNIGHT + 59_999, "revision": 0, "close_1m": rows["close"][0], **trends,
+        "delta_1m": made["cvd_day"], "cvd_day": made["cvd_day"],
     }  # fmt: skip
 
 
@@ -317,7 +318,7 @@ def test_cheap_and_dear_coins(price: float, tick: str) -> None:
     assert inside["value_area"]["volume_percentage"] >= 70
 
 
-def test_without_analysis_a_message_has_the_close_alone() -> None:
+def test_without_analysis_a_message_has_close_and_delta_alone() -> None:
     config = Config(application=Application(enable_technical_analysis=False))
     s = pipeline_settings(config, "X", 0.01)
     rows = walk(2_000)
@@ -325,7 +326,8 @@ def test_without_analysis_a_message_has_the_close_alone() -> None:
     last = feed(live, rows, 700)[-1]
     assert encode(last) == encode(loaded(rows, s).message() or last)
     stamp, close = int(rows["open_time"][-1]) + 59_999, float(rows["close"][-1])
-    assert fields(last) == {"symbol": "FILUSDT", "timestamp": stamp, "revision": 0, "close_1m": close}
+    delta = {name: fields(last)[name] for name in ("delta_1m", "cvd_day")}
+    assert fields(last) == {"symbol": "FILUSDT", "timestamp": stamp, "revision": 0, "close_1m": close} | delta
     assert valid(encode(last))
     assert live.leaving(stamp + 1) is None
 
