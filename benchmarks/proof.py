@@ -75,9 +75,16 @@ def _fill(storage: Path, names: Sequence[str]) -> None:
 
 
 def _configured(urls: Sequence[str], names: Sequence[str], storage: Path) -> Config:
+    """All defaults but bars and averages: a day of candles is enough for these, and a start soon over."""
     return Config(
         application=replace(Application(), symbols=tuple(names), storage_path=storage),
-        technical_analysis=replace(TechnicalAnalysis(), min_history_days=1),
+        technical_analysis=replace(
+            TechnicalAnalysis(),
+            min_history_days=1,
+            volume_lookback_days=1,
+            timeframes=(60, 300),
+            ema_periods=(21,),
+        ),
         volume_profile=replace(VolumeProfile(), historical_days=1),
         exchange=replace(Exchange(), rest_url=urls[0], stream_url=urls[1], archive_url=urls[2]),
     )
