@@ -45,7 +45,7 @@ async def test_a_press_on_the_last_line_does_what_the_key_does() -> None:
         lines = await settled(pilot)
         lines = await mouse(pilot, "press", place_of(lines, "Chart"))
         assert app.current_mode == "chart"
-        lines = await mouse(pilot, "press", place_of(lines, "1 Over", 0, 0))
+        lines = await mouse(pilot, "press", place_of(lines, "1Over", 0, 0))
         assert app.current_mode == "overview"
         before = app.timeframe
         await mouse(pilot, "press", place_of(lines, "[ ] tf", 2))
