@@ -171,7 +171,8 @@ class FakeMonitor:
             view, spread = self.views[name], math.sqrt(count)
             tick = 10.0**-view.price_decimals
             step = self._random.gauss(0, 2e-5 * spread)
-            price = (view.price or 1.0) * (1 + step) + (tick if step > 0 else -tick)
+            up = self._random.getrandbits(count).bit_count()  # of its changes; the others are down
+            price = (view.price or 1.0) * (1 + step) + tick * (2 * up - count)
             values = list(_ALL_FIELDS(view))  # ``replace`` would cost as much as the screen that is measured
             values[_PRICE], values[_LAST_FRAME] = max(price, tick), self.now
             values[_CHANGE_1M] = (view.change_1m or 0.0) + self._random.gauss(0, 0.02 * spread)
