@@ -109,6 +109,7 @@ class OverviewScreen(FilteredSymbolsScreen, ScreenWithChart, inherit_bindings=Fa
     def place(self, size: Size) -> Mapping[Widget, Region]:
         """See :meth:`tui_feeder.screens.base.FeederScreen.place`."""
         snapshot = self.host.snapshot
+        self.grid.update(snapshot, resort=False)
         self._planned_for = self._plan_key(snapshot)
         count = len(snapshot.symbols)
         names = {view.symbol for view in snapshot.symbols}
@@ -141,10 +142,9 @@ class OverviewScreen(FilteredSymbolsScreen, ScreenWithChart, inherit_bindings=Fa
 
     def _plan_key(self, snapshot: Snapshot) -> object:
         """What places and columns follow from: never the filter, so that typing it moves nothing."""
-        names = tuple(view.symbol for view in snapshot.symbols)
         return (
             bool(snapshot.not_ready),
-            names,
+            self.grid.configured,
             snapshot.timeframes,
             snapshot.indicators,
             self.timeframe,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
+from operator import attrgetter
 
 from rich.cells import cell_len
 from textual.strip import Strip
@@ -202,7 +203,7 @@ def news_line(
         return news
     if view is not None and view.profile_note:
         return [("! ", Role.WARN), (f"{view.symbol}: ", Role.TEXT), (view.profile_note, Role.MUTED)]
-    missing = sum(v.missing_minutes for v in snapshot.symbols)
+    missing = sum(map(attrgetter("missing_minutes"), snapshot.symbols))
     if missing:
         return [("! ", Role.WARN), (f"{missing:,} minutes missing", Role.TEXT)]
     if snapshot.state == "live" and snapshot.store_candles:

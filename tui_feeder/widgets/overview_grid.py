@@ -92,6 +92,11 @@ class Grid:
         return None if subject is None else subject.view
 
     @property
+    def configured(self) -> tuple[str, ...]:
+        """The symbols there are, in the order of the configuration; one tuple while they stay the same."""
+        return self._configured
+
+    @property
     def total(self) -> int:
         """Symbols there are, hidden by the filter or not."""
         return len(self._configured)
