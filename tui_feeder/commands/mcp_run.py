@@ -51,7 +51,7 @@ def run(loaded: LoadedConfig, socket: Path | None) -> int:
         read_only = ToolAnnotations(read_only_hint=True, open_world_hint=False)
         for ask in (
             tools.list_symbols, tools.get_candles, tools.get_profile, tools.get_coverage,
-            tools.get_minute, tools.list_incidents, tools.list_gaps,
+            tools.get_minute, tools.get_proof, tools.list_incidents, tools.list_gaps,
         ):  # fmt: skip
             server.add_tool(_reporting(ask, ToolError), annotations=read_only)
         server.run("stdio")

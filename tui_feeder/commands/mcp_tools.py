@@ -15,6 +15,7 @@ from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.derived.stored_reads import StoredReads
+from tui_feeder.engine.proof.folder import ProofFolder, ProofFolderError, leaf_name
 from tui_feeder.engine.storage.day_evidence import MOST_DAYS, days_of, incidents_of, minute_of
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import UsageError
@@ -180,6 +181,28 @@ class Tools:
             "symbol": symbol, "total": len(found),
             "incidents": [incident._asdict() for incident in found[-MOST:]],
         }  # fmt: skip
+
+    def get_proof(self, symbol: str, date: str) -> dict[str, Any]:
+        """Give the signed record of a symbol's UTC day: digests, counts, sources, live agreement.
+
+        Args:
+            symbol: such as BTCUSDT.
+            date: such as 2026-02-21.
+
+        Returns:
+            The newest leaf of the day as it is signed, and its hash.
+
+        Raises:
+            UsageError: the day is not signed, or the folder of signed days cannot be read.
+        """
+        day = _date(_moment("date", date))
+        try:
+            leaf = ProofFolder(self._config.proof.folder).of_day(day).get(leaf_name(symbol))
+        except ProofFolderError as error:
+            raise UsageError(str(error)) from error
+        if leaf is None:
+            raise UsageError(f"{symbol} is not signed on {day}")
+        return {"hash": leaf.hash, "leaf": leaf.fields}
 
     def list_gaps(self, symbol: str = "") -> dict[str, Any]:
         """List missing minutes; where a feeder runs, also what it does about them, and its state.

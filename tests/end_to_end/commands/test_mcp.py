@@ -24,7 +24,8 @@ MINUTES = 2 * 1440 + 90
 ROWS = np.delete(walk(MINUTES, seed=5), [1500, 1501, 1502])
 HOLE = MIDNIGHT + 1500 * MINUTE_MS
 TOOLS = {
-    "list_symbols", "get_candles", "get_profile", "get_coverage", "get_minute", "list_incidents", "list_gaps",
+    "list_symbols", "get_candles", "get_profile", "get_coverage", "get_minute", "get_proof", "list_incidents",
+    "list_gaps",
 }  # fmt: skip
 
 
@@ -107,6 +108,7 @@ async def test_a_client_reads_everything_and_changes_nothing(folder: Path) -> No
         ("get_candles", {"symbol": "BTCUSDT", "timeframe": "7m"}, "what divides a day"),
         ("get_candles", {"symbol": "BTCUSDT", "limit": 501}, "it must be 1 to 500"),
         ("get_minute", {"symbol": "BTCUSDT", "time": "noon"}, "time is no time: 'noon'"),
+        ("get_proof", {"symbol": "BTCUSDT", "date": "2026-01-01"}, "BTCUSDT is not signed on 2026-01-01"),
         ("get_profile", {"symbol": "BTCUSDT", "date": "2020-01-01"}, "there is no profile"),
         ("get_coverage", {"symbol": "BTCUSDT", "start": "2020-01-01"}, "at most 380 days"),
     ],
