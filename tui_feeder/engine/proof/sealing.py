@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from tui_feeder.configuration.sections import Proof
@@ -14,7 +14,7 @@ from tui_feeder.engine.core.journal import Journal, shortened
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
 from tui_feeder.engine.exchanges.base import Exchange
 from tui_feeder.engine.proof.day_signer import DaySigner, SigningResult
-from tui_feeder.engine.proof.folder import ProofWriter
+from tui_feeder.engine.proof.folder import HeadPlace, ProofWriter
 from tui_feeder.engine.proof.leaf import MoreEvidence
 from tui_feeder.engine.proof.signing import Signer
 from tui_feeder.engine.storage.store import Store
@@ -73,6 +73,7 @@ class Sealing:
         self._clock = exchange.clock
         self._history = history
         self._journal = journal
+        self._workers = workers
         self._tracked = tracked
         self._rebuild = rebuild
         self._signer = DaySigner(
@@ -98,16 +99,18 @@ class Sealing:
     async def run(self) -> None:
         """Sign every day that can be, and correct what changed, until cancelled."""
         while True:
-            for day in self._days():
+            # A folder of years has thousands of names: they are not read on the loop.
+            heads = await asyncio.get_running_loop().run_in_executor(self._workers, self._writer.heads)
+            for day in self._days(heads):
                 await self._sign(day)
             heartbeat(_ROUND_SECONDS)
             await asyncio.sleep(_ROUND_SECONDS)
 
-    def _days(self) -> list[int]:
+    def _days(self, heads: Sequence[HeadPlace]) -> list[int]:
         """The days (ms) to look at, in their order; what is kept of others is dropped."""
         today = self._clock.now() // DAY_MS * DAY_MS
         first = today - _FIRST_DAYS * DAY_MS
-        if heads := self._writer.heads():
+        if heads:
             first = min(first, parse_time(heads[0].day))
         days = list(range(max(first, today - _DAYS * DAY_MS), today, DAY_MS))
         for kept in (self._settled, self._waiting, self._reported):
