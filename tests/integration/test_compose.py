@@ -62,7 +62,6 @@ def variables(kafka: Service, postgres: Postgres, exchange: Exchange, folder: Pa
         "FEEDER_APPLICATION__SYMBOLS": "BTCUSDT,ETHUSDT",
         "FEEDER_APPLICATION__STORAGE_PATH": str(folder / "candles"),
         "FEEDER_APPLICATION__HEALTH_SERVER_PORT": str(free_port()),
-        "FEEDER_SERVICE__SOCKET": str(folder / "feeder.sock"),
         "FEEDER_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{kafka.port}",
         "FEEDER_DATABASE__HOST": "127.0.0.1",
         "FEEDER_DATABASE__PASSWORD": postgres.password,
@@ -70,6 +69,7 @@ def variables(kafka: Service, postgres: Postgres, exchange: Exchange, folder: Pa
     assert here.keys() <= stated.keys()
     return environment(exchange) | stated | here | {
         "FEEDER_DATABASE__PORT": str(postgres.port),
+        "FEEDER_SERVICE__SOCKET": str(folder / "feeder.sock"),
         "FEEDER_TECHNICAL_ANALYSIS__MIN_HISTORY_DAYS": "1",
     }  # fmt: skip
 

@@ -112,6 +112,7 @@ def test_the_feeder_of_compose_has_a_valid_configuration_that_reaches_its_servic
         found.database.username, found.database.database,
     )  # fmt: skip
     assert database["POSTGRES_PASSWORD"] == SERVICES["feeder"]["environment"]["FEEDER_DATABASE__PASSWORD"]
+    assert found.service.socket == "auto"  # where attach and status look, called inside the container
     storage = str(found.application.storage_path)
     assert any(storage.startswith(mount.split(":")[1]) for mount in SERVICES["feeder"]["volumes"])
     grace = int(SERVICES["feeder"]["stop_grace_period"].rstrip("s"))
