@@ -206,7 +206,7 @@ async def test_migrations_leave_a_table_of_the_older_program_as_it_is(
         async with at_work(sink):
             await caught_up(sink, store)
     assert postgres.sql("SELECT count(*), max(close) FROM candles_1m WHERE symbol = 'OLD'") == "1|1"
-    assert postgres.sql("SELECT count(*) FROM feeder_migrations") == "3"
+    assert postgres.sql("SELECT count(*) FROM feeder_migrations") == "4"
     postgres.sql("DELETE FROM candles_1m WHERE symbol = 'OLD'")
     await tables_equal_the_store(postgres, store)
     store.close()
@@ -233,4 +233,40 @@ async def test_the_live_path_goes_on_while_the_database_dies(postgres: Server, t
     count = int(postgres.sql("SELECT count(*) FROM candles_1m WHERE time_frame = '1m'"))
     assert len(minutes) - 5 <= count <= len(minutes)
     assert np.all(np.diff(minutes) == MINUTE_MS)
+    store.close()
+
+
+async def test_contracts_are_counted_and_a_table_from_before_gets_them(
+    postgres: Server, tmp_path: Path
+) -> None:
+    coin = "coinm:BTCUSD_PERP"
+    store = opened(tmp_path)
+    rows = rows_of(minute(0), minute(2 * 1_440), Source.STREAM)
+    rows["quote_volume"] = np.rint(rows["quote_volume"] / 100.0) * 100.0
+    await asyncio.wrap_future(store.put(coin, rows, Source.STREAM))
+    await asyncio.wrap_future(store.set_contract(coin, 100.0))
+    total = int(np.rint(rows["quote_volume"] / 100.0).sum())
+    counted = (
+        f"SELECT sum(contracts), count(*) FILTER (WHERE contracts IS NULL) FROM candles_1m "
+        f"WHERE symbol = '{coin}' AND time_frame = "
+    )
+    sink = PostgresSink(settings(postgres), store)
+    async with at_work(sink):
+        await caught_up(sink, store)
+        assert [postgres.sql(f"{counted}'{label}'") for label in ("1m", "1h")] == [f"{total}|0"] * 2
+        assert postgres.sql("SELECT count(contracts) FROM candles_1m WHERE symbol = 'BTCUSDT'") == "0"
+    # As a program left it that did not know the column.
+    postgres.sql(
+        "ALTER TABLE candles_1m DROP COLUMN contracts; DELETE FROM feeder_migrations WHERE number = 4"
+    )
+    sink = PostgresSink(settings(postgres), store)
+    async with at_work(sink) as journal:
+        await caught_up(sink, store)
+        assert [postgres.sql(f"{counted}'{label}'") for label in ("1m", "1h")] == [f"{total}|0"] * 2
+        timeframes = (60, 300, 3_600, 86_400)
+        assert journal.counters["postgres_candles"] == sum(
+            len(np.unique(rows["open_time"] // (frame * 1000))) for frame in timeframes
+        )  # only those of the symbol that has contracts
+        await until(lambda: sink.status() == "ok")
+        assert journal.counters["postgres_differences"] == 0
     store.close()

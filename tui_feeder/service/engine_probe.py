@@ -221,6 +221,17 @@ class EngineProbe:
         present = self.thread.engine.store.present(symbol)
         return (present.start, present.end) if present else None
 
+    def contract_size(self, symbol: str) -> float | None:
+        """Gives what a contract of a symbol is worth.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            In the quote asset; None where trades are not counted in contracts.
+        """
+        return self.thread.engine.store.contract_size(symbol)
+
     def omitted(self, symbol: str) -> Coverage:
         """Gives the minutes of which the exchange has no candle, for good.
 

@@ -74,6 +74,8 @@ def stored_bars(probe: EngineProbe, request: BarsRequest) -> tuple[list[dict[str
     columns = {name: whole[name].tolist() for name in whole.dtype.names or ()}
     columns["close_time"] = (whole["open_time"] + (frame - 1)).tolist()
     columns["delta"] = deltas_of(whole["volume"], whole["taker_buy_volume"]).tolist()
+    if (size := probe.contract_size(request.symbol)) is not None:
+        columns["contracts"] = [round(quote / size) for quote in columns["quote_volume"]]
     if request.anchor is not None and len(whole):
         cvd = CumulativeDelta(request.anchor).add(minutes)
         columns["cvd"] = after_bars(minutes, cvd, whole["open_time"], request.timeframe).tolist()

@@ -18,7 +18,7 @@ from tui_feeder.engine.analytics.aggregate import Bars
 from tui_feeder.engine.core.candle import DAY_MS, SECOND_MS, timeframe_label
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
 from tui_feeder.engine.sinks.mirror_plan import Piece, bars_of
-from tui_feeder.engine.sinks.postgres_tables import FIELDS, POSTGRES_EPOCH_MS, seconds_of
+from tui_feeder.engine.sinks.postgres_tables import FIELDS, POSTGRES_EPOCH_MS, contracts_of, seconds_of
 from tui_feeder.engine.storage.store import Store
 
 Mirrored = Mapping[tuple[str, int], Coverage]  # by symbol and timeframe (seconds)
@@ -35,9 +35,11 @@ _COUNTS = """SELECT symbol, time_frame, count(*), NULL FROM candles_1m
 _DIGESTS = """SELECT symbol, time_frame, count(*), md5(string_agg(timestamptz_send(time) || float8send(open)
         || float8send(high) || float8send(low) || float8send(close) || float8send(volume)
         || int8send(trade_count::bigint) || float8send(taker_buy_volume) || float8send(quote_volume)
-        || float8send(taker_buy_quote_volume) || int8send(minutes::bigint), ''::bytea ORDER BY time))
+        || float8send(taker_buy_quote_volume) || int8send(minutes::bigint)
+        || coalesce(int8send(contracts::bigint), ''::bytea), ''::bytea ORDER BY time))
     FROM candles_1m WHERE time >= $1 AND time < $2 AND symbol = ANY($3) GROUP BY symbol, time_frame"""
 _RECORD = np.dtype([("time", ">i8"), *FIELDS, ("minutes", ">i8")])
+_RECORD_WITH_CONTRACTS = np.dtype([*_RECORD.descr, ("contracts", ">i8")])
 
 
 class Difference(NamedTuple):
@@ -141,7 +143,9 @@ async def differences(
             parts_of.append(seen.get(key, (0, None)))
     found = []
     for key, expected in wanted.items():
-        mine = [(expected.rows, None)] if expected.bars is None else list(_digests(expected.bars, day, parts))
+        mine: list[tuple[int, str | None]] = [(expected.rows, None)]
+        if expected.bars is not None:
+            mine = list(_digests(expected.bars, day, parts, store.contract_size(key[0])))
         if mine != there[key] and not store.altered(key[0]).clip(day, day + DAY_MS):
             digest = " ".join(str(digest) for _, digest in there[key])
             found.append(Difference(*key, day, expected.rows, sum(count for count, _ in there[key]), digest))
@@ -178,9 +182,13 @@ def _bars(minutes: Coverage, size: int) -> int:
     return count
 
 
-def _digests(bars: Bars, day: int, parts: int) -> Iterator[tuple[int, str | None]]:
+def _digests(
+    bars: Bars, day: int, parts: int, contract_size: float | None
+) -> Iterator[tuple[int, str | None]]:
     """Of each part of the day the rows and their digest; None without any, as SQL has it."""
-    made = np.empty(len(bars.rows), dtype=_RECORD)
+    made = np.empty(len(bars.rows), dtype=_RECORD if contract_size is None else _RECORD_WITH_CONTRACTS)
+    if contract_size is not None:
+        made["contracts"] = contracts_of(bars, contract_size)
     made["time"] = (bars.rows["open_time"] - POSTGRES_EPOCH_MS) * 1000
     for name, _ in FIELDS:
         made[name] = bars.rows[name]

@@ -327,7 +327,13 @@ class PostgresSink(SessionSink):
             if self._store.damaged(symbol) != damaged:
                 continue  # found just now: what it lacks must not count as mirrored
             bars = bars_of(rows, piece, timeframe, self._store.listed(symbol))
-            return _Part(symbol, timeframe, piece.minutes, len(bars.rows), tables.copied(symbol, bars))
+            return _Part(
+                symbol,
+                timeframe,
+                piece.minutes,
+                len(bars.rows),
+                tables.copied(symbol, bars, self._store.contract_size(symbol)),
+            )
 
     async def _write(self, connection: Any, parts: Sequence[_Part]) -> None:  # noqa: ANN401
         """The parts in one transaction; where the table refuses a row, each symbol by itself."""

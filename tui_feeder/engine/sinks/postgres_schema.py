@@ -31,7 +31,7 @@ _COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
         "time": _TIME, "symbol": _TEXT, "time_frame": _TEXT, "open": _DOUBLE, "high": _DOUBLE, "low": _DOUBLE,
         "close": _DOUBLE, "volume": _DOUBLE, "trade_count": ("bigint", "integer"),
         "taker_buy_volume": _DOUBLE, "quote_volume": _DOUBLE, "taker_buy_quote_volume": _DOUBLE,
-        "minutes": _WHOLE,
+        "minutes": _WHOLE, "contracts": ("bigint", "integer"),
     },
     "volume_profiles": {
         "symbol": _TEXT, "date": ("date",), "total_volume": _DOUBLE, "vwap": _DOUBLE, "poc": _DOUBLE,
@@ -44,7 +44,7 @@ _COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 #: Columns that migrations add to a table of an older program.
 _ADDED = {
-    "candles_1m": {"quote_volume", "taker_buy_quote_volume", "minutes"},
+    "candles_1m": {"quote_volume", "taker_buy_quote_volume", "minutes", "contracts"},
     "volume_profiles": {"made_with"},
 }
 _KEYS = {

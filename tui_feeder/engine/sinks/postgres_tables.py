@@ -28,6 +28,7 @@ FIELDS = (
 )  # fmt: skip
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_END = b"\xff\xff"
+_NULL = -1  # the length of a value that is none
 POSTGRES_EPOCH_MS = 946_684_800_000  # where PostgreSQL counts its microseconds from
 #: What a database and the way to it can do; an internal error of asyncpg is how the server ends an idle
 #: connection, found when that is used again.
@@ -37,10 +38,10 @@ _STAGING = """CREATE TEMP TABLE feeder_staging (
     symbol text, time_frame text, minutes smallint, time timestamptz, open double precision,
     high double precision, low double precision, close double precision, volume double precision,
     trade_count bigint, taker_buy_volume double precision, quote_volume double precision,
-    taker_buy_quote_volume double precision) ON COMMIT DROP"""
+    taker_buy_quote_volume double precision, contracts bigint) ON COMMIT DROP"""
 _VALUES = (
     "open", "high", "low", "close", "volume", "trade_count", "taker_buy_volume", "quote_volume",
-    "taker_buy_quote_volume", "minutes",
+    "taker_buy_quote_volume", "minutes", "contracts",
 )  # fmt: skip
 _UPSERT = (
     f"INSERT INTO candles_1m (time, symbol, time_frame, {', '.join(_VALUES)}) "
@@ -223,12 +224,26 @@ async def set_mirrored(connection: Any, minutes: Mapping[tuple[str, int], Covera
     )
 
 
-def copied(symbol: str, bars: Bars) -> bytes:
+def contracts_of(bars: Bars, contract_size: float) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Counts the contracts traded.
+
+    Args:
+        bars: the candles.
+        contract_size: what one is worth, in the quote asset.
+
+    Returns:
+        A number a candle.
+    """
+    return np.rint(bars.rows["quote_volume"] / contract_size).astype(np.int64)
+
+
+def copied(symbol: str, bars: Bars, contract_size: float | None = None) -> bytes:
     """Encodes candles as rows of a binary COPY, all columns at once.
 
     Args:
         symbol: their symbol.
         bars: the candles.
+        contract_size: what a contract is worth, in the quote asset; None where none are counted.
 
     Returns:
         The rows without head and end of the COPY.
@@ -237,11 +252,17 @@ def copied(symbol: str, bars: Bars) -> bytes:
     columns = [*((f"S{len(text)}", text, len(text)) for text in texts), (">i2", bars.minutes, 2)]
     columns.append((">i8", (bars.rows["open_time"] - POSTGRES_EPOCH_MS) * 1000, 8))
     columns += [(form, bars.rows[name], 8) for name, form in FIELDS]
+    if contract_size is not None:
+        columns.append((">i8", contracts_of(bars, contract_size), 8))
     layout: list[tuple[str, str]] = [("columns", ">i2")]
     for n, (form, _, _) in enumerate(columns):
         layout += [(f"length{n}", ">i4"), (f"value{n}", form)]
+    if contract_size is None:
+        layout.append(("no contracts", ">i4"))
     made = np.empty(len(bars.rows), dtype=layout)
-    made["columns"] = len(columns)
+    made["columns"] = len(columns) + (contract_size is None)
+    if contract_size is None:
+        made["no contracts"] = _NULL
     for n, (_, values, length) in enumerate(columns):
         made[f"length{n}"] = length
         made[f"value{n}"] = values
