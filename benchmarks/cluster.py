@@ -274,7 +274,7 @@ async def _throughput(scratch: Path) -> list[Figure]:
         queue = made.store.outboxes["data"]
         for n in range(SYMBOLS):  # a new symbol's first transaction waits for one
             check = zlib.crc32(payloads[n])
-            made.publisher.checkpoint(f"S{n}USDT", Checkpoint(FIRST, check, FIRST, bytes(8_000)))
+            made.publisher.checkpoint(f"S{n}USDT", Checkpoint(FIRST, check, FIRST, bytes(8_000), {}))
         await fill(made.store, 0, payloads, SYMBOLS)
         await until(lambda: queue.status("kafka").depth == 0)
         made.holds = False

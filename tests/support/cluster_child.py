@@ -74,7 +74,7 @@ class Publishing:
             stored.append(self.store.append(symbol, candle, Source.STREAM, payload=payload, more=[bar]))
             if checkpoint and symbol not in self._checkpointed:
                 self._checkpointed.add(symbol)
-                self.publisher.checkpoint(symbol, Checkpoint(at, zlib.crc32(payload), at, b"the first"))
+                self.publisher.checkpoint(symbol, Checkpoint(at, zlib.crc32(payload), at, b"the first", {}))
         for one in stored:
             await asyncio.wrap_future(one)
 

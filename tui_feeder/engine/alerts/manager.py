@@ -130,6 +130,8 @@ class AlertManager:
         self._number = self.recent[-1].number if self.recent else 0
         self._shown_changed = False
         self._held_back = 0
+        #: By symbol and rule the time (ms) of the last alert that an output has taken.
+        self._reported: dict[str, dict[str, int]] = {}
 
     def minute(self, candle: Candle, message: Message) -> None:
         """Evaluates the rules for a stored minute; a rule that fails is reported and stops nothing.
@@ -154,6 +156,17 @@ class AlertManager:
             For :meth:`take_over` elsewhere; None for nothing.
         """
         return self._state_store.saved(self._rules, symbol)
+
+    def reported(self, symbol: str) -> Mapping[str, int]:
+        """Gives the last alerts of a symbol that were handed over since it is followed here.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            By rule the time (ms) that the alert is about.
+        """
+        return dict(self._reported.get(symbol, {}))
 
     def take_over(self, symbol: str, block: bytes | None) -> None:
         """Goes on with what the rules of another feeder knew of a symbol.
@@ -196,6 +209,7 @@ class AlertManager:
             symbol: the symbol.
         """
         self._rules.forget(symbol)
+        self._reported.pop(symbol, None)
 
     async def watch(self, health: Callable[[], Health]) -> None:
         """Evaluates the rules of health every second and stores the state, until cancelled.
@@ -282,6 +296,8 @@ class AlertManager:
                 payload = encode(alert)
                 for output in self.outputs:
                     output.send(alert, payload)
+                if alert.kind not in OF_NO_SYMBOL:
+                    self._reported.setdefault(alert.symbol, {})[alert.rule] = alert.at
         if (held := self._rules.held_back) > self._held_back:
             self._journal.count("alerts_held_back", held - self._held_back)
             self._held_back = held

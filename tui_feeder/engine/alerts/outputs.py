@@ -20,6 +20,7 @@ from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.proxy import Proxies, failures, session
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat, wait_for_work
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.errors import StorageError
 
 #: Alerts that wait for a receiver; beyond it the oldest are let go, and counted.
 _WAITING = 100
@@ -240,23 +241,49 @@ class Topic:
         self._journal = journal
         self._paused = paused
         self._waiting = _Waiting(self.name, journal, _TOPIC_WAITING)
+        self._posted: set[asyncio.Future[bool]] = set()
 
     @property
     def waiting(self) -> int:
         """Alerts that are not in the outbox."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._posted)
 
     def send(self, alert: Alert, payload: bytes) -> None:
-        """Queues an alert for the outbox.
+        """Gives an alert to the outbox at once, so that a kill finds as few as may be here; queues it else.
 
         Args:
             alert: the alert.
             payload: its JSON object.
         """
-        self._waiting.put(alert, payload)
+        if self._paused() or self._waiting or len(self._posted) >= _TOPIC_WAITING:
+            self._waiting.put(alert, payload)
+            return
+        try:
+            posted = asyncio.wrap_future(self._post("alerts", alert.symbol, alert.at, payload))
+        except StorageError as error:  # the store is closed
+            self._journal.fault("alert_topic_failed", str(error))
+            return
+        self._posted.add(posted)
+        posted.add_done_callback(self._taken)
+
+    def _taken(self, posted: asyncio.Future[bool]) -> None:
+        self._posted.discard(posted)
+        if posted.cancelled():
+            return
+        error = posted.exception()
+        if error is not None:
+            self._journal.fault("alert_topic_failed", repr(error))
+        else:
+            self._count(taken=posted.result())
+
+    def _count(self, *, taken: bool) -> None:
+        if taken:
+            self._journal.count("alert_topic_queued")
+        else:
+            self._journal.fault("alert_topic_failed", "no sink takes the topic of alerts")
 
     async def run(self) -> None:
-        """Write what waits into the outbox, all of it at once, until cancelled."""
+        """Write what was queued into the outbox, all of it at once, until cancelled."""
         while True:
             async with self._waiting.next(_TOPIC_WAITING) as alerts:
                 heartbeat(works=OUTSIDE_SECONDS, unless=self._paused)
@@ -265,10 +292,7 @@ class Topic:
                     for alert, payload in alerts
                 ]
                 for taken in await asyncio.gather(*posted):
-                    if taken:
-                        self._journal.count("alert_topic_queued")
-                    else:
-                        self._journal.fault("alert_topic_failed", "no sink takes the topic of alerts")
+                    self._count(taken=taken)
 
 
 def configured_outputs(config: Config, store: Store, journal: Journal) -> list[Output]:

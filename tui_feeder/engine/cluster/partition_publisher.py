@@ -45,6 +45,9 @@ class Checkpoint(NamedTuple):
     check: int  # crc32 of its message of that minute
     since: int  # the first minute (ms) that was ever published
     block: bytes  # of :mod:`.handover`
+    alerted: Mapping[
+        str, int
+    ]  # by rule: the last alert (ms) that its rules have found, to be published before
 
 
 class Moment(NamedTuple):

@@ -492,7 +492,8 @@ class Publisher(SessionSink):
             made = None if wanted is None else wanted.checkpoints.get(symbol)
             if wanted is None or made is None:
                 return None
-            fits = published.fits(made.minute, made.check)
+            alerted = made.alerted if ALERTS in self._cursors else {}
+            fits = published.fits(made.minute, made.check, alerted)
             if fits is not None:
                 del wanted.checkpoints[symbol]
         if fits:

@@ -12,7 +12,7 @@ A record is written in the transaction of the messages that it is about: both ar
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -119,17 +119,21 @@ class Published:
         """
         self._alerted[rule] = max(at, self._alerted.get(rule, 0))
 
-    def fits(self, minute: int, check: int) -> bool | None:
+    def fits(self, minute: int, check: int, alerted: Mapping[str, int]) -> bool | None:
         """Finds whether a pipeline is the one that made what was published.
 
         Args:
             minute: the last that it has counted, open time in ms.
             check: crc32 of its message of that minute.
+            alerted: by rule the time (ms) of the last alert that was found.
 
         Returns:
-            None while that minute's message is not published yet.
+            None while that minute's message is not published yet, or one of the alerts: a next owner who went
+            on from there would not find it again.
         """
-        return None if minute > self._watermark else self._recent.get(minute) == check
+        if minute > self._watermark or any(at > self._alerted.get(rule, 0) for rule, at in alerted.items()):
+            return None
+        return self._recent.get(minute) == check
 
     def checkpoint(self, minute: int) -> None:
         """Notes that a checkpoint is written: minutes up to it need no mention.

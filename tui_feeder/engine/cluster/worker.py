@@ -262,11 +262,12 @@ class ClusterWorker:
         provenance, state = current
         revisions = revisions_of(self._store, symbol)
         since = minute if revisions is None else revisions.since
-        alerts, check = host.alerts.saved(symbol), zlib.crc32(payload)
+        alerts, alerted = host.alerts.saved(symbol), host.alerts.reported(symbol)
+        check = zlib.crc32(payload)
 
         def make() -> None:
             block = make_handover(self._store, symbol, provenance, state, self._checks, alerts)
-            self.publisher.checkpoint(symbol, Checkpoint(minute, check, since, block))
+            self.publisher.checkpoint(symbol, Checkpoint(minute, check, since, block, alerted))
 
         def ended(future: Future[None]) -> None:
             if not future.cancelled() and (error := future.exception()) is not None:

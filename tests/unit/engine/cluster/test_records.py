@@ -66,6 +66,20 @@ def test_what_begins_earlier_than_the_first_message_is_kept() -> None:
     assert Revisions.decode(published.progress().revisions).since == FIRST
 
 
+def test_a_checkpoint_fits_once_the_alerts_that_its_rules_have_found_are_published() -> None:
+    published, check = Published(), zlib.crc32(payload(5, 0))
+    assert published.fits(FIRST, check, {}) is None
+    published.message(FIRST, 0, payload(5, 0))
+    assert published.fits(FIRST, check, {}) is True
+    assert published.fits(FIRST, 1, {}) is False
+    end = FIRST + MINUTE - 1
+    assert published.fits(FIRST, check, {"up": end}) is None
+    published.message(FIRST + MINUTE, 0, payload(6, 0))
+    assert published.fits(FIRST, check, {"up": end}) is None
+    published.alert("up", end)
+    assert published.fits(FIRST, check, {"up": end}) is True
+
+
 def test_the_last_alert_of_a_rule_is_kept() -> None:
     published = Published()
     published.alert("up", FIRST)

@@ -1,0 +1,72 @@
+"""What a transaction of a partition holds, and when a symbol's checkpoint is in it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import orjson
+
+from tui_feeder.engine.cluster.partition_publisher import (
+    ALERTS,
+    DATA,
+    Checkpoint,
+    Identity,
+    Moment,
+    PartitionPublisher,
+)
+from tui_feeder.engine.cluster.producer import PartitionProducer, Record
+from tui_feeder.engine.cluster.records import PartitionState, Published, checkpoint_key
+from tui_feeder.engine.storage.outbox_format import QueuedMessage
+
+SYMBOL, MINUTE = "BTCUSDT", 60_000
+AT = 1_728_000_000_000
+
+
+class Producer(PartitionProducer):
+    """Keeps the keys that it is given, transaction by transaction."""
+
+    def __init__(self) -> None:
+        self.partition, self.epoch = 0, 1
+        self.committed: list[list[tuple[str, bytes]]] = []
+        self._open: list[tuple[str, bytes]] = []
+
+    async def begin(self) -> None:
+        self._open = []
+
+    async def send(self, topic: str, records: Sequence[Record]) -> None:
+        self._open += [(topic, record.key) for record in records]
+
+    async def commit(self) -> None:
+        self.committed.append(self._open)
+
+
+async def test_a_checkpoint_waits_for_the_alerts_that_its_rules_have_found() -> None:
+    """Killed after the minute and before its alert, a worker leaves it to the next owner to find."""
+    payload = orjson.dumps({"revision": 0, "timestamp": AT + MINUTE - 1})
+    alert = orjson.dumps({"rule": "volume", "kind": "volume_above", "symbol": SYMBOL})
+    made = Checkpoint(AT, zlib.crc32(payload), AT, b"of this minute", {"volume": AT + MINUTE - 1})
+    state = PartitionState()
+    state.checkpoints[SYMBOL] = b"an earlier one"
+    producer = Producer()
+    publisher = PartitionPublisher(producer, state, Identity("g", "ta_", "w", "store"), 1)
+    publisher.begin({DATA: 0, ALERTS: 0})
+
+    def checkpoint(symbol: str, published: Published) -> Checkpoint | None:
+        return made if published.fits(made.minute, made.check, made.alerted) else None
+
+    async def permission() -> None: ...
+
+    async def transact() -> list[tuple[str, bytes]]:
+        await publisher.transaction(permission, checkpoint, lambda _: None)
+        return producer.committed[-1]
+
+    publisher.put(DATA, QueuedMessage(1, SYMBOL, AT + MINUTE - 1, payload))
+    publisher.put_end(Moment({DATA: 1, ALERTS: 0}))
+    assert await transact() == [("ta_data", b"BTCUSDT"), ("ta_state", b"BTCUSDT"), ("ta_state", b"#position")]
+    publisher.put(ALERTS, QueuedMessage(1, SYMBOL, AT + MINUTE - 1, alert))
+    publisher.put_end(Moment({DATA: 1, ALERTS: 1}))
+    assert await transact() == [
+        ("ta_alerts", b"BTCUSDT"), ("ta_state", checkpoint_key(SYMBOL)), ("ta_state", b"BTCUSDT"),
+        ("ta_state", b"#position"),
+    ]  # fmt: skip
