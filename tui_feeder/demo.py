@@ -5,28 +5,41 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tui_feeder.configuration.forms import MARKETS
 from tui_feeder.engine.sinks.registry import SINKS
 from tui_feeder.monitor import FaultOption
-from tui_feeder.simulator.launch import ChildExchange, ExchangeControlError, launch_blocking
+from tui_feeder.simulator.launch import (
+    ChildExchange,
+    ExchangeControlError,
+    ExchangeStartError,
+    launch_blocking,
+)
+from tui_feeder.symbol_name import market_of
 
 #: Without a speed asked for, a minute of the demo lasts this much less: something closes every 6 s.
 DEFAULT_SPEED = 10.0
 
 #: The least a cut or a ban lasts, so that it can be watched: seconds of real time.
 _WATCHED = 20.0
+_USDM = MARKETS[0]
 
 
 class DemoFaults:
-    """The faults of the embedded exchange that are worth watching; a ``tui_feeder.monitor.Faults``."""
+    """The faults of the embedded exchanges that are worth watching; a ``tui_feeder.monitor.Faults``.
 
-    def __init__(self, exchange: ChildExchange) -> None:
-        self._exchange = exchange
-        lasting = max(60.0, _WATCHED * exchange.rate)  # exchange seconds
-        real = lasting / exchange.rate
+    Args:
+        exchanges: by market; what is of no symbol happens to all of them.
+    """
+
+    def __init__(self, exchanges: Mapping[str, ChildExchange]) -> None:
+        self._exchanges = exchanges
+        rate = next(iter(exchanges.values())).rate
+        lasting = max(60.0, _WATCHED * rate)  # exchange seconds
+        real = lasting / rate
         self._durations = {"refuse-connections": lasting, "rest-418": lasting}
         self._options = (
             FaultOption("refuse-connections", f"cut every connection for {real:.0f} s"),
@@ -44,8 +57,13 @@ class DemoFaults:
         """See :meth:`tui_feeder.monitor.Faults.switch_on`."""
         option = next(option for option in self._options if option.name == name)
         duration = self._durations.get(name)
+        bare = None if symbol is None else symbol.rpartition(":")[2]
+        concerned = (
+            self._exchanges.values() if symbol is None else [self._exchanges[market_of(symbol) or _USDM]]
+        )
         try:
-            self._exchange.fault(name, symbol, duration)
+            for exchange in concerned:
+                exchange.fault(name, bare, duration)
         except (ValueError, ExchangeControlError) as error:
             return str(error)
         text = option.text.replace("{symbol}", symbol or "")
@@ -54,18 +72,18 @@ class DemoFaults:
     def heal(self) -> str:
         """Switch every fault off."""
         try:
-            ended = self._exchange.heal()
+            ended = sum(exchange.heal() for exchange in self._exchanges.values())
         except ExchangeControlError as error:
             return str(error)
         return f"healed: {ended} fault{'' if ended == 1 else 's'} ended"
 
 
 class Demo:
-    """A running embedded exchange, its storage, and the settings that follow.
+    """A running embedded exchange for each market, their storage, and the settings that follow.
 
     Args:
-        data: folder of monthly zips with real candles; None for the synthetic market.
-        symbols: what to list and follow; None for all the market has.
+        data: folder of monthly zips with real candles of USD-M futures; None for synthetic markets.
+        symbols: what to list and follow, each after its market; None for all that USD-M futures have.
         storage: where the candles are kept between demos; None keeps nothing.
 
     Raises:
@@ -80,34 +98,86 @@ class Demo:
             self._scratch = Path(tempfile.mkdtemp(prefix="feeder-tui-demo-"))
         self.storage = storage or self._scratch
         assert self.storage is not None
-        exchange = launch_blocking(data=data, symbols=symbols, speed=speed)
-        resumed = _stored_until(self.storage)
-        if resumed is not None and resumed > exchange.clock_start:
-            # Candles of an earlier demo must not lie in this one's future: go on where it stopped.
-            exchange.stop()
-            exchange = launch_blocking(data=data, symbols=symbols, speed=speed, start_ms=resumed)
-        self.exchange: ChildExchange = exchange
-        self.faults = DemoFaults(exchange)
+        listed = _by_market(symbols)
+        if data is not None and listed.keys() != {_USDM}:
+            raise ExchangeStartError(
+                "recorded candles are shown as USD-M futures alone: leave out the others"
+            )
+        self.exchanges: dict[str, ChildExchange] = {}
+        try:
+            self._start(data, listed, speed, _stored_until(self.storage))
+        except BaseException:
+            self.close()
+            raise
+        self.faults = DemoFaults(self.exchanges)
+
+    def _start(
+        self, data: Path | None, listed: Mapping[str, Sequence[str] | None], speed: float, stored: int | None
+    ) -> None:
+        """Start the exchanges, all on the clock of the first."""
+        for market, names in listed.items():
+            first = next(iter(self.exchanges.values()), None)
+            start, began = (None, None) if first is None else (first.clock_start, first.began)
+            made = launch_blocking(
+                data=data, symbols=names, speed=speed, market=market, start_ms=start, began=began
+            )
+            if first is None and stored is not None and stored > made.clock_start:
+                # Candles of an earlier demo must not lie in this one's future: go on where it stopped.
+                made.stop()
+                made = launch_blocking(data=data, symbols=names, speed=speed, market=market, start_ms=stored)
+            self.exchanges[market] = made
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user must know about the markets."""
+        return [note for exchange in self.exchanges.values() for note in exchange.notes]
 
     def flags(self) -> dict[str, Any]:
-        """Settings that point the engine at the exchange."""
-        urls = self.exchange.urls
+        """Settings that point the engine at the exchanges."""
+        first = next(iter(self.exchanges.values()))
+        # A market without symbols is not asked: its address, too, must not be that of the real exchange.
+        sections = {"exchange": self.exchanges.get(_USDM, first)}
+        sections |= {f"exchange.{name}": one for name, one in self.exchanges.items() if name != _USDM}
         return {
-            "exchange.rest_url": urls.rest_url,
-            "exchange.stream_url": urls.stream_url,
-            "exchange.archive_url": urls.archive_url,
-            "exchange.clock_rate": self.exchange.rate,
+            **{
+                f"{section}.{name}": url
+                for section, one in sections.items()
+                for name, url in _urls(one).items()
+            },
+            "exchange.clock_rate": first.rate,
             "application.storage_path": str(self.storage),
-            "application.symbols": list(self.exchange.symbols),
+            "application.symbols": [
+                name if market == _USDM else f"{market}:{name}"
+                for market, exchange in self.exchanges.items()
+                for name in exchange.symbols
+            ],
             # Simulated candles must never reach a real topic, table or file.
             **{f"{kind.section}.enabled": False for kind in SINKS},
         }
 
     def close(self) -> None:
-        """Stop the exchange and remove what was kept only for this run."""
-        self.exchange.stop()
+        """Stop the exchanges and remove what was kept only for this run."""
+        for exchange in self.exchanges.values():
+            exchange.stop()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _by_market(symbols: Sequence[str] | None) -> dict[str, list[str] | None]:
+    """The names to list by market, USD-M futures first; None for all that it has."""
+    if symbols is None:
+        return {_USDM: None}
+    found: dict[str, list[str] | None] = {}
+    for market in MARKETS:
+        names = [name for name in symbols if (market_of(name) or _USDM) == market]
+        if names:
+            found[market] = [name.rpartition(":")[2] for name in names]
+    return found
+
+
+def _urls(exchange: ChildExchange) -> dict[str, str]:
+    urls = exchange.urls
+    return {"rest_url": urls.rest_url, "stream_url": urls.stream_url, "archive_url": urls.archive_url}
 
 
 def _stored_until(storage: Path) -> int | None:

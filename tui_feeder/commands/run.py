@@ -202,7 +202,7 @@ def _run_demo(
     storage = loaded.config.application.storage_path if flags["application.storage_path"] else None
     data = expand_user(data) if data is not None else None
     with contextlib.closing(demos.Demo(data, symbols, speed or demos.DEFAULT_SPEED, storage)) as demo:
-        for note in demo.exchange.notes:
+        for note in demo.notes:
             typer.echo(f"demo: {note}", err=True)
         options = replace(options, forgets=storage is None)
         return runner.run(load_config(config, flags | demo.flags(), search=False), options, demo.faults)

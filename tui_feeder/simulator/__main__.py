@@ -20,6 +20,9 @@ def main() -> int:
     parser.add_argument("--symbols", help="names separated by commas; all if not given")
     parser.add_argument("--speed", type=float, default=1.0, help="exchange seconds in a real second")
     parser.add_argument("--start-ms", type=int, help="exchange time to start at, ms since the epoch")
+    parser.add_argument(
+        "--began", type=float, help="when it was that time, by this machine's monotonic clock"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the synthetic market and of random faults")
     parser.add_argument(
         "--fault",
@@ -50,6 +53,7 @@ def main() -> int:
         random_faults=random_faults,
         random_gap=given.fault_gap,
         market=given.market,
+        began=given.began,
     )
     try:
         return run_attached(setting) if given.attached else run(**vars(setting))

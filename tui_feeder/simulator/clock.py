@@ -36,22 +36,26 @@ class SimulatedClock:
         start_ms: exchange time now.
         rate: exchange seconds in a real second.
         end_ms: where exchange time stops.
+        began: when exchange time was ``start_ms``, by ``time.monotonic()``, which all processes of a machine
+            share; None for now.
 
     Raises:
         ValueError: for a rate that is not positive.
     """
 
-    def __init__(self, start_ms: int, rate: float = 1.0, end_ms: int | None = None) -> None:
+    def __init__(
+        self, start_ms: int, rate: float = 1.0, end_ms: int | None = None, began: float | None = None
+    ) -> None:
         if not rate > 0:
             raise ValueError(f"a clock rate must be above 0, not {rate}")
         self.start_ms = start_ms
         self.rate = rate
         self.end_ms = end_ms
-        self._anchor = time.monotonic()
+        self.began = time.monotonic() if began is None else began
 
     def now(self) -> int:
         """Exchange time, ms."""
-        now = self.start_ms + int((time.monotonic() - self._anchor) * 1000 * self.rate)
+        now = self.start_ms + int((time.monotonic() - self.began) * 1000 * self.rate)
         return now if self.end_ms is None else min(now, self.end_ms)
 
     @property
@@ -139,13 +143,16 @@ def default_start(market: Market) -> int:
     return int(time.time() * 1000) if market.start is None else market.start
 
 
-def clock_for(market: Market, *, start_ms: int | None = None, rate: float = 1.0) -> SimulatedClock:
+def clock_for(
+    market: Market, *, start_ms: int | None = None, rate: float = 1.0, began: float | None = None
+) -> SimulatedClock:
     """Makes a clock that fits a market; it stops for good some seconds after recorded data ends.
 
     Args:
         market: the market the clock is for.
         start_ms: exchange time to start at, ms; None for :func:`default_start`.
         rate: seconds of exchange time per real second.
+        began: see :class:`SimulatedClock`.
 
     Returns:
         The clock, already running.
@@ -155,12 +162,12 @@ def clock_for(market: Market, *, start_ms: int | None = None, rate: float = 1.0)
     """
     start = default_start(market) if start_ms is None else start_ms
     if market.end is None:
-        return SimulatedClock(start, rate)
+        return SimulatedClock(start, rate, began=began)
     if start >= market.end:
         raise ValueError(
             f"exchange time cannot start at {rfc3339(start)}: the recorded data ends at {rfc3339(market.end)}"
         )
-    return SimulatedClock(start, rate, market.end + _AFTERMATH)
+    return SimulatedClock(start, rate, market.end + _AFTERMATH, began)
 
 
 def rfc3339(moment: int) -> str:

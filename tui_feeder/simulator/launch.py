@@ -52,6 +52,7 @@ class ChildExchange:
         urls: where it listens.
         clock_start: exchange time at its start, ms.
         rate: exchange seconds in a real second.
+        began: when it was ``clock_start``, by ``time.monotonic()``.
         symbols: the perpetuals in trading.
         notes: what a user must know about the market.
     """
@@ -60,6 +61,7 @@ class ChildExchange:
         self.urls = Urls(str(line["rest_url"]), str(line["stream_url"]), str(line["archive_url"]))
         self.clock_start = int(str(line["clock_start"]))
         self.rate = float(str(line["rate"]))
+        self.began = float(str(line["began"]))
         symbols, notes = line["symbols"], line["notes"]
         assert isinstance(symbols, list)
         assert isinstance(notes, list)
@@ -182,6 +184,8 @@ def launch_blocking(
     faults: Sequence[str] = (),
     random_faults: int | None = None,
     random_gap: float | None = None,
+    market: str = "usdm",
+    began: float | None = None,
 ) -> ChildExchange:
     """Starts an exchange as a child process and waits until it listens.
 
@@ -195,6 +199,8 @@ def launch_blocking(
         faults: faults to switch on, see :func:`~tui_feeder.simulator.faults.read_fault`.
         random_faults: seed of random faults; None for none.
         random_gap: mean exchange seconds between two random faults; None for the default.
+        market: which it is: usdm, spot or coinm.
+        began: when it was ``start_ms``, by ``time.monotonic()``; None for when it starts.
 
     Returns:
         The child with its URLs; a context manager that ends it.
@@ -210,7 +216,7 @@ def launch_blocking(
         f"--port={port}",
         f"--speed={speed}",
     ]
-    command.append(f"--seed={seed}")
+    command += [f"--seed={seed}", f"--market={market}"]
     if data is not None:
         command.append(f"--data={data}")
     if symbols is not None:
@@ -222,6 +228,8 @@ def launch_blocking(
         command.append(f"--fault-gap={random_gap}")
     if start_ms is not None:
         command.append(f"--start-ms={start_ms}")
+    if began is not None:
+        command.append(f"--began={began!r}")
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
     process = subprocess.Popen(
         command,

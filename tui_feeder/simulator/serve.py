@@ -38,6 +38,7 @@ class Setting:
     random_faults: int | None = None
     random_gap: float = GAP
     market: str = "usdm"
+    began: float | None = None
 
     def exchange(self) -> Exchange:
         """The exchange, not yet started; every begin and end of random faults will be a line on stderr.
@@ -50,7 +51,7 @@ class Setting:
         if drawn is not None:
             faults.listen(_print_fault)
         dialect, market = DIALECTS[self.market], self._market()
-        clock = clock_for(market, start_ms=self.start_ms, rate=self.speed)
+        clock = clock_for(market, start_ms=self.start_ms, rate=self.speed, began=self.began)
         return Exchange(market, clock, port=self.port, faults=faults, random_faults=drawn, dialect=dialect)
 
     def _market(self) -> Market:
@@ -83,6 +84,7 @@ def run(
     random_faults: int | None = None,
     random_gap: float = GAP,
     market: str = "usdm",
+    began: float | None = None,
 ) -> int:
     """Serves an exchange until SIGINT or SIGTERM; prints the configuration that points an engine at it.
 
@@ -99,6 +101,7 @@ def run(
             None draws none.
         random_gap: mean exchange seconds between two of them.
         market: ``usdm``, ``spot`` or ``coinm``.
+        began: when exchange time was ``start_ms``, see :class:`~tui_feeder.simulator.clock.SimulatedClock`.
 
     Returns:
         The exit code, 0.
@@ -107,7 +110,9 @@ def run(
         PortInUseError: if the port is taken.
         ValueError: for data that cannot be shown or arguments out of range; the message is for the user.
     """
-    setting = Setting(port, data, symbols, speed, start_ms, seed, faults, random_faults, random_gap, market)
+    setting = Setting(
+        port, data, symbols, speed, start_ms, seed, faults, random_faults, random_gap, market, began
+    )
     asyncio.run(_stand_alone(setting.exchange()))
     return 0
 
@@ -213,6 +218,7 @@ async def _attached(embedded: Exchange) -> None:
                 "archive_url": exchange.archive_url,
                 "clock_start": exchange.clock.start_ms,
                 "rate": exchange.clock.rate,
+                "began": exchange.clock.began,
                 "symbols": list(exchange.market.symbols),
                 "notes": list(exchange.market.notes),
             }

@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 from feed import NOON, configured, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from markets import exchanges, invented, pointed_at
 from serving import SYMBOLS, Served, exchange_at, serving
 
 from tui_feeder.engine.analytics.aggregate import aggregate
@@ -22,7 +24,8 @@ from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.derived.settings import profile_settings
 from tui_feeder.engine.derived.stored_profiles import day_profile
-from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.clock import SimulatedClock, clock_for
+from tui_feeder.simulator.dialect import COINM, USDM
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
 
@@ -50,6 +53,32 @@ async def test_the_first_bar_of_a_listing_is_there_and_flags_are_named(tmp_path:
                 )
                 told = (await feeder.get("/api/v1/symbols"))["symbols"][0]
         assert told["partial"] == {"5m": {"minutes_lacking": 1, "bars_lacking": 0}}
+
+
+async def test_candles_of_contracts_have_their_number_as_the_exchange_counts_them(tmp_path: Path) -> None:
+    symbols = ["BTCUSDT", "coinm:BTCUSD_PERP"]
+    markets = {"usdm": invented(USDM, ["BTCUSDT"]), "coinm": invented(COINM, ["BTCUSD_PERP"])}
+    async with (
+        exchanges(SimulatedClock(NOON, 1.0), markets) as running,
+        serving(pointed_at(running, symbols), tmp_path) as feeder,
+    ):
+        await feeder.until_ready(True)
+        end = f"end={NOON - 3_600_000}&limit=5"
+        asked = await feeder.get(f"/api/v1/candles?symbol=coinm:BTCUSD_PERP&timeframe=5m&{end}")
+        times = [bar["open_time"] for bar in asked["candles"]]
+        base = running["coinm"].rest_url
+        query = f"symbol=BTCUSD_PERP&interval=5m&startTime={times[0]}&endTime={times[-1]}"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{base}/dapi/v1/klines?{query}") as answer,
+        ):
+            rows = await answer.json()
+        assert [(bar["open_time"], bar["contracts"]) for bar in asked["candles"]] == [
+            (row[0], int(row[5])) for row in rows
+        ]
+        assert len(rows) == 5
+        usual = await feeder.get(f"/api/v1/candles?symbol=BTCUSDT&timeframe=5m&{end}")
+        assert not any("contracts" in bar for bar in usual["candles"])
 
 
 async def test_candles_are_those_of_the_store_page_by_page(tmp_path: Path) -> None:
