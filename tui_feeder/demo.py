@@ -137,12 +137,14 @@ class Demo:
         first = next(iter(self.exchanges.values()))
         # A market without symbols is not asked: its address, too, must not be that of the real exchange.
         sections = {"exchange": self.exchanges.get(_USDM, first)}
-        sections |= {f"exchange.{name}": one for name, one in self.exchanges.items() if name != _USDM}
+        for market, exchange in self.exchanges.items():
+            if market != _USDM:
+                sections[f"exchange.{market}"] = exchange
         return {
             **{
                 f"{section}.{name}": url
-                for section, one in sections.items()
-                for name, url in _urls(one).items()
+                for section, exchange in sections.items()
+                for name, url in _urls(exchange).items()
             },
             "exchange.clock_rate": first.rate,
             "application.storage_path": str(self.storage),

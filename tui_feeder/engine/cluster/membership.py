@@ -30,7 +30,7 @@ _REQUEST_SECONDS = 15.0
 _LOOK_MS = 500
 _END_SECONDS = 2.0
 #: The group is described so often, and so long after a change.
-DESCRIBE_SECONDS, _SOON_SECONDS = 30.0, 0.5
+DESCRIBE_SECONDS, _SOON_SECONDS = 120.0, 0.5
 _NEVER_MS = (1 << 31) - 1
 
 

@@ -9,6 +9,7 @@ partitions move.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 from aiokafka.partitioner import murmur2
@@ -16,8 +17,11 @@ from aiokafka.partitioner import murmur2
 #: A worker takes up to 11/10 of the average. With exactly the average more partitions move when a worker
 #: leaves (measured at 8 workers and 64 partitions: 1.7 times its own ones, 1.3 times with this).
 _MOST, _OF = 11, 10
+#: Symbols whose partitions are remembered: the hash is computed by Python, and asked for many times a minute.
+_REMEMBERED = 1 << 16
 
 
+@lru_cache(_REMEMBERED)
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition where Kafka's own producers put a key.
 

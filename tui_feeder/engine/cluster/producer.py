@@ -12,7 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+    RecordListTooLargeError,
+)
 
 from tui_feeder.config import Kafka
 from tui_feeder.engine.cluster.records import PartitionState
@@ -29,6 +35,18 @@ _FETCH_MS = 500
 
 class Fenced(RunFailure):
     """Another producer has begun with the id of this one, or the broker has ended its transaction."""
+
+
+class TooLarge(RunFailure):
+    """The cluster takes no record as large as one that was sent.
+
+    Args:
+        topic: to which it was sent.
+    """
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic)
+        self.topic = topic
 
 
 class Record(NamedTuple):
@@ -51,6 +69,9 @@ class PartitionProducer:
     def __init__(self, config: Kafka, transactional_id: str, partition: int) -> None:
         self.partition = partition
         self.epoch = -1  # of the producer, once it has begun
+        self._under_way: list[
+            tuple[str, asyncio.Future[Any]]
+        ] = []  # by topic: batches of the open transaction
         self._producer = AIOKafkaProducer(
             **client_settings(config),
             request_timeout_ms=int(_REQUEST_SECONDS * 1000),
@@ -74,10 +95,13 @@ class PartitionProducer:
 
     async def begin(self) -> None:
         """Opens a transaction."""
+        self._under_way = []
         await self._producer.begin_transaction()
 
     async def send(self, topic: str, records: Sequence[Record]) -> None:
-        """Writes records in the open transaction, in order.
+        """Begins to write records in the open transaction, in order; :meth:`sent` waits for the end.
+
+        So that of several topics all go into one request, and one more tells the coordinator of them.
 
         Args:
             topic: where.
@@ -85,7 +109,7 @@ class PartitionProducer:
 
         Raises:
             Fenced: this producer may write no more.
-            KafkaError: the cluster refuses a record.
+            KafkaError: the cluster refuses it.
             TimeoutError: the cluster does not answer.
         """
         with _fencing():
@@ -99,16 +123,38 @@ class PartitionProducer:
                     left.pop()
                 batch.close()
                 async with asyncio.timeout(_TRANSACTION_SECONDS):
-                    await (await self._producer.send_batch(batch, topic, partition=self.partition))
+                    written = await self._producer.send_batch(batch, topic, partition=self.partition)
+                written.add_done_callback(_retrieved)
+                self._under_way.append((topic, written))
+
+    async def sent(self) -> None:
+        """Waits until all that was sent in the open transaction is written.
+
+        Raises:
+            Fenced: this producer may write no more.
+            TooLarge: the cluster takes no record as large as one of them.
+            KafkaError: the cluster refuses a record.
+            TimeoutError: the cluster does not answer.
+        """
+        under_way, self._under_way = self._under_way, []
+        with _fencing():
+            async with asyncio.timeout(_TRANSACTION_SECONDS):
+                for topic, written in under_way:
+                    try:
+                        await written
+                    except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+                        raise TooLarge(topic) from error
 
     async def commit(self) -> None:
         """Ends the open transaction: all that was sent in it can be read from now on.
 
         Raises:
             Fenced: this producer may write no more; nothing of the transaction is published.
+            TooLarge: see :meth:`sent`.
             KafkaError: the cluster refuses it.
             TimeoutError: the cluster does not answer. Whether the transaction is published is not known.
         """
+        await self.sent()
         with _fencing():
             async with asyncio.timeout(_TRANSACTION_SECONDS):
                 await self._producer.commit_transaction()
@@ -134,6 +180,12 @@ def ignore_refusals(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) ->
     """
     if not isinstance(context.get("exception"), ProducerFenced):
         loop.default_exception_handler(context)
+
+
+def _retrieved(written: asyncio.Future[Any]) -> None:
+    """Of several that fail together one is reported: asyncio must not complain about the others."""
+    if not written.cancelled():
+        written.exception()
 
 
 @contextlib.contextmanager
