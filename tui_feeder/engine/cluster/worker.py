@@ -50,7 +50,7 @@ from tui_feeder.monitor import ClusterView, OwnedPartitionView, SymbolHolder, Ta
 
 #: A checkpoint of a symbol is published so often: a new owner counts the minutes since.
 CHECKPOINT_MINUTES = 15
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 1.0
 #: The wanted symbols of each partition are counted so often.
 _COUNT_SECONDS = 5.0
 #: Where no frame has come for so long the exchange is asked something, so often; if it does not answer for
