@@ -1,10 +1,11 @@
-"""What a cluster of 10 to 1,000 workers asks of its broker and of the exchange: a model of measured costs.
+"""What a cluster of 10 to 1,000 workers asks of its broker and of the exchange: a model.
 
     python -m benchmarks.cluster_model
 
-Prints the table of docs/cluster.md. Dividing the partitions and the sizes of the group's records are measured
-here, with the program's own code; the costs of producers and transactions are those of
-``benchmarks.transactions`` and ``benchmarks.cluster``; the rest follows from the protocol.
+Prints the table of docs/cluster.md. Dividing the partitions is measured here, with the program's own code, and
+so is what members send; the costs of producers and transactions are those that ``benchmarks.transactions``
+measured. Two numbers are assumptions: what the broker adds to a member (:data:`MEMBER_BYTES`), and how long a
+takeover itself lasts (:data:`TAKEOVER_SECONDS`). The rest follows from the protocol.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ CLUSTERS = ((3, 32, 600), (10, 64, 600), (100, 512, 6_000), (1_000, 4_096, 60_00
 CONNECTIONS, MEGABYTES, TRANSACTION_MS = 2, 0.2, 0.7
 #: Of a worker beside its producers: membership, describing the group, a takeover's reader.
 OTHER_CONNECTIONS = 4
-#: Of benchmarks.cluster: from the assignment to the first transaction, without waiting for request weight.
+#: Assumed: from the assignment to the first transaction, without waiting for request weight. An orderly stop
+#: took 4.8 s until all symbols were published again (benchmarks.cluster), with the worker's own end in it.
 TAKEOVER_SECONDS = 3.0
 #: A record of the group's topic may have so many bytes: max.message.bytes of Kafka's defaults.
 GROUP_RECORD_BYTES = 1_048_588
-#: Bytes of a member in the group's record beside what it sends: ids, host, protocol.
+#: Assumed: bytes of a member in the group's record beside what it sends: ids, host, protocol.
 MEMBER_BYTES = 200
 DAY_MINUTES = 1_440
 
