@@ -2,8 +2,8 @@
 
     python -m benchmarks.cluster_model
 
-Prints the table of docs/cluster.md. Dividing the partitions is measured here, with the program's own code, and
-so is what members send; the costs of producers and transactions are those that ``benchmarks.transactions``
+Prints the table of docs/cluster.md. Dividing the partitions is measured here, with the program's own code, so
+is what members send; the costs of producers and transactions are those that ``benchmarks.transactions``
 measured. Two numbers are assumptions: what the broker adds to a member (:data:`MEMBER_BYTES`), and how long a
 takeover itself lasts (:data:`TAKEOVER_SECONDS`). The rest follows from the protocol.
 """
