@@ -29,6 +29,7 @@ from tui_feeder.engine.cluster.handover import (
 )
 from tui_feeder.engine.cluster.held import HeldPartitions
 from tui_feeder.engine.cluster.membership import Assignment, Membership
+from tui_feeder.engine.cluster.own_alerts import OwnAlerts, look_again, own_alerts
 from tui_feeder.engine.cluster.ownership import Host, OwnershipError
 from tui_feeder.engine.cluster.partition_publisher import Checkpoint, Identity
 from tui_feeder.engine.cluster.partitions import partition_of
@@ -120,6 +121,7 @@ class ClusterWorker:
         self._given_at: dict[int, float] = {}  # time.monotonic() when partitions were given to this worker
         self._doubted: dict[int, int] = {}  # partitions whose producer was refused, at that many heartbeats
         self._taken_over: dict[str, _TakenOver] = {}
+        self._own_alerts: dict[str, OwnAlerts] = {}  # of symbols that it has gone on with after a restart
         self._due: dict[str, int] = {}  # by symbol: from which minute (ms) on a checkpoint is due
         self._checks = DayChecks(store)
         self._warned: set[str] = set()
@@ -226,6 +228,9 @@ class ClusterWorker:
         Compares the symbol's numbers with those that its former owner has published.
         """
         taken, host = self._taken_over.pop(symbol, None), self._host
+        own = self._own_alerts.pop(symbol, None)
+        if own is not None and host is not None:
+            look_again(host.alerts, symbol, own, counted)
         if taken is None or host is None or message is None:
             return
         progress, handed = taken
@@ -278,7 +283,7 @@ class ClusterWorker:
 
     def forget(self, symbol: str) -> None:
         """See :meth:`~tui_feeder.engine.cluster.ownership.Ownership.forget`."""
-        for known in (self._due, self._taken_over, self._places):
+        for known in (self._due, self._taken_over, self._own_alerts, self._places):
             known.pop(symbol, None)
         self._checks.forget(symbol)
 
@@ -454,6 +459,7 @@ class ClusterWorker:
             await self._held.remove([partition])
         if position is None or (mine and partition in self._held.partitions):
             numbers = self._held.floor(partition)
+            self._own_alerts |= await asyncio.to_thread(own_alerts, self._store, state)
         else:
             numbers = await self._take_over(state)
         await self._held.add(partition, numbers)
@@ -480,6 +486,7 @@ class ClusterWorker:
             written.append(self._store.inherit(symbol, inheritance_of(symbol, progress, handed)))
             host.alerts.take_over(symbol, None if handed is None else handed.alerts)
             self._taken_over[symbol] = _TakenOver(progress, handed)
+            self._own_alerts.pop(symbol, None)
         for commit in written:
             await asyncio.wrap_future(commit)
         return self._store.outbox_ends()
