@@ -2,8 +2,8 @@
 
 A minute and its alerts are not stored in one transaction: where a worker was killed in between, the minute
 has its message and nobody looks at it again. So rules go on from the last checkpoint that was published, with
-all alerts up to it, and look at the minutes since once more: what was published since, or waits in the outbox,
-is left out. None is lost, none comes twice.
+all alerts up to it, and look at the minutes since once more: what was published since, or waits here, is left
+out. None is lost, none comes twice.
 """
 
 from __future__ import annotations
