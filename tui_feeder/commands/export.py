@@ -116,7 +116,9 @@ def export(
         low, high = parse_range(start, end)
         loaded = load_config(config, config_flags(storage))
         from tui_feeder.commands import export_run
+        from tui_feeder.configuration.forms import without_usual_market
 
+        symbol = without_usual_market(symbol)
         file = expand_user(output) if output is not None else None
         request = export_run.ExportRequest(
             symbol, timeframe, low, high, form.value, file, include_partial, force, states, cvd

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tui_feeder.commands.formatting import shorten
 from tui_feeder.config import LoadedConfig
+from tui_feeder.configuration.forms import without_usual_market
 from tui_feeder.engine.acquisition.tracked_symbol import choose_symbols, matching
 from tui_feeder.engine.exchanges.base import SymbolInfo
 from tui_feeder.engine.storage.store import Store
@@ -35,7 +36,7 @@ def stored_symbols(store: Store, names: Sequence[str] | None, *, gone: bool = Fa
     if names is None:
         return there
     chosen: dict[str, None] = {}
-    for name in names:
+    for name in map(without_usual_market, names):
         found = matching([name], there)
         if found == [name] and name not in there:
             near = closest(name, there)

@@ -50,8 +50,15 @@ def _symbol_in_capitals(text: str) -> str | None:
     return f"a market is one of {', '.join(MARKETS)}" if mark else None
 
 
-def _without_usual_market(text: str) -> str:
-    """A symbol in its one form: that of the usual market names none."""
+def without_usual_market(text: str) -> str:
+    """Gives a symbol in its one form: that of the usual market names none.
+
+    Args:
+        text: a symbol or pattern, such as ``usdm:BTCUSDT``.
+
+    Returns:
+        ``BTCUSDT``.
+    """
     return text.removeprefix(f"{MARKETS[0]}:")
 
 
@@ -86,7 +93,7 @@ Symbol: TypeAlias = Annotated[
         ' like "BTCUSDT", "spot:BTCUSDT", "ALL", or a pattern like "*USDT"',
         _is_symbol,
         remedy=_symbol_in_capitals,
-        tidy=_without_usual_market,
+        tidy=without_usual_market,
     ),
 ]
 Symbols: TypeAlias = Annotated[tuple[Symbol, ...], _SOME, _UNIQUE]
@@ -105,7 +112,7 @@ SymbolName: TypeAlias = Annotated[
         ' like "BTCUSDT" or "spot:BTCUSDT"',
         lambda text: _is_symbol(text) and text.rpartition(":")[2] != "ALL" and not set("*?[]!") & set(text),
         remedy=_symbol_in_capitals,
-        tidy=_without_usual_market,
+        tidy=without_usual_market,
         message="is not the name of a symbol",
     ),
 ]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from tui_feeder.configuration.forms import without_usual_market
 from tui_feeder.engine.core.candle import MINUTE_MS, timeframe_label
 from tui_feeder.errors import InputError
 from tui_feeder.monitor import SymbolHolder, SymbolView
@@ -119,6 +120,7 @@ class Query:
         text = self._values.get("symbol")
         if text is None:
             raise RequestError(400, "symbol is missing")
+        text = without_usual_market(text)
         if text not in known and (holder := elsewhere(text)) is not None:
             where = f"ask {holder.address}" if holder.address else "set cluster.address there to ask it"
             raise RequestError(

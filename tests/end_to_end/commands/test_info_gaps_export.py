@@ -155,7 +155,7 @@ def test_a_damaged_day_is_a_gap_for_who_only_reads(tmp_path: Path) -> None:
 def test_export_writes_the_same_candles_in_every_format(folder: Path, rows: Rows) -> None:
     span = ("--from", "2026-01-02", "--to", "2026-01-03T00:00:00Z")
     wanted = rows[(rows["open_time"] >= MIDNIGHT + DAY_MS) & (rows["open_time"] < MIDNIGHT + 2 * DAY_MS)]
-    done = command("export", "--symbol", "BTCUSDT", *span, "--format", "jsonl", cwd=folder)
+    done = command("export", "--symbol", "usdm:BTCUSDT", *span, "--format", "jsonl", cwd=folder)
     assert done.code == 0, done.err
     lines = [json.loads(line) for line in done.out.splitlines()]
     assert len(lines) == 1437

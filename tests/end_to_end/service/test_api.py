@@ -77,7 +77,8 @@ async def test_candles_of_contracts_have_their_number_as_the_exchange_counts_the
             (row[0], int(row[5])) for row in rows
         ]
         assert len(rows) == 5
-        usual = await feeder.get(f"/api/v1/candles?symbol=BTCUSDT&timeframe=5m&{end}")
+        usual = await feeder.get(f"/api/v1/candles?symbol=usdm:BTCUSDT&timeframe=5m&{end}")
+        assert usual["symbol"] == "BTCUSDT"
         assert not any("contracts" in bar for bar in usual["candles"])
 
 

@@ -12,6 +12,7 @@ import msgspec
 import orjson
 from aiohttp import WSCloseCode, web
 
+from tui_feeder.configuration.forms import without_usual_market
 from tui_feeder.engine.core.candle import timeframe_label
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.service.gateway.clients import Figures
@@ -120,7 +121,8 @@ class SeamlessSurface:
             if name not in _ALLOWED:
                 raise _WrongError(400, f"no such parameter; there are: {', '.join(_ALLOWED)}")
         followed = self._feeder.followed()
-        names = list(dict.fromkeys(filter(None, query.get("symbols", "").split(","))))
+        stated = filter(None, query.get("symbols", "").split(","))
+        names = list(dict.fromkeys(map(without_usual_market, stated)))
         if names == ["ALL"]:
             names = list(followed)
         if not names or len(names) > _MOST_SYMBOLS:
