@@ -61,11 +61,6 @@ def progress(watermark: int) -> bytes:
     return encode(Progress(watermark * 60_000, 0, b"{}", (), {}))
 
 
-async def write(producer: PartitionProducer, value: bytes) -> None:
-    await producer.send("data", [Record(b"S", value)])
-    await producer.sent()
-
-
 async def publish(producer: PartitionProducer, minute: int) -> None:
     await producer.begin()
     await producer.send("data", [Record(b"S", b"minute %d" % minute)])
@@ -98,10 +93,10 @@ async def test_a_former_owner_is_refused_whatever_it_tries(kafka: Broker) -> Non
         await sending.begin()
         async with owning(kafka) as owner:
             with pytest.raises(Fenced):
-                await write(sending, b"late")
+                await sending.send("data", [Record(b"S", b"late")])
             await idle.begin()
             with pytest.raises(Fenced):
-                await write(idle, b"late")
+                await idle.send("data", [Record(b"S", b"late")])
             await publish(owner, 1)
             await owner.commit()
             last = owner.epoch

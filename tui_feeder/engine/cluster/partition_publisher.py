@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from typing import NamedTuple
 
 import msgspec
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from tui_feeder.engine.alerts.rules import OF_NO_SYMBOL
 from tui_feeder.engine.cluster import records
-from tui_feeder.engine.cluster.producer import PartitionProducer, Record, TooLarge
+from tui_feeder.engine.cluster.producer import PartitionProducer, Record
 from tui_feeder.engine.cluster.records import PartitionState, Position, Published
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.sinks.kafka_cluster import too_large
@@ -110,7 +111,6 @@ class PartitionPublisher:
         self._checkpointed: set[str] = set()  # symbols that have a checkpoint in the state topic
         self._queue: deque[tuple[str, QueuedMessage] | Moment] = deque()
         self._filled = asyncio.Event()
-        self._largest: dict[str, int] = {}  # by topic: of the open transaction, bytes
 
     def begin(self, starts: Mapping[str, int]) -> None:
         """Publish from now on.
@@ -203,7 +203,6 @@ class PartitionPublisher:
         touched: set[str] = set()
         counted: Counter[str] = Counter()
         moment: Moment | None = None
-        self._largest.clear()
         while moment is None:
             await self._filled.wait()
             found, moment = self._next()
@@ -212,14 +211,11 @@ class PartitionPublisher:
                 await self._send(topic, messages)
                 counted[topic] += len(messages)
             touched |= {message.symbol for topic, message in found if self._follow(topic, message)}
-            if moment is None:
-                await self._sent()
             size = sum(len(message.payload) for _, message in found)
             self.bytes -= size
             freed(size)
         numbers = {topic: max(number, moment.numbers[topic]) for topic, number in self.numbers.items()}
         await self._send_state(touched, numbers, checkpoint)
-        await self._sent()
         await permission()
         with self._busy():
             await self._producer.commit()
@@ -232,18 +228,13 @@ class PartitionPublisher:
         if not messages:
             return
         sent = [Record(message.symbol.encode(), message.payload, message.timestamp) for message in messages]
-        name, largest = self._identity.prefix + topic, max(len(message.payload) for message in messages)
-        self._largest[name] = max(largest, self._largest.get(name, 0))
-        with self._busy():
-            await self._producer.send(name, sent)
-
-    async def _sent(self) -> None:
-        """Waits until everything is written that was sent in the open transaction."""
+        name = self._identity.prefix + topic
         try:
             with self._busy():
-                await self._producer.sent()
-        except TooLarge as error:
-            raise SinkError(too_large(self._largest.get(error.topic, 0), error.topic)) from error
+                await self._producer.send(name, sent)
+        except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+            largest = max(len(message.payload) for message in messages)
+            raise SinkError(too_large(largest, name)) from error
 
     def _follow(self, topic: str, message: QueuedMessage) -> bool:
         """Take note of a message that is published; whether it changes what is known of its symbol."""
@@ -285,10 +276,8 @@ class PartitionPublisher:
         who = self._identity
         position = Position(who.store, who.worker, self._producer.epoch, numbers, at)
         written.append(Record(records.POSITION_KEY, records.encode(position)))
-        name = who.prefix + STATE
-        self._largest[name] = max(len(record.value or b"") for record in written)
         with self._busy():
-            await self._producer.send(name, written)
+            await self._producer.send(who.prefix + STATE, written)
 
     @contextlib.contextmanager
     def _busy(self) -> Iterator[None]:

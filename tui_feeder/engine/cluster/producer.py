@@ -12,13 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import (
-    InvalidProducerEpoch,
-    KafkaError,
-    MessageSizeTooLargeError,
-    ProducerFenced,
-    RecordListTooLargeError,
-)
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from tui_feeder.config import Kafka
 from tui_feeder.engine.cluster.records import PartitionState
@@ -35,18 +29,6 @@ _FETCH_MS = 500
 
 class Fenced(RunFailure):
     """Another producer has begun with the id of this one, or the broker has ended its transaction."""
-
-
-class TooLarge(RunFailure):
-    """The cluster takes no record as large as one that was sent.
-
-    Args:
-        topic: to which it was sent.
-    """
-
-    def __init__(self, topic: str) -> None:
-        super().__init__(topic)
-        self.topic = topic
 
 
 class Record(NamedTuple):
@@ -69,9 +51,6 @@ class PartitionProducer:
     def __init__(self, config: Kafka, transactional_id: str, partition: int) -> None:
         self.partition = partition
         self.epoch = -1  # of the producer, once it has begun
-        self._under_way: list[
-            tuple[str, asyncio.Future[Any]]
-        ] = []  # by topic: batches of the open transaction
         self._producer = AIOKafkaProducer(
             **client_settings(config),
             request_timeout_ms=int(_REQUEST_SECONDS * 1000),
@@ -95,13 +74,10 @@ class PartitionProducer:
 
     async def begin(self) -> None:
         """Opens a transaction."""
-        self._under_way = []
         await self._producer.begin_transaction()
 
     async def send(self, topic: str, records: Sequence[Record]) -> None:
-        """Begins to write records in the open transaction, in order; :meth:`sent` waits for the end.
-
-        So that of several topics all go into one request, and one more tells the coordinator of them.
+        """Writes records in the open transaction, in order.
 
         Args:
             topic: where.
@@ -109,7 +85,7 @@ class PartitionProducer:
 
         Raises:
             Fenced: this producer may write no more.
-            KafkaError: the cluster refuses it.
+            KafkaError: the cluster refuses a record.
             TimeoutError: the cluster does not answer.
         """
         with _fencing():
@@ -123,38 +99,16 @@ class PartitionProducer:
                     left.pop()
                 batch.close()
                 async with asyncio.timeout(_TRANSACTION_SECONDS):
-                    written = await self._producer.send_batch(batch, topic, partition=self.partition)
-                written.add_done_callback(_retrieved)
-                self._under_way.append((topic, written))
-
-    async def sent(self) -> None:
-        """Waits until all that was sent in the open transaction is written.
-
-        Raises:
-            Fenced: this producer may write no more.
-            TooLarge: the cluster takes no record as large as one of them.
-            KafkaError: the cluster refuses a record.
-            TimeoutError: the cluster does not answer.
-        """
-        under_way, self._under_way = self._under_way, []
-        with _fencing():
-            async with asyncio.timeout(_TRANSACTION_SECONDS):
-                for topic, written in under_way:
-                    try:
-                        await written
-                    except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
-                        raise TooLarge(topic) from error
+                    await (await self._producer.send_batch(batch, topic, partition=self.partition))
 
     async def commit(self) -> None:
         """Ends the open transaction: all that was sent in it can be read from now on.
 
         Raises:
             Fenced: this producer may write no more; nothing of the transaction is published.
-            TooLarge: see :meth:`sent`.
             KafkaError: the cluster refuses it.
             TimeoutError: the cluster does not answer. Whether the transaction is published is not known.
         """
-        await self.sent()
         with _fencing():
             async with asyncio.timeout(_TRANSACTION_SECONDS):
                 await self._producer.commit_transaction()
@@ -180,12 +134,6 @@ def ignore_refusals(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) ->
     """
     if not isinstance(context.get("exception"), ProducerFenced):
         loop.default_exception_handler(context)
-
-
-def _retrieved(written: asyncio.Future[Any]) -> None:
-    """Of several that fail together one is reported: asyncio must not complain about the others."""
-    if not written.cancelled():
-        written.exception()
 
 
 @contextlib.contextmanager

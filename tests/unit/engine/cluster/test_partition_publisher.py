@@ -37,8 +37,6 @@ class Producer(PartitionProducer):
     async def send(self, topic: str, records: Sequence[Record]) -> None:
         self._open += [(topic, record.key) for record in records]
 
-    async def sent(self) -> None: ...
-
     async def commit(self) -> None:
         self.committed.append(self._open)
 
