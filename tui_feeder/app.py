@@ -29,6 +29,7 @@ from tui_feeder.screens.chart import ChartScreen
 from tui_feeder.screens.cluster import ClusterScreen
 from tui_feeder.screens.command_palette import command_palette, export_menu, fault_menu
 from tui_feeder.screens.data import DataScreen
+from tui_feeder.screens.footprint import FootprintScreen
 from tui_feeder.screens.gaps import GapsScreen
 from tui_feeder.screens.glossary import glossary
 from tui_feeder.screens.help import HelpScreen
@@ -64,7 +65,7 @@ __all__ = ["ExitReason", "FeederApp", "QuitEffect", "UiSettings", "theme_names"]
 log = logging.getLogger(__name__)
 
 _RELOAD_SECONDS = 1.0
-_SCREENS = ("overview", "chart", "profile", "gaps", "data", "sources", "log", "cluster", "map")
+_SCREENS = ("overview", "chart", "profile", "gaps", "data", "sources", "log", "cluster", "footprint", "map")
 _TIMEFRAME = 3_600  # of the first run
 _INTERRUPT_SECONDS = 2.0
 _SAVE_SECONDS = 5.0
@@ -156,6 +157,7 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         self.add_mode("sources", lambda: SourcesScreen(self))
         self.add_mode("log", lambda: LogScreen(self))
         self.add_mode("cluster", lambda: ClusterScreen(self))
+        self.add_mode("footprint", lambda: FootprintScreen(self))
         self.add_mode("map", lambda: MapScreen(self))
         self._first = state.screen if state.screen in _SCREENS else None
         self._state_file = state_file

@@ -474,9 +474,47 @@ class RangeView(ProfileView):
     """The volume profile of any minutes; ``day`` is when they begin."""
 
     end: int  # ms, exclusive
-    bought: tuple[float, ...] | None = None  # of rows 0.., what takers bought; None where it is not known
+    bought: tuple[float, ...] | None = None  # of rows 0.., base asset, what takers bought; None in TPO
+    exact_share: float = 0.0  # of the volume that is known by price and not guessed of candles, 0..1
     high_nodes: tuple[float, ...] = ()  # prices
     low_nodes: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FootprintBar:
+    """What takers bought and sold at each price of a bar: row ``i`` is row ``first + i`` of the grid."""
+
+    time: int  # open time, ms
+    first: int
+    bought: tuple[float, ...]  # base asset
+    sold: tuple[float, ...]
+    poc: int  # row of most volume
+    exact_share: float  # of the volume that is known by price and not guessed of candles, 0..1
+
+    @property
+    def last(self) -> int:
+        """The highest row."""
+        return self.first + len(self.bought) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class FootprintView:
+    """Bars on one price grid; row ``i`` of the grid stands for the price ``i * increment``."""
+
+    symbol: str
+    increment: float
+    bars: tuple[FootprintBar, ...]
+
+    def price(self, row: int) -> float:
+        """Gives the price of a row.
+
+        Args:
+            row: of the grid.
+
+        Returns:
+            Quote currency.
+        """
+        return PriceGrid(self.increment).price(row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -606,6 +644,23 @@ class Monitor(Protocol):
 
         Returns:
             The profile; None without trades, or where the spans are longer than :data:`LONGEST_RANGE`.
+        """
+        ...
+
+    def footprint(
+        self, symbol: str, timeframe: int, count: int, levels: int, end: int | None = None
+    ) -> FootprintView | None:
+        """Gives what was bought and sold at each price of bars, the one in progress among them.
+
+        Args:
+            symbol: the symbol.
+            timeframe: seconds.
+            count: bars at most.
+            levels: rows that all of them together may take.
+            end: exclusive end of the last one, ms; None for the newest.
+
+        Returns:
+            The bars; None where nothing was traded.
         """
         ...
 

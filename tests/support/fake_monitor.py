@@ -26,6 +26,8 @@ from tui_feeder.monitor import (
     ClusterView,
     Event,
     FaultOption,
+    FootprintBar,
+    FootprintView,
     FormingView,
     GapView,
     IndicatorView,
@@ -256,6 +258,35 @@ class FakeMonitor:
         made = self._profile(symbol, self.views[symbol].price_decimals)
         values = {name.name: getattr(made, name.name) for name in fields(made)} | {"day": spans[0][0]}
         return RangeView(**values, end=spans[-1][1], high_nodes=(made.poc,), low_nodes=(made.vah,))
+
+    def footprint(
+        self, symbol: str, timeframe: int, count: int, levels: int, end: int | None = None
+    ) -> FootprintView | None:
+        """Each bar on a grid of as many rows, most at its middle; the first bar is exact, one is partly."""
+        self.calls.append(f"footprint {symbol} {timeframe} {count} {levels} {end}")
+        bars = self.bars(symbol, timeframe, count, end)
+        if not len(bars):
+            return None
+        least = float(bars["high"].max() - bars["low"].min()) / max(levels - 2, 1)
+        tens = 10.0 ** math.floor(math.log10(least))
+        step = next(tens * nice for nice in (1, 2, 5, 10) if tens * nice >= least)
+        found = []
+        for place, bar in enumerate(bars):
+            first, last = round(bar["low"] / step), round(bar["high"] / step)
+            rows = np.arange(first, last + 1)
+            weight = 1 + (rows * 7919 + place * 13) % 11 + 6 * (rows == (first + last) // 2)
+            volume = bar["volume"] * weight / weight.sum()
+            share = np.clip(
+                bar["taker_buy_volume"] / bar["volume"] + ((rows * 31 + place) % 7 - 3) * 0.12, 0, 1
+            )
+            found.append(
+                FootprintBar(
+                    int(bar["open_time"]), first, tuple((volume * share).tolist()),
+                    tuple((volume * (1 - share)).tolist()), first + int(volume.argmax()),
+                    {0: 1.0, 1: 0.97}.get(place, 0.0),
+                )
+            )  # fmt: skip
+        return FootprintView(symbol, step, tuple(found))
 
     def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
         """Those of the two days before yesterday, above and below the price."""

@@ -42,6 +42,7 @@ SCREENS = {
     "4-data": "4 d",
     "5-sources": "5",
     "6-log": "6",
+    "8-footprint": "8",
     "0-map": "0",
     "help": "question_mark",
     "detail-of-a-symbol": "1 enter",

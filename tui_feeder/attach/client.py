@@ -46,6 +46,7 @@ from tui_feeder.monitor import (
     ROW,
     AnchoredLine,
     Event,
+    FootprintView,
     LevelLines,
     MinuteState,
     NakedPoc,
@@ -178,6 +179,13 @@ class AttachedMonitor:
         bounds = [bound for span in spans for bound in span]
         stamp = self._state_of(symbol)
         return self._ask("range_profile", symbol, *bounds, stamp=stamp, read=_range, none=None)
+
+    def footprint(
+        self, symbol: str, timeframe: int, count: int, levels: int, end: int | None = None
+    ) -> FootprintView | None:
+        """See :meth:`tui_feeder.monitor.Monitor.footprint`."""
+        asked = symbol, timeframe, count, levels, end
+        return self._ask("footprint", *asked, stamp=self._state_of(symbol), read=_footprint, none=None)
 
     def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.naked_pocs`."""
@@ -460,6 +468,10 @@ def _profile(value: object) -> ProfileView | None:
 
 def _range(value: object) -> RangeView | None:
     return msgspec.convert(value, RangeView | None)
+
+
+def _footprint(value: object) -> FootprintView | None:
+    return msgspec.convert(value, FootprintView | None)
 
 
 def _naked(value: object) -> tuple[NakedPoc, ...]:

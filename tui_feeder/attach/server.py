@@ -278,6 +278,13 @@ def _range_profile(monitor: Monitor, symbol: object, *bounds: object) -> object:
     return monitor.range_profile(_name(symbol), spans)
 
 
+def _footprint(
+    monitor: Monitor, symbol: object, timeframe: object, count: object, levels: object, end: object
+) -> object:
+    name, frame, bars, until = _window(symbol, timeframe, count, end)
+    return monitor.footprint(name, frame, min(bars, _RANGES), _number(levels, 2, 500), until)
+
+
 def _developing(monitor: Monitor, symbol: object, day: object, every: object) -> object:
     return monitor.developing(_name(symbol), _instant(day), _number(every, 1, 1_440))
 
@@ -347,6 +354,7 @@ _QUESTIONS: dict[str, Callable[..., Any]] = {
     "profile": _profile,
     "range_profile": _range_profile,
     "naked_pocs": lambda monitor, symbol: monitor.naked_pocs(_name(symbol)),
+    "footprint": _footprint,
     "developing": _developing,
     "anchored": _anchored,
     "coverage": _coverage,

@@ -31,6 +31,7 @@ from tui_feeder.engine.sinks import Sink
 from tui_feeder.engine.storage.store import Store, StoreError
 from tui_feeder.monitor import (
     AnchoredLine,
+    FootprintView,
     LevelLines,
     MinuteState,
     NakedPoc,
@@ -237,6 +238,15 @@ class LiveMonitor:
         """See :meth:`tui_feeder.monitor.Monitor.range_profile`."""
         closed = self._closed(symbol)
         return None if closed is None else self._reads.range_profile(symbol, spans, closed)
+
+    def footprint(
+        self, symbol: str, timeframe: int, count: int, levels: int, end: int | None = None
+    ) -> FootprintView | None:
+        """See :meth:`tui_feeder.monitor.Monitor.footprint`."""
+        closed = self._closed(symbol)
+        if closed is None:
+            return None
+        return self._reads.footprint(symbol, timeframe, count, levels, end, closed)
 
     def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.naked_pocs`."""

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from tui_feeder.config import Config
 from tui_feeder.day_evidence import DayView, MinuteView
+from tui_feeder.engine.alerts.level_history import StoredLevelHistory
+from tui_feeder.engine.alerts.level_watch import LevelsBefore
 from tui_feeder.engine.alerts.rule_book import RuleBook
 from tui_feeder.engine.alerts.rules import Alert
 from tui_feeder.engine.analytics.message import Message
@@ -26,10 +28,12 @@ from tui_feeder.engine.derived.stored_reads import NO_LINE, NO_ROWS, StoredReads
 from tui_feeder.engine.derived.symbol_numbers import symbol_numbers
 from tui_feeder.engine.snapshots import indicator_views
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.errors import FeederError
 from tui_feeder.monitor import (
     AlertView,
     AnchoredLine,
     Event,
+    FootprintView,
     GapView,
     LevelLines,
     MinuteState,
@@ -99,6 +103,7 @@ class ReplayMonitor:
         self._reached = begin
         self._rule_book = RuleBook(config, store, Journal(lambda: begin))
         self._rules = self._rule_book.rules
+        self._level_history = StoredLevelHistory(store, config)
         self._alerts: deque[AlertView] = deque(maxlen=_ALERTS)
         self._alerted = 0
         self._events: deque[Event] = deque(maxlen=_EVENTS)
@@ -253,7 +258,15 @@ class ReplayMonitor:
                 break
 
     def _evaluate_alerts(self, candle: Candle, message: Message) -> None:
-        for alert in self._rules.minute(candle, message):
+        found = self._rules.minute(candle, message)
+        for symbol, before, anchors in self._rules.wanting_levels():
+            try:
+                levels = self._level_history.before(symbol, before, anchors)
+            except FeederError as error:
+                self._note("warning", f"{symbol}: levels of past days cannot be read: {error}")
+                levels = LevelsBefore((), {})
+            found += self._rules.begin_levels(symbol, before, levels)
+        for alert in found:
             self._show(alert)
 
     def _show(self, alert: Alert) -> None:
@@ -361,6 +374,15 @@ class ReplayMonitor:
         """See :meth:`tui_feeder.monitor.Monitor.range_profile`."""
         closed = self._closed(symbol)
         return None if closed is None else self._reads.range_profile(symbol, spans, closed)
+
+    def footprint(
+        self, symbol: str, timeframe: int, count: int, levels: int, end: int | None = None
+    ) -> FootprintView | None:
+        """See :meth:`tui_feeder.monitor.Monitor.footprint`."""
+        closed = self._closed(symbol)
+        if closed is None:
+            return None
+        return self._reads.footprint(symbol, timeframe, count, levels, end, closed)
 
     def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.naked_pocs`."""

@@ -14,6 +14,7 @@ APP_BINDINGS: tuple[Binding, ...] = (
     Binding("5", "go('sources')", "Sinks", id="app.sources", tooltip="Sinks and sources"),
     Binding("6", "go('log')", "Log", id="app.log", tooltip="Log"),
     Binding("7", "go('cluster')", "Cluster", id="app.cluster", tooltip="Cluster"),
+    Binding("8", "go('footprint')", "Foot", id="app.footprint", tooltip="Footprint"),
     Binding("0", "go('map')", "Map", id="app.map", tooltip="Market map"),
     Binding("colon", "commands", "cmds", key_display=":", id="app.commands",
             tooltip="Search all commands, symbols, themes"),

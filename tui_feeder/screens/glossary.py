@@ -87,6 +87,15 @@ _PROFILE: tuple[Entry, ...] = (
     ("min", "minutes counted"),
     ("row", "height of a row of the profile, in the quote asset"),
 )
+_FOOTPRINT: tuple[Entry, ...] = (
+    ("bought x sold", "by takers, in the base asset; > more was bought, < more was sold; the sign of a trend "
+                      "instead: three times as much as the other side diagonally"),
+    ("[ ]", "the price of most volume of the bar (POC)"),
+    ("delta", "what takers bought less what they sold"),
+    ("vol", "volume of the bar, in the base asset"),
+    ("known", "volume that is known by price: exact, 97 %, or ~ where it is guessed of candles"),
+    ("row", "height of a row, in the quote asset"),
+)  # fmt: skip
 _GAPS: tuple[Entry, ...] = (
     ("MISSING", "minutes of the wanted range that are not stored; ! there are some"),
     ("live stored", "in the strips: minutes as the stream gave them; from an archive or REST"),
@@ -155,7 +164,8 @@ _CLUSTER: tuple[Entry, ...] = (
 
 _TERMS: Mapping[str, Sequence[Entry]] = {
     "overview": (*_LEVELS, *_TREND), "chart": (*_CHART, *_TREND), "profile": _PROFILE, "gaps": _GAPS,
-    "data": _DATA, "sources": _SOURCES, "log": _LOG, "cluster": _CLUSTER, "map": _MAP,
+    "data": _DATA, "sources": _SOURCES, "log": _LOG, "cluster": _CLUSTER,
+    "footprint": _FOOTPRINT, "map": _MAP,
 }  # fmt: skip
 
 

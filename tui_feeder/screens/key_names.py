@@ -9,6 +9,7 @@ from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.chart import ChartScreen
 from tui_feeder.screens.cluster import ClusterScreen
 from tui_feeder.screens.data import DataScreen
+from tui_feeder.screens.footprint import FootprintScreen
 from tui_feeder.screens.gaps import GapsScreen
 from tui_feeder.screens.help import HelpScreen
 from tui_feeder.screens.log import LogScreen
@@ -19,7 +20,7 @@ from tui_feeder.screens.sources import SourcesScreen
 
 _SCREENS: tuple[type[FeederScreen], ...] = (
     OverviewScreen, ChartScreen, ProfileScreen, GapsScreen, DataScreen, SourcesScreen, LogScreen,
-    ClusterScreen, MapScreen, HelpScreen,
+    ClusterScreen, FootprintScreen, MapScreen, HelpScreen,
 )  # fmt: skip
 
 

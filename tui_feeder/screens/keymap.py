@@ -38,7 +38,8 @@ _GROUPS = {
     "app": "Every screen; play, seek and speed in a replay",
     "overview": "Screen 1", "chart": "Screen 2", "profile": "Screen 3", "gaps": "Screen 4",
     "data": "Screen 4, the calendar",
-    "sources": "Screen 5", "log": "Screen 6", "cluster": "Screen 7", "map": "Screen 0, the market map",
+    "sources": "Screen 5", "log": "Screen 6", "cluster": "Screen 7",
+    "footprint": "Screen 8", "map": "Screen 0, the market map",
     "help": "The help",
 }  # fmt: skip
 

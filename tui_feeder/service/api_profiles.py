@@ -251,6 +251,7 @@ def _figures(view: RangeView) -> dict[str, Any]:
         "vwap": view.vwap,
         "total_volume": view.total_volume,
         "candle_count": view.candles,
+        "exact_share": view.exact_share,
         "last_updated": view.last_minute + MINUTE_MS - 1,
         "high_volume_nodes": view.high_nodes,
         "low_volume_nodes": view.low_nodes,

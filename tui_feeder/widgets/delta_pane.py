@@ -141,7 +141,10 @@ class DeltaPane:
         known = len(self.deltas) > 0
         texts = {}
         if rows:
-            texts[0] = ("CVD " + signed_text(float(self.cvd[-1])) if known else "CVD", Role.STRONG)
+            texts[0] = ("CVD", Role.MUTED)
+        if known and rows:  # below its name where the line has more than one row
+            at = 1 if self._cvd_rows(rows) > 1 else 0
+            texts[at] = (signed_text(float(self.cvd[-1])), Role.STRONG)
         if rows > 1:
             most = float(np.abs(self.deltas).max()) if known else math.nan
             texts[self._cvd_rows(rows)] = (f"+-{cells.count_text(most)}" if known else "delta", Role.MUTED)

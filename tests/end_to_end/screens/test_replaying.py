@@ -259,6 +259,33 @@ def test_alerts_are_shown_and_go_when_the_moment_goes_back(path: Path, tmp_path:
     assert not marker.exists()
 
 
+def test_levels_of_past_days_are_known_at_the_moment_it_begins(path: Path, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        "[alerts]\ncooldown_seconds = 0\n"
+        '[alerts.rules.naked]\nkind = "naked_poc_touch"\n'
+        '[alerts.rules.vwap]\nkind = "anchored_vwap_touch"\nanchor = "2026-01-01T06:00:00Z"\n'
+    )
+    config = load(file, environ={}, flags={}).config
+    rows = walk(MINUTES)
+    with player_of(path, "AUSDT", config=config, at=END - 2 * HOUR) as replay_monitor:
+        naked = {level.price for level in replay_monitor.naked_pocs("AUSDT")}
+        go(replay_monitor, END)
+        alerts = replay_monitor.snapshot().alerts
+        left = {level.price for level in replay_monitor.naked_pocs("AUSDT")}
+        assert len([alert for alert in alerts if alert.kind == "naked_poc_touch"]) == len(naked - left)
+        line = replay_monitor.anchored("AUSDT", MIDNIGHT + 6 * HOUR, 60)
+        touched = [
+            low <= vwap <= high
+            for low, high, vwap in zip(rows["low"][-120:], rows["high"][-120:], line.vwap[-120:], strict=True)
+        ]
+        shown = [alert for alert in alerts if alert.kind == "anchored_vwap_touch"]
+        assert bool(shown) == any(touched)
+        footprint = replay_monitor.footprint("AUSDT", 3_600, 4, 30)
+        assert footprint is not None
+        assert len(footprint.bars) == 4
+
+
 # --- the screen ----------------------------------------------------------------------------------
 
 

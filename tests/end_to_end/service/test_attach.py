@@ -139,6 +139,8 @@ def test_an_attached_screen_sees_what_one_in_the_process_sees(
         assert attached.naked_pocs("BTCUSDT") == monitor.naked_pocs("BTCUSDT")
         assert attached.developing("BTCUSDT", day, 15) == monitor.developing("BTCUSDT", day, 15)
         assert attached.developing("BTCUSDT", day + 86_400_000, 15) is None
+        asked_bars = ("BTCUSDT", 3_600, 8, 30, None)
+        assert attached.footprint(*asked_bars) == monitor.footprint(*asked_bars)
         anchor = ("BTCUSDT", NOON - 40 * MINUTE_MS * 60, 3_600)
         assert attached.anchored(*anchor) == monitor.anchored(*anchor)
         assert attached.listed() == monitor.listed()
@@ -459,6 +461,7 @@ def test_nonsense_ends_a_connection_and_nothing_else(server: AttachServer, path:
         ("range_profile", ("BTCUSDT", 0, 60_000, 60_000)),
         ("range_profile", ("BTCUSDT", 60_000, 0)),
         ("developing", ("BTCUSDT", 0, 0)),
+        ("footprint", ("BTCUSDT", 3_600, 8, 1, None)),
         ("anchored", ("BTCUSDT", 0, 61, None)),
         ("coverage", ("BTCUSDT", 60_000, 0, 1)),
         ("coverage", ("BTCUSDT", 0, 1 << 45, 10)),

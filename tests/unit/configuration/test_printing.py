@@ -56,7 +56,7 @@ def test_what_stands_behind_a_hash_in_the_example_loads_too(tmp_path: Path) -> N
     assert loaded.config.application.start_date is not None
     assert loaded.config.kafka.security.ssl_keyfile == Path("/etc/ssl/feeder.key")
     assert set(loaded.config.volume_profile.asset_overrides) == {"BTCUSDT", "ETHUSDT"}
-    assert len(loaded.config.alerts.rules) == 13
+    assert len(loaded.config.alerts.rules) == 15
 
 
 def test_a_rendered_configuration_loads_as_the_same_again(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tui_feeder.screens.glossary import glossary
 
 SCREENS = {
     "1": "overview", "2": "chart", "3": "profile", "4": "gaps", "5": "sources", "6": "log", "7": "cluster",
+    "8": "footprint",
     "0": "map",
 }  # fmt: skip
 #: Capitals, a percent sign or a number in it, a unit; and the small letters that are used as abbreviations.

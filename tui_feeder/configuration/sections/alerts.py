@@ -149,7 +149,7 @@ naked-poc = { kind = "naked_poc_touch", symbols = ["BTCUSDT"], cooldown_seconds 
 since-january = { kind = "anchored_vwap_touch", symbols = ["BTCUSDT"], anchor = "2026-01-01" }
 big-volume = { kind = "volume_above", symbols = ["BTC*"], quantile = "q90", factor = 5.0 }
 takers-sell = { kind = "delta_below", timeframe = 300, delta_percent = -60 }
-divergence = { kind = "cvd_divergence", timeframe = 900 }
+cvd-divergence = { kind = "cvd_divergence", timeframe = 900 }
 long-gap = { kind = "gap_open", seconds = 300 }
 no-frames = { kind = "stream_stale", seconds = 300, cooldown_seconds = 3600 }
 sink-behind = { kind = "sink_lag", seconds = 120 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TypeVar, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, ranges_o
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.tools.anchored import anchored_vwap
 from tui_feeder.engine.analytics.profile.tools.developing import developing
+from tui_feeder.engine.analytics.profile.tools.footprint import footprint
 from tui_feeder.engine.analytics.profile.tools.naked import NakedLevel, touched_levels
 from tui_feeder.engine.analytics.profile.tools.nodes import Nodes, nodes
 from tui_feeder.engine.analytics.profile.tools.range_profile import RangeProfile, range_profile
@@ -22,7 +24,16 @@ from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS, Rows
 from tui_feeder.engine.derived.inputs import settings_of
 from tui_feeder.engine.derived.stored_profiles import ranges_before
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.monitor import LONGEST_RANGE, AnchoredLine, LevelLines, NakedPoc, RangeView, Spans
+from tui_feeder.monitor import (
+    LONGEST_RANGE,
+    AnchoredLine,
+    FootprintBar,
+    FootprintView,
+    LevelLines,
+    NakedPoc,
+    RangeView,
+    Spans,
+)
 
 T = TypeVar("T")
 
@@ -72,6 +83,50 @@ class ProfileTools:
             return None if found is None else _view(symbol, spans, rows, found)
 
         return self._known(("range", symbol, spans), symbol, (cut[0][0], cut[-1][1]), settings, made)
+
+    def footprint(
+        self, symbol: str, timeframe: int, count: int, levels: int, end: int
+    ) -> FootprintView | None:
+        """Computes what was bought and sold at each price of bars.
+
+        Args:
+            symbol: a stored symbol.
+            timeframe: seconds.
+            count: bars at most; the last one may be in progress.
+            levels: rows that all of them together may take.
+            end: exclusive end of the minutes that count, ms.
+
+        Returns:
+            The bars; None where nothing was traded.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        settings, frame = self._settings(symbol), timeframe * SECOND_MS
+        start = -(-end // frame) * frame - count * frame
+        if settings is None or end - start > LONGEST_RANGE:
+            return None
+
+        def made() -> FootprintView | None:
+            rows = self._store.read(symbol, start, end)
+            times = range(start, end, frame)
+            edges = np.searchsorted(rows["open_time"], [*times, end])
+            parts = [
+                (time, CandleVolume(rows[low:high]))
+                for time, (low, high) in zip(times, pairwise(edges.tolist()), strict=True)
+            ]
+            found = footprint(parts, settings, levels)
+            if found is None:
+                return None
+            bars = (
+                FootprintBar(b.time, b.first, tuple(b.bought.tolist()), tuple(b.sold.tolist()), b.poc,
+                             b.exact_share)
+                for b in found.bars
+            )  # fmt: skip
+            return FootprintView(symbol, found.increment, tuple(bars))
+
+        key = ("footprint", symbol, timeframe, count, levels)
+        return self._known(key, symbol, (start, end), settings, made)
 
     def day_levels(self, symbol: str, days: int, closed: int, today: int | None = None) -> list[NakedLevel]:
         """Computes the points of control of the last days that are over, and when they were touched.
@@ -229,6 +284,7 @@ def _view(symbol: str, spans: Spans, rows: Rows, found: RangeProfile) -> RangeVi
         low_index=found.low_index,
         weights=tuple(found.weights.tolist()),
         bought=None if found.bought is None else tuple(found.bought.tolist()),
+        exact_share=found.exact_share,
         poc=found.poc,
         vah=found.vah,
         val=found.val,

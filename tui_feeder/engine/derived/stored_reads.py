@@ -15,7 +15,15 @@ from tui_feeder.engine.derived.settings import analysed
 from tui_feeder.engine.storage.day_evidence import days_of, minute_of, noted_minutes_of
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.store import Store
-from tui_feeder.monitor import AnchoredLine, LevelLines, NakedPoc, ProfileView, RangeView, Spans
+from tui_feeder.monitor import (
+    AnchoredLine,
+    FootprintView,
+    LevelLines,
+    NakedPoc,
+    ProfileView,
+    RangeView,
+    Spans,
+)
 
 #: The source of single minutes is read for ranges up to this length, ms.
 SOURCED_MS = 2 * DAY_MS
@@ -126,6 +134,28 @@ class StoredReads:
         """
         try:
             return self._tools.range_profile(symbol, spans, closed)
+        except StoreError:
+            return None
+
+    def footprint(
+        self, symbol: str, timeframe: int, count: int, levels: int, end: int | None, closed: int
+    ) -> FootprintView | None:
+        """What was bought and sold at each price of bars.
+
+        Args:
+            symbol: a stored symbol.
+            timeframe: seconds.
+            count: bars at most.
+            levels: rows that all of them together may take.
+            end: exclusive end of the last one, ms; None for the newest.
+            closed: see the class.
+
+        Returns:
+            The bars; None where nothing was traded.
+        """
+        until = closed if end is None else min(end, closed)
+        try:
+            return self._tools.footprint(symbol, timeframe, count, levels, until)
         except StoreError:
             return None
 

@@ -122,6 +122,19 @@ def test_a_store_that_is_closed_has_nothing_to_show(store: Store, rows: Rows) ->
     assert reads.anchored(SYMBOL, day - 1, 60, None, closed).times == ()
 
 
+def test_a_footprint_ends_with_the_bar_in_progress(store: Store, rows: Rows) -> None:
+    tools, closed = ProfileTools(store, Config()), int(rows["open_time"][-1]) + MINUTE_MS  # 08:20
+    view = tools.footprint(SYMBOL, 3_600, 4, 30, closed)
+    assert view is not None
+    assert [bar.time % DAY_MS // 3_600_000 for bar in view.bars] == [5, 6, 7, 8]
+    last = rows[-20:]
+    assert sum(view.bars[-1].bought) == pytest.approx(float(last["taker_buy_volume"].sum()))
+    assert sum(view.bars[-1].sold) == pytest.approx(float((last["volume"] - last["taker_buy_volume"]).sum()))
+    assert tools.footprint(SYMBOL, 3_600, 4, 30, closed) is view
+    assert tools.footprint(SYMBOL, 86_400, 101, 30, closed) is None
+    assert tools.footprint(SYMBOL, 3_600, 2, 30, closed + 400 * DAY_MS) is None
+
+
 def test_without_profiles_there_are_none(store: Store, rows: Rows) -> None:
     tools = ProfileTools(store, Config(volume_profile=VolumeProfile(enabled=False)))
     closed = int(rows["open_time"][-1]) + MINUTE_MS

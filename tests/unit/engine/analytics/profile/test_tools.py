@@ -25,6 +25,7 @@ from tui_feeder.engine.analytics.profile.increments import ranges_of
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.tools.anchored import AnchoredVwap, anchored_vwap
 from tui_feeder.engine.analytics.profile.tools.developing import developing
+from tui_feeder.engine.analytics.profile.tools.footprint import footprint
 from tui_feeder.engine.analytics.profile.tools.naked import MOST_LEVELS, NakedLevels, touched_levels
 from tui_feeder.engine.analytics.profile.tools.nodes import nodes
 from tui_feeder.engine.analytics.profile.tools.range_profile import RangeProfile, range_profile
@@ -158,6 +159,61 @@ def test_levels_of_real_trades_make_the_profile_that_decimals_make(increment: fl
     assert (made.val, made.vah) == tuple(float(i * Decimal(repr(increment))) for i in (low, high))
     money = sum(Fraction(row[1]) * Fraction(row[2]) for row in trades)
     assert made.vwap == pytest.approx(float(money / total), rel=1e-12)
+
+
+# -- footprints
+
+
+@pytest.mark.parametrize("month", TRIED_MONTHS)
+def test_a_footprint_of_candles_has_what_takers_bought_and_sold_in_each_bar(month: str) -> None:
+    rows = real_month(month)[600:1_080]
+    bars = [(int(rows["open_time"][n]), CandleVolume(rows[n : n + 60])) for n in range(0, 480, 60)]
+    for levels in (30, 120):
+        found = footprint(bars, AUTO, levels)
+        assert found is not None
+        assert [bar.time for bar in found.bars] == [time for time, _ in bars]
+        rows_taken = {bar.first + i for bar in found.bars for i in range(len(bar.bought))}
+        assert levels // 5 <= max(rows_taken) - min(rows_taken) + 1 <= levels
+        for bar, place in zip(found.bars, range(0, 480, 60), strict=True):
+            candles = to_candles(rows[place : place + 60])
+            volumes: dict[int, Fraction] = defaultdict(Fraction)
+            bought: dict[int, Fraction] = defaultdict(Fraction)
+            for c in candles:
+                for price, share in ((c.close, 2), (c.high, 1), (c.low, 1)):
+                    row = reference_row(price, Decimal(repr(found.increment)))
+                    volumes[row] += Fraction(repr(c.volume)) * share / 4
+                    bought[row] += Fraction(repr(c.taker_buy_volume)) * share / 4
+            assert bar.first == min(volumes)
+            for row, part, rest in zip(
+                range(min(volumes), max(volumes) + 1), bar.bought, bar.sold, strict=True
+            ):
+                assert part == pytest.approx(float(bought[row]), rel=1e-9, abs=1e-9)
+                assert rest == pytest.approx(float(volumes[row] - bought[row]), rel=1e-9, abs=1e-6)
+            assert volumes[bar.poc] == max(volumes.values())
+            assert bar.exact_share == 0
+
+
+def test_a_footprint_of_known_levels_is_exact_and_bars_without_trades_are_absent() -> None:
+    trades = real_trades()[:4_000]
+    shown: dict[int, list[list[str]]] = defaultdict(list)
+    for row in trades:
+        shown[int(row[5]) // 900_000].append(row)
+    parts = []
+    for bar, inside in sorted(shown.items()):
+        prices = np.array([float(row[1]) for row in inside])
+        quantities = np.array([float(row[2]) for row in inside])
+        sells = np.array([row[6] == "true" for row in inside])
+        known = LevelVolume(prices, np.where(sells, 0, quantities), np.where(sells, quantities, 0), 15)
+        parts.append((bar * 900_000, known))
+    none = np.empty(0)
+    found = footprint([(0, LevelVolume(none, none, none, 0)), *parts], ProfileSettings(tick_size=0.0001), 40)
+    assert found is not None
+    assert len(found.bars) == len(parts)
+    for bar, inside in zip(found.bars, (shown[key] for key in sorted(shown)), strict=True):
+        assert bar.exact_share == 1
+        assert bar.bought.sum() == pytest.approx(sum(float(r[2]) for r in inside if r[6] == "false"))
+        assert bar.sold.sum() == pytest.approx(sum(float(r[2]) for r in inside if r[6] == "true"))
+    assert footprint([], AUTO, 40) is None
 
 
 # -- sessions

@@ -29,7 +29,8 @@ class RangeProfile(msgspec.Struct, frozen=True, gc=False):
     minutes: int
     low_index: int
     weights: Floats  # (n,) volume (base asset), or the number of candles in TPO
-    bought: Floats | None  # (n,) base asset, what takers bought; None where it is not known
+    bought: Floats | None  # (n,) base asset, what takers bought; None in TPO
+    exact_share: float  # of the volume that is known by price and not guessed, 0..1
 
     @property
     def prices(self) -> Floats:
@@ -88,4 +89,5 @@ def range_profile(traded: Traded, settings: ProfileSettings) -> RangeProfile | N
         low_index=placed.first,
         weights=placed.weights,
         bought=placed.bought,
+        exact_share=traded.exact_share,
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from tui_feeder.engine.analytics.profile.day_profile import empty_rows
 from tui_feeder.engine.analytics.profile.rows import MAX_ROWS, Area, point_of_control
+from tui_feeder.engine.analytics.profile.rows import Rows as ProfileRows
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.uniform_rows import NOISE
 from tui_feeder.engine.analytics.profile.value_area import value_area
@@ -24,7 +25,7 @@ class Placed(NamedTuple):
 
     first: int
     weights: Floats  # (n,) base asset, or the number of candles in TPO
-    bought: Floats | None  # (n,) base asset, what takers bought; None where it is not known
+    bought: Floats | None  # (n,) base asset, what takers bought; None in TPO, whose rows have no volume
     area: Area  # point of control and value area
 
 
@@ -56,6 +57,11 @@ class Traded(Protocol):
         """Quote currency."""
         ...
 
+    @property
+    def exact_share(self) -> float:
+        """Of the volume that is known by price and not guessed, 0..1."""
+        ...
+
     def placed(self, settings: ProfileSettings, increment: float) -> Placed | None:
         """Places it on a price grid.
 
@@ -78,6 +84,7 @@ class CandleVolume:
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
+        self.exact_share = 0.0
         self.minutes = len(rows)
         self.low = float(rows["low"].min()) if len(rows) else 0.0
         self.high = float(rows["high"].max()) if len(rows) else 0.0
@@ -100,7 +107,19 @@ class CandleVolume:
         names = ("high", "low", "close", "volume")
         rows.load(*(np.ascontiguousarray(self._rows[name]) for name in names))
         area = rows.area()
-        return None if area is None else Placed(rows.first, rows.dense(), None, area)
+        if area is None:
+            return None
+        return Placed(rows.first, rows.dense(), self._bought(settings, rows), area)
+
+    def _bought(self, settings: ProfileSettings, rows: ProfileRows) -> Floats | None:
+        """What takers bought, spread in the same way over the same rows."""
+        if settings.calculation_mode == "TPO":
+            return None
+        bought = empty_rows(settings, rows.grid.increment)
+        names = ("high", "low", "close", "taker_buy_volume")
+        bought.load(*(np.ascontiguousarray(self._rows[name]) for name in names))
+        found: Floats = np.minimum(bought.dense(), rows.dense())
+        return found
 
 
 class LevelVolume:
@@ -115,6 +134,7 @@ class LevelVolume:
 
     def __init__(self, prices: Floats, bought: Floats, sold: Floats, minutes: int) -> None:
         self._prices, self._bought, self._both = prices, bought, bought + sold
+        self.exact_share = 1.0
         self.minutes = minutes
         self.low = float(prices.min()) if len(prices) else 0.0
         self.high = float(prices.max()) if len(prices) else 0.0

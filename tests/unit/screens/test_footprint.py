@@ -1,0 +1,85 @@
+"""The footprint screen at every size, by its keys."""
+
+from __future__ import annotations
+
+import pytest
+from fake_monitor import FakeMonitor
+from rich.cells import cell_len
+from screens import app_of, settled
+
+from tui_feeder.monitor import FootprintView
+from tui_feeder.screens.footprint import FootprintScreen
+
+
+@pytest.mark.parametrize(("size", "bars"), [((80, 24), 5), ((120, 40), 8), ((200, 60), 14)])
+@pytest.mark.parametrize("glyphs", ["braille", "ascii"])
+async def test_bars_stand_beside_each_other_with_what_is_known(
+    size: tuple[int, int], bars: int, glyphs: str
+) -> None:
+    app = app_of(FakeMonitor(4), symbol_set=glyphs, colors="none")
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("8")
+        lines = await settled(pilot)
+        assert all(cell_len(line) == size[0] for line in lines)
+        assert "bought x sold" in lines[1]
+        assert lines[2].count("02-03") + lines[2].count("02-02") == bars
+        assert sum(line.count("[") for line in lines[3:-4]) == bars
+        foot = lines[-2].split()
+        assert foot[1:4] == ["exact", "97", "%"]
+        assert foot.count("~") == bars - 2
+        if glyphs == "ascii":
+            assert "".join(lines).isascii()
+        screen = app.screen
+        assert isinstance(screen, FootprintScreen)
+        table = screen.table()
+        assert table is not None
+        assert len({row[0] for row in table.rows}) == bars
+        assert "bought" in screen.selected_text()
+
+
+async def test_keys_go_to_older_bars_other_timeframes_and_finer_rows() -> None:
+    monitor = FakeMonitor(4)
+    app = app_of(monitor)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("8")
+        newest = (await settled(pilot))[2]
+        await pilot.press("left", "left")
+        older = (await settled(pilot))[2]
+        assert older.split()[-2:] == newest.split()[-4:-2]  # the newest is the bar in progress
+        await pilot.press("right", "right", "right")
+        assert (await settled(pilot))[2] == newest
+        await pilot.press("pageup", "end")
+        assert (await settled(pilot))[2] == newest
+        coarse = monitor.calls[-1].split()
+        await pilot.press("plus")
+        await settled(pilot)
+        fine = next(call for call in reversed(monitor.calls) if call.startswith("footprint")).split()
+        assert int(fine[4]) == 2 * int(next(c for c in monitor.calls if c.startswith("footprint")).split()[4])
+        assert coarse
+        await pilot.press("minus", "minus", "left_square_bracket")
+        lines = await settled(pilot)
+        assert "15m" in lines[1]
+        await pilot.press("down")
+        assert "ETHUSDT" in (await settled(pilot))[1]
+
+
+class Untraded(FakeMonitor):
+    """Of which nothing was traded."""
+
+    def footprint(
+        self, symbol: str, timeframe: int, count: int, levels: int, end: int | None = None
+    ) -> FootprintView | None:
+        """Nothing."""
+        return None
+
+
+async def test_without_trades_the_screen_states_it() -> None:
+    app = app_of(Untraded(2))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("8")
+        lines = await settled(pilot)
+        assert "nothing was traded here" in lines[1]
+        screen = app.screen
+        assert isinstance(screen, FootprintScreen)
+        assert screen.table() is None
+        assert screen.selected_text() == ""
