@@ -27,6 +27,7 @@ from tui_feeder.configuration.sections import (
     Reprocessing,
     Service,
     TechnicalAnalysis,
+    Trades,
     Ui,
     VolumeProfile,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "Secret",
     "Service",
     "TechnicalAnalysis",
+    "Trades",
     "Ui",
     "VolumeProfile",
     "example",

@@ -116,6 +116,7 @@ SymbolName: TypeAlias = Annotated[
         message="is not the name of a symbol",
     ),
 ]
+SymbolNames: TypeAlias = Annotated[tuple[SymbolName, ...], _UNIQUE]
 RuleName: TypeAlias = Annotated[
     str,
     Rule(

@@ -24,6 +24,7 @@ from tui_feeder.engine.acquisition.stored_day_check import StoredDayCheck
 from tui_feeder.engine.acquisition.subscriptions import Subscriptions
 from tui_feeder.engine.acquisition.symbol_startup import SymbolStartup
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
+from tui_feeder.engine.acquisition.trade_days import TradeDays
 from tui_feeder.engine.acquisition.trade_id_check import TradeIdCheck
 from tui_feeder.engine.alerts.level_history import StoredLevelHistory
 from tui_feeder.engine.alerts.manager import AlertManager
@@ -276,6 +277,12 @@ class Engine:
         self.supervisor.start("store files", self.stored_day_check.watch_files)
         if self.sealing is not None:
             self.supervisor.start("proof", self.sealing.run)
+        if self.config.trades.symbols:
+            trades = TradeDays(
+                self.config.trades, self.store, self.exchange, self.clock, self.journal, self.workers,
+                self.tracked,
+            )  # fmt: skip
+            self.supervisor.start("trades", trades.run)
         if self.partitions is not None:
             self.supervisor.start("partitions", self.partitions.run)
         self.supervisor.start("alerts", partial(self.alerts.watch, self._feeder_health))

@@ -25,6 +25,7 @@ from tui_feeder.service.evidence_api import EvidenceApi
 from tui_feeder.service.host_names import host_matcher, host_refusal
 from tui_feeder.service.metrics import CONTENT_TYPE, exposition
 from tui_feeder.service.readiness import checks
+from tui_feeder.service.trades_api import TradesApi
 from tui_feeder.web_server import serving_http
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class HttpService:
         self._probe = EngineProbe(engine)
         self._api = Api(self._probe)
         self._profiles = ProfileApi(self._probe)
+        self._trades = TradesApi(self._probe)
         self._evidence = EvidenceApi(self._probe)
         self._host = host
         self._is_own_host = host_matcher(host, allowed_hosts)
@@ -100,6 +102,8 @@ class HttpService:
             ("profile/sessions", self._profiles.sessions),
             ("profile/naked", self._profiles.naked),
             ("profile/developing", self._profiles.developing),
+            ("profile/traded", self._trades.profile),
+            ("ladder", self._trades.ladder),
             ("vwap", self._profiles.vwap),
             ("message", self._api.message),
             ("gaps", self._api.gaps),

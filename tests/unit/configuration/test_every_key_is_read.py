@@ -36,6 +36,7 @@ READ_AS = {
     "alerts": (r"alerts|settings|stated", "*"),
     "service": (r"service|settings", "*"),
     "gateway": (r"gateway|settings", "*"),
+    "trades": (r"trades|config", "engine/*"),
     "proof": (r"proof|config", "*"),
 }
 

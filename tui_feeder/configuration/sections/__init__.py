@@ -21,6 +21,7 @@ from tui_feeder.configuration.sections.postgres_mirror import Database
 from tui_feeder.configuration.sections.proof import Proof
 from tui_feeder.configuration.sections.service import Service
 from tui_feeder.configuration.sections.technical_analysis import TechnicalAnalysis
+from tui_feeder.configuration.sections.trades import Trades
 from tui_feeder.configuration.sections.ui import Ui
 from tui_feeder.configuration.sections.volume_profile import AssetOverrides, Reprocessing, VolumeProfile
 
@@ -42,6 +43,7 @@ __all__ = [
     "Reprocessing",
     "Service",
     "TechnicalAnalysis",
+    "Trades",
     "Ui",
     "VolumeProfile",
 ]
@@ -59,6 +61,7 @@ class Config(Struct, frozen=True):
     proof: Proof = Proof()
     parquet: Parquet = Parquet()
     volume_profile: VolumeProfile = VolumeProfile()
+    trades: Trades = Trades()
     exchange: Exchange = Exchange()
     ui: Ui = Ui()
     alerts: Alerts = Alerts()

@@ -19,6 +19,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows
 from tui_feeder.engine.core.clock import ExchangeClock, Step
 from tui_feeder.engine.core.decimals import places
 from tui_feeder.engine.core.trade_ids import TradeIds
+from tui_feeder.engine.core.trades import Trades
 from tui_feeder.errors import ExchangeFailure
 from tui_feeder.live_access import Forwarded
 from tui_feeder.safe_text import printable
@@ -503,6 +504,50 @@ class RecordsAnswers(Protocol):
 
         Args:
             handler: called with the address asked, the status, and the body.
+        """
+        ...
+
+
+class TradesFile(NamedTuple):
+    """What an archive file of aggregated trades held, beside its trades."""
+
+    path: str  # what the file is known by: below the archive's address
+    checked: bool  # its checksum agreed
+    sha256: str
+    size: int  # bytes downloaded
+    refused: int  # lines that held no trade
+
+
+@runtime_checkable
+class GivesTrades(Protocol):
+    """An exchange whose archive has the aggregated trades of a day."""
+
+    def trades_published(self, symbol: str, day: int) -> int | None:
+        """When the file of a day can be expected.
+
+        Args:
+            symbol: whose.
+            day: midnight UTC, ms.
+
+        Returns:
+            Exchange time, ms; None where the market has no such files.
+        """
+        ...
+
+    async def read_trades(self, symbol: str, day: int, take: Callable[[Trades], None]) -> TradesFile:
+        """Download, check and parse the trades of a day.
+
+        Args:
+            symbol: whose.
+            day: midnight UTC, ms.
+            take: given the trades in their order, some thousand at a time, in a thread for computing. After
+                an error what it was given is worth nothing.
+
+        Returns:
+            What the file was.
+
+        Raises:
+            ArchiveError: it is not there, damaged, too large, or its checksum differs.
         """
         ...
 

@@ -164,6 +164,19 @@ class LiveProfile:
             self._adapt()
         self._rows.load(high, low, close, volume)
 
+    def place(self, high: Floats, low: Floats, close: Floats, volume: Floats) -> None:
+        """Puts the volume of the loaded day on rows of the same height anew; what else is known of it stays.
+
+        Args:
+            high: shape (n,), of what is placed: of a candle, or the price of trades, quote currency.
+            low: shape (n,), the same of trades.
+            close: shape (n,), the same of trades.
+            volume: shape (n,), base asset.
+        """
+        self._rows = empty_rows(self.settings, self._rows.grid.increment)
+        if len(volume):
+            self._rows.load(high, low, close, volume)
+
     def add(self, candle: Candle) -> None:
         """Adds a minute; the first one of another UTC day starts a new profile.
 

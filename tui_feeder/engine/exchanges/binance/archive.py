@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
-import struct
-import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
 
 import aiohttp
-from isal import isal_zlib
 
 from tui_feeder.engine.core.archive_file import File
 from tui_feeder.engine.core.proxy import Proxies, failures, reason_of, session
-from tui_feeder.engine.exchanges.base import ArchiveError, ArchiveRows
+from tui_feeder.engine.core.trades import Trades
+from tui_feeder.engine.exchanges.base import ArchiveError, ArchiveRows, TradesFile
 from tui_feeder.engine.exchanges.binance import kline_csv
-from tui_feeder.engine.exchanges.binance.archive_layout import archive_path
+from tui_feeder.engine.exchanges.binance.agg_trades_csv import TradesCsvError, TradesReader
+from tui_feeder.engine.exchanges.binance.archive_layout import archive_path, trades_path
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.usdm import USDM
+from tui_feeder.engine.exchanges.binance.zip_member import UNREADABLE_ZIP, only_member, parts_of, text_of
 from tui_feeder.safe_text import printable
 
 MAX_ZIP = 32 << 20
 MAX_UNPACKED = 64 << 20
+#: A day's trades: the largest of 2021 are some 60 MB.
+MAX_TRADES_ZIP = 192 << 20
+MAX_TRADES_UNPACKED = 2 << 30
 _TRIES = 3
 #: Characters of a header or checksum that are kept.
 _KEPT = 200
@@ -32,12 +36,24 @@ _KEPT = 200
 #: that stands still. With 10 s that is 8 KB/s for a month of the busiest symbol.
 _WHOLE_TIMEOUTS = 30
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, slots=True)
 class _Body:
     content: bytes
     etag: str
     last_modified: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked(Generic[_T]):
+    """A zip that was read."""
+
+    what: _T  # what it holds
+    zipped: _Body
+    checked: bool  # its checksum agreed
+    line: str  # of its checksum
 
 
 class ArchiveClient:
@@ -104,32 +120,71 @@ class ArchiveClient:
         Raises:
             ArchiveError: not there, damaged, too large, or its SHA256 differs.
         """
-        loop = asyncio.get_running_loop()
         path = archive_path(self._market.archive_folder, file, symbol)
+        opened = partial(unpack, may_end_early=self._market.may_end_early)
+        file_read = await self._checked(path, MAX_ZIP, on_bytes, opened, tries=2)
+        (parsed, digest), zipped, checked = file_read.what, file_read.zipped, file_read.checked
+        note = "" if checked else f"{path.rpartition('/')[2]} has no checksum: usable, not certified"
+        return ArchiveRows(
+            path, parsed.rows, parsed.refused, checked, digest, zipped.etag[:_KEPT], len(zipped.content),
+            note, file_read.line, zipped.last_modified[:_KEPT],
+        )  # fmt: skip
+
+    async def fetch_trades(self, day: int, symbol: str, take: Callable[[Trades], None]) -> TradesFile:
+        """Hands on the aggregated trades of a day, hashed before parsing.
+
+        Args:
+            day: midnight UTC, ms.
+            symbol: whose.
+            take: given the trades in their order, in the thread for computing; what it was given is worth
+                nothing after an error.
+
+        Returns:
+            What the file was.
+
+        Raises:
+            ArchiveError: not there, damaged, too large, or its SHA256 differs.
+        """
+        columns = self._market.trades_columns
+        assert columns is not None, "the market has no trades to read"
+        path = trades_path(self._market.archive_folder, day, symbol)
+        opened = partial(_open_trades, columns=columns, take=take)
+        found = await self._checked(path, MAX_TRADES_ZIP, lambda _: None, opened, tries=1)
+        digest, refused = found.what
+        return TradesFile(path, found.checked, digest, len(found.zipped.content), refused)
+
+    async def _checked(
+        self,
+        path: str,
+        most: int,
+        on_bytes: Callable[[int], None],
+        opened: Callable[[bytes, str | None], _T],
+        *,
+        tries: int,
+    ) -> _Checked[_T]:
+        """What a zip of at most so many bytes holds; where that cannot be read it is downloaded again.
+
+        Raises:
+            ArchiveError: it is not there, or cannot be read.
+        """
+        loop = asyncio.get_running_loop()
         name = path.rpartition("/")[2]
         async with self._slots:
-            for attempt in (1, 2):
+            for attempt in range(1, tries + 1):
                 stated = await self._download(path + ".CHECKSUM", 4096)
-                zipped = await self._download(path, MAX_ZIP, on_bytes)
+                zipped = await self._download(path, most, on_bytes)
                 if zipped is None:
                     raise ArchiveError(f"{name} is not there", missing=True)
                 wanted = _digest_of(stated.content if stated else b"")
                 try:
-                    parsed, digest = await loop.run_in_executor(
-                        self._workers, unpack, zipped.content, wanted, self._market.may_end_early
-                    )
+                    what = await loop.run_in_executor(self._workers, opened, zipped.content, wanted)
                 except ArchiveError as error:
                     self.refused += 1
-                    if attempt == 2:
+                    if attempt == tries:
                         raise ArchiveError(f"{name}: {error}") from error
                     continue
                 self.files += 1
-                note = "" if wanted else f"{name} has no checksum: usable, not certified"
-                return ArchiveRows(
-                    path, parsed.rows, parsed.refused, wanted is not None, digest,
-                    zipped.etag[:_KEPT], len(zipped.content), note,
-                    _line_of(stated), zipped.last_modified[:_KEPT],
-                )  # fmt: skip
+                return _Checked(what, zipped, wanted is not None, _line_of(stated))
         raise AssertionError("unreachable")
 
     async def _download(
@@ -195,44 +250,39 @@ def unpack(zipped: bytes, wanted: str | None, may_end_early: bool = False) -> tu
     Raises:
         ArchiveError: the hash differs, or it is not a zip with one CSV of a sane size.
     """
-    digest = hashlib.sha256(zipped).hexdigest()
-    if wanted not in (None, digest):
-        raise ArchiveError("its SHA256 is not the one stated")
+    digest = _hashed(zipped, wanted)
     try:
-        with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
-            members = archive.infolist()
-        if len(members) != 1:
-            raise ArchiveError(f"it has {len(members)} members, not one")
-        # Nothing is ever unpacked to disk, so a name like ../x can do no harm; refuse it anyway.
-        if "/" in members[0].filename or "\\" in members[0].filename:
-            raise ArchiveError("its member has a path in its name")
-        rows, refused = kline_csv.parse(_inflate(zipped, members[0]), may_end_early=may_end_early)
+        text = text_of(zipped, only_member(zipped), MAX_UNPACKED)
+        rows, refused = kline_csv.parse(text, may_end_early=may_end_early)
         return kline_csv.Parsed(kline_csv.in_order(rows), refused), digest
-    # The stub of isal declares its exception as an instance.
-    except (zipfile.BadZipFile, isal_zlib.IsalError, struct.error, OSError, EOFError) as error:  # type: ignore[misc]
+    except UNREADABLE_ZIP as error:  # type: ignore[misc]  # isal's stub declares an instance
         raise ArchiveError(f"it is not a readable zip: {error}") from error
     except kline_csv.CsvError as error:
         raise ArchiveError(str(error)) from error
 
 
-def _inflate(zipped: bytes, member: zipfile.ZipInfo) -> bytes:
-    """The text of a member, its CRC checked. ISA-L inflates three times as fast as zlib.
+def _open_trades(
+    zipped: bytes, wanted: str | None, columns: int, take: Callable[[Trades], None]
+) -> tuple[str, int]:
+    """Hash, inflate and parse a zip of trades: its SHA256, and how many lines are none. In a worker thread.
 
     Raises:
-        ArchiveError: it is encrypted, packed in another way, too large, or its CRC differs.
+        ArchiveError: the hash differs, or it is not a zip with one CSV of trades of a sane size.
     """
-    if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ArchiveError("its member is encrypted or packed in an unknown way")
-    name, extra = struct.unpack_from("<HH", zipped, member.header_offset + 26)
-    start = member.header_offset + 30 + name + extra
-    packed = zipped[start : start + member.compress_size]
-    if member.compress_type == zipfile.ZIP_DEFLATED:
-        # The size a zip states is not to be trusted: the bound holds for what comes out.
-        text = isal_zlib.decompressobj(-15).decompress(packed, MAX_UNPACKED + 1)
-    else:
-        text = packed
-    if len(text) > MAX_UNPACKED:
-        raise ArchiveError(f"it unpacks to more than {MAX_UNPACKED >> 20} MiB")
-    if isal_zlib.crc32(text) != member.CRC:
-        raise ArchiveError("its CRC is not the one stated")
-    return text
+    digest = _hashed(zipped, wanted)
+    reader = TradesReader(columns)
+    try:
+        for trades in reader.read(parts_of(zipped, only_member(zipped), MAX_TRADES_UNPACKED)):
+            take(trades)
+    except UNREADABLE_ZIP as error:  # type: ignore[misc]  # isal's stub declares an instance
+        raise ArchiveError(f"it is not a readable zip: {error}") from error
+    except TradesCsvError as error:
+        raise ArchiveError(str(error)) from error
+    return digest, reader.refused
+
+
+def _hashed(zipped: bytes, wanted: str | None) -> str:
+    digest = hashlib.sha256(zipped).hexdigest()
+    if wanted not in (None, digest):
+        raise ArchiveError("its SHA256 is not the one stated")
+    return digest

@@ -30,6 +30,21 @@ def archive_path(folder: str, file: File, symbol: str) -> str:
     return f"/data/{folder}/{kind}/klines/{quote(symbol, safe='')}/1m/{name}.zip"
 
 
+def trades_path(folder: str, day: int, symbol: str) -> str:
+    """Path of a zip of a day's aggregated trades below the archive's address.
+
+    Args:
+        folder: of the market, below ``/data``.
+        day: midnight UTC, ms.
+        symbol: whose.
+
+    Returns:
+        Such as ``/data/futures/um/daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2024-02-29.zip``.
+    """
+    name = quote(f"{symbol}-aggTrades-{datetime.fromtimestamp(day / 1000, UTC):%Y-%m-%d}", safe="")
+    return f"/data/{folder}/daily/aggTrades/{quote(symbol, safe='')}/{name}.zip"
+
+
 def path_in(folder: str) -> Callable[[File, str], str]:
     """Makes what finds the path of a file by the name that its symbol has here.
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from tui_feeder.engine.core.archive_file import File
+from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS, Candle, Rows
 from tui_feeder.engine.core.clock import ExchangeClock, Step
 from tui_feeder.engine.core.proxy import Proxies
+from tui_feeder.engine.core.trades import Trades
 from tui_feeder.engine.exchanges.base import (
     ArchiveRows,
     ExchangeStatus,
@@ -19,8 +20,10 @@ from tui_feeder.engine.exchanges.base import (
     Page,
     Probe,
     StreamHandlers,
+    TradesFile,
 )
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
+from tui_feeder.engine.exchanges.binance.archive_layout import published
 from tui_feeder.engine.exchanges.binance.contracts import candle_in_assets, rows_in_assets
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.probes import Prober
@@ -192,6 +195,33 @@ class BinanceExchange:
         """
         found = await self._archive.fetch(file, self._market.bare(symbol), on_bytes)
         return replace(found, rows=self._in_assets(found.rows, symbol))
+
+    def trades_published(self, symbol: str, day: int) -> int | None:
+        """When the archive of a day's aggregated trades can be expected.
+
+        Args:
+            symbol: any.
+            day: midnight UTC, ms.
+
+        Returns:
+            Exchange time, ms; None where the market's are not read.
+        """
+        if self._market.trades_columns is None:
+            return None
+        return published(File(day, day + DAY_MS, FileKind.DAY))
+
+    async def read_trades(self, symbol: str, day: int, take: Callable[[Trades], None]) -> TradesFile:
+        """Download, check and parse the aggregated trades of a day.
+
+        Args:
+            symbol: whose.
+            day: midnight UTC, ms.
+            take: given the trades in their order, in the thread for computing.
+
+        Returns:
+            What the file was.
+        """
+        return await self._archive.fetch_trades(day, self._market.bare(symbol), take)
 
     async def forward(self, name: str, parameters: Sequence[tuple[str, str]]) -> Forwarded:
         """Send a public request for another program, within the weight budget.

@@ -40,6 +40,8 @@ class Market:
     """Whether a minute may be stated to end before it is over: the last one before an outage."""
     contract_size: Callable[[str], float] | None = None
     """Where volumes are contracts: what one is worth, in the quote asset, where it is not listed."""
+    trades_columns: int | None = None
+    """Columns of its archives of aggregated trades; None where they count contracts and are not read."""
     newest_of_ms: int | None = None
     """Where the newest candles of a window are given instead of its first: the longest window, ms."""
 

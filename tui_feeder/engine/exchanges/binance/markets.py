@@ -11,11 +11,13 @@ from tui_feeder.config import Config
 from tui_feeder.engine.core.archive_file import File
 from tui_feeder.engine.core.clock import ExchangeClock, Step
 from tui_feeder.engine.core.proxy import Proxies
+from tui_feeder.engine.core.trades import Trades
 from tui_feeder.engine.exchanges.base import (
     ArchiveRows,
     Exchange,
     ExchangeStatus,
     ForwardsRequests,
+    GivesTrades,
     Listings,
     MarketFacts,
     Notes,
@@ -28,6 +30,7 @@ from tui_feeder.engine.exchanges.base import (
     Streams,
     StreamSocket,
     SymbolInfo,
+    TradesFile,
 )
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
 from tui_feeder.engine.exchanges.binance.ban import keep_ban, known_ban
@@ -214,6 +217,34 @@ class BinanceMarkets:
             Its rows, and what it was.
         """
         return await self._of(symbol).read_archive(file, symbol, on_bytes)
+
+    def trades_published(self, symbol: str, day: int) -> int | None:
+        """When the archive of a day's aggregated trades can be expected.
+
+        Args:
+            symbol: whose.
+            day: midnight UTC, ms.
+
+        Returns:
+            Exchange time, ms; None where its market has none.
+        """
+        market = self._of(symbol)
+        return market.trades_published(symbol, day) if isinstance(market, GivesTrades) else None
+
+    async def read_trades(self, symbol: str, day: int, take: Callable[[Trades], None]) -> TradesFile:
+        """Download, check and parse the aggregated trades of a day.
+
+        Args:
+            symbol: of a market that has them.
+            day: midnight UTC, ms.
+            take: given the trades in their order, in the thread for computing.
+
+        Returns:
+            What the file was.
+        """
+        market = self._of(symbol)
+        assert isinstance(market, GivesTrades)
+        return await market.read_trades(symbol, day, take)
 
     async def forward(self, name: str, parameters: Sequence[tuple[str, str]]) -> Forwarded:
         """Send a public request to the unnamed market for another program, within the weight budget.

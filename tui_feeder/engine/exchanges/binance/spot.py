@@ -33,6 +33,7 @@ SPOT = Market(
     stream_path="/stream",
     streams_carried=("kline_", "aggTrade", "trade", "miniTicker", "ticker", "bookTicker"),
     archive_folder="spot",
+    trades_columns=8,
     notices=("!serverShutdown",),
     may_end_early=True,
 )

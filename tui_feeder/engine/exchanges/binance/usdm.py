@@ -47,4 +47,5 @@ USDM = Market(
         "forceOrder",
     ),
     archive_folder="futures/um",
+    trades_columns=7,
 )

@@ -1,0 +1,70 @@
+"""Trades of past days from the archive, through the store, to the API: exact against the candles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from feed import NOON, configured, until
+from serving import serving
+
+from tui_feeder.config import Config, Trades
+from tui_feeder.engine.analytics.orderflow.reconcile import Known
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.derived.stored_ladders import known_minutes, origins, read_ladder
+from tui_feeder.simulator.clock import clock_for
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.synthetic import synthetic_market
+
+SYMBOL, TODAY = "C1USDT", NOON - NOON % DAY_MS
+DAY = TODAY - DAY_MS
+
+
+def with_trades(config: Config) -> Config:
+    """Reads two days; the embedded exchange makes a day's trades while it is asked for them."""
+    exchange = msgspec.structs.replace(config.exchange, request_timeout_seconds=30.0)
+    return msgspec.structs.replace(config, exchange=exchange, trades=Trades(symbols=(SYMBOL,), days=2))
+
+
+async def test_trades_of_days_come_from_the_archive_and_are_exact(tmp_path: Path) -> None:
+    market = synthetic_market([SYMBOL, "BTCUSDT"], as_of_ms=NOON)
+    exchange = Exchange(market, clock_for(market, start_ms=NOON, rate=60.0))
+    async with exchange, serving(with_trades(configured(exchange, [SYMBOL])), tmp_path) as feeder:
+        await feeder.until_ready(True)
+        store = feeder.engine.engine.store
+        await until(lambda: set(origins(store, SYMBOL)) == {DAY - DAY_MS, DAY}, seconds=60)
+        assert all(origin.checked and origin.trades for origin in origins(store, SYMBOL).values())
+        for day in (DAY - DAY_MS, DAY):
+            ladder = read_ladder(store, SYMBOL, day)
+            assert ladder is not None
+            candles, known = known_minutes(store, SYMBOL, ladder)
+            assert len(candles) == 1_440
+            assert (known.known == Known.EXACT).all()
+        profile = await feeder.get(f"/api/v1/profile/traded?symbol={SYMBOL}&date=2026-03-09&limit=5000")
+        plain = await feeder.get(f"/api/v1/profile?symbol={SYMBOL}&date=2026-03-09&limit=5000")
+        assert (profile["source"], profile["exact_share"]) == ("trades", 1.0)
+        for same in ("vwap", "total_volume", "price_increment", "candle_count"):
+            assert profile[same] == plain[same]
+        volumes = np.array(profile["rows"])
+        np.testing.assert_allclose(volumes[:, 1], volumes[:, 2] + volumes[:, 3])
+        poc = volumes[volumes[:, 0] == profile["poc"]][0]
+        assert poc[1] == volumes[:, 1].max()
+        assert (profile["buy_volume"], profile["sell_volume"]) == (poc[2], poc[3])
+        got, start = [], DAY + 600 * MINUTE_MS
+        while start is not None and len(got) < 100:
+            page = await feeder.get(f"/api/v1/ladder?symbol={SYMBOL}&start={start}&limit=50")
+            got += page["minutes"]
+            start = page["next_start"]
+        rows = store.read(SYMBOL, DAY + 600 * MINUTE_MS, DAY + 700 * MINUTE_MS)
+        for minute, candle in zip(got, rows, strict=True):
+            levels = np.array(minute["levels"]).reshape(-1, 4)
+            assert (minute["open_time"], minute["known"]) == (candle["open_time"], "exact")
+            np.testing.assert_allclose(levels[:, 1:3].sum(), candle["volume"], rtol=1e-12)
+            assert levels[:, 3].sum() == candle["trades"]
+            if len(levels):
+                assert (levels[:, 0].max(), levels[:, 0].min()) == (candle["high"], candle["low"])
+        await feeder.get(f"/api/v1/profile/traded?symbol={SYMBOL}&date=2026-03-01", 404)
+        await feeder.get(f"/api/v1/profile/traded?symbol={SYMBOL}&date=yesterday", 400)
+        await feeder.get(f"/api/v1/ladder?symbol={SYMBOL}", 400)
+        await feeder.get(f"/api/v1/ladder?symbol={SYMBOL}&start={TODAY}", 404)

@@ -1,0 +1,202 @@
+"""Ladders of real trades against plain decimal sums, however the trades come."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from trade_samples import APE_DAY, TRX_DAY, ape_ladder, ape_plain, ape_text, trx
+
+from tui_feeder.engine.analytics.orderflow.ladder import LEVEL, MINUTE, Ladder, LadderBuilder
+from tui_feeder.engine.analytics.orderflow.packing import LadderBlockError, day_sums, pack, unpack
+from tui_feeder.engine.analytics.orderflow.reconcile import Known, minute_sums, reconcile
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle, to_rows
+from tui_feeder.engine.exchanges.binance.agg_trades_csv import TradeLine, TradesReader, trades_of
+
+
+def same(first: Ladder, second: Ladder) -> bool:
+    scalars = ("day", "price_places", "tick", "quantity_places", "duplicates", "zeros", "outside")
+    return (
+        all(getattr(first, name) == getattr(second, name) for name in scalars)
+        and np.array_equal(first.levels, second.levels)
+        and np.array_equal(first.minutes, second.minutes)
+    )
+
+
+def test_a_real_day_has_the_levels_of_decimal_sums() -> None:
+    ladder = ape_ladder()
+    assert len(ape_plain()) == 45_342
+    wanted: dict[tuple[int, Decimal], list[Decimal | int]] = defaultdict(lambda: [Decimal(0), Decimal(0), 0])
+    for trade in ape_plain():
+        row = wanted[(trade.time - APE_DAY) // MINUTE_MS, trade.price]
+        row[1 if trade.sold else 0] += trade.quantity
+        row[2] += trade.count
+    unit, tick = Decimal(1).scaleb(-ladder.quantity_places), Decimal(ladder.tick).scaleb(-ladder.price_places)
+    made = {
+        (minute, price * tick): [bought * unit, sold * unit, trades]
+        for minute, price, bought, sold, trades in ladder.levels.tolist()
+    }
+    assert made == wanted
+    assert [float(price) for _, price in sorted(wanted)] == ladder.prices().tolist()
+    per_minute = np.unique(ladder.levels["minute"], return_counts=True)[1]
+    assert (np.median(per_minute), per_minute.max()) == (8, 46)
+    assert (ladder.duplicates, ladder.zeros, ladder.outside, ladder.minutes["missing"].sum()) == (0, 0, 0, 0)
+
+
+def test_sixteen_whole_minutes_of_real_trades_are_exact_without_the_zero_trade() -> None:
+    ladder, candles = trx()
+    assert ladder.zeros == 1
+    whole = candles[(candles["open_time"] >= TRX_DAY) & (candles["open_time"] < TRX_DAY + 16 * MINUTE_MS)]
+    assert len(whole) == 16
+    known = reconcile(whole, minute_sums(ladder.minutes, ladder.day, ladder.quantity_places))
+    assert known.known.tolist() == [Known.EXACT] * 16
+    assert known.shares.tolist() == [1.0] * 16
+    assert known.exact_share(whole["volume"]) == 1.0
+    prices, levels = ladder.prices(), ladder.levels
+    for at, candle in enumerate(whole):
+        inside = levels["minute"] == at
+        minute = ladder.minutes[ladder.minutes["minute"] == at][0]
+        assert ladder.quantities(np.array([minute["bought"]]))[0] == candle["taker_buy_volume"]
+        assert ladder.quantities(np.array([minute["bought"] + minute["sold"]]))[0] == candle["volume"]
+        assert minute["trades"] == candle["trades"]
+        assert (prices[inside].max(), prices[inside].min()) == (candle["high"], candle["low"])
+        assert minute["close"] * ladder.increment == pytest.approx(candle["close"], abs=1e-12)
+
+
+@pytest.mark.parametrize("size", [1_000, 7_777, 100_000])
+def test_the_text_may_come_in_parts_and_trades_twice(size: int) -> None:
+    text = ape_text()
+    builder = LadderBuilder(APE_DAY)
+    parts = list(TradesReader().read(text[at : at + size] for at in range(0, len(text), size)))
+    for trades in parts:
+        builder.add(trades)
+        builder.add(trades.at(slice(len(trades) // 2, None)))
+    ladder = builder.ladder()
+    assert ladder.duplicates > 0
+    assert np.array_equal(ladder.levels, ape_ladder().levels)
+    assert np.array_equal(ladder.minutes, ape_ladder().minutes)
+    assert same(unpack(pack(ladder)), ladder)
+
+
+def lines(draw: st.DrawFn) -> list[TradeLine]:
+    """Trades of a day whose ids skip, whose times straddle minutes, some of them zero."""
+    made, number, time = [], draw(st.integers(0, 10**12)), TRX_DAY + draw(st.integers(0, 86_000_000))
+    for _ in range(draw(st.integers(1, 40))):
+        number += draw(st.sampled_from((1, 1, 1, 2, 9)))
+        time += draw(st.integers(-300, 70_000))
+        zero = draw(st.integers(0, 9)) == 0
+        price = (
+            "0" if zero else f"{draw(st.integers(90_000, 90_009))}.{draw(st.sampled_from(('5', '50', '0')))}"
+        )
+        quantity = "0" if zero else f"{draw(st.integers(1, 10**6)) / 1_000:.3f}"
+        sold = draw(st.booleans())
+        made.append(TradeLine(number, price, quantity, draw(st.integers(1, 9)), time, sold))
+    return made
+
+
+def slow(
+    made: list[TradeLine],
+) -> tuple[dict[tuple[int, Decimal], tuple[Decimal, Decimal, int]], dict[int, int]]:
+    """Levels and missing ids by minute, a trade at a time."""
+    levels: dict[tuple[int, Decimal], tuple[Decimal, Decimal, int]] = {}
+    missing: dict[int, int] = defaultdict(int)
+    last, owed = made[0].id - 1, 0
+    for line in made:
+        owed += line.id - last - 1
+        last = line.id
+        minute = (line.time - TRX_DAY) // MINUTE_MS
+        if Decimal(line.price) == 0 or not 0 <= minute < 1440:
+            continue
+        missing[minute] += owed
+        owed = 0
+        key = minute, Decimal(line.price)
+        bought, sold, count = levels.get(key, (Decimal(0), Decimal(0), 0))
+        quantity = Decimal(line.quantity)
+        levels[key] = (
+            bought + (0 if line.sold else quantity),
+            sold + (quantity if line.sold else 0),
+            count + line.trades,
+        )  # fmt: skip
+    return levels, dict(missing)
+
+
+@given(st.data())
+def test_any_trades_give_the_levels_of_the_slow_way(data: st.DataObject) -> None:
+    made = data.draw(st.composite(lines)())
+    builder = LadderBuilder(TRX_DAY)
+    cut = data.draw(st.integers(0, len(made)))
+    builder.add(trades_of(made[:cut]))
+    builder.add(trades_of(made[max(0, cut - 3) :]))
+    ladder = builder.ladder()
+    levels, missing = slow(made)
+    unit = Decimal(1).scaleb(-ladder.quantity_places)
+    tick = Decimal(ladder.tick).scaleb(-ladder.price_places)
+    found = {
+        (minute, price * tick): (bought * unit, sold * unit, trades)
+        for minute, price, bought, sold, trades in ladder.levels.tolist()
+    }
+    assert found == levels
+    assert (
+        dict(zip(ladder.minutes["minute"].tolist(), ladder.minutes["missing"].tolist(), strict=True))
+        == missing
+    )
+    assert same(unpack(pack(ladder)), ladder)
+    sums = day_sums(pack(ladder))
+    by_price: dict[Decimal, Decimal] = defaultdict(Decimal)
+    for (_, price), (bought, sold, _) in levels.items():
+        by_price[price] += bought + sold
+    assert sums.prices.tolist() == [float(price) for price in sorted(by_price)]
+    assert sums.volumes.tolist() == [float(by_price[price]) for price in sorted(by_price)]
+
+
+def test_a_day_takes_few_bytes_and_its_sums_are_those_of_its_levels() -> None:
+    ladder = ape_ladder()
+    block = pack(ladder)
+    assert same(unpack(block), ladder)
+    sums = day_sums(block)
+    volumes = ladder.quantities(ladder.levels["bought"] + ladder.levels["sold"])
+    for price in sums.prices[::20].tolist():
+        here = ladder.prices() == price
+        assert sums.volumes[sums.prices == price][0] == pytest.approx(volumes[here].sum(), rel=1e-12)
+    assert len(block) < 6 * len(ladder.levels)
+
+
+@pytest.mark.parametrize("places", [(0, 5), (9, 13), (20, 60), (-40, -1)])
+def test_a_damaged_block_is_refused(places: tuple[int, int]) -> None:
+    block = bytearray(pack(ape_ladder()))
+    for at in range(*places):
+        block[at] ^= 0x55
+    for read in (unpack, day_sums):
+        with pytest.raises(LadderBlockError):
+            read(bytes(block))
+
+
+def test_a_day_without_a_trade() -> None:
+    ladder = LadderBuilder(TRX_DAY).ladder()
+    assert same(unpack(pack(ladder)), ladder)
+    assert (len(ladder.levels), len(ladder.minutes)) == (0, 0)
+    assert (ladder.levels.dtype, ladder.minutes.dtype) == (LEVEL, MINUTE)
+
+
+def test_of_a_minute_it_is_known_how_much_is_there() -> None:
+    ladder, candles = trx()
+    whole = candles[(candles["open_time"] >= TRX_DAY) & (candles["open_time"] < TRX_DAY + 16 * MINUTE_MS)]
+    changed = whole.copy()
+    changed["volume"][3] *= 2  # half of it is not among the trades
+    changed["trades"][4] += 1
+    later = to_rows([Candle(TRX_DAY + 600 * MINUTE_MS, 1, 1, 1, 1, 5.0, 5.0, 1, 1.0, 1.0),
+                     Candle(TRX_DAY + 601 * MINUTE_MS, 1, 1, 1, 1, 0.0, 0.0, 0, 0.0, 0.0)])  # fmt: skip
+    rows = np.concatenate((changed[1:], later))
+    known = reconcile(rows, minute_sums(ladder.minutes, ladder.day, ladder.quantity_places))
+    wanted = [Known.EXACT] * 17
+    wanted[2] = wanted[3] = Known.PARTIAL
+    wanted[15] = Known.CANDLE
+    assert known.known.tolist() == wanted
+    assert known.shares[2] == pytest.approx(0.5)
+    assert known.shares[3] == 1.0
+    assert known.shares[15:].tolist() == [0.0, 1.0]
+    assert known.strangers == len(ladder.minutes) - 15

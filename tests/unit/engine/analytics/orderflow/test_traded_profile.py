@@ -1,0 +1,130 @@
+"""Profiles of real trades against the same computed slowly in decimals, and against those of candles."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from trade_samples import APE_DAY, PlainTrade, ape_ladder, ape_plain, candles_of
+
+from tui_feeder.engine.analytics.orderflow.ladder import LadderBuilder
+from tui_feeder.engine.analytics.orderflow.packing import DaySums, day_sums, pack
+from tui_feeder.engine.analytics.orderflow.traded_profile import TradedProfile, traded_profile
+from tui_feeder.engine.analytics.profile.day_profile import profile_of
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
+from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.exchanges.binance.agg_trades_csv import TradeLine, trades_of
+
+FIXED = ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=0.001, tick_size=0.0001)
+SHAPES = (
+    FIXED,
+    ProfileSettings(tick_size=0.0001),
+    ProfileSettings(tick_size=0.0001, volume_distribution_mode="ClosingPrice"),
+    ProfileSettings(tick_size=0.0001, volume_distribution_mode="UniformOHLC"),
+    ProfileSettings(
+        price_increment_mode="Fixed", fixed_price_increment=0.0001, value_area_calculation_mode="Greedy"
+    ),
+)
+
+
+def sums_of(trades: tuple[PlainTrade, ...]) -> DaySums:
+    builder = LadderBuilder(APE_DAY)
+    builder.add(trades_of([TradeLine(t.id, str(t.price), str(t.quantity), *t[3:]) for t in trades]))
+    return day_sums(pack(builder.ladder()))
+
+
+def slow(
+    trades: tuple[PlainTrade, ...], step: Decimal, pair: bool
+) -> tuple[dict[int, Decimal], int, int, int]:
+    """Rows of exact volume, point of control, lowest and highest row of the value area, by definition."""
+    rows: dict[int, Decimal] = defaultdict(Decimal)
+    for trade in trades:
+        rows[int((trade.price / step).to_integral_value("ROUND_HALF_EVEN"))] += trade.quantity
+    poc = max(rows, key=lambda row: (rows[row], row))
+    lowest, highest, size = min(rows), max(rows), 2 if pair else 1
+    low = high = poc
+    inside, wanted = rows[poc], sum(rows.values()) * Decimal("0.7")
+    while inside < wanted:
+        up = sum((rows.get(row, Decimal(0)) for row in range(high + 1, high + size + 1)), Decimal(0))
+        down = sum((rows.get(row, Decimal(0)) for row in range(low - size, low)), Decimal(0))
+        if high < highest and (low <= lowest or up > down):
+            inside, high = inside + up, min(high + size, highest)
+        else:
+            inside, low = inside + down, max(low - size, lowest)
+    return rows, poc, low, high
+
+
+@pytest.mark.parametrize("settings", SHAPES)
+def test_a_real_day_has_the_profile_of_slow_decimals(settings: ProfileSettings) -> None:
+    trades, candles = ape_plain(), candles_of(ape_plain())
+    made = traded_profile(candles, day_sums(pack(ape_ladder())), settings)
+    assert made is not None
+    step = Decimal(repr(made.increment))
+    rows, poc, low, high = slow(trades, step, settings.value_area_calculation_mode == "Traditional")
+    assert (made.poc, made.val, made.vah) == tuple(float(row * step) for row in (poc, low, high))
+    assert made.exact_share == 1.0
+    found = {made.low_index + at: weight for at, weight in enumerate(made.weights.tolist()) if weight}
+    if settings.volume_distribution_mode == "UniformOHLC":  # whose rows are floats
+        assert found == pytest.approx({row: float(volume) for row, volume in rows.items()}, rel=1e-12)
+    else:
+        assert found == {row: float(volume) for row, volume in rows.items()}
+    bought: dict[int, Decimal] = defaultdict(Decimal)
+    for trade in trades:
+        if not trade.sold:
+            bought[int((trade.price / step).to_integral_value("ROUND_HALF_EVEN"))] += trade.quantity
+    told = {made.low_index + at: volume for at, volume in enumerate(made.bought.tolist()) if volume}
+    assert told == pytest.approx({row: float(volume) for row, volume in bought.items()}, rel=1e-12)
+    volume = sum(trade.quantity for trade in trades)
+    assert made.total_volume == pytest.approx(float(volume), rel=1e-15)
+    assert made.vwap == pytest.approx(float(sum(t.quantity * t.price for t in trades) / volume), rel=1e-12)
+
+
+def test_minutes_without_trades_are_those_of_their_candles() -> None:
+    candles = candles_of(ape_plain())
+    trades = tuple(t for t in ape_plain() if (t.time - APE_DAY) // MINUTE_MS < 720)
+    made = traded_profile(candles, sums_of(trades), FIXED)
+    assert made is not None
+    share = candles["volume"][:720].sum() / candles["volume"].sum()
+    assert made.exact_share == pytest.approx(share)
+    whole = profile_of(candles, FIXED)
+    assert whole is not None
+    assert made.total_volume == whole.total_volume
+    assert made.vwap == whole.vwap
+    half = traded_profile(candles[:720], sums_of(trades), FIXED)
+    rest = profile_of(candles[720:], FIXED)
+    assert half is not None
+    assert rest is not None
+    both = np.zeros(len(made.weights))
+    for part in (half, rest):
+        at = part.low_index - made.low_index
+        both[at : at + len(part.weights)] += part.weights
+    np.testing.assert_allclose(made.weights, both, rtol=1e-12)
+
+
+def test_a_partial_minute_counts_in_full_and_the_share_says_so() -> None:
+    candles = candles_of(ape_plain())
+    lost = [at for at, t in enumerate(ape_plain()) if at % 3 == 0 and (t.time - APE_DAY) // MINUTE_MS == 100]
+    trades = tuple(t for at, t in enumerate(ape_plain()) if at not in lost)
+    made = traded_profile(candles, sums_of(trades), FIXED)
+    assert made is not None
+    assert made.total_volume == pytest.approx(candles["volume"].sum(), rel=1e-12)
+    assert made.exact_share == pytest.approx(1 - candles["volume"][100] / candles["volume"].sum())
+    assert float(made.bought.sum()) == pytest.approx(candles["taker_buy_volume"].sum(), rel=1e-12)
+
+
+def test_ladders_without_candles_and_rows_that_count_candles_are_refused() -> None:
+    candles, sums = candles_of(ape_plain()), day_sums(pack(ape_ladder()))
+    with pytest.raises(ValueError, match="1 minutes have a ladder and no candle"):
+        traded_profile(candles[1:], sums, FIXED)
+    with pytest.raises(ValueError, match="counts volume"):
+        traded_profile(candles, sums, ProfileSettings(calculation_mode="TPO"))
+
+
+def test_without_a_trade_there_is_no_profile() -> None:
+    candles = candles_of(ape_plain())
+    candles["volume"] = candles["taker_buy_volume"] = candles["quote_volume"] = 0.0
+    candles["trades"] = 0
+    assert traded_profile(candles, sums_of(ape_plain()[:0]), FIXED) is None
+    assert TradedProfile.__struct_fields__[-2:] == ("bought", "exact_share")

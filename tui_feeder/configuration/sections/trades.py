@@ -1,0 +1,20 @@
+"""``[trades]``: symbols whose trades are read, for exact volume at price."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Struct
+
+from tui_feeder.configuration.forms import SymbolNames
+from tui_feeder.configuration.values import Key
+
+
+class Trades(Struct, frozen=True):
+    """Trades of the exchange's archive, kept as volume bought and sold at each price: docs/orderflow.md."""
+
+    symbols: Annotated[
+        SymbolNames,
+        Key("followed symbols whose days are read once they are published; none: no trades are read"),
+    ] = ()
+    days: Annotated[int, Key("UTC days before today that are read and kept", 1, 400)] = 7

@@ -1,0 +1,121 @@
+"""Ladders against candles: of every minute, whether its trades are all there. Pure.
+
+The candle is what the exchange itself counted. Insurance and ADL fills are in it and not among aggregated
+trades, so a share below one can be final.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_feeder.engine.core.candle import MINUTE_MS, Rows
+from tui_feeder.engine.core.trades import Ints
+
+_Floats = NDArray[np.float64]
+#: Sums that differ by less than this part are equal.
+_EQUAL = 1e-9
+
+
+class Known(IntEnum):
+    """How a minute's volume at price is known."""
+
+    CANDLE = 0  # no trades: from the candle, where it went from high to low
+    PARTIAL = 1  # from trades, which are not all there
+    EXACT = 2  # from all its trades: volume, taker volume and count are those of the candle
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteSums:
+    """What the ladders of some minutes come to."""
+
+    times: Ints  # open times, ms, ascending
+    bought: _Floats  # base asset
+    sold: _Floats  # base asset
+    trades: Ints
+    missing: Ints  # ids that are missing before one of its trades: the minute is unproved
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """How each candle's minute is known."""
+
+    known: NDArray[np.uint8]  # shape (n,), of Known
+    shares: _Floats  # shape (n,), of the candle's volume that is in the ladder; 0 without one
+    bought: _Floats  # shape (n,), in the ladder, base asset
+    sold: _Floats  # shape (n,), base asset
+    unproved: NDArray[np.bool_]  # shape (n,), ids of trades are missing
+    strangers: int  # minutes with a ladder and no candle
+
+    def exact_share(self, volumes: _Floats) -> float:
+        """Computes the share of the volume that is of exact minutes.
+
+        Args:
+            volumes: shape (n,), of the candles, base asset.
+
+        Returns:
+            0 to 1; 1 where nothing was traded.
+        """
+        total = float(volumes.sum())
+        return float(volumes[self.known == Known.EXACT].sum()) / total if total > 0 else 1.0
+
+
+def minute_sums(minutes: NDArray[np.void], day: int, quantity_places: int) -> MinuteSums:
+    """Converts the sums of a ladder's minutes.
+
+    Args:
+        minutes: shape (n,), dtype MINUTE of :mod:`.ladder`.
+        day: midnight UTC, ms.
+        quantity_places: decimal places of its quantities.
+
+    Returns:
+        The sums in the base asset.
+    """
+    unit = float(10**quantity_places)
+    return MinuteSums(
+        minutes["minute"] * MINUTE_MS + day, minutes["bought"] / unit, minutes["sold"] / unit,
+        minutes["trades"], minutes["missing"],
+    )  # fmt: skip
+
+
+def reconcile(candles: Rows, sums: MinuteSums) -> Reconciled:
+    """Holds ladders against candles.
+
+    Args:
+        candles: shape (n,), dtype ROW, one-minute candles, sorted.
+        sums: of the ladders of the same day.
+
+    Returns:
+        How each minute is known. One in which nothing was traded by its candle either is exact.
+    """
+    count = len(candles)
+    places = np.searchsorted(sums.times, candles["open_time"])
+    inside = np.minimum(places, max(0, len(sums.times) - 1))
+    found = np.zeros(count, dtype=np.bool_)
+    columns = [np.zeros(count) for _ in range(4)]
+    if len(sums.times):
+        found = sums.times[inside] == candles["open_time"]
+        for column, values in zip(columns, (sums.bought, sums.sold, sums.trades, sums.missing), strict=True):
+            column[found] = values[inside[found]]
+    bought, sold, trades, missing = columns
+    volume = np.ascontiguousarray(candles["volume"])
+    equal = (
+        _same(bought + sold, volume)
+        & _same(bought, np.ascontiguousarray(candles["taker_buy_volume"]))
+        & (trades == candles["trades"])
+    )
+    known = np.where(equal, Known.EXACT, np.where(found, Known.PARTIAL, Known.CANDLE)).astype(np.uint8)
+    ladder = bought + sold
+    larger = np.maximum(ladder, volume)
+    shares = np.divide(np.minimum(ladder, volume), larger, out=np.ones(count), where=larger > 0)
+    shares[~found & (volume > 0)] = 0.0
+    strangers = len(sums.times) - int(found.sum())
+    return Reconciled(known, shares, bought, sold, missing > 0, strangers)
+
+
+def _same(first: _Floats, second: _Floats) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = np.abs(first - second) <= _EQUAL * np.maximum(first, second)
+    return same

@@ -1,0 +1,150 @@
+"""The read-only API of trades: the exact profile of a day, and what was bought and sold in its minutes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tui_feeder.engine.analytics.orderflow.reconcile import Known
+from tui_feeder.engine.analytics.orderflow.traded_profile import TradedProfile
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.derived.inputs import settings_of
+from tui_feeder.engine.derived.stored_ladders import known_minutes, read_ladder, stored_traded_profile
+from tui_feeder.service.api import Query, RequestError, check_order, page
+from tui_feeder.service.engine_probe import EngineProbe
+from tui_feeder.time_format import ceil_to_minute, format_day
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_MOST_ROWS = 5_000
+#: Minutes in an answer: a busy one has a thousand prices.
+_MOST_MINUTES = 60
+_NONE = "there are no trades of this symbol and day; see trades.symbols"
+
+
+class TradesApi:
+    """Answers questions about stored trades; every method takes the pairs of a query.
+
+    Raises:
+        RequestError: from every method: the question cannot be answered.
+        BusyError: from every method: the engine does not answer.
+    """
+
+    def __init__(self, probe: EngineProbe) -> None:
+        self._probe = probe
+        self._reading = asyncio.Semaphore(2)  # answers that read the store at the same time
+
+    async def _symbol(self, query: Query) -> str:
+        status = await self._probe.status()
+        views = {view.symbol: view for view in status.snapshot.symbols}
+        return query.symbol(views, self._probe.elsewhere)
+
+    async def profile(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Gives the profile of a UTC day made of its trades, by row from the lowest price.
+
+        Args:
+            pairs: parameters of the request.
+
+        Returns:
+            The JSON object; its rows are price, volume, and what takers bought and sold of it.
+
+        Raises:
+            RequestError: there are no trades of the day, or a parameter is wrong.
+        """
+        query = Query(pairs, ("symbol", "date", "limit", "offset"))
+        symbol, date = await self._symbol(query), query.text("date")
+        day = query.moment("date") if date is not None and _DATE.fullmatch(date) else None
+        if day is None:
+            raise RequestError(400, "date is a day such as 2026-02-21")
+        async with self._reading:
+            made = await asyncio.to_thread(self._profile, symbol, day)
+        if made is None:
+            raise RequestError(404, _NONE)
+        used = np.flatnonzero(made.weights)
+        columns = (made.prices, made.weights, made.bought, made.weights - made.bought)
+        rows, about = page(np.column_stack(columns)[used].tolist(), query, _MOST_ROWS)
+        return {
+            "symbol": symbol,
+            "date": format_day(day),
+            "source": "trades",
+            "exact_share": made.exact_share,
+            "price_increment": made.increment,
+            "poc": made.poc,
+            "vah": made.vah,
+            "val": made.val,
+            "vwap": made.vwap,
+            "total_volume": made.total_volume,
+            **_of_poc(made),
+            "candle_count": made.candles,
+            "rows": rows,
+            **about,
+        }
+
+    def _profile(self, symbol: str, day: int) -> TradedProfile | None:
+        store = self._probe.thread.engine.store
+        settings = settings_of(store, self._probe.config, symbol).profile
+        return None if settings is None else stored_traded_profile(store, symbol, settings, day)
+
+    async def ladder(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Gives what was bought and sold at each price of the minutes from ``start`` on.
+
+        Args:
+            pairs: parameters of the request.
+
+        Returns:
+            The JSON object; levels are price, bought, sold (base asset), trades.
+
+        Raises:
+            RequestError: there are no trades of the day, or a parameter is wrong.
+        """
+        query = Query(pairs, ("symbol", "start", "end", "limit"))
+        symbol = await self._symbol(query)
+        start, end = query.moment("start"), query.moment("end")
+        if start is None:
+            raise RequestError(400, "start is missing: a time in a UTC day whose trades are stored")
+        check_order(start, end)
+        start = ceil_to_minute(start)
+        day_end = start - start % DAY_MS + DAY_MS
+        until = day_end if end is None else min(ceil_to_minute(end), day_end)
+        until = min(until, start + query.number("limit", _MOST_MINUTES, 1, _MOST_MINUTES) * MINUTE_MS)
+        async with self._reading:
+            minutes = await asyncio.to_thread(self._minutes, symbol, start, until)
+        if minutes is None:
+            raise RequestError(404, _NONE)
+        return {"symbol": symbol, "minutes": minutes, "next_start": until if until < day_end else None}
+
+    def _minutes(self, symbol: str, start: int, end: int) -> list[dict[str, Any]] | None:
+        store, day = self._probe.thread.engine.store, start - start % DAY_MS
+        ladder = read_ladder(store, symbol, day)
+        if ladder is None:
+            return None
+        candles, known = known_minutes(store, symbol, ladder)
+        levels = ladder.levels
+        bought, sold = (ladder.quantities(levels[name]) for name in ("bought", "sold"))
+        rows = np.column_stack((ladder.prices(), bought, sold)).tolist()
+        trades = levels["trades"].tolist()
+        made = []
+        for at in np.flatnonzero((candles["open_time"] >= start) & (candles["open_time"] < end)).tolist():
+            time = int(candles["open_time"][at])
+            low, high = np.searchsorted(
+                levels["minute"], ((time - day) // MINUTE_MS, (time - day) // MINUTE_MS + 1)
+            )
+            made.append(
+                {
+                    "open_time": time,
+                    "known": Known(int(known.known[at])).name.lower(),
+                    "share": float(known.shares[at]),
+                    "unproved": bool(known.unproved[at]),
+                    "levels": [[*rows[n], trades[n]] for n in range(low, high)],
+                }
+            )
+        return made
+
+
+def _of_poc(made: TradedProfile) -> dict[str, float]:
+    """What takers bought and sold in the row of the point of control."""
+    at = int(np.argmin(np.abs(made.prices - made.poc)))
+    return {"buy_volume": float(made.bought[at]), "sell_volume": float(made.weights[at] - made.bought[at])}
