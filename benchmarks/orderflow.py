@@ -24,12 +24,6 @@ from tui_feeder.engine.core.candle import DAY_MS, Rows
 from tui_feeder.engine.exchanges.binance import kline_csv
 from tui_feeder.engine.exchanges.binance.agg_trades_csv import TradesReader
 from tui_feeder.engine.exchanges.binance.zip_member import only_member, parts_of
-from tui_feeder.simulator import trades as simulated
-from tui_feeder.simulator.dialect import USDM
-from tui_feeder.simulator.packing import pack_parts
-from tui_feeder.simulator.synthetic import synthetic_market
-from tui_feeder.simulator.tape import Tape
-from tui_feeder.simulator.trade_forms import HEADER, archive_lines
 
 _AS_OF = 1_773_144_000_000  # 2026-03-10T12:00Z
 _DAY = _AS_OF // DAY_MS - 3
@@ -41,6 +35,14 @@ _ALONE = "--alone"
 
 def _made(folder: Path) -> tuple[Path, Rows]:
     """A day's archive and its candles."""
+    # Not where memory is measured: the process that reads a day knows no embedded exchange.
+    from tui_feeder.simulator import trades as simulated
+    from tui_feeder.simulator.dialect import USDM
+    from tui_feeder.simulator.packing import pack_parts
+    from tui_feeder.simulator.synthetic import synthetic_market
+    from tui_feeder.simulator.tape import Tape
+    from tui_feeder.simulator.trade_forms import HEADER, archive_lines
+
     market = synthetic_market(["BTCUSDT"], as_of_ms=_AS_OF)
     instrument, made = market.instruments["BTCUSDT"], simulated.Trades(market, Tape(market))
 

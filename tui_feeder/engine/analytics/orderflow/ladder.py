@@ -149,7 +149,7 @@ class LadderBuilder:
         self._minutes = [(_merged_minutes(np.concatenate([part[0] for part in self._minutes])), places)]
 
     def ladder(self) -> Ladder:
-        """The ladders of what was added so far."""
+        """The ladders of what was added; nothing is added afterwards."""
         if self._waiting:
             self._count(together(self._waiting))
             self._waiting, self._waiting_rows = [], 0
@@ -158,7 +158,7 @@ class LadderBuilder:
             return Ladder(self._day, 0, 1, 0, *none, self._duplicates, self._zeros, self._outside)
         self._join()
         (levels, places, digits), (minutes, _) = self._parts[0], self._minutes[0]
-        levels, minutes = levels.copy(), minutes.copy()
+        self._parts.clear()
         begins = np.searchsorted(levels["minute"], minutes["minute"])
         for name in ("bought", "sold", "trades"):
             minutes[name] = np.add.reduceat(levels[name], begins)

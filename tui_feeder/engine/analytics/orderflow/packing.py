@@ -53,8 +53,9 @@ class DaySums:
     """What was bought and sold over a day, by price and by minute."""
 
     prices: NDArray[np.float64]  # quote asset, ascending
-    volumes: NDArray[np.float64]  # at each price, base asset
-    bought: NDArray[np.float64]  # of these what takers bought
+    volumes: Ints  # at each price, in units of the last decimal place of quantities
+    bought: Ints  # of these what takers bought
+    unit: float  # units in one of the base asset
     minutes: MinuteSums
 
 
@@ -181,10 +182,9 @@ def day_sums(block: bytes) -> DaySums:
         minutes, _, _ = _minutes_of(packed)
     except (ValueError, IndexError) as error:
         raise LadderBlockError(f"ladders cannot be read: {error}") from None
-    unit = float(10**packed.quantity_places)
     prices = np.cumsum(steps) * packed.tick / float(10**packed.price_places)
     sums = minute_sums(minutes, packed.day, packed.quantity_places)
-    return DaySums(prices, (bought + sold) / unit, bought / unit, sums)
+    return DaySums(prices, bought + sold, bought, float(10**packed.quantity_places), sums)
 
 
 def _opened(block: bytes) -> _Packed:

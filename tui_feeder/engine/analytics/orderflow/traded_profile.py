@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tui_feeder.engine.analytics.orderflow.packing import DaySums
-from tui_feeder.engine.analytics.orderflow.reconcile import Known, Reconciled, reconcile
+from tui_feeder.engine.analytics.orderflow.reconcile import Known, reconcile
 from tui_feeder.engine.analytics.profile.day_profile import (
     DayProfile,
     LiveProfile,
@@ -20,9 +20,11 @@ from tui_feeder.engine.analytics.profile.day_profile import (
     empty_rows,
 )
 from tui_feeder.engine.analytics.profile.increments import DayRange
+from tui_feeder.engine.analytics.profile.rows import MAX_ROWS
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.core.candle import DAY_MS, Rows
 from tui_feeder.engine.core.decimals import Floats, digits_beside_of
+from tui_feeder.price_grid import PriceGrid
 
 
 class TradedProfile(DayProfile, frozen=True, gc=False, kw_only=True):
@@ -59,13 +61,20 @@ def traded_profile(
         raise ValueError(f"{known.strangers} minutes have a ladder and no candle")
     live = LiveProfile(settings)
     live.load(candles, before)
-    placed = _placed(candles, sums, known)
-    live.place(*placed[:4])
+    prices, volumes, bought_volumes = _on_rows(sums, PriceGrid(live.increment))
+    rest = known.known != Known.EXACT
+    inexact = candles[rest]
+    beyond = _beyond(inexact["volume"], known.bought[rest] + known.sold[rest])
+    bought_beyond = np.minimum(_beyond(inexact["taker_buy_volume"], known.bought[rest]), beyond)
+    high, low, close = (
+        np.concatenate((prices, np.ascontiguousarray(inexact[name]))) for name in ("high", "low", "close")
+    )
+    live.place(high, low, close, np.concatenate((volumes, beyond)))
     profile = live.profile()
     if profile is None:
         return None
     bought = empty_rows(settings, profile.increment)
-    bought.load(*placed[:3], placed[4])
+    bought.load(high, low, close, np.concatenate((bought_volumes, bought_beyond)))
     figures = {name: getattr(profile, name) for name in ProfileFigures.__struct_fields__}
     return TradedProfile(
         **figures,
@@ -76,20 +85,22 @@ def traded_profile(
     )
 
 
-def _placed(candles: Rows, sums: DaySums, known: Reconciled) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """High, low, close, volume and bought volume of what is placed: prices, then what candles have beyond."""
-    rest = known.known != Known.EXACT
-    inexact = candles[rest]
-    volume = _beyond(inexact["volume"], known.bought[rest] + known.sold[rest])
-    bought = np.minimum(_beyond(inexact["taker_buy_volume"], known.bought[rest]), volume)
-    high, low, close = (
-        np.concatenate((sums.prices, np.ascontiguousarray(inexact[name])))
-        for name in ("high", "low", "close")
-    )
-    return (
-        high, low, close, np.concatenate((sums.volumes, volume)),
-        np.concatenate((sums.bought, bought)),
-    )  # fmt: skip
+def _on_rows(sums: DaySums, grid: PriceGrid) -> tuple[Floats, Floats, Floats]:
+    """The prices of the rows in which there was trade, with volume and bought volume (base asset).
+
+    What is added up are whole numbers, so the digits stay those of the exchange.
+    """
+    if not len(sums.prices):
+        none = np.zeros(0)
+        return none, none, none
+    rows = grid.indices(sums.prices)
+    first = int(rows[0])
+    if int(rows[-1]) - first >= MAX_ROWS or int(sums.volumes.sum()) >= 1 << 53:
+        return sums.prices, sums.volumes / sums.unit, sums.bought / sums.unit
+    volumes, bought = (np.bincount(rows - first, of) for of in (sums.volumes, sums.bought))
+    used = np.flatnonzero(volumes)
+    prices = grid.prices(first, len(volumes))[used]
+    return prices, volumes[used] / sums.unit, bought[used] / sums.unit
 
 
 def _beyond(candles: Floats, ladders: Floats) -> Floats:

@@ -164,6 +164,11 @@ class LiveProfile:
             self._adapt()
         self._rows.load(high, low, close, volume)
 
+    @property
+    def increment(self) -> float:
+        """The height of a row, quote currency."""
+        return self._rows.grid.increment
+
     def place(self, high: Floats, low: Floats, close: Floats, volume: Floats) -> None:
         """Puts the volume of the loaded day on rows of the same height anew; what else is known of it stays.
 

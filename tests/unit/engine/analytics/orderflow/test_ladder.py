@@ -150,7 +150,7 @@ def test_any_trades_give_the_levels_of_the_slow_way(data: st.DataObject) -> None
     for (_, price), (bought, sold, _) in levels.items():
         by_price[price] += bought + sold
     assert sums.prices.tolist() == [float(price) for price in sorted(by_price)]
-    assert sums.volumes.tolist() == [float(by_price[price]) for price in sorted(by_price)]
+    assert (sums.volumes / sums.unit).tolist() == [float(by_price[price]) for price in sorted(by_price)]
 
 
 def test_a_day_takes_few_bytes_and_its_sums_are_those_of_its_levels() -> None:
@@ -161,7 +161,8 @@ def test_a_day_takes_few_bytes_and_its_sums_are_those_of_its_levels() -> None:
     volumes = ladder.quantities(ladder.levels["bought"] + ladder.levels["sold"])
     for price in sums.prices[::20].tolist():
         here = ladder.prices() == price
-        assert sums.volumes[sums.prices == price][0] == pytest.approx(volumes[here].sum(), rel=1e-12)
+        found = sums.volumes[sums.prices == price][0] / sums.unit
+        assert found == pytest.approx(volumes[here].sum(), rel=1e-12)
     assert len(block) < 6 * len(ladder.levels)
 
 
