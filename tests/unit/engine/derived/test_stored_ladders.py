@@ -1,0 +1,70 @@
+"""Ladders of days in the store: kept so many days, read back exactly, and what is damaged counts as none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from trade_samples import APE_DAY, ape_ladder, ape_plain, candles_of
+
+from tui_feeder.engine.analytics.orderflow.reconcile import Known
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
+from tui_feeder.engine.core.candle import DAY_MS, Source
+from tui_feeder.engine.derived.stored_ladders import (
+    LadderOrigin,
+    known_minutes,
+    origins,
+    put_ladder,
+    read_ladder,
+    stored_traded_profile,
+)
+from tui_feeder.engine.storage.store import Store
+
+ORIGIN = LadderOrigin("/data/a.zip", "00" * 32, True, 45_342)
+SETTINGS = ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=0.001)
+
+
+def test_a_day_is_read_back_and_old_days_are_dropped(tmp_path: Path) -> None:
+    store, ladder = Store(tmp_path, exchange="test"), ape_ladder()
+    put_ladder(store, "APEUSDT", ladder, ORIGIN, APE_DAY).result()
+    assert origins(store, "APEUSDT") == {APE_DAY: ORIGIN}
+    kept = read_ladder(store, "APEUSDT", APE_DAY)
+    assert kept is not None
+    assert np.array_equal(kept.levels, ladder.levels)
+    assert (origins(store, "X"), read_ladder(store, "X", APE_DAY)) == ({}, None)
+    later = replace(ladder, day=APE_DAY + DAY_MS)
+    put_ladder(store, "APEUSDT", later, ORIGIN, later.day).result()
+    assert list(origins(store, "APEUSDT")) == [later.day]
+    assert read_ladder(store, "APEUSDT", APE_DAY) is None
+    assert read_ladder(store, "APEUSDT", later.day) is not None
+    store.close()
+
+
+def test_its_profile_is_that_of_its_candles_and_trades(tmp_path: Path) -> None:
+    store, candles = Store(tmp_path, exchange="test"), candles_of(ape_plain())
+    assert stored_traded_profile(store, "APEUSDT", SETTINGS, APE_DAY) is None
+    put_ladder(store, "APEUSDT", ape_ladder(), ORIGIN, APE_DAY).result()
+    assert stored_traded_profile(store, "APEUSDT", SETTINGS, APE_DAY) is None, "there are no candles yet"
+    store.put("APEUSDT", candles, Source.ARCHIVE_DAY).result()
+    made = stored_traded_profile(store, "APEUSDT", SETTINGS, APE_DAY)
+    assert made is not None
+    assert (made.exact_share, made.candles) == (1.0, 1_440)
+    found, known = known_minutes(store, "APEUSDT", ape_ladder())
+    assert np.array_equal(found, candles)
+    assert (known.known == Known.EXACT).all()
+    rows = ProfileSettings(calculation_mode="TPO")
+    assert stored_traded_profile(store, "APEUSDT", rows, APE_DAY) is None
+    store.close()
+
+
+def test_a_damaged_block_is_reported_and_counts_as_none(tmp_path: Path) -> None:
+    store = Store(tmp_path, exchange="test")
+    put_ladder(store, "APEUSDT", ape_ladder(), ORIGIN, APE_DAY).result()
+    store.put_note(f"ladder APEUSDT {APE_DAY}", b"ladder 1\0 is not what this is").result()
+    store.put_note("ladders APEUSDT", b"\xc1").result()
+    assert read_ladder(store, "APEUSDT", APE_DAY) is None
+    assert stored_traded_profile(store, "APEUSDT", SETTINGS, APE_DAY) is None
+    assert origins(store, "APEUSDT") == {}
+    assert len(store.unusable_records) == 2
+    store.close()
