@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 
 from tui_feeder.engine.acquisition.recovery import Recovery
@@ -11,7 +12,7 @@ from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.trade_ids import Link, TradeIdChain, TradeIds
 from tui_feeder.engine.exchanges.base import Exchange
-from tui_feeder.engine.storage.store import Store
+from tui_feeder.engine.storage.store import Store, StoreError
 from tui_feeder.time_format import format_second
 
 #: A minute may seem to close this early: the two clocks never agree to the last millisecond.
@@ -19,6 +20,9 @@ _EARLY_MS = 5 * SECOND_MS
 #: Minutes that are read at once in a minute, at most, of all symbols: were ids to break as a rule, REST would
 #: have no weight left for gaps. Those beyond it are read with the others that REST has yet to confirm.
 _MOST_AT_ONCE = 120
+
+
+_SAVE_SECONDS = 0.5
 
 
 class TradeIdCheck:
@@ -38,6 +42,7 @@ class TradeIdCheck:
         self._journal = journal
         self._exchange = exchange
         self._clock = exchange.clock
+        self._unsaved: list[tuple[str, int, TradeIds]] = []
         self._chains: dict[str, TradeIdChain] = {}
         self._waiting: dict[str, Coverage] = {}  # to be read at once
         self._unproved: dict[str, Coverage] = {}  # read, and not certain yet
@@ -63,9 +68,18 @@ class TradeIdCheck:
             return
         if open_time + MINUTE_MS > self._clock.now() + _EARLY_MS or open_time % MINUTE_MS or open_time < 0:
             return  # refused by the ingest too
-        self._store.put_trade_ids(symbol, open_time, ids)
+        if not self._unsaved:
+            asyncio.get_running_loop().call_later(_SAVE_SECONDS, self._save)
+        self._unsaved.append((symbol, open_time, ids))
         for minute, link in chain.closed(open_time, ids):
             self._judged(symbol, minute, link)
+
+    def _save(self) -> None:
+        """All that came meanwhile in one go, so that no minute's own commit waits for it."""
+        unsaved, self._unsaved = self._unsaved, []
+        if unsaved:
+            with contextlib.suppress(StoreError):  # it was closed
+                self._store.put_trade_ids(unsaved)
 
     def forget(self, symbol: str) -> None:
         """Drops what is known of a symbol that is not tracked any more.
@@ -87,7 +101,8 @@ class TradeIdCheck:
             self._journal.note("info", text, symbol)
 
     async def stop(self) -> None:
-        """Ends every task."""
+        """Ends every task, and saves what was not yet."""
+        self._save()
         tasks = [task for task in self._tasks.values() if not task.done()]
         for task in tasks:
             task.cancel()

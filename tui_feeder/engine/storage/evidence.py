@@ -8,6 +8,7 @@ some 20 bytes beside its candles.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import lmdb
 
@@ -25,7 +26,7 @@ from tui_feeder.engine.storage.live_agreement import (
     encode_day,
 )
 from tui_feeder.engine.storage.replaced_values import ReplacedValue, decode_values, with_value
-from tui_feeder.engine.storage.trade_id_hours import decode_hour, encode_hour
+from tui_feeder.engine.storage.trade_id_hours import append_minute, decode_hour, encode_hour
 
 _HOUR_MS = 60 * MINUTE_MS
 _IDS, _PUBLISHED, _REPLACED = b"trade ids ", b"published ", b"replaced "
@@ -35,6 +36,15 @@ _IDS_KEPT_MS = 10 * DAY_MS
 _MINUTES_KEPT = 2_000
 #: Of a bulk of replaced minutes so many are kept, the newest: a replaced archive changes whole months.
 _AT_ONCE = 500
+
+
+class _NewestIds(NamedTuple):
+    """The record of trade ids of a symbol that was written last, and what the next minute adds to it."""
+
+    hour: int
+    record: bytes
+    minute: int
+    expected: int
 
 
 class Evidence:
@@ -48,6 +58,9 @@ class Evidence:
     def __init__(self, states: CheckedDatabase, unusable: Callable[[str, str], None]) -> None:
         self._states = states
         self._unusable = unusable
+        self._newest: dict[str, _NewestIds] = {}  # by symbol: what was written last
+        #: By symbol a record of a day that was written last, and its states.
+        self._days: dict[str, tuple[bytes | None, bytearray]] = {}
         self._replaced: dict[str, int] = {}  # by symbol: about how many minutes have replaced values
 
     # --- trade ids -----------------------------------------------------------------------------
@@ -68,9 +81,19 @@ class Evidence:
             low, high = prefix + bytes(4), prefix + oldest.to_bytes(4, "big")
             for old, _ in list(self._states.scan(txn, low, high)):
                 self._states.delete(txn, old)
-        minutes = self._hour(symbol, hour, record)
-        minutes[open_time % _HOUR_MS // MINUTE_MS] = ids
-        self._states.put(txn, key, encode_hour(minutes))
+        minute, newest = open_time % _HOUR_MS // MINUTE_MS, self._newest.get(symbol)
+        if record is None:
+            newest = _NewestIds(hour, b"", -1, 0)
+        if newest is not None and newest[:2] == (hour, record or b"") and minute > newest.minute:
+            made = bytearray(newest.record)  # the usual case, without reading what is there
+            expected = append_minute(made, newest.minute, newest.expected, minute, ids)
+            self._newest[symbol] = _NewestIds(hour, bytes(made), minute, expected)
+        else:
+            minutes = self._hour(symbol, hour, record)
+            minutes[minute] = ids
+            self._newest.pop(symbol, None)
+            made = bytearray(encode_hour(minutes))
+        self._states.put(txn, key, bytes(made))
 
     def trade_ids(self, txn: lmdb.Transaction, symbol: str, start: int, end: int) -> dict[int, TradeIds]:
         """Reads the ids of live minutes.
@@ -144,12 +167,20 @@ class Evidence:
             days.setdefault(at // DAY_MS, []).append(at % DAY_MS // MINUTE_MS)
         for day, places in days.items():
             key = prefix_of(symbol) + _PUBLISHED + day.to_bytes(4, "big")
-            states = self._day(symbol, day, self._states.get(txn, key))
+            record, (known, states) = self._states.get(txn, key), self._days.get(symbol, (None, bytearray()))
+            if record is None or known != record:
+                states = self._day(symbol, day, record)
+            else:
+                states = bytearray(states)  # a transaction that fails must leave what is remembered as it is
             changing = [place for place in places if states[place] == before]
             if changing:
                 for place in changing:
                     states[place] = after
-                self._states.put(txn, key, encode_day(states))
+                made = encode_day(states)
+                self._states.put(txn, key, made)
+                self._days[symbol] = (made, states)
+            else:
+                self._days.pop(symbol, None)
 
     def publications(self, txn: lmdb.Transaction, symbol: str, day: int) -> bytes:
         """Reads what became of the first message of each minute of a day.

@@ -55,6 +55,9 @@ class LiveAgreement(NamedTuple):
         }
 
 
+_ANY = bytes(Publication)
+
+
 def decode_day(record: bytes | None) -> bytearray:
     """Decodes the states of a day's minutes.
 
@@ -74,7 +77,7 @@ def decode_day(record: bytes | None) -> bytearray:
         states = opened.decompress(record, MINUTES_PER_DAY + 1)
     except zlib.error as error:
         raise ValueError(str(error)) from error
-    if len(states) != MINUTES_PER_DAY or max(states) > Publication.LATE:
+    if len(states) != MINUTES_PER_DAY or states.translate(None, _ANY):
         raise ValueError("it is not a state for each minute of a day")
     return bytearray(states)
 

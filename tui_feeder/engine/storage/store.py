@@ -372,18 +372,21 @@ class Store(StoreReader):
 
         return self._submit(job)
 
-    def put_trade_ids(self, symbol: str, open_time: int, ids: TradeIds) -> Future[None]:
-        """Keeps the trade ids that the closing frame of a minute stated, for ten days.
+    def put_trade_ids(self, found: Sequence[tuple[str, int, TradeIds]]) -> Future[None]:
+        """Keeps the trade ids that closing frames stated, for ten days.
 
         Args:
-            symbol: the symbol.
-            open_time: of the minute, ms.
-            ids: of its first and last trade.
+            found: symbol, open time of the minute (ms), and ids of its first and last trade.
 
         Returns:
             Done when committed.
         """
-        return self._submit(lambda write: write.put_trade_ids(symbol, open_time, ids))
+
+        def job(write: Write) -> None:
+            for symbol, open_time, ids in found:
+                write.put_trade_ids(symbol, open_time, ids)
+
+        return self._submit(job)
 
     def revise(
         self,

@@ -27,20 +27,36 @@ def encode_hour(minutes: Mapping[int, TradeIds]) -> bytes:
     """
     record, before, expected = bytearray(), -1, 0
     for minute, ids in sorted(minutes.items()):
-        skipped = (minute - before - 1) << 2
+        expected = append_minute(record, before, expected, minute, ids)
         before = minute
-        if ids.quiet:
-            _add(record, skipped | _NO_TRADE)
-            continue
-        if ids.first == expected:
-            _add(record, skipped | _JOINED)
-        else:
-            _add(record, skipped | _STATED)
-            difference = ids.first - expected
-            _add(record, difference << 1 if difference >= 0 else (-difference << 1) - 1)
-        _add(record, ids.last - ids.first)
-        expected = ids.last + 1
     return bytes(record)
+
+
+def append_minute(record: bytearray, before: int, expected: int, minute: int, ids: TradeIds) -> int:
+    """Adds a minute to the end of a record.
+
+    Args:
+        record: of the minutes before it.
+        before: the last of them, -1 for none.
+        expected: what the call for that one returned, 0 for none.
+        minute: of the hour, after ``before``.
+        ids: of it.
+
+    Returns:
+        The id that joins it.
+    """
+    skipped = (minute - before - 1) << 2
+    if ids.quiet:
+        _add(record, skipped | _NO_TRADE)
+        return expected
+    if ids.first == expected:
+        _add(record, skipped | _JOINED)
+    else:
+        _add(record, skipped | _STATED)
+        difference = ids.first - expected
+        _add(record, difference << 1 if difference >= 0 else (-difference << 1) - 1)
+    _add(record, ids.last - ids.first)
+    return ids.last + 1
 
 
 def decode_hour(record: bytes) -> dict[int, TradeIds]:

@@ -89,7 +89,7 @@ def test_what_lacks_is_told_apart_and_adds_up(store: Store) -> None:
 def test_a_minute_shows_every_value_it_had(store: Store) -> None:
     for number in range(3):
         store.append(BTC, candle(number), Source.STREAM, payload=b"{}").result()
-        store.put_trade_ids(BTC, minute(number), TradeIds(10 * number, 10 * number + 9 - number)).result()
+        store.put_trade_ids([(BTC, minute(number), TradeIds(10 * number, 10 * number + 9 - number))]).result()
     store.now = lambda: minute(9)
     store.put(BTC, to_rows([candle(1, 5.0)]), Source.REST, certify=span(minute(1), minute(2))).result()
     view = minute_of(store, BTC, minute(1))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from examples import examples
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Source, to_rows
@@ -93,7 +93,7 @@ def test_live_minutes_that_join_take_less_than_six_bytes_each() -> None:
 
 def test_ids_are_kept_for_ten_days(store: Store) -> None:
     for day in (0, 1, 11, 12):
-        store.put_trade_ids(BTC, DAY + day * DAY_MS, TradeIds(day, day)).result()
+        store.put_trade_ids([(BTC, DAY + day * DAY_MS, TradeIds(day, day))]).result()
     kept = store.trade_ids(BTC, DAY, DAY + 30 * DAY_MS)
     assert [(at - DAY) // DAY_MS for at in kept] == [11, 12]
     assert store.trade_ids("ETHUSDT", DAY, DAY + 30 * DAY_MS) == {}
@@ -175,7 +175,7 @@ def test_breaks_are_exact_once_they_are_certified(store: Store, clock: Clock) ->
     first = 1
     for number in range(4):
         publish(store, clock, number)
-        store.put_trade_ids(BTC, minute(number), TradeIds(first, first + 9)).result()
+        store.put_trade_ids([(BTC, minute(number), TradeIds(first, first + 9))]).result()
         first += 10 if number != 1 else 12
     assert store.live_agreement(BTC, DAY)[4:] == (2, 0, 1)
     clock.ms = minute(20)
@@ -185,7 +185,7 @@ def test_breaks_are_exact_once_they_are_certified(store: Store, clock: Clock) ->
 
 def test_the_end_of_a_day_is_proved_by_the_first_trade_of_the_next(store: Store) -> None:
     for number, ids in ((1_439, TradeIds(1, 5)), (1_440, TradeIds(6, 6)), (1_441, TradeIds(9, 9))):
-        store.put_trade_ids(BTC, minute(number), ids).result()
+        store.put_trade_ids([(BTC, minute(number), ids)]).result()
     assert store.live_agreement(BTC, DAY).joined == 1
     assert store.live_agreement(BTC, DAY + DAY_MS)[4:] == (0, 0, 1)
 
@@ -226,3 +226,18 @@ def test_a_leaf_has_what_was_published_and_judged_and_nothing_where_nothing_was(
         "live": {"published": 5, "stood": 4, "corrected": 1, "late": 0},
         "chain": {"joined": 3, "exact": 1, "unproved": 0},
     }
+
+
+@given(st.lists(st.tuples(st.integers(0, 130), some_ids), max_size=25))
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_ids_come_back_in_whatever_order_they_are_put(
+    tmp_path_factory: pytest.TempPathFactory, puts: list[tuple[int, TradeIds]]
+) -> None:
+    store = Store(tmp_path_factory.mktemp("ids"), exchange="test")
+    try:
+        for number, ids in puts:
+            store.put_trade_ids([(BTC, minute(number), ids)]).result()
+        kept = {minute(number): ids for number, ids in puts}
+        assert store.trade_ids(BTC, DAY, DAY + DAY_MS) == dict(sorted(kept.items()))
+    finally:
+        store.close()
