@@ -152,7 +152,7 @@ async def test_a_reason_can_be_given(signing: Signing) -> None:
     signing.store.put(A, rows, Source.ARCHIVE_MONTH).result()
     result = await signing.signer().sign(MIDNIGHT, [A], together=True, reason="replaced there")
     assert result.head is not None
-    assert b'"reason":"the exchange replaced its file"' in result.head.read()[0]
+    assert b'"reason":"replaced there"' in result.head.read()[0]
 
 
 async def test_a_symbol_without_minutes_that_day_has_no_leaf(signing: Signing) -> None:
