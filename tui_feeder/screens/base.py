@@ -440,11 +440,14 @@ _NEED_ROOM = frozenset(("app.chart", "app.profile", "app.gaps", "app.sources", "
 
 
 def _key_order(keys: Keys) -> int:
-    """The screens first, what only a demo or replay has, keys of the one in front, commands, help, quit."""
-    if keys.keys.isdigit():
+    """The screens first, what only a demo or replay has, keys of the one in front, the rest.
+
+    What stands last is dropped first where there is no room.
+    """
+    if keys.keys.isdigit() and keys.ids[0] != "app.footprint":
         return 0
     first = {"app.faults": 1, "app.play": 1, "app.hour_back": 1, "app.slower": 1}
-    return (first | {"app.commands": 3, "app.help": 4, "app.quit": 5}).get(keys.ids[0], 2)
+    return (first | {"app.footprint": 3, "app.commands": 4, "app.help": 5, "app.quit": 6}).get(keys.ids[0], 2)
 
 
 def too_small_page(size: Size, minimum: Size, palette: Palette) -> list[Strip]:

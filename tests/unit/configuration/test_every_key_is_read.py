@@ -36,7 +36,7 @@ READ_AS = {
     "alerts": (r"alerts|settings|stated", "*"),
     "service": (r"service|settings", "*"),
     "gateway": (r"gateway|settings", "*"),
-    "trades": (r"trades|config", "engine/*"),
+    "trades": (r"trades|self\._config", "*"),
     "proof": (r"proof|config", "*"),
 }
 

@@ -17,7 +17,7 @@ from tui_feeder.widgets.lines import key_line
         ("1", ["0Map", "s sort", "/ filter", "W lists"]),
         ("2", ["0Map", "← → bar", "g time", "C vs"]),
         ("3", ["0Map", "{ } day"]),
-        ("4", ["0Map", "{ } coverage", "r retry"]),
+        ("4", ["0Map", "r retry", "d calendar"]),
         ("6", ["0Map", "End follow", "/ filter"]),
         ("0", ["1Over", "m colour", "/ filter"]),
     ],
@@ -68,7 +68,8 @@ async def test_a_resize_under_a_list_leaves_the_keys_in_the_last_line(opened: st
         assert overview(app).popup is None
         line = (await settled(pilot))[-1]
         assert "2 Chart" in line
-        assert "? help  q quit" in line
+        assert "? help" in line
+        assert "q quit" in line
         await pilot.resize_terminal(80, 24)
         assert (await settled(pilot))[-1] == before[-1]
 

@@ -14,7 +14,7 @@ from places import SHARED_DATA
 
 from tui_feeder import verify_proof
 from tui_feeder.engine.core.candle import DAY_MS
-from tui_feeder.engine.exchanges.binance.archive import _open
+from tui_feeder.engine.exchanges.binance.archive import unpack
 from tui_feeder.engine.exchanges.binance.contracts import rows_in_assets
 from tui_feeder.engine.proof.canonical import canonical_bytes, canonical_lines, locator
 from tui_feeder.time_format import parse_time
@@ -48,7 +48,7 @@ def test_it_reads_a_zip_as_the_store_does(name: str) -> None:
         pytest.skip(f"real market data is not here: {name}")
     market, day = ZIPS[name]
     midnight = parse_time(day)
-    rows = _open(file.read_bytes(), None, may_end_early=True)[0].rows
+    rows = unpack(file.read_bytes(), None, may_end_early=True)[0].rows
     if market == "coinm":
         rows = rows_in_assets(rows, 100.0)
     rows = rows[(rows["open_time"] >= midnight) & (rows["open_time"] < midnight + DAY_MS)]
