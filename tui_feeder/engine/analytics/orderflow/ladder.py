@@ -17,14 +17,14 @@ from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, MINUTES_PER_DAY
 from tui_feeder.engine.core.trades import Ints, Trades, together
 
 #: One price of one minute; prices in ticks of the ladder, quantities in units of its last decimal place.
-LEVEL = np.dtype([("minute", "<i8"), ("price", "<i8"), ("bought", "<i8"), ("sold", "<i8"), ("trades", "<i8")])
+LEVEL = np.dtype([("minute", "<i4"), ("trades", "<i4"), ("price", "<i8"), ("bought", "<i8"), ("sold", "<i8")])
 #: One minute: its first and last aggregated trade, how many ids before one of them are missing, and its sums.
 MINUTE = np.dtype(
     [("minute", "<i8"), ("first_id", "<i8"), ("last_id", "<i8"), ("open", "<i8"), ("close", "<i8"),
      ("missing", "<i8"), ("bought", "<i8"), ("sold", "<i8"), ("trades", "<i8")]
 )  # fmt: skip
 #: Trades that are counted together; those of the minute that is not over wait for the next ones.
-_TOGETHER = 1 << 17
+_TOGETHER = 1 << 16
 #: Sums of prices are made in an array over all prices of a minute, up to so many places in all.
 _MOST_PLACES = 1 << 22
 
@@ -163,11 +163,12 @@ class LadderBuilder:
         for name in ("bought", "sold", "trades"):
             minutes[name] = np.add.reduceat(levels[name], begins)
         tick = max(1, int(np.gcd.reduce(levels["price"][:: max(1, len(levels) // 1000)])))
-        if (levels["price"] % tick).any():  # the prices looked at were not all kinds
+        if tick > 1 and (levels["price"] % tick).any():  # the prices looked at were not all kinds
             tick = int(np.gcd.reduce(levels["price"]))
-        levels["price"] //= tick
-        for name in ("open", "close"):
-            minutes[name] //= tick
+        if tick > 1:
+            levels["price"] //= tick
+            for name in ("open", "close"):
+                minutes[name] //= tick
         return Ladder(
             self._day, places, tick, digits, levels, minutes, self._duplicates, self._zeros, self._outside
         )
@@ -214,7 +215,7 @@ def _merged_levels(levels: NDArray[np.void]) -> NDArray[np.void]:
     """Levels in order, those of the same minute and price as one."""
     low, high = int(levels["price"].min()), int(levels["price"].max())
     if high - low < 1 << 48:
-        keys = levels["minute"] * (high - low + 1) + (levels["price"] - low)
+        keys = levels["minute"].astype(np.int64) * (high - low + 1) + (levels["price"] - low)
         if (np.diff(keys) > 0).all():
             return levels
         order = np.argsort(keys, kind="stable")

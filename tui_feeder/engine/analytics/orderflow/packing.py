@@ -217,6 +217,11 @@ def _lengths(values: Ints) -> NDArray[np.uint8]:
     return (made - (values < (1 << np.maximum(made - 1, 0))) * (values > 0)).astype(np.uint8)
 
 
+def _edges(length: NDArray[np.uint8]) -> list[int]:
+    """Where the values of each length begin once they are sorted by it, and the end of the last."""
+    return [0, *np.cumsum(np.bincount(length)).tolist()]
+
+
 def _columns(columns: list[Ints]) -> bytes:
     """Columns of numbers >= 0: how many binary digits each value has, then the digits after the first.
 
@@ -226,9 +231,11 @@ def _columns(columns: list[Ints]) -> bytes:
     for values in columns:
         length = _lengths(values)
         lengths.append(len(values).to_bytes(4, "little") + length.tobytes())
-        for size in np.flatnonzero(np.bincount(length)).tolist():
-            those = values[length == size]
-            digits += [np.packbits((those >> bit & 1).astype(np.bool_)) for bit in range(size - 1)]
+        ordered, edges = values[np.argsort(length, kind="stable")], _edges(length)
+        for size in range(2, len(edges) - 1):
+            those = ordered[edges[size] : edges[size + 1]]
+            if len(those):
+                digits += [np.packbits((those >> bit & 1).astype(np.bool_)) for bit in range(size - 1)]
     packed = bytes(cramjam.zstd.compress(b"".join(lengths), level=_LEVEL_ZSTD))
     return len(packed).to_bytes(4, "little") + packed + b"".join(part.tobytes() for part in digits)
 
@@ -252,17 +259,20 @@ def _of_columns(packed: bytes, wanted: list[int]) -> list[Ints]:
             raise LadderBlockError("ladders have columns of another length")
         length = np.frombuffer(lengths, dtype=np.uint8, count=found, offset=place)
         place += found
-        values = np.zeros(found, dtype=np.int64)
-        for size in np.flatnonzero(np.bincount(length)).tolist():
-            if not size:
+        if found and length.max() > 63:
+            raise LadderBlockError("ladders have numbers of more than 63 digits")
+        ordered, edges = np.zeros(found, dtype=np.int64), _edges(length)
+        for size in range(1, len(edges) - 1):
+            those = ordered[edges[size] : edges[size + 1]]
+            those += 1 << (size - 1)
+            if not len(those):
                 continue
-            those = np.flatnonzero(length == size)
-            number = np.full(len(those), 1 << (size - 1), dtype=np.int64)
-            nbytes = -(-len(those) // 8)
+            count = -(-len(those) // 8)
             for bit in range(size - 1):
-                plane = np.frombuffer(packed, dtype=np.uint8, count=nbytes, offset=at)
-                at += nbytes
-                number |= np.unpackbits(plane, count=len(those)).astype(np.int64) << bit
-            values[those] = number
+                plane = np.frombuffer(packed, dtype=np.uint8, count=count, offset=at)
+                at += count
+                those |= np.unpackbits(plane, count=len(those)).astype(np.int64) << bit
+        values = np.empty(found, dtype=np.int64)
+        values[np.argsort(length, kind="stable")] = ordered
         made.append(values)
     return made

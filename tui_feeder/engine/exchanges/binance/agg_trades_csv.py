@@ -24,7 +24,7 @@ _MICROSECONDS = 10**14
 #: A file is refused whole when more than one line in so many is no trade.
 _BAD_SHARE = 10
 _TENS = 10 ** np.arange(17, dtype=np.int64)
-_PAD = 16  # bytes before a piece, so that sixteen bytes before any field exist
+_PAD = 16  # bytes before a piece, so that sixteen bytes before the end of any field exist
 
 
 class TradesCsvError(ExchangeFailure, ValueError):
@@ -62,38 +62,38 @@ class TradesReader:
             TradesCsvError: it begins with neither a trade nor a header, or over a tenth of it is no trade.
         """
         for part in parts:
-            text = self._rest + part
+            text = self._rest + part if self._rest else part
             cut = text.rfind(b"\n") + 1
             self._rest = text[cut:]
             if len(self._rest) > _PIECE:
                 raise TradesCsvError("it has a line without an end")
-            yield from self._take(text[:cut])
+            yield from self._take(text, cut)
         if self._rest:
-            yield from self._take(self._rest + b"\n")
+            yield from self._take(self._rest + b"\n", len(self._rest) + 1)
             self._rest = b""
         if self.refused * _BAD_SHARE > self.lines:
             raise TradesCsvError(f"{self.refused} of its {self.lines} lines are no trades")
 
-    def _take(self, text: bytes) -> Iterator[Trades]:
-        if not text:
-            return
-        if not self._begun:
+    def _take(self, text: bytes, end: int) -> Iterator[Trades]:
+        """Reads the whole lines before ``end``."""
+        start = 0
+        if end and not self._begun:
             self._begun = True
             if text[:1].isalpha():
                 start = text.find(b"\n") + 1
                 if text.count(b",", 0, start) != self._columns - 1:
                     raise TradesCsvError("it begins with neither a trade nor a header")
-                text = text[start:]
         if b"\r" in text:
-            text = text.replace(b"\r", b"")
-        start = 0
-        while start < len(text):
-            stop = text.rfind(b"\n", start, start + _PIECE) + 1 or text.find(b"\n", start) + 1
-            piece, start = text[start:stop], stop
+            text = text[start:end].replace(b"\r", b"")
+            start, end = 0, len(text)
+        view = memoryview(text)
+        while start < end:
+            stop = text.rfind(b"\n", start, min(end, start + _PIECE)) + 1 or text.find(b"\n", start) + 1
+            piece, start = view[start:stop], stop
             try:
                 made = _columns_of(piece, self._columns)
             except _Irregular:
-                made = self._line_by_line(piece)
+                made = self._line_by_line(bytes(piece))
             self.lines += len(made)
             if len(made):
                 yield made
@@ -169,13 +169,13 @@ def _trade_of(line: bytes, columns: int) -> TradeLine:
     return TradeLine(int(fields[0]), fields[1], fields[2], count, time, sold)
 
 
-def _columns_of(piece: bytes, columns: int) -> Trades:
+def _columns_of(piece: memoryview, columns: int) -> Trades:
     """The trades of whole lines, each of the usual form.
 
     Raises:
         _Irregular: one of them is not.
     """
-    padded = b"0" * _PAD + piece + b"0" * (_PAD - len(piece) % 8)
+    padded = b"".join((b"0" * _PAD, piece, b"0" * 8))
     text = np.frombuffer(padded, dtype=np.uint8)
     marks = np.flatnonzero(text < _ZERO)
     kinds = text[marks]
@@ -189,31 +189,57 @@ def _columns_of(piece: bytes, columns: int) -> Trades:
     if (shape != np.array([_COMMA] * (columns - 1) + [_LINE], dtype=np.uint8)).any():
         raise _Irregular
     ends = np.ascontiguousarray(marks[places].reshape(lines, columns).T)
-    starts = np.empty_like(ends)
-    starts[0, 0], starts[0, 1:] = _PAD, ends[-1, :-1] + 1
-    starts[1:] = ends[:-1] + 1
+    widths = np.empty_like(ends)
+    widths[0, 0], widths[0, 1:] = ends[0, 0] - _PAD, ends[0, 1:] - ends[-1, :-1] - 1
+    widths[1:] = ends[1:] - ends[:-1] - 1
     before = places.reshape(lines, columns)[:, 1:3].T - 1
     with_point = dots[before]
     if np.count_nonzero(with_point) != len(marks) - len(places):
         raise _Irregular  # a point in another field, or two in one
     points = np.where(with_point, marks[before], ends[1:3])
-    widths = ends - starts
-    most, words = widths.max(axis=1), text.view("<u8")
+    most, words = widths.max(axis=1), np.ndarray((len(text) - 7,), "<u8", padded, strides=(1,))
     if widths.min() < 1 or most.max() > 17 or most[[0, 3, 4, 5]].max() > 16:
         raise _Irregular
     sold = _sides(text, words, ends, widths)
-    prices, price_places = _decimals(words, starts[1], points[0], ends[1])
-    quantities, quantity_places = _decimals(words, starts[2], points[1], ends[2])
-    ids, times = (_integers(words, ends[at], widths[at], int(most[at])) for at in (0, 5))
-    # Ids of the trades inside have ten digits and more; how many there are follows from the last eight.
-    first, last = (_eight(words, ends[at], np.minimum(widths[at], 8)) for at in (3, 4))
-    counts = last - first
+    # All numbers of all lines at once, of long ones the last eight digits. How many trades are inside follows
+    # from those of the ids of the first and the last.
+    wholes, fractions = points - ends[:2] - 1, np.maximum(ends[1:3] - points - 1, 0)
+    if wholes.min() < 1 or wholes.max() > 8 or fractions.max() > MOST_PLACES:
+        raise _Irregular
+    numbers = _eights(
+        words,
+        np.concatenate((ends[_LAST_EIGHT], points, ends[1:3])),
+        np.concatenate((np.minimum(widths[_LAST_EIGHT], 8), wholes, fractions)),
+    )
+    ids, times = (
+        numbers[at] + _before_eight(words, ends[of], widths[of]) * 10**8 for at, of in ((0, 0), (1, 5))
+    )
+    counts = numbers[3] - numbers[2]
     if counts.min() < 0:
         counts %= 10**8
     counts += 1
+    prices, price_places = _joined(numbers[4], numbers[6], fractions[0])
+    quantities, quantity_places = _joined(numbers[5], numbers[7], fractions[1])
     if times.max() >= _MICROSECONDS:
         times = np.where(times >= _MICROSECONDS, times // 1000, times)
     return Trades(ids, prices, quantities, counts, times, sold, price_places, quantity_places)
+
+
+#: Fields whose last eight digits are read together: id, time, first and last trade.
+_LAST_EIGHT = [0, 5, 3, 4]
+
+
+def _before_eight(words: NDArray[np.uint64], ends: Ints, widths: Ints) -> Ints | int:
+    """What stands before the last eight digits of fields of up to sixteen; mostly the same in all lines."""
+    more = widths - 8
+    most = int(more.max())
+    if most <= 0:
+        return 0
+    if more.min() == most:
+        raw = words[ends - 16] >> np.uint64((8 - most) * 8)
+        if (raw == raw[0]).all():
+            return int(_eights(words, ends[:1] - 8, more[:1])[0])
+    return _eights(words, ends - 8, np.maximum(more, 0))
 
 
 def _sides(text: NDArray[np.uint8], words: NDArray[np.uint64], ends: Ints, widths: Ints) -> NDArray[np.bool_]:
@@ -222,14 +248,14 @@ def _sides(text: NDArray[np.uint8], words: NDArray[np.uint64], ends: Ints, width
     Raises:
         _Irregular: there is one, or the field is neither ``true`` nor ``false``.
     """
-    sold: NDArray[np.bool_] = widths[6] == 4
-    letters = (_eight_bytes(words, ends[6]) >> np.uint64(32)) | np.uint64(0x20202020)
-    false = (letters == _ALSE) & (text[ends[6] - 5] | 0x20 == ord("f")) & (widths[6] == 5)
-    if not np.where(sold, letters == _TRUE, false).all():
+    # The five bytes before the end: "false", or the comma before "true".
+    five = (words[ends[6] - 8] >> np.uint64(24)) | np.uint64(0x2020202020)
+    sold: NDArray[np.bool_] = five == _COMMA_TRUE
+    if not (sold | (five == _FALSE)).all() or (widths[6] != np.where(sold, 4, 5)).any():
         raise _Irregular
     known = int(widths[6].sum())
     if len(widths) > 7:  # of spot, the eighth field is another such word
-        best = (_eight_bytes(words, ends[7]) >> np.uint64(32)) | np.uint64(0x20202020)
+        best = (words[ends[7] - 8] >> np.uint64(32)) | np.uint64(0x20202020)
         if not ((best == _TRUE) | (best == _ALSE)).all():
             raise _Irregular
         known += int(widths[7].sum())
@@ -238,78 +264,61 @@ def _sides(text: NDArray[np.uint8], words: NDArray[np.uint64], ends: Ints, width
     return sold
 
 
-def _integers(words: NDArray[np.uint64], ends: Ints, widths: Ints, most: int) -> Ints:
-    """Fields of one to sixteen digits."""
-    made = _eight(words, ends, np.minimum(widths, 8))
-    if most > 8:
-        made += _eight(words, ends - 8, np.maximum(widths - 8, 0), alike=True) * 10**8
-    return made
+def _joined(wholes: Ints, fractions: Ints, widths: Ints) -> tuple[Ints, int]:
+    """Decimals in units of the last place used, and how many places that are.
 
-
-def _decimals(words: NDArray[np.uint64], starts: Ints, points: Ints, ends: Ints) -> tuple[Ints, int]:
-    """Fields of up to eight digits before a point and eight after it, in units of the last place used."""
-    widths, fraction = points - starts, np.maximum(ends - points - 1, 0)
-    places = int(fraction.max())
-    if widths.min() < 1 or widths.max() > 8 or places > MOST_PLACES:
-        raise _Irregular
-    made = _eight(words, points, widths)
-    if places:
-        made *= int(_TENS[places])
-        made += _eight(words, ends, fraction) * _TENS[places - fraction]
+    Args:
+        wholes: what stands before the points.
+        fractions: the digits after them.
+        widths: how many of these there are.
+    """
+    places = int(widths.max())
+    if not places:
+        return wholes, 0
+    made = wholes * int(_TENS[places])
+    if widths.min() < places:
+        fractions *= _TENS[places - widths]
+    made += fractions
     while places and not (made[:64] % 10).any() and not (made % 10).any():
         made //= 10  # zeros at the end are no decimals
         places -= 1
     return made, places
 
 
-_TRUE, _ALSE = (np.uint64(int.from_bytes(word, "little")) for word in (b"true", b"alse"))
+_COMMA_TRUE, _FALSE, _TRUE, _ALSE = (
+    np.uint64(int.from_bytes(word, "little")) for word in (b",true", b"false", b"true", b"alse")
+)
 _ZEROS = np.uint64(0x3030303030303030)
-_THREE, _SEVEN, _EIGHT, _BITS = (np.uint64(n) for n in (3, 7, 8, 64))
+_THREE, _EIGHT = np.uint64(3), np.uint64(8)
 
 
-def _eight_bytes(words: NDArray[np.uint64], ends: Ints) -> NDArray[np.uint64]:
-    """The eight bytes before ``ends``, of two words each. A shift by 64 gives 0 in NumPy."""
-    at = ends.view(np.uint64)
-    offset = (at & _SEVEN) << _THREE
-    word = (at >> _THREE).view(np.int64)
-    made = words[word]
-    made <<= _BITS - offset
-    made |= words[word - 1] >> offset
-    return made
-
-
-def _eight(words: NDArray[np.uint64], ends: Ints, widths: Ints, *, alike: bool = False) -> Ints:
+def _eights(words: NDArray[np.uint64], ends: Ints, widths: Ints) -> Ints:
     """The numbers of at most eight digits that end before ``ends``; 0 where the width is 0.
 
     Digits lie in memory from the highest to the lowest. Neighbours are joined to pairs, fours and eights by a
     multiplication each (Lemire, "Quickly parsing eight digits", 2018).
 
     Args:
-        words: the text, eight bytes each.
-        ends: byte after the last digit.
-        widths: digits, 0 to 8.
-        alike: they are mostly one and the same number.
+        words: the eight bytes from each byte of the text on.
+        ends: byte after the last digit, any shape.
+        widths: digits, 0 to 8, same shape.
     """
-    kept = _eight_bytes(words, ends)
+    kept = words[ends - 8]
     kept ^= _ZEROS
     # What stands before the number leaves at the lower end; zeros come in, which count for nothing.
     left = (_EIGHT - widths.view(np.uint64)) << _THREE
     kept >>= left
     kept <<= left
-    size = len(kept)
-    if alike and (kept == kept[0]).all():
-        kept = kept[:1]
     pairs = kept >> _EIGHT
     kept *= np.uint64(10)
     kept += pairs
     kept &= np.uint64(0x00FF00FF00FF00FF)
-    fours = kept >> np.uint64(16)
+    np.right_shift(kept, np.uint64(16), out=pairs)
     kept *= np.uint64(100)
-    kept += fours
+    kept += pairs
     kept &= np.uint64(0x0000FFFF0000FFFF)
-    eights = kept >> np.uint64(32)
+    np.right_shift(kept, np.uint64(32), out=pairs)
     kept *= np.uint64(10_000)
-    kept += eights
+    kept += pairs
     kept &= np.uint64(0xFFFFFFFF)
-    made = kept.view(np.int64)
-    return made if len(made) == size else np.full(size, made[0])
+    return kept.view(np.int64)

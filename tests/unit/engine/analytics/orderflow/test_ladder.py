@@ -38,7 +38,7 @@ def test_a_real_day_has_the_levels_of_decimal_sums() -> None:
     unit, tick = Decimal(1).scaleb(-ladder.quantity_places), Decimal(ladder.tick).scaleb(-ladder.price_places)
     made = {
         (minute, price * tick): [bought * unit, sold * unit, trades]
-        for minute, price, bought, sold, trades in ladder.levels.tolist()
+        for minute, trades, price, bought, sold in ladder.levels.tolist()
     }
     assert made == wanted
     assert [float(price) for _, price in sorted(wanted)] == ladder.prices().tolist()
@@ -137,7 +137,7 @@ def test_any_trades_give_the_levels_of_the_slow_way(data: st.DataObject) -> None
     tick = Decimal(ladder.tick).scaleb(-ladder.price_places)
     found = {
         (minute, price * tick): (bought * unit, sold * unit, trades)
-        for minute, price, bought, sold, trades in ladder.levels.tolist()
+        for minute, trades, price, bought, sold in ladder.levels.tolist()
     }
     assert found == levels
     assert (
