@@ -167,7 +167,10 @@ def _before_last_trades(frame: Frame) -> dict[str, Any]:
     if kline["n"] < 2:
         return {}
     trades = kline["n"] // 2
-    halves = {name: f"{float(kline[name]) / 2:.10f}" for name in ("v", "q", "V", "Q")}
+    halves = {}
+    for name in ("v", "q", "V", "Q"):  # with the decimals that the exchange prints
+        decimals = len(kline[name].partition(".")[2])
+        halves[name] = f"{float(kline[name]) / 2:.{decimals}f}"
     return {**halves, "n": trades, "L": kline["f"] + trades - 1}
 
 
