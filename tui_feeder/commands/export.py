@@ -105,7 +105,7 @@ def export(
 
       feeder-tui export --symbol BTCUSDT --format parquet -o btc.parquet
 
-      feeder-tui export --symbol BTCUSDT --profile vwap --from 2026-02-02 --timeframe 1h
+      feeder-tui export --symbol BTCUSDT --profile vwap --from 2026-02-02
 
       feeder-tui export --symbol BTCUSDT --timeframe 15m --cvd day > flow.csv
 

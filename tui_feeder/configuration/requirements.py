@@ -38,6 +38,7 @@ def unmet_requirements(config: Config) -> list[Requirement]:
         *_kafka(config),
         *_database(config),
         *_files(config),
+        *(_packages("trades.symbols", "cramjam") if config.trades.symbols else ()),
         *_proof(config),
         *_folders(config),
         *_program(config),

@@ -37,7 +37,8 @@ COMMANDS = (
     "verify --offline", "export --symbol BTCUSDT", "export --symbol BTCUSDT -o {}/out.csv", "info",
     "backup {}/copy", "sinks check", "attach", "status", "serve", "doctor --patience 1", "replay",
     "replay --ui", "profiles rebuild", "simulate", "config check", "config show", "config init",
-    "sinks discard kafka", "gateway", "cluster status", "keys",
+    "sinks discard kafka", "gateway", "cluster status", "keys", "mcp", "proof keygen {}/key", "proof seal",
+    "proof show", "proof verify {}",
 )  # fmt: skip
 SERVING = ("serve", "simulate")
 

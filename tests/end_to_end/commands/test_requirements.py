@@ -37,6 +37,7 @@ def test_the_defaults_need_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("aiokafka", {"FEEDER_KAFKA__ENABLED": "true"}),
         ("asyncpg", {"FEEDER_DATABASE__ENABLED": "true"}),
         ("cramjam", {"FEEDER_FILE__ENABLED": "true", "FEEDER_FILE__COMPRESSION": "zstd"}),
+        ("cramjam", {"FEEDER_TRADES__SYMBOLS": "BTCUSDT"}),
     ],
 )
 def test_a_package_that_cannot_be_imported_ends_a_run_as_the_check_says(

@@ -52,11 +52,13 @@ def test_a_demo_on_real_candles_prints_every_minute_with_the_close_of_the_file(t
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log.open("w"), text=True, env=environment(),
     ) as process:  # fmt: skip
         assert process.stdout is not None
+        asked = False
         for line in process.stdout:
             message = json.loads(line)
             messages[message["symbol"]].append(message)
-            if all(len(printed) >= 8 for printed in messages.values()):
-                process.terminate()
+            if not asked and all(len(printed) >= 8 for printed in messages.values()):
+                process.terminate()  # once: a second time stops it at once
+                asked = True
         process.wait()
     stderr = log.read_text()
     assert process.returncode == 0, stderr

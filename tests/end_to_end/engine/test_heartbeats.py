@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import ModuleType
@@ -395,15 +394,16 @@ async def test_a_receiver_of_alerts_that_hangs_is_found_and_gets_the_alert_after
     monkeypatch.setattr(supervisor, "_limit", lambda waits, works: 1.0 if waits < 60 else waits)
     async with engine_of(tmp_path, 120.0) as engine:
         await until(lambda: "alert topic" in engine.supervisor.states)
-        topic = next(one for one in engine.alerts.outputs if isinstance(one, outputs.Topic))
-        posts = topic._post
-        monkeypatch.setattr(topic, "_post", lambda *_: Future())
         for output in engine.alerts.outputs:
             output.send(ALERT, manager.encode(ALERT))
-        names = {f"alert {output.name}" for output in engine.alerts.outputs}
+        # The topic has handed it to the store already, whose writer is watched by itself.
+        names = {
+            f"alert {output.name}"
+            for output in engine.alerts.outputs
+            if not isinstance(output, outputs.Topic)
+        }
         await until(lambda: stalled(engine, names), why=str(engine.supervisor.states))
         hanging = False
-        monkeypatch.setattr(topic, "_post", posts)
         await until(lambda: not any(engine.supervisor.stalled(name) for name in names))
         await until(lambda: sorted(got) == ["command", "webhook"])
         await until(lambda: engine.journal.counters["alert_topic_queued"] == 1)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
-import cramjam
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -236,6 +235,8 @@ def _columns(columns: list[Ints]) -> bytes:
             those = ordered[edges[size] : edges[size + 1]]
             if len(those):
                 digits += [np.packbits((those >> bit & 1).astype(np.bool_)) for bit in range(size - 1)]
+    import cramjam
+
     packed = bytes(cramjam.zstd.compress(b"".join(lengths), level=_LEVEL_ZSTD))
     return len(packed).to_bytes(4, "little") + packed + b"".join(part.tobytes() for part in digits)
 
@@ -246,6 +247,8 @@ def _of_columns(packed: bytes, wanted: list[int]) -> list[Ints]:
     Raises:
         LadderBlockError: they are others.
     """
+    import cramjam
+
     at = 4 + int.from_bytes(packed[:4], "little")
     try:
         lengths = bytes(cramjam.zstd.decompress(packed[4:at]))
