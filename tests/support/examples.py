@@ -1,4 +1,4 @@
-"""How many examples are tried of what costs much: a part of them, with ``--thorough``, as in CI, all."""
+"""How many examples are tried of what costs much: a part; all with ``--thorough``, as unit tests in CI."""
 
 from __future__ import annotations
 
