@@ -81,6 +81,8 @@ def test_whatever_happens_to_the_store_kept_numbers_are_right_or_refused(
             have += data.draw(st.sampled_from((30, 1_500)))
         elif what == "repair":
             part = store.read("XUSDT", 0, 1 << 50)
+            if not len(part):
+                continue
             at = data.draw(st.integers(0, len(part) - 1))
             one = part[at : at + 1].copy()
             one["volume"] += data.draw(st.sampled_from((0.0, 5.0)))
@@ -104,7 +106,7 @@ def test_whatever_happens_to_the_store_kept_numbers_are_right_or_refused(
             hurt, whole = False, store.checkpoint("XUSDT")
         elif what == "settings":
             config = OTHER if config is CONFIG else CONFIG
-        elif (block := store.checkpoint("XUSDT")) is not None:
+        elif block := store.checkpoint("XUSDT"):  # not one that was cut off at its beginning before
             spot = data.draw(st.integers(0, len(block) - 1))
             torn = block[:spot] + (
                 b"" if data.draw(st.booleans()) else bytes([block[spot] ^ 1]) + block[spot + 1 :]
