@@ -166,7 +166,7 @@ def cryptofeed_frames(folder: Path) -> Work:
     texts = frames(folder)
     found: list[Any] = []
 
-    class Feed(BinanceFutures):  # type: ignore[misc]
+    class Feed(BinanceFutures):  # type: ignore[misc]  # only the peers' environment has it
         def __init__(self) -> None:  # without a list of symbols, which it would ask the exchange for
             self.requires_authentication = False
             self.candle_closed_only = False

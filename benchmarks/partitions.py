@@ -27,7 +27,7 @@ from tui_feeder.engine.storage.store import Store
 
 _START = 1_735_689_600_000  # 2025-01-01T00:00:00Z
 _MINUTES, _DISTINCT, _DAYS = 1_440, 20, 361
-_LIMIT = 25.0  # times DuckDB's own: a day of a symbol is a small file of some 60 kB
+_LIMIT = 10.0  # times DuckDB's own: a day of a symbol is a small file
 _QUERY = (
     "select symbol, count(*), sum(volume), max(high), min(low), sum(trades), "
     "count(*) filter (where state = 'quiet') from {source} group by symbol order by symbol"
