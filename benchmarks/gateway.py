@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 from urllib.request import urlopen
@@ -34,8 +35,19 @@ _QUIET_SECONDS = 20.0
 _LIMITS = {1_500: 0.5, 1: 0.6}
 
 
-async def _ask(port: int, paths: list[str], until: float, took: list[float]) -> None:
-    """One client: asks in turn over one connection, reads the answers by their length."""
+@dataclass
+class _Answers:
+    """What clients got: seconds of each answer with rows, and how many named a minute not confirmed yet."""
+
+    took: list[float] = field(default_factory=list)
+    refused: int = 0
+
+
+async def _ask(port: int, paths: list[str], until: float, answers: _Answers) -> None:
+    """One client: asks in turn over one connection, reads the answers by their length.
+
+    A made market has minutes without a trade; after one the newest rows are refused for two minutes.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
     requests = [f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() for path in paths]
     n = 0
@@ -43,22 +55,26 @@ async def _ask(port: int, paths: list[str], until: float, took: list[float]) -> 
         began = time.perf_counter()
         writer.write(requests[n % len(requests)])
         head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"{paths[n % len(paths)]}: {head[:200]!r}")
         length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
-        await reader.readexactly(length)
-        took.append(time.perf_counter() - began)
+        body = await reader.readexactly(length)
+        if head.startswith(b"HTTP/1.1 200"):
+            answers.took.append(time.perf_counter() - began)
+        elif head.startswith(b"HTTP/1.1 503") and b"is being confirmed" in body:
+            answers.refused += 1
+        else:
+            raise RuntimeError(f"{paths[n % len(paths)]}: {head[:200]!r} {body[:200]!r}")
         n += 1
     writer.close()
 
 
-async def _load(port: int, paths: list[str], seconds: float) -> tuple[float, float]:
-    """Requests a second, and the 99th percentile of an answer in ms."""
-    took: list[float] = []
+async def _load(port: int, paths: list[str], seconds: float) -> tuple[float, float, int]:
+    """Answers with rows a second, the 99th percentile of one in ms, and how many were refused."""
+    answers = _Answers()
     until = time.perf_counter() + seconds
     turned = [paths[n % len(paths) :] + paths[: n % len(paths)] for n in range(_CLIENTS)]
-    await asyncio.gather(*(_ask(port, turned[n], until, took) for n in range(_CLIENTS)))
-    return len(took) / seconds, sorted(took)[int(len(took) * 0.99)] * 1000
+    await asyncio.gather(*(_ask(port, turned[n], until, answers) for n in range(_CLIENTS)))
+    took = sorted(answers.took)
+    return len(took) / seconds, took[int(len(took) * 0.99)] * 1000, answers.refused
 
 
 @contextlib.contextmanager
@@ -155,14 +171,16 @@ async def _measured() -> list[Figure]:
             rates: dict[str, list[float]] = {"memory": [], "gateway": []}
             costs: dict[str, list[float]] = {"memory": [], "gateway": []}
             slowest: list[float] = []
+            refusals = 0
             for _ in range(_ROUNDS):
                 for name, pid in pids.items():
                     used = cpu(pid)
-                    rate, p99 = await _load(ports[name], paths[limit], _SECONDS)
+                    rate, p99, refused = await _load(ports[name], paths[limit], _SECONDS)
                     rates[name].append(rate)
                     costs[name].append((cpu(pid) - used) / (rate * _SECONDS) * 1e6)
                     if name == "gateway":
                         slowest.append(p99)
+                        refusals += refused
             what = f"limit={limit}:"
             rate = statistics.median(rates["gateway"])
             ratio = statistics.median(
@@ -175,6 +193,7 @@ async def _measured() -> list[Figure]:
                 Figure(f"{what} CPU of a request", statistics.median(costs["gateway"]), "us"),
                 Figure(f"{what} CPU of one from memory", statistics.median(costs["memory"]), "us"),
                 Figure(f"{what} p99 of an answer", statistics.median(slowest), "ms"),
+                Figure(f"{what} refused, a minute not confirmed", float(refusals), "requests"),
             ]
         _, loaded = _lag(health)
         after = _requests(counts)

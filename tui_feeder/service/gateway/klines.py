@@ -80,9 +80,11 @@ class Klines:
                         return kept.body
                 elif kept.seen.open_time == minute and kept.seen is self._feeder.forming(query.symbol):
                     return kept.body
-            # A minute is in progress, and not over, where the one before it is stored.
-            before = min(first, max(start, minute - MINUTE_MS)) if after > minute else first
-            await self._present(query.symbol, before, min(after, minute))
+            seen = self._seen(query.symbol, minute) if first == minute else None
+            if seen is None:
+                # A minute is in progress, and not over, where the one before it is stored.
+                before = min(first, max(start, minute - MINUTE_MS)) if after > minute else first
+                await self._present(query.symbol, before, min(after, minute))
             version = self._series.version
             chunks = self._series.ready(query.symbol, query.interval, first, after)
             if chunks is None:
@@ -90,8 +92,8 @@ class Klines:
                     chunks = await asyncio.to_thread(
                         self._series.load, query.symbol, query.interval, first, after
                     )
-            candle: Candle | None = None
-            if after > chunks[-1].until:
+            candle = seen
+            if candle is None and after > chunks[-1].until:
                 candle = self.minute_in_progress(query.symbol, chunks[-1].until)
                 if candle is None or self._is_over(candle):  # meanwhile, and on its way to the store
                     await self._committed(query.symbol, chunks[-1].until, deadline)
@@ -136,6 +138,11 @@ class Klines:
                 await self._watch.changed()
         except TimeoutError:
             raise self._hole(symbol, span(minute, minute + MINUTE_MS)) from None
+
+    def _seen(self, symbol: str, minute: int) -> Candle | None:
+        """What frames have shown of the minute (ms) in progress; no minute before it is needed for that."""
+        candle = self._feeder.forming(symbol)
+        return candle if candle is not None and candle.open_time == minute else None
 
     def _is_over(self, candle: Candle) -> bool:
         return candle.open_time + MINUTE_MS <= self._feeder.now()
@@ -215,7 +222,7 @@ class Klines:
             The candle.
 
         Raises:
-            RefusalError: minutes right before it are missing.
+            RefusalError: no frame has shown it, and minutes right before it are missing.
             FeederGoneError: the feeder does not answer.
             StoreError: the store is closed.
         """
@@ -223,6 +230,8 @@ class Klines:
         while True:
             now = self._feeder.now()
             minute = now - now % MINUTE_MS
+            if (seen := self._seen(symbol, minute)) is not None:
+                return seen
             await self._present(symbol, minute - MINUTE_MS, minute)
             until = self._series.summary(symbol).present.end
             candle = self.minute_in_progress(symbol, until)

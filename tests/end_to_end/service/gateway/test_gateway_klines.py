@@ -238,6 +238,24 @@ async def test_what_was_last_seen_of_a_minute_that_is_over_is_no_row(tmp_path: P
         assert reason in json.loads(body)["msg"]
 
 
+async def test_the_minute_that_frames_show_needs_none_before_it(tmp_path: Path) -> None:
+    """The minute before had no trade and is not confirmed yet; the one in progress is known all the same."""
+    async with (
+        exchange_at() as exchange,
+        gateway_of(exchange, tmp_path, {BTC: (NOON - DAY_MS, NOON - MINUTE_MS)}) as gateway,
+    ):
+        seen = replace(gateway.feeder.candles[BTC], open_time=NOON)
+        gateway.feeder.candles[BTC] = seen
+        status, body, _ = await gateway.get(f"/fapi/v1/klines?symbol={BTC}&interval=1m&limit=1")
+        assert (status, [row[0] for row in json.loads(body)]) == (200, [NOON]), body
+        assert json.loads(body)[0][8] == seen.trades
+        status, body, _ = await gateway.get(f"/fapi/v1/ticker/price?symbol={BTC}")
+        assert (status, float(json.loads(body)["price"])) == (200, seen.close), body
+        for query in ("interval=1m&limit=2", "interval=5m&limit=2", "interval=1h&limit=1&startTime=0"):
+            status, body, headers = await gateway.get(f"/fapi/v1/klines?symbol={BTC}&{query}")
+            assert (status, "Retry-After" in headers) == (503, True), (query, body)
+
+
 async def test_a_history_begins_with_its_first_whole_bar(tmp_path: Path) -> None:
     start = NOON - 2 * DAY_MS + MINUTE_MS
     spans = {BTC: (start, NOON)}
