@@ -1,4 +1,4 @@
-"""Rows of candles and units of time: what the engine, the monitor and the screens all use.
+"""Rows of candles and units of time: what the engine, the monitor and the screens all use; and deltas.
 
 All instants are integer milliseconds since the epoch, UTC. Knows nothing above it.
 """
@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tui_feeder.digits import digits_beside, digits_beside_of
 
 SECOND_MS = 1_000
 MINUTE_MS = 60_000
@@ -33,6 +35,34 @@ ROW = np.dtype(
         ("taker_buy_quote_volume", "<f8"),
     ]
 )
+
+
+def delta_of(volume: float, taker_buy_volume: float) -> float:
+    """Computes the delta of a candle, or of any sum of candles: what takers bought less what they sold.
+
+    They sold what they did not buy, so it is ``2 x taker_buy_volume - volume``.
+
+    Args:
+        volume: base asset.
+        taker_buy_volume: what takers bought of it, base asset.
+
+    Returns:
+        Base asset; negative where takers sold more than they bought.
+    """
+    return digits_beside(2.0 * taker_buy_volume - volume, volume)
+
+
+def deltas_of(volumes: NDArray[np.float64], taker_buy_volumes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Computes deltas; the array form of :func:`delta_of`.
+
+    Args:
+        volumes: shape (n,), base asset.
+        taker_buy_volumes: shape (n,), base asset.
+
+    Returns:
+        Shape (n,), base asset.
+    """
+    return digits_beside_of(2.0 * taker_buy_volumes - volumes, volumes)
 
 
 def timeframe_label(seconds: int) -> str:

@@ -462,6 +462,9 @@ class ProfileView:
     total_volume: float
     candles: int
     last_minute: int  # open time of the last minute counted
+    bought: tuple[float, ...] | None = None  # of rows 0.., base asset, what takers bought; None in TPO
+    exact_share: float = 0.0  # of the volume that is of minutes whose trades are all there, 0..1
+    known_share: float = 0.0  # of the volume that is known by price and not guessed of candles, 0..1
 
     @property
     def prices(self) -> NDArray[np.float64]:
@@ -474,8 +477,6 @@ class RangeView(ProfileView):
     """The volume profile of any minutes; ``day`` is when they begin."""
 
     end: int  # ms, exclusive
-    bought: tuple[float, ...] | None = None  # of rows 0.., base asset, what takers bought; None in TPO
-    exact_share: float = 0.0  # of the volume that is known by price and not guessed of candles, 0..1
     high_nodes: tuple[float, ...] = ()  # prices
     low_nodes: tuple[float, ...] = ()
 
@@ -489,7 +490,8 @@ class FootprintBar:
     bought: tuple[float, ...]  # base asset
     sold: tuple[float, ...]
     poc: int  # row of most volume
-    exact_share: float  # of the volume that is known by price and not guessed of candles, 0..1
+    exact_share: float  # of the volume that is of minutes whose trades are all there, 0..1
+    known_share: float  # of the volume that is known by price and not guessed of candles, 0..1
 
     @property
     def last(self) -> int:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.core.candle import DAY_MS, ROW, SECOND_MS, Rows
 from tui_feeder.engine.core.coverage import Coverage
+from tui_feeder.engine.derived.stored_ladders import LEVEL, origins, read_levels
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.minute_states import StateSpan, minute_states
 from tui_feeder.engine.storage.store import Store
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "CANDLE", "CandleStore", "Candles", "DamagedDayWarning", "Moment", "StateSpan", "open_store", "to_pandas",
+    "CANDLE", "LEVEL", "CandleStore", "Candles", "DamagedDayWarning", "Moment", "StateSpan", "open_store",
+    "to_pandas",
     "to_polars",
 ]  # fmt: skip
 
@@ -344,6 +346,40 @@ class CandleStore:
         if after is not None:
             high = min(high, ceil_to_minute(after) // bar * bar)
         return self._chunks(symbol, seconds, low, high, include_partial)
+
+    def ladders(
+        self, symbol: str, start: Moment | None = None, end: Moment | None = None
+    ) -> Iterator[NDArray[Any]]:
+        """Reads what was bought and sold at each price of each minute, a day at a time.
+
+        There is something for minutes whose trades were read (``trades.symbols``) and whose candle is stored.
+
+        Args:
+            symbol: see :meth:`candles`, also for the others.
+            start: as there.
+            end: as there.
+
+        Yields:
+            The levels of a day, dtype :data:`LEVEL`, by minute, then by ascending price; days without any are
+            left out.
+
+        Raises:
+            KeyError: nothing of the symbol is stored.
+            ValueError: ``start`` or ``end`` makes no sense.
+        """
+        present = self._present_or_raise(symbol)
+        low = present.start if start is None else ceil_to_minute(parse_time(start))
+        high = present.end if end is None else ceil_to_minute(parse_time(end))
+        if start is not None and end is not None and high < low:
+            raise ValueError(f"the range ends ({end}) before it starts ({start})")
+        return self._ladders(symbol, low, high)
+
+    def _ladders(self, symbol: str, low: int, high: int) -> Iterator[NDArray[Any]]:
+        for day in origins(self._opened_store(), symbol):
+            if day < high and low < day + DAY_MS:
+                levels = read_levels(self._opened_store(), symbol, day, low, high)
+                if len(levels):
+                    yield levels
 
     def _chunks(self, symbol: str, seconds: int, low: int, high: int, partial: bool) -> Iterator[Candles]:
         listed, omitted = self._opened_store().listed(symbol), self._opened_store().omitted(symbol)

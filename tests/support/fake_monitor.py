@@ -283,7 +283,7 @@ class FakeMonitor:
                 FootprintBar(
                     int(bar["open_time"]), first, tuple((volume * share).tolist()),
                     tuple((volume * (1 - share)).tolist()), first + int(volume.argmax()),
-                    {0: 1.0, 1: 0.97}.get(place, 0.0),
+                    float(place == 0), {0: 1.0, 1: 0.97}.get(place, 0.0),
                 )
             )  # fmt: skip
         return FootprintView(symbol, step, tuple(found))
@@ -545,12 +545,15 @@ def profile_of(symbol: str, decimals: int, back: int, quarters: bytes) -> Profil
         down = weights[below - 1] if below else -1.0
         up = weights[above + 1] if above + 1 < len(weights) else -1.0
         below, above = (below - 1, above) if down >= up else (below, above + 1)
+    share = np.clip(0.5 + (np.arange(len(weights)) * 31 % 13 - 6) * 0.06, 0, 1)
+    known = {1: 1.0, 2: 0.97}.get(back, 0.0)  # yesterday is exact, the day before partly
     return ProfileView(
         symbol=symbol, day=NOON - NOON % DAY_MS - back * DAY_MS,
         increment=increment, low_index=first,
         weights=tuple(weights.tolist()), poc=float(prices[poc]), vah=float(prices[above]),
         val=float(prices[below]), vwap=float((prices * weights).sum() / weights.sum()),
         total_volume=float(weights.sum()), candles=843, last_minute=NOON - NOON % MINUTE_MS - MINUTE_MS,
+        bought=tuple((weights * share).tolist()), exact_share=float(known == 1), known_share=known,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import zipfile
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import cache
 from typing import NamedTuple
@@ -63,6 +64,13 @@ def ape_ladder() -> Ladder:
     builder = LadderBuilder(APE_DAY)
     for trades in TradesReader().read([ape_text()]):
         builder.add(trades)
+    return builder.ladder()
+
+
+def ladder_of(trades: Sequence[PlainTrade]) -> Ladder:
+    """Ladders of trades of the day of the first one."""
+    builder = LadderBuilder(of_day(trades[0].time))
+    builder.add(trades_of([TradeLine(t.id, str(t.price), str(t.quantity), *t[3:]) for t in trades]))
     return builder.ladder()
 
 

@@ -71,6 +71,10 @@ def export(
         Optional[ProfileKind],  # noqa: UP045
         typer.Option("--profile", help="Instead of candles, volume profiles of the range."),
     ] = None,
+    ladders: Annotated[
+        bool,
+        typer.Option("--ladders", help="Instead of candles, what was traded at each price of each minute."),
+    ] = False,
     cvd: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
@@ -99,6 +103,10 @@ def export(
     minute has traded; developing the levels as they were at the end of each bar of --timeframe; vwap the
     average since --from at the same times, with its standard deviation and bands of one and two.
 
+    With --ladders each row is a price of a minute whose trades were read (trades.symbols): what takers bought
+    and sold there (base asset) and how many trades that were; known, exact or partial, with the share of the
+    minute's volume that is there; unproved, where ids of trades are missing. Other minutes have no row.
+
     For example:
 
       feeder-tui export --symbol BTCUSDT --from 2026-01-01 > btc.csv
@@ -108,6 +116,8 @@ def export(
       feeder-tui export --symbol BTCUSDT --profile vwap --from 2026-02-02
 
       feeder-tui export --symbol BTCUSDT --timeframe 15m --cvd day > flow.csv
+
+      feeder-tui export --symbol BTCUSDT --ladders --format parquet -o ladders.parquet
 
     Exit codes: 0 written, 1 there is no store, or the file cannot be written, 2 the symbol is not stored, or
     the file exists already, 4 written without damaged days, which are listed on stderr.
@@ -121,7 +131,7 @@ def export(
         symbol = without_usual_market(symbol)
         file = expand_user(output) if output is not None else None
         request = export_run.ExportRequest(
-            symbol, timeframe, low, high, form.value, file, include_partial, force, states, cvd
+            symbol, timeframe, low, high, form.value, file, include_partial, force, states, cvd, ladders
         )
         if profile is not None:
             from tui_feeder.commands import export_profiles

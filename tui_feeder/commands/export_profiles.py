@@ -53,8 +53,8 @@ def run(config: Config, request: ExportRequest, kind: str) -> int:
         UsageError: the symbol is not stored, or the request makes no sense.
         ExportError: the file cannot be written.
     """
-    if request.states or request.include_partial:
-        raise UsageError("--profile goes without --states and --include-partial")
+    if request.states or request.ladders or request.include_partial:
+        raise UsageError("--profile goes without --states, --ladders and --include-partial")
     check_request(request)
     with contextlib.closing(Store(config.application.storage_path, read_only=True)) as store:
         present = store.present(request.symbol)

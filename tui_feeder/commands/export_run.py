@@ -16,13 +16,14 @@ import typer
 from numpy.typing import NDArray
 
 from tui_feeder.atomic_write import atomic_write, is_regular_file
+from tui_feeder.bars import deltas_of
 from tui_feeder.commands.damaged_days import report_damaged_days
 from tui_feeder.commands.failures import describe_os_error
 from tui_feeder.commands.formatting import plural
-from tui_feeder.engine.analytics.delta import CumulativeDelta, deltas_of
+from tui_feeder.engine.analytics.delta import CumulativeDelta
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS
 from tui_feeder.errors import ExitCode, HostError, UsageError
-from tui_feeder.research import CANDLE, Candles, CandleStore, DamagedDayWarning, open_store
+from tui_feeder.research import CANDLE, LEVEL, Candles, CandleStore, DamagedDayWarning, open_store
 from tui_feeder.symbol_name import is_pattern
 from tui_feeder.time_format import Anchor, parse_anchor, parse_timeframe
 
@@ -35,6 +36,7 @@ CONTRACTS = np.dtype([*((str(name), CANDLE[name]) for name in CANDLE.names or ()
 #: Columns that are instants, ms.
 _INSTANTS = ("open_time", "close_time", "start", "end", "time", "day")
 
+_NO_LADDERS = "there are no trades of this symbol and range: see trades.symbols and trades.days"
 _GROUP_ROWS = 100_000  # rows of a Parquet row group, about
 
 
@@ -52,6 +54,7 @@ class ExportRequest:
     force: bool = False  # replace a file that is there
     states: bool = False  # spans of minutes and their states instead of candles
     cvd: str | None = None  # add the deltas, and their sum since this anchor
+    ladders: bool = False  # what was traded at each price of each minute instead of candles
 
 
 class ExportError(HostError):
@@ -77,8 +80,11 @@ def run(storage: Path, request: ExportRequest) -> int:
         seconds = parse_timeframe(request.timeframe)
     except ValueError as error:
         raise UsageError(f"--timeframe: {error}") from None
-    if request.states and (seconds != 60 or request.include_partial or request.cvd is not None):
-        raise UsageError("--states is of minutes: leave out --timeframe, --include-partial and --cvd")
+    for name, wanted in (("--states", request.states), ("--ladders", request.ladders)):
+        if wanted and (seconds != 60 or request.include_partial or request.cvd is not None):
+            raise UsageError(f"{name} is of minutes: leave out --timeframe, --include-partial and --cvd")
+    if request.states and request.ladders:
+        raise UsageError("--states and --ladders are two exports: run it once for each")
     anchor = None if request.cvd is None else _anchor(request, seconds)
     check_request(request)
     write = _WRITERS[request.form]
@@ -88,6 +94,8 @@ def run(storage: Path, request: ExportRequest) -> int:
             if request.states:
                 spans = _states(store, request)
                 chunks, columns = iter([spans] if len(spans) else []), SPAN
+            elif request.ladders:
+                chunks, columns = store.ladders(request.symbol, request.start, request.end), LEVEL
             else:
                 chunks = store.chunks(
                     request.symbol, seconds, _start(request, anchor), request.end,
@@ -108,11 +116,11 @@ def run(storage: Path, request: ExportRequest) -> int:
             with _file(request.output) as target:
                 count = write(target, chunks, columns, request)
         damaged = _damage(store, request)
-    what = "span" if request.states else "candle" if seconds == 60 else "bar"
+    what = "span" if request.states else "level" if request.ladders else "candle" if seconds == 60 else "bar"
     about = f"{request.symbol} {request.timeframe}"
     typer.echo(f"wrote {plural(count, what)} of {about} to {request.output}", err=True)
     if not count:
-        typer.echo(_stored_range(storage, request), err=True)
+        typer.echo(_NO_LADDERS if request.ladders else _stored_range(storage, request), err=True)
     return damaged
 
 

@@ -16,7 +16,7 @@ from tui_feeder.screens.export import Table
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.chart import axis_width
-from tui_feeder.widgets.footprint import BAR, FOOT, paint_footprint, share_text, top_row
+from tui_feeder.widgets.footprint import BAR, FOOT, paint_footprint, top_row
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 
@@ -162,7 +162,7 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
             parts.append((" nothing was traded here, or profiles are off ", Role.WARN))
         else:
             parts.append((f" row {found.increment:g} ", Role.MUTED))
-            if not any(bar.exact_share for bar in found.bars):
+            if not any(bar.known_share for bar in found.bars):
                 parts.append((" ~ guessed of candles ", Role.WARN))
         return self.palette.strip(parts, width, fill=(rule, Role.FAINT))
 
@@ -172,9 +172,10 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
             return ""
         bar = self._view.bars[-1]
         bought, sold = sum(bar.bought), sum(bar.sold)
+        known = cells.known_text(bar.exact_share, bar.known_share)
         return (
             f"{self._view.symbol} {cells.moment_text(bar.time)} bought {bought:.10g} sold {sold:.10g} "
-            f"delta {bought - sold:.10g} POC {self._view.price(bar.poc):.10g} {share_text(bar.exact_share)}"
+            f"delta {bought - sold:.10g} POC {self._view.price(bar.poc):.10g} {known}"
         )
 
     def table(self) -> Table | None:
@@ -182,8 +183,9 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
         if self._view is None:
             return None
         rows = [
-            (bar.time, self._view.price(bar.first + i), bought, sold, share_text(bar.exact_share))
+            (bar.time, self._view.price(bar.first + i), bought, sold, known)
             for bar in self._view.bars
+            for known in (cells.known_text(bar.exact_share, bar.known_share),)
             for i, (bought, sold) in enumerate(zip(bar.bought, bar.sold, strict=True))
         ]
         return Table(f"{self._view.symbol}-footprint", ("time", "price", "bought", "sold", "known"), rows)

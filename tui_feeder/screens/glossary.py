@@ -85,6 +85,9 @@ _PROFILE: tuple[Entry, ...] = (
     ("VWAP", "volume-weighted average price"),
     ("vol", "volume of the day, in the base asset"),
     ("min", "minutes counted"),
+    ("bought sold", "by takers in the row, side by side; behind them the delta: bought less sold"),
+    ("delta", "of the day: what takers bought less what they sold, in the base asset"),
+    ("exact 97 % ~", "beside the day: how much of the volume is known by price; ~ all is guessed of candles"),
     ("row", "height of a row of the profile, in the quote asset"),
 )
 _FOOTPRINT: tuple[Entry, ...] = (

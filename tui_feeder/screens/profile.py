@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui_feeder.bars import delta_of
 from tui_feeder.monitor import DAY_MS, ProfileView, Snapshot, SymbolView
 from tui_feeder.screens.base import FeederScreen, detail_binding
 from tui_feeder.screens.export import Table
@@ -17,7 +19,7 @@ from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.axes import paint_price_axis
 from tui_feeder.widgets.chart import axis_width
-from tui_feeder.widgets.histogram import paint_profile
+from tui_feeder.widgets.histogram import paint_profile, paint_sides
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.scale import PriceScale, price_scale
@@ -28,7 +30,7 @@ _DAY = 20
 _FIRST = 30
 _MOST_DAYS = 9
 #: Lines below the bars: the levels and the volume of the day.
-_FOOT = 5
+_FOOT = 6
 
 
 class ProfileScreen(FeederScreen, inherit_bindings=False):
@@ -145,14 +147,19 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         # The price axis ends in a wall of its own.
         wall: Part = (palette.glyphs.wall if panel is not self._days[0] else " ", Role.FAINT)
         name = "today" if day == today else cells.date_text(day)
-        head = palette.strip(
-            [wall, (f" {name} ", Role.STRONG)], width, fill=(palette.glyphs.rule, Role.FAINT)
-        )
+        title: list[Part] = [wall, (f" {name} ", Role.STRONG)]
+        if profile is not None and profile.bought is not None:
+            known = cells.known_text(profile.exact_share, profile.known_share)
+            title.append((f"{known} ", Role.MUTED if profile.known_share else Role.WARN))
+        head = palette.strip(title, width, fill=(palette.glyphs.rule, Role.FAINT))
         if profile is None or self._scale is None:
             blank = palette.strip([wall], width)
             note = palette.strip([wall, (" no candles", Role.MUTED)], width)
             return [head, note, *[blank] * (rows + _FOOT - 1)]
-        bars = paint_profile(profile, self._scale, decimals, width - 2, palette)
+        if profile.bought is None:
+            bars = paint_profile(profile, self._scale, decimals, width - 2, palette)
+        else:
+            bars = paint_sides(profile, self._scale, width - 2, palette)
         strips = [Strip.join([palette.strip([wall], 1), bar, palette.strip([], 1)]) for bar in bars]
         vwap, volume = cells.price_text(profile.vwap, decimals), cells.count_text(profile.total_volume)
         minutes = f" {profile.candles:,} min"
@@ -164,6 +171,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
             [("VAL  ", Role.MUTED), (cells.price_text(profile.val, decimals), Role.TEXT)],
             [("VWAP ", Role.MUTED), (vwap, Role.VWAP)],
             [("vol ", Role.MUTED), (volume, Role.TEXT), (minutes, Role.MUTED)],
+            [("delta ", Role.MUTED), _delta_part(profile)],
         ]  # fmt: skip
         return [head, *strips, *(palette.strip([wall, (" ", Role.TEXT), *parts], width) for parts in foot)]
 
@@ -171,6 +179,11 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         first = self._profiles[0] if self._profiles else None
         parts: list[Part] = [(self.palette.glyphs.rule * 2, Role.FAINT), (f" {view.symbol} ", Role.STRONG),
                              (" volume at price, UTC days ", Role.MUTED)]  # fmt: skip
+        glyphs = self.palette.glyphs
+        parts += [
+            (f" {glyphs.body}", Role.UP), (" bought ", Role.MUTED),
+            (glyphs.sold, Role.DOWN), (" sold ", Role.MUTED),
+        ]  # fmt: skip
         if first is not None and view.price is not None:
             where = "above" if view.price > first.vah else "below" if view.price < first.val else "inside"
             role = {"above": Role.UP, "below": Role.DOWN}.get(where, Role.FLAT)
@@ -189,7 +202,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         return (
             f"{first.symbol} {cells.date_text(first.day)} POC {first.poc:.10g} VAH {first.vah:.10g} "
             f"VAL {first.val:.10g} VWAP {cells.UNKNOWN if first.vwap is None else f'{first.vwap:.10g}'} "
-            f"volume {first.total_volume:.10g}"
+            f"volume {first.total_volume:.10g}{_bought_text(first)}"
         )
 
     def table(self) -> Table | None:
@@ -198,12 +211,16 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         if view is None:
             return None
         rows = [
-            (cells.date_text(profile.day), price, weight)
+            (cells.date_text(profile.day), price, weight, bought, known)
             for profile in self._profiles
             if profile is not None
-            for price, weight in zip(profile.prices.tolist(), profile.weights, strict=True)
-        ]
-        return Table(f"{view.symbol}-profile", ("day", "price", "weight"), rows)
+            for known in (cells.known_text(profile.exact_share, profile.known_share),)
+            for price, weight, bought in zip(
+                profile.prices.tolist(), profile.weights, profile.bought or [None] * len(profile.weights),
+                strict=True,
+            )
+        ]  # fmt: skip
+        return Table(f"{view.symbol}-profile", ("day", "price", "weight", "bought", "known"), rows)
 
     # The mouse
 
@@ -233,3 +250,21 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         """Another symbol."""
         self.host.grid.move(rows)
         self.replan()
+
+
+def _delta_of_day(profile: ProfileView) -> float:
+    """What takers bought less what they sold, base asset; NaN where that is not known."""
+    return math.nan if profile.bought is None else delta_of(profile.total_volume, math.fsum(profile.bought))
+
+
+def _delta_part(profile: ProfileView) -> Part:
+    delta = _delta_of_day(profile)
+    role = Role.UP if delta > 0 else Role.DOWN if delta < 0 else Role.FLAT
+    return cells.signed_text(delta), role
+
+
+def _bought_text(profile: ProfileView) -> str:
+    if profile.bought is None:
+        return ""
+    known = cells.known_text(profile.exact_share, profile.known_share)
+    return f" delta {_delta_of_day(profile):.10g} {known}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tui_feeder.bars import deltas_of
 from tui_feeder.engine.analytics.aggregate import aggregate
-from tui_feeder.engine.analytics.delta import CumulativeDelta, after_bars, deltas_of
+from tui_feeder.engine.analytics.delta import CumulativeDelta, after_bars
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, timeframe_label
 from tui_feeder.errors import InputError
 from tui_feeder.service.engine_probe import EngineProbe

@@ -86,7 +86,8 @@ class TradesApi:
     def _profile(self, symbol: str, day: int) -> TradedProfile | None:
         store = self._probe.thread.engine.store
         settings = settings_of(store, self._probe.config, symbol).profile
-        return None if settings is None else stored_traded_profile(store, symbol, settings, day)
+        made = None if settings is None else stored_traded_profile(store, symbol, settings, day)
+        return made if made is not None and made.known_share > 0 else None
 
     async def ladder(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """Gives what was bought and sold at each price of the minutes from ``start`` on.

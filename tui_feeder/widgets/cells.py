@@ -5,6 +5,7 @@ Every function takes None for *unknown* and gives the unknown sign for it, never
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, tzinfo
 
 from rich.cells import cell_len, set_cell_size
@@ -173,6 +174,35 @@ def count_text(value: float | None) -> str:
     # Of a dear coin a minute's volume is a fraction.
     digits = 1 if value >= 9.995 else 2 if value >= 0.9995 else 3
     return f"{value:.{digits}f}" if value >= 0.0005 else "<.001"
+
+
+def signed_text(value: float) -> str:
+    """Formats a delta in at most six cells.
+
+    Args:
+        value: base asset; NaN if unknown.
+
+    Returns:
+        A short number with its sign, such as ``+12.3k``.
+    """
+    if math.isnan(value):
+        return UNKNOWN
+    return f"{'-' if value < 0 else '+'}{count_text(abs(value))}"
+
+
+def known_text(exact_share: float, known_share: float) -> str:
+    """Describes how volume at price is known, in at most five cells.
+
+    Args:
+        exact_share: of the volume that is of minutes whose trades are all there, 0..1.
+        known_share: of the volume that is known by price, 0..1.
+
+    Returns:
+        ``exact``, ``97 %``, or ``~`` where all of it is guessed of candles.
+    """
+    if exact_share >= 1:
+        return "exact"
+    return f"{min(99, int(known_share * 100))} %" if known_share > 0 else "~"
 
 
 def bytes_text(value: int) -> str:

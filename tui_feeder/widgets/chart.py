@@ -43,7 +43,7 @@ from tui_feeder.widgets.candles import (
 )
 from tui_feeder.widgets.chart_tools import ChartTools
 from tui_feeder.widgets.comparison import aligned_closes, basis_pair, first_common, rescaled
-from tui_feeder.widgets.delta_pane import DeltaPane, signed_text
+from tui_feeder.widgets.delta_pane import DeltaPane
 from tui_feeder.widgets.histogram import paint_profile, profile_levels
 from tui_feeder.widgets.lines import EMA_ROLES, chart_title
 from tui_feeder.widgets.palette import Palette, Part, Role
@@ -531,8 +531,8 @@ class Chart:
             main.append(labelled(line.name, text, line.role))
         compared = self._compared_groups(newest)
         if len(self.delta.deltas) and at is not None:
-            compared.append(labelled("delta", signed_text(float(self.delta.deltas[at]))))
-            compared.append(labelled("CVD", signed_text(float(self.delta.cvd[at]))))
+            compared.append(labelled("delta", cells.signed_text(float(self.delta.deltas[at]))))
+            compared.append(labelled("CVD", cells.signed_text(float(self.delta.cvd[at]))))
         compared += self.tools.groups(newest, view.price_decimals) if at is not None else []
         if self.basis.pair is not None:
             value = self.basis.now(snapshot) if at is None else float(self.basis.values[newest])

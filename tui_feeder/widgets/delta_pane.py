@@ -12,24 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from textual.strip import Strip
 
+from tui_feeder.bars import deltas_of
 from tui_feeder.monitor import DAY_MS, Monitor, Rows
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.candles import Canvas, Line, Slots, draw_line
 from tui_feeder.widgets.palette import Palette, Role
 from tui_feeder.widgets.scale import price_scale
-
-
-def deltas_of(bars: Rows) -> NDArray[np.float64]:
-    """Computes the delta of bars.
-
-    Args:
-        bars: rows of dtype ROW.
-
-    Returns:
-        Base asset: twice what takers bought, less the volume.
-    """
-    found: NDArray[np.float64] = 2 * bars["taker_buy_volume"] - bars["volume"]
-    return found
 
 
 class DeltaPane:
@@ -53,19 +41,21 @@ class DeltaPane:
             bars: of the chart.
             slots: times to columns.
         """
-        self.deltas = deltas_of(bars)
+        volumes, takers = bars["volume"], bars["taker_buy_volume"]
+        self.deltas = deltas_of(volumes, takers)
         self._days = bars["open_time"] // DAY_MS
         self.cvd = np.empty(len(bars))
         first = int(bars["open_time"][0]) if len(bars) else 0
-        before = first % DAY_MS // slots.frame
-        carried = 0.0
+        before, midnight = first % DAY_MS // slots.frame, first - first % DAY_MS
+        volume = taker = 0.0  # of the bars of the first day that are not in sight
         if before:
             earlier = self._monitor.bars(symbol, slots.timeframe, before, first)
-            carried = float(deltas_of(earlier[earlier["open_time"] >= first - first % DAY_MS]).sum())
+            earlier = earlier[earlier["open_time"] >= midnight]
+            volume, taker = (float(earlier[name].sum()) for name in ("volume", "taker_buy_volume"))
         for day in np.unique(self._days):
             part = self._days == day
-            self.cvd[part] = np.cumsum(self.deltas[part]) + carried
-            carried = 0.0
+            self.cvd[part] = deltas_of(volume + np.cumsum(volumes[part]), taker + np.cumsum(takers[part]))
+            volume = taker = 0.0
 
     def clear(self) -> None:
         """Forgets the values: none are shown."""
@@ -144,7 +134,7 @@ class DeltaPane:
             texts[0] = ("CVD", Role.MUTED)
         if known and rows:  # below its name where the line has more than one row
             at = 1 if self._cvd_rows(rows) > 1 else 0
-            texts[at] = (signed_text(float(self.cvd[-1])), Role.STRONG)
+            texts[at] = (cells.signed_text(float(self.cvd[-1])), Role.STRONG)
         if rows > 1:
             most = float(np.abs(self.deltas).max()) if known else math.nan
             texts[self._cvd_rows(rows)] = (f"+-{cells.count_text(most)}" if known else "delta", Role.MUTED)
@@ -155,17 +145,3 @@ class DeltaPane:
             label = cells.fit(text, width - 1, right=True)
             strips.append(palette.line(((label, role), (mark, Role.FAINT)), width))
         return strips
-
-
-def signed_text(value: float) -> str:
-    """Formats a delta.
-
-    Args:
-        value: base asset.
-
-    Returns:
-        A short number with its sign, such as ``+12.3k``.
-    """
-    if math.isnan(value):
-        return cells.UNKNOWN
-    return f"{'-' if value < 0 else '+'}{cells.count_text(abs(value))}"

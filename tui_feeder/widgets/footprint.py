@@ -63,20 +63,6 @@ def _at(bar: FootprintBar, row: int) -> tuple[float, float]:
     return (bar.bought[place], bar.sold[place]) if 0 <= place < len(bar.bought) else (0.0, 0.0)
 
 
-def share_text(share: float) -> str:
-    """Describes how much of a bar is known by price.
-
-    Args:
-        share: of its volume, 0..1.
-
-    Returns:
-        ``exact``, ``97 %``, or ``~`` where all of it is guessed of candles.
-    """
-    if share >= 1:
-        return "exact"
-    return f"{min(99, int(share * 100))} %" if share > 0 else "~"
-
-
 def top_row(view: FootprintView, rows: int, price: float | None) -> int:
     """Chooses the row of the grid in the first line: all bars in sight, else around the price.
 
@@ -145,6 +131,6 @@ def _foot(bar: FootprintBar, palette: Palette) -> list[Strip]:
     texts = (
         (f"{sign}{cells.count_text(abs(delta))}", role),
         (cells.count_text(bought + sold), Role.TEXT),
-        (share_text(bar.exact_share), Role.MUTED),
+        (cells.known_text(bar.exact_share, bar.known_share), Role.MUTED),
     )
     return [palette.line(((text.center(BAR), role),), BAR) for text, role in texts]

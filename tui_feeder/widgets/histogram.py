@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from textual.strip import Strip
 
 from tui_feeder.monitor import ProfileView
@@ -13,10 +14,12 @@ from tui_feeder.widgets.scale import PriceScale
 
 #: Cells for ``VWAP 60123.40`` at the right.
 LABEL = 14
+#: Cells of a row's delta, and of a level's name behind it; cells from which there is room for names.
+_DELTA, _NAME, _WITH_NAMES = 7, 5, 26
 
 
-def heaviest_in_rows(profile: ProfileView, scale: PriceScale) -> list[float]:
-    """Finds the heaviest row of a profile in every row of the screen.
+def places_in_rows(profile: ProfileView, scale: PriceScale) -> NDArray[np.int64]:
+    """Finds the place of the heaviest row of a profile in every row of the screen.
 
     Where a screen row merges several, their sum would make another bar than that of the point of control the
     longest. Each profile row counts in the screen row that holds its price; a screen row between two prices
@@ -27,23 +30,36 @@ def heaviest_in_rows(profile: ProfileView, scale: PriceScale) -> list[float]:
         scale: of the screen rows.
 
     Returns:
-        ``scale.rows`` weights, from the top; 0 outside of the profile.
+        ``scale.rows`` places in the profile, from the top; -1 outside of it.
     """
     weights, prices = np.asarray(profile.weights, dtype=float), profile.prices
-    found = np.zeros(scale.rows)
+    found = np.full(scale.rows, -1)
     at = np.floor([scale.position(price) for price in prices.tolist()]).astype(np.int64)
     at[(at == scale.rows) & (prices >= scale.low)] = scale.rows - 1
-    inside = (at >= 0) & (at < scale.rows)
-    np.maximum.at(found, at[inside], weights[inside])
+    inside = np.flatnonzero((at >= 0) & (at < scale.rows))
+    inside = inside[np.argsort(weights[inside], kind="stable")]
+    found[at[inside]] = inside  # of several the last one stays: the heaviest
     edges = np.asarray(scale.edges())
     middles = (edges[:-1] + edges[1:]) / 2
     nearest = np.floor((middles - prices[0]) / profile.increment + 0.5).astype(np.int64)
-    between = np.ones(scale.rows, dtype=bool)
-    between[at[inside]] = False
-    between &= (nearest >= 0) & (nearest < len(weights))
-    found[between] = weights[nearest[between]]
-    result: list[float] = found.tolist()
-    return result
+    between = (found < 0) & (nearest >= 0) & (nearest < len(weights))
+    found[between] = nearest[between]
+    return found
+
+
+def heaviest_in_rows(profile: ProfileView, scale: PriceScale) -> list[float]:
+    """Finds the weight of the heaviest row of a profile in every row of the screen.
+
+    Args:
+        profile: of a day.
+        scale: of the screen rows.
+
+    Returns:
+        ``scale.rows`` weights, from the top; 0 outside of the profile.
+    """
+    at = places_in_rows(profile, scale)
+    found: list[float] = np.where(at < 0, 0.0, np.asarray(profile.weights, dtype=float)[at]).tolist()
+    return found
 
 
 def profile_levels(profile: ProfileView) -> list[tuple[str, float, Role]]:
@@ -112,6 +128,57 @@ def paint_profile(
             parts.append((cells.fit(" " + text, label), Role.TEXT if role is Role.VALUE_AREA else role))
         result.append(palette.strip(parts, width))
     return result
+
+
+def paint_sides(profile: ProfileView, scale: PriceScale, width: int, palette: Palette) -> list[Strip]:
+    """Paints bars of what was bought and sold beside each other, and the delta of each row.
+
+    Before the bars stands a line along the value area, and a pointer at the point of control. Where there is
+    room the levels are named at the right.
+
+    Args:
+        profile: one whose ``bought`` is known.
+        scale: prices to rows.
+        width: cells.
+        palette: styles and symbols.
+
+    Returns:
+        ``scale.rows`` strips of ``width`` cells.
+    """
+    glyphs, bought = palette.glyphs, profile.bought or ()
+    label = _NAME if width >= _WITH_NAMES else 0
+    room = max(1, width - 1 - _DELTA - label)
+    rows = places_in_rows(profile, scale).tolist()
+    weights = [profile.weights[place] if place >= 0 else 0.0 for place in rows]
+    heaviest = max(weights, default=0.0)
+    names = {scale.row(price): (name, role) for name, price, role in reversed(profile_levels(profile))}
+    poc, edges = scale.row(profile.poc), scale.edges()
+    strips = []
+    for row, (place, weight) in enumerate(zip(rows, weights, strict=True)):
+        mark: Part = (" ", Role.TEXT)
+        if row == poc:
+            mark = (glyphs.pointer, Role.POC)
+        elif profile.val < edges[row] and edges[row + 1] < profile.vah:
+            mark = (glyphs.wall, Role.VALUE_AREA)
+        buys = bought[place] if place >= 0 else 0.0
+        filled = max(1, round(weight / heaviest * room)) if weight > 0 else 0
+        left = round(buys / weight * filled) if weight > 0 else 0
+        delta, crossing = 2 * buys - weight, names.get(row)
+        line = glyphs.level if crossing else " "
+        parts: list[Part] = [
+            mark, (glyphs.body * left, Role.UP), (glyphs.sold * (filled - left), Role.DOWN),
+            (line * (room - filled), crossing[1] if crossing else Role.TEXT),
+            (cells.fit(cells.signed_text(delta) if weight > 0 else "", _DELTA, right=True), _side(delta)),
+        ]  # fmt: skip
+        if label:
+            name, role = crossing or ("", Role.TEXT)
+            parts.append((cells.fit(f" {name}", label), Role.TEXT if role is Role.VALUE_AREA else role))
+        strips.append(palette.strip(parts, width))
+    return strips
+
+
+def _side(delta: float) -> Role:
+    return Role.UP if delta > 0 else Role.DOWN if delta < 0 else Role.FLAT
 
 
 def _place_labels(profile: ProfileView, scale: PriceScale, decimals: int) -> dict[int, tuple[str, Role]]:

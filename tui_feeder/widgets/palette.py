@@ -100,6 +100,7 @@ class Glyphs:
     wick_top: str = "╵"
     wick_bottom: str = "╷"
     body_down: str = "█"  # of a falling candle; where there is no colour, another symbol
+    sold: str = "▒"  # of a bar: what was sold, beside ``body`` for what was bought
     track: str = "┈"  # the empty part of a bar
     eighths: str = "▏▎▍▌▋▊▉█"  # of a cell, filled from the left
     #: Of a profile's bars at the POC, in the value area and outside, where no colour distinguishes them.
@@ -128,7 +129,7 @@ GLYPHS: Mapping[str, Glyphs] = {
         live="*", loading="o", off="-", rule="-", wall="|", corner="+", top_left="+", top_right="+",
         bottom_right="+", upright=":", shade=":", stored="=", fresh="#", rising="_#", spark="_.-~^",
         tick="+", level=".",
-        body="#", body_top="#", body_bottom="#", neck_down="#", neck_up="#", body_down="=",
+        body="#", sold="=", body_top="#", body_bottom="#", neck_down="#", neck_up="#", body_down="=",
         wick="|", wick_top="'", wick_bottom=".",
         track=".", eighths="#", profile_fills="@#-", tile_fills=" .:#", tile_left="|", tile_bottom="_",
         braille=False, dots="*ox",

@@ -15,7 +15,7 @@ from samples import MIDNIGHT, walk
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.tools.anchored import anchored_vwap
 from tui_feeder.engine.analytics.profile.tools.range_profile import range_profile
-from tui_feeder.engine.analytics.profile.tools.traded import CandleVolume
+from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source
 from tui_feeder.engine.storage.store import Store
 
@@ -44,7 +44,7 @@ def exported(folder: Path, kind: str, *more: str) -> list[dict[str, Any]]:
 
 def test_rows_are_the_profile_of_the_range(folder: Path, rows: Rows) -> None:
     found = exported(folder, "rows", "--from", "2026-01-01T06:00Z", "--to", "2026-01-03T07:00Z")
-    made = range_profile(CandleVolume(rows[360 : 2 * 1_440 + 420]), ProfileSettings())
+    made = range_profile(MinuteVolume(rows[360 : 2 * 1_440 + 420]), ProfileSettings())
     assert made is not None
     there = made.weights > 0
     assert [row["price"] for row in found] == made.prices[there].tolist()
@@ -57,7 +57,7 @@ def test_sessions_are_those_of_the_configuration(folder: Path, rows: Rows) -> No
     )
     found = exported(folder, "sessions", "--config", "named.toml", "--to", "2026-01-03")
     assert [row["session"] for row in found] == ["UTC", "Tokyo", "late"] * 2
-    late = range_profile(CandleVolume(rows[1_320:1_560]), ProfileSettings())
+    late = range_profile(MinuteVolume(rows[1_320:1_560]), ProfileSettings())
     assert late is not None
     assert (found[2]["poc"], found[2]["vwap"], found[2]["minutes"]) == (late.poc, late.vwap, 240)
     assert found[2]["start"] == MIDNIGHT + 22 * 60 * MINUTE_MS

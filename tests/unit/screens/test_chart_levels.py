@@ -8,11 +8,13 @@ from fake_monitor import DAY_MS, NOON, FakeMonitor
 from rich.cells import cell_len
 from screens import app_of, palette_of, settled, text_of
 
+from tui_feeder.bars import delta_of
 from tui_feeder.monitor import LevelLines, NakedPoc, Rows
 from tui_feeder.screens.chart import ChartScreen
+from tui_feeder.widgets import cells
 from tui_feeder.widgets.candles import Slots
 from tui_feeder.widgets.chart import Chart, ChartSize
-from tui_feeder.widgets.delta_pane import DeltaPane, deltas_of, signed_text
+from tui_feeder.widgets.delta_pane import DeltaPane
 
 HOUR = 3_600_000
 TODAY = NOON - NOON % DAY_MS
@@ -41,8 +43,21 @@ def test_cvd_begins_at_midnight_though_the_first_bar_in_sight_is_later() -> None
     for place, bar in enumerate(bars):
         day = bar["open_time"] // DAY_MS * DAY_MS
         since = every[(every["open_time"] >= day) & (every["open_time"] <= bar["open_time"])]
-        assert pane.cvd[place] == pytest.approx(float(deltas_of(since).sum()))
+        assert pane.cvd[place] == pytest.approx(
+            delta_of(since["volume"].sum(), since["taker_buy_volume"].sum())
+        )
         assert pane.deltas[place] == pytest.approx(2 * bar["taker_buy_volume"] - bar["volume"])
+
+
+def test_deltas_have_the_digits_of_their_volumes() -> None:
+    monitor = FakeMonitor(2)
+    bars: Rows = monitor.bars("BTCUSDT", 3_600, 3).copy()
+    bars["open_time"] = NOON // DAY_MS * DAY_MS + np.arange(3) * HOUR
+    bars["volume"], bars["taker_buy_volume"] = [0.3, 0.3, 0.1], [0.1, 0.1, 0.1]
+    pane = DeltaPane(monitor)
+    pane.fetch("BTCUSDT", bars, Slots(3_600, 2, 80, int(bars["open_time"][-1])))
+    assert pane.deltas.tolist() == [-0.1, -0.1, 0.1]  # 2 x 0.1 - 0.3 is -0.09999999999999998
+    assert pane.cvd.tolist() == [-0.1, -0.2, -0.1]
 
 
 def test_bars_above_the_line_are_bought_and_those_below_are_sold() -> None:
@@ -63,7 +78,7 @@ def test_bars_above_the_line_are_bought_and_those_below_are_sold() -> None:
 
 @pytest.mark.parametrize(("value", "text"), [(float("nan"), "–"), (0.0, "+0"), (-1234.0, "-1.23k")])
 def test_a_delta_has_its_sign(value: float, text: str) -> None:
-    assert signed_text(value).startswith(text[:2])
+    assert cells.signed_text(value).startswith(text[:2])
 
 
 # -- levels

@@ -10,6 +10,7 @@ from tui_feeder.widgets.cells import (
     count_text,
     duration_text,
     fit,
+    known_text,
     percent_text,
     price_text,
 )
@@ -95,3 +96,11 @@ def test_durations_counts_and_sizes_are_short() -> None:
 def test_clock_is_utc() -> None:
     assert clock_text(1_770_127_402_000) == "14:03"
     assert clock_text(1_770_127_402_000, seconds=True) == "14:03:22"
+
+
+@pytest.mark.parametrize(
+    ("exact", "known", "text"),
+    [(1.0, 1.0, "exact"), (0.0, 0.97, "97 %"), (0.9, 1.0, "99 %"), (0.0, 0.004, "0 %"), (0.0, 0.0, "~")],
+)
+def test_volume_is_exact_only_where_every_minute_is(exact: float, known: float, text: str) -> None:
+    assert known_text(exact, known) == text

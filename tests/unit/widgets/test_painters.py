@@ -27,7 +27,7 @@ from tui_feeder.widgets.candles import (
 )
 from tui_feeder.widgets.chart import Chart, ChartSize
 from tui_feeder.widgets.color_themes.themes import load_theme, theme_names
-from tui_feeder.widgets.histogram import heaviest_in_rows, paint_profile
+from tui_feeder.widgets.histogram import heaviest_in_rows, paint_profile, paint_sides
 from tui_feeder.widgets.lines import news_line, status_line
 from tui_feeder.widgets.lists import paint_events, paint_gaps
 from tui_feeder.widgets.palette import GLYPHS, Palette, Role, ascii_only
@@ -253,6 +253,39 @@ def test_profile_names_its_levels_at_their_rows_and_points_to_those_out_of_sight
     assert strips[2].startswith("█" * 16)
     above = text_of(paint_profile(profile, PriceScale(99.5, 101.5, 2), 1, 30, palette_of("braille")))
     assert "POC ↑102.0" in above[0]
+
+
+SIDES = replace(profile_of([1.0, 2.0, 9.0, 4.0, 1.0]), bought=(1.0, 0.0, 6.0, 1.0, 0.5))
+
+
+@pytest.mark.parametrize("colors", [True, False])
+@pytest.mark.parametrize("glyphs", SETS)
+def test_bought_and_sold_stand_beside_each_other_with_the_delta_behind(glyphs: str, colors: bool) -> None:
+    palette = palette_of(glyphs, colors=colors)
+    strips = text_of(paint_sides(SIDES, PriceScale(99.5, 104.5, 5), 30, palette))
+    body, sold, level = palette.glyphs.body, palette.glyphs.sold, palette.glyphs.level
+    assert body != sold
+    # 17 cells for 9.0: 11 of them for 6.0 that were bought
+    assert strips[2] == f"{palette.glyphs.pointer}{body * 11}{sold * 6}{'+3':>7} POC "
+    assert strips[1][1:18] == body * 2 + sold * 6 + level * 9
+    assert strips[3][1:18] == sold * 4 + level * 13
+    assert [strip[18:25].strip() for strip in strips] == ["+0", "-2", "+3", "-2", "+1"]
+    assert [strip[25:].strip() for strip in strips] == ["", "VAH", "POC", "VAL", ""]
+    below = text_of(paint_sides(SIDES, PriceScale(90.0, 95.0, 5), 30, palette))
+    assert {strip.strip() for strip in below} == {""}
+
+
+@pytest.mark.parametrize("glyphs", SETS)
+@pytest.mark.parametrize(("width", "rows"), [(9, 3), (18, 9), (28, 30)])
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e12])
+def test_every_strip_of_both_sides_has_exactly_its_cells(
+    unit: float, width: int, rows: int, glyphs: str
+) -> None:
+    assert SIDES.bought is not None
+    weights, bought = (tuple(value * unit for value in part) for part in (SIDES.weights, SIDES.bought))
+    profile = replace(SIDES, weights=weights, bought=bought)
+    scale = price_scale(98.0, 106.0, rows)
+    assert_exact(paint_sides(profile, scale, width, palette_of(glyphs)), width, rows)
 
 
 def test_chart_and_profile_share_one_price_axis() -> None:

@@ -16,9 +16,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_feeder.digits import fifteen_digits
 from tui_feeder.engine.core.candle import MINUTE_MS, ROW, SECOND_MS, Candle, Rows, is_timeframe
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
-from tui_feeder.engine.core.decimals import fifteen_digits, sums_of
+from tui_feeder.engine.core.decimals import sums_of
 
 _SUMMED = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
 

@@ -1,8 +1,7 @@
 """Delta and cumulative volume delta (CVD): what takers bought less what they sold. Pure.
 
-Both follow from volumes that every candle has: takers sold what they did not buy, so
-``delta = taker_buy_volume - (volume - taker_buy_volume) = 2 x taker_buy_volume - volume``, in the base asset.
-Sums are made of the volumes and subtracted last, so that a delta has exactly the exchange's decimal digits.
+Both follow from volumes that every candle has; the delta itself is in :mod:`tui_feeder.bars`. Sums are made
+of the volumes and subtracted last, so that a delta has exactly the exchange's decimal digits.
 """
 
 from __future__ import annotations
@@ -14,8 +13,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_feeder.bars import delta_of, deltas_of
 from tui_feeder.engine.core.candle import SECOND_MS, Candle, Rows
-from tui_feeder.engine.core.decimals import Sum, digits_beside, digits_beside_of, running_sums_of
+from tui_feeder.engine.core.decimals import Sum, running_sums_of
 from tui_feeder.time_format import Anchor
 
 #: Which way a divergence points: ``Sell`` where the price rose and takers sold, ``Buy`` the other way round.
@@ -25,32 +25,6 @@ Divergence: TypeAlias = Literal["Buy", "Sell"]
 DIVERGENCE_BARS = 20
 #: An earlier extreme that is only so many bars old is the same move, not another.
 _BARS_APART = 3
-
-
-def delta_of(volume: float, taker_buy_volume: float) -> float:
-    """Computes the delta of a candle, or of any sum of candles.
-
-    Args:
-        volume: base asset.
-        taker_buy_volume: what takers bought of it, base asset.
-
-    Returns:
-        Base asset; negative where takers sold more than they bought.
-    """
-    return digits_beside(2.0 * taker_buy_volume - volume, volume)
-
-
-def deltas_of(volumes: NDArray[np.float64], taker_buy_volumes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Computes deltas; the array form of :func:`delta_of`.
-
-    Args:
-        volumes: shape (n,), base asset.
-        taker_buy_volumes: shape (n,), base asset.
-
-    Returns:
-        Shape (n,), base asset.
-    """
-    return digits_beside_of(2.0 * taker_buy_volumes - volumes, volumes)
 
 
 class CumulativeDelta:

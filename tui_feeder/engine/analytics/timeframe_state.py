@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_feeder.bars import delta_of
 from tui_feeder.engine.analytics.aggregate import (
     Bar,
     Buckets,
@@ -19,7 +20,7 @@ from tui_feeder.engine.analytics.aggregate import (
     omitted_in,
     sum_in,
 )
-from tui_feeder.engine.analytics.delta import DIVERGENCE_BARS, Divergence, DivergenceWindow, delta_of
+from tui_feeder.engine.analytics.delta import DIVERGENCE_BARS, Divergence, DivergenceWindow
 from tui_feeder.engine.analytics.ema import Ema, known
 from tui_feeder.engine.analytics.ema import ema as series
 from tui_feeder.engine.analytics.indicators import chosen

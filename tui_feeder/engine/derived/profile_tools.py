@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import TypeVar, cast
 
 import numpy as np
 
 from tui_feeder.config import Config
-from tui_feeder.engine.analytics.profile.day_profile import profile_of
+from tui_feeder.engine.analytics.orderflow.traded_profile import traded_profile
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, ranges_of
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.tools.anchored import anchored_vwap
@@ -19,9 +20,10 @@ from tui_feeder.engine.analytics.profile.tools.footprint import footprint
 from tui_feeder.engine.analytics.profile.tools.naked import NakedLevel, touched_levels
 from tui_feeder.engine.analytics.profile.tools.nodes import Nodes, nodes
 from tui_feeder.engine.analytics.profile.tools.range_profile import RangeProfile, range_profile
-from tui_feeder.engine.analytics.profile.tools.traded import CandleVolume
+from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS, Rows
 from tui_feeder.engine.derived.inputs import settings_of
+from tui_feeder.engine.derived.stored_ladders import ladders_state, stored_volumes
 from tui_feeder.engine.derived.stored_profiles import ranges_before
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import (
@@ -38,23 +40,28 @@ from tui_feeder.monitor import (
 T = TypeVar("T")
 
 _KEPT = 64
+#: Bars of footprints whose volume is kept: those in sight are asked for again every minute.
+_KEPT_BARS = 64
 #: Of a profile with more rows no nodes are looked for.
 _MOST_NODE_ROWS = 50_000
 
 
 class ProfileTools:
-    """Computes them from stored minutes. For any thread.
+    """Computes them from stored minutes, each with its ladder where that is stored. For any thread.
 
     In every method ``closed`` is the exclusive end of the newest minute that counts, ms.
 
     Args:
         store: where the minutes are.
         config: whose settings shape the profiles.
+        of_candles: compute from candles alone, as profiles in messages are.
     """
 
-    def __init__(self, store: Store, config: Config) -> None:
+    def __init__(self, store: Store, config: Config, *, of_candles: bool = False) -> None:
         self._store = store
         self._config = config
+        self._of_candles = of_candles
+        self._bars: dict[tuple[str, int, int], tuple[object, MinuteVolume]] = {}
         self._kept: dict[tuple[object, ...], tuple[object, object]] = {}
         self._lock = threading.Lock()  # of what is kept; never held while the store is read
 
@@ -79,7 +86,7 @@ class ProfileTools:
 
         def made() -> RangeView | None:
             rows = np.concatenate([self._store.read(symbol, start, end) for start, end in cut])
-            found = range_profile(CandleVolume(rows), settings)
+            found = range_profile(self._volumes(symbol, [rows])[0], settings)
             return None if found is None else _view(symbol, spans, rows, found)
 
         return self._known(("range", symbol, spans), symbol, (cut[0][0], cut[-1][1]), settings, made)
@@ -111,19 +118,16 @@ class ProfileTools:
             rows = self._store.read(symbol, start, end)
             times = range(start, end, frame)
             edges = np.searchsorted(rows["open_time"], [*times, end])
-            parts = [
-                (time, CandleVolume(rows[low:high]))
-                for time, (low, high) in zip(times, pairwise(edges.tolist()), strict=True)
-            ]
-            found = footprint(parts, settings, levels)
+            bars = [rows[low:high] for low, high in pairwise(edges.tolist())]
+            volumes = self._bar_volumes(symbol, frame, dict(zip(times, bars, strict=True)))
+            found = footprint(list(volumes.items()), settings, levels)
             if found is None:
                 return None
-            bars = (
-                FootprintBar(b.time, b.first, tuple(b.bought.tolist()), tuple(b.sold.tolist()), b.poc,
-                             b.exact_share)
+            shown = (
+                FootprintBar(b.time, b.first, tuple(b.bought.tolist()), tuple(b.sold.tolist()), *b[4:])
                 for b in found.bars
-            )  # fmt: skip
-            return FootprintView(symbol, found.increment, tuple(bars))
+            )
+            return FootprintView(symbol, found.increment, tuple(shown))
 
         key = ("footprint", symbol, timeframe, count, levels)
         return self._known(key, symbol, (start, end), settings, made)
@@ -158,7 +162,8 @@ class ProfileTools:
             for day in range(first, end, DAY_MS):
                 begin, after = np.searchsorted(rows["open_time"], (day, day + DAY_MS))
                 before = [r for r in ranges if day - DAYS_BEFORE * DAY_MS <= r.day < day]
-                profile = profile_of(rows[begin:after], settings, before)
+                part = rows[begin:after]
+                profile = traded_profile(part, self._volumes(symbol, [part])[0], settings, before)
                 if profile is not None:
                     levels.append((day, profile.poc))
             return touched_levels(levels, rows)
@@ -245,6 +250,34 @@ class ProfileTools:
         key = ("anchored", symbol, start, timeframe)
         return self._known(key, symbol, (start, end), None, made)
 
+    def _ladders(self, symbol: str) -> object:
+        return None if self._of_candles else ladders_state(self._store, symbol)
+
+    def _volumes(self, symbol: str, parts: Sequence[Rows]) -> list[MinuteVolume]:
+        """What was traded in each part, one later than the other."""
+        if self._of_candles:
+            return [MinuteVolume(rows) for rows in parts]
+        return stored_volumes(self._store, symbol, parts)
+
+    def _bar_volumes(self, symbol: str, frame: int, bars: Mapping[int, Rows]) -> dict[int, MinuteVolume]:
+        """The volume of bars by their open time; of those that are kept only new ones are read."""
+        ladders, found, states = self._ladders(symbol), {}, {}
+        for time, rows in bars.items():
+            states[time] = (ladders, zlib.crc32(rows.tobytes()))
+            with self._lock:
+                known = self._bars.get((symbol, frame, time))
+            if known is not None and known[0] == states[time]:
+                found[time] = known[1]
+        new = [time for time in bars if time not in found]
+        found |= dict(zip(new, self._volumes(symbol, [bars[time] for time in new]), strict=True))
+        with self._lock:
+            for time in bars:
+                self._bars.pop((symbol, frame, time), None)
+                self._bars[symbol, frame, time] = states[time], found[time]
+            while len(self._bars) > _KEPT_BARS:
+                del self._bars[next(iter(self._bars))]
+        return {time: found[time] for time in bars}
+
     def _settings(self, symbol: str) -> ProfileSettings | None:
         return settings_of(self._store, self._config, symbol).profile
 
@@ -259,7 +292,7 @@ class ProfileTools:
         """What was made before of the same minutes, or is made now."""
         # Before the minutes are read: what changes meanwhile is another state of them.
         edition, present = self._store.edition(symbol), self._store.present(symbol)
-        state = (span, settings, edition, present.clip(*span).minutes)
+        state = (span, settings, edition, self._ladders(symbol), present.clip(*span).minutes)
         with self._lock:
             known = self._kept.get(key)
         if known is not None and known[0] == state:
@@ -285,6 +318,7 @@ def _view(symbol: str, spans: Spans, rows: Rows, found: RangeProfile) -> RangeVi
         weights=tuple(found.weights.tolist()),
         bought=None if found.bought is None else tuple(found.bought.tolist()),
         exact_share=found.exact_share,
+        known_share=found.known_share,
         poc=found.poc,
         vah=found.vah,
         val=found.val,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 
 from tui_feeder.config import Config
-from tui_feeder.engine.analytics.profile.day_profile import DayProfile
+from tui_feeder.engine.analytics.orderflow.traded_profile import TradedProfile
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.derived.inputs import settings_of
-from tui_feeder.engine.derived.stored_profiles import DayRanges, day_profile
+from tui_feeder.engine.derived.stored_ladders import ladders_state, stored_traded_profile
+from tui_feeder.engine.derived.stored_profiles import DayRanges
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import ProfileView
 
@@ -18,7 +19,9 @@ _CACHE_SIZE = 32
 
 
 class ProfileViews:
-    """Makes them from stored minutes, with the tick size that the messages are made with. For any thread.
+    """Makes them from stored minutes and their ladders, with the tick size that messages are made with.
+
+    For any thread.
 
     Args:
         store: where the minutes are.
@@ -51,12 +54,13 @@ class ProfileViews:
             return None
         # Before the minutes are read: what changes meanwhile is another state of them.
         edition, present = self._store.edition(symbol), self._store.present(symbol)
-        state = (end, settings, edition, present.clip(day - DAYS_BEFORE * DAY_MS, end).minutes)
+        minutes = present.clip(day - DAYS_BEFORE * DAY_MS, end).minutes
+        state = (end, settings, edition, ladders_state(self._store, symbol), minutes)
         with self._lock:
             known = self._cache.get((symbol, day))
         if known is not None and known[0] == state:
             return known[1]
-        made = day_profile(self._store, symbol, settings, day, end, self._ranges)
+        made = stored_traded_profile(self._store, symbol, settings, day, end, self._ranges)
         if made is None:
             return None
         view = profile_view(symbol, day, made)
@@ -68,7 +72,7 @@ class ProfileViews:
         return view
 
 
-def profile_view(symbol: str, day: int, made: DayProfile) -> ProfileView:
+def profile_view(symbol: str, day: int, made: TradedProfile) -> ProfileView:
     """Converts a profile to what screens and the API show.
 
     Args:
@@ -92,4 +96,7 @@ def profile_view(symbol: str, day: int, made: DayProfile) -> ProfileView:
         total_volume=made.total_volume,
         candles=made.candles,
         last_minute=made.last_minute,
+        bought=None if made.bought is None else tuple(made.bought.tolist()),
+        exact_share=made.exact_share,
+        known_share=made.known_share,
     )

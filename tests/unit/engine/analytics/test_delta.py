@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import MIDNIGHT, TRIED_MONTHS, candle_lists, real_month, walk
 
+from tui_feeder.bars import delta_of, deltas_of
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.analytics.delta import (
     DIVERGENCE_BARS,
@@ -17,8 +18,6 @@ from tui_feeder.engine.analytics.delta import (
     DivergenceWindow,
     RunningDelta,
     after_bars,
-    delta_of,
-    deltas_of,
 )
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.analytics.settings import PipelineSettings

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pytest
-from profile_reference import days_of
+from profile_reference import days_of, reference_row
 from samples import real_month
+from trade_samples import APE_DAY, ape_ladder, ape_plain, candles_of, ladder_of
 
 from tui_feeder.config import Config
 from tui_feeder.configuration.sections.volume_profile import VolumeProfile
@@ -18,9 +21,10 @@ from tui_feeder.engine.analytics.profile.increments import ranges_of
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.tools import anchored, developing, naked, nodes
 from tui_feeder.engine.analytics.profile.tools.range_profile import range_profile
-from tui_feeder.engine.analytics.profile.tools.traded import CandleVolume
+from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source
 from tui_feeder.engine.derived.profile_tools import ProfileTools
+from tui_feeder.engine.derived.stored_ladders import LadderOrigin, put_ladder
 from tui_feeder.engine.derived.stored_reads import StoredReads
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import LONGEST_RANGE, NakedPoc
@@ -47,7 +51,7 @@ def test_a_range_and_a_composite_are_those_of_their_minutes(store: Store, rows: 
     closed = start + len(rows) * MINUTE_MS
     spans = ((start + DAY_MS, start + 2 * DAY_MS), (start + 5 * DAY_MS, start + 6 * DAY_MS))
     view = tools.range_profile(SYMBOL, spans, closed)
-    expected = range_profile(CandleVolume(np.concatenate([rows[1_440:2_880], rows[7_200:8_640]])), SETTINGS)
+    expected = range_profile(MinuteVolume(np.concatenate([rows[1_440:2_880], rows[7_200:8_640]])), SETTINGS)
     assert view is not None
     assert expected is not None
     assert (view.poc, view.vah, view.val, view.vwap) == (
@@ -141,3 +145,38 @@ def test_without_profiles_there_are_none(store: Store, rows: Rows) -> None:
     assert tools.range_profile(SYMBOL, ((closed - DAY_MS, closed),), closed) is None
     assert tools.naked_pocs(SYMBOL, closed) == ()
     assert tools.developing(SYMBOL, closed - closed % DAY_MS, 5, closed) is None
+
+
+def test_ladders_that_come_later_make_the_footprint_and_ranges_exact(tmp_path: Path) -> None:
+    store, candles = Store(tmp_path, exchange="a test"), candles_of(ape_plain())
+    store.put("APEUSDT", candles, Source.ARCHIVE_DAY).result()
+    tools, end = ProfileTools(store, Config()), APE_DAY + 600 * MINUTE_MS
+    asked = ("APEUSDT", 3_600, 3, 40, end)
+    guessed = tools.footprint(*asked)
+    spans = ((APE_DAY, end),)
+    before = tools.range_profile("APEUSDT", spans, end)
+    assert guessed is not None
+    assert before is not None
+    assert {(bar.exact_share, bar.known_share) for bar in guessed.bars} == {(0.0, 0.0)}
+    assert before.known_share == 0
+    put_ladder(store, "APEUSDT", ape_ladder(), LadderOrigin("", "", True, 45_342), APE_DAY).result()
+    known, after = tools.footprint(*asked), tools.range_profile("APEUSDT", spans, end)
+    assert known is not None
+    assert after is not None
+    assert {bar.exact_share for bar in known.bars} == {1.0}
+    assert (after.exact_share, after.total_volume) == (1.0, before.total_volume)
+    last: dict[int, float] = defaultdict(float)
+    for trade in ape_plain():
+        if end - 60 * MINUTE_MS <= trade.time < end and not trade.sold:
+            last[reference_row(float(trade.price), Decimal(repr(known.increment)))] += float(trade.quantity)
+    bar = known.bars[-1]
+    found = {bar.first + place: bought for place, bought in enumerate(bar.bought) if bought}
+    assert found == pytest.approx(dict(last))
+    of_candles = ProfileTools(store, Config(), of_candles=True).range_profile("APEUSDT", spans, end)
+    assert of_candles == before
+    lost = [trade for place, trade in enumerate(ape_plain()) if place % 5]
+    put_ladder(store, "APEUSDT", ladder_of(lost), LadderOrigin("", "", True, len(lost)), APE_DAY).result()
+    partial = tools.footprint("APEUSDT", 60, 30, 40, end)
+    assert partial is not None
+    assert any(not bar.exact_share and 0 < bar.known_share < 1 for bar in partial.bars)
+    store.close()

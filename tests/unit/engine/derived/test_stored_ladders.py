@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from trade_samples import APE_DAY, ape_ladder, ape_plain, candles_of
 
 from tui_feeder.engine.analytics.orderflow.reconcile import Known
@@ -14,10 +15,12 @@ from tui_feeder.engine.core.candle import DAY_MS, Source
 from tui_feeder.engine.derived.stored_ladders import (
     LadderOrigin,
     known_minutes,
+    ladders_state,
     origins,
     put_ladder,
     read_ladder,
     stored_traded_profile,
+    stored_volumes,
 )
 from tui_feeder.engine.storage.store import Store
 
@@ -46,6 +49,10 @@ def test_its_profile_is_that_of_its_candles_and_trades(tmp_path: Path) -> None:
     assert stored_traded_profile(store, "APEUSDT", SETTINGS, APE_DAY) is None
     put_ladder(store, "APEUSDT", ape_ladder(), ORIGIN, APE_DAY).result()
     assert stored_traded_profile(store, "APEUSDT", SETTINGS, APE_DAY) is None, "there are no candles yet"
+    store.put("APEUSDT", candles[300:], Source.ARCHIVE_DAY).result()
+    late = stored_traded_profile(store, "APEUSDT", SETTINGS, APE_DAY)
+    assert late is not None
+    assert (late.exact_share, late.candles) == (1.0, 1_140), "ladders of minutes without a candle count not"
     store.put("APEUSDT", candles, Source.ARCHIVE_DAY).result()
     made = stored_traded_profile(store, "APEUSDT", SETTINGS, APE_DAY)
     assert made is not None
@@ -53,8 +60,34 @@ def test_its_profile_is_that_of_its_candles_and_trades(tmp_path: Path) -> None:
     found, known = known_minutes(store, "APEUSDT", ape_ladder())
     assert np.array_equal(found, candles)
     assert (known.known == Known.EXACT).all()
-    rows = ProfileSettings(calculation_mode="TPO")
-    assert stored_traded_profile(store, "APEUSDT", rows, APE_DAY) is None
+    morning = stored_traded_profile(store, "APEUSDT", SETTINGS, APE_DAY, APE_DAY + DAY_MS // 2)
+    assert morning is not None
+    assert (morning.exact_share, morning.candles) == (1.0, 720)
+    assert morning.total_volume == pytest.approx(candles["volume"][:720].sum())
+    store.close()
+
+
+def test_parts_of_days_have_the_volume_of_their_own_minutes(tmp_path: Path) -> None:
+    store, candles = Store(tmp_path, exchange="test"), candles_of(ape_plain())
+    after = candles[:60].copy()
+    after["open_time"] += DAY_MS
+    store.put("APEUSDT", np.concatenate((candles, after)), Source.ARCHIVE_DAY).result()
+    put_ladder(store, "APEUSDT", ape_ladder(), ORIGIN, APE_DAY).result()
+    state = ladders_state(store, "APEUSDT")
+    parts = [candles[:600], np.concatenate((candles[1_200:], after))]
+    first, second = stored_volumes(store, "APEUSDT", parts)
+    share = candles["volume"][1_200:].sum() / parts[1]["volume"].sum()
+    assert (first.exact_share, first.known_share) == (1.0, pytest.approx(1.0))
+    assert (second.exact_share, second.known_share) == (pytest.approx(share), pytest.approx(share))
+    placed = first.placed(SETTINGS, 0.001)
+    assert placed is not None
+    assert placed.bought is not None
+    assert placed.weights.sum() == pytest.approx(candles["volume"][:600].sum())
+    assert placed.bought.sum() == pytest.approx(candles["taker_buy_volume"][:600].sum())
+    (none,) = stored_volumes(store, "APEUSDT", [candles[:0]])
+    assert none.placed(SETTINGS, 0.001) is None
+    put_ladder(store, "APEUSDT", ape_ladder(), LadderOrigin("", "", True, 1), APE_DAY).result()
+    assert ladders_state(store, "APEUSDT") != state
     store.close()
 
 

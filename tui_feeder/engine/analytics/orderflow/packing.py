@@ -1,16 +1,17 @@
 """A day's ladders as one block of bytes, and back, exactly.
 
 Within a minute prices rise, so each is kept as the ticks from the one before. Of every number its length in
-binary digits is kept apart, compressed (zstd), and its digits as they are. The sums over the day by price
-stand in front: a profile of the day needs nothing else.
+binary digits is kept apart, compressed (zstd), and its digits as they are. Of a day of many levels the sums
+by price and by minute are kept too: a profile of the day needs nothing else. Of few levels they are added up.
 
-Block: magic | u32 crc32 of what follows | msgpack of :class:`_Packed`.
+Block: magic | u32 crc32 of what follows | msgpack of :class:`_Packed`. Version 1, which is read, has the sums
+always, and compresses the lengths of all columns as one.
 """
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -18,11 +19,16 @@ from numpy.typing import NDArray
 
 from tui_feeder.engine.analytics.orderflow.ladder import LEVEL, MINUTE, Ladder
 from tui_feeder.engine.analytics.orderflow.reconcile import MinuteSums, minute_sums
+from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.trades import Ints
 from tui_feeder.errors import StorageError
 
-_MAGIC = b"ladder 1\0"
-_LEVEL_ZSTD = 3
+_MAGICS = (b"ladder 1\0", b"ladder 2\0")
+#: Levels from which on sums are kept: sooner read, and next to nothing beside so many.
+_MANY = 1 << 16
+#: Of the compression of many levels, and of few, where slow costs nothing.
+_LEVEL_ZSTD, _LEVEL_OF_FEW = 3, 19
+_SUMS = ("bought", "sold", "trades")
 #: Bytes of a block: a busy day of a busy symbol has a few MB.
 _MOST_PACKED = 64 << 20
 #: Sums by price are made in an array over all prices of the day, up to so many.
@@ -49,7 +55,7 @@ class _Packed(msgspec.Struct, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class DaySums:
-    """What was bought and sold over a day, by price and by minute."""
+    """What was bought and sold over a day, or in some of its minutes, by price and by minute."""
 
     prices: NDArray[np.float64]  # quote asset, ascending
     volumes: Ints  # at each price, in units of the last decimal place of quantities
@@ -79,21 +85,24 @@ def pack(ladder: Ladder) -> bytes:
         _signed(minutes["first_id"] - np.append(0, minutes["last_id"])[:-1]),
         _signed(minutes["last_id"] - minutes["first_id"]),
         _signed(minutes["open"] - low), _signed(minutes["close"] - low), minutes["missing"],
-        minutes["bought"], minutes["sold"], minutes["trades"],
     ]  # fmt: skip
-    prices, *sums = _by_price(ladder)
+    totals: list[Ints] = []
+    if len(levels) >= _MANY:
+        columns += [minutes[name] for name in _SUMS]
+        prices, *sums = _by_price(ladder)
+        totals = [np.diff(prices, prepend=0), *sums]
     # Of most levels one side is empty: those sides need no bytes beside a bit.
     both = (levels["bought"] > 0) * 1 + (levels["sold"] > 0) * 2
     sides = [levels[name][levels[name] > 0] for name in ("bought", "sold")]
     packed = _Packed(
         ladder.day, ladder.price_places, ladder.tick, ladder.quantity_places,
-        (ladder.duplicates, ladder.zeros, ladder.outside), len(levels), len(minutes), len(prices),
-        _columns([np.diff(prices, prepend=0), *sums]),
+        (ladder.duplicates, ladder.zeros, ladder.outside), len(levels), len(minutes),
+        len(totals[0]) if totals else 0, _columns(totals),
         _columns(columns),
         _columns([steps, both, *sides, levels["trades"] - 1]),
     )  # fmt: skip
     body = msgspec.msgpack.encode(packed)
-    return _MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
+    return _MAGICS[-1] + zlib.crc32(body).to_bytes(4, "little") + body
 
 
 def _by_price(ladder: Ladder) -> tuple[Ints, Ints, Ints]:
@@ -116,6 +125,37 @@ def _by_price(ladder: Ladder) -> tuple[Ints, Ints, Ints]:
     return prices[begins], bought, sold
 
 
+def sums_of(ladder: Ladder, times: Ints) -> DaySums:
+    """Adds up what was traded in some minutes of a day by price and by minute.
+
+    Args:
+        ladder: of the day.
+        times: open times (ms) of the minutes that count, ascending; those without a trade are no matter.
+
+    Returns:
+        The sums.
+    """
+    wanted = (times - ladder.day) // MINUTE_MS
+    levels, minutes = ladder.levels, ladder.minutes
+    low, high = (int(wanted[0]), int(wanted[-1]) + 1) if len(wanted) else (0, 0)
+    levels = levels[slice(*np.searchsorted(levels["minute"], (low, high)).tolist())]
+    minutes = minutes[slice(*np.searchsorted(minutes["minute"], (low, high)).tolist())]
+    there = np.isin(minutes["minute"], wanted)
+    if not there.all():
+        levels, minutes = levels[np.isin(levels["minute"], wanted)], minutes[there]
+    part = replace(ladder, levels=levels, minutes=minutes)
+    prices, bought, sold = _by_price(part)
+    return _day_sums(prices, bought, sold, part, minutes)
+
+
+def _day_sums(
+    prices: Ints, bought: Ints, sold: Ints, of: Ladder | _Packed, minutes: NDArray[np.void]
+) -> DaySums:
+    unit = float(10**of.quantity_places)
+    sums = minute_sums(minutes, of.day, of.quantity_places)
+    return DaySums(prices * of.tick / float(10**of.price_places), bought + sold, bought, unit, sums)
+
+
 def unpack(block: bytes) -> Ladder:
     """Unpacks ladders.
 
@@ -128,18 +168,22 @@ def unpack(block: bytes) -> Ladder:
     Raises:
         LadderBlockError: the block is damaged, or of another version.
     """
-    packed = _opened(block)
+    version, packed = _opened(block)
     try:
-        minutes, low, per_minute = _minutes_of(packed)
+        minutes, low, per_minute = _minutes_of(packed, version)
         levels = np.zeros(packed.levels, dtype=LEVEL)
         levels["minute"] = np.repeat(minutes["minute"], per_minute)
-        columns = _of_columns(packed.level_columns, [packed.levels, packed.levels, -1, -1, packed.levels])
+        wanted = [packed.levels, packed.levels, -1, -1, packed.levels]
+        columns = _of_columns(packed.level_columns, wanted, version)
         ticks = np.cumsum(columns[0])
         begins = np.cumsum(per_minute) - per_minute
         levels["price"] = ticks + np.repeat(low - ticks[begins], per_minute)
         levels["bought"][(columns[1] & 1) > 0] = columns[2]
         levels["sold"][(columns[1] & 2) > 0] = columns[3]
         levels["trades"] = columns[4] + 1
+        if not _keeps_sums(packed, version):
+            for name in _SUMS:
+                minutes[name] = np.add.reduceat(levels[name], begins) if len(begins) else 0
     except (ValueError, IndexError) as error:
         raise LadderBlockError(f"ladders cannot be read: {error}") from None
     return Ladder(
@@ -148,9 +192,17 @@ def unpack(block: bytes) -> Ladder:
     )  # fmt: skip
 
 
-def _minutes_of(packed: _Packed) -> tuple[NDArray[np.void], Ints, Ints]:
-    """The minutes, dtype MINUTE, and of each its lowest price in ticks and how many levels it has."""
-    columns = _of_columns(packed.minute_columns, [packed.minutes] * 11)
+def _keeps_sums(packed: _Packed, version: int) -> bool:
+    return version == 1 or packed.levels >= _MANY
+
+
+def _minutes_of(packed: _Packed, version: int) -> tuple[NDArray[np.void], Ints, Ints]:
+    """The minutes, dtype MINUTE, and of each its lowest price in ticks and how many levels it has.
+
+    Their sums are zero where they are not kept.
+    """
+    count = 8 + len(_SUMS) * _keeps_sums(packed, version)
+    columns = _of_columns(packed.minute_columns, [packed.minutes] * count, version)
     minutes = np.zeros(packed.minutes, dtype=MINUTE)
     minutes["minute"], minutes["missing"] = columns[0], columns[7]
     low = np.cumsum(_unsigned(columns[2]))
@@ -158,7 +210,7 @@ def _minutes_of(packed: _Packed) -> tuple[NDArray[np.void], Ints, Ints]:
     ids = np.cumsum(np.column_stack((_unsigned(columns[3]), _unsigned(columns[4]))).ravel())
     minutes["first_id"], minutes["last_id"] = ids[0::2], ids[1::2]
     minutes["open"], minutes["close"] = low + _unsigned(columns[5]), low + _unsigned(columns[6])
-    for name, values in zip(("bought", "sold", "trades"), columns[8:], strict=True):
+    for name, values in zip(_SUMS, columns[8:], strict=False):
         minutes[name] = values
     return minutes, low, columns[1]
 
@@ -175,29 +227,32 @@ def day_sums(block: bytes) -> DaySums:
     Raises:
         LadderBlockError: the block is damaged, or of another version.
     """
-    packed = _opened(block)
+    version, packed = _opened(block)
+    if not _keeps_sums(packed, version):
+        ladder = unpack(block)
+        return sums_of(ladder, ladder.minutes["minute"] * MINUTE_MS + ladder.day)
     try:
-        steps, bought, sold = _of_columns(packed.totals, [packed.sums] * 3)
-        minutes, _, _ = _minutes_of(packed)
+        steps, bought, sold = _of_columns(packed.totals, [packed.sums] * 3, version)
+        minutes, _, _ = _minutes_of(packed, version)
     except (ValueError, IndexError) as error:
         raise LadderBlockError(f"ladders cannot be read: {error}") from None
-    prices = np.cumsum(steps) * packed.tick / float(10**packed.price_places)
-    sums = minute_sums(minutes, packed.day, packed.quantity_places)
-    return DaySums(prices, bought + sold, bought, float(10**packed.quantity_places), sums)
+    return _day_sums(np.cumsum(steps), bought, sold, packed, minutes)
 
 
-def _opened(block: bytes) -> _Packed:
-    start = len(_MAGIC)
-    if block[:start] != _MAGIC:
+def _opened(block: bytes) -> tuple[int, _Packed]:
+    """The version of a block, from 1, and what it has."""
+    start = len(_MAGICS[0])
+    if block[:start] not in _MAGICS:
         raise LadderBlockError("they are no ladders of this version")
     if len(block) > _MOST_PACKED or zlib.crc32(block[start + 4 :]) != int.from_bytes(
         block[start : start + 4], "little"
     ):
         raise LadderBlockError("the checksum of ladders differs")
     try:
-        return msgspec.msgpack.decode(block[start + 4 :], type=_Packed)
+        packed = msgspec.msgpack.decode(block[start + 4 :], type=_Packed)
     except msgspec.DecodeError as error:
         raise LadderBlockError(f"ladders cannot be read: {error}") from None
+    return _MAGICS.index(block[:start]) + 1, packed
 
 
 def _signed(values: Ints) -> Ints:
@@ -224,44 +279,67 @@ def _edges(length: NDArray[np.uint8]) -> list[int]:
 def _columns(columns: list[Ints]) -> bytes:
     """Columns of numbers >= 0: how many binary digits each value has, then the digits after the first.
 
-    Lengths are few and compress; digits of quantities are noise, which is stored as it is, a bit each.
+    Lengths are few and compress, each column by itself; digits of quantities are noise, which is stored as it
+    is, a bit each.
     """
+    import cramjam
+
     lengths, digits = [], []
     for values in columns:
         length = _lengths(values)
-        lengths.append(len(values).to_bytes(4, "little") + length.tobytes())
+        level = _LEVEL_ZSTD if len(values) >= _MANY else _LEVEL_OF_FEW
+        packed = bytes(cramjam.zstd.compress(length.tobytes(), level=level))
+        lengths.append(len(values).to_bytes(4, "little") + len(packed).to_bytes(4, "little") + packed)
         ordered, edges = values[np.argsort(length, kind="stable")], _edges(length)
         for size in range(2, len(edges) - 1):
             those = ordered[edges[size] : edges[size + 1]]
             if len(those):
                 digits += [np.packbits((those >> bit & 1).astype(np.bool_)) for bit in range(size - 1)]
-    import cramjam
-
-    packed = bytes(cramjam.zstd.compress(b"".join(lengths), level=_LEVEL_ZSTD))
+    packed = b"".join(lengths)
     return len(packed).to_bytes(4, "little") + packed + b"".join(part.tobytes() for part in digits)
 
 
-def _of_columns(packed: bytes, wanted: list[int]) -> list[Ints]:
+def _lengths_of(packed: bytes, count: int, version: int) -> list[NDArray[np.uint8]]:
+    """How many binary digits each value of each column has.
+
+    Raises:
+        LadderBlockError: they cannot be inflated, or are not as many as they state.
+    """
+    import cramjam
+
+    try:
+        whole = bytes(cramjam.zstd.decompress(packed)) if version == 1 else packed
+        found, place = [], 0
+        for _ in range(count):
+            size = int.from_bytes(whole[place : place + 4], "little")
+            place += 4
+            if version == 1:
+                lengths = whole[place : place + size]
+                place += size
+            else:
+                end = place + 4 + int.from_bytes(whole[place : place + 4], "little")
+                lengths = bytes(cramjam.zstd.decompress(whole[place + 4 : end]))
+                place = end
+            if len(lengths) != size:
+                raise LadderBlockError("ladders have columns of another length")
+            found.append(np.frombuffer(lengths, dtype=np.uint8))
+    except cramjam.DecompressionError as error:
+        raise LadderBlockError(f"ladders cannot be inflated: {error}") from None
+    return found
+
+
+def _of_columns(packed: bytes, wanted: list[int], version: int) -> list[Ints]:
     """The columns; -1 in the place of a number of values stands for any.
 
     Raises:
         LadderBlockError: they are others.
     """
-    import cramjam
-
     at = 4 + int.from_bytes(packed[:4], "little")
-    try:
-        lengths = bytes(cramjam.zstd.decompress(packed[4:at]))
-    except cramjam.DecompressionError as error:
-        raise LadderBlockError(f"ladders cannot be inflated: {error}") from None
-    made, place = [], 0
-    for count in wanted:
-        found = int.from_bytes(lengths[place : place + 4], "little")
-        place += 4
-        if count not in (-1, found) or place + found > len(lengths):
+    made = []
+    for count, length in zip(wanted, _lengths_of(packed[4:at], len(wanted), version), strict=True):
+        found = len(length)
+        if count not in (-1, found):
             raise LadderBlockError("ladders have columns of another length")
-        length = np.frombuffer(lengths, dtype=np.uint8, count=found, offset=place)
-        place += found
         if found and length.max() > 63:
             raise LadderBlockError("ladders have numbers of more than 63 digits")
         ordered, edges = np.zeros(found, dtype=np.int64), _edges(length)

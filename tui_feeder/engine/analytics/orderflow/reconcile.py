@@ -6,6 +6,7 @@ trades, so a share below one can be final.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -79,6 +80,24 @@ def minute_sums(minutes: NDArray[np.void], day: int, quantity_places: int) -> Mi
         minutes["minute"] * MINUTE_MS + day, minutes["bought"] / unit, minutes["sold"] / unit,
         minutes["trades"], minutes["missing"],
     )  # fmt: skip
+
+
+def joined_sums(parts: Sequence[MinuteSums]) -> MinuteSums:
+    """Joins the sums of several days.
+
+    Args:
+        parts: at least one, ascending.
+
+    Returns:
+        All of them.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    times, bought, sold, trades, missing = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("times", "bought", "sold", "trades", "missing")
+    )
+    return MinuteSums(times, bought, sold, trades, missing)
 
 
 def reconcile(candles: Rows, sums: MinuteSums) -> Reconciled:

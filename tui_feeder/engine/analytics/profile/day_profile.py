@@ -169,18 +169,13 @@ class LiveProfile:
         """The height of a row, quote currency."""
         return self._rows.grid.increment
 
-    def place(self, high: Floats, low: Floats, close: Floats, volume: Floats) -> None:
-        """Puts the volume of the loaded day on rows of the same height anew; what else is known of it stays.
+    def place(self, rows: ProfileRows) -> None:
+        """Puts other rows of the same height in the place of those of the loaded day; all else stays.
 
         Args:
-            high: shape (n,), of what is placed: of a candle, or the price of trades, quote currency.
-            low: shape (n,), the same of trades.
-            close: shape (n,), the same of trades.
-            volume: shape (n,), base asset.
+            rows: the volume of the day, placed otherwise.
         """
-        self._rows = empty_rows(self.settings, self._rows.grid.increment)
-        if len(volume):
-            self._rows.load(high, low, close, volume)
+        self._rows = rows
 
     def add(self, candle: Candle) -> None:
         """Adds a minute; the first one of another UTC day starts a new profile.

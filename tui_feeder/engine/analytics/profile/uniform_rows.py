@@ -7,9 +7,10 @@ from bisect import bisect_left
 
 import numpy as np
 
+from tui_feeder.digits import fifteen_digits, fifteen_digits_of
 from tui_feeder.engine.analytics.profile.rows import MAX_ROWS, Area, point_of_control
 from tui_feeder.engine.analytics.profile.value_area import value_area, value_area_of_runs
-from tui_feeder.engine.core.decimals import Floats, Ints, Sum, fifteen_digits, fifteen_digits_of
+from tui_feeder.engine.core.decimals import Floats, Ints, Sum
 from tui_feeder.price_grid import PriceGrid
 
 #: Weights that differ by less than this part of the whole are equal; the rest is rounding.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections import defaultdict
 from decimal import Decimal
 
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from trade_samples import APE_DAY, TRX_DAY, ape_ladder, ape_plain, ape_text, trx
 
 from tui_feeder.engine.analytics.orderflow.ladder import LEVEL, MINUTE, Ladder, LadderBuilder
-from tui_feeder.engine.analytics.orderflow.packing import LadderBlockError, day_sums, pack, unpack
+from tui_feeder.engine.analytics.orderflow.packing import LadderBlockError, day_sums, pack, sums_of, unpack
 from tui_feeder.engine.analytics.orderflow.reconcile import Known, minute_sums, reconcile
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, to_rows
+from tui_feeder.engine.core.trades import Trades
 from tui_feeder.engine.exchanges.binance.agg_trades_csv import TradeLine, TradesReader, trades_of
 
 
@@ -163,7 +165,63 @@ def test_a_day_takes_few_bytes_and_its_sums_are_those_of_its_levels() -> None:
         here = ladder.prices() == price
         found = sums.volumes[sums.prices == price][0] / sums.unit
         assert found == pytest.approx(volumes[here].sum(), rel=1e-12)
-    assert len(block) < 6 * len(ladder.levels)
+    assert len(block) < 4 * len(ladder.levels)
+
+
+def test_a_busy_day_is_packed_with_its_sums_and_read_as_exactly() -> None:
+    number, random = 150_000, np.random.default_rng(4)
+    trades = Trades(
+        np.arange(number) + 1,
+        600_000 + np.cumsum(random.integers(-30, 31, number)),
+        random.integers(1, 1 << 30, number),
+        random.integers(1, 9, number),
+        TRX_DAY + np.sort(random.integers(0, 86_400_000, number)),
+        random.integers(0, 2, number) == 1,
+        1,
+        3,
+    )
+    builder = LadderBuilder(TRX_DAY)
+    builder.add(trades)
+    ladder = builder.ladder()
+    assert len(ladder.levels) > 1 << 16
+    block = pack(ladder)
+    assert same(unpack(block), ladder)
+    whole, added = day_sums(block), sums_of(ladder, TRX_DAY + np.arange(1_440) * MINUTE_MS)
+    for name in ("prices", "volumes", "bought", "unit"):
+        assert np.array_equal(getattr(whole, name), getattr(added, name)), name
+    for name in ("times", "bought", "sold", "trades", "missing"):
+        assert np.array_equal(getattr(whole.minutes, name), getattr(added.minutes, name)), name
+
+
+#: Packed by the first version of the format.
+OLD_BLOCK = (
+    "Y++<%WpW@f00{%fBAd?u00EMm?1%sa0Roc%000F81H@b&0000ewJ-f36{!FK0{{R34FLiJ0000B01*QK000OH1%QA60Dypi0Dypi0Du6"
+    "10001hfPer100000fB*o1fPjF2fB=91fB*o10Dyo1fB*mh0Dyo1fB*o*okaiu04TLD{UA-{0RV&o0{{R3009dF000020s#&H1OfvB0ss"
+    "I20t5g73lRwj1p@#800IO72mnAZI1CyFf<a(#1K1#|C;@<gfPjDi0Dyo1000000Du4hfPjDifPjDifB*mh00000004jh004l1fB*mh00"
+    "01h004l1fPjF20Du61004jhfPesi00000fPesi004jh006{eEdT%jD77#BASfjP0N4cp0000100RI80s;X70ssI23lReV000RH1p)wts"
+    "<ogX0RR910Du4h0Dypi00000004jh0DypifPjDifB=910Du61fB=910001hfB=91004j"
+)
+
+
+def test_a_block_of_the_first_version_is_read() -> None:
+    shown = [
+        TradeLine(1, "0.7097", "12.5", 1, APE_DAY + 5, False),
+        TradeLine(2, "0.7098", "3", 2, APE_DAY + 59_999, True),
+        TradeLine(4, "0.7097", "1.5", 1, APE_DAY + 60_000, True),
+        TradeLine(5, "0.7101", "900", 7, APE_DAY + 60_001, False),
+        TradeLine(6, "0.7101", "0.25", 1, APE_DAY + 86_399_999, True),
+    ]
+    builder, block = LadderBuilder(APE_DAY), base64.b85decode(OLD_BLOCK)
+    builder.add(trades_of(shown))
+    ladder = builder.ladder()
+    assert same(unpack(block), ladder)
+    sums = day_sums(block)
+    assert sums.prices.tolist() == [0.7097, 0.7098, 0.7101]
+    assert (sums.volumes / sums.unit).tolist() == [14.0, 3.0, 900.25]
+    assert (sums.bought / sums.unit).tolist() == [12.5, 0.0, 900.0]
+    assert sums.minutes.trades.tolist() == [3, 8, 1]
+    with pytest.raises(LadderBlockError):
+        unpack(block[:-20])
 
 
 @pytest.mark.parametrize("places", [(0, 5), (9, 13), (20, 60), (-40, -1)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -11,10 +12,12 @@ from trade_samples import APE_DAY, PlainTrade, ape_ladder, ape_plain, candles_of
 
 from tui_feeder.engine.analytics.orderflow.ladder import LadderBuilder
 from tui_feeder.engine.analytics.orderflow.packing import DaySums, day_sums, pack
-from tui_feeder.engine.analytics.orderflow.traded_profile import TradedProfile, traded_profile
+from tui_feeder.engine.analytics.orderflow.packing import sums_of as sums_of_minutes
+from tui_feeder.engine.analytics.orderflow.traded_profile import traded_profile
 from tui_feeder.engine.analytics.profile.day_profile import profile_of
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
-from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
+from tui_feeder.engine.core.candle import MINUTE_MS, Rows
 from tui_feeder.engine.exchanges.binance.agg_trades_csv import TradeLine, trades_of
 
 FIXED = ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=0.001, tick_size=0.0001)
@@ -33,6 +36,10 @@ def sums_of(trades: tuple[PlainTrade, ...]) -> DaySums:
     builder = LadderBuilder(APE_DAY)
     builder.add(trades_of([TradeLine(t.id, str(t.price), str(t.quantity), *t[3:]) for t in trades]))
     return day_sums(pack(builder.ladder()))
+
+
+def volume_of(candles: Rows, sums: DaySums) -> MinuteVolume:
+    return MinuteVolume(candles, (sums,))
 
 
 def slow(
@@ -59,7 +66,7 @@ def slow(
 @pytest.mark.parametrize("settings", SHAPES)
 def test_a_real_day_has_the_profile_of_slow_decimals(settings: ProfileSettings) -> None:
     trades, candles = ape_plain(), candles_of(ape_plain())
-    made = traded_profile(candles, day_sums(pack(ape_ladder())), settings)
+    made = traded_profile(candles, volume_of(candles, day_sums(pack(ape_ladder()))), settings)
     assert made is not None
     step = Decimal(repr(made.increment))
     rows, poc, low, high = slow(trades, step, settings.value_area_calculation_mode == "Traditional")
@@ -74,6 +81,7 @@ def test_a_real_day_has_the_profile_of_slow_decimals(settings: ProfileSettings) 
     for trade in trades:
         if not trade.sold:
             bought[int((trade.price / step).to_integral_value("ROUND_HALF_EVEN"))] += trade.quantity
+    assert made.bought is not None
     told = {made.low_index + at: volume for at, volume in enumerate(made.bought.tolist()) if volume}
     assert told == pytest.approx({row: float(volume) for row, volume in bought.items()}, rel=1e-12)
     volume = sum(trade.quantity for trade in trades)
@@ -84,7 +92,7 @@ def test_a_real_day_has_the_profile_of_slow_decimals(settings: ProfileSettings) 
 def test_minutes_without_trades_are_those_of_their_candles() -> None:
     candles = candles_of(ape_plain())
     trades = tuple(t for t in ape_plain() if (t.time - APE_DAY) // MINUTE_MS < 720)
-    made = traded_profile(candles, sums_of(trades), FIXED)
+    made = traded_profile(candles, volume_of(candles, sums_of(trades)), FIXED)
     assert made is not None
     share = candles["volume"][:720].sum() / candles["volume"].sum()
     assert made.exact_share == pytest.approx(share)
@@ -92,7 +100,7 @@ def test_minutes_without_trades_are_those_of_their_candles() -> None:
     assert whole is not None
     assert made.total_volume == whole.total_volume
     assert made.vwap == whole.vwap
-    half = traded_profile(candles[:720], sums_of(trades), FIXED)
+    half = traded_profile(candles[:720], volume_of(candles[:720], sums_of(trades)), FIXED)
     rest = profile_of(candles[720:], FIXED)
     assert half is not None
     assert rest is not None
@@ -107,24 +115,50 @@ def test_a_partial_minute_counts_in_full_and_the_share_says_so() -> None:
     candles = candles_of(ape_plain())
     lost = [at for at, t in enumerate(ape_plain()) if at % 3 == 0 and (t.time - APE_DAY) // MINUTE_MS == 100]
     trades = tuple(t for at, t in enumerate(ape_plain()) if at not in lost)
-    made = traded_profile(candles, sums_of(trades), FIXED)
+    made = traded_profile(candles, volume_of(candles, sums_of(trades)), FIXED)
     assert made is not None
     assert made.total_volume == pytest.approx(candles["volume"].sum(), rel=1e-12)
     assert made.exact_share == pytest.approx(1 - candles["volume"][100] / candles["volume"].sum())
+    volume = candles["volume"][100]
+    lacking = sum(float(ape_plain()[at].quantity) for at in lost)
+    assert made.known_share == pytest.approx(1 - lacking / candles["volume"].sum())
+    assert lacking < volume
+    assert made.bought is not None
     assert float(made.bought.sum()) == pytest.approx(candles["taker_buy_volume"].sum(), rel=1e-12)
 
 
-def test_ladders_without_candles_and_rows_that_count_candles_are_refused() -> None:
+def test_ladders_without_candles_are_refused_and_rows_that_count_candles_count_all_of_them() -> None:
     candles, sums = candles_of(ape_plain()), day_sums(pack(ape_ladder()))
     with pytest.raises(ValueError, match="1 minutes have a ladder and no candle"):
-        traded_profile(candles[1:], sums, FIXED)
-    with pytest.raises(ValueError, match="counts volume"):
-        traded_profile(candles, sums, ProfileSettings(calculation_mode="TPO"))
+        volume_of(candles[1:], sums)
+    counted = replace(FIXED, calculation_mode="TPO")
+    made, of_candles = (
+        traded_profile(candles, volume_of(candles, sums), counted),
+        profile_of(candles, counted),
+    )
+    assert made is not None
+    assert of_candles is not None
+    assert made.weights.tobytes() == of_candles.weights.tobytes()
+    assert (made.bought, made.exact_share, made.known_share) == (None, 0.0, 0.0)
+
+
+def test_minutes_in_the_middle_of_a_day_are_those_of_their_trades() -> None:
+    ladder, candles = ape_ladder(), candles_of(ape_plain())[300:420]
+    part = sums_of_minutes(ladder, candles["open_time"])
+    wanted = sums_of(tuple(t for t in ape_plain() if 300 <= (t.time - APE_DAY) // MINUTE_MS < 420))
+    for name in ("prices", "volumes", "bought"):
+        assert np.array_equal(getattr(part, name), getattr(wanted, name)), name
+    for name in ("times", "bought", "sold", "trades"):
+        assert np.array_equal(getattr(part.minutes, name), getattr(wanted.minutes, name)), name
+    holes = np.delete(candles["open_time"], [0, 7, 90])
+    assert set(sums_of_minutes(ladder, holes).minutes.times.tolist()) <= set(holes.tolist())
+    volume = MinuteVolume(np.delete(candles, [0, 7, 90]), (sums_of_minutes(ladder, holes),))
+    assert (volume.exact_share, volume.known_share) == (1.0, pytest.approx(1.0))
+    assert not len(sums_of_minutes(ladder, holes[:0]).prices)
 
 
 def test_without_a_trade_there_is_no_profile() -> None:
     candles = candles_of(ape_plain())
     candles["volume"] = candles["taker_buy_volume"] = candles["quote_volume"] = 0.0
     candles["trades"] = 0
-    assert traded_profile(candles, sums_of(ape_plain()[:0]), FIXED) is None
-    assert TradedProfile.__struct_fields__[-2:] == ("bought", "exact_share")
+    assert traded_profile(candles, volume_of(candles, sums_of(ape_plain()[:0])), FIXED) is None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import math
-import zipfile
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -16,10 +15,11 @@ import pytest
 from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from places import SHARED_DATA
 from profile_reference import days_of, reference, reference_row, reference_rows
 from samples import MIDNIGHT, TRIED_MONTHS, candle, real_month, walk
+from trade_samples import APE_DAY, PlainTrade, ape_plain, candles_of, ladder_of
 
+from tui_feeder.engine.analytics.orderflow.packing import day_sums, pack
 from tui_feeder.engine.analytics.profile.day_profile import LiveProfile, profile_of
 from tui_feeder.engine.analytics.profile.increments import ranges_of
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
@@ -30,7 +30,7 @@ from tui_feeder.engine.analytics.profile.tools.naked import MOST_LEVELS, NakedLe
 from tui_feeder.engine.analytics.profile.tools.nodes import nodes
 from tui_feeder.engine.analytics.profile.tools.range_profile import RangeProfile, range_profile
 from tui_feeder.engine.analytics.profile.tools.sessions import Session, parse_session, sessions_of
-from tui_feeder.engine.analytics.profile.tools.traded import CandleVolume, LevelVolume
+from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, to_candles
 from tui_feeder.price_grid import PriceGrid
 
@@ -75,13 +75,13 @@ def test_ranges_composites_and_sessions_are_those_of_the_reference(
     session = rows[(rows["open_time"] >= london.start) & (rows["open_time"] < london.end)]
     assert len(session) == 510
     for part in (anywhere, composite, session):
-        assert_is_reference(range_profile(CandleVolume(part), shape), part, shape)
+        assert_is_reference(range_profile(MinuteVolume(part), shape), part, shape)
 
 
 def test_of_a_day_it_is_the_profile_of_the_day_where_the_increment_is_stated() -> None:
     shape = ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=0.05)
     rows = walk(1_440)
-    made, day = range_profile(CandleVolume(rows), shape), profile_of(rows, shape)
+    made, day = range_profile(MinuteVolume(rows), shape), profile_of(rows, shape)
     assert made is not None
     assert day is not None
     for name in ("poc", "vah", "val", "vwap", "total_volume", "value_area_volume", "low_index"):
@@ -91,51 +91,43 @@ def test_of_a_day_it_is_the_profile_of_the_day_where_the_increment_is_stated() -
 
 def test_without_minutes_or_trades_there_is_no_profile() -> None:
     rows = walk(10)
-    assert range_profile(CandleVolume(rows[:0]), AUTO) is None
+    assert range_profile(MinuteVolume(rows[:0]), AUTO) is None
     rows["volume"] = 0
-    assert range_profile(CandleVolume(rows), AUTO) is None
-    none = np.empty(0)
-    assert range_profile(LevelVolume(none, none, none, 0), AUTO) is None
+    assert range_profile(MinuteVolume(rows), AUTO) is None
 
 
 def test_adaptive_increments_rest_on_the_range_too() -> None:
     shape = replace(AUTO, price_increment_mode="Adaptive", tick_size=0.01)
     rows = walk(3_000)
-    assert_is_reference(range_profile(CandleVolume(rows), shape), rows, shape)
+    assert_is_reference(range_profile(MinuteVolume(rows), shape), rows, shape)
 
 
 # -- known levels: real trades
 
 
-def real_trades() -> list[list[str]]:
-    path = SHARED_DATA / "trades" / "APEUSDT-aggTrades-2024-10-18.zip"
-    if not path.exists():
-        pytest.skip("real trades are not here")
-    with zipfile.ZipFile(path) as packed:
-        text = io.StringIO(packed.read(packed.namelist()[0]).decode())
-    return [line.strip().split(",") for line in text][1:]
+def known(trades: Sequence[PlainTrade], start: int, minutes: int) -> MinuteVolume:
+    """The volume of minutes whose trades are all there."""
+    first = (start - APE_DAY) // MINUTE_MS
+    return MinuteVolume(
+        candles_of(ape_plain())[first : first + minutes], (day_sums(pack(ladder_of(trades))),)
+    )
 
 
 @pytest.mark.parametrize(("increment", "area"), [(0.0001, "Traditional"), (0.0005, "Greedy")])
 def test_levels_of_real_trades_make_the_profile_that_decimals_make(increment: float, area: str) -> None:
-    trades = real_trades()
+    trades = ape_plain()
     shape = ProfileSettings(
         price_increment_mode="Fixed",
         fixed_price_increment=increment,
         value_area_calculation_mode="Greedy" if area == "Greedy" else "Traditional",
     )
-    prices = np.array([float(row[1]) for row in trades])
-    quantities = np.array([float(row[2]) for row in trades])
-    sells = np.array([row[6] == "true" for row in trades])
-    made = range_profile(
-        LevelVolume(prices, np.where(sells, 0, quantities), np.where(sells, quantities, 0), 1_440), shape
-    )
+    made = range_profile(known(trades, APE_DAY, 1_440), shape)
     exact: dict[int, Fraction] = defaultdict(Fraction)
     bought: dict[int, Fraction] = defaultdict(Fraction)
-    for row in trades:
-        index = reference_row(float(row[1]), Decimal(repr(increment)))
-        exact[index] += Fraction(row[2])
-        bought[index] += Fraction(row[2]) if row[6] == "false" else 0
+    for trade in trades:
+        index = reference_row(float(trade.price), Decimal(repr(increment)))
+        exact[index] += Fraction(trade.quantity)
+        bought[index] += 0 if trade.sold else Fraction(trade.quantity)
     assert made is not None
     assert made.bought is not None
     assert len(trades) == 45_342
@@ -157,7 +149,7 @@ def test_levels_of_real_trades_make_the_profile_that_decimals_make(increment: fl
         else:
             inside, low = inside + sum(below), low - len(below)
     assert (made.val, made.vah) == tuple(float(i * Decimal(repr(increment))) for i in (low, high))
-    money = sum(Fraction(row[1]) * Fraction(row[2]) for row in trades)
+    money = sum(Fraction(t.price) * Fraction(t.quantity) for t in trades)
     assert made.vwap == pytest.approx(float(money / total), rel=1e-12)
 
 
@@ -167,7 +159,7 @@ def test_levels_of_real_trades_make_the_profile_that_decimals_make(increment: fl
 @pytest.mark.parametrize("month", TRIED_MONTHS)
 def test_a_footprint_of_candles_has_what_takers_bought_and_sold_in_each_bar(month: str) -> None:
     rows = real_month(month)[600:1_080]
-    bars = [(int(rows["open_time"][n]), CandleVolume(rows[n : n + 60])) for n in range(0, 480, 60)]
+    bars = [(int(rows["open_time"][n]), MinuteVolume(rows[n : n + 60])) for n in range(0, 480, 60)]
     for levels in (30, 120):
         found = footprint(bars, AUTO, levels)
         assert found is not None
@@ -194,25 +186,18 @@ def test_a_footprint_of_candles_has_what_takers_bought_and_sold_in_each_bar(mont
 
 
 def test_a_footprint_of_known_levels_is_exact_and_bars_without_trades_are_absent() -> None:
-    trades = real_trades()[:4_000]
-    shown: dict[int, list[list[str]]] = defaultdict(list)
-    for row in trades:
-        shown[int(row[5]) // 900_000].append(row)
-    parts = []
-    for bar, inside in sorted(shown.items()):
-        prices = np.array([float(row[1]) for row in inside])
-        quantities = np.array([float(row[2]) for row in inside])
-        sells = np.array([row[6] == "true" for row in inside])
-        known = LevelVolume(prices, np.where(sells, 0, quantities), np.where(sells, quantities, 0), 15)
-        parts.append((bar * 900_000, known))
-    none = np.empty(0)
-    found = footprint([(0, LevelVolume(none, none, none, 0)), *parts], ProfileSettings(tick_size=0.0001), 40)
+    shown: dict[int, list[PlainTrade]] = defaultdict(list)
+    for trade in ape_plain()[:4_000]:
+        shown[trade.time // 900_000 * 900_000].append(trade)
+    shown.popitem()  # of the last bar there are some only
+    parts = [(bar, known(inside, bar, 15)) for bar, inside in sorted(shown.items())]
+    found = footprint([(0, MinuteVolume(walk(0))), *parts], ProfileSettings(tick_size=0.0001), 40)
     assert found is not None
     assert len(found.bars) == len(parts)
     for bar, inside in zip(found.bars, (shown[key] for key in sorted(shown)), strict=True):
         assert bar.exact_share == 1
-        assert bar.bought.sum() == pytest.approx(sum(float(r[2]) for r in inside if r[6] == "false"))
-        assert bar.sold.sum() == pytest.approx(sum(float(r[2]) for r in inside if r[6] == "true"))
+        assert bar.bought.sum() == pytest.approx(sum(float(t.quantity) for t in inside if not t.sold))
+        assert bar.sold.sum() == pytest.approx(sum(float(t.quantity) for t in inside if t.sold))
     assert footprint([], AUTO, 40) is None
 
 
@@ -440,7 +425,7 @@ def test_nodes_of_real_days_are_those_of_the_reference(month: str) -> None:
     for day in days_of(real_month(month))[:4]:
         prices = np.unique(np.concatenate([day[name] for name in ("open", "high", "low", "close")]))
         tick = round(float(np.diff(prices).min()), 8)  # rows smaller than that would be empty in turn
-        made = range_profile(CandleVolume(day), ProfileSettings(tick_size=tick, target_price_levels=100))
+        made = range_profile(MinuteVolume(day), ProfileSettings(tick_size=tick, target_price_levels=100))
         assert made is not None
         reach = max(1, round(len(made.weights) * 0.02))
         found = nodes(made.weights)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tui_feeder.engine.analytics.profile.increments import auto_increment
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
-from tui_feeder.engine.analytics.profile.tools.traded import Traded
+from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
 from tui_feeder.engine.core.decimals import Floats
 
 
@@ -23,7 +23,8 @@ class BarLevels(NamedTuple):
     bought: Floats  # (n,) base asset
     sold: Floats  # (n,) base asset
     poc: int  # row of most volume
-    exact_share: float  # of the volume that is known by price, 0..1
+    exact_share: float  # of the volume that is of minutes whose trades are all there, 0..1
+    known_share: float  # of the volume that is known by price: also what partial minutes have of trades
 
 
 class Footprint(NamedTuple):
@@ -33,7 +34,9 @@ class Footprint(NamedTuple):
     bars: tuple[BarLevels, ...]
 
 
-def footprint(bars: Sequence[tuple[int, Traded]], settings: ProfileSettings, levels: int) -> Footprint | None:
+def footprint(
+    bars: Sequence[tuple[int, MinuteVolume]], settings: ProfileSettings, levels: int
+) -> Footprint | None:
     """Places bars on a grid as fine as the rows that there is room for allow.
 
     Args:
@@ -60,5 +63,6 @@ def footprint(bars: Sequence[tuple[int, Traded]], settings: ProfileSettings, lev
         if placed is None or placed.bought is None:
             continue
         sold = np.maximum(placed.weights - placed.bought, 0.0)
-        made.append(BarLevels(time, placed.first, placed.bought, sold, placed.area[0], part.exact_share))
+        shares = part.exact_share, part.known_share
+        made.append(BarLevels(time, placed.first, placed.bought, sold, placed.area[0], *shares))
     return Footprint(increment, tuple(made)) if made else None

@@ -6,10 +6,11 @@ from decimal import Decimal
 
 import msgspec
 
+from tui_feeder.digits import fifteen_digits
 from tui_feeder.engine.analytics.profile.increments import adaptive_increment, auto_increment
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
-from tui_feeder.engine.analytics.profile.tools.traded import Traded
-from tui_feeder.engine.core.decimals import Floats, fifteen_digits
+from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
+from tui_feeder.engine.core.decimals import Floats
 from tui_feeder.price_grid import PriceGrid
 
 
@@ -30,7 +31,8 @@ class RangeProfile(msgspec.Struct, frozen=True, gc=False):
     low_index: int
     weights: Floats  # (n,) volume (base asset), or the number of candles in TPO
     bought: Floats | None  # (n,) base asset, what takers bought; None in TPO
-    exact_share: float  # of the volume that is known by price and not guessed, 0..1
+    exact_share: float  # of the volume that is of minutes whose trades are all there, 0..1
+    known_share: float  # of the volume that is known by price: also what partial minutes have of trades
 
     @property
     def prices(self) -> Floats:
@@ -38,7 +40,7 @@ class RangeProfile(msgspec.Struct, frozen=True, gc=False):
         return PriceGrid(self.increment).prices(self.low_index, len(self.weights))
 
 
-def increment_of(traded: Traded, settings: ProfileSettings) -> float:
+def increment_of(traded: MinuteVolume, settings: ProfileSettings) -> float:
     """Finds the row height for a span: in Auto and Adaptive it rests on the prices of the span alone.
 
     Args:
@@ -55,7 +57,7 @@ def increment_of(traded: Traded, settings: ProfileSettings) -> float:
     return auto_increment(traded.low, traded.high, Decimal(0), settings)
 
 
-def range_profile(traded: Traded, settings: ProfileSettings) -> RangeProfile | None:
+def range_profile(traded: MinuteVolume, settings: ProfileSettings) -> RangeProfile | None:
     """Computes the profile of what was traded.
 
     Args:
@@ -89,5 +91,7 @@ def range_profile(traded: Traded, settings: ProfileSettings) -> RangeProfile | N
         low_index=placed.first,
         weights=placed.weights,
         bought=placed.bought,
-        exact_share=traded.exact_share,
+        # Rows that count candles know no price of a trade.
+        exact_share=0.0 if placed.bought is None else traded.exact_share,
+        known_share=0.0 if placed.bought is None else traded.known_share,
     )

@@ -1,22 +1,27 @@
-"""What was traded at which price: of candles, which guess it, or of price levels, which know it.
+"""The volume of minutes, each placed by the best there is: its trades, else its candle, which is spread.
 
-A tool takes either through :class:`Traded`.
+A minute whose trades are all there counts with its ladder; a partial one with its ladder, and with what its
+candle has beyond that as candles are spread; one without a ladder with its candle alone. So the volume is
+that of the candles, and point of control and value area are found by the code of every profile.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tui_feeder.digits import digits_beside_of
+from tui_feeder.engine.analytics.orderflow.packing import DaySums
+from tui_feeder.engine.analytics.orderflow.reconcile import Known, joined_sums, reconcile
 from tui_feeder.engine.analytics.profile.day_profile import empty_rows
-from tui_feeder.engine.analytics.profile.rows import MAX_ROWS, Area, point_of_control
+from tui_feeder.engine.analytics.profile.rows import MAX_ROWS, Area
 from tui_feeder.engine.analytics.profile.rows import Rows as ProfileRows
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
-from tui_feeder.engine.analytics.profile.uniform_rows import NOISE
-from tui_feeder.engine.analytics.profile.value_area import value_area
 from tui_feeder.engine.core.candle import Rows
-from tui_feeder.engine.core.decimals import Floats, fifteen_digits
+from tui_feeder.engine.core.decimals import Floats
 from tui_feeder.price_grid import PriceGrid
 
 
@@ -29,70 +34,83 @@ class Placed(NamedTuple):
     area: Area  # point of control and value area
 
 
-class Traded(Protocol):
-    """What was traded in some minutes."""
-
-    @property
-    def minutes(self) -> int:
-        """How many minutes it is of."""
-        ...
-
-    @property
-    def low(self) -> float:
-        """Lowest price, quote currency."""
-        ...
-
-    @property
-    def high(self) -> float:
-        """Highest price, quote currency."""
-        ...
-
-    @property
-    def volume(self) -> float:
-        """Base asset."""
-        ...
-
-    @property
-    def quote_volume(self) -> float:
-        """Quote currency."""
-        ...
-
-    @property
-    def exact_share(self) -> float:
-        """Of the volume that is known by price and not guessed, 0..1."""
-        ...
-
-    def placed(self, settings: ProfileSettings, increment: float) -> Placed | None:
-        """Places it on a price grid.
-
-        Args:
-            settings: of the distribution and the value area.
-            increment: row height, quote currency.
-
-        Returns:
-            The rows; None where nothing was traded, or rows are too many.
-        """
-        ...
-
-
-class CandleVolume:
-    """Volume of candles, spread over their prices by the settings.
+class MinuteVolume:
+    """What was traded in some minutes.
 
     Args:
         rows: shape (n,), dtype ROW, in order; of any minutes.
+        sums: of the ladders of any of these minutes, ascending; nothing is counted of other minutes.
+
+    Attributes:
+        minutes: how many they are.
+        low: lowest price, quote currency; 0 without minutes.
+        high: highest price.
+        volume: base asset.
+        quote_volume: quote currency.
+        exact_share: of the volume that is of minutes whose trades are all there, 0..1.
+        known_share: of the volume that is known by price: also what partial minutes have of trades.
+
+    Raises:
+        ValueError: a minute has a ladder and no candle.
     """
 
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
-        self.exact_share = 0.0
+    def __init__(self, rows: Rows, sums: Sequence[DaySums] = ()) -> None:
         self.minutes = len(rows)
         self.low = float(rows["low"].min()) if len(rows) else 0.0
         self.high = float(rows["high"].max()) if len(rows) else 0.0
         self.volume = float(rows["volume"].sum())
         self.quote_volume = float(rows["quote_volume"].sum())
+        self.exact_share = self.known_share = 0.0
+        self._candles = rows
+        self._sums = sums
+        self._beyond = _column(rows, "volume"), _column(rows, "taker_buy_volume")
+        self._spread: NDArray[np.bool_] | slice = slice(None)  # candles that are spread
+        if sums:
+            self._reconcile(rows, sums)
+
+    def _reconcile(self, rows: Rows, sums: Sequence[DaySums]) -> None:
+        known = reconcile(rows, joined_sums([part.minutes for part in sums]))
+        if known.strangers:
+            raise ValueError(f"{known.strangers} minutes have a ladder and no candle")
+        volume, taker = self._beyond
+        self.exact_share = known.exact_share(volume)
+        if self.volume > 0:
+            self.known_share = float(np.minimum(known.bought + known.sold, volume).sum()) / self.volume
+        self._spread = rest = known.known != Known.EXACT
+        beyond = _beyond(volume[rest], known.bought[rest] + known.sold[rest])
+        self._beyond = beyond, np.minimum(_beyond(taker[rest], known.bought[rest]), beyond)
+
+    def rows(self, settings: ProfileSettings, increment: float) -> ProfileRows:
+        """Places the volume on rows.
+
+        Args:
+            settings: how candles are spread, and how the value area grows; rows that count candles (TPO)
+                count all of them.
+            increment: row height, quote currency.
+
+        Returns:
+            The rows.
+        """
+        return self._on_rows(settings, increment, bought=False)
+
+    def bought(self, settings: ProfileSettings, placed: ProfileRows) -> Floats | None:
+        """Finds what takers bought in each row; the rest of a row's volume they sold.
+
+        Args:
+            settings: those of the rows.
+            placed: what :meth:`rows` returned.
+
+        Returns:
+            Base asset, of the rows from the lowest to the highest; None for rows that count candles (TPO).
+        """
+        if settings.calculation_mode == "TPO":
+            return None
+        bought = self._on_rows(settings, placed.grid.increment, bought=True)
+        found: Floats = np.minimum(bought.dense(), placed.dense())
+        return found
 
     def placed(self, settings: ProfileSettings, increment: float) -> Placed | None:
-        """Places the candles; see :class:`Traded`.
+        """Places the volume on a price grid.
 
         Args:
             settings: of the distribution and the value area.
@@ -103,68 +121,49 @@ class CandleVolume:
         """
         if not self.minutes:
             return None
-        rows = empty_rows(settings, increment)
-        names = ("high", "low", "close", "volume")
-        rows.load(*(np.ascontiguousarray(self._rows[name]) for name in names))
+        rows = self.rows(settings, increment)
         area = rows.area()
         if area is None:
             return None
-        return Placed(rows.first, rows.dense(), self._bought(settings, rows), area)
+        return Placed(rows.first, rows.dense(), self.bought(settings, rows), area)
 
-    def _bought(self, settings: ProfileSettings, rows: ProfileRows) -> Floats | None:
-        """What takers bought, spread in the same way over the same rows."""
-        if settings.calculation_mode == "TPO":
-            return None
-        bought = empty_rows(settings, rows.grid.increment)
-        names = ("high", "low", "close", "taker_buy_volume")
-        bought.load(*(np.ascontiguousarray(self._rows[name]) for name in names))
-        found: Floats = np.minimum(bought.dense(), rows.dense())
-        return found
+    def _on_rows(self, settings: ProfileSettings, increment: float, bought: bool) -> ProfileRows:
+        rows, tpo = empty_rows(settings, increment), settings.calculation_mode == "TPO"
+        candles = self._candles if tpo else self._candles[self._spread]
+        ends = [_column(candles, name) for name in ("high", "low", "close")]
+        volume = _column(candles, "volume") if tpo else self._beyond[bought]
+        if self._sums and not tpo:
+            parts = [_by_row(part, rows.grid) for part in self._sums]
+            prices = [part[0] for part in parts]
+            ends = [np.concatenate((*prices, column)) for column in ends]
+            volume = np.concatenate((*(part[1 + bought] for part in parts), volume))
+        if len(volume):
+            rows.load(*ends, volume)
+        return rows
 
 
-class LevelVolume:
-    """Volume that is known by price, as ladders of trades have it.
+def _column(rows: Rows, name: str) -> Floats:
+    return np.ascontiguousarray(rows[name])
 
-    Args:
-        prices: shape (n,), quote currency; a price may be there more than once.
-        bought: shape (n,), base asset, what takers bought there.
-        sold: shape (n,), base asset.
-        minutes: how many minutes it is of.
+
+def _by_row(sums: DaySums, grid: PriceGrid) -> tuple[Floats, Floats, Floats]:
+    """The prices of the rows in which there was trade, with volume and bought volume (base asset).
+
+    What is added up are whole numbers, so the digits stay those of the exchange.
     """
+    if not len(sums.prices):
+        none = np.zeros(0)
+        return none, none, none
+    rows = grid.indices(sums.prices)
+    first = int(rows[0])
+    if int(rows[-1]) - first >= MAX_ROWS or int(sums.volumes.sum()) >= 1 << 53:
+        return sums.prices, sums.volumes / sums.unit, sums.bought / sums.unit
+    volumes, bought = (np.bincount(rows - first, of) for of in (sums.volumes, sums.bought))
+    used = np.flatnonzero(volumes)
+    prices = grid.prices(first, len(volumes))[used]
+    return prices, volumes[used] / sums.unit, bought[used] / sums.unit
 
-    def __init__(self, prices: Floats, bought: Floats, sold: Floats, minutes: int) -> None:
-        self._prices, self._bought, self._both = prices, bought, bought + sold
-        self.exact_share = 1.0
-        self.minutes = minutes
-        self.low = float(prices.min()) if len(prices) else 0.0
-        self.high = float(prices.max()) if len(prices) else 0.0
-        self.volume = float(self._both.sum())
-        self.quote_volume = float((self._both * prices).sum())
 
-    def placed(self, settings: ProfileSettings, increment: float) -> Placed | None:
-        """Places the levels; see :class:`Traded`.
-
-        Args:
-            settings: of the value area.
-            increment: row height, quote currency.
-
-        Returns:
-            The rows; None where nothing was traded, or rows are too many.
-        """
-        if not len(self._prices) or self.volume <= 0:
-            return None
-        index = PriceGrid(increment).indices(self._prices)
-        first, last = int(index.min()), int(index.max())
-        if last - first >= MAX_ROWS:
-            return None
-        size = last - first + 1
-        bought = np.bincount(index - first, self._bought, size).astype(np.float64, copy=False)
-        weights = np.bincount(index - first, self._both, size).astype(np.float64, copy=False)
-        noise = self.volume * NOISE
-        poc = point_of_control(weights, noise)
-        enough = self.volume * (settings.value_area_percentage / 100) - noise
-        step = 2 if settings.value_area_calculation_mode == "Traditional" else 1
-        low, high, inside = value_area(weights, poc, enough, step, noise)
-        percent = min(100.0, fifteen_digits(100 * inside / self.volume))
-        area = (first + poc, first + high, first + low, percent, fifteen_digits(inside), self.volume)
-        return Placed(first, weights, bought, area)
+def _beyond(candles: Floats, ladders: Floats) -> Floats:
+    """What candles have that ladders have not, to the exchange's last digit."""
+    return np.maximum(digits_beside_of(candles - ladders, candles), 0.0)
