@@ -29,6 +29,8 @@ _DAY = 20
 #: Cells of the first day, with the names of its levels.
 _FIRST = 30
 _MOST_DAYS = 9
+#: Cells from which there is room to say what is shown.
+_WITH_TITLE = 100
 #: Lines below the bars: the levels and the volume of the day.
 _FOOT = 6
 
@@ -177,13 +179,13 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
 
     def _paint_title(self, view: SymbolView, width: int) -> Strip:
         first = self._profiles[0] if self._profiles else None
-        parts: list[Part] = [(self.palette.glyphs.rule * 2, Role.FAINT), (f" {view.symbol} ", Role.STRONG),
-                             (" volume at price, UTC days ", Role.MUTED)]  # fmt: skip
         glyphs = self.palette.glyphs
-        parts += [
-            (f" {glyphs.body}", Role.UP), (" bought ", Role.MUTED),
-            (glyphs.sold, Role.DOWN), (" sold ", Role.MUTED),
-        ]  # fmt: skip
+        parts: list[Part] = [(glyphs.rule * 2, Role.FAINT), (f" {view.symbol} ", Role.STRONG)]
+        if width >= _WITH_TITLE:
+            parts.append((" volume at price, UTC days ", Role.MUTED))
+        if first is not None and first.bought is not None:
+            parts += [(f" {glyphs.body}", Role.UP), (" bought ", Role.MUTED)]
+            parts += [(glyphs.sold, Role.DOWN), (" sold ", Role.MUTED)]
         if first is not None and view.price is not None:
             where = "above" if view.price > first.vah else "below" if view.price < first.val else "inside"
             role = {"above": Role.UP, "below": Role.DOWN}.get(where, Role.FLAT)

@@ -12,6 +12,7 @@ import numpy as np
 from tui_feeder.engine.analytics.orderflow.reconcile import Known
 from tui_feeder.engine.analytics.orderflow.traded_profile import TradedProfile
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.core.decimals import Floats
 from tui_feeder.engine.derived.inputs import settings_of
 from tui_feeder.engine.derived.stored_ladders import known_minutes, read_ladder, stored_traded_profile
 from tui_feeder.service.api import Query, RequestError, check_order, page
@@ -61,7 +62,7 @@ class TradesApi:
             raise RequestError(400, "date is a day such as 2026-02-21")
         async with self._reading:
             made = await asyncio.to_thread(self._profile, symbol, day)
-        if made is None:
+        if made is None or made.bought is None:
             raise RequestError(404, _NONE)
         used = np.flatnonzero(made.weights)
         columns = (made.prices, made.weights, made.bought, made.weights - made.bought)
@@ -77,7 +78,7 @@ class TradesApi:
             "val": made.val,
             "vwap": made.vwap,
             "total_volume": made.total_volume,
-            **_of_poc(made),
+            **_of_poc(made, made.bought),
             "candle_count": made.candles,
             "rows": rows,
             **about,
@@ -145,7 +146,7 @@ class TradesApi:
         return made
 
 
-def _of_poc(made: TradedProfile) -> dict[str, float]:
+def _of_poc(made: TradedProfile, bought: Floats) -> dict[str, float]:
     """What takers bought and sold in the row of the point of control."""
     at = int(np.argmin(np.abs(made.prices - made.poc)))
-    return {"buy_volume": float(made.bought[at]), "sell_volume": float(made.weights[at] - made.bought[at])}
+    return {"buy_volume": float(bought[at]), "sell_volume": float(made.weights[at] - bought[at])}

@@ -15,7 +15,7 @@ from tui_feeder.engine.analytics.orderflow.traded_profile import traded_profile
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, ranges_of
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.tools.anchored import anchored_vwap
-from tui_feeder.engine.analytics.profile.tools.developing import developing
+from tui_feeder.engine.analytics.profile.tools.developing import DevelopingLevels
 from tui_feeder.engine.analytics.profile.tools.footprint import footprint
 from tui_feeder.engine.analytics.profile.tools.naked import NakedLevel, touched_levels
 from tui_feeder.engine.analytics.profile.tools.nodes import Nodes, nodes
@@ -23,7 +23,7 @@ from tui_feeder.engine.analytics.profile.tools.range_profile import RangeProfile
 from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS, Rows
 from tui_feeder.engine.derived.inputs import settings_of
-from tui_feeder.engine.derived.stored_ladders import ladders_state, stored_volumes
+from tui_feeder.engine.derived.stored_ladders import ladders_state, stored_sums, stored_volumes
 from tui_feeder.engine.derived.stored_profiles import ranges_before
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import (
@@ -42,6 +42,8 @@ T = TypeVar("T")
 _KEPT = 64
 #: Bars of footprints whose volume is kept: those in sight are asked for again every minute.
 _KEPT_BARS = 64
+#: Days whose levels are followed.
+_KEPT_DAYS = 8
 #: Of a profile with more rows no nodes are looked for.
 _MOST_NODE_ROWS = 50_000
 
@@ -61,6 +63,7 @@ class ProfileTools:
         self._store = store
         self._config = config
         self._of_candles = of_candles
+        self._followed: dict[tuple[str, int, int], tuple[object, DevelopingLevels]] = {}
         self._bars: dict[tuple[str, int, int], tuple[object, MinuteVolume]] = {}
         self._kept: dict[tuple[object, ...], tuple[object, object]] = {}
         self._lock = threading.Lock()  # of what is kept; never held while the store is read
@@ -212,14 +215,37 @@ class ProfileTools:
             return None
 
         def made() -> LevelLines | None:
-            rows = self._store.read(symbol, day, end)
-            if not len(rows):
-                return None
-            found = developing(rows, settings, ranges_before(self._store, symbol, day), every)
-            return LevelLines(*(tuple(part.tolist()) for part in found))
+            levels = self._developed(symbol, day, every, end, settings)
+            return None if levels is None else LevelLines(*(tuple(part.tolist()) for part in levels.lines()))
 
         span = (day - DAYS_BEFORE * DAY_MS, end)
         return self._known(("developing", symbol, day, every), symbol, span, settings, made)
+
+    def _developed(
+        self, symbol: str, day: int, every: int, end: int, settings: ProfileSettings
+    ) -> DevelopingLevels | None:
+        """The levels of a day up to a moment: where they were followed before, later minutes are added."""
+        key, store = (symbol, day, every), self._store
+        before = store.present(symbol).clip(day - DAYS_BEFORE * DAY_MS, day).minutes
+        state = (settings, store.edition(symbol), self._ladders(symbol), before)
+        with self._lock:  # taken out of what is kept: nobody else adds to it meanwhile
+            known, levels = self._followed.pop(key, (None, None))
+        rows = store.read(symbol, day, end)
+        if not len(rows):
+            return None
+        rest = levels.rest(rows) if levels is not None and known == state else None
+        if levels is None or rest is None:
+            levels, rest = DevelopingLevels(settings, ranges_before(store, symbol, day), every), rows
+        parts = levels.parts(rest)
+        guessed = self._of_candles or settings.calculation_mode == "TPO"
+        sums = [[]] * len(parts) if guessed else stored_sums(store, symbol, parts)
+        for part, of_day in zip(parts, sums, strict=True):
+            levels.add(part, *of_day)
+        with self._lock:
+            self._followed[key] = state, levels
+            while len(self._followed) > _KEPT_DAYS:
+                del self._followed[next(iter(self._followed))]
+        return levels
 
     def anchored(self, symbol: str, anchor: int, timeframe: int, end: int) -> AnchoredLine:
         """Computes the VWAP from an anchor on.

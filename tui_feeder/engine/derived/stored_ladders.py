@@ -178,8 +178,8 @@ def ladders_state(store: Store, symbol: str) -> object:
     return store.note(_LISTED + symbol)
 
 
-def stored_volumes(store: Store, symbol: str, parts: Sequence[Rows]) -> list[MinuteVolume]:
-    """Gives the volume of minutes, each with the best that is stored: its ladder, else its candle.
+def stored_sums(store: Store, symbol: str, parts: Sequence[Rows]) -> list[list[DaySums]]:
+    """Adds up what the ladders of minutes have. Each day is read once.
 
     Args:
         store: the store.
@@ -187,7 +187,7 @@ def stored_volumes(store: Store, symbol: str, parts: Sequence[Rows]) -> list[Min
         parts: stored candles, dtype ROW, each in order, and each later than those before it.
 
     Returns:
-        The volume of each part.
+        Of each part the sums of each of its days that has ladders, ascending.
     """
     sums: list[list[DaySums]] = [[] for _ in parts]
     for day, those in _parts_by_day(parts).items():
@@ -201,6 +201,21 @@ def stored_volumes(store: Store, symbol: str, parts: Sequence[Rows]) -> list[Min
             continue
         for place, part in zip(those, found, strict=True):
             sums[place].append(part)
+    return sums
+
+
+def stored_volumes(store: Store, symbol: str, parts: Sequence[Rows]) -> list[MinuteVolume]:
+    """Gives the volume of minutes, each with the best that is stored: its ladder, else its candle.
+
+    Args:
+        store: the store.
+        symbol: whose.
+        parts: see :func:`stored_sums`.
+
+    Returns:
+        The volume of each part.
+    """
+    sums = stored_sums(store, symbol, parts)
     return [MinuteVolume(rows, part) for rows, part in zip(parts, sums, strict=True)]
 
 

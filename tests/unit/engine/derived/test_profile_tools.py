@@ -24,7 +24,7 @@ from tui_feeder.engine.analytics.profile.tools.range_profile import range_profil
 from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source
 from tui_feeder.engine.derived.profile_tools import ProfileTools
-from tui_feeder.engine.derived.stored_ladders import LadderOrigin, put_ladder
+from tui_feeder.engine.derived.stored_ladders import LadderOrigin, put_ladder, stored_traded_profile
 from tui_feeder.engine.derived.stored_reads import StoredReads
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import LONGEST_RANGE, NakedPoc
@@ -114,6 +114,22 @@ def test_developing_levels_and_an_anchored_vwap_are_those_of_their_minutes(store
     assert not any(map(math.isnan, line.deviation))
 
 
+def test_levels_are_followed_minute_by_minute_and_begin_anew_after_a_repair(store: Store, rows: Rows) -> None:
+    tools, day = ProfileTools(store, Config()), int(rows["open_time"][10 * 1_440])
+    for minutes in (100, 101, 102, 160):
+        found = tools.developing(SYMBOL, day, 15, day + minutes * MINUTE_MS)
+        assert found == ProfileTools(store, Config()).developing(SYMBOL, day, 15, day + minutes * MINUTE_MS)
+        assert found is not None
+        assert found.times[-1] == day + minutes * MINUTE_MS
+    repaired = rows[10 * 1_440 + 5 : 10 * 1_440 + 6].copy()
+    repaired["volume"] *= 10_000
+    store.put(SYMBOL, repaired, Source.ARCHIVE_MONTH).result()
+    after = tools.developing(SYMBOL, day, 15, day + 161 * MINUTE_MS)
+    assert after == ProfileTools(store, Config()).developing(SYMBOL, day, 15, day + 161 * MINUTE_MS)
+    assert after is not None
+    assert after.poc[0] == after.poc[-1]
+
+
 def test_a_store_that_is_closed_has_nothing_to_show(store: Store, rows: Rows) -> None:
     reads, closed = StoredReads(store, Config()), int(rows["open_time"][-1]) + MINUTE_MS
     day = closed - closed % DAY_MS
@@ -169,6 +185,11 @@ def test_ladders_that_come_later_make_the_footprint_and_ranges_exact(tmp_path: P
     for trade in ape_plain():
         if end - 60 * MINUTE_MS <= trade.time < end and not trade.sold:
             last[reference_row(float(trade.price), Decimal(repr(known.increment)))] += float(trade.quantity)
+    lines = tools.developing("APEUSDT", APE_DAY, 60, end)
+    day = stored_traded_profile(store, "APEUSDT", ProfileSettings(), APE_DAY, end)
+    assert lines is not None
+    assert day is not None
+    assert (lines.poc[-1], lines.vah[-1], lines.val[-1]) == (day.poc, day.vah, day.val)
     bar = known.bars[-1]
     found = {bar.first + place: bought for place, bought in enumerate(bar.bought) if bought}
     assert found == pytest.approx(dict(last))

@@ -19,12 +19,13 @@ from profile_reference import days_of, reference, reference_row, reference_rows
 from samples import MIDNIGHT, TRIED_MONTHS, candle, real_month, walk
 from trade_samples import APE_DAY, PlainTrade, ape_plain, candles_of, ladder_of
 
-from tui_feeder.engine.analytics.orderflow.packing import day_sums, pack
+from tui_feeder.engine.analytics.orderflow.packing import day_sums, pack, sums_of
+from tui_feeder.engine.analytics.orderflow.traded_profile import traded_profile
 from tui_feeder.engine.analytics.profile.day_profile import LiveProfile, profile_of
 from tui_feeder.engine.analytics.profile.increments import ranges_of
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.tools.anchored import AnchoredVwap, anchored_vwap
-from tui_feeder.engine.analytics.profile.tools.developing import developing
+from tui_feeder.engine.analytics.profile.tools.developing import Developing, DevelopingLevels, developing
 from tui_feeder.engine.analytics.profile.tools.footprint import footprint
 from tui_feeder.engine.analytics.profile.tools.naked import MOST_LEVELS, NakedLevels, touched_levels
 from tui_feeder.engine.analytics.profile.tools.nodes import nodes
@@ -310,6 +311,49 @@ def test_developing_levels_are_the_profiles_of_each_minute(every: int) -> None:
         assert made is not None
         shown = (found.poc[place], found.vah[place], found.val[place], found.vwap[place])
         assert shown == (made.poc, made.vah, made.val, made.vwap)
+
+
+def assert_same_levels(found: Developing, wanted: Developing) -> None:
+    for name in Developing._fields:
+        assert getattr(found, name).tobytes() == getattr(wanted, name).tobytes(), name
+
+
+@settings(max_examples=examples(20), deadline=None)
+@given(cuts=st.lists(st.integers(1, 699), max_size=6, unique=True), every=st.sampled_from([1, 7, 60]))
+def test_levels_that_are_followed_are_those_that_are_made_at_once(cuts: list[int], every: int) -> None:
+    day = walk(700)
+    levels = DevelopingLevels(AUTO, (), every)
+    for end in (*sorted(cuts), 700):
+        rest = levels.rest(day[:end])
+        assert rest is not None
+        for part in levels.parts(rest):
+            levels.add(part)
+        assert_same_levels(levels.lines(), developing(day[:end], AUTO, (), every))
+    assert levels.rest(np.delete(day, 3)) is None
+
+
+def test_levels_of_trades_are_those_of_the_profiles_of_trades() -> None:
+    candles, ladder = candles_of(ape_plain())[:500], ladder_of(ape_plain())
+    ladder = replace(
+        ladder, minutes=ladder.minutes[50:]
+    )  # the candles of 50 minutes are all there is of them
+    ladder = replace(ladder, levels=ladder.levels[ladder.levels["minute"] >= 50])
+    levels = DevelopingLevels(AUTO, (), 60)
+    for end in (75, 300, 500):
+        rest = levels.rest(candles[:end])
+        assert rest is not None
+        for part in levels.parts(rest):
+            sums = sums_of(ladder, part["open_time"])
+            levels.add(part, sums if len(sums.prices) else None)
+        found = levels.lines()
+        assert found.times.tolist() == [APE_DAY + m * MINUTE_MS for m in (*range(60, end, 60), end)]
+    for place, time in enumerate(found.times.tolist()):
+        part = candles[: (time - APE_DAY) // MINUTE_MS]
+        made = traded_profile(part, MinuteVolume(part, (sums_of(ladder, part["open_time"]),)), AUTO)
+        assert made is not None
+        shown = (found.poc[place], found.vah[place], found.val[place], found.vwap[place])
+        assert shown == (made.poc, made.vah, made.val, made.vwap)
+        assert 0 < made.exact_share < 1
 
 
 def test_developing_levels_are_nan_before_the_first_trade() -> None:

@@ -130,15 +130,15 @@ class MinuteVolume:
     def _on_rows(self, settings: ProfileSettings, increment: float, bought: bool) -> ProfileRows:
         rows, tpo = empty_rows(settings, increment), settings.calculation_mode == "TPO"
         candles = self._candles if tpo else self._candles[self._spread]
-        ends = [_column(candles, name) for name in ("high", "low", "close")]
+        high, low, close = (_column(candles, name) for name in ("high", "low", "close"))
         volume = _column(candles, "volume") if tpo else self._beyond[bought]
         if self._sums and not tpo:
             parts = [_by_row(part, rows.grid) for part in self._sums]
             prices = [part[0] for part in parts]
-            ends = [np.concatenate((*prices, column)) for column in ends]
+            high, low, close = (np.concatenate((*prices, column)) for column in (high, low, close))
             volume = np.concatenate((*(part[1 + bought] for part in parts), volume))
         if len(volume):
-            rows.load(*ends, volume)
+            rows.load(high, low, close, volume)
         return rows
 
 
