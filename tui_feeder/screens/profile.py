@@ -29,7 +29,7 @@ _DAY = 20
 #: Cells of the first day, with the names of its levels.
 _FIRST = 30
 _MOST_DAYS = 9
-#: Cells from which there is room to say what is shown.
+#: Cells from which there is room for the title.
 _WITH_TITLE = 100
 #: Lines below the bars: the levels and the volume of the day.
 _FOOT = 6

@@ -152,7 +152,7 @@ def read_levels(store: Store, symbol: str, day: int, start: int, end: int) -> ND
     if ladder is None:
         return np.empty(0, dtype=LEVEL)
     candles, known = known_minutes(store, symbol, ladder)
-    times = ladder.levels["minute"] * MINUTE_MS + day
+    times = ladder.levels["minute"].astype(np.int64) * MINUTE_MS + day
     kept = (times >= start) & (times < end) & np.isin(times, candles["open_time"])
     levels, times = ladder.levels[kept], times[kept]
     at = np.searchsorted(candles["open_time"], times)
