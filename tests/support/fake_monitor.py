@@ -527,6 +527,7 @@ def day_of(day: int, back: int) -> DayView:
     return DayView(day, DayState.CERTIFIED, minutes, minutes, minutes, 0, 0, 0, 0, *nothing)
 
 
+@cache
 def profile_of(symbol: str, decimals: int, back: int, quarters: bytes) -> ProfileView:
     """A profile of the quarters of an hour of a day, so many days back."""
     bars = np.frombuffer(quarters, dtype=ROW)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import textual._wait
 import textual.app
@@ -11,6 +11,8 @@ import textual.pilot
 from fake_monitor import FakeMonitor
 from rich.cells import cell_len
 from textual import events
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 from textual.pilot import Pilot
 from textual.strip import Strip
 from virtual_time import VirtualTimeLoop
@@ -36,6 +38,33 @@ async def _wait_for_idle(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None
 #: Timers that are due within it fire before the app counts as idle, s.
 _IDLE_SECONDS = 0.005
 textual.pilot.wait_for_idle = textual.app.wait_for_idle = _wait_for_idle
+_screen = Pilot._wait_for_screen
+
+
+async def _wait_for_screen(pilot: Pilot[ExitReason], timeout: float = 30.0) -> bool:
+    """Wait until all widgets have dealt with their messages: in virtual time, without asking each of them."""
+    if isinstance(asyncio.get_running_loop(), VirtualTimeLoop):
+        await asyncio.sleep(_IDLE_SECONDS)
+        return not pilot.app._exception_event.is_set()
+    return await _screen(pilot, timeout)
+
+
+Pilot._wait_for_screen = _wait_for_screen
+
+_parse = Stylesheet.parse
+_parsed: dict[Hashable, list[RuleSet]] = {}
+
+
+def _parse_once(sheet: Stylesheet) -> None:
+    """Rules of the same texts and variables are the same in every app: they are parsed once in a process."""
+    key = (tuple(sheet.source.items()), frozenset(sheet._variables.items()))
+    if key not in _parsed:
+        _parse(sheet)
+        _parsed[key] = sheet._rules
+    sheet._rules, sheet._rules_map, sheet._require_parse = _parsed[key], None, False
+
+
+Stylesheet.parse = _parse_once
 
 SCREENS = ("overview", "chart", "profile", "gaps", "sources", "log")
 
@@ -53,13 +82,12 @@ def screen_text(app: FeederApp) -> list[str]:
     for panel, region in screen.plan.items():
         assert isinstance(panel, Panel)
         assert panel.region == region
-        for y, strip in enumerate(panel.strips[: region.height]):
-            x = region.x
-            for character in strip.text:
-                lines[region.y + y][x] = character
-                for i in range(1, cell_len(character)):
-                    lines[region.y + y][x + i] = ""
-                x += cell_len(character)
+        for y, strip in enumerate(panel.strips[: region.height], region.y):
+            text = strip.text
+            if any(cell_len(character) != 1 for character in set(text)):
+                text = [part for sign in text for part in (sign, *[""] * (cell_len(sign) - 1))]
+            assert len(text) <= app.size.width - region.x
+            lines[y][region.x : region.x + len(text)] = text
     return ["".join(line) for line in lines]
 
 

@@ -101,8 +101,10 @@ def trx() -> tuple[Ladder, Rows]:
     return builder.ladder(), to_rows(sorted(rows, key=lambda c: c.open_time))
 
 
-def candles_of(trades: tuple[PlainTrade, ...]) -> Rows:
-    """One-minute candles of trades, in decimals, minutes without one flat."""
+@cache
+def ape_candles() -> Rows:
+    """One-minute candles of the day, in decimals, minutes without a trade flat; not to be written to."""
+    trades = ape_plain()
     by_minute: dict[int, list[PlainTrade]] = {}
     for trade in trades:
         by_minute.setdefault(trade.time // MINUTE_MS * MINUTE_MS, []).append(trade)
@@ -134,4 +136,6 @@ def candles_of(trades: tuple[PlainTrade, ...]) -> Rows:
                 sums[3],
             )
         )  # fmt: skip
-    return to_rows(made)
+    rows = to_rows(made)
+    rows.flags.writeable = False
+    return rows
