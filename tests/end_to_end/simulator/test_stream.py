@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 import websockets
+from virtual_time import in_virtual_time
 from websockets.asyncio.client import ClientConnection, connect
 
 from tui_feeder.simulator import stream
@@ -127,6 +128,7 @@ async def test_updates_only_grow_and_every_one_says_something_new() -> None:
         assert after["o"] == before["o"]
 
 
+@in_virtual_time  # two streams begin in the same minute, and none ends before all is sent
 async def test_a_minute_without_a_trade_pushes_nothing_at_all() -> None:
     async with exchange_at(2000) as exchange:
         names = ["btcusdt@kline_1m", "币安人生usdt@kline_1m"]
