@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="try four times as many examples of the properties that cost much",
+        help="try all examples, cases, sizes and months of tests that cost much",
     )
 
 

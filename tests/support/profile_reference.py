@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import Any, Literal
 
 import numpy as np
 import pytest
+from examples import some_of
 
 from tui_feeder.engine.analytics.profile.day_profile import DayProfile, LiveProfile
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
@@ -96,6 +98,7 @@ def reference_increment(candles: list[Candle], s: ProfileSettings, typical: Deci
     raise AssertionError("no increment")
 
 
+@lru_cache(100_000)
 def reference_row(price: float, increment: Decimal) -> int:
     with localcontext() as context:
         context.prec = 60
@@ -201,6 +204,11 @@ def all_modes(base: ProfileSettings = FIXED) -> list[ProfileSettings]:
         )
         for distribution, area, calculation in product(DISTRIBUTIONS, AREAS, CALCULATIONS)
     ]
+
+
+def some_modes(base: ProfileSettings = FIXED) -> Sequence[ProfileSettings]:
+    """All with ``--thorough``; otherwise four: each distribution, each of the others twice."""
+    return some_of(all_modes(base), every=5)
 
 
 def days_of(rows: Rows) -> list[Rows]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from places import ROOT
 from sources import modules, tree_of
 
@@ -91,16 +89,10 @@ def _lacking(node: _Function) -> list[str]:
     return lacking
 
 
-def _package(path: Path) -> str:
-    return path.parent.relative_to(ROOT).as_posix()
-
-
-@pytest.mark.parametrize("package", sorted({_package(path) for path in modules()}))
-def test_public_functions_document_parameters_results_and_errors(package: str) -> None:
+def test_public_functions_document_parameters_results_and_errors() -> None:
     faults = [
         f"{path.relative_to(ROOT)}:{node.lineno} {node.name} lacks {', '.join(lacking)}"
         for path in modules()
-        if _package(path) == package
         for node in _functions(tree_of(path).body)
         if (lacking := _lacking(node))
     ]

@@ -9,16 +9,14 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 import pytest
-import typer
+from command_line import GROUP
 from places import ROOT
 from sources import modules, nodes_of, text_of
-
-from tui_feeder.cli import app
 
 #: Never in a text, docstring or comment, each with what to write instead.
 SLANG = {
@@ -115,7 +113,7 @@ def slang(text: str) -> str | None:
 
 def help_texts() -> dict[str, str]:
     """The help of every command, its options included, by the words of the command."""
-    waiting: list[tuple[str, click.Command]] = [("feeder-tui", typer.main.get_command(app))]
+    waiting: list[tuple[str, click.Command]] = [("feeder-tui", GROUP)]
     found = {}
     while waiting:
         words, command = waiting.pop()
@@ -135,25 +133,36 @@ def test_other_words_are_not(text: str) -> None:
     assert slang(text) is None
 
 
-@pytest.mark.parametrize(("words", "text"), help_texts().items())
-def test_help_is_in_plain_terms(words: str, text: str) -> None:
-    assert slang(text) is None, words
+def faults(path: Path, texts: Iterable[tuple[int, str]]) -> list[str]:
+    """Where a file has a forbidden word, the word, and its text."""
+    return [
+        f"{path.relative_to(ROOT)}:{line} {found}: {text}" for line, text in texts if (found := slang(text))
+    ]
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_texts_of_the_program_are_in_plain_terms(path: Path) -> None:
-    texts = ((line, text) for line, text in literals(path) if text not in RECORDS + TRADING)
-    found = [(line, slang(text), text) for line, text in texts if slang(text)]
+def test_help_is_in_plain_terms() -> None:
+    found = {words: word for words, text in help_texts().items() if (word := slang(text))}
     assert not found
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_docstrings_and_comments_are_in_plain_terms(path: Path) -> None:
-    # The trader's basis cannot be distinguished by a pattern from the other meaning.
-    source = re.sub("basis", "", text_of(path), flags=re.IGNORECASE)
-    if FORBIDDEN.search(source):  # somewhere: comments are only found by a slow division into tokens
-        found = [(line, slang(text), text) for line, text in remarks(source) if slang(text)]
-        assert not found
+def test_texts_of_the_program_are_in_plain_terms() -> None:
+    known = frozenset(RECORDS + TRADING)
+    found = [
+        fault
+        for path in modules()
+        for fault in faults(path, ((line, text) for line, text in literals(path) if text not in known))
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_docstrings_and_comments_are_in_plain_terms() -> None:
+    found = []
+    for path in modules():
+        # The trader's basis cannot be distinguished by a pattern from the other meaning.
+        source = re.sub("basis", "", text_of(path), flags=re.IGNORECASE)
+        if FORBIDDEN.search(source):  # somewhere: comments are only found by a slow division into tokens
+            found += faults(path, remarks(source))
+    assert not found, "\n".join(found)
 
 
 def test_slang_in_a_docstring_or_comment_is_found() -> None:
@@ -163,8 +172,8 @@ def test_slang_in_a_docstring_or_comment_is_found() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("path", list(documents()), ids=lambda path: str(path.relative_to(ROOT)))
-def test_documents_are_in_plain_terms(path: Path) -> None:
-    lines = enumerate(path.read_text().splitlines(), 1)
-    found = [(number, slang(line), line) for number, line in lines if slang(line)]
-    assert not found
+def test_documents_are_in_plain_terms() -> None:
+    found = [
+        fault for path in documents() for fault in faults(path, enumerate(path.read_text().splitlines(), 1))
+    ]
+    assert not found, "\n".join(found)

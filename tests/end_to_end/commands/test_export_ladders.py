@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from commanding import command
-from trade_samples import APE_DAY, ape_plain, candles_of, ladder_of
+from trade_samples import APE_DAY, ape_candles, ape_plain, ladder_of
 
 from tui_feeder import open_store
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
@@ -29,7 +29,7 @@ Levels = dict[tuple[int, float], tuple[Decimal, Decimal, int]]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("stored")
     store = Store(path / "lmdb_data", exchange="a test")
-    candles = candles_of(ape_plain())
+    candles = ape_candles()
     store.put("APEUSDT", candles, Source.ARCHIVE_DAY).result()
     plain = candles[:60].copy()
     plain["open_time"] += DAY_MS

@@ -117,7 +117,7 @@ def between(before: Snapshot | None, after: Snapshot, age: float = 0.0) -> Diffe
 
 
 @given(st.lists(snapshots, min_size=1, max_size=5))
-@settings(max_examples=examples(200, share=8), deadline=None)
+@settings(max_examples=examples(200, share=25), deadline=None)
 def test_any_row_of_snapshots_arrives_as_it_was_taken(taken: list[Snapshot]) -> None:
     told: Snapshot | None = None
     there: Snapshot | None = None
@@ -142,7 +142,7 @@ def test_of_the_log_only_what_is_new_is_sent(lines: list[Event], data: st.DataOb
 
 
 def test_a_price_that_moves_costs_a_few_dozen_bytes_and_an_unchanged_snapshot_next_to_none() -> None:
-    monitor = FakeMonitor(600)
+    monitor = FakeMonitor(200)
     before = monitor.snapshot()
     whole = len(encode(between(None, before)))
     same = flatten(before)
@@ -150,7 +150,7 @@ def test_a_price_that_moves_costs_a_few_dozen_bytes_and_an_unchanged_snapshot_ne
     monitor.change("BTCUSDT", price=60_124.5, last_frame=NOON)
     after = replace(monitor.snapshot(), taken_at=before.taken_at)
     assert len(encode(between(before, after))) < 100
-    assert whole > 100_000
+    assert whole > 40_000
 
 
 def test_of_a_minute_that_goes_on_a_bar_that_closed_and_a_busy_socket_only_the_change_is_sent() -> None:
@@ -210,7 +210,7 @@ def test_a_small_frame_that_unpacks_to_more_than_is_taken_is_refused(after: int)
     compressor, decompressor = Compressor(), Decompressor(1 << 20)
     for n in range(after):
         decompressor.body(compressor.encode_frame(Answer(n, bytes(500_000)))[4:])
-    bomb = compressor.encode_frame(Answer(9, bytes(200 << 20)))[4:]
+    bomb = compressor.encode_frame(Answer(9, bytes(32 << 20)))[4:]
     assert len(bomb) < 4 << 20
     with pytest.raises(WireError, match="at most 1048576 bytes"):
         decompressor.body(bomb)

@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
-from typer.testing import CliRunner
-
-from tui_feeder.cli import app
+from command_line import GROUP, called
 
 _METAVARS = ("DIR", "FILE", "FOLDER", "PATH")
 
@@ -25,12 +22,12 @@ def _calls(words: tuple[str, ...], command: Any) -> Iterator[tuple[str, ...]]:  
         yield from _calls((*words, name), below)
 
 
-@pytest.mark.parametrize("call", list(_calls((), typer.main.get_command(app))), ids=" ".join)
+@pytest.mark.parametrize("call", list(_calls((), GROUP)), ids=" ".join)
 def test_an_empty_path_is_refused(
     call: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, call)
+    done = called(*call)
     assert done.exit_code == 2
     assert "the path is empty" in done.output
     assert list(tmp_path.iterdir()) == []

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from command_line import called
 
 from tui_feeder import runner
-from tui_feeder.cli import app
 from tui_feeder.config import LoadedConfig
 
 
@@ -45,7 +44,7 @@ def test_a_flag_goes_before_the_file(
         '[ui]\nrefresh_hz = 3\nslow = false\ntheme = "feeder-dark"\n[service]\nlog_level = "error"\n'
     )
     given = [flag] if value is None else [flag, value]
-    done = CliRunner().invoke(app, ["--no-ui", *given])
+    done = called("--no-ui", *given)
     assert done.exit_code == 0, done.output
     section, name = key.split(".")
     assert str(getattr(getattr(seen[0].config, section), name)) == str(expected)

@@ -16,7 +16,9 @@ BAD = tuple(state for state in SymbolState if state is not SymbolState.LIVE)
 
 @cache
 def healthy(symbols: int) -> Snapshot:
-    return FakeMonitor(symbols).snapshot()
+    snapshot = FakeMonitor(12).snapshot()
+    more = (replace(snapshot.symbols[n % 12], symbol=f"C{n}USDT") for n in range(12, symbols))
+    return replace(snapshot, symbols=(*snapshot.symbols[:symbols], *more))
 
 
 def troubled(symbols: int) -> Snapshot:

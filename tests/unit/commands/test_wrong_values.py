@@ -7,9 +7,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from command_line import called
 
-from tui_feeder.cli import app
 from tui_feeder.commands.export_run import ExportError, _file
 
 
@@ -32,7 +31,7 @@ from tui_feeder.commands.export_run import ExportError, _file
 )
 def test_a_number_out_of_range(call: str, value: str, allowed: str) -> None:
     words = shlex.split(call)
-    done = CliRunner().invoke(app, [*words, value])
+    done = called(*words, value)
     assert done.exit_code == 2
     assert f"Invalid value for '{words[-1]}': {value!r} {allowed}" in done.output
 
@@ -40,14 +39,14 @@ def test_a_number_out_of_range(call: str, value: str, allowed: str) -> None:
 @pytest.mark.parametrize("command", ["gaps", "info", "verify --offline", "replay", "backfill", "doctor"])
 @pytest.mark.parametrize("value", ["", " , "])
 def test_a_list_without_a_symbol(command: str, value: str) -> None:
-    done = CliRunner().invoke(app, [*shlex.split(command), "--symbols", value])
+    done = called(*shlex.split(command), "--symbols", value)
     assert done.exit_code == 2
     assert f"--symbols {value!r} has no symbol" in done.output
 
 
 @pytest.mark.parametrize("name", ["spot:BTCUSDT", "BTC"])
 def test_a_name_that_the_embedded_exchange_cannot_list(name: str) -> None:
-    done = CliRunner().invoke(app, ["simulate", "--symbols", name])
+    done = called("simulate", "--symbols", name)
     assert done.exit_code == 2
     assert f"no symbol {name!r}: a name must end in USDT or USDC" in done.output
 
@@ -69,6 +68,6 @@ def test_a_file_that_the_system_refuses(tmp_path: Path, name: str, reason: str) 
 
 @pytest.mark.parametrize("name", ["", "a b", "http://feeder/", "feeder:8000"])
 def test_what_is_no_name_of_a_host(name: str) -> None:
-    done = CliRunner().invoke(app, ["serve", "--allow-host", name])
+    done = called("serve", "--allow-host", name)
     assert done.exit_code == 2
     assert f"--allow-host {name!r} is not allowed: write names of hosts" in done.output

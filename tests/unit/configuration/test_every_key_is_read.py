@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
 from places import ROOT
 from sources import PACKAGE, modules, nodes_of
 
@@ -85,11 +84,11 @@ def test_the_example_has_every_key() -> None:
     assert set(KEYS) <= set(EXAMPLE)
 
 
-@pytest.mark.parametrize("key", KEYS)
-def test_somebody_reads_it_or_it_says_that_nobody_does(key: str) -> None:
-    of_a_secret = key.removesuffix("_file")
-    if of_a_secret != key and of_a_secret in KEYS and is_secret(kind_at(tuple(of_a_secret.split(".")))):
-        return  # read where the configuration is, into the key that holds the secret
-    ignored = bool(key_of(kind_at(tuple(key.split(".")))).ignored)
-    assert bool(readers(key)) != ignored, readers(key)
-    assert EXAMPLE[key].startswith(OLDER) == ignored, EXAMPLE[key]
+def test_somebody_reads_each_or_it_says_that_nobody_does() -> None:
+    for key in KEYS:
+        of_a_secret = key.removesuffix("_file")
+        if of_a_secret != key and of_a_secret in KEYS and is_secret(kind_at(tuple(of_a_secret.split(".")))):
+            continue  # read where the configuration is, into the key that holds the secret
+        ignored = bool(key_of(kind_at(tuple(key.split(".")))).ignored)
+        assert bool(readers(key)) != ignored, (key, readers(key))
+        assert EXAMPLE[key].startswith(OLDER) == ignored, (key, EXAMPLE[key])

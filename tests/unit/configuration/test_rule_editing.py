@@ -106,7 +106,8 @@ def test_comments_and_the_order_of_the_rest_stay(path: Path) -> None:
 def test_the_example_gets_one_line_more(path: Path) -> None:
     path.write_text(example())
     write_rule(path, "new", PRICE)
-    added = [line for line in path.read_text().splitlines() if line not in example().splitlines()]
+    before = example().splitlines()
+    added = [line for line in path.read_text().splitlines() if line not in before]
     assert added == ['new = {kind = "price_cross", symbols = ["BTCUSDT"], price = 100000.0}']
     assert load(path, environ={}).config.alerts.rules["new"].price == 100000.0
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
+from examples import some_of
 from fake_monitor import DAY_MS, NOON, FakeMonitor
 from rich.cells import cell_len
 from screens import app_of, palette_of, settled, text_of
@@ -201,8 +204,9 @@ def test_another_symbol_has_no_marks() -> None:
 # -- the screen
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
-@pytest.mark.parametrize("glyphs", ["braille", "ascii"])
+@pytest.mark.parametrize(
+    ("size", "glyphs"), some_of(tuple(product(((80, 24), (200, 60), (120, 40)), ("braille", "ascii"))))
+)
 async def test_keys_show_and_hide_all_of_it_at_every_size(size: tuple[int, int], glyphs: str) -> None:
     app = app_of(FakeMonitor(4), symbol_set=glyphs)
     async with app.run_test(size=size) as pilot:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from fake_monitor import FakeMonitor, clustered
 from screens import app_of, settled
 
@@ -38,24 +37,31 @@ async def test_workers_partitions_and_takeovers_are_shown() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({"holds": False, "heartbeat_age": 8.2}, "none for 8 s: nothing is published"),
-        ({"heartbeat_age": None}, "the group has not answered yet"),
-        ({"assigned": 5}, "5 of 8 partitions, 2 are being taken over"),
-        ({"fenced": 3}, "3 by the broker"),
-        ({"differing": 2}, "2 symbols whose numbers were others"),
-        ({"inherited": 12_000}, "12,000 minutes of symbols that were taken over"),
-        ({"workers": ()}, "the broker has not described the group"),
-        ({"takeovers": ()}, "none yet"),
-        ({"owned": (), "assigned": 0}, "0 of 8 partitions"),
-    ],
+WRONG: tuple[tuple[dict[str, object], str], ...] = (
+    ({"holds": False, "heartbeat_age": 8.2}, "none for 8 s: nothing is published"),
+    ({"heartbeat_age": None}, "the group has not answered yet"),
+    ({"assigned": 5}, "5 of 8 partitions, 2 are being taken over"),
+    ({"fenced": 3}, "3 by the broker"),
+    ({"differing": 2}, "2 symbols whose numbers were others"),
+    ({"inherited": 12_000}, "12,000 minutes of symbols that were taken over"),
+    ({"workers": ()}, "the broker has not described the group"),
+    ({"takeovers": ()}, "none yet"),
+    ({"owned": (), "assigned": 0}, "0 of 8 partitions"),
 )
-async def test_what_is_wrong_is_shown(change: dict[str, object], expected: str) -> None:
+
+
+async def test_what_is_wrong_is_shown() -> None:
     monitor = clustered(FakeMonitor(12))
-    monitor.cluster = replace(view(monitor), **change)
-    assert expected in await shown(monitor, (80, 40))
+    right = view(monitor)
+    app = app_of(monitor)
+    async with app.run_test(size=(80, 40)) as pilot:
+        await pilot.press("7")
+        for change, expected in WRONG:
+            assert expected not in "\n".join(await settled(pilot))
+            monitor.cluster = replace(right, **change)
+            app.tick()
+            await pilot.press("1", "7")  # by itself a list is drawn again once a second
+            assert expected in "\n".join(await settled(pilot))
 
 
 async def test_a_feeder_by_itself_has_no_such_key() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from examples import some_of
 from fake_monitor import NOON, FakeFaults, FakeMonitor, with_troubles
 from screens import SCREENS, app_of, overview, settled
 
@@ -199,7 +200,7 @@ async def test_a_kept_symbol_is_selected_when_it_appears(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"symbol": 7, "timeframe": true, "screen": "bridge"}', "\0"]
+    "text", some_of(("{", "", '{"symbol": 7, "timeframe": true, "screen": "bridge"}', "[]", "\0"), every=2)
 )
 async def test_a_damaged_memory_is_no_obstacle(tmp_path: Path, text: str) -> None:
     state = tmp_path / "screen.json"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from examples import some_of
 from fake_monitor import NOON, FakeMonitor
 from screens import app_of, settled
 
 
-@pytest.mark.parametrize("size", [(80, 24), (45, 20), (120, 40), (200, 60)])
+@pytest.mark.parametrize("size", some_of(((80, 24), (45, 20), (120, 40), (200, 60))))
 async def test_days_and_minutes_are_selected_and_described(size: tuple[int, int]) -> None:
     app = app_of(FakeMonitor(4))
     async with app.run_test(size=size) as pilot:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import product
 
 import pytest
+from examples import some_of
 from fake_monitor import NOON, FakeMonitor, with_troubles
 from rich.cells import cell_len
 from screens import app_of, settled
@@ -55,10 +57,13 @@ async def test_a_symbol_is_shown_with_everything_known_of_it() -> None:
         assert known in text, known
 
 
-@pytest.mark.parametrize("size", [(45, 20), (80, 24), (200, 60)])
-@pytest.mark.parametrize("row", [1, 3, 6, 7, 8])
+#: Rows of symbols of which little is known, each on terminals of these sizes.
+CASES = tuple(product((1, 3, 6, 7, 8), ((45, 20), (80, 24), (200, 60))))
+
+
+@pytest.mark.parametrize(("row", "size"), some_of(CASES, every=4))
 async def test_symbols_of_which_little_is_known_have_a_sheet_that_fits(
-    size: tuple[int, int], row: int
+    row: int, size: tuple[int, int]
 ) -> None:
     app = app_of(troubled(), symbol_set="ascii", colors="none")
     async with app.run_test(size=size) as pilot:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
+from examples import some_of
 from fake_monitor import FakeMonitor
 from rich.cells import cell_len
 from screens import app_of, settled
@@ -10,12 +13,12 @@ from screens import app_of, settled
 from tui_feeder.monitor import FootprintView
 from tui_feeder.screens.footprint import FootprintScreen
 
+BARS = {(80, 24): 5, (200, 60): 14, (120, 40): 8}
 
-@pytest.mark.parametrize(("size", "bars"), [((80, 24), 5), ((120, 40), 8), ((200, 60), 14)])
-@pytest.mark.parametrize("glyphs", ["braille", "ascii"])
-async def test_bars_stand_beside_each_other_with_what_is_known(
-    size: tuple[int, int], bars: int, glyphs: str
-) -> None:
+
+@pytest.mark.parametrize(("size", "glyphs"), some_of(tuple(product(BARS, ("braille", "ascii")))))
+async def test_bars_stand_beside_each_other_with_what_is_known(size: tuple[int, int], glyphs: str) -> None:
+    bars = BARS[size]
     app = app_of(FakeMonitor(4), symbol_set=glyphs, colors="none")
     async with app.run_test(size=size) as pilot:
         await pilot.press("8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from examples import some_of
 from fake_monitor import FakeMonitor, clustered, with_troubles
 from screens import app_of, settled
 
@@ -25,7 +26,7 @@ PLAIN = {"SYMBOL", "NAME", "STATE", "COVERAGE", "FROM", "TO", "UTC", "WORKER", "
          "PARTITIONS", "TRANSACTIONS", "AT", "TAKEN", "OVER", "DEGRADED", "URL"}  # fmt: skip
 
 
-@pytest.mark.parametrize("size", [(45, 20), (80, 24), (200, 60)])
+@pytest.mark.parametrize("size", some_of(((200, 60), (80, 24), (45, 20)), every=2))
 async def test_every_abbreviation_on_a_screen_is_a_term_of_its_help(size: tuple[int, int]) -> None:
     monitor = clustered(with_troubles(FakeMonitor(12)))
     app = app_of(monitor)

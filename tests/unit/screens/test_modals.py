@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
+from examples import some_of
 from fake_monitor import NOON, FakeMonitor, with_troubles
 from screens import app_of, settled
 
@@ -69,7 +71,7 @@ async def test_w_tells_where_every_value_of_the_symbol_comes_from_and_what_it_la
         assert "come from" not in "\n".join(await settled(pilot))
 
 
-@pytest.mark.parametrize("row", range(9))
+@pytest.mark.parametrize("row", some_of(range(9), every=2))
 async def test_w_knows_symbols_of_which_little_is_known(row: int) -> None:
     monitor = with_troubles(FakeMonitor(12))
     app = configured_app(monitor)
@@ -172,7 +174,7 @@ def rows_of(lines: list[str]) -> list[str]:
     return lines[2:10]
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (160, 45), (45, 20)])
+@pytest.mark.parametrize("size", some_of(((80, 24), (120, 40), (160, 45), (45, 20))))
 async def test_an_alert_is_a_mark_a_bell_and_a_line_and_covers_nothing(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,8 +283,9 @@ def test_alerts_are_new_once_and_again_when_the_feeder_began_anew() -> None:
     assert notices.take(replace(first, alerts=(alert(1),))) == (alert(1),)  # counted from one again
 
 
-@pytest.mark.parametrize("size", [(40, 12), (45, 20), (30, 6), (24, 5), (80, 24)])
-@pytest.mark.parametrize("screen", ["1", "2"])
+@pytest.mark.parametrize(
+    ("size", "screen"), some_of(tuple(product(((24, 5), (40, 12), (45, 20), (30, 6), (80, 24)), "12")))
+)
 async def test_q_asks_in_sight_on_the_smallest_terminal(size: tuple[int, int], screen: str) -> None:
     app = configured_app(FakeMonitor(3))
     async with app.run_test(size=size) as pilot:

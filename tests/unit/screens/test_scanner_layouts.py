@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from screens import MOUSE, app_of, mouse, overview, screen_text, settled
 from textual.geometry import Region, Size
+from virtual_time import VirtualTimeLoop
 
 from tui_feeder.monitor import AlertView
 from tui_feeder.screens.chart import ChartScreen
@@ -144,7 +145,7 @@ async def test_a_list_without_charts_says_why_v_does_nothing() -> None:
 
 
 async def test_at_160_columns_everything_that_159_have_is_there_and_names_are_whole() -> None:
-    monitor = FakeMonitor(600)
+    monitor = FakeMonitor(60)  # more than there are rows
     app = app_of(monitor)
     async with app.run_test(size=(159, 45)) as pilot:
         before = (await settled(pilot))[1].split()
@@ -157,7 +158,7 @@ async def test_at_160_columns_everything_that_159_have_is_there_and_names_are_wh
 
 
 async def test_the_order_is_the_same_whatever_columns_fit() -> None:
-    monitor = FakeMonitor(600)
+    monitor = FakeMonitor(100)  # more than there are rows
     app = app_of(monitor)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("s", *"24 hours", "enter")
@@ -198,11 +199,12 @@ steps = st.lists(st.sampled_from(SIZES) | st.sampled_from(KEYS) | mouse_steps, m
 
 @pytest.mark.timeout(600)  # a dozen apps, one after another
 @given(steps, st.sampled_from(["braille", "ascii"]))
-@settings(max_examples=examples(12, share=2), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(12, least=3), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_sizes_keys_and_presses_keep_selection_and_order_and_no_line_is_wider_than_the_screen(
     sequence: list[str | tuple[int, int] | MouseStep], glyphs: str
 ) -> None:
-    asyncio.run(_walk(sequence, glyphs))
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(_walk(sequence, glyphs))
 
 
 async def _walk(sequence: list[str | tuple[int, int] | MouseStep], glyphs: str) -> None:

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from examples import some_of
 from fake_monitor import NOON, FakeMonitor, with_troubles
 from rich.cells import cell_len
 from screens import app_of, overview, settled
@@ -18,7 +19,7 @@ from tui_feeder.screens.base import bindings_of
 from tui_feeder.widgets.panel import Panel
 
 
-@pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 40), (160, 45), (200, 60)])
+@pytest.mark.parametrize("size", some_of(((80, 24), (100, 30), (160, 45), (120, 40), (200, 60)), every=2))
 async def test_overview_covers_the_whole_terminal_without_overlap(size: tuple[int, int]) -> None:
     app = app_of(with_troubles(FakeMonitor(20)))
     async with app.run_test(size=size) as pilot:
@@ -59,7 +60,7 @@ async def test_rows_appear_when_the_symbols_come_after_the_start() -> None:
         assert overview(app).plan[overview(app).query_one("#column0", Panel)].height == 9
 
 
-@pytest.mark.parametrize("size", [(80, 24), (45, 20), (120, 40), (200, 60)])
+@pytest.mark.parametrize("size", some_of(((45, 20), (80, 24), (120, 40), (200, 60)), every=2))
 async def test_a_start_without_the_exchange_shows_the_symbols_the_reason_in_full_and_what_to_do(
     size: tuple[int, int],
 ) -> None:
@@ -390,7 +391,7 @@ async def help_text(pilot: Pilot[ExitReason]) -> str:
     return "\n".join(pages)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (45, 20), (200, 60)])
+@pytest.mark.parametrize("size", some_of(((80, 24), (200, 60), (45, 20)), every=2))
 async def test_every_binding_has_an_id_and_a_tooltip_and_help_lists_it(size: tuple[int, int]) -> None:
     app = app_of(FakeMonitor(12))
     async with app.run_test(size=size) as pilot:

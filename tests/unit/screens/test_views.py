@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from examples import some_of
 from fake_monitor import NOON, FakeMonitor, with_troubles
 from rich.cells import cell_len
 from screens import app_of, palette_of, settled
@@ -38,7 +39,7 @@ async def test_profiles_of_earlier_days_stand_beside_todays_on_one_axis() -> Non
         assert "today" in lines[2]
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+@pytest.mark.parametrize("size", some_of(((80, 24), (120, 40), (200, 60)), every=2))
 async def test_every_day_has_its_value_area_in_numbers_whole_at_every_width(size: tuple[int, int]) -> None:
     monitor = FakeMonitor(2)
     profiles = {

@@ -297,7 +297,7 @@ def test_filter_matches_turns_round_and_refuses_a_broken_pattern() -> None:
 
 
 def test_only_rows_in_view_are_formatted_and_only_when_they_change() -> None:
-    monitor = FakeMonitor(300)
+    monitor = FakeMonitor(60)
     grid = Grid()
     formatted: list[str] = []
     columns = list(columns_for(80, NEEDS))
@@ -310,7 +310,7 @@ def test_only_rows_in_view_are_formatted_and_only_when_they_change() -> None:
     columns[2] = replace(price, cell=counted)
     grid.set_columns(tuple(columns))
     grid.update(monitor.snapshot())
-    grid.move(150)
+    grid.move(40)
     grid.rows(20, context_of(monitor))
     assert len(formatted) == 20
     monitor.change(formatted[4], price=5.0)

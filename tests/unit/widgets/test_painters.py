@@ -392,7 +392,7 @@ def test_news_line_says_what_matters_now() -> None:
 
 
 def test_history_has_one_bar_over_everything_that_names_all_symbols_and_the_time_left() -> None:
-    monitor = FakeMonitor(600)
+    monitor = FakeMonitor(150)
     names = list(monitor.views)
     for name in names[:5]:
         monitor.change(name, state=SymbolState.BACKFILL,
@@ -403,7 +403,7 @@ def test_history_has_one_bar_over_everything_that_names_all_symbols_and_the_time
     for fraction, eta in ((0.16, 754.0), (0.42, 400.0), (1.0, None)):
         snapshot = replace(monitor.snapshot(), history_fraction=fraction, history_eta=eta, state="backfill")
         shown.append("".join(text for text, _ in news_line(snapshot, None, GLYPHS["braille"])))
-    assert shown[0] == "◐  16% ███▎┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈ history: 95 of 600 symbols read, 12m34s to go"
+    assert shown[0] == "◐  16% ███▎┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈ history: 95 of 150 symbols read, 12m34s to go"
     assert "6m40s to go" in shown[1]
     assert "100% ████████████████████" in shown[2]
     # While no symbol happens to be read, as between two, the line stays.

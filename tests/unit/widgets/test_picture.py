@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
+from examples import some_of
 from fake_monitor import FakeMonitor, with_troubles
 from rich.segment import Segment
 from rich.style import Style
@@ -71,7 +72,10 @@ def test_what_lies_over_others_covers_them_and_reverse_is_seen() -> None:
     assert "M9 0h18v20H9z" in picture
 
 
-@pytest.mark.parametrize("theme", ["feeder-dark", "feeder-light", "ansi-16", "high-contrast", "green-red"])
+THEMES = ("feeder-light", "feeder-dark", "ansi-16", "high-contrast", "green-red")
+
+
+@pytest.mark.parametrize("theme", some_of(THEMES))
 async def test_every_screen_can_be_pictured_in_every_theme(theme: str) -> None:
     app = app_of(with_troubles(FakeMonitor(20)), theme=theme)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -81,7 +85,7 @@ async def test_every_screen_can_be_pictured_in_every_theme(theme: str) -> None:
             assert isinstance(app.screen, FeederScreen)
             picture = app.screen.picture("x")
             assert len(picture) < 60_000
-            row = "".join(texts(picture)[place] for place in sorted(texts(picture)) if place[1] == 0)
+            row = "".join(text for (_, y), text in sorted(texts(picture).items()) if y == 0)
             assert (
                 row.split() == "".join(c if c not in "●│" else " " for c in lines[0]).split() or "LIVE" in row
             )

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from alerting import minute_message
+from examples import examples
 from msgspec.structs import replace
 
 from tui_feeder.config import AlertRule, Alerts, Config, load
 from tui_feeder.configuration.rule_editing import RuleError, RuleTable
+from tui_feeder.engine.alerts import rule_book
 from tui_feeder.engine.alerts.rule_book import RuleBook
 from tui_feeder.engine.alerts.rule_saving import RuleFile
 from tui_feeder.engine.alerts.rules import Rule
@@ -84,7 +86,11 @@ async def test_the_configuration_goes_before_the_store_and_a_rule_without_its_ti
         assert {rule.name for rule in in_force(book)} == {"line", "flip"}
 
 
-async def test_what_cannot_be_kept_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+async def test_what_cannot_be_kept_is_refused_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = examples(200)
+    monkeypatch.setattr(rule_book, "_MOST", most)
     with book_at(tmp_path, configured(line=HAND_WRITTEN)) as (book, _):
         for name, table, replaces, said in (
             ("line", PRICE, "", "there is a rule line already"),
@@ -95,9 +101,9 @@ async def test_what_cannot_be_kept_is_refused_and_changes_nothing(tmp_path: Path
             with pytest.raises(RuleError, match=said):
                 await book.keep(name, table, replaces)
         assert [rule.name for rule in in_force(book)] == ["line"]
-        for number in range(200):
+        for number in range(most):
             await book.keep(f"r{number}", {"kind": "gap_open"})
-        with pytest.raises(RuleError, match="200 rules at most"):
+        with pytest.raises(RuleError, match=f"{most} rules at most"):
             await book.keep("more", {"kind": "gap_open"})
 
 

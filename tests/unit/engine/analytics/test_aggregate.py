@@ -52,7 +52,7 @@ def test_bars_of_real_months_equal_a_pandas_resample(month: str, timeframe: int)
 
 
 @given(candle_lists(), st.sampled_from(TIMEFRAMES))
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200, share=8), deadline=None)
 def test_one_at_a_time_gives_the_same_bits_as_all_at_once(candles: list[Candle], timeframe: int) -> None:
     bars = aggregate(to_rows(candles), timeframe)
     done = live(candles, timeframe)

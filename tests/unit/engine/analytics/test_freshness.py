@@ -92,7 +92,7 @@ runs = st.lists(st.tuples(st.integers(1, 40), st.sampled_from([1, 2, 5, 6, 15, 3
 @given(st.integers(0, 40), steps, runs, st.integers(0, 400), st.booleans())
 @example(0, [1] * 14 + [4_320], [(20, 15)], 7, False)  # three days
 @example(3, [1] * 56 + [5], [(20, 5)], 0, True)  # a hole from the edge of a bar to the edge of another
-@settings(max_examples=examples(120), deadline=None)
+@settings(max_examples=examples(120, share=8), deadline=None)
 def test_flags_are_those_of_the_reference_live_and_at_once(
     first: int, jumps: list[int], stretches: list[tuple[int, int]], at: int, is_listing: bool
 ) -> None:

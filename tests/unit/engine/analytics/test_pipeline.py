@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from examples import examples
+from examples import examples, some_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from messages import valid
@@ -74,7 +74,7 @@ def fields(message: Message | None) -> dict[str, Any]:
 
 
 @given(candle_lists(most=60), st.integers(0, 60), st.sampled_from(VARIED))
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300, share=8), deadline=None)
 def test_any_division_between_load_and_update_gives_equal_bytes(
     candles: list[Candle], at: int, s: PipelineSettings
 ) -> None:
@@ -93,13 +93,13 @@ def test_any_division_between_load_and_update_gives_equal_bytes(
 
 @pytest.mark.parametrize("s", VARIED)
 def test_long_history_with_holes_gives_equal_bytes_at_every_checked_minute(s: PipelineSettings) -> None:
-    rows = walk(6_000, seed=11, price=5, tick="0.001", start=MIDNIGHT + 77 * MINUTE_MS)
+    rows = walk(examples(6_000, least=3_600), seed=11, price=5, tick="0.001", start=MIDNIGHT + 77 * MINUTE_MS)
     holes = np.random.default_rng(2).random(len(rows)) < 0.03
     holes[2_000:2_900] = True
     rows = rows[~holes]
     live = loaded(rows[:10], s)
     messages = feed(live, rows, 10)
-    for at in (*range(20, 60), *range(100, len(rows), 331), len(rows)):
+    for at in (*some_of(range(20, 60)), *some_of(range(100, len(rows), 331)), len(rows)):
         last = loaded(rows[:at], s).message()
         assert last is not None
         assert encode(messages[at - 11]) == encode(last), at

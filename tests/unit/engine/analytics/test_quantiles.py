@@ -71,7 +71,7 @@ def test_batch_equals_one_at_a_time_when_candles_leave() -> None:
 
 
 @given(candle_lists(most=60), st.integers(0, 60))
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200, share=8), deadline=None)
 def test_any_split_gives_the_same_and_is_near_the_exact(candles: list[Candle], at: int) -> None:
     rows = to_rows(candles)
     at = min(at, len(rows))

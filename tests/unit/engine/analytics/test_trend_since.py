@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from examples import some_of
 from samples import MIDNIGHT, walk
 
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
@@ -27,7 +28,7 @@ def seconds_apart(rows: Rows, timeframe: int, count: int) -> Rows:
 
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("seeded", [False, True])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", some_of(range(4)))
 def test_it_is_the_end_of_the_bar_with_which_the_trend_changed(
     settings: PipelineSettings, seeded: bool, seed: int
 ) -> None:

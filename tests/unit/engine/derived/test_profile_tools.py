@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from profile_reference import days_of, reference_row
 from samples import real_month
-from trade_samples import APE_DAY, ape_ladder, ape_plain, candles_of, ladder_of
+from trade_samples import APE_DAY, ape_candles, ape_ladder, ape_plain, ladder_of
 
 from tui_feeder.config import Config
 from tui_feeder.configuration.sections.volume_profile import VolumeProfile
@@ -164,7 +164,7 @@ def test_without_profiles_there_are_none(store: Store, rows: Rows) -> None:
 
 
 def test_ladders_that_come_later_make_the_footprint_and_ranges_exact(tmp_path: Path) -> None:
-    store, candles = Store(tmp_path, exchange="a test"), candles_of(ape_plain())
+    store, candles = Store(tmp_path, exchange="a test"), ape_candles()
     store.put("APEUSDT", candles, Source.ARCHIVE_DAY).result()
     tools, end = ProfileTools(store, Config()), APE_DAY + 600 * MINUTE_MS
     asked = ("APEUSDT", 3_600, 3, 40, end)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trade_samples import APE_DAY, ape_ladder, ape_plain, candles_of
+from trade_samples import APE_DAY, ape_candles, ape_ladder
 
 from tui_feeder.engine.analytics.orderflow.reconcile import Known
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
@@ -45,7 +45,7 @@ def test_a_day_is_read_back_and_old_days_are_dropped(tmp_path: Path) -> None:
 
 
 def test_its_profile_is_that_of_its_candles_and_trades(tmp_path: Path) -> None:
-    store, candles = Store(tmp_path, exchange="test"), candles_of(ape_plain())
+    store, candles = Store(tmp_path, exchange="test"), ape_candles()
     assert stored_traded_profile(store, "APEUSDT", SETTINGS, APE_DAY) is None
     put_ladder(store, "APEUSDT", ape_ladder(), ORIGIN, APE_DAY).result()
     assert stored_traded_profile(store, "APEUSDT", SETTINGS, APE_DAY) is None, "there are no candles yet"
@@ -68,7 +68,7 @@ def test_its_profile_is_that_of_its_candles_and_trades(tmp_path: Path) -> None:
 
 
 def test_parts_of_days_have_the_volume_of_their_own_minutes(tmp_path: Path) -> None:
-    store, candles = Store(tmp_path, exchange="test"), candles_of(ape_plain())
+    store, candles = Store(tmp_path, exchange="test"), ape_candles()
     after = candles[:60].copy()
     after["open_time"] += DAY_MS
     store.put("APEUSDT", np.concatenate((candles, after)), Source.ARCHIVE_DAY).result()

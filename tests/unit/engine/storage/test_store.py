@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from examples import some_of
 from samples import MONTHS, real_month, walk
 from store_child import FIRST, candle_of, rows_of
 from stores import BTC, EVER, append, minute
@@ -149,9 +151,7 @@ def test_an_older_minute_that_comes_late_is_stored_in_its_place(store: Store) ->
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("tail", [True, False], ids=["one minute", "a day"])
-@pytest.mark.parametrize("first", RANKED)
-@pytest.mark.parametrize("second", RANKED)
+@pytest.mark.parametrize(("first", "second", "tail"), some_of(tuple(product(RANKED, RANKED, (True, False)))))
 def test_where_sources_disagree_the_better_one_is_kept_and_the_difference_is_counted(
     store: Store, first: Source, second: Source, tail: bool
 ) -> None:

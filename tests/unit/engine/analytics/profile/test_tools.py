@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from examples import examples
+from examples import examples, some_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from profile_reference import days_of, reference, reference_row, reference_rows
 from samples import MIDNIGHT, TRIED_MONTHS, candle, real_month, walk
-from trade_samples import APE_DAY, PlainTrade, ape_plain, candles_of, ladder_of
+from trade_samples import APE_DAY, PlainTrade, ape_candles, ape_plain, ladder_of
 
 from tui_feeder.engine.analytics.orderflow.packing import day_sums, pack, sums_of
 from tui_feeder.engine.analytics.orderflow.traded_profile import traded_profile
@@ -58,8 +58,10 @@ def assert_is_reference(made: RangeProfile | None, rows: Rows, shape: ProfileSet
 # -- any minutes: fixed range, composite, session
 
 
-@pytest.mark.parametrize("month", TRIED_MONTHS)
-@pytest.mark.parametrize("shape", [AUTO, UNIFORM, replace(AUTO, value_area_calculation_mode="Greedy")])
+SHAPES = (AUTO, UNIFORM, replace(AUTO, value_area_calculation_mode="Greedy"))
+
+
+@pytest.mark.parametrize(("month", "shape"), some_of(tuple(product(TRIED_MONTHS, SHAPES)), every=4))
 def test_ranges_composites_and_sessions_are_those_of_the_reference(
     month: str, shape: ProfileSettings
 ) -> None:
@@ -109,9 +111,7 @@ def test_adaptive_increments_rest_on_the_range_too() -> None:
 def known(trades: Sequence[PlainTrade], start: int, minutes: int) -> MinuteVolume:
     """The volume of minutes whose trades are all there."""
     first = (start - APE_DAY) // MINUTE_MS
-    return MinuteVolume(
-        candles_of(ape_plain())[first : first + minutes], (day_sums(pack(ladder_of(trades))),)
-    )
+    return MinuteVolume(ape_candles()[first : first + minutes], (day_sums(pack(ladder_of(trades))),))
 
 
 @pytest.mark.parametrize(("increment", "area"), [(0.0001, "Traditional"), (0.0005, "Greedy")])
@@ -123,12 +123,12 @@ def test_levels_of_real_trades_make_the_profile_that_decimals_make(increment: fl
         value_area_calculation_mode="Greedy" if area == "Greedy" else "Traditional",
     )
     made = range_profile(known(trades, APE_DAY, 1_440), shape)
-    exact: dict[int, Fraction] = defaultdict(Fraction)
-    bought: dict[int, Fraction] = defaultdict(Fraction)
+    exact: dict[int, Decimal] = defaultdict(Decimal)  # 28 digits hold sums of these quantities exactly
+    bought: dict[int, Decimal] = defaultdict(Decimal)
     for trade in trades:
         index = reference_row(float(trade.price), Decimal(repr(increment)))
-        exact[index] += Fraction(trade.quantity)
-        bought[index] += 0 if trade.sold else Fraction(trade.quantity)
+        exact[index] += trade.quantity
+        bought[index] += 0 if trade.sold else trade.quantity
     assert made is not None
     assert made.bought is not None
     assert len(trades) == 45_342
@@ -142,7 +142,7 @@ def test_levels_of_real_trades_make_the_profile_that_decimals_make(increment: fl
     low = high = poc
     inside, total = exact[poc], sum(exact.values())
     first, last = min(exact), max(exact)
-    while inside < total * Fraction(7, 10):
+    while inside * 10 < total * 7:
         above = [exact[i] for i in range(high + 1, min(high + step, last) + 1)]
         below = [exact[i] for i in range(max(low - step, first), low)]
         if above and (not below or sum(above) > sum(below)):
@@ -150,7 +150,7 @@ def test_levels_of_real_trades_make_the_profile_that_decimals_make(increment: fl
         else:
             inside, low = inside + sum(below), low - len(below)
     assert (made.val, made.vah) == tuple(float(i * Decimal(repr(increment))) for i in (low, high))
-    money = sum(Fraction(t.price) * Fraction(t.quantity) for t in trades)
+    money = sum(trade.price * trade.quantity for trade in trades)
     assert made.vwap == pytest.approx(float(money / total), rel=1e-12)
 
 
@@ -240,12 +240,11 @@ def test_a_session_may_go_past_midnight_and_the_whole_day_is_one() -> None:
 
 def naked_reference(levels: list[tuple[int, float]], rows: Rows) -> list[int | None]:
     found: list[int | None] = []
-    for day, price in levels:
-        touched = None
-        for c in to_candles(rows):
-            if c.open_time >= day + DAY_MS and Decimal(repr(c.low)) <= Decimal(repr(price)) <= Decimal(
-                repr(c.high)
-            ):
+    candles = to_candles(rows)
+    for day, level in levels:
+        touched, price = None, Decimal(repr(level))
+        for c in candles:
+            if c.open_time >= day + DAY_MS and Decimal(repr(c.low)) <= price <= Decimal(repr(c.high)):
                 touched = c.open_time
                 break
         found.append(touched)
@@ -333,7 +332,7 @@ def test_levels_that_are_followed_are_those_that_are_made_at_once(cuts: list[int
 
 
 def test_levels_of_trades_are_those_of_the_profiles_of_trades() -> None:
-    candles, ladder = candles_of(ape_plain())[:500], ladder_of(ape_plain())
+    candles, ladder = ape_candles()[:500], ladder_of(ape_plain())
     ladder = replace(
         ladder, minutes=ladder.minutes[50:]
     )  # the candles of 50 minutes are all there is of them

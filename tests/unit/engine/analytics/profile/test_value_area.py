@@ -50,7 +50,7 @@ def test_traditional_and_greedy_differ() -> None:
     st.integers(0, 100),
     st.sampled_from((1, 4, 64)),
 )
-@settings(max_examples=examples(1_000), deadline=None)
+@settings(max_examples=examples(1_000, share=8), deadline=None)
 def test_the_value_area_of_many_rows_equals_that_of_few(
     parts: list[tuple[int, int]], poc: int, step: int, percent: int, block: int
 ) -> None:
@@ -72,7 +72,7 @@ def test_the_value_area_of_many_rows_equals_that_of_few(
     st.sampled_from((1, 2)),
     st.integers(0, 100),
 )
-@settings(max_examples=examples(1_000), deadline=None)
+@settings(max_examples=examples(1_000, share=8), deadline=None)
 def test_the_value_area_of_runs_equals_that_of_rows(
     runs: list[tuple[int, int]], step: int, percent: int
 ) -> None:
@@ -126,7 +126,7 @@ def test_an_area_kept_while_rows_grow_is_the_one_made_from_nothing(
 def test_an_area_kept_through_long_drifting_days_is_the_one_made_from_nothing(
     step: int, share: tuple[int, int]
 ) -> None:
-    for seed in range(60):
+    for seed in range(examples(60)):
         random = Random(seed)
         kept = IncrementalValueArea(step, share)
         width, spread = random.choice((3, 8, 30, 200)), random.choice((1, 3, 17))
