@@ -27,7 +27,7 @@ _MAGICS = (b"ladder 1\0", b"ladder 2\0")
 #: Levels from which on sums are kept: sooner read, and next to nothing beside so many.
 _MANY = 1 << 16
 #: Of the compression of many levels, and of few, where slow costs nothing.
-_LEVEL_ZSTD, _LEVEL_OF_FEW = 3, 19
+_LEVEL_ZSTD, _LEVEL_OF_FEW = 1, 19
 _SUMS = ("bought", "sold", "trades")
 #: Bytes of a block: a busy day of a busy symbol has a few MB.
 _MOST_PACKED = 64 << 20

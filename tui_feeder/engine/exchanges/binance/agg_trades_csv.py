@@ -7,6 +7,7 @@ whole-array arithmetic, of pieces that fit a processor's cache, and no piece is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -178,25 +179,10 @@ def _columns_of(piece: memoryview, columns: int) -> Trades:
     padded = b"".join((b"0" * _PAD, piece, b"0" * 8))
     text = np.frombuffer(padded, dtype=np.uint8)
     marks = np.flatnonzero(text < _ZERO)
-    kinds = text[marks]
-    dots = kinds == _DOT
-    # A field ends at a comma or at the end of its line; its point, if it has one, is the mark before that.
-    places = np.flatnonzero(~dots)
-    lines, rest = divmod(len(places), columns)
-    if rest or not lines:
-        raise _Irregular
-    shape = kinds[places].reshape(lines, columns)
-    if (shape != np.array([_COMMA] * (columns - 1) + [_LINE], dtype=np.uint8)).any():
-        raise _Irregular
-    ends = np.ascontiguousarray(marks[places].reshape(lines, columns).T)
+    ends, points = _fields_of(marks, text[marks], columns)
     widths = np.empty_like(ends)
     widths[0, 0], widths[0, 1:] = ends[0, 0] - _PAD, ends[0, 1:] - ends[-1, :-1] - 1
     widths[1:] = ends[1:] - ends[:-1] - 1
-    before = places.reshape(lines, columns)[:, 1:3].T - 1
-    with_point = dots[before]
-    if np.count_nonzero(with_point) != len(marks) - len(places):
-        raise _Irregular  # a point in another field, or two in one
-    points = np.where(with_point, marks[before], ends[1:3])
     most, words = widths.max(axis=1), np.ndarray((len(text) - 7,), "<u8", padded, strides=(1,))
     if widths.min() < 1 or most.max() > 17 or most[[0, 3, 4, 5]].max() > 16:
         raise _Irregular
@@ -206,11 +192,24 @@ def _columns_of(piece: memoryview, columns: int) -> Trades:
     wholes, fractions = points - ends[:2] - 1, np.maximum(ends[1:3] - points - 1, 0)
     if wholes.min() < 1 or wholes.max() > 8 or fractions.max() > MOST_PLACES:
         raise _Irregular
-    numbers = _eights(
-        words,
-        np.concatenate((ends[_LAST_EIGHT], points, ends[1:3])),
-        np.concatenate((np.minimum(widths[_LAST_EIGHT], 8), wholes, fractions)),
-    )
+    # Those that are long are read apart from those that are short in all lines, which takes less.
+    ends_of = [*(ends[of] for of in _LAST_EIGHT), *points, *ends[1:3]]
+    widths_of = [*(np.minimum(widths[of], 8) for of in _LAST_EIGHT), *wholes, *fractions]
+    numbers: list[Ints] = [ends[0]] * len(ends_of)
+    short = [
+        *(most[of] <= 4 for of in _LAST_EIGHT),
+        *(wholes.max(axis=1) <= 4),
+        *(fractions.max(axis=1) <= 4),
+    ]
+    halves = np.ndarray((len(text) - 3,), "<u4", padded, strides=(1,))
+    for those, read in (
+        ([at for at, is_short in enumerate(short) if not is_short], partial(_eights, words)),
+        ([at for at, is_short in enumerate(short) if is_short], partial(_fours, halves)),
+    ):
+        if those:
+            found = read(np.stack([ends_of[at] for at in those]), np.stack([widths_of[at] for at in those]))
+            for at, column in zip(those, found, strict=True):
+                numbers[at] = column
     ids, times = (
         numbers[at] + _before_eight(words, ends[of], widths[of]) * 10**8 for at, of in ((0, 0), (1, 5))
     )
@@ -223,6 +222,40 @@ def _columns_of(piece: memoryview, columns: int) -> Trades:
     if times.max() >= _MICROSECONDS:
         times = np.where(times >= _MICROSECONDS, times // 1000, times)
     return Trades(ids, prices, quantities, counts, times, sold, price_places, quantity_places)
+
+
+def _fields_of(marks: Ints, kinds: NDArray[np.uint8], columns: int) -> tuple[Ints, Ints]:
+    """Where the fields of lines end, by column, and the points of price and quantity; the end without one.
+
+    Args:
+        marks: where there is a comma, a point or the end of a line.
+        kinds: which of them.
+        columns: of a line.
+
+    Raises:
+        _Irregular: a line has other columns, or a point elsewhere.
+    """
+    marked = columns + 2  # in a line whose price and quantity have a point, as mostly all have
+    lines, rest = divmod(len(marks), marked)
+    if lines and not rest:
+        usual = np.array([_COMMA, _DOT] * 2 + [_COMMA] * (columns - 3) + [_LINE], dtype=np.uint8)
+        if (kinds.reshape(lines, marked) == usual).all():
+            found = np.ascontiguousarray(marks.reshape(lines, marked).T)
+            return found[[0, 2, *range(4, marked)]], found[[1, 3]]
+    dots = kinds == _DOT
+    # A field ends at a comma or at the end of its line; its point, if it has one, is the mark before that.
+    places = np.flatnonzero(~dots)
+    lines, rest = divmod(len(places), columns)
+    if rest or not lines:
+        raise _Irregular
+    if (kinds[places].reshape(lines, columns) != np.array([_COMMA] * (columns - 1) + [_LINE])).any():
+        raise _Irregular
+    ends = np.ascontiguousarray(marks[places].reshape(lines, columns).T)
+    before = places.reshape(lines, columns)[:, 1:3].T - 1
+    with_point = dots[before]
+    if np.count_nonzero(with_point) != len(marks) - len(places):
+        raise _Irregular  # a point in another field, or two in one
+    return ends, np.where(with_point, marks[before], ends[1:3])
 
 
 #: Fields whose last eight digits are read together: id, time, first and last trade.
@@ -322,3 +355,27 @@ def _eights(words: NDArray[np.uint64], ends: Ints, widths: Ints) -> Ints:
     kept += pairs
     kept &= np.uint64(0xFFFFFFFF)
     return kept.view(np.int64)
+
+
+def _fours(halves: NDArray[np.uint32], ends: Ints, widths: Ints) -> Ints:
+    """The numbers of at most four digits; the same as :func:`_eights`, in half the room and fewer steps.
+
+    Args:
+        halves: the four bytes from each byte of the text on.
+        ends: byte after the last digit, any shape.
+        widths: digits, 0 to 4, same shape.
+    """
+    kept = halves[ends - 4]
+    kept ^= np.uint32(0x30303030)
+    left = ((4 - widths) << 3).astype(np.uint32)
+    kept >>= left
+    kept <<= left
+    pairs = kept >> np.uint32(8)
+    kept *= np.uint32(10)
+    kept += pairs
+    kept &= np.uint32(0x00FF00FF)
+    np.right_shift(kept, np.uint32(16), out=pairs)
+    kept *= np.uint32(100)
+    kept += pairs
+    kept &= np.uint32(0xFFFF)
+    return kept.astype(np.int64)

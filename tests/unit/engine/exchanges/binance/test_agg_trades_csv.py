@@ -72,6 +72,23 @@ def test_any_numbers_in_any_form(
     ]
 
 
+shorts = st.from_regex(r"(0|[1-9][0-9]{0,4})(\.[0-9]{1,5})?", fullmatch=True)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 20_000), shorts, shorts, st.integers(0, 12_000)), min_size=1, max_size=9
+    )
+)
+def test_numbers_of_about_four_digits(rows: list[tuple[int, str, str, int]]) -> None:
+    lines = [f"{n},{price},{amount},{first},{first + 2},{DAY},true" for n, price, amount, first in rows]
+    trades, reader = read("\n".join(lines).encode(), 7, 100)
+    assert reader.refused == 0
+    assert plain(trades) == [
+        (in_units(price, 8), in_units(amount, 8), n, 3, DAY, True) for n, price, amount, _ in rows
+    ]
+
+
 GOOD = b"1,2.5,3,10,12,1772928000123,true\n"
 
 
