@@ -32,6 +32,13 @@ _WARM, _SECONDS, _STALL = 2.5, 6.0, 20.0
 _TURNS = 2
 _TICK = os.sysconf("SC_CLK_TCK")
 _SIZES = {"80x24": (80, 24, 4_000), "120x40": (120, 40, 6_000), "200x60": (200, 60, 10_000)}
+#: Keys that lead to a screen, and its name; the last five are those of order flow and profile tools.
+_BACK, _FORTH = "\x1b[1;2D", "\x1b[1;2C"  # ten bars
+_SCREENS = (
+    ("2", "chart"), ("4", "gaps"), ("5", "sinks"), ("6", "log"), ("0", "map"), ("3", "profile"),
+    ("8", "footprint"), ("2d", "delta"), ("2n", "naked and developing levels"),
+    (f"2{_BACK}{_BACK}m{_FORTH}m", "range between marks, anchored VWAP"),
+)  # fmt: skip
 
 
 class Screen:
@@ -173,7 +180,7 @@ def memory() -> list[Figure]:
             try:
                 one.read(60.0, until=live)
                 one.read(3.0)
-                for key in "" if extra else "234561":  # a screen takes memory when it is first shown
+                for key in "" if extra else "2dn348561":  # a screen takes memory when it is first shown
                     one.press(key)
                     one.read(0.7)
                 held[name] = one.anonymous_mb()
@@ -183,7 +190,19 @@ def memory() -> list[Figure]:
                 one.close()
     return [
         Figure("live feeder without a screen: anonymous memory", held["without"], "MB"),
-        Figure("the screen adds, all six shown", held["with"] - held["without"], "MB", at_most=30),
+        Figure("the screen adds, all of them shown", held["with"] - held["without"], "MB", at_most=30),
+    ]
+
+
+def shown(keys: str, name: str, size: str) -> list[Figure]:
+    """A screen while prices change."""
+    width, height, budget = _SIZES[size]
+    with screen("--hz", "4", "--changes", "200", "--troubles", width=width, height=height, keys=keys) as one:
+        cpu, sent = one.measured()
+    most = 4.0 if size == "120x40" else None
+    return [
+        Figure(f"{name} {size}, 200 changes/s: CPU of a core", cpu, "%", at_most=most),
+        Figure(f"{name} {size}: sent", sent, "B/s", at_most=budget),
     ]
 
 
@@ -198,14 +217,11 @@ def measure() -> list[Figure]:
             Figure(f"overview {name}: CPU a frame", cpu / 100 / 4 * 1000, "ms", at_most=10.0),
             Figure(f"overview {name}: sent", sent, "B/s", at_most=budget),
         ]
-    screens = (("2", "chart"), ("3", "profile"), ("4", "gaps"), ("5", "sinks"), ("6", "log"), ("0", "map"))
-    for key, name in screens:
-        with screen("--hz", "4", "--changes", "200", "--troubles", keys=key) as one:
-            cpu, sent = one.measured()
-        figures += [
-            Figure(f"{name} 120x40, 200 changes/s: CPU of a core", cpu, "%", at_most=4.0),
-            Figure(f"{name} 120x40: sent", sent, "B/s", at_most=6_000),
-        ]
+    for keys, name in _SCREENS:
+        figures += shown(keys, name, "120x40")
+    for size in ("80x24", "200x60"):
+        for keys, name in _SCREENS[-5:]:
+            figures += shown(keys, name, size)
     with screen("--changes", "200", "--slow", width=80, height=24) as one:
         figures.append(Figure("--slow 80x24: sent", one.measured()[1], "B/s", at_most=1_500))
     with screen("--hz", "4", "--changes", "0") as one:

@@ -25,7 +25,7 @@ from tui_feeder.engine.analytics.orderflow.traded_profile import TradedProfile, 
 from tui_feeder.engine.analytics.profile.increments import DayRange
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, MINUTES_PER_DAY, Rows
 from tui_feeder.engine.core.decoding import UNREADABLE
 from tui_feeder.engine.core.trades import Ints
 from tui_feeder.engine.derived.stored_profiles import DayRanges, ranges_before
@@ -232,11 +232,13 @@ def _parts_by_day(parts: Sequence[Rows]) -> dict[int, dict[int, Ints]]:
 
 def _sums_of_day(block: bytes, parts: list[Ints]) -> list[DaySums]:
     """What the ladders of a day come to in the minutes of each part."""
-    if len(parts) == 1:  # of a whole day nothing needs to be unpacked
+    if len(parts) == 1 and len(parts[0]) > MINUTES_PER_DAY // 2:  # of a whole day nothing needs unpacking
         sums = day_sums(block)
         if np.isin(sums.minutes.times, parts[0]).all():
             return [sums]
-    ladder = unpack(block)
+    day = int(parts[0][0]) - int(parts[0][0]) % DAY_MS
+    first, last = ((int(at) - day) // MINUTE_MS for at in (parts[0][0], parts[-1][-1]))
+    ladder = unpack(block, first, last + 1)
     return [sums_of(ladder, times) for times in parts]
 
 

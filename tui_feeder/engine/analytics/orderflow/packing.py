@@ -3,29 +3,34 @@
 Within a minute prices rise, so each is kept as the ticks from the one before. Of every number its length in
 binary digits is kept apart, compressed (zstd), and its digits as they are. Of a day of many levels the sums
 by price and by minute are kept too: a profile of the day needs nothing else. Of few levels they are added up.
+Many levels are packed in parts of four hours, so that some minutes are read without all others.
 
 Block: magic | u32 crc32 of what follows | msgpack of :class:`_Packed`. Version 1, which is read, has the sums
-always, and compresses the lengths of all columns as one.
+always, its levels in one part, and the lengths of all columns compressed as one.
 """
 
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_left
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.engine.analytics.orderflow.ladder import LEVEL, MINUTE, Ladder
-from tui_feeder.engine.analytics.orderflow.reconcile import MinuteSums, joined_sums, minute_sums
-from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.analytics.orderflow.reconcile import MinuteSums, minute_sums
+from tui_feeder.engine.core.candle import MINUTE_MS, MINUTES_PER_DAY
 from tui_feeder.engine.core.trades import Ints
 from tui_feeder.errors import StorageError
 
 _MAGICS = (b"ladder 1\0", b"ladder 2\0")
 #: Levels from which on sums are kept: sooner read, and next to nothing beside so many.
 _MANY = 1 << 16
+_PART_MINUTES = 240
 #: Of the compression of many levels, and of few, where slow costs nothing.
 _LEVEL_ZSTD, _LEVEL_OF_FEW = 1, 19
 _SUMS = ("bought", "sold", "trades")
@@ -50,7 +55,7 @@ class _Packed(msgspec.Struct, array_like=True):
     sums: int  # prices in ``totals``
     totals: bytes  # by price of the day the steps from the one before, bought, sold
     minute_columns: bytes
-    level_columns: bytes
+    level_columns: tuple[bytes, ...] | bytes  # of each part; in version 1 there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +92,42 @@ def pack(ladder: Ladder) -> bytes:
         _signed(minutes["open"] - low), _signed(minutes["close"] - low), minutes["missing"],
     ]  # fmt: skip
     totals: list[Ints] = []
-    if len(levels) >= _MANY:
+    many = len(levels) >= _MANY
+    compression = _LEVEL_ZSTD if many else _LEVEL_OF_FEW
+    if many:
         columns += [minutes[name] for name in _SUMS]
         prices, *sums = _by_price(ladder)
         totals = [np.diff(prices, prepend=0), *sums]
-    # Of most levels one side is empty: those sides need no bytes beside a bit.
-    both = (levels["bought"] > 0) * 1 + (levels["sold"] > 0) * 2
-    sides = [levels[name][levels[name] > 0] for name in ("bought", "sold")]
+    parts = []
+    for part in _parts_of(minutes["minute"], per_minute, many):
+        those = levels[part.levels]
+        # Of most levels one side is empty: those sides need no bytes beside a bit.
+        both = (those["bought"] > 0) * 1 + (those["sold"] > 0) * 2
+        sides = [those[name][those[name] > 0] for name in ("bought", "sold")]
+        parts.append(_columns([steps[part.levels], both, *sides, those["trades"] - 1], compression))
     packed = _Packed(
         ladder.day, ladder.price_places, ladder.tick, ladder.quantity_places,
         (ladder.duplicates, ladder.zeros, ladder.outside), len(levels), len(minutes),
-        len(totals[0]) if totals else 0, _columns(totals),
-        _columns(columns),
-        _columns([steps, both, *sides, levels["trades"] - 1]),
+        len(totals[0]) if totals else 0, _columns(totals, compression), _columns(columns, compression),
+        tuple(parts),
     )  # fmt: skip
     body = msgspec.msgpack.encode(packed)
     return _MAGICS[-1] + zlib.crc32(body).to_bytes(4, "little") + body
+
+
+class _Part(NamedTuple):
+    """Levels that are packed together, and their minutes."""
+
+    minutes: slice
+    levels: slice
+
+
+def _parts_of(minutes: Ints, per_minute: Ints, many: bool) -> list[_Part]:
+    """The parts of a day's levels: of many levels several, else one."""
+    parts = minutes // (_PART_MINUTES if many else MINUTES_PER_DAY)
+    cuts = [*np.flatnonzero(np.diff(parts, prepend=-1)).tolist(), len(minutes)]
+    ends = np.concatenate(([0], np.cumsum(per_minute)))
+    return [_Part(slice(a, b), slice(int(ends[a]), int(ends[b]))) for a, b in pairwise(cuts)]
 
 
 def _by_price(ladder: Ladder) -> tuple[Ints, Ints, Ints]:
@@ -138,14 +163,19 @@ def sums_of(ladder: Ladder, times: Ints) -> DaySums:
     wanted = (times - ladder.day) // MINUTE_MS
     levels, minutes = ladder.levels, ladder.minutes
     low, high = (int(wanted[0]), int(wanted[-1]) + 1) if len(wanted) else (0, 0)
-    levels = levels[slice(*np.searchsorted(levels["minute"], (low, high)).tolist())]
-    minutes = minutes[slice(*np.searchsorted(minutes["minute"], (low, high)).tolist())]
+    levels, minutes = _between(levels, low, high), _between(minutes, low, high)
     there = np.isin(minutes["minute"], wanted)
     if not there.all():
         levels, minutes = levels[np.isin(levels["minute"], wanted)], minutes[there]
     part = replace(ladder, levels=levels, minutes=minutes)
     prices, bought, sold = _by_price(part)
     return _day_sums(prices, bought, sold, part, minutes)
+
+
+def _between(rows: NDArray[np.void], first: int, end: int) -> NDArray[np.void]:
+    """Those of rows in order whose ``minute`` is in a range. NumPy's search would copy the whole column."""
+    minutes = rows["minute"]
+    return rows[bisect_left(minutes, first) : bisect_left(minutes, end)]
 
 
 def _day_sums(
@@ -156,39 +186,16 @@ def _day_sums(
     return DaySums(prices * of.tick / float(10**of.price_places), bought + sold, bought, unit, sums)
 
 
-def joined_day_sums(first: DaySums, second: DaySums) -> DaySums:
-    """Adds up what was traded in some minutes and in later ones.
-
-    Args:
-        first: of earlier minutes.
-        second: of later ones.
-
-    Returns:
-        The sums of both.
-    """
-    unit = max(first.unit, second.unit)
-    parts = [(part, round(unit / part.unit)) for part in (first, second)]
-    prices = np.concatenate((first.prices, second.prices))
-    volumes = np.concatenate([part.volumes * factor for part, factor in parts])
-    bought = np.concatenate([part.bought * factor for part, factor in parts])
-    order = np.argsort(prices, kind="stable")
-    prices = prices[order]
-    begins = np.flatnonzero(np.diff(prices, prepend=-1.0))
-    if len(begins):
-        prices = prices[begins]
-        volumes, bought = (np.add.reduceat(of[order], begins) for of in (volumes, bought))
-    minutes = joined_sums((first.minutes, second.minutes))
-    return DaySums(prices, volumes, bought, unit, minutes)
-
-
-def unpack(block: bytes) -> Ladder:
+def unpack(block: bytes, first: int = 0, end: int = MINUTES_PER_DAY) -> Ladder:
     """Unpacks ladders.
 
     Args:
         block: what :func:`pack` returned.
+        first: minute of the day before which none is wanted.
+        end: minute of the day from which on none is wanted.
 
     Returns:
-        The same ladders.
+        The same ladders; of a part of the day those of its minutes.
 
     Raises:
         LadderBlockError: the block is damaged, or of another version.
@@ -196,17 +203,22 @@ def unpack(block: bytes) -> Ladder:
     version, packed = _opened(block)
     try:
         minutes, low, per_minute = _minutes_of(packed, version)
-        levels = np.zeros(packed.levels, dtype=LEVEL)
-        levels["minute"] = np.repeat(minutes["minute"], per_minute)
-        wanted = [packed.levels, packed.levels, -1, -1, packed.levels]
-        columns = _of_columns(packed.level_columns, wanted, version)
-        ticks = np.cumsum(columns[0])
-        begins = np.cumsum(per_minute) - per_minute
-        levels["price"] = ticks + np.repeat(low - ticks[begins], per_minute)
-        levels["bought"][(columns[1] & 1) > 0] = columns[2]
-        levels["sold"][(columns[1] & 2) > 0] = columns[3]
-        levels["trades"] = columns[4] + 1
+        many = version > 1 and packed.levels >= _MANY
+        parts, blocks = _parts_of(minutes["minute"], per_minute, many), packed.level_columns
+        blocks = (blocks,) * len(parts) if isinstance(blocks, bytes) else blocks
+        found = [
+            _levels_of(
+                part_block, minutes[part.minutes], low[part.minutes], per_minute[part.minutes], version
+            )
+            for part, part_block in zip(parts, blocks, strict=True)
+            if minutes["minute"][part.minutes][0] < end and minutes["minute"][part.minutes][-1] >= first
+        ]
+        levels = np.concatenate(found) if found else np.zeros(0, dtype=LEVEL)
+        if not found or (first, end) != (0, MINUTES_PER_DAY):
+            minutes = _between(minutes, first, end)
+            levels = _between(levels, first, end)
         if not _keeps_sums(packed, version):
+            begins = np.searchsorted(levels["minute"], minutes["minute"])
             for name in _SUMS:
                 minutes[name] = np.add.reduceat(levels[name], begins) if len(begins) else 0
     except (ValueError, IndexError) as error:
@@ -215,6 +227,23 @@ def unpack(block: bytes) -> Ladder:
         packed.day, packed.price_places, packed.tick, packed.quantity_places, levels, minutes,
         *packed.left_out,
     )  # fmt: skip
+
+
+def _levels_of(
+    block: bytes, minutes: NDArray[np.void], low: Ints, per_minute: Ints, version: int
+) -> NDArray[np.void]:
+    """The levels of the minutes of a part, dtype LEVEL."""
+    count = int(per_minute.sum())
+    levels = np.zeros(count, dtype=LEVEL)
+    levels["minute"] = np.repeat(minutes["minute"], per_minute)
+    columns = _of_columns(block, [count, count, -1, -1, count], version)
+    ticks = np.cumsum(columns[0])
+    begins = np.cumsum(per_minute) - per_minute
+    levels["price"] = ticks + np.repeat(low - ticks[begins], per_minute)
+    levels["bought"][(columns[1] & 1) > 0] = columns[2]
+    levels["sold"][(columns[1] & 2) > 0] = columns[3]
+    levels["trades"] = columns[4] + 1
+    return levels
 
 
 def _keeps_sums(packed: _Packed, version: int) -> bool:
@@ -301,7 +330,7 @@ def _edges(length: NDArray[np.uint8]) -> list[int]:
     return [0, *np.cumsum(np.bincount(length)).tolist()]
 
 
-def _columns(columns: list[Ints]) -> bytes:
+def _columns(columns: list[Ints], compression: int) -> bytes:
     """Columns of numbers >= 0: how many binary digits each value has, then the digits after the first.
 
     Lengths are few and compress, each column by itself; digits of quantities are noise, which is stored as it
@@ -312,8 +341,7 @@ def _columns(columns: list[Ints]) -> bytes:
     lengths, digits = [], []
     for values in columns:
         length = _lengths(values)
-        level = _LEVEL_ZSTD if len(values) >= _MANY else _LEVEL_OF_FEW
-        packed = bytes(cramjam.zstd.compress(length.tobytes(), level=level))
+        packed = bytes(cramjam.zstd.compress(length.tobytes(), level=compression))
         lengths.append(len(values).to_bytes(4, "little") + len(packed).to_bytes(4, "little") + packed)
         ordered, edges = values[np.argsort(length, kind="stable")], _edges(length)
         for size in range(2, len(edges) - 1):

@@ -169,13 +169,17 @@ class LiveProfile:
         """The height of a row, quote currency."""
         return self._rows.grid.increment
 
-    def place(self, rows: ProfileRows) -> None:
+    def place(self, rows: ProfileRows) -> ProfileRows:
         """Puts other rows of the same height in the place of those of the loaded day; all else stays.
 
         Args:
             rows: the volume of the day, placed otherwise.
+
+        Returns:
+            Those that were there.
         """
-        self._rows = rows
+        self._rows, before = rows, self._rows
+        return before
 
     def add(self, candle: Candle) -> None:
         """Adds a minute; the first one of another UTC day starts a new profile.

@@ -160,6 +160,8 @@ def test_a_day_takes_few_bytes_and_its_sums_are_those_of_its_levels() -> None:
     ladder = ape_ladder()
     block = pack(ladder)
     assert same(unpack(block), ladder)
+    noon = unpack(block, 700, 705)
+    assert np.array_equal(noon.minutes, ladder.minutes[700:705])
     sums = day_sums(block)
     volumes = ladder.quantities(ladder.levels["bought"] + ladder.levels["sold"])
     for price in sums.prices[::20].tolist():
@@ -187,6 +189,12 @@ def test_a_busy_day_is_packed_with_its_sums_and_read_as_exactly() -> None:
     assert len(ladder.levels) > 1 << 16
     block = pack(ladder)
     assert same(unpack(block), ladder)
+    for first, end in ((0, 60), (59, 61), (130, 131), (1_380, 1_440), (700, 700)):
+        part = unpack(block, first, end)
+        inside = (ladder.levels["minute"] >= first) & (ladder.levels["minute"] < end)
+        assert np.array_equal(part.levels, ladder.levels[inside])
+        inside = (ladder.minutes["minute"] >= first) & (ladder.minutes["minute"] < end)
+        assert np.array_equal(part.minutes, ladder.minutes[inside])
     whole, added = day_sums(block), sums_of(ladder, TRX_DAY + np.arange(1_440) * MINUTE_MS)
     for name in ("prices", "volumes", "bought", "unit"):
         assert np.array_equal(getattr(whole, name), getattr(added, name)), name

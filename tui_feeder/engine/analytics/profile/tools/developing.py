@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tui_feeder.engine.analytics.orderflow.packing import DaySums, joined_day_sums
-from tui_feeder.engine.analytics.profile.day_profile import LiveProfile
+from tui_feeder.engine.analytics.orderflow.packing import DaySums
+from tui_feeder.engine.analytics.profile.day_profile import LiveProfile, empty_rows
 from tui_feeder.engine.analytics.profile.increments import DayRange
+from tui_feeder.engine.analytics.profile.rows import Rows as ProfileRows
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
 from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Rows, to_candles
@@ -46,7 +47,10 @@ class DevelopingLevels:
         self._live = LiveProfile(settings)
         self._live.load(np.empty(0, dtype=ROW), before)
         self._counted: list[Rows] = [np.empty(0, dtype=ROW)]
-        self._sums: DaySums | None = None
+        self._volumes: list[MinuteVolume] = []
+        self._traded = False  # some of it lies where it was traded
+        self._of_trades: ProfileRows | None = None
+        self._placed_volumes = 0  # of those above, on these rows
         self._times: list[int] = []
         self._points: list[tuple[float, ...]] = []
 
@@ -94,8 +98,8 @@ class DevelopingLevels:
         for candle in to_candles(rows):
             self._live.add(candle)
         self._counted.append(rows)
-        if sums is not None:
-            self._sums = sums if self._sums is None else joined_day_sums(self._sums, sums)
+        self._volumes.append(MinuteVolume(rows, () if sums is None else (sums,)))
+        self._traded = self._traded or sums is not None
         end = int(rows["open_time"][-1]) + MINUTE_MS
         if end % self._step == 0:
             self._times.append(end)
@@ -103,13 +107,34 @@ class DevelopingLevels:
 
     def _levels(self) -> tuple[float, ...]:
         """The levels after the last minute."""
-        if self._sums is not None:
-            volume = MinuteVolume(self._rows, (self._sums,))
-            self._live.place(volume.rows(self._settings, self._live.increment))
-        figures = self._live.figures()
+        live = self._live
+        if self._traded:
+            candles = live.place(self._placed(live.increment))
+            figures = live.figures()
+            live.place(candles)  # later ones are added to these, and the height of rows rests on them
+        else:
+            figures = live.figures()
         if figures is None:
             return _NONE
         return figures.poc, figures.vah, figures.val, _NONE[0] if figures.vwap is None else figures.vwap
+
+    def _placed(self, increment: float) -> ProfileRows:
+        """Rows with the volume of all minutes; of the same height as before only new ones are placed."""
+        rows, new = self._of_trades, self._volumes[self._placed_volumes :]
+        if rows is None or rows.grid.increment != increment:
+            rows = self._of_trades = empty_rows(self._settings, increment)
+            parts = [volume.columns(rows.grid) for volume in self._volumes]
+            high, low, close, volume = (np.concatenate(column) for column in zip(*parts, strict=True))
+            if len(high):
+                rows.load(high, low, close, volume)
+        else:
+            for minutes in new:
+                for high, low, close, volume in zip(
+                    *(column.tolist() for column in minutes.columns(rows.grid)), strict=True
+                ):
+                    rows.add(high, low, close, volume)
+        self._placed_volumes = len(self._volumes)
+        return rows
 
     def lines(self) -> Developing:
         """The levels at whole multiples of ``every`` minutes of the day, and after the last minute."""

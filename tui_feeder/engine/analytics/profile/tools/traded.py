@@ -8,7 +8,7 @@ that of the candles, and point of control and value area are found by the code o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.core.candle import Rows
 from tui_feeder.engine.core.decimals import Floats
 from tui_feeder.price_grid import PriceGrid
+
+#: High, low, close and volume of what is placed on rows.
+Columns: TypeAlias = tuple[Floats, Floats, Floats, Floats]
 
 
 class Placed(NamedTuple):
@@ -128,18 +131,35 @@ class MinuteVolume:
         return Placed(rows.first, rows.dense(), self.bought(settings, rows), area)
 
     def _on_rows(self, settings: ProfileSettings, increment: float, bought: bool) -> ProfileRows:
-        rows, tpo = empty_rows(settings, increment), settings.calculation_mode == "TPO"
-        candles = self._candles if tpo else self._candles[self._spread]
+        rows = empty_rows(settings, increment)
+        if settings.calculation_mode == "TPO":
+            high, low, close, volume = (_column(self._candles, n) for n in ("high", "low", "close", "volume"))
+            columns = high, low, close, volume
+        else:
+            columns = self.columns(rows.grid, bought=bought)
+        if len(columns[0]):
+            rows.load(*columns)
+        return rows
+
+    def columns(self, grid: PriceGrid, *, bought: bool = False) -> Columns:
+        """Gives what is placed: trades, whose high, low and close are one price, and candles that are spread.
+
+        Args:
+            grid: of the rows: what was traded in one of them is added up.
+            bought: of the volume that which takers bought.
+
+        Returns:
+            High, low, close (quote currency) and volume (base asset), shape (n,) each.
+        """
+        candles = self._candles[self._spread]
         high, low, close = (_column(candles, name) for name in ("high", "low", "close"))
-        volume = _column(candles, "volume") if tpo else self._beyond[bought]
-        if self._sums and not tpo:
-            parts = [_by_row(part, rows.grid) for part in self._sums]
+        volume = self._beyond[bought]
+        if self._sums:
+            parts = [_by_row(part, grid) for part in self._sums]
             prices = [part[0] for part in parts]
             high, low, close = (np.concatenate((*prices, column)) for column in (high, low, close))
             volume = np.concatenate((*(part[1 + bought] for part in parts), volume))
-        if len(volume):
-            rows.load(high, low, close, volume)
-        return rows
+        return high, low, close, volume
 
 
 def _column(rows: Rows, name: str) -> Floats:
