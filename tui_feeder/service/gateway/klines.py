@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows
 from tui_feeder.engine.core.coverage import Coverage, span
@@ -15,11 +14,9 @@ from tui_feeder.service.gateway.refusals import RefusalError, later, named
 from tui_feeder.service.gateway.series import Chunk, Series
 from tui_feeder.service.gateway.watch import StoreWatch
 
-#: A minute that has just ended is waited for so long (real seconds): its closing frame comes up to 2 s late,
+#: A minute is waited for until so long after its end (real seconds): its closing frame comes up to 2 s late,
 #: and REST is asked 3 s after its end.
 _CLOSE_SECONDS = 6.0
-#: So many minutes before now may still be on their way to the store.
-_ON_THE_WAY = 2
 #: When to ask again where nothing is known of a recovery.
 _USUAL_SECONDS = 4.0
 _FAR_SECONDS = 3_600.0
@@ -46,6 +43,7 @@ class Klines:
         self._reading = asyncio.Semaphore(_READERS)
         self._answers = AnswerCache(most_bytes)
         self._flat: dict[str, Candle] = {}
+        self._looked = False
 
     async def answer(self, query: KlinesQuery) -> bytes:
         """The body of the answer.
@@ -61,9 +59,8 @@ class Klines:
             FeederGoneError: the feeder does not answer.
             StoreError: the store is closed.
         """
-        self._series.look()
+        self._look()
         start = self._start(query.symbol)
-        deadline = time.monotonic() + _CLOSE_SECONDS
         while True:
             now = self._feeder.now()
             minute = now - now % MINUTE_MS
@@ -96,11 +93,21 @@ class Klines:
             if candle is None and after > chunks[-1].until:
                 candle = self.minute_in_progress(query.symbol, chunks[-1].until)
                 if candle is None or self._is_over(candle):  # meanwhile, and on its way to the store
-                    await self._committed(query.symbol, chunks[-1].until, deadline)
+                    await self._committed(query.symbol, chunks[-1].until)
                     continue
             answer = self._made(query, first, after, version, tuple(chunks), candle, kept)
             self._answers.put(key, answer)
             return answer.body
+
+    def _look(self) -> None:
+        """Take notice of what was committed, once for all requests that one turn of the loop answers."""
+        if not self._looked:
+            self._series.look()
+            self._looked = True
+            asyncio.get_running_loop().call_soon(self._look_again)
+
+    def _look_again(self) -> None:
+        self._looked = False
 
     def _made(
         self,
@@ -131,13 +138,20 @@ class Klines:
         seen = candle if candle is self._feeder.forming(query.symbol) else None
         return KeptAnswer(version, chunks, closed, b"".join((closed, row, b"]")), seen)
 
-    async def _committed(self, symbol: str, minute: int, deadline: float) -> None:
-        """Wait for the next commit, not for ever."""
-        try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                await self._watch.changed()
-        except TimeoutError:
-            raise self._hole(symbol, span(minute, minute + MINUTE_MS)) from None
+    async def _committed(self, symbol: str, minute: int) -> None:
+        """Wait for the next commit, as long as the minute (ms) may still be on its way."""
+        left = self._close_seconds(minute)
+        if left > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._watch.changed()
+                    return
+        raise self._hole(symbol, span(minute, minute + MINUTE_MS))
+
+    def _close_seconds(self, minute: int) -> float:
+        """How long (real seconds) the closing frame of a minute (ms) is still waited for."""
+        since = self._feeder.now() - minute - MINUTE_MS
+        return min(_CLOSE_SECONDS, _CLOSE_SECONDS - since / 1000 / self._feeder.rate())
 
     def _seen(self, symbol: str, minute: int) -> Candle | None:
         """What frames have shown of the minute (ms) in progress; no minute before it is needed for that."""
@@ -180,14 +194,10 @@ class Klines:
 
     async def _present(self, symbol: str, first: int, until: int) -> None:
         """See that the minutes of ``[first, until)`` (ms) are stored; wait for one that has just ended."""
-        deadline: float | None = None
         while (missing := self._missing(symbol, first, until)) is not None:
-            on_its_way = missing.start >= until - _ON_THE_WAY * MINUTE_MS
-            if deadline is None:
-                deadline = time.monotonic() + _CLOSE_SECONDS
-            left = deadline - time.monotonic()
+            left = self._close_seconds(missing.start)
             followed = self._feeder.followed().get(symbol)
-            if not on_its_way or left <= 0 or followed is None or not followed.live:
+            if left <= 0 or followed is None or not followed.live:
                 raise self._hole(symbol, missing)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
@@ -226,7 +236,6 @@ class Klines:
             FeederGoneError: the feeder does not answer.
             StoreError: the store is closed.
         """
-        deadline = time.monotonic() + _CLOSE_SECONDS
         while True:
             now = self._feeder.now()
             minute = now - now % MINUTE_MS
@@ -237,7 +246,7 @@ class Klines:
             candle = self.minute_in_progress(symbol, until)
             if candle is not None and not self._is_over(candle):
                 return candle
-            await self._committed(symbol, until, deadline)
+            await self._committed(symbol, until)
 
     async def day_before(self, symbol: str, until: int, length: int) -> Rows:
         """The stored minutes of the ``length`` ms before ``until``, all of those since the listing.

@@ -187,6 +187,7 @@ async def test_a_minute_that_has_just_ended_is_waited_for(tmp_path: Path) -> Non
         exchange_at(now) as exchange,
         gateway_of(exchange, tmp_path, {BTC: (NOON - HOUR_MS, NOON - MINUTE_MS)}) as gateway,
     ):
+        gateway.feeder.clock = SimulatedClock(now, 1.0)
         path = f"/fapi/v1/klines?symbol={BTC}&interval=1m&limit=3"
         asked = asyncio.create_task(gateway.get(path))
         with pytest.raises(TimeoutError):
@@ -212,6 +213,19 @@ async def test_a_minute_that_has_just_ended_is_waited_for(tmp_path: Path) -> Non
             "1.500",
             Decimal("16.25"),
         )
+
+
+async def test_nobody_waits_for_a_minute_that_should_have_come(tmp_path: Path) -> None:
+    """Its closing frame did not come, as after a minute without a trade: each poll is refused at once."""
+    async with (
+        exchange_at(NOON + 10_000) as exchange,
+        gateway_of(exchange, tmp_path, {BTC: (NOON - HOUR_MS, NOON - MINUTE_MS)}) as gateway,
+    ):
+        for path in (f"klines?symbol={BTC}&interval=1m&limit=3", f"ticker/price?symbol={BTC}"):
+            async with asyncio.timeout(4):  # a minute that is on its way is waited for 6 s
+                status, body, headers = await gateway.get(f"/fapi/v1/{path}")
+            assert (status, "Retry-After" in headers) == (503, True), body
+            assert "minute 11:59" in json.loads(body)["msg"]
 
 
 @pytest.mark.parametrize("query", ["interval=1m&limit=1", "interval=5m&limit=1", "interval=1h&limit=2"])
@@ -251,7 +265,7 @@ async def test_the_minute_that_frames_show_needs_none_before_it(tmp_path: Path) 
         assert json.loads(body)[0][8] == seen.trades
         status, body, _ = await gateway.get(f"/fapi/v1/ticker/price?symbol={BTC}")
         assert (status, float(json.loads(body)["price"])) == (200, seen.close), body
-        for query in ("interval=1m&limit=2", "interval=5m&limit=2", "interval=1h&limit=1&startTime=0"):
+        for query in ("interval=1m&limit=2", "interval=5m&limit=2", "interval=1h&limit=2"):
             status, body, headers = await gateway.get(f"/fapi/v1/klines?symbol={BTC}&{query}")
             assert (status, "Retry-After" in headers) == (503, True), (query, body)
 
