@@ -10,7 +10,7 @@ import orjson
 from benchmarks._soak_messages import Outcome, Witness
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import EMPTY, span
-from tui_feeder.engine.core.trade_ids import Link
+from tui_feeder.engine.core.trade_ids import Link, TradeIds
 from tui_feeder.engine.storage.evidence import links_of
 from tui_feeder.engine.storage.outbox import Outbox
 from tui_feeder.engine.storage.store import Store
@@ -128,9 +128,21 @@ def judge_live(store: Store, market: Market, record: LiveRecord, witness: Witnes
         outcome.joins += link is Link.JOINED
         if link is Link.BROKEN:
             outcome.breaks += 1
-            both = [at, at + MINUTE_MS]
+            low, high = _judged_together(ids, at)
             bare = symbol.rpartition(":")[2]
-            true = market.minutes(bare, at, at + 2 * MINUTE_MS).values[:, TRADES].tolist()
-            if [ids[t].last - ids[t].first + 1 if t in ids and not ids[t].quiet else 0 for t in both] == true:
+            true = market.minutes(bare, low, high).values[:, TRADES].tolist()
+            closed = [ids[minute] for minute in range(low, high, MINUTE_MS)]
+            counted = [0 if one.quiet else one.last - one.first + 1 for one in closed]
+            if counted == true:
                 false_alarms = false_alarms.union(span(at, at + MINUTE_MS))
     outcome.false_alarms += outcome.find("false alarm of trade ids", symbol, false_alarms)
+
+
+def _judged_together(ids: dict[int, TradeIds], at: int) -> tuple[int, int]:
+    """From the last trade before the end of a minute to the first after it: the minutes (ms) of both."""
+    low, high = at, at + MINUTE_MS
+    while ids[low].quiet:
+        low -= MINUTE_MS
+    while ids[high].quiet:
+        high += MINUTE_MS
+    return low, high + MINUTE_MS

@@ -34,6 +34,7 @@ from tui_feeder.engine.exchanges import base
 from tui_feeder.monitor import Snapshot, StreamView, SymbolState, SymbolView
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.stream import CADENCE
 from tui_feeder.simulator.synthetic import synthetic_market
 
 NOON = 1_773_144_000_000  # 2026-03-10T12:00:00Z, a Tuesday
@@ -43,11 +44,18 @@ _WELL = ("starting", "running", "stopped")
 
 
 def exchange_of(
-    symbols: Sequence[str], rate: float = 120.0, start: int = NOON, listed: Mapping[str, int] | None = None
+    symbols: Sequence[str],
+    rate: float = 120.0,
+    start: int = NOON,
+    listed: Mapping[str, int] | None = None,
+    cadence: int = CADENCE,
 ) -> Exchange:
-    """An embedded exchange that is at ``start`` (exchange ms) when it is made; some are ``listed`` later."""
+    """An embedded exchange that is at ``start`` (exchange ms) when it is made; some are ``listed`` later.
+
+    Frames of minutes in progress come every ``cadence`` (exchange ms).
+    """
     market = synthetic_market(list(symbols), as_of_ms=NOON, listed=listed)
-    return Exchange(market, clock_for(market, start_ms=start, rate=rate))
+    return Exchange(market, clock_for(market, start_ms=start, rate=rate), cadence=cadence)
 
 
 def without(source: base.Exchange, symbol: str, minutes: Coverage, lacking: Callable[[], bool]) -> None:

@@ -262,6 +262,7 @@ class Engine:
         subscriptions.assign(symbols)
         self.supervisor.start("streams", self.streams.run)
         self.supervisor.start("closer", self.gap_detection.watch_closes)
+        self.supervisor.start("trade ids", self.trade_id_check.watch)
         self.supervisor.start("clock", self._clock_sync.run)
         self.supervisor.start("listings", subscriptions.run)
         self.supervisor.start("ownership", self.ownership.run)

@@ -34,8 +34,9 @@ from tui_feeder.engine.exchanges.binance import stream_pool
 ALERT = Alert("gap", "gap_open", BTC, 0, "late", "3 minutes missing")
 #: The parts that run as long as the engine does.
 PARTS = {
-    "streams", "closer", "clock", "listings", "gap check", "health", "profiles", "checkpoints", "stored days",
-    "store files", "stream history", "alerts", "alert webhook", "alert command", "alert topic",
+    "streams", "closer", "trade ids", "clock", "listings", "gap check", "health", "profiles", "checkpoints",
+    "stored days", "store files", "stream history", "alerts", "alert webhook", "alert command",
+    "alert topic",
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from feed import until
-from holding import BTC, ETH, exchange_of, feed_of
+from holding import BTC, ETH, Feed, exchange_of, feed_of
 from places import SHARED_DATA
 from virtual_time import in_virtual_time
 
@@ -15,6 +15,8 @@ from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.core.trade_ids import Link, TradeIdChain, trade_ids
 from tui_feeder.engine.exchanges.base import Page
+from tui_feeder.simulator.exchange import Exchange
+from tui_feeder.simulator.market import TRADES
 
 CAPTURES = SHARED_DATA / "captures"
 MIDNIGHT = 1_773_187_200_000  # 2026-03-11T00:00:00Z
@@ -40,8 +42,8 @@ def test_recorded_frames_join_at_every_end_of_a_minute(capture: str, ends: int) 
         assert ids is not None
         if k["x"]:
             links += [link for _, link in chain.closed(k["t"], ids)]
-        elif (link := chain.forming(k["t"], ids)) is not None:
-            links.append(link)
+        else:
+            links += [link for _, link in chain.forming(k["t"], ids)]
     assert links == [Link.JOINED] * ends
 
 
@@ -113,3 +115,87 @@ async def test_while_rest_refuses_a_break_is_unproved_and_exact_afterwards(tmp_p
         await until(lambda: feed.counted("trade_id_breaks_exact") >= 1)
         assert store.live_agreement(BTC, day)[5:] == (1, 0)
         await feed.holds()
+
+
+def closes_alone() -> Exchange:
+    """Of a minute in progress nothing is shown: what judges the minute before is its closing frame alone."""
+    return exchange_of([BTC], cadence=60 * MINUTE_MS)
+
+
+async def hastily_closed(feed: Feed) -> int:
+    """The minute that BTC has published without its last trades, right after."""
+    exchange = feed.exchange
+    exchange.faults.switch_on("hasty-close", BTC, count=1)
+    await until(lambda: exchange.faults.struck["hasty-close"])
+    wrong = (exchange.clock.now() // MINUTE_MS - 1) * MINUTE_MS
+    await until(lambda: wrong in feed.sink.minutes(BTC))
+    assert not stands(feed, wrong)
+    return wrong
+
+
+def stands(feed: Feed, minute: int) -> bool:
+    """Whether what is stored is the exchange's."""
+    rows = feed.engine.store.read(BTC, minute, minute + MINUTE_MS)
+    return bool(
+        rows["trades"][0] == feed.exchange.market.minutes(BTC, minute, minute + MINUTE_MS).values[0, TRADES]
+    )
+
+
+@in_virtual_time
+async def test_a_hasty_close_is_found_where_the_close_after_it_is_lost(tmp_path: Path) -> None:
+    async with closes_alone() as exchange, feed_of(exchange, tmp_path, [BTC]) as feed:
+        await feed.minutes(2)
+        wrong = await hastily_closed(feed)
+        exchange.faults.switch_on("no-close-frame", BTC, count=1)
+        await until(lambda: stands(feed, wrong))
+        assert exchange.clock.now() < wrong + 5 * MINUTE_MS
+        assert feed.counted("trade_id_breaks") == 0
+        assert feed.counted("trade_id_ends_unknown") == 1
+        await feed.holds()
+
+
+@in_virtual_time
+async def test_a_hasty_close_is_found_where_no_frame_follows(tmp_path: Path) -> None:
+    async with closes_alone() as exchange, feed_of(exchange, tmp_path, [BTC]) as feed:
+        await feed.minutes(2)
+        wrong = await hastily_closed(feed)
+        exchange.faults.switch_on("silence", BTC)
+        await until(lambda: stands(feed, wrong))
+        assert exchange.clock.now() < wrong + 5 * MINUTE_MS
+        await feed.minutes(2)
+        assert feed.counted("trade_id_ends_unknown") == 1
+        await feed.holds()
+
+
+@in_virtual_time
+@pytest.mark.parametrize("away", [0, 3], ids=["at once", "three minutes later"])
+async def test_a_hasty_close_is_found_by_the_engine_that_starts_after_it(tmp_path: Path, away: int) -> None:
+    async with closes_alone() as exchange:
+        async with feed_of(exchange, tmp_path, [BTC]) as feed:
+            await feed.minutes(2)
+            wrong = await hastily_closed(feed)
+        back = exchange.clock.now() + away * MINUTE_MS
+        await until(lambda: exchange.clock.now() >= back)
+        async with feed_of(exchange, tmp_path, [BTC], sink=feed.sink) as feed:
+            await feed.minutes(1)
+            await until(lambda: stands(feed, wrong))
+            await feed.holds()
+
+
+@in_virtual_time
+async def test_what_was_broken_while_rest_refused_is_read_by_the_engine_that_starts_next(
+    tmp_path: Path,
+) -> None:
+    async with closes_alone() as exchange:
+        async with feed_of(exchange, tmp_path, [BTC]) as feed:
+            await feed.minutes(2)
+            exchange.faults.switch_on("rest-5xx", target="klines")
+            wrong = await hastily_closed(feed)
+            # By then it is far from the newest minute.
+            await feed.minutes(20, seconds=120)
+            assert feed.counted("trade_id_breaks") == 1
+            assert not stands(feed, wrong)
+        exchange.faults.switch_off()
+        async with feed_of(exchange, tmp_path, [BTC], sink=feed.sink) as feed:
+            await until(lambda: stands(feed, wrong))
+            await feed.holds()

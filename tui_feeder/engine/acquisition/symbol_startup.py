@@ -15,6 +15,7 @@ from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.acquisition.queue_opener import DamagedDaysError, QueueOpener
 from tui_feeder.engine.acquisition.recovery import Recovery
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol, wanted_start
+from tui_feeder.engine.acquisition.trade_id_check import unproved_minutes
 from tui_feeder.engine.core.backoff import Backoff
 from tui_feeder.engine.core.candle import MINUTE_MS, timeframe_label
 from tui_feeder.engine.core.coverage import EMPTY, span
@@ -81,7 +82,7 @@ class SymbolStartup:
             recovery: takes the gaps that are left.
         """
         tracked.start = await self._wanted_start(tracked)
-        known = recovery.unavailable(tracked.symbol)
+        known, unproved = recovery.unavailable(tracked.symbol), unproved_minutes(self._store, tracked.symbol)
         opened, whole = None, False
         while opened is None:
             await self._fill(tracked, recovery, whole)
@@ -99,7 +100,7 @@ class SymbolStartup:
             return
         tracked.phase, tracked.reason = "live", ""
         recovery.resume(tracked.symbol)
-        recovery.confirm(tracked.symbol, self._store.unconfirmed(tracked.symbol))
+        recovery.confirm(tracked.symbol, self._store.unconfirmed(tracked.symbol).union(unproved))
         queue_next = self._ingest.queue(tracked.symbol).next or opened
         present = self._store.present(tracked.symbol)
         settled = self._store.settled(tracked.symbol)

@@ -55,20 +55,33 @@ class Link(Enum):
     """The closing frame was the minute's last state, and no trade lies between."""
     BROKEN = "broken"
     """Nothing: the minute has to be read by REST."""
+    UNKNOWN = "unknown"
+    """Nothing, as the minute after it was not seen: REST has to confirm it."""
+
+
+Judged = list[tuple[int, Link]]
+"""Minutes (open time, ms) and what is known of their ends now."""
 
 
 class TradeIdChain:
-    """The ids of one symbol, frame by frame: each end of a minute is judged once, as soon as it can be."""
+    """The ids of one symbol, frame by frame: each end of a minute is judged once, as soon as it can be.
 
-    __slots__ = ("_begun", "_judged", "_last", "_through")
+    Minutes without a trade have no ids: the first trade after them judges them together with the minute of
+    the last trade before them, as each of their closing frames may have been the one that lacked trades.
+    """
+
+    __slots__ = ("_begun", "_judged", "_last", "_run", "_settled", "_since", "_through")
 
     def __init__(self) -> None:
         self._through: int | None = None  # open time of the newest minute that is closed
+        self._run = 0  # open time of the first of those closed one after the other up to it
+        self._since = 0  # open time of the first of them that is not judged
+        self._settled: int | None = None  # open time of the newest minute that is judged
         self._last: int | None = None  # id of the last trade up to its end; None while none is known
         self._begun = (0, 0)  # the newest minute whose first trade is known, and the id of that
         self._judged = (0, 0)  # the same, of the newest beginning that was compared
 
-    def forming(self, open_time: int, ids: TradeIds) -> Link | None:
+    def forming(self, open_time: int, ids: TradeIds) -> Judged:
         """Takes a frame of a minute that is not over.
 
         Args:
@@ -76,14 +89,14 @@ class TradeIdChain:
             ids: of its trades so far.
 
         Returns:
-            What is proved of the end of the minute before it; None where nothing new is.
+            What is proved now of minutes before it.
         """
         if ids.quiet or open_time <= self._begun[0]:
-            return None
+            return []
         self._begun = (open_time, ids.first)
         return self._judge(*self._begun)
 
-    def closed(self, open_time: int, ids: TradeIds) -> list[tuple[int, Link]]:
+    def closed(self, open_time: int, ids: TradeIds) -> Judged:
         """Takes a closing frame.
 
         Args:
@@ -91,32 +104,65 @@ class TradeIdChain:
             ids: of its trades.
 
         Returns:
-            Minutes (open time, ms) of whose ends something is proved now: of the one before this, of this one
-            where the next has begun already, or both.
+            What is known now: of minutes before this, of this one where the next has begun already, or both.
         """
-        found: list[tuple[int, Link]] = []
         through = self._through
         if through is not None and open_time <= through:
-            return found  # the same frame again, or a late one: whether they agree is compared elsewhere
+            # The same frame again, of which is compared elsewhere whether they agree; or a late one.
+            return [] if open_time >= self._run else [(open_time, Link.UNKNOWN)]
+        found: Judged = []
         if not ids.quiet:
-            if through is not None and (link := self._judge(open_time, ids.first)) is not None:
-                found.append((through, link))
+            if through is not None:
+                found += self._judge(open_time, ids.first)
             self._last = ids.last
-        elif through != open_time - MINUTE_MS:
-            self._last = None  # of the minutes between nothing is known
+        adjacent = through == open_time - MINUTE_MS
+        if not adjacent:
+            self._run = open_time
+            if ids.quiet:
+                self._last = None  # of the minutes between nothing is known
+        if not (adjacent and ids.quiet and self._settled != through):
+            found += self._unjudged(Link.UNKNOWN)
+            self._since = open_time
         self._through = open_time
-        if self._begun[0] == open_time + MINUTE_MS and (link := self._judge(*self._begun)) is not None:
-            found.append((open_time, link))
+        if self._begun[0] == open_time + MINUTE_MS:
+            found += self._judge(*self._begun)
         return found
 
-    def _judge(self, open_time: int, first: int) -> Link | None:
+    def overdue(self, ended: int, quiet: int) -> Judged:
+        """Gives minutes up that nothing has judged; each is returned once.
+
+        Args:
+            ended: those that had ended by then (exchange ms) where no later one was closed.
+            quiet: those that had ended by then although minutes without a trade follow; with it all after
+                it that had ended by ``ended``.
+
+        Returns:
+            The minutes, of whose ends nothing is known.
+        """
+        if self._through is None or self._settled == self._through:
+            return []
+        due = self._through + MINUTE_MS <= ended or self._since + MINUTE_MS <= quiet
+        found = [(at, link) for at, link in self._unjudged(Link.UNKNOWN) if due and at + MINUTE_MS <= ended]
+        if found:
+            self._since = found[-1][0] + MINUTE_MS
+        return found
+
+    def _unjudged(self, link: Link) -> Judged:
+        """Something of every minute that is closed and not judged."""
+        if self._through is None or self._settled == self._through:
+            return []
+        return [(at, link) for at in range(self._since, self._through + MINUTE_MS, MINUTE_MS)]
+
+    def _judge(self, open_time: int, first: int) -> Judged:
         """Compares a minute's first trade with the last one before it, once."""
         if self._last is None or self._through is None or self._judged == (open_time, first):
-            return None
+            return []
         adjacent = self._through == open_time - MINUTE_MS
         joined = first == self._last + 1
         # Minutes that were not seen may have had the trades between: no break, and no proof.
         if open_time <= self._through or not (adjacent or joined):
-            return None
-        self._judged = (open_time, first)
-        return Link.JOINED if joined else Link.BROKEN
+            return []
+        self._judged, self._settled = (open_time, first), None
+        found = self._unjudged(Link.JOINED if joined else Link.BROKEN)
+        self._settled = self._through
+        return found

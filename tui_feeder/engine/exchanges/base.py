@@ -200,9 +200,9 @@ class StreamHandlers:
     """Kind of a frame that could not be used, and the detail."""
     raw: Callable[[str, bytes], None] | None = None
     """Where every message goes as it came: the address it came from, and its bytes."""
-    trade_ids: Callable[[str, int, TradeIds, bool], None] | None = None
-    """Called before ``candle`` for a frame that has ids of trades: symbol, open time (ms), ids, whether it is
-    closed."""
+    trade_ids: Callable[[str, int, TradeIds | None, bool], None] | None = None
+    """Called before ``candle``: symbol, open time (ms), ids of trades (None where the frame has none that can
+    be), whether it is closed."""
 
 
 class StreamSocket(Protocol):

@@ -92,7 +92,7 @@ def minute_of(store: StoreReader, symbol: str, open_time: int) -> MinuteView:
     ]
     values += [_value(now, int(source), None) for now, source in zip(to_candles(rows), sources, strict=True)]
     # An end is judged by what lies on both sides of it.
-    ids = store.trade_ids(symbol, open_time, end + _HOUR_MS)
+    ids = store.trade_ids(symbol, open_time - _HOUR_MS, end + _HOUR_MS)
     link, own = links_of(ids).get(open_time), ids.get(open_time)
     day = open_time // DAY_MS * DAY_MS
     published = Publication(store.publications(symbol, day)[(open_time - day) // MINUTE_MS])
@@ -118,8 +118,8 @@ def noted_minutes_of(store: StoreReader, symbol: str, day: int) -> tuple[int, ..
     noted = {Publication.CORRECTED, Publication.LATE}
     states = store.publications(symbol, day)
     found = {day + at * MINUTE_MS for at, state in enumerate(states) if state in noted}
-    links = links_of(store.trade_ids(symbol, day, day + DAY_MS + _HOUR_MS))
-    found |= {at for at, link in links.items() if link is Link.BROKEN and at < day + DAY_MS}
+    links = links_of(store.trade_ids(symbol, day - _HOUR_MS, day + DAY_MS + _HOUR_MS))
+    found |= {at for at, link in links.items() if link is Link.BROKEN and day <= at < day + DAY_MS}
     return tuple(sorted(found)[:MOST_NOTED])
 
 
@@ -159,8 +159,8 @@ def incidents_of(store: StoreReader, symbol: str, start: int, end: int) -> list[
             text = "stored after later minutes, or with other values than before"
             found.append(Incident(symbol, "correction", a, b, text))
     certified = store.certified(symbol)
-    for at, link in links_of(store.trade_ids(symbol, start, end)).items():
-        if link is Link.BROKEN:
+    for at, link in links_of(store.trade_ids(symbol, start - _HOUR_MS, end + _HOUR_MS)).items():
+        if link is Link.BROKEN and start <= at < end:
             exact = "REST has confirmed it since" if at in certified else "nothing has confirmed it yet"
             text = f"the trades after it do not follow on its last one; {exact}"
             found.append(Incident(symbol, "trade_ids", at, at + MINUTE_MS, text))

@@ -219,9 +219,10 @@ class Evidence:
         stood, corrected, late = (
             states.count(state) for state in (Publication.STOOD, Publication.CORRECTED, Publication.LATE)
         )
-        # The end of the day's last minute is proved by the first trade of the next one.
-        links = links_of(self.trade_ids(txn, symbol, day, day + DAY_MS + _HOUR_MS))
-        inside = {at: link for at, link in links.items() if at < day + DAY_MS}
+        # The end of the day's last minute is proved by the first trade of the next one, and minutes without
+        # a trade at its beginning by that and the last one of the day before.
+        links = links_of(self.trade_ids(txn, symbol, day - _HOUR_MS, day + DAY_MS + _HOUR_MS))
+        inside = {at: link for at, link in links.items() if day <= at < day + DAY_MS}
         broken = [at for at, link in inside.items() if link is Link.BROKEN]
         exact = sum(at in certified for at in broken)
         joined = len(inside) - len(broken)
@@ -287,4 +288,4 @@ def links_of(ids: dict[int, TradeIds]) -> dict[int, Link]:
     chain, found = TradeIdChain(), dict[int, Link]()
     for open_time, both in ids.items():
         found.update(chain.closed(open_time, both))
-    return found
+    return {at: link for at, link in found.items() if link is not Link.UNKNOWN}

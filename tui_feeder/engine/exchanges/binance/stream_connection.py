@@ -285,6 +285,6 @@ class KlineSocket:
             closed = False
             text = f"{symbol} minute {frame.t}: called closed at {data.E}, it ends at {frame.T}"
             self._handlers.fault("premature close", text)
-        if self._handlers.trade_ids is not None and (ids := frame.trade_ids()) is not None:
-            self._handlers.trade_ids(symbol, frame.t, ids, closed)
+        if self._handlers.trade_ids is not None:
+            self._handlers.trade_ids(symbol, frame.t, frame.trade_ids(), closed)
         self._handlers.candle(symbol, frame.candle(), closed, data.E)
