@@ -126,7 +126,7 @@ async def _seal(config: Config, request: SealRequest, store: Store, writer: Proo
             signer = DaySigner(
                 store, connection.exchange.facts, connection.clock.now, writer, workers,
                 history.compare_day, concurrency=config.exchange.archive_concurrency,
-                more=lambda symbol, day: store.live_agreement(symbol, day).leaf_fields(),
+                more=lambda symbol, day: (store.live_agreement(symbol, day).leaf_fields(), ""),
                 on_symbol=count_symbol,
             )  # fmt: skip
             for day, there in _days(request, store, symbols, connection.clock.now()):

@@ -438,12 +438,16 @@ class Engine:
         except Exception as error:  # the other symbols of the socket have no part in it
             self.crashed(symbol, error)
 
-    def _leaf_fields(self, symbol: str, day: int) -> dict[str, object]:
-        """What the leaf of a signed day has beside its minutes. Runs in the worker thread."""
+    def _leaf_fields(self, symbol: str, day: int) -> tuple[dict[str, object], str]:
+        """What the leaf of a signed day has beside its minutes, and lacks. Runs in the worker thread."""
         fields: dict[str, object] = {**self.store.live_agreement(symbol, day).leaf_fields()}
-        if self.partitions is not None and (made := self.partitions.write(symbol, day)) is not None:
-            fields["partitions"] = {made.path: made.sha256}
-        return fields
+        if self.partitions is not None:
+            made, failed = self.partitions.try_to_write(symbol, day)
+            if failed:
+                return fields, "its partition cannot be written"
+            if made is not None:
+                fields["partitions"] = {made.path: made.sha256}
+        return fields, ""
 
     def _live_symbols(self) -> list[str]:
         return [symbol for symbol, tracked in self.tracked.items() if tracked.phase == "live"]

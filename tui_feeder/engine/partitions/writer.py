@@ -132,7 +132,8 @@ class PartitionWriter:
                     edition = self._store.edition(symbol)
                     if known.get(symbol) != edition and self._is_due(symbol, day):
                         heartbeat(_REST_SECONDS, OUTSIDE_SECONDS)
-                        if await loop.run_in_executor(self._workers, self._written, symbol, day):
+                        _, failed = await loop.run_in_executor(self._workers, self.try_to_write, symbol, day)
+                        if not failed:
                             known[symbol] = edition
                         await asyncio.sleep(_REST_SECONDS)
                 await asyncio.sleep(0)  # 600 symbols are compared in a millisecond or two
@@ -165,14 +166,22 @@ class PartitionWriter:
             return None
         return max(day, low or day), min(day + DAY_MS, high or day + DAY_MS)
 
-    def _written(self, symbol: str, day: int) -> bool:
+    def try_to_write(self, symbol: str, day: int) -> tuple[Partition | None, bool]:
+        """Does what :meth:`write` does; where a file cannot be written, that is noted in the journal.
+
+        Args:
+            symbol: the symbol.
+            day: midnight, ms.
+
+        Returns:
+            What :meth:`write` gives, and whether it failed.
+        """
         try:
-            self.write(symbol, day)
+            return self.write(symbol, day), False
         except OSError as error:
             text = f"the partition of {format_day(day)} could not be written: {error}; tried again"
             self._journal.fault("partitions_failed", text, symbol)
-            return False
-        return True
+            return None, True
 
 
 def read_manifest(folder: Path, day: int) -> Manifest:

@@ -74,7 +74,7 @@ class DaySigner:
         compare: Callable[[str, int], Awaitable[object]],
         *,
         concurrency: int,
-        more: MoreEvidence = lambda _symbol, _day: {},
+        more: MoreEvidence = lambda _symbol, _day: ({}, ""),
         rest: float = 0.0,
         on_symbol: Callable[[], None] = lambda: None,
     ) -> None:
@@ -173,8 +173,11 @@ class DaySigner:
             return _Examined(waits=_NO_ARCHIVE, uncompared=uncompared)
         if found.missing and not late:
             return _Examined(waits=_MISSING)
+        more, lacking = self._more(symbol, day)
+        if lacking and not late:
+            return _Examined(waits=lacking)
         revision = 1 if before is None else before.revision + 1
-        leaf = make_leaf(self._store, facts, symbol, day, found, revision, self._more(symbol, day))
+        leaf = make_leaf(self._store, facts, symbol, day, found, revision, more)
         if before is None:
             return _Examined(leaf, uncompared=uncompared)
         places = differing_places(found.lines, str(before.fields["locator"]))

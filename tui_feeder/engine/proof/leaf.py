@@ -34,8 +34,8 @@ _WINDOWS = 24  # of REST in a leaf
 _ARCHIVES = ((Source.ARCHIVE_MONTH, FileKind.MONTH), (Source.ARCHIVE_DAY, FileKind.DAY))
 
 #: What others know of a symbol's day (symbol, midnight in ms), by field of the leaf: whole numbers, texts,
-#: and mappings and lists of them.
-MoreEvidence: TypeAlias = Callable[[str, int], Mapping[str, object]]
+#: and mappings and lists of them; and what is lacking for now, for which the leaf waits: "" where nothing is.
+MoreEvidence: TypeAlias = Callable[[str, int], tuple[Mapping[str, object], str]]
 
 
 class ArchiveEvidence(NamedTuple):

@@ -65,7 +65,7 @@ class Sealing:
         rebuild: Callable[[str, int], Awaitable[None]],
         *,
         concurrency: int,
-        more: MoreEvidence = lambda _symbol, _day: {},
+        more: MoreEvidence = lambda _symbol, _day: ({}, ""),
     ) -> None:
         assert config.key_file is not None  # a rule of the configuration
         self._writer = ProofWriter(config.folder, Signer(config.key_file))

@@ -94,6 +94,21 @@ def test_a_replaced_minute_writes_the_day_again(
     assert read_manifest(tmp_path / "p", DAY).symbols[BTC] == after
 
 
+def test_a_folder_that_cannot_be_written_is_told_and_tried_again(store: Store, tmp_path: Path) -> None:
+    clock, folder = ExchangeClock(), tmp_path / "p"
+    journal = Journal(clock.now)
+    folder.write_text("a file is where the folder should be")
+    with ThreadPoolExecutor(1) as workers:
+        writer = PartitionWriter(folder, store, clock, journal, workers, store.symbols)
+        assert writer.try_to_write(BTC, DAY) == (None, True)
+        assert journal.counters["partitions_failed"] == 1
+        folder.unlink()
+        made, failed = writer.try_to_write(BTC, DAY)
+    assert made is not None
+    assert not failed
+    assert (folder / made.path).is_file()
+
+
 def test_the_same_minutes_give_the_same_bytes(store: Store) -> None:
     assert encode_partition(store, BTC, DAY) == encode_partition(store, BTC, DAY)
 

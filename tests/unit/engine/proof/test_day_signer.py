@@ -33,11 +33,12 @@ class Signing:
     now: int = NOON_AFTER
     archive: set[str] = field(default_factory=set)  # symbols whose file is there
     asked: list[str] = field(default_factory=list)
+    lacking: str = ""  # of what others know of the day
 
     def signer(self) -> DaySigner:
         return DaySigner(
             self.store, lambda _: USDM.facts, lambda: self.now, self.writer, self.workers, self.compare,
-            concurrency=2,
+            concurrency=2, more=lambda _symbol, _day: ({"note": "more"}, self.lacking),
         )  # fmt: skip
 
     async def compare(self, symbol: str, day: int) -> None:
@@ -105,6 +106,20 @@ async def test_missing_minutes_are_waited_for_and_signed_as_missing_at_last(sign
     signing.now = MIDNIGHT + 8 * DAY_MS
     result = await signing.signer().sign(MIDNIGHT, [A], together=False)
     assert signing.leaf(result.head)["counts"]["m"] == 440
+
+
+async def test_what_others_lack_is_waited_for_and_left_out_at_last(signing: Signing) -> None:
+    for symbol in (A, B):
+        signing.store.put(symbol, walk(1_440), Source.STREAM).result()
+    signing.archive, signing.lacking = {A, B}, "its partition cannot be written"
+    result = await signing.signer().sign(MIDNIGHT, [A], together=False)
+    assert (result.head, result.waiting) == (None, {A: "its partition cannot be written"})
+    signing.lacking = ""
+    result = await signing.signer().sign(MIDNIGHT, [A], together=False)
+    assert signing.leaf(result.head)["note"] == "more"
+    signing.now, signing.lacking = MIDNIGHT + 8 * DAY_MS, "its partition cannot be written"
+    result = await signing.signer().sign(MIDNIGHT, [B], together=False)
+    assert (result.signed, result.waiting) == (1, {})
 
 
 async def test_a_head_waits_two_days_for_the_last_symbols(signing: Signing) -> None:
