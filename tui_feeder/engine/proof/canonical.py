@@ -109,7 +109,8 @@ def locator(lines: list[bytes]) -> str:
     """
     parts: list[list[bytes]] = [lines[hour * _MINUTES :][:_MINUTES] for hour in range(_HOURS)]
     parts += [lines[minute::_MINUTES] for minute in range(_MINUTES)]
-    parts += [list(column) for column in zip(*(line.split(b",") for line in lines), strict=True)][1:]
+    values, width = b",".join(lines).split(b","), 1 + len(FIELDS)  # one list, not one a line: see gc
+    parts += [values[at::width] for at in range(1, width)]
     return "".join(sha256(canonical_bytes(part)).hexdigest()[:_DIGITS] for part in parts)
 
 
