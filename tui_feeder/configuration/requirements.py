@@ -78,6 +78,9 @@ def _files(config: Config) -> Iterator[Requirement]:
     if config.parquet.enabled:
         yield from _packages("parquet.enabled", "pyarrow", "pip install 'feeder-tui[parquet]'")
         yield from _folder("parquet.folder", config.parquet.folder)
+    if config.parquet.months_folder is not None:
+        yield from _packages("parquet.months_folder", "pyarrow", "pip install 'feeder-tui[parquet]'")
+        yield from _folder("parquet.months_folder", config.parquet.months_folder)
 
 
 def _proof(config: Config) -> Iterator[Requirement]:

@@ -135,6 +135,7 @@ def contradictions(config: Config) -> list[Finding]:
         *_alerts(config),
         *_gateway(config),
         *_proof(config),
+        *_parquet(config),
         *(
             finding
             for name, rule in config.alerts.rules.items()
@@ -313,6 +314,18 @@ def _proof(config: Config) -> Iterator[Finding]:
         yield Finding(
             ("proof.enabled", "proof.key_file"), "needs a key to sign with",
             "make one with: feeder-tui proof keygen FILE",
+        )  # fmt: skip
+
+
+def _parquet(config: Config) -> Iterator[Finding]:
+    settings = config.parquet
+    if settings.months_folder is None:
+        return
+    days, months = settings.folder.absolute(), settings.months_folder.absolute()
+    if days == months or days in months.parents or months in days.parents:
+        yield Finding(
+            ("parquet.months_folder", "parquet.folder"), "a reader of one would find each minute twice",
+            "name two folders of which none is in the other",
         )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ from tui_feeder.engine.alerts.rules import Health
 from tui_feeder.engine.alerts.state_store import AlertStateStore
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.cluster.ownership import Ownership, SoleOwner
+from tui_feeder.engine.core.archive_file import FileKind
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Source
 from tui_feeder.engine.core.coverage import span
 from tui_feeder.engine.core.event_names import event_name
@@ -141,11 +142,12 @@ class Engine:
             window_minutes=app.periodic_gap_check_window_minutes,
         )
         self.partitions: PartitionWriter | None = None
-        partitions = config.parquet
+        self._months: PartitionWriter | None = None
+        partitions, inputs = config.parquet, (store, self.clock, self.journal, workers, self._live_symbols)
         if partitions.enabled:
-            self.partitions = PartitionWriter(
-                partitions.folder, store, self.clock, self.journal, workers, self._live_symbols
-            )
+            self.partitions = PartitionWriter(partitions.folder, *inputs)
+        if partitions.months_folder is not None:
+            self._months = PartitionWriter(partitions.months_folder, *inputs, FileKind.MONTH)
         self._clock_sync = ClockSync(exchange, self.journal, self.gap_detection.clock_was_ahead)
         self.minute_latency, self.frame_latency = Latency(), Latency()
         self.rule_book = RuleBook(config, store, self.journal)
@@ -286,6 +288,8 @@ class Engine:
             self.supervisor.start("trades", trades.run)
         if self.partitions is not None:
             self.supervisor.start("partitions", self.partitions.run)
+        if self._months is not None:
+            self.supervisor.start("months", self._months.run)
         self.supervisor.start("alerts", partial(self.alerts.watch, self._feeder_health))
         for output in self.alerts.outputs:
             self.supervisor.start(f"alert {output.name}", output.run)

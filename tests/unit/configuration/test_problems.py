@@ -306,3 +306,19 @@ def test_a_first_day_in_the_future_is_a_problem_but_for_a_simulated_exchange(tmp
         "    name a day in the past, or leave it out"
     )
     load(file, environ={"FEEDER_EXCHANGE__REST_URL": "http://127.0.0.1:1"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'enabled = true\nmonths_folder = "partitions"',
+        'enabled = true\nmonths_folder = "partitions/m"',
+        'enabled = true\nfolder = "m/days"\nmonths_folder = "m"',
+    ],
+)
+def test_months_have_a_folder_of_their_own(tmp_path: Path, text: str) -> None:
+    (problem,) = problems_of(tmp_path, f"[parquet]\n{text}\n")
+    assert problem.key == "parquet.months_folder"
+    assert "a reader of one would find each minute twice" in str(problem)
+    sound = load_text(tmp_path, '[parquet]\nmonths_folder = "months"\n')
+    assert sound.config.parquet.months_folder == Path("months")

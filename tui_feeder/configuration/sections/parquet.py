@@ -11,7 +11,14 @@ from tui_feeder.configuration.values import Key
 
 
 class Parquet(Struct, frozen=True):
-    """Past days of every symbol as Parquet files that DuckDB, Polars and pandas read by themselves."""
+    """Past days and months of symbols as Parquet files that DuckDB, Polars and pandas read by themselves."""
 
     enabled: Annotated[bool, Key("write each day of a symbol once it is over and complete")] = False
     folder: Annotated[Path, Key("folder of the files")] = Path("partitions")
+    months_folder: Annotated[
+        Path | None,
+        Key(
+            "write each month too, into this folder: whoever reads years opens 30 times fewer files",
+            example='"months"',
+        ),
+    ] = None

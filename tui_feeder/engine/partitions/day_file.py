@@ -1,4 +1,4 @@
-"""A symbol's day as a Parquet file: a row for each of its minutes, with the minute's state. Needs pyarrow."""
+"""A symbol's day or month as a Parquet file: a row for each minute, with its state. Needs pyarrow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW
+from tui_feeder.engine.core.archive_file import FileKind, file_of
+from tui_feeder.engine.core.candle import MINUTE_MS, ROW
 from tui_feeder.engine.storage.minute_states import minute_states
 from tui_feeder.engine.storage.store_reader import StoreReader
 from tui_feeder.symbol_name import market_of
@@ -22,30 +23,49 @@ DEFAULT_MARKET = "usdm"
 _NO_CANDLE = "missing"
 
 
-def partition_path(symbol: str, day: int) -> Path:
-    """Names the file of a symbol's day, in hive layout.
+def period_name(start: int, kind: FileKind) -> str:
+    """Names a day or month.
+
+    Args:
+        start: its first minute, ms.
+        kind: which of both it is.
+
+    Returns:
+        ``2026-02-01`` or ``2026-02``.
+    """
+    return format_day(start) if kind is FileKind.DAY else format_day(start)[: len("2026-02")]
+
+
+def partition_path(symbol: str, start: int, kind: FileKind = FileKind.DAY) -> Path:
+    """Names the file of a symbol's day or month, in hive layout.
 
     Args:
         symbol: such as ``BTCUSDT`` or ``spot:BTCUSDT``.
-        day: midnight, ms.
+        start: first minute of the day or month, ms.
+        kind: which of both it is.
 
     Returns:
         Its path below the folder of partitions.
     """
     market, bare = market_of(symbol) or DEFAULT_MARKET, symbol.rpartition(":")[2]
-    return Path(f"market={market}", f"symbol={bare}", "timeframe=1m", f"date={format_day(day)}.parquet")
+    key = "date" if kind is FileKind.DAY else "month"
+    name = f"{key}={period_name(start, kind)}.parquet"
+    return Path(f"market={market}", f"symbol={bare}", "timeframe=1m", name)
 
 
-def encode_partition(store: StoreReader, symbol: str, day: int) -> tuple[bytes, dict[str, int]]:
-    """Encodes a symbol's day.
+def encode_partition(
+    store: StoreReader, symbol: str, start: int, kind: FileKind = FileKind.DAY
+) -> tuple[bytes, dict[str, int]]:
+    """Encodes a symbol's day or month.
 
-    The rows are its minutes in order, 1,440 but on the day of a listing or delivery. ``state`` is
+    The rows are its minutes in order, all of them but around a listing or delivery. ``state`` is
     ``present``, ``quiet`` (no trade), ``none_at_exchange``, ``unavailable``, ``damaged`` or ``missing``.
 
     Args:
         store: what is stored.
         symbol: the symbol.
-        day: midnight, ms.
+        start: first minute of the day or month, ms.
+        kind: which of both it is.
 
     Returns:
         The Parquet file, the same bytes for the same minutes and release of pyarrow; and minutes by state.
@@ -53,8 +73,9 @@ def encode_partition(store: StoreReader, symbol: str, day: int) -> tuple[bytes, 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = store.read(symbol, day, day + DAY_MS)
-    spans = minute_states(store, symbol, day, day + DAY_MS, store.damaged(symbol))
+    end = file_of(start, kind).end
+    rows = store.read(symbol, start, end)
+    spans = minute_states(store, symbol, start, end, store.damaged(symbol))
     times = np.concatenate(
         [np.arange(span.start, span.end, MINUTE_MS) for span in spans] or [np.empty(0, np.int64)]
     )
@@ -71,13 +92,14 @@ def encode_partition(store: StoreReader, symbol: str, day: int) -> tuple[bytes, 
         values = np.zeros(len(times), dtype=ROW[name])
         values[there] = kept[name]
         columns.append(pa.array(values, mask=~there))
-    columns.append(pa.array(states.tolist(), type=pa.string()))
+    names, places, counts = np.unique(states, return_inverse=True, return_counts=True)
+    columns.append(pa.array(names.tolist(), type=pa.string()).take(pa.array(places)))
     target = BytesIO()
     table = pa.table(columns, schema=_schema())
+    # One row group: what reads many files pays for each.
     pq.write_table(
-        table, target, compression="zstd", use_dictionary=["state"], row_group_size=DAY_MS // MINUTE_MS
+        table, target, compression="zstd", use_dictionary=["state"], row_group_size=max(1, len(times))
     )
-    names, counts = np.unique(states, return_counts=True)
     return target.getvalue(), dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tui_feeder.engine.core.archive_file import FileKind
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import Coverage, span
@@ -23,6 +24,7 @@ pytest.importorskip("pyarrow", reason="needs the extra parquet")
 
 BTC, SPOT = "BTCUSDT", "spot:ETHUSDT"
 DAY = 1_773_100_800_000  # 2026-03-10T00:00:00Z
+MONTH = DAY - 9 * DAY_MS
 
 
 def rows_of(day: int, lacking: Coverage, quiet: Coverage) -> Rows:
@@ -174,6 +176,28 @@ def test_pandas_reads_the_folder(folder: Path, store: Store) -> None:
     assert str(frame["open_time"].dtype) == "datetime64[ms, UTC]"
     times = frame["open_time"].dt.tz_localize(None).to_numpy().astype(np.int64)
     check({name: frame[name].to_numpy() for name in VALUES}, frame["state"].tolist(), times, store)
+
+
+def test_a_month_has_the_rows_of_its_days(store: Store, tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb", reason="is not installed")
+    clock, folder = ExchangeClock(), tmp_path / "months"
+    with ThreadPoolExecutor(1) as workers:
+        writer = PartitionWriter(
+            folder, store, clock, Journal(clock.now), workers, store.symbols, FileKind.MONTH
+        )
+        made = writer.write(BTC, MONTH)
+        assert made is not None
+        assert made == writer.write(BTC, MONTH)
+    assert made.path == "market=usdm/symbol=BTCUSDT/timeframe=1m/month=2026-03.parquet"
+    assert read_manifest(folder, MONTH, FileKind.MONTH).symbols == {BTC: made}
+    assert made.minutes["present"] + made.minutes["quiet"] == 2 * 1_440 - OMITTED.minutes
+    found = duckdb.sql(f"select * from '{folder}/market=*/*/*/*.parquet' where state <> 'missing'")
+    assert found.count("*").fetchall() == [(2 * 1_440,)]
+    rows = duckdb.sql(f"select count(*) from '{folder}/market=*/*/*/*.parquet'").fetchall()
+    assert rows == [(31 * 1_440,)]
+    columns = duckdb.sql("select * replace (epoch_ms(open_time) as open_time) from found").fetchnumpy()
+    values = {name: np.asarray(columns[name]) for name in VALUES}
+    check(values, columns["state"].tolist(), np.asarray(columns["open_time"]), store)
 
 
 def test_a_path_names_market_symbol_and_day() -> None:
