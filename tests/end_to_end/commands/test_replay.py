@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commanding import Done, command
+from commanding import COMMAND, Done, command, environment
+from examples import examples
+from preloaded import PreloadedPopen
 from samples import KLINES, MIDNIGHT, walk
 
 from tui_feeder.commands.replay_run import throttle
@@ -61,12 +63,21 @@ def lines(done: Done) -> list[bytes]:
 def test_live_messages_of_a_demo_on_real_candles_are_byte_equal_to_their_replay(tmp_path: Path) -> None:
     if not KLINES.is_dir():
         pytest.skip("the real candles are not in ../shared/data/klines")
-    symbols = "FILUSDT,AVAXUSDT,NEARUSDT"
-    live = command(
-        "--demo", "--demo-data", KLINES, "--symbols", symbols, "--demo-speed", "120",
-        "--storage", tmp_path / "store", "--output", "jsonl", "--run-for", "22", cwd=tmp_path, **SETTINGS,
-    )  # fmt: skip
-    sent = lines(live)
+    symbols = ",".join(("FILUSDT", "AVAXUSDT", "NEARUSDT")[: examples(3, least=2)])
+    sent: list[bytes] = []
+    log = tmp_path / "log"
+    with PreloadedPopen(
+        [*COMMAND, "--demo", "--demo-data", str(KLINES), "--symbols", symbols, "--demo-speed", "120",
+         "--storage", str(tmp_path / "store"), "--output", "jsonl"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log.open("w"), cwd=tmp_path,
+        env=environment(**SETTINGS),
+    ) as live:  # fmt: skip
+        assert live.stdout is not None
+        for line in live.stdout:
+            sent.append(line.rstrip(b"\n"))
+            if len(sent) == 30:
+                live.terminate()  # once: a second time stops it at once
+    assert live.returncode == 0, log.read_text()
     assert len(sent) >= 30
     made: dict[bytes, list[bytes]] = {}
     for line in lines(command("replay", "--storage", tmp_path / "store", cwd=tmp_path, **SETTINGS)):
