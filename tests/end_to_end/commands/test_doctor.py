@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -320,8 +321,8 @@ async def test_what_the_documents_leave_open_is_asked_and_recorded(tmp_path: Pat
             for name in ("rest_url", "stream_url", "archive_url")
         }
         wanted = ("--symbols", "BTCUSDT,spot:BTCUSDT,coinm:BTCUSD_PERP", "--record", "seen")
-        code, _ = await looked_at(usdm, tmp_path, *wanted, **env)
-        assert code == 0
+        code, found = await looked_at(usdm, tmp_path, *wanted, **env)
+        assert code == 0, [one for one in found.values() if one["state"] == "fail"]
         for other in (usdm, spot, coinm):
             assert not other.requests["429"]
     lines = [json.loads(line) for line in (tmp_path / "seen/probes.jsonl").read_text().splitlines()]
@@ -333,9 +334,9 @@ async def test_what_the_documents_leave_open_is_asked_and_recorded(tmp_path: Pat
     ):  # fmt: skip
         assert answers[f"is {name} carried by {url}{path}?"].startswith("no frame in 4 s")
     assert answers["how is the end of a connection announced?"].startswith("none was announced in 4 s")
-    assert answers["has REST a row of a minute without a trade?"].startswith(
-        "0 rows without a trade, 0 absent"
-    )
+    # The newest minute of each of the two may have ended by our clock, a moment before the exchange's.
+    quiet = answers["has REST a row of a minute without a trade?"]
+    assert re.match("0 rows without a trade, [0-2] absent", quiet), quiet
     for market in ("usdm", "spot", "coinm"):
         question = f"does f(next) = L(previous) + 1 hold from minute to minute of {market}?"
         assert "seams joined" in answers[question]
