@@ -117,7 +117,7 @@ def export(
 
       feeder-tui export --symbol BTCUSDT --timeframe 15m --cvd day > flow.csv
 
-      feeder-tui export --symbol BTCUSDT --ladders --format parquet -o ladders.parquet
+      feeder-tui export --symbol BTCUSDT --ladders > levels.csv
 
     Exit codes: 0 written, 1 there is no store, or the file cannot be written, 2 the symbol is not stored, or
     the file exists already, 4 written without damaged days, which are listed on stderr.

@@ -92,7 +92,7 @@ def test_screens_attach_and_go_and_the_feeder_never_notices(
         windows[0].press("2")
         windows[0].wait_for("vol ", " O ")
         windows[1].press("3")
-        windows[1].wait_for("volume at price", "POC")
+        windows[1].wait_for("the value area", "POC")
         windows[2].press("q")
         windows[2].wait_for(f"detached; the feeder (pid {feeder.pid}) keeps running", "code 0")
         pane = windows[1].tmux("list-panes", "-F", "#{pane_pid}").strip()

@@ -174,7 +174,7 @@ def test_a_line_that_breaks_costs_nothing_and_one_comes_back_to_the_same_screen(
         tmux.wait_for(windows[0], "● LIVE 3 sym", "ws 1/1")
         windows[0].send(b"5\x1b[6~\x1b[6~")  # its last page
         tmux.wait_for(windows[0], "drawn 2 times a second")  # it knows that it is over ssh
-        for key, seen in ((b"2", "vol "), (b"3", "volume at price"), (b"4", "COVERAGE"), (b"1", "▸ BTCUSDT")):
+        for key, seen in ((b"2", "vol "), (b"3", "the value area"), (b"4", "COVERAGE"), (b"1", "▸ BTCUSDT")):
             windows[0].send(key)
             tmux.wait_for(windows[0], seen)
             windows[0].read(0.3)

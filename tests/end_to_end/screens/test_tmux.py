@@ -27,7 +27,7 @@ def test_a_demo_is_shown_broken_healed_and_left(tmp_path: Path) -> None:
         one.press("Left", "Left", "PPage")
         one.wait_for("up to 20")
         one.press("3")
-        one.wait_for("volume at price", "today", "POC")
+        one.wait_for("the value area", "today", "POC")
         one.press("F")
         one.wait_for("Faults", "mute ETHUSDT", "h  end all faults")
         one.press("1")
