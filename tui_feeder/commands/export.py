@@ -98,10 +98,11 @@ def export(
     With --states each row is a span of minutes (start, end exclusive, minutes) and its state: present,
     missing, unavailable (no source has it yet), damaged, none_at_exchange (there is no candle, for good).
 
-    With --profile each row is of a volume profile: rows are prices and volumes of --from .. --to; sessions
-    the levels of every session, the UTC day first; naked-pocs the points of control of days at which no later
-    minute has traded; developing the levels as they were at the end of each bar of --timeframe; vwap the
-    average since --from at the same times, with its standard deviation and bands of one and two.
+    With --profile each row is of a volume profile: rows are prices and volumes of --from .. --to, with what
+    takers bought and sold of them; sessions the levels of every session, the UTC day first; naked-pocs the
+    points of control of days at which no later minute has traded; developing the levels as they were at the
+    end of each bar of --timeframe; vwap the average since --from at the same times, with its standard
+    deviation and bands of one and two. Minutes whose trades were read lie where they were traded.
 
     With --ladders each row is a price of a minute whose trades were read (trades.symbols): what takers bought
     and sold there (base asset) and how many trades that were; known, exact or partial, with the share of the

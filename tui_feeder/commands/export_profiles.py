@@ -12,6 +12,7 @@ import typer
 from tui_feeder.commands.export_run import ExportRequest, check_request, write_rows
 from tui_feeder.commands.formatting import plural
 from tui_feeder.config import Config
+from tui_feeder.digits import digits_beside_of
 from tui_feeder.engine.analytics.profile.tools.sessions import parse_session, sessions_of
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.derived.profile_tools import ProfileTools
@@ -23,9 +24,13 @@ from tui_feeder.time_format import parse_timeframe
 
 _LEVELS = [("poc", "<f8"), ("vah", "<f8"), ("val", "<f8"), ("vwap", "<f8")]
 _ROW = np.dtype([("price", "<f8"), ("volume", "<f8")])
+#: Rows that count candles (TPO) have no sides.
+_ROW_OF_SIDES = np.dtype(
+    [*((name, _ROW[name]) for name in _ROW.names or ()), ("bought", "<f8"), ("sold", "<f8")]
+)
 _SESSION = np.dtype(
     [("day", "<i8"), ("session", "O"), ("start", "<i8"), ("end", "<i8"), *_LEVELS, ("volume", "<f8"),
-     ("minutes", "<i8")]
+     ("minutes", "<i8"), ("exact_share", "<f8")]
 )  # fmt: skip
 _NAKED = np.dtype([("day", "<i8"), ("poc", "<f8")])
 _DEVELOPING = np.dtype([("time", "<i8"), *_LEVELS])
@@ -83,8 +88,12 @@ def _rows(tools: ProfileTools, config: Config, request: ExportRequest, low: int,
     view = tools.range_profile(request.symbol, ((low, high),), high) if low < high else None
     if view is None:
         return np.empty(0, _ROW)
-    pairs = zip(view.prices.tolist(), view.weights, strict=True)
-    return np.array([(price, weight) for price, weight in pairs if weight], _ROW)
+    rows = np.empty(len(view.weights), _ROW if view.bought is None else _ROW_OF_SIDES)
+    rows["price"], rows["volume"] = view.prices, view.weights
+    if view.bought is not None:
+        rows["bought"] = view.bought
+        rows["sold"] = digits_beside_of(rows["volume"] - rows["bought"], rows["volume"])
+    return rows[rows["volume"] > 0]
 
 
 def _sessions(tools: ProfileTools, config: Config, request: ExportRequest, low: int, high: int) -> Candles:
@@ -96,7 +105,7 @@ def _sessions(tools: ProfileTools, config: Config, request: ExportRequest, low: 
             if view is not None and span.start >= low:
                 vwap = np.nan if view.vwap is None else view.vwap
                 levels = view.poc, view.vah, view.val, vwap
-                about = view.total_volume, view.candles
+                about = view.total_volume, view.candles, view.exact_share
                 found.append((day, span.name, span.start, span.end, *levels, *about))
     return np.array(found, _SESSION)
 

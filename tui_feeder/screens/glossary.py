@@ -25,6 +25,10 @@ _HEADER: tuple[Entry, ...] = (
     ("10x", "exchange seconds in a second here, of a demo or a replay"),
     ("14:03:22Z", "time of the exchange; Z: UTC, else as ui.timezone has it"),
 )  # fmt: skip
+_KNOWN = (
+    "exact 97 % ~",
+    "of a profile: how much of its volume is known by price; ~ all is guessed of candles",
+)
 _REST: Entry = ("REST", "requests over HTTP, for minutes the stream does not give")
 _TREND: tuple[Entry, ...] = (
     ("~", "warming up: too few bars, or bars missing, for an indicator to be settled"),
@@ -55,6 +59,7 @@ _LEVELS: tuple[Entry, ...] = (
     ("e21 e89", "in the charts: EMA of 21 and of 89 closes"),
     ("vol, V", "in charts and profile: volume in the base asset"),
     ("min", "minutes counted in the profile"),
+    _KNOWN,
     _REST,
     ("eta", "time until history is read, or a gap is filled"),
 )
@@ -76,6 +81,7 @@ _CHART: tuple[Entry, ...] = (
     ("dPC dVH dVL, dev", "n: POC, VAH and VAL as they developed over the day"),
     ("aVW +1s -2s", "m: VWAP since mark 1, and one and two standard deviations from it"),
     ("min", "minutes counted in the profile between two marks"),
+    _KNOWN,
     ("POC VAH VAL VWAP", "levels of the day's profile: point of control, value area high and low, "
                          "volume-weighted average price"),
 )  # fmt: skip
@@ -87,7 +93,7 @@ _PROFILE: tuple[Entry, ...] = (
     ("min", "minutes counted"),
     ("bought sold", "by takers in the row, side by side; behind them the delta: bought less sold"),
     ("delta", "of the day: what takers bought less what they sold, in the base asset"),
-    ("exact 97 % ~", "beside the day: how much of the volume is known by price; ~ all is guessed of candles"),
+    _KNOWN,
     ("row", "height of a row of the profile, in the quote asset"),
 )
 _FOOTPRINT: tuple[Entry, ...] = (

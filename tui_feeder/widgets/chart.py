@@ -561,6 +561,8 @@ class Chart:
         else:
             today = cells.date_text(self._profile.day) == cells.date_text(snapshot.exchange_time)
             text = f"profile, {'today' if today else cells.date_text(self._profile.day)} UTC"
+        if self._profile is not None and self._profile.bought is not None:
+            text += f", {cells.known_text(self._profile.exact_share, self._profile.known_share)}"
         return palette.strip([(palette.glyphs.corner, Role.FAINT), (" " + text, Role.MUTED)], width)
 
     def _notice(self, text: str, size: ChartSize, palette: Palette) -> ChartStrips:

@@ -56,6 +56,9 @@ class DayProfile:
         if profile is None:
             note = palette.strip([("  no profile yet", Role.MUTED)], width)
             return [head, note, *[blank] * (height - 2)]
+        if profile.bought is not None:
+            title.append((f"{cells.known_text(profile.exact_share, profile.known_share)} ", Role.MUTED))
+            head = palette.strip(title, width, fill=rule)
         axis = axis_width(view)
         painting = (key, width, height, id(palette))
         price = view.price

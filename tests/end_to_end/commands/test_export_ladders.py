@@ -105,6 +105,28 @@ def test_parquet_has_the_same_rows(folder: Path, expected: Levels) -> None:
     ]  # fmt: skip
 
 
+def test_profiles_of_minutes_with_trades_are_exact(folder: Path, expected: Levels) -> None:
+    hour = ("--from", "2024-10-18T10:00:00Z", "--to", "2024-10-18T11:00:00Z", "--format", "jsonl")
+    (folder / "fixed.toml").write_text("[volume_profile]\nfixed_price_increment = 0.0001\n")
+    done = command(
+        "export", "--symbol", "APEUSDT", "--profile", "rows", "--config", "fixed.toml", *hour, cwd=folder
+    )
+    low = APE_DAY + 600 * MINUTE_MS
+    wanted: dict[float, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 2)
+    for (time, price), (bought, sold, _) in expected.items():
+        if low <= time < low + 60 * MINUTE_MS:
+            wanted[price][0] += bought
+            wanted[price][1] += sold
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert {row["price"]: (row["bought"], row["sold"]) for row in rows} == {
+        price: (float(sides[0]), float(sides[1])) for price, sides in wanted.items()
+    }
+    done = command("export", "--symbol", "APEUSDT", "--profile", "sessions", "--format", "jsonl", cwd=folder)
+    shares = {row["session"]: row["exact_share"] for row in map(json.loads, done.out.splitlines())}
+    assert shares["Asia"] == 1.0
+    assert 0.9 < shares["UTC"] < 1.0, "one of its minutes is partial"
+
+
 def test_a_symbol_without_trades_has_none_and_the_remedy_is_stated(folder: Path) -> None:
     done = command("export", "--symbol", "OTHERUSDT", "--ladders", "-o", "none.csv", cwd=folder)
     assert done.code == 0

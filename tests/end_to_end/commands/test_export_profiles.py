@@ -49,6 +49,12 @@ def test_rows_are_the_profile_of_the_range(folder: Path, rows: Rows) -> None:
     there = made.weights > 0
     assert [row["price"] for row in found] == made.prices[there].tolist()
     assert [row["volume"] for row in found] == made.weights[there].tolist()
+    assert made.bought is not None
+    assert [row["bought"] for row in found] == made.bought[there].tolist()
+    assert [row["bought"] + row["sold"] for row in found] == pytest.approx(made.weights[there].tolist())
+    (folder / "tpo.toml").write_text('[volume_profile]\ncalculation_mode = "TPO"\n')
+    counted = exported(folder, "rows", "--config", "tpo.toml", "--to", "2026-01-01T01:00Z")
+    assert set(counted[0]) == {"price", "volume"}
 
 
 def test_sessions_are_those_of_the_configuration(folder: Path, rows: Rows) -> None:

@@ -182,7 +182,7 @@ def test_a_mark_anchors_the_vwap_two_make_a_profile_and_a_third_replaces_the_sec
     assert values(chart, "+2s")[-1] == pytest.approx(line.vwap[-1] + 2 * line.deviation[-1])
     assert np.isnan(values(chart, "aVW")[:-10]).all()
     assert chart.tools.mark(times[-20]).endswith("profile between both")
-    assert any("marks 1-2" in line for line in lines_of(chart, monitor))
+    assert any("marks 1-2, 843 min, ~" in line for line in lines_of(chart, monitor))
     assert chart.tools.marks == (times[-20], times[-10])
     assert f"range_profile BTCUSDT (({times[-20]}, {times[-10] + HOUR}),)" in monitor.calls
     chart.tools.mark(times[-5])
