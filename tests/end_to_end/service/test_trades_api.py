@@ -64,6 +64,22 @@ async def test_trades_of_days_come_from_the_archive_and_are_exact(tmp_path: Path
             assert levels[:, 3].sum() == candle["trades"]
             if len(levels):
                 assert (levels[:, 0].max(), levels[:, 0].min()) == (candle["high"], candle["low"])
+        # Screens and tools ask the monitor.
+        monitor = feeder.engine.monitor
+        shown = monitor.profile(SYMBOL, DAY)
+        bars = monitor.footprint(SYMBOL, 3_600, 6, 40, DAY + 12 * 3_600_000)
+        assert shown is not None
+        assert bars is not None
+        assert (shown.exact_share, shown.poc, shown.vah) == (1.0, profile["poc"], profile["vah"])
+        assert [bar.exact_share for bar in bars.bars] == [1.0] * 6
+        hours = store.read(SYMBOL, DAY + 6 * 3_600_000, DAY + 12 * 3_600_000)
+        for bar, start in zip(bars.bars, range(0, 360, 60), strict=True):
+            bought = hours["taker_buy_volume"][start : start + 60].sum()
+            np.testing.assert_allclose(sum(bar.bought), bought, rtol=1e-9)
+        assert len(hours) == 360
+        part = f"start={DAY + 6 * 3_600_000}&end={DAY + 12 * 3_600_000}"
+        ranged = await feeder.get(f"/api/v1/profile/range?symbol={SYMBOL}&{part}")
+        assert (ranged["exact_share"], ranged["candle_count"]) == (1.0, 360)
         await feeder.get(f"/api/v1/profile/traded?symbol={SYMBOL}&date=2026-03-01", 404)
         await feeder.get(f"/api/v1/profile/traded?symbol={SYMBOL}&date=yesterday", 400)
         await feeder.get(f"/api/v1/ladder?symbol={SYMBOL}", 400)
